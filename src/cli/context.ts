@@ -1,0 +1,34 @@
+import type { EmitEvent } from "../transfer/events.ts";
+
+/** What a command is given besides its own arguments; nothing else of the process is touched below `main`. */
+export interface CommandContext {
+  /** Writes to standard output: results only. */
+  stdout(text: string): void;
+  /** Writes to standard error. */
+  stderr(text: string): void;
+  stdin: ReadableStream<Uint8Array>;
+  env: Readonly<Record<string, string | undefined>>;
+  /** The working folder, absolute. */
+  cwd: string;
+  /** Aborted by SIGINT and SIGTERM, with an OcibundleError (`interrupted`, `terminated`) as its reason. */
+  signal: AbortSignal;
+  /** Where the engine's events go; drawn as `--progress` says. */
+  emit: EmitEvent;
+  flags: SharedFlags;
+}
+
+/** The flags every command takes, their `OCIBUNDLE_…` variables already looked at. */
+export interface SharedFlags {
+  quiet: boolean;
+  verbose: boolean;
+  json: boolean;
+  progress: "auto" | "bar" | "plain" | "json" | "none";
+  /** Connections and other things at once. Undefined: each place's own default. */
+  concurrency: number | undefined;
+  plainHttp: boolean;
+  insecure: boolean;
+  caFile: string | undefined;
+  certFile: string | undefined;
+  keyFile: string | undefined;
+  config: string | undefined;
+}

@@ -1,0 +1,62 @@
+/** What kind of failure ended a run, and the exit code a script sees for it. */
+export const exitCodes = {
+  /** A programming mistake in ocibundle itself; the message asks for a report. */
+  bug: 1,
+  /** The command line is wrong. */
+  usage: 2,
+  /** A file is missing, unreadable or malformed, or the local file system refused. */
+  file: 2,
+  /** The thing asked for does not exist on the registry or in the store. */
+  not_found: 3,
+  /** Credentials or permissions. */
+  denied: 4,
+  /** A digest, a size or a lock does not match. */
+  integrity: 5,
+  /** The network or the registry failed, after its retries. */
+  network: 6,
+  /** SIGINT. */
+  interrupted: 130,
+  /** SIGTERM. */
+  terminated: 143,
+} as const satisfies Record<string, number>;
+
+export type ErrorCode = keyof typeof exitCodes;
+
+export interface ErrorDetails {
+  /** What the user can do about it: one sentence, sentence case, no final period. */
+  hint?: string | undefined;
+  cause?: unknown;
+}
+
+/**
+ * The one error that a user is meant to see.
+ *
+ * `message` says what failed and on what ("weights.lock: entry "a": dest "/x" is used twice");
+ * programming mistakes stay built-in errors and end as exit code 1.
+ */
+export class OcibundleError extends Error {
+  override readonly name = "OcibundleError";
+  readonly code: ErrorCode;
+  readonly hint: string | undefined;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = code;
+    this.hint = details.hint;
+  }
+}
+
+/** The same failure with what was being done put in front of its message. */
+export function withContext(context: string, error: unknown): unknown {
+  if (!(error instanceof OcibundleError)) return error;
+  return new OcibundleError(error.code, `${context}: ${error.message}`, {
+    hint: error.hint,
+    cause: error.cause ?? error,
+  });
+}
+
+/** The errno name ("ENOENT") of a file-system or socket error, or undefined. */
+export function errno(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null | undefined)?.code;
+  return typeof code === "string" ? code : undefined;
+}

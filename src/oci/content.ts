@@ -1,0 +1,70 @@
+import type { Descriptor } from "./descriptor.ts";
+import type { RawManifest } from "./manifest.ts";
+
+/** Bytes `start` up to but not including `end`. */
+export interface ByteRange {
+  start: number;
+  end: number;
+}
+
+/**
+ * Where the bytes of a blob lie. Each kind can be opened again, from any offset: a body is a recipe,
+ * so that what failed half-way can go on from there.
+ */
+export type BlobSource =
+  | { kind: "bytes"; bytes: Uint8Array }
+  | {
+      kind: "file";
+      path: string;
+      /** Where in the file the blob starts, in bytes: an archive holds many. */
+      offset: number;
+      /** Throws `integrity` when the file is known not to be what the descriptor was made from. */
+      check?: () => Promise<void>;
+    }
+  | {
+      kind: "stream";
+      /** The bytes of `range`, in any chunking. Rejects with a typed error. */
+      open(range: ByteRange, signal: AbortSignal): Promise<ReadableStream<Uint8Array>>;
+    };
+
+/** A blob to be moved. */
+export interface BlobToMove {
+  descriptor: Descriptor;
+  source: BlobSource;
+  /** What a person calls it in progress and errors: `weight "llama-3.1-8b"`, `layer sha256:ab12…`. */
+  label: string;
+  /** Repositories on the target's own registry that may have it: mounted from there if so. */
+  mountFrom?: readonly string[];
+}
+
+/** Anything manifests and blobs can be read from: a repository, a layout, an archive, an engine's image. */
+export interface ContentReader {
+  /** For messages: `oci:./layout`, `registry.example.com/acme/llama`. */
+  readonly name: string;
+  /**
+   * The manifest behind a tag or a digest, its bytes checked against the digest.
+   * Throws `not_found`, `integrity`.
+   */
+  readManifest(tagOrDigest: string, signal: AbortSignal): Promise<RawManifest>;
+  /** Where the blob's bytes lie. Throws `not_found` where that is known at once. */
+  blobSource(descriptor: Descriptor, signal: AbortSignal): Promise<BlobSource>;
+}
+
+/** What became of a blob that was to be written. */
+export type BlobOutcome = "sent" | "mounted" | "present";
+
+export interface WriteBlobOptions {
+  signal: AbortSignal;
+  /** Called with the number of further bytes that have gone out; negative when some must go again. */
+  onBytes?: (bytes: number) => void;
+}
+
+/** Anything manifests and blobs can be written to. Content is verified before it has its final name. */
+export interface ContentWriter {
+  readonly name: string;
+  hasBlob(descriptor: Descriptor, signal: AbortSignal): Promise<boolean>;
+  /** Writes a blob whose absence `hasBlob` has shown. Throws `integrity` when the bytes are others. */
+  writeBlob(blob: BlobToMove, options: WriteBlobOptions): Promise<BlobOutcome>;
+  /** Writes manifest bytes by digest and, with `tag`, moves the tag to them. */
+  writeManifest(manifest: RawManifest, tag: string | undefined, signal: AbortSignal): Promise<void>;
+}

@@ -1,0 +1,34 @@
+import * as v from "valibot";
+import { DigestSchema } from "./digest.ts";
+import { PlatformSchema } from "./platform.ts";
+
+/** A size in bytes. Larger than 2^53 - 1 can't be counted exactly and is refused. */
+export const SizeSchema = v.pipe(
+  v.number("must be a number of bytes"),
+  v.safeInteger("must be a whole number of bytes below 2^53"),
+  v.minValue(0, "must not be negative"),
+);
+
+export const MediaTypeSchema = v.pipe(
+  v.string(),
+  v.regex(
+    /^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*\/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*$/,
+    "must be a media type",
+  ),
+);
+
+export const AnnotationsSchema = v.record(v.string(), v.string());
+
+/** image-spec v1.1, descriptor.md. Unknown members are kept. */
+export const DescriptorSchema = v.looseObject({
+  mediaType: MediaTypeSchema,
+  digest: DigestSchema,
+  size: SizeSchema,
+  artifactType: v.optional(v.string()),
+  annotations: v.optional(AnnotationsSchema),
+  platform: v.optional(PlatformSchema),
+  urls: v.optional(v.array(v.string())),
+  data: v.optional(v.string()),
+});
+
+export type Descriptor = v.InferOutput<typeof DescriptorSchema>;

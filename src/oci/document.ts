@@ -1,0 +1,30 @@
+import * as v from "valibot";
+import { OcibundleError } from "../errors.ts";
+
+/** Larger manifests are refused by many registries, so they are never read or written here. */
+export const maxManifestBytes = 4 * 1024 * 1024;
+
+/**
+ * Parses JSON bytes from outside against a schema.
+ *
+ * `on` names the document in messages. Throws `file` (or `code`) with the path of the first fault:
+ * `weights.lock: files.3.digest: must be a digest…`.
+ */
+export function parseDocument<TSchema extends v.GenericSchema>(
+  bytes: Uint8Array,
+  schema: TSchema,
+  on: string,
+  code: "file" | "integrity" | "network" = "file",
+): v.InferOutput<TSchema> {
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw new OcibundleError(code, `${on}: not a JSON document`, { cause });
+  }
+  const result = v.safeParse(schema, json);
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  const path = v.getDotPath(issue);
+  throw new OcibundleError(code, `${on}: ${path === null ? "" : `${path}: `}${issue.message}`);
+}

@@ -1,0 +1,131 @@
+import { OcibundleError } from "../errors.ts";
+import { type Digest, isDigest } from "./digest.ts";
+
+/**
+ * A reference to something on a registry: `[host[:port]/]path[:tag][@digest]`.
+ * Grammar: github.com/distribution/reference; defaults as Docker has them.
+ */
+export interface Reference {
+  /** The registry's host with its port, as the user wrote it: `docker.io`, `[::1]:5000`. */
+  host: string;
+  /** The path below the host, without a slash at either end. */
+  repository: string;
+  /** Absent when only a digest was given. */
+  tag?: string;
+  digest?: Digest;
+}
+
+export const defaultHost = "docker.io";
+export const defaultTag = "latest";
+
+// The pieces of the grammar, named as distribution/reference names them.
+const alphanumeric = "[a-z0-9]+";
+const separator = "(?:[._]|__|[-]+)";
+const pathComponent = `${alphanumeric}(?:${separator}${alphanumeric})*`;
+const remoteName = `${pathComponent}(?:/${pathComponent})*`;
+const domainNameComponent = "(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])";
+const domainName = `${domainNameComponent}(?:[.]${domainNameComponent})*`;
+const ipv6 = "\\[(?:[a-fA-F0-9:]+)\\]";
+const domain = `(?:${domainName}|${ipv6})(?::[0-9]{1,5})?`;
+const tagName = "[\\w][\\w.-]{0,127}";
+
+const domainPattern = new RegExp(`^${domain}$`);
+const repositoryPattern = new RegExp(`^${remoteName}$`);
+const tagPattern = new RegExp(`^${tagName}$`);
+
+const maxNameLength = 255;
+
+export const isRepositoryName = (text: string): boolean =>
+  text.length <= maxNameLength && repositoryPattern.test(text);
+
+export const isTag = (text: string): boolean => tagPattern.test(text);
+
+const isHost = (text: string): boolean => {
+  const port = /:(\d+)$/.exec(text)?.[1];
+  return domainPattern.test(text) && (port === undefined || Number(port) <= 65535);
+};
+
+/** Reads a reference. Throws `usage`, naming the part that is wrong and the rule it breaks. */
+export function parseReference(text: string): Reference {
+  const fail = (why: string, hint: string): never => {
+    throw new OcibundleError("usage", `"${text}" is not a reference: ${why}`, { hint });
+  };
+  if (text === "") fail("it is empty", "a reference looks like registry.example.com/acme/llama:v1");
+  if (text.includes("://")) {
+    fail("it has a scheme", "leave out http:// or https://; --plain-http chooses http");
+  }
+
+  let rest = text;
+  let digest: Digest | undefined;
+  const at = rest.indexOf("@");
+  if (at !== -1) {
+    const digestText = rest.slice(at + 1);
+    rest = rest.slice(0, at);
+    if (isDigest(digestText)) digest = digestText;
+    else {
+      fail(`"${digestText}" is not a digest`, 'a digest is "sha256:" and 64 lower-case hex digits');
+    }
+  }
+
+  let host = defaultHost;
+  const slash = rest.indexOf("/");
+  const first = slash === -1 ? "" : rest.slice(0, slash);
+  // A first part is a host when it could not be one of a path: Docker's rule.
+  if (
+    first !== "" &&
+    (/[.:[]/.test(first) || first === "localhost" || first !== first.toLowerCase())
+  ) {
+    if (!isHost(first))
+      fail(`"${first}" is not a host`, "a host is name[:port], as localhost:5000");
+    host = first;
+    rest = rest.slice(slash + 1);
+  }
+
+  let tag: string | undefined;
+  const colon = rest.lastIndexOf(":");
+  if (colon > rest.lastIndexOf("/")) {
+    tag = rest.slice(colon + 1);
+    rest = rest.slice(0, colon);
+    if (!isTag(tag)) {
+      fail(
+        `"${tag}" is not a tag`,
+        "a tag has letters, digits, _ . and -, starts with none of . and -, and has 128 at most",
+      );
+    }
+  }
+
+  if (host === "index.docker.io") host = defaultHost;
+  if (host === defaultHost && !rest.includes("/")) rest = `library/${rest}`;
+  if (rest.length > maxNameLength)
+    fail(`the name is over ${maxNameLength} characters`, "shorten it");
+  if (!repositoryPattern.test(rest)) {
+    fail(
+      `"${rest}" is not a repository name`,
+      rest === rest.toLowerCase()
+        ? "parts between slashes have lower-case letters and digits, joined by . _ __ or -"
+        : `repository names are lower case: ${rest.toLowerCase()}`,
+    );
+  }
+
+  if (tag === undefined && digest === undefined) tag = defaultTag;
+  return {
+    host,
+    repository: rest,
+    ...(tag === undefined ? {} : { tag }),
+    ...(digest === undefined ? {} : { digest }),
+  };
+}
+
+/** `host/repository`, as in messages and credential look-ups. */
+export const formatRepository = (reference: Pick<Reference, "host" | "repository">): string =>
+  `${reference.host}/${reference.repository}`;
+
+/** The whole reference with its defaults written out. */
+export const formatReference = (reference: Reference): string =>
+  formatRepository(reference) +
+  (reference.tag === undefined ? "" : `:${reference.tag}`) +
+  (reference.digest === undefined ? "" : `@${reference.digest}`);
+
+/** What to ask a registry for: the digest when there is one, else the tag. */
+export const referenceTarget = (reference: Reference): string =>
+  reference.digest ?? reference.tag ?? defaultTag;

@@ -1,0 +1,80 @@
+import type { ByteRange } from "../oci/content.ts";
+import type { Descriptor } from "../oci/descriptor.ts";
+import type { Digest } from "../oci/digest.ts";
+import type { RawManifest } from "../oci/manifest.ts";
+
+/** One registry of the distribution API (distribution-spec v1.1). */
+export interface Registry {
+  /** As the user wrote it: `docker.io`, `localhost:5000`. */
+  readonly host: string;
+  /** The API's version check (`GET /v2/`). Throws `denied`, `network`. */
+  ping(signal: AbortSignal): Promise<void>;
+  repository(name: string): Repository;
+}
+
+/** One repository of a registry. A file of `registry/` a noun: blobs, uploads, manifests, tags, referrers. */
+export interface Repository {
+  readonly registry: Registry;
+  readonly name: string;
+  /** `host/name`. */
+  readonly fullName: string;
+
+  /** What a tag or digest stands for, or undefined when there is none. */
+  headManifest(tagOrDigest: string, signal: AbortSignal): Promise<Descriptor | undefined>;
+  /** The manifest's bytes, checked against the digest. Throws `not_found`, `integrity`. */
+  getManifest(tagOrDigest: string, signal: AbortSignal): Promise<RawManifest>;
+  /** Puts manifest bytes under a tag or their own digest. */
+  putManifest(tagOrDigest: string, manifest: RawManifest, signal: AbortSignal): Promise<void>;
+
+  /** The blob's size in bytes, or undefined when the repository does not have it. */
+  headBlob(digest: Digest, signal: AbortSignal): Promise<number | undefined>;
+  /**
+   * Asks for bytes of a blob. The answer says what the server really sends: `range` is the whole blob
+   * when it ignored the range. The stream is not verified. Throws `not_found`, `network`.
+   */
+  getBlob(
+    descriptor: Descriptor,
+    range: ByteRange | undefined,
+    signal: AbortSignal,
+  ): Promise<BlobAnswer>;
+
+  /** Opens an upload session, or with `mount` tries to mount first. */
+  startUpload(
+    options: { mount?: { digest: Digest; from?: string } },
+    signal: AbortSignal,
+  ): Promise<{ mounted: true } | { mounted: false; session: UploadSession }>;
+}
+
+export interface BlobAnswer {
+  range: ByteRange;
+  body: ReadableStream<Uint8Array>;
+}
+
+/** The body of one upload request: a recipe, made anew for each try. */
+export interface UploadBody {
+  /** In bytes. */
+  size: number;
+  make(): Promise<BodyInit>;
+}
+
+/**
+ * An open upload session (distribution-spec v1.1, "Pushing a blob in chunks"). Follows the newest
+ * `Location`. Methods throw `RegistryRefusal`-carrying errors (see registry/refusal.ts) so that the
+ * caller can choose another way of uploading by status.
+ */
+export interface UploadSession {
+  /** Where the session is, to be kept for a later run. Contains secrets on some registries. */
+  readonly location: string;
+  /** `OCI-Chunk-Min-Length` of the session, in bytes, where the registry said one. */
+  readonly minimumChunk: number | undefined;
+  /** One chunk, with `Content-Range: start-end`. Resolves to the offset the registry has then. */
+  patchChunk(start: number, body: UploadBody, signal: AbortSignal): Promise<number>;
+  /** The whole (rest of the) body in one PATCH without `Content-Range`, as Docker does. */
+  patchAll(body: UploadBody, signal: AbortSignal): Promise<number>;
+  /** Ends the session, optionally with a last or the only body. Throws `integrity` on DIGEST_INVALID. */
+  finish(digest: Digest, body: UploadBody | undefined, signal: AbortSignal): Promise<void>;
+  /** How many bytes the registry has, or undefined when it no longer knows the session. */
+  offset(signal: AbortSignal): Promise<number | undefined>;
+  /** Gives the session up. Never throws. */
+  cancel(): Promise<void>;
+}

@@ -1,0 +1,44 @@
+/** What differs between Bun and Deno. Everything else uses `node:` modules or web standards. */
+export interface Runtime {
+  readonly name: "bun" | "deno";
+  /**
+   * A request or response body of bytes `start` up to `end` of a file. It has a Content-Length, can be
+   * sent again, and goes out without passing through JavaScript where the runtime can do that.
+   */
+  fileBody(path: string, start: number, end: number): Promise<Blob>;
+  /** Serves requests until stopped. Bodies are streamed both ways with no limit and no idle timeout of its own. */
+  serve(options: ServeOptions): Promise<RunningServer>;
+  /** Members to add to `fetch`'s init so that the connection is made as described. */
+  connection(options: ConnectionOptions): RequestInit;
+  /** Starts the hash and compress worker (see worker.ts). */
+  startWorker(): Worker;
+  /** How to start this very program again, arguments not included: the compiled binary, or runtime and script. */
+  selfCommand(): [string, ...string[]];
+  /** Whether this is a compiled binary. */
+  readonly compiled: boolean;
+}
+
+export interface ServeOptions {
+  hostname: string;
+  /** 0 for any free port. */
+  port: number;
+  handle(request: Request): Promise<Response>;
+  /** PEM texts. */
+  tls?: { cert: string; key: string };
+}
+
+export interface RunningServer {
+  hostname: string;
+  port: number;
+  /** Stops listening and closes what is open. */
+  stop(): Promise<void>;
+}
+
+export interface ConnectionOptions {
+  /** Path of a unix socket to connect to in place of the URL's host. */
+  unixSocket?: string | undefined;
+  /** PEM texts; `ca` in addition to the system's. */
+  tls?: { ca?: string; cert?: string; key?: string; insecure?: boolean } | undefined;
+  /** URL of an HTTP proxy. */
+  proxy?: string | undefined;
+}

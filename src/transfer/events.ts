@@ -1,0 +1,34 @@
+import type { BlobOutcome } from "../oci/content.ts";
+
+/**
+ * What a run tells about itself while it works. The engine emits, `ui/` draws; with
+ * `--progress json` each is one line on stderr, so the shapes are part of the surface (docs/progress.md).
+ * Sizes are in bytes. `item` names one thing that moves and is unique within a run.
+ */
+export type TransferEvent =
+  /** A phase began: `hash`, `export`, `compress`, `check`, `upload`, `download`, `write`, `verify`. */
+  | { type: "phase"; phase: Phase; items?: number; bytes?: number }
+  /** Work on an item began. `group` is what a bar's first column says: `weights`, `image`. */
+  | { type: "start"; phase: Phase; item: string; group: string; bytes: number }
+  /** Further bytes of an item are done; negative when some must be done again. */
+  | { type: "progress"; phase: Phase; item: string; bytes: number }
+  /** An item is done. For transfers `outcome` says how. */
+  | { type: "done"; phase: Phase; item: string; outcome?: BlobOutcome | "cached" | "kept" }
+  /** Waiting before another try, `milliseconds` long, because of `reason`. */
+  | { type: "wait"; item?: string; milliseconds: number; reason: string }
+  /** Something a person should know that is no failure. */
+  | { type: "warning"; message: string }
+  /** A detail for `--verbose`: why a way of uploading was chosen, a request, a fallback. */
+  | { type: "detail"; message: string };
+
+export type Phase =
+  | "hash"
+  | "export"
+  | "compress"
+  | "check"
+  | "upload"
+  | "download"
+  | "write"
+  | "verify";
+
+export type EmitEvent = (event: TransferEvent) => void;
