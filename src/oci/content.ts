@@ -30,7 +30,13 @@ export type BlobSource =
 /** A blob to be moved. */
 export interface BlobToMove {
   descriptor: Descriptor;
-  source: BlobSource;
+  /**
+   * Says where the bytes lie, and makes them first where that takes work (compressing a weight):
+   * called only for what the target really lacks. Throws what stands against it: a missing file.
+   */
+  source(signal: AbortSignal): Promise<BlobSource>;
+  /** The first column of progress: `weights` or `image`. */
+  group: string;
   /** What a person calls it in progress and errors: `weight "llama-3.1-8b"`, `layer sha256:ab12…`. */
   label: string;
   /** Repositories on the target's own registry that may have it: mounted from there if so. */
