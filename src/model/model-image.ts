@@ -2,7 +2,7 @@ import { OcibundleError } from "../errors.ts";
 import type { ContentReader } from "../oci/content.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { parseDocument } from "../oci/document.ts";
-import { readSmallBlob } from "../oci/small-blob.ts";
+import { readSmallBlob } from "../store/small-blob.ts";
 import {
   type ImageConfig,
   ImageConfigSchema,

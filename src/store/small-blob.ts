@@ -1,9 +1,9 @@
 import { Buffer } from "node:buffer";
 import { open } from "node:fs/promises";
 import { OcibundleError } from "../errors.ts";
-import type { BlobSource, ContentReader } from "./content.ts";
-import type { Descriptor } from "./descriptor.ts";
-import { matchesDigest, shortDigest } from "./digest.ts";
+import type { BlobSource, ContentReader } from "../oci/content.ts";
+import type { Descriptor } from "../oci/descriptor.ts";
+import { matchesDigest, shortDigest } from "../oci/digest.ts";
 
 /** Configs are documents; one larger than this is not one that anything reads. */
 const maxSmallBlobBytes = 8 * 1024 * 1024;
