@@ -2,9 +2,9 @@ import type { EmitEvent } from "../transfer/events.ts";
 
 /** What a command is given besides its own arguments; nothing else of the process is touched below `main`. */
 export interface CommandContext {
-  /** Writes to standard output: results only. */
-  stdout(text: string): void;
-  /** Writes to standard error. */
+  /** Writes to standard output: results only. Bytes go out as they are. */
+  stdout(text: string | Uint8Array): void;
+  /** Writes to standard error, above the progress that is being drawn; secrets are struck out. */
   stderr(text: string): void;
   stdin: ReadableStream<Uint8Array>;
   env: Readonly<Record<string, string | undefined>>;

@@ -1,0 +1,172 @@
+import type { CommandContext } from "./context.ts";
+
+/** What `--help` and the completions say about a command. */
+export interface CommandMeta {
+  /** As typed: `push`, `registry-start`. */
+  name: string;
+  /** One sentence, sentence case, no final period. */
+  description: string;
+  /** A whole command line, or several, that work as they stand. */
+  example: string | readonly string[];
+  /** Not listed by `--help` and the completions. */
+  hidden?: boolean;
+}
+
+interface Described {
+  description: string;
+  /** What help shows for the value: `REF`, `DIR`. */
+  valueHint?: string;
+}
+
+interface FlagOptions<Value> extends Described {
+  /** One letter: `alias: "o"` makes `-o`. */
+  alias?: string;
+  default?: Value;
+  required?: boolean;
+  /** May be given several times; the parsed value is a list in the order given, empty when not given. */
+  multiple?: boolean;
+}
+
+/** One positional. `options` are the only values allowed. */
+export interface PositionalDefinition extends Described {
+  type: "positional";
+  /** True unless said otherwise. Required ones come first. */
+  required?: boolean;
+  options?: readonly string[];
+}
+
+/** All positionals that are left; the last one declared. */
+export interface RestDefinition extends Described {
+  type: "rest";
+  /** Whether at least one is needed. */
+  required?: boolean;
+}
+
+/** `--name` and `--no-name`. False unless `default` says otherwise. */
+export interface BooleanDefinition extends Described {
+  type: "boolean";
+  alias?: string;
+  default?: boolean;
+}
+
+export interface StringDefinition extends FlagOptions<string> {
+  type: "string";
+}
+
+/** A whole number. */
+export interface NumberDefinition extends FlagOptions<number> {
+  type: "number";
+  /** Zero unless said otherwise. */
+  min?: number;
+  max?: number;
+}
+
+export interface EnumDefinition extends FlagOptions<string> {
+  type: "enum";
+  options: readonly string[];
+}
+
+/** Parsed to bytes. `25mb`, `1.5GB`, `4096`; kb, mb, gb, tb are 1024-based. */
+export interface SizeDefinition extends FlagOptions<number> {
+  type: "size";
+}
+
+/** Parsed to milliseconds. `30s`, `5m`, `1h30m`, `500ms`, `7d`. */
+export interface DurationDefinition extends FlagOptions<number> {
+  type: "duration";
+}
+
+export type ValueFlagDefinition =
+  | StringDefinition
+  | NumberDefinition
+  | EnumDefinition
+  | SizeDefinition
+  | DurationDefinition;
+export type FlagDefinition = BooleanDefinition | ValueFlagDefinition;
+export type ArgDefinition = PositionalDefinition | RestDefinition | FlagDefinition;
+
+/** Keys are camelCase: `minSize` is typed as `--min-size`, and shown as `MIN-SIZE` where it is a positional. */
+export type ArgDefinitions = Readonly<Record<string, ArgDefinition>>;
+
+type ValueOf<D> = D extends { type: "number" | "size" | "duration" }
+  ? number
+  : D extends { options: readonly (infer Option)[] }
+    ? Option
+    : string;
+
+type ParsedArg<D> = D extends { type: "boolean" }
+  ? boolean
+  : D extends { type: "rest" }
+    ? string[]
+    : D extends { type: "positional" }
+      ? D extends { required: false }
+        ? ValueOf<D> | undefined
+        : ValueOf<D>
+      : D extends { multiple: true }
+        ? ValueOf<D>[]
+        : D extends { required: true } | { default: string | number }
+          ? ValueOf<D>
+          : ValueOf<D> | undefined;
+
+export type ParsedArgs<Args extends ArgDefinitions> = {
+  [Name in keyof Args]: ParsedArg<Args[Name]>;
+};
+
+/** A command of which the arguments' types are forgotten, as the table holds it. */
+export interface Command {
+  meta: CommandMeta;
+  args: ArgDefinitions;
+  run(args: Record<string, unknown>, context: CommandContext): Promise<void>;
+}
+
+/** A command that only has commands below it, as `cache`. */
+export interface CommandGroup {
+  meta: CommandMeta;
+  commands: CommandTable;
+}
+
+export type AnyCommand = Command | CommandGroup;
+
+/** Names and how to load them. Made by `commandTable`, so it has no prototype: `toString` is no command. */
+export type CommandTable = Readonly<Record<string, () => Promise<AnyCommand>>>;
+
+/**
+ * Defines a command: what its arguments are, and what it does with them once they were checked.
+ *
+ * `run` writes results by `context.stdout`, throws an OcibundleError on failure, and ends soon after
+ * `context.signal` is aborted. Its arguments have the types that the definitions say:
+ *
+ *     export const command = defineCommand({
+ *       meta: { name: "pull", description: "…", example: "ocibundle pull …" },
+ *       args: {
+ *         ref: { type: "positional", description: "…" },
+ *         output: { type: "string", alias: "o", valueHint: "DIR", default: ".", description: "…" },
+ *         only: { type: "string", multiple: true, valueHint: "GLOB", description: "…" },
+ *       },
+ *       async run({ ref, output, only }, context) {},
+ *     });
+ */
+export function defineCommand<const Args extends ArgDefinitions>(definition: {
+  meta: CommandMeta;
+  args: Args;
+  run(args: ParsedArgs<Args>, context: CommandContext): Promise<void>;
+}): Command {
+  return definition as Command;
+}
+
+/** Defines a command that has commands below it. */
+export function defineCommandGroup(definition: {
+  meta: CommandMeta;
+  commands: Record<string, () => Promise<AnyCommand>>;
+}): CommandGroup {
+  return { meta: definition.meta, commands: commandTable(definition.commands) };
+}
+
+/** A table in which only what was put there is found. */
+export function commandTable(entries: Record<string, () => Promise<AnyCommand>>): CommandTable {
+  return Object.assign(Object.create(null) as Record<string, never>, entries);
+}
+
+/** `minSize` → `min-size`. */
+export const flagName = (key: string): string =>
+  key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
