@@ -1,0 +1,195 @@
+import { randomUUID } from "node:crypto";
+import { mkdir, readdir, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { OcibundleError, errno } from "../errors.ts";
+import type { ContentWriter } from "../oci/content.ts";
+import { matchesDigest, shortDigest } from "../oci/digest.ts";
+import type { ImageIndex } from "../oci/manifest.ts";
+import {
+  blobPath,
+  emptyIndex,
+  formatLayoutIndex,
+  indexFileName,
+  layoutFileBytes,
+  layoutFileName,
+  parseLayoutIndex,
+  withManifest,
+} from "./layout-documents.ts";
+import { withLock } from "./layout-lock.ts";
+import {
+  readDocument,
+  type LayoutFiles,
+  type LayoutReader,
+  layoutReader,
+} from "./layout-reader.ts";
+import { copyVerified, unwritable, writeAll, writeWhole } from "./verified-write.ts";
+
+/** An OCI image layout in a folder that can be read and written. */
+export type OciLayout = LayoutReader & ContentWriter;
+
+/** Opens a layout folder for reading. Throws `not_found` without a folder, `file` for one that is no layout. */
+export async function openLayout(folder: string): Promise<LayoutReader> {
+  const name = `oci:${folder}`;
+  const found = await kindOf(folder);
+  if (found === undefined) throw new OcibundleError("not_found", `${name}: no such folder`);
+  if (found === "other") {
+    throw new OcibundleError("file", `${name}: not a folder`, {
+      hint: `an archive of a layout is "oci-archive:${folder}"`,
+    });
+  }
+  return layoutReader(folderFiles(folder, name));
+}
+
+/**
+ * Opens a layout folder for writing and makes it where there is none. Throws `file` for a folder with
+ * other things in it, `denied` without permission.
+ */
+export async function createLayout(folder: string, signal: AbortSignal): Promise<OciLayout> {
+  const name = `oci:${folder}`;
+  try {
+    await mkdir(folder, { recursive: true });
+    await prepare(folder, name, signal);
+  } catch (error) {
+    throw unwritable(folder, error);
+  }
+  const files = folderFiles(folder, name);
+  const reader = await layoutReader(files);
+  const has = async (digestPath: string, size: number): Promise<boolean> =>
+    (await files.locate(digestPath))?.size === size;
+
+  return {
+    ...reader,
+    async hasBlob({ digest, size }, writeSignal) {
+      writeSignal.throwIfAborted();
+      return has(blobPath(digest), size);
+    },
+    async writeBlob(blob, options) {
+      const { digest, size } = blob.descriptor;
+      if (await has(blobPath(digest), size)) return "present";
+      await writeFileInto(folder, blobPath(digest), (file) => copyVerified(blob, file, 0, options));
+      return "sent";
+    },
+    async writeManifest(manifest, tag, writeSignal) {
+      const { bytes, digest } = manifest;
+      writeSignal.throwIfAborted();
+      if (!matchesDigest(bytes, digest)) {
+        throw new OcibundleError(
+          "integrity",
+          `manifest ${shortDigest(digest)}: its bytes do not have this digest`,
+        );
+      }
+      if (!(await has(blobPath(digest), bytes.byteLength))) {
+        await writeFileInto(folder, blobPath(digest), (file) => writeAll(file, bytes, 0));
+      }
+      await updateIndex(folder, name, writeSignal, (index) => withManifest(index, manifest, tag));
+    },
+  };
+}
+
+/** Temporary files of runs that were killed are left alone for this long, in milliseconds. */
+const temporaryLifetime = 24 * 60 * 60 * 1000;
+const temporaryName = /^\.ocibundle-[0-9a-f-]{36}\.tmp$/;
+const lockName = "index.json.lock";
+
+const temporaryPath = (folder: string): string => join(folder, `.ocibundle-${randomUUID()}.tmp`);
+
+async function prepare(folder: string, name: string, signal: AbortSignal): Promise<void> {
+  const entries = await readdir(folder);
+  if (!entries.includes(layoutFileName)) {
+    const others = entries.filter(
+      (entry) => !temporaryName.test(entry) && !entry.startsWith(lockName),
+    );
+    // Another process may have made the layout since the folder was read.
+    if (
+      others.length > 0 &&
+      !others.includes(layoutFileName) &&
+      !(await exists(join(folder, layoutFileName)))
+    ) {
+      throw new OcibundleError("file", `${name}: the folder has other things in it`, {
+        hint: "name a new folder, an empty one or an OCI image layout",
+      });
+    }
+    await writeFileInto(folder, layoutFileName, (file) => writeAll(file, layoutFileBytes, 0));
+  }
+  if (!entries.includes(indexFileName)) {
+    await updateIndex(folder, name, signal, (index) => index);
+  }
+  for (const entry of entries.filter((found) => temporaryName.test(found))) {
+    const path = join(folder, entry);
+    const age = Date.now() - (await stat(path).catch(() => ({ mtimeMs: Date.now() }))).mtimeMs;
+    if (age > temporaryLifetime) await rm(path, { force: true });
+  }
+}
+
+/** Changes `index.json` in one step: no other process changes it in between, no reader sees a part of it. */
+async function updateIndex(
+  folder: string,
+  name: string,
+  signal: AbortSignal,
+  change: (index: ImageIndex) => ImageIndex,
+): Promise<void> {
+  const files = folderFiles(folder, name);
+  const update = async (): Promise<void> => {
+    const place = await files.locate(indexFileName);
+    const index =
+      place === undefined
+        ? undefined
+        : parseLayoutIndex(await readDocument(place, `${name}: ${indexFileName}`), name);
+    const before = index === undefined ? undefined : formatLayoutIndex(index);
+    const after = formatLayoutIndex(change(index ?? emptyIndex()));
+    // Bytes that say the same stay as another tool wrote them.
+    if (before === after) return;
+    const bytes = new TextEncoder().encode(after);
+    await writeFileInto(folder, indexFileName, (file) => writeAll(file, bytes, 0));
+  };
+  try {
+    await withLock(join(folder, lockName), signal, update);
+  } catch (error) {
+    throw unwritable(folder, error);
+  }
+}
+
+async function writeFileInto(
+  folder: string,
+  file: string,
+  write: Parameters<typeof writeWhole>[2],
+): Promise<void> {
+  const path = join(folder, ...file.split("/"));
+  try {
+    await mkdir(join(path, ".."), { recursive: true });
+  } catch (error) {
+    throw unwritable(path, error);
+  }
+  await writeWhole(path, temporaryPath(folder), write);
+}
+
+function folderFiles(folder: string, name: string): LayoutFiles {
+  return {
+    name,
+    async locate(file) {
+      const path = join(folder, ...file.split("/"));
+      try {
+        const found = await stat(path);
+        return found.isFile() ? { path, offset: 0, size: found.size } : undefined;
+      } catch (error) {
+        if (errno(error) === "ENOENT" || errno(error) === "ENOTDIR") return undefined;
+        throw error;
+      }
+    },
+  };
+}
+
+const exists = async (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );
+
+async function kindOf(path: string): Promise<"folder" | "other" | undefined> {
+  try {
+    return (await stat(path)).isDirectory() ? "folder" : "other";
+  } catch (error) {
+    if (errno(error) === "ENOENT" || errno(error) === "ENOTDIR") return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,134 @@
+import { type FileHandle, open, rename, rm } from "node:fs/promises";
+import { dirname } from "node:path";
+import { OcibundleError, errno } from "../errors.ts";
+import type { BlobToMove } from "../oci/content.ts";
+import { digestHex, hasherFor, shortDigest } from "../oci/digest.ts";
+import { blobChunks } from "./blob-chunks.ts";
+
+export interface CopyOptions {
+  signal: AbortSignal;
+  onBytes?: ((bytes: number) => void) | undefined;
+}
+
+/**
+ * Copies a blob into an open file from `position` on, and checks its size and digest on the way.
+ *
+ * Throws `integrity` when the bytes are others; what was written then is for the caller to undo.
+ */
+export async function copyVerified(
+  blob: BlobToMove,
+  file: FileHandle,
+  position: number,
+  options: CopyOptions,
+): Promise<void> {
+  const { descriptor, label } = blob;
+  const hash = hasherFor(descriptor.digest);
+  const source = await blob.source(options.signal);
+  let size = 0;
+  for await (const chunk of blobChunks(
+    source,
+    { start: 0, end: descriptor.size },
+    options.signal,
+  )) {
+    size += chunk.byteLength;
+    if (size > descriptor.size) break;
+    // The bytes are written while they are hashed; the chunk must stay as it is until both are done.
+    const written = writeAll(file, chunk, position + size - chunk.byteLength);
+    hash.update(chunk);
+    await written;
+    options.onBytes?.(chunk.byteLength);
+  }
+  if (size !== descriptor.size) {
+    throw new OcibundleError(
+      "integrity",
+      `${label}: ${size > descriptor.size ? "more than" : "only"} ${Math.min(size, descriptor.size)} of ${descriptor.size} bytes`,
+    );
+  }
+  if (hash.digest("hex") !== digestHex(descriptor.digest)) {
+    throw new OcibundleError(
+      "integrity",
+      `${label}: its bytes do not have the digest ${shortDigest(descriptor.digest)}`,
+    );
+  }
+}
+
+/** Writes all of `bytes`: one call may write fewer. */
+export async function writeAll(
+  file: FileHandle,
+  bytes: Uint8Array,
+  position: number,
+): Promise<void> {
+  let done = 0;
+  while (done < bytes.byteLength) {
+    const { bytesWritten } = await file.write(
+      bytes,
+      done,
+      bytes.byteLength - done,
+      position + done,
+    );
+    done += bytesWritten;
+  }
+}
+
+/**
+ * Writes a file so that it appears under its name whole or not at all: into `temporary`, which must
+ * be on the same file system and not exist, then flushed, then renamed. A failure leaves neither.
+ */
+export async function writeWhole(
+  path: string,
+  temporary: string,
+  write: (file: FileHandle) => Promise<void>,
+): Promise<void> {
+  try {
+    const file = await open(temporary, "wx");
+    try {
+      await write(file);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+    await syncFolder(dirname(path));
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw unwritable(path, error);
+  }
+}
+
+/** Flushes a folder's entries, where the file system can do that. */
+async function syncFolder(path: string): Promise<void> {
+  try {
+    const folder = await open(path, "r");
+    try {
+      await folder.sync();
+    } finally {
+      await folder.close();
+    }
+  } catch (error) {
+    // Windows opens no folders, and some network file systems flush none.
+    if (!["EISDIR", "EPERM", "EINVAL", "EACCES", "ENOTSUP"].includes(errno(error) ?? "")) {
+      throw error;
+    }
+  }
+}
+
+const hints: Readonly<Record<string, string>> = {
+  ENOSPC: "make room on that file system, or write elsewhere",
+  EDQUOT: "the quota on that file system is used up",
+  EROFS: "that file system is read-only",
+  EACCES: "check the permissions of the folder",
+  EPERM: "check the permissions of the folder",
+};
+
+/** A file-system error as one a user understands; others as they are. Permissions are `denied`. */
+export function unwritable(path: string, cause: unknown): unknown {
+  const code = errno(cause);
+  if (cause instanceof OcibundleError || code === undefined || !/^E[A-Z0-9]+$/.test(code)) {
+    return cause;
+  }
+  const denied = code === "EACCES" || code === "EPERM";
+  return new OcibundleError(denied ? "denied" : "file", `"${path}": can't be written: ${code}`, {
+    hint: hints[code],
+    cause,
+  });
+}
