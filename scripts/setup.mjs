@@ -27,7 +27,7 @@ if (result.status !== 0) {
   console.error(`setup: the dependencies could not be installed
 ${result.error?.message ?? result.output}
 hint: npm must be on the PATH and able to reach a package registry; \`npm ping\` tells`);
-  process.exit(1);
+  process.exitCode = 1;
 }
 
 /** Runs a command at the root; its output is kept for the case that it fails. */

@@ -1,0 +1,236 @@
+import { describe, expect, test } from "bun:test";
+import { readdirSync, readFileSync } from "node:fs";
+import { join, posix } from "node:path";
+import { parseSync, Visitor } from "oxc-parser";
+
+/**
+ * The house rules that a reader relies on, read from the sources: who may import whom, no circles,
+ * and the few places where the process, the runtime and the network library are touched.
+ */
+
+/** Folder (or file at the top of src) to what it may import. Everyone may import errors and runtime. */
+const mayImport: Record<string, readonly string[]> = {
+  main: ["cli"],
+  // `commands` uses cli's vocabulary (how a command is defined), cli's table loads the commands.
+  cli: ["commands", "ui"],
+  commands: ["cli", "model", "ui"],
+  "commands/harness": ["cli", "model", "ui", "server"],
+  model: ["image", "transfer", "registry", "store", "oci"],
+  image: ["registry", "store", "oci"],
+  transfer: ["registry", "store", "oci"],
+  registry: ["http", "oci"],
+  http: [],
+  store: ["oci"],
+  credentials: [],
+  server: ["store", "oci"],
+  ui: ["oci"],
+  oci: [],
+  runtime: [],
+  errors: [],
+};
+const everyoneMayImport = new Set(["errors", "runtime"]);
+
+/** Single edges beside the table, each with its reason. */
+const alsoAllowed: readonly { from: RegExp; to: string; typesOnly: boolean }[] = [
+  // The one place that puts a registry together with the credentials it asks for.
+  { from: /^model\/session\.ts$/, to: "credentials/find.ts", typesOnly: false },
+  // Progress is events: whoever emits or draws them names their types and nothing else of the engine.
+  {
+    from: /^(?:cli|commands|ui|image|registry|http)\//,
+    to: "transfer/events.ts",
+    typesOnly: true,
+  },
+];
+
+interface Import {
+  /** As written. */
+  specifier: string;
+  typesOnly: boolean;
+}
+
+interface Module {
+  /** Relative to src. */
+  path: string;
+  imports: Import[];
+  /** Names of things that only some places may touch: `Bun`, `Deno`, `process.exit`. */
+  touches: string[];
+}
+
+const processMembers = new Set(["exit", "exitCode", "abort", "reallyExit"]);
+
+function readModule(path: string, source: string): Module {
+  const { program, module, errors } = parseSync(path, source);
+  if (errors[0] !== undefined) throw new Error(`${path}: ${errors[0].message}`);
+  const imports: Import[] = [];
+  const add = (specifier: string, entries: { isType: boolean }[]) =>
+    imports.push({
+      specifier,
+      typesOnly: entries.length > 0 && entries.every(({ isType }) => isType),
+    });
+  for (const { moduleRequest, entries } of module.staticImports) add(moduleRequest.value, entries);
+  for (const { entries } of module.staticExports) {
+    for (const entry of entries) {
+      if (entry.moduleRequest !== null) add(entry.moduleRequest.value, [entry]);
+    }
+  }
+  const touches: string[] = [];
+  new Visitor({
+    Identifier({ name }) {
+      if (name === "Bun" || name === "Deno") touches.push(name);
+    },
+    MemberExpression({ object, property }) {
+      if (object.type !== "Identifier" || property.type !== "Identifier") return;
+      if (object.name === "process" && processMembers.has(property.name)) {
+        touches.push(`process.${property.name}`);
+      }
+    },
+    ImportExpression({ source: request }) {
+      if (request.type !== "Literal" || typeof request.value !== "string") {
+        throw new Error(`${path}: an import() of something other than a literal`);
+      }
+      imports.push({ specifier: request.value, typesOnly: false });
+    },
+    TSImportType({ source: request }) {
+      imports.push({ specifier: request.value, typesOnly: true });
+    },
+  }).visit(program);
+  return { path, imports, touches };
+}
+
+/** The imports that stay within src, as paths relative to it. */
+function inner({ path, imports }: Module): { to: string; typesOnly: boolean }[] {
+  return imports
+    .filter(({ specifier }) => specifier.startsWith("."))
+    .map(({ specifier, typesOnly }) => ({
+      to: posix.join(posix.dirname(path), specifier),
+      typesOnly,
+    }));
+}
+
+/** `commands/harness/mock-weights.ts` belongs to `commands/harness`, `http/auth/token.ts` to `http`. */
+function part(path: string): string {
+  const folder = posix.dirname(path);
+  if (folder === ".") return path.replace(/\.ts$/, "");
+  return folder in mayImport ? folder : (folder.split("/")[0] ?? folder);
+}
+
+function forbiddenImports(modules: readonly Module[]): string[] {
+  return modules.flatMap((module) => {
+    const from = part(module.path);
+    const allowed = mayImport[from];
+    if (allowed === undefined) return [`${module.path}: no part of the house (see mayImport)`];
+    return inner(module)
+      .filter(({ to, typesOnly }) => {
+        const target = part(to);
+        const parent = target.split("/")[0] ?? target;
+        if (target === from || everyoneMayImport.has(target)) return false;
+        // The table of commands and the harness's neighbours: a folder inside one that is allowed.
+        if (allowed.includes(target) || (target !== parent && allowed.includes(parent)))
+          return false;
+        return !alsoAllowed.some(
+          (edge) => edge.from.test(module.path) && edge.to === to && (typesOnly || !edge.typesOnly),
+        );
+      })
+      .map(({ to }) => `${module.path} imports ${to}`);
+  });
+}
+
+/** Every circle that a depth-first walk closes, types and lazy imports counted too. */
+function circles(modules: readonly Module[]): string[] {
+  const edges = new Map(modules.map((module) => [module.path, inner(module).map(({ to }) => to)]));
+  const found: string[] = [];
+  const finished = new Set<string>();
+  const visit = (path: string, trail: readonly string[]): void => {
+    const at = trail.indexOf(path);
+    if (at >= 0) found.push([...trail.slice(at), path].join(" -> "));
+    if (at >= 0 || finished.has(path)) return;
+    for (const next of edges.get(path) ?? []) visit(next, [...trail, path]);
+    finished.add(path);
+  };
+  for (const path of edges.keys()) visit(path, []);
+  return found;
+}
+
+function touching(modules: readonly Module[], what: RegExp, allowed: RegExp): string[] {
+  return modules
+    .filter(({ path }) => !allowed.test(path))
+    .flatMap(({ path, touches, imports }) =>
+      [...touches, ...imports.map(({ specifier }) => specifier)]
+        .filter((name) => what.test(name))
+        .map((name) => `${path} uses ${name}`),
+    );
+}
+
+const runtimeOwn = /^(?:Bun|Deno|bun|bun:.*)$/;
+const endsProcess = /^process\./;
+const httpLibrary = /^ofetch(?:\/|$)/;
+
+const root = join(import.meta.dir, "..", "src");
+const modules = readdirSync(root, { recursive: true, encoding: "utf8" })
+  .map((path) => path.replaceAll("\\", "/"))
+  .filter((path) => path.endsWith(".ts"))
+  .toSorted()
+  .map((path) => readModule(path, readFileSync(join(root, path), "utf8")));
+
+describe("the house", () => {
+  test("a part imports only what the design lets it", () => {
+    expect(forbiddenImports(modules)).toEqual([]);
+  });
+
+  test("there are no circles", () => {
+    expect(circles(modules)).toEqual([]);
+  });
+
+  test("Bun and Deno are named in the runtime's folder only", () => {
+    expect(touching(modules, runtimeOwn, /^runtime\//)).toEqual([]);
+  });
+
+  test("only main ends the process", () => {
+    expect(touching(modules, endsProcess, /^main\.ts$/)).toEqual([]);
+  });
+
+  test("only http uses ofetch", () => {
+    expect(touching(modules, httpLibrary, /^http\//)).toEqual([]);
+  });
+
+  test("no file is a barrel", () => {
+    expect(modules.filter(({ path }) => posix.basename(path) === "index.ts")).toEqual([]);
+  });
+});
+
+describe("the check itself", () => {
+  const sources = {
+    "oci/digest.ts": `import type { X } from "../store/a.ts";`,
+    "store/a.ts": `import "../oci/digest.ts"; export { b } from "../http/client.ts";`,
+    "server/blobs.ts": `const r = () => import("../registry/registry.ts"); // import("../oci/x.ts")`,
+    "registry/registry.ts": `import { run } from "../transfer/events.ts"; import { ofetch } from "ofetch";`,
+    "image/load.ts": `import type { EmitEvent } from "../transfer/events.ts"; Bun.gc(true);`,
+    "commands/push.ts": `import { s } from "../server/blobs.ts"; process.exit(1);`,
+    "commands/harness/start.ts": `import { s } from "../../server/blobs.ts";`,
+    "helpers/x.ts": "export {};",
+  };
+  const bad = Object.entries(sources).map(([path, source]) => readModule(path, source));
+
+  test("sees what is forbidden, however it is imported", () => {
+    expect(forbiddenImports(bad)).toEqual([
+      "oci/digest.ts imports store/a.ts",
+      "store/a.ts imports http/client.ts",
+      "server/blobs.ts imports registry/registry.ts",
+      "registry/registry.ts imports transfer/events.ts",
+      "commands/push.ts imports server/blobs.ts",
+      "helpers/x.ts: no part of the house (see mayImport)",
+    ]);
+  });
+
+  test("sees circles", () => {
+    expect(circles(bad)).toEqual(["oci/digest.ts -> store/a.ts -> oci/digest.ts"]);
+  });
+
+  test("sees globals and libraries out of their place", () => {
+    expect(touching(bad, runtimeOwn, /^runtime\//)).toEqual(["image/load.ts uses Bun"]);
+    expect(touching(bad, endsProcess, /^main\.ts$/)).toEqual([
+      "commands/push.ts uses process.exit",
+    ]);
+    expect(touching(bad, httpLibrary, /^http\//)).toEqual(["registry/registry.ts uses ofetch"]);
+  });
+});
