@@ -1,0 +1,61 @@
+import { OcibundleError } from "../errors.ts";
+import type { BlobSource, ContentWriter } from "../oci/content.ts";
+import type { Repository } from "../registry/types.ts";
+import type { Clock } from "./clock.ts";
+import type { EmitEvent } from "./events.ts";
+import type { RetryPolicy } from "./retry.ts";
+import { uploadBlob } from "./upload.ts";
+import { nothingSeen, type SeenOfRegistry } from "./upload-way.ts";
+
+export interface RegistryWriterOptions {
+  /** Told of waits and of why a way of uploading was left. */
+  emit?: EmitEvent | undefined;
+  /** What is known of registries by host; shared by the whole process unless given. */
+  seen?: Map<string, SeenOfRegistry> | undefined;
+  clock?: Clock | undefined;
+  retries?: RetryPolicy | undefined;
+}
+
+const seenByProcess = new Map<string, SeenOfRegistry>();
+
+/** Writes to a repository of a registry: HEAD, mount or upload, manifests by digest and tag. */
+export function registryWriter(
+  repository: Repository,
+  { emit, seen = seenByProcess, clock, retries }: RegistryWriterOptions = {},
+): ContentWriter {
+  const { host } = repository.registry;
+  const known = seen.get(host) ?? nothingSeen();
+  seen.set(host, known);
+  return {
+    name: repository.fullName,
+
+    async hasBlob({ digest, size }, signal) {
+      // Another size is as good as absent: the upload's digest check decides who is right.
+      return (await repository.headBlob(digest, signal)) === size;
+    },
+
+    async writeBlob(blob, { signal, onBytes }) {
+      const { descriptor, label: item, mountFrom } = blob;
+      const source = await blob.source(signal);
+      await checkSource(source);
+      const options = { signal, onBytes, emit, item, mountFrom, seen: known, clock, retries };
+      try {
+        return await uploadBlob(repository, descriptor, source, options);
+      } catch (error) {
+        signal.throwIfAborted();
+        // The registry found other bytes: where the file is known to have changed, that is the news.
+        if (error instanceof OcibundleError && error.code === "integrity")
+          await checkSource(source);
+        throw error;
+      }
+    },
+
+    async writeManifest(manifest, tag, signal) {
+      await repository.putManifest(tag ?? manifest.digest, manifest, signal);
+    },
+  };
+}
+
+async function checkSource(source: BlobSource): Promise<void> {
+  if (source.kind === "file") await source.check?.();
+}

@@ -1,0 +1,126 @@
+import pLimit from "p-limit";
+import { OcibundleError, withContext } from "../errors.ts";
+import type { BlobOutcome, BlobToMove, ContentWriter } from "../oci/content.ts";
+import type { Digest } from "../oci/digest.ts";
+import type { EmitEvent } from "./events.ts";
+
+/** Blobs that are sent at once unless told otherwise. */
+export const defaultUploads = 4;
+
+/** Blobs that are asked for at once: small requests that mostly wait. */
+const checksAtOnce = 16;
+
+export interface TransferOptions {
+  signal: AbortSignal;
+  emit: EmitEvent;
+  /** Blobs that are sent at once. */
+  concurrency?: number | undefined;
+}
+
+/** What the target has and what it lacks; each digest once. */
+export interface TransferPlan {
+  present: BlobToMove[];
+  /** Largest first: the longest transfer should not be the last to begin. */
+  missing: BlobToMove[];
+  /** Of what is missing, in bytes. */
+  bytes: number;
+}
+
+/** Asks the target which blobs it has. Throws the first failure, with the blob's label. */
+export async function planTransfer(
+  blobs: readonly BlobToMove[],
+  target: ContentWriter,
+  { signal, emit, concurrency }: TransferOptions,
+): Promise<TransferPlan> {
+  const unique = mergeByDigest(blobs);
+  emit({ type: "phase", phase: "check", items: unique.length });
+  const plan: TransferPlan = { present: [], missing: [], bytes: 0 };
+  await forEach(unique, Math.max(checksAtOnce, concurrency ?? 0), signal, async (blob, stop) => {
+    const has = await target.hasBlob(blob.descriptor, stop);
+    (has ? plan.present : plan.missing).push(blob);
+    if (!has) return;
+    emit({ type: "done", phase: "check", item: blob.label, outcome: "present" });
+  });
+  const rank = new Map(unique.map((blob, index) => [blob, index]));
+  const asGiven = (a: BlobToMove, b: BlobToMove) => (rank.get(a) ?? 0) - (rank.get(b) ?? 0);
+  plan.present.sort(asGiven);
+  plan.missing.sort((a, b) => b.descriptor.size - a.descriptor.size || asGiven(a, b));
+  plan.bytes = plan.missing.reduce((sum, blob) => sum + blob.descriptor.size, 0);
+  return plan;
+}
+
+/**
+ * Moves what a plan says is missing, several blobs at once. Resolves to what became of each. The first
+ * failure ends the others and is thrown with the blob's label.
+ */
+export async function runTransfer(
+  plan: TransferPlan,
+  target: ContentWriter,
+  { signal, emit, concurrency = defaultUploads }: TransferOptions,
+): Promise<Map<Digest, BlobOutcome>> {
+  const phase = "upload";
+  const { missing, bytes } = plan;
+  const outcomes = new Map<Digest, BlobOutcome>();
+  if (missing.length === 0) return outcomes;
+  emit({ type: "phase", phase, items: missing.length, bytes });
+  await forEach(missing, concurrency, signal, async (blob, stop) => {
+    const { descriptor, group, label: item } = blob;
+    emit({ type: "start", phase, item, group, bytes: descriptor.size });
+    const outcome = await target.writeBlob(blob, {
+      signal: stop,
+      onBytes: (moved) => emit({ type: "progress", phase, item, bytes: moved }),
+    });
+    outcomes.set(descriptor.digest, outcome);
+    emit({ type: "done", phase, item, outcome });
+  });
+  return outcomes;
+}
+
+/** Does `work` for each blob, `atOnce` at a time; the first failure aborts the signal of the others. */
+async function forEach(
+  blobs: readonly BlobToMove[],
+  atOnce: number,
+  signal: AbortSignal,
+  work: (blob: BlobToMove, stop: AbortSignal) => Promise<void>,
+): Promise<void> {
+  signal.throwIfAborted();
+  const failed = new AbortController();
+  const stop = AbortSignal.any([signal, failed.signal]);
+  const limit = pLimit(Math.max(1, atOnce));
+  let failure: { error: unknown } | undefined;
+  const one = async (blob: BlobToMove) => {
+    if (stop.aborted) return;
+    try {
+      await work(blob, stop);
+    } catch (error) {
+      // What fails after the first failure fails because of it.
+      failure ??= { error: withContext(blob.label, error) };
+      failed.abort(failure.error);
+    }
+  };
+  await Promise.all(blobs.map((blob) => limit(one, blob)));
+  signal.throwIfAborted();
+  if (failure !== undefined) throw failure.error;
+}
+
+/** One entry for each digest; the places to mount from are joined. Throws `integrity` on two sizes. */
+function mergeByDigest(blobs: readonly BlobToMove[]): BlobToMove[] {
+  const merged = new Map<Digest, BlobToMove>();
+  for (const blob of blobs) {
+    const { digest, size } = blob.descriptor;
+    const known = merged.get(digest);
+    if (known !== undefined && known.descriptor.size !== size) {
+      throw new OcibundleError(
+        "integrity",
+        `${known.label} and ${blob.label} have the digest ${digest} and different sizes: ` +
+          `${known.descriptor.size} and ${size} bytes`,
+      );
+    }
+    if (known === undefined) merged.set(digest, blob);
+    else if (blob.mountFrom !== undefined) {
+      const mountFrom = [...new Set([...(known.mountFrom ?? []), ...blob.mountFrom])];
+      merged.set(digest, { ...known, mountFrom });
+    }
+  }
+  return [...merged.values()];
+}

@@ -1,0 +1,2 @@
+/** 1024 × 1024 bytes. */
+export const MiB = 1024 * 1024;

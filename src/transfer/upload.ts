@@ -1,0 +1,364 @@
+import { OcibundleError } from "../errors.ts";
+import type { BlobOutcome, BlobSource } from "../oci/content.ts";
+import type { Descriptor } from "../oci/descriptor.ts";
+import { shortDigest } from "../oci/digest.ts";
+import type { Repository, UploadBody, UploadSession } from "../registry/types.ts";
+import { type Clock, systemClock } from "./clock.ts";
+import type { EmitEvent } from "./events.ts";
+import { refusalStatus } from "./refusal-status.ts";
+import { type RetryPolicy, transferRetries, waitBeforeRetry } from "./retry.ts";
+import { uploadBody } from "./upload-body.ts";
+import {
+  afterFailure,
+  firstChunk,
+  isSlow,
+  nextChunk,
+  nothingSeen,
+  type SeenOfRegistry,
+  smallerChunk,
+  type UploadWay,
+  waysFor,
+} from "./upload-way.ts";
+
+export interface UploadOptions {
+  signal: AbortSignal;
+  /** Further bytes that have gone out; negative when some must go again. */
+  onBytes?: ((bytes: number) => void) | undefined;
+  emit?: EmitEvent | undefined;
+  /** The item that `wait` events are about. */
+  item?: string | undefined;
+  mountFrom?: readonly string[] | undefined;
+  /** What this registry has shown before; learned from. */
+  seen?: SeenOfRegistry | undefined;
+  clock?: Clock | undefined;
+  retries?: RetryPolicy | undefined;
+}
+
+/** Why a way of uploading was given up. */
+class WayRefused extends Error {}
+
+/**
+ * Brings a blob's bytes into a repository: mounted where that works, else uploaded in the first way
+ * that the registry takes. After a failure the session is asked what it has, and the rest is sent.
+ * Throws `integrity` when the registry finds other bytes, `denied`, or the last failure.
+ */
+export async function uploadBlob(
+  repository: Repository,
+  descriptor: Descriptor,
+  source: BlobSource,
+  options: UploadOptions,
+): Promise<BlobOutcome> {
+  const opened = await openSession(repository, descriptor, options);
+  if (opened === "mounted") return "mounted";
+  const upload = new Upload(repository, descriptor, source, opened, options);
+  const ways = waysFor(descriptor.size, upload.seen);
+  for (const [index, way] of ways.entries()) {
+    try {
+      await upload.run(way);
+      return "sent";
+    } catch (error) {
+      if (!(error instanceof WayRefused)) throw error;
+      if (index === ways.length - 1) throw error.cause;
+      await upload.giveUp(way, error.message);
+    }
+  }
+  throw new RangeError("there is no way of uploading");
+}
+
+/** Opens a session, trying first to mount the blob from each candidate repository. */
+async function openSession(
+  repository: Repository,
+  { digest }: Descriptor,
+  { signal, mountFrom = [], emit }: UploadOptions,
+): Promise<UploadSession | "mounted"> {
+  let session: UploadSession | undefined;
+  for (const from of mountFrom) {
+    if (from === repository.name) continue;
+    try {
+      const answer = await repository.startUpload({ mount: { digest, from } }, signal);
+      if (answer.mounted) {
+        void session?.cancel();
+        return "mounted";
+      }
+      void session?.cancel();
+      session = answer.session;
+    } catch (error) {
+      signal.throwIfAborted();
+      // A mount is a favour: what stands against it says nothing about an upload.
+      const message = error instanceof Error ? error.message : String(error);
+      emit?.({ type: "detail", message: `no mount from "${from}": ${message}` });
+    }
+  }
+  return session ?? newSession(repository, signal);
+}
+
+async function newSession(repository: Repository, signal: AbortSignal): Promise<UploadSession> {
+  const answer = await repository.startUpload({}, signal);
+  if (!answer.mounted) return answer.session;
+  throw new OcibundleError("network", `${repository.fullName}: mounted a blob without being asked`);
+}
+
+/** One blob on its way up: what is kept from one request to the next. */
+class Upload {
+  readonly seen: SeenOfRegistry;
+  private readonly repository: Repository;
+  private readonly descriptor: Descriptor;
+  private readonly source: BlobSource;
+  private readonly options: UploadOptions;
+  private readonly clock: Clock;
+  private session: UploadSession | undefined;
+  /** Bytes that the registry has. */
+  private position = 0;
+  /** Bytes that were told of as gone out. */
+  private told = 0;
+  /** The most the registry ever had: a failure behind it is one without progress. */
+  private furthest = 0;
+  private failures = 0;
+  private repeated = 0;
+  private chunk: number;
+  private sourceFailure: unknown;
+
+  constructor(
+    repository: Repository,
+    descriptor: Descriptor,
+    source: BlobSource,
+    session: UploadSession,
+    options: UploadOptions,
+  ) {
+    this.repository = repository;
+    this.descriptor = descriptor;
+    this.source = source;
+    this.options = options;
+    this.clock = options.clock ?? systemClock;
+    this.seen = options.seen ?? nothingSeen();
+    this.session = session;
+    this.chunk = firstChunk(this.seen, session.minimumChunk);
+  }
+
+  /** Sends all that is missing in one way. Throws WayRefused when the registry does not take it so. */
+  async run(way: UploadWay): Promise<void> {
+    for (;;) {
+      try {
+        this.session ??= await newSession(this.repository, this.options.signal);
+        if (await this.step(way, this.session)) return;
+      } catch (error) {
+        if (await this.recover(way, error)) return;
+      }
+    }
+  }
+
+  /** Ends what was begun in one way, so that another can begin. */
+  async giveUp(way: UploadWay, reason: string): Promise<void> {
+    const { host } = this.repository.registry;
+    this.seen.refused.set(way, reason);
+    this.detail(`${host} does not take ${wayNames[way]}: ${reason}`);
+    void this.session?.cancel();
+    this.restart();
+    this.failures = 0;
+    this.repeated = 0;
+  }
+
+  /** One request and what follows from its answer; true when the blob is there. */
+  private async step(way: UploadWay, session: UploadSession): Promise<boolean> {
+    const { digest, size } = this.descriptor;
+    const { signal } = this.options;
+    if (way === "put" || this.position === size) {
+      const body = this.position === size ? undefined : this.body(size);
+      await this.timed(size - this.position, () => session.finish(digest, body, signal));
+      this.reached(size);
+      return true;
+    }
+    const end = way === "chunks" ? Math.min(size, this.position + this.chunk) : size;
+    const start = this.position;
+    const body = this.body(end);
+    const milliseconds = await this.timed(end - start, async () => {
+      const has =
+        way === "chunks"
+          ? await session.patchChunk(start, body, signal)
+          : await session.patchAll(body, signal);
+      await this.accept(way, session, start, end, has);
+    });
+    if (way === "chunks" && end < size) {
+      this.chunk = nextChunk(end - start, milliseconds, this.seen, session.minimumChunk);
+    }
+    return false;
+  }
+
+  /** Takes the registry's word for what it has, asking again where the word is odd. */
+  private async accept(
+    way: UploadWay,
+    session: UploadSession,
+    start: number,
+    end: number,
+    has: number,
+  ): Promise<void> {
+    if (has !== end) {
+      const asked = await session.offset(this.options.signal);
+      if (asked === undefined) {
+        this.restart();
+        throw new WayRefused("the upload is gone after a part of it was taken", {
+          cause: this.failure("the registry lost the upload"),
+        });
+      }
+      if (asked !== end && (asked <= start || asked > end)) {
+        const message = `${end} bytes were sent and it has ${asked}`;
+        throw new WayRefused(message, { cause: this.failure(message) });
+      }
+      this.detail(`${way} of bytes ${start}-${end - 1}: the registry has ${asked}`);
+      this.reached(asked);
+      return;
+    }
+    this.reached(end);
+  }
+
+  /** Decides what a failure means and prepares the next step; true when the blob is there after all. */
+  private async recover(way: UploadWay, error: unknown): Promise<boolean> {
+    const { signal } = this.options;
+    signal.throwIfAborted();
+    if (error instanceof WayRefused) throw error;
+    // Told before anything else: a file that changed explains every other failure.
+    if (this.source.kind === "file") await this.source.check?.();
+    if (this.sourceFailure !== undefined) error = this.sourceFailure;
+    if (!(error instanceof OcibundleError) || error.code === "integrity") throw error;
+    if (error.code === "denied") throw error;
+    const status = refusalStatus(error);
+    const refused = () => new WayRefused(error.message, { cause: error });
+    switch (afterFailure({ way, status, repeated: this.repeated })) {
+      case "throw":
+        throw error;
+      case "next way":
+        throw refused();
+      case "smaller": {
+        const smaller = smallerChunk(this.chunk, this.session?.minimumChunk);
+        if (smaller === undefined) throw refused();
+        this.detail(`chunks of ${this.chunk} bytes are too large: ${error.message}`);
+        this.chunk = smaller;
+        this.seen.largestChunk = smaller;
+        await this.askSession();
+        return false;
+      }
+      case "ask":
+        this.repeated += 1;
+        await this.askSession();
+        return false;
+      case "restart":
+        this.repeated += 1;
+        await this.pause(error);
+        this.restart();
+        return false;
+      case "wait":
+        await this.pause(error);
+        if (way === "chunks") this.chunk = smallerChunk(this.chunk, undefined) ?? this.chunk;
+        return this.afterSilence(way, error);
+    }
+  }
+
+  /** After a request without an answer: the work may have been done all the same. */
+  private async afterSilence(way: UploadWay, error: unknown): Promise<boolean> {
+    const { digest, size } = this.descriptor;
+    const { signal } = this.options;
+    try {
+      const finishing = way === "put" || this.position === size;
+      if (finishing && (await this.repository.headBlob(digest, signal)) === size) {
+        this.reached(size);
+        return true;
+      }
+      if (way === "put") this.restart();
+      else await this.askSession();
+    } catch (asking) {
+      signal.throwIfAborted();
+      this.detail(`after "${messageOf(error)}": ${messageOf(asking)}`);
+      this.tell(this.position);
+    }
+    return false;
+  }
+
+  /** Goes on from where the registry says it is. */
+  private async askSession(): Promise<void> {
+    const has = await this.session?.offset(this.options.signal);
+    if (has === undefined || has > this.descriptor.size) this.restart();
+    else this.reached(has);
+  }
+
+  private restart(): void {
+    this.session = undefined;
+    this.position = 0;
+    this.tell(0);
+  }
+
+  private reached(position: number): void {
+    this.position = position;
+    if (position > this.furthest) {
+      this.furthest = position;
+      this.failures = 0;
+      this.repeated = 0;
+    }
+    this.tell(position);
+  }
+
+  /** Waits as the policy says, or throws the failure where it says no more. */
+  private async pause(error: OcibundleError): Promise<void> {
+    this.failures += 1;
+    const { retries = transferRetries, emit, item, signal } = this.options;
+    const milliseconds = waitBeforeRetry(this.failures, this.clock.random(), retries);
+    if (milliseconds === undefined) throw error;
+    emit?.({
+      type: "wait",
+      ...(item === undefined ? {} : { item }),
+      milliseconds,
+      reason: error.message,
+    });
+    await this.clock.sleep(milliseconds, signal);
+  }
+
+  private body(end: number): UploadBody {
+    this.sourceFailure = undefined;
+    const start = this.position;
+    const slow = this.source.kind !== "file" || isSlow(end - start, this.seen.rate);
+    return uploadBody(
+      this.source,
+      { start, end },
+      {
+        signal: this.options.signal,
+        onPosition: slow ? (position) => this.tell(position) : undefined,
+        onSourceError: (error) => (this.sourceFailure = error),
+      },
+    );
+  }
+
+  /** Does something that sends `bytes` bytes, learns the rate and resolves to the milliseconds it took. */
+  private async timed(bytes: number, send: () => Promise<void>): Promise<number> {
+    const start = this.clock.now();
+    await send();
+    const milliseconds = Math.max(1, this.clock.now() - start);
+    // Small bodies measure the way to the registry and back, not its rate.
+    if (bytes >= 1024 * 1024) this.seen.rate = bytes / milliseconds;
+    return milliseconds;
+  }
+
+  private tell(position: number): void {
+    if (position === this.told) return;
+    this.options.onBytes?.(position - this.told);
+    this.told = position;
+  }
+
+  private detail(message: string): void {
+    this.options.emit?.({ type: "detail", message });
+  }
+
+  private failure(message: string): OcibundleError {
+    return new OcibundleError(
+      "network",
+      `${this.repository.fullName}: upload of ${shortDigest(this.descriptor.digest)}: ${message}`,
+    );
+  }
+}
+
+const wayNames: Record<UploadWay, string> = {
+  put: "a blob in one PUT",
+  chunks: "a blob in chunks",
+  patch: "a blob in one PATCH",
+};
+
+const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);
