@@ -39,6 +39,6 @@ export interface ConnectionOptions {
   unixSocket?: string | undefined;
   /** PEM texts; `ca` in addition to the system's. */
   tls?: { ca?: string; cert?: string; key?: string; insecure?: boolean } | undefined;
-  /** URL of an HTTP proxy. */
+  /** URL of an HTTP proxy; without it the connection is direct, whatever the environment says. */
   proxy?: string | undefined;
 }

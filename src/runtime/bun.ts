@@ -1,0 +1,68 @@
+import { getCACertificates } from "node:tls";
+import { fileURLToPath } from "node:url";
+import type { ConnectionOptions, RunningServer, Runtime, ServeOptions } from "./types.ts";
+
+// In a compiled binary every module's URL is that of the binary in a virtual file system, with the
+// other entrypoints beside it, below the folder that the entrypoints have in common.
+const compiled = /\/(?:\$bunfs|~BUN|%7EBUN)\//.test(import.meta.url);
+
+/** Bun, from source or as a compiled binary. */
+export const bunRuntime: Runtime = {
+  name: "bun",
+  compiled,
+
+  // A file's slice is sent with sendfile: the bytes never pass through JavaScript.
+  fileBody: (path, start, end) => Promise.resolve(Bun.file(path).slice(start, end)),
+
+  serve: (options) => Promise.resolve(serve(options)),
+
+  connection,
+
+  startWorker: () =>
+    new Worker(new URL(compiled ? "./runtime/worker.js" : "./worker.ts", import.meta.url), {
+      type: "module",
+    }),
+
+  selfCommand: () =>
+    compiled
+      ? [process.execPath]
+      : [process.execPath, fileURLToPath(new URL("../main.ts", import.meta.url))],
+};
+
+function serve({ hostname, port, handle, tls }: ServeOptions): RunningServer {
+  const server = Bun.serve({
+    hostname,
+    port,
+    fetch: handle,
+    error: () => new Response(null, { status: 500 }),
+    maxRequestBodySize: Number.MAX_SAFE_INTEGER,
+    idleTimeout: 0,
+    development: false,
+    ...(tls === undefined ? {} : { tls }),
+  });
+  return {
+    hostname: server.hostname ?? hostname,
+    port: server.port ?? port,
+    stop: () => server.stop(true),
+  };
+}
+
+function connection({ unixSocket, tls, proxy }: ConnectionOptions): RequestInit {
+  const init: BunFetchRequestInit & { timeout: false } = {
+    // Bun's own limit of five minutes would end a registry's long check of a large blob.
+    timeout: false,
+    // The caller has looked at NO_PROXY already, and at HTTP_PROXY: Bun must not look again.
+    proxy: proxy === undefined ? false : { url: proxy, respectNoProxy: false },
+  };
+  if (unixSocket !== undefined) init.unix = unixSocket;
+  if (tls !== undefined) {
+    init.tls = {
+      // `ca` takes the place of the runtime's own list, so that is put in front of it.
+      ...(tls.ca === undefined ? {} : { ca: [...getCACertificates("default"), tls.ca] }),
+      ...(tls.cert === undefined ? {} : { cert: tls.cert }),
+      ...(tls.key === undefined ? {} : { key: tls.key }),
+      ...(tls.insecure === true ? { rejectUnauthorized: false } : {}),
+    };
+  }
+  return init;
+}

@@ -1,0 +1,115 @@
+import { createHash, type Hash } from "node:crypto";
+import { type FileHandle, open } from "node:fs/promises";
+import type { Transform } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { constants, createGzip, createZstdCompress } from "node:zlib";
+import {
+  type Codec,
+  type CompressJob,
+  type Compressed,
+  type FileRange,
+  fileEndedCode,
+  type Hashed,
+} from "./worker-protocol.ts";
+
+const readBytes = 256 * 1024;
+const writeBytes = 1024 * 1024;
+
+/**
+ * Compresses a range of a file into another file and hashes both sides in the same pass. The same
+ * input and level give the same bytes each time.
+ *
+ * `onChunk` is told the number of bytes read after each chunk, and ends the work by throwing.
+ * Throws errno errors, and one with `fileEndedCode` when the file is shorter than the range.
+ */
+export async function compressFile(
+  { input, codec, level, output }: CompressJob,
+  onChunk?: (bytes: number) => void,
+): Promise<Compressed> {
+  const from = await open(input.path, "r");
+  try {
+    const to = await open(output, "w", 0o600);
+    try {
+      const before = createHash("sha256");
+      const after = createHash("sha256");
+      let size = 0;
+      await pipeline(
+        readChunks(from, input, before, onChunk),
+        createCompressor(codec, level, input.end - input.start),
+        async (chunks: AsyncIterable<Uint8Array>) => {
+          for await (const chunk of chunks) {
+            if (codec === "gzip" && size === 0) hideSystem(chunk);
+            after.update(chunk);
+            await writeAll(to, chunk);
+            size += chunk.length;
+          }
+        },
+      );
+      await to.sync();
+      return {
+        input: hashed(before, input.end - input.start),
+        output: hashed(after, size),
+      };
+    } finally {
+      await to.close();
+    }
+  } finally {
+    await from.close();
+  }
+}
+
+const hashed = (hash: Hash, size: number): Hashed => ({
+  digest: `sha256:${hash.digest("hex")}`,
+  size,
+});
+
+/** The range in chunks of one size, so that the compressor sees the same calls each time. */
+async function* readChunks(
+  file: FileHandle,
+  { path, start, end }: FileRange,
+  hash: Hash,
+  onChunk: ((bytes: number) => void) | undefined,
+): AsyncGenerator<Uint8Array> {
+  for (let offset = start; offset < end;) {
+    // A new buffer each time: the compressor may hold on to the one before.
+    const chunk = new Uint8Array(Math.min(readBytes, end - offset));
+    let filled = 0;
+    while (filled < chunk.length) {
+      const { bytesRead } = await file.read(chunk, filled, chunk.length - filled, offset + filled);
+      if (bytesRead === 0) {
+        throw Object.assign(new Error(`${path}: the file ended before byte ${end}`), {
+          code: fileEndedCode,
+        });
+      }
+      filled += bytesRead;
+    }
+    hash.update(chunk);
+    offset += filled;
+    onChunk?.(filled);
+    yield chunk;
+  }
+}
+
+async function writeAll(file: FileHandle, chunk: Uint8Array): Promise<void> {
+  let done = 0;
+  while (done < chunk.length) {
+    done += (await file.write(chunk, done, chunk.length - done)).bytesWritten;
+  }
+}
+
+function createCompressor(codec: Codec, level: number, size: number): Transform {
+  if (codec === "gzip") return createGzip({ level, chunkSize: writeBytes });
+  return createZstdCompress({
+    chunkSize: writeBytes,
+    pledgedSrcSize: size,
+    params: { [constants.ZSTD_c_compressionLevel]: level },
+  });
+}
+
+/**
+ * RFC 1952, 2.3.1: byte 9 of a gzip header says on which system it was made, and zlib fills it in.
+ * 255, "unknown", gives the same blob on every system.
+ */
+function hideSystem(chunk: Uint8Array): void {
+  if (chunk.length > 9) chunk[9] = 255;
+}

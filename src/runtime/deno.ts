@@ -1,0 +1,114 @@
+import { open } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { OcibundleError } from "../errors.ts";
+import type { ConnectionOptions, RunningServer, Runtime, ServeOptions } from "./types.ts";
+
+/** The part of Deno's global that is used here. */
+interface DenoGlobal {
+  serve(
+    options: {
+      hostname: string;
+      port: number;
+      onListen(): void;
+      onError(): Response;
+      signal: AbortSignal;
+      cert?: string;
+      key?: string;
+    },
+    handle: (request: Request) => Promise<Response>,
+  ): { addr: { hostname: string; port: number }; finished: Promise<void> };
+  createHttpClient(options: {
+    caCerts?: string[];
+    cert?: string;
+    key?: string;
+    proxy?: { url: string } | { transport: "unix"; path: string };
+  }): object;
+}
+
+const deno = (): DenoGlobal => (globalThis as unknown as { Deno: DenoGlobal }).Deno;
+
+/** Deno, from source: `deno run -A src/main.ts`. */
+export const denoRuntime: Runtime = {
+  name: "deno",
+  compiled: false,
+  fileBody,
+  serve: (options) => Promise.resolve(serve(options)),
+  connection,
+  startWorker: () => new Worker(new URL("./worker.ts", import.meta.url), { type: "module" }),
+  selfCommand: () => [
+    process.execPath,
+    "run",
+    "--quiet",
+    "--allow-all",
+    fileURLToPath(new URL("../main.ts", import.meta.url)),
+  ],
+};
+
+/**
+ * Deno has no blob that lies in a file, and drops the Content-Length of a stream: the range is read
+ * into memory, so its memory is bounded by the slices that the caller asks for.
+ */
+async function fileBody(path: string, start: number, end: number): Promise<Blob> {
+  const file = await open(path);
+  try {
+    const bytes = new Uint8Array(end - start);
+    let filled = 0;
+    while (filled < bytes.length) {
+      const { bytesRead } = await file.read(bytes, filled, bytes.length - filled, start + filled);
+      if (bytesRead === 0) break;
+      filled += bytesRead;
+    }
+    return new Blob([bytes.subarray(0, filled)]);
+  } finally {
+    await file.close();
+  }
+}
+
+function serve({ hostname, port, handle, tls }: ServeOptions): RunningServer {
+  const stopping = new AbortController();
+  const server = deno().serve(
+    {
+      hostname,
+      port,
+      onListen() {},
+      onError: () => new Response(null, { status: 500 }),
+      signal: stopping.signal,
+      ...tls,
+    },
+    handle,
+  );
+  return {
+    hostname: server.addr.hostname,
+    port: server.addr.port,
+    stop() {
+      stopping.abort();
+      return server.finished;
+    },
+  };
+}
+
+// A client holds a pool of connections: one for each way of connecting, not one for each request.
+const clients = new Map<string, object>();
+
+function connection({ unixSocket, tls, proxy }: ConnectionOptions): RequestInit {
+  if (tls?.insecure === true) {
+    throw new OcibundleError("usage", "Deno can't leave out the check of certificates by a flag", {
+      hint: "start deno with --unsafely-ignore-certificate-errors, or name the registry's CA with --ca-file",
+    });
+  }
+  if (unixSocket === undefined && tls === undefined && proxy === undefined) return {};
+  const key = JSON.stringify([unixSocket, tls, proxy]);
+  let client = clients.get(key);
+  if (client === undefined) {
+    client = deno().createHttpClient({
+      ...(tls?.ca === undefined ? {} : { caCerts: [tls.ca] }),
+      ...(tls?.cert === undefined ? {} : { cert: tls.cert }),
+      ...(tls?.key === undefined ? {} : { key: tls.key }),
+      ...(proxy === undefined ? {} : { proxy: { url: proxy } }),
+      ...(unixSocket === undefined ? {} : { proxy: { transport: "unix", path: unixSocket } }),
+    });
+    clients.set(key, client);
+  }
+  const init: RequestInit & { client: object } = { client };
+  return init;
+}

@@ -1,0 +1,48 @@
+/** Bytes `start` up to `end` of a file; less are read where the file ends before. */
+export interface FileRange {
+  path: string;
+  start: number;
+  end: number;
+}
+
+/** What was read or written: its sha256 digest and its size in bytes. */
+export interface Hashed {
+  digest: `sha256:${string}`;
+  size: number;
+}
+
+/** The `code` of the error for a file that is shorter than the range asked for. */
+export const fileEndedCode = "ERR_FILE_ENDED";
+
+export type Codec = "gzip" | "zstd";
+
+export interface CompressJob {
+  input: FileRange;
+  codec: Codec;
+  /** The codec's own scale: gzip 1 to 9, zstd 1 to 22. */
+  level: number;
+  /** Path of the file to write. It is flushed to the disk; on failure it is the caller's to remove. */
+  output: string;
+}
+
+export interface Compressed {
+  input: Hashed;
+  output: Hashed;
+}
+
+export type Job =
+  | { kind: "hash"; files: readonly FileRange[] }
+  | { kind: "compress"; job: CompressJob };
+
+/** To the worker. It does one job at a time; `cancel[0]` other than 0 ends the job at its next chunk. */
+export interface JobMessage {
+  job: Job;
+  cancel: Int32Array<SharedArrayBuffer>;
+}
+
+/** From the worker. Progress counts the bytes read from `item`, the index of a file in the job. */
+export type WorkerMessage =
+  | { type: "progress"; item: number; bytes: number }
+  | { type: "hashed"; results: Hashed[] }
+  | { type: "compressed"; result: Compressed }
+  | { type: "failed"; item: number; message: string; code: string | undefined };

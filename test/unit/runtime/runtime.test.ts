@@ -1,0 +1,138 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { runtime } from "../../../src/runtime/current.ts";
+import type { RunningServer } from "../../../src/runtime/types.ts";
+
+const size = 5_000_000;
+let folder: string;
+let path: string;
+let server: RunningServer | undefined;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "ocibundle-runtime-"));
+  path = join(folder, "weights.bin");
+  writeFileSync(path, new Uint8Array(size).fill(7));
+});
+
+afterEach(async () => {
+  await server?.stop();
+  server = undefined;
+});
+
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
+
+const serve = async (handle: (request: Request) => Promise<Response>, hostname = "127.0.0.1") => {
+  server = await runtime.serve({ hostname, port: 0, handle });
+  return `http://${hostname}:${server.port}`;
+};
+
+describe("fileBody", () => {
+  test("is sent with its Content-Length, and can be sent again", async () => {
+    const seen: [string | null, number][] = [];
+    const url = await serve(async (request) => {
+      const bytes = await request.arrayBuffer();
+      seen.push([request.headers.get("content-length"), bytes.byteLength]);
+      return new Response(null, { status: 201 });
+    });
+    const body = await runtime.fileBody(path, 10, size - 10);
+    for (const _ of [1, 2]) {
+      const response = await fetch(url, { method: "PUT", body, ...runtime.connection({}) });
+      expect(response.status).toBe(201);
+    }
+    expect(seen).toEqual([
+      [String(size - 20), size - 20],
+      [String(size - 20), size - 20],
+    ]);
+  });
+});
+
+describe("serve", () => {
+  test("streams both ways and stops", async () => {
+    const url = await serve((request) => Promise.resolve(new Response(request.body)));
+    const body = await runtime.fileBody(path, 0, size);
+    const answer = await fetch(url, { method: "POST", body });
+    expect((await answer.bytes()).length).toBe(size);
+    await server?.stop();
+    await expect(fetch(url)).rejects.toThrow();
+  });
+
+  test("answers 500 with nothing of a handler's error", async () => {
+    const url = await serve(() => Promise.reject(new Error("secret path")));
+    const answer = await fetch(url);
+    expect(answer.status).toBe(500);
+    expect(await answer.text()).toBe("");
+  });
+});
+
+describe("connection", () => {
+  test("goes to a unix socket in place of the host", async () => {
+    const socket = join(folder, "engine.sock");
+    const unixServer = Bun.serve({ unix: socket, fetch: () => new Response("over the socket") });
+    try {
+      const answer = await fetch("http://docker/_ping", runtime.connection({ unixSocket: socket }));
+      expect(await answer.text()).toBe("over the socket");
+    } finally {
+      await unixServer.stop(true);
+    }
+  });
+
+  test("goes through a proxy, for loopback addresses too", async () => {
+    const proxy = await serve((request) => Promise.resolve(new Response(`to ${request.url}`)));
+    const answer = await fetch("http://127.0.0.1:9/there", runtime.connection({ proxy }));
+    expect(await answer.text()).toBe("to http://127.0.0.1:9/there");
+  });
+
+  test("is direct without one, whatever the environment says", async () => {
+    const url = await serve(() => Promise.resolve(new Response("direct")));
+    const before = process.env.HTTP_PROXY;
+    process.env.HTTP_PROXY = "http://127.0.0.1:9";
+    try {
+      const answer = await fetch(url, runtime.connection({}));
+      expect(await answer.text()).toBe("direct");
+    } finally {
+      if (before === undefined) delete process.env.HTTP_PROXY;
+      else process.env.HTTP_PROXY = before;
+    }
+  });
+
+  test("trusts a further CA, or none at all where that is asked for", async () => {
+    const { cert, key } = selfSigned();
+    server = await runtime.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      tls: { cert, key },
+      handle: () => Promise.resolve(new Response("trusted")),
+    });
+    const url = `https://127.0.0.1:${server.port}`;
+    await expect(fetch(url, runtime.connection({}))).rejects.toThrow();
+    const withCa = await fetch(url, runtime.connection({ tls: { ca: cert } }));
+    expect(await withCa.text()).toBe("trusted");
+    const insecure = await fetch(url, runtime.connection({ tls: { insecure: true } }));
+    expect(await insecure.text()).toBe("trusted");
+  });
+});
+
+test("selfCommand names the runtime and the program", () => {
+  const [command, ...rest] = runtime.selfCommand();
+  expect(existsSync(command)).toBe(true);
+  expect(rest).toEqual([join(import.meta.dir, "../../../src/main.ts")]);
+});
+
+const makeCertificate =
+  "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1".split(
+    " ",
+  );
+
+/** A certificate for 127.0.0.1 and its key, as PEM texts. */
+function selfSigned(): { cert: string; key: string } {
+  const files = { key: join(folder, "key.pem"), cert: join(folder, "cert.pem") };
+  const made = Bun.spawnSync([...makeCertificate, "-keyout", files.key, "-out", files.cert], {
+    stderr: "pipe",
+  });
+  if (made.exitCode !== 0) throw new Error(made.stderr.toString());
+  return { cert: readFileSync(files.cert, "utf8"), key: readFileSync(files.key, "utf8") };
+}
