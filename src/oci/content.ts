@@ -37,8 +37,10 @@ export interface BlobToMove {
   source(signal: AbortSignal): Promise<BlobSource>;
   /** The first column of progress: `weights` or `image`. */
   group: string;
-  /** What a person calls it in progress and errors: `weight "llama-3.1-8b"`, `layer sha256:ab12…`. */
+  /** What a person calls it in errors: `weight "llama-3.1-8b"`, `layer sha256:ab12…`. */
   label: string;
+  /** What it is called in progress, where that is not the label: `llama-3.1-8b`. */
+  name?: string;
   /** Repositories on the target's own registry that may have it: mounted from there if so. */
   mountFrom?: readonly string[];
 }
