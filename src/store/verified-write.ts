@@ -96,7 +96,7 @@ export async function writeWhole(
 }
 
 /** Flushes a folder's entries, where the file system can do that. */
-async function syncFolder(path: string): Promise<void> {
+export async function syncFolder(path: string): Promise<void> {
   try {
     const folder = await open(path, "r");
     try {

@@ -1,0 +1,90 @@
+import { lstat, utimes } from "node:fs/promises";
+import * as v from "valibot";
+import { SizeSchema } from "../oci/descriptor.ts";
+import { type Digest, DigestSchema } from "../oci/digest.ts";
+import { readRecord, writeRecord } from "./record-file.ts";
+
+const EntrySchema = v.object({
+  digest: DigestSchema,
+  size: SizeSchema,
+  /** The blob file's time of change in nanoseconds when its bytes were last known to be right. */
+  modified: v.pipe(v.string(), v.regex(/^-?\d{1,20}$/)),
+  /** Names of weights that are this blob, the last one used first. */
+  names: v.array(v.string()),
+  /** Where it came from, as `host/repository`, the last one used first. */
+  origins: v.array(v.string()),
+});
+
+/** What is known of a cached blob besides its bytes; made anew when lost. */
+export type CacheEntry = v.InferOutput<typeof EntrySchema>;
+
+/** What a user of a blob calls it. */
+export interface CacheUse {
+  name?: string | undefined;
+  origin?: string | undefined;
+}
+
+/** Names and origins are for people: a few are enough. */
+const longestList = 8;
+const maxEntryBytes = 64 * 1024;
+
+/** The blob's record, or undefined when there is none that can be read: then the blob is hashed again. */
+export async function readEntry(path: string, digest: Digest): Promise<CacheEntry | undefined> {
+  const entry = await readRecord(path, EntrySchema, maxEntryBytes);
+  return entry?.digest === digest ? entry : undefined;
+}
+
+export const writeEntry = (path: string, entry: CacheEntry): Promise<void> =>
+  writeRecord(path, `${JSON.stringify(entry)}\n`);
+
+const withFirst = (list: readonly string[], item: string | undefined): string[] =>
+  item === undefined
+    ? [...list]
+    : [item, ...list.filter((other) => other !== item)].slice(0, longestList);
+
+const isFirst = (list: readonly string[], item: string | undefined): boolean =>
+  item === undefined || list[0] === item;
+
+/** The entry with a use's name and origin put first. */
+export const withUse = (entry: CacheEntry, use: CacheUse): CacheEntry => ({
+  ...entry,
+  names: withFirst(entry.names, use.name),
+  origins: withFirst(entry.origins, use.origin),
+});
+
+/**
+ * Notes that a blob is used now. The record's own time is that of the last use, so that a use under
+ * the name that was last used writes nothing. Throws the file system's errors.
+ */
+export async function noteUse(path: string, entry: CacheEntry, use: CacheUse): Promise<void> {
+  if (isFirst(entry.names, use.name) && isFirst(entry.origins, use.origin)) {
+    const now = new Date();
+    try {
+      await utimes(path, now, now);
+      return;
+    } catch {
+      // Another user's record: one of our own takes its place.
+    }
+  }
+  await writeEntry(path, withUse(entry, use));
+}
+
+export interface BlobFile {
+  size: number;
+  /** Nanoseconds, as text. */
+  modified: string;
+  /** How many names the file has: more than one when it was materialised as a hard link. */
+  links: number;
+}
+
+/** A blob's file as it is now, or undefined when there is no regular file. */
+export async function statBlob(path: string): Promise<BlobFile | undefined> {
+  try {
+    const stats = await lstat(path, { bigint: true });
+    if (!stats.isFile()) return undefined;
+    const { size, nlink } = stats;
+    return { size: Number(size), modified: stats.mtimeNs.toString(), links: Number(nlink) };
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,245 @@
+import { mkdir, open, rename, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { OcibundleError, errno } from "../errors.ts";
+import type { Descriptor } from "../oci/descriptor.ts";
+import { type Digest, digestAlgorithm, digestHex, hasherFor, shortDigest } from "../oci/digest.ts";
+import {
+  type CacheEntry,
+  type CacheUse,
+  noteUse,
+  readEntry,
+  statBlob,
+  withUse,
+  writeEntry,
+} from "./cache-entry.ts";
+import { type Environment, cacheFailure, cacheFolder, cacheFolders } from "./cache-folder.ts";
+import { fileChunks } from "./file-chunks.ts";
+import {
+  type HeldLock,
+  LockUnavailable,
+  type LockOptions,
+  type WaitOptions,
+  lockFile,
+  tryLockFile,
+} from "./lock-file.ts";
+import { syncFolder } from "./verified-write.ts";
+
+export type BlobAddress = Pick<Descriptor, "digest" | "size">;
+
+/**
+ * The local store of blobs by digest, shared between processes and, where permissions allow, users.
+ *
+ *     blobs/sha256/<hex>             a blob, read-only
+ *     records/blobs/sha256-<hex>     what it is called; the record's time is its last use
+ *     tmp/                           what is being fetched or made
+ *     locks/                         who is at it
+ *
+ * Nothing is made on disk before something is written. Methods that write throw `file`, naming the
+ * folder and the rule, when it is full or can't be written; see `isUnusable` for going on without.
+ */
+export interface Cache {
+  readonly root: string;
+  /** For small records of other modules. */
+  readonly recordsDir: string;
+  blobPath(digest: Digest): string;
+  /** Where a blob that is being fetched grows; the next run goes on from what is there. Hold its lock. */
+  partialPath(digest: Digest): string;
+  /** Beside `partialPath`, for what the transfer notes about it. */
+  journalPath(digest: Digest): string;
+  /** A new path for a temporary file on the cache's file system; its folder is made. */
+  tempPath(name: string): Promise<string>;
+  /** Whether the blob is here and fit for use; see `find`. */
+  has(blob: BlobAddress, signal?: AbortSignal): Promise<boolean>;
+  /**
+   * The blob's file when it is here and fit for use, else undefined. Its size and time of change must be
+   * as recorded; when the time is not, the bytes are hashed, and what does not match is thrown away.
+   */
+  find(blob: BlobAddress, signal?: AbortSignal): Promise<string | undefined>;
+  /**
+   * Takes a file whose size and digest the caller has verified into the cache, flushed, and returns its
+   * path there. The file must be on the cache's file system (`tempPath`, `partialPath`).
+   */
+  putFile(path: string, digest: Digest, size: number, use?: CacheUse): Promise<string>;
+  /** The blob's record, or undefined. */
+  entry(digest: Digest): Promise<CacheEntry | undefined>;
+  /** Notes a use for `cache ls` and `cache prune`. Never throws: a shared cache may be read-only. */
+  noteUse(digest: Digest, use?: CacheUse): Promise<void>;
+  /** Locks a blob against other processes. Throws `LockUnavailable` where nothing can be locked. */
+  lock(digest: Digest, options: WaitOptions): Promise<HeldLock>;
+  /** Like `lock`, without waiting: undefined when another holds it. */
+  tryLock(digest: Digest, options?: LockOptions): Promise<HeldLock | undefined>;
+  /** Like `lock`, for something that has a name and no digest. */
+  lockName(name: string, options: WaitOptions): Promise<HeldLock>;
+  /** Removes a blob and its record. */
+  remove(digest: Digest): Promise<void>;
+}
+
+const fileName = (digest: Digest): string => `${digestAlgorithm(digest)}-${digestHex(digest)}`;
+
+/** The cache of this environment. Touches nothing on disk. Throws `file` when there is no place for it. */
+export const openCache = (env: Environment): Cache => cacheAt(cacheFolder(env));
+
+/** The cache in a folder, which need not exist. */
+export function cacheAt(root: string): Cache {
+  const folders = cacheFolders(root);
+  const recordPath = (digest: Digest) => join(folders.records, "blobs", fileName(digest));
+  const blobPath = (digest: Digest) =>
+    join(folders.blobs, digestAlgorithm(digest), digestHex(digest));
+
+  const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work();
+    } catch (error) {
+      throw error instanceof LockUnavailable ? error : cacheFailure(root, error);
+    }
+  };
+
+  let made: Promise<void> | undefined;
+  const make = async (): Promise<void> => {
+    made ??= makeFolders(root, Object.values(folders));
+    try {
+      await made;
+    } catch (error) {
+      made = undefined;
+      throw error;
+    }
+  };
+
+  const remove = async (digest: Digest): Promise<void> => {
+    await rm(blobPath(digest), { force: true });
+    await rm(recordPath(digest), { force: true });
+  };
+
+  /** Only what is still the file that was found damaged: another process may have put a good one. */
+  const removeDamaged = async (digest: Digest, modified: string): Promise<void> => {
+    try {
+      if ((await statBlob(blobPath(digest)))?.modified === modified) await remove(digest);
+    } catch {
+      // A read-only cache keeps it; whoever asks for it finds it damaged again.
+    }
+  };
+
+  const find = async (blob: BlobAddress, signal?: AbortSignal): Promise<string | undefined> => {
+    const { digest, size } = blob;
+    const path = blobPath(digest);
+    const file = await statBlob(path);
+    if (file === undefined) return undefined;
+    if (file.size === size) {
+      const entry = await readEntry(recordPath(digest), digest);
+      if (entry?.modified === file.modified) return path;
+      if (await hasBytesOf(digest, path, size, signal)) {
+        const names = entry?.names ?? [];
+        const origins = entry?.origins ?? [];
+        const checked = { digest, size, modified: file.modified, names, origins };
+        // A record that can't be written is no reason to refuse bytes that are right.
+        await writeEntry(recordPath(digest), checked).catch(() => undefined);
+        return path;
+      }
+    }
+    await removeDamaged(digest, file.modified);
+    return undefined;
+  };
+
+  return {
+    root,
+    recordsDir: folders.records,
+    blobPath,
+    partialPath: (digest) => join(folders.temp, `${fileName(digest)}.partial`),
+    journalPath: (digest) => join(folders.temp, `${fileName(digest)}.journal`),
+    tempPath: (name) =>
+      guarded(async () => {
+        await make();
+        return join(folders.temp, `${name}-${crypto.randomUUID()}.tmp`);
+      }),
+    find,
+    has: async (blob, signal) => (await find(blob, signal)) !== undefined,
+    putFile: (source, digest, size, use = {}) =>
+      guarded(async () => {
+        await make();
+        const modified = await makeReady(source, digest, size);
+        const path = blobPath(digest);
+        await mkdir(dirname(path), { recursive: true });
+        await rename(source, path);
+        await syncFolder(dirname(path));
+        const before = await readEntry(recordPath(digest), digest);
+        const entry = { names: [], origins: [], ...before, digest, size, modified };
+        await writeEntry(recordPath(digest), withUse(entry, use));
+        return path;
+      }),
+    entry: (digest) => readEntry(recordPath(digest), digest),
+    async noteUse(digest, use = {}) {
+      try {
+        const entry = await readEntry(recordPath(digest), digest);
+        if (entry !== undefined) await noteUse(recordPath(digest), entry, use);
+      } catch {
+        // Only what `cache ls` shows and the order of `cache prune` suffer.
+      }
+    },
+    lock: (digest, options) =>
+      guarded(async () => {
+        await make();
+        return lockFile(join(folders.locks, fileName(digest)), options);
+      }),
+    tryLock: (digest, options) =>
+      guarded(async () => {
+        await make();
+        return tryLockFile(join(folders.locks, fileName(digest)), options);
+      }),
+    lockName: (name, options) =>
+      guarded(async () => {
+        await make();
+        return lockFile(join(folders.locks, name), options);
+      }),
+    remove: (digest) => guarded(() => remove(digest)),
+  };
+}
+
+/** bford.info/cachedir: backups leave a folder with this file out. */
+const tagFile = "CACHEDIR.TAG";
+const tagText = `Signature: 8a477f597d28d172789f06886806bc55
+# This folder is ocibundle's cache: what is in it can be fetched again.
+`;
+
+async function makeFolders(root: string, folders: readonly string[]): Promise<void> {
+  for (const folder of folders) await mkdir(folder, { recursive: true });
+  try {
+    await writeFile(join(root, tagFile), tagText, { flag: "wx" });
+  } catch (error) {
+    if (errno(error) !== "EEXIST") throw error;
+  }
+}
+
+/**
+ * Flushes a verified file and takes its write permission away, for it may become a hard link that
+ * somebody edits. Returns its time of change in nanoseconds. Throws `integrity` when its size is wrong.
+ */
+async function makeReady(path: string, digest: Digest, size: number): Promise<string> {
+  const file = await open(path, "r+");
+  try {
+    const stats = await file.stat({ bigint: true });
+    if (Number(stats.size) !== size) {
+      throw new OcibundleError(
+        "integrity",
+        `the file for ${shortDigest(digest)} has ${stats.size} bytes in place of ${size}`,
+      );
+    }
+    // What the umask left of the permissions to read is kept.
+    await file.chmod(Number(stats.mode) & 0o444);
+    await file.sync();
+    return stats.mtimeNs.toString();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Whether a file has the digest: what a use costs when its time of change is not the recorded one. */
+async function hasBytesOf(
+  digest: Digest,
+  path: string,
+  size: number,
+  signal = new AbortController().signal,
+): Promise<boolean> {
+  const hasher = hasherFor(digest);
+  for await (const chunk of fileChunks(path, 0, size, signal)) hasher.update(chunk);
+  return hasher.digest("hex") === digestHex(digest);
+}

@@ -1,0 +1,198 @@
+import { closeSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { dirname, join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { setTimeout as sleep } from "node:timers/promises";
+import * as v from "valibot";
+import { errno } from "../errors.ts";
+
+/** A lock that is held until `release`, or until the process ends, however it ends. */
+export interface HeldLock {
+  readonly path: string;
+  /** Gives the lock back; twice is as good as once. */
+  release(): void;
+}
+
+/** Who holds an exclusive lock, as far as is known. */
+export interface LockHolder {
+  pid: number;
+  host: string;
+  /** When it was taken, ISO 8601. */
+  since: string;
+}
+
+export interface LockOptions {
+  /** Several may hold a shared lock at once, none while an exclusive one is held. */
+  shared?: boolean;
+}
+
+export interface WaitOptions extends LockOptions {
+  signal: AbortSignal;
+  /** Called once when the lock is not to be had within a moment. */
+  onWait?: ((holder: LockHolder | undefined) => void) | undefined;
+}
+
+/** The file system has no locks, or the lock file can't be made: the caller decides whether to go on. */
+export class LockUnavailable extends Error {
+  override readonly name = "LockUnavailable";
+}
+
+const HolderSchema = v.object({ pid: v.number(), host: v.string(), since: v.string() });
+const holderPath = (path: string): string => `${path}.holder`;
+
+/** Who says to hold the lock at `path`; undefined when nobody says so. */
+export function lockHolder(path: string): LockHolder | undefined {
+  try {
+    return v.parse(HolderSchema, JSON.parse(readFileSync(holderPath(path), "utf8")));
+  } catch {
+    return undefined;
+  }
+}
+
+/** What keeps the connections of held locks from being collected, which would release them. */
+const held = new Set<DatabaseSync>();
+
+const isBusy = (error: unknown): boolean =>
+  error instanceof Error && /\b(?:locked|busy)\b/i.test(error.message);
+
+const inode = (path: string): bigint | undefined =>
+  statSync(path, { bigint: true, throwIfNoEntry: false })?.ino;
+
+/**
+ * SQLite on an empty file is the one way to a lock of the operating system that `node:` modules give:
+ * held by the process, gone with it however it dies, seen across containers of one machine and on
+ * network file systems that have locks. Nothing is ever written into the file.
+ */
+function connect(path: string, shared: boolean): DatabaseSync | undefined {
+  const database = new DatabaseSync(path);
+  try {
+    if (shared) {
+      database.exec("BEGIN");
+      database.prepare("SELECT count(*) FROM sqlite_schema").get();
+    } else {
+      database.exec("PRAGMA journal_mode=MEMORY; BEGIN EXCLUSIVE");
+    }
+    return database;
+  } catch (error) {
+    database.close();
+    if (isBusy(error)) return undefined;
+    throw error;
+  }
+}
+
+/** Never opens a lock file that exists: closing it again would drop this process's own lock on it. */
+function createIfMissing(path: string): void {
+  try {
+    closeSync(openSync(path, "wx", 0o666));
+  } catch (error) {
+    if (errno(error) !== "EEXIST") throw error;
+  }
+}
+
+/**
+ * Takes the lock at `path`, making the file where there is none; undefined when another holds it.
+ * The folder must exist. Throws `LockUnavailable`.
+ */
+export function tryLockFile(path: string, options: LockOptions = {}): HeldLock | undefined {
+  const shared = options.shared === true;
+  try {
+    for (;;) {
+      createIfMissing(path);
+      const before = inode(path);
+      const database = connect(path, shared);
+      if (database === undefined) return undefined;
+      // A holder removes the file as it lets go: a lock on a removed file would exclude nobody.
+      if (before === undefined || inode(path) !== before) {
+        database.close();
+        continue;
+      }
+      held.add(database);
+      if (!shared) noteHolder(path);
+      return heldLock(path, database, shared);
+    }
+  } catch (cause) {
+    throw new LockUnavailable(`the lock file "${path}" can't be used`, { cause });
+  }
+}
+
+function heldLock(path: string, database: DatabaseSync, shared: boolean): HeldLock {
+  return {
+    path,
+    release(): void {
+      if (!held.delete(database)) return;
+      if (!shared) removeLockFile(path);
+      database.close();
+      // The last to share a lock cleans up; where others still do, the file is theirs.
+      if (shared) cleanUp(path);
+    },
+  };
+}
+
+function cleanUp(path: string): void {
+  try {
+    const database = connect(path, false);
+    if (database === undefined) return;
+    removeLockFile(path);
+    database.close();
+  } catch {
+    // What could not be cleaned up now is an empty file, and prune comes by.
+  }
+}
+
+function noteHolder(path: string): void {
+  const holder: LockHolder = {
+    pid: process.pid,
+    host: hostname(),
+    since: new Date().toISOString(),
+  };
+  try {
+    writeFileSync(holderPath(path), JSON.stringify(holder));
+  } catch {
+    // Only for messages.
+  }
+}
+
+function removeLockFile(path: string): void {
+  for (const file of [holderPath(path), path]) {
+    try {
+      rmSync(file, { force: true });
+    } catch {
+      // Left for the next who locks it.
+    }
+  }
+}
+
+/** Whether files of this folder can be locked at all: some network file systems answer "busy" for "can't". */
+function canLockIn(folder: string): boolean {
+  const path = join(folder, `probe-${process.pid}-${crypto.randomUUID()}`);
+  try {
+    const lock = tryLockFile(path);
+    lock?.release();
+    return lock !== undefined;
+  } finally {
+    removeLockFile(path);
+  }
+}
+
+const firstPause = 5;
+const longestPause = 200;
+
+/**
+ * Takes the lock at `path`, waiting for it as long as it takes. The folder must exist.
+ * Throws the signal's reason when aborted, and `LockUnavailable`.
+ */
+export async function lockFile(path: string, options: WaitOptions): Promise<HeldLock> {
+  for (let pause = firstPause, told = false; ; pause = Math.min(pause * 2, longestPause)) {
+    options.signal.throwIfAborted();
+    const lock = tryLockFile(path, options);
+    if (lock !== undefined) return lock;
+    if (pause === longestPause && !told) {
+      told = true;
+      if (!canLockIn(dirname(path))) {
+        throw new LockUnavailable(`files in "${dirname(path)}" can't be locked`);
+      }
+      options.onWait?.(lockHolder(path));
+    }
+    await sleep(pause, undefined, { signal: options.signal }).catch(() => undefined);
+  }
+}
