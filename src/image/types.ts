@@ -22,14 +22,14 @@ export interface ImageSource {
 export interface KnownLayers {
   /** The blob of a layer with this diff ID, only when the target still has it. */
   find(diffId: Digest, signal: AbortSignal): Promise<Descriptor | undefined>;
-  /** Keeps what a layer was compressed to. It need not be on the target yet: `find` asks there. */
-  record(diffId: Digest, descriptor: Descriptor): Promise<void>;
+  /** Is told what a layer was compressed to, before that is anywhere but in a temporary file. */
+  record(diffId: Digest, descriptor: Descriptor): void;
 }
 
-/** Configs of an engine's images by image ID, so that an unchanged image need not be exported. */
+/** Configs by digest, which most engines use as image ID: an unchanged image then need not be exported. */
 export interface KnownConfigs {
-  find(imageId: Digest): Promise<Uint8Array | undefined>;
-  record(imageId: Digest, config: Uint8Array): Promise<void>;
+  find(digest: Digest): Promise<Uint8Array | undefined>;
+  record(digest: Digest, config: Uint8Array): Promise<void>;
 }
 
 export interface OpenImageOptions {

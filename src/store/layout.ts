@@ -15,7 +15,7 @@ import {
   parseLayoutIndex,
   withManifest,
 } from "./layout-documents.ts";
-import { withLock } from "./layout-lock.ts";
+import { lockFile } from "./lock-file.ts";
 import {
   readDocument,
   type LayoutFiles,
@@ -27,11 +27,10 @@ import { copyVerified, unwritable, writeAll, writeWhole } from "./verified-write
 /** An OCI image layout in a folder that can be read and written. */
 export type OciLayout = LayoutReader & ContentWriter;
 
-/** Opens a layout folder for reading. Throws `not_found` without a folder, `file` for one that is no layout. */
-export async function openLayout(folder: string): Promise<LayoutReader> {
-  const name = `oci:${folder}`;
+/** Opens a layout folder for reading. Throws `file` for one that is missing or no layout. */
+export async function openLayout(folder: string, name = `oci:${folder}`): Promise<LayoutReader> {
   const found = await kindOf(folder);
-  if (found === undefined) throw new OcibundleError("not_found", `${name}: no such folder`);
+  if (found === undefined) throw new OcibundleError("file", `${name}: no such folder`);
   if (found === "other") {
     throw new OcibundleError("file", `${name}: not a folder`, {
       hint: `an archive of a layout is "oci-archive:${folder}"`,
@@ -42,10 +41,13 @@ export async function openLayout(folder: string): Promise<LayoutReader> {
 
 /**
  * Opens a layout folder for writing and makes it where there is none. Throws `file` for a folder with
- * other things in it, `denied` without permission.
+ * other things in it, or that can't be written.
  */
-export async function createLayout(folder: string, signal: AbortSignal): Promise<OciLayout> {
-  const name = `oci:${folder}`;
+export async function createLayout(
+  folder: string,
+  signal: AbortSignal,
+  name = `oci:${folder}`,
+): Promise<OciLayout> {
   try {
     await mkdir(folder, { recursive: true });
     await prepare(folder, name, signal);
@@ -143,7 +145,12 @@ async function updateIndex(
     await writeFileInto(folder, indexFileName, (file) => writeAll(file, bytes, 0));
   };
   try {
-    await withLock(join(folder, lockName), signal, update);
+    const lock = await lockFile(join(folder, lockName), { signal });
+    try {
+      await update();
+    } finally {
+      lock.release();
+    }
   } catch (error) {
     throw unwritable(folder, error);
   }

@@ -1,6 +1,6 @@
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
-import { OcibundleError, errno } from "../errors.ts";
+import { errno, OcibundleError } from "../errors.ts";
 import type { BlobToMove } from "../oci/content.ts";
 import { digestHex, hasherFor, shortDigest } from "../oci/digest.ts";
 import { blobChunks } from "./blob-chunks.ts";
@@ -95,7 +95,7 @@ export async function writeWhole(
   }
 }
 
-/** Flushes a folder's entries, where the file system can do that. */
+/** Flushes a folder's entries, where the file system can do that: a rename then survives a power failure. */
 export async function syncFolder(path: string): Promise<void> {
   try {
     const folder = await open(path, "r");
@@ -120,14 +120,13 @@ const hints: Readonly<Record<string, string>> = {
   EPERM: "check the permissions of the folder",
 };
 
-/** A file-system error as one a user understands; others as they are. Permissions are `denied`. */
+/** A file-system error as one a user understands; others as they are. */
 export function unwritable(path: string, cause: unknown): unknown {
   const code = errno(cause);
   if (cause instanceof OcibundleError || code === undefined || !/^E[A-Z0-9]+$/.test(code)) {
     return cause;
   }
-  const denied = code === "EACCES" || code === "EPERM";
-  return new OcibundleError(denied ? "denied" : "file", `"${path}": can't be written: ${code}`, {
+  return new OcibundleError("file", `"${path}": can't be written: ${code}`, {
     hint: hints[code],
     cause,
   });
