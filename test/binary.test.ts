@@ -53,7 +53,7 @@ const run = (...args: string[]) =>
 describe.skipIf(binary === undefined)("the binary (OCIBUNDLE_BINARY)", () => {
   test("takes nothing from .env or bunfig.toml of where it runs", async () => {
     const version = await run("--version");
-    expect(version.text()).toMatch(/^ocibundle \d+\.\d+\.\d+/);
+    expect(version.text()).toMatch(/^\d+\.\d+\.\d+ \(.+\)$/m);
     expect(version.text()).not.toContain("preloaded");
     expect(version.exitCode).toBe(0);
     // With the planted variable in effect this would be about the progress.
