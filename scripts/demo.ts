@@ -1,0 +1,75 @@
+// `npm run demo`: the main job from start to end, on this machine alone. Every step is a command of
+// ocibundle, printed before its output; the registry is ocibundle's own, gone when the demo ends.
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { program } from "./program.ts";
+import { sampleLayers, writeSampleImage } from "./sample-image.ts";
+
+const folder = await mkdtemp(join(tmpdir(), "ocibundle-demo-"));
+// Nothing of this machine's own settings is used, and nothing is left in its cache.
+const env: Record<string, string | undefined> = {
+  PATH: process.env["PATH"],
+  NO_COLOR: process.env["NO_COLOR"],
+  TERM: process.env["TERM"],
+  HOME: folder,
+  XDG_CACHE_HOME: join(folder, ".cache"),
+};
+
+try {
+  say("Two versions of a model's image, as OCI layouts. Only the code differs.");
+  await writeSampleImage(join(folder, "image-v1"), "v1", sampleLayers("print('first')\n"));
+  await writeSampleImage(join(folder, "image-v2"), "v2", sampleLayers("print('second')\n"));
+
+  say("Weights: three random files, and a lock that pins each to its digest.");
+  await show("mock-weights --count 3 --min-size 8mb --max-size 24mb --seed 1");
+  await show("lock --check weights --dest /cache");
+
+  say("The model in a local OCI layout: one index, image and weights beside each other.");
+  await show("build --image oci:image-v1:v1 --weights weights -o oci:model");
+
+  say("A registry of our own, and the push.");
+  const started = await show("registry-start");
+  const address = /export TEST_REGISTRY=(\S+)/.exec(started)?.[1];
+  if (address === undefined) throw new Error("registry-start named no address");
+  env["TEST_REGISTRY"] = address;
+  await show(`push ${address}/acme/model:v1 --image oci:image-v1:v1 --weights weights`);
+  await show(`inspect ${address}/acme/model:v1`);
+
+  say("The same push again: everything is there.");
+  await show(`push ${address}/acme/model:v1 --image oci:image-v1:v1 --weights weights`);
+
+  say("The code changed, the weights did not: a few hundred bytes are sent.");
+  await show(`push ${address}/acme/model:v2 --image oci:image-v2:v2 --weights weights`);
+
+  say("What the registry holds under the tag.");
+  await show(`registry-inspect ${address}/acme/model:v2`);
+} finally {
+  if (env["TEST_REGISTRY"] !== undefined) await show("registry-stop");
+  await rm(folder, { recursive: true, force: true });
+}
+
+function say(text: string): void {
+  console.log(`\n# ${text}`);
+}
+
+/** Runs one command, its line first, and resolves to its standard output. */
+async function show(line: string): Promise<string> {
+  console.log(`$ ocibundle ${line}`);
+  const child = Bun.spawn([...program(), ...line.split(" ")], {
+    cwd: folder,
+    env,
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "inherit",
+  });
+  let output = "";
+  const decoder = new TextDecoder();
+  for await (const chunk of child.stdout) {
+    process.stdout.write(chunk);
+    output += decoder.decode(chunk, { stream: true });
+  }
+  const exitCode = await child.exited;
+  if (exitCode !== 0) throw new Error(`"ocibundle ${line}" ended with exit code ${exitCode}`);
+  return output;
+}

@@ -1,0 +1,96 @@
+import { createHash } from "node:crypto";
+import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { create } from "tar";
+import { tinyProgram } from "./tiny-program.ts";
+
+/** Path in the image to content; a path below `bin/` is made executable. */
+export type Files = Record<string, string | Uint8Array>;
+
+/** The layers of a small image that runs: a program below, the model's code on top. */
+export function sampleLayers(code: string): Files[] {
+  return [
+    {
+      "bin/predict": tinyProgram("Hello from a model\n"),
+      "etc/os-release": 'ID=sample\nPRETTY_NAME="A sample image"\n',
+    },
+    { "src/predict.py": code, "src/requirements.txt": "torch==2.9.0\n" },
+  ];
+}
+
+/**
+ * Writes an image of these layers as a new OCI layout under `folder` (image-spec v1.1,
+ * image-layout.md), tagged `tag`, with a label. The same files give the same bytes.
+ */
+export async function writeSampleImage(
+  folder: string,
+  tag: string,
+  layers: readonly Files[],
+): Promise<void> {
+  const blobs = join(folder, "blobs", "sha256");
+  await mkdir(blobs, { recursive: true });
+  const put = async (mediaType: string, bytes: Uint8Array) => {
+    const digest = sha256(bytes);
+    await writeFile(join(blobs, digest), bytes);
+    return { mediaType, digest: `sha256:${digest}`, size: bytes.length };
+  };
+  const putJson = (mediaType: string, document: unknown) =>
+    put(mediaType, new TextEncoder().encode(JSON.stringify(document)));
+
+  const tars = await Promise.all(layers.map(tarOf));
+  const config = await putJson("application/vnd.oci.image.config.v1+json", {
+    created: "2026-01-01T00:00:00Z",
+    architecture: "amd64",
+    os: "linux",
+    config: {
+      Entrypoint: ["/bin/predict"],
+      WorkingDir: "/src",
+      Labels: { "org.opencontainers.image.title": "sample" },
+    },
+    rootfs: { type: "layers", diff_ids: tars.map((tar) => `sha256:${sha256(tar)}`) },
+    history: tars.map((_, index) => ({ created_by: `sample layer ${index}` })),
+  });
+  const manifest = await putJson("application/vnd.oci.image.manifest.v1+json", {
+    schemaVersion: 2,
+    mediaType: "application/vnd.oci.image.manifest.v1+json",
+    config,
+    layers: await Promise.all(
+      tars.map((tar) => put("application/vnd.oci.image.layer.v1.tar+gzip", gzipSync(tar))),
+    ),
+  });
+  const index = {
+    schemaVersion: 2,
+    mediaType: "application/vnd.oci.image.index.v1+json",
+    manifests: [
+      {
+        ...manifest,
+        platform: { os: "linux", architecture: "amd64" },
+        annotations: { "org.opencontainers.image.ref.name": tag },
+      },
+    ],
+  };
+  await writeFile(join(folder, "index.json"), JSON.stringify(index));
+  await writeFile(join(folder, "oci-layout"), JSON.stringify({ imageLayoutVersion: "1.0.0" }));
+}
+
+/** A tar of the files, the same bytes whenever and wherever it is made. */
+export async function tarOf(files: Files): Promise<Uint8Array> {
+  const folder = await mkdtemp(join(tmpdir(), "ocibundle-layer-"));
+  try {
+    for (const [path, content] of Object.entries(files)) {
+      await mkdir(dirname(join(folder, path)), { recursive: true });
+      await writeFile(join(folder, path), content);
+      await chmod(join(folder, path), path.startsWith("bin/") ? 0o755 : 0o644);
+    }
+    const options = { cwd: folder, portable: true, mtime: new Date(0), sync: true } as const;
+    return create(options, Object.keys(files)).read() ?? new Uint8Array();
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
