@@ -1,0 +1,92 @@
+import { OcibundleError, errno, exitCodes } from "../errors.ts";
+import type { ErrorCode } from "../errors.ts";
+import { escapeText } from "../ui/text.ts";
+import { redact } from "./redact.ts";
+
+/** A failure as it is shown and as a script sees it. */
+export interface ErrorReport {
+  code: ErrorCode;
+  exitCode: number;
+  /** One line, secrets struck out, safe on a terminal. */
+  message: string;
+  hint: string | undefined;
+  /** Causes and stack, for `--verbose`; several lines. */
+  details: string;
+}
+
+const fileErrors = new Set(
+  "EACCES EBUSY EDQUOT EEXIST EFBIG EIO EISDIR ELOOP EMFILE ENAMETOOLONG ENFILE ENODEV ENOENT ENOSPC ENOTDIR ENOTEMPTY EPERM EROFS ETXTBSY EXDEV".split(
+    " ",
+  ),
+);
+const networkErrors = new Set(
+  "EADDRINUSE EADDRNOTAVAIL EAI_AGAIN ECONNABORTED ECONNREFUSED ECONNRESET EHOSTUNREACH ENETDOWN ENETUNREACH ENOTFOUND EPIPE ETIMEDOUT".split(
+    " ",
+  ),
+);
+
+/** Says what failed. An error that nobody foresaw is a bug, unless the system said what it is. */
+export function describeError(error: unknown): ErrorReport {
+  const known = expected(error);
+  if (known === undefined || known.code === "bug") {
+    const name = error instanceof Error ? error.name : "value thrown";
+    return {
+      code: "bug",
+      exitCode: exitCodes.bug,
+      message: safe(known?.message ?? `unexpected ${name}: ${messageOf(error)}`),
+      hint: "this is a bug in ocibundle; please report it with what the same command prints with -v",
+      details: detailsOf(error),
+    };
+  }
+  return {
+    code: known.code,
+    exitCode: exitCodes[known.code],
+    message: safe(known.message),
+    hint: known.hint === undefined ? undefined : safe(known.hint),
+    details: detailsOf(error),
+  };
+}
+
+/** The lines of cli.md, each ending in a newline; details only where asked for. */
+export function formatReport(report: ErrorReport, verbose: boolean): string {
+  const lines = [`error: ${report.message}`];
+  if (report.hint !== undefined) lines.push(`hint: ${report.hint}`);
+  if (verbose && report.details !== "") lines.push(report.details);
+  return lines.map((line) => `${line}\n`).join("");
+}
+
+function expected(error: unknown): OcibundleError | undefined {
+  if (error instanceof OcibundleError) return error;
+  if (error instanceof AggregateError) {
+    return error.errors.map(expected).find((inner) => inner !== undefined);
+  }
+  const code = errno(error);
+  if (code === undefined) return undefined;
+  if (fileErrors.has(code)) return new OcibundleError("file", messageOf(error));
+  if (networkErrors.has(code)) return new OcibundleError("network", messageOf(error));
+  return undefined;
+}
+
+const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);
+
+const safe = (text: string): string => escapeText(redact(text));
+
+const deepest = 10;
+
+function detailsOf(error: unknown): string {
+  const lines: string[] = [];
+  let current: unknown = error;
+  for (let depth = 0; depth < deepest && current !== undefined && current !== null; depth += 1) {
+    if (depth > 0) lines.push(`cause: ${nameOf(current)}${messageOf(current)}`);
+    if (current instanceof Error) lines.push(...framesOf(current));
+    current = current instanceof Error ? current.cause : undefined;
+  }
+  return lines.map(safe).join("\n");
+}
+
+const nameOf = (error: unknown): string =>
+  error instanceof Error && !(error instanceof OcibundleError) ? `${error.name}: ` : "";
+
+const framesOf = (error: Error): string[] =>
+  (error.stack ?? "").split("\n").filter((line) => /^\s+at /.test(line));

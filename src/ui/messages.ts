@@ -1,0 +1,55 @@
+import { LogLevels, createConsola } from "consola/core";
+import type { TransferEvent } from "../transfer/events.ts";
+import { formatDuration } from "./duration.ts";
+import { escapeText } from "./text.ts";
+
+interface MessageOutput {
+  write(text: string): void;
+  colors: boolean;
+  verbose: boolean;
+}
+
+/** Shows what a run says in words. */
+export interface Messages {
+  /** Writes a line for a warning, and for a detail where details are wanted. Other events are not words. */
+  show(event: TransferEvent): void;
+  /** Writes a line for a wait before another try. */
+  showWait(event: Extract<TransferEvent, { type: "wait" }>): void;
+}
+
+const yellow = (text: string): string => `\u001B[33m${text}\u001B[39m`;
+const faint = (text: string): string => `\u001B[2m${text}\u001B[22m`;
+const asIs = (text: string): string => text;
+
+/** Messages go through consola's core: its levels, our lines (cli.md), and never standard output. */
+export function createMessages({ write, colors, verbose }: MessageOutput): Messages {
+  const prefixes = {
+    warn: (colors ? yellow : asIs)("warning: "),
+    debug: "",
+    info: "",
+  };
+  const log = createConsola({
+    level: verbose ? LogLevels.debug : LogLevels.info,
+    // A warning said twice is two warnings.
+    throttle: 0,
+    reporters: [
+      {
+        log({ type, args }) {
+          const text = escapeText(args.map(String).join(" "));
+          const prefix = type === "warn" || type === "debug" ? prefixes[type] : prefixes.info;
+          write(`${prefix}${colors && type === "debug" ? faint(text) : text}\n`);
+        },
+      },
+    ],
+  });
+  return {
+    show(event) {
+      if (event.type === "warning") log.warn(event.message);
+      if (event.type === "detail") log.debug(event.message);
+    },
+    showWait({ item, milliseconds, reason }) {
+      const what = item === undefined ? "" : `${item}: `;
+      log.info(`${what}${reason}; trying again in ${formatDuration(milliseconds)}`);
+    },
+  };
+}

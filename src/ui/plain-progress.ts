@@ -1,0 +1,86 @@
+import type { TransferEvent } from "../transfer/events.ts";
+import type { Clock } from "./clock.ts";
+import { formatDuration } from "./duration.ts";
+import { createLedger, outcomeText, remaining } from "./ledger.ts";
+import type { Item, PhaseRecord } from "./ledger.ts";
+import { createMessages } from "./messages.ts";
+import type { Progress, ProgressOutput } from "./progress.ts";
+import { formatRate, formatSize } from "./size.ts";
+import { escapeText } from "./text.ts";
+
+/** How often a line says how far a phase is, in milliseconds. */
+const reportEvery = 10_000;
+/** A phase of more items than that gets no line an item. */
+const mostItemLines = 20;
+
+/** Lines for logs: what began, what is done, and every few seconds how far it is. */
+export function createPlainProgress(output: ProgressOutput, clock: Clock): Progress {
+  const ledger = createLedger();
+  const messages = createMessages(output);
+  const line = (text: string): void => {
+    output.write(`${escapeText(text)}\n`);
+  };
+
+  const describe = (event: TransferEvent, item: Item | undefined, now: number): void => {
+    const phase = ledger.phases.at(-1);
+    if (event.type === "phase") {
+      if (phase !== undefined && phase.items > 0) line(`${phase.phase}: ${amount(phase)}`);
+    } else if (event.type === "done" && item !== undefined) {
+      const record = ledger.phases.find((candidate) => candidate.phase === event.phase);
+      if (record === undefined) return;
+      if (record.items <= mostItemLines) line(`${event.phase} ${itemEnd(item)}`);
+      if (record.itemsDone === record.items && record.items > 1) line(phaseEnd(record, now));
+    } else if (event.type === "wait") {
+      messages.showWait(event);
+    }
+  };
+
+  const report = (): void => {
+    const now = clock.now();
+    for (const record of ledger.phases) {
+      if (record.active.size > 0) line(howFar(record, now));
+    }
+  };
+  const stop = clock.every(reportEvery, report);
+
+  return {
+    emit(event) {
+      const now = clock.now();
+      const item = ledger.record(event, now);
+      describe(event, item, now);
+      messages.show(event);
+    },
+    print: output.write,
+    settle() {},
+    close: stop,
+  };
+}
+
+const counted = (items: number): string => `${items} ${items === 1 ? "item" : "items"}`;
+
+const amount = ({ items, bytes }: PhaseRecord): string =>
+  bytes > 0 ? `${counted(items)}, ${formatSize(bytes)}` : counted(items);
+
+function itemEnd({ group, name, bytes, outcome }: Item): string {
+  const what = [group, name].filter((part) => part !== "").join(" ");
+  const size = bytes > 0 ? `${formatSize(bytes)}, ` : "";
+  return `${what}: ${size}${outcome === undefined ? "done" : outcomeText[outcome]}`;
+}
+
+function phaseEnd(record: PhaseRecord, now: number): string {
+  const outcomes = Array.from(
+    record.outcomes,
+    ([outcome, items]) => `, ${items} ${outcomeText[outcome]}`,
+  );
+  return `${record.phase}: ${amount(record)} in ${formatDuration(now - record.start)}${outcomes.join("")}`;
+}
+
+function howFar(record: PhaseRecord, now: number): string {
+  const { phase, bytes, bytesDone, items, itemsDone } = record;
+  if (bytes === 0) return `${phase}: ${itemsDone} of ${counted(items)}`;
+  const rate = record.rate.at(now);
+  const left = remaining(bytes - bytesDone, rate);
+  const percent = Math.floor((100 * bytesDone) / bytes);
+  const eta = left === undefined ? "" : `, ${formatDuration(left)} left`;
+  return `${phase}: ${percent} % (${formatSize(bytesDone)} of ${formatSize(bytes)}), ${formatRate(rate)}${eta}`;
+}
