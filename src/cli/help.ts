@@ -20,7 +20,7 @@ export async function programHelp(table: CommandTable): Promise<string> {
     args: argsForHelp(programFlags),
     subCommands,
   });
-  return `${usage}\n\n${examples(example)}`;
+  return tidy(`${usage}\n\n${examples(example)}`);
 }
 
 /** What `ocibundle NAME --help` shows. `path` are the names typed, the program's first. */
@@ -28,8 +28,12 @@ export async function commandHelp(command: AnyCommand, path: readonly string[]):
   const parent: CommandDef = { meta: { name: path.slice(0, -1).join(" ") } };
   const usage = await renderUsage(await cittyCommand(command), parent);
   const more = "Flags that every command takes: see `ocibundle --help`.";
-  return `${usage}\n\n${examples(command.meta.example)}\n${more}\n`;
+  return tidy(`${usage}\n\n${examples(command.meta.example)}\n${more}\n`);
 }
+
+/** No spaces at line ends, no two empty lines in a row. */
+const tidy = (text: string): string =>
+  text.replaceAll(/[ \t]+$/gm, "").replaceAll(/\n{3,}/g, "\n\n");
 
 async function cittyCommand(command: AnyCommand): Promise<CommandDef> {
   const { name } = command.meta;

@@ -100,11 +100,12 @@ function readFlags(
   io: ProgramIo,
 ): { flags: SharedFlags; args: Record<string, unknown> } {
   const definitions = { ...command.args, ...sharedFlags };
-  const args = parseArguments(words, definitions, path.join(" "), (flag) =>
+  const values = parseArguments(words, definitions, path.join(" "), (flag) =>
     fromEnvironment(flag, io.env),
   );
-  const shared = Object.keys(sharedFlags).map((key) => [key, args[key]] as const);
-  return { flags: Object.fromEntries(shared) as unknown as SharedFlags, args };
+  const pick = (names: object): Record<string, unknown> =>
+    Object.fromEntries(Object.keys(names).map((key) => [key, values[key]]));
+  return { flags: pick(sharedFlags) as unknown as SharedFlags, args: pick(command.args) };
 }
 
 function progressMode(flags: SharedFlags, io: ProgramIo): ProgressMode {

@@ -94,8 +94,9 @@ function totalRow(record: PhaseRecord, now: number): Row {
   };
 }
 
-const outcomesOf = ({ outcomes }: PhaseRecord): string[] =>
-  Array.from(outcomes, ([outcome, items]) => `${items} ${outcomeText[outcome]}`);
+const outcomesOf = ({ outcomes }: PhaseRecord): string[] => [
+  Array.from(outcomes, ([outcome, items]) => `${items} ${outcomeText[outcome]}`).join(", "),
+];
 
 const ratio = (done: number, whole: number): number =>
   whole > 0 ? Math.min(1, Math.max(0, done / whole)) : 0;
