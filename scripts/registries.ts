@@ -1,0 +1,47 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { program } from "./program.ts";
+import { type Service, startService } from "./service.ts";
+
+/** A registry on a loopback port, storing below a folder of the caller's. */
+export interface TestRegistry extends Service {
+  /** `127.0.0.1:41011` */
+  address: string;
+}
+
+/** Starts Debian's docker-registry (distribution 2.8) with `folder` for its storage. */
+export async function startDockerRegistry(folder: string): Promise<TestRegistry> {
+  await mkdir(folder, { recursive: true });
+  const config = join(folder, "config.yml");
+  await writeFile(
+    config,
+    // JSON is YAML.
+    JSON.stringify({
+      version: "0.1",
+      log: { level: "info", accesslog: { disabled: true } },
+      storage: { filesystem: { rootdirectory: join(folder, "data") }, delete: { enabled: true } },
+      http: { addr: "127.0.0.1:0", secret: "of no value" },
+    }),
+  );
+  const service = await startService({
+    command: ["docker-registry", "serve", config],
+    ready: /listening on (127\.0\.0\.1:\d+)/,
+  });
+  return named(service);
+}
+
+/** Starts ocibundle's own registry with `folder` for its storage. */
+export async function startEmbeddedRegistry(folder: string): Promise<TestRegistry> {
+  await mkdir(folder, { recursive: true });
+  const service = await startService({
+    command: [...program(), "registry-start", "--foreground", "--storage", folder],
+    ready: /TEST_REGISTRY=(127\.0\.0\.1:\d+)/,
+  });
+  return named(service);
+}
+
+function named(service: Service): TestRegistry {
+  const address = service.ready[1];
+  if (address === undefined) throw new Error("the registry named no address");
+  return { ...service, address };
+}

@@ -1,0 +1,39 @@
+import { test } from "bun:test";
+
+/** The real programs that interop tests run; scripts/ci-dependencies.sh installs them. */
+export type Part = "docker-registry" | "skopeo" | "dockerd" | "docker" | "containerd" | "ctr";
+
+/** Programs that only root may run. */
+const needRoot: ReadonlySet<Part> = new Set<Part>(["dockerd", "containerd"]);
+
+/** Which of the parts this machine lacks, each with the reason. */
+export function missing(parts: readonly Part[]): string[] {
+  const root = process.getuid?.() === 0;
+  return parts.flatMap((part) => {
+    if (Bun.which(part) === null) return [`${part} is not installed`];
+    if (needRoot.has(part) && !root) return [`${part} needs root`];
+    return [];
+  });
+}
+
+const inCi = process.env["CI"] === "true";
+
+/** Engines pull and unpack, on a machine that may be busy; in milliseconds. */
+const timeout = 120_000;
+
+/**
+ * A test that needs real parts. Where one is missing it is skipped with the reason in its name; in CI,
+ * where they must all be there, it fails.
+ */
+export function testWith(parts: readonly Part[], name: string, body: () => Promise<void>): void {
+  const lacking = missing(parts);
+  if (lacking.length === 0) {
+    test(name, body, timeout);
+  } else if (inCi) {
+    test(name, () => {
+      throw new Error(lacking.join(", "));
+    });
+  } else {
+    test.skip(`${name} (${lacking.join(", ")})`, body);
+  }
+}
