@@ -1,0 +1,160 @@
+import { describe, expect } from "bun:test";
+import { createHash } from "node:crypto";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { startDockerRegistry, startEmbeddedRegistry } from "../../scripts/registries.ts";
+import { sampleLayers, tarOf, writeSampleImage } from "../../scripts/sample-image.ts";
+import { startContainerd, startDockerd } from "./engines.ts";
+import { type Part, testWith } from "./parts.ts";
+import { workbench } from "./workbench.ts";
+
+/** What ocibundle pushed, read by programs that know nothing of it. */
+const { folder, ocibundle, run, shared } = workbench();
+const dockerd = shared(startDockerd);
+const containerd = shared(startContainerd);
+
+interface Index {
+  manifests: {
+    digest: string;
+    artifactType?: string;
+    platform?: { os: string; architecture: string };
+    annotations?: Record<string, string>;
+  }[];
+}
+interface Manifest {
+  config: { digest: string };
+  layers: { digest: string; size: number; annotations?: Record<string, string> }[];
+}
+
+/** A model of a sample image and two weight files, and what is known of it before it is pushed. */
+async function model(code: string) {
+  const cwd = await folder("model");
+  await writeSampleImage(join(cwd, "image"), "v1", sampleLayers(code));
+  await ocibundle(["mock-weights", "-n", "2", "--min-size", "300kb", "--max-size", "2mb"], { cwd });
+  const { manifests } = JSON.parse(await readFile(join(cwd, "image/index.json"), "utf8")) as Index;
+  return { cwd, imageDigest: manifests[0]?.digest };
+}
+
+function sha256(bytes: Uint8Array | string): string {
+  return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+}
+
+const registries: { name: string; parts: Part[]; start: typeof startDockerRegistry }[] = [
+  { name: "docker-registry", parts: ["docker-registry"], start: startDockerRegistry },
+  { name: "the embedded registry", parts: [], start: startEmbeddedRegistry },
+];
+
+describe.each(registries)("a model pushed to $name", ({ parts, start }) => {
+  const registry = shared(start);
+
+  /** Pushes a model of its own, so that no test depends on another. */
+  async function pushed(name: string) {
+    const { address } = await registry();
+    const { cwd, imageDigest } = await model(`print("${name}")\n`);
+    const reference = `${address}/interop/${name}:v1`;
+    const push = ["push", reference, "--image", "oci:image:v1", "--weights", "weights", "--json"];
+    const result = JSON.parse(await ocibundle(push, { cwd })) as { model: { digest: string } };
+    return { cwd, reference, imageDigest, digest: result.model.digest };
+  }
+
+  testWith([...parts, "skopeo"], "is what skopeo inspects, byte for byte", async () => {
+    const { reference, digest, imageDigest } = await pushed("inspected");
+    const raw = await run([
+      "skopeo",
+      "inspect",
+      "--raw",
+      "--tls-verify=false",
+      `docker://${reference}`,
+    ]);
+    expect(sha256(raw)).toBe(digest);
+    const [image, weights, ...others] = (JSON.parse(raw) as Index).manifests;
+    expect(others).toEqual([]);
+    expect(image).toMatchObject({
+      digest: imageDigest,
+      platform: { os: "linux", architecture: "amd64" },
+    });
+    expect(weights).toMatchObject({
+      artifactType: "application/vnd.cog.weights.v1",
+      platform: { os: "unknown", architecture: "unknown" },
+      annotations: {
+        "vnd.cog.reference.type": "weights",
+        "vnd.cog.reference.digest": String(imageDigest),
+      },
+    });
+  });
+
+  testWith([...parts, "skopeo"], "is copied whole by skopeo, every weight file in it", async () => {
+    const { cwd, reference, digest } = await pushed("copied");
+    const copy = await folder("copy");
+    await run([
+      "skopeo",
+      "copy",
+      "--all",
+      "--src-tls-verify=false",
+      `docker://${reference}`,
+      `oci:${copy}:v1`,
+    ]);
+    const blob = (hex: string) => readFile(join(copy, "blobs", hex.replace(":", "/")));
+    const index = JSON.parse(String(await blob(digest))) as Index;
+    const weights = JSON.parse(String(await blob(index.manifests[1]?.digest ?? ""))) as Manifest;
+    expect(weights.layers).toHaveLength(2);
+    for (const { digest: layer, annotations } of weights.layers) {
+      const dest = annotations?.["vnd.cog.weights.dest"] ?? "";
+      const file = await readFile(join(cwd, "weights", dest.slice(dest.lastIndexOf("/") + 1)));
+      expect(sha256(file)).toBe(layer);
+      expect(sha256(await blob(layer))).toBe(layer);
+    }
+  });
+
+  testWith(
+    [...parts, "dockerd", "docker"],
+    "is pulled by a Docker engine as its image",
+    async () => {
+      const { reference, cwd, imageDigest } = await pushed("docker-pulled");
+      const env = { DOCKER_HOST: `unix://${(await dockerd()).socket}` };
+      await run(["docker", "pull", "--quiet", reference], { env });
+      const format = '{{.Id}} {{index .Config.Labels "org.opencontainers.image.title"}}';
+      const image = await run(["docker", "image", "inspect", "--format", format, reference], {
+        env,
+      });
+      const manifest = await readFile(
+        join(cwd, "image/blobs", String(imageDigest).replace(":", "/")),
+        "utf8",
+      );
+      expect(image.trim()).toBe(`${(JSON.parse(manifest) as Manifest).config.digest} sample`);
+    },
+  );
+
+  testWith([...parts, "containerd", "ctr"], "is pulled by containerd as its image", async () => {
+    const { reference, digest } = await pushed("containerd-pulled");
+    const ctr = ["ctr", "--address", (await containerd()).socket] as const;
+    await run([...ctr, "images", "pull", "--plain-http", "--snapshotter=native", reference]);
+    const listed = await run([...ctr, "images", "list", `name==${reference}`]);
+    expect(listed).toContain(digest);
+    expect(listed).toContain("linux/amd64");
+  });
+
+  testWith(
+    [...parts, "dockerd", "docker"],
+    "keeps the diff IDs of an image that a Docker engine made",
+    async () => {
+      const { address } = await registry();
+      const env = { DOCKER_HOST: `unix://${(await dockerd()).socket}` };
+      const cwd = await folder("imported");
+      const [files = {}] = sampleLayers("");
+      await writeFile(join(cwd, "root.tar"), await tarOf(files));
+      await run(["docker", "import", "--message", "x", join(cwd, "root.tar"), "made/here:v1"], {
+        env,
+      });
+      const format = ["--format", "{{json .RootFS.Layers}}"];
+      const made = await run(["docker", "image", "inspect", ...format, "made/here:v1"], { env });
+
+      const reference = `${address}/interop/from-engine:v1`;
+      await ocibundle(["push", reference, "--image", "docker-daemon:made/here:v1"], { cwd, env });
+      await run(["docker", "image", "rm", "made/here:v1"], { env });
+      await run(["docker", "pull", "--quiet", reference], { env });
+      const back = await run(["docker", "image", "inspect", ...format, reference], { env });
+      expect(JSON.parse(back)).toEqual(JSON.parse(made));
+    },
+  );
+});
