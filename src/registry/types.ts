@@ -43,6 +43,17 @@ export interface Repository {
     options: { mount?: { digest: Digest; from?: string } },
     signal: AbortSignal,
   ): Promise<{ mounted: true } | { mounted: false; session: UploadSession }>;
+  /** A session of an earlier run, by its location; ask its `offset` first. Throws `network`. */
+  resumeUpload(location: string): UploadSession;
+
+  /** All tags, fetched a page at a time. Throws `not_found`. */
+  listTags(signal: AbortSignal): AsyncIterable<string>;
+  /** What refers to a manifest (distribution-spec v1.1, "Listing Referrers"), of one type if given. */
+  listReferrers(
+    digest: Digest,
+    artifactType: string | undefined,
+    signal: AbortSignal,
+  ): Promise<Descriptor[]>;
 }
 
 export interface BlobAnswer {

@@ -1,0 +1,117 @@
+import { OcibundleError } from "../../errors.ts";
+import { discard } from "../body.ts";
+import type { HttpRequest, HttpResponse, Send } from "../message.ts";
+import { type Challenge, parseChallenges } from "./challenge.ts";
+import { basicAuthorization, type Credential, type FindCredential } from "./credential.ts";
+import { checkRealm } from "./realm.ts";
+import { parseScopes, type Scope } from "./scope.ts";
+import { fetchToken } from "./token.ts";
+import { tokenCache } from "./token-cache.ts";
+
+export interface AuthorizeOptions {
+  /** The registry as the user wrote it. */
+  host: string;
+  /** Its base URL: only this origin is ever authorised. */
+  url: URL;
+  plainHttp: boolean;
+  credentials: FindCredential;
+  now: () => number;
+}
+
+/** What the registry asked for last. */
+type Demand = { scheme: "basic" } | { scheme: "bearer"; realm: URL; service: string | undefined };
+
+interface Authorization {
+  value: string;
+  /** The token in it, where it can be replaced. */
+  token?: string;
+}
+
+/**
+ * Answers the registry's challenges. The first request goes out anonymously; from then on requests
+ * carry what was asked for, so that no body is sent in vain. A 401 in between (a token that ended in
+ * the middle of a transfer) is answered once with a new token.
+ *
+ * Other origins (where an upload's location or a redirect leads) get nothing, and their 401 is no
+ * challenge.
+ */
+export function authorize(next: Send, options: AuthorizeOptions): Send {
+  const { host, url: registry, now } = options;
+  const tokens = tokenCache((request) => fetchToken(next, request, now), now);
+  const found = new Map<string, Promise<Credential | undefined>>();
+  let demand: Demand | undefined;
+
+  function credentialFor(repository: string | undefined): Promise<Credential | undefined> {
+    const key = repository ?? "";
+    const known = found.get(key);
+    if (known !== undefined) return known;
+    const looked = options.credentials(host, repository);
+    found.set(key, looked);
+    looked.catch(() => found.delete(key));
+    return looked;
+  }
+
+  function readDemand(challenges: readonly Challenge[]): Demand | undefined {
+    const bearer = challenges.find(({ scheme }) => scheme === "bearer");
+    const basic = challenges.some(({ scheme }) => scheme === "basic");
+    if (bearer === undefined) return basic ? { scheme: "basic" } : undefined;
+    try {
+      const realm = checkRealm(bearer.parameters.get("realm"), options);
+      return { scheme: "bearer", realm, service: bearer.parameters.get("service") };
+    } catch (error) {
+      if (basic && error instanceof OcibundleError) return { scheme: "basic" };
+      throw error;
+    }
+  }
+
+  async function meet(
+    asked: Demand,
+    request: HttpRequest,
+    scopes: readonly Scope[],
+  ): Promise<Authorization | undefined> {
+    const credential = await credentialFor(request.repository);
+    if (credential?.kind === "bearer") return { value: `Bearer ${credential.token}` };
+    if (asked.scheme === "basic") {
+      if (credential?.kind !== "password") return undefined;
+      return { value: basicAuthorization(credential.username, credential.password) };
+    }
+    const token = await tokens.get({
+      host,
+      realm: asked.realm,
+      service: asked.service,
+      scopes,
+      credential,
+      signal: request.signal,
+    });
+    return { value: `Bearer ${token}`, token };
+  }
+
+  const isRegistry = (response: HttpResponse): boolean => response.url.origin === registry.origin;
+
+  return async (request) => {
+    if (request.url.origin !== registry.origin) return next(request);
+    const first = demand === undefined ? undefined : await meet(demand, request, request.scopes);
+    const response = await next(authorized(request, first));
+    if (response.status !== 401 || !isRegistry(response)) return response;
+
+    const header = response.headers.get("www-authenticate");
+    const challenges = header === null ? [] : parseChallenges(header);
+    if (first?.token !== undefined) tokens.drop(first.token);
+    const asked = readDemand(challenges);
+    if (asked === undefined) return response;
+    demand = asked;
+    const more = challenges.flatMap(({ scheme, parameters }) =>
+      scheme === "bearer" ? parseScopes(parameters.get("scope") ?? "") : [],
+    );
+    const second = await meet(asked, request, [...request.scopes, ...more]);
+    // The same answer again would be refused again.
+    if (second === undefined || second.value === first?.value) return response;
+    await discard(response);
+    return next(authorized(request, second));
+  };
+}
+
+function authorized(request: HttpRequest, authorization: Authorization | undefined): HttpRequest {
+  if (authorization === undefined) return request;
+  return { ...request, headers: { ...request.headers, authorization: authorization.value } };
+}

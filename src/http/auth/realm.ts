@@ -1,0 +1,26 @@
+import { OcibundleError } from "../../errors.ts";
+import { isLoopback } from "../loopback.ts";
+
+/**
+ * Checks the realm of a bearer challenge: a URL that a stranger names and that credentials go to.
+ * It must be https; http is taken on loopback when the registry itself is there, and with
+ * `plainHttp`. Throws `network`.
+ */
+export function checkRealm(
+  realm: string | undefined,
+  registry: { host: string; url: URL; plainHttp: boolean },
+): URL {
+  const fail = (why: string): OcibundleError =>
+    new OcibundleError("network", `${registry.host}: its token server can't be used: ${why}`, {
+      hint: "this is for the registry's operator to set right",
+    });
+  if (realm === undefined || realm === "") throw fail("the challenge names no realm");
+  if (!URL.canParse(realm)) throw fail("the realm is not a URL");
+  const url = new URL(realm);
+  if (url.username !== "" || url.password !== "") throw fail("the realm holds a user");
+  if (url.protocol === "https:") return url;
+  if (url.protocol !== "http:") throw fail("the realm is not https");
+  const local = isLoopback(url.host) && isLoopback(registry.url.host);
+  if (!local && !registry.plainHttp) throw fail("the realm is not https");
+  return url;
+}

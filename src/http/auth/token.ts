@@ -1,0 +1,165 @@
+import * as v from "valibot";
+import { OcibundleError } from "../../errors.ts";
+import { discard, readUpTo } from "../body.ts";
+import { failureError } from "../failure.ts";
+import type { HttpRequest, HttpResponse, Send } from "../message.ts";
+import { parseRetryAfter } from "../retry-after.ts";
+import { isTransientStatus } from "../retry-policy.ts";
+import { basicAuthorization, type Credential } from "./credential.ts";
+import { formatScope, type Scope } from "./scope.ts";
+
+/** A token answer larger than this is none. */
+export const maxTokenBytes = 1024 * 1024;
+
+const clientId = "ocibundle";
+
+/** What a token that says nothing about its life lives, in seconds (distribution, token spec). */
+const defaultLifetime = 60;
+
+/** distribution, docs/spec/auth/token.md and oauth.md. */
+const TokenSchema = v.looseObject({
+  token: v.optional(v.string()),
+  access_token: v.optional(v.string()),
+  refresh_token: v.nullish(v.string()),
+  expires_in: v.nullish(v.number()),
+});
+
+export interface Token {
+  value: string;
+  /** When it may no longer be used, in milliseconds of the clock it was fetched by. */
+  expires: number;
+  /** A newer refresh token, where the server gives one. */
+  refresh?: string;
+}
+
+export interface TokenRequest {
+  /** The registry, for messages. */
+  host: string;
+  realm: URL;
+  service: string | undefined;
+  scopes: readonly Scope[];
+  credential: Credential | undefined;
+  signal: AbortSignal;
+}
+
+/**
+ * Asks a token server for a token: GET with Basic credentials or none, POST with a refresh token
+ * (falling back to GET where the server has no POST and the user's name is known).
+ * Throws `denied` when it refuses, `network` when it can't be used.
+ */
+export async function fetchToken(
+  send: Send,
+  request: TokenRequest,
+  now: () => number,
+): Promise<Token> {
+  const { credential } = request;
+  const asked = now();
+  let response: HttpResponse;
+  if (credential?.kind === "refresh") {
+    response = await send(refreshRequest(request, credential.token));
+    const username = credential.username;
+    if ([400, 401, 404, 405].includes(response.status) && username !== undefined) {
+      await discard(response);
+      response = await send(getRequest(request, username, credential.token));
+    }
+  } else if (credential?.kind === "password") {
+    response = await send(getRequest(request, credential.username, credential.password));
+  } else response = await send(getRequest(request));
+  return readToken(response, request, asked, now);
+}
+
+function getRequest(request: TokenRequest, username?: string, password?: string): HttpRequest {
+  const url = new URL(request.realm);
+  if (request.service !== undefined) url.searchParams.set("service", request.service);
+  for (const scope of request.scopes) url.searchParams.append("scope", formatScope(scope));
+  url.searchParams.set("client_id", clientId);
+  if (username !== undefined) url.searchParams.set("account", username);
+  return {
+    method: "GET",
+    url,
+    headers: {
+      accept: "application/json",
+      ...(username === undefined || password === undefined
+        ? {}
+        : { authorization: basicAuthorization(username, password) }),
+    },
+    repeatable: "always",
+    scopes: [],
+    signal: request.signal,
+  };
+}
+
+function refreshRequest(request: TokenRequest, refreshToken: string): HttpRequest {
+  const form = new URLSearchParams({
+    grant_type: "refresh_token",
+    client_id: clientId,
+    refresh_token: refreshToken,
+  });
+  if (request.service !== undefined) form.set("service", request.service);
+  if (request.scopes.length > 0) form.set("scope", request.scopes.map(formatScope).join(" "));
+  const bytes = new TextEncoder().encode(form.toString());
+  return {
+    method: "POST",
+    url: request.realm,
+    headers: { accept: "application/json", "content-type": "application/x-www-form-urlencoded" },
+    body: { size: bytes.byteLength, make: () => Promise.resolve(bytes) },
+    repeatable: "always",
+    scopes: [],
+    signal: request.signal,
+  };
+}
+
+async function readToken(
+  response: HttpResponse,
+  request: TokenRequest,
+  asked: number,
+  now: () => number,
+): Promise<Token> {
+  const on = `${request.host}: token server ${request.realm.host}`;
+  const { status } = response;
+  if (isTransientStatus(status)) {
+    await discard(response);
+    throw failureError(request.host, "status", {
+      what: `token server ${request.realm.host} answered ${status}`,
+      retryAfter: parseRetryAfter(response.headers.get("retry-after"), now()),
+    });
+  }
+  if (status < 200 || status > 299) {
+    await discard(response);
+    if (status < 400 || status > 499) {
+      throw new OcibundleError("network", `${on} answered ${status}`);
+    }
+    throw new OcibundleError(
+      "denied",
+      request.credential === undefined
+        ? `${on} gives no token without a login (${status})`
+        : `${on} refused the credentials (${status})`,
+      { hint: `log in with \`ocibundle login ${request.host}\`` },
+    );
+  }
+  const { bytes, cut } = await readUpTo(response, maxTokenBytes);
+  const parsed = cut ? undefined : parseToken(bytes);
+  const value = parsed?.token ?? parsed?.access_token;
+  // A header value with a line break or a blank would be refused late and show the token in the error.
+  if (parsed === undefined || value === undefined || !/^[\x21-\x7e]+$/.test(value)) {
+    throw new OcibundleError("network", `${on} answered with something that is no token`);
+  }
+  const seconds = parsed.expires_in ?? 0;
+  const lifetime = seconds > 0 ? seconds : defaultLifetime;
+  const refresh = parsed.refresh_token ?? undefined;
+  return {
+    value,
+    expires: asked + lifetime * 1000,
+    ...(refresh === undefined || refresh === "" ? {} : { refresh }),
+  };
+}
+
+function parseToken(bytes: Uint8Array): v.InferOutput<typeof TokenSchema> | undefined {
+  try {
+    const json: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    const result = v.safeParse(TokenSchema, json);
+    return result.success ? result.output : undefined;
+  } catch {
+    return undefined;
+  }
+}

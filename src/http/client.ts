@@ -1,0 +1,51 @@
+import { setTimeout as wait } from "node:timers/promises";
+import { authorize, type AuthorizeOptions } from "./auth/authorize.ts";
+import type { EmitHttpEvent, Send } from "./message.ts";
+import { followRedirects } from "./redirect.ts";
+import { type Patience, retrier, type Retrier, retry } from "./retry.ts";
+import { transport, type TransportOptions } from "./transport.ts";
+
+/** Connecting and waiting for the first byte, in milliseconds. */
+export const defaultFirstByteTimeout = 60_000;
+
+/** No byte of a body for this long, in milliseconds. */
+export const defaultIdleTimeout = 60_000;
+
+/** The real clock, chance and sleep. */
+export const realPatience: Patience = {
+  now: Date.now,
+  random: Math.random,
+  sleep: async (milliseconds, signal) => {
+    await wait(milliseconds, undefined, { signal }).catch((error: unknown) => {
+      throw signal.aborted ? signal.reason : error;
+    });
+  },
+};
+
+export interface ClientOptions
+  extends
+    Omit<TransportOptions, "firstByteTimeout" | "idleTimeout">,
+    Omit<AuthorizeOptions, "now"> {
+  firstByteTimeout?: number | undefined;
+  idleTimeout?: number | undefined;
+  patience?: Patience | undefined;
+  emit: EmitHttpEvent;
+}
+
+export interface Client {
+  send: Send;
+  retrier: Retrier;
+}
+
+/** The HTTP client for one registry: transport, redirects, authorisation, retries, one on the other. */
+export function createClient(options: ClientOptions): Client {
+  const patience = options.patience ?? realPatience;
+  const again = retrier({ host: options.host, patience, emit: options.emit });
+  const bottom = transport({
+    ...options,
+    firstByteTimeout: options.firstByteTimeout ?? defaultFirstByteTimeout,
+    idleTimeout: options.idleTimeout ?? defaultIdleTimeout,
+  });
+  const authorised = authorize(followRedirects(bottom), { ...options, now: patience.now });
+  return { send: retry(authorised, again, patience.now), retrier: again };
+}

@@ -1,0 +1,150 @@
+import { errno, OcibundleError } from "../errors.ts";
+
+/** Why no whole answer came. */
+export type FailureKind =
+  /** The name has no address. */
+  | "name"
+  /** Nothing listens, or the network has no way there. */
+  | "refused"
+  /** No connection or no first byte in time. */
+  | "timeout"
+  /** The body stopped. */
+  | "stalled"
+  /** The connection broke. */
+  | "reset"
+  /** The certificate or the handshake. */
+  | "tls"
+  /** A server on the way (a token server) answered with a status that may pass. */
+  | "status"
+  /** What is no HTTP, or an answer against the rules of this client. */
+  | "protocol";
+
+/** The cause inside a `network` error: what a retry policy decides by. */
+export class HttpFailure extends Error {
+  readonly kind: FailureKind;
+  /** What the server asked to wait, in milliseconds. */
+  readonly retryAfter: number | undefined;
+
+  constructor(
+    kind: FailureKind,
+    message: string,
+    details: { retryAfter?: number | undefined; cause?: unknown } = {},
+  ) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.kind = kind;
+    this.retryAfter = details.retryAfter;
+  }
+}
+
+/** The failure inside an error, or undefined when it is of another kind. */
+export function httpFailureOf(error: unknown): HttpFailure | undefined {
+  for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
+    if (at instanceof HttpFailure) return at;
+  }
+  return undefined;
+}
+
+const kinds: Readonly<Record<string, FailureKind>> = {
+  ENOTFOUND: "name",
+  EAI_AGAIN: "name",
+  ECONNREFUSED: "refused",
+  ConnectionRefused: "refused",
+  FailedToOpenSocket: "refused",
+  EHOSTUNREACH: "refused",
+  ENETUNREACH: "refused",
+  EADDRNOTAVAIL: "refused",
+  ENOENT: "refused",
+  ETIMEDOUT: "timeout",
+  ECONNRESET: "reset",
+  ConnectionClosed: "reset",
+  EPIPE: "reset",
+};
+
+const says: Readonly<Record<FailureKind, string>> = {
+  name: "the host name has no address",
+  refused: "connection refused",
+  timeout: "no answer in time",
+  stalled: "the answer stalled",
+  reset: "the connection was closed before the answer was complete",
+  tls: "the TLS connection failed",
+  status: "the server is not able to answer now",
+  protocol: "the answer is not valid HTTP",
+};
+
+const hints: Partial<Record<FailureKind, string>> = {
+  name: "check the registry's name and your DNS",
+  refused: "check that the registry is running and that the port is right",
+  timeout: "check the network between here and the registry, and any proxy",
+};
+
+/** What fetch throws, in our words. Runtimes name the same thing differently; the text is the last resort. */
+export function kindOf(error: unknown): { kind: FailureKind; text: string } {
+  const texts: string[] = [];
+  for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
+    if (at.name === "TimeoutError") return { kind: "timeout", text: at.message };
+    const code = errno(at);
+    const kind = code === undefined ? undefined : kinds[code];
+    if (kind !== undefined) return { kind, text: at.message };
+    if (code !== undefined) texts.push(code);
+    texts.push(at.message);
+  }
+  const text = texts.join(" ");
+  if (/cert|tls|ssl|issuer|self.signed|altname|handshake/i.test(text)) return { kind: "tls", text };
+  if (/dns|resolve|lookup|getaddrinfo/i.test(text)) return { kind: "name", text };
+  if (/refused|unable to connect/i.test(text)) return { kind: "refused", text };
+  if (/http|header|protocol|parse|malformed/i.test(text)) return { kind: "protocol", text };
+  return { kind: "reset", text };
+}
+
+/** A failed connection to `host` as the error a user sees. */
+export function connectionError(host: string, error: unknown): OcibundleError {
+  const { kind, text } = kindOf(error);
+  const certificate = kind === "tls" ? tlsReason(text) : undefined;
+  return failureError(host, kind, {
+    ...(certificate === undefined ? {} : certificate),
+    cause: error,
+  });
+}
+
+/** A `network` error that carries its {@link HttpFailure}. */
+export function failureError(
+  host: string,
+  kind: FailureKind,
+  details: {
+    what?: string;
+    hint?: string;
+    retryAfter?: number | undefined;
+    cause?: unknown;
+  } = {},
+): OcibundleError {
+  const what = details.what ?? says[kind];
+  return new OcibundleError("network", `${host}: ${what}`, {
+    hint: details.hint ?? hints[kind],
+    cause: new HttpFailure(kind, what, details),
+  });
+}
+
+function tlsReason(text: string): { what: string; hint: string } {
+  if (/expired/i.test(text)) {
+    return {
+      what: "the TLS certificate has expired",
+      hint: "check this machine's clock; else the registry needs a new certificate",
+    };
+  }
+  if (/altname|hostname|not valid for name/i.test(text)) {
+    return {
+      what: "the TLS certificate is for another name",
+      hint: "use the name that the certificate has",
+    };
+  }
+  if (/self.signed|issuer|unable to (get|verify)|unknownissuer|authority/i.test(text)) {
+    return {
+      what: "the TLS certificate is signed by an authority that is not trusted here",
+      hint: "give the authority's certificate with --ca-file",
+    };
+  }
+  return {
+    what: "the TLS connection failed",
+    hint: "if the registry speaks plain HTTP, use --plain-http; if its certificate is its own, --ca-file",
+  };
+}

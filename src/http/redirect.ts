@@ -1,0 +1,63 @@
+import { OcibundleError } from "../errors.ts";
+import { discard } from "./body.ts";
+import { type HttpRequest, type HttpResponse, printableUrl, type Send } from "./message.ts";
+
+const maxRedirects = 10;
+
+/** Headers that are for the origin they were made for, and for no other. */
+const bound = new Set(["authorization", "cookie", "proxy-authorization"]);
+
+/**
+ * Follows redirects (RFC 9110, section 15.4): a bounded number, never from https down to http, and
+ * without what authorises when the origin changes. Where a body or an upload's POST is redirected
+ * only 307 and 308, which keep the method, are followed.
+ */
+export const followRedirects =
+  (next: Send): Send =>
+  async (request) => {
+    let current = request;
+    for (let count = 0; ; count++) {
+      const response = await next(current);
+      if (!isRedirect(response, current.method)) return response;
+      const location = response.headers.get("location");
+      await discard(response);
+      const target = location === null ? undefined : parse(location, response.url);
+      if (target === undefined) {
+        throw refuse(current.url, "it answered with a redirect that leads nowhere");
+      }
+      if (count === maxRedirects) {
+        throw refuse(request.url, `it redirected more than ${maxRedirects} times`);
+      }
+      if (current.url.protocol === "https:" && target.protocol !== "https:") {
+        throw refuse(current.url, `it redirects from https to ${printableUrl(target)}`);
+      }
+      current = redirected(current, target);
+    }
+  };
+
+function isRedirect(response: HttpResponse, method: string): boolean {
+  if (response.status === 307 || response.status === 308) return true;
+  const followed = response.status === 301 || response.status === 302 || response.status === 303;
+  return followed && (method === "GET" || method === "HEAD");
+}
+
+function parse(location: string, base: URL): URL | undefined {
+  if (!URL.canParse(location, base)) return undefined;
+  const url = new URL(location, base);
+  url.username = "";
+  url.password = "";
+  return url.protocol === "http:" || url.protocol === "https:" ? url : undefined;
+}
+
+function redirected(request: HttpRequest, url: URL): HttpRequest {
+  if (url.origin === request.url.origin) return { ...request, url };
+  const headers = Object.fromEntries(
+    Object.entries(request.headers).filter(([name]) => !bound.has(name)),
+  );
+  return { ...request, url, headers };
+}
+
+const refuse = (url: URL, why: string): OcibundleError =>
+  new OcibundleError("network", `${printableUrl(url)}: ${why}`, {
+    hint: `check that ${url.host} is a registry and that what is in front of it is set up right`,
+  });

@@ -1,0 +1,83 @@
+import { discard } from "./body.ts";
+import { httpFailureOf } from "./failure.ts";
+import type { EmitHttpEvent, HttpResponse, Repeatable, Send } from "./message.ts";
+import { parseRetryAfter } from "./retry-after.ts";
+import { isAskedBack, pauseBefore, retryBudget, type Seen } from "./retry-policy.ts";
+
+/** What a retry policy takes from the world, handed in so that tests need no waiting. */
+export interface Patience {
+  /** Milliseconds since the epoch. */
+  now: () => number;
+  /** In [0, 1). */
+  random: () => number;
+  /** Rejects with the signal's reason when it is aborted. */
+  sleep: (milliseconds: number, signal: AbortSignal) => Promise<void>;
+}
+
+export interface RetryOptions {
+  host: string;
+  patience: Patience;
+  emit: EmitHttpEvent;
+}
+
+/** Decides after each failed try, and waits. */
+export interface Retrier {
+  /**
+   * Waits until it is time for the next try; false when there is none. Throws when interrupted.
+   * `attempt` is the number of tries so far.
+   */
+  pause(
+    attempt: number,
+    seen: Seen,
+    repeatable: Repeatable,
+    reason: string,
+    signal: AbortSignal,
+  ): Promise<boolean>;
+}
+
+/** The pure policy with its budget, its clock and its voice. */
+export function retrier({ host, patience, emit }: RetryOptions): Retrier {
+  let budget = retryBudget;
+  return {
+    async pause(attempt, seen, repeatable, reason, signal) {
+      if (repeatable === "never") return false;
+      if (repeatable === "asked" && !isAskedBack(seen)) return false;
+      const milliseconds = pauseBefore(attempt, seen, patience.random());
+      if (milliseconds === undefined || budget === 0) return false;
+      budget--;
+      emit({ type: "wait", milliseconds: Math.round(milliseconds), reason: `${host}: ${reason}` });
+      await patience.sleep(milliseconds, signal);
+      return true;
+    },
+  };
+}
+
+/** Sends again what failed and may be sent again. The last answer or error is what the caller gets. */
+export const retry =
+  (next: Send, { pause }: Retrier, now: () => number): Send =>
+  async (request) => {
+    for (let attempt = 1; ; attempt++) {
+      let response: HttpResponse;
+      try {
+        response = await next(request);
+      } catch (error) {
+        const failure = httpFailureOf(error);
+        if (failure === undefined || request.signal.aborted) throw error;
+        const { repeatable, signal } = request;
+        if (await pause(attempt, { failure }, repeatable, failure.message, signal)) continue;
+        throw error;
+      }
+      const { status } = response;
+      if (status < 400) return response;
+      const retryAfter = parseRetryAfter(response.headers.get("retry-after"), now());
+      const again = await pause(
+        attempt,
+        { status, retryAfter },
+        request.repeatable,
+        status === 429 ? "too many requests (429)" : `the registry answered ${status}`,
+        request.signal,
+      );
+      if (!again) return response;
+      await discard(response);
+    }
+  };

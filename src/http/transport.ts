@@ -1,0 +1,131 @@
+import { setTimeout, clearTimeout } from "node:timers";
+import { $fetch } from "ofetch";
+import { OcibundleError } from "../errors.ts";
+import type { ConnectionOptions } from "../runtime/types.ts";
+import { watchBody } from "./body.ts";
+import { connectionError, failureError } from "./failure.ts";
+import type { HttpRequest, HttpResponse, Send } from "./message.ts";
+import { type Environment, proxyFor } from "./proxy.ts";
+
+export interface TransportOptions {
+  userAgent: string;
+  env: Environment;
+  /** From the runtime: what makes fetch connect as described. */
+  connection: (options: ConnectionOptions) => RequestInit;
+  /** The certificates for an origin. */
+  tls: (origin: string) => Promise<ConnectionOptions["tls"]>;
+  /** How long connecting and waiting for the first byte may take together, in milliseconds. */
+  firstByteTimeout: number;
+  /** How long a body may stop for, in milliseconds. */
+  idleTimeout: number;
+}
+
+/** A body that goes out more slowly than this is given up, in bytes a second: fetch tells nothing of it. */
+const slowestUpload = 16 * 1024;
+
+/**
+ * The bottom of the client: one request, one answer, no redirect followed, no status judged, the
+ * body not read. Throws `network` with the failure's kind, or the signal's reason.
+ */
+export const transport =
+  (options: TransportOptions): Send =>
+  async (request) => {
+    const { url, signal } = request;
+    // Outside of what is caught below: a body that can't be made is no failure of the network.
+    const init = await requestInit(request, options);
+    signal.throwIfAborted();
+    const deadline = new AbortController();
+    const patience =
+      (request.firstByteTimeout ?? options.firstByteTimeout) +
+      ((request.body?.size ?? 0) / slowestUpload) * 1000;
+    const timer = setTimeout(
+      () => {
+        deadline.abort(
+          failureError(url.host, "timeout", {
+            what: `no answer within ${Math.round(patience / 1000)} s`,
+          }),
+        );
+      },
+      Math.min(patience, maxTimer),
+    );
+    try {
+      // ofetch would parse what looks like JSON and make a Blob of the rest: "stream" leaves the bytes alone.
+      const response = await $fetch.raw<unknown, "stream">(url.href, {
+        ...init,
+        signal: AbortSignal.any([signal, deadline.signal]),
+        retry: false,
+        ignoreResponseError: true,
+        redirect: "manual",
+        responseType: "stream",
+      });
+      return answer(request, response, options);
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      if (deadline.signal.aborted) throw deadline.signal.reason;
+      throw ownError(error) ?? connectionError(url.host, error);
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+
+/** The typed error of a body that failed while it was sent: fetch puts its own around it. */
+function ownError(error: unknown): OcibundleError | undefined {
+  for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
+    if (at instanceof OcibundleError) return at;
+  }
+  return undefined;
+}
+
+/** The longest time a timer of JavaScript can be set to, in milliseconds. */
+const maxTimer = 2 ** 31 - 1;
+
+async function requestInit(
+  { method, url, headers, body }: HttpRequest,
+  options: TransportOptions,
+): Promise<RequestInit> {
+  const connection = options.connection({
+    proxy: proxyFor(url, options.env),
+    tls: url.protocol === "https:" ? await options.tls(url.origin) : undefined,
+  });
+  const sized = body === undefined ? method === "POST" || method === "PUT" : true;
+  return {
+    ...connection,
+    method,
+    headers: {
+      "user-agent": options.userAgent,
+      // Digests and ranges are of the bytes as they are stored.
+      "accept-encoding": "identity",
+      ...(sized ? { "content-length": String(body?.size ?? 0) } : {}),
+      ...headers,
+    },
+    ...(body === undefined ? {} : { body: await body.make() }),
+  };
+}
+
+function answer(
+  request: HttpRequest,
+  response: Response,
+  { idleTimeout }: TransportOptions,
+): HttpResponse {
+  const { status, headers } = response;
+  const body = request.method === "HEAD" ? null : response.body;
+  const length = headers.get("content-length");
+  const plain = headers.get("content-encoding") === null;
+  return {
+    status,
+    headers,
+    url: request.url,
+    body:
+      body === null
+        ? undefined
+        : watchBody(body, {
+            host: request.url.host,
+            idleTimeout,
+            expected: plain && length !== null ? readLength(length) : undefined,
+            signal: request.signal,
+          }),
+  };
+}
+
+const readLength = (text: string): number | undefined =>
+  /^\d{1,15}$/.test(text) ? Number(text) : undefined;

@@ -1,0 +1,93 @@
+import { OcibundleError } from "../errors.ts";
+import type { Scope } from "../http/auth/scope.ts";
+import { discard } from "../http/body.ts";
+import type { HttpResponse, Repeatable, RequestBody, Send } from "../http/message.ts";
+import { readRefusal, type Subject } from "./refusal.ts";
+
+/** What the files of this folder make requests with. */
+export interface Api {
+  /** The registry as the user wrote it. */
+  host: string;
+  /** Where its API is, with a slash at the end: `https://registry-1.docker.io/v2/`. */
+  base: URL;
+  send: Send;
+}
+
+export interface ApiRequest {
+  method: string;
+  url: URL;
+  headers?: Readonly<Record<string, string>>;
+  body?: RequestBody | undefined;
+  repository?: string;
+  scopes: readonly Scope[];
+  repeatable?: Repeatable;
+  /** Statuses that are an answer; all others are thrown as a refusal. */
+  accept: readonly number[];
+  firstByteTimeout?: number;
+  /** What it is about, for messages: `blob sha256:ab…`. */
+  thing: string;
+  signal: AbortSignal;
+}
+
+/** The name of what a request is about. */
+export const subjectOf = (api: Api, repository: string | undefined, thing: string): Subject => ({
+  host: api.host,
+  name: repository === undefined ? api.host : `${api.host}/${repository}`,
+  thing,
+});
+
+/**
+ * Makes a request and judges its status. Errors name the repository and the thing; a refusal is
+ * their cause.
+ */
+export async function request(api: Api, options: ApiRequest): Promise<HttpResponse> {
+  const { method, url, headers = {}, body, repository, scopes, accept, thing, signal } = options;
+  const on = subjectOf(api, repository, thing);
+  let response: HttpResponse;
+  try {
+    response = await api.send({
+      method,
+      url,
+      headers,
+      body,
+      repeatable: options.repeatable ?? "always",
+      scopes,
+      repository,
+      firstByteTimeout: options.firstByteTimeout,
+      signal,
+    });
+  } catch (error) {
+    throw named(error, api, on);
+  }
+  if (accept.includes(response.status)) return response;
+  throw await readRefusal(response, on);
+}
+
+/** The same, where the body of the answer says nothing. */
+export async function command(api: Api, options: ApiRequest): Promise<HttpResponse> {
+  const response = await request(api, options);
+  await discard(response);
+  return response;
+}
+
+/** An error of the client with the thing in front, and the registry's name not twice. */
+function named(error: unknown, api: Api, on: Subject): unknown {
+  if (!(error instanceof OcibundleError) || (error.code !== "network" && error.code !== "denied")) {
+    return error;
+  }
+  const known = [`${api.base.host}: `, `${api.host}: `].find((prefix) =>
+    error.message.startsWith(prefix),
+  );
+  const what = error.message.slice(known?.length ?? 0);
+  return new OcibundleError(error.code, `${on.name}: ${on.thing}: ${what}`, {
+    hint: error.hint,
+    cause: error.cause ?? error,
+  });
+}
+
+/** A URL below the API's base; the parts are put in as they are, names of repositories with their slashes. */
+export const apiUrl = (api: Api, path: string, query?: Readonly<Record<string, string>>): URL => {
+  const url = new URL(path, api.base);
+  for (const [name, value] of Object.entries(query ?? {})) url.searchParams.append(name, value);
+  return url;
+};

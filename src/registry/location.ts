@@ -1,0 +1,41 @@
+import { OcibundleError } from "../errors.ts";
+
+/** A location longer than this is none. */
+const maxLength = 16 * 1024;
+
+/**
+ * Reads the `Location` of an upload: relative or absolute, its query kept. A registry behind a proxy
+ * that ends TLS may name itself with http: the same host is spoken to as before. Throws `network`.
+ */
+export function resolveLocation(location: string | null, base: URL, on: string): URL {
+  const fail = (why: string): OcibundleError =>
+    new OcibundleError("network", `${on}: the registry ${why}`, {
+      hint: "this is for the registry's operator to set right",
+    });
+  if (location === null || location === "") throw fail("opened an upload without saying where");
+  if (location.length > maxLength || !URL.canParse(location, base)) {
+    throw fail("opened an upload at something that is no URL");
+  }
+  const url = new URL(location, base);
+  url.hash = "";
+  url.username = "";
+  url.password = "";
+  if (url.protocol !== "http:" && url.protocol !== "https:") {
+    throw fail("opened an upload at something that is not http");
+  }
+  if (base.protocol === "https:" && url.protocol === "http:") {
+    if (url.hostname !== base.hostname)
+      throw fail(`sends an upload from https to http://${url.host}`);
+    url.protocol = "https:";
+    url.port = base.port;
+  }
+  return url;
+}
+
+/** The location with the digest at the end of its query, which is else left as it is. */
+export function withDigest(location: URL, digest: string): URL {
+  const url = new URL(location);
+  const separator = url.search === "" ? "?" : "&";
+  url.search = `${url.search}${separator}digest=${encodeURIComponent(digest)}`;
+  return url;
+}

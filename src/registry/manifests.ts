@@ -1,0 +1,191 @@
+import * as v from "valibot";
+import { OcibundleError } from "../errors.ts";
+import { repositoryScope } from "../http/auth/scope.ts";
+import { readCapped } from "../http/body.ts";
+import type { HttpResponse } from "../http/message.ts";
+import { type Descriptor, MediaTypeSchema } from "../oci/descriptor.ts";
+import { type Digest, digestOf, isDigest, matchesDigest } from "../oci/digest.ts";
+import { maxManifestBytes } from "../oci/document.ts";
+import type { RawManifest } from "../oci/manifest.ts";
+import { acceptManifests } from "../oci/media-types.ts";
+import { type Api, type ApiRequest, apiUrl, command, request } from "./api.ts";
+import { readSize } from "./blobs.ts";
+
+/** What every manifest has: enough to tell one from a web page. */
+const AnyManifestSchema = v.looseObject({
+  schemaVersion: v.number(),
+  mediaType: v.optional(MediaTypeSchema),
+  manifests: v.optional(v.array(v.unknown())),
+});
+
+// Tags and digests are safe in a path as they are; what is neither must not lead elsewhere.
+const manifestUrl = (api: Api, repository: string, tagOrDigest: string): URL =>
+  apiUrl(api, `${repository}/manifests/${encodeURIComponent(tagOrDigest).replace("%3A", ":")}`);
+
+/** For messages: `manifest "v1"`, `manifest sha256:ab…`. */
+export const manifestThing = (tagOrDigest: string): string =>
+  isDigest(tagOrDigest) ? `manifest ${tagOrDigest}` : `manifest "${tagOrDigest}"`;
+
+const read = (
+  api: Api,
+  repository: string,
+  tagOrDigest: string,
+  signal: AbortSignal,
+): Omit<ApiRequest, "method" | "accept"> => ({
+  url: manifestUrl(api, repository, tagOrDigest),
+  headers: { accept: acceptManifests },
+  repository,
+  scopes: [repositoryScope(repository, "pull")],
+  thing: manifestThing(tagOrDigest),
+  signal,
+});
+
+/** What a tag or digest stands for, or undefined when there is none. */
+export async function headManifest(
+  api: Api,
+  repository: string,
+  tagOrDigest: string,
+  signal: AbortSignal,
+): Promise<Descriptor | undefined> {
+  const asked = read(api, repository, tagOrDigest, signal);
+  const { status, headers } = await command(api, {
+    ...asked,
+    method: "HEAD",
+    accept: [200, 404, 405],
+  });
+  if (status === 404) return undefined;
+  const size = readSize(headers.get("content-length"));
+  const digest = headers.get("docker-content-digest");
+  const mediaType = contentType(headers);
+  if (
+    status === 200 &&
+    size !== undefined &&
+    digest !== null &&
+    isDigest(digest) &&
+    mediaType !== undefined &&
+    !isGeneric(mediaType)
+  ) {
+    return { mediaType, digest, size };
+  }
+  // What the head leaves out, the bytes tell.
+  const response = await request(api, { ...asked, method: "GET", accept: [200, 404] });
+  if (response.status === 404) {
+    await response.body?.cancel().catch(() => undefined);
+    return undefined;
+  }
+  const manifest = await readManifest(api, repository, tagOrDigest, response);
+  return {
+    mediaType: manifest.mediaType,
+    digest: manifest.digest,
+    size: manifest.bytes.byteLength,
+  };
+}
+
+/** The manifest's bytes, checked against the digest asked for, or the one the registry names. */
+export async function getManifest(
+  api: Api,
+  repository: string,
+  tagOrDigest: string,
+  signal: AbortSignal,
+): Promise<RawManifest> {
+  const asked = read(api, repository, tagOrDigest, signal);
+  const response = await request(api, { ...asked, method: "GET", accept: [200] });
+  return readManifest(api, repository, tagOrDigest, response);
+}
+
+async function readManifest(
+  api: Api,
+  repository: string,
+  tagOrDigest: string,
+  response: HttpResponse,
+): Promise<RawManifest> {
+  const on = `${api.host}/${repository}: ${manifestThing(tagOrDigest)}`;
+  const bytes = await readCapped(response, maxManifestBytes, on);
+  const named = response.headers.get("docker-content-digest");
+  const expected: Digest | undefined = isDigest(tagOrDigest)
+    ? tagOrDigest
+    : named !== null && isDigest(named)
+      ? named
+      : undefined;
+  // A page in place of a manifest is told apart from damage: the way out is another.
+  const document = parse(bytes);
+  if (document === undefined) {
+    throw new OcibundleError("network", `${on}: the answer is no manifest`, {
+      hint: `check that ${api.host} is a registry`,
+    });
+  }
+  if (expected !== undefined && !matchesDigest(bytes, expected)) {
+    throw new OcibundleError(
+      "integrity",
+      `${on}: the bytes received do not have digest ${expected}`,
+      {
+        hint: "try again; if it stays, something between here and the registry changes what passes",
+      },
+    );
+  }
+  const mediaType = document.mediaType ?? contentType(response.headers);
+  if (mediaType === undefined) {
+    throw new OcibundleError("network", `${on}: the registry does not tell its media type`);
+  }
+  return { mediaType, digest: expected ?? digestOf(bytes), bytes };
+}
+
+function parse(bytes: Uint8Array): v.InferOutput<typeof AnyManifestSchema> | undefined {
+  try {
+    const json: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    const result = v.safeParse(AnyManifestSchema, json);
+    return result.success ? result.output : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The media type without its parameters, or undefined. */
+function contentType(headers: Headers): string | undefined {
+  const [type] = (headers.get("content-type") ?? "").split(";");
+  const result = v.safeParse(MediaTypeSchema, type?.trim());
+  return result.success ? result.output : undefined;
+}
+
+// What servers say of any JSON or of anything: the document knows better.
+const isGeneric = (mediaType: string): boolean =>
+  ["application/json", "application/octet-stream", "text/plain", "text/html"].includes(mediaType);
+
+/** Puts manifest bytes under a tag or their digest. Resolves to the answer's headers. */
+export async function putManifest(
+  api: Api,
+  repository: string,
+  tagOrDigest: string,
+  manifest: RawManifest,
+  signal: AbortSignal,
+): Promise<Headers> {
+  const thing = manifestThing(tagOrDigest);
+  if (manifest.bytes.byteLength > maxManifestBytes) {
+    throw new OcibundleError(
+      "file",
+      `${api.host}/${repository}: ${thing} has ${manifest.bytes.byteLength} bytes; registries take ${maxManifestBytes} at most`,
+    );
+  }
+  const { headers } = await command(api, {
+    method: "PUT",
+    url: manifestUrl(api, repository, tagOrDigest),
+    headers: { "content-type": manifest.mediaType },
+    body: {
+      size: manifest.bytes.byteLength,
+      make: () => Promise.resolve(new Uint8Array(manifest.bytes)),
+    },
+    repository,
+    scopes: [repositoryScope(repository, "pull", "push")],
+    accept: [200, 201, 202, 204],
+    thing,
+    signal,
+  });
+  const stored = headers.get("docker-content-digest");
+  if (stored !== null && isDigest(stored) && stored !== manifest.digest) {
+    throw new OcibundleError(
+      "integrity",
+      `${api.host}/${repository}: the registry stored ${stored} in place of ${thing} (${manifest.digest})`,
+    );
+  }
+  return headers;
+}

@@ -1,0 +1,71 @@
+import { OcibundleError } from "../errors.ts";
+import type { BlobSource, ByteRange, ContentReader } from "../oci/content.ts";
+import type { Descriptor } from "../oci/descriptor.ts";
+import { refusalOf } from "./refusal.ts";
+import type { BlobAnswer, Repository } from "./types.ts";
+
+/** Reads manifests and blobs of one repository. Nothing is asked before it is needed. */
+export const registryReader = (repository: Repository): ContentReader => ({
+  name: repository.fullName,
+  readManifest: (tagOrDigest, signal) => repository.getManifest(tagOrDigest, signal),
+  blobSource: (descriptor) => Promise.resolve(blobSource(repository, descriptor)),
+});
+
+const blobSource = (repository: Repository, descriptor: Descriptor): BlobSource => ({
+  kind: "stream",
+  async open(range, signal) {
+    if (range.start >= range.end) return new Blob([]).stream();
+    const answer = await ask(repository, descriptor, range, signal);
+    return cut(answer, range, `${repository.fullName}: blob ${descriptor.digest}`);
+  },
+});
+
+/** Asks for the range, or for everything where the registry has no ranges. */
+async function ask(
+  repository: Repository,
+  descriptor: Descriptor,
+  range: ByteRange,
+  signal: AbortSignal,
+): Promise<BlobAnswer> {
+  const whole = range.start === 0 && range.end === descriptor.size;
+  if (whole) return repository.getBlob(descriptor, undefined, signal);
+  try {
+    return await repository.getBlob(descriptor, range, signal);
+  } catch (error) {
+    const status = refusalOf(error)?.status;
+    if (status !== 206 && status !== 400 && status !== 416) throw error;
+    return repository.getBlob(descriptor, undefined, signal);
+  }
+}
+
+/** The bytes of `range` out of an answer that holds them, exactly as many as there must be. */
+function cut(answer: BlobAnswer, range: ByteRange, on: string): ReadableStream<Uint8Array> {
+  const reader = answer.body.getReader();
+  let at = answer.range.start;
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        for (;;) {
+          if (at >= range.end) {
+            controller.close();
+            await reader.cancel().catch(() => undefined);
+            return;
+          }
+          const { done, value } = await reader.read();
+          if (done) {
+            throw new OcibundleError("network", `${on}: the answer ended at byte ${at}`);
+          }
+          const from = Math.max(0, range.start - at);
+          const until = Math.min(value.byteLength, range.end - at);
+          at += value.byteLength;
+          if (from < until) {
+            controller.enqueue(value.subarray(from, until));
+            return;
+          }
+        }
+      },
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  );
+}

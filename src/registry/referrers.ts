@@ -1,0 +1,128 @@
+import * as v from "valibot";
+import { OcibundleError } from "../errors.ts";
+import { repositoryScope } from "../http/auth/scope.ts";
+import { type Descriptor, DescriptorSchema } from "../oci/descriptor.ts";
+import { type Digest, digestAlgorithm, digestHex, digestOf } from "../oci/digest.ts";
+import { parseDocument } from "../oci/document.ts";
+import { type ImageIndex, ImageIndexSchema, type RawManifest } from "../oci/manifest.ts";
+import { mediaTypes } from "../oci/media-types.ts";
+import { type Api, apiUrl } from "./api.ts";
+import { getManifest, putManifest } from "./manifests.ts";
+import { pages } from "./pages.ts";
+
+/** What of a manifest its referrers entry is made from. */
+const ReferrerSchema = v.looseObject({
+  artifactType: v.optional(v.string()),
+  config: v.optional(v.looseObject({ mediaType: v.optional(v.string()) })),
+  annotations: v.optional(v.record(v.string(), v.string())),
+  subject: v.optional(DescriptorSchema),
+});
+
+/** distribution-spec v1.1, "Referrers Tag Schema". */
+export const referrersTag = (digest: Digest): string =>
+  `${digestAlgorithm(digest)}-${digestHex(digest)}`.slice(0, 128);
+
+/**
+ * What refers to a manifest, by the referrers API, or by the tag that stands in for it where a
+ * registry has none. Filtered by `artifactType` here too: registries need not.
+ */
+export async function listReferrers(
+  api: Api,
+  repository: string,
+  digest: Digest,
+  artifactType: string | undefined,
+  signal: AbortSignal,
+): Promise<Descriptor[]> {
+  const thing = `list of referrers of ${digest}`;
+  const list = pages(api, {
+    method: "GET",
+    url: apiUrl(
+      api,
+      `${repository}/referrers/${digest}`,
+      artifactType === undefined ? {} : { artifactType },
+    ),
+    headers: { accept: mediaTypes.ociIndex },
+    repository,
+    scopes: [repositoryScope(repository, "pull")],
+    accept: [200, 400, 404, 405],
+    thing,
+    signal,
+  });
+  const found: Descriptor[] = [];
+  for await (const { response, bytes } of list) {
+    // Without the API a registry may answer 404, or a page of its own with 200.
+    const index = response.status === 200 ? parseIndex(bytes) : undefined;
+    if (index === undefined) {
+      found.push(...((await readReferrersTag(api, repository, digest, signal))?.manifests ?? []));
+      break;
+    }
+    found.push(...index.manifests);
+  }
+  return artifactType === undefined
+    ? found
+    : found.filter((entry) => entry.artifactType === artifactType);
+}
+
+function parseIndex(bytes: Uint8Array): ImageIndex | undefined {
+  try {
+    return parseDocument(bytes, ImageIndexSchema, "referrers");
+  } catch {
+    return undefined;
+  }
+}
+
+async function readReferrersTag(
+  api: Api,
+  repository: string,
+  digest: Digest,
+  signal: AbortSignal,
+): Promise<ImageIndex | undefined> {
+  const tag = referrersTag(digest);
+  try {
+    const { bytes } = await getManifest(api, repository, tag, signal);
+    return parseDocument(bytes, ImageIndexSchema, `${api.host}/${repository}:${tag}`, "network");
+  } catch (error) {
+    if (error instanceof OcibundleError && error.code === "not_found") return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Keeps the referrers tag after a manifest with a `subject` was put on a registry that did not say
+ * `OCI-Subject` (distribution-spec v1.1, "Pushing Manifests with Subject").
+ */
+export async function keepReferrersTag(
+  api: Api,
+  repository: string,
+  manifest: RawManifest,
+  answer: Headers,
+  signal: AbortSignal,
+): Promise<void> {
+  if (answer.get("oci-subject") !== null) return;
+  const on = `${api.host}/${repository}: manifest ${manifest.digest}`;
+  const { subject, artifactType, config, annotations } = parseDocument(
+    manifest.bytes,
+    ReferrerSchema,
+    on,
+  );
+  if (subject === undefined) return;
+  const known = await readReferrersTag(api, repository, subject.digest, signal);
+  if (known?.manifests.some(({ digest }) => digest === manifest.digest) === true) return;
+  const type = artifactType ?? config?.mediaType;
+  const entry: Descriptor = {
+    mediaType: manifest.mediaType,
+    digest: manifest.digest,
+    size: manifest.bytes.byteLength,
+    ...(type === undefined ? {} : { artifactType: type }),
+    ...(annotations === undefined ? {} : { annotations }),
+  };
+  const bytes = new TextEncoder().encode(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: mediaTypes.ociIndex,
+      manifests: [...(known?.manifests ?? []), entry],
+    }),
+  );
+  const index = { mediaType: mediaTypes.ociIndex, digest: digestOf(bytes), bytes };
+  await putManifest(api, repository, referrersTag(subject.digest), index, signal);
+}

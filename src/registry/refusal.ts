@@ -1,0 +1,154 @@
+import * as v from "valibot";
+import { type ErrorCode, OcibundleError } from "../errors.ts";
+import { readUpTo } from "../http/body.ts";
+import type { HttpResponse } from "../http/message.ts";
+import { parseRetryAfter } from "../http/retry-after.ts";
+
+/** More of an error's body than this is not read. */
+export const maxErrorBytes = 64 * 1024;
+
+/** What of the registry's own words is shown. */
+const maxWords = 200;
+
+/** distribution-spec v1.1, "Error Codes". */
+const ErrorsSchema = v.looseObject({
+  errors: v.array(v.looseObject({ code: v.nullish(v.string()), message: v.nullish(v.string()) })),
+});
+
+/** The registry's "no", as the cause of an OcibundleError: callers choose another way by its status. */
+export class RegistryRefusal extends Error {
+  readonly status: number;
+  /** As `DIGEST_INVALID`; empty when the body was not the specification's. */
+  readonly codes: readonly string[];
+  /** What the registry asked to wait, in milliseconds. */
+  readonly retryAfter: number | undefined;
+
+  constructor(
+    status: number,
+    codes: readonly string[],
+    message: string,
+    retryAfter?: number | undefined,
+  ) {
+    super(message);
+    this.status = status;
+    this.codes = codes;
+    this.retryAfter = retryAfter;
+  }
+}
+
+/** The refusal behind an error, or undefined when the registry did not answer. */
+export function refusalOf(error: unknown): RegistryRefusal | undefined {
+  for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
+    if (at instanceof RegistryRefusal) return at;
+  }
+  return undefined;
+}
+
+/** What a request is about, for messages. */
+export interface Subject {
+  /** The registry as the user wrote it. */
+  host: string;
+  /** `host/repository`, or the host. */
+  name: string;
+  /** `blob sha256:ab…`, `manifest "v1"`. */
+  thing: string;
+}
+
+/** Reads an answer that is not what was asked for into the error to throw. */
+export async function readRefusal(response: HttpResponse, on: Subject): Promise<OcibundleError> {
+  const { bytes } = await readUpTo(response, maxErrorBytes).catch(() => ({
+    bytes: new Uint8Array(0),
+  }));
+  const errors = parseErrors(bytes);
+  const codes = errors.flatMap(({ code }) => (code === undefined ? [] : [code]));
+  const words = errors
+    .map(({ code, message }) => [code, message].filter((part) => part !== undefined).join(": "))
+    .join("; ");
+  const { status } = response;
+  const retryAfter = parseRetryAfter(response.headers.get("retry-after"), Date.now());
+  const cause = new RegistryRefusal(
+    status,
+    codes,
+    `${status}${words === "" ? "" : ` ${words}`}`,
+    retryAfter,
+  );
+  const code = codeOf(status, codes);
+  const because = words === "" ? String(status) : `${words} (${status})`;
+  return new OcibundleError(code, `${on.name}: ${says(code, status, on.thing)}: ${because}`, {
+    hint: hint(code, status, on, retryAfter),
+    cause,
+  });
+}
+
+/** Reads the specification's errors; anything else is none. Control characters and queries of URLs go. */
+export function parseErrors(
+  bytes: Uint8Array,
+): { code: string | undefined; message: string | undefined }[] {
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    return [];
+  }
+  const result = v.safeParse(ErrorsSchema, json);
+  if (!result.success) return [];
+  return result.output.errors.slice(0, 3).map(({ code, message }) => ({
+    code: typeof code === "string" && /^[A-Za-z0-9_ -]{1,64}$/.test(code) ? code : undefined,
+    message: typeof message === "string" && message !== "" ? printable(message) : undefined,
+  }));
+}
+
+const printable = (text: string): string => {
+  const clean = text
+    .replaceAll(/(https?:\/\/[^\s?"'<>]*)\?[^\s"'<>]*/gi, "$1")
+    .replaceAll(/[\p{Cc}\p{Cf}\s]+/gu, " ")
+    .trim();
+  return clean.length > maxWords ? `${clean.slice(0, maxWords)}…` : clean;
+};
+
+const byCode: Readonly<Record<string, ErrorCode>> = {
+  DIGEST_INVALID: "integrity",
+  SIZE_INVALID: "integrity",
+  UNAUTHORIZED: "denied",
+  DENIED: "denied",
+  TOOMANYREQUESTS: "network",
+};
+
+function codeOf(status: number, codes: readonly string[]): ErrorCode {
+  for (const code of codes) {
+    const known = Object.hasOwn(byCode, code) ? byCode[code] : undefined;
+    if (known !== undefined && status < 500) return known;
+  }
+  if (status === 401 || status === 403) return "denied";
+  return status === 404 ? "not_found" : "network";
+}
+
+function says(code: ErrorCode, status: number, thing: string): string {
+  if (code === "not_found") return `the registry has no ${thing}`;
+  if (code === "denied") return `the registry gives no access to ${thing}`;
+  if (code === "integrity") return `the registry refused ${thing}`;
+  if (status >= 200 && status < 300)
+    return `the registry gave an answer that does not fit ${thing}`;
+  return `the registry failed for ${thing}`;
+}
+
+function hint(
+  code: ErrorCode,
+  status: number,
+  on: Subject,
+  retryAfter: number | undefined,
+): string | undefined {
+  if (code === "denied") {
+    return status === 401
+      ? `log in with \`ocibundle login ${on.host}\``
+      : `check that your login at ${on.host} may do this, or log in with \`ocibundle login ${on.host}\``;
+  }
+  if (code === "not_found") return `check the name: ${on.name}`;
+  if (retryAfter !== undefined) {
+    return `the registry asks to come back in ${Math.ceil(retryAfter / 1000)} s`;
+  }
+  if (status === 200) return `check that ${on.host} is a registry`;
+  if (status === 429)
+    return "the registry limits how much may be asked; try again later, or log in";
+  return status >= 500 ? "the fault is the registry's; try again later" : undefined;
+}

@@ -1,0 +1,111 @@
+import type { FindCredential } from "../http/auth/credential.ts";
+import { certificates, type CertificateOptions } from "../http/certificates.ts";
+import { createClient } from "../http/client.ts";
+import { isLoopback } from "../http/loopback.ts";
+import type { EmitHttpEvent } from "../http/message.ts";
+import type { Environment } from "../http/proxy.ts";
+import type { Patience } from "../http/retry.ts";
+import { defaultHost } from "../oci/reference.ts";
+import { runtime } from "../runtime/current.ts";
+import { type Api, apiUrl, command } from "./api.ts";
+import { getBlob, headBlob } from "./blobs.ts";
+import { resolveLocation } from "./location.ts";
+import { getManifest, headManifest, putManifest } from "./manifests.ts";
+import { keepReferrersTag, listReferrers } from "./referrers.ts";
+import { listTags } from "./tags.ts";
+import type { Registry, Repository } from "./types.ts";
+import { startUpload, uploadSession } from "./uploads.ts";
+
+export interface RegistryOptions extends CertificateOptions {
+  /** http in place of https. On loopback http is used anyway, unless TLS was set up. */
+  plainHttp?: boolean | undefined;
+  /** Asked once for each repository, after the registry has asked who is there. */
+  credentials?: FindCredential | undefined;
+  /** Where HTTP_PROXY and its like are looked up. */
+  env?: Environment | undefined;
+  emit?: EmitHttpEvent | undefined;
+  userAgent?: string | undefined;
+  /** Clock, chance and sleep of the retries. */
+  patience?: Patience | undefined;
+  /** Connecting and waiting for the first byte of an answer, in milliseconds. */
+  firstByteTimeout?: number | undefined;
+  /** The longest pause of a body, in milliseconds. */
+  idleTimeout?: number | undefined;
+}
+
+/** Hosts that serve the API under another name than people write. */
+const wireHosts: Readonly<Record<string, string>> = {
+  [defaultHost]: "registry-1.docker.io",
+};
+
+/**
+ * A client for one registry (distribution-spec v1.1). Makes no request by itself. `host` is as in a
+ * {@link Reference}. Keep one for a run: tokens and what was seen of the registry live in it.
+ */
+export function createRegistry(host: string, options: RegistryOptions = {}): Registry {
+  const base = new URL(`${scheme(host, options)}://${wireHost(host)}/v2/`);
+  const { send } = createClient({
+    host,
+    url: base,
+    plainHttp: options.plainHttp ?? false,
+    userAgent: options.userAgent ?? "ocibundle",
+    env: options.env ?? {},
+    connection: (wanted) => runtime.connection(wanted),
+    tls: certificates(options, base.origin),
+    credentials: options.credentials ?? (() => Promise.resolve(undefined)),
+    emit: options.emit ?? (() => undefined),
+    patience: options.patience,
+    firstByteTimeout: options.firstByteTimeout,
+    idleTimeout: options.idleTimeout,
+  });
+  const api: Api = { host, base, send };
+  const registry: Registry = {
+    host,
+    async ping(signal) {
+      await command(api, {
+        method: "GET",
+        url: apiUrl(api, ""),
+        scopes: [],
+        accept: [200],
+        thing: "the registry API",
+        signal,
+      });
+    },
+    repository: (name) => repositoryOf(registry, api, name),
+  };
+  return registry;
+}
+
+const wireHost = (host: string): string =>
+  (Object.hasOwn(wireHosts, host) ? wireHosts[host] : undefined) ?? host;
+
+function scheme(host: string, options: RegistryOptions): "http" | "https" {
+  if (options.plainHttp === true) return "http";
+  if (!isLoopback(host)) return "https";
+  const tls =
+    options.insecure === true || options.caFile !== undefined || options.certFile !== undefined;
+  return tls ? "https" : "http";
+}
+
+function repositoryOf(registry: Registry, api: Api, name: string): Repository {
+  const fullName = `${api.host}/${name}`;
+  return {
+    registry,
+    name,
+    fullName,
+    headManifest: (tagOrDigest, signal) => headManifest(api, name, tagOrDigest, signal),
+    getManifest: (tagOrDigest, signal) => getManifest(api, name, tagOrDigest, signal),
+    async putManifest(tagOrDigest, manifest, signal) {
+      const answer = await putManifest(api, name, tagOrDigest, manifest, signal);
+      await keepReferrersTag(api, name, manifest, answer, signal);
+    },
+    headBlob: (digest, signal) => headBlob(api, name, digest, signal),
+    getBlob: (descriptor, range, signal) => getBlob(api, name, descriptor, range, signal),
+    startUpload: (options, signal) => startUpload(api, name, options, signal),
+    resumeUpload: (location) =>
+      uploadSession(api, name, resolveLocation(location, api.base, fullName), undefined),
+    listTags: (signal) => listTags(api, name, signal),
+    listReferrers: (digest, artifactType, signal) =>
+      listReferrers(api, name, digest, artifactType, signal),
+  };
+}

@@ -1,0 +1,178 @@
+import { OcibundleError } from "../errors.ts";
+import { repositoryScope } from "../http/auth/scope.ts";
+import type { HttpResponse } from "../http/message.ts";
+import { type Digest, isDigest } from "../oci/digest.ts";
+import { type Api, type ApiRequest, apiUrl, command } from "./api.ts";
+import { readSize } from "./blobs.ts";
+import { parseUploadRange } from "./content-range.ts";
+import { resolveLocation, withDigest } from "./location.ts";
+import type { UploadBody, UploadSession } from "./types.ts";
+
+/** What ending an upload may take at least, in milliseconds: the registry may read all of it again. */
+const finishTimeout = 5 * 60_000;
+
+/** The rate at which a registry is expected to do so, in bytes a millisecond. */
+const slowestCheck = 16 * 1024;
+
+/** Giving an upload up is worth this long, in milliseconds. */
+const cancelTimeout = 5000;
+
+/** Statuses of success: the specification's 202, 201 and 204, and what registries answer in their place. */
+const done = [200, 201, 202, 204];
+
+type Mount = { digest: Digest; from?: string };
+
+/** `POST` of an upload, with `mount` asking for the blob of another repository first. */
+export async function startUpload(
+  api: Api,
+  repository: string,
+  { mount }: { mount?: Mount },
+  signal: AbortSignal,
+): Promise<{ mounted: true } | { mounted: false; session: UploadSession }> {
+  if (mount === undefined) return openSession(api, repository, undefined, signal);
+  try {
+    return await openSession(api, repository, mount, signal);
+  } catch (error) {
+    // A registry that refuses to mount takes the blob itself; one that is out of reach does not.
+    if (signal.aborted || !(error instanceof OcibundleError)) throw error;
+    return openSession(api, repository, undefined, signal);
+  }
+}
+
+async function openSession(
+  api: Api,
+  repository: string,
+  mount: Mount | undefined,
+  signal: AbortSignal,
+): Promise<{ mounted: true } | { mounted: false; session: UploadSession }> {
+  const from = mount?.from;
+  const response = await command(api, {
+    method: "POST",
+    url: apiUrl(api, `${repository}/blobs/uploads/`, {
+      ...(mount === undefined ? {} : { mount: mount.digest }),
+      ...(from === undefined ? {} : { from }),
+    }),
+    repository,
+    scopes: [
+      repositoryScope(repository, "pull", "push"),
+      ...(from === undefined || from === repository ? [] : [repositoryScope(from, "pull")]),
+    ],
+    accept: mount === undefined ? [202] : [201, 202],
+    thing: mount === undefined ? "an upload" : `a mount of blob ${mount.digest}`,
+    signal,
+  });
+  if (response.status === 201) return { mounted: true };
+  const { headers, url } = response;
+  const location = resolveLocation(headers.get("location"), url, `${api.host}/${repository}`);
+  const minimum = readSize(headers.get("oci-chunk-min-length"));
+  return { mounted: false, session: uploadSession(api, repository, location, minimum) };
+}
+
+/** A session at a location, new or kept from another run. */
+export function uploadSession(
+  api: Api,
+  repository: string,
+  at: URL,
+  minimumChunk: number | undefined,
+): UploadSession {
+  let location = at;
+  /** What the registry is known to have, in bytes. */
+  let known = 0;
+
+  const send = async (
+    options: Pick<ApiRequest, "method" | "accept" | "signal" | "thing"> & Partial<ApiRequest>,
+  ): Promise<HttpResponse> => {
+    const response = await command(api, {
+      url: location,
+      repository,
+      scopes: [repositoryScope(repository, "pull", "push")],
+      // What came of a body is seen by asking the session, so the caller decides.
+      repeatable: "asked",
+      ...options,
+    });
+    const next = response.headers.get("location");
+    // The answer to the end of an upload says where the blob is.
+    if (next !== null && options.method !== "PUT") {
+      location = resolveLocation(next, response.url, `${api.host}/${repository}`);
+    }
+    return response;
+  };
+
+  const patch = async (
+    body: UploadBody,
+    range: { start: number } | undefined,
+    signal: AbortSignal,
+  ): Promise<number> => {
+    const start = range?.start ?? known;
+    const end = start + body.size;
+    const response = await send({
+      method: "PATCH",
+      headers: {
+        "content-type": "application/octet-stream",
+        ...(range === undefined ? {} : { "content-range": `${start}-${end - 1}` }),
+      },
+      body,
+      accept: done,
+      thing: range === undefined ? "an upload's bytes" : `bytes ${start}-${end - 1} of an upload`,
+      signal,
+    });
+    known = parseUploadRange(response.headers.get("range"), end) ?? end;
+    return known;
+  };
+
+  return {
+    get location() {
+      return location.href;
+    },
+    minimumChunk,
+    patchChunk: (start, body, signal) => patch(body, { start }, signal),
+    patchAll: (body, signal) => patch(body, undefined, signal),
+
+    async finish(digest, body, signal) {
+      const size = known + (body?.size ?? 0);
+      const response = await send({
+        method: "PUT",
+        url: withDigest(location, digest),
+        headers: body === undefined ? {} : { "content-type": "application/octet-stream" },
+        body,
+        accept: done,
+        firstByteTimeout: finishTimeout + size / slowestCheck,
+        thing: `blob ${digest}`,
+        signal,
+      });
+      const stored = response.headers.get("docker-content-digest");
+      if (stored !== null && isDigest(stored) && stored !== digest) {
+        throw new OcibundleError(
+          "integrity",
+          `${api.host}/${repository}: the registry stored ${stored} in place of blob ${digest}`,
+        );
+      }
+    },
+
+    async offset(signal) {
+      const response = await send({
+        method: "GET",
+        accept: [...done, 404],
+        repeatable: "always",
+        thing: "an upload's state",
+        signal,
+      });
+      if (response.status === 404) return undefined;
+      // A session that does not say where it is can't be gone on with.
+      const has = parseUploadRange(response.headers.get("range"), known);
+      known = has ?? known;
+      return has;
+    },
+
+    async cancel() {
+      const signal = AbortSignal.timeout(cancelTimeout);
+      await send({
+        method: "DELETE",
+        accept: [...done, 404],
+        repeatable: "never",
+        thing: "an upload",
+        signal,
+      }).catch(() => undefined);
+    },
+  };
+}
