@@ -39,7 +39,7 @@ export async function planTransfer(
     const has = await target.hasBlob(blob.descriptor, stop);
     (has ? plan.present : plan.missing).push(blob);
     if (!has) return;
-    emit({ type: "done", phase: "check", item: blob.label, outcome: "present" });
+    emit({ type: "done", phase: "check", item: itemOf(blob), outcome: "present" });
   });
   const rank = new Map(unique.map((blob, index) => [blob, index]));
   const asGiven = (a: BlobToMove, b: BlobToMove) => (rank.get(a) ?? 0) - (rank.get(b) ?? 0);
@@ -64,7 +64,8 @@ export async function runTransfer(
   if (missing.length === 0) return outcomes;
   emit({ type: "phase", phase, items: missing.length, bytes });
   await forEach(missing, concurrency, signal, async (blob, stop) => {
-    const { descriptor, group, label: item } = blob;
+    const { descriptor, group } = blob;
+    const item = itemOf(blob);
     emit({ type: "start", phase, item, group, bytes: descriptor.size });
     const outcome = await target.writeBlob(blob, {
       signal: stop,
@@ -75,6 +76,8 @@ export async function runTransfer(
   });
   return outcomes;
 }
+
+const itemOf = (blob: BlobToMove): string => blob.name ?? blob.label;
 
 /** Does `work` for each blob, `atOnce` at a time; the first failure aborts the signal of the others. */
 async function forEach(

@@ -1,11 +1,11 @@
-import { OcibundleError } from "../errors.ts";
+import { type ErrorCode, OcibundleError } from "../errors.ts";
 import type { BlobOutcome, BlobSource } from "../oci/content.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { shortDigest } from "../oci/digest.ts";
+import { refusalOf } from "../registry/refusal.ts";
 import type { Repository, UploadBody, UploadSession } from "../registry/types.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import type { EmitEvent } from "./events.ts";
-import { refusalStatus } from "./refusal-status.ts";
 import { type RetryPolicy, transferRetries, waitBeforeRetry } from "./retry.ts";
 import { uploadBody } from "./upload-body.ts";
 import {
@@ -219,9 +219,11 @@ class Upload {
     // Told before anything else: a file that changed explains every other failure.
     if (this.source.kind === "file") await this.source.check?.();
     if (this.sourceFailure !== undefined) error = this.sourceFailure;
-    if (!(error instanceof OcibundleError) || error.code === "integrity") throw error;
-    if (error.code === "denied") throw error;
-    const status = refusalStatus(error);
+    if (!(error instanceof OcibundleError)) throw error;
+    const status = refusalOf(error)?.status;
+    if (isFinal(error.code, status, way === "put" || this.position === this.descriptor.size)) {
+      throw error;
+    }
     const refused = () => new WayRefused(error.message, { cause: error });
     switch (afterFailure({ way, status, repeated: this.repeated })) {
       case "throw":
@@ -359,6 +361,10 @@ const wayNames: Record<UploadWay, string> = {
   chunks: "a blob in chunks",
   patch: "a blob in one PATCH",
 };
+
+/** A blob that was whole and refused is wrong; a part of one may only have been sent in the wrong way. */
+const isFinal = (code: ErrorCode, status: number | undefined, finishing: boolean): boolean =>
+  code === "denied" || (code === "integrity" && (finishing || status === undefined));
 
 const messageOf = (error: unknown): string =>
   error instanceof Error ? error.message : String(error);
