@@ -112,22 +112,32 @@ export async function syncFolder(path: string): Promise<void> {
   }
 }
 
-const hints: Readonly<Record<string, string>> = {
-  ENOSPC: "make room on that file system, or write elsewhere",
-  EDQUOT: "the quota on that file system is used up",
-  EROFS: "that file system is read-only",
-  EACCES: "check the permissions of the folder",
-  EPERM: "check the permissions of the folder",
+/** What file systems answer to writing, and what to do then. Network errors have other codes. */
+const rules: Readonly<Record<string, { why: string; hint?: string }>> = {
+  ENOSPC: { why: "no space left", hint: "make room on that file system, or write elsewhere" },
+  EDQUOT: { why: "the quota is used up", hint: "make room there, or write elsewhere" },
+  EROFS: { why: "the file system is read-only", hint: "write elsewhere" },
+  EACCES: { why: "permission denied", hint: "check the permissions of its folder" },
+  EPERM: { why: "not permitted", hint: "check the permissions of its folder" },
+  ENOENT: { why: "its folder is missing" },
+  ENOTDIR: { why: "a part of its path is not a folder" },
+  EEXIST: { why: "something is in the way" },
+  EISDIR: { why: "a folder is in the way" },
+  ENAMETOOLONG: { why: "the name is too long" },
+  EFBIG: { why: "larger than files may be there" },
+  EMFILE: { why: "too many open files", hint: "raise the limit on open files (ulimit -n)" },
+  ENFILE: { why: "too many open files" },
+  EIO: { why: "the disk failed" },
 };
 
-/** A file-system error as one a user understands; others as they are. */
+/** A failure to write as an error that a user understands; other failures as they are. */
 export function unwritable(path: string, cause: unknown): unknown {
   const code = errno(cause);
-  if (cause instanceof OcibundleError || code === undefined || !/^E[A-Z0-9]+$/.test(code)) {
-    return cause;
-  }
-  return new OcibundleError("file", `"${path}": can't be written: ${code}`, {
-    hint: hints[code],
+  if (cause instanceof OcibundleError || code === undefined) return cause;
+  const rule = Object.hasOwn(rules, code) ? rules[code] : undefined;
+  if (rule === undefined) return cause;
+  return new OcibundleError("file", `"${path}": can't be written: ${rule.why}`, {
+    hint: rule.hint,
     cause,
   });
 }
