@@ -3,6 +3,8 @@ import type {
   CompressJob,
   Compressed,
   FileRange,
+  FollowJob,
+  Followed,
   Hashed,
   Job,
   JobMessage,
@@ -29,6 +31,8 @@ export interface WorkerPool {
   /** Hashes files one after another in one worker: a batch where they are small. */
   hash(files: readonly FileRange[], options: JobOptions): Promise<Hashed[]>;
   compress(job: CompressJob, options: JobOptions): Promise<Compressed>;
+  /** Hashes a file while it is being written, and decompresses it if asked (see follow-file.ts). */
+  follow(job: FollowJob, options: JobOptions): Promise<Followed>;
   /** Ends the workers, and the jobs that are not done with an error. */
   close(): void;
 }
@@ -174,6 +178,11 @@ export function createWorkerPool(size: number, start = runtime.startWorker): Wor
       if (task.type !== "compressed") throw unexpected(task);
       return task.result;
     },
+    async follow(job, options) {
+      const task = await submit({ kind: "follow", job }, options);
+      if (task.type !== "followed") throw unexpected(task);
+      return task.result;
+    },
     close() {
       closed = true;
       const error = new Error("the worker pool was closed");
@@ -194,7 +203,9 @@ function reportRest(task: Task, message: WorkerMessage): void {
       ? message.results
       : message.type === "compressed"
         ? [message.result.input]
-        : [];
+        : message.type === "followed"
+          ? [message.result]
+          : [];
   for (const [item, { size }] of results.entries()) {
     const rest = size - (task.reported.get(item) ?? 0);
     if (rest > 0) report(task, item, rest);

@@ -30,9 +30,32 @@ export interface Compressed {
   output: Hashed;
 }
 
+/** The `code` of the error for a compressed file that holds more than it may. */
+export const decodedTooLongCode = "ERR_DECODED_TOO_LONG";
+
+/** A file that is being written by another thread, hashed up to where it is complete. */
+export interface FollowJob {
+  path: string;
+  /** In bytes, when it is whole. */
+  size: number;
+  algorithm: "sha256" | "sha512";
+  /** `front[0]`: everything before this byte is written. The writer stores and notifies. */
+  front: BigInt64Array<SharedArrayBuffer>;
+  /** Decompress it into `output`, which may have at most `size` bytes then. */
+  decode?: { codec: Codec; size: number; output: string } | undefined;
+}
+
+/** Digests as hex digits, sizes in bytes. */
+export interface Followed {
+  hex: string;
+  size: number;
+  decoded?: { hex: string; size: number };
+}
+
 export type Job =
   | { kind: "hash"; files: readonly FileRange[] }
-  | { kind: "compress"; job: CompressJob };
+  | { kind: "compress"; job: CompressJob }
+  | { kind: "follow"; job: FollowJob };
 
 /** To the worker. It does one job at a time; `cancel[0]` other than 0 ends the job at its next chunk. */
 export interface JobMessage {
@@ -45,4 +68,5 @@ export type WorkerMessage =
   | { type: "progress"; item: number; bytes: number }
   | { type: "hashed"; results: Hashed[] }
   | { type: "compressed"; result: Compressed }
+  | { type: "followed"; result: Followed }
   | { type: "failed"; item: number; message: string; code: string | undefined };

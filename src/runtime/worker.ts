@@ -1,5 +1,6 @@
 import { errno } from "../errors.ts";
 import { compressFile } from "./compress-file.ts";
+import { followFile } from "./follow-file.ts";
 import { hashFileSync } from "./hash-file.ts";
 import type { Hashed, Job, JobMessage, WorkerMessage } from "./worker-protocol.ts";
 
@@ -31,6 +32,9 @@ async function work({ job, cancel }: JobMessage): Promise<void> {
 async function run(job: Job, progress: Progress): Promise<WorkerMessage> {
   if (job.kind === "compress") {
     return { type: "compressed", result: await compressFile(job.job, progress.add) };
+  }
+  if (job.kind === "follow") {
+    return { type: "followed", result: await followFile(job.job, progress.add) };
   }
   const results: Hashed[] = [];
   for (const [item, file] of job.files.entries()) {

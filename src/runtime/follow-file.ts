@@ -1,0 +1,126 @@
+import { createHash, type Hash } from "node:crypto";
+import { closeSync, openSync, readSync } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
+import type { Transform } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { createGunzip, createZstdDecompress } from "node:zlib";
+import {
+  type Codec,
+  decodedTooLongCode,
+  fileEndedCode,
+  type FollowJob,
+  type Followed,
+} from "./worker-protocol.ts";
+
+const readBytes = 256 * 1024;
+const writeBytes = 1024 * 1024;
+
+/** How long the front may stand still before a look at whether the work is still wanted, in milliseconds. */
+const patience = 100;
+
+/**
+ * Hashes a file from its start to `size` while it is being written, never reading beyond `front[0]`,
+ * and with `decode` decompresses it into another file (not flushed) whose bytes are hashed as well.
+ *
+ * Blocks the thread while the front stands still: without a worker only for files that are complete.
+ * `onChunk` is told the number of bytes read after each chunk, 0 from time to time while it waits, and
+ * ends the work by throwing. Throws errno errors, zlib's, one with `fileEndedCode` when the file is
+ * shorter than its front, and one with `decodedTooLongCode` as soon as there are more bytes than
+ * `decode.size`: what was written then is the caller's to remove.
+ */
+export async function followFile(
+  job: FollowJob,
+  onChunk?: (bytes: number) => void,
+): Promise<Followed> {
+  const hash = createHash(job.algorithm);
+  const file = openSync(job.path, "r");
+  try {
+    if (job.decode === undefined) {
+      const buffer = newBuffer();
+      for (const chunk of chunksBehindFront(file, job, () => buffer, onChunk)) hash.update(chunk);
+      return { hex: hash.digest("hex"), size: job.size };
+    }
+    const decoded = await decodeInto(job, job.decode, hashed(file, job, hash, onChunk));
+    return { hex: hash.digest("hex"), size: job.size, decoded };
+  } finally {
+    closeSync(file);
+  }
+}
+
+async function decodeInto(
+  { algorithm, path }: FollowJob,
+  { codec, size: limit, output }: NonNullable<FollowJob["decode"]>,
+  input: Iterable<Uint8Array>,
+): Promise<{ hex: string; size: number }> {
+  const hash = createHash(algorithm);
+  const to = await open(output, "w", 0o600);
+  let size = 0;
+  try {
+    await pipeline(input, createDecompressor(codec), async (chunks: AsyncIterable<Uint8Array>) => {
+      for await (const chunk of chunks) {
+        if (size + chunk.length > limit) {
+          const message = `${path}: decompresses to more than ${limit} bytes`;
+          throw Object.assign(new Error(message), { code: decodedTooLongCode });
+        }
+        hash.update(chunk);
+        await writeAll(to, chunk);
+        size += chunk.length;
+      }
+    });
+  } finally {
+    await to.close();
+  }
+  return { hex: hash.digest("hex"), size };
+}
+
+/** The file's bytes as they are written, hashed; each chunk is new, for the decompressor may keep it. */
+function* hashed(
+  file: number,
+  job: FollowJob,
+  hash: Hash,
+  onChunk: ((bytes: number) => void) | undefined,
+): Generator<Uint8Array> {
+  for (const chunk of chunksBehindFront(file, job, newBuffer, onChunk)) {
+    hash.update(chunk);
+    yield chunk;
+  }
+}
+
+const newBuffer = () => new Uint8Array(readBytes);
+
+function* chunksBehindFront(
+  file: number,
+  { path, size, front }: FollowJob,
+  buffer: () => Uint8Array,
+  onChunk: ((bytes: number) => void) | undefined,
+): Generator<Uint8Array> {
+  for (let offset = 0; offset < size;) {
+    const written = Number(Atomics.load(front, 0));
+    if (written <= offset) {
+      onChunk?.(0);
+      Atomics.wait(front, 0, BigInt(written), patience);
+      continue;
+    }
+    const chunk = buffer();
+    const bytes = readSync(file, chunk, 0, Math.min(chunk.length, written - offset), offset);
+    if (bytes === 0) {
+      const message = `${path}: the file ended before byte ${written}`;
+      throw Object.assign(new Error(message), { code: fileEndedCode });
+    }
+    offset += bytes;
+    yield chunk.subarray(0, bytes);
+    onChunk?.(bytes);
+  }
+}
+
+const createDecompressor = (codec: Codec): Transform =>
+  codec === "gzip"
+    ? createGunzip({ chunkSize: writeBytes })
+    : createZstdDecompress({ chunkSize: writeBytes });
+
+async function writeAll(file: FileHandle, chunk: Uint8Array): Promise<void> {
+  let done = 0;
+  while (done < chunk.length) {
+    done += (await file.write(chunk, done, chunk.length - done)).bytesWritten;
+  }
+}
