@@ -40,7 +40,10 @@ export function redact(text: string): string {
       new RegExp(String.raw`\b(${credentialNames})=(?!["'])[^&\s"'<>#,;]+`, "gi"),
       `$1=${struck}`,
     )
-    .replaceAll(/\b(Bearer|Basic)\s+(?=\S*[A-Z0-9=])(?!realm=)[\w.~+/=-]{6,}/gi, `$1 ${struck}`)
+    .replaceAll(
+      /\b([Bb]earer|[Bb]asic)\s+(?!realm=)(?=\S*[A-Z0-9=]|\S{20})[\w.~+/=-]{6,}/g,
+      `$1 ${struck}`,
+    )
     .replaceAll(/\beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?/g, struck)
     .replaceAll(
       /\b(?:gh[a-z]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}|dckr_[a-z]+_[\w-]{16,}|hf_[A-Za-z0-9]{16,}|(?:AKIA|ASIA)[A-Z0-9]{16})/g,
