@@ -58,6 +58,7 @@ const kinds: Readonly<Record<string, FailureKind>> = {
   ECONNRESET: "reset",
   ConnectionClosed: "reset",
   EPIPE: "reset",
+  EPROTO: "tls",
 };
 
 const says: Readonly<Record<FailureKind, string>> = {
@@ -88,11 +89,15 @@ export function kindOf(error: unknown): { kind: FailureKind; text: string } {
     if (code !== undefined) texts.push(code);
     texts.push(at.message);
   }
-  const text = texts.join(" ");
-  if (/cert|tls|ssl|issuer|self.signed|altname|handshake/i.test(text)) return { kind: "tls", text };
-  if (/dns|resolve|lookup|getaddrinfo/i.test(text)) return { kind: "name", text };
-  if (/refused|unable to connect/i.test(text)) return { kind: "refused", text };
-  if (/http|header|protocol|parse|malformed/i.test(text)) return { kind: "protocol", text };
+  // Deno puts the URL into its text.
+  const text = texts.join(" ").replaceAll(/\(https?:[^)]*\)/g, "");
+  if (/dns|lookup|getaddrinfo/i.test(text)) return { kind: "name", text };
+  if (/cert|tls|ssl|issuer|self.signed|altname|handshake|corrupt message/i.test(text)) {
+    return { kind: "tls", text };
+  }
+  if (/refused|unable to connect|unreachable/i.test(text)) return { kind: "refused", text };
+  if (/timed? ?out/i.test(text)) return { kind: "timeout", text };
+  if (/invalid http|header|malformed/i.test(text)) return { kind: "protocol", text };
   return { kind: "reset", text };
 }
 
