@@ -1,14 +1,15 @@
-import { lstat, utimes } from "node:fs/promises";
+import { lstat, stat, utimes } from "node:fs/promises";
 import * as v from "valibot";
 import { SizeSchema } from "../oci/descriptor.ts";
-import { type Digest, DigestSchema } from "../oci/digest.ts";
+import { type Digest, DigestSchema, digestHex, hasherFor } from "../oci/digest.ts";
+import { fileChunks } from "./file-chunks.ts";
 import { readRecord, writeRecord } from "./record-file.ts";
 
 const EntrySchema = v.object({
   digest: DigestSchema,
   size: SizeSchema,
-  /** The blob file's time of change in nanoseconds when its bytes were last known to be right. */
-  modified: v.pipe(v.string(), v.regex(/^-?\d{1,20}$/)),
+  /** The blob file's time of change in milliseconds when its bytes were last known to be right. */
+  modified: v.pipe(v.number(), v.safeInteger()),
   /** Names of weights that are this blob, the last one used first. */
   names: v.array(v.string()),
   /** Where it came from, as `host/repository`, the last one used first. */
@@ -17,6 +18,10 @@ const EntrySchema = v.object({
 
 /** What is known of a cached blob besides its bytes; made anew when lost. */
 export type CacheEntry = v.InferOutput<typeof EntrySchema>;
+
+/** The time of the last use, or undefined when there is no record. */
+export const lastUse = async (path: string): Promise<Date | undefined> =>
+  (await stat(path).catch(() => undefined))?.mtime;
 
 /** What a user of a blob calls it. */
 export interface CacheUse {
@@ -71,8 +76,8 @@ export async function noteUse(path: string, entry: CacheEntry, use: CacheUse): P
 
 export interface BlobFile {
   size: number;
-  /** Nanoseconds, as text. */
-  modified: string;
+  /** Whole milliseconds since 1970: all that every runtime tells. */
+  modified: number;
   /** How many names the file has: more than one when it was materialised as a hard link. */
   links: number;
 }
@@ -80,11 +85,22 @@ export interface BlobFile {
 /** A blob's file as it is now, or undefined when there is no regular file. */
 export async function statBlob(path: string): Promise<BlobFile | undefined> {
   try {
-    const stats = await lstat(path, { bigint: true });
+    const stats = await lstat(path);
     if (!stats.isFile()) return undefined;
-    const { size, nlink } = stats;
-    return { size: Number(size), modified: stats.mtimeNs.toString(), links: Number(nlink) };
+    return { size: stats.size, modified: Math.floor(stats.mtimeMs), links: stats.nlink };
   } catch {
     return undefined;
   }
+}
+
+/** Whether the first `size` bytes of a file have the digest, hashed in this thread. */
+export async function hasBytesOf(
+  digest: Digest,
+  path: string,
+  size: number,
+  signal = new AbortController().signal,
+): Promise<boolean> {
+  const hasher = hasherFor(digest);
+  for await (const chunk of fileChunks(path, 0, size, signal)) hasher.update(chunk);
+  return hasher.digest("hex") === digestHex(digest);
 }

@@ -2,10 +2,12 @@ import { mkdir, open, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { OcibundleError, errno } from "../errors.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
-import { type Digest, digestAlgorithm, digestHex, hasherFor, shortDigest } from "../oci/digest.ts";
+import { type Digest, digestAlgorithm, digestHex, shortDigest } from "../oci/digest.ts";
 import {
   type CacheEntry,
   type CacheUse,
+  hasBytesOf,
+  lastUse,
   noteUse,
   readEntry,
   statBlob,
@@ -13,7 +15,7 @@ import {
   writeEntry,
 } from "./cache-entry.ts";
 import { type Environment, cacheFailure, cacheFolder, cacheFolders } from "./cache-folder.ts";
-import { fileChunks } from "./file-chunks.ts";
+import { openTempFiles } from "./cache-temp.ts";
 import {
   type HeldLock,
   LockUnavailable,
@@ -46,8 +48,13 @@ export interface Cache {
   partialPath(digest: Digest): string;
   /** Beside `partialPath`, for what the transfer notes about it. */
   journalPath(digest: Digest): string;
-  /** A new path for a temporary file on the cache's file system; its folder is made. */
+  /**
+   * A new path for a temporary file on the cache's file system; its folder is made. Hand the file to
+   * `putFile` or `discardTemp`; what a killed process leaves is removed by a later one.
+   */
   tempPath(name: string): Promise<string>;
+  /** Removes a temporary file, which need not exist. */
+  discardTemp(path: string): Promise<void>;
   /** Whether the blob is here and fit for use; see `find`. */
   has(blob: BlobAddress, signal?: AbortSignal): Promise<boolean>;
   /**
@@ -60,8 +67,8 @@ export interface Cache {
    * path there. The file must be on the cache's file system (`tempPath`, `partialPath`).
    */
   putFile(path: string, digest: Digest, size: number, use?: CacheUse): Promise<string>;
-  /** The blob's record, or undefined. */
-  entry(digest: Digest): Promise<CacheEntry | undefined>;
+  /** The blob's record and the time of its last use, or undefined. */
+  entry(digest: Digest): Promise<(CacheEntry & { lastUsed: Date }) | undefined>;
   /** Notes a use for `cache ls` and `cache prune`. Never throws: a shared cache may be read-only. */
   noteUse(digest: Digest, use?: CacheUse): Promise<void>;
   /** Locks a blob against other processes. Throws `LockUnavailable` where nothing can be locked. */
@@ -70,8 +77,15 @@ export interface Cache {
   tryLock(digest: Digest, options?: LockOptions): Promise<HeldLock | undefined>;
   /** Like `lock`, for something that has a name and no digest. */
   lockName(name: string, options: WaitOptions): Promise<HeldLock>;
-  /** Removes a blob and its record. */
+  /** Removes a blob and its record. Hold its lock. */
   remove(digest: Digest): Promise<void>;
+  /** Notes that the blob's file, changed at `modified`, was found to be right. Never throws. */
+  confirm(blob: BlobAddress, modified: number): Promise<void>;
+  /**
+   * Removes a blob that was found to be damaged if its file is still the one changed at `modified`:
+   * another process may have put a good one. Says whether it did; a read-only cache keeps it.
+   */
+  removeDamaged(digest: Digest, modified: number): Promise<boolean>;
 }
 
 const fileName = (digest: Digest): string => `${digestAlgorithm(digest)}-${digestHex(digest)}`;
@@ -110,13 +124,22 @@ export function cacheAt(root: string): Cache {
     await rm(recordPath(digest), { force: true });
   };
 
-  /** Only what is still the file that was found damaged: another process may have put a good one. */
-  const removeDamaged = async (digest: Digest, modified: string): Promise<void> => {
+  const removeDamaged = async (digest: Digest, modified: number): Promise<boolean> => {
     try {
-      if ((await statBlob(blobPath(digest)))?.modified === modified) await remove(digest);
+      if ((await statBlob(blobPath(digest)))?.modified !== modified) return false;
+      await remove(digest);
+      return true;
     } catch {
-      // A read-only cache keeps it; whoever asks for it finds it damaged again.
+      return false;
     }
+  };
+
+  const confirm = async ({ digest, size }: BlobAddress, modified: number): Promise<void> => {
+    const entry = await readEntry(recordPath(digest), digest);
+    if (entry?.modified === modified && entry.size === size) return;
+    const checked = { names: [], origins: [], ...entry, digest, size, modified };
+    // Without its record the blob is hashed again at its next use.
+    await writeEntry(recordPath(digest), checked).catch(() => undefined);
   };
 
   const find = async (blob: BlobAddress, signal?: AbortSignal): Promise<string | undefined> => {
@@ -128,17 +151,15 @@ export function cacheAt(root: string): Cache {
       const entry = await readEntry(recordPath(digest), digest);
       if (entry?.modified === file.modified) return path;
       if (await hasBytesOf(digest, path, size, signal)) {
-        const names = entry?.names ?? [];
-        const origins = entry?.origins ?? [];
-        const checked = { digest, size, modified: file.modified, names, origins };
-        // A record that can't be written is no reason to refuse bytes that are right.
-        await writeEntry(recordPath(digest), checked).catch(() => undefined);
+        await confirm(blob, file.modified);
         return path;
       }
     }
     await removeDamaged(digest, file.modified);
     return undefined;
   };
+
+  const temp = openTempFiles(folders.temp, folders.locks);
 
   return {
     root,
@@ -149,8 +170,9 @@ export function cacheAt(root: string): Cache {
     tempPath: (name) =>
       guarded(async () => {
         await make();
-        return join(folders.temp, `${name}-${crypto.randomUUID()}.tmp`);
+        return temp.path(name);
       }),
+    discardTemp: (path) => guarded(() => temp.done(path)),
     find,
     has: async (blob, signal) => (await find(blob, signal)) !== undefined,
     putFile: (source, digest, size, use = {}) =>
@@ -161,12 +183,17 @@ export function cacheAt(root: string): Cache {
         await mkdir(dirname(path), { recursive: true });
         await rename(source, path);
         await syncFolder(dirname(path));
+        await temp.done(source);
         const before = await readEntry(recordPath(digest), digest);
         const entry = { names: [], origins: [], ...before, digest, size, modified };
         await writeEntry(recordPath(digest), withUse(entry, use));
         return path;
       }),
-    entry: (digest) => readEntry(recordPath(digest), digest),
+    async entry(digest) {
+      const path = recordPath(digest);
+      const [entry, lastUsed] = await Promise.all([readEntry(path, digest), lastUse(path)]);
+      return entry === undefined || lastUsed === undefined ? undefined : { ...entry, lastUsed };
+    },
     async noteUse(digest, use = {}) {
       try {
         const entry = await readEntry(recordPath(digest), digest);
@@ -191,6 +218,8 @@ export function cacheAt(root: string): Cache {
         return lockFile(join(folders.locks, name), options);
       }),
     remove: (digest) => guarded(() => remove(digest)),
+    confirm,
+    removeDamaged,
   };
 }
 
@@ -211,35 +240,23 @@ async function makeFolders(root: string, folders: readonly string[]): Promise<vo
 
 /**
  * Flushes a verified file and takes its write permission away, for it may become a hard link that
- * somebody edits. Returns its time of change in nanoseconds. Throws `integrity` when its size is wrong.
+ * somebody edits. Returns its time of change in milliseconds. Throws `integrity` when its size is wrong.
  */
-async function makeReady(path: string, digest: Digest, size: number): Promise<string> {
+async function makeReady(path: string, digest: Digest, size: number): Promise<number> {
   const file = await open(path, "r+");
   try {
-    const stats = await file.stat({ bigint: true });
-    if (Number(stats.size) !== size) {
+    const stats = await file.stat();
+    if (stats.size !== size) {
       throw new OcibundleError(
         "integrity",
         `the file for ${shortDigest(digest)} has ${stats.size} bytes in place of ${size}`,
       );
     }
     // What the umask left of the permissions to read is kept.
-    await file.chmod(Number(stats.mode) & 0o444);
+    await file.chmod(stats.mode & 0o444);
     await file.sync();
-    return stats.mtimeNs.toString();
+    return Math.floor(stats.mtimeMs);
   } finally {
     await file.close();
   }
-}
-
-/** Whether a file has the digest: what a use costs when its time of change is not the recorded one. */
-async function hasBytesOf(
-  digest: Digest,
-  path: string,
-  size: number,
-  signal = new AbortController().signal,
-): Promise<boolean> {
-  const hasher = hasherFor(digest);
-  for await (const chunk of fileChunks(path, 0, size, signal)) hasher.update(chunk);
-  return hasher.digest("hex") === digestHex(digest);
 }

@@ -38,7 +38,9 @@ export class LockUnavailable extends Error {
 }
 
 const HolderSchema = v.object({ pid: v.number(), host: v.string(), since: v.string() });
-const holderPath = (path: string): string => `${path}.holder`;
+/** Beside a lock file, what says who holds it. */
+export const lockHolderSuffix = ".holder";
+const holderPath = (path: string): string => `${path}${lockHolderSuffix}`;
 
 /** Who says to hold the lock at `path`; undefined when nobody says so. */
 export function lockHolder(path: string): LockHolder | undefined {
