@@ -53,7 +53,7 @@ export async function openBlobLocations(cache: Cache, host: string): Promise<Blo
         for (const [digest, repositories] of added) {
           put(merged, digest, [...repositories, ...(merged.get(digest) ?? [])]);
         }
-        await writeRecord(path, format(host, merged));
+        await writeRecord(cache, path, format(host, merged));
         added.clear();
       });
     },

@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { SizeSchema } from "../oci/descriptor.ts";
 import { type Digest, DigestSchema, digestHex, hasherFor } from "../oci/digest.ts";
 import { fileChunks } from "./file-chunks.ts";
-import { readRecord, writeRecord } from "./record-file.ts";
+import { type RecordTemp, readRecord, writeRecord } from "./record-file.ts";
 
 const EntrySchema = v.object({
   digest: DigestSchema,
@@ -39,8 +39,8 @@ export async function readEntry(path: string, digest: Digest): Promise<CacheEntr
   return entry?.digest === digest ? entry : undefined;
 }
 
-export const writeEntry = (path: string, entry: CacheEntry): Promise<void> =>
-  writeRecord(path, `${JSON.stringify(entry)}\n`);
+export const writeEntry = (cache: RecordTemp, path: string, entry: CacheEntry): Promise<void> =>
+  writeRecord(cache, path, `${JSON.stringify(entry)}\n`);
 
 const withFirst = (list: readonly string[], item: string | undefined): string[] =>
   item === undefined
@@ -61,7 +61,12 @@ export const withUse = (entry: CacheEntry, use: CacheUse): CacheEntry => ({
  * Notes that a blob is used now. The record's own time is that of the last use, so that a use under
  * the name that was last used writes nothing. Throws the file system's errors.
  */
-export async function noteUse(path: string, entry: CacheEntry, use: CacheUse): Promise<void> {
+export async function noteUse(
+  cache: RecordTemp,
+  path: string,
+  entry: CacheEntry,
+  use: CacheUse,
+): Promise<void> {
   if (isFirst(entry.names, use.name) && isFirst(entry.origins, use.origin)) {
     const now = new Date();
     try {
@@ -71,7 +76,7 @@ export async function noteUse(path: string, entry: CacheEntry, use: CacheUse): P
       // Another user's record: one of our own takes its place.
     }
   }
-  await writeEntry(path, withUse(entry, use));
+  await writeEntry(cache, path, withUse(entry, use));
 }
 
 export interface BlobFile {

@@ -1,4 +1,4 @@
-import { readdir, rm, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import pLimit from "p-limit";
 import { type Digest, isDigest } from "../oci/digest.ts";
@@ -86,25 +86,11 @@ export async function listUnfinished(cache: Cache): Promise<UnfinishedBlob[]> {
 const byLastUse = <T extends { lastUsed: Date }>(items: readonly T[]): T[] =>
   items.toSorted((a, b) => b.lastUsed.getTime() - a.lastUsed.getTime());
 
-/** A record is written in milliseconds: a half one this old (milliseconds) has no writer any more. */
-const recordPatience = 60 * 60 * 1000;
-
-/** Removes half-written records and lock files that nobody holds. Returns how many files went. */
-export async function sweepRecords(cache: Cache, now: number): Promise<number> {
-  const { records, locks } = cacheFolders(cache.root);
+/** Removes lock files that nobody holds, and returns how many. Throws `LockUnavailable`. */
+export async function sweepLocks(cache: Cache): Promise<number> {
+  const { locks } = cacheFolders(cache.root);
   let swept = 0;
-  for (const folder of await listFolder(records)) {
-    for (const name of await listFolder(join(records, folder))) {
-      if (!name.startsWith(".") || !name.endsWith(".tmp")) continue;
-      const path = join(records, folder, name);
-      const stats = await stat(path).catch(() => undefined);
-      if (stats === undefined || now - stats.mtimeMs < recordPatience) continue;
-      await rm(path, { force: true });
-      swept += 1;
-    }
-  }
-  const names = new Set((await listFolder(locks)).map((name) => removeSuffix(name)));
-  for (const name of names) {
+  for (const name of new Set((await listFolder(locks)).map(removeSuffix))) {
     const lock = tryLockFile(join(locks, name));
     if (lock === undefined) continue;
     lock.release();

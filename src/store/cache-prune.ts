@@ -8,7 +8,7 @@ import {
   describe,
   listBlobs,
   listUnfinished,
-  sweepRecords,
+  sweepLocks,
 } from "./cache-list.ts";
 import { sweepTempFiles } from "./cache-temp.ts";
 import { LockUnavailable } from "./lock-file.ts";
@@ -104,8 +104,7 @@ async function prune(cache: Cache, options: PruneOptions): Promise<PruneReport> 
   }
   if (!options.dryRun) {
     const { temp, locks } = cacheFolders(cache.root);
-    report.leftovers =
-      (await sweepTempFiles(temp, locks)) + (await sweepRecords(cache, options.now));
+    report.leftovers = (await sweepTempFiles(temp, locks)) + (await sweepLocks(cache));
   }
   return report;
 }

@@ -53,7 +53,6 @@ export function openTempFiles(temp: string, locks: string): TempFiles {
 
 /** Locked before it is there, so that it is never seen without its owner. */
 async function startRun(temp: string, locks: string, name: string): Promise<HeldLock | undefined> {
-  await sweepTempFiles(temp, locks);
   let lock: HeldLock | undefined;
   try {
     lock = tryLockFile(join(locks, name));
@@ -65,13 +64,15 @@ async function startRun(temp: string, locks: string, name: string): Promise<Held
 }
 
 /**
- * Removes the temporary files of processes that have ended, and returns how many folders of them there
- * were. Where nothing can be locked, nobody can be known to have ended: there, nothing is removed.
+ * Removes the temporary files of processes that have ended, and returns of how many. Where nothing can
+ * be locked, nobody can be known to have ended: there, nothing is removed.
  */
 export async function sweepTempFiles(temp: string, locks: string): Promise<number> {
+  const names = [...(await listFolder(temp)), ...(await listFolder(locks))]
+    .filter((name) => name.startsWith(runPrefix))
+    .map((name) => name.split(".")[0] ?? name);
   let swept = 0;
-  for (const name of await readdir(temp).catch(() => [])) {
-    if (!name.startsWith(runPrefix)) continue;
+  for (const name of new Set(names)) {
     try {
       const lock = tryLockFile(join(locks, name));
       if (lock === undefined) continue;
@@ -84,3 +85,5 @@ export async function sweepTempFiles(temp: string, locks: string): Promise<numbe
   }
   return swept;
 }
+
+const listFolder = (folder: string): Promise<string[]> => readdir(folder).catch(() => []);

@@ -15,7 +15,7 @@ import {
   writeEntry,
 } from "./cache-entry.ts";
 import { type Environment, cacheFailure, cacheFolder, cacheFolders } from "./cache-folder.ts";
-import { openTempFiles } from "./cache-temp.ts";
+import { openTempFiles, sweepTempFiles } from "./cache-temp.ts";
 import {
   type HeldLock,
   LockUnavailable,
@@ -24,6 +24,7 @@ import {
   lockFile,
   tryLockFile,
 } from "./lock-file.ts";
+import type { RecordTemp } from "./record-file.ts";
 import { syncFolder } from "./verified-write.ts";
 
 export type BlobAddress = Pick<Descriptor, "digest" | "size">;
@@ -110,7 +111,7 @@ export function cacheAt(root: string): Cache {
 
   let made: Promise<void> | undefined;
   const make = async (): Promise<void> => {
-    made ??= makeFolders(root, Object.values(folders));
+    made ??= makeFolders(root);
     try {
       await made;
     } catch (error) {
@@ -118,6 +119,13 @@ export function cacheAt(root: string): Cache {
       throw error;
     }
   };
+
+  const temp = openTempFiles(folders.temp, folders.locks);
+  const tempPath = async (name: string): Promise<string> => {
+    await make();
+    return temp.path(name);
+  };
+  const recordTemp: RecordTemp = { tempPath, discardTemp: temp.done };
 
   const remove = async (digest: Digest): Promise<void> => {
     await rm(blobPath(digest), { force: true });
@@ -139,7 +147,7 @@ export function cacheAt(root: string): Cache {
     if (entry?.modified === modified && entry.size === size) return;
     const checked = { names: [], origins: [], ...entry, digest, size, modified };
     // Without its record the blob is hashed again at its next use.
-    await writeEntry(recordPath(digest), checked).catch(() => undefined);
+    await writeEntry(recordTemp, recordPath(digest), checked).catch(() => undefined);
   };
 
   const find = async (blob: BlobAddress, signal?: AbortSignal): Promise<string | undefined> => {
@@ -159,19 +167,13 @@ export function cacheAt(root: string): Cache {
     return undefined;
   };
 
-  const temp = openTempFiles(folders.temp, folders.locks);
-
   return {
     root,
     recordsDir: folders.records,
     blobPath,
     partialPath: (digest) => join(folders.temp, `${fileName(digest)}.partial`),
     journalPath: (digest) => join(folders.temp, `${fileName(digest)}.journal`),
-    tempPath: (name) =>
-      guarded(async () => {
-        await make();
-        return temp.path(name);
-      }),
+    tempPath: (name) => guarded(() => tempPath(name)),
     discardTemp: (path) => guarded(() => temp.done(path)),
     find,
     has: async (blob, signal) => (await find(blob, signal)) !== undefined,
@@ -186,7 +188,7 @@ export function cacheAt(root: string): Cache {
         await temp.done(source);
         const before = await readEntry(recordPath(digest), digest);
         const entry = { names: [], origins: [], ...before, digest, size, modified };
-        await writeEntry(recordPath(digest), withUse(entry, use));
+        await writeEntry(recordTemp, recordPath(digest), withUse(entry, use));
         return path;
       }),
     async entry(digest) {
@@ -197,7 +199,7 @@ export function cacheAt(root: string): Cache {
     async noteUse(digest, use = {}) {
       try {
         const entry = await readEntry(recordPath(digest), digest);
-        if (entry !== undefined) await noteUse(recordPath(digest), entry, use);
+        if (entry !== undefined) await noteUse(recordTemp, recordPath(digest), entry, use);
       } catch {
         // Only what `cache ls` shows and the order of `cache prune` suffer.
       }
@@ -229,8 +231,10 @@ const tagText = `Signature: 8a477f597d28d172789f06886806bc55
 # This folder is ocibundle's cache: what is in it can be fetched again.
 `;
 
-async function makeFolders(root: string, folders: readonly string[]): Promise<void> {
-  for (const folder of folders) await mkdir(folder, { recursive: true });
+async function makeFolders(root: string): Promise<void> {
+  const folders = cacheFolders(root);
+  for (const folder of Object.values(folders)) await mkdir(folder, { recursive: true });
+  await sweepTempFiles(folders.temp, folders.locks);
   try {
     await writeFile(join(root, tagFile), tagText, { flag: "wx" });
   } catch (error) {

@@ -5,7 +5,7 @@ import * as v from "valibot";
 import { SizeSchema } from "../oci/descriptor.ts";
 import { DigestSchema } from "../oci/digest.ts";
 import type { HeldLock, WaitOptions } from "./lock-file.ts";
-import { mergeRecord, readRecord, writeRecord } from "./record-file.ts";
+import { type RecordTemp, mergeRecord, readRecord, writeRecord } from "./record-file.ts";
 
 const HashedSchema = v.object({ digest: DigestSchema, size: SizeSchema });
 
@@ -40,7 +40,7 @@ export interface FileRecords {
   save(): Promise<void>;
 }
 
-interface RecordPlace {
+interface RecordPlace extends RecordTemp {
   readonly recordsDir: string;
   lockName(name: string, options: WaitOptions): Promise<HeldLock>;
 }
@@ -114,7 +114,7 @@ export function openFileRecords(place: RecordPlace): FileRecords {
             merged.delete(name);
             merged.set(name, record);
           }
-          await writeRecord(path, format(folder, merged));
+          await writeRecord(place, path, format(folder, merged));
         });
       }
       added.clear();

@@ -80,7 +80,7 @@ export async function openLayerRecords(cache: Cache, host: string): Promise<Laye
       await mergeRecord(cache, `layers-${name}`, async () => {
         const merged = await read(path, host);
         for (const { diffId, record } of added) put(merged, diffId, record);
-        await writeRecord(path, format(host, merged));
+        await writeRecord(cache, path, format(host, merged));
         added.length = 0;
       });
     },
@@ -143,7 +143,7 @@ export async function keepConfig(cache: Cache, digest: Digest, bytes: Uint8Array
   if (bytes.byteLength > maxConfigBytes) return;
   const folder = configFolder(cache);
   try {
-    await writeRecord(join(folder, digestHex(digest)), bytes);
+    await writeRecord(cache, join(folder, digestHex(digest)), bytes);
     const files = await Promise.all(
       (await readdir(folder)).map(async (name) => {
         const path = join(folder, name);

@@ -1,5 +1,5 @@
-import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import type * as v from "valibot";
 import { parseDocument } from "../oci/document.ts";
 import type { HeldLock, WaitOptions } from "./lock-file.ts";
@@ -21,20 +21,28 @@ export async function readRecord<Schema extends v.GenericSchema>(
   }
 }
 
+/** Where half-written records lie: a cache, which removes what a killed process leaves there. */
+export interface RecordTemp {
+  tempPath(name: string): Promise<string>;
+  discardTemp(path: string): Promise<void>;
+}
+
 /**
  * Writes a record so that its name never shows half of it. Not flushed: what a power failure takes
  * away is found out again. Makes the folder. Throws the file system's errors.
  */
-export async function writeRecord(path: string, content: Uint8Array | string): Promise<void> {
-  const folder = dirname(path);
-  const temp = join(folder, `.${basename(path)}-${crypto.randomUUID()}.tmp`);
-  await mkdir(folder, { recursive: true });
+export async function writeRecord(
+  cache: RecordTemp,
+  path: string,
+  content: Uint8Array | string,
+): Promise<void> {
+  const temp = await cache.tempPath("record");
   try {
     await writeFile(temp, content, { flag: "wx" });
+    await mkdir(dirname(path), { recursive: true });
     await rename(temp, path);
-  } catch (error) {
-    await rm(temp, { force: true }).catch(() => undefined);
-    throw error;
+  } finally {
+    await cache.discardTemp(temp);
   }
 }
 
