@@ -53,6 +53,10 @@ export function convertImage(
         if (tagOrDigest === root.digest) return root;
         throw new OcibundleError("not_found", `${name}: no manifest "${tagOrDigest}"`);
       },
+      async hasBlob({ digest }, signal) {
+        signal.throwIfAborted();
+        return sources.get(digest) !== undefined;
+      },
       async blobSource({ digest }, signal) {
         signal.throwIfAborted();
         const source = sources.get(digest);

@@ -1,11 +1,15 @@
 import { OcibundleError } from "../errors.ts";
 import { isAbsolute, join } from "node:path";
-import { referenceTarget, type Reference } from "../oci/reference.ts";
+import { formatReference, type Reference, referenceTarget } from "../oci/reference.ts";
 import { openLayout } from "../store/layout.ts";
 import { openLayoutArchive } from "../store/archive.ts";
 import { openDockerArchive } from "./docker-archive.ts";
+import { type EngineClient, engineClient } from "./engine/client.ts";
+import { findEndpoint } from "./engine/endpoint.ts";
+import { openEngineImage } from "./engine/engine-image.ts";
+import { type InspectedImage, inspectImage } from "./engine/inspect.ts";
 import { plainArchive } from "./plain-archive.ts";
-import { formatSource, parseSource } from "./source.ts";
+import { type EngineImage, type EngineName, formatSource, parseSource } from "./source.ts";
 import { type TempFolder, tempFolder } from "./temp-folder.ts";
 import type { ImageSource, OpenImageOptions } from "./types.ts";
 
@@ -40,11 +44,55 @@ export async function openImage(text: string, options: OpenImageOptions): Promis
       });
     case "registry":
       return fromRegistry(spec.reference, name, options);
+    case "engine":
+      return fromEngine(spec.image, name, options);
     case "anywhere":
-      return fromRegistry(spec.image.reference, name, options);
-    default:
-      throw new OcibundleError("usage", `"${text}": not supported yet`);
+      return fromEngineOrRegistry(spec.image, options);
   }
+}
+
+async function fromEngine(
+  image: EngineImage,
+  name: string,
+  options: OpenImageOptions,
+): Promise<ImageSource> {
+  const client = engineClient(await findEndpoint(options.env));
+  const inspected = await inspectImage(client, image, options.platform, options.signal);
+  return withTemp(name, options, (temp) => openEngineImage(client, inspected, name, temp, options));
+}
+
+/**
+ * A bare name is that of an image of the local engine where it has one, else of its registry. What
+ * kept the engine from giving it is said only when the registry does not have it either.
+ */
+async function fromEngineOrRegistry(
+  image: EngineName,
+  options: OpenImageOptions,
+): Promise<ImageSource> {
+  const { signal, emit, platform } = options;
+  let client: EngineClient;
+  let inspected: InspectedImage;
+  try {
+    client = engineClient(await findEndpoint(options.env));
+    inspected = await inspectImage(client, image, platform, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof OcibundleError)) throw error;
+    emit?.({ type: "detail", message: `${error.message}; asking the registry` });
+    const name = `docker://${formatReference(image.reference)}`;
+    return fromRegistry(image.reference, name, options).catch((failure: unknown) => {
+      throw lacksBoth(image, error, failure);
+    });
+  }
+  const name = `docker-daemon:${image.name}`;
+  return withTemp(name, options, (temp) => openEngineImage(client, inspected, name, temp, options));
+}
+
+function lacksBoth(image: EngineName, engine: OcibundleError, registry: unknown): unknown {
+  if (!(registry instanceof OcibundleError)) return registry;
+  const { code, message, hint } = registry;
+  const both = `image "${image.name}": ${engine.message}; and on its registry: ${message}`;
+  return new OcibundleError(code, both, { hint: engine.hint ?? hint, cause: registry });
 }
 
 /** Opens an image that needs temporary files; they are gone when it can't be opened, or is closed. */

@@ -1,0 +1,146 @@
+import { Buffer } from "node:buffer";
+import * as http from "node:http";
+import * as https from "node:https";
+import * as v from "valibot";
+import { errno, OcibundleError } from "../../errors.ts";
+import type { EngineEndpoint } from "./endpoint.ts";
+
+/** An engine's answer with a status below 400; its body must be read or destroyed. */
+export interface EngineAnswer {
+  body: AsyncIterable<Uint8Array>;
+  /** The newest version of the API that the engine speaks, as "1.41". */
+  apiVersion: string | undefined;
+}
+
+/** The API of a Docker engine, or of one that speaks as it does (docs.docker.com/reference/api/engine). */
+export interface EngineClient {
+  endpoint: EngineEndpoint;
+  /** Asks for `path`, which begins with a slash. Throws `not_found`, `denied`, `network`. */
+  get(path: string, signal: AbortSignal): Promise<EngineAnswer>;
+}
+
+/** What an engine says of an error is short; more is not read. */
+const maxErrorBytes = 64 * 1024;
+
+export function engineClient(endpoint: EngineEndpoint): EngineClient {
+  const { address, tls } = endpoint;
+  const options: https.RequestOptions = {
+    ...address,
+    headers: { Host: "socketPath" in address ? "docker" : `${address.host}:${address.port}` },
+    ...(tls === undefined
+      ? {}
+      : {
+          rejectUnauthorized: !tls.insecure,
+          ...pem("ca", tls.ca),
+          ...pem("cert", tls.cert),
+          ...pem("key", tls.key),
+        }),
+  };
+  return {
+    endpoint,
+    async get(path, signal) {
+      signal.throwIfAborted();
+      const response = await send({ ...options, path, method: "GET", signal }, tls !== undefined)
+        // The signal's own reason says more than that a request was aborted.
+        .catch((error: unknown) => {
+          signal.throwIfAborted();
+          throw unreachable(endpoint, error);
+        });
+      const { statusCode: status = 0 } = response;
+      if (status < 400) {
+        const version = response.headers["api-version"];
+        return {
+          body: received(endpoint, response, signal),
+          apiVersion: typeof version === "string" ? version : undefined,
+        };
+      }
+      throw refusal(endpoint, status, await errorMessage(response));
+    },
+  };
+}
+
+const pem = (name: "ca" | "cert" | "key", bytes: Uint8Array | undefined) =>
+  bytes === undefined ? {} : { [name]: Buffer.from(bytes) };
+
+const send = (options: https.RequestOptions, isTls: boolean): Promise<http.IncomingMessage> =>
+  new Promise((resolve, reject) => {
+    const request = isTls ? https.request(options, resolve) : http.request(options, resolve);
+    request.on("error", reject);
+    request.end();
+  });
+
+/** The body, its connection closed when it is not read to the end. */
+async function* received(
+  endpoint: EngineEndpoint,
+  response: http.IncomingMessage,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    for await (const chunk of response) {
+      signal.throwIfAborted();
+      yield chunk as Uint8Array;
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof OcibundleError) throw error;
+    throw new OcibundleError("network", `${nameOf(endpoint)}: the connection broke off`, {
+      cause: error,
+    });
+  } finally {
+    response.destroy();
+  }
+}
+
+const ErrorSchema = v.looseObject({ message: v.string() });
+
+async function errorMessage(response: http.IncomingMessage): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of response) {
+    chunks.push(chunk as Uint8Array);
+    size += (chunk as Uint8Array).byteLength;
+    if (size > maxErrorBytes) break;
+  }
+  const text = Buffer.concat(chunks).toString();
+  try {
+    return v.parse(ErrorSchema, JSON.parse(text)).message;
+  } catch {
+    return "";
+  }
+}
+
+function refusal(endpoint: EngineEndpoint, status: number, message: string): OcibundleError {
+  const code =
+    status === 404 ? "not_found" : status === 401 || status === 403 ? "denied" : "network";
+  const said = message === "" ? `status ${status}` : message.replaceAll(/\s+/g, " ").trim();
+  return new OcibundleError(code, `${nameOf(endpoint)}: ${said}`);
+}
+
+/** The engine in messages. */
+export const nameOf = ({ url, origin }: EngineEndpoint): string =>
+  `engine at ${url}${origin === undefined ? "" : ` (${origin})`}`;
+
+function unreachable(endpoint: EngineEndpoint, cause: unknown): OcibundleError {
+  const code = errno(cause);
+  const name = nameOf(endpoint);
+  switch (code) {
+    case "ENOENT":
+    case "ECONNREFUSED":
+    case "FailedToOpenSocket":
+    case "ConnectionRefused":
+      return new OcibundleError("network", `${name}: no engine is running there`, {
+        hint: "start Docker or Podman, or say in DOCKER_HOST where it listens",
+        cause,
+      });
+    case "EACCES":
+    case "EPERM":
+      return new OcibundleError("denied", `${name}: this user may not use its socket`, {
+        hint: 'join the group that owns the socket (often "docker"), or use a rootless engine',
+        cause,
+      });
+    default:
+      return new OcibundleError("network", `${name}: can't be reached: ${code ?? String(cause)}`, {
+        cause,
+      });
+  }
+}

@@ -1,0 +1,171 @@
+import { createHash } from "node:crypto";
+import { readFile, stat } from "node:fs/promises";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import * as v from "valibot";
+import { errno, OcibundleError } from "../../errors.ts";
+import { parseDocument } from "../../oci/document.ts";
+
+/** How an engine is reached. */
+export interface EngineEndpoint {
+  /** As a user would write it in DOCKER_HOST. */
+  url: string;
+  /** What said so: `DOCKER_HOST`, `docker context "x"`, or undefined for the usual place. */
+  origin: string | undefined;
+  address: { socketPath: string } | { host: string; port: number };
+  tls: EngineTls | undefined;
+}
+
+/** PEM texts. */
+export interface EngineTls {
+  ca?: Uint8Array | undefined;
+  cert?: Uint8Array | undefined;
+  key?: Uint8Array | undefined;
+  insecure: boolean;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Finds the local engine as Docker's own client does: `DOCKER_HOST`, else the context of
+ * `DOCKER_CONTEXT` or of the docker config, else the usual sockets, Podman's among them.
+ *
+ * Throws `usage` for a kind of address that is not supported, `file` for a broken context.
+ */
+export async function findEndpoint(env: Environment): Promise<EngineEndpoint> {
+  const host = env["DOCKER_HOST"];
+  const folder = env["DOCKER_CONFIG"] || join(env["HOME"] || homedir(), ".docker");
+  if (host) {
+    const tls = env["DOCKER_TLS_VERIFY"]
+      ? await readTls(env["DOCKER_CERT_PATH"] || folder, false)
+      : undefined;
+    return endpointAt(host, "DOCKER_HOST", tls);
+  }
+  const context = env["DOCKER_CONTEXT"] || (await currentContext(folder));
+  if (context !== undefined && context !== "default") return contextEndpoint(folder, context);
+  if (process.platform === "win32") return endpointAt("npipe:////./pipe/docker_engine", undefined);
+  const [usual = "", ...others] = usualSockets(env);
+  for (const path of [usual, ...others]) {
+    if (await isSocket(path)) return endpointAt(`unix://${path}`, undefined);
+  }
+  return endpointAt(`unix://${usual}`, undefined);
+}
+
+function usualSockets(env: Environment): string[] {
+  const runtime = env["XDG_RUNTIME_DIR"];
+  return [
+    "/var/run/docker.sock",
+    ...(runtime ? [join(runtime, "docker.sock"), join(runtime, "podman", "podman.sock")] : []),
+    "/run/podman/podman.sock",
+  ];
+}
+
+async function isSocket(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isSocket();
+  } catch {
+    return false;
+  }
+}
+
+function endpointAt(url: string, origin: string | undefined, tls?: EngineTls): EngineEndpoint {
+  const by = origin === undefined ? "" : `${origin}: `;
+  const fail = (why: string, hint?: string): OcibundleError =>
+    new OcibundleError("usage", `${by}"${url}" ${why}`, { hint });
+  const [scheme, rest = ""] = url.split(/:\/\/(.*)/s);
+  switch (scheme) {
+    case "unix":
+      if (!rest.startsWith("/")) throw fail("is not the path of a socket");
+      return { url, origin, address: { socketPath: rest }, tls: undefined };
+    case "npipe":
+      return { url, origin, address: { socketPath: rest.replaceAll("/", "\\") }, tls: undefined };
+    case "tcp":
+    case "http":
+    case "https": {
+      const isTls = tls !== undefined || scheme === "https";
+      const { hostname, port } = parseAddress(rest) ?? {};
+      if (hostname === undefined) throw fail("is not the address of an engine");
+      return {
+        url,
+        origin,
+        // IANA's ports for Docker: 2375 plain, 2376 with TLS.
+        address: { host: hostname, port: port ?? (isTls ? 2376 : 2375) },
+        tls: isTls ? (tls ?? { insecure: false }) : undefined,
+      };
+    }
+    case "ssh":
+      throw fail(
+        "can't be reached: engines over ssh are not supported",
+        `forward its socket with "ssh -nNT -L /tmp/engine.sock:/var/run/docker.sock HOST", and set DOCKER_HOST=unix:///tmp/engine.sock`,
+      );
+    default:
+      throw fail(
+        "is not the address of an engine",
+        "an address is unix:///PATH or tcp://HOST:PORT",
+      );
+  }
+}
+
+function parseAddress(text: string): { hostname: string; port: number | undefined } | undefined {
+  try {
+    const { hostname, port, pathname, username } = new URL(`tcp://${text}`);
+    if (hostname === "" || username !== "" || !["", "/"].includes(pathname)) return undefined;
+    return {
+      hostname: hostname.replace(/^\[(.*)\]$/, "$1"),
+      port: port === "" ? undefined : Number(port),
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+const ConfigSchema = v.looseObject({ currentContext: v.optional(v.string()) });
+
+async function currentContext(folder: string): Promise<string | undefined> {
+  const path = join(folder, "config.json");
+  const bytes = await readIfThere(path);
+  if (bytes === undefined) return undefined;
+  return parseDocument(bytes, ConfigSchema, path).currentContext || undefined;
+}
+
+const ContextSchema = v.looseObject({
+  Endpoints: v.looseObject({
+    docker: v.looseObject({ Host: v.string(), SkipTLSVerify: v.optional(v.boolean()) }),
+  }),
+});
+
+/** Contexts lie in folders named by the digest of their name (docker/cli, cli/context/store). */
+async function contextEndpoint(folder: string, name: string): Promise<EngineEndpoint> {
+  const id = createHash("sha256").update(name).digest("hex");
+  const path = join(folder, "contexts", "meta", id, "meta.json");
+  const bytes = await readIfThere(path);
+  if (bytes === undefined) {
+    throw new OcibundleError("file", `docker context "${name}": there is no such context`, {
+      hint: "choose another with `docker context use`, or set DOCKER_HOST",
+    });
+  }
+  const { docker } = parseDocument(bytes, ContextSchema, path).Endpoints;
+  const tls = await readTls(
+    join(folder, "contexts", "tls", id, "docker"),
+    docker.SkipTLSVerify ?? false,
+  );
+  const isPlain = tls.ca === undefined && tls.cert === undefined && !tls.insecure;
+  return endpointAt(docker.Host, `docker context "${name}"`, isPlain ? undefined : tls);
+}
+
+async function readTls(folder: string, insecure: boolean): Promise<EngineTls> {
+  const [ca, cert, key] = await Promise.all(
+    ["ca.pem", "cert.pem", "key.pem"].map((file) => readIfThere(join(folder, file))),
+  );
+  return { ca, cert, key, insecure };
+}
+
+async function readIfThere(path: string): Promise<Uint8Array | undefined> {
+  try {
+    return await readFile(path);
+  } catch (cause) {
+    const code = errno(cause);
+    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    throw new OcibundleError("file", `"${path}": can't be read: ${code ?? "unknown"}`, { cause });
+  }
+}
