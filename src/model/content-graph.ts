@@ -5,7 +5,7 @@ import { type Digest, shortDigest } from "../oci/digest.ts";
 import { parseDocument } from "../oci/document.ts";
 import { ImageIndexSchema, ImageManifestSchema, type RawManifest } from "../oci/manifest.ts";
 import { isIndexType, isManifestType } from "../oci/media-types.ts";
-import { weightName } from "./annotations.ts";
+import { weightName, weightsArtifactType } from "./annotations.ts";
 
 /** Everything one manifest or index needs to be whole somewhere else. */
 export interface ContentGraph {
@@ -69,7 +69,8 @@ export async function readGraph(
 /** The config and layers of an image manifest or artifact, once a digest; layers that live elsewhere are left out. */
 export function blobsOfManifest(reader: ContentReader, manifest: RawManifest): BlobToMove[] {
   const on = `${reader.name}: manifest ${shortDigest(manifest.digest)}`;
-  const { config, layers } = parseDocument(manifest.bytes, ImageManifestSchema, on);
+  const { artifactType, config, layers } = parseDocument(manifest.bytes, ImageManifestSchema, on);
+  const group = artifactType === weightsArtifactType ? "weights" : "image";
   const blobs = new Map<Digest, BlobToMove>();
   for (const descriptor of [config, ...layers]) {
     if (isForeign(descriptor) || blobs.has(descriptor.digest)) continue;
@@ -77,8 +78,12 @@ export function blobsOfManifest(reader: ContentReader, manifest: RawManifest): B
     const kind = descriptor === config ? "config" : "layer";
     blobs.set(descriptor.digest, {
       descriptor,
-      label: weight === undefined ? `${kind} ${shortDigest(descriptor.digest)}` : weight,
-      group: weight === undefined ? "image" : "weights",
+      label:
+        weight === undefined
+          ? `${kind} ${shortDigest(descriptor.digest)}`
+          : `weight ${JSON.stringify(weight)}`,
+      ...(weight === undefined ? {} : { name: weight }),
+      group,
       source: (signal) => reader.blobSource(descriptor, signal),
     });
   }

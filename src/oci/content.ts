@@ -54,6 +54,8 @@ export interface ContentReader {
    * Throws `not_found`, `integrity`.
    */
   readManifest(tagOrDigest: string, signal: AbortSignal): Promise<RawManifest>;
+  /** Whether the blob is there with its size, without reading it. */
+  hasBlob(descriptor: Descriptor, signal: AbortSignal): Promise<boolean>;
   /** Where the blob's bytes lie. Throws `not_found` where that is known at once. */
   blobSource(descriptor: Descriptor, signal: AbortSignal): Promise<BlobSource>;
 }

@@ -7,6 +7,7 @@ export const mediaTypes = {
   ociLayer: "application/vnd.oci.image.layer.v1.tar",
   ociLayerGzip: "application/vnd.oci.image.layer.v1.tar+gzip",
   ociLayerZstd: "application/vnd.oci.image.layer.v1.tar+zstd",
+  dockerConfig: "application/vnd.docker.container.image.v1+json",
   dockerManifest: "application/vnd.docker.distribution.manifest.v2+json",
   dockerManifestList: "application/vnd.docker.distribution.manifest.list.v2+json",
 } as const;
@@ -25,6 +26,10 @@ export const isIndexType = (mediaType: string): boolean => indexTypes.has(mediaT
 
 /** Whether documents of this media type have a config and layers. */
 export const isManifestType = (mediaType: string): boolean => manifestTypes.has(mediaType);
+
+/** Whether a config of this media type is that of something that runs. */
+export const isImageConfigType = (mediaType: string): boolean =>
+  mediaType === mediaTypes.ociConfig || mediaType === mediaTypes.dockerConfig;
 
 /** The `Accept` header of a manifest request: everything that is read here. */
 export const acceptManifests = [...manifestTypes, ...indexTypes].join(", ");

@@ -8,6 +8,7 @@ import type { BlobAnswer, Repository } from "./types.ts";
 export const registryReader = (repository: Repository): ContentReader => ({
   name: repository.fullName,
   readManifest: (tagOrDigest, signal) => repository.getManifest(tagOrDigest, signal),
+  hasBlob: async ({ digest, size }, signal) => (await repository.headBlob(digest, signal)) === size,
   blobSource: (descriptor) => Promise.resolve(blobSource(repository, descriptor)),
 });
 

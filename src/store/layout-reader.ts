@@ -93,6 +93,10 @@ export async function layoutReader(files: LayoutFiles): Promise<LayoutReader> {
       const entry = findEntry(await readIndex(signal), tagOrDigest, name);
       return readByDigest(entry.digest, entry);
     },
+    async hasBlob({ digest, size }, signal) {
+      signal.throwIfAborted();
+      return (await files.locate(blobPath(digest)))?.size === size;
+    },
     async blobSource(descriptor, signal) {
       signal.throwIfAborted();
       const on = `${name}: blob ${shortDigest(descriptor.digest)}`;

@@ -1,0 +1,33 @@
+import { defineCommand } from "../cli/command.ts";
+import { modelArgs } from "../cli/model-args.ts";
+import { buildModel } from "../model/build.ts";
+import { pushReport } from "../ui/push-report.ts";
+
+export const command = defineCommand({
+  meta: {
+    name: "build",
+    description: "Assemble the model locally, in an OCI layout",
+    example: "ocibundle build --image llama:dev --weights ./weights -o oci:./model:v1",
+  },
+  args: {
+    ref: {
+      type: "positional",
+      required: false,
+      description: "The reference whose tag the model gets in the layout",
+    },
+    ...modelArgs,
+    output: {
+      type: "string",
+      alias: "o",
+      required: true,
+      valueHint: "oci:DIR[:TAG]|oci-archive:FILE[:TAG]",
+      description: "The layout to write: a folder, or one tar file",
+    },
+  },
+  async run({ ref, ...parts }, context) {
+    const result = await buildModel(context, { reference: ref, ...parts });
+    context.stdout(
+      context.flags.json ? `${JSON.stringify(result, null, 2)}\n` : pushReport(result),
+    );
+  },
+});

@@ -1,0 +1,34 @@
+import { defineCommand } from "../cli/command.ts";
+import { modelArgs } from "../cli/model-args.ts";
+import { pushModel } from "../model/push.ts";
+import { pushReport } from "../ui/push-report.ts";
+
+export const command = defineCommand({
+  meta: {
+    name: "push",
+    description: "Push an image and its weights to a registry, under one tag",
+    example: [
+      "ocibundle push registry.example.com/acme/llama:v1 --image llama:dev --weights ./weights",
+      "ocibundle push registry.example.com/acme/llama-weights:v1 --weights ./weights",
+    ],
+  },
+  args: {
+    ref: {
+      type: "positional",
+      required: false,
+      description: "Where to push to; the project file's image when not given",
+    },
+    ...modelArgs,
+    dryRun: {
+      type: "boolean",
+      alias: "n",
+      description: "Only say what would be sent and what is there already",
+    },
+  },
+  async run({ ref, ...parts }, context) {
+    const result = await pushModel(context, { reference: ref, ...parts });
+    context.stdout(
+      context.flags.json ? `${JSON.stringify(result, null, 2)}\n` : pushReport(result),
+    );
+  },
+});

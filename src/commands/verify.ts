@@ -1,0 +1,44 @@
+import { defineCommand } from "../cli/command.ts";
+import { OcibundleError } from "../errors.ts";
+import { verifySource } from "../model/verify.ts";
+import { verifyReport } from "../ui/verify-report.ts";
+
+export const command = defineCommand({
+  meta: {
+    name: "verify",
+    description: "Hold every byte against its digest",
+    example: [
+      "ocibundle verify registry.example.com/acme/llama:v1 --dir /models/llama",
+      "ocibundle verify weights.lock --dir /models/llama",
+      "ocibundle verify oci:./model",
+    ],
+  },
+  args: {
+    src: {
+      type: "positional",
+      description: "A registry reference, oci:DIR[:TAG], oci-archive:FILE[:TAG] or a lock file",
+    },
+    dir: {
+      type: "string",
+      valueHint: "DIR",
+      description: "The folder it was pulled into; without it the source is held against itself",
+    },
+    quick: {
+      type: "boolean",
+      description: "Only look whether everything is there with its size",
+    },
+  },
+  async run({ src, dir, quick }, context) {
+    const report = await verifySource(context, { source: src, dir, quick });
+    context.stdout(
+      context.flags.json ? `${JSON.stringify(report, null, 2)}\n` : verifyReport(report),
+    );
+    const { length } = report.problems;
+    if (length === 0) return;
+    throw new OcibundleError(
+      "integrity",
+      `verify ${report.name}: ${length} of ${report.checked.items} do not match`,
+      { hint: dir === undefined ? "push or copy it again" : "pull it again with --force" },
+    );
+  },
+});

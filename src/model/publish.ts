@@ -1,0 +1,70 @@
+import type { BlobOutcome, ContentWriter } from "../oci/content.ts";
+import type { Digest } from "../oci/digest.ts";
+import type { EmitEvent } from "../transfer/events.ts";
+import { planTransfer, runTransfer } from "../transfer/transfer.ts";
+import type { ContentGraph } from "./content-graph.ts";
+
+export interface PublishOptions {
+  signal: AbortSignal;
+  emit: EmitEvent;
+  /** Blobs moved at once. */
+  concurrency: number | undefined;
+  /** The tag that is to stand for the root; without one it is known by its digest alone. */
+  tag: string | undefined;
+  /** Only say what would be done. */
+  dryRun?: boolean;
+  /** Further tags for manifests below the root. */
+  childTags?: ReadonlyMap<Digest, string>;
+}
+
+/** What moving a model came to. Sizes in bytes; every blob is counted once. */
+export interface Published {
+  sent: Amount;
+  mounted: Amount;
+  present: Amount;
+  /** What became of each blob, or with `dryRun` would: a missing blob counts as `sent`. */
+  outcomes: ReadonlyMap<Digest, BlobOutcome>;
+}
+
+export interface Amount {
+  blobs: number;
+  bytes: number;
+}
+
+/**
+ * Moves a model to where it is to be: blobs, then child manifests by digest, then the root under the
+ * tag, in one request at the very end. A reader never sees the tag on something incomplete.
+ */
+export async function publish(
+  graph: ContentGraph,
+  target: ContentWriter,
+  options: PublishOptions,
+): Promise<Published> {
+  const { signal, emit, concurrency, tag } = options;
+  const plan = await planTransfer(graph.blobs, target, { signal, emit, concurrency });
+  const outcomes = new Map<Digest, BlobOutcome>();
+  for (const blob of plan.present) outcomes.set(blob.descriptor.digest, "present");
+  if (options.dryRun === true) {
+    for (const blob of plan.missing) outcomes.set(blob.descriptor.digest, "sent");
+  } else {
+    const moved = await runTransfer(plan, target, { signal, emit, concurrency });
+    for (const [digest, outcome] of moved) outcomes.set(digest, outcome);
+    for (const child of graph.children) {
+      await target.writeManifest(child, options.childTags?.get(child.digest), signal);
+    }
+    await target.writeManifest(graph.root, tag, signal);
+  }
+  const amount = (wanted: BlobOutcome): Amount => {
+    const blobs = graph.blobs.filter((blob) => outcomes.get(blob.descriptor.digest) === wanted);
+    return {
+      blobs: blobs.length,
+      bytes: blobs.reduce((sum, blob) => sum + blob.descriptor.size, 0),
+    };
+  };
+  return {
+    sent: amount("sent"),
+    mounted: amount("mounted"),
+    present: amount("present"),
+    outcomes,
+  };
+}

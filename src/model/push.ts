@@ -1,0 +1,131 @@
+import { OcibundleError, withContext } from "../errors.ts";
+import type { KnownLayers } from "../image/types.ts";
+import type { BlobToMove, ContentWriter } from "../oci/content.ts";
+import type { Digest } from "../oci/digest.ts";
+import {
+  formatReference,
+  formatRepository,
+  parseReference,
+  type Reference,
+} from "../oci/reference.ts";
+import { openBlobLocations } from "../store/blob-locations.ts";
+import {
+  keepConfig,
+  type LayerRecords,
+  openLayerRecords,
+  readKeptConfig,
+} from "../store/layer-records.ts";
+import { registryWriter } from "../transfer/registry-writer.ts";
+import { type ModelParts, prepareModel, type TargetKnowledge, withMountFrom } from "./prepare.ts";
+import { projectImage } from "./project-file.ts";
+import { publish } from "./publish.ts";
+import { type PublishReport, publishReport } from "./report.ts";
+import { type JobContext, openSession, type Session } from "./session.ts";
+
+export interface PushRequest extends ModelParts {
+  /** Where to push to; the project file's `image` when undefined. */
+  reference: string | undefined;
+  dryRun: boolean;
+}
+
+/**
+ * Pushes image and weights to a registry under one tag.
+ *
+ * Throws `usage` for parts that do not fit together, `integrity` for files that are not what the lock
+ * says, `denied` and `network` for what the registry answers.
+ */
+export async function pushModel(job: JobContext, request: PushRequest): Promise<PublishReport> {
+  const started = performance.now();
+  const session = openSession(job);
+  const reference = parseReference(request.reference ?? (await projectImage(session.cwd)));
+  const name = formatReference(reference);
+  if (reference.tag === undefined || reference.digest !== undefined) {
+    throw new OcibundleError("usage", `"${name}" names a digest: a push goes to a tag`, {
+      hint: `leave the digest out, as ${formatRepository(reference)}:v1`,
+    });
+  }
+  try {
+    const target = registryWriter(session.repository(reference), { emit: session.emit });
+    const memory = await openMemory(session, reference, target);
+    await using prepared = await prepareModel(session, request, memory.knowledge);
+    const model = {
+      ...prepared.model,
+      blobs: withMountFrom(prepared.model.blobs, ({ descriptor }) =>
+        memory.repositoriesWith(descriptor.digest),
+      ),
+    };
+    const published = await publish(model, target, {
+      ...session,
+      concurrency: session.flags.concurrency,
+      tag: reference.tag,
+      dryRun: request.dryRun,
+    });
+    if (!request.dryRun) await memory.keep(model.blobs);
+    return publishReport({
+      name,
+      action: request.dryRun ? "would push" : "pushed",
+      model,
+      published,
+      milliseconds: performance.now() - started,
+      dryRun: request.dryRun,
+    });
+  } catch (error) {
+    throw withContext(`push ${name}`, error);
+  }
+}
+
+/** What earlier pushes to the same registry left in the cache folder. Only hints: the registry is asked. */
+async function openMemory(session: Session, reference: Reference, target: ContentWriter) {
+  const { cache } = session;
+  const { host, repository } = reference;
+  const [locations, layers] = await Promise.all([
+    openBlobLocations(cache, host),
+    openLayerRecords(cache, host),
+  ]);
+  const knowledge: TargetKnowledge = {
+    knownLayers: knownLayers(session, layers, reference, target),
+    configs: {
+      find: (imageId) => readKeptConfig(cache, imageId),
+      record: (imageId, config) => keepConfig(cache, imageId, config),
+    },
+  };
+  return {
+    knowledge,
+    repositoriesWith: (digest: Digest): string[] =>
+      locations.repositories(digest).filter((other) => other !== repository),
+    async keep(blobs: readonly BlobToMove[]): Promise<void> {
+      for (const { descriptor } of blobs) locations.add(descriptor.digest, repository);
+      await Promise.all([locations.save(), layers.save()]);
+    },
+  };
+}
+
+/**
+ * Layers pushed to this registry before. What another repository has is mounted at once: a layer that is
+ * said to be known will not be exported, so it must be there for certain.
+ */
+function knownLayers(
+  session: Session,
+  layers: LayerRecords,
+  { host, repository }: Reference,
+  target: ContentWriter,
+): KnownLayers {
+  const here = session.repository({ host, repository });
+  return {
+    async find(diffId, signal) {
+      for (const { blob, repositories } of layers.find(diffId, repository)) {
+        if (await target.hasBlob(blob, signal)) return blob;
+        for (const from of repositories) {
+          if (from === repository) continue;
+          const upload = await here.startUpload({ mount: { digest: blob.digest, from } }, signal);
+          if (upload.mounted) return blob;
+          await upload.session.cancel();
+        }
+      }
+      return undefined;
+    },
+    async record(diffId, descriptor) {
+      layers.add(diffId, descriptor, repository);
+    },
+  };
+}

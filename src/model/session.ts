@@ -1,0 +1,65 @@
+import { join } from "node:path";
+import { findCredential } from "../credentials/find.ts";
+import type { ContentReader } from "../oci/content.ts";
+import type { Reference } from "../oci/reference.ts";
+import { registryReader } from "../registry/reader.ts";
+import { createRegistry } from "../registry/registry.ts";
+import type { Registry, Repository } from "../registry/types.ts";
+import { type Cache, openCache } from "../store/cache.ts";
+import type { EmitEvent } from "../transfer/events.ts";
+
+/** What every job is given by the command that starts it. A command's context has this shape. */
+export interface JobContext {
+  env: Readonly<Record<string, string | undefined>>;
+  /** The working folder, absolute. */
+  cwd: string;
+  signal: AbortSignal;
+  emit: EmitEvent;
+  flags: {
+    concurrency: number | undefined;
+    plainHttp: boolean;
+    insecure: boolean;
+    caFile: string | undefined;
+    certFile: string | undefined;
+    keyFile: string | undefined;
+  };
+}
+
+/** The connections and stores of one run: one client a registry, so that tokens and limits are shared. */
+export interface Session extends JobContext {
+  cache: Cache;
+  /** Where temporary files go, on the cache's file system. */
+  tempDir: string;
+  registry(host: string): Registry;
+  repository(reference: Pick<Reference, "host" | "repository">): Repository;
+  reader(reference: Pick<Reference, "host" | "repository">): ContentReader;
+}
+
+/** Starts a run's session. Nothing is connected to or made on disk before it is needed. */
+export function openSession(job: JobContext): Session {
+  const cache = openCache(job.env);
+  const registries = new Map<string, Registry>();
+  const registry = (host: string): Registry => {
+    const known = registries.get(host);
+    if (known !== undefined) return known;
+    const opened = createRegistry(host, {
+      ...job.flags,
+      env: job.env,
+      emit: job.emit,
+      credentials: (credentialHost, repository) =>
+        findCredential(credentialHost, repository, job.env),
+    });
+    registries.set(host, opened);
+    return opened;
+  };
+  const repository = (reference: Pick<Reference, "host" | "repository">): Repository =>
+    registry(reference.host).repository(reference.repository);
+  return {
+    ...job,
+    cache,
+    tempDir: join(cache.root, "tmp"),
+    registry,
+    repository,
+    reader: (reference) => registryReader(repository(reference)),
+  };
+}

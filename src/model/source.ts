@@ -1,0 +1,25 @@
+import { openImage } from "../image/open.ts";
+import { parseSource } from "../image/source.ts";
+import type { ImageSource, OpenImageOptions } from "../image/types.ts";
+import { formatReference, parseReference } from "../oci/reference.ts";
+import type { Session } from "./session.ts";
+
+/** What every source of an image is opened with in this session. */
+export const imageOptions = (session: Session): OpenImageOptions => ({
+  signal: session.signal,
+  env: session.env,
+  cwd: session.cwd,
+  tempDir: session.tempDir,
+  registryReader: (reference) => session.reader(reference),
+  emit: session.emit,
+});
+
+/**
+ * Opens a whole model where it is. Unlike an image's source, a bare name is always a registry's: a
+ * model of image and weights has no place in an engine. The caller closes what it gets.
+ */
+export async function openModel(session: Session, text: string): Promise<ImageSource> {
+  if (parseSource(text).kind !== "anywhere") return openImage(text, imageOptions(session));
+  const name = formatReference(parseReference(text));
+  return { ...(await openImage(`docker://${name}`, imageOptions(session))), name };
+}

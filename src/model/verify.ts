@@ -1,0 +1,194 @@
+import { stat } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { join, resolve } from "node:path";
+import pLimit from "p-limit";
+import { OcibundleError, errno } from "../errors.ts";
+import type { BlobSource } from "../oci/content.ts";
+import type { Digest } from "../oci/digest.ts";
+import { createWorkerPool, type WorkerPool } from "../runtime/worker-pool.ts";
+import { hashSource } from "../store/hash-source.ts";
+import { destParts } from "../store/safe-path.ts";
+import { extraFiles } from "./extra-files.ts";
+import { type Loaded, loadSource } from "./load-model.ts";
+import { type JobContext, openSession, type Session } from "./session.ts";
+import type { WeightEntry } from "./weights-artifact.ts";
+
+export interface VerifyRequest {
+  source: string;
+  /** The folder that `source` was pulled into. Without it the source is held against itself. */
+  dir: string | undefined;
+  /** Only ask whether everything is there with its size; read nothing. */
+  quick: boolean;
+}
+
+/** What `verify` found; with `--json` its shape is part of the surface (docs/json.md). */
+export interface VerifyReport {
+  name: string;
+  /** The folder that was read, or null. */
+  dir: string | null;
+  quick: boolean;
+  checked: { items: number; bytes: number };
+  problems: Problem[];
+}
+
+export interface Problem {
+  /** The path of a file, or what a blob is called. */
+  item: string;
+  kind: "differs" | "missing" | "extra" | "unreadable";
+  detail: string;
+}
+
+/** Something that has a size and a digest, and where it should be. */
+interface Item {
+  name: string;
+  /** What progress calls its kind. */
+  group: string;
+  expected: { digest: Digest; size: number };
+  /** Rejects with `not_found` where it is missing. */
+  source(signal: AbortSignal): Promise<BlobSource>;
+  /** Whether it is there with its size, without reading it. */
+  exists(signal: AbortSignal): Promise<boolean>;
+}
+
+/** Reads from a registry at once, while each core hashes one. */
+const readsAtOnce = Math.max(4, availableParallelism());
+
+/** Holds a folder against a lock or a model, or a model against itself. Never throws for what differs. */
+export async function verifySource(job: JobContext, request: VerifyRequest): Promise<VerifyReport> {
+  const session = openSession(job);
+  const loaded = await loadSource(session, request.source);
+  await using stack = new AsyncDisposableStack();
+  if (loaded.kind === "model") stack.use(loaded);
+  const dir = request.dir === undefined ? undefined : resolve(session.cwd, request.dir);
+  const items = dir === undefined ? blobItems(loaded) : fileItems(loaded, dir);
+  const pool = createWorkerPool(availableParallelism());
+  stack.defer(() => pool.close());
+
+  const bytes = items.reduce((sum, { expected }) => sum + expected.size, 0);
+  session.emit({ type: "phase", phase: "verify", items: items.length, bytes });
+  const limit = pLimit(session.flags.concurrency ?? readsAtOnce);
+  const found = await Promise.all(
+    items.map((item) => limit(() => verifyItem(session, pool, item, request.quick))),
+  );
+  const extra =
+    dir === undefined
+      ? []
+      : await extraFiles(
+          dir,
+          items.map(({ name }) => name),
+        );
+  return {
+    name: loaded.name,
+    dir: dir ?? null,
+    quick: request.quick,
+    checked: { items: items.length, bytes },
+    problems: [
+      ...found.flatMap((problem) => problem ?? []),
+      ...extra.map((path) => ({
+        item: path,
+        kind: "extra" as const,
+        detail: "it is none of the model's weights",
+      })),
+    ],
+  };
+}
+
+async function verifyItem(
+  { signal, emit }: Session,
+  pool: WorkerPool,
+  item: Item,
+  quick: boolean,
+): Promise<Problem | undefined> {
+  signal.throwIfAborted();
+  const { name, group, expected } = item;
+  const problem = (kind: Problem["kind"], detail: string): Problem => ({
+    item: name,
+    kind,
+    detail,
+  });
+  emit({ type: "start", phase: "verify", item: name, group, bytes: expected.size });
+  try {
+    if (quick) {
+      const there = await item.exists(signal);
+      return there ? undefined : problem("missing", "it is not there with its size");
+    }
+    const source = await item.source(signal);
+    const found = await hashSource(expected, source, {
+      signal,
+      pool,
+      onBytes: (bytes) => emit({ type: "progress", phase: "verify", item: name, bytes }),
+    });
+    if (found.size !== expected.size) {
+      return problem("differs", `it has ${found.size} bytes in place of ${expected.size}`);
+    }
+    if (found.digest === expected.digest) return undefined;
+    return problem("differs", `its digest is ${found.digest} in place of ${expected.digest}`);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (isMissing(error)) return problem("missing", "it does not exist");
+    if (error instanceof OcibundleError && error.code === "integrity") {
+      return problem("differs", error.message);
+    }
+    const isLocal = error instanceof OcibundleError ? error.code === "file" : errno(error);
+    if (!isLocal) throw error;
+    return problem("unreadable", (error as Error).message);
+  } finally {
+    emit({ type: "done", phase: "verify", item: name });
+  }
+}
+
+const isMissing = (error: unknown): boolean =>
+  (error instanceof OcibundleError && error.code === "not_found") || errno(error) === "ENOENT";
+
+/** Every blob of a model, where it lies. Throws `usage` for a lock, which holds no blobs. */
+function blobItems(loaded: Loaded): Item[] {
+  if (loaded.kind === "lock") {
+    throw new OcibundleError(
+      "usage",
+      `"${loaded.name}" is a lock, which holds no bytes to verify`,
+      {
+        hint: "name the folder of the weights with --dir",
+      },
+    );
+  }
+  const { reader, graph } = loaded;
+  return graph.blobs.map(({ descriptor, label, name, group, source }) => ({
+    name: name ?? label,
+    group,
+    expected: descriptor,
+    source,
+    exists: (signal) => reader.hasBlob(descriptor, signal),
+  }));
+}
+
+/** Every weight file below the folder it was pulled into. Throws `file` for a dest that leads out of it. */
+function fileItems(loaded: Loaded, dir: string): Item[] {
+  return weightsOf(loaded).map(({ dest, digestOriginal, sizeUncompressed }) => {
+    const path = join(dir, ...destParts(dest));
+    const sizeOf = async (): Promise<number> => {
+      const stats = await stat(path);
+      if (stats.isFile()) return stats.size;
+      throw new OcibundleError("integrity", "it is not a file");
+    };
+    return {
+      name: path,
+      group: "weights",
+      expected: { digest: digestOriginal, size: sizeUncompressed },
+      source: async () => {
+        const size = await sizeOf();
+        if (size === sizeUncompressed) return { kind: "file", path, offset: 0 };
+        throw new OcibundleError(
+          "integrity",
+          `it has ${size} bytes in place of ${sizeUncompressed}`,
+        );
+      },
+      exists: async () => (await sizeOf()) === sizeUncompressed,
+    };
+  });
+}
+
+const weightsOf = (loaded: Loaded): readonly WeightEntry[] => {
+  const files = loaded.kind === "lock" ? loaded.files : loaded.summary.weights?.files;
+  if (files !== undefined) return files;
+  throw new OcibundleError("usage", `${loaded.name} has no weights to hold a folder against`);
+};

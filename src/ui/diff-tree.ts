@@ -1,0 +1,77 @@
+import type { WeightView } from "./model-tree.ts";
+import { formatSize } from "./size.ts";
+import { renderTree, type TreeNode } from "./tree.ts";
+
+interface Amount {
+  blobs: number;
+  bytes: number;
+}
+
+interface Change {
+  before: WeightView;
+  after: WeightView;
+}
+
+/** What `diff` shows. Sizes in bytes. */
+export interface DiffView {
+  a: string;
+  b: string;
+  weights: {
+    added: readonly WeightView[];
+    removed: readonly WeightView[];
+    changed: readonly Change[];
+    moved: readonly Change[];
+    shared: readonly WeightView[];
+  };
+  image: { shared: Amount; added: Amount; removed: Amount } | null;
+  fetch: { weights: Amount; image: Amount };
+}
+
+const right = (text: string) => ({ text, align: "right" as const });
+
+/** A line for each weight file that differs, the image's blobs, and what it costs to get from A to B. */
+export function diffTree({ a, b, weights, image, fetch }: DiffView): string {
+  const files: TreeNode[] = [
+    ...weights.added.map((file) => fileNode("added", file.name, file.dest, file.size)),
+    ...weights.removed.map((file) => fileNode("removed", file.name, file.dest, file.size)),
+    ...weights.changed.map(({ before, after }) =>
+      fileNode("changed", after.name, changed(before.dest, after.dest), after.size),
+    ),
+    ...weights.moved.map(({ before, after }) =>
+      fileNode(
+        "moved",
+        changed(before.name, after.name),
+        changed(before.dest, after.dest),
+        after.size,
+      ),
+    ),
+    ...weights.shared.map((file) => fileNode("shared", file.name, file.dest, file.size)),
+  ];
+  const images: TreeNode[] =
+    image === null
+      ? []
+      : (["added", "removed", "shared"] as const).map((what) => ({
+          cells: [what, right(`${image[what].blobs} blobs`), right(formatSize(image[what].bytes))],
+        }));
+  const total = fetch.weights.bytes + fetch.image.bytes;
+  return renderTree({
+    cells: [`${a} → ${b}`],
+    children: [
+      { cells: ["weights"], children: files },
+      ...(images.length === 0 ? [] : [{ cells: ["image"], children: images }]),
+      {
+        cells: [
+          `to fetch ${formatSize(total)}: ` +
+            `${formatSize(fetch.weights.bytes)} of weights, ${formatSize(fetch.image.bytes)} of image`,
+        ],
+      },
+    ],
+  });
+}
+
+const fileNode = (what: string, name: string, dest: string, size: number): TreeNode => ({
+  cells: [what, name, dest, right(formatSize(size))],
+});
+
+const changed = (before: string, after: string): string =>
+  before === after ? after : `${before} → ${after}`;

@@ -1,0 +1,96 @@
+import { type Digest, shortDigest } from "../oci/digest.ts";
+import { formatSize } from "./size.ts";
+import { renderTree, type TreeNode } from "./tree.ts";
+
+/** A weight file as a tree shows it. */
+export interface WeightView {
+  name: string;
+  dest: string;
+  /** Stored, in bytes. */
+  size: number;
+  digest: Digest;
+}
+
+/** What `inspect` and the reports of `push` and `build` show of a model. Sizes in bytes. */
+export interface ModelView {
+  /** What the user asked for, or where it is now. */
+  name: string;
+  type: string;
+  digest: Digest;
+  images: readonly {
+    platform: string | null;
+    digest: Digest;
+    size: number;
+    layers: readonly unknown[];
+  }[];
+  weights: { digest: Digest; size: number; files: readonly WeightView[] } | null;
+  others: readonly {
+    digest: Digest;
+    mediaType: string;
+    artifactType: string | null;
+    size: number;
+  }[];
+}
+
+export interface LockView {
+  name: string;
+  files: readonly WeightView[];
+}
+
+const sizeCell = (bytes: number) => ({ text: formatSize(bytes), align: "right" as const });
+
+const count = (number: number, noun: string): string =>
+  `${number} ${noun}${number === 1 ? "" : "s"}`;
+
+const weightNode = (file: WeightView): TreeNode => ({
+  cells: [file.name, file.dest, shortDigest(file.digest), sizeCell(file.size)],
+});
+
+/** The lines below a model's name: an image a platform, the weights, and what else there is. */
+export function modelNodes(view: ModelView, withFiles: boolean): TreeNode[] {
+  const nodes: TreeNode[] = view.images.map((image) => ({
+    cells: [
+      "image",
+      image.platform ?? "no platform",
+      shortDigest(image.digest),
+      sizeCell(image.size),
+      count(image.layers.length, "layer"),
+    ],
+  }));
+  if (view.weights !== null) {
+    const { files, digest, size } = view.weights;
+    nodes.push({
+      cells: ["weights", count(files.length, "file"), shortDigest(digest), sizeCell(size)],
+      ...(withFiles ? { children: files.map(weightNode) } : {}),
+    });
+  }
+  for (const other of view.others) {
+    nodes.push({
+      cells: [
+        "other",
+        other.artifactType ?? "attestation",
+        shortDigest(other.digest),
+        sizeCell(other.size),
+      ],
+    });
+  }
+  return nodes;
+}
+
+/** A model with every weight file. */
+export const modelTree = (view: ModelView): string =>
+  renderTree({
+    cells: [view.name, view.type, shortDigest(view.digest)],
+    children: modelNodes(view, true),
+  });
+
+/** A lock and its files. */
+export const lockTree = (view: LockView): string =>
+  renderTree({
+    cells: [
+      view.name,
+      count(view.files.length, "file"),
+      formatSize(view.files.reduce((sum, file) => sum + file.size, 0)),
+    ],
+    children: view.files.map(weightNode),
+  });
