@@ -1,0 +1,141 @@
+import { createHash } from "node:crypto";
+import { open, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type Digest, digestAlgorithm, digestHex } from "../../oci/digest.ts";
+import { readChunks } from "./read-chunks.ts";
+import { appendBody, type Received } from "./append.ts";
+import { fileSize, removed, removeStale, withFolder } from "./files.ts";
+import { repositoriesFolder } from "./paths.ts";
+import { repositoryNames, repositoryParts } from "./repositories.ts";
+
+type Algorithm = "sha256" | "sha512";
+
+/** An upload in progress: a file that grows. It outlives the process; its running hash does not. */
+export interface UploadSession {
+  readonly id: string;
+  readonly path: string;
+  /** Bytes received so far. */
+  readonly size: number;
+}
+
+export interface UploadSessions {
+  /** Opens a session; `algorithm` is what its content will be checked against, as far as is known. */
+  create(repository: string, algorithm?: Algorithm): Promise<UploadSession>;
+  find(repository: string, id: string): Promise<UploadSession | undefined>;
+  /** Makes the session the caller's alone until the function it returns is called; undefined when it is another's. */
+  claim(session: UploadSession): (() => void) | undefined;
+  /** Appends a body; what came before it broke off is kept. */
+  append(session: UploadSession, body: AsyncIterable<Uint8Array>): Promise<void>;
+  /** Cuts the file back to its first `size` bytes. */
+  cut(session: UploadSession, size: number): Promise<void>;
+  /** Whether all that was received has this digest. Then it is flushed to the disk too. */
+  check(session: UploadSession, digest: Digest): Promise<boolean>;
+  /** Forgets the session; its file is removed where it still is. */
+  remove(session: UploadSession): Promise<void>;
+}
+
+interface Session extends UploadSession, Received {
+  size: number;
+  busy: boolean;
+  algorithm: Algorithm;
+}
+
+const idPattern = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** Sessions whose running hash is kept in memory; older ones are hashed from their file at the end. */
+const maxRunning = 1024;
+
+export function openUploadSessions(root: string): UploadSessions {
+  const running = new Map<string, Session>();
+  const sessionPath = (repository: string, id: string): string =>
+    join(repositoriesFolder(root), repository, repositoryParts.uploads, id);
+  const keep = (session: Session): Session => {
+    running.set(session.path, session);
+    if (running.size > maxRunning) {
+      for (const [path, { busy }] of running) {
+        if (busy || path === session.path) continue;
+        running.delete(path);
+        break;
+      }
+    }
+    return session;
+  };
+  const own = (session: UploadSession): Session => session as Session;
+
+  return {
+    async create(repository, algorithm = "sha256") {
+      const id = crypto.randomUUID();
+      const path = sessionPath(repository, id);
+      await withFolder(path, () => writeFile(path, "", { flag: "wx" }));
+      return keep({ id, path, size: 0, busy: false, algorithm, hash: createHash(algorithm) });
+    },
+
+    async find(repository, id) {
+      if (!idPattern.test(id)) return undefined;
+      const path = sessionPath(repository, id);
+      const known = running.get(path);
+      if (known !== undefined) return known;
+      const size = await fileSize(path);
+      if (size === undefined) return undefined;
+      const hash = size === 0 ? createHash("sha256") : undefined;
+      // Another request may have found it meanwhile.
+      const before = running.get(path);
+      return before ?? keep({ id, path, size, busy: false, algorithm: "sha256", hash });
+    },
+
+    claim(given) {
+      const session = own(given);
+      if (session.busy) return undefined;
+      session.busy = true;
+      return () => {
+        session.busy = false;
+      };
+    },
+
+    async append(given, body) {
+      await appendBody(own(given).path, body, own(given));
+    },
+
+    async cut(given, size) {
+      const session = own(given);
+      const file = await open(session.path, "r+");
+      try {
+        await file.truncate(size);
+      } finally {
+        await file.close();
+      }
+      session.size = size;
+      session.hash = size === 0 ? createHash(session.algorithm) : undefined;
+    },
+
+    async check(given, digest) {
+      const session = own(given);
+      const file = await open(session.path, "r+");
+      try {
+        let { hash } = session;
+        session.hash = undefined;
+        if (hash === undefined || session.algorithm !== digestAlgorithm(digest)) {
+          hash = createHash(digestAlgorithm(digest));
+          for await (const chunk of readChunks(file, session.size)) hash.update(chunk);
+        }
+        if (hash.digest("hex") !== digestHex(digest)) return false;
+        await file.sync();
+        return true;
+      } finally {
+        await file.close();
+      }
+    },
+
+    async remove(session) {
+      running.delete(session.path);
+      await removed(session.path);
+    },
+  };
+}
+
+/** Removes uploads that nobody has written to since `before` (milliseconds since 1970). */
+export async function removeStaleUploads(root: string, before: number): Promise<void> {
+  for await (const name of repositoryNames(root)) {
+    await removeStale(join(repositoriesFolder(root), name, repositoryParts.uploads), before);
+  }
+}
