@@ -34,7 +34,7 @@ export const digestHex = (digest: Digest): string => digest.slice(digest.indexOf
 export const shortDigest = (digest: Digest): string => digest.slice(0, digest.indexOf(":") + 13);
 
 /** The sha256 digest of bytes in memory. */
-export const digestOf = (bytes: Uint8Array | string): Digest =>
+export const digestOf = (bytes: Uint8Array | string): `sha256:${string}` =>
   `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 
 /** An incremental check of bytes against the algorithm of `digest`. */

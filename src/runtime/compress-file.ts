@@ -3,6 +3,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import type { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { constants, createGzip, createZstdCompress } from "node:zlib";
+import { hideSystem } from "./small-file.ts";
 import {
   type Codec,
   type CompressJob,
@@ -104,12 +105,4 @@ function createCompressor(codec: Codec, level: number, size: number): Transform 
     pledgedSrcSize: size,
     params: { [constants.ZSTD_c_compressionLevel]: level },
   });
-}
-
-/**
- * RFC 1952, 2.3.1: byte 9 of a gzip header says on which system it was made, and zlib fills it in.
- * 255, "unknown", gives the same blob on every system.
- */
-function hideSystem(chunk: Uint8Array): void {
-  if (chunk.length > 9) chunk[9] = 255;
 }

@@ -8,6 +8,9 @@ import type {
   Hashed,
   Job,
   JobMessage,
+  PackedFile,
+  PackOptions,
+  SmallFile,
   WorkerMessage,
 } from "./worker-protocol.ts";
 
@@ -30,7 +33,12 @@ export interface WorkerPool {
   readonly size: number;
   /** Hashes files one after another in one worker: a batch where they are small. */
   hash(files: readonly FileRange[], options: JobOptions): Promise<Hashed[]>;
+  /** Compresses a file range into another file. */
   compress(job: CompressJob, options: JobOptions): Promise<Compressed>;
+  /** How much compressing each file would save, as a share of its size; see `probeFile`. */
+  probe(files: readonly { path: string; size: number }[], options: JobOptions): Promise<number[]>;
+  /** Hashes and compresses small files in one worker, writing nothing; see `packSmallFile`. */
+  pack(files: readonly SmallFile[], how: PackOptions, options: JobOptions): Promise<PackedFile[]>;
   /** Hashes a file while it is being written, and decompresses it if asked (see follow-file.ts). */
   follow(job: FollowJob, options: JobOptions): Promise<Followed>;
   /** Ends the workers, and the jobs that are not done with an error. */
@@ -173,6 +181,16 @@ export function createWorkerPool(size: number, start = runtime.startWorker): Wor
       if (task.type !== "hashed") throw unexpected(task);
       return task.results;
     },
+    async probe(files, options) {
+      const task = await submit({ kind: "probe", files }, options);
+      if (task.type !== "probed") throw unexpected(task);
+      return task.results;
+    },
+    async pack(files, how, options) {
+      const task = await submit({ kind: "pack", files, options: how }, options);
+      if (task.type !== "packed") throw unexpected(task);
+      return task.results;
+    },
     async compress(job, options) {
       const task = await submit({ kind: "compress", job }, options);
       if (task.type !== "compressed") throw unexpected(task);
@@ -198,17 +216,24 @@ function report({ options, reported }: Task, item: number, bytes: number): void 
 }
 
 function reportRest(task: Task, message: WorkerMessage): void {
-  const results =
-    message.type === "hashed"
-      ? message.results
-      : message.type === "compressed"
-        ? [message.result.input]
-        : message.type === "followed"
-          ? [message.result]
-          : [];
-  for (const [item, { size }] of results.entries()) {
+  for (const [item, { size }] of whatWasRead(message).entries()) {
     const rest = size - (task.reported.get(item) ?? 0);
     if (rest > 0) report(task, item, rest);
+  }
+}
+
+function whatWasRead(message: WorkerMessage): readonly Pick<Hashed, "size">[] {
+  switch (message.type) {
+    case "hashed":
+      return message.results;
+    case "packed":
+      return message.results.map(({ original }) => original);
+    case "compressed":
+      return [message.result.input];
+    case "followed":
+      return [message.result];
+    default:
+      return [];
   }
 }
 

@@ -52,8 +52,31 @@ export interface Followed {
   decoded?: { hex: string; size: number };
 }
 
+/** A file small enough to be read whole, and how it is to be stored. */
+export interface SmallFile {
+  path: string;
+  size: number;
+  choice: "none" | Codec | "auto";
+}
+
+export interface PackOptions {
+  levels: Readonly<Record<Codec, number>>;
+  /** `auto` compresses where at least this share of the size is saved: 0.1 is a tenth. */
+  minSaving: number;
+}
+
+export interface PackedFile {
+  original: Hashed;
+  /** What `auto` came to. */
+  auto?: "none" | "zstd";
+  /** What the file is compressed, where that was wanted or worth it. */
+  stored?: Hashed & { codec: Codec };
+}
+
 export type Job =
   | { kind: "hash"; files: readonly FileRange[] }
+  | { kind: "probe"; files: readonly { path: string; size: number }[] }
+  | { kind: "pack"; files: readonly SmallFile[]; options: PackOptions }
   | { kind: "compress"; job: CompressJob }
   | { kind: "follow"; job: FollowJob };
 
@@ -67,6 +90,8 @@ export interface JobMessage {
 export type WorkerMessage =
   | { type: "progress"; item: number; bytes: number }
   | { type: "hashed"; results: Hashed[] }
+  | { type: "probed"; results: number[] }
+  | { type: "packed"; results: PackedFile[] }
   | { type: "compressed"; result: Compressed }
   | { type: "followed"; result: Followed }
   | { type: "failed"; item: number; message: string; code: string | undefined };

@@ -2,7 +2,9 @@ import { errno } from "../errors.ts";
 import { compressFile } from "./compress-file.ts";
 import { followFile } from "./follow-file.ts";
 import { hashFileSync } from "./hash-file.ts";
-import type { Hashed, Job, JobMessage, WorkerMessage } from "./worker-protocol.ts";
+import { probeFile } from "./probe-file.ts";
+import { packSmallFile } from "./small-file.ts";
+import type { Job, JobMessage, WorkerMessage } from "./worker-protocol.ts";
 
 // Often enough for a bar that moves, seldom enough to cost nothing.
 const progressMilliseconds = 100;
@@ -30,18 +32,36 @@ async function work({ job, cancel }: JobMessage): Promise<void> {
 }
 
 async function run(job: Job, progress: Progress): Promise<WorkerMessage> {
-  if (job.kind === "compress") {
-    return { type: "compressed", result: await compressFile(job.job, progress.add) };
+  switch (job.kind) {
+    case "hash":
+      return {
+        type: "hashed",
+        results: job.files.map((file, item) => {
+          progress.begin(item);
+          return hashFileSync(file, progress.add);
+        }),
+      };
+    case "probe":
+      return {
+        type: "probed",
+        results: job.files.map(({ path, size }, item) => {
+          progress.begin(item);
+          return probeFile(path, size);
+        }),
+      };
+    case "pack":
+      return {
+        type: "packed",
+        results: job.files.map((file, item) => {
+          progress.begin(item);
+          return packSmallFile(file, job.options);
+        }),
+      };
+    case "follow":
+      return { type: "followed", result: await followFile(job.job, progress.add) };
+    case "compress":
+      return { type: "compressed", result: await compressFile(job.job, progress.add) };
   }
-  if (job.kind === "follow") {
-    return { type: "followed", result: await followFile(job.job, progress.add) };
-  }
-  const results: Hashed[] = [];
-  for (const [item, file] of job.files.entries()) {
-    progress.begin(item);
-    results.push(hashFileSync(file, progress.add));
-  }
-  return { type: "hashed", results };
 }
 
 /**
@@ -61,10 +81,11 @@ class Progress {
   begin(item: number): void {
     this.item = item;
     this.bytes = 0;
+    this.stopIfCancelled();
   }
 
   readonly add = (bytes: number): void => {
-    if (Atomics.load(this.cancel, 0) !== 0) throw new Error("cancelled");
+    this.stopIfCancelled();
     this.bytes += bytes;
     const now = performance.now();
     if (now - this.last < progressMilliseconds) return;
@@ -72,4 +93,8 @@ class Progress {
     send({ type: "progress", item: this.item, bytes: this.bytes });
     this.bytes = 0;
   };
+
+  private stopIfCancelled(): void {
+    if (Atomics.load(this.cancel, 0) !== 0) throw new Error("cancelled");
+  }
 }
