@@ -3,7 +3,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import type { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { constants, createGzip, createZstdCompress } from "node:zlib";
-import { hideSystem } from "./small-file.ts";
+import { compressBytes, hideSystem, readSmallFile, smallFileBytes } from "./small-file.ts";
 import {
   type Codec,
   type CompressJob,
@@ -27,6 +27,9 @@ export async function compressFile(
   { input, codec, level, output }: CompressJob,
   onChunk?: (bytes: number) => void,
 ): Promise<Compressed> {
+  if (input.end - input.start <= smallFileBytes) {
+    return compressSmall({ input, codec, level, output }, onChunk);
+  }
   const from = await open(input.path, "r");
   try {
     const to = await open(output, "w", 0o600);
@@ -63,6 +66,27 @@ const hashed = (hash: Hash, size: number): Hashed => ({
   digest: `sha256:${hash.digest("hex")}`,
   size,
 });
+
+/** In memory, so that the bytes are those that `packSmallFile` found. */
+async function compressSmall(
+  { input, codec, level, output }: CompressJob,
+  onChunk: ((bytes: number) => void) | undefined,
+): Promise<Compressed> {
+  const bytes = readSmallFile(input);
+  onChunk?.(bytes.length);
+  const compressed = compressBytes(bytes, codec, level);
+  const to = await open(output, "w", 0o600);
+  try {
+    await writeAll(to, compressed);
+    await to.sync();
+  } finally {
+    await to.close();
+  }
+  return {
+    input: hashed(createHash("sha256").update(bytes), bytes.length),
+    output: hashed(createHash("sha256").update(compressed), compressed.length),
+  };
+}
 
 /** The range in chunks of one size, so that the compressor sees the same calls each time. */
 async function* readChunks(

@@ -5,6 +5,7 @@ import { probe } from "./probe-file.ts";
 import {
   type Codec,
   fileEndedCode,
+  type FileRange,
   type Hashed,
   type PackedFile,
   type PackOptions,
@@ -19,7 +20,7 @@ export const smallFileBytes = 1024 * 1024;
  * is written: `compressBytes` gives the same bytes again. Throws errno errors.
  */
 export function packSmallFile({ path, size, choice }: SmallFile, options: PackOptions): PackedFile {
-  const bytes = readSmallFile(path, size);
+  const bytes = readSmallFile({ path, start: 0, end: size });
   const original = hashed(bytes);
   if (choice === "none") return { original };
   const auto = choice === "auto" ? judge(bytes, options.minSaving) : undefined;
@@ -33,15 +34,15 @@ export function packSmallFile({ path, size, choice }: SmallFile, options: PackOp
 const judge = (bytes: Uint8Array, minSaving: number): "none" | "zstd" =>
   probe([bytes]) >= minSaving ? "zstd" : "none";
 
-/** A file that had `size` bytes a moment ago. Throws errno errors, `fileEndedCode` when it is shorter. */
-export function readSmallFile(path: string, size: number): Uint8Array {
-  const bytes = new Uint8Array(size);
+/** The bytes of a range of at most a few MiB. Throws errno errors, `fileEndedCode` when there are less. */
+export function readSmallFile({ path, start, end }: FileRange): Uint8Array {
+  const bytes = new Uint8Array(end - start);
   const file = openSync(path, "r");
   try {
-    for (let filled = 0; filled < size;) {
-      const read = readSync(file, bytes, filled, size - filled, filled);
+    for (let filled = 0; filled < bytes.length;) {
+      const read = readSync(file, bytes, filled, bytes.length - filled, start + filled);
       if (read === 0) {
-        throw Object.assign(new Error(`${path}: the file ended before byte ${size}`), {
+        throw Object.assign(new Error(`${path}: the file ended before byte ${end}`), {
           code: fileEndedCode,
         });
       }
