@@ -14,15 +14,8 @@ import {
   dockerManifestName,
   parseDockerManifest,
 } from "./docker-manifest.ts";
-import {
-  fileSource,
-  foreignLayer,
-  knownLayer,
-  type Layer,
-  lookAtHead,
-  measureLayer,
-  writeLayer,
-} from "./layer.ts";
+import { foreignLayer, knownLayer, type Layer } from "./layer.ts";
+import { fileSource, lookAtHead, measureLayer, writeLayer } from "./layer-content.ts";
 import { layerProgress } from "./progress.ts";
 import type { TempFolder } from "./temp-folder.ts";
 import type { OpenImageOptions } from "./types.ts";

@@ -4,7 +4,7 @@ import { createGunzip, createZstdDecompress } from "node:zlib";
 import { errno, OcibundleError } from "../errors.ts";
 import { compressionOf } from "../store/archive.ts";
 import { fileChunks } from "../store/file-chunks.ts";
-import { writeFile } from "./layer.ts";
+import { writeFile } from "./layer-content.ts";
 import type { TempFolder } from "./temp-folder.ts";
 
 /**

@@ -1,0 +1,61 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { registryReader } from "../../src/registry/reader.ts";
+import { createRegistry as registryClient } from "../../src/registry/registry.ts";
+import { runtime } from "../../src/runtime/current.ts";
+import { createRegistry as embeddedRegistry } from "../../src/server/registry.ts";
+import { openLayoutArchive } from "../../src/store/archive.ts";
+import { createLayoutArchive } from "../../src/store/archive-writer.ts";
+import { createLayout, openLayout } from "../../src/store/layout.ts";
+import { registryWriter } from "../../src/transfer/registry-writer.ts";
+import { contentStoreContract } from "./content-store.ts";
+
+const { signal } = new AbortController();
+const newFolder = () => mkdtemp(join(tmpdir(), "ocibundle-store-"));
+const remove = (folder: string) => rm(folder, { recursive: true, force: true });
+
+contentStoreContract("a layout folder", async () => {
+  const folder = await newFolder();
+  const layout = join(folder, "layout");
+  return {
+    writer: await createLayout(layout, signal),
+    read: () => openLayout(layout),
+    close: () => remove(folder),
+  };
+});
+
+contentStoreContract("a layout archive", async () => {
+  const folder = await newFolder();
+  const path = join(folder, "layout.tar");
+  const writer = await createLayoutArchive(path);
+  return {
+    writer,
+    async read() {
+      await writer.commit(signal);
+      return openLayoutArchive(path, "oci-archive:layout.tar", signal);
+    },
+    async close() {
+      await writer.discard();
+      await remove(folder);
+    },
+  };
+});
+
+contentStoreContract("a repository of a registry", async () => {
+  const folder = await newFolder();
+  const server = await runtime.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    handle: await embeddedRegistry({ storage: folder }),
+  });
+  const repository = registryClient(`127.0.0.1:${server.port}`).repository("acme/llama");
+  return {
+    writer: registryWriter(repository),
+    read: async () => registryReader(repository),
+    async close() {
+      await server.stop();
+      await remove(folder);
+    },
+  };
+});
