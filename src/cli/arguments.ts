@@ -1,7 +1,7 @@
 import { OcibundleError, withContext } from "../errors.ts";
 import { parseDuration } from "../ui/duration.ts";
 import { parseSize } from "../ui/size.ts";
-import { flagName } from "./command.ts";
+import { positionalName } from "./command.ts";
 import type { ArgDefinition, ArgDefinitions, FlagDefinition } from "./command.ts";
 import { nearest } from "./nearest.ts";
 import { flagsOf, tokenize } from "./tokens.ts";
@@ -171,9 +171,6 @@ function assignPositionals(
   }
   return values;
 }
-
-/** `ref` → `REF`. */
-export const positionalName = (key: string): string => flagName(key).toUpperCase();
 
 const missing = (key: string, usage: string): OcibundleError =>
   new OcibundleError("usage", `${positionalName(key)} is missing`, { hint: seeHelp(usage) });

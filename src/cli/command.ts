@@ -170,3 +170,6 @@ export function commandTable(entries: Record<string, () => Promise<AnyCommand>>)
 /** `minSize` → `min-size`. */
 export const flagName = (key: string): string =>
   key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+
+/** `ref` → `REF`. */
+export const positionalName = (key: string): string => flagName(key).toUpperCase();

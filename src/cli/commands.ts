@@ -1,11 +1,18 @@
 import { commandTable } from "./command.ts";
+import type { CommandTable } from "./command.ts";
 
 /** Every command by its name, each loaded when it is asked for. Hidden ones come last. */
-export const commands = commandTable({
+export const commands: CommandTable = commandTable({
   build: async () => (await import("../commands/build.ts")).command,
   push: async () => (await import("../commands/push.ts")).command,
   inspect: async () => (await import("../commands/inspect.ts")).command,
+  verify: async () => (await import("../commands/verify.ts")).command,
+  diff: async () => (await import("../commands/diff.ts")).command,
   cache: async () => (await import("../commands/cache.ts")).command,
+  completions: async () => (await import("../commands/completions.ts")).completionsOf(commands),
+
+  "registry-start": async () => (await import("../commands/harness/registry-start.ts")).command,
+  "registry-stop": async () => (await import("../commands/harness/registry-stop.ts")).command,
   "registry-inspect": async () => (await import("../commands/harness/registry-inspect.ts")).command,
   "docker-push": async () => (await import("../commands/harness/docker-push.ts")).command,
 });
