@@ -1,0 +1,187 @@
+import { describe, expect, test } from "bun:test";
+import * as fc from "fast-check";
+import { OcibundleError } from "../../src/errors.ts";
+import { parseChallenges } from "../../src/http/auth/challenge.ts";
+import { checkRealm } from "../../src/http/auth/realm.ts";
+import {
+  coversScopes,
+  formatScope,
+  joinScopes,
+  parseScopes,
+  type Scope,
+} from "../../src/http/auth/scope.ts";
+import { proxyFor } from "../../src/http/proxy.ts";
+import { parseRetryAfter } from "../../src/http/retry-after.ts";
+import { pauseBefore, maxAttempts, maxPause, maxRetryAfter } from "../../src/http/retry-policy.ts";
+
+const runs = { numRuns: 2000 };
+const anyText = fc.string({ unit: "binary" });
+const headerLike = fc
+  .array(
+    fc.constantFrom("Bearer", "basic", " ", ",", "=", '"', "\\", "realm", "scope", "a", ";", "\t"),
+  )
+  .map((parts) => parts.join(""));
+const token = fc.stringMatching(/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,12}$/);
+const quotable = fc.string({ unit: "grapheme-ascii" });
+
+const quote = (text: string): string => `"${text.replaceAll(/(["\\])/g, "\\$1")}"`;
+
+describe("challenges", () => {
+  test("any header is read without an error, and in no more parts than it has", () => {
+    fc.assert(
+      fc.property(fc.oneof(anyText, headerLike), (header) => {
+        const challenges = parseChallenges(header);
+        expect(challenges.length).toBeLessThanOrEqual(header.length);
+        for (const { scheme } of challenges) expect(scheme).toBe(scheme.toLowerCase());
+      }),
+      runs,
+    );
+  });
+
+  test("what is written as the standard says is read back, several in one line included", () => {
+    const challenge = fc.record({
+      scheme: token,
+      parameters: fc.uniqueArray(fc.tuple(token, quotable), {
+        selector: ([name]) => name.toLowerCase(),
+        maxLength: 4,
+      }),
+    });
+    fc.assert(
+      fc.property(fc.array(challenge, { minLength: 1, maxLength: 4 }), (list) => {
+        const header = list
+          .map(({ scheme, parameters }) =>
+            `${scheme} ${parameters.map(([name, value]) => `${name}=${quote(value)}`).join(", ")}`.trimEnd(),
+          )
+          .join(", ");
+        const read = parseChallenges(header);
+        expect(read.map(({ scheme }) => scheme)).toEqual(
+          list.map(({ scheme }) => scheme.toLowerCase()),
+        );
+        expect(read.map(({ parameters }) => [...parameters])).toEqual(
+          list.map(({ parameters }) =>
+            parameters.map(([name, value]): [string, string] => [name.toLowerCase(), value]),
+          ),
+        );
+      }),
+      runs,
+    );
+  });
+
+  test("a realm is https, or refused with a typed error", () => {
+    const registry = { host: "r.example", url: new URL("https://r.example/v2/"), plainHttp: false };
+    fc.assert(
+      fc.property(
+        fc.oneof(anyText, fc.webUrl(), fc.constantFrom("http://127.0.0.1/t")),
+        (realm) => {
+          try {
+            expect(checkRealm(realm, registry).protocol).toBe("https:");
+          } catch (error) {
+            expect(error).toBeInstanceOf(OcibundleError);
+          }
+        },
+      ),
+      runs,
+    );
+  });
+});
+
+describe("scopes", () => {
+  const scope: fc.Arbitrary<Scope> = fc.record({
+    type: fc.stringMatching(/^[a-z]{1,8}(\([a-z]{1,4}\))?$/),
+    name: fc.stringMatching(/^[a-z0-9./:_-]{1,16}$/),
+    actions: fc.array(fc.constantFrom("pull", "push", "delete", "*"), {
+      minLength: 1,
+      maxLength: 4,
+    }),
+  });
+
+  test("any text is read without an error", () => {
+    fc.assert(
+      fc.property(anyText, (text) => {
+        for (const { type, name, actions } of parseScopes(text)) {
+          expect(type).not.toBe("");
+          expect(name).not.toBe("");
+          expect(actions.length).toBeGreaterThan(0);
+        }
+      }),
+      runs,
+    );
+  });
+
+  test("what is formatted is read back", () => {
+    fc.assert(
+      fc.property(fc.array(scope), (scopes) => {
+        expect(parseScopes(scopes.map(formatScope).join(" "))).toEqual(scopes);
+      }),
+      runs,
+    );
+  });
+
+  test("joined scopes cover what they were made from, in an order that does not depend on it", () => {
+    fc.assert(
+      fc.property(fc.array(scope), (scopes) => {
+        const joined = joinScopes(scopes);
+        expect(coversScopes(joined, scopes)).toBe(true);
+        expect(joinScopes([...scopes].toReversed())).toEqual(joined);
+        expect(joinScopes(joined)).toEqual(joined);
+      }),
+      runs,
+    );
+  });
+});
+
+describe("waiting", () => {
+  const now = Date.UTC(2026, 1, 2);
+
+  test("any Retry-After is a time not in the past, or none", () => {
+    fc.assert(
+      fc.property(fc.oneof(anyText, fc.date({ noInvalidDate: true }).map(String)), (header) => {
+        const wait = parseRetryAfter(header, now);
+        if (wait !== undefined) expect(wait).toBeGreaterThanOrEqual(0);
+      }),
+      runs,
+    );
+  });
+
+  test("seconds and dates mean the same time", () => {
+    fc.assert(
+      fc.property(fc.nat(1_000_000), (seconds) => {
+        expect(parseRetryAfter(String(seconds), now)).toBe(seconds * 1000);
+        const date = new Date(now + seconds * 1000).toUTCString();
+        expect(parseRetryAfter(date, now)).toBe(seconds * 1000);
+      }),
+      runs,
+    );
+  });
+
+  test("a pause is bounded and never shorter than what the server asked for", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 20 }),
+        fc.integer({ min: 100, max: 599 }),
+        fc.option(fc.nat(10 * 60_000), { nil: undefined }),
+        fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+        (attempt, status, retryAfter, random) => {
+          const pause = pauseBefore(attempt, { status, retryAfter }, random);
+          if (pause === undefined) return;
+          expect(attempt).toBeLessThan(maxAttempts);
+          expect(pause).toBeGreaterThanOrEqual(retryAfter ?? 0);
+          expect(pause).toBeLessThanOrEqual(Math.max(maxPause, maxRetryAfter));
+        },
+      ),
+      runs,
+    );
+  });
+});
+
+test("any proxy environment is read without an error", () => {
+  const value = fc.oneof(anyText, fc.constantFrom("*", ".example.com", "[::1]:80", "a:1,b"));
+  fc.assert(
+    fc.property(value, value, (proxy, none) => {
+      const env = { HTTPS_PROXY: proxy, no_proxy: none };
+      const found = proxyFor(new URL("https://registry.example.com/v2/"), env);
+      expect(found === undefined || found.includes("://")).toBe(true);
+    }),
+    runs,
+  );
+});
