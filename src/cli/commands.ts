@@ -5,6 +5,7 @@ import type { CommandTable } from "./command.ts";
 export const commands: CommandTable = commandTable({
   build: async () => (await import("../commands/build.ts")).command,
   push: async () => (await import("../commands/push.ts")).command,
+  pull: async () => (await import("../commands/pull.ts")).command,
   inspect: async () => (await import("../commands/inspect.ts")).command,
   verify: async () => (await import("../commands/verify.ts")).command,
   diff: async () => (await import("../commands/diff.ts")).command,

@@ -1,0 +1,114 @@
+import { rmSync } from "node:fs";
+import { mkdtemp, realpath } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { errno, OcibundleError } from "../../errors.ts";
+import { runtime } from "../../runtime/current.ts";
+import type { RunningServer } from "../../runtime/types.ts";
+import { unwritable } from "../../store/verified-write.ts";
+import { createRegistry, type RegistryHandler } from "../registry.ts";
+import { identified } from "./identity.ts";
+import { untilIdle } from "./idle.ts";
+import { type InstanceRecord, type RecordPlace, removeInstance, writeInstance } from "./record.ts";
+
+export interface RunOptions {
+  /** 0 for any free one. */
+  port: number;
+  /** Absolute; a temporary folder, removed at the end, when undefined. */
+  storage: string | undefined;
+  /** Milliseconds without a request after which it ends; undefined: never. */
+  idleTimeout: number | undefined;
+  instance: string;
+  place: RecordPlace;
+  signal: AbortSignal;
+  /** Called once it listens. */
+  onListening(record: InstanceRecord): void;
+}
+
+const temporaryPrefix = "ocibundle-registry-";
+
+/**
+ * Runs a registry in this process until the signal is aborted or nothing was asked for `idleTimeout`.
+ *
+ * Throws `usage` when the port can't be had and `file` when the storage can't be used; an abort is its
+ * normal end and throws nothing.
+ */
+export async function runRegistry(options: RunOptions): Promise<void> {
+  const temporary = options.storage === undefined;
+  const storage = options.storage ?? (await makeTemporary());
+  try {
+    await serveRegistry(options, storage, temporary);
+  } finally {
+    // At once, and not awaited: after an abort there is little time.
+    if (temporary) removeTemporary(storage);
+  }
+}
+
+async function serveRegistry(
+  { port, idleTimeout, instance, place, signal, onListening }: RunOptions,
+  storage: string,
+  temporary: boolean,
+): Promise<void> {
+  const registry = identified(await createRegistry({ storage }), instance);
+  const { handle, ended } = lifetime(registry, idleTimeout, signal);
+  const server = await listen(handle, port);
+  try {
+    const record: InstanceRecord = {
+      version: 1,
+      instance,
+      pid: process.pid,
+      port: server.port,
+      storage,
+      temporary,
+    };
+    await writeInstance(place, record);
+    onListening(record);
+    await ended;
+  } finally {
+    await removeInstance(place, instance);
+    await server.stop();
+  }
+}
+
+/** A handler, and when the registry is to end. */
+function lifetime(
+  registry: RegistryHandler,
+  idleTimeout: number | undefined,
+  signal: AbortSignal,
+): { handle: RegistryHandler; ended: Promise<void> } {
+  const aborted = new Promise<void>((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+  if (idleTimeout === undefined) return { handle: registry, ended: aborted };
+  const { handle, idle, cancel } = untilIdle(registry, idleTimeout);
+  return { handle, ended: Promise.race([idle, aborted]).finally(cancel) };
+}
+
+async function listen(handle: RegistryHandler, port: number): Promise<RunningServer> {
+  try {
+    return await runtime.serve({ hostname: "127.0.0.1", port, handle });
+  } catch (cause) {
+    const why =
+      errno(cause) === "EADDRINUSE" ? "it is in use" : (errno(cause) ?? "it can't be used");
+    throw new OcibundleError("usage", `port ${port} of 127.0.0.1: ${why}`, {
+      hint: "choose another with --port, or leave it out for any free one",
+      cause,
+    });
+  }
+}
+
+async function makeTemporary(): Promise<string> {
+  try {
+    return await mkdtemp(join(await realpath(tmpdir()), temporaryPrefix));
+  } catch (error) {
+    throw unwritable(tmpdir(), error);
+  }
+}
+
+/** Removes a storage that `runRegistry` made; a path that can't be one is left alone. */
+export function removeTemporary(storage: string): void {
+  if (storage.includes(temporaryPrefix)) {
+    rmSync(storage, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
