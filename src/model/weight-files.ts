@@ -17,6 +17,8 @@ export interface WeightFile {
   path: string;
   /** The absolute path in the container; not yet checked against the rules for dests. */
   dest: string;
+  /** Whether nobody said where the file goes, so that another dest is as good. */
+  destIsDefault: boolean;
 }
 
 /** A file or a folder of them, as a flag or the project file names it. */
@@ -26,7 +28,7 @@ export interface WeightSource {
   /** The name of the file; for a folder, what its files' names start with. From the path otherwise. */
   name?: string | undefined;
   /** The dest of the file, or of the folder that the files go under. */
-  target: { file: string } | { folder: string };
+  target: { file: string } | { folder: string; isDefault?: boolean };
 }
 
 export interface WeightFilesOptions {
@@ -37,19 +39,11 @@ export interface WeightFilesOptions {
 }
 
 /** The sources that paths on the command line are; `dest` is the folder they go under. */
-export const pathSources = (
-  paths: readonly string[],
-  cwd: string,
-  dest = defaultDest,
-): WeightSource[] =>
-  paths.map((path) => ({ path: resolve(cwd, path), target: { folder: trimSlashes(dest) } }));
+export const pathSources = (paths: readonly string[], cwd: string, dest?: string): WeightSource[] =>
+  paths.map((path) => ({ path: resolve(cwd, path), target: targetFolder(dest) }));
 
 /** The sources that `--file NAME=PATH` flags are. Throws `usage`. */
-export const fileSources = (
-  flags: readonly string[],
-  cwd: string,
-  dest = defaultDest,
-): WeightSource[] =>
+export const fileSources = (flags: readonly string[], cwd: string, dest?: string): WeightSource[] =>
   flags.map((flag) => {
     const [, name, path] = /^([^=]+)=(.+)$/s.exec(flag) ?? [];
     if (name === undefined || path === undefined) {
@@ -57,7 +51,7 @@ export const fileSources = (
         hint: "name the file as the lock does, as --file llama=./weights/llama.safetensors",
       });
     }
-    return { name, path: resolve(cwd, path), target: { folder: trimSlashes(dest) } };
+    return { name, path: resolve(cwd, path), target: targetFolder(dest) };
   });
 
 /** The sources that a project file lists; its paths are relative to the folder it lies in. */
@@ -93,6 +87,7 @@ export async function findWeightFiles(
 interface Found {
   path: string;
   dest: string;
+  destIsDefault: boolean;
   /** The path below the given folder, which becomes the name unless there is one already. */
   below: string;
   name?: string | undefined;
@@ -101,10 +96,11 @@ interface Found {
 async function filesOf(source: WeightSource, options: WeightFilesOptions): Promise<Found[]> {
   const { path, name, target } = source;
   const stats = await statSource(path);
+  const destIsDefault = "folder" in target && target.isDefault === true;
   if (stats.isFile()) {
     const below = basename(path);
     const dest = "file" in target ? target.file : under(target.folder, below);
-    return [{ path, dest, below, name }];
+    return [{ path, dest, destIsDefault, below, name }];
   }
   if (!stats.isDirectory()) throw notAFile(path, stats);
   const folder = "file" in target ? target.file : target.folder;
@@ -112,6 +108,7 @@ async function filesOf(source: WeightSource, options: WeightFilesOptions): Promi
   return files.map(({ path: file, below }) => ({
     path: file,
     dest: under(folder, below),
+    destIsDefault,
     below: name === undefined ? below : `${name}/${below}`,
   }));
 }
@@ -128,4 +125,7 @@ async function statSource(path: string): Promise<Stats> {
 const under = (folder: string, below: string): string =>
   folder === "/" ? `/${below}` : `${folder}/${below}`;
 
-const trimSlashes = (dest: string): string => dest.replace(/(?<=[^/])\/+$/, "");
+const targetFolder = (dest: string | undefined): WeightSource["target"] =>
+  dest === undefined
+    ? { folder: defaultDest, isDefault: true }
+    : { folder: dest.replace(/(?<=[^/])\/+$/, "") };

@@ -51,7 +51,7 @@ export async function materialize(
   try {
     await rm(temporary, { force: true });
     const way = await place(source, temporary, options);
-    await reveal(temporary, folder.at(name), options.replace);
+    await revealFile(temporary, folder.at(name), options.replace);
     await folder.sync();
     return way;
   } catch (error) {
@@ -164,8 +164,8 @@ async function copy(
   }
 }
 
-/** Gives a whole file its final name. */
-async function reveal(temporary: string, path: string, replace: boolean): Promise<void> {
+/** Gives a whole, flushed file its final name; rejects with EEXIST where it is taken and not to be replaced. */
+export async function revealFile(temporary: string, path: string, replace: boolean): Promise<void> {
   if (replace) {
     await rename(temporary, path);
   } else {

@@ -1,0 +1,216 @@
+import { open, rename, rm } from "node:fs/promises";
+import { OcibundleError, errno } from "../errors.ts";
+import type { ContentReader } from "../oci/content.ts";
+import type { Descriptor } from "../oci/descriptor.ts";
+import type { Repository } from "../registry/types.ts";
+import { runtime } from "../runtime/current.ts";
+import { obtainBlob } from "../store/cache-obtain.ts";
+import { isUnusable } from "../store/cache-folder.ts";
+import {
+  type MaterializeWay,
+  materialize,
+  revealFile,
+  temporaryName,
+} from "../store/materialize.ts";
+import { openTargetFolder, type TargetFolder } from "../store/target-folder.ts";
+import { unwritable } from "../store/verified-write.ts";
+import type { Downloader } from "../transfer/download.ts";
+import type { OpenRange } from "../transfer/download-ranges.ts";
+import type { WantedFile } from "./pull-plan.ts";
+import type { Session } from "./session.ts";
+import { quoted, type WeightEntry } from "./weight-entry.ts";
+
+/** Where a pull's blobs come from. */
+export interface PullSource {
+  reader: ContentReader;
+  /** Set when it is a registry, whose answers say what it makes of a range. */
+  repository: Repository | undefined;
+  /** For `cache ls`: the reference. */
+  name: string;
+}
+
+export interface FetchContext {
+  session: Session;
+  source: PullSource;
+  downloader: Downloader;
+  /** The folder pulled into. */
+  root: string;
+  /** Whether files in the way, which the plan has looked at, are replaced. */
+  force: boolean;
+  useCache: boolean;
+}
+
+/** How the files of one original came to their places. */
+export type FetchOutcome = "fetched" | "cached";
+
+/** Fetches one original, and gives it to every file that wants it. */
+export async function fetchWeight(
+  files: readonly [WantedFile, ...WantedFile[]],
+  context: FetchContext,
+): Promise<FetchOutcome> {
+  const [{ entry }] = files;
+  const { emit } = context.session;
+  if (!context.useCache) return fetchDirectly(files, context);
+  try {
+    return await fetchThroughCache(files, context);
+  } catch (error) {
+    if (!(error instanceof UnusableCache)) throw error;
+    const why = error.cause instanceof Error ? error.cause.message : "it can't be used";
+    emit({ type: "warning", message: `pulling ${quoted(entry.name)} without the cache: ${why}` });
+    return fetchDirectly(files, context);
+  }
+}
+
+/** The cache failed before anything was fetched: the pull goes on without. */
+class UnusableCache extends Error {}
+
+async function fetchThroughCache(
+  files: readonly [WantedFile, ...WantedFile[]],
+  context: FetchContext,
+): Promise<FetchOutcome> {
+  const { session, source } = context;
+  const { cache, signal, emit } = session;
+  const [{ entry }] = files;
+  let begun = false;
+  const obtaining = obtainBlob(
+    cache,
+    { digest: entry.digestOriginal, size: entry.sizeUncompressed },
+    {
+      signal,
+      use: { name: entry.name, origin: source.name },
+      async fetch(path, journal) {
+        begun = true;
+        const compressed = entry.digest !== entry.digestOriginal;
+        const place = compressed
+          ? { partial: cache.partialPath(entry.digest), journal: cache.journalPath(entry.digest) }
+          : { partial: path, journal };
+        await download(entry, place, path, context);
+      },
+      onWait: (holder) =>
+        emit({
+          type: "detail",
+          message: `${entry.name}: waiting for process ${holder?.pid ?? "unknown"}, which is fetching it`,
+        }),
+    },
+  );
+  const blob = await obtaining.catch((error: unknown) => {
+    throw !begun && isUnusable(error) ? new UnusableCache("", { cause: error }) : error;
+  });
+  try {
+    for (const file of files) await place(file, blob.path, context);
+  } finally {
+    blob.release();
+  }
+  return blob.outcome;
+}
+
+/** Puts a cached original in the place of a file. */
+async function place(
+  { entry, parts }: WantedFile,
+  cached: string,
+  { root, force, session: { signal, emit } }: FetchContext,
+): Promise<MaterializeWay> {
+  const name = parts.at(-1) ?? "";
+  const folder = await openTargetFolder(root, parts.slice(0, -1));
+  try {
+    const way = await materialize(cached, folder, name, { signal, replace: force });
+    emit({ type: "detail", message: `${entry.name}: ${way} of "${cached}"` });
+    return way;
+  } finally {
+    await folder.close();
+  }
+}
+
+/** Fetches beside the final place, with nothing kept elsewhere; further files are copied from the first. */
+async function fetchDirectly(
+  [first, ...others]: readonly [WantedFile, ...WantedFile[]],
+  context: FetchContext,
+): Promise<FetchOutcome> {
+  const { entry, parts, path } = first;
+  const name = parts.at(-1) ?? "";
+  const folder = await openTargetFolder(context.root, parts.slice(0, -1));
+  try {
+    const temporary = folder.at(temporaryName(`${name} ${entry.digest}`));
+    const decoded = `${temporary}.decoded`;
+    const whole = entry.digest === entry.digestOriginal ? temporary : decoded;
+    await download(entry, { partial: temporary, journal: `${temporary}.journal` }, whole, context);
+    await finish(folder, whole, name, path, context.force);
+    for (const other of others) await place(other, folder.at(name), context);
+  } finally {
+    await folder.close();
+  }
+  return "fetched";
+}
+
+async function finish(
+  folder: TargetFolder,
+  whole: string,
+  name: string,
+  shown: string,
+  replace: boolean,
+): Promise<void> {
+  try {
+    const file = await open(whole, "r+");
+    try {
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await revealFile(whole, folder.at(name), replace);
+    await folder.sync();
+  } catch (error) {
+    await rm(whole, { force: true }).catch(() => undefined);
+    if (errno(error) === "EEXIST") {
+      throw new OcibundleError("file", `"${shown}" exists already`, { cause: error });
+    }
+    throw unwritable(shown, error);
+  }
+}
+
+/** Downloads an entry's original to `output`, growing in `place`. */
+async function download(
+  entry: WeightEntry,
+  place: { partial: string; journal: string },
+  output: string,
+  { session: { signal, emit }, source, downloader }: FetchContext,
+): Promise<void> {
+  const descriptor = { mediaType: entry.mediaType, digest: entry.digest, size: entry.size };
+  const item = entry.name;
+  emit({ type: "start", phase: "download", item, group: "weights", bytes: entry.size });
+  const written = await downloader.download(
+    {
+      descriptor,
+      open: rangesOf(source, descriptor),
+      host: source.repository?.registry.host ?? source.name,
+      label: `weight ${quoted(entry.name)}`,
+      item,
+      place,
+      original: { digest: entry.digestOriginal, size: entry.sizeUncompressed },
+      decoded: output,
+    },
+    { signal, onBytes: (bytes) => emit({ type: "progress", phase: "download", item, bytes }) },
+  );
+  // What turned out not to be compressed stays where the blob grew.
+  if (written !== output) await rename(written, output);
+}
+
+/** How the bytes of a blob are asked for: of a registry, or of a layout's file. */
+function rangesOf({ reader, repository }: PullSource, descriptor: Descriptor): OpenRange {
+  if (repository !== undefined) {
+    return (range, signal) => repository.getBlob(descriptor, range, signal);
+  }
+  return async (asked, signal) => {
+    const range = asked ?? { start: 0, end: descriptor.size };
+    const source = await reader.blobSource(descriptor, signal);
+    if (source.kind === "stream") return { range, body: await source.open(range, signal) };
+    const body =
+      source.kind === "file"
+        ? await runtime.fileBody(
+            source.path,
+            source.offset + range.start,
+            source.offset + range.end,
+          )
+        : new Blob([source.bytes.slice(range.start, range.end)]);
+    return { range, body: body.stream() };
+  };
+}

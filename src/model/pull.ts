@@ -1,0 +1,281 @@
+import { availableParallelism } from "node:os";
+import { createHash } from "node:crypto";
+import { realpath, stat } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import pLimit from "p-limit";
+import { OcibundleError, withContext } from "../errors.ts";
+import { parseSource } from "../image/source.ts";
+import type { Digest } from "../oci/digest.ts";
+import { parseDocument } from "../oci/document.ts";
+import { ImageIndexSchema, type RawManifest } from "../oci/manifest.ts";
+import { isIndexType } from "../oci/media-types.ts";
+import { createWorkerPool } from "../runtime/worker-pool.ts";
+import { requireSpace } from "../store/disk-space.ts";
+import { openFileRecords } from "../store/file-records.ts";
+import { type HeldLock, LockUnavailable } from "../store/lock-file.ts";
+import { checkDests } from "../store/safe-path.ts";
+import { createDownloader } from "../transfer/download.ts";
+import { readChild } from "./content-graph.ts";
+import { type Markers, openMarkers } from "./markers.ts";
+import { findWeights } from "./model-index.ts";
+import { type FetchContext, fetchWeight, type PullSource } from "./pull-fetch.ts";
+import {
+  planPull,
+  type PullPlan,
+  selectEntries,
+  type WantedFile,
+  wantedFiles,
+} from "./pull-plan.ts";
+import { type JobContext, openSession, type Session } from "./session.ts";
+import { openModel } from "./source.ts";
+import { parseWeightsManifest } from "./weights-artifact.ts";
+
+export interface PullRequest {
+  source: string;
+  /** The folder that the dests go under. */
+  output: string;
+  only: readonly string[];
+  /** Whether files with other content are replaced. */
+  force: boolean;
+  useCache: boolean;
+}
+
+/** What `pull` did; with `--json` its shape is part of the surface (docs/json.md). Sizes in bytes. */
+export interface PullReport {
+  name: string;
+  /** Of the weights artifact. */
+  digest: Digest;
+  dir: string;
+  files: { name: string; path: string; size: number; outcome: "fetched" | "cached" | "kept" }[];
+  milliseconds: number;
+}
+
+/** Blobs fetched at once; their connections have one limit of their own. */
+const fetchesAtOnce = 4;
+
+/** Puts a model's weights under a folder at their dest paths, each file verified. */
+export async function pullWeights(job: JobContext, request: PullRequest): Promise<PullReport> {
+  const started = performance.now();
+  const session = openSession(job);
+  const { reader, root, name, close } = await openModel(session, request.source);
+  try {
+    const raw = await readWeights(reader, root, session.signal);
+    const entries = selectEntries(parseWeightsManifest(raw, name), request.only);
+    const dir = resolve(session.cwd, request.output);
+    const parts = await checkDests(
+      dir,
+      entries.map(({ dest }) => dest),
+    );
+    const files = wantedFiles(dir, entries, parts);
+    const source = { reader, name, repository: repositoryOf(session, request.source) };
+    const markers = await openMarkers(
+      dir,
+      files.map((file) => file.parts),
+    );
+    let lock: HeldLock | undefined;
+    try {
+      lock = await lockFolder(session, dir);
+      const outcomes = await pullFiles(session, request, {
+        source,
+        root: dir,
+        files,
+        markers,
+        raw,
+      });
+      return {
+        name,
+        digest: raw.digest,
+        dir,
+        files: files.map((file) => ({
+          name: file.entry.name,
+          path: file.path,
+          size: file.entry.sizeUncompressed,
+          outcome: outcomes.get(file) ?? "kept",
+        })),
+        milliseconds: Math.round(performance.now() - started),
+      };
+    } catch (error) {
+      // Who was interrupted has not failed: the next run goes on from what is there.
+      if (!session.signal.aborted) {
+        await markers.failed(error instanceof Error ? error.message : String(error));
+      }
+      throw error;
+    } finally {
+      lock?.release();
+      await markers.close();
+    }
+  } catch (error) {
+    throw withContext(`pull ${name}`, error);
+  } finally {
+    await close();
+  }
+}
+
+interface Pull {
+  source: PullSource;
+  /** The folder pulled into. */
+  root: string;
+  files: readonly WantedFile[];
+  markers: Markers;
+  /** The weights artifact. */
+  raw: RawManifest;
+}
+
+type Outcomes = ReadonlyMap<WantedFile, "fetched" | "cached">;
+
+async function pullFiles(
+  session: Session,
+  { force, useCache }: PullRequest,
+  { source, root, files, markers, raw }: Pull,
+): Promise<Outcomes> {
+  const { signal, emit, cache, flags } = session;
+  const outcomes = new Map<WantedFile, "fetched" | "cached">();
+  const workers = createWorkerPool(availableParallelism());
+  const records = openFileRecords(cache);
+  try {
+    emit({ type: "phase", phase: "check", items: files.length });
+    const plan = await planPull(files, { signal, force, cache, records, pool: workers });
+    await records.save();
+    for (const { entry } of plan.kept) {
+      emit({ type: "done", phase: "check", item: entry.name, outcome: "kept" });
+    }
+    if (plan.wanted.length > 0) {
+      await checkSpace(session, root, plan, useCache);
+      await markers.downloading(raw.digest);
+      const downloader = createDownloader({ connections: flags.concurrency, workers, emit });
+      const context = { session, source, downloader, root, force, useCache };
+      for (const [file, outcome] of await fetchAll(plan.wanted, context))
+        outcomes.set(file, outcome);
+    }
+    if (plan.wanted.length > 0 || (await markers.ready()) !== raw.digest) {
+      await markers.done(raw.digest);
+    }
+    return outcomes;
+  } finally {
+    workers.close();
+  }
+}
+
+/** Fetches every original once, the largest first. The first failure ends the others. */
+async function fetchAll(wanted: readonly WantedFile[], context: FetchContext): Promise<Outcomes> {
+  const { session } = context;
+  const groups = Map.groupBy(wanted, ({ entry }) => entry.digestOriginal);
+  const largestFirst = [...groups.values()].toSorted((a, b) => sizeOf(b) - sizeOf(a));
+  const bytes = largestFirst.reduce((sum, group) => sum + (group[0]?.entry.size ?? 0), 0);
+  session.emit({ type: "phase", phase: "download", items: largestFirst.length, bytes });
+  const failed = new AbortController();
+  const signal = AbortSignal.any([session.signal, failed.signal]);
+  const outcomes = new Map<WantedFile, "fetched" | "cached">();
+  const limit = pLimit(fetchesAtOnce);
+  let failure: { error: unknown } | undefined;
+  const one = async ([first, ...others]: WantedFile[]): Promise<void> => {
+    if (first === undefined || signal.aborted) return;
+    try {
+      const within = { ...context, session: { ...session, signal } };
+      const outcome = await fetchWeight([first, ...others], within);
+      for (const file of [first, ...others]) outcomes.set(file, outcome);
+      session.emit({
+        type: "done",
+        phase: "download",
+        item: first.entry.name,
+        ...(outcome === "cached" ? { outcome } : {}),
+      });
+    } catch (error) {
+      failure ??= { error };
+      failed.abort(error);
+    }
+  };
+  await Promise.all(largestFirst.map((group) => limit(one, group)));
+  session.signal.throwIfAborted();
+  if (failure !== undefined) throw failure.error;
+  return outcomes;
+}
+
+const sizeOf = ([first]: readonly WantedFile[]): number => first?.entry.sizeUncompressed ?? 0;
+
+/** The weights artifact behind a root: itself, or the one of an index. Throws `not_found`. */
+async function readWeights(
+  reader: PullSource["reader"],
+  root: RawManifest,
+  signal: AbortSignal,
+): Promise<RawManifest> {
+  if (!isIndexType(root.mediaType)) return root;
+  const index = parseDocument(root.bytes, ImageIndexSchema, reader.name);
+  const entry = findWeights(index, reader.name);
+  if (entry !== undefined) return readChild(reader, entry, signal);
+  throw new OcibundleError("not_found", "it has no weights", {
+    hint: "an image without weights is pulled by the engine that runs it, or with --image",
+  });
+}
+
+/** The repository that a source is, when it is one of a registry. */
+function repositoryOf(session: Session, text: string): PullSource["repository"] {
+  const spec = parseSource(text);
+  if (spec.kind === "registry") return session.repository(spec.reference);
+  return spec.kind === "anywhere" ? session.repository(spec.image.reference) : undefined;
+}
+
+/** One pull at a time into a folder; without locks on the file system there is nothing that could wait. */
+async function lockFolder(session: Session, dir: string): Promise<HeldLock | undefined> {
+  const name = createHash("sha256")
+    .update(await realpath(dir))
+    .digest("hex")
+    .slice(0, 32);
+  try {
+    return await session.cache.lockName(`pull-${name}`, {
+      signal: session.signal,
+      onWait: (holder) =>
+        session.emit({
+          type: "wait",
+          milliseconds: 0,
+          reason: `process ${holder?.pid ?? "unknown"} is pulling into "${dir}"`,
+        }),
+    });
+  } catch (error) {
+    if (error instanceof LockUnavailable || error instanceof OcibundleError) return undefined;
+    throw error;
+  }
+}
+
+/** Checks that everything fits before the first byte is asked for. */
+async function checkSpace(
+  { cache, signal }: Session,
+  root: string,
+  { wanted }: PullPlan,
+  useCache: boolean,
+): Promise<void> {
+  const needs = new Map<Digest, { path: string; bytes: number }>();
+  const linked = useCache && (await sameDevice(cache.root, root));
+  let copies = 0;
+  for (const { entry } of wanted) {
+    const { digestOriginal, sizeUncompressed, digest, size } = entry;
+    if (!linked) copies += sizeUncompressed;
+    if (!useCache || needs.has(digestOriginal)) continue;
+    if (await cache.has({ digest: digestOriginal, size: sizeUncompressed }, signal)) continue;
+    const stored = digest === digestOriginal ? 0 : size;
+    const there = await allocated(cache.partialPath(digest));
+    needs.set(digestOriginal, {
+      path: cache.root,
+      bytes: Math.max(0, sizeUncompressed + stored - there),
+    });
+  }
+  await requireSpace([...needs.values(), { path: root, bytes: copies }]);
+}
+
+/** Bytes that an earlier run's part takes already. */
+async function allocated(path: string): Promise<number> {
+  const stats = await stat(path).catch(() => undefined);
+  return stats === undefined ? 0 : stats.blocks * 512;
+}
+
+async function sameDevice(a: string, b: string): Promise<boolean> {
+  const [one, other] = await Promise.all([deviceOf(a), deviceOf(b)]);
+  return one === other;
+}
+
+async function deviceOf(path: string): Promise<number> {
+  for (let folder = path; ; folder = dirname(folder)) {
+    const found = await stat(folder).catch(() => undefined);
+    if (found !== undefined || folder === dirname(folder)) return found?.dev ?? -1;
+  }
+}
