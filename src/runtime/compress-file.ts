@@ -32,7 +32,7 @@ export async function compressFile(
   }
   const from = await open(input.path, "r");
   try {
-    const to = await open(output, "w", 0o600);
+    const to = await open(output, "w", 0o666);
     try {
       const before = createHash("sha256");
       const after = createHash("sha256");
@@ -75,7 +75,7 @@ async function compressSmall(
   const bytes = readSmallFile(input);
   onChunk?.(bytes.length);
   const compressed = compressBytes(bytes, codec, level);
-  const to = await open(output, "w", 0o600);
+  const to = await open(output, "w", 0o666);
   try {
     await writeAll(to, compressed);
     await to.sync();

@@ -53,7 +53,7 @@ async function decodeInto(
   input: Iterable<Uint8Array>,
 ): Promise<{ hex: string; size: number }> {
   const hash = createHash(algorithm);
-  const to = await open(output, "w", 0o600);
+  const to = await open(output, "w", 0o666);
   let size = 0;
   try {
     await pipeline(input, createDecompressor(codec), async (chunks: AsyncIterable<Uint8Array>) => {

@@ -45,7 +45,7 @@ export async function openPartialFile(
   try {
     const known = await readJournal(place, descriptor);
     if (known === undefined) await removeJournal(place);
-    const handle = await open(place.partial, known === undefined ? "w+" : "r+", 0o600);
+    const handle = await open(place.partial, known === undefined ? "w+" : "r+", 0o666);
     try {
       await handle.truncate(descriptor.size);
       const { ino } = await handle.stat({ bigint: true });
