@@ -39,9 +39,9 @@ const inMemory = (bytes: Uint8Array) => blobOf(descriptorOf(bytes), { kind: "byt
 const jsonBytes = (document: unknown): Uint8Array =>
   new TextEncoder().encode(JSON.stringify(document, undefined, 3));
 
-const rawManifest = (document: { mediaType: string }): RawManifest => {
-  const bytes = jsonBytes(document);
-  return { mediaType: document.mediaType, digest: digestOf(bytes), bytes };
+const rawManifest = (mediaType: string, members: object): RawManifest => {
+  const bytes = jsonBytes({ schemaVersion: 2, mediaType, ...members });
+  return { mediaType, digest: digestOf(bytes), bytes };
 };
 
 async function bytesOf(source: BlobSource, size: number): Promise<Uint8Array> {
@@ -83,13 +83,9 @@ export function contentStoreContract(name: string, openStore: () => Promise<Open
       const layer = Buffer.from(`layer ${seed}`);
       for (const bytes of [config, layer])
         await store.writer.writeBlob(inMemory(bytes), { signal });
-      return rawManifest({
-        mediaType: mediaTypes.ociManifest,
-        ...{
-          schemaVersion: 2,
-          config: descriptorOf(config, mediaTypes.ociConfig),
-          layers: [descriptorOf(layer, mediaTypes.ociLayer)],
-        },
+      return rawManifest(mediaTypes.ociManifest, {
+        config: descriptorOf(config, mediaTypes.ociConfig),
+        layers: [descriptorOf(layer, mediaTypes.ociLayer)],
       });
     };
 
@@ -243,18 +239,9 @@ export function contentStoreContract(name: string, openStore: () => Promise<Open
 
     test("an index and what it lists can be read", async () => {
       const child = await writtenImage();
-      const index = rawManifest({
-        mediaType: mediaTypes.ociIndex,
-        ...{
-          schemaVersion: 2,
-          manifests: [
-            {
-              ...descriptorOf(child.bytes, child.mediaType),
-              platform: { os: "linux", architecture: "amd64" },
-            },
-          ],
-        },
-      });
+      const platform = { os: "linux", architecture: "amd64" };
+      const entry = { ...descriptorOf(child.bytes, child.mediaType), platform };
+      const index = rawManifest(mediaTypes.ociIndex, { manifests: [entry] });
       await store.writer.writeManifest(child, undefined, signal);
       await store.writer.writeManifest(index, "v1", signal);
       const reader = await store.read();
