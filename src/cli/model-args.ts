@@ -30,6 +30,11 @@ export const modelArgs = {
     valueHint: "FILE",
     description: "The lock to use; ./weights.lock when it is there",
   },
+  weightsFrom: {
+    type: "string",
+    valueHint: "SRC",
+    description: "Use the weights that another model has; no local copy of them is needed",
+  },
   format: {
     type: "string",
     valueHint: "standalone|bundle",

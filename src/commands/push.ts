@@ -19,6 +19,12 @@ export const command = defineCommand({
       description: "Where to push to; the project file's image when not given",
     },
     ...modelArgs,
+    tagWeights: {
+      type: "string",
+      valueHint: "TAG",
+      description:
+        "Also tag the weights artifact, so that jobs that remove untagged manifests spare it",
+    },
     dryRun: {
       type: "boolean",
       alias: "n",

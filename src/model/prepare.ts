@@ -1,6 +1,6 @@
 import { OcibundleError } from "../errors.ts";
 import { openImage } from "../image/open.ts";
-import type { ImageSource, KnownConfigs, KnownLayers } from "../image/types.ts";
+import type { KnownConfigs, KnownLayers } from "../image/types.ts";
 import type { BlobToMove } from "../oci/content.ts";
 import { parsePlatform } from "../oci/platform.ts";
 import {
@@ -9,12 +9,14 @@ import {
   assembleStandalone,
   assembleWeights,
   type WeightsPart,
+  weightsPartOf,
 } from "./assemble.ts";
 import { chosenWeights } from "./chosen-weights.ts";
 import { chooseImageFormat, type ModelFormat } from "./image-format.ts";
 import { readModelImage } from "./model-image.ts";
 import type { Session } from "./session.ts";
-import { imageOptions } from "./source.ts";
+import { imageOptions, openModel, sourceRepository } from "./source.ts";
+import { readWeights } from "./weights-of-model.ts";
 
 /** Which image and weights make the model: what `build` and `push` are given. */
 export interface ModelParts {
@@ -27,11 +29,15 @@ export interface ModelParts {
   /** `NAME=PATH` for single files. */
   file: readonly string[];
   lock: string | undefined;
+  /** A model whose weights artifact is used as it is, in place of a lock. */
+  weightsFrom: string | undefined;
   format: string | undefined;
 }
 
 /** What is known of the place the model goes to. */
 export interface TargetKnowledge {
+  /** Of the registry; undefined for a layout. */
+  host?: string;
   knownLayers?: KnownLayers;
   configs?: KnownConfigs;
 }
@@ -52,49 +58,68 @@ export async function prepareModel(
   knowledge: TargetKnowledge,
 ): Promise<PreparedModel> {
   const platform = parts.platform === undefined ? undefined : parsePlatform(parts.platform);
-  const weights = await chosenWeights(session, parts);
+  await using stack = new AsyncDisposableStack();
+  const weights =
+    parts.weightsFrom === undefined
+      ? await chosenWeights(session, parts)
+      : await weightsOfModel(session, parts, parts.weightsFrom, knowledge.host, stack);
   const format = chooseImageFormat({
     flag: parts.format,
     env: session.env,
     hasImage: parts.image !== undefined,
     hasWeights: weights !== undefined,
-    weightsGiven: parts.weights.length > 0 || parts.file.length > 0,
+    weightsGiven:
+      parts.weights.length > 0 || parts.file.length > 0 || parts.weightsFrom !== undefined,
   });
-  if (parts.image === undefined) {
-    if (platform !== undefined) {
-      throw new OcibundleError(
-        "usage",
-        "--platform chooses among an image's, and there is no image",
-        {
-          hint: "add --image, or drop --platform",
-        },
-      );
-    }
-    if (weights === undefined) throw new TypeError(`no weights for the format "${format}"`);
-    return {
-      format,
-      model: assembleWeights(weights),
-      [Symbol.asyncDispose]: async () => undefined,
-    };
-  }
-  const source = await openImage(parts.image, { ...imageOptions(session), ...knowledge, platform });
-  try {
-    const model = await assembleWith(source, format === "bundle" ? weights : undefined);
-    return { format, model, [Symbol.asyncDispose]: () => source.close() };
-  } catch (error) {
-    await source.close();
-    throw error;
-  }
+  const model = await assemble(format);
+  const owned = stack.move();
+  return { format, model, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 
-  async function assembleWith(
-    { reader, root }: ImageSource,
-    withWeights: WeightsPart | undefined,
-  ): Promise<AssembledModel> {
+  async function assemble(chosen: ModelFormat): Promise<AssembledModel> {
+    if (parts.image === undefined) {
+      if (platform !== undefined) throw platformWithoutImage();
+      if (weights === undefined) throw new TypeError(`no weights for the format "${chosen}"`);
+      return assembleWeights(weights);
+    }
+    const options = { ...imageOptions(session), ...knowledge, platform };
+    const { reader, root, close } = await openImage(parts.image, options);
+    stack.defer(close);
     const image = await readModelImage(reader, root, platform, session.signal);
-    return withWeights === undefined
-      ? assembleStandalone(reader, image, session.signal)
-      : assembleBundle(reader, image, withWeights, session.signal);
+    return chosen === "bundle" && weights !== undefined
+      ? assembleBundle(reader, image, weights, session.signal)
+      : assembleStandalone(reader, image, session.signal);
   }
+}
+
+const platformWithoutImage = (): OcibundleError =>
+  new OcibundleError("usage", "--platform chooses among an image's, and there is no image", {
+    hint: "add --image, or drop --platform",
+  });
+
+/**
+ * The weights artifact that another model has, byte for byte; its blobs come from there, or are mounted
+ * where both are on one registry. Throws `not_found` when that model has no weights.
+ */
+async function weightsOfModel(
+  session: Session,
+  parts: ModelParts,
+  from: string,
+  host: string | undefined,
+  stack: AsyncDisposableStack,
+): Promise<WeightsPart> {
+  const others = [...parts.weights.map(() => "--weights"), ...parts.file.map(() => "--file")];
+  const other = others[0] ?? (parts.lock === undefined ? undefined : "--lock");
+  if (other !== undefined) {
+    throw new OcibundleError("usage", `--weights-from and ${other} exclude each other`, {
+      hint: "the weights come either from files or from a model that has them",
+    });
+  }
+  const { reader, root, close } = await openModel(session, from);
+  stack.defer(close);
+  const part = weightsPartOf(reader, await readWeights(reader, root, session.signal));
+  const repository = sourceRepository(session, from);
+  if (repository === undefined || repository.registry.host !== host) return part;
+  return { ...part, blobs: withMountFrom(part.blobs, () => [repository.name]) };
 }
 
 /** Adds where each blob could be mounted from. */

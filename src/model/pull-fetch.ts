@@ -97,7 +97,7 @@ async function fetchThroughCache(
     throw !begun && isUnusable(error) ? new UnusableCache("", { cause: error }) : error;
   });
   try {
-    for (const file of files) await place(file, blob.path, context);
+    for (const file of files) await materializeFile(file, blob.path, context);
   } finally {
     blob.release();
   }
@@ -105,7 +105,7 @@ async function fetchThroughCache(
 }
 
 /** Puts a cached original in the place of a file. */
-async function place(
+async function materializeFile(
   { entry, parts }: WantedFile,
   cached: string,
   { root, force, session: { signal, emit } }: FetchContext,
@@ -135,7 +135,7 @@ async function fetchDirectly(
     const whole = entry.digest === entry.digestOriginal ? temporary : decoded;
     await download(entry, { partial: temporary, journal: `${temporary}.journal` }, whole, context);
     await finish(folder, whole, name, path, context.force);
-    for (const other of others) await place(other, folder.at(name), context);
+    for (const other of others) await materializeFile(other, folder.at(name), context);
   } finally {
     await folder.close();
   }

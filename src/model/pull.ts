@@ -4,20 +4,15 @@ import { realpath, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import pLimit from "p-limit";
 import { OcibundleError, withContext } from "../errors.ts";
-import { parseSource } from "../image/source.ts";
 import type { Digest } from "../oci/digest.ts";
-import { parseDocument } from "../oci/document.ts";
-import { ImageIndexSchema, type RawManifest } from "../oci/manifest.ts";
-import { isIndexType } from "../oci/media-types.ts";
+import type { RawManifest } from "../oci/manifest.ts";
 import { createWorkerPool } from "../runtime/worker-pool.ts";
 import { requireSpace } from "../store/disk-space.ts";
 import { openFileRecords } from "../store/file-records.ts";
 import { type HeldLock, LockUnavailable } from "../store/lock-file.ts";
 import { checkDests } from "../store/safe-path.ts";
 import { createDownloader } from "../transfer/download.ts";
-import { readChild } from "./content-graph.ts";
 import { type Markers, openMarkers } from "./markers.ts";
-import { findWeights } from "./model-index.ts";
 import { type FetchContext, fetchWeight, type PullSource } from "./pull-fetch.ts";
 import {
   planPull,
@@ -26,8 +21,9 @@ import {
   type WantedFile,
   wantedFiles,
 } from "./pull-plan.ts";
+import { readWeights } from "./weights-of-model.ts";
 import { type JobContext, openSession, type Session } from "./session.ts";
-import { openModel } from "./source.ts";
+import { openModel, sourceRepository } from "./source.ts";
 import { parseWeightsManifest } from "./weights-artifact.ts";
 
 export interface PullRequest {
@@ -67,7 +63,7 @@ export async function pullWeights(job: JobContext, request: PullRequest): Promis
       entries.map(({ dest }) => dest),
     );
     const files = wantedFiles(dir, entries, parts);
-    const source = { reader, name, repository: repositoryOf(session, request.source) };
+    const source = { reader, name, repository: sourceRepository(session, request.source) };
     const markers = await openMarkers(
       dir,
       files.map((file) => file.parts),
@@ -192,28 +188,6 @@ async function fetchAll(wanted: readonly WantedFile[], context: FetchContext): P
 }
 
 const sizeOf = ([first]: readonly WantedFile[]): number => first?.entry.sizeUncompressed ?? 0;
-
-/** The weights artifact behind a root: itself, or the one of an index. Throws `not_found`. */
-async function readWeights(
-  reader: PullSource["reader"],
-  root: RawManifest,
-  signal: AbortSignal,
-): Promise<RawManifest> {
-  if (!isIndexType(root.mediaType)) return root;
-  const index = parseDocument(root.bytes, ImageIndexSchema, reader.name);
-  const entry = findWeights(index, reader.name);
-  if (entry !== undefined) return readChild(reader, entry, signal);
-  throw new OcibundleError("not_found", "it has no weights", {
-    hint: "an image without weights is pulled by the engine that runs it, or with --image",
-  });
-}
-
-/** The repository that a source is, when it is one of a registry. */
-function repositoryOf(session: Session, text: string): PullSource["repository"] {
-  const spec = parseSource(text);
-  if (spec.kind === "registry") return session.repository(spec.reference);
-  return spec.kind === "anywhere" ? session.repository(spec.image.reference) : undefined;
-}
 
 /** One pull at a time into a folder; without locks on the file system there is nothing that could wait. */
 async function lockFolder(session: Session, dir: string): Promise<HeldLock | undefined> {

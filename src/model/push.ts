@@ -5,6 +5,7 @@ import type { Digest } from "../oci/digest.ts";
 import {
   formatReference,
   formatRepository,
+  isTag,
   parseReference,
   type Reference,
 } from "../oci/reference.ts";
@@ -16,6 +17,7 @@ import {
   readKeptConfig,
 } from "../store/layer-records.ts";
 import { registryWriter } from "../transfer/registry-writer.ts";
+import type { AssembledModel } from "./assemble.ts";
 import { type ModelParts, prepareModel, type TargetKnowledge, withMountFrom } from "./prepare.ts";
 import { projectImage } from "./project-file.ts";
 import { publish } from "./publish.ts";
@@ -26,6 +28,8 @@ export interface PushRequest extends ModelParts {
   /** Where to push to; the project file's `image` when undefined. */
   reference: string | undefined;
   dryRun: boolean;
+  /** A further tag, for the weights artifact: jobs that remove untagged manifests spare it then. */
+  tagWeights: string | undefined;
 }
 
 /**
@@ -39,7 +43,8 @@ export async function pushModel(job: JobContext, request: PushRequest): Promise<
   const session = openSession(job);
   const reference = parseReference(request.reference ?? (await projectImage(session.cwd)));
   const name = formatReference(reference);
-  if (reference.tag === undefined || reference.digest !== undefined) {
+  const { tag } = reference;
+  if (tag === undefined || reference.digest !== undefined) {
     throw new OcibundleError("usage", `"${name}" names a digest: a push goes to a tag`, {
       hint: `leave the digest out, as ${formatRepository(reference)}:v1`,
     });
@@ -57,8 +62,9 @@ export async function pushModel(job: JobContext, request: PushRequest): Promise<
     const published = await publish(model, target, {
       ...session,
       concurrency: session.flags.concurrency,
-      tag: reference.tag,
+      tag,
       dryRun: request.dryRun,
+      childTags: weightsTag(model, request.tagWeights, tag),
     });
     if (!request.dryRun) await memory.keep(model.blobs);
     return publishReport({
@@ -74,6 +80,24 @@ export async function pushModel(job: JobContext, request: PushRequest): Promise<
   }
 }
 
+/** The tag that the weights artifact gets below an index. Throws `usage`. */
+function weightsTag(
+  { root, weights }: AssembledModel,
+  tag: string | undefined,
+  rootTag: string,
+): ReadonlyMap<Digest, string> {
+  if (tag === undefined) return new Map();
+  const fail = (why: string, hint: string): never => {
+    throw new OcibundleError("usage", `--tag-weights ${tag}: ${why}`, { hint });
+  };
+  if (!isTag(tag)) fail("not a tag", "a tag has letters, digits, _ . and -, and 128 at most");
+  if (tag === rootTag) fail("the model itself gets this tag", "choose another one");
+  if (weights === undefined || weights.digest === root.digest) {
+    return fail("there is no weights artifact below an index", "drop it, or bundle an image");
+  }
+  return new Map([[weights.digest, tag]]);
+}
+
 /** What earlier pushes to the same registry left in the cache folder. Only hints: the registry is asked. */
 async function openMemory(session: Session, reference: Reference, target: ContentWriter) {
   const { cache } = session;
@@ -83,6 +107,7 @@ async function openMemory(session: Session, reference: Reference, target: Conten
     openLayerRecords(cache, host),
   ]);
   const knowledge: TargetKnowledge = {
+    host,
     knownLayers: knownLayers(session, layers, reference, target),
     configs: {
       find: (imageId) => readKeptConfig(cache, imageId),

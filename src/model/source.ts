@@ -2,6 +2,7 @@ import { openImage } from "../image/open.ts";
 import { parseSource } from "../image/source.ts";
 import type { ImageSource, OpenImageOptions } from "../image/types.ts";
 import { formatReference, parseReference } from "../oci/reference.ts";
+import type { Repository } from "../registry/types.ts";
 import type { Session } from "./session.ts";
 
 /** What every source of an image is opened with in this session. */
@@ -22,4 +23,11 @@ export async function openModel(session: Session, text: string): Promise<ImageSo
   if (parseSource(text).kind !== "anywhere") return openImage(text, imageOptions(session));
   const name = formatReference(parseReference(text));
   return { ...(await openImage(`docker://${name}`, imageOptions(session))), name };
+}
+
+/** The repository that a source is, when it is one of a registry. */
+export function sourceRepository(session: Session, text: string): Repository | undefined {
+  const spec = parseSource(text);
+  if (spec.kind === "registry") return session.repository(spec.reference);
+  return spec.kind === "anywhere" ? session.repository(spec.image.reference) : undefined;
 }

@@ -1,4 +1,5 @@
 import type { Descriptor } from "./descriptor.ts";
+import type { Digest } from "./digest.ts";
 import type { RawManifest } from "./manifest.ts";
 
 /** Bytes `start` up to but not including `end`. */
@@ -58,6 +59,8 @@ export interface ContentReader {
   hasBlob(descriptor: Descriptor, signal: AbortSignal): Promise<boolean>;
   /** Where the blob's bytes lie. Throws `not_found` where that is known at once. */
   blobSource(descriptor: Descriptor, signal: AbortSignal): Promise<BlobSource>;
+  /** The manifests whose `subject` this is; absent where nothing can refer to anything. */
+  listReferrers?(digest: Digest, signal: AbortSignal): Promise<Descriptor[]>;
 }
 
 /** What became of a blob that was to be written. */

@@ -10,6 +10,7 @@ export const registryReader = (repository: Repository): ContentReader => ({
   readManifest: (tagOrDigest, signal) => repository.getManifest(tagOrDigest, signal),
   hasBlob: async ({ digest, size }, signal) => (await repository.headBlob(digest, signal)) === size,
   blobSource: (descriptor) => Promise.resolve(blobSource(repository, descriptor)),
+  listReferrers: (digest, signal) => repository.listReferrers(digest, undefined, signal),
 });
 
 const blobSource = (repository: Repository, descriptor: Descriptor): BlobSource => ({

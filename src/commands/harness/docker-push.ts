@@ -28,6 +28,8 @@ export const command = defineCommand({
       weights: [],
       file: [],
       lock: undefined,
+      weightsFrom: undefined,
+      tagWeights: undefined,
       format: "standalone",
       dryRun: false,
     });

@@ -1,0 +1,47 @@
+import { defineCommand } from "../cli/command.ts";
+import { copyModel } from "../model/copy.ts";
+import { pushReport } from "../ui/push-report.ts";
+
+export const command = defineCommand({
+  meta: {
+    name: "copy",
+    description: "Copy a whole model between registries, layouts and archives",
+    example: [
+      "ocibundle copy registry.example.com/acme/llama:v1 mirror.example.com/acme/llama:v1",
+      "ocibundle copy registry.example.com/acme/llama:v1 oci-archive:llama.tar:v1",
+    ],
+  },
+  args: {
+    src: {
+      type: "positional",
+      description: "A registry reference, oci:DIR[:TAG] or oci-archive:FILE[:TAG]",
+    },
+    dst: { type: "positional", description: "Where to: the same forms" },
+    platform: {
+      type: "string",
+      valueHint: "OS/ARCH",
+      description: "Only the image of this platform, with the weights",
+    },
+    referrers: {
+      type: "boolean",
+      description: "Also signatures and whatever else refers to what is copied",
+    },
+    dryRun: {
+      type: "boolean",
+      alias: "n",
+      description: "Only say what would be sent and what is there already",
+    },
+  },
+  async run({ src, dst, platform, referrers, dryRun }, context) {
+    const result = await copyModel(context, {
+      source: src,
+      target: dst,
+      platform,
+      referrers,
+      dryRun,
+    });
+    context.stdout(
+      context.flags.json ? `${JSON.stringify(result, null, 2)}\n` : pushReport(result),
+    );
+  },
+});
