@@ -25,6 +25,8 @@ export async function compile(options: CompileOptions): Promise<void> {
     format: "esm",
     minify: true,
     bytecode: true,
+    // In one chunk, what any command imports of node: would be loaded at every start.
+    splitting: true,
     define: {
       OCIBUNDLE_VERSION: JSON.stringify(stamp.version),
       OCIBUNDLE_COMMIT: JSON.stringify(stamp.commit ?? "unknown"),

@@ -1,18 +1,17 @@
-import { Readable } from "node:stream";
 import { commands } from "./cli/commands.ts";
-import { describeError, formatReport } from "./cli/error-report.ts";
+import { processInput } from "./cli/input.ts";
 import { processOutput } from "./cli/output.ts";
 import { run } from "./cli/run.ts";
 import { OcibundleError, exitCodes } from "./errors.ts";
 
-const stdout = processOutput(() => process.stdout);
-const stderr = processOutput(() => process.stderr);
+const io = {
+  stdout: processOutput(1),
+  stderr: processOutput(2),
+  stdin: processInput,
+  env: process.env,
+  cwd: process.cwd(),
+};
 const abort = new AbortController();
-
-async function exit(code: number): Promise<never> {
-  await Promise.all([stdout.flush(), stderr.flush()]);
-  process.exit(code);
-}
 
 function stopAt(signal: "SIGINT" | "SIGTERM", code: "interrupted" | "terminated"): void {
   process.on(signal, () => {
@@ -24,11 +23,13 @@ function stopAt(signal: "SIGINT" | "SIGTERM", code: "interrupted" | "terminated"
   });
 }
 
-function reportBug(error: unknown): void {
+async function reportBug(error: unknown): Promise<void> {
   // What was cut off by the user may complain after everyone stopped listening.
   if (abort.signal.aborted) return;
-  stderr.write(formatReport(describeError(error), process.argv.includes("-v")));
-  void exit(exitCodes.bug);
+  const { describeError, formatReport } = await import("./cli/error-report.ts");
+  const report = describeError(error);
+  io.stderr.write(formatReport(report, process.argv.includes("-v")));
+  process.exit(report.exitCode);
 }
 
 stopAt("SIGINT", "interrupted");
@@ -36,12 +37,4 @@ stopAt("SIGTERM", "terminated");
 process.on("uncaughtException", reportBug);
 process.on("unhandledRejection", reportBug);
 
-const io = {
-  stdout,
-  stderr,
-  stdin: () => Readable.toWeb(process.stdin) as unknown as ReadableStream<Uint8Array>,
-  env: process.env,
-  cwd: process.cwd(),
-  signal: abort.signal,
-};
-await exit(await run(process.argv.slice(2), io, commands));
+process.exit(await run(process.argv.slice(2), { ...io, signal: abort.signal }, commands));

@@ -1,4 +1,5 @@
-import type { Writable } from "node:stream";
+import { writeSync } from "node:fs";
+import { isatty } from "node:tty";
 import { errno } from "../errors.ts";
 
 /** Where text goes: a standard stream, or what a test reads. */
@@ -9,53 +10,41 @@ export interface Output {
   size(): { columns: number; rows: number };
 }
 
-/** A standard stream of the process, and a way to wait until everything written has left it. */
-export interface ProcessOutput extends Output {
-  flush(): Promise<void>;
-}
-
-type ProcessStream = Writable & { isTTY?: boolean; columns?: number; rows?: number };
+const unknownSize = { columns: 80, rows: 24 };
 
 /**
- * Opens a standard stream at its first use. A reader that went away (`ocibundle … | head -1`) is no failure:
- * the work goes on, and what it says is dropped.
+ * Standard output (1) or error (2). Writes are done when they return, so nothing is lost however the process
+ * ends, and the stream of the runtime, slow to make, is only made for the size of a terminal. A reader that
+ * went away (`ocibundle … | head -1`) is no failure: the work goes on, and what it says is dropped.
  */
-export function processOutput(open: () => ProcessStream): ProcessOutput {
-  let opened: ProcessStream | undefined;
+export function processOutput(descriptor: 1 | 2): Output {
+  const encoder = new TextEncoder();
+  const isTerminal = isatty(descriptor);
   let gone = false;
-  const stream = (): ProcessStream => {
-    if (opened === undefined) {
-      opened = open();
-      opened.on("error", (error) => {
-        if (errno(error) !== "EPIPE" && errno(error) !== "ERR_STREAM_DESTROYED") throw error;
-        gone = true;
-      });
-    }
-    return opened;
-  };
   return {
+    isTerminal,
     write(content) {
-      if (!gone) stream().write(content);
-    },
-    get isTerminal() {
-      return stream().isTTY === true;
+      let left = typeof content === "string" ? encoder.encode(content) : content;
+      while (left.length > 0 && !gone) {
+        try {
+          left = left.subarray(writeSync(descriptor, left));
+        } catch (error) {
+          if (errno(error) === "EPIPE") gone = true;
+          else if (errno(error) === "EAGAIN") waitForReader();
+          else throw error;
+        }
+      }
     },
     size() {
-      const { columns, rows } = stream();
-      return { columns: columns ?? 80, rows: rows ?? 24 };
-    },
-    async flush() {
-      const written = opened;
-      if (written === undefined || gone) return;
-      await new Promise<void>((resolve) => {
-        written.once("close", resolve);
-        written.once("error", () => {
-          resolve();
-        });
-        written.write("", () => {
-          resolve();
-        });
-      });
+      if (!isTerminal) return unknownSize;
+      const { columns, rows } = descriptor === 1 ? process.stdout : process.stderr;
+      // Some terminals (serial lines, fresh ptys) say 0.
+      return { columns: columns || unknownSize.columns, rows: rows || unknownSize.rows };
     },
   };
+}
+
+/** Another program can have made the pipe non-blocking: then a slow reader is an error, and a reason to wait. */
+function waitForReader(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
 }

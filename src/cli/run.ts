@@ -1,10 +1,8 @@
 import { OcibundleError } from "../errors.ts";
-import { createProgress } from "../ui/progress.ts";
 import type { Progress, ProgressMode } from "../ui/progress.ts";
 import { parseArguments } from "./arguments.ts";
 import type { Command, CommandTable } from "./command.ts";
 import type { CommandContext, SharedFlags } from "./context.ts";
-import { describeError, formatReport } from "./error-report.ts";
 import { findCommand } from "./find-command.ts";
 import type { Invocation } from "./find-command.ts";
 import type { Output } from "./output.ts";
@@ -52,6 +50,7 @@ export async function run(
     verbose = flags.verbose;
     const mode = progressMode(flags, io);
     json = mode === "json";
+    const { createProgress } = await import("../ui/progress.ts");
     progress = createProgress(mode, {
       write: (text) => {
         io.stderr.write(redact(text));
@@ -65,6 +64,7 @@ export async function run(
     return 0;
   } catch (error) {
     progress?.close();
+    const { describeError, formatReport } = await import("./error-report.ts");
     const report = describeError(io.signal.aborted ? io.signal.reason : error);
     if (json) {
       const { code, exitCode, message, hint } = report;
