@@ -7,7 +7,7 @@ export type Part = "docker-registry" | "skopeo" | "dockerd" | "docker" | "contai
 const needRoot: ReadonlySet<Part> = new Set<Part>(["dockerd", "containerd"]);
 
 /** Which of the parts this machine lacks, each with the reason. */
-export function missing(parts: readonly Part[]): string[] {
+function missing(parts: readonly Part[]): string[] {
   const root = process.getuid?.() === 0;
   return parts.flatMap((part) => {
     if (Bun.which(part) === null) return [`${part} is not installed`];

@@ -1,0 +1,18 @@
+import type { KnipConfig } from "knip";
+
+// `knip` sees the tests as users; `knip --production` finds what only tests still use. An export that
+// its own file uses is no dead code then: it is there to be tested.
+const production = process.argv.includes("--production");
+
+export default {
+  entry: [
+    "src/main.ts!",
+    "src/runtime/worker.ts!",
+    "scripts/*.ts",
+    "scripts/bench/{sink,plain-fetch}.ts",
+    "test/**/*.test.ts",
+  ],
+  project: ["src/**/*.ts!", "scripts/**", "test/**/*.ts"],
+  ignoreExportsUsedInFile: production ? true : { interface: true, type: true },
+  ignoreBinaries: ["umount"],
+} satisfies KnipConfig;

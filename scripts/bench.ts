@@ -1,0 +1,70 @@
+// `npm run bench`: ours and peers in turn, on this machine. Peers that are not on the PATH take no part.
+//
+//   npm run bench -- [--only NAME]... [--size BYTES] [--runs N] [--json FILE]
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import type { Outcome } from "./bench/benchmark.ts";
+import { hash } from "./bench/hash.ts";
+import { pushLarge, pushNull, pushRegistries } from "./bench/push.ts";
+import { machine, reached, tables } from "./bench/report.ts";
+import { openStage } from "./bench/stage.ts";
+import { start } from "./bench/start.ts";
+import { unchanged } from "./bench/unchanged.ts";
+
+const benchmarks = [start, hash, unchanged, pushNull, pushLarge, pushRegistries];
+
+const { values } = parseArgs({
+  options: {
+    only: { type: "string", multiple: true },
+    size: { type: "string", default: String(2 * 2 ** 30) },
+    runs: { type: "string", default: "3" },
+    json: { type: "string" },
+  },
+});
+const size = Number(values.size);
+const runs = Number(values.runs);
+if (!Number.isSafeInteger(size) || !Number.isSafeInteger(runs) || size < 1 || runs < 1) {
+  throw new Error("--size and --runs take positive integers");
+}
+for (const name of values.only ?? []) {
+  if (!benchmarks.some((benchmark) => benchmark.name === name)) {
+    const names = benchmarks.map((benchmark) => benchmark.name).join(", ");
+    throw new Error(`--only "${name}": there is ${names}`);
+  }
+}
+
+// What is measured is the binary, built from these sources.
+if (!process.env["OCIBUNDLE_BINARY"]) {
+  const build = Bun.spawn([process.execPath, join(import.meta.dir, "build.ts")], {
+    stdout: "ignore",
+    stderr: "inherit",
+  });
+  if ((await build.exited) !== 0) throw new Error("the binary could not be built");
+  process.env["OCIBUNDLE_BINARY"] = join(import.meta.dir, "../dist/ocibundle");
+}
+
+const outcome: Outcome = { results: [], figures: [] };
+for (const benchmark of benchmarks) {
+  if (values.only !== undefined && !values.only.includes(benchmark.name)) continue;
+  console.error(`${benchmark.name} …`);
+  // A stage a benchmark, so that no disk holds more than one needs.
+  const stage = await openStage(size, runs);
+  try {
+    const { results, figures } = await benchmark.run(stage);
+    outcome.results.push(...results);
+    outcome.figures.push(...figures);
+  } finally {
+    await stage.close();
+  }
+}
+
+const { cpus, model, system, memoryBytes, bun } = machine();
+const memory = `${Math.round(memoryBytes / 2 ** 30)} GiB`;
+console.log(`${cpus} × ${model}, ${memory}, ${system}, Bun ${bun}; median of ${runs}\n`);
+console.log(tables(outcome.results, outcome.figures));
+if (values.json !== undefined) {
+  const figures = outcome.figures.map((figure) => ({ ...figure, reached: reached(figure) }));
+  const document = { machine: machine(), size, runs, results: outcome.results, figures };
+  await writeFile(values.json, `${JSON.stringify(document, null, 2)}\n`);
+}
