@@ -82,6 +82,16 @@ export function parseEntries(inputs: readonly unknown[], on: string): WeightEntr
   return entries;
 }
 
+const NamedDestSchema = v.pick(WeightEntrySchema, ["name", "dest"]);
+
+/** Checks a name and a dest that are to become an entry's. Throws `file`, naming the rule. */
+export function checkNameAndDest(entry: Pick<WeightEntry, "name" | "dest">, on: string): void {
+  const result = v.safeParse(NamedDestSchema, entry);
+  if (result.success) return;
+  const [issue] = result.issues;
+  throw faultyEntry(on, quoted(entry.name), `${v.getDotPath(issue)} ${issue.message}`);
+}
+
 /** Checks entries against each other: a name and a dest are used once, and no dest lies under another. */
 export function checkEntriesApart(
   entries: readonly Pick<WeightEntry, "name" | "dest">[],

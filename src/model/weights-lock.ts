@@ -66,3 +66,6 @@ export function serializeWeightsLock(lock: WeightsLock): Uint8Array {
   const sorted = { version, created, files: sortedByName(files), ...unknown };
   return new TextEncoder().encode(`${JSON.stringify(sorted, null, 2)}\n`);
 }
+
+/** A time for `created`, to the second as Cog writes it: "2026-02-02T10:00:00Z". */
+export const rfc3339 = (time: Date): string => `${time.toISOString().slice(0, 19)}Z`;

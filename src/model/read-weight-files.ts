@@ -62,7 +62,7 @@ const batch = { files: 256, bytes: 16 * 1024 * 1024 } as const;
  *
  * Throws `file` for what can't be read, `integrity` for what changes while it is read.
  */
-export async function readWeights(
+export async function readWeightFiles(
   wanted: readonly WantedFile[],
   options: ReadOptions,
 ): Promise<WeightContent[]> {

@@ -1,0 +1,59 @@
+import { defineCommand } from "../cli/command.ts";
+import { OcibundleError } from "../errors.ts";
+import { checkLock, writeLock } from "../model/lock.ts";
+import { isDrift } from "../model/lock-drift.ts";
+import { driftReport, driftSummary, lockReport } from "../ui/lock-report.ts";
+
+export const command = defineCommand({
+  meta: {
+    name: "lock",
+    description: "Hash weight files and pin them in weights.lock",
+    example: ["ocibundle lock ./weights --dest /src/weights", "ocibundle lock --check"],
+  },
+  args: {
+    path: {
+      type: "rest",
+      description: "Files, and folders of them; what the project file lists when not given",
+    },
+    dest: {
+      type: "string",
+      valueHint: "DIR",
+      description:
+        "The folder in the container that the files go under; for files that are new to the lock /src/weights when not given",
+    },
+    output: {
+      type: "string",
+      alias: "o",
+      valueHint: "FILE",
+      description: "The lock; weights.lock when not given",
+    },
+    compression: {
+      type: "enum",
+      options: ["auto", "none", "gzip", "zstd"],
+      description:
+        "How the files are stored; when not given, what did not change stays as it is, and new files are looked at",
+    },
+    check: {
+      type: "boolean",
+      description: "Write nothing, and fail with a list of what differs from the lock",
+    },
+  },
+  async run({ path, check, ...rest }, context) {
+    const request = { paths: path, ...rest };
+    const { json } = context.flags;
+    if (!check) {
+      const report = await writeLock(context, request);
+      context.stdout(json ? `${JSON.stringify(report, null, 2)}\n` : lockReport(report));
+      return;
+    }
+    const drift = await checkLock(context, request);
+    context.stdout(json ? `${JSON.stringify(drift, null, 2)}\n` : driftReport(drift));
+    if (!isDrift(drift)) return;
+    const lock = request.output ?? "weights.lock";
+    throw new OcibundleError(
+      "integrity",
+      `"${lock}" does not match the files: ${driftSummary(drift)}`,
+      { hint: "run `ocibundle lock` to bring it up to date" },
+    );
+  },
+});

@@ -1,0 +1,63 @@
+import { formatSize } from "./size.ts";
+import { type Cell, renderTable } from "./table.ts";
+import { escapeText } from "./text.ts";
+
+/** What `lock` tells when it is done. Sizes in bytes. */
+export interface LockView {
+  lock: string;
+  changed: boolean;
+  files: readonly unknown[];
+  size: number;
+  storedSize: number;
+  read: number;
+}
+
+const count = (number: number, noun: string): string =>
+  `${number} ${noun}${number === 1 ? "" : "s"}`;
+
+/** One line: what became of the lock, what is in it, how much of it had to be read. */
+export function lockReport({ lock, changed, files, size, storedSize, read }: LockView): string {
+  const what = `${escapeText(lock)} ${changed ? "written" : "is up to date"}`;
+  const stored = storedSize < size ? `, stored as ${formatSize(storedSize)}` : "";
+  const work = read === 0 ? "none read again" : `${read} read`;
+  return `${what}: ${count(files.length, "file")}, ${formatSize(size)}${stored}, ${work}\n`;
+}
+
+/** How weight files differ from their lock. */
+export interface DriftView {
+  changed: readonly { name: string; what: readonly string[] }[];
+  missing: readonly string[];
+  added: readonly string[];
+}
+
+/** A line for each file that differs, and nothing where none does. */
+export function driftReport({ changed, missing, added }: DriftView): string {
+  const rows: Cell[][] = [
+    ...changed.map(({ name, what }) => ["changed", name, what.join(", ")]),
+    ...missing.map((name) => ["missing", name]),
+    ...added.map((name) => ["added", name]),
+  ];
+  return rows.length === 0 ? "" : renderTable(rows);
+}
+
+/** "1 changed, 2 added" */
+export const driftSummary = ({ changed, missing, added }: DriftView): string =>
+  (
+    [
+      ["changed", changed.length],
+      ["missing", missing.length],
+      ["added", added.length],
+    ] as const
+  )
+    .filter(([, number]) => number > 0)
+    .map(([what, number]) => `${number} ${what}`)
+    .join(", ");
+
+/** One line on what `mock-weights` made. */
+export const mockReport = (view: {
+  lock: string;
+  folder: string;
+  files: readonly unknown[];
+  size: number;
+}): string =>
+  `${escapeText(view.lock)} written: ${count(view.files.length, "file")}, ${formatSize(view.size)} in ${escapeText(view.folder)}\n`;
