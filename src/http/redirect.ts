@@ -21,7 +21,8 @@ export const followRedirects =
       if (!isRedirect(response, current.method)) return response;
       const location = response.headers.get("location");
       await discard(response);
-      const target = location === null ? undefined : parse(location, response.url);
+      const target =
+        location === null || location === "" ? undefined : parse(location, response.url);
       if (target === undefined) {
         throw refuse(current.url, "it answered with a redirect that leads nowhere");
       }

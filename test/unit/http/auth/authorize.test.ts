@@ -1,0 +1,310 @@
+import { describe, expect, test } from "bun:test";
+import { OcibundleError } from "../../../../src/errors.ts";
+import { authorize } from "../../../../src/http/auth/authorize.ts";
+import type { Credential } from "../../../../src/http/auth/credential.ts";
+import { repositoryScope } from "../../../../src/http/auth/scope.ts";
+import type { HttpRequest } from "../../../../src/http/message.ts";
+import { followRedirects } from "../../../../src/http/redirect.ts";
+import {
+  bottom,
+  failureOf,
+  get,
+  recordedPatience,
+  type ScriptedServer,
+  serve,
+  type SeenRequest,
+} from "../scripted.ts";
+
+const pull = repositoryScope("acme/llama", "pull");
+const push = repositoryScope("acme/llama", "pull", "push");
+const password: Credential = { kind: "password", username: "ada", password: "s3cret" };
+
+function client(server: ScriptedServer, credential?: Credential, plainHttp = false) {
+  const clock = recordedPatience();
+  const looked: (string | undefined)[] = [];
+  const send = authorize(followRedirects(bottom()), {
+    host: "registry.test",
+    url: new URL(`${server.origin}/v2/`),
+    plainHttp,
+    now: clock.now,
+    credentials(_, repository) {
+      looked.push(repository);
+      return Promise.resolve(credential);
+    },
+  });
+  const ask = async (more: Partial<HttpRequest> & { path?: string } = {}) => {
+    const { path = "/v2/acme/llama/tags/list", ...request } = more;
+    const response = await send(
+      get(server.origin + path, { scopes: [pull], repository: "acme/llama", ...request }),
+    );
+    await response.body?.cancel();
+    return response.status;
+  };
+  return { send, ask, clock, looked };
+}
+
+const challenge = (value: string): Response =>
+  new Response("{}", { status: 401, headers: { "www-authenticate": value } });
+const basicOf = ({ headers }: SeenRequest): string | null => headers.get("authorization");
+
+/** A registry with its token server: takes the token it gave last. */
+function tokenRegistry(
+  token: (request: SeenRequest, count: number) => Response,
+  scope = "repository:acme/llama:pull",
+): ScriptedServer & { tokens: SeenRequest[]; forget(): void } {
+  const tokens: SeenRequest[] = [];
+  let valid = "";
+  const server = serve(async (request) => {
+    if (request.path.startsWith("/token")) {
+      tokens.push(request);
+      const answer = token(request, tokens.length);
+      const document: unknown = await answer
+        .clone()
+        .json()
+        .catch(() => ({}));
+      const { token: given, access_token: access } = document as Record<string, unknown>;
+      valid = String(given ?? access);
+      return answer;
+    }
+    if (request.headers.get("authorization") === `Bearer ${valid}`) return new Response("ok");
+    return challenge(
+      `Bearer realm="${server.origin}/token?flavour=1",service="registry.test",scope="${scope}"`,
+    );
+  });
+  return {
+    ...server,
+    tokens,
+    forget() {
+      valid = "";
+    },
+  };
+}
+
+describe("the first request", () => {
+  test("is anonymous, and nobody looks for credentials when it is answered", async () => {
+    await using server = serve(() => new Response("ok"));
+    const { ask, looked } = client(server, password);
+    expect(await ask()).toBe(200);
+    expect(server.seen.map(basicOf)).toEqual([null]);
+    expect(looked).toEqual([]);
+  });
+
+  test("is answered with 401 when nothing is known that would help", async () => {
+    await using server = serve(() => challenge('Negotiate, Digest realm="x", nonce="y"'));
+    expect(await client(server, password).ask()).toBe(401);
+    expect(server.seen).toHaveLength(1);
+  });
+});
+
+/** A registry that takes Ada's password. */
+const guarded = () =>
+  serve((request) =>
+    basicOf(request) === `Basic ${btoa("ada:s3cret")}`
+      ? new Response("ok")
+      : challenge('Basic realm="x"'),
+  );
+
+describe("Basic", () => {
+  test("is answered, and from then on sent at once", async () => {
+    await using server = guarded();
+    const { ask, looked } = client(server, password);
+    expect(await ask()).toBe(200);
+    expect(await ask()).toBe(200);
+    expect(server.seen).toHaveLength(3);
+    expect(looked).toEqual(["acme/llama"]);
+  });
+
+  test("is a 401 without credentials, and with wrong ones, which are sent once", async () => {
+    await using server = guarded();
+    expect(await client(server).ask()).toBe(401);
+    expect(server.seen).toHaveLength(1);
+    const wrong: Credential = { kind: "password", username: "ada", password: "other" };
+    expect(await client(server, wrong).ask()).toBe(401);
+    expect(server.seen).toHaveLength(3);
+  });
+});
+
+describe("Bearer", () => {
+  test("an anonymous token is asked for with the scope, and used", async () => {
+    await using server = tokenRegistry(() => Response.json({ token: "t1" }));
+    const { ask } = client(server);
+    expect(await ask()).toBe(200);
+    const [asked] = server.tokens;
+    const query = new URL(asked?.path ?? "", server.origin).searchParams;
+    expect(query.get("flavour")).toBe("1");
+    expect(query.get("service")).toBe("registry.test");
+    expect(query.getAll("scope")).toEqual(["repository:acme/llama:pull"]);
+    expect(asked?.headers.get("authorization")).toBeNull();
+  });
+
+  test("a password goes to the token server only", async () => {
+    await using server = tokenRegistry(() => Response.json({ access_token: "t1" }));
+    const { ask } = client(server, password);
+    expect(await ask()).toBe(200);
+    expect(server.tokens.map(basicOf)).toEqual([`Basic ${btoa("ada:s3cret")}`]);
+    const sent = server.seen.filter(({ path }) => !path.startsWith("/token")).map(basicOf);
+    expect(sent).toEqual([null, "Bearer t1"]);
+  });
+
+  test("a body is not sent in vain once the registry's demand is known", async () => {
+    await using server = tokenRegistry((_, count) => Response.json({ token: `t${count}` }));
+    const { ask } = client(server, password);
+    await ask();
+    const body = { size: 3, make: () => Promise.resolve(new Blob(["abc"])) };
+    await ask({ method: "PATCH", body, scopes: [push] });
+    const patches = server.seen.filter(({ method }) => method === "PATCH");
+    expect(patches.map(basicOf)).toEqual(["Bearer t2"]);
+    expect(server.tokens[1]?.path).toContain("pull%2Cpush");
+  });
+
+  test("a token that ends in the middle of a transfer is replaced, the body made again", async () => {
+    await using server = tokenRegistry((_, count) => Response.json({ token: `t${count}` }));
+    const { ask } = client(server, password);
+    await ask({ scopes: [push] });
+    server.forget();
+    let made = 0;
+    const make = () => {
+      made++;
+      return Promise.resolve(new Blob(["abc"]));
+    };
+    expect(await ask({ method: "PATCH", body: { size: 3, make }, scopes: [push] })).toBe(200);
+    expect(made).toBe(2);
+    expect(server.tokens).toHaveLength(2);
+  });
+
+  test("many requests at once make one token request, at the start and after its end", async () => {
+    await using server = tokenRegistry((_, count) => Response.json({ token: `t${count}` }));
+    const { ask } = client(server, password);
+    const many = () => Promise.all(Array.from({ length: 20 }, () => ask()));
+    expect(new Set(await many())).toEqual(new Set([200]));
+    expect(server.tokens).toHaveLength(1);
+    server.forget();
+    expect(new Set(await many())).toEqual(new Set([200]));
+    expect(server.tokens).toHaveLength(2);
+  });
+
+  test("a token is fetched anew before it ends", async () => {
+    await using server = tokenRegistry((_, count) =>
+      Response.json({ token: `t${count}`, expires_in: 300 }),
+    );
+    const { ask, clock } = client(server);
+    await ask();
+    clock.advance(275_000);
+    expect(await ask()).toBe(200);
+    expect(server.tokens).toHaveLength(2);
+    expect(server.seen.at(-1)?.headers.get("authorization")).toBe("Bearer t2");
+    expect(server.seen.filter(({ path }) => path.startsWith("/v2/"))).toHaveLength(3);
+  });
+
+  test("what the challenge asks for is added to what the request needs, per repository", async () => {
+    await using server = tokenRegistry(
+      () => Response.json({ token: "t1" }),
+      "repository:acme/llama:delete repository:other:pull",
+    );
+    await client(server).ask();
+    const query = new URL(server.tokens[0]?.path ?? "", server.origin).searchParams;
+    expect(query.getAll("scope")).toEqual([
+      "repository:acme/llama:delete,pull",
+      "repository:other:pull",
+    ]);
+  });
+
+  test("a refresh token is exchanged by POST, out of the URL", async () => {
+    await using server = tokenRegistry(() => Response.json({ access_token: "t1" }));
+    const { ask } = client(server, { kind: "refresh", token: "r3fresh" });
+    expect(await ask()).toBe(200);
+    const [asked] = server.tokens;
+    expect(asked?.method).toBe("POST");
+    expect(asked?.path).not.toContain("r3fresh");
+    expect(Object.fromEntries(new URLSearchParams(new TextDecoder().decode(asked?.body)))).toEqual({
+      grant_type: "refresh_token",
+      client_id: "ocibundle",
+      service: "registry.test",
+      scope: "repository:acme/llama:pull",
+      refresh_token: "r3fresh",
+    });
+  });
+
+  test("a token server without POST is asked by GET", async () => {
+    await using server = tokenRegistry(({ method }) =>
+      method === "POST" ? new Response("", { status: 404 }) : Response.json({ token: "t1" }),
+    );
+    const { ask } = client(server, { kind: "refresh", token: "r", username: "ada" });
+    expect(await ask()).toBe(200);
+    expect(server.tokens.map(({ method }) => method)).toEqual(["POST", "GET"]);
+    expect(server.tokens[1]?.headers.get("authorization")).toBe(`Basic ${btoa("ada:r")}`);
+  });
+
+  test("a bearer token that was given is used as it is", async () => {
+    await using server = serve((request) =>
+      basicOf(request) === "Bearer given" ? new Response() : challenge('Bearer realm="https://x/"'),
+    );
+    expect(await client(server, { kind: "bearer", token: "given" }).ask()).toBe(200);
+  });
+
+  test("where both are offered and the realm can't be used, Basic is", async () => {
+    await using server = serve((request) =>
+      basicOf(request)?.startsWith("Basic ") === true
+        ? new Response("ok")
+        : challenge('Bearer realm="ftp://x", Basic realm="y"'),
+    );
+    expect(await client(server, password).ask()).toBe(200);
+  });
+});
+
+describe("a token server that is none", () => {
+  test.each([
+    ["an HTML page", () => new Response("<html>", { headers: { "content-type": "text/html" } })],
+    ["nothing", () => new Response("")],
+    ["no token", () => Response.json({ hello: 1 })],
+    ["a token with a line break", () => Response.json({ token: "a\nb" })],
+    ["numbers", () => Response.json({ token: 1 })],
+    ["two megabytes", () => new Response(`{"token":"${"x".repeat(2_000_000)}"}`)],
+  ])("answers with %s", async (_, answer) => {
+    await using server = tokenRegistry(answer);
+    const failure = await failureOf(client(server).ask());
+    expect(failure).toMatchObject({ code: "network" });
+    expect(failure.message).toContain("registry.test: token server 127.0.0.1");
+    expect(failure.message).toContain("something that is no token");
+  });
+
+  test.each([401, 403, 400])("that refuses with %d is a matter of access", async (status) => {
+    await using server = tokenRegistry(() => new Response("no s3cret", { status }));
+    const failure = await failureOf(client(server, password).ask());
+    expect(failure).toMatchObject({ code: "denied" });
+    expect((failure as OcibundleError).hint).toContain("ocibundle login registry.test");
+    expect(failure.message).not.toContain("s3cret");
+  });
+});
+
+describe("nothing is given away", () => {
+  test.each(["http://auth.example.com/token", "ftp://x/", "https://u:p@x/", "nonsense", ""])(
+    "a realm of %p is refused before anything is sent to it",
+    async (realm) => {
+      await using server = serve(() => challenge(`Bearer realm="${realm}"`));
+      const failure = await failureOf(client(server, password).ask());
+      expect(failure).toMatchObject({ code: "network" });
+      expect(failure.message).toContain("its token server can't be used");
+    },
+  );
+
+  test("the 401 of another origin is no challenge", async () => {
+    await using other = serve(() => challenge('Basic realm="give me"'));
+    await using server = serve(
+      () => new Response("", { status: 307, headers: { location: `${other.origin}/blob` } }),
+    );
+    expect(await client(server, password).ask()).toBe(401);
+    expect(other.seen.map(basicOf)).toEqual([null]);
+  });
+
+  test("a request to another origin carries nothing", async () => {
+    await using other = serve(() => challenge('Basic realm="give me"'));
+    await using server = serve((request) =>
+      basicOf(request) === null ? challenge('Basic realm="x"') : new Response(),
+    );
+    const { ask, send } = client(server, password);
+    expect(await ask()).toBe(200);
+    expect((await send(get(`${other.origin}/upload`, { scopes: [push] }))).status).toBe(401);
+    expect(other.seen.map(basicOf)).toEqual([null]);
+  });
+});

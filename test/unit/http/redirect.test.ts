@@ -1,0 +1,98 @@
+import { describe, expect, test } from "bun:test";
+import type { HttpRequest, HttpResponse, Send } from "../../../src/http/message.ts";
+import { followRedirects } from "../../../src/http/redirect.ts";
+import { bottom, failureOf, get, serve, textOf } from "./scripted.ts";
+
+const send = followRedirects(bottom());
+const to = (location: string, status = 307): Response =>
+  new Response("moved", { status, headers: { location } });
+
+/** An answer of a server that is not there, for URLs that no test can serve. */
+const pretend =
+  (location: string): Send =>
+  (request: HttpRequest): Promise<HttpResponse> =>
+    Promise.resolve({
+      status: 302,
+      headers: new Headers({ location }),
+      body: undefined,
+      url: request.url,
+    });
+
+describe("redirects", () => {
+  test.each([301, 302, 303, 307, 308])("a GET follows %d, relative too", async (status) => {
+    await using server = serve(({ path }) =>
+      path === "/a/b" ? to("../c?x=1", status) : new Response("here"),
+    );
+    const response = await send(get(`${server.origin}/a/b`));
+    expect(await textOf(response.body)).toBe("here");
+    expect(response.url.href).toBe(`${server.origin}/c?x=1`);
+  });
+
+  test("what authorises stays with its origin", async () => {
+    await using other = serve(() => new Response("blob"));
+    await using server = serve(({ path }) =>
+      path === "/first" ? to("/second") : to(`${other.origin}/blob`),
+    );
+    const headers = { authorization: "Bearer secret", cookie: "a=b", range: "bytes=0-1" };
+    await textOf((await send(get(`${server.origin}/first`, { headers }))).body);
+    expect(server.seen.map(({ headers: sent }) => sent.get("authorization"))).toEqual([
+      "Bearer secret",
+      "Bearer secret",
+    ]);
+    expect(other.seen[0]?.headers.get("authorization")).toBeNull();
+    expect(other.seen[0]?.headers.get("cookie")).toBeNull();
+    expect(other.seen[0]?.headers.get("range")).toBe("bytes=0-1");
+  });
+
+  test("another port of the same host is another origin, and the way back gives nothing back", async () => {
+    await using server = serve(({ path }) =>
+      path === "/first" ? to(`${other.origin}/there`) : new Response("back"),
+    );
+    await using other = serve(() => to(`${server.origin}/back`));
+    await textOf(
+      (await send(get(`${server.origin}/first`, { headers: { authorization: "x" } }))).body,
+    );
+    expect(server.seen.at(-1)?.headers.get("authorization")).toBeNull();
+  });
+
+  test("a body is made again where 307 leads, and 302 is not followed with one", async () => {
+    await using server = serve(({ path }) =>
+      path === "/307" ? to("/end") : path === "/302" ? to("/end", 302) : new Response("end"),
+    );
+    let made = 0;
+    const make = () => {
+      made++;
+      return Promise.resolve(new Blob(["abc"]));
+    };
+    const patch = { method: "PATCH", body: { size: 3, make } };
+    const followed = await send(get(`${server.origin}/307`, patch));
+    expect(await textOf(followed.body)).toBe("end");
+    expect(made).toBe(2);
+    expect((await send(get(`${server.origin}/302`, patch))).status).toBe(302);
+  });
+
+  test("a loop ends", async () => {
+    await using server = serve(() => to("/again"));
+    const failure = await failureOf(send(get(`${server.origin}/?token=secret`)));
+    expect(failure).toMatchObject({ code: "network" });
+    expect(failure.message).toContain("redirected more than 10 times");
+    expect(failure.message).not.toContain("secret");
+    expect(server.seen).toHaveLength(11);
+  });
+
+  test("https never leads to http", async () => {
+    const insecure = followRedirects(pretend("http://registry.example.com/x?sig=secret"));
+    const failure = await failureOf(insecure(get("https://registry.example.com/x")));
+    expect(failure).toMatchObject({ code: "network" });
+    expect(failure.message).toContain("redirects from https to http://registry.example.com/x");
+    expect(failure.message).not.toContain("secret");
+  });
+
+  test.each(["", "file:///etc/passwd", "javascript:1", "http://[x"])(
+    "a redirect to %p leads nowhere",
+    async (location) => {
+      const failure = await failureOf(followRedirects(pretend(location))(get("http://localhost/")));
+      expect(failure).toMatchObject({ code: "network" });
+    },
+  );
+});

@@ -1,0 +1,165 @@
+import { describe, expect, test } from "bun:test";
+import { OcibundleError } from "../../../src/errors.ts";
+import type { Send } from "../../../src/http/message.ts";
+import { retrier, retry } from "../../../src/http/retry.ts";
+import {
+  firstPause,
+  maxAttempts,
+  maxPause,
+  maxRetryAfter,
+  maxUnreachableAttempts,
+} from "../../../src/http/retry-policy.ts";
+import {
+  bottom,
+  brokenBody,
+  failureOf,
+  get,
+  recordedEvents,
+  recordedPatience,
+  serve,
+  serveBytes,
+  textOf,
+} from "./scripted.ts";
+
+function client(next: Send = bottom()) {
+  const patience = recordedPatience();
+  const { events, emit } = recordedEvents();
+  const again = retrier({ host: "registry.test", patience, emit });
+  return { patience, events, send: retry(next, again, patience.now) };
+}
+
+describe("a request is sent again", () => {
+  test.each([408, 425, 429, 500, 502, 503, 504])("after %d", async (status) => {
+    await using server = serve((_, count) =>
+      count < 3 ? new Response("busy", { status }) : new Response("done"),
+    );
+    const { send, patience, events } = client();
+    expect(await textOf((await send(get(server.origin))).body)).toBe("done");
+    expect(patience.pauses).toEqual([firstPause * 0.75, firstPause * 1.5]);
+    expect(events.map(({ type }) => type)).toEqual(["wait", "wait"]);
+  });
+
+  test("after a broken connection, with its body made anew", async () => {
+    let connections = 0;
+    await using server = serveBytes((socket, head) => {
+      connections++;
+      if (connections < 3) socket.terminate();
+      else socket.end(`HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n${head.at(-1)}`);
+    });
+    let made = 0;
+    const body = {
+      size: 3,
+      make: () => {
+        made++;
+        return Promise.resolve(new Blob(["abc"]));
+      },
+    };
+    const { send } = client();
+    const response = await send(get(server.origin, { method: "PUT", body }));
+    expect(await textOf(response.body)).toBe("c");
+    expect(made).toBe(3);
+  });
+
+  test("as often as allowed, and then the last answer is the answer", async () => {
+    await using server = serve(() => new Response("busy", { status: 503 }));
+    const { send, patience } = client();
+    expect((await send(get(server.origin))).status).toBe(503);
+    expect(server.seen).toHaveLength(maxAttempts);
+    expect(patience.pauses.every((pause) => pause <= maxPause)).toBe(true);
+    expect(patience.pauses).toEqual(patience.pauses.toSorted((a, b) => a - b));
+  });
+
+  test("less often when nothing can be reached", async () => {
+    const server = serve(() => new Response());
+    await server[Symbol.asyncDispose]();
+    const { send, patience } = client();
+    expect(await failureOf(send(get(server.origin)))).toMatchObject({ code: "network" });
+    expect(patience.pauses).toHaveLength(maxUnreachableAttempts - 1);
+  });
+});
+
+describe("a request is not sent again", () => {
+  test.each([200, 307, 400, 401, 403, 404, 409, 413, 416, 501])("after %d", async (status) => {
+    await using server = serve(() => new Response("x", { status }));
+    const { send } = client();
+    expect((await send(get(server.origin))).status).toBe(status);
+    expect(server.seen).toHaveLength(1);
+  });
+
+  test("when the caller decides", async () => {
+    await using server = serve(() => new Response("x", { status: 503 }));
+    const { send } = client();
+    await send(get(server.origin, { repeatable: "never" }));
+    expect(server.seen).toHaveLength(1);
+  });
+
+  test("when its effect is not known, but is when the server asked it back", async () => {
+    await using server = serve((_, count) =>
+      count === 1
+        ? new Response("x", { status: 429, headers: { "retry-after": "7" } })
+        : new Response("x", { status: 503 }),
+    );
+    const { send, patience } = client();
+    const response = await send(get(server.origin, { method: "PATCH", repeatable: "asked" }));
+    expect(response.status).toBe(503);
+    expect(patience.pauses).toEqual([7000]);
+  });
+
+  test("when its body fails by itself", async () => {
+    const { send, patience } = client();
+    const body = brokenBody(1);
+    const sent = send(get("http://127.0.0.1:9/", { method: "PUT", body }));
+    expect(await failureOf(sent)).toMatchObject({ code: "integrity" });
+    expect(patience.pauses).toEqual([]);
+  });
+});
+
+describe("Retry-After", () => {
+  test("is waited for in full, as seconds and as a date, and said", async () => {
+    const later = new Date(recordedPatience().now() + 120_000 + 20_000).toUTCString();
+    await using server = serve((_, count) =>
+      count > 2
+        ? new Response("done")
+        : new Response("", {
+            status: 429,
+            headers: { "retry-after": count === 1 ? "120" : later },
+          }),
+    );
+    const { send, patience, events } = client();
+    await send(get(server.origin));
+    expect(patience.pauses).toEqual([120_000, 20_000]);
+    expect(events[0]).toEqual({
+      type: "wait",
+      milliseconds: 120_000,
+      reason: "registry.test: too many requests (429)",
+    });
+  });
+
+  test("beyond the limit ends the tries", async () => {
+    const seconds = String(maxRetryAfter / 1000 + 1);
+    await using server = serve(
+      () => new Response("", { status: 429, headers: { "retry-after": seconds } }),
+    );
+    const { send, patience } = client();
+    expect((await send(get(server.origin))).status).toBe(429);
+    expect(patience.pauses).toEqual([]);
+  });
+});
+
+test("an interruption ends the wait", async () => {
+  await using server = serve(() => new Response("", { status: 503 }));
+  const reason = new OcibundleError("interrupted", "Interrupted");
+  const controller = new AbortController();
+  const { emit } = recordedEvents();
+  const patience = {
+    ...recordedPatience(),
+    sleep: (_: number, signal: AbortSignal) =>
+      new Promise<void>((_resolve, reject) => {
+        signal.addEventListener("abort", () => reject(signal.reason));
+        controller.abort(reason);
+      }),
+  };
+  const send = retry(bottom(), retrier({ host: "registry.test", patience, emit }), patience.now);
+  expect(await failureOf(send(get(server.origin, { signal: controller.signal })))).toBe(reason);
+  expect(server.seen).toHaveLength(1);
+});
