@@ -1,9 +1,9 @@
 import { rm } from "node:fs/promises";
 import { OcibundleError } from "../errors.ts";
-import { shortDigest } from "../oci/digest.ts";
+import { type Digest, shortDigest } from "../oci/digest.ts";
 import type { BlobAddress, Cache } from "./cache.ts";
 import type { CacheUse } from "./cache-entry.ts";
-import { isUnusable } from "./cache-folder.ts";
+import { cacheFailure, isUnusable } from "./cache-folder.ts";
 import { type HeldLock, type LockHolder, LockUnavailable } from "./lock-file.ts";
 
 export interface ObtainOptions {
@@ -29,7 +29,7 @@ export interface ObtainedBlob {
 }
 
 /** More tries mean that something takes the blob away each time. */
-const maxTries = 3;
+const maxFetches = 3;
 
 /**
  * The blob's file in the cache, fetched by one process while others that want it wait, and kept from
@@ -43,42 +43,21 @@ export async function obtainBlob(
   blob: BlobAddress,
   options: ObtainOptions,
 ): Promise<ObtainedBlob> {
-  const { digest, size } = blob;
-  const { signal, use } = options;
+  const { digest } = blob;
   let outcome: ObtainedBlob["outcome"] = "cached";
-  for (let tries = 0; tries < maxTries; tries += 1) {
-    const reading = await lockOrNone(cache, blob, options, true);
-    try {
-      const path = await cache.find(blob, signal);
-      if (path !== undefined) {
-        await cache.noteUse(digest, use);
-        return { path, outcome, release: () => reading?.release() };
-      }
-    } catch (error) {
-      reading?.release();
-      throw error;
+  for (let fetches = 0; fetches <= maxFetches; fetches += 1) {
+    const { path, lock } = await cache.waitForLock(digest, options, () =>
+      findOrLock(cache, blob, options),
+    );
+    if (path !== undefined) {
+      await cache.noteUse(digest, options.use);
+      return { path, outcome, release: () => lock?.release() };
     }
-    reading?.release();
-    const writing = await lockOrNone(cache, blob, options, false);
     try {
-      if ((await cache.find(blob, signal)) !== undefined) continue;
-      // Without a lock another process may be writing the common file.
-      const path = writing === undefined ? await cache.tempPath("blob") : cache.partialPath(digest);
-      const journal = writing === undefined ? `${path}.journal` : cache.journalPath(digest);
-      try {
-        await options.fetch(path, journal);
-        await cache.putFile(path, digest, size, use);
-        await rm(journal, { force: true });
-      } catch (error) {
-        if (writing === undefined) {
-          await rm(journal, { force: true });
-          await cache.discardTemp(path);
-        }
-        throw error;
-      }
+      await fetchInto(cache, blob, options, lock !== undefined);
       outcome = "fetched";
     } finally {
-      writing?.release();
+      lock?.release();
     }
   }
   throw new OcibundleError(
@@ -88,6 +67,80 @@ export async function obtainBlob(
   );
 }
 
+/** With a path: the blob is there, and shared. Without: it is to be fetched by whoever has this. */
+interface Turn {
+  path: string | undefined;
+  lock: HeldLock | undefined;
+}
+
+/** Undefined while another process has the blob for itself. */
+async function findOrLock(
+  cache: Cache,
+  blob: BlobAddress,
+  options: ObtainOptions,
+): Promise<Turn | undefined> {
+  const { digest } = blob;
+  const shared = await lockOrNone(cache, blob, options, true);
+  if (shared === "held") return undefined;
+  const path = await findWith(shared, cache, blob, options.signal);
+  if (path !== undefined) {
+    // Killed after its last step but one, an earlier run left these; none grows while this is shared.
+    if (shared !== undefined) await removeParts(cache, digest);
+    return { path, lock: shared };
+  }
+  shared?.release();
+  const alone = await lockOrNone(cache, blob, options, false);
+  if (alone === "held") return undefined;
+  if ((await findWith(alone, cache, blob, options.signal)) === undefined) {
+    return { path: undefined, lock: alone };
+  }
+  // Another was quicker between the two locks.
+  alone?.release();
+  return undefined;
+}
+
+async function findWith(
+  lock: HeldLock | undefined,
+  cache: Cache,
+  blob: BlobAddress,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  try {
+    return await cache.find(blob, signal);
+  } catch (error) {
+    lock?.release();
+    throw error;
+  }
+}
+
+async function fetchInto(
+  cache: Cache,
+  { digest, size }: BlobAddress,
+  { fetch, use }: ObtainOptions,
+  locked: boolean,
+): Promise<void> {
+  // Without a lock another process may be writing the common file.
+  const path = locked ? cache.partialPath(digest) : await cache.tempPath("blob");
+  const journal = locked ? cache.journalPath(digest) : `${path}.journal`;
+  try {
+    await fetch(path, journal);
+    await cache.putFile(path, digest, size, use);
+    await rm(journal, { force: true });
+  } catch (error) {
+    if (!locked) {
+      await rm(journal, { force: true });
+      await cache.discardTemp(path);
+    }
+    throw isUnusable(error) ? cacheFailure(cache.root, error) : error;
+  }
+}
+
+async function removeParts(cache: Cache, digest: Digest): Promise<void> {
+  for (const path of [cache.partialPath(digest), cache.journalPath(digest)]) {
+    await rm(path, { force: true }).catch(() => undefined);
+  }
+}
+
 /**
  * The blob's lock, or undefined where there can be none: on a file system without locks, and for reading
  * where the cache can't be written.
@@ -95,11 +148,11 @@ export async function obtainBlob(
 async function lockOrNone(
   cache: Cache,
   { digest }: BlobAddress,
-  { signal, onWait, onUnlocked }: ObtainOptions,
+  { onUnlocked }: ObtainOptions,
   shared: boolean,
-): Promise<HeldLock | undefined> {
+): Promise<HeldLock | "held" | undefined> {
   try {
-    return await cache.lock(digest, { signal, onWait, shared });
+    return (await cache.tryLock(digest, { shared })) ?? "held";
   } catch (error) {
     if (shared && isUnusable(error)) return undefined;
     if (!(error instanceof LockUnavailable)) throw error;

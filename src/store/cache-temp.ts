@@ -1,6 +1,6 @@
 import { mkdir, readdir, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
-import { type HeldLock, LockUnavailable, tryLockFile } from "./lock-file.ts";
+import { type HeldLock, LockUnavailable, lockFile, tryLockFile } from "./lock-file.ts";
 
 /** Temporary files of one process, in a folder of its own that a lock shows to be in use. */
 export interface TempFiles {
@@ -51,11 +51,14 @@ export function openTempFiles(temp: string, locks: string): TempFiles {
   };
 }
 
-/** Locked before it is there, so that it is never seen without its owner. */
+/**
+ * Locked before it is there, so that it is never seen without its owner. Only another who sweeps can
+ * have the lock, for a moment.
+ */
 async function startRun(temp: string, locks: string, name: string): Promise<HeldLock | undefined> {
   let lock: HeldLock | undefined;
   try {
-    lock = tryLockFile(join(locks, name));
+    lock = await lockFile(join(locks, name), { signal: new AbortController().signal });
   } catch (error) {
     if (!(error instanceof LockUnavailable)) throw error;
   }

@@ -23,6 +23,7 @@ import {
   type WaitOptions,
   lockFile,
   tryLockFile,
+  waitForLock,
 } from "./lock-file.ts";
 import type { RecordTemp } from "./record-file.ts";
 import { syncFolder } from "./verified-write.ts";
@@ -76,6 +77,12 @@ export interface Cache {
   lock(digest: Digest, options: WaitOptions): Promise<HeldLock>;
   /** Like `lock`, without waiting: undefined when another holds it. */
   tryLock(digest: Digest, options?: LockOptions): Promise<HeldLock | undefined>;
+  /** Tries again until `attempt`, which uses `tryLock`, gives something; see `waitForLock`. */
+  waitForLock<T>(
+    digest: Digest,
+    options: WaitOptions,
+    attempt: () => Promise<T | undefined>,
+  ): Promise<T>;
   /** Like `lock`, for something that has a name and no digest. */
   lockName(name: string, options: WaitOptions): Promise<HeldLock>;
   /** Removes a blob and its record. Hold its lock. */
@@ -214,6 +221,8 @@ export function cacheAt(root: string): Cache {
         await make();
         return tryLockFile(join(folders.locks, fileName(digest)), options);
       }),
+    waitForLock: (digest, options, attempt) =>
+      waitForLock(join(folders.locks, fileName(digest)), options, attempt),
     lockName: (name, options) =>
       guarded(async () => {
         await make();

@@ -180,21 +180,34 @@ const firstPause = 5;
 const longestPause = 200;
 
 /**
- * Takes the lock at `path`, waiting for it as long as it takes. The folder must exist.
- * Throws the signal's reason when aborted, and `LockUnavailable`.
+ * Tries again and again until `attempt` gives something, which it does when it gets the lock at `path`.
+ * Throws the signal's reason when aborted, what `attempt` throws, and `LockUnavailable`.
  */
-export async function lockFile(path: string, options: WaitOptions): Promise<HeldLock> {
+export async function waitForLock<T>(
+  path: string,
+  { signal, onWait }: WaitOptions,
+  attempt: () => T | undefined | Promise<T | undefined>,
+): Promise<T> {
   for (let pause = firstPause, told = false; ; pause = Math.min(pause * 2, longestPause)) {
-    options.signal.throwIfAborted();
-    const lock = tryLockFile(path, options);
-    if (lock !== undefined) return lock;
+    signal.throwIfAborted();
+    const got = await attempt();
+    if (got !== undefined) return got;
     if (pause === longestPause && !told) {
       told = true;
       if (!canLockIn(dirname(path))) {
         throw new LockUnavailable(`files in "${dirname(path)}" can't be locked`);
       }
-      options.onWait?.(lockHolder(path));
+      onWait?.(lockHolder(path));
     }
-    await sleep(pause, undefined, { signal: options.signal }).catch(() => undefined);
+    // Not all at the same moment: two that try different locks in turn would get into each other's way.
+    const jittered = pause * (0.5 + Math.random());
+    await sleep(jittered, undefined, { signal }).catch(() => undefined);
   }
 }
+
+/**
+ * Takes the lock at `path`, waiting for it as long as it takes. The folder must exist.
+ * Throws the signal's reason when aborted, and `LockUnavailable`.
+ */
+export const lockFile = (path: string, options: WaitOptions): Promise<HeldLock> =>
+  waitForLock(path, options, () => tryLockFile(path, options));
