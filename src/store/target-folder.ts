@@ -5,7 +5,7 @@ import { OcibundleError, errno } from "../errors.ts";
 import { unwritable } from "./verified-write.ts";
 
 /** A folder that files are written into, reached without following a symbolic link below its root. */
-export interface TargetFolder {
+export interface TargetFolder extends AsyncDisposable {
   /** For messages. */
   readonly path: string;
   /**
@@ -64,6 +64,7 @@ async function openByHandles(root: string, parts: readonly string[]): Promise<Ta
     at: (name) => `${openFolders}/${handle.fd}/${name}`,
     sync: () => handle.sync().catch(() => undefined),
     close: () => handle.close(),
+    [Symbol.asyncDispose]: () => handle.close(),
   };
 }
 
@@ -79,6 +80,7 @@ async function openByPaths(root: string, parts: readonly string[]): Promise<Targ
     at: (name) => join(path, name),
     sync: async () => undefined,
     close: async () => undefined,
+    [Symbol.asyncDispose]: async () => undefined,
   };
 }
 
