@@ -3,15 +3,18 @@ import { OcibundleError } from "../errors.ts";
 import type { Credential } from "./credential.ts";
 import { keysFor, normalizeKey } from "./registry-key.ts";
 
+// A list is an object to JavaScript, not to whoever wrote the file.
+const notList = v.custom<object>((input) => !Array.isArray(input));
+const byKey = v.nullish(v.pipe(notList, v.record(v.string(), v.unknown())));
+
 /**
  * What is used of Docker's config.json and of containers' auth.json, which has the same form. Entries
  * are checked when they are used: a broken one for another registry is no reason to fail.
  */
-const ConfigSchema = v.looseObject({
-  auths: v.nullish(v.record(v.string(), v.unknown())),
-  credHelpers: v.nullish(v.record(v.string(), v.unknown())),
-  credsStore: v.nullish(v.string()),
-});
+const ConfigSchema = v.pipe(
+  notList,
+  v.looseObject({ auths: byKey, credHelpers: byKey, credsStore: v.nullish(v.string()) }),
+);
 
 export type DockerConfig = v.InferOutput<typeof ConfigSchema>;
 
