@@ -14,7 +14,7 @@ const shortest = 250;
 export function createRate(start: number): Rate {
   const buckets: { from: number; bytes: number }[] = [];
   const forget = (now: number): void => {
-    while (buckets[0] !== undefined && buckets[0].from <= now - windowMilliseconds) buckets.shift();
+    while (buckets[0] !== undefined && buckets[0].from < now - windowMilliseconds) buckets.shift();
   };
   return {
     add(bytes, now) {

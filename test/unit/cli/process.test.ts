@@ -1,0 +1,67 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import type { TCPSocketListener } from "bun";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { program } from "../../scripts/runner.ts";
+
+/** A registry that takes connections and never answers. */
+let silent: TCPSocketListener;
+let asked = Promise.withResolvers<void>();
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "ocibundle-process-"));
+  silent = Bun.listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: {
+      data() {
+        asked.resolve();
+      },
+    },
+  });
+});
+afterAll(async () => {
+  silent.stop(true);
+  await rm(folder, { recursive: true });
+});
+
+const start = (...words: string[]) =>
+  Bun.spawn([...program, ...words], {
+    cwd: folder,
+    env: { PATH: process.env["PATH"] ?? "", HOME: folder, XDG_CACHE_HOME: folder },
+    stdio: ["ignore", "pipe", "pipe"],
+    timeout: 30_000,
+  });
+
+const text = (stream: ReadableStream<Uint8Array>): Promise<string> => new Response(stream).text();
+
+describe("the process", () => {
+  test.each([
+    ["SIGINT", 130, "interrupted"],
+    ["SIGTERM", 143, "terminated"],
+  ] as const)("%s ends it within a second, with exit code %d", async (signal, code, said) => {
+    asked = Promise.withResolvers();
+    const running = start("inspect", `127.0.0.1:${silent.port}/a/b:c`);
+    await asked.promise;
+    const began = performance.now();
+    running.kill(signal);
+    expect(await running.exited).toBe(code);
+    expect(performance.now() - began).toBeLessThan(1000);
+    expect(await text(running.stderr)).toBe(
+      `error: ${said}\nhint: what was transferred is kept for the next run\n`,
+    );
+    expect(await text(running.stdout)).toBe("");
+  });
+
+  test("a reader that goes away is no failure", async () => {
+    const shell = Bun.spawn(
+      ["bash", "-c", 'set -o pipefail; "$@" completions bash | head -c 1', "bash", ...program],
+      { cwd: folder, env: { PATH: process.env["PATH"] ?? "" }, stdio: ["ignore", "pipe", "pipe"] },
+    );
+    expect(await text(shell.stderr)).toBe("");
+    expect((await text(shell.stdout)).length).toBe(1);
+    expect(await shell.exited).toBe(0);
+  });
+});

@@ -1,0 +1,191 @@
+import { describe, expect, test } from "bun:test";
+import { drawOn } from "./terminal.ts";
+
+const GB = 1_000_000_000;
+const MB = 1_000_000;
+
+describe("bars", () => {
+  test("show items with sizes, rate and what is left, and a total", () => {
+    const { terminal, clock, progress } = drawOn("bar");
+    const { emit } = progress;
+    emit({ type: "phase", phase: "upload", items: 2, bytes: 22_200 * MB });
+    emit({ type: "start", phase: "upload", item: "linux/amd64", group: "image", bytes: 6100 * MB });
+    emit({ type: "done", phase: "upload", item: "linux/amd64", outcome: "present" });
+    emit({
+      type: "start",
+      phase: "upload",
+      item: "llama-3.1-8b",
+      group: "weights",
+      bytes: 16_100 * MB,
+    });
+    for (let second = 0; second < 10; second += 1) {
+      emit({ type: "progress", phase: "upload", item: "llama-3.1-8b", bytes: 805 * MB });
+      clock.pass(1000);
+    }
+    expect(terminal.lines()).toEqual([
+      "  image    linux/amd64   ████████████████████████        6.1 GB   already there",
+      "  weights  llama-3.1-8b  ████████████               8.1/16.1 GB   805 MB/s   eta 10s",
+      "  upload   1 of 2 items  ███████████████▎          14.2/22.2 GB   805 MB/s   eta 10s",
+    ]);
+    emit({ type: "progress", phase: "upload", item: "llama-3.1-8b", bytes: 8050 * MB });
+    emit({ type: "done", phase: "upload", item: "llama-3.1-8b", outcome: "sent" });
+    progress.close();
+    expect(terminal.lines()).toEqual([
+      "  image    linux/amd64   ████████████████████████   6.1 GB   already there",
+      "  weights  llama-3.1-8b  ████████████████████████  16.1 GB",
+      "  upload   2 items       ████████████████████████  22.2 GB   1 already there, 1 sent",
+    ]);
+  });
+
+  test("move at least once a second while an item is at work, and fall to 0 when nothing comes", () => {
+    const { terminal, clock, progress } = drawOn("bar");
+    progress.emit({ type: "start", phase: "upload", item: "a", group: "weights", bytes: 10 * MB });
+    for (let second = 0; second < 8; second += 1) {
+      progress.emit({ type: "progress", phase: "upload", item: "a", bytes: MB });
+      const before = terminal.written.length;
+      clock.pass(1000);
+      expect(terminal.written.length).toBeGreaterThan(before);
+    }
+    expect(terminal.lines().join("")).toContain("1.0 MB/s   eta 2s");
+    clock.pass(6000);
+    expect(terminal.lines().join("")).toContain("0 B/s   eta -");
+  });
+
+  test("are not drawn when nothing changes and nothing is at work", () => {
+    const { terminal, clock, progress } = drawOn("bar");
+    progress.emit({ type: "start", phase: "hash", item: "a", group: "weights", bytes: 1 });
+    progress.emit({ type: "done", phase: "hash", item: "a" });
+    clock.pass(100);
+    const { written } = terminal;
+    clock.pass(5000);
+    expect(terminal.written).toBe(written);
+    progress.close();
+    clock.pass(5000);
+    expect(terminal.lines()).toEqual(["  weights  a  ████████████████████████  1 B"]);
+  });
+
+  test("messages stay above, whole and once", () => {
+    const { terminal, clock, progress } = drawOn("bar", { verbose: true });
+    progress.emit({ type: "start", phase: "upload", item: "a", group: "image", bytes: 2 * MB });
+    clock.pass(100);
+    progress.emit({ type: "warning", message: "the lock says gzip, the bytes do not\n" });
+    progress.emit({ type: "detail", message: "sending a in one PATCH" });
+    clock.pass(100);
+    progress.print("two\nlines\n");
+    progress.emit({ type: "wait", milliseconds: 3000, reason: "the registry said 503" });
+    progress.emit({ type: "done", phase: "upload", item: "a", outcome: "mounted" });
+    progress.close();
+    expect(terminal.lines()).toEqual([
+      String.raw`warning: the lock says gzip, the bytes do not\n`,
+      "sending a in one PATCH",
+      "two",
+      "lines",
+      "the registry said 503; trying again in 3.0 s",
+      "  image  a  ████████████████████████  2.0 MB   mounted",
+    ]);
+  });
+
+  test("an item that waits says why and how long", () => {
+    const { terminal, clock, progress } = drawOn("bar");
+    const { emit } = progress;
+    emit({ type: "start", phase: "upload", item: "a", group: "image", bytes: 2 * MB });
+    emit({ type: "wait", item: "a", milliseconds: 30_000, reason: "429 Too Many Requests" });
+    clock.pass(10_000);
+    expect(terminal.lines().join("")).toContain("429 Too Many Requests; again in 20s");
+    emit({ type: "progress", phase: "upload", item: "a", bytes: MB });
+    clock.pass(100);
+    expect(terminal.lines().join("")).not.toContain("429");
+  });
+
+  test("what must be done again takes the bar back", () => {
+    const { terminal, clock, progress } = drawOn("bar");
+    const { emit } = progress;
+    emit({ type: "start", phase: "upload", item: "a", group: "image", bytes: 4 * MB });
+    emit({ type: "progress", phase: "upload", item: "a", bytes: 3 * MB });
+    emit({ type: "progress", phase: "upload", item: "a", bytes: -2 * MB });
+    clock.pass(100);
+    expect(terminal.lines().join("")).toContain("1.0/4.0 MB");
+  });
+
+  test("other work than transfers is named", () => {
+    const { terminal, clock, progress } = drawOn("bar");
+    progress.emit({ type: "start", phase: "hash", item: "a", group: "weights", bytes: 2 * MB });
+    clock.pass(100);
+    expect(terminal.lines()[0]).toEndWith("hash");
+  });
+
+  test("thousands of items take a bounded number of lines", () => {
+    const { terminal, clock, progress } = drawOn("bar", { rows: 12 });
+    const { emit } = progress;
+    emit({ type: "phase", phase: "hash", items: 10_000, bytes: 10_000 * MB });
+    for (let item = 0; item < 10_000; item += 1) {
+      emit({ type: "start", phase: "hash", item: `file-${item}`, group: "weights", bytes: MB });
+      if (item % 1000 === 0) clock.pass(100);
+      expect(terminal.lines().length).toBeLessThanOrEqual(10);
+    }
+    for (let item = 0; item < 10_000; item += 1) {
+      emit({ type: "done", phase: "hash", item: `file-${item}` });
+    }
+    progress.close();
+    expect(terminal.lines().length).toBe(10);
+    expect(terminal.lines().at(-1)).toStartWith("  hash     10000 items  ████");
+  });
+
+  test.each([120, 80, 60, 40, 20, 8, 1])("fit into %d columns", (columns) => {
+    const { terminal, clock, progress } = drawOn("bar", { columns, rows: 6 });
+    const { emit } = progress;
+    emit({ type: "phase", phase: "upload", items: 3, bytes: 30 * GB });
+    for (const item of ["a".repeat(200), "日本語".repeat(30), "evil\n\u001B[2J"]) {
+      emit({ type: "start", phase: "upload", item, group: "weights", bytes: 10 * GB });
+      emit({ type: "progress", phase: "upload", item, bytes: 5 * GB });
+      clock.pass(500);
+    }
+    emit({ type: "wait", item: "a".repeat(200), milliseconds: 1000, reason: "b".repeat(200) });
+    clock.pass(500);
+    expect(terminal.widest).toBeLessThanOrEqual(Math.max(1, columns - 1));
+    expect(terminal.lines().length).toBe(4);
+    progress.close();
+    expect(terminal.lines().length).toBe(4);
+  });
+
+  test("a terminal that becomes narrower leaves nothing behind", () => {
+    const { terminal, clock, progress } = drawOn("bar");
+    const { emit } = progress;
+    emit({ type: "start", phase: "upload", item: "a", group: "image", bytes: GB });
+    clock.pass(1000);
+    emit({ type: "done", phase: "upload", item: "a", outcome: "sent" });
+    // A terminal that wraps anew shows the one line, of 65 columns, as two.
+    const [line = ""] = terminal.lines();
+    terminal.write(`\u001B[1A\r\u001B[J`);
+    terminal.columns = 50;
+    terminal.write(`${line}\n`);
+    progress.close();
+    expect(terminal.lines()).toEqual(["  image  a  1.0 GB"]);
+  });
+
+  test("after what was written elsewhere, drawing begins below", () => {
+    const { terminal, clock, progress } = drawOn("bar");
+    progress.emit({ type: "start", phase: "upload", item: "a", group: "image", bytes: GB });
+    progress.emit({ type: "done", phase: "upload", item: "a", outcome: "sent" });
+    progress.settle();
+    terminal.write("the result\n");
+    clock.pass(1000);
+    progress.close();
+    progress.close();
+    progress.emit({ type: "start", phase: "upload", item: "late", group: "image", bytes: GB });
+    clock.pass(1000);
+    expect(terminal.lines()).toEqual([
+      "  image  a  ████████████████████████  1.0 GB",
+      "the result",
+    ]);
+  });
+
+  test("have colours where wanted, and are cut the same", () => {
+    const { terminal, clock, progress } = drawOn("bar", { colors: true, columns: 70 });
+    progress.emit({ type: "start", phase: "upload", item: "日本", group: "image", bytes: GB });
+    progress.emit({ type: "progress", phase: "upload", item: "日本", bytes: GB / 2 });
+    clock.pass(100);
+    expect(terminal.written).toContain("\u001B[36m█████     \u001B[39m");
+    expect(terminal.widest).toBeLessThanOrEqual(69);
+  });
+});

@@ -1,0 +1,136 @@
+import { describe, expect, test } from "bun:test";
+import { drawOn } from "./terminal.ts";
+
+const MB = 1_000_000;
+
+describe("plain lines", () => {
+  test("say what begins, what is done, and how far it is every ten seconds", () => {
+    const { terminal, clock, progress } = drawOn("plain");
+    const { emit } = progress;
+    emit({ type: "phase", phase: "upload", items: 2, bytes: 1100 * MB });
+    emit({ type: "start", phase: "upload", item: "layer", group: "image", bytes: 100 * MB });
+    emit({ type: "done", phase: "upload", item: "layer", outcome: "present" });
+    emit({ type: "start", phase: "upload", item: "llama\n", group: "weights", bytes: 1000 * MB });
+    for (let second = 0; second < 20; second += 1) {
+      emit({ type: "progress", phase: "upload", item: "llama\n", bytes: 40 * MB });
+      clock.pass(1000);
+    }
+    emit({ type: "wait", item: "llama\n", milliseconds: 2000, reason: "connection reset" });
+    emit({ type: "warning", message: "careful" });
+    emit({ type: "detail", message: "not shown" });
+    emit({ type: "progress", phase: "upload", item: "llama\n", bytes: 200 * MB });
+    clock.pass(1000);
+    emit({ type: "done", phase: "upload", item: "llama\n", outcome: "sent" });
+    progress.close();
+    clock.pass(60_000);
+    expect(terminal.lines()).toEqual([
+      "upload: 2 items, 1.1 GB",
+      "upload image layer: 100 MB, already there",
+      "upload: 45 % (500 MB of 1.1 GB), 40.0 MB/s, 15 s left",
+      "upload: 81 % (900 MB of 1.1 GB), 40.0 MB/s, 5.0 s left",
+      String.raw`llama\n: connection reset; trying again in 2.0 s`,
+      "warning: careful",
+      String.raw`upload weights llama\n: 1.0 GB, sent`,
+      "upload: 2 items, 1.1 GB in 21 s, 1 already there, 1 sent",
+    ]);
+  });
+
+  test("are few for many items", () => {
+    const { terminal, clock, progress } = drawOn("plain");
+    const { emit } = progress;
+    emit({ type: "phase", phase: "hash", items: 10_000, bytes: 10_000 * MB });
+    for (let item = 0; item < 10_000; item += 1) {
+      emit({ type: "start", phase: "hash", item: `${item}`, group: "weights", bytes: MB });
+      clock.pass(3);
+      emit({ type: "done", phase: "hash", item: `${item}` });
+    }
+    progress.close();
+    expect(terminal.lines().length).toBeLessThanOrEqual(5);
+    expect(terminal.lines().at(-1)).toBe("hash: 10000 items, 10.0 GB in 30 s");
+  });
+
+  test("count what has no size", () => {
+    const { terminal, clock, progress } = drawOn("plain");
+    const { emit } = progress;
+    emit({ type: "phase", phase: "check", items: 30 });
+    for (let item = 0; item < 29; item += 1) {
+      emit({ type: "start", phase: "check", item: `${item}`, group: "image", bytes: 0 });
+      if (item < 12) emit({ type: "done", phase: "check", item: `${item}` });
+    }
+    clock.pass(10_000);
+    expect(terminal.lines()).toEqual(["check: 30 items", "check: 12 of 30 items"]);
+    progress.close();
+  });
+
+  test("a phase without work says nothing", () => {
+    const { terminal, progress } = drawOn("plain");
+    progress.emit({ type: "phase", phase: "upload", items: 0, bytes: 0 });
+    progress.emit({ type: "phase", phase: "check" });
+    progress.close();
+    expect(terminal.lines()).toEqual([]);
+  });
+});
+
+const parsed = (written: string): unknown[] =>
+  written
+    .trimEnd()
+    .split("\n")
+    .map((line): unknown => JSON.parse(line));
+
+describe("JSON lines", () => {
+  test("are the events, with bytes summed up to a few lines a second", () => {
+    const { terminal, clock, progress } = drawOn("json");
+    const { emit } = progress;
+    const item = "a\n";
+    emit({ type: "phase", phase: "upload", items: 1, bytes: 1000 });
+    emit({ type: "start", phase: "upload", item, group: "weights", bytes: 1000 });
+    for (let count = 0; count < 1000; count += 1) {
+      emit({ type: "progress", phase: "upload", item, bytes: 1 });
+      clock.pass(1);
+    }
+    emit({ type: "wait", item, milliseconds: 5, reason: "reset" });
+    emit({ type: "detail", message: "not asked for" });
+    emit({ type: "done", phase: "upload", item, outcome: "sent" });
+    progress.print("some\ntext\n");
+    progress.close();
+    const events = parsed(terminal.written) as { type: string; bytes?: number }[];
+    const moved = events.filter(({ type }) => type === "progress");
+    expect(moved.length).toBeLessThanOrEqual(6);
+    expect(moved.reduce((sum, { bytes = 0 }) => sum + bytes, 0)).toBe(1000);
+    expect(events.filter(({ type }) => type !== "progress")).toEqual([
+      { type: "phase", phase: "upload", items: 1, bytes: 1000 },
+      { type: "start", phase: "upload", item, group: "weights", bytes: 1000 },
+      { type: "wait", item, milliseconds: 5, reason: "reset" },
+      { type: "done", phase: "upload", item, outcome: "sent" },
+      { type: "message", message: "some" },
+      { type: "message", message: "text" },
+    ] as never[]);
+  });
+
+  test("bytes that were not told yet come before the end", () => {
+    const { terminal, progress } = drawOn("json", { verbose: true });
+    progress.emit({ type: "detail", message: "why" });
+    progress.emit({ type: "progress", phase: "download", item: "a", bytes: 5 });
+    progress.emit({ type: "progress", phase: "download", item: "b", bytes: 7 });
+    progress.emit({ type: "progress", phase: "download", item: "b", bytes: -7 });
+    progress.close();
+    expect(parsed(terminal.written)).toEqual([
+      { type: "detail", message: "why" },
+      { type: "progress", phase: "download", item: "a", bytes: 5 },
+    ]);
+  });
+});
+
+describe("no progress", () => {
+  test("leaves warnings and what is printed", () => {
+    const { terminal, clock, progress } = drawOn("none");
+    progress.emit({ type: "start", phase: "upload", item: "a", group: "image", bytes: 5 });
+    progress.emit({ type: "detail", message: "not asked for" });
+    progress.emit({ type: "warning", message: "careful" });
+    progress.emit({ type: "warning", message: "careful" });
+    progress.print("text\n");
+    clock.pass(60_000);
+    progress.close();
+    expect(terminal.lines()).toEqual(["warning: careful", "warning: careful", "text"]);
+  });
+});
