@@ -63,7 +63,7 @@ export async function openEngineImage(
     emit,
   });
   const converted = await convertExport(taken, diffIds, name);
-  configs?.record(digestOf(converted.config), converted.config);
+  await configs?.record(digestOf(converted.config), converted.config);
   for (const { diffId, descriptor, source } of converted.layers) {
     if (source !== undefined) knownLayers?.record(diffId, descriptor);
   }

@@ -269,7 +269,7 @@ describe("an archive that arrives", () => {
   }
 
   test("and breaks off names the entry", async () => {
-    const cut = new Blob([bytes.subarray(0, 1000)]).stream();
+    const cut = new Blob([Uint8Array.from(bytes.subarray(0, 1000))]).stream();
     const all = (async () => {
       for await (const entry of tarEntries(streamTarSource(cut), "it")) void entry;
     })();
