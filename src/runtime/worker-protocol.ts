@@ -73,7 +73,18 @@ export interface PackedFile {
   stored?: Hashed & { codec: Codec };
 }
 
+/** A step of hashing bytes that come in pieces; a worker has many such streams at once. */
+export type DigestStep =
+  | {
+      step: "update";
+      stream: number;
+      algorithm: "sha256" | "sha512";
+      bytes: Uint8Array<SharedArrayBuffer>;
+    }
+  | { step: "end" | "drop"; stream: number };
+
 export type Job =
+  | { kind: "digest"; step: DigestStep }
   | { kind: "hash"; files: readonly FileRange[] }
   | { kind: "probe"; files: readonly { path: string; size: number }[] }
   | { kind: "pack"; files: readonly SmallFile[]; options: PackOptions }
@@ -89,6 +100,7 @@ export interface JobMessage {
 /** From the worker. Progress counts the bytes read from `item`, the index of a file in the job. */
 export type WorkerMessage =
   | { type: "progress"; item: number; bytes: number }
+  | { type: "digested"; hex: string | undefined }
   | { type: "hashed"; results: Hashed[] }
   | { type: "probed"; results: number[] }
   | { type: "packed"; results: PackedFile[] }

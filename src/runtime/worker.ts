@@ -1,5 +1,6 @@
 import { errno } from "../errors.ts";
 import { compressFile } from "./compress-file.ts";
+import { digestStep } from "./digest-streams.ts";
 import { followFile } from "./follow-file.ts";
 import { hashFileSync } from "./hash-file.ts";
 import { probeFile } from "./probe-file.ts";
@@ -33,6 +34,8 @@ async function work({ job, cancel }: JobMessage): Promise<void> {
 
 async function run(job: Job, progress: Progress): Promise<WorkerMessage> {
   switch (job.kind) {
+    case "digest":
+      return digestStep(job.step);
     case "hash":
       return {
         type: "hashed",

@@ -1,19 +1,21 @@
-import type { Hash } from "node:crypto";
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { writeAll } from "../../store/verified-write.ts";
+import type { RunningHash } from "./running-hash.ts";
 
 /**
  * Bytes come in pieces of some ten KiB, and many small writes are what is slow: they are gathered.
- * One buffer is written while the other is filled.
+ * While some buffers are written and hashed, both at once, another is filled.
  */
 const bufferBytes = 4 * 1024 * 1024;
+const maxUnderWay = 2;
 
 /** Buffers that are kept for the next upload. */
 const maxSpare = 8;
-const spare: Uint8Array[] = [];
-const takeBuffer = (): Uint8Array => spare.pop() ?? new Uint8Array(bufferBytes);
-const giveBack = (buffer: Uint8Array): void => {
+type Buffer = Uint8Array<SharedArrayBuffer>;
+const spare: Buffer[] = [];
+const takeBuffer = (): Buffer => spare.pop() ?? new Uint8Array(new SharedArrayBuffer(bufferBytes));
+const giveBack = (buffer: Buffer): void => {
   if (spare.length < maxSpare) spare.push(buffer);
 };
 
@@ -21,21 +23,22 @@ const giveBack = (buffer: Uint8Array): void => {
  * From this byte of a file on, writes go past the page cache where the system can do that. Weights are
  * larger than what is worth keeping there, and filling it costs more time than the disk takes.
  */
-const directFrom = 64 * 1024 * 1024;
+const directFrom = 16 * 1024 * 1024;
 const directAlignment = 4096;
 
 /** What of a body has arrived: both grow together, and hold for the file's first `size` bytes. */
 export interface Received {
   size: number;
-  hash: Hash | undefined;
+  /** Undefined when what has been hashed is not what is in the file. */
+  hash: RunningHash | undefined;
 }
 
 /**
  * Appends a body to a file of `received.size` bytes and hashes it on the way.
  *
- * What came before a body broke off is kept, and `received` says how much that is; when writing fails,
- * the file is cut to what `received` says and the hash is dropped. Throws what the body and the file
- * system throw.
+ * What came before a body broke off is kept, and `received` says how much that is. When writing or
+ * hashing fails, the file is as long as before and the hash is dropped. Throws what the body and the
+ * file system throw.
  */
 export async function appendBody(
   path: string,
@@ -47,35 +50,36 @@ export async function appendBody(
   let buffer = takeBuffer();
   let filled = 0;
   let position = received.size;
-  let writing: Promise<Uint8Array> | undefined;
+  const underWay: Promise<Buffer>[] = [];
   let failure: { error: unknown } | undefined;
 
-  /** Waits for the write that is under way; its buffer is the next one to fill. */
-  const settle = async (): Promise<Uint8Array | undefined> => {
-    const done = await writing;
-    writing = undefined;
+  /** Waits for the oldest of what is under way; its buffer is free then. */
+  const settle = async (): Promise<Buffer | undefined> => {
+    const done = await underWay.shift();
     if (failure !== undefined) throw failure.error;
     return done;
   };
+  const store = async (full: Buffer, length: number, at: number): Promise<Buffer> => {
+    const bytes = length === full.length ? full : full.subarray(0, length);
+    const both = await Promise.allSettled([
+      hash?.update(bytes, length === full.length),
+      target.write(bytes, at),
+    ]);
+    for (const result of both) {
+      if (result.status === "rejected") failure ??= { error: result.reason };
+    }
+    return full;
+  };
   const flush = async (): Promise<void> => {
-    const next = await settle();
-    const [full, length, at] = [buffer, filled, position];
-    writing = target.write(length === full.length ? full : full.subarray(0, length), at).then(
-      () => full,
-      (error: unknown) => {
-        failure = { error };
-        return full;
-      },
-    );
-    position += length;
+    underWay.push(store(buffer, filled, position));
+    position += filled;
     filled = 0;
-    buffer = next ?? takeBuffer();
+    buffer = (underWay.length >= maxUnderWay ? await settle() : undefined) ?? takeBuffer();
   };
 
   try {
     try {
       for await (const chunk of body) {
-        hash?.update(chunk);
         for (let from = 0; from < chunk.length;) {
           const taken = Math.min(chunk.length - from, bufferBytes - filled);
           buffer.set(taken === chunk.length ? chunk : chunk.subarray(from, from + taken), filled);
@@ -87,12 +91,13 @@ export async function appendBody(
     } finally {
       // Also when the client went away: what came is what its next request goes on from.
       if (filled > 0) await flush();
-      const last = await settle();
-      if (last !== undefined) giveBack(last);
+      for (let free = await settle(); free !== undefined; free = await settle()) giveBack(free);
       received.size = position;
     }
   } catch (error) {
     if (failure !== undefined) {
+      await Promise.all(underWay);
+      received.hash?.drop();
       received.hash = undefined;
       await target.cut(received.size).catch(() => undefined);
     }
@@ -112,20 +117,21 @@ interface Target {
 /** A file that is written through the page cache, or past it where size and place of the bytes allow. */
 async function openTarget(path: string): Promise<Target> {
   const file = await open(path, "r+");
-  // Undefined: not tried yet. False: this system, file system or memory can't.
-  let direct: FileHandle | false | undefined = constants.O_DIRECT === undefined ? false : undefined;
+  // Opened once there is use for it; undefined where this system, file system or memory can't.
+  let direct: Promise<FileHandle | undefined> | undefined;
+  const openDirect = (): Promise<FileHandle | undefined> =>
+    constants.O_DIRECT === undefined
+      ? Promise.resolve(undefined)
+      : open(path, constants.O_WRONLY | constants.O_DIRECT).catch(() => undefined);
   const writeDirect = async (bytes: Uint8Array, position: number): Promise<boolean> => {
-    if (direct === false) return false;
     try {
-      direct ??= await open(path, constants.O_WRONLY | constants.O_DIRECT);
-      const { bytesWritten } = await direct.write(bytes, 0, bytes.length, position);
-      if (bytesWritten === bytes.length) return true;
+      const handle = await (direct ??= openDirect());
+      if (handle === undefined) return false;
+      return (await handle.write(bytes, 0, bytes.length, position)).bytesWritten === bytes.length;
     } catch {
-      // Below it is written the other way; what is really wrong shows there.
+      // It is written the other way then; what is really wrong shows there.
+      return false;
     }
-    if (direct !== undefined) await direct.close();
-    direct = false;
-    return false;
   };
   return {
     async write(bytes, position) {
@@ -138,7 +144,7 @@ async function openTarget(path: string): Promise<Target> {
     },
     cut: (size) => file.truncate(size),
     async close() {
-      if (direct !== false && direct !== undefined) await direct.close();
+      await (await direct)?.close();
       await file.close();
     },
   };

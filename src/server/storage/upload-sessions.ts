@@ -1,12 +1,12 @@
-import { createHash } from "node:crypto";
 import { open, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Digest, digestAlgorithm, digestHex } from "../../oci/digest.ts";
+import { type Digest, digestAlgorithm, digestHex, hasherFor } from "../../oci/digest.ts";
 import { readChunks } from "./read-chunks.ts";
 import { appendBody, type Received } from "./append.ts";
 import { fileSize, removed, removeStale, withFolder } from "./files.ts";
 import { repositoriesFolder } from "./paths.ts";
 import { repositoryNames, repositoryParts } from "./repositories.ts";
+import { startHash } from "./running-hash.ts";
 
 type Algorithm = "sha256" | "sha512";
 
@@ -52,8 +52,9 @@ export function openUploadSessions(root: string): UploadSessions {
   const keep = (session: Session): Session => {
     running.set(session.path, session);
     if (running.size > maxRunning) {
-      for (const [path, { busy }] of running) {
+      for (const [path, { busy, hash }] of running) {
         if (busy || path === session.path) continue;
+        hash?.drop();
         running.delete(path);
         break;
       }
@@ -67,7 +68,7 @@ export function openUploadSessions(root: string): UploadSessions {
       const id = crypto.randomUUID();
       const path = sessionPath(repository, id);
       await withFolder(path, () => writeFile(path, "", { flag: "wx" }));
-      return keep({ id, path, size: 0, busy: false, algorithm, hash: createHash(algorithm) });
+      return keep({ id, path, size: 0, busy: false, algorithm, hash: startHash(algorithm) });
     },
 
     async find(repository, id) {
@@ -77,7 +78,7 @@ export function openUploadSessions(root: string): UploadSessions {
       if (known !== undefined) return known;
       const size = await fileSize(path);
       if (size === undefined) return undefined;
-      const hash = size === 0 ? createHash("sha256") : undefined;
+      const hash = size === 0 ? startHash("sha256") : undefined;
       // Another request may have found it meanwhile.
       const before = running.get(path);
       return before ?? keep({ id, path, size, busy: false, algorithm: "sha256", hash });
@@ -105,20 +106,24 @@ export function openUploadSessions(root: string): UploadSessions {
         await file.close();
       }
       session.size = size;
-      session.hash = size === 0 ? createHash(session.algorithm) : undefined;
+      session.hash?.drop();
+      session.hash = size === 0 ? startHash(session.algorithm) : undefined;
     },
 
     async check(given, digest) {
       const session = own(given);
       const file = await open(session.path, "r+");
       try {
-        let { hash } = session;
+        const { hash } = session;
         session.hash = undefined;
         if (hash === undefined || session.algorithm !== digestAlgorithm(digest)) {
-          hash = createHash(digestAlgorithm(digest));
-          for await (const chunk of readChunks(file, session.size)) hash.update(chunk);
+          hash?.drop();
+          const again = hasherFor(digest);
+          for await (const chunk of readChunks(file, session.size)) again.update(chunk);
+          if (again.digest("hex") !== digestHex(digest)) return false;
+        } else if ((await hash.digest()) !== digestHex(digest)) {
+          return false;
         }
-        if (hash.digest("hex") !== digestHex(digest)) return false;
         await file.sync();
         return true;
       } finally {
@@ -127,6 +132,7 @@ export function openUploadSessions(root: string): UploadSessions {
     },
 
     async remove(session) {
+      own(session).hash?.drop();
       running.delete(session.path);
       await removed(session.path);
     },
