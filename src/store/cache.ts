@@ -14,7 +14,13 @@ import {
   withUse,
   writeEntry,
 } from "./cache-entry.ts";
-import { type Environment, cacheFailure, cacheFolder, cacheFolders } from "./cache-folder.ts";
+import {
+  type Environment,
+  cacheFailure,
+  cacheFolder,
+  cacheFolders,
+  isUnusable,
+} from "./cache-folder.ts";
 import { openTempFiles, sweepTempFiles } from "./cache-temp.ts";
 import {
   type HeldLock,
@@ -112,7 +118,9 @@ export function cacheAt(root: string): Cache {
     try {
       return await work();
     } catch (error) {
-      throw error instanceof LockUnavailable ? error : cacheFailure(root, error);
+      if (!(error instanceof LockUnavailable)) throw cacheFailure(root, error);
+      // That this user may not write is not that nobody can lock.
+      throw isUnusable(error.cause) ? cacheFailure(root, error.cause) : error;
     }
   };
 

@@ -70,7 +70,7 @@ async function obtainAll(root: string, out: string, seed: number): Promise<void>
     await materialize(blob.path, folder, name, {
       signal,
       replace: true,
-      ways: [index === 0 ? "hard link" : "copy"],
+      ways: index === 0 ? ["hard link", "copy"] : ["copy"],
     });
     blob.release();
   }

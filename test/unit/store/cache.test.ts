@@ -232,4 +232,21 @@ describe("a place that can't be written", () => {
       expect(listFiles(fixture.cache.root)).toEqual(before);
     },
   );
+
+  test.skipIf(process.getuid?.() !== 0)(
+    "a cache of another user is pulled from without being written, and refused for what it lacks",
+    async () => {
+      const args = ["obtain", fixture.cache.root];
+      await startChild([...args, join(fixture.folder, "out"), "1"]).result();
+      chmodSync(fixture.folder, 0o777);
+      const before = listFiles(fixture.cache.root);
+      const other = (seed: string) =>
+        startChild([...args, join(fixture.folder, "other"), seed], { uid: 65534 }).result();
+      await other("1");
+      const target = statSync(join(fixture.folder, "other", "weights", "weight-0"));
+      expect(target.uid).toBe(65534);
+      await expect(other("2")).rejects.toThrow("this user may not write there");
+      expect(listFiles(fixture.cache.root)).toEqual(before);
+    },
+  );
 });
