@@ -1,5 +1,5 @@
 import { formatRemaining } from "./duration.ts";
-import { outcomeText, remaining } from "./ledger.ts";
+import { isMinor, outcomeText, remaining } from "./ledger.ts";
 import type { Item, Ledger, PhaseRecord } from "./ledger.ts";
 import { formatPart, formatRate, formatSize } from "./size.ts";
 import { displayWidth, escapeText, pad, truncate } from "./text.ts";
@@ -52,11 +52,16 @@ function phasesToShow(phases: readonly PhaseRecord[]): PhaseRecord[] {
 
 /** Those that move first, then those that ended last; in the order in which they began. */
 function itemsToShow(phases: readonly PhaseRecord[], most: number): Item[] {
-  const active = phases.flatMap((record) => Array.from(record.active.values())).slice(0, most);
-  const finished = phases.flatMap((record) => record.recent);
+  const active = phases
+    .flatMap((record) => worthALine(record.active.values(), record))
+    .slice(0, most);
+  const finished = phases.flatMap((record) => worthALine(record.recent, record));
   const room = most - active.length;
   return [...(room > 0 ? finished.slice(-room) : []), ...active];
 }
+
+const worthALine = (items: Iterable<Item>, record: PhaseRecord): Item[] =>
+  Array.from(items).filter((item) => !isMinor(item, record));
 
 function itemRow(item: Item, now: number): Row {
   const { group, name, bytes, done, finished, outcome, waiting, phase } = item;

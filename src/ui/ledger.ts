@@ -154,6 +154,13 @@ export function createLedger(): Ledger {
   };
 }
 
+/**
+ * Whether an item is too small beside its phase to be worth a line: the config of a manifest among
+ * gigabytes. Where everything is small, nothing is.
+ */
+export const isMinor = (item: Item, { items, bytes }: PhaseRecord): boolean =>
+  item.bytes * items * 1000 < bytes;
+
 /** Milliseconds until what is left is done at the rate of now, or undefined where nobody can know. */
 export function remaining(left: number, bytesPerSecond: number): number | undefined {
   return bytesPerSecond > 0 && left >= 0 ? (left / bytesPerSecond) * 1000 : undefined;

@@ -1,7 +1,7 @@
 import type { TransferEvent } from "../transfer/events.ts";
 import type { Clock } from "./clock.ts";
 import { formatDuration } from "./duration.ts";
-import { createLedger, outcomeText, remaining } from "./ledger.ts";
+import { createLedger, isMinor, outcomeText, remaining } from "./ledger.ts";
 import type { Item, PhaseRecord } from "./ledger.ts";
 import { createMessages } from "./messages.ts";
 import type { Progress, ProgressOutput } from "./progress.ts";
@@ -28,7 +28,8 @@ export function createPlainProgress(output: ProgressOutput, clock: Clock): Progr
     } else if (event.type === "done" && item !== undefined) {
       const record = ledger.phases.find((candidate) => candidate.phase === event.phase);
       if (record === undefined) return;
-      if (record.items <= mostItemLines) line(`${event.phase} ${itemEnd(item)}`);
+      if (record.items <= mostItemLines && !isMinor(item, record))
+        line(`${event.phase} ${itemEnd(item)}`);
       if (record.itemsDone === record.items && record.items > 1) line(phaseEnd(record, now));
     } else if (event.type === "wait") {
       messages.showWait(event);

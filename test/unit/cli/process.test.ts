@@ -64,4 +64,30 @@ describe("the process", () => {
     expect((await text(shell.stdout)).length).toBe(1);
     expect(await shell.exited).toBe(0);
   });
+
+  test("on a terminal, bars are drawn above the result", async () => {
+    let shown = "";
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+    const words = ["mock-weights", "-n", "1", "--min-size", "1mb", "--max-size", "1mb"];
+    const running = Bun.spawn([...program, ...words], {
+      cwd: folder,
+      env: { PATH: process.env["PATH"] ?? "", HOME: folder, XDG_CACHE_HOME: folder, TERM: "xterm" },
+      terminal: {
+        cols: 90,
+        rows: 20,
+        data(_, bytes) {
+          shown += new TextDecoder().decode(bytes);
+        },
+        exit() {
+          end();
+        },
+      },
+    });
+    expect(await running.exited).toBe(0);
+    running.terminal?.close();
+    await ended;
+    const [first = "", second = ""] = shown.split("\r\n");
+    expect(first).toMatch(/^ {2}weights {2}weights-001 {2}.*█{24}.* 1\.0 MB/);
+    expect(second).toContain("1 file");
+  });
 });

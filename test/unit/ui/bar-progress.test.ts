@@ -114,6 +114,22 @@ describe("bars", () => {
     expect(terminal.lines()[0]).toEndWith("hash");
   });
 
+  test("what is tiny beside the rest counts, but takes no line", () => {
+    const { terminal, clock, progress } = drawOn("bar");
+    const { emit } = progress;
+    emit({ type: "phase", phase: "upload", items: 2, bytes: 5 * GB + 2 });
+    emit({ type: "start", phase: "upload", item: "config", group: "weights", bytes: 2 });
+    emit({ type: "start", phase: "upload", item: "a", group: "weights", bytes: 5 * GB });
+    clock.pass(100);
+    emit({ type: "done", phase: "upload", item: "config", outcome: "sent" });
+    emit({ type: "done", phase: "upload", item: "a", outcome: "sent" });
+    progress.close();
+    expect(terminal.lines()).toEqual([
+      "  weights  a        ████████████████████████  5.0 GB",
+      "  upload   2 items  ████████████████████████  5.0 GB   2 sent",
+    ]);
+  });
+
   test("thousands of items take a bounded number of lines", () => {
     const { terminal, clock, progress } = drawOn("bar", { rows: 12 });
     const { emit } = progress;
