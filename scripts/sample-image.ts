@@ -20,6 +20,13 @@ export function sampleLayers(code: string): Files[] {
   ];
 }
 
+export interface SampleOptions {
+  /** `os/architecture[/variant]`. With several, the tag stands for an index of them. */
+  platforms?: readonly string[];
+  /** Adds what builders add for each image: an entry of platform unknown/unknown. */
+  attestation?: boolean;
+}
+
 /**
  * Writes an image of these layers as a new OCI layout under `folder` (image-spec v1.1,
  * image-layout.md), tagged `tag`, with a label. The same files give the same bytes.
@@ -28,6 +35,7 @@ export async function writeSampleImage(
   folder: string,
   tag: string,
   layers: readonly Files[],
+  { platforms = ["linux/amd64"], attestation = false }: SampleOptions = {},
 ): Promise<void> {
   const blobs = join(folder, "blobs", "sha256");
   await mkdir(blobs, { recursive: true });
@@ -38,42 +46,78 @@ export async function writeSampleImage(
   };
   const putJson = (mediaType: string, document: unknown) =>
     put(mediaType, new TextEncoder().encode(JSON.stringify(document)));
+  const putManifest = (config: unknown, layerBlobs: unknown) =>
+    putJson(manifestType, {
+      schemaVersion: 2,
+      mediaType: manifestType,
+      config,
+      layers: layerBlobs,
+    });
 
   const tars = await Promise.all(layers.map(tarOf));
-  const config = await putJson("application/vnd.oci.image.config.v1+json", {
-    created: "2026-01-01T00:00:00Z",
-    architecture: "amd64",
-    os: "linux",
-    config: {
-      Entrypoint: ["/bin/predict"],
-      WorkingDir: "/src",
-      Labels: { "org.opencontainers.image.title": "sample" },
-    },
-    rootfs: { type: "layers", diff_ids: tars.map((tar) => `sha256:${sha256(tar)}`) },
-    history: tars.map((_, index) => ({ created_by: `sample layer ${index}` })),
-  });
-  const manifest = await putJson("application/vnd.oci.image.manifest.v1+json", {
-    schemaVersion: 2,
-    mediaType: "application/vnd.oci.image.manifest.v1+json",
-    config,
-    layers: await Promise.all(
-      tars.map((tar) => put("application/vnd.oci.image.layer.v1.tar+gzip", gzipSync(tar))),
-    ),
-  });
+  const layerBlobs = await Promise.all(
+    tars.map((tar) => put("application/vnd.oci.image.layer.v1.tar+gzip", gzipSync(tar))),
+  );
+  const images = await Promise.all(
+    platforms.map(async (platform) => {
+      const [os, architecture, variant] = platform.split("/");
+      const where = { os, architecture, ...(variant === undefined ? {} : { variant }) };
+      const config = await putJson("application/vnd.oci.image.config.v1+json", {
+        created: "2026-01-01T00:00:00Z",
+        ...where,
+        config: {
+          Entrypoint: ["/bin/predict"],
+          WorkingDir: "/src",
+          Labels: { "org.opencontainers.image.title": "sample" },
+        },
+        rootfs: { type: "layers", diff_ids: tars.map((tar) => `sha256:${sha256(tar)}`) },
+        history: tars.map((_, index) => ({ created_by: `sample layer ${index}` })),
+      });
+      return { ...(await putManifest(config, layerBlobs)), platform: where };
+    }),
+  );
+  const [first] = images;
+  const entries: Entry[] = [...images];
+  if (attestation) {
+    const statement = await putJson("application/vnd.in-toto+json", { subject: first?.digest });
+    const config = await putJson("application/vnd.oci.image.config.v1+json", {
+      os: "unknown",
+      architecture: "unknown",
+      rootfs: { type: "layers", diff_ids: [statement.digest] },
+    });
+    const entry = {
+      ...(await putManifest(config, [statement])),
+      platform: { os: "unknown", architecture: "unknown" },
+      annotations: {
+        "vnd.docker.reference.type": "attestation-manifest",
+        "vnd.docker.reference.digest": first?.digest ?? "",
+      },
+    };
+    entries.push(entry);
+  }
+  const root =
+    entries.length === 1
+      ? first
+      : await putJson(indexType, { schemaVersion: 2, mediaType: indexType, manifests: entries });
+  const annotations = { "org.opencontainers.image.ref.name": tag };
   const index = {
     schemaVersion: 2,
-    mediaType: "application/vnd.oci.image.index.v1+json",
-    manifests: [
-      {
-        ...manifest,
-        platform: { os: "linux", architecture: "amd64" },
-        annotations: { "org.opencontainers.image.ref.name": tag },
-      },
-    ],
+    mediaType: indexType,
+    manifests: [{ ...root, annotations }],
   };
   await writeFile(join(folder, "index.json"), JSON.stringify(index));
   await writeFile(join(folder, "oci-layout"), JSON.stringify({ imageLayoutVersion: "1.0.0" }));
 }
+
+interface Entry {
+  mediaType: string;
+  digest: string;
+  size: number;
+  annotations?: Record<string, string>;
+}
+
+const manifestType = "application/vnd.oci.image.manifest.v1+json";
+const indexType = "application/vnd.oci.image.index.v1+json";
 
 /** A tar of the files, the same bytes whenever and wherever it is made. */
 export async function tarOf(files: Files): Promise<Uint8Array> {

@@ -1,0 +1,15 @@
+import { resolve } from "node:path";
+import { sampleLayers, writeSampleImage } from "../../scripts/sample-image.ts";
+import type { ScriptCommand } from "./commands.ts";
+
+/** Commands that make images without an engine. */
+export const imageCommands = {
+  /** `sample-image FOLDER TAG [PLATFORM...] [attestation]`: an OCI layout with a small image that runs. */
+  async "sample-image"({ args: [folder = "", tag = "", ...rest], state }) {
+    const platforms = rest.filter((word) => word !== "attestation");
+    await writeSampleImage(resolve(state.cwd, folder), tag, sampleLayers(`print("${tag}")\n`), {
+      ...(platforms.length === 0 ? {} : { platforms }),
+      attestation: rest.includes("attestation"),
+    });
+  },
+} satisfies Record<string, ScriptCommand>;
