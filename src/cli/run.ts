@@ -1,5 +1,6 @@
 import { OcibundleError } from "../errors.ts";
-import type { Progress, ProgressMode } from "../ui/progress.ts";
+import type { Progress } from "../ui/progress-output.ts";
+import type { ProgressMode } from "../ui/progress.ts";
 import { parseArguments } from "./arguments.ts";
 import type { Command, CommandTable } from "./command.ts";
 import type { CommandContext, SharedFlags } from "./context.ts";

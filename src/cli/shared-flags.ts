@@ -42,7 +42,7 @@ export const helpFlag = {
 } as const satisfies Record<string, FlagDefinition>;
 
 /** `plain-http` → `OCIBUNDLE_PLAIN_HTTP`. */
-export const variableName = (flag: string): string =>
+const variableName = (flag: string): string =>
   `OCIBUNDLE_${flag.toUpperCase().replaceAll("-", "_")}`;
 
 /** A shared flag's value from its variable, or undefined where that is unset or empty. Throws `usage`. */

@@ -3,7 +3,7 @@ import type { Clock } from "./clock.ts";
 import { createLedger } from "./ledger.ts";
 import { createLiveRegion } from "./live-region.ts";
 import { createMessages } from "./messages.ts";
-import type { Progress, ProgressOutput } from "./progress.ts";
+import type { Progress, ProgressOutput } from "./progress-output.ts";
 
 /** In milliseconds: smooth to the eye, nothing to the processor. */
 const drawEvery = 100;

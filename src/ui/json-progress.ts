@@ -1,6 +1,6 @@
 import type { Phase, TransferEvent } from "../transfer/events.ts";
 import type { Clock } from "./clock.ts";
-import type { Progress, ProgressOutput } from "./progress.ts";
+import type { Progress, ProgressOutput } from "./progress-output.ts";
 
 /** Bytes of an item are summed up for that long before they are a line. */
 const gatherMilliseconds = 200;

@@ -4,7 +4,7 @@ import { formatDuration } from "./duration.ts";
 import { createLedger, isMinor, outcomeText, remaining } from "./ledger.ts";
 import type { Item, PhaseRecord } from "./ledger.ts";
 import { createMessages } from "./messages.ts";
-import type { Progress, ProgressOutput } from "./progress.ts";
+import type { Progress, ProgressOutput } from "./progress-output.ts";
 import { formatRate, formatSize } from "./size.ts";
 import { escapeText } from "./text.ts";
 

@@ -2,9 +2,7 @@ import { fileCommands } from "./file-commands.ts";
 import { imageCommands } from "./image-commands.ts";
 import { processCommands } from "./process-commands.ts";
 import { SkipScript, StopScript } from "./state.ts";
-import type { CommandCall } from "./state.ts";
-
-export type ScriptCommand = (call: CommandCall) => Promise<void> | void;
+import type { CommandCall, ScriptCommand } from "./state.ts";
 
 /** Every command of the script language, by its name. */
 export const scriptCommands: Readonly<Record<string, ScriptCommand>> = Object.assign(

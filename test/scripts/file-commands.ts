@@ -11,10 +11,9 @@ import {
   writeFile,
 } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
-import type { ScriptCommand } from "./commands.ts";
 import { expandText } from "./language.ts";
 import { lastRun, matchPattern, text } from "./output.ts";
-import type { CommandCall, ScriptState } from "./state.ts";
+import type { CommandCall, ScriptCommand, ScriptState } from "./state.ts";
 
 /** Commands about files; paths are relative to the script's folder. */
 export const fileCommands = {

@@ -1,7 +1,12 @@
 import { resolve } from "node:path";
-import type { ScriptCommand } from "./commands.ts";
 import { lastRun, matchPattern, text } from "./output.ts";
-import type { BackgroundProcess, CommandCall, Expectation, ScriptState } from "./state.ts";
+import type {
+  BackgroundProcess,
+  CommandCall,
+  Expectation,
+  ScriptCommand,
+  ScriptState,
+} from "./state.ts";
 
 /** A program that runs longer hangs. In milliseconds. */
 const longest = 120_000;

@@ -32,6 +32,8 @@ export interface CommandCall {
   state: ScriptState;
 }
 
+export type ScriptCommand = (call: CommandCall) => Promise<void> | void;
+
 /** Ends a script as skipped; the message says why. */
 export class SkipScript extends Error {}
 /** Ends a script as passed. */

@@ -1,6 +1,7 @@
 import type { Clock } from "../../../src/ui/clock.ts";
 import { createProgress } from "../../../src/ui/progress.ts";
-import type { Progress, ProgressMode } from "../../../src/ui/progress.ts";
+import type { Progress } from "../../../src/ui/progress-output.ts";
+import type { ProgressMode } from "../../../src/ui/progress.ts";
 
 /** A clock that only a test moves. */
 export interface TestClock extends Clock {
@@ -8,7 +9,7 @@ export interface TestClock extends Clock {
   pass(milliseconds: number): void;
 }
 
-export function createTestClock(): TestClock {
+function createTestClock(): TestClock {
   let now = 0;
   const timers = new Set<{ every: number; next: number; tick: () => void }>();
   return {
@@ -48,7 +49,7 @@ export interface TestTerminal {
 const escape = String.raw`\u001B`;
 const pattern = new RegExp(String.raw`${escape}\[(\d*)([A-Za-z])|\r|\n|([^${escape}\r\n]+)`, "gu");
 
-export function createTestTerminal(columns: number, rows = 24): TestTerminal {
+function createTestTerminal(columns: number, rows = 24): TestTerminal {
   let screen: string[] = [""];
   let row = 0;
   let column = 0;
