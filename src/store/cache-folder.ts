@@ -13,7 +13,7 @@ export interface CacheHost {
   cwd: string;
 }
 
-export const thisCacheHost = (): CacheHost => ({
+const thisCacheHost = (): CacheHost => ({
   platform: process.platform,
   home: homedir(),
   cwd: process.cwd(),

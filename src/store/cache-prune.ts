@@ -110,7 +110,7 @@ async function prune(cache: Cache, options: PruneOptions): Promise<PruneReport> 
 }
 
 /** Whether something must go, `total` bytes being what is left that can go. */
-export function isDue(
+function isDue(
   item: { size: number; lastUsed: Date },
   total: number,
   { olderThan, maxSize, now }: Pick<PruneOptions, "olderThan" | "maxSize" | "now">,

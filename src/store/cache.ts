@@ -1,8 +1,7 @@
-import { mkdir, open, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { OcibundleError, errno } from "../errors.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
-import { type Digest, digestAlgorithm, digestHex, shortDigest } from "../oci/digest.ts";
+import { type Digest, digestAlgorithm, digestHex } from "../oci/digest.ts";
 import {
   type CacheEntry,
   type CacheUse,
@@ -21,7 +20,8 @@ import {
   cacheFolders,
   isUnusable,
 } from "./cache-folder.ts";
-import { openTempFiles, sweepTempFiles } from "./cache-temp.ts";
+import { makeFolders, makeReady } from "./cache-files.ts";
+import { openTempFiles } from "./cache-temp.ts";
 import {
   type HeldLock,
   LockUnavailable,
@@ -66,8 +66,8 @@ export interface Cache {
   /** Whether the blob is here and fit for use; see `find`. */
   has(blob: BlobAddress, signal?: AbortSignal): Promise<boolean>;
   /**
-   * The blob's file when it is here and fit for use, else undefined. Its size and time of change must be
-   * as recorded; when the time is not, the bytes are hashed, and what does not match is thrown away.
+   * The blob's file when it is here and fit for use, else undefined. When its size or time of change is
+   * not as recorded the bytes are hashed, and what does not match is thrown away.
    */
   find(blob: BlobAddress, signal?: AbortSignal): Promise<string | undefined>;
   /**
@@ -170,13 +170,16 @@ export function cacheAt(root: string): Cache {
     const path = blobPath(digest);
     const file = await statBlob(path);
     if (file === undefined) return undefined;
-    if (file.size === size) {
-      const entry = await readEntry(recordPath(digest), digest);
-      if (entry?.modified === file.modified) return path;
-      if (await hasBytesOf(digest, path, size, signal)) {
-        await confirm(blob, file.modified);
-        return path;
-      }
+    const entry = await readEntry(recordPath(digest), digest);
+    if (entry?.modified === file.modified && entry.size === file.size) {
+      // Of another size it is not what was asked for, which is no fault of the file's.
+      return file.size === size ? path : undefined;
+    }
+    // A blob that lost its size lost its bytes; one that was only touched may be right.
+    const resized = entry !== undefined && entry.size !== file.size;
+    if (!resized && (await hasBytesOf(digest, path, file.size, signal))) {
+      await confirm({ digest, size: file.size }, file.modified);
+      return file.size === size ? path : undefined;
     }
     await removeDamaged(digest, file.modified);
     return undefined;
@@ -240,44 +243,4 @@ export function cacheAt(root: string): Cache {
     confirm,
     removeDamaged,
   };
-}
-
-/** bford.info/cachedir: backups leave a folder with this file out. */
-const tagFile = "CACHEDIR.TAG";
-const tagText = `Signature: 8a477f597d28d172789f06886806bc55
-# This folder is ocibundle's cache: what is in it can be fetched again.
-`;
-
-async function makeFolders(root: string): Promise<void> {
-  const folders = cacheFolders(root);
-  for (const folder of Object.values(folders)) await mkdir(folder, { recursive: true });
-  await sweepTempFiles(folders.temp, folders.locks);
-  try {
-    await writeFile(join(root, tagFile), tagText, { flag: "wx" });
-  } catch (error) {
-    if (errno(error) !== "EEXIST") throw error;
-  }
-}
-
-/**
- * Flushes a verified file and takes its write permission away, for it may become a hard link that
- * somebody edits. Returns its time of change in milliseconds. Throws `integrity` when its size is wrong.
- */
-async function makeReady(path: string, digest: Digest, size: number): Promise<number> {
-  const file = await open(path, "r+");
-  try {
-    const stats = await file.stat();
-    if (stats.size !== size) {
-      throw new OcibundleError(
-        "integrity",
-        `the file for ${shortDigest(digest)} has ${stats.size} bytes in place of ${size}`,
-      );
-    }
-    // What the umask left of the permissions to read is kept.
-    await file.chmod(stats.mode & 0o444);
-    await file.sync();
-    return Math.floor(stats.mtimeMs);
-  } finally {
-    await file.close();
-  }
 }

@@ -20,7 +20,7 @@ const pieceBytes = 32 * 1024;
 const { signal } = new AbortController();
 
 /** Bytes that depend on the seed alone. */
-export function seededBytes(seed: number, size: number): Uint8Array {
+function seededBytes(seed: number, size: number): Uint8Array {
   const words = new Uint32Array(Math.ceil(size / 4));
   let state = seed * 2654435761 + 1;
   for (let index = 0; index < words.length; index += 1) {

@@ -83,10 +83,17 @@ describe("putting", () => {
 });
 
 describe("using", () => {
-  test("a blob of another size than asked for is removed", async () => {
-    const { digest } = await fixture.put("four");
-    expect(await fixture.cache.has({ digest, size: 5 })).toBe(false);
-    expect(existsSync(fixture.cache.blobPath(digest))).toBe(false);
+  test("a blob of another size than asked for is not the one, and stays", async () => {
+    const blob = await fixture.put("four");
+    expect(await fixture.cache.has({ ...blob, size: 5 })).toBe(false);
+    expect(await fixture.cache.has(blob)).toBe(true);
+  });
+
+  test.each(["", "fou", "four!"])("a blob that became %j is removed", async (text) => {
+    const blob = await fixture.put("four");
+    fixture.overwrite(blob.digest, text);
+    expect(await fixture.cache.has({ ...blob, size: text.length })).toBe(false);
+    expect(existsSync(fixture.cache.blobPath(blob.digest))).toBe(false);
   });
 
   test("an edit that keeps the size is noticed, and the blob removed", async () => {
