@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { sampleLayers, writeSampleImage } from "../../scripts/sample-image.ts";
-import type { ScriptCommand } from "./commands.ts";
+import type { ScriptCommand } from "./state.ts";
 
 /** Commands that make images without an engine. */
 export const imageCommands = {
