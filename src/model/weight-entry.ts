@@ -50,7 +50,7 @@ export const WeightEntrySchema = v.looseObject({
   sizeUncompressed: SizeSchema,
   mediaType: v.picklist(
     Object.values(layerTypes),
-    ({ input }) => `${input} is not a media type of a weights layer`,
+    ({ input }) => `${JSON.stringify(input)} is not a media type of a weights layer`,
   ),
   contentType: v.optional(v.string("must be a string")),
 });

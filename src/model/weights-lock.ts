@@ -32,10 +32,7 @@ const LockSchema = v.looseObject({
   files: v.array(v.unknown(), "must be a list"),
 });
 
-const VersionSchema = v.looseObject(
-  { version: v.string('must be "1", a string') },
-  "must be an object",
-);
+const VersionSchema = v.looseObject({ version: v.optional(v.unknown()) }, "must be an object");
 
 /**
  * Reads a lock; `on` names it in messages. The order of its files is kept.
@@ -49,16 +46,24 @@ export function parseWeightsLock(bytes: Uint8Array, on: string): WeightsLock {
     );
   }
   const found = parseDocument(bytes, VersionSchema, on);
+  if (found.version === undefined) {
+    throw new OcibundleError("file", `${on}: no version, so it is not a weights.lock`);
+  }
   if (found.version !== version) {
     throw new OcibundleError(
       "file",
-      `${on}: version ${JSON.stringify(found.version)} is not known, only "${version}" is`,
+      `${on}: version ${shown(found.version)} is not known, only "${version}" is`,
       { hint: "use a newer ocibundle, or lock the weights again with this one" },
     );
   }
   const lock = parseDocument(bytes, LockSchema, on);
   return { ...lock, files: parseEntries(lock.files, on) };
 }
+
+const shown = (found: unknown): string =>
+  typeof found === "string" && found.length <= 40
+    ? JSON.stringify(found)
+    : `of type ${typeof found}`;
 
 /** The bytes of a lock: JSON indented by two spaces, files sorted by name, a newline at the end. */
 export function serializeWeightsLock(lock: WeightsLock): Uint8Array {

@@ -4,6 +4,9 @@ import { OcibundleError } from "../errors.ts";
 /** Larger manifests are refused by many registries, so they are never read or written here. */
 export const maxManifestBytes = 4 * 1024 * 1024;
 
+/** No document of the specs has ten levels; what is nested without end could not be written again. */
+const maxDepth = 100;
+
 /**
  * Parses JSON bytes from outside against a schema.
  *
@@ -22,9 +25,17 @@ export function parseDocument<TSchema extends v.GenericSchema>(
   } catch (cause) {
     throw new OcibundleError(code, `${on}: not a JSON document`, { cause });
   }
+  if (isDeeperThan(maxDepth, json)) {
+    throw new OcibundleError(code, `${on}: nested deeper than ${maxDepth} levels`);
+  }
   const result = v.safeParse(schema, json);
   if (result.success) return result.output;
   const [issue] = result.issues;
   const path = v.getDotPath(issue);
   throw new OcibundleError(code, `${on}: ${path === null ? "" : `${path}: `}${issue.message}`);
 }
+
+const isDeeperThan = (levels: number, value: unknown): boolean =>
+  typeof value === "object" &&
+  value !== null &&
+  (levels === 0 || Object.values(value).some((member) => isDeeperThan(levels - 1, member)));
