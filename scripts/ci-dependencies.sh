@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs, from Debian's packages, the real parts that the interop tests run against. Nothing is
+# Installs, from Debian's packages, the real parts that the tests run against. Nothing is
 # done when they are all there.
 set -euo pipefail
 
@@ -11,6 +11,8 @@ parts=(
   docker:docker.io
   containerd:containerd
   ctr:containerd
+  zsh:zsh
+  fish:fish
 )
 
 missing=()
