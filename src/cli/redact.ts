@@ -24,7 +24,7 @@ const credentialNames =
  */
 export function redact(text: string): string {
   return text
-    .replaceAll(/(\b[a-z][a-z0-9+.-]*:\/\/)[^\s/?#"'<>]*@/gi, `$1${struck}@`)
+    .replaceAll(/(\b[a-z][a-z0-9+.-]{0,20}:\/\/)[^\s/?#"'<>]*@/gi, `$1${struck}@`)
     .replaceAll(/([?&])([\w.~%-]+)=([^&\s"'<>#`]+)/g, (whole, mark: string, name: string) =>
       harmlessParameters.has(name) ? whole : `${mark}${name}=${struck}`,
     )
@@ -44,7 +44,7 @@ export function redact(text: string): string {
       /\b([Bb]earer|[Bb]asic)\s+(?!realm=)(?=\S*[A-Z0-9=]|\S{20})[\w.~+/=-]{6,}/g,
       `$1 ${struck}`,
     )
-    .replaceAll(/\beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?/g, struck)
+    .replaceAll(/(?<![\w-])eyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?/g, struck)
     .replaceAll(
       /\b(?:gh[a-z]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}|dckr_[a-z]+_[\w-]{16,}|hf_[A-Za-z0-9]{16,}|(?:AKIA|ASIA)[A-Z0-9]{16})/g,
       struck,
