@@ -38,6 +38,9 @@ export interface FetchOptions {
 /** Less than this between two failures is no progress: a server may give a few bytes each time. */
 const progressBytes = 64 * 1024;
 
+/** After failures in a row a silence is taken for the end later, by up to this factor. */
+const mostPatience = 4;
+
 /** A request that failed before its first byte has been tried several times by the client already. */
 const unansweredWeight = 3;
 
@@ -257,7 +260,7 @@ class RangeFetcher {
     for (const flight of this.flights) {
       const others = [...this.flights].filter((other) => other !== flight && other.answered);
       const rates = [...others.map(({ rate }) => rate), ...this.rates];
-      const patient = { ...pace, dead: pace.dead * 2 ** this.failures };
+      const patient = { ...pace, dead: pace.dead * Math.min(2 ** this.failures, mostPatience) };
       const verdict = judgeRange(flight.seenAt(now), rates, patient);
       flight.slow = verdict !== "well";
       // One stream is not cut here: it would begin at the first byte again.
