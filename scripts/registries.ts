@@ -9,8 +9,17 @@ export interface TestRegistry extends Service {
   address: string;
 }
 
+/** What docker-registry's config.yml has besides what every test needs. */
+interface DockerRegistryConfig {
+  auth?: object;
+  tls?: { certificate: string; key: string };
+}
+
 /** Starts Debian's docker-registry (distribution 2.8) with `folder` for its storage. */
-export async function startDockerRegistry(folder: string): Promise<TestRegistry> {
+export async function startDockerRegistry(
+  folder: string,
+  { auth, tls }: DockerRegistryConfig = {},
+): Promise<TestRegistry> {
   await mkdir(folder, { recursive: true });
   const config = join(folder, "config.yml");
   await writeFile(
@@ -20,7 +29,8 @@ export async function startDockerRegistry(folder: string): Promise<TestRegistry>
       version: "0.1",
       log: { level: "info", accesslog: { disabled: true } },
       storage: { filesystem: { rootdirectory: join(folder, "data") }, delete: { enabled: true } },
-      http: { addr: "127.0.0.1:0", secret: "of no value" },
+      http: { addr: "127.0.0.1:0", secret: "of no value", ...(tls === undefined ? {} : { tls }) },
+      ...(auth === undefined ? {} : { auth }),
     }),
   );
   const service = await startService({

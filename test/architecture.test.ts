@@ -34,6 +34,8 @@ const everyoneMayImport = new Set(["errors", "runtime"]);
 const alsoAllowed: readonly { from: RegExp; to: string; typesOnly: boolean }[] = [
   // The one place that puts a registry together with the credentials it asks for.
   { from: /^model\/session\.ts$/, to: "credentials/find.ts", typesOnly: false },
+  // What a login leaves is kept where the registries' passwords are looked for.
+  { from: /^model\/login\.ts$/, to: "credentials/keep.ts", typesOnly: false },
   // Progress is events: whoever emits or draws them names their types and nothing else of the engine.
   {
     from: /^(?:cli|commands|ui|image|registry|http)\//,

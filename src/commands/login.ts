@@ -1,0 +1,78 @@
+import { defineCommand } from "../cli/command.ts";
+import type { CommandContext } from "../cli/context.ts";
+import { OcibundleError } from "../errors.ts";
+import { login } from "../model/login.ts";
+import { loginReport } from "../ui/login-report.ts";
+import { openPrompt } from "../ui/prompt.ts";
+
+/** More than this on standard input is no password, in bytes. */
+const maxPasswordBytes = 64 * 1024;
+
+export const command = defineCommand({
+  meta: {
+    name: "login",
+    description: "Log in to a registry, and keep the password where Docker does",
+    example: [
+      "ocibundle login registry.example.com",
+      "cat token.txt | ocibundle login ghcr.io --username ada --password-stdin",
+    ],
+  },
+  args: {
+    host: { type: "positional", description: "The registry, as ghcr.io or localhost:5000" },
+    username: {
+      type: "string",
+      alias: "u",
+      valueHint: "NAME",
+      description: "The user's name; asked for when not given",
+    },
+    passwordStdin: {
+      type: "boolean",
+      description: "Read the password from standard input",
+    },
+  },
+  async run({ host, username, passwordStdin }, context) {
+    const { name, password } = passwordStdin
+      ? { name: username, password: await readPassword(context) }
+      : await askFor(username, context);
+    if (name === undefined) {
+      throw new OcibundleError("usage", "--password-stdin needs --username", {
+        hint: "standard input holds the password only",
+      });
+    }
+    const result = await login(context, host, name, password);
+    context.stdout(
+      context.flags.json ? `${JSON.stringify(result, null, 2)}\n` : loginReport(result),
+    );
+  },
+});
+
+async function askFor(
+  username: string | undefined,
+  { stderr: write, signal }: CommandContext,
+): Promise<{ name: string; password: string }> {
+  const hint = "give --username and --password-stdin, with the password on standard input";
+  const prompt = openPrompt({ hint, write, signal });
+  try {
+    const name = username ?? (await prompt.ask("Username: ", { echo: true }));
+    return { name, password: await prompt.ask("Password: ", { echo: false }) };
+  } finally {
+    prompt.close();
+  }
+}
+
+/** All of standard input but one line end. */
+async function readPassword({ stdin, signal }: CommandContext): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of stdin) {
+    signal.throwIfAborted();
+    chunks.push(chunk);
+    size += chunk.byteLength;
+    if (size > maxPasswordBytes) {
+      throw new OcibundleError("usage", "Standard input is too long for a password");
+    }
+  }
+  return Buffer.concat(chunks)
+    .toString("utf8")
+    .replace(/\r?\n$/, "");
+}
