@@ -14,5 +14,7 @@ export default {
   ],
   project: ["src/**/*.ts!", "scripts/**", "test/**/*.ts"],
   ignoreExportsUsedInFile: production ? true : { interface: true, type: true },
+  // Run by its path: the sources are tried under it.
+  ignoreDependencies: ["deno"],
   ignoreBinaries: ["umount"],
 } satisfies KnipConfig;
