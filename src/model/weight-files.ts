@@ -81,7 +81,12 @@ export async function findWeightFiles(
       found.push(file);
     }
   }
-  return sortedByName(giveNames(found));
+  return sortedByName(giveNames(found)).map(({ name, path, dest, destIsDefault }) => ({
+    name,
+    path,
+    dest,
+    destIsDefault,
+  }));
 }
 
 interface Found {

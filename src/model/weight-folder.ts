@@ -1,5 +1,5 @@
 import { type Dirent, type Stats } from "node:fs";
-import { readdir, realpath, stat } from "node:fs/promises";
+import { lstat, readdir, realpath, stat } from "node:fs/promises";
 import { join, sep } from "node:path";
 import { errno, OcibundleError } from "../errors.ts";
 
@@ -49,6 +49,7 @@ async function walk(
       options.onHidden?.(path);
       continue;
     }
+    if (entry.name.includes("\uFFFD")) await mustExist(path);
     const here = below === "" ? entry.name : `${below}/${entry.name}`;
     const target = entry.isSymbolicLink()
       ? await followLink(path, ancestors)
@@ -75,6 +76,15 @@ async function list(folder: string): Promise<Dirent[]> {
     return entries.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   } catch (cause) {
     throw unreadable(folder, cause);
+  }
+}
+
+/** A name that is not UTF-8 comes with U+FFFD in it, and then names nothing. */
+async function mustExist(path: string): Promise<void> {
+  try {
+    await lstat(path);
+  } catch (cause) {
+    throw unreadable(path, cause);
   }
 }
 

@@ -76,8 +76,8 @@ describe("writing", () => {
 describe("reading", () => {
   test("gives the entries back", () => {
     const { files } = lock();
-    const expected = files.map(({ contentType: _, ...file }) => file);
-    expect(parseWeightsManifest(weightsManifest(files))).toEqual(expected);
+    for (const file of files) delete file.contentType;
+    expect(parseWeightsManifest(weightsManifest(files))).toEqual(files);
   });
 
   test("allows an earlier draft's source and another config", () => {

@@ -5,6 +5,8 @@ import { bytesOf, digest, entry, fixture, lockOf, textOf } from "./fixtures.ts";
 
 const parse = (value: unknown) => parseWeightsLock(bytesOf(value), "weights.lock");
 
+const dest = (path: unknown) => entry("a", { dest: path });
+
 function refusal(value: unknown): string {
   try {
     parse(value);
@@ -93,7 +95,6 @@ describe("refuses", () => {
     expect(refusal({ ...lockOf(), ...members })).toContain(message);
   });
 
-  const dest = (path: unknown) => entry("a", { dest: path });
   test.each([
     ["a relative dest", dest("cache/x"), 'entry "a": dest "cache/x" must be an absolute path'],
     ["an empty dest", dest(""), 'entry "a": dest "" must be an absolute path'],
