@@ -23,7 +23,7 @@ try {
 
   say("Weights: three random files, and a lock that pins each to its digest.");
   await show("mock-weights --count 3 --min-size 8mb --max-size 24mb --seed 1");
-  await show("lock --check weights --dest /cache");
+  await show("lock weights --dest /cache");
 
   say("The model in a local OCI layout: one index, image and weights beside each other.");
   await show("build --image oci:image-v1:v1 --weights weights -o oci:model");

@@ -45,6 +45,8 @@ export async function startEmbeddedRegistry(folder: string): Promise<TestRegistr
   await mkdir(folder, { recursive: true });
   const service = await startService({
     command: [...program(), "registry-start", "--foreground", "--storage", folder],
+    // One registry runs for a working folder.
+    cwd: folder,
     ready: /TEST_REGISTRY=(127\.0\.0\.1:\d+)/,
   });
   return named(service);

@@ -9,6 +9,7 @@ export interface Service {
 
 export interface ServiceOptions {
   command: readonly [string, ...string[]];
+  cwd?: string;
   env?: Record<string, string | undefined>;
   /** Matched against each line of its output; the first match means that it is ready. */
   ready: RegExp;
@@ -18,8 +19,9 @@ export interface ServiceOptions {
 const startTimeout = 60_000;
 
 /** Starts a process and waits for the line that says it is ready. Throws with its output when it ends before. */
-export async function startService({ command, env, ready }: ServiceOptions): Promise<Service> {
+export async function startService({ command, cwd, env, ready }: ServiceOptions): Promise<Service> {
   const child = Bun.spawn([...command], {
+    cwd: cwd ?? process.cwd(),
     env: env ?? process.env,
     stdin: "ignore",
     stdout: "pipe",

@@ -96,6 +96,11 @@ const server = Bun.listen<Connection>({
         connection.received = 0;
         connection.manifest = [];
       };
+      // Some clients try TLS first; one that is not told at once that there is none waits for it.
+      if (connection.line === "" && connection.state === "head" && bytes[0] === 0x16) {
+        socket.end();
+        return;
+      }
       let at = 0;
       while (at < bytes.length) {
         if (connection.state === "body" || connection.state === "chunk") {

@@ -21,6 +21,7 @@ const deno = [
 const registry = shared(async (storage) => {
   const service = await startService({
     command: [...deno, "registry-start", "--foreground", "--storage", storage],
+    cwd: storage,
     ready: /TEST_REGISTRY=(127\.0\.0\.1:\d+)/,
   });
   return { ...service, address: service.ready[1] };
