@@ -1,0 +1,118 @@
+import { describe, expect, test } from "bun:test";
+import { registryReader } from "../../../src/registry/reader.ts";
+import { refusalOf } from "../../../src/registry/refusal.ts";
+import { failureOf, never, serveBytes } from "../http/scripted.ts";
+import { blobOf, bytesOf, readAll, refusal, repositoryAt, scripted } from "./registry-client.ts";
+
+const content = "0123456789";
+const blob = blobOf(content);
+const range = { start: 2, end: 5 };
+
+const partial = (contentRange: string, body = "234"): Response =>
+  new Response(bytesOf(body), { status: 206, headers: { "content-range": contentRange } });
+
+describe("a range of a blob", () => {
+  test("is asked for with its last byte, and never of a manifest", async () => {
+    await using server = scripted(() => partial("bytes 2-4/10"));
+    const answer = await server.repository.getBlob(blob, range, never);
+    expect(await readAll(answer.body)).toBe("234");
+    expect(server.seen[0]?.headers.get("range")).toBe("bytes=2-4");
+    expect(server.seen[0]?.path).toBe(`/v2/acme/llama/blobs/${blob.digest}`);
+  });
+
+  test("that is ignored is told as the whole", async () => {
+    await using server = scripted(() => new Response(content));
+    const answer = await server.repository.getBlob(blob, range, never);
+    expect(answer.range).toEqual({ start: 0, end: 10 });
+    expect(await readAll(answer.body)).toBe(content);
+  });
+
+  test.each(["bytes 0-2/10", "bytes 2-5/10", "bytes 2-3/10", "bytes 3-4/10", "2-4/10", ""])(
+    "answered with %p is refused with a status to choose by",
+    async (contentRange) => {
+      await using server = scripted(() => partial(contentRange));
+      const failure = await failureOf(server.repository.getBlob(blob, range, never));
+      expect(failure).toMatchObject({ code: "network" });
+      expect(refusalOf(failure)?.status).toBe(206);
+    },
+  );
+
+  test("of a blob with another size is an integrity error", async () => {
+    await using server = scripted(() => partial("bytes 2-4/11"));
+    const failure = await failureOf(server.repository.getBlob(blob, range, never));
+    expect(failure).toMatchObject({ code: "integrity" });
+    expect(failure.message).toContain("has 11 bytes of it, its descriptor says 10");
+  });
+
+  test.each([400, 416, 501])("refused with %d keeps the status", async (status) => {
+    await using server = scripted(() => refusal(status, "UNSUPPORTED"));
+    const failure = await failureOf(server.repository.getBlob(blob, range, never));
+    expect(refusalOf(failure)).toMatchObject({ status, codes: ["UNSUPPORTED"] });
+  });
+
+  test("in the whole blob's place is cut out by a reader, which asks without a range if it must", async () => {
+    await using server = scripted(({ headers }) =>
+      headers.get("range") === null ? new Response(content) : refusal(416, "UNSUPPORTED"),
+    );
+    const source = await registryReader(server.repository).blobSource(blob, never);
+    if (source.kind !== "stream") throw new Error("a registry streams");
+    expect(await readAll(await source.open(range, never))).toBe("234");
+    expect(await readAll(await source.open({ start: 9, end: 10 }, never))).toBe("9");
+  });
+});
+
+describe("a whole blob", () => {
+  test("of another length is an integrity error before a byte is read", async () => {
+    await using server = scripted(() => new Response("01234"));
+    const failure = await failureOf(server.repository.getBlob(blob, undefined, never));
+    expect(failure).toMatchObject({ code: "integrity" });
+  });
+
+  test("may come from elsewhere by a signed URL, which gets no authorisation and is not told", async () => {
+    await using storage = scripted(({ path }) =>
+      path.includes("gone") ? new Response("", { status: 403 }) : new Response(content),
+    );
+    await using server = scripted(
+      (_, count) =>
+        new Response("", {
+          status: 307,
+          headers: { location: `${storage.origin}/${count === 1 ? "x" : "gone"}?sig=s3cret` },
+        }),
+    );
+    const answer = await server.repository.getBlob(blob, undefined, never);
+    expect(await readAll(answer.body)).toBe(content);
+    const failure = await failureOf(server.repository.getBlob(blob, undefined, never));
+    expect(failure).toMatchObject({ code: "denied" });
+    expect(failure.message + String(failure.cause)).not.toContain("s3cret");
+  });
+});
+
+describe("whether a blob is there", () => {
+  test("is asked by HEAD", async () => {
+    await using server = scripted(() => new Response(content));
+    expect(await server.repository.headBlob(blob.digest, never)).toBe(10);
+    expect(server.seen.map(({ method }) => method)).toEqual(["HEAD"]);
+  });
+
+  test("is told by one byte where the length got lost", async () => {
+    await using server = serveBytes((socket, head) => {
+      socket.end(
+        head.startsWith("HEAD")
+          ? "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+          : "HTTP/1.1 206 Partial\r\nContent-Range: bytes 0-0/10\r\nContent-Length: 1\r\n\r\n0",
+      );
+    });
+    expect(await repositoryAt(server.host).headBlob(blob.digest, never)).toBe(10);
+  });
+
+  test.each([
+    [401, "denied"],
+    [403, "denied"],
+    [500, "network"],
+  ])("is not known after %d", async (status, code) => {
+    await using server = scripted(() => new Response("", { status }));
+    const failure = await failureOf(server.repository.headBlob(blob.digest, never));
+    expect(failure).toMatchObject({ code });
+    expect(failure.message).toContain(`blob ${blob.digest}`);
+  });
+});

@@ -1,0 +1,91 @@
+import { describe, expect, test } from "bun:test";
+import { digestOf } from "../../../src/oci/digest.ts";
+import { mediaTypes } from "../../../src/oci/media-types.ts";
+import { failureOf, never } from "../http/scripted.ts";
+import { blobOf, refusal, scripted } from "./registry-client.ts";
+
+const page = (tags: string[] | null, link?: string): Response =>
+  Response.json({ name: "acme/llama", tags }, { headers: link === undefined ? {} : { link } });
+
+describe("tags", () => {
+  test("come a page at a time, relative links followed", async () => {
+    await using server = scripted(({ path }) =>
+      path.endsWith("list")
+        ? page(["a", "b"], '</v2/acme/llama/tags/list?last=b&n=2>; rel="next"')
+        : path.includes("last=b")
+          ? page(["c"], "<?last=c&n=2>; rel=next")
+          : page(null),
+    );
+    expect(await Array.fromAsync(server.repository.listTags(never))).toEqual(["a", "b", "c"]);
+    expect(server.seen).toHaveLength(3);
+  });
+
+  test("are not fetched beyond what is wanted", async () => {
+    await using server = scripted(() => page(["a", "b"], '<?last=b>; rel="next"'));
+    for await (const tag of server.repository.listTags(never)) if (tag === "a") break;
+    expect(server.seen).toHaveLength(1);
+  });
+
+  test("that go on for ever, or elsewhere, are an error", async () => {
+    await using server = scripted(() => page(["a"], '</v2/acme/llama/tags/list>; rel="next"'));
+    const endless = Array.fromAsync(server.repository.listTags(never));
+    expect((await failureOf(endless)).message).toContain("goes on without an end");
+    await using other = scripted(() => page(["a"], '<http://127.0.0.2/x?s=1>; rel="next"'));
+    const elsewhere = Array.fromAsync(other.repository.listTags(never));
+    expect((await failureOf(elsewhere)).message).toContain("goes on at another host, 127.0.0.2");
+  });
+
+  test("of a repository that is not there are an error", async () => {
+    await using server = scripted(() => refusal(404, "NAME_UNKNOWN"));
+    const tags = Array.fromAsync(server.repository.listTags(never));
+    expect(await failureOf(tags)).toMatchObject({ code: "not_found" });
+  });
+
+  test("that are none are an error", async () => {
+    await using server = scripted(() => Response.json({ tags: [1] }));
+    const tags = Array.fromAsync(server.repository.listTags(never));
+    expect(await failureOf(tags)).toMatchObject({ code: "network" });
+  });
+});
+
+const entry = (text: string, artifactType: string) => ({ ...blobOf(text), artifactType });
+const index = (manifests: object[], headers: Record<string, string> = {}): Response =>
+  new Response(JSON.stringify({ schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests }), {
+    headers: { "content-type": mediaTypes.ociIndex, ...headers },
+  });
+
+describe("referrers", () => {
+  const digest = digestOf("subject");
+  test("come from the API, a page at a time, and are filtered here too", async () => {
+    await using server = scripted(({ path }) =>
+      path.includes("last=")
+        ? index([entry("c", "x/y")])
+        : index([entry("a", "x/y"), entry("b", "z/z")], { link: '<?last=1>; rel="next"' }),
+    );
+    const found = await server.repository.listReferrers(digest, "x/y", never);
+    expect(found).toEqual([entry("a", "x/y"), entry("c", "x/y")]);
+    expect(server.seen[0]?.path).toBe(`/v2/acme/llama/referrers/${digest}?artifactType=x%2Fy`);
+  });
+
+  test.each([
+    ["404", () => refusal(404, "UNSUPPORTED")],
+    ["400", () => refusal(400, "UNSUPPORTED")],
+    [
+      "a page of its own",
+      () => new Response("<html>", { headers: { "content-type": "text/html" } }),
+    ],
+  ])("come from their tag where the API answers with %s", async (_, answer) => {
+    await using server = scripted(({ path }) =>
+      path.includes("/referrers/") ? answer() : index([entry("a", "x/y")]),
+    );
+    expect(await server.repository.listReferrers(digest, undefined, never)).toEqual([
+      entry("a", "x/y"),
+    ]);
+    expect(server.seen.at(-1)?.path).toBe(`/v2/acme/llama/manifests/${digest.replace(":", "-")}`);
+  });
+
+  test("are none where there is neither", async () => {
+    await using server = scripted(() => refusal(404, "MANIFEST_UNKNOWN"));
+    expect(await server.repository.listReferrers(digest, undefined, never)).toEqual([]);
+  });
+});

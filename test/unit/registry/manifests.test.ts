@@ -1,0 +1,181 @@
+import { describe, expect, test } from "bun:test";
+import { digestOf } from "../../../src/oci/digest.ts";
+import { mediaTypes } from "../../../src/oci/media-types.ts";
+import { failureOf, never } from "../http/scripted.ts";
+import { blobOf, manifestOf, refusal, scripted } from "./registry-client.ts";
+
+const manifest = manifestOf({ config: blobOf("{}"), layers: [] });
+const { digest } = manifest;
+
+const answered = (headers: Record<string, string> = {}, body = manifest.bytes): Response =>
+  new Response(new Uint8Array(body), {
+    headers: { "content-type": manifest.mediaType, ...headers },
+  });
+
+describe("getting a manifest", () => {
+  test("asks for every kind that is read here", async () => {
+    await using server = scripted(() => answered());
+    await server.repository.getManifest("v1", never);
+    for (const kind of [
+      "ociManifest",
+      "ociIndex",
+      "dockerManifest",
+      "dockerManifestList",
+    ] as const) {
+      expect(server.seen[0]?.headers.get("accept")).toContain(mediaTypes[kind]);
+    }
+    expect(server.seen[0]?.path).toBe("/v2/acme/llama/manifests/v1");
+  });
+
+  test("keeps the bytes, and digests them where the registry does not", async () => {
+    await using server = scripted(() => answered());
+    expect(await server.repository.getManifest("v1", never)).toEqual(manifest);
+  });
+
+  test("of other bytes than the digest asked for is an integrity error", async () => {
+    await using server = scripted(() => answered({}, manifestOf({ other: 1 }).bytes));
+    const failure = await failureOf(server.repository.getManifest(digest, never));
+    expect(failure).toMatchObject({ code: "integrity" });
+    expect(failure.message).toContain(digest);
+    expect(server.seen[0]?.path).toBe(`/v2/acme/llama/manifests/${digest}`);
+  });
+
+  test("of other bytes than the digest the registry names is an integrity error", async () => {
+    await using server = scripted(() => answered({ "docker-content-digest": digestOf("other") }));
+    expect(await failureOf(server.repository.getManifest("v1", never))).toMatchObject({
+      code: "integrity",
+    });
+  });
+
+  test.each(["text/plain; charset=utf-8", "application/json", "nonsense"])(
+    "takes the media type from the document where the header is %p",
+    async (type) => {
+      await using server = scripted(() => answered({ "content-type": type }));
+      expect((await server.repository.getManifest("v1", never)).mediaType).toBe(manifest.mediaType);
+    },
+  );
+
+  test.each([429, 500, 503])("tries again after %d", async (status) => {
+    await using server = scripted((_, count) =>
+      count < 3 ? refusal(status, "TOOMANYREQUESTS") : answered(),
+    );
+    expect(await server.repository.getManifest("v1", never)).toEqual(manifest);
+  });
+});
+
+describe("asking for a manifest's head", () => {
+  test("is enough where it is whole", async () => {
+    await using server = scripted(() => answered({ "docker-content-digest": digest }));
+    const { mediaType, bytes } = manifest;
+    expect(await server.repository.headManifest("v1", never)).toEqual({
+      mediaType,
+      digest,
+      size: bytes.byteLength,
+    });
+    expect(server.seen).toHaveLength(1);
+  });
+
+  test.each([
+    ["has no digest", {}],
+    ["has a digest that is none", { "docker-content-digest": "sha256:1" }],
+    [
+      "has a type that says nothing",
+      { "content-type": "text/plain", "docker-content-digest": digest },
+    ],
+  ])("that %s is followed by the bytes", async (_, headers) => {
+    await using server = scripted(() => answered(headers));
+    expect(await server.repository.headManifest("v1", never)).toMatchObject({
+      digest,
+      mediaType: manifest.mediaType,
+    });
+    expect(server.seen.map(({ method }) => method)).toEqual(["HEAD", "GET"]);
+  });
+
+  test("that is not allowed is followed by the bytes", async () => {
+    await using server = scripted(({ method }) =>
+      method === "HEAD" ? new Response("", { status: 405 }) : answered(),
+    );
+    expect(await server.repository.headManifest("v1", never)).toMatchObject({ digest });
+  });
+});
+
+describe("putting a manifest", () => {
+  test("has the manifest's own media type and bytes", async () => {
+    await using server = scripted(() => new Response("", { status: 201 }));
+    await server.repository.putManifest("v1", manifest, never);
+    const [sent] = server.seen;
+    expect(sent).toMatchObject({ method: "PUT", path: "/v2/acme/llama/manifests/v1" });
+    expect(sent?.headers.get("content-type")).toBe(manifest.mediaType);
+    expect(sent?.body).toEqual(manifest.bytes);
+    expect(server.seen).toHaveLength(1);
+  });
+
+  test("that is stored as another is an integrity error", async () => {
+    await using server = scripted(
+      () =>
+        new Response("", { status: 201, headers: { "docker-content-digest": digestOf("other") } }),
+    );
+    expect(await failureOf(server.repository.putManifest("v1", manifest, never))).toMatchObject({
+      code: "integrity",
+    });
+  });
+
+  test("shows what the registry has against it", async () => {
+    await using server = scripted(() => refusal(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown"));
+    const failure = await failureOf(server.repository.putManifest("v1", manifest, never));
+    expect(failure).toMatchObject({ code: "network" });
+    expect(failure.message).toBe(
+      `${server.host}/acme/llama: the registry failed for manifest "v1": MANIFEST_BLOB_UNKNOWN: blob unknown (400)`,
+    );
+  });
+});
+
+describe("putting a manifest about another", () => {
+  const subject = { mediaType: manifest.mediaType, digest, size: manifest.bytes.byteLength };
+  const referrer = manifestOf({
+    artifactType: "application/vnd.test",
+    config: blobOf("{}"),
+    layers: [],
+    subject,
+    annotations: { a: "b" },
+  });
+  const tag = digest.replace(":", "-");
+  const entry = {
+    mediaType: referrer.mediaType,
+    digest: referrer.digest,
+    size: referrer.bytes.byteLength,
+    artifactType: "application/vnd.test",
+    annotations: { a: "b" },
+  };
+
+  test("is all where the registry knows of subjects", async () => {
+    await using server = scripted(
+      () => new Response("", { status: 201, headers: { "oci-subject": digest } }),
+    );
+    await server.repository.putManifest(referrer.digest, referrer, never);
+    expect(server.seen).toHaveLength(1);
+  });
+
+  test("keeps the tag that stands in for the referrers, with what it had, once each", async () => {
+    let kept: Uint8Array | undefined;
+    await using server = scripted(({ method, path, body }) => {
+      if (method === "PUT" && path.endsWith(tag)) kept = body;
+      if (method === "PUT") return new Response("", { status: 201 });
+      if (path.includes("/referrers/") || kept === undefined)
+        return new Response("", { status: 404 });
+      return new Response(new Uint8Array(kept), {
+        headers: { "content-type": mediaTypes.ociIndex },
+      });
+    });
+    await server.repository.putManifest(referrer.digest, referrer, never);
+    expect(await server.repository.listReferrers(digest, undefined, never)).toEqual([entry]);
+    const second = manifestOf({ config: blobOf("{}"), layers: [], subject, n: 2 });
+    await server.repository.putManifest(second.digest, second, never);
+    await server.repository.putManifest(second.digest, second, never);
+    const found = await server.repository.listReferrers(digest, undefined, never);
+    expect(found.map((known) => known.digest)).toEqual([referrer.digest, second.digest]);
+    expect(await server.repository.listReferrers(digest, "application/vnd.test", never)).toEqual([
+      entry,
+    ]);
+  });
+});
