@@ -3,7 +3,7 @@ import { open, readFile } from "node:fs/promises";
 import * as v from "valibot";
 import { type ErrorCode, exitCodes, OcibundleError } from "../../errors.ts";
 import { runtime } from "../../runtime/current.ts";
-import { type InstanceRecord, readInstance, type RecordPlace } from "./record.ts";
+import type { InstanceRecord, RecordPlace } from "./record.ts";
 
 /** Names the instance to a background process, which so knows that it is one. */
 export const instanceVariable = "OCIBUNDLE_REGISTRY_INSTANCE";
@@ -11,6 +11,8 @@ export const instanceVariable = "OCIBUNDLE_REGISTRY_INSTANCE";
 export interface LaunchOptions {
   /** After `registry-start --foreground`. */
   args: readonly string[];
+  /** Whether the storage is one of its own making. */
+  temporary: boolean;
   cwd: string;
   env: Readonly<Record<string, string | undefined>>;
   place: RecordPlace;
@@ -25,33 +27,38 @@ const patience = 60_000;
  * It outlives this process and has none of its streams. Throws what the other process failed with.
  */
 export async function launchRegistry(options: LaunchOptions): Promise<InstanceRecord> {
-  const { args, cwd, env, place, signal } = options;
-  const instance = crypto.randomUUID();
+  const { args, temporary, cwd, env, place, signal } = options;
+  const fixed = { version: 1, instance: crypto.randomUUID(), temporary } as const;
   const [program, ...before] = runtime.selfCommand();
   const log = await open(place.logPath, "w", 0o600);
   try {
     const child = spawn(
       program,
-      [...before, "registry-start", "--foreground", "--progress", "json", ...args],
+      [...before, "registry-start", "--foreground", "--json", "--progress", "json", ...args],
       {
         cwd,
-        env: { ...env, [instanceVariable]: instance },
+        env: { ...env, [instanceVariable]: fixed.instance },
         detached: true,
         stdio: ["ignore", "pipe", log.fd],
         windowsHide: true,
       },
     );
-    const { promise, resolve, reject } = Promise.withResolvers<"listens" | "ended">();
+    const { promise, resolve, reject } = Promise.withResolvers<InstanceRecord>();
     child.once("error", reject);
-    child.once("exit", () => resolve("ended"));
-    // It writes one line, once it listens, and after that nothing any more.
-    child.stdout?.once("data", () => resolve("listens"));
+    child.once("exit", () => void failure(place.logPath).then(reject));
+    // It writes one document, once it listens, and after that nothing any more.
+    let output = "";
+    child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+      output += text;
+      const parsed = v.safeParse(ListeningSchema, output);
+      if (parsed.success) resolve({ ...parsed.output, ...fixed });
+    });
     const stop = AbortSignal.any([signal, AbortSignal.timeout(patience)]);
     const onStop = (): void => reject(stop.reason);
     stop.addEventListener("abort", onStop, { once: true });
     if (stop.aborted) onStop();
     try {
-      if ((await promise) === "ended") throw await failure(place.logPath);
+      return await promise;
     } catch (error) {
       child.kill();
       throw signal.aborted || error instanceof OcibundleError
@@ -65,10 +72,23 @@ export async function launchRegistry(options: LaunchOptions): Promise<InstanceRe
   } finally {
     await log.close();
   }
-  const record = await readInstance(place);
-  if (record?.instance === instance) return record;
-  throw new OcibundleError("bug", "the registry ended as soon as it was started");
 }
+
+/** What `registry-start --json` writes. */
+const ListeningSchema = v.pipe(
+  v.string(),
+  v.parseJson(),
+  v.object({
+    registry: v.pipe(v.string(), v.regex(/^127\.0\.0\.1:\d+$/)),
+    pid: v.number(),
+    storage: v.string(),
+  }),
+  v.transform(({ registry, pid, storage }) => ({
+    port: Number(registry.split(":")[1]),
+    pid,
+    storage,
+  })),
+);
 
 const FailureSchema = v.object({
   type: v.literal("error"),

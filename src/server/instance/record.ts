@@ -56,7 +56,7 @@ export async function recordPlace(
     });
   }
   const name = createHash("sha256")
-    .update(await realpath(cwd))
+    .update(await realpath(cwd).catch(() => cwd))
     .digest("hex")
     .slice(0, 24);
   const base = join(folder, `registry-${name}`);

@@ -50,6 +50,7 @@ export async function startInBackground(
     return await launchRegistry({
       ...context,
       place,
+      temporary: storage === undefined,
       args: [
         ...(port === undefined ? [] : ["--port", String(port)]),
         ...(storage === undefined ? [] : [`--storage=${resolve(context.cwd, storage)}`]),

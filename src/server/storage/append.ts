@@ -51,6 +51,7 @@ export async function appendBody(
   let filled = 0;
   let position = received.size;
   const underWay: Promise<Buffer>[] = [];
+  let written = Promise.resolve();
   let failure: { error: unknown } | undefined;
 
   /** Waits for the oldest of what is under way; its buffer is free then. */
@@ -59,12 +60,12 @@ export async function appendBody(
     if (failure !== undefined) throw failure.error;
     return done;
   };
+  /** Hashes and writes at once. Writes keep their order: a file that is cut short has no holes. */
   const store = async (full: Buffer, length: number, at: number): Promise<Buffer> => {
     const bytes = length === full.length ? full : full.subarray(0, length);
-    const both = await Promise.allSettled([
-      hash?.update(bytes, length === full.length),
-      target.write(bytes, at),
-    ]);
+    const write = written.then(() => target.write(bytes, at));
+    written = write;
+    const both = await Promise.allSettled([hash?.update(bytes, length === full.length), write]);
     for (const result of both) {
       if (result.status === "rejected") failure ??= { error: result.reason };
     }

@@ -98,7 +98,7 @@ describe("the referrers of a manifest", () => {
 
   test("are an empty index where there are none", async () => {
     const { index } = await list(await registry());
-    expect<object>(index).toEqual({
+    expect<unknown>(index).toEqual({
       schemaVersion: 2,
       mediaType: mediaTypes.ociIndex,
       manifests: [],
@@ -111,7 +111,7 @@ describe("the referrers of a manifest", () => {
     const put = await client.manifest("a", undefined, manifest);
     expect(put.headers.get("OCI-Subject")).toBe(digest);
     const { index } = await list(client);
-    expect(index.manifests).toEqual([
+    expect<unknown>(index.manifests).toEqual([
       {
         ...describing(JSON.stringify(manifest), mediaTypes.ociManifest),
         artifactType: "application/vnd.example.sbom",

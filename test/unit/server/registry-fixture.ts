@@ -10,15 +10,20 @@ import {
   type RegistryOptions,
 } from "../../../src/server/registry.ts";
 
-const folders: string[] = [];
+const cleanups: (() => Promise<unknown>)[] = [];
+
+/** Has `cleanup` run after the test, before what was asked for earlier. */
+export const afterwards = (cleanup: () => Promise<unknown>): void => {
+  cleanups.unshift(cleanup);
+};
 
 afterEach(async () => {
-  for (const folder of folders.splice(0)) await rm(folder, { recursive: true, force: true });
+  for (const cleanup of cleanups.splice(0)) await cleanup();
 });
 
 export async function temporaryFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "ocibundle-server-test-"));
-  folders.push(folder);
+  afterwards(() => rm(folder, { recursive: true, force: true }));
   return folder;
 }
 
