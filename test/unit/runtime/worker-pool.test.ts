@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
@@ -158,4 +158,67 @@ test("an idle pool does not hold the process open", async () => {
   const child = Bun.spawn([process.execPath, file], { stdout: "pipe", timeout: 20_000 });
   expect(await new Response(child.stdout).text()).toBe("done");
   expect(await child.exited).toBe(0);
+});
+
+describe("probe", () => {
+  test("tells what compressing would save, by samples of head, middle and tail", async () => {
+    const noise = join(folder, "noise.bin");
+    const size = 5 * 1024 * 1024;
+    writeFileSync(noise, crypto.getRandomValues(new Uint8Array(65_536)));
+    for (let written = 65_536; written < size; written += 65_536) {
+      appendFileSync(noise, crypto.getRandomValues(new Uint8Array(65_536)));
+    }
+    const half = join(folder, "half.bin");
+    writeFileSync(half, Buffer.concat([readFileSync(noise), Buffer.alloc(size)]));
+    const [none, most, some, empty] = await pool.probe(
+      [
+        { path: noise, size },
+        { path, size: content.length },
+        { path: half, size: 2 * size },
+        { path, size: 0 },
+      ],
+      { signal: never },
+    );
+    expect(none).toBe(0);
+    expect(most).toBeGreaterThan(0.9);
+    expect(some).toBeGreaterThan(0.3);
+    expect(some).toBeLessThan(0.9);
+    expect(empty).toBe(0);
+  });
+});
+
+describe("pack", () => {
+  const how = { levels: { gzip: 6, zstd: 3 }, minSaving: 0.1 };
+
+  test("finds the same blob that compress writes", async () => {
+    const size = 900_000;
+    for (const choice of ["gzip", "zstd"] as const) {
+      const [packed] = await pool.pack([{ path, size, choice }], how, { signal: never });
+      const output = join(folder, `packed.${choice}`);
+      const { output: written } = await pool.compress(
+        { input: { path, start: 0, end: size }, codec: choice, level: how.levels[choice], output },
+        { signal: never },
+      );
+      expect(packed).toEqual({
+        original: { digest: sha256(content.subarray(0, size)), size },
+        stored: { codec: choice, ...written },
+      });
+    }
+  });
+
+  test("compresses by itself where it is worth it", async () => {
+    const noise = join(folder, "small-noise.bin");
+    writeFileSync(noise, crypto.getRandomValues(new Uint8Array(5000)));
+    const [plain, packed] = await pool.pack(
+      [
+        { path: noise, size: 5000, choice: "auto" },
+        { path, size: 5000, choice: "auto" },
+      ],
+      how,
+      { signal: never },
+    );
+    expect(plain).toMatchObject({ auto: "none" });
+    expect(plain?.stored).toBeUndefined();
+    expect(packed).toMatchObject({ auto: "zstd", stored: { codec: "zstd" } });
+  });
 });
