@@ -49,6 +49,9 @@ const mock = (more: Partial<MockRequest> = {}, signal = new AbortController().si
 const readLock = () => parseWeightsLock(readFileSync(join(folder, "weights.lock")), "weights.lock");
 const weights = (name: string) => readFileSync(join(folder, "weights", `${name}.bin`));
 
+const digests = async (seed: number) =>
+  (await mock({ seed })).files.map(({ digest, size }) => [digest, size]);
+
 test("writes files and the lock that is theirs", async () => {
   const report = await mock();
   expect(readdirSync(join(folder, "weights")).toSorted()).toEqual([
@@ -77,8 +80,6 @@ test("writes files and the lock that is theirs", async () => {
 });
 
 test("the same seed gives the same files, another seed others", async () => {
-  const digests = async (seed: number) =>
-    (await mock({ seed })).files.map(({ digest, size }) => [digest, size]);
   const [first, again, other] = [await digests(7), await digests(7), await digests(8)];
   expect(again).toEqual(first);
   expect(other).not.toEqual(first);
