@@ -10,7 +10,8 @@ const { folder, run, shared } = workbench();
 
 const root = join(import.meta.dir, "../..");
 const deno = [
-  join(root, "node_modules/.bin/deno"),
+  // Not the wrapper in .bin: what it starts outlives it.
+  join(root, "node_modules/deno/deno"),
   "run",
   "--allow-all",
   "--no-lock",
