@@ -28,7 +28,7 @@ export interface StartContext {
 }
 
 /** For a registry in the background, so that nothing is left behind: ten minutes. */
-export const defaultIdleTimeout = 10 * 60 * 1000;
+const defaultIdleTimeout = 10 * 60 * 1000;
 
 /**
  * Starts a registry in the background for the working folder, or finds the one that runs for it.
