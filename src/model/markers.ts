@@ -1,13 +1,18 @@
 import { open, readFile, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
 import { openTargetFolder, type TargetFolder } from "../store/target-folder.ts";
+import { unwritable } from "../store/verified-write.ts";
 
 /** The folder beside the weights in which `pull` says how far it is (docs/pull.md). */
 export const markerFolder = ".cog";
 
-type State = "downloading" | "ready" | "failed";
+const states = ["downloading", "ready", "failed"] as const;
+type State = (typeof states)[number];
 
 /** What a process that waits for the weights looks at. Each marker appears whole, and only one at a time stays. */
 export interface Markers {
+  /** The folder they are in. */
+  readonly path: string;
   /** The digest that the weights are ready with, as an earlier run has left it. */
   ready(): Promise<string | undefined>;
   /** Says that the weights are being fetched; takes back what was said before. */
@@ -25,25 +30,30 @@ export async function openMarkers(
   dests: readonly (readonly string[])[],
 ): Promise<Markers> {
   const folder = await openTargetFolder(root, [...commonFolder(dests), markerFolder]);
-  const remove = (state: State) => rm(folder.at(state), { force: true });
+  const change = async (state: State, text: string): Promise<void> => {
+    try {
+      await write(folder, state, text);
+      for (const other of states) {
+        if (other !== state) await rm(folder.at(other), { force: true });
+        // What a run that was killed while it wrote has left.
+        await rm(folder.at(temporary(other)), { force: true });
+      }
+      await folder.sync();
+    } catch (error) {
+      throw unwritable(join(folder.path, state), error);
+    }
+  };
   return {
+    path: folder.path,
     async ready() {
       const text = await readFile(folder.at("ready"), "utf8").catch(() => undefined);
       return text?.trim();
     },
-    async downloading(digest) {
-      await write(folder, "downloading", digest);
-      await Promise.all([remove("ready"), remove("failed")]);
-      await folder.sync();
-    },
-    async done(digest) {
-      await write(folder, "ready", digest);
-      await Promise.all([remove("downloading"), remove("failed")]);
-    },
+    downloading: (digest) => change("downloading", digest),
+    done: (digest) => change("ready", digest),
     async failed(message) {
       try {
-        await write(folder, "failed", message);
-        await remove("downloading");
+        await change("failed", message);
       } catch {
         // A full or vanished disk is what most likely failed in the first place.
       }
@@ -52,19 +62,21 @@ export async function openMarkers(
   };
 }
 
+const temporary = (state: State): string => `${state}.tmp`;
+
 async function write(folder: TargetFolder, state: State, text: string): Promise<void> {
-  const temporary = folder.at(`${state}.${process.pid}.tmp`);
+  const path = folder.at(temporary(state));
   try {
-    const file = await open(temporary, "w", 0o644);
+    const file = await open(path, "w", 0o644);
     try {
       await file.writeFile(`${text}\n`);
       await file.sync();
     } finally {
       await file.close();
     }
-    await rename(temporary, folder.at(state));
+    await rename(path, folder.at(state));
   } catch (error) {
-    await rm(temporary, { force: true });
+    await rm(path, { force: true });
     throw error;
   }
   await folder.sync();

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { open, rename, rm } from "node:fs/promises";
 import { OcibundleError, errno } from "../errors.ts";
 import type { ContentReader } from "../oci/content.ts";
@@ -6,6 +7,7 @@ import type { Repository } from "../registry/types.ts";
 import { runtime } from "../runtime/current.ts";
 import { obtainBlob } from "../store/cache-obtain.ts";
 import { isUnusable } from "../store/cache-folder.ts";
+import { type HeldLock, LockUnavailable } from "../store/lock-file.ts";
 import {
   type MaterializeWay,
   materialize,
@@ -38,6 +40,8 @@ export interface FetchContext {
   /** Whether files in the way, which the plan has looked at, are replaced. */
   force: boolean;
   useCache: boolean;
+  /** Whether no other process writes into the folder at the same time. */
+  alone: boolean;
 }
 
 /** How the files of one original came to their places. */
@@ -80,11 +84,11 @@ async function fetchThroughCache(
       use: { name: entry.name, origin: source.name },
       async fetch(path, journal) {
         begun = true;
-        const compressed = entry.digest !== entry.digestOriginal;
-        const place = compressed
-          ? { partial: cache.partialPath(entry.digest), journal: cache.journalPath(entry.digest) }
-          : { partial: path, journal };
-        await download(entry, place, path, context);
+        if (entry.digest === entry.digestOriginal) {
+          await download(entry, { partial: path, journal }, path, context);
+        } else {
+          await downloadCompressed(entry, path, context);
+        }
       },
       onWait: (holder) =>
         emit({
@@ -104,16 +108,70 @@ async function fetchThroughCache(
   return blob.outcome;
 }
 
-/** Puts a cached original in the place of a file. */
+/** Lets a compressed blob grow in the cache, under a lock of its own, and decompresses it to `output`. */
+async function downloadCompressed(
+  entry: WeightEntry,
+  output: string,
+  context: FetchContext,
+): Promise<void> {
+  const { cache } = context.session;
+  // Never waited for: two originals whose locks are held already could wait for each other's blob.
+  const lock = await tryLock(context.session, entry);
+  if (lock !== undefined) {
+    try {
+      const place = {
+        partial: cache.partialPath(entry.digest),
+        journal: cache.journalPath(entry.digest),
+      };
+      await download(entry, place, output, context);
+    } finally {
+      lock.release();
+    }
+    return;
+  }
+  const partial = await cache.tempPath("blob");
+  try {
+    await download(entry, { partial, journal: `${partial}.journal` }, output, context);
+  } finally {
+    await removeParts(partial);
+    await cache.discardTemp(partial);
+  }
+}
+
+async function tryLock({ cache }: Session, { digest }: WeightEntry): Promise<HeldLock | undefined> {
+  try {
+    return await cache.tryLock(digest);
+  } catch (error) {
+    if (error instanceof LockUnavailable) return undefined;
+    throw error;
+  }
+}
+
+/** What may lie beside a file that grows at `path`, or in its place. */
+const partSuffixes = ["", ".blob", ".journal", ".journal.new"] as const;
+
+async function removeParts(path: string): Promise<void> {
+  for (const suffix of partSuffixes) {
+    await rm(path + suffix, { force: true }).catch(() => undefined);
+  }
+}
+
+/** Puts a verified original in the place of a file. */
 async function materializeFile(
   { entry, parts }: WantedFile,
   cached: string,
-  { root, force, session: { signal, emit } }: FetchContext,
+  { root, force, alone, session: { signal, emit } }: FetchContext,
+  ways?: readonly MaterializeWay[],
 ): Promise<MaterializeWay> {
   const name = parts.at(-1) ?? "";
   const folder = await openTargetFolder(root, parts.slice(0, -1));
   try {
-    const way = await materialize(cached, folder, name, { signal, replace: force });
+    const way = await materialize(cached, folder, name, {
+      signal,
+      replace: force,
+      temporary: alone ? undefined : temporaryName(`${name} ${randomUUID()}`),
+      ...(ways === undefined ? {} : { ways }),
+    });
     emit({ type: "detail", message: `${entry.name}: ${way} of "${cached}"` });
     return way;
   } finally {
@@ -130,17 +188,27 @@ async function fetchDirectly(
   const name = parts.at(-1) ?? "";
   const folder = await openTargetFolder(context.root, parts.slice(0, -1));
   try {
-    const temporary = folder.at(temporaryName(`${name} ${entry.digest}`));
-    const decoded = `${temporary}.decoded`;
-    const whole = entry.digest === entry.digestOriginal ? temporary : decoded;
-    await download(entry, { partial: temporary, journal: `${temporary}.journal` }, whole, context);
-    await finish(folder, whole, name, path, context.force);
-    for (const other of others) await materializeFile(other, folder.at(name), context);
+    // Only who has the folder alone leaves a part for the next run to go on from.
+    const own = context.alone ? name : `${name} ${randomUUID()}`;
+    const whole = folder.at(temporaryName(own));
+    const partial = entry.digest === entry.digestOriginal ? whole : `${whole}.blob`;
+    try {
+      await download(entry, { partial, journal: `${whole}.journal` }, whole, context);
+      await finish(folder, whole, name, path, context.force);
+    } finally {
+      if (!context.alone) await removeParts(whole);
+    }
+    for (const other of others) {
+      await materializeFile(other, folder.at(name), context, ownFileWays);
+    }
   } finally {
     await folder.close();
   }
   return "fetched";
 }
+
+/** Without the cache every file is one of its own, to be edited without changing another. */
+const ownFileWays: readonly MaterializeWay[] = ["reflink", "copy"];
 
 async function finish(
   folder: TargetFolder,

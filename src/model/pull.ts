@@ -1,6 +1,5 @@
 import { availableParallelism } from "node:os";
-import { createHash } from "node:crypto";
-import { realpath, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import pLimit from "p-limit";
 import { OcibundleError, withContext } from "../errors.ts";
@@ -9,8 +8,9 @@ import type { RawManifest } from "../oci/manifest.ts";
 import { createWorkerPool } from "../runtime/worker-pool.ts";
 import { requireSpace } from "../store/disk-space.ts";
 import { openFileRecords } from "../store/file-records.ts";
-import { type HeldLock, LockUnavailable } from "../store/lock-file.ts";
 import { checkDests } from "../store/safe-path.ts";
+import { flushFile } from "../store/target-folder.ts";
+import type { HeldLock } from "../store/lock-file.ts";
 import { createDownloader } from "../transfer/download.ts";
 import { type Markers, openMarkers } from "./markers.ts";
 import { type FetchContext, fetchWeight, type PullSource } from "./pull-fetch.ts";
@@ -21,9 +21,11 @@ import {
   type WantedFile,
   wantedFiles,
 } from "./pull-plan.ts";
+import { removeLeftovers, takeTurn } from "./pull-turn.ts";
 import { readWeights } from "./weights-of-model.ts";
 import { type JobContext, openSession, type Session } from "./session.ts";
 import { openModel, sourceRepository } from "./source.ts";
+import { quoted } from "./weight-entry.ts";
 import { parseWeightsManifest } from "./weights-artifact.ts";
 
 export interface PullRequest {
@@ -68,15 +70,17 @@ export async function pullWeights(job: JobContext, request: PullRequest): Promis
       dir,
       files.map((file) => file.parts),
     );
-    let lock: HeldLock | undefined;
+    let turn: HeldLock | undefined;
     try {
-      lock = await lockFolder(session, dir);
+      turn = await takeTurn(session, dir, markers.path);
+      const alone = turn !== undefined;
       const outcomes = await pullFiles(session, request, {
         source,
         root: dir,
         files,
         markers,
         raw,
+        alone,
       });
       return {
         name,
@@ -97,7 +101,7 @@ export async function pullWeights(job: JobContext, request: PullRequest): Promis
       }
       throw error;
     } finally {
-      lock?.release();
+      turn?.release();
       await markers.close();
     }
   } catch (error) {
@@ -115,6 +119,8 @@ interface Pull {
   markers: Markers;
   /** The weights artifact. */
   raw: RawManifest;
+  /** Whether no other process writes into the folder at the same time. */
+  alone: boolean;
 }
 
 type Outcomes = ReadonlyMap<WantedFile, "fetched" | "cached">;
@@ -122,7 +128,7 @@ type Outcomes = ReadonlyMap<WantedFile, "fetched" | "cached">;
 async function pullFiles(
   session: Session,
   { force, useCache }: PullRequest,
-  { source, root, files, markers, raw }: Pull,
+  { source, root, files, markers, raw, alone }: Pull,
 ): Promise<Outcomes> {
   const { signal, emit, cache, flags } = session;
   const outcomes = new Map<WantedFile, "fetched" | "cached">();
@@ -139,11 +145,14 @@ async function pullFiles(
       await checkSpace(session, root, plan, useCache);
       await markers.downloading(raw.digest);
       const downloader = createDownloader({ connections: flags.concurrency, workers, emit });
-      const context = { session, source, downloader, root, force, useCache };
+      const context = { session, source, downloader, root, force, useCache, alone };
       for (const [file, outcome] of await fetchAll(plan.wanted, context))
         outcomes.set(file, outcome);
     }
     if (plan.wanted.length > 0 || (await markers.ready()) !== raw.digest) {
+      if (alone) await removeLeftovers(root, foldersOf(files));
+      // Those that were fetched are flushed already; what was there before may be anybody's.
+      await flushKept(root, plan.kept);
       await markers.done(raw.digest);
     }
     return outcomes;
@@ -156,6 +165,7 @@ async function pullFiles(
 async function fetchAll(wanted: readonly WantedFile[], context: FetchContext): Promise<Outcomes> {
   const { session } = context;
   const groups = Map.groupBy(wanted, ({ entry }) => entry.digestOriginal);
+  for (const group of groups.values()) checkOneSize(group);
   const largestFirst = [...groups.values()].toSorted((a, b) => sizeOf(b) - sizeOf(a));
   const bytes = largestFirst.reduce((sum, group) => sum + (group[0]?.entry.size ?? 0), 0);
   session.emit({ type: "phase", phase: "download", items: largestFirst.length, bytes });
@@ -187,28 +197,36 @@ async function fetchAll(wanted: readonly WantedFile[], context: FetchContext): P
   return outcomes;
 }
 
+/** One file's bytes are given to all that have its digest: they must be of one size by every word. */
+function checkOneSize([first, ...others]: readonly WantedFile[]): void {
+  const other = others.find(
+    ({ entry }) => entry.sizeUncompressed !== first?.entry.sizeUncompressed,
+  );
+  if (first === undefined || other === undefined) return;
+  throw new OcibundleError(
+    "integrity",
+    `weights ${quoted(first.entry.name)} and ${quoted(other.entry.name)} have one digest and two sizes`,
+  );
+}
+
 const sizeOf = ([first]: readonly WantedFile[]): number => first?.entry.sizeUncompressed ?? 0;
 
-/** One pull at a time into a folder; without locks on the file system there is nothing that could wait. */
-async function lockFolder(session: Session, dir: string): Promise<HeldLock | undefined> {
-  const name = createHash("sha256")
-    .update(await realpath(dir))
-    .digest("hex")
-    .slice(0, 32);
-  try {
-    return await session.cache.lockName(`pull-${name}`, {
-      signal: session.signal,
-      onWait: (holder) =>
-        session.emit({
-          type: "wait",
-          milliseconds: 0,
-          reason: `process ${holder?.pid ?? "unknown"} is pulling into "${dir}"`,
-        }),
-    });
-  } catch (error) {
-    if (error instanceof LockUnavailable || error instanceof OcibundleError) return undefined;
-    throw error;
+/** Files flushed at once. */
+const flushesAtOnce = 16;
+
+async function flushKept(root: string, kept: readonly WantedFile[]): Promise<void> {
+  const limit = pLimit(flushesAtOnce);
+  await limit.map(kept, ({ parts }) => flushFile(root, parts));
+}
+
+/** The folders that files lie in, and the root, each once. */
+function foldersOf(files: readonly WantedFile[]): Iterable<readonly string[]> {
+  const folders = new Map<string, readonly string[]>([["", []]]);
+  for (const { parts } of files) {
+    const folder = parts.slice(0, -1);
+    folders.set(folder.join("/"), folder);
   }
+  return folders.values();
 }
 
 /** Checks that everything fits before the first byte is asked for. */

@@ -1,4 +1,4 @@
-import { mkdir, open, writeFile } from "node:fs/promises";
+import { mkdir, open, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { OcibundleError, errno } from "../errors.ts";
 import { type Digest, shortDigest } from "../oci/digest.ts";
@@ -21,6 +21,12 @@ export async function makeFolders(root: string): Promise<void> {
   } catch (error) {
     if (errno(error) !== "EEXIST") throw error;
   }
+}
+
+/** Removes a journal, and the next one where its writer was killed before it had its name. */
+export async function removeJournal(path: string): Promise<void> {
+  await rm(path, { force: true });
+  await rm(`${path}.new`, { force: true });
 }
 
 /**

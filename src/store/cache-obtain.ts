@@ -3,6 +3,7 @@ import { OcibundleError } from "../errors.ts";
 import { type Digest, shortDigest } from "../oci/digest.ts";
 import type { BlobAddress, Cache } from "./cache.ts";
 import type { CacheUse } from "./cache-entry.ts";
+import { removeJournal } from "./cache-files.ts";
 import { cacheFailure, isUnusable } from "./cache-folder.ts";
 import { type HeldLock, type LockHolder, LockUnavailable } from "./lock-file.ts";
 
@@ -125,10 +126,10 @@ async function fetchInto(
   try {
     await fetch(path, journal);
     await cache.putFile(path, digest, size, use);
-    await rm(journal, { force: true });
+    await removeJournal(journal);
   } catch (error) {
     if (!locked) {
-      await rm(journal, { force: true });
+      await removeJournal(journal);
       await cache.discardTemp(path);
     }
     throw isUnusable(error) ? cacheFailure(cache.root, error) : error;
@@ -136,8 +137,11 @@ async function fetchInto(
 }
 
 async function removeParts(cache: Cache, digest: Digest): Promise<void> {
-  for (const path of [cache.partialPath(digest), cache.journalPath(digest)]) {
-    await rm(path, { force: true }).catch(() => undefined);
+  try {
+    await rm(cache.partialPath(digest), { force: true });
+    await removeJournal(cache.journalPath(digest));
+  } catch {
+    // In a cache of another user's the parts are for its owner.
   }
 }
 

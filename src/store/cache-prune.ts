@@ -1,6 +1,7 @@
 import { rm } from "node:fs/promises";
 import { OcibundleError } from "../errors.ts";
 import type { Cache } from "./cache.ts";
+import { removeJournal } from "./cache-files.ts";
 import { cacheFolders } from "./cache-folder.ts";
 import {
   type CachedBlob,
@@ -133,7 +134,7 @@ async function removeUnused(
     if (dryRun) return true;
     if (kind === "blob") await cache.remove(digest);
     else {
-      await rm(cache.journalPath(digest), { force: true });
+      await removeJournal(cache.journalPath(digest));
       await rm(cache.partialPath(digest), { force: true });
     }
     return true;

@@ -1,6 +1,6 @@
 import { closeSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as v from "valibot";
@@ -165,14 +165,14 @@ function removeLockFile(path: string): void {
 }
 
 /** Whether files of this folder can be locked at all: some network file systems answer "busy" for "can't". */
-function canLockIn(folder: string): boolean {
-  const path = join(folder, `probe-${process.pid}-${crypto.randomUUID()}`);
+function canLockBeside(path: string): boolean {
+  const probe = `${path}.probe-${process.pid}-${crypto.randomUUID()}`;
   try {
-    const lock = tryLockFile(path);
+    const lock = tryLockFile(probe);
     lock?.release();
     return lock !== undefined;
   } finally {
-    removeLockFile(path);
+    removeLockFile(probe);
   }
 }
 
@@ -194,7 +194,7 @@ export async function waitForLock<T>(
     if (got !== undefined) return got;
     if (pause === longestPause && !told) {
       told = true;
-      if (!canLockIn(dirname(path))) {
+      if (!canLockBeside(path)) {
         throw new LockUnavailable(`files in "${dirname(path)}" can't be locked`);
       }
       onWait?.(lockHolder(path));

@@ -22,6 +22,8 @@ export interface MaterializeOptions {
   replace: boolean;
   /** Called with the number of further bytes copied; not at all when nothing is copied. */
   onBytes?: ((bytes: number) => void) | undefined;
+  /** The name that the file has until it is whole, where others may use the usual one at the same time. */
+  temporary?: string | undefined;
   /** The ways that may be used, in this order: all unless said otherwise. */
   ways?: readonly MaterializeWay[];
 }
@@ -47,7 +49,7 @@ export async function materialize(
   name: string,
   options: MaterializeOptions,
 ): Promise<MaterializeWay> {
-  const temporary = folder.at(temporaryName(name));
+  const temporary = folder.at(options.temporary ?? temporaryName(name));
   try {
     await rm(temporary, { force: true });
     const way = await place(source, temporary, options);

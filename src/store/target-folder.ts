@@ -43,6 +43,26 @@ export async function openTargetFolder(
   return canGoThroughHandles() ? openByHandles(root, parts) : openByPaths(root, parts);
 }
 
+/** Makes a file that is there, and its name, survive a power failure. Throws `file`. */
+export async function flushFile(root: string, parts: readonly string[]): Promise<void> {
+  const name = parts.at(-1) ?? "";
+  await using folder = await openTargetFolder(root, parts.slice(0, -1));
+  try {
+    const file = await open(folder.at(name), constants.O_RDONLY | constants.O_NOFOLLOW);
+    try {
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await folder.sync();
+  } catch (error) {
+    // Some systems flush only what is open for writing, and some network file systems nothing.
+    if (!unflushable.has(errno(error) ?? "")) throw unwritable(join(folder.path, name), error);
+  }
+}
+
+const unflushable: ReadonlySet<string> = new Set(["EPERM", "EACCES", "EINVAL", "EROFS", "ENOTSUP"]);
+
 async function openByHandles(root: string, parts: readonly string[]): Promise<TargetFolder> {
   let path = root;
   let handle = await openFolder(root, root, constants.O_DIRECTORY);
@@ -50,7 +70,7 @@ async function openByHandles(root: string, parts: readonly string[]): Promise<Ta
     path = join(path, part);
     const below = `${openFolders}/${handle.fd}/${part}`;
     try {
-      await makeFolder(below, path);
+      if (await makeFolder(below, path)) await handle.sync().catch(() => undefined);
       const next = await openFolder(below, path, constants.O_DIRECTORY | constants.O_NOFOLLOW);
       await handle.close();
       handle = next;
@@ -93,11 +113,14 @@ async function openFolder(path: string, shown: string, flags: number): Promise<F
   }
 }
 
-async function makeFolder(path: string, shown: string): Promise<void> {
+/** Says whether it had to make the folder. */
+async function makeFolder(path: string, shown: string): Promise<boolean> {
   try {
     await mkdir(path);
+    return true;
   } catch (error) {
     if (errno(error) !== "EEXIST") throw unwritable(shown, error);
+    return false;
   }
 }
 
