@@ -1,6 +1,8 @@
-import { readFile } from "node:fs/promises";
-import { OcibundleError } from "../errors.ts";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { errno, OcibundleError } from "../errors.ts";
 import type { ConnectionOptions } from "../runtime/types.ts";
+import type { Environment } from "./proxy.ts";
 
 export interface CertificateOptions {
   /** PEM file with authorities to trust besides the system's. */
@@ -11,6 +13,26 @@ export interface CertificateOptions {
   keyFile?: string | undefined;
   /** Leaves out the check of certificates. */
   insecure?: boolean | undefined;
+  /** Folders with `*.crt` (authorities), `*.cert` and `*.key` (the client's own); the first there counts. */
+  certificateFolders?: readonly string[] | undefined;
+}
+
+/**
+ * Where Docker looks for the certificates of a registry (docs.docker.com, "Verify repository client
+ * with certificates"): for the machine, then for the user alone.
+ */
+export function dockerCertificateFolders(host: string, env: Environment): string[] {
+  const config = env["XDG_CONFIG_HOME"];
+  const home = env["HOME"];
+  const own =
+    config !== undefined && config !== ""
+      ? config
+      : home === undefined || home === ""
+        ? undefined
+        : join(home, ".config");
+  return ["/etc/docker", ...(own === undefined ? [] : [join(own, "docker")])].map((folder) =>
+    join(folder, "certs.d", host),
+  );
 }
 
 type Tls = ConnectionOptions["tls"];
@@ -42,18 +64,58 @@ async function readCertificates(options: CertificateOptions): Promise<NonNullabl
   if ((certFile === undefined) !== (keyFile === undefined)) {
     throw new OcibundleError(
       "usage",
-      "A client certificate needs its key and a key its certificate",
+      "A client certificate needs its key, and a key its certificate",
       {
         hint: "give both --cert-file and --key-file",
       },
     );
   }
+  const found = await findFiles(options.certificateFolders ?? []);
+  const authorities = [...(caFile === undefined ? [] : [caFile]), ...found.authorities];
+  const own = certFile === undefined || keyFile === undefined ? found.own : { certFile, keyFile };
+  const ca = await Promise.all(authorities.map((path) => readPem(path, "CERTIFICATE")));
   return {
-    ...(caFile === undefined ? {} : { ca: await readPem(caFile, "CERTIFICATE") }),
-    ...(certFile === undefined ? {} : { cert: await readPem(certFile, "CERTIFICATE") }),
-    ...(keyFile === undefined ? {} : { key: await readPem(keyFile, "KEY") }),
+    ...(ca.length === 0 ? {} : { ca: ca.join("\n") }),
+    ...(own === undefined
+      ? {}
+      : {
+          cert: await readPem(own.certFile, "CERTIFICATE"),
+          key: await readPem(own.keyFile, "KEY"),
+        }),
     ...(insecure === true ? { insecure } : {}),
   };
+}
+
+interface FoundFiles {
+  authorities: string[];
+  own?: { certFile: string; keyFile: string };
+}
+
+/** What the first of the folders that is there holds. */
+async function findFiles(folders: readonly string[]): Promise<FoundFiles> {
+  for (const folder of folders) {
+    let names: string[];
+    try {
+      names = (await readdir(folder)).toSorted();
+    } catch (cause) {
+      if (errno(cause) === "ENOENT" || errno(cause) === "ENOTDIR") continue;
+      throw new OcibundleError("file", `"${folder}" can't be read`, { cause });
+    }
+    const cert = names.find((name) => name.endsWith(".cert"));
+    const key = cert?.replace(/\.cert$/, ".key");
+    if (cert !== undefined && key !== undefined && !names.includes(key)) {
+      throw new OcibundleError("file", `"${join(folder, cert)}" has no key beside it`, {
+        hint: `put the key there as "${key}"`,
+      });
+    }
+    return {
+      authorities: names.filter((name) => name.endsWith(".crt")).map((name) => join(folder, name)),
+      ...(cert === undefined || key === undefined
+        ? {}
+        : { own: { certFile: join(folder, cert), keyFile: join(folder, key) } }),
+    };
+  }
+  return { authorities: [] };
 }
 
 async function readPem(path: string, holds: "CERTIFICATE" | "KEY"): Promise<string> {

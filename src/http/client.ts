@@ -2,6 +2,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { authorize, type AuthorizeOptions } from "./auth/authorize.ts";
 import type { EmitHttpEvent, Send } from "./message.ts";
 import { followRedirects } from "./redirect.ts";
+import { traced } from "./trace.ts";
 import { type Patience, retrier, type Retrier, retry } from "./retry.ts";
 import { transport, type TransportOptions } from "./transport.ts";
 
@@ -46,6 +47,9 @@ export function createClient(options: ClientOptions): Client {
     firstByteTimeout: options.firstByteTimeout ?? defaultFirstByteTimeout,
     idleTimeout: options.idleTimeout ?? defaultIdleTimeout,
   });
-  const authorised = authorize(followRedirects(bottom), { ...options, now: patience.now });
+  const authorised = authorize(followRedirects(traced(bottom, options.emit)), {
+    ...options,
+    now: patience.now,
+  });
   return { send: retry(authorised, again, patience.now), retrier: again };
 }

@@ -79,9 +79,11 @@ const hints: Partial<Record<FailureKind, string>> = {
 };
 
 /** What fetch throws, in our words. Runtimes name the same thing differently; the text is the last resort. */
-export function kindOf(error: unknown): { kind: FailureKind; text: string } {
+function kindOf(error: unknown): { kind: FailureKind; text: string } {
   const texts: string[] = [];
   for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
+    // ofetch's own error says what its cause says, and the URL.
+    if (at.name === "FetchError" && at.cause !== undefined) continue;
     if (at.name === "TimeoutError") return { kind: "timeout", text: at.message };
     const code = errno(at);
     const kind = code === undefined ? undefined : kinds[code];
@@ -107,7 +109,8 @@ export function connectionError(host: string, error: unknown): OcibundleError {
   const certificate = kind === "tls" ? tlsReason(text) : undefined;
   return failureError(host, kind, {
     ...(certificate === undefined ? {} : certificate),
-    cause: error,
+    // Not the error itself: ofetch's holds the request with its headers, Deno's text the whole URL.
+    cause: new Error(text),
   });
 }
 

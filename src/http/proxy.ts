@@ -1,3 +1,4 @@
+import { BlockList, isIP } from "node:net";
 import { hostName, isLoopback } from "./loopback.ts";
 
 /** The environment's variables. */
@@ -19,13 +20,17 @@ export function proxyFor(url: URL, env: Environment): string | undefined {
 const nonEmpty = (value: string | undefined): string | undefined =>
   value === undefined || value === "" ? undefined : value;
 
-/** NO_PROXY: names that match themselves and what is below them, each optionally with a port; `*` is all. */
+/**
+ * NO_PROXY: names that match themselves and what is below them, each
+ * optionally with a port, and networks as `10.0.0.0/8`; `*` is all.
+ */
 function isExcluded(url: URL, list: string): boolean {
   const name = hostName(url.host).toLowerCase();
   const port = url.port === "" ? (url.protocol === "https:" ? "443" : "80") : url.port;
   return list.split(/[\s,]+/).some((entry) => {
     if (entry === "") return false;
     if (entry === "*") return true;
+    if (entry.includes("/")) return isInNetwork(name, entry);
     const wantedPort = /^[^:]*:(\d+)$|^\[.*\]:(\d+)$/.exec(entry);
     const wanted = wantedPort === null ? undefined : (wantedPort[1] ?? wantedPort[2]);
     if (wanted !== undefined && wanted !== port) return false;
@@ -34,4 +39,16 @@ function isExcluded(url: URL, list: string): boolean {
       .replace(/^\*?\./, "");
     return name === suffix || name.endsWith(`.${suffix}`);
   });
+}
+
+/** Whether an address is in a network written as `10.0.0.0/8`. */
+function isInNetwork(address: string, network: string): boolean {
+  const [start = "", prefix = ""] = network.split("/");
+  const family = isIP(start);
+  const bits = /^\d{1,3}$/.test(prefix) ? Number(prefix) : Number.POSITIVE_INFINITY;
+  if (family === 0 || family !== isIP(address) || bits > (family === 4 ? 32 : 128)) return false;
+  const type = family === 4 ? "ipv4" : "ipv6";
+  const list = new BlockList();
+  list.addSubnet(start, bits, type);
+  return list.check(address, type);
 }

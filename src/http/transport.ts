@@ -20,24 +20,34 @@ export interface TransportOptions {
   idleTimeout: number;
 }
 
-/** A body that goes out more slowly than this is given up, in bytes a second: fetch tells nothing of it. */
-const slowestUpload = 16 * 1024;
+/**
+ * A body that goes out more slowly than this is given up, in bytes a millisecond: fetch tells nothing
+ * of how far it is. Once bodies went through, one that is this many times slower than the last is too.
+ */
+const slowestUpload = 16;
+const muchSlower = 64;
+
+/** Smaller bodies measure the way to the registry and back, not its rate. */
+const measuredBody = 1024 * 1024;
 
 /**
  * The bottom of the client: one request, one answer, no redirect followed, no status judged, the
  * body not read. Throws `network` with the failure's kind, or the signal's reason.
  */
-export const transport =
-  (options: TransportOptions): Send =>
-  async (request) => {
+export function transport(options: TransportOptions): Send {
+  /** How fast the last large body went out, in bytes a millisecond. */
+  let rate = 0;
+
+  return async (request) => {
     const { url, signal } = request;
+    const size = request.body?.size ?? 0;
     // Outside of what is caught below: a body that can't be made is no failure of the network.
     const init = await requestInit(request, options);
     signal.throwIfAborted();
     const deadline = new AbortController();
     const patience =
       (request.firstByteTimeout ?? options.firstByteTimeout) +
-      ((request.body?.size ?? 0) / slowestUpload) * 1000;
+      size / Math.max(slowestUpload, rate / muchSlower);
     const timer = setTimeout(
       () => {
         deadline.abort(
@@ -48,6 +58,7 @@ export const transport =
       },
       Math.min(patience, maxTimer),
     );
+    const started = performance.now();
     try {
       // ofetch would parse what looks like JSON and make a Blob of the rest: "stream" leaves the bytes alone.
       const response = await $fetch.raw<unknown, "stream">(url.href, {
@@ -58,6 +69,7 @@ export const transport =
         redirect: "manual",
         responseType: "stream",
       });
+      if (size >= measuredBody) rate = size / Math.max(1, performance.now() - started);
       return answer(request, response, options);
     } catch (error) {
       if (signal.aborted) throw signal.reason;
@@ -67,6 +79,7 @@ export const transport =
       clearTimeout(timer);
     }
   };
+}
 
 /** The typed error of a body that failed while it was sent: fetch puts its own around it. */
 function ownError(error: unknown): OcibundleError | undefined {

@@ -1,5 +1,9 @@
 import type { FindCredential } from "../http/auth/credential.ts";
-import { certificates, type CertificateOptions } from "../http/certificates.ts";
+import {
+  certificates,
+  type CertificateOptions,
+  dockerCertificateFolders,
+} from "../http/certificates.ts";
 import { createClient } from "../http/client.ts";
 import { isLoopback } from "../http/loopback.ts";
 import type { EmitHttpEvent } from "../http/message.ts";
@@ -44,6 +48,9 @@ const wireHosts: Readonly<Record<string, string>> = {
  */
 export function createRegistry(host: string, options: RegistryOptions = {}): Registry {
   const base = new URL(`${scheme(host, options)}://${wireHost(host)}/v2/`);
+  if (options.insecure === true && base.protocol === "https:") {
+    options.emit?.({ type: "warning", message: `${host}: certificates are not checked` });
+  }
   const { send } = createClient({
     host,
     url: base,
@@ -51,7 +58,10 @@ export function createRegistry(host: string, options: RegistryOptions = {}): Reg
     userAgent: options.userAgent ?? "ocibundle",
     env: options.env ?? {},
     connection: (wanted) => runtime.connection(wanted),
-    tls: certificates(options, base.origin),
+    tls: certificates(
+      { certificateFolders: dockerCertificateFolders(host, options.env ?? {}), ...options },
+      base.origin,
+    ),
     credentials: options.credentials ?? (() => Promise.resolve(undefined)),
     emit: options.emit ?? (() => undefined),
     patience: options.patience,

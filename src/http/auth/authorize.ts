@@ -5,7 +5,7 @@ import { type Challenge, parseChallenges } from "./challenge.ts";
 import { basicAuthorization, type Credential, type FindCredential } from "./credential.ts";
 import { checkRealm } from "./realm.ts";
 import { parseScopes, type Scope } from "./scope.ts";
-import { fetchToken } from "./token.ts";
+import { fetchToken, isToken } from "./token.ts";
 import { tokenCache } from "./token-cache.ts";
 
 export interface AuthorizeOptions {
@@ -70,7 +70,11 @@ export function authorize(next: Send, options: AuthorizeOptions): Send {
     scopes: readonly Scope[],
   ): Promise<Authorization | undefined> {
     const credential = await credentialFor(request.repository);
-    if (credential?.kind === "bearer") return { value: `Bearer ${credential.token}` };
+    if (credential?.kind === "bearer") {
+      // Fetch would refuse it too, and show it in its error.
+      if (isToken(credential.token)) return { value: `Bearer ${credential.token}` };
+      throw new OcibundleError("denied", `${host}: the registry token kept for it is no token`);
+    }
     if (asked.scheme === "basic") {
       if (credential?.kind !== "password") return undefined;
       return { value: basicAuthorization(credential.username, credential.password) };

@@ -140,8 +140,7 @@ async function readToken(
   const { bytes, cut } = await readUpTo(response, maxTokenBytes);
   const parsed = cut ? undefined : parseToken(bytes);
   const value = parsed?.token ?? parsed?.access_token;
-  // A header value with a line break or a blank would be refused late and show the token in the error.
-  if (parsed === undefined || value === undefined || !/^[\x21-\x7e]+$/.test(value)) {
+  if (parsed === undefined || value === undefined || !isToken(value)) {
     throw new OcibundleError("network", `${on} answered with something that is no token`);
   }
   const seconds = parsed.expires_in ?? 0;
@@ -153,6 +152,9 @@ async function readToken(
     ...(refresh === undefined || refresh === "" ? {} : { refresh }),
   };
 }
+
+/** Whether a text can stand in a header as a token. */
+export const isToken = (text: string): boolean => /^[\x21-\x7e]+$/.test(text);
 
 function parseToken(bytes: Uint8Array): v.InferOutput<typeof TokenSchema> | undefined {
   try {
