@@ -11,6 +11,8 @@ export default {
     "scripts/*.ts",
     "scripts/bench/{sink,plain-fetch}.ts",
     "test/**/*.test.ts",
+    // Started by tests in processes of their own.
+    "test/**/{*-child,layout-tagger}.ts",
   ],
   project: ["src/**/*.ts!", "scripts/**", "test/**/*.ts"],
   ignoreExportsUsedInFile: production ? true : { interface: true, type: true },
