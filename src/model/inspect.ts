@@ -3,7 +3,7 @@ import { loadSource } from "./load-model.ts";
 import { type JobContext, openSession } from "./session.ts";
 import { openModel } from "./source.ts";
 import type { ModelSummary } from "./summary.ts";
-import type { WeightEntry } from "./weights-artifact.ts";
+import type { WeightEntry } from "./weight-entry.ts";
 
 /** What `inspect` found; with `--json` its shape is part of the surface (docs/json.md). */
 export type Inspected =

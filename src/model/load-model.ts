@@ -4,7 +4,7 @@ import { readLock } from "./lock-source.ts";
 import type { Session } from "./session.ts";
 import { openModel } from "./source.ts";
 import { type ModelSummary, summarize } from "./summary.ts";
-import type { WeightEntry } from "./weights-artifact.ts";
+import type { WeightEntry } from "./weight-entry.ts";
 import { parseWeightsLock } from "./weights-lock.ts";
 
 /** What a source holds: a lock, or a model that can be read. */

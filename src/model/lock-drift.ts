@@ -1,4 +1,5 @@
-import { type ReadOptions, readWeightFiles } from "./read-weight-files.ts";
+import { readWeightFiles } from "./read-weight-files.ts";
+import type { ReadOptions } from "./unread-weight.ts";
 import type { WeightEntry } from "./weight-entry.ts";
 import type { WeightFile } from "./weight-files.ts";
 import type { WeightsLock } from "./weights-lock.ts";

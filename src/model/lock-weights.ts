@@ -1,5 +1,6 @@
 import type { CompressionChoice } from "./compression.ts";
-import { type ReadOptions, readWeightFiles, type WeightContent } from "./read-weight-files.ts";
+import { readWeightFiles } from "./read-weight-files.ts";
+import type { ReadOptions, WeightContent } from "./unread-weight.ts";
 import {
   checkEntriesApart,
   checkNameAndDest,

@@ -8,7 +8,7 @@ import type { CompressionChoice } from "./compression.ts";
 import { type LockDrift, lockDrift } from "./lock-drift.ts";
 import { lockWeights } from "./lock-weights.ts";
 import { readProjectFile } from "./project-file.ts";
-import type { ReadOptions } from "./read-weight-files.ts";
+import type { ReadOptions } from "./unread-weight.ts";
 import type { JobContext } from "./session.ts";
 import type { WeightEntry } from "./weight-entry.ts";
 import { findWeightFiles, pathSources, projectSources, type WeightFile } from "./weight-files.ts";

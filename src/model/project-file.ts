@@ -6,7 +6,7 @@ import { errno, OcibundleError } from "../errors.ts";
 import { checkDest } from "./weight-dest.ts";
 
 /** The names a project file may have, the first one found wins. */
-export const projectFileNames = ["ocibundle.yaml", "cog.yaml"] as const;
+const projectFileNames = ["ocibundle.yaml", "cog.yaml"] as const;
 
 export interface ProjectWeight {
   /** Of the file; for a folder, what the names of its files start with. From the path otherwise. */

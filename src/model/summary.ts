@@ -6,7 +6,8 @@ import { isImageConfigType, isIndexType, isManifestType } from "../oci/media-typ
 import { formatPlatform, isKnownPlatform } from "../oci/platform.ts";
 import { weightsArtifactType } from "./annotations.ts";
 import { entryType } from "./model-index.ts";
-import { parseWeightsManifest, type WeightEntry } from "./weights-artifact.ts";
+import type { WeightEntry } from "./weight-entry.ts";
+import { parseWeightsManifest } from "./weights-artifact.ts";
 
 /** What a model consists of; also the shape of `inspect --json` (docs/json.md). Sizes in bytes. */
 export interface ModelSummary {

@@ -11,7 +11,7 @@ import { destParts } from "../store/safe-path.ts";
 import { extraFiles } from "./extra-files.ts";
 import { type Loaded, loadSource } from "./load-model.ts";
 import { type JobContext, openSession, type Session } from "./session.ts";
-import type { WeightEntry } from "./weights-artifact.ts";
+import type { WeightEntry } from "./weight-entry.ts";
 
 export interface VerifyRequest {
   source: string;

@@ -8,7 +8,7 @@ import { notAFile, unreadable, walkFolder } from "./weight-folder.ts";
 import { giveNames } from "./weight-names.ts";
 
 /** Where the files go in the container when nothing else is said. */
-export const defaultDest = "/src/weights";
+const defaultDest = "/src/weights";
 
 /** A file of weights on this machine. */
 export interface WeightFile {

@@ -4,7 +4,7 @@ import { join, sep } from "node:path";
 import { errno, OcibundleError } from "../errors.ts";
 
 /** More files than any registry takes in one manifest; a folder with more is a mistake, or a trap. */
-export const maxWeightFiles = 100_000;
+const maxWeightFiles = 100_000;
 
 export interface FolderFile {
   /** Path below the folder, with `/` on every system. */

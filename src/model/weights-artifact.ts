@@ -15,8 +15,6 @@ import {
   type WeightEntry,
 } from "./weight-entry.ts";
 
-export type { WeightEntry } from "./weight-entry.ts";
-
 /** The config of a weights artifact: image-spec v1.1, manifest.md#guidance-for-an-empty-descriptor. */
 export const emptyConfigBytes = new TextEncoder().encode("{}");
 
