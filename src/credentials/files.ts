@@ -11,7 +11,7 @@ const maxConfigBytes = 8 * 1024 * 1024;
 const set = (value: string | undefined): value is string => value !== undefined && value !== "";
 
 /** Where Docker keeps its config: `$DOCKER_CONFIG/config.json`, else `~/.docker/config.json`. */
-export function dockerConfigPath(env: Environment): string {
+function dockerConfigPath(env: Environment): string {
   const folder = env["DOCKER_CONFIG"];
   if (set(folder)) return join(folder, "config.json");
   const home = [env["HOME"], env["USERPROFILE"]].find(set) ?? homedir();

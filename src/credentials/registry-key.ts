@@ -1,5 +1,5 @@
 /** What Docker calls its own registry in its files and to its helpers. */
-export const dockerHubKey = "https://index.docker.io/v1/";
+const dockerHubKey = "https://index.docker.io/v1/";
 
 const dockerHub = "docker.io";
 const dockerHubNames = new Set([dockerHub, "index.docker.io", "registry-1.docker.io"]);

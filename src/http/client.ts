@@ -3,17 +3,17 @@ import { authorize, type AuthorizeOptions } from "./auth/authorize.ts";
 import type { EmitHttpEvent, Send } from "./message.ts";
 import { followRedirects } from "./redirect.ts";
 import { traced } from "./trace.ts";
-import { type Patience, retrier, type Retrier, retry } from "./retry.ts";
+import { type Patience, retrier, retry } from "./retry.ts";
 import { transport, type TransportOptions } from "./transport.ts";
 
 /** Connecting and waiting for the first byte, in milliseconds. */
-export const defaultFirstByteTimeout = 60_000;
+const defaultFirstByteTimeout = 60_000;
 
 /** No byte of a body for this long, in milliseconds. */
-export const defaultIdleTimeout = 60_000;
+const defaultIdleTimeout = 60_000;
 
 /** The real clock, chance and sleep. */
-export const realPatience: Patience = {
+const realPatience: Patience = {
   now: Date.now,
   random: Math.random,
   sleep: async (milliseconds, signal) => {
@@ -33,13 +33,8 @@ export interface ClientOptions
   emit: EmitHttpEvent;
 }
 
-export interface Client {
-  send: Send;
-  retrier: Retrier;
-}
-
 /** The HTTP client for one registry: transport, redirects, authorisation, retries, one on the other. */
-export function createClient(options: ClientOptions): Client {
+export function createClient(options: ClientOptions): Send {
   const patience = options.patience ?? realPatience;
   const again = retrier({ host: options.host, patience, emit: options.emit });
   const bottom = transport({
@@ -51,5 +46,5 @@ export function createClient(options: ClientOptions): Client {
     ...options,
     now: patience.now,
   });
-  return { send: retry(authorised, again, patience.now), retrier: again };
+  return retry(authorised, again, patience.now);
 }

@@ -26,7 +26,7 @@ export const isTransientStatus = (status: number): boolean =>
   status === 408 || status === 425 || status === 429 || (status >= 500 && status !== 501);
 
 /** Whether trying again may help at all. */
-export function isTransient(seen: Seen): boolean {
+function isTransient(seen: Seen): boolean {
   if ("status" in seen) return isTransientStatus(seen.status);
   return seen.failure.kind !== "tls" && seen.failure.kind !== "protocol";
 }

@@ -30,7 +30,7 @@ export interface ApiRequest {
 }
 
 /** The name of what a request is about. */
-export const subjectOf = (api: Api, repository: string | undefined, thing: string): Subject => ({
+const subjectOf = (api: Api, repository: string | undefined, thing: string): Subject => ({
   host: api.host,
   name: repository === undefined ? api.host : `${api.host}/${repository}`,
   thing,

@@ -23,7 +23,7 @@ const manifestUrl = (api: Api, repository: string, tagOrDigest: string): URL =>
   apiUrl(api, `${repository}/manifests/${encodeURIComponent(tagOrDigest).replace("%3A", ":")}`);
 
 /** For messages: `manifest "v1"`, `manifest sha256:ab…`. */
-export const manifestThing = (tagOrDigest: string): string =>
+const manifestThing = (tagOrDigest: string): string =>
   isDigest(tagOrDigest) ? `manifest ${tagOrDigest}` : `manifest "${tagOrDigest}"`;
 
 const read = (

@@ -19,7 +19,7 @@ const ReferrerSchema = v.looseObject({
 });
 
 /** distribution-spec v1.1, "Referrers Tag Schema". */
-export const referrersTag = (digest: Digest): string =>
+const referrersTag = (digest: Digest): string =>
   `${digestAlgorithm(digest)}-${digestHex(digest)}`.slice(0, 128);
 
 /**

@@ -5,7 +5,7 @@ import type { HttpResponse } from "../http/message.ts";
 import { parseRetryAfter } from "../http/retry-after.ts";
 
 /** More of an error's body than this is not read. */
-export const maxErrorBytes = 64 * 1024;
+const maxErrorBytes = 64 * 1024;
 
 /** What of the registry's own words is shown. */
 const maxWords = 200;

@@ -51,7 +51,7 @@ export function createRegistry(host: string, options: RegistryOptions = {}): Reg
   if (options.insecure === true && base.protocol === "https:") {
     options.emit?.({ type: "warning", message: `${host}: certificates are not checked` });
   }
-  const { send } = createClient({
+  const send = createClient({
     host,
     url: base,
     plainHttp: options.plainHttp ?? false,

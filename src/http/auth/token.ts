@@ -9,7 +9,7 @@ import { basicAuthorization, type Credential } from "./credential.ts";
 import { formatScope, type Scope } from "./scope.ts";
 
 /** A token answer larger than this is none. */
-export const maxTokenBytes = 1024 * 1024;
+const maxTokenBytes = 1024 * 1024;
 
 const clientId = "ocibundle";
 
