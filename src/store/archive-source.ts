@@ -41,6 +41,8 @@ export function fileTarSource(file: FileHandle, size: number): TarSource {
 export interface StreamTarSource extends TarSource {
   /** The next `length` bytes in any chunking, or fewer where the archive ends. A chunk is valid until the next. */
   chunks(length: number): AsyncGenerator<Uint8Array, void, undefined>;
+  /** Ends the stream, whose rest is not wanted. */
+  close(): Promise<void>;
 }
 
 /** Reads a tar archive from a stream. The stream's errors come through. */
@@ -76,6 +78,9 @@ export function streamTarSource(stream: AsyncIterable<Uint8Array>): StreamTarSou
       return position;
     },
     chunks,
+    async close() {
+      await iterator.return?.();
+    },
     async read(length) {
       const buffer = Buffer.allocUnsafe(length);
       let filled = 0;

@@ -1,5 +1,4 @@
-import { randomUUID } from "node:crypto";
-import { mkdir, readdir, rm, stat } from "node:fs/promises";
+import { mkdir, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { OcibundleError, errno } from "../errors.ts";
 import type { ContentWriter } from "../oci/content.ts";
@@ -15,13 +14,14 @@ import {
   parseLayoutIndex,
   withManifest,
 } from "./layout-documents.ts";
-import { lockFile } from "./lock-file.ts";
+import { type HeldLock, lockFile, LockUnavailable } from "./lock-file.ts";
 import {
   readDocument,
   type LayoutFiles,
   type LayoutReader,
   layoutReader,
 } from "./layout-reader.ts";
+import { isOwnedTemp, ownTemp, sweepOwnedTemps } from "./owned-temp.ts";
 import { copyVerified, unwritable, writeAll, writeWhole } from "./verified-write.ts";
 
 /** An OCI image layout in a folder that can be read and written. */
@@ -88,18 +88,14 @@ export async function createLayout(
   };
 }
 
-/** Temporary files of runs that were killed are left alone for this long, in milliseconds. */
-const temporaryLifetime = 24 * 60 * 60 * 1000;
-const temporaryName = /^\.ocibundle-[0-9a-f-]{36}\.tmp$/;
+const temporaryPrefix = ".ocibundle-";
 const lockName = "index.json.lock";
-
-const temporaryPath = (folder: string): string => join(folder, `.ocibundle-${randomUUID()}.tmp`);
 
 async function prepare(folder: string, name: string, signal: AbortSignal): Promise<void> {
   const entries = await readdir(folder);
   if (!entries.includes(layoutFileName)) {
     const others = entries.filter(
-      (entry) => !temporaryName.test(entry) && !entry.startsWith(lockName),
+      (entry) => !isOwnedTemp(entry, temporaryPrefix) && !entry.startsWith(lockName),
     );
     // Another process may have made the layout since the folder was read.
     if (
@@ -116,11 +112,7 @@ async function prepare(folder: string, name: string, signal: AbortSignal): Promi
   if (!entries.includes(indexFileName)) {
     await updateIndex(folder, name, signal, (index) => index);
   }
-  for (const entry of entries.filter((found) => temporaryName.test(found))) {
-    const path = join(folder, entry);
-    const age = Date.now() - (await stat(path).catch(() => ({ mtimeMs: Date.now() }))).mtimeMs;
-    if (age > temporaryLifetime) await rm(path, { force: true });
-  }
+  await sweepOwnedTemps(folder, temporaryPrefix);
 }
 
 /** Changes `index.json` in one step: no other process changes it in between, no reader sees a part of it. */
@@ -144,15 +136,21 @@ async function updateIndex(
     const bytes = new TextEncoder().encode(after);
     await writeFileInto(folder, indexFileName, (file) => writeAll(file, bytes, 0));
   };
+  const lock = await lockIndex(folder, signal);
   try {
-    const lock = await lockFile(join(folder, lockName), { signal });
-    try {
-      await update();
-    } finally {
-      lock.release();
-    }
+    await update();
+  } finally {
+    lock?.release();
+  }
+}
+
+/** Without locks, as on some network file systems, one process at a time is all that can be done. */
+async function lockIndex(folder: string, signal: AbortSignal): Promise<HeldLock | undefined> {
+  try {
+    return await lockFile(join(folder, lockName), { signal });
   } catch (error) {
-    throw unwritable(folder, error);
+    if (error instanceof LockUnavailable) return undefined;
+    throw error;
   }
 }
 
@@ -167,7 +165,12 @@ async function writeFileInto(
   } catch (error) {
     throw unwritable(path, error);
   }
-  await writeWhole(path, temporaryPath(folder), write);
+  const temporary = ownTemp(folder, temporaryPrefix);
+  try {
+    await writeWhole(path, temporary.path, write);
+  } finally {
+    temporary.release();
+  }
 }
 
 function folderFiles(folder: string, name: string): LayoutFiles {

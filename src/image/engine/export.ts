@@ -75,6 +75,9 @@ export async function takeExport(
     stop.abort(error);
     await Promise.allSettled(layersOf(taken));
     throw error;
+  } finally {
+    // A connection that is left open with bytes to come would keep the process alive.
+    await source.close();
   }
   return { find: (file) => followLinks(taken, file, name)?.content };
 }

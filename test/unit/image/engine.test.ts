@@ -88,8 +88,8 @@ describe("an engine's image", () => {
       const { layers: listed } = JSON.parse(Buffer.from(source.root.bytes).toString());
       expect(listed[2]).toEqual(newLayer);
       expect(listed[0]).toEqual(layers.get(digestOf(image.layers[0] ?? "")));
-      // One folder, and in it the one compressed layer: no plain copy is left.
-      expect(await bench.temporaries()).toHaveLength(2);
+      // The one compressed layer: no plain copy is left.
+      expect((await bench.temporaries()).filter((path) => path.includes("/"))).toHaveLength(1);
       expect(bench.events).toContainEqual({ type: "phase", phase: "export", items: 4 });
       if (shape !== legacyExport) expect(taken()).toBe(1);
       await source.close();

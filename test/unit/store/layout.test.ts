@@ -348,6 +348,14 @@ test.if(process.getuid?.() !== 0)(
   },
 );
 
+test("tags that one process writes at the same time are all kept", async () => {
+  const stores = [await createLayout(layout, signal), await createLayout(layout, signal)];
+  const tags = Array.from({ length: 10 }, (_, at) => `tag${at}`);
+  await Promise.all(tags.map((tag, at) => stores[at % 2]?.writeManifest(image(tag), tag, signal)));
+  const { manifests } = await readIndexFile();
+  expect(manifests).toHaveLength(tags.length);
+});
+
 test("tags that processes write at the same time are all kept", async () => {
   const script = join(import.meta.dir, "layout-tagger.ts");
   const processes = ["a", "b", "c"].map((name) =>
