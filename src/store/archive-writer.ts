@@ -1,5 +1,4 @@
 import { Buffer } from "node:buffer";
-import { randomUUID } from "node:crypto";
 import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import pLimit from "p-limit";
@@ -16,6 +15,7 @@ import {
   layoutFileName,
   withManifest,
 } from "./layout-documents.ts";
+import { besides, type OwnedTemp, ownTemp, sweepOwnedTemps } from "./owned-temp.ts";
 import { copyVerified, syncFolder, unwritable, writeAll } from "./verified-write.ts";
 
 /** An archive of an OCI image layout that is being written. It has its name only after `commit`. */
@@ -41,8 +41,7 @@ export async function createLayoutArchive(
   path: string,
   name = `oci-archive:${path}`,
 ): Promise<LayoutArchiveWriter> {
-  const temporary = `${path}.${randomUUID()}.tmp`;
-  const file = await begin(path, temporary);
+  const { temporary, file } = await begin(path);
   /** An archive has one end, so one entry is written at a time. */
   const oneByOne = pLimit(1);
   const blobs = new Map<Digest, number>();
@@ -74,6 +73,7 @@ export async function createLayoutArchive(
     isOpen = false;
     await file.close();
   };
+  const release = (): void => temporary.release();
 
   await appendBytes(layoutFileName, layoutFileBytes);
 
@@ -118,7 +118,8 @@ export async function createLayoutArchive(
           await file.truncate(end + endSize);
           await file.sync();
           await close();
-          await rename(temporary, path);
+          await rename(temporary.path, path);
+          release();
         } catch (error) {
           throw unwritable(path, error);
         }
@@ -127,16 +128,22 @@ export async function createLayoutArchive(
     async discard() {
       oneByOne.clearQueue();
       await close().catch(() => undefined);
-      await rm(temporary, { force: true }).catch(() => undefined);
+      await rm(temporary.path, { force: true }).catch(() => undefined);
+      release();
     },
   };
 }
 
-async function begin(path: string, temporary: string): Promise<FileHandle> {
+async function begin(path: string): Promise<{ temporary: OwnedTemp; file: FileHandle }> {
+  const { folder, prefix } = besides(path);
+  let temporary: OwnedTemp | undefined;
   try {
-    await mkdir(dirname(path), { recursive: true });
-    return await open(temporary, "wx+");
+    await mkdir(folder, { recursive: true });
+    await sweepOwnedTemps(folder, prefix);
+    temporary = ownTemp(folder, prefix);
+    return { temporary, file: await open(temporary.path, "wx+") };
   } catch (error) {
+    temporary?.release();
     throw unwritable(path, error);
   }
 }

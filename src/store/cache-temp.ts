@@ -1,6 +1,7 @@
 import { mkdir, readdir, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type HeldLock, LockUnavailable, lockFile, tryLockFile } from "./lock-file.ts";
+import { imageTempPrefix, sweepOwnedTemps } from "./owned-temp.ts";
 
 /** Temporary files of one process, in a folder of its own that a lock shows to be in use. */
 export interface TempFiles {
@@ -86,7 +87,7 @@ export async function sweepTempFiles(temp: string, locks: string): Promise<numbe
       // Another user's, or no locks here.
     }
   }
-  return swept;
+  return swept + (await sweepOwnedTemps(temp, imageTempPrefix, ""));
 }
 
 const listFolder = (folder: string): Promise<string[]> => readdir(folder).catch(() => []);
