@@ -8,7 +8,7 @@ import { MiB } from "./units.ts";
 
 /** A journal is written after this share of the blob, at least so many bytes, and at least so often. */
 const journalShare = 1 / 100;
-const journalBytes = 4 * MiB;
+const journalBytes = MiB;
 const journalMilliseconds = 1000;
 
 export interface PartialFileOptions {

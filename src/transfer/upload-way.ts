@@ -101,6 +101,9 @@ export interface UploadFailure {
   repeated: number;
 }
 
+/** Also 409 and 423: the registry has not yet noticed that the connection of the try before is gone. */
+const passing: ReadonlySet<number> = new Set([408, 409, 423, 425, 429]);
+
 const waysEnd: ReadonlySet<number> = new Set([201, 400, 405, 411, 415, 422, 501]);
 
 /**
@@ -110,7 +113,7 @@ const waysEnd: ReadonlySet<number> = new Set([201, 400, 405, 411, 415, 422, 501]
 export function afterFailure({ way, status, repeated }: UploadFailure): AfterFailure {
   if (status === undefined) return "wait";
   if (waysEnd.has(status)) return "next way";
-  if (status >= 500 || [408, 425, 429].includes(status)) return "wait";
+  if (status >= 500 || passing.has(status)) return "wait";
   if (status === 413) return way === "chunks" ? "smaller" : "next way";
   if (status === 416) return way === "put" || repeated > 0 ? "next way" : "ask";
   if (status === 404) return repeated > 1 ? "next way" : "restart";

@@ -37,6 +37,9 @@ export interface BlobServer {
   asked: Asked[];
   /** Bytes of all ranges asked for. */
   bytesAsked(): number;
+  /** Resolves when so many bytes have been sent in all, or since `forget`. */
+  sent(bytes: number): Promise<void>;
+  forget(): void;
   stop(): Promise<void>;
 }
 
@@ -48,6 +51,7 @@ export async function serveBlob(
   behave: (asked: Asked) => Behaviour = () => ({}),
 ): Promise<BlobServer> {
   const asked: Asked[] = [];
+  const tally = new Tally();
   const server = createServer((request, response) => {
     const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "") ?? [];
     const ranged = first !== undefined && last !== undefined;
@@ -56,7 +60,7 @@ export async function serveBlob(
       : { start: 0, end: blob.length };
     const one = { index: asked.length, range, ranged };
     asked.push(one);
-    void answer(response, one, blob, behave(one));
+    void answer(response, one, blob, behave(one), tally);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
@@ -64,6 +68,8 @@ export async function serveBlob(
     host: `127.0.0.1:${port}`,
     asked,
     bytesAsked: () => asked.reduce((sum, { range }) => sum + range.end - range.start, 0),
+    sent: (bytes) => tally.reach(bytes),
+    forget: () => (tally.bytes = 0),
     stop: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
@@ -77,6 +83,7 @@ async function answer(
   { range, ranged }: Asked,
   blob: Uint8Array,
   behaviour: Behaviour,
+  tally: Tally,
 ): Promise<void> {
   if (behaviour.status !== undefined) {
     response.writeHead(behaviour.status).end();
@@ -97,12 +104,32 @@ async function answer(
   const stop = Math.min(behaviour.cutAfter ?? Infinity, behaviour.stallAfter ?? Infinity);
   for (let at = 0; at < Math.min(stop, body.length); at += step) {
     if (response.destroyed) return;
-    const sent = response.write(body.subarray(at, Math.min(at + step, stop, body.length)));
-    if (behaviour.pause !== undefined) await Bun.sleep(behaviour.pause);
+    const part = body.subarray(at, Math.min(at + step, stop, body.length));
+    const sent = response.write(part);
+    tally.add(part.length);
     if (!sent) await Promise.race([drained(response), closed]);
+    if (behaviour.pause !== undefined) await Bun.sleep(behaviour.pause);
   }
   if (stop >= body.length) response.end();
   else if (behaviour.cutAfter === stop) response.destroy();
+}
+
+/** Counts what is sent, and tells those who wait for it. */
+class Tally {
+  bytes = 0;
+  private waiting: { bytes: number; resolve: () => void }[] = [];
+
+  add(bytes: number): void {
+    this.bytes += bytes;
+    const there = this.waiting.filter((one) => one.bytes <= this.bytes);
+    this.waiting = this.waiting.filter((one) => one.bytes > this.bytes);
+    for (const { resolve } of there) resolve();
+  }
+
+  reach(bytes: number): Promise<void> {
+    if (bytes <= this.bytes) return Promise.resolve();
+    return new Promise((resolve) => this.waiting.push({ bytes, resolve }));
+  }
 }
 
 const drained = (response: ServerResponse): Promise<void> =>

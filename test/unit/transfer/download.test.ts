@@ -10,11 +10,13 @@ import { createRegistry } from "../../../src/registry/registry.ts";
 import { createWorkerPool, type WorkerPool } from "../../../src/runtime/worker-pool.ts";
 import { type BlobToFetch, createDownloader } from "../../../src/transfer/download.ts";
 import type { TransferEvent } from "../../../src/transfer/events.ts";
+import type { Pace } from "../../../src/transfer/slow-ranges.ts";
 import { type Asked, type Behaviour, type BlobServer, serveBlob } from "./blob-server.ts";
 
 const MiB = 1024 * 1024;
 const blob = randomBytes(24 * MiB + 12345);
-const pace = { silent: 150, dead: 300, young: 100, factor: 4, short: 50 };
+/** For servers that stall: what takes seconds elsewhere is judged after a moment. */
+const hurried = { silent: 150, dead: 300, young: 100, factor: 4, short: 50 };
 const patience = {
   now: () => Date.now(),
   random: () => 0,
@@ -54,7 +56,7 @@ interface Pull {
 async function pull(
   bytes: Uint8Array,
   behave: (asked: Asked) => Behaviour,
-  more: Partial<BlobToFetch> & { stopAt?: number } = {},
+  more: Partial<BlobToFetch> & { stopAt?: number; pace?: Pace } = {},
 ): Promise<Pull> {
   await server?.stop();
   server = await serveBlob(bytes, behave);
@@ -70,7 +72,7 @@ async function pull(
     workers,
     emit: (event) => events.push(event),
     clock,
-    pace,
+    pace: more.pace,
     retries: { tries: 4, firstWait: 1, longestWait: 1 },
   });
   let told = 0;
@@ -194,12 +196,16 @@ describe("a server that breaks", () => {
   });
 
   test("stalls one range, which another connection takes", async () => {
-    whole(await pull(blob, ({ index }) => (index === 1 ? { stallAfter: 100_000 } : {})));
+    whole(
+      await pull(blob, ({ index }) => (index === 1 ? { stallAfter: 100_000 } : {}), {
+        pace: hurried,
+      }),
+    );
   });
 
   test("crawls through one range, which another connection takes", async () => {
     const begin = performance.now();
-    whole(await pull(blob, ({ index }) => (index === 1 ? { pause: 60 } : {})));
+    whole(await pull(blob, ({ index }) => (index === 1 ? { pause: 60 } : {}), { pace: hurried }));
     // Alone it would have taken more than 128 pauses of 60 ms.
     expect(performance.now() - begin).toBeLessThan(5000);
   });
@@ -207,16 +213,20 @@ describe("a server that breaks", () => {
   test("stalls every first answer of a range", async () => {
     const seen = new Set<number>();
     whole(
-      await pull(blob, ({ range }) => {
-        if (seen.has(range.end)) return {};
-        seen.add(range.end);
-        return { stallAfter: 300_000 };
-      }),
+      await pull(
+        blob,
+        ({ range }) => {
+          if (seen.has(range.end)) return {};
+          seen.add(range.end);
+          return { stallAfter: 300_000 };
+        },
+        { pace: hurried },
+      ),
     );
   });
 
   test("stalls for ever, and is given up", async () => {
-    const error = await failureOf(pull(blob, () => ({ stallAfter: 10 })));
+    const error = await failureOf(pull(blob, () => ({ stallAfter: 10 }), { pace: hurried }));
     expect(error.code).toBe("network");
     expect(error.message).toContain("no byte for");
   });

@@ -1,0 +1,24 @@
+import { createRegistry } from "../../../src/registry/registry.ts";
+import { isDigest } from "../../../src/oci/digest.ts";
+import { createWorkerPool } from "../../../src/runtime/worker-pool.ts";
+import { createDownloader } from "../../../src/transfer/download.ts";
+
+// A process that a test kills: `pull-child.ts HOST DIGEST SIZE PARTIAL JOURNAL`.
+const [, , host = "", digest = "", size = "", partial = "", journal = ""] = process.argv;
+if (!isDigest(digest)) throw new TypeError(`no digest: ${digest}`);
+const descriptor = { mediaType: "a/b", digest, size: Number(size) };
+const repository = createRegistry(host).repository("acme/llama");
+const workers = createWorkerPool(1);
+const downloader = createDownloader({ connections: 4, workers, emit() {} });
+await downloader.download(
+  {
+    descriptor,
+    open: (range, signal) => repository.getBlob(descriptor, range, signal),
+    host,
+    label: "blob",
+    item: "blob",
+    place: { partial, journal },
+  },
+  { signal: new AbortController().signal },
+);
+workers.close();

@@ -1,0 +1,170 @@
+import { describe, expect, test } from "bun:test";
+import { OcibundleError } from "../../../src/errors.ts";
+import type { BlobToMove, ContentWriter } from "../../../src/oci/content.ts";
+import { type Digest, digestOf } from "../../../src/oci/digest.ts";
+import type { TransferEvent } from "../../../src/transfer/events.ts";
+import { planTransfer, runTransfer } from "../../../src/transfer/transfer.ts";
+
+const never = new AbortController().signal;
+
+const blobOf = (name: string, size: number, more: Partial<BlobToMove> = {}): BlobToMove => ({
+  descriptor: { mediaType: "a/b", digest: digestOf(name), size },
+  source: () => Promise.resolve({ kind: "bytes", bytes: new Uint8Array(size) }),
+  group: "weights",
+  label: `weight "${name}"`,
+  name,
+  ...more,
+});
+
+interface Target extends ContentWriter {
+  asked: Digest[];
+  written: string[];
+  /** The most that were written at once. */
+  most: number;
+}
+
+/** Where blobs come to rest: has some already, and writes others when `write` lets it. */
+function target(
+  has: readonly string[],
+  write: (blob: BlobToMove, signal: AbortSignal) => Promise<void> = () => Bun.sleep(1),
+): Target {
+  const present = new Set<Digest>(has.map((name) => digestOf(name)));
+  let now = 0;
+  const self: Target = {
+    name: "test",
+    asked: [],
+    written: [],
+    most: 0,
+    hasBlob({ digest }) {
+      self.asked.push(digest);
+      return Promise.resolve(present.has(digest));
+    },
+    async writeBlob(blob, { signal, onBytes }) {
+      now += 1;
+      self.most = Math.max(self.most, now);
+      try {
+        await write(blob, signal);
+      } finally {
+        now -= 1;
+      }
+      self.written.push(blob.name ?? blob.label);
+      onBytes?.(blob.descriptor.size);
+      return "sent";
+    },
+    writeManifest: () => Promise.resolve(),
+  };
+  return self;
+}
+
+const names = (blobs: readonly BlobToMove[]) => blobs.map(({ name }) => name);
+
+describe("planTransfer", () => {
+  test("tells what is there and what is missing, the largest first", async () => {
+    const blobs = [blobOf("a", 10), blobOf("b", 30), blobOf("c", 20), blobOf("d", 30)];
+    const plan = await planTransfer(blobs, target(["c"]), { signal: never, emit() {} });
+    expect(names(plan.present)).toEqual(["c"]);
+    expect(names(plan.missing)).toEqual(["b", "d", "a"]);
+    expect(plan.bytes).toBe(70);
+  });
+
+  test("asks once for each digest and joins the places to mount from", async () => {
+    const twice = [
+      blobOf("a", 10, { mountFrom: ["acme/x"] }),
+      blobOf("a", 10, { name: "other", mountFrom: ["acme/x", "acme/y"] }),
+    ];
+    const to = target([]);
+    const plan = await planTransfer(twice, to, { signal: never, emit() {} });
+    expect(to.asked).toEqual([digestOf("a")]);
+    expect(names(plan.missing)).toEqual(["a"]);
+    expect(plan.missing[0]?.mountFrom).toEqual(["acme/x", "acme/y"]);
+    expect(plan.bytes).toBe(10);
+  });
+
+  test("refuses one digest with two sizes, naming both", async () => {
+    const work = planTransfer([blobOf("a", 1), blobOf("a", 2)], target([]), {
+      signal: never,
+      emit() {},
+    });
+    expect(work).rejects.toThrow('weight "a" and weight "a" have the digest');
+  });
+
+  test("puts the label before a failure", async () => {
+    const to = target([]);
+    to.hasBlob = () => Promise.reject(new OcibundleError("denied", "no access"));
+    const work = planTransfer([blobOf("a", 1)], to, { signal: never, emit() {} });
+    expect(work).rejects.toThrow('weight "a": no access');
+  });
+});
+
+const run = async (to: Target, blobs: BlobToMove[], concurrency?: number, signal = never) => {
+  const events: TransferEvent[] = [];
+  const options = { signal, emit: (event: TransferEvent) => events.push(event), concurrency };
+  const plan = await planTransfer(blobs, to, options);
+  return { outcomes: await runTransfer(plan, to, options), events };
+};
+
+describe("runTransfer", () => {
+  test("moves what is missing, several at once, never more than allowed", async () => {
+    const blobs = Array.from({ length: 20 }, (_, index) => blobOf(`w${index}`, index + 1));
+    const to = target(["w3"]);
+    const { outcomes } = await run(to, blobs, 3);
+    expect(outcomes.size).toBe(19);
+    expect(to.most).toBe(3);
+    expect(to.written.length).toBe(19);
+  });
+
+  test("tells of each blob from its start to its end", async () => {
+    const { events } = await run(target(["b"]), [blobOf("a", 5), blobOf("b", 7)]);
+    expect(events).toEqual([
+      { type: "phase", phase: "check", items: 2 },
+      { type: "done", phase: "check", item: "b", outcome: "present" },
+      { type: "phase", phase: "upload", items: 1, bytes: 5 },
+      { type: "start", phase: "upload", item: "a", group: "weights", bytes: 5 },
+      { type: "progress", phase: "upload", item: "a", bytes: 5 },
+      { type: "done", phase: "upload", item: "a", outcome: "sent" },
+    ]);
+  });
+
+  test("begins no phase when nothing is missing", async () => {
+    const { outcomes, events } = await run(target(["a"]), [blobOf("a", 5)]);
+    expect(outcomes.size).toBe(0);
+    expect(events.some((event) => event.type === "phase" && event.phase === "upload")).toBe(false);
+  });
+
+  test("ends the others at the first failure, which is thrown with its label", async () => {
+    let ended = 0;
+    const to = target([], async (blob, signal) => {
+      if (blob.name === "bad")
+        throw new OcibundleError("integrity", "other bytes", { hint: "lock" });
+      await new Promise((_, reject) => {
+        signal.addEventListener("abort", () => {
+          ended += 1;
+          reject(new Error("a consequence"));
+        });
+      });
+    });
+    const blobs = [blobOf("a", 9), blobOf("bad", 8), blobOf("c", 7), blobOf("d", 1)];
+    const error = await run(to, blobs, 3).catch((caught: unknown) => caught);
+    expect(error).toBeInstanceOf(OcibundleError);
+    expect(error).toMatchObject({
+      code: "integrity",
+      message: 'weight "bad": other bytes',
+      hint: "lock",
+    });
+    expect(ended).toBeGreaterThan(0);
+    expect(to.written).toEqual([]);
+  });
+
+  test("ends with the reason of an interruption", async () => {
+    const abort = new AbortController();
+    const reason = new OcibundleError("interrupted", "interrupted");
+    const to = target([], async (_, signal) => {
+      abort.abort(reason);
+      signal.throwIfAborted();
+    });
+    const error = await run(to, [blobOf("a", 1)], 2, abort.signal).catch(
+      (caught: unknown) => caught,
+    );
+    expect(error).toBe(reason);
+  });
+});
