@@ -34,7 +34,7 @@ async function reportBug(error: unknown): Promise<void> {
 
 stopAt("SIGINT", "interrupted");
 stopAt("SIGTERM", "terminated");
-process.on("uncaughtException", reportBug);
-process.on("unhandledRejection", reportBug);
+process.on("uncaughtException", (error) => void reportBug(error));
+process.on("unhandledRejection", (error) => void reportBug(error));
 
 process.exit(await run(process.argv.slice(2), { ...io, signal: abort.signal }, commands));

@@ -149,7 +149,7 @@ function knownLayers(
       }
       return undefined;
     },
-    async record(diffId, descriptor) {
+    record(diffId, descriptor) {
       layers.add(diffId, descriptor, repository);
     },
   };

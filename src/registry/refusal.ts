@@ -23,12 +23,7 @@ export class RegistryRefusal extends Error {
   /** What the registry asked to wait, in milliseconds. */
   readonly retryAfter: number | undefined;
 
-  constructor(
-    status: number,
-    codes: readonly string[],
-    message: string,
-    retryAfter?: number | undefined,
-  ) {
+  constructor(status: number, codes: readonly string[], message: string, retryAfter?: number) {
     super(message);
     this.status = status;
     this.codes = codes;

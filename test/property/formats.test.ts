@@ -18,7 +18,7 @@ const runs = { numRuns: 2000 };
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 const digests = fc
-  .array(fc.constantFrom(..."0123456789abcdef"), { minLength: 64, maxLength: 64 })
+  .array(fc.constantFrom(..."0123456789abcdef".split("")), { minLength: 64, maxLength: 64 })
   .map((digits) => `sha256:${digits.join("")}` as const);
 
 const names = fc

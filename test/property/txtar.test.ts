@@ -56,7 +56,7 @@ describe("a script line", () => {
   test("a value put in as a pattern matches that value alone", () => {
     fc.assert(
       fc.property(word, (value) => {
-        const [parsed] = parseScript(`stdout $${"{V@R}"}`);
+        const [parsed] = parseScript("stdout ${V@R}");
         const pattern = expandWord(parsed?.words[1] ?? [], { V: value });
         expect(new RegExp(`^${pattern}$`, "u").test(value)).toBe(true);
         expect(new RegExp(`^${pattern}$`, "u").test(`${value}x`)).toBe(false);
