@@ -73,6 +73,7 @@ export async function discard(response: HttpResponse): Promise<void> {
 export function watchBody(
   body: ReadableStream<Uint8Array>,
   options: {
+    /** Where the body comes from or what it is, for messages. */
     host: string;
     idleTimeout: number;
     expected?: number | undefined;

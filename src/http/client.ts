@@ -1,5 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { authorize, type AuthorizeOptions } from "./auth/authorize.ts";
+import { readDocuments } from "./document.ts";
 import type { EmitHttpEvent, Send } from "./message.ts";
 import { followRedirects } from "./redirect.ts";
 import { traced } from "./trace.ts";
@@ -46,5 +47,5 @@ export function createClient(options: ClientOptions): Send {
     ...options,
     now: patience.now,
   });
-  return retry(authorised, again, patience.now);
+  return retry(readDocuments(authorised), again, patience.now);
 }

@@ -25,6 +25,10 @@ export interface HttpRequest {
   scopes: readonly Scope[];
   /** The repository whose credentials are used, or undefined for the registry's own. */
   repository?: string | undefined;
+  /** For a document that is read into memory: its limit in bytes. Its body is part of the try then. */
+  maxDocument?: number | undefined;
+  /** What the answer's body is, for the messages of what breaks in it. The host unless given. */
+  about?: string | undefined;
   /** How long the first byte of the answer may take, in milliseconds, where the usual limit is too short. */
   firstByteTimeout?: number | undefined;
   signal: AbortSignal;

@@ -132,7 +132,7 @@ function answer(
       body === null
         ? undefined
         : watchBody(body, {
-            host: request.url.host,
+            host: request.about ?? request.url.host,
             idleTimeout,
             expected: plain && length !== null ? readLength(length) : undefined,
             signal: request.signal,

@@ -24,6 +24,8 @@ export interface ApiRequest {
   /** Statuses that are an answer; all others are thrown as a refusal. */
   accept: readonly number[];
   firstByteTimeout?: number;
+  /** For an answer that is a document: its limit in bytes. */
+  maxDocument?: number;
   /** What it is about, for messages: `blob sha256:ab…`. */
   thing: string;
   signal: AbortSignal;
@@ -54,6 +56,8 @@ export async function request(api: Api, options: ApiRequest): Promise<HttpRespon
       scopes,
       repository,
       firstByteTimeout: options.firstByteTimeout,
+      maxDocument: options.maxDocument,
+      about: `${on.name}: ${thing}`,
       signal,
     });
   } catch (error) {
@@ -75,6 +79,8 @@ function named(error: unknown, api: Api, on: Subject): unknown {
   if (!(error instanceof OcibundleError) || (error.code !== "network" && error.code !== "denied")) {
     return error;
   }
+  // What breaks in a body has the whole name already.
+  if (error.message.startsWith(`${on.name}: ${on.thing}: `)) return error;
   const known = [`${api.base.host}: `, `${api.host}: `].find((prefix) =>
     error.message.startsWith(prefix),
   );

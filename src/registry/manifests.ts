@@ -68,7 +68,12 @@ export async function headManifest(
     return { mediaType, digest, size };
   }
   // What the head leaves out, the bytes tell.
-  const response = await request(api, { ...asked, method: "GET", accept: [200, 404] });
+  const response = await request(api, {
+    ...asked,
+    method: "GET",
+    accept: [200, 404],
+    maxDocument: maxManifestBytes,
+  });
   if (response.status === 404) {
     await response.body?.cancel().catch(() => undefined);
     return undefined;
@@ -89,7 +94,12 @@ export async function getManifest(
   signal: AbortSignal,
 ): Promise<RawManifest> {
   const asked = read(api, repository, tagOrDigest, signal);
-  const response = await request(api, { ...asked, method: "GET", accept: [200] });
+  const response = await request(api, {
+    ...asked,
+    method: "GET",
+    accept: [200],
+    maxDocument: maxManifestBytes,
+  });
   return readManifest(api, repository, tagOrDigest, response);
 }
 

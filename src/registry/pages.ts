@@ -24,7 +24,7 @@ export async function* pages(api: Api, first: ApiRequest): AsyncGenerator<Page, 
   let url = first.url;
   for (;;) {
     seen.add(url.href);
-    const response = await request(api, { ...first, url });
+    const response = await request(api, { ...first, url, maxDocument: maxManifestBytes });
     const bytes = await readCapped(response, maxManifestBytes, on);
     yield { response, bytes };
     const next = parseNextLink(response.headers.get("link"));

@@ -1,4 +1,4 @@
-import { OcibundleError } from "../errors.ts";
+import { failureError, httpFailureOf } from "../http/failure.ts";
 import type { BlobSource, ByteRange, ContentReader } from "../oci/content.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { refusalOf } from "./refusal.ts";
@@ -13,14 +13,50 @@ export const registryReader = (repository: Repository): ContentReader => ({
   listReferrers: (digest, signal) => repository.listReferrers(digest, undefined, signal),
 });
 
+/** Answers in a row that break off without a byte before it is given up. */
+const maxEmptyAnswers = 4;
+
 const blobSource = (repository: Repository, descriptor: Descriptor): BlobSource => ({
   kind: "stream",
   async open(range, signal) {
     if (range.start >= range.end) return new Blob([]).stream();
-    const answer = await ask(repository, descriptor, range, signal);
-    return cut(answer, range, `${repository.fullName}: blob ${descriptor.digest}`);
+    let at = range.start;
+    let empty = 0;
+    let reader = await openAt(repository, descriptor, range, signal);
+    return new ReadableStream<Uint8Array>(
+      {
+        async pull(controller) {
+          for (;;) {
+            try {
+              const { done, value } = await reader.read();
+              if (done) return controller.close();
+              at += value.byteLength;
+              empty = 0;
+              return controller.enqueue(value);
+            } catch (error) {
+              // What broke on the way goes on where it was; opening waits as the client's policy says.
+              const passing = httpFailureOf(error) !== undefined && !signal.aborted;
+              if (!passing || ++empty === maxEmptyAnswers) throw error;
+              reader = await openAt(repository, descriptor, { start: at, end: range.end }, signal);
+            }
+          }
+        },
+        cancel: (reason) => reader.cancel(reason),
+      },
+      { highWaterMark: 0 },
+    );
   },
 });
+
+async function openAt(
+  repository: Repository,
+  descriptor: Descriptor,
+  range: ByteRange,
+  signal: AbortSignal,
+): Promise<ReadableStreamDefaultReader<Uint8Array>> {
+  const answer = await ask(repository, descriptor, range, signal);
+  return cut(answer, range, `${repository.fullName}: blob ${descriptor.digest}`).getReader();
+}
 
 /** Asks for the range, or for everything where the registry has no ranges. */
 async function ask(
@@ -55,7 +91,7 @@ function cut(answer: BlobAnswer, range: ByteRange, on: string): ReadableStream<U
           }
           const { done, value } = await reader.read();
           if (done) {
-            throw new OcibundleError("network", `${on}: the answer ended at byte ${at}`);
+            throw failureError(on, "reset", { what: `the answer ended at byte ${at}` });
           }
           const from = Math.max(0, range.start - at);
           const until = Math.min(value.byteLength, range.end - at);

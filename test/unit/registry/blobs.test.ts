@@ -62,6 +62,16 @@ describe("a range of a blob", () => {
 });
 
 describe("a whole blob", () => {
+  test("that breaks off is an error that names it", async () => {
+    await using server = serveBytes((socket) => {
+      socket.end("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n01234");
+    });
+    const { body } = await repositoryAt(server.host).getBlob(blob, undefined, never);
+    const failure = await failureOf(readAll(body));
+    expect(failure).toMatchObject({ code: "network" });
+    expect(failure.message).toStartWith(`${server.host}/acme/llama: blob ${blob.digest}: `);
+  });
+
   test("of another length is an integrity error before a byte is read", async () => {
     await using server = scripted(() => new Response("01234"));
     const failure = await failureOf(server.repository.getBlob(blob, undefined, never));

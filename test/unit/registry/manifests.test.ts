@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { digestOf } from "../../../src/oci/digest.ts";
 import { mediaTypes } from "../../../src/oci/media-types.ts";
-import { failureOf, never } from "../http/scripted.ts";
-import { blobOf, manifestOf, refusal, scripted } from "./registry-client.ts";
+import { failureOf, never, serveBytes } from "../http/scripted.ts";
+import { blobOf, manifestOf, refusal, repositoryAt, scripted } from "./registry-client.ts";
 
 const manifest = manifestOf({ config: blobOf("{}"), layers: [] });
 const { digest } = manifest;
@@ -60,6 +60,28 @@ describe("getting a manifest", () => {
       count < 3 ? refusal(status, "TOOMANYREQUESTS") : answered(),
     );
     expect(await server.repository.getManifest("v1", never)).toEqual(manifest);
+  });
+});
+
+describe("a manifest that breaks off", () => {
+  const head = `HTTP/1.1 200 OK\r\nContent-Length: ${manifest.bytes.byteLength}\r\n\r\n`;
+  const text = new TextDecoder().decode(manifest.bytes);
+
+  test("is asked for again", async () => {
+    let connections = 0;
+    await using server = serveBytes((socket) => {
+      connections++;
+      socket.end(head + (connections < 3 ? text.slice(0, 20) : text));
+    });
+    expect(await repositoryAt(server.host).getManifest("v1", never)).toEqual(manifest);
+    expect(connections).toBe(3);
+  });
+
+  test("again and again is an error that names it", async () => {
+    await using server = serveBytes((socket) => socket.end(head + text.slice(0, 20)));
+    const failure = await failureOf(repositoryAt(server.host).getManifest("v1", never));
+    expect(failure).toMatchObject({ code: "network" });
+    expect(failure.message).toStartWith(`${server.host}/acme/llama: manifest "v1": the connection`);
   });
 });
 

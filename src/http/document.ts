@@ -1,0 +1,16 @@
+import { readUpTo } from "./body.ts";
+import type { Send } from "./message.ts";
+
+/**
+ * Reads the body of an answer that is a document into memory before it counts as answered: what
+ * breaks in the middle of it is tried again like everything else. One byte more than allowed is kept,
+ * so that whoever reads it sees that it is too long.
+ */
+export const readDocuments =
+  (next: Send): Send =>
+  async (request) => {
+    const response = await next(request);
+    if (request.maxDocument === undefined || response.body === undefined) return response;
+    const { bytes } = await readUpTo(response, request.maxDocument + 1);
+    return { ...response, body: new Blob([new Uint8Array(bytes)]).stream() };
+  };

@@ -1,0 +1,60 @@
+import { expect, test } from "bun:test";
+import { registryReader } from "../../../src/registry/reader.ts";
+import { failureOf, never, serveBytes } from "../http/scripted.ts";
+import { blobOf, readAll, repositoryAt } from "./registry-client.ts";
+
+const content = "0123456789abcdef";
+const blob = blobOf(content);
+
+/** A server that stops after so many bytes of each answer, and the ranges it was asked for. */
+function serveShort(bytes: number, ranges = true) {
+  const asked: string[] = [];
+  const server = serveBytes((socket, head) => {
+    const range = /range: bytes=(\d+)-(\d+)/i.exec(head);
+    asked.push(range?.[0] ?? "whole");
+    const start = ranges ? Number(range?.[1] ?? 0) : 0;
+    const end = ranges ? Number(range?.[2] ?? content.length - 1) + 1 : content.length;
+    const status =
+      ranges && range !== null
+        ? `206 Partial\r\nContent-Range: bytes ${start}-${end - 1}/${content.length}`
+        : "200 OK";
+    const sent = content.slice(start, Math.min(end, start + bytes));
+    socket.write(`HTTP/1.1 ${status}\r\nContent-Length: ${end - start}\r\n\r\n${sent}`);
+  });
+  return { server, asked };
+}
+
+async function open(host: string, start: number, end: number): Promise<string> {
+  const source = await registryReader(repositoryAt(host, { idleTimeout: 50 })).blobSource(
+    blob,
+    never,
+  );
+  if (source.kind !== "stream") throw new Error("a registry streams");
+  return readAll(await source.open({ start, end }, never));
+}
+
+test("a blob that breaks off goes on where it was", async () => {
+  const { server, asked } = serveShort(7);
+  await using _ = server;
+  expect(await open(server.host, 0, 16)).toBe(content);
+  expect(asked).toEqual(["whole", "Range: bytes=7-15", "Range: bytes=14-15"]);
+});
+
+test("a part that breaks off does too", async () => {
+  const { server } = serveShort(2);
+  await using _ = server;
+  expect(await open(server.host, 3, 10)).toBe(content.slice(3, 10));
+});
+
+test("where there are no ranges what is known is skipped, as far as it gets", async () => {
+  const { server } = serveShort(16, false);
+  await using _ = server;
+  expect(await open(server.host, 3, 10)).toBe(content.slice(3, 10));
+});
+
+test("a blob of which no byte comes is given up", async () => {
+  const { server, asked } = serveShort(0);
+  await using _ = server;
+  expect(await failureOf(open(server.host, 0, 16))).toMatchObject({ code: "network" });
+  expect(asked).toHaveLength(4);
+});
