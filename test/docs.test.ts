@@ -1,0 +1,58 @@
+import { describe, expect, test } from "bun:test";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { commands } from "../src/cli/commands.ts";
+
+const root = join(import.meta.dir, "..");
+const pages = [
+  "README.md",
+  ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`),
+].filter((path) => path.endsWith(".md"));
+const readme = readFileSync(join(root, "README.md"), "utf8");
+
+/** `# How it's built (now)` is linked to as `#how-its-built-now`. */
+const anchorOf = (heading: string): string =>
+  heading
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N} _-]/gu, "")
+    .replaceAll(" ", "-");
+
+/** Relative links of a page that lead nowhere: to no file, or to no heading of one. */
+function brokenLinks(page: string): string[] {
+  const text = readFileSync(join(root, page), "utf8");
+  return [...text.matchAll(/\]\(([^)\s]+)\)/g)]
+    .map(([, link = ""]) => link)
+    .filter((link) => !/^[a-z]+:/.test(link))
+    .filter((link) => {
+      const [path = "", anchor] = link.split("#");
+      const target = path === "" ? join(root, page) : join(root, dirname(page), path);
+      if (!existsSync(target)) return true;
+      if (anchor === undefined) return false;
+      const headings = readFileSync(target, "utf8").matchAll(/^#+ (.+)$/gm);
+      return ![...headings].some(([, heading = ""]) => anchorOf(heading) === anchor);
+    });
+}
+
+describe("the documentation", () => {
+  test.each(pages)("%s links to what is there", (page) => {
+    expect(brokenLinks(page)).toEqual([]);
+  });
+
+  test("the README names every command", async () => {
+    const rows = readme.split("\n").filter((line) => line.startsWith("| `"));
+    const names = rows.join(" ");
+    for (const [name, load] of Object.entries(commands)) {
+      const { meta } = await load();
+      if (meta.hidden !== true) expect(names).toContain(`\`${name}`);
+    }
+  });
+
+  test("the README's npm scripts exist", () => {
+    const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+      scripts: Record<string, string>;
+    };
+    const named = [...readme.matchAll(/^npm (?:run )?([a-z]+)/gm)].map(([, name = ""]) => name);
+    expect(named.filter((name) => !(name in scripts))).toEqual([]);
+    expect(named).toContain("demo");
+  });
+});
