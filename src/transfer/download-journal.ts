@@ -1,4 +1,5 @@
-import { rename, rm, stat, writeFile } from "node:fs/promises";
+import { renameSync, writeFileSync } from "node:fs";
+import { rm, stat } from "node:fs/promises";
 import * as v from "valibot";
 import type { ByteRange } from "../oci/content.ts";
 import { type Descriptor, SizeSchema } from "../oci/descriptor.ts";
@@ -54,13 +55,16 @@ export async function readJournal(
   }
 }
 
-/** Puts a new journal in the place of the former one, in one step. Throws errno errors. */
-export async function writeJournal(
+/**
+ * Puts a new journal in the place of the former one, in one step. At once, in a fraction of a
+ * millisecond: in the time of a promise many more bytes would be written. Throws errno errors.
+ */
+export function writeJournal(
   { journal }: JournalPlace,
   { digest, size }: Descriptor,
   inode: bigint,
   written: readonly ByteRange[],
-): Promise<void> {
+): void {
   const document: v.InferInput<typeof JournalSchema> = {
     version: journalVersion,
     digest,
@@ -69,8 +73,8 @@ export async function writeJournal(
     written: written.slice(0, mostRanges).map(({ start, end }) => [start, end]),
   };
   const temporary = `${journal}.new`;
-  await writeFile(temporary, JSON.stringify(document));
-  await rename(temporary, journal);
+  writeFileSync(temporary, JSON.stringify(document));
+  renameSync(temporary, journal);
 }
 
 export async function removeJournal({ journal }: JournalPlace): Promise<void> {

@@ -8,7 +8,7 @@ import { MiB } from "./units.ts";
 
 /** A journal is written after this share of the blob, at least so many bytes, and at least so often. */
 const journalShare = 1 / 100;
-const journalBytes = MiB;
+const journalBytes = 2 * MiB;
 const journalMilliseconds = 1000;
 
 export interface PartialFileOptions {
@@ -72,7 +72,6 @@ class GrowingFile implements PartialFile {
   private readonly journalStep: number;
   private journaledBytes: number;
   private journaledAt = performance.now();
-  private journaling: Promise<void> | undefined;
 
   constructor(
     handle: FileHandle,
@@ -108,11 +107,10 @@ class GrowingFile implements PartialFile {
       this.written.add(gap);
       this.tell(gap.end - gap.start);
     }
-    await this.journalNowAndThen();
+    this.journalNowAndThen();
   }
 
   async reset(): Promise<void> {
-    await this.journaling;
     await removeJournal(this.place);
     const bytes = this.written.bytes;
     this.written = rangeSet();
@@ -125,10 +123,20 @@ class GrowingFile implements PartialFile {
 
   async close(): Promise<void> {
     try {
-      await this.journaling;
-      if (this.written.bytes !== this.journaledBytes) await this.journal();
+      this.keep();
     } finally {
       await this.handle.close();
+    }
+  }
+
+  /** The journal's last word, where another run could use it. */
+  private keep(): void {
+    const { bytes } = this.written;
+    if (bytes === this.journaledBytes || bytes === this.descriptor.size) return;
+    try {
+      this.journal();
+    } catch {
+      // The former journal stays. What ended the download is the news, not this.
     }
   }
 
@@ -149,29 +157,22 @@ class GrowingFile implements PartialFile {
     }
   }
 
-  private async journalNowAndThen(): Promise<void> {
+  private journalNowAndThen(): void {
     const { bytes } = this.written;
-    if (this.journaling !== undefined || bytes === this.journaledBytes) return;
     // The blob's end is followed by its check: nothing that a journal could save is left.
-    if (bytes === this.descriptor.size) return;
+    if (bytes === this.journaledBytes || bytes === this.descriptor.size) return;
     const late = performance.now() - this.journaledAt >= journalMilliseconds;
-    if (!late && bytes - this.journaledBytes < this.journalStep) return;
-    this.journaling = this.journal();
-    try {
-      await this.journaling;
-    } finally {
-      this.journaling = undefined;
-    }
+    if (late || bytes - this.journaledBytes >= this.journalStep) this.journal();
   }
 
-  private async journal(): Promise<void> {
-    this.journaledBytes = this.written.bytes;
-    this.journaledAt = performance.now();
+  private journal(): void {
     try {
-      await writeJournal(this.place, this.descriptor, this.inode, this.written.ranges);
+      writeJournal(this.place, this.descriptor, this.inode, this.written.ranges);
     } catch (error) {
       throw unwritable(this.place.journal, error);
     }
+    this.journaledBytes = this.written.bytes;
+    this.journaledAt = performance.now();
   }
 }
 

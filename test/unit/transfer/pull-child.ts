@@ -3,13 +3,15 @@ import { isDigest } from "../../../src/oci/digest.ts";
 import { createWorkerPool } from "../../../src/runtime/worker-pool.ts";
 import { createDownloader } from "../../../src/transfer/download.ts";
 
-// A process that a test kills: `pull-child.ts HOST DIGEST SIZE PARTIAL JOURNAL`.
-const [, , host = "", digest = "", size = "", partial = "", journal = ""] = process.argv;
+// A process that a test kills: `pull-child.ts HOST DIGEST SIZE PARTIAL JOURNAL [DIE_AT]`:
+// with a number, it kills itself as soon as so many bytes are there.
+const [, , host = "", digest = "", size = "", partial = "", journal = "", dieAt] = process.argv;
 if (!isDigest(digest)) throw new TypeError(`no digest: ${digest}`);
 const descriptor = { mediaType: "a/b", digest, size: Number(size) };
 const repository = createRegistry(host).repository("acme/llama");
 const workers = createWorkerPool(1);
 const downloader = createDownloader({ connections: 4, workers, emit() {} });
+let there = 0;
 await downloader.download(
   {
     descriptor,
@@ -19,6 +21,12 @@ await downloader.download(
     item: "blob",
     place: { partial, journal },
   },
-  { signal: new AbortController().signal },
+  {
+    signal: new AbortController().signal,
+    onBytes(bytes) {
+      there += bytes;
+      if (dieAt !== undefined && there >= Number(dieAt)) process.kill(process.pid, "SIGKILL");
+    },
+  },
 );
 workers.close();
