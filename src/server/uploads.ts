@@ -36,8 +36,13 @@ export async function startUpload(
   );
   if (digest !== undefined) {
     return await writing(registry, repository, session, async () => {
-      await receive(registry, session, request);
-      return await finish(registry, repository, session, digest);
+      try {
+        await receive(registry, session, request);
+        return await finish(registry, repository, session, digest);
+      } finally {
+        // Nobody knows of it: what broke off can't go on.
+        await storage.uploads.remove(session);
+      }
     });
   }
   return empty(202, {

@@ -216,6 +216,13 @@ describe("an upload", () => {
     expect(await stored(client, digest)).toBe(digest);
   });
 
+  test("in one POST whose connection broke leaves nothing", async () => {
+    const client = await registry();
+    const path = `/v2/a/blobs/uploads/?digest=${digestFor("hello")}`;
+    expect((await client.send("POST", path, brokenOff(random(1000)))).status).toBe(500);
+    expect(unfinished(client)).toEqual([]);
+  });
+
   test("of other bytes than its digest says is refused and gone", async () => {
     const client = await registry();
     const location = await session(client);
