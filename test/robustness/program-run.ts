@@ -1,0 +1,120 @@
+import { mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
+import { program } from "../../scripts/program.ts";
+
+/** Folders of one test, and the program run with them and nothing else of this machine. */
+export interface Bench {
+  folder: string;
+  cache: string;
+  path(...parts: string[]): string;
+  start(args: readonly string[], env?: Record<string, string>): Running;
+  run(args: readonly string[], env?: Record<string, string>): Promise<Ended>;
+  [Symbol.dispose](): void;
+}
+
+export interface Running {
+  pid: number;
+  kill(signal: NodeJS.Signals): void;
+  ended: Promise<Ended>;
+}
+
+export interface Ended {
+  code: number | null;
+  signal: string | number | null;
+  stdout: string;
+  stderr: string;
+  /** From its start. */
+  milliseconds: number;
+}
+
+/** A program that runs longer hangs. In milliseconds. */
+const longest = 60_000;
+
+export function openBench(name: string): Bench {
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), `ocibundle-${name}-`)));
+  const cache = join(folder, "cache");
+  const start: Bench["start"] = (args, env = {}) => {
+    const began = performance.now();
+    const child = Bun.spawn([...program(), ...args], {
+      cwd: folder,
+      env: {
+        PATH: process.env["PATH"] ?? "",
+        HOME: folder,
+        OCIBUNDLE_CACHE: cache,
+        DOCKER_CONFIG: join(folder, "docker"),
+        TMPDIR: tmpdir(),
+        ...env,
+      },
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+      timeout: longest,
+      killSignal: "SIGKILL",
+    });
+    const outputs = Promise.all([
+      new Response(child.stdout).text(),
+      new Response(child.stderr).text(),
+    ]);
+    return {
+      pid: child.pid,
+      kill: (signal) => child.kill(signal),
+      ended: child.exited.then(async () => {
+        const milliseconds = performance.now() - began;
+        const [stdout, stderr] = await outputs;
+        return { code: child.exitCode, signal: child.signalCode, stdout, stderr, milliseconds };
+      }),
+    };
+  };
+  return {
+    folder,
+    cache,
+    path: (...parts) => join(folder, ...parts),
+    start,
+    run: (args, env) => start(args, env).ended,
+    [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }),
+  };
+}
+
+/** Every file below a folder, relative to it, sorted; none where there is no folder. */
+export function filesBelow(folder: string): string[] {
+  let names: string[];
+  try {
+    names = readdirSync(folder, { recursive: true, encoding: "utf8" });
+  } catch {
+    return [];
+  }
+  return names
+    .filter((name) => !statSync(join(folder, name)).isDirectory())
+    .map((name) => relative(folder, join(folder, name)))
+    .toSorted();
+}
+
+export const sameBytes = (path: string, bytes: Uint8Array): boolean =>
+  readFileSync(path).equals(bytes);
+
+/** Numbers from 0 up to 1 that are the same in each run: mulberry32. */
+export function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Bytes that no compressor makes smaller, the same for the same seed. */
+export function randomBytes(length: number, seed: number): Uint8Array {
+  const next = seeded(seed);
+  const words = new Uint32Array(Math.ceil(length / 4));
+  for (let at = 0; at < words.length; at += 1) words[at] = next() * 2 ** 32;
+  return new Uint8Array(words.buffer, 0, length);
+}
+
+/** Bytes of which a compressor makes about half, so that decompressing goes on for a while. */
+export function compressibleBytes(length: number, seed: number): Uint8Array {
+  const bytes = randomBytes(length, seed);
+  for (let at = 0; at < length; at += 1) bytes[at] = (bytes[at] ?? 0) & 0x0f;
+  return bytes;
+}
