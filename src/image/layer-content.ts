@@ -30,7 +30,7 @@ export async function lookAtHead(input: AsyncIterable<Uint8Array>): Promise<Open
     const next = await iterator.next();
     if (next.done === true) break;
     // A copy: the buffer may be filled anew for the next chunk.
-    parts.push(Uint8Array.from(next.value));
+    parts.push(new Uint8Array(next.value));
     length += next.value.byteLength;
   }
   async function* chunks() {
@@ -114,7 +114,7 @@ export async function measureLayer(
       size += chunk.byteLength;
       await write?.(chunk);
       // A copy: the decompressor may hold on to it after the buffer is filled anew.
-      yield Uint8Array.from(chunk);
+      yield new Uint8Array(chunk);
     }
   }
   const { mediaType, create } = decompressors[compression];

@@ -24,7 +24,7 @@ export async function plainArchive(
   const decompressor = compression === "gzip" ? createGunzip() : createZstdDecompress();
   async function* compressed() {
     for await (const chunk of fileChunks(path, 0, Number.MAX_SAFE_INTEGER, signal)) {
-      yield Uint8Array.from(chunk);
+      yield new Uint8Array(chunk);
     }
   }
   try {

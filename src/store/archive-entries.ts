@@ -122,7 +122,7 @@ async function readExtension(source: TarSource, header: Header, on: string): Pro
   if (size === undefined || size > maxExtensionBytes) {
     throw new OcibundleError("file", `${on}: an extended header of ${size} bytes`);
   }
-  const bytes = Uint8Array.from(await source.read(size));
+  const bytes = new Uint8Array(await source.read(size));
   const padding = padded(size) - size;
   if (bytes.byteLength < size || (await source.skip(padding)) < padding) {
     throw new OcibundleError("file", `${on}: cut off in an extended header`);

@@ -22,6 +22,8 @@ type Content =
   /** Of no use here: versions, lists of names. */
   | { kind: "other" };
 
+const other: Content = { kind: "other" };
+
 /** An export that has passed by: its documents, and its layers as they are to be pushed. */
 export interface TakenExport {
   /** What a name of `manifest.json` stands for; undefined when it is missing. Links are followed. */
@@ -67,7 +69,7 @@ export async function takeExport(
       if (taken.has(entry.name)) {
         throw new OcibundleError("file", `${name}: entry "${entry.name}" appears twice`);
       }
-      const content: Content = entry.type === "file" ? await take(entry) : { kind: "other" };
+      const content: Content = entry.type === "file" ? await take(entry) : other;
       taken.set(entry.name, { ...entry, content });
     }
     await Promise.all(layersOf(taken));
@@ -85,8 +87,8 @@ export async function takeExport(
 const layersOf = (taken: ReadonlyMap<string, { content: Content }>): Promise<Layer>[] =>
   [...taken.values()].flatMap(({ content }) => (content.kind === "layer" ? [content.layer] : []));
 
-/** Documents are small and few; an export with more of them is none of an image. */
-const maxDocumentBytes = 64 * 1024 * 1024;
+/** An export has two documents that are of use, manifest.json and a config: more are none of one image. */
+const maxDocumentBytes = 2 * maxManifestBytes;
 
 function entryTaker(source: StreamTarSource, options: ExportOptions) {
   const { known, diffIds, name, temp, signal, emit } = options;
@@ -94,19 +96,20 @@ function entryTaker(source: StreamTarSource, options: ExportOptions) {
   const compressing = pLimit(1);
   let documentBytes = 0;
 
-  const readDocument = async (chunks: AsyncIterable<Uint8Array>): Promise<Content> => {
+  const readDocument = async (
+    entry: TarEntry,
+    chunks: AsyncIterable<Uint8Array>,
+  ): Promise<Content> => {
     const parts: Uint8Array[] = [];
-    for await (const chunk of chunks) {
-      documentBytes += chunk.byteLength;
-      if (documentBytes > maxDocumentBytes) {
-        throw new OcibundleError(
-          "file",
-          `${name}: more than ${maxDocumentBytes} bytes of documents`,
-        );
-      }
-      parts.push(Uint8Array.from(chunk));
+    for await (const chunk of chunks) parts.push(new Uint8Array(chunk));
+    const bytes = Buffer.concat(parts);
+    // Indexes, manifests, attestations with lists of thousands of packages: none is a config.
+    if (digestInName(entry.name) !== undefined && !bytes.includes('"diff_ids"')) return other;
+    documentBytes += bytes.byteLength;
+    if (documentBytes > maxDocumentBytes) {
+      throw new OcibundleError("file", `${name}: more than ${maxDocumentBytes} bytes of documents`);
     }
-    return { kind: "document", bytes: Buffer.concat(parts) };
+    return { kind: "document", bytes };
   };
 
   /** Keeps a layer as it is, and compresses it in the background once it turns out not to be known. */
@@ -149,11 +152,11 @@ function entryTaker(source: StreamTarSource, options: ExportOptions) {
     const mayBeDocument =
       entry.size <= maxManifestBytes &&
       (entry.name.endsWith(".json") || (digest !== undefined && !diffIds.has(digest)));
-    if (!mayBeLayer && !mayBeDocument) return { kind: "other" };
+    if (!mayBeLayer && !mayBeDocument) return other;
 
     const opened = await lookAtHead(source.chunks(entry.size));
     if (mayBeDocument && (!mayBeLayer || isDocument(opened.head))) {
-      return readDocument(opened.chunks);
+      return readDocument(entry, opened.chunks);
     }
     const on = `${name}: layer "${entry.name}"`;
     const progress = layerProgress(emit, "export", digest ?? entry.name, entry.size);

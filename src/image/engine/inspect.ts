@@ -51,7 +51,7 @@ async function parseImage(body: AsyncIterable<Uint8Array>, name: string) {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of body) {
-    chunks.push(Uint8Array.from(chunk));
+    chunks.push(new Uint8Array(chunk));
     size += chunk.byteLength;
     if (size > maxManifestBytes) {
       throw new OcibundleError("network", `docker-daemon:${name}: the engine's answer is too long`);

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from "bun:test";
+import { afterEach, describe, expect, test, setDefaultTimeout } from "bun:test";
 import { gzipSync } from "node:zlib";
 import { digestHex, digestOf } from "../../../src/oci/digest.ts";
 import type { ContentReader } from "../../../src/oci/content.ts";
@@ -15,6 +15,9 @@ import {
 } from "./sample-image.ts";
 import { contentOf, failure, memory, type Workbench, workbench } from "./workbench.ts";
 
+// Compressing takes its time on a machine that is busy with other tests.
+setDefaultTimeout(30_000);
+
 let bench: Workbench;
 let engine: FakeEngine;
 afterEach(async () => {
@@ -28,7 +31,7 @@ async function start(starting: Promise<FakeEngine>): Promise<void> {
 }
 
 const shared = sampleLayer("shared");
-const image = sampleImage([sampleLayer("base", 3_000_000), shared, sampleLayer("code"), shared]);
+const image = sampleImage([sampleLayer("base", 1_300_000), shared, sampleLayer("code"), shared]);
 const shapes = {
   "Docker before 25": legacyExport,
   "Docker since 25": modernExport,
@@ -306,13 +309,13 @@ describe("a broken export", () => {
     },
     "with documents without end": {
       shape: (one) => [
-        ...Array.from({ length: 20 }, (_, at) => ({
+        ...Array.from({ length: 3 }, (_, at) => ({
           name: `${at}.json`,
           content: `{${" ".repeat(4_000_000)}}`,
         })),
         ...modernExport(one),
       ],
-      says: /^file: .*: more than 67108864 bytes of documents$/,
+      says: /^file: .*: more than 8388608 bytes of documents$/,
     },
   };
   for (const [what, { shape, says }] of Object.entries(faults)) {
