@@ -21,7 +21,7 @@ export async function copyVerified(
   position: number,
   options: CopyOptions,
 ): Promise<void> {
-  const { descriptor, label } = blob;
+  const { descriptor } = blob;
   const hash = hasherFor(descriptor.digest);
   const source = await blob.source(options.signal);
   let size = 0;
@@ -39,15 +39,13 @@ export async function copyVerified(
     options.onBytes?.(chunk.byteLength);
   }
   if (size !== descriptor.size) {
-    throw new OcibundleError(
-      "integrity",
-      `${label}: ${size > descriptor.size ? "more than" : "only"} ${Math.min(size, descriptor.size)} of ${descriptor.size} bytes`,
-    );
+    const found = size > descriptor.size ? "more than its" : `only ${size} of its`;
+    throw new OcibundleError("integrity", `${label}: ${found} ${descriptor.size} bytes`);
   }
   if (hash.digest("hex") !== digestHex(descriptor.digest)) {
     throw new OcibundleError(
       "integrity",
-      `${label}: its bytes do not have the digest ${shortDigest(descriptor.digest)}`,
+      `the bytes do not have the digest ${shortDigest(descriptor.digest)}`,
     );
   }
 }
