@@ -39,8 +39,8 @@ export async function copyVerified(
     options.onBytes?.(chunk.byteLength);
   }
   if (size !== descriptor.size) {
-    const found = size > descriptor.size ? "more than its" : `only ${size} of its`;
-    throw new OcibundleError("integrity", `${label}: ${found} ${descriptor.size} bytes`);
+    const found = size > descriptor.size ? "more than" : `only ${size} of`;
+    throw new OcibundleError("integrity", `the blob has ${found} ${descriptor.size} bytes`);
   }
   if (hash.digest("hex") !== digestHex(descriptor.digest)) {
     throw new OcibundleError(
