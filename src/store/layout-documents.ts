@@ -11,7 +11,7 @@ export const layoutFileName = "oci-layout";
 export const indexFileName = "index.json";
 
 /** The annotation of an `index.json` entry that holds its tag (image-spec v1.1, annotations.md). */
-export const refNameKey = "org.opencontainers.image.ref.name";
+const refNameKey = "org.opencontainers.image.ref.name";
 
 export const layoutFileBytes = new TextEncoder().encode('{"imageLayoutVersion":"1.0.0"}');
 
@@ -43,7 +43,7 @@ export const parseLayoutIndex = (bytes: Uint8Array, name: string): ImageIndex =>
 
 export const formatLayoutIndex = (index: ImageIndex): string => JSON.stringify(index);
 
-export const tagOf = (entry: Descriptor): string | undefined => entry.annotations?.[refNameKey];
+const tagOf = (entry: Descriptor): string | undefined => entry.annotations?.[refNameKey];
 
 /**
  * The entry a tag names, or without a tag the only one there is.
