@@ -1,9 +1,12 @@
-import { OcibundleError } from "../errors.ts";
+import { constants } from "node:fs";
+import { access } from "node:fs/promises";
+import { errno, OcibundleError } from "../errors.ts";
 import type { BlobSource, ContentWriter } from "../oci/content.ts";
 import type { Repository } from "../registry/types.ts";
 import type { Clock } from "./clock.ts";
 import type { EmitEvent } from "./events.ts";
 import type { RetryPolicy } from "./retry.ts";
+import type { UploadJournal } from "./upload-journal.ts";
 import { uploadBlob } from "./upload.ts";
 import { nothingSeen, type SeenOfRegistry } from "./upload-way.ts";
 
@@ -14,6 +17,8 @@ export interface RegistryWriterOptions {
   seen?: Map<string, SeenOfRegistry> | undefined;
   clock?: Clock | undefined;
   retries?: RetryPolicy | undefined;
+  /** Where large uploads are noted, for a later run to go on with. */
+  journal?: UploadJournal | undefined;
 }
 
 const seenByProcess = new Map<string, SeenOfRegistry>();
@@ -21,11 +26,11 @@ const seenByProcess = new Map<string, SeenOfRegistry>();
 /** Writes to a repository of a registry: HEAD, mount or upload, manifests by digest and tag. */
 export function registryWriter(
   repository: Repository,
-  { emit, seen = seenByProcess, clock, retries }: RegistryWriterOptions = {},
+  { emit, seen = seenByProcess, clock, retries, journal }: RegistryWriterOptions = {},
 ): ContentWriter {
   const { host } = repository.registry;
-  const known = seen.get(host) ?? nothingSeen();
-  seen.set(host, known);
+  const seenHere = seen.get(host) ?? nothingSeen();
+  seen.set(host, seenHere);
   return {
     name: repository.fullName,
 
@@ -35,12 +40,18 @@ export function registryWriter(
     },
 
     async writeBlob(blob, { signal, onBytes }) {
-      const { descriptor, label: item, mountFrom } = blob;
-      const source = await blob.source(signal);
-      await checkSource(source);
-      const options = { signal, onBytes, emit, item, mountFrom, seen: known, clock, retries };
+      const { descriptor, label, name: item = label, mountFrom } = blob;
+      let source: BlobSource | undefined;
+      // Asked for when no mount spares the work: it may be a weight that must be compressed first.
+      const open = async (): Promise<BlobSource> => {
+        source = await blob.source(signal);
+        await checkSource(source);
+        return source;
+      };
+      const known = { seen: seenHere, clock, retries, journal };
+      const options = { signal, onBytes, emit, item, mountFrom, ...known };
       try {
-        return await uploadBlob(repository, descriptor, source, options);
+        return await uploadBlob(repository, descriptor, open, options);
       } catch (error) {
         signal.throwIfAborted();
         // The registry found other bytes: where the file is known to have changed, that is the news.
@@ -56,6 +67,14 @@ export function registryWriter(
   };
 }
 
-async function checkSource(source: BlobSource): Promise<void> {
-  if (source.kind === "file") await source.check?.();
+async function checkSource(source: BlobSource | undefined): Promise<void> {
+  if (source?.kind !== "file") return;
+  await source.check?.();
+  try {
+    // A body that can't be opened would look like a connection that was closed.
+    await access(source.path, constants.R_OK);
+  } catch (cause) {
+    const why = errno(cause) === "ENOENT" ? "does not exist" : "can't be read";
+    throw new OcibundleError("file", `"${source.path}" ${why}`, { cause });
+  }
 }

@@ -15,6 +15,8 @@ export interface TransferOptions {
   emit: EmitEvent;
   /** Blobs that are sent at once. */
   concurrency?: number | undefined;
+  /** What moving is called in events: `write` where the target is on this machine. */
+  phase?: "upload" | "write" | undefined;
 }
 
 /** What the target has and what it lacks; each digest once. */
@@ -56,9 +58,8 @@ export async function planTransfer(
 export async function runTransfer(
   plan: TransferPlan,
   target: ContentWriter,
-  { signal, emit, concurrency = defaultUploads }: TransferOptions,
+  { signal, emit, concurrency = defaultUploads, phase = "upload" }: TransferOptions,
 ): Promise<Map<Digest, BlobOutcome>> {
-  const phase = "upload";
   const { missing, bytes } = plan;
   const outcomes = new Map<Digest, BlobOutcome>();
   if (missing.length === 0) return outcomes;

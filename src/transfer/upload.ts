@@ -8,6 +8,8 @@ import { type Clock, systemClock } from "./clock.ts";
 import type { EmitEvent } from "./events.ts";
 import { type RetryPolicy, transferRetries, waitBeforeRetry } from "./retry.ts";
 import { uploadBody } from "./upload-body.ts";
+import type { UploadJournal, UploadNotes } from "./upload-journal.ts";
+import { findSession, newSession, type OpenedSession } from "./upload-session.ts";
 import {
   afterFailure,
   firstChunk,
@@ -15,6 +17,7 @@ import {
   nextChunk,
   nothingSeen,
   type SeenOfRegistry,
+  smallBlob,
   smallerChunk,
   type UploadWay,
   waysFor,
@@ -32,81 +35,64 @@ export interface UploadOptions {
   seen?: SeenOfRegistry | undefined;
   clock?: Clock | undefined;
   retries?: RetryPolicy | undefined;
+  /** Where large uploads are noted, for a later run to go on with. */
+  journal?: UploadJournal | undefined;
 }
 
 /** Why a way of uploading was given up. */
 class WayRefused extends Error {}
 
 /**
- * Brings a blob's bytes into a repository: mounted where that works, else uploaded in the first way
- * that the registry takes. After a failure the session is asked what it has, and the rest is sent.
+ * Brings a blob's bytes into a repository: an earlier run's upload is gone on with; else mounted where
+ * that works, else uploaded in the first way that the registry takes. `source` is called when its bytes
+ * are needed. After a failure the session is asked what it has, and the rest is sent.
  * Throws `integrity` when the registry finds other bytes, `denied`, or the last failure.
  */
 export async function uploadBlob(
   repository: Repository,
   descriptor: Descriptor,
-  source: BlobSource,
+  source: () => Promise<BlobSource>,
   options: UploadOptions,
 ): Promise<BlobOutcome> {
-  const opened = await openSession(repository, descriptor, options);
-  if (opened === "mounted") return "mounted";
-  const upload = new Upload(repository, descriptor, source, opened, options);
-  const ways = waysFor(descriptor.size, upload.seen);
-  for (const [index, way] of ways.entries()) {
+  // A small blob is sent again sooner than anything is noted about it.
+  const worth = descriptor.size > smallBlob;
+  const notes = worth ? options.journal?.open(repository, descriptor) : undefined;
+  try {
+    const found = await findSession(repository, descriptor, { ...options, notes });
+    if (found === "mounted") return "mounted";
+    let bytes: BlobSource;
     try {
-      await upload.run(way);
-      return "sent";
+      bytes = await source();
     } catch (error) {
-      if (!(error instanceof WayRefused)) throw error;
-      if (index === ways.length - 1) throw error.cause;
-      await upload.giveUp(way, error.message);
+      if (found?.position === 0) void found.session.cancel();
+      throw error;
     }
+    const session = found ?? (await newSession(repository, options.signal));
+    await new Upload(repository, descriptor, bytes, session, notes, options).run();
+    notes?.drop();
+    return "sent";
+  } catch (error) {
+    // Wrong bytes are nothing to go on with.
+    if (error instanceof OcibundleError && error.code === "integrity") notes?.drop();
+    throw error;
+  } finally {
+    notes?.close();
   }
-  throw new RangeError("there is no way of uploading");
-}
-
-/** Opens a session, trying first to mount the blob from each candidate repository. */
-async function openSession(
-  repository: Repository,
-  { digest }: Descriptor,
-  { signal, mountFrom = [], emit }: UploadOptions,
-): Promise<UploadSession | "mounted"> {
-  let session: UploadSession | undefined;
-  for (const from of mountFrom) {
-    if (from === repository.name) continue;
-    try {
-      const answer = await repository.startUpload({ mount: { digest, from } }, signal);
-      if (answer.mounted) {
-        void session?.cancel();
-        return "mounted";
-      }
-      void session?.cancel();
-      session = answer.session;
-    } catch (error) {
-      signal.throwIfAborted();
-      // A mount is a favour: what stands against it says nothing about an upload.
-      const message = error instanceof Error ? error.message : String(error);
-      emit?.({ type: "detail", message: `no mount from "${from}": ${message}` });
-    }
-  }
-  return session ?? newSession(repository, signal);
-}
-
-async function newSession(repository: Repository, signal: AbortSignal): Promise<UploadSession> {
-  const answer = await repository.startUpload({}, signal);
-  if (!answer.mounted) return answer.session;
-  throw new OcibundleError("network", `${repository.fullName}: mounted a blob without being asked`);
 }
 
 /** One blob on its way up: what is kept from one request to the next. */
 class Upload {
-  readonly seen: SeenOfRegistry;
+  private readonly seen: SeenOfRegistry;
   private readonly repository: Repository;
   private readonly descriptor: Descriptor;
   private readonly source: BlobSource;
   private readonly options: UploadOptions;
   private readonly clock: Clock;
+  private readonly notes: UploadNotes | undefined;
   private session: UploadSession | undefined;
+  private minimumChunk: number | undefined;
+  /** Whether the session began in an earlier run, whose bytes nobody here has seen. */
+  private resumed: boolean;
   /** Bytes that the registry has. */
   private position = 0;
   /** Bytes that were told of as gone out. */
@@ -122,33 +108,57 @@ class Upload {
     repository: Repository,
     descriptor: Descriptor,
     source: BlobSource,
-    session: UploadSession,
+    opened: OpenedSession,
+    notes: UploadNotes | undefined,
     options: UploadOptions,
   ) {
     this.repository = repository;
     this.descriptor = descriptor;
     this.source = source;
+    this.notes = notes;
     this.options = options;
     this.clock = options.clock ?? systemClock;
     this.seen = options.seen ?? nothingSeen();
-    this.session = session;
-    this.chunk = firstChunk(this.seen, session.minimumChunk);
+    this.resumed = opened.position > 0;
+    this.use(opened);
+    this.chunk = firstChunk(this.seen, this.minimumChunk);
+  }
+
+  /** Sends the blob in the first way that the registry takes. */
+  async run(): Promise<void> {
+    const ways = waysFor(this.descriptor.size, this.seen);
+    for (const [index, way] of ways.entries()) {
+      try {
+        return await this.send(way);
+      } catch (error) {
+        if (!(error instanceof WayRefused)) throw error;
+        if (index === ways.length - 1) throw error.cause;
+        this.giveUp(way, error.message);
+      }
+    }
   }
 
   /** Sends all that is missing in one way. Throws WayRefused when the registry does not take it so. */
-  async run(way: UploadWay): Promise<void> {
+  private async send(way: UploadWay): Promise<void> {
     for (;;) {
       try {
-        this.session ??= await newSession(this.repository, this.options.signal);
-        if (await this.step(way, this.session)) return;
+        if (this.session === undefined) {
+          this.use(await newSession(this.repository, this.options.signal));
+        } else if (await this.step(way, this.session)) return;
       } catch (error) {
         if (await this.recover(way, error)) return;
       }
     }
   }
 
+  private use({ session, position, minimumChunk }: OpenedSession): void {
+    this.session = session;
+    this.minimumChunk = minimumChunk;
+    this.reached(position);
+  }
+
   /** Ends what was begun in one way, so that another can begin. */
-  async giveUp(way: UploadWay, reason: string): Promise<void> {
+  private giveUp(way: UploadWay, reason: string): void {
     const { host } = this.repository.registry;
     this.seen.refused.set(way, reason);
     this.detail(`${host} does not take ${wayNames[way]}: ${reason}`);
@@ -179,7 +189,7 @@ class Upload {
       await this.accept(way, session, start, end, has);
     });
     if (way === "chunks" && end < size) {
-      this.chunk = nextChunk(end - start, milliseconds, this.seen, session.minimumChunk);
+      this.chunk = nextChunk(end - start, milliseconds, this.seen, this.minimumChunk);
     }
     return false;
   }
@@ -221,8 +231,12 @@ class Upload {
     if (this.sourceFailure !== undefined) error = this.sourceFailure;
     if (!(error instanceof OcibundleError)) throw error;
     const status = refusalOf(error)?.status;
-    if (isFinal(error.code, status, way === "put" || this.position === this.descriptor.size)) {
-      throw error;
+    const finishing = way === "put" || this.position === this.descriptor.size;
+    if (isFinal(error.code, status, finishing)) {
+      if (error.code !== "integrity" || !this.resumed) throw error;
+      this.detail(`what an earlier run had sent is not the blob: ${error.message}`);
+      this.restart();
+      return false;
     }
     const refused = () => new WayRefused(error.message, { cause: error });
     switch (afterFailure({ way, status, repeated: this.repeated })) {
@@ -231,7 +245,7 @@ class Upload {
       case "next way":
         throw refused();
       case "smaller": {
-        const smaller = smallerChunk(this.chunk, this.session?.minimumChunk);
+        const smaller = smallerChunk(this.chunk, this.minimumChunk);
         if (smaller === undefined) throw refused();
         this.detail(`chunks of ${this.chunk} bytes are too large: ${error.message}`);
         this.chunk = smaller;
@@ -250,7 +264,8 @@ class Upload {
         return false;
       case "wait":
         await this.pause(error);
-        if (way === "chunks") this.chunk = smallerChunk(this.chunk, undefined) ?? this.chunk;
+        if (way === "chunks")
+          this.chunk = smallerChunk(this.chunk, this.minimumChunk) ?? this.chunk;
         return this.afterSilence(way, error);
     }
   }
@@ -270,7 +285,9 @@ class Upload {
     } catch (asking) {
       signal.throwIfAborted();
       this.detail(`after "${messageOf(error)}": ${messageOf(asking)}`);
-      this.tell(this.position);
+      // Distribution ends a session whose last request broke, and says so to the next one.
+      if (refusalOf(asking) === undefined) this.tell(this.position);
+      else this.restart();
     }
     return false;
   }
@@ -284,12 +301,15 @@ class Upload {
 
   private restart(): void {
     this.session = undefined;
+    this.resumed = false;
+    this.notes?.drop();
     this.position = 0;
     this.tell(0);
   }
 
   private reached(position: number): void {
     this.position = position;
+    if (this.session !== undefined) this.note(this.session);
     if (position > this.furthest) {
       this.furthest = position;
       this.failures = 0;
@@ -336,6 +356,12 @@ class Upload {
     // Small bodies measure the way to the registry and back, not its rate.
     if (bytes >= 1024 * 1024) this.seen.rate = bytes / milliseconds;
     return milliseconds;
+  }
+
+  /** The location is another one after each request on some registries. */
+  private note({ location }: UploadSession): void {
+    const { minimumChunk } = this;
+    this.notes?.keep({ location, ...(minimumChunk === undefined ? {} : { minimumChunk }) });
   }
 
   private tell(position: number): void {

@@ -1,14 +1,25 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { OcibundleError } from "../../../src/errors.ts";
 import type { BlobOutcome, BlobSource, BlobToMove } from "../../../src/oci/content.ts";
 import { digestOf } from "../../../src/oci/digest.ts";
 import { createRegistry } from "../../../src/registry/registry.ts";
+import { tryLockFile } from "../../../src/store/lock-file.ts";
 import type { TransferEvent } from "../../../src/transfer/events.ts";
 import { registryWriter } from "../../../src/transfer/registry-writer.ts";
+import { uploadJournal } from "../../../src/transfer/upload-journal.ts";
 import type { SeenOfRegistry } from "../../../src/transfer/upload-way.ts";
 import { type Meddle, serveUploads, type UploadRegistry } from "./upload-registry.ts";
 
@@ -35,7 +46,10 @@ beforeEach(() => {
   writeFileSync(path, blob);
   events = [];
   seen = new Map();
+  rmSync(notes(), { recursive: true, force: true });
 });
+
+const notes = () => join(folder, "uploads");
 afterEach(async () => {
   await registry?.stop();
   registry = undefined;
@@ -76,6 +90,7 @@ async function write(
     seen,
     clock,
     retries: { tries: 5, firstWait: 10, longestWait: 100 },
+    journal: uploadJournal(notes()),
   });
   let told = 0;
   const outcome = await writer.writeBlob(move, { signal, onBytes: (bytes) => (told += bytes) });
@@ -429,5 +444,81 @@ describe("an interruption", () => {
     const start = performance.now();
     expect(await failureOf(write(toMove(file()), abort.signal))).toBe(reason);
     expect(performance.now() - start).toBeLessThan(3000);
+  });
+});
+
+const noted = (): string =>
+  readdirSync(notes()).find((name) => name.endsWith(".json")) ?? "nothing is noted";
+
+/** Pushes until the registry has had `chunks` of them, then is interrupted. */
+const interrupted = async (chunks: number, behave?: Meddle): Promise<void> => {
+  const abort = new AbortController();
+  await begin(async (request, next, nth) => {
+    const response = await (behave ?? ((asked, on) => on(asked)))(request, next, nth);
+    if (request.method === "PATCH" && nth === chunks - 1) {
+      abort.abort(new OcibundleError("interrupted", "interrupted"));
+    }
+    return response;
+  });
+  expect((await failureOf(write(toMove(file()), abort.signal))).code).toBe("interrupted");
+};
+
+describe("a later run", () => {
+  test("goes on with the upload that was broken off", async () => {
+    await interrupted(1);
+    const before = registry?.bytesUp() ?? 0;
+    await write(toMove(file()));
+    expect((registry?.bytesUp() ?? 0) - before).toBeLessThan(blob.length - 15 * MiB);
+    expect(requests("POST").length).toBe(1);
+    expect(readdirSync(notes())).toEqual([]);
+  });
+
+  test("begins anew when the registry has forgotten it", async () => {
+    await interrupted(1, (request, next) =>
+      request.method === "GET" ? refuse(request, 404) : next(request),
+    );
+    await write(toMove(file()));
+    expect(requests("POST").length).toBe(2);
+  });
+
+  test("begins anew when what it had sent is not the blob", async () => {
+    const before = Buffer.from(blob);
+    before.fill(0, 0, 1000);
+    writeFileSync(path, before);
+    await interrupted(1);
+    writeFileSync(path, blob);
+    await write(toMove(file()));
+    expect(requests("POST").length).toBe(2);
+    expect(details().join("\n")).toContain("is not the blob");
+  });
+
+  test("keeps notes private, and believes none that are damaged, old or of another registry", async () => {
+    await interrupted(1);
+    const note = join(notes(), noted());
+    expect(statSync(note).mode & 0o777).toBe(0o600);
+    expect(statSync(notes()).mode & 0o777).toBe(0o700);
+    const text = readFileSync(note, "utf8");
+    for (const damage of [
+      () => writeFileSync(note, text.slice(0, -5)),
+      () => writeFileSync(note, text.replace("127.0.0.1", "192.0.2.1")),
+      () => {
+        writeFileSync(note, text);
+        utimesSync(note, 0, 0);
+      },
+    ]) {
+      damage();
+      const posts = requests("POST").length;
+      const part = toMove(file(), { descriptor: { mediaType, digest, size: blob.length } });
+      await write(part);
+      expect(requests("POST").length).toBe(posts + 1);
+    }
+  });
+
+  test("leaves an upload alone that another is at", async () => {
+    await interrupted(1);
+    const lock = tryLockFile(join(notes(), noted().replace(".json", ".lock")));
+    await write(toMove(file()));
+    lock?.release();
+    expect(requests("POST").length).toBe(2);
   });
 });
