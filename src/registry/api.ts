@@ -22,7 +22,7 @@ export interface ApiRequest {
   scopes: readonly Scope[];
   repeatable?: Repeatable;
   /** Statuses that are an answer; all others are thrown as a refusal. */
-  accept: readonly number[];
+  accept: readonly number[] | "any";
   firstByteTimeout?: number;
   /** For an answer that is a document: its limit in bytes. */
   maxDocument?: number;
@@ -63,7 +63,7 @@ export async function request(api: Api, options: ApiRequest): Promise<HttpRespon
   } catch (error) {
     throw named(error, api, on);
   }
-  if (accept.includes(response.status)) return response;
+  if (accept === "any" || accept.includes(response.status)) return response;
   throw await readRefusal(response, on);
 }
 

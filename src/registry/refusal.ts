@@ -56,9 +56,7 @@ export async function readRefusal(response: HttpResponse, on: Subject): Promise<
   }));
   const errors = parseErrors(bytes);
   const codes = errors.flatMap(({ code }) => (code === undefined ? [] : [code]));
-  const words = errors
-    .map(({ code, message }) => [code, message].filter((part) => part !== undefined).join(": "))
-    .join("; ");
+  const words = wordsOf(errors);
   const { status } = response;
   const retryAfter = parseRetryAfter(response.headers.get("retry-after"), Date.now());
   const cause = new RegistryRefusal(
@@ -74,6 +72,17 @@ export async function readRefusal(response: HttpResponse, on: Subject): Promise<
     cause,
   });
 }
+
+/** The status and the registry's own words, where it said some: `405 UNSUPPORTED: no deletes here`. */
+export function describeRefusal(status: number, body: Uint8Array): string {
+  const words = wordsOf(parseErrors(body.subarray(0, maxErrorBytes)));
+  return words === "" ? String(status) : `${status} ${words}`;
+}
+
+const wordsOf = (errors: ReturnType<typeof parseErrors>): string =>
+  errors
+    .map(({ code, message }) => [code, message].filter((part) => part !== undefined).join(": "))
+    .join("; ");
 
 /** Reads the specification's errors; anything else is none. Control characters and queries of URLs go. */
 export function parseErrors(

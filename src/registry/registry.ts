@@ -12,6 +12,7 @@ import type { Patience } from "../http/retry.ts";
 import { defaultHost } from "../oci/reference.ts";
 import { runtime } from "../runtime/current.ts";
 import { type Api, apiUrl, command } from "./api.ts";
+import { ask } from "./ask.ts";
 import { getBlob, headBlob } from "./blobs.ts";
 import { resolveLocation } from "./location.ts";
 import { getManifest, headManifest, putManifest } from "./manifests.ts";
@@ -82,6 +83,7 @@ export function createRegistry(host: string, options: RegistryOptions = {}): Reg
       });
     },
     repository: (name) => repositoryOf(registry, api, name),
+    ask: (question, signal) => ask(api, question, signal),
   };
   return registry;
 }

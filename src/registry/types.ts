@@ -10,6 +10,34 @@ export interface Registry {
   /** The API's version check (`GET /v2/`). Throws `denied`, `network`. */
   ping(signal: AbortSignal): Promise<void>;
   repository(name: string): Repository;
+  /**
+   * One request as it is, any status being an answer: to look at what a registry does. Sent again only
+   * when the registry asks for it (429, 503). Throws `network` where no answer came.
+   */
+  ask(question: Question, signal: AbortSignal): Promise<Answer>;
+}
+
+export interface Question {
+  method: string;
+  /** Below `/v2/`, without a slash in front; no query. */
+  path: string;
+  query?: Readonly<Record<string, string>>;
+  /** Names in lower case. */
+  headers?: Readonly<Record<string, string>>;
+  body?: Uint8Array;
+  /** What a token must allow, a repository at a time; the first one's credentials are used. */
+  repositories?: readonly { name: string; actions: readonly ("pull" | "push" | "delete")[] }[];
+}
+
+export interface Answer {
+  status: number;
+  headers: Headers;
+  /** The host that it came from, redirects followed. */
+  host: string;
+  /** What of the body is read: a manifest's worth at most. */
+  bytes: Uint8Array;
+  /** The status, with the registry's own words where it is a refusal that has some. */
+  said: string;
 }
 
 /** One repository of a registry. A file of `registry/` a noun: blobs, uploads, manifests, tags, referrers. */
