@@ -109,6 +109,8 @@ export interface ModelServer {
   bytesSent(): number;
   /** Resolves when so many bytes of blobs have gone out. */
   sent(bytes: number): Promise<void>;
+  /** From so many bytes of blobs on nothing more goes out, on no connection; it stays open. */
+  holdAfter(bytes: number): void;
   /** Forgets what was asked and sent. */
   forget(): void;
   behave: (asked: Asked) => Behaviour;
@@ -122,6 +124,7 @@ interface Books {
   asked: Asked[];
   manifests: number;
   sent: number;
+  hold: number;
   waiting: { bytes: number; resolve(): void }[];
 }
 
@@ -130,7 +133,7 @@ export async function serveModel(
   model: Model,
   behave: (asked: Asked) => Behaviour = () => ({}),
 ): Promise<ModelServer> {
-  const books: Books = { asked: [], manifests: 0, sent: 0, waiting: [] };
+  const books: Books = { asked: [], manifests: 0, sent: 0, hold: Infinity, waiting: [] };
   const server = createServer((request, response) => {
     void answer(request, response, model, books, self);
   });
@@ -151,6 +154,9 @@ export async function serveModel(
         if (books.sent >= bytes) resolve();
         else books.waiting.push({ bytes, resolve });
       }),
+    holdAfter(bytes) {
+      books.hold = bytes;
+    },
     forget() {
       books.asked = [];
       books.manifests = 0;
@@ -173,7 +179,7 @@ async function answer(
   self: ModelServer,
 ): Promise<void> {
   const [, kind, what = ""] =
-    /^\/v2\/acme\/model\/(manifests|blobs)\/(.+)$/.exec(request.url ?? "") ?? [];
+    /^\/v2\/acme\/model\/(manifests|blobs)\/([^?]+)/.exec(request.url ?? "") ?? [];
   if (kind === "manifests" && (what === "v1" || what === manifest.digest)) {
     books.manifests += 1;
     response.writeHead(200, {
@@ -235,6 +241,7 @@ async function sendBlob(
   const stop = Math.min(behaviour.cutAfter ?? Infinity, behaviour.stallAfter ?? Infinity, length);
   for (let at = 0; at < stop; at += step) {
     if (response.destroyed) return;
+    if (books.sent >= books.hold) return closed;
     const until = Math.min(at + step, stop);
     const chunk =
       until <= right.length

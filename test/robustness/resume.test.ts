@@ -1,0 +1,56 @@
+import { describe, expect, test } from "bun:test";
+import { randomBytes } from "node:crypto";
+import { statSync } from "node:fs";
+import { join } from "node:path";
+import { makeModel, serveModel, type Weight } from "./model-server.ts";
+import { filesBelow, openBench, sameBytes } from "./program-run.ts";
+
+const MiB = 1024 * 1024;
+
+// Large enough for two per cent to be more than a journal may be behind.
+const bytes = randomBytes(320 * MiB);
+
+const cases: { name: string; compression: NonNullable<Weight["compression"]>; flags: string[] }[] =
+  [
+    { name: "of a plain weight, through the cache", compression: "none", flags: [] },
+    { name: "of a zstd weight, without the cache", compression: "zstd", flags: ["--no-cache"] },
+  ];
+
+/** Bytes that the parts below a folder have on the disk. */
+const partBytes = (folder: string): number =>
+  filesBelow(folder)
+    .filter((name) => /\.(?:partial|tmp|blob)$/.test(name))
+    .reduce((sum, name) => Math.max(sum, statSync(join(folder, name)).blocks * 512), 0);
+
+describe("after a kill at 90 %", () => {
+  test.each(cases)(
+    "a pull $name asks for at most 12 %% of the bytes",
+    async ({ compression, flags }) => {
+      const model = makeModel([{ name: "large", bytes, compression }]);
+      await using server = await serveModel(model);
+      using bench = openBench("resume");
+      const target = bench.path("models");
+      const args = ["pull", server.reference, "-o", target, ...flags];
+
+      const share = Math.floor(model.size * 0.9);
+      server.holdAfter(share);
+      const running = bench.start(args);
+      await server.sent(share);
+      // What is on the way when everything stands still is not lost yet: it is waited for.
+      while (partBytes(bench.folder) < share - 4 * MiB) await Bun.sleep(5);
+      running.kill("SIGKILL");
+      expect((await running.ended).signal).toBe("SIGKILL");
+      expect(server.bytesSent()).toBeLessThan(model.size * 0.905);
+
+      server.forget();
+      server.holdAfter(Infinity);
+      const { code, stderr } = await bench.run(args);
+      expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
+      expect(server.bytesAsked()).toBeLessThanOrEqual(model.size * 0.12);
+      expect(sameBytes(join(target, "src/weights/large"), bytes)).toBe(true);
+      expect(filesBelow(target)).toEqual(["src/weights/.cog/ready", "src/weights/large"]);
+      expect(filesBelow(join(bench.cache, "tmp"))).toEqual([]);
+    },
+    60_000,
+  );
+});
