@@ -27,6 +27,8 @@ const sampleInterval = 20;
 export async function measure(contestant: Contestant): Promise<Measurement> {
   const { command } = contestant;
   const line = typeof command === "function" ? await command() : command;
+  // What an earlier run left to be written to disk is not to be this one's to wait for.
+  await Bun.spawn(["sync"]).exited;
   const began = performance.now();
   const child = Bun.spawn([...line], {
     cwd: contestant.cwd ?? process.cwd(),

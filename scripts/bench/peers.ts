@@ -59,7 +59,9 @@ export async function layoutOf(cwd: string): Promise<string> {
  * resolves to the registry's.
  */
 export function pushPeers(layout: string, address: () => Promise<string>): Contestant[] {
-  const reference = async (name: string) => `${await address()}/bench/${name}:v1`;
+  // A repository of its own for each run: some clients send nothing when the manifest is there.
+  let run = 0;
+  const reference = async (name: string) => `${await address()}/bench/${name}-${run++}:v1`;
   const peers: Contestant[] = [
     {
       name: "skopeo",
