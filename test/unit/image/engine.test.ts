@@ -20,14 +20,17 @@ setDefaultTimeout(30_000);
 
 let bench: Workbench;
 let engine: FakeEngine;
+/** Some tests open more than one. */
+const benches: Workbench[] = [];
 afterEach(async () => {
-  await bench.remove();
+  for (const opened of benches.splice(0)) await opened.remove();
   await engine.stop();
 });
 
 async function start(starting: Promise<FakeEngine>): Promise<void> {
   engine = await starting;
   bench = await workbench({ DOCKER_HOST: engine.url });
+  benches.push(bench);
 }
 
 const shared = sampleLayer("shared");
