@@ -1,7 +1,7 @@
 // `npm run bench`: ours and peers in turn, on this machine. Peers that are not on the PATH take no part.
 //
-//   npm run bench -- [--only NAME]... [--size BYTES] [--runs N] [--json FILE]
-import { writeFile } from "node:fs/promises";
+//   npm run bench -- [--only NAME]... [--size BYTES] [--runs N] [--json FILE] [--update FILE]
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Outcome } from "./bench/benchmark.ts";
@@ -21,6 +21,7 @@ const { values } = parseArgs({
     size: { type: "string", default: String(2 * 2 ** 30) },
     runs: { type: "string", default: "3" },
     json: { type: "string" },
+    update: { type: "string" },
   },
 });
 const size = Number(values.size);
@@ -61,11 +62,23 @@ for (const benchmark of benchmarks) {
 }
 
 const { cpus, model, system, memoryBytes, bun } = machine();
-const memory = `${Math.round(memoryBytes / 2 ** 30)} GiB`;
-console.log(`${cpus} × ${model}, ${memory}, ${system}, Bun ${bun}; median of ${runs}\n`);
-console.log(tables(outcome.results, outcome.figures));
+const on = `${cpus} × ${model}, ${Math.round(memoryBytes / 2 ** 30)} GiB, ${system}, Bun ${bun}`;
+const head = `${on}; files of ${(size / 2 ** 20).toFixed(0)} MiB; median of ${runs}`;
+const report = `${head}\n\n${tables(outcome.results, outcome.figures)}`;
+console.log(report);
+if (values.update !== undefined) await update(values.update);
 if (values.json !== undefined) {
   const figures = outcome.figures.map((figure) => ({ ...figure, reached: reached(figure) }));
   const document = { machine: machine(), size, runs, results: outcome.results, figures };
   await writeFile(values.json, `${JSON.stringify(document, null, 2)}\n`);
+}
+
+/** Puts the report below the mark in a page, in place of what was there. */
+async function update(path: string): Promise<void> {
+  const page = await readFile(path, "utf8");
+  const mark = /^<!-- .*npm run bench.*-->\n/m.exec(page);
+  if (mark === null) throw new Error(`${path}: no line says where the report goes`);
+  const line = ["npm run bench --", ...process.argv.slice(2)].join(" ");
+  const above = page.slice(0, mark.index + mark[0].length);
+  await writeFile(path, `${above}\n\`${line}\`, on ${report}`);
 }
