@@ -11,6 +11,9 @@ const journalShare = 1 / 100;
 const journalBytes = 2 * MiB;
 const journalMilliseconds = 1000;
 
+/** After so many bytes the disk is set to work, so that the flush at the end has little left to wait for. */
+const flushBytes = 128 * MiB;
+
 export interface PartialFileOptions {
   /** Called with bytes newly written, and at once with those of a former run. */
   onBytes?: ((bytes: number) => void) | undefined;
@@ -30,8 +33,6 @@ export interface PartialFile {
    * already. Throws `file`.
    */
   write(position: number, chunks: readonly Uint8Array[]): Promise<void>;
-  /** Forgets everything that was written, the journal included. */
-  reset(): Promise<void>;
   /** Notes what is there for another run, and closes the file. */
   close(): Promise<void>;
 }
@@ -61,9 +62,9 @@ export async function openPartialFile(
 
 class GrowingFile implements PartialFile {
   readonly resumed: number;
-  written: RangeSet;
+  readonly written: RangeSet;
   /** What was written and what is being written. */
-  private claimed: RangeSet;
+  private readonly claimed: RangeSet;
   private readonly handle: FileHandle;
   private readonly inode: bigint;
   private readonly place: JournalPlace;
@@ -72,6 +73,9 @@ class GrowingFile implements PartialFile {
   private readonly journalStep: number;
   private journaledBytes: number;
   private journaledAt = performance.now();
+  private flushedBytes: number;
+  private flushing: Promise<void> | undefined;
+  private flushFailure: unknown;
 
   constructor(
     handle: FileHandle,
@@ -90,6 +94,7 @@ class GrowingFile implements PartialFile {
     this.claimed = rangeSet(known);
     this.resumed = this.written.bytes;
     this.journaledBytes = this.resumed;
+    this.flushedBytes = this.resumed;
     this.journalStep = Math.max(journalBytes, descriptor.size * journalShare);
     if (this.resumed > 0) this.tell(this.resumed);
   }
@@ -108,22 +113,14 @@ class GrowingFile implements PartialFile {
       this.tell(gap.end - gap.start);
     }
     this.journalNowAndThen();
-  }
-
-  async reset(): Promise<void> {
-    await removeJournal(this.place);
-    const bytes = this.written.bytes;
-    this.written = rangeSet();
-    this.claimed = rangeSet();
-    this.journaledBytes = 0;
-    await this.handle.truncate(0);
-    await this.handle.truncate(this.descriptor.size);
-    if (bytes > 0) this.options.onBytes?.(-bytes);
+    this.flushNowAndThen();
   }
 
   async close(): Promise<void> {
     try {
       this.keep();
+      await this.flushing;
+      if (this.flushFailure !== undefined) throw unwritable(this.place.partial, this.flushFailure);
     } finally {
       await this.handle.close();
     }
@@ -155,6 +152,24 @@ class GrowingFile implements PartialFile {
     } catch (error) {
       throw unwritable(this.place.partial, error);
     }
+  }
+
+  private flushNowAndThen(): void {
+    if (this.flushFailure !== undefined) throw unwritable(this.place.partial, this.flushFailure);
+    const { bytes } = this.written;
+    if (this.flushing !== undefined || bytes - this.flushedBytes < flushBytes) return;
+    this.flushedBytes = bytes;
+    this.flushing = this.flush();
+  }
+
+  /** A failure is told by the next write or the end: the disk tells it once only. */
+  private async flush(): Promise<void> {
+    try {
+      await this.handle.datasync();
+    } catch (error) {
+      this.flushFailure = error;
+    }
+    this.flushing = undefined;
   }
 
   private journalNowAndThen(): void {
