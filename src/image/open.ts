@@ -3,6 +3,7 @@ import { isAbsolute, join } from "node:path";
 import { formatReference, type Reference, referenceTarget } from "../oci/reference.ts";
 import { openLayout } from "../store/layout.ts";
 import { openLayoutArchive } from "../store/archive.ts";
+import type { LayoutReader } from "../store/layout-reader.ts";
 import { openDockerArchive } from "./docker-archive.ts";
 import { type EngineClient, engineClient } from "./engine/client.ts";
 import { findEndpoint } from "./engine/endpoint.ts";
@@ -26,15 +27,18 @@ export async function openImage(text: string, options: OpenImageOptions): Promis
   switch (spec.kind) {
     case "oci": {
       const reader = await openLayout(absolute(spec.path, options), name);
-      const root = await reader.readRoot(spec.tag, options.signal);
-      return { reader, root, name, close: async () => undefined };
+      return {
+        ...(await fromLayout(reader, spec.tag, options)),
+        name,
+        close: async () => undefined,
+      };
     }
     case "oci-archive":
       return withTemp(name, options, async (temp) => {
         const { path, tag } = spec;
         const archive = await plainArchive(absolute(path, options), name, temp, options.signal);
         const reader = await openLayoutArchive(archive, name, options.signal);
-        return { reader, root: await reader.readRoot(tag, options.signal) };
+        return fromLayout(reader, tag, options);
       });
     case "docker-archive":
       return withTemp(name, options, async (temp) => {
@@ -49,6 +53,15 @@ export async function openImage(text: string, options: OpenImageOptions): Promis
     case "anywhere":
       return fromEngineOrRegistry(spec.image, options);
   }
+}
+
+async function fromLayout(
+  reader: LayoutReader,
+  tag: string | undefined,
+  { signal }: OpenImageOptions,
+): Promise<Pick<ImageSource, "reader" | "root" | "tag">> {
+  const root = await reader.readRoot(tag, signal);
+  return { reader, root, tag: tag ?? (await reader.tagOf(root.digest, signal)) };
 }
 
 async function fromEngine(
@@ -99,7 +112,7 @@ function lacksBoth(image: EngineName, engine: OcibundleError, registry: unknown)
 async function withTemp(
   name: string,
   { tempDir }: OpenImageOptions,
-  open: (temp: TempFolder) => Promise<Pick<ImageSource, "reader" | "root">>,
+  open: (temp: TempFolder) => Promise<Pick<ImageSource, "reader" | "root" | "tag">>,
 ): Promise<ImageSource> {
   const temp = tempFolder(tempDir);
   try {
@@ -117,7 +130,7 @@ async function fromRegistry(
 ): Promise<ImageSource> {
   const reader = options.registryReader(reference);
   const root = await reader.readManifest(referenceTarget(reference), options.signal);
-  return { reader, root, name, close: async () => undefined };
+  return { reader, root, name, tag: reference.tag, close: async () => undefined };
 }
 
 const absolute = (path: string, { cwd }: OpenImageOptions): string =>

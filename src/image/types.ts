@@ -14,6 +14,8 @@ export interface ImageSource {
   root: RawManifest;
   /** What a user calls it: `docker-daemon:llama:dev`, `oci:./layout:v1`. */
   name: string;
+  /** The tag that it has there, where it has one. */
+  tag?: string | undefined;
   /** Removes what was made on the way. The reader's blobs can't be read after it. Never throws. */
   close(): Promise<void>;
 }

@@ -26,6 +26,7 @@ export async function buildModel(job: JobContext, request: BuildRequest): Promis
     const published = await publish(model, target.writer, {
       ...session,
       concurrency: session.flags.concurrency,
+      phase: "write",
       tag: output.tag ?? given ?? "latest",
     });
     await target.commit();

@@ -1,13 +1,17 @@
+import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import pLimit from "p-limit";
 import { OcibundleError, withContext } from "../errors.ts";
 import type { BlobToMove } from "../oci/content.ts";
+import { openFileRecords } from "../store/file-records.ts";
 import type { WeightsPart } from "./assemble.ts";
+import { readOptions } from "./lock.ts";
 import { defaultLock, readChosenLock } from "./lock-source.ts";
 import { readProjectFile } from "./project-file.ts";
+import { readWeightFiles } from "./read-weight-files.ts";
 import type { Session } from "./session.ts";
 import { storedWeights } from "./stored-weights.ts";
-import { checkAgainstLock, type StoredWeights, weightBlobs } from "./weight-blobs.ts";
+import { lockAgain, statWeight, weightBlobs } from "./weight-blobs.ts";
 import { quoted, type WeightEntry } from "./weight-entry.ts";
 import {
   fileSources,
@@ -29,8 +33,8 @@ export interface WeightsChoice {
 /**
  * The weights artifact of the lock that is in force, or undefined where there is none.
  *
- * Files that are here are held against the lock by what is known without reading them: a push of
- * weights that changed since ends before anything is sent. Throws `file`, `usage`, `integrity`.
+ * Files that are here are held against the lock: a push of weights that changed since they were locked
+ * ends before anything is sent. Throws `file`, `usage`, `integrity`.
  */
 export async function chosenWeights(
   session: Session,
@@ -40,13 +44,19 @@ export async function chosenWeights(
   const bytes = await readChosenLock(session.cwd, choice.lock);
   if (bytes === undefined) return undefined;
   const { files } = parseWeightsLock(bytes, lock);
-  const { paths, missing } = await weightPaths(session, choice, resolve(session.cwd, lock));
-  const stored = storedWeights(session);
-  await checkFiles(files, paths, stored);
+  if (files.length === 0) {
+    throw new OcibundleError("file", `${lock} lists no files`, {
+      hint: "lock the weights with `ocibundle lock`, or remove the lock where there are none",
+    });
+  }
+  const manifest = weightsManifest(files);
+  const { paths, missing } = await weightPaths(session, choice, lock, files);
+  await checkFiles(session, files, paths, lock);
   tellUnlocked(session, files, paths, lock);
+  const stored = storedWeights(session, lock);
   return {
-    manifest: weightsManifest(files),
-    blobs: [emptyConfigBlob, ...weightBlobs(files, { paths, missing, stored })],
+    manifest,
+    blobs: [emptyConfigBlob, ...weightBlobs(files, { lock, paths, missing, stored })],
   };
 }
 
@@ -67,48 +77,117 @@ type Paths = ReadonlyMap<string, string>;
 async function weightPaths(
   { cwd, signal }: Session,
   { weights, file }: WeightsChoice,
-  lockPath: string,
-): Promise<{ paths: Paths; missing?: OcibundleError }> {
+  lock: string,
+  entries: readonly WeightEntry[],
+): Promise<{ paths: Paths; missing(): OcibundleError }> {
   const find = async (sources: readonly WeightSource[]): Promise<Paths> => {
-    const found = await findWeightFiles(sources, { signal, except: [lockPath] });
+    const found = await findWeightFiles(sources, { signal, except: [resolve(cwd, lock)] });
     return new Map(found.map(({ name, path }) => [name, path]));
   };
+  const lacks = (where: string) => () =>
+    new OcibundleError("file", `${lock} has it, but ${where}`, {
+      hint: "name the folder that has it with --weights DIR, or the file with --file NAME=PATH",
+    });
   if (weights.length > 0 || file.length > 0) {
-    return { paths: await find([...fileSources(file, cwd), ...pathSources(weights, cwd)]) };
+    const files = fileSources(file, cwd);
+    await checkFileFlags(files, entries, lock);
+    const paths = await find([...files, ...pathSources(weights, cwd)]);
+    return { paths, missing: lacks(`it is not among the files of ${flagsOf(weights, file)}`) };
   }
   const project = await readProjectFile(cwd);
-  if (project === undefined) return { paths: new Map() };
+  if (project === undefined) return { paths: new Map(), missing: lacks("no file is given for it") };
   try {
-    return { paths: await find(projectSources(project.project, project.path)) };
+    const paths = await find(projectSources(project.project, project.path));
+    return { paths, missing: lacks(`it is not among the weights of "${project.path}"`) };
   } catch (error) {
     if (error instanceof OcibundleError && error.code === "file") {
-      return { paths: new Map(), missing: error };
+      return { paths: new Map(), missing: () => error };
     }
     throw error;
+  }
+}
+
+const flagsOf = (weights: readonly string[], file: readonly string[]): string =>
+  [
+    ...weights.map((folder) => `--weights ${quoted(folder)}`),
+    ...(file.length === 0 ? [] : ["--file"]),
+  ].join(", ");
+
+/** Each `--file` says where one file of the lock lies. Throws `usage`. */
+async function checkFileFlags(
+  sources: readonly WeightSource[],
+  entries: readonly WeightEntry[],
+  lock: string,
+): Promise<void> {
+  const names = new Set(entries.map(({ name }) => name));
+  for (const { name = "", path } of sources) {
+    if (!names.has(name)) {
+      const some = [...names].slice(0, 5).map(quoted).join(", ");
+      throw new OcibundleError("usage", `--file ${name}=…: ${lock} has no ${quoted(name)}`, {
+        hint: `it has ${some}${names.size > 5 ? ", …" : ""}`,
+      });
+    }
+    const stats = await stat(path).catch(() => undefined);
+    if (stats?.isDirectory() === true) {
+      throw new OcibundleError("usage", `--file ${name}=…: "${path}" is a folder`, {
+        hint: "folders are named with --weights DIR",
+      });
+    }
   }
 }
 
 /** Files looked at at once. */
 const checksAtOnce = 16;
 
+/**
+ * Holds what is here against the lock. A file is read only when it was hashed before and has changed
+ * since: one that was never hashed here is left to whoever receives it, and checks it as well.
+ */
 async function checkFiles(
+  session: Session,
   files: readonly WeightEntry[],
   paths: Paths,
-  stored: StoredWeights,
+  lock: string,
 ): Promise<void> {
+  const options = readOptions(session);
+  const records = openFileRecords(session.cache);
   const limit = pLimit(checksAtOnce);
-  await Promise.all(
-    files.map((entry) =>
-      limit(async () => {
-        const path = paths.get(entry.name);
-        if (path === undefined) return;
-        try {
-          await checkAgainstLock(entry, path, stored);
-        } catch (error) {
-          throw withContext(`weight ${quoted(entry.name)}`, error);
-        }
-      }),
-    ),
+  const doubtful: { entry: WeightEntry; path: string }[] = [];
+  const check = async (entry: WeightEntry): Promise<void> => {
+    const path = paths.get(entry.name);
+    if (path === undefined) return;
+    const stats = await statWeight(entry, path, lock);
+    const known = await records.find(path, stats);
+    if (known !== undefined) checkDigest(entry, path, known.digest, lock);
+    else if (await records.knows(path)) doubtful.push({ entry, path });
+  };
+  await Promise.all(files.map((entry) => limit(() => about(entry, () => check(entry)))));
+  const contents = await readWeightFiles(
+    doubtful.map(({ entry: { name }, path }) => ({ name, path, choose: () => "none" as const })),
+    { ...options, records },
+  );
+  for (const [index, { entry, path }] of doubtful.entries()) {
+    const digest = contents[index]?.digest;
+    if (digest === undefined) continue;
+    await about(entry, async () => checkDigest(entry, path, digest, lock));
+  }
+}
+
+/** Work on one weight, whose name goes into its errors. */
+async function about(entry: WeightEntry, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    throw withContext(`weight ${quoted(entry.name)}`, error);
+  }
+}
+
+function checkDigest(entry: WeightEntry, path: string, digest: string, lock: string): void {
+  if (digest === entry.digestOriginal) return;
+  throw new OcibundleError(
+    "integrity",
+    `"${path}" has the digest ${digest}, ${lock} says ${entry.digestOriginal}`,
+    { hint: lockAgain(lock) },
   );
 }
 

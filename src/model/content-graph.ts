@@ -84,6 +84,7 @@ export function blobsOfManifest(reader: ContentReader, manifest: RawManifest): B
           : `weight ${JSON.stringify(weight)}`,
       ...(weight === undefined ? {} : { name: weight }),
       group,
+      mismatchHint: `make or copy ${reader.name} again: its bytes are not what its manifest says`,
       source: (signal) => reader.blobSource(descriptor, signal),
     });
   }

@@ -1,17 +1,18 @@
 import { OcibundleError, withContext } from "../errors.ts";
-import type { ContentReader } from "../oci/content.ts";
+import type { BlobToMove, ContentReader } from "../oci/content.ts";
 import type { Digest } from "../oci/digest.ts";
 import { parseDocument } from "../oci/document.ts";
-import { ImageIndexSchema } from "../oci/manifest.ts";
+import { ImageIndexSchema, type RawManifest } from "../oci/manifest.ts";
 import { isIndexType } from "../oci/media-types.ts";
 import { parsePlatform, type Platform } from "../oci/platform.ts";
+import { formatRepository } from "../oci/reference.ts";
 import { assembleBundle, assembleStandalone, weightsPartOf } from "./assemble.ts";
 import { type ContentGraph, readChild, readGraph } from "./content-graph.ts";
 import { type Destination, openDestination } from "./destination.ts";
 import { loadSource } from "./load-model.ts";
 import { readModelImage } from "./model-image.ts";
 import { findWeights } from "./model-index.ts";
-import { withMountFrom } from "./prepare.ts";
+import { openMountSources } from "./mount-sources.ts";
 import { publish, type Published } from "./publish.ts";
 import { type PublishReport, publishReport } from "./report.ts";
 import { type JobContext, openSession, type Session } from "./session.ts";
@@ -45,18 +46,22 @@ export async function copyModel(job: JobContext, request: CopyRequest): Promise<
       platform === undefined
         ? source.graph
         : await narrowed(source.reader, source.graph, platform, session.signal);
-    const move = (part: ContentGraph, tag: string | undefined) =>
-      publishTo(session, request, target, part, tag);
-    const published = await move(graph, target.tag);
-    const more = request.referrers
-      ? await copyReferrers(source.reader, graph, session.signal, move)
-      : [];
-    if (!request.dryRun) await target.commit();
+    const copier = await openCopier(session, request, target);
+    const tag = tagFor(target, source.tag, graph.root.digest);
+    const published = request.referrers
+      ? // The tag shows the model when all that refers to it is there as well.
+        [
+          await copier.move(graph, undefined),
+          ...(await copyReferrers(source.reader, graph, session.signal, copier.move)),
+        ]
+      : [await copier.move(graph, tag)];
+    if (request.referrers) await copier.tag(graph.root, tag);
+    await copier.finish();
     return publishReport({
       name: target.name,
       action: request.dryRun ? "would copy" : "copied",
       model: graph,
-      published: [published, ...more].reduce(added),
+      published: published.reduce(added),
       milliseconds: performance.now() - started,
       dryRun: request.dryRun,
     });
@@ -65,27 +70,57 @@ export async function copyModel(job: JobContext, request: CopyRequest): Promise<
   }
 }
 
-function publishTo(
+/** The tag at the target: a layout takes the source's where it is given none. Throws `usage`. */
+function tagFor(
+  { name, tag, reference }: Destination,
+  sourceTag: string | undefined,
+  digest: Digest,
+): string | undefined {
+  if (reference === undefined) return tag ?? sourceTag;
+  if (reference.digest === undefined || reference.digest === digest) return tag;
+  throw new OcibundleError("usage", `"${name}" names another digest than ${digest}`, {
+    hint: `leave the digest out, as ${formatRepository(reference)}:v1`,
+  });
+}
+
+interface Copier {
+  move(graph: ContentGraph, tag: string | undefined): Promise<Published>;
+  tag(manifest: RawManifest, tag: string | undefined): Promise<void>;
+  /** Makes what was moved final, and remembers it. */
+  finish(): Promise<void>;
+}
+
+async function openCopier(
   session: Session,
   { source, dryRun }: CopyRequest,
-  { writer, reference }: Destination,
-  graph: ContentGraph,
-  tag: string | undefined,
-): Promise<Published> {
+  { writer, reference, commit }: Destination,
+): Promise<Copier> {
   const from = sourceRepository(session, source);
-  const mountable =
-    from !== undefined &&
-    from.registry.host === reference?.host &&
-    from.name !== reference.repository
-      ? [from.name]
-      : [];
-  const blobs = withMountFrom(graph.blobs, () => mountable);
-  return publish({ ...graph, blobs }, writer, {
-    ...session,
-    concurrency: session.flags.concurrency,
-    tag,
-    dryRun,
-  });
+  const also = from !== undefined && from.registry.host === reference?.host ? [from.name] : [];
+  const mounts =
+    reference === undefined ? undefined : await openMountSources(session, reference, also);
+  const moved: BlobToMove[] = [];
+  return {
+    move(graph, tag) {
+      const blobs = mounts?.offer(graph.blobs) ?? graph.blobs;
+      moved.push(...blobs);
+      return publish({ ...graph, blobs }, writer, {
+        ...session,
+        concurrency: session.flags.concurrency,
+        phase: reference === undefined ? "write" : "upload",
+        tag,
+        dryRun,
+      });
+    },
+    async tag(manifest, tag) {
+      if (!dryRun && tag !== undefined) await writer.writeManifest(manifest, tag, session.signal);
+    },
+    async finish() {
+      if (dryRun) return;
+      await commit();
+      await mounts?.keep(moved);
+    },
+  };
 }
 
 /** The part of a model that one platform needs. Its index is a new one; the manifests below keep their bytes. */

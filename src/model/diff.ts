@@ -39,6 +39,7 @@ export async function diffModels(job: JobContext, a: string, b: string): Promise
   const [before, after] = [await open(a), await open(b)];
   const weights = diffWeights(weightsOf(before), weightsOf(after));
   const [layersBefore, layersAfter] = [imageBlobs(before), imageBlobs(after)];
+  const storedBefore = storedBlobs(before);
   const hasImages = before.kind === "model" && after.kind === "model";
   return {
     a: before.name,
@@ -52,7 +53,7 @@ export async function diffModels(job: JobContext, a: string, b: string): Promise
         }
       : null,
     fetch: {
-      weights: amount(storedBlobs(after), (digest) => !storedBlobs(before).has(digest)),
+      weights: amount(storedBlobs(after), (digest) => !storedBefore.has(digest)),
       image: amount(layersAfter, (digest) => !layersBefore.has(digest)),
     },
   };
@@ -85,8 +86,14 @@ export function diffWeights(
     } else if (old.dest === entry.dest) result.shared.push(entry);
     else result.moved.push({ before: old, after: entry });
   }
+  const byContent = new Map<Digest, WeightEntry[]>();
+  for (const old of [...left].toReversed()) {
+    const same = byContent.get(old.digestOriginal);
+    if (same === undefined) byContent.set(old.digestOriginal, [old]);
+    else same.push(old);
+  }
   for (const entry of unmatched) {
-    const old = [...left].find(({ digestOriginal }) => digestOriginal === entry.digestOriginal);
+    const old = byContent.get(entry.digestOriginal)?.pop();
     if (old === undefined) {
       result.added.push(entry);
       continue;

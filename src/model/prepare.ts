@@ -1,7 +1,6 @@
 import { OcibundleError } from "../errors.ts";
 import { openImage } from "../image/open.ts";
 import type { KnownConfigs, KnownLayers } from "../image/types.ts";
-import type { BlobToMove } from "../oci/content.ts";
 import { parsePlatform } from "../oci/platform.ts";
 import {
   type AssembledModel,
@@ -14,6 +13,7 @@ import {
 import { chosenWeights } from "./chosen-weights.ts";
 import { chooseImageFormat, type ModelFormat } from "./image-format.ts";
 import { readModelImage } from "./model-image.ts";
+import { withMountFrom } from "./mount-sources.ts";
 import type { Session } from "./session.ts";
 import { imageOptions, openModel, sourceRepository } from "./source.ts";
 import { readWeights } from "./weights-of-model.ts";
@@ -121,13 +121,3 @@ async function weightsOfModel(
   if (repository === undefined || repository.registry.host !== host) return part;
   return { ...part, blobs: withMountFrom(part.blobs, () => [repository.name]) };
 }
-
-/** Adds where each blob could be mounted from. */
-export const withMountFrom = (
-  blobs: readonly BlobToMove[],
-  repositoriesOf: (blob: BlobToMove) => readonly string[],
-): BlobToMove[] =>
-  blobs.map((blob) => ({
-    ...blob,
-    mountFrom: [...new Set([...(blob.mountFrom ?? []), ...repositoriesOf(blob)])],
-  }));

@@ -1,4 +1,6 @@
-import type { BlobOutcome, ContentWriter } from "../oci/content.ts";
+import pLimit from "p-limit";
+import { OcibundleError, withContext } from "../errors.ts";
+import type { BlobOutcome, BlobToMove, ContentWriter } from "../oci/content.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { EmitEvent } from "../transfer/events.ts";
 import { planTransfer, runTransfer } from "../transfer/transfer.ts";
@@ -9,6 +11,8 @@ export interface PublishOptions {
   emit: EmitEvent;
   /** Blobs moved at once. */
   concurrency: number | undefined;
+  /** `write` where the target is on this machine. */
+  phase?: "upload" | "write";
   /** The tag that is to stand for the root; without one it is known by its digest alone. */
   tag: string | undefined;
   /** Only say what would be done. */
@@ -40,14 +44,20 @@ export async function publish(
   target: ContentWriter,
   options: PublishOptions,
 ): Promise<Published> {
-  const { signal, emit, concurrency, tag } = options;
+  const { signal, emit, concurrency, phase, tag } = options;
   const plan = await planTransfer(graph.blobs, target, { signal, emit, concurrency });
+  await checkSources(plan.missing, signal);
   const outcomes = new Map<Digest, BlobOutcome>();
   for (const blob of plan.present) outcomes.set(blob.descriptor.digest, "present");
   if (options.dryRun === true) {
     for (const blob of plan.missing) outcomes.set(blob.descriptor.digest, "sent");
   } else {
-    const moved = await runTransfer(plan, target, { signal, emit, concurrency });
+    const moved = await runTransfer(plan, withHints(target), {
+      signal,
+      emit,
+      concurrency,
+      phase,
+    });
     for (const [digest, outcome] of moved) outcomes.set(digest, outcome);
     for (const child of graph.children) {
       await target.writeManifest(child, options.childTags?.get(child.digest), signal);
@@ -68,3 +78,40 @@ export async function publish(
     outcomes,
   };
 }
+
+/** Sources looked at at once. */
+const checksAtOnce = 16;
+
+/**
+ * Finds out what can't be had before anything is moved. What another repository may have is left to
+ * the attempt to mount it: its source need not be here.
+ */
+async function checkSources(blobs: readonly BlobToMove[], signal: AbortSignal): Promise<void> {
+  const limit = pLimit(checksAtOnce);
+  const check = async (blob: BlobToMove): Promise<void> => {
+    signal.throwIfAborted();
+    if (blob.mountFrom !== undefined && blob.mountFrom.length > 0) return;
+    try {
+      await blob.check?.(signal);
+    } catch (error) {
+      throw withContext(blob.label, error);
+    }
+  };
+  await Promise.all(blobs.map((blob) => limit(check, blob)));
+}
+
+/** The same target; what it says of wrong bytes comes with what to do about them. */
+const withHints = (target: ContentWriter): ContentWriter => ({
+  name: target.name,
+  hasBlob: (descriptor, signal) => target.hasBlob(descriptor, signal),
+  writeManifest: (manifest, tag, signal) => target.writeManifest(manifest, tag, signal),
+  async writeBlob(blob, options) {
+    try {
+      return await target.writeBlob(blob, options);
+    } catch (error) {
+      if (!(error instanceof OcibundleError) || error.code !== "integrity") throw error;
+      const { code, message, hint = blob.mismatchHint } = error;
+      throw new OcibundleError(code, message, { hint, cause: error.cause ?? error });
+    }
+  },
+});

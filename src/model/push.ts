@@ -9,7 +9,6 @@ import {
   parseReference,
   type Reference,
 } from "../oci/reference.ts";
-import { openBlobLocations } from "../store/blob-locations.ts";
 import {
   keepConfig,
   type LayerRecords,
@@ -18,7 +17,8 @@ import {
 } from "../store/layer-records.ts";
 import { registryWriter } from "../transfer/registry-writer.ts";
 import type { AssembledModel } from "./assemble.ts";
-import { type ModelParts, prepareModel, type TargetKnowledge, withMountFrom } from "./prepare.ts";
+import { openMountSources } from "./mount-sources.ts";
+import { type ModelParts, prepareModel, type TargetKnowledge } from "./prepare.ts";
 import { projectImage } from "./project-file.ts";
 import { publish } from "./publish.ts";
 import { type PublishReport, publishReport } from "./report.ts";
@@ -53,12 +53,7 @@ export async function pushModel(job: JobContext, request: PushRequest): Promise<
     const target = registryWriter(session.repository(reference), { emit: session.emit });
     const memory = await openMemory(session, reference, target);
     await using prepared = await prepareModel(session, request, memory.knowledge);
-    const model = {
-      ...prepared.model,
-      blobs: withMountFrom(prepared.model.blobs, ({ descriptor }) =>
-        memory.repositoriesWith(descriptor.digest),
-      ),
-    };
+    const model = { ...prepared.model, blobs: memory.mounts.offer(prepared.model.blobs) };
     const published = await publish(model, target, {
       ...session,
       concurrency: session.flags.concurrency,
@@ -101,9 +96,9 @@ function weightsTag(
 /** What earlier pushes to the same registry left in the cache folder. Only hints: the registry is asked. */
 async function openMemory(session: Session, reference: Reference, target: ContentWriter) {
   const { cache } = session;
-  const { host, repository } = reference;
-  const [locations, layers] = await Promise.all([
-    openBlobLocations(cache, host),
+  const { host } = reference;
+  const [mounts, layers] = await Promise.all([
+    openMountSources(session, reference),
     openLayerRecords(cache, host),
   ]);
   const knowledge: TargetKnowledge = {
@@ -116,11 +111,9 @@ async function openMemory(session: Session, reference: Reference, target: Conten
   };
   return {
     knowledge,
-    repositoriesWith: (digest: Digest): string[] =>
-      locations.repositories(digest).filter((other) => other !== repository),
+    mounts,
     async keep(blobs: readonly BlobToMove[]): Promise<void> {
-      for (const { descriptor } of blobs) locations.add(descriptor.digest, repository);
-      await Promise.all([locations.save(), layers.save()]);
+      await Promise.all([mounts.keep(blobs), layers.save()]);
     },
   };
 }

@@ -1,61 +1,59 @@
-import { OcibundleError } from "../errors.ts";
+import { errno, OcibundleError } from "../errors.ts";
+import { digestOf } from "../oci/digest.ts";
+import { compressBytes, readSmallFile, smallFileBytes } from "../runtime/small-file.ts";
 import { createWorkerPool } from "../runtime/worker-pool.ts";
-import { openFileRecords } from "../store/file-records.ts";
+import { fileEndedCode } from "../runtime/worker-protocol.ts";
+import { compressWeight } from "./compress-weight.ts";
 import { compressionLevels } from "./compression.ts";
 import type { Session } from "./session.ts";
 import type { StoredWeights } from "./weight-blobs.ts";
 import { compressionOf, type WeightEntry } from "./weight-entry.ts";
+import { unreadable } from "./weight-folder.ts";
 
-/** What the cache folder knows of weight files: blobs that were compressed before, digests of unchanged files. */
-export function storedWeights({ cache, emit }: Session): StoredWeights {
-  const records = openFileRecords(cache);
+/** Blobs of weight files that are stored compressed: from the cache, or made again from the file. */
+export function storedWeights({ cache, emit }: Session, lock: string): StoredWeights {
+  const mismatch = (path: string, cause?: unknown): OcibundleError =>
+    new OcibundleError("integrity", `"${path}" does not give the blob that ${lock} says`, {
+      hint: "the file changed, or another version compressed it; run `ocibundle lock`, then push again",
+      cause,
+    });
   return {
     cached: (entry, signal) => cache.find(entry, signal),
-    knownDigest: async (path, stats) => (await records.find(path, stats))?.digest,
     async compress(entry, path, signal) {
       const codec = compressionOf(entry.mediaType);
-      if (codec === "none") throw mismatch(entry, path);
-      const { name, sizeUncompressed } = entry;
-      emit({
-        type: "start",
-        phase: "compress",
-        item: name,
-        group: "weights",
-        bytes: sizeUncompressed,
-      });
-      const pool = createWorkerPool(1);
-      const output = await cache.tempPath(`compress-${entry.digest.slice(7, 19)}`);
+      if (codec === "none") throw mismatch(path);
+      const { name, sizeUncompressed: size } = entry;
+      const item = { phase: "compress", item: name } as const;
       try {
-        const made = await pool.compress(
-          {
-            input: { path, start: 0, end: sizeUncompressed },
-            codec,
-            level: compressionLevels[codec],
-            output,
-          },
-          {
+        // Small ones need no place on disk, so that they go through where the cache is full.
+        if (size <= smallFileBytes) return compressSmall(entry, path, codec);
+        emit({ type: "start", ...item, group: "weights", bytes: size });
+        const pool = createWorkerPool(1);
+        try {
+          const made = await compressWeight({ name, path, size }, codec, {
+            cache,
+            pool,
             signal,
-            onBytes: (bytes) => emit({ type: "progress", phase: "compress", item: name, bytes }),
-          },
-        );
-        if (made.input.digest !== entry.digestOriginal || made.output.digest !== entry.digest) {
-          throw mismatch(entry, path);
+            onBytes: (bytes) => emit({ type: "progress", ...item, bytes }),
+          });
+          emit({ type: "done", ...item });
+          if (made.output.digest !== entry.digest) throw mismatch(path);
+          return { kind: "file", path: cache.blobPath(entry.digest), offset: 0 };
+        } finally {
+          pool.close();
         }
-        return await cache.putFile(output, entry.digest, entry.size, { name });
-      } finally {
-        pool.close();
-        await cache.discardTemp(output);
-        emit({ type: "done", phase: "compress", item: name });
+      } catch (error) {
+        const code = errno(error);
+        if (error instanceof OcibundleError || code === undefined) throw error;
+        throw code === fileEndedCode ? mismatch(path, error) : unreadable(path, error);
       }
     },
   };
-}
 
-const mismatch = (entry: WeightEntry, path: string): OcibundleError =>
-  new OcibundleError(
-    "integrity",
-    `"${path}" does not give the blob ${entry.digest} that weights.lock says`,
-    {
-      hint: "the file changed, or another version compressed it; run `ocibundle lock`, then push again",
-    },
-  );
+  function compressSmall(entry: WeightEntry, path: string, codec: "gzip" | "zstd") {
+    const original = readSmallFile({ path, start: 0, end: entry.sizeUncompressed });
+    const bytes = compressBytes(original, codec, compressionLevels[codec]);
+    if (digestOf(bytes) !== entry.digest) throw mismatch(path);
+    return { kind: "bytes", bytes } as const;
+  }
+}

@@ -1,16 +1,19 @@
-import { stat } from "node:fs/promises";
-import type { BigIntStats } from "node:fs";
-import { OcibundleError, errno } from "../errors.ts";
+import { constants, type BigIntStats } from "node:fs";
+import { access, stat } from "node:fs/promises";
+import { OcibundleError } from "../errors.ts";
 import type { BlobSource, BlobToMove } from "../oci/content.ts";
 import { isUnchanged } from "../store/file-records.ts";
 import { quoted, type WeightEntry } from "./weight-entry.ts";
+import { notAFile, unreadable } from "./weight-folder.ts";
 
 /** What a lock's blobs are made from. */
 export interface WeightSources {
+  /** The lock's name in messages. */
+  lock: string;
   /** Where each file lies, by its name in the lock. */
   paths: ReadonlyMap<string, string>;
-  /** Why files are missing, to be thrown when one is needed. */
-  missing?: OcibundleError | undefined;
+  /** Why there is no path for an entry, to be thrown when its file is needed. */
+  missing(): OcibundleError;
   stored: StoredWeights;
 }
 
@@ -18,14 +21,13 @@ export interface WeightSources {
 export interface StoredWeights {
   /** The entry's blob in the cache, or undefined. */
   cached(entry: WeightEntry, signal: AbortSignal): Promise<string | undefined>;
-  /** The digest the file was last seen with, if it is unchanged since. */
-  knownDigest(path: string, stats: BigIntStats): Promise<string | undefined>;
-  /** Makes the stored (compressed) blob from the file, in the cache. Throws `integrity`. */
-  compress(entry: WeightEntry, path: string, signal: AbortSignal): Promise<string>;
+  /** Makes the stored (compressed) blob from the file. Throws `integrity` when it is another. */
+  compress(entry: WeightEntry, path: string, signal: AbortSignal): Promise<BlobSource>;
 }
 
-const lockAgain =
-  "the file changed since weights.lock was written; run `ocibundle lock`, then push again";
+/** What to do about a file that is not what a lock says. */
+export const lockAgain = (lock: string): string =>
+  `the file changed since ${lock} was written; run \`ocibundle lock\`, then push again`;
 
 /** The lock's blobs as things to be moved, once a digest; a file is looked at only when its blob is needed. */
 export function weightBlobs(entries: readonly WeightEntry[], sources: WeightSources): BlobToMove[] {
@@ -37,84 +39,83 @@ export function weightBlobs(entries: readonly WeightEntry[], sources: WeightSour
       label: `weight ${quoted(entry.name)}`,
       name: entry.name,
       group: "weights",
+      mismatchHint: lockAgain(sources.lock),
+      check: async (signal) => {
+        await findPlace(entry, sources, signal);
+      },
       source: (signal) => weightSource(entry, sources, signal),
     });
   }
   return [...blobs.values()];
 }
 
+const isCompressed = (entry: WeightEntry): boolean => entry.digest !== entry.digestOriginal;
+
+/** The blob itself, or the file that it is made from as it is now. */
+type Place = { blob: string } | { path: string; stats: BigIntStats };
+
+async function findPlace(
+  entry: WeightEntry,
+  { paths, missing, stored, lock }: WeightSources,
+  signal: AbortSignal,
+): Promise<Place> {
+  const path = paths.get(entry.name);
+  if (path === undefined || isCompressed(entry)) {
+    const blob = await stored.cached(entry, signal);
+    if (blob !== undefined) return { blob };
+  }
+  if (path === undefined) throw missing();
+  const stats = await statWeight(entry, path, lock);
+  try {
+    await access(path, constants.R_OK);
+  } catch (cause) {
+    throw unreadable(path, cause);
+  }
+  return { path, stats };
+}
+
 async function weightSource(
   entry: WeightEntry,
-  { paths, missing, stored }: WeightSources,
+  sources: WeightSources,
   signal: AbortSignal,
 ): Promise<BlobSource> {
-  const path = paths.get(entry.name);
-  const compressed = entry.digest !== entry.digestOriginal;
-  if (compressed || path === undefined) {
-    const cached = await stored.cached(entry, signal);
-    if (cached !== undefined) return { kind: "file", path: cached, offset: 0 };
-  }
-  if (path === undefined) {
-    if (missing !== undefined) throw missing;
-    throw new OcibundleError("file", "weights.lock has it, but no file is given", {
-      hint: "name the folder with --weights DIR, or the file with --file NAME=PATH",
-    });
-  }
-  const before = await checkAgainstLock(entry, path, stored);
-  if (compressed) {
-    return { kind: "file", path: await stored.compress(entry, path, signal), offset: 0 };
-  }
+  const { lock, stored } = sources;
+  const place = await findPlace(entry, sources, signal);
+  if ("blob" in place) return { kind: "file", path: place.blob, offset: 0 };
+  const { path, stats } = place;
+  if (isCompressed(entry)) return stored.compress(entry, path, signal);
   return {
     kind: "file",
     path,
     offset: 0,
     check: async () => {
-      if (isUnchanged(before, await weightStats(entry, path))) return;
+      if (isUnchanged(stats, await statWeight(entry, path, lock))) return;
       throw new OcibundleError("integrity", `"${path}" changed while it was being sent`, {
-        hint: lockAgain,
+        hint: lockAgain(lock),
       });
     },
   };
 }
 
-/**
- * Holds a weight file against the lock by what is known without reading it: its size, and its digest
- * where it was hashed before and is unchanged since. Throws `file`, `integrity`.
- */
-export async function checkAgainstLock(
+/** Stats a weight file and holds its size against the lock. Throws `file`, `integrity`. */
+export async function statWeight(
   entry: WeightEntry,
   path: string,
-  stored: Pick<StoredWeights, "knownDigest">,
+  lock: string,
 ): Promise<BigIntStats> {
-  const stats = await weightStats(entry, path);
-  const known = await stored.knownDigest(path, stats);
-  if (known === undefined || known === entry.digestOriginal) return stats;
-  throw new OcibundleError(
-    "integrity",
-    `"${path}" has the digest ${known}, weights.lock says ${entry.digestOriginal}`,
-    { hint: lockAgain },
-  );
-}
-
-/** Stats a weight file and holds its size against the lock. Throws `file`, `denied`, `integrity`. */
-async function weightStats(entry: WeightEntry, path: string): Promise<BigIntStats> {
-  const on = `"${path}"`;
   let stats: BigIntStats;
   try {
     stats = await stat(path, { bigint: true });
   } catch (cause) {
-    const missing = errno(cause) === "ENOENT" || errno(cause) === "ENOTDIR";
-    throw new OcibundleError("file", `${on} ${missing ? "does not exist" : "can't be read"}`, {
-      hint: missing ? "name where it lies with --weights DIR or --file NAME=PATH" : undefined,
-      cause,
-    });
+    throw unreadable(path, cause);
   }
-  if (!stats.isFile()) throw new OcibundleError("file", `${on} is not a file`);
+  if (stats.isDirectory()) throw new OcibundleError("file", `"${path}" is a folder, not a file`);
+  if (!stats.isFile()) throw notAFile(path, stats);
   if (stats.size !== BigInt(entry.sizeUncompressed)) {
     throw new OcibundleError(
       "integrity",
-      `${on} has ${stats.size} bytes, weights.lock says ${entry.sizeUncompressed}`,
-      { hint: lockAgain },
+      `"${path}" has ${stats.size} bytes, ${lock} says ${entry.sizeUncompressed}`,
+      { hint: lockAgain(lock) },
     );
   }
   return stats;

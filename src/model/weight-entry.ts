@@ -61,8 +61,8 @@ export type WeightEntry = v.InferOutput<typeof WeightEntrySchema>;
 export const quoted = (text: string): string => JSON.stringify(text);
 
 /**
- * Checks entries from outside one by one and against each other: a name and a dest are used once, and
- * no dest lies under another. Throws `file`, naming the entry and the rule.
+ * Checks entries from outside one by one and against each other: a name and a dest are used once, no
+ * dest lies under another, and a digest has one size. Throws `file`, naming the entry and the rule.
  */
 export function parseEntries(inputs: readonly unknown[], on: string): WeightEntry[] {
   const entries = inputs.map((input, index) => {
@@ -79,7 +79,29 @@ export function parseEntries(inputs: readonly unknown[], on: string): WeightEntr
     );
   });
   checkEntriesApart(entries, on);
+  checkSizes(entries, on);
   return entries;
+}
+
+/** One digest can't have two sizes: such a list was not made from files. */
+function checkSizes(entries: readonly WeightEntry[], on: string): void {
+  const sizes = new Map<string, number>();
+  for (const { name, digest, size, digestOriginal, sizeUncompressed } of entries) {
+    for (const [of, bytes] of [
+      [digest, size],
+      [digestOriginal, sizeUncompressed],
+    ] as const) {
+      const known = sizes.get(of) ?? bytes;
+      if (known !== bytes) {
+        throw faultyEntry(
+          on,
+          quoted(name),
+          `the digest ${of} has two sizes, ${known} and ${bytes} bytes`,
+        );
+      }
+      sizes.set(of, bytes);
+    }
+  }
 }
 
 const NamedDestSchema = v.pick(WeightEntrySchema, ["name", "dest"]);

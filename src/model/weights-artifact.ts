@@ -52,11 +52,17 @@ export function weightsManifest(entries: readonly WeightEntry[]): RawManifest {
     throw new OcibundleError(
       "file",
       `${entries.length} weight files make a manifest of ${bytes.byteLength} bytes, and registries take ${maxManifestBytes} at most`,
-      { hint: "put the small files into one archive, and lock that" },
+      {
+        hint: `about ${fitting(entries.length, bytes.byteLength)} like these fit; put the small files into one archive, and lock that`,
+      },
     );
   }
   return { mediaType: mediaTypes.ociManifest, digest: digestOf(bytes), bytes };
 }
+
+/** How many entries of the same average size fit into a manifest. */
+const fitting = (entries: number, bytes: number): number =>
+  Math.floor(entries * (maxManifestBytes / bytes));
 
 /**
  * The entries of a weights artifact, in the order of its layers; `on` names it in messages. A config

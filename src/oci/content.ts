@@ -36,6 +36,13 @@ export interface BlobToMove {
    * called only for what the target really lacks. Throws what stands against it: a missing file.
    */
   source(signal: AbortSignal): Promise<BlobSource>;
+  /**
+   * Throws what is known to stand against `source` without any work: asked of all that is missing
+   * before the first byte is moved.
+   */
+  check?(signal: AbortSignal): Promise<void>;
+  /** What to do when the bytes turn out not to have the digest: the hint of that error. */
+  mismatchHint?: string;
   /** The first column of progress: `weights` or `image`. */
   group: string;
   /** What a person calls it in errors: `weight "llama-3.1-8b"`, `layer sha256:ab12…`. */

@@ -45,8 +45,9 @@ export async function headBlob(
       ? parseContentRange(answer.headers.get("content-range"))?.total
       : readSize(answer.headers.get("content-length"));
   if (total !== undefined) return total;
-  throw failureError(api.host, "protocol", {
-    what: `${repository}: the registry does not tell the size of blob ${digest}`,
+  throw failureError(`${api.host}/${repository}`, "protocol", {
+    what: `the registry does not tell the size of blob ${digest}`,
+    hint: `check that ${api.host} is a registry`,
   });
 }
 

@@ -128,7 +128,12 @@ function codeOf(status: number, codes: readonly string[]): ErrorCode {
 }
 
 function says(code: ErrorCode, status: number, thing: string): string {
-  if (code === "not_found") return `the registry has no ${thing}`;
+  if (code === "not_found") {
+    // There is nothing to upload to: the registry wants its repositories or projects made first.
+    return thing === "an upload"
+      ? "the registry has no such repository"
+      : `the registry has no ${thing}`;
+  }
   if (code === "denied") return `the registry gives no access to ${thing}`;
   if (code === "integrity") return `the registry refused ${thing}`;
   if (status >= 200 && status < 300)

@@ -43,15 +43,18 @@ export const parseLayoutIndex = (bytes: Uint8Array, name: string): ImageIndex =>
 
 export const formatLayoutIndex = (index: ImageIndex): string => JSON.stringify(index);
 
-const tagOf = (entry: Descriptor): string | undefined => entry.annotations?.[refNameKey];
+export const tagOf = (entry: Descriptor): string | undefined => entry.annotations?.[refNameKey];
 
 /**
- * The entry a tag names, or without a tag the only one there is.
+ * The entry a tag names, or without a tag the only one there is: of those with a tag, if any has one,
+ * since what refers to an image (a signature) is listed beside it without one.
  *
  * `name` is that of the layout, for messages. Throws `not_found`, and `usage` where a tag is needed.
  */
 export function findEntry(index: ImageIndex, tag: string | undefined, name: string): Descriptor {
-  const entries = tag === undefined ? index.manifests : index.manifests.filter(named(tag));
+  const tagged = index.manifests.filter((entry) => tagOf(entry) !== undefined);
+  const entries =
+    tag !== undefined ? tagged.filter(named(tag)) : tagged.length > 0 ? tagged : index.manifests;
   const [entry] = entries;
   if (entry === undefined) {
     throw new OcibundleError(
@@ -62,7 +65,7 @@ export function findEntry(index: ImageIndex, tag: string | undefined, name: stri
   }
   if (entries.some((other) => other.digest !== entry.digest)) {
     throw tag === undefined
-      ? new OcibundleError("usage", `${name}: ${index.manifests.length} images, and no tag given`, {
+      ? new OcibundleError("usage", `${name}: ${entries.length} images, and no tag given`, {
           hint: choices(index),
         })
       : new OcibundleError("file", `${name}: two entries have the tag "${tag}"`);

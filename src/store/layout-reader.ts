@@ -14,6 +14,7 @@ import {
   indexFileName,
   layoutFileName,
   parseLayoutIndex,
+  tagOf,
 } from "./layout-documents.ts";
 
 /** Where a layout's file lies: in a folder each is a file of its own, in an archive a slice of one. */
@@ -41,6 +42,8 @@ export interface LayoutReader extends ContentReader {
    * Throws `not_found`, `integrity`, and `usage` where a tag is needed.
    */
   readRoot(tag: string | undefined, signal: AbortSignal): Promise<RawManifest>;
+  /** The tag of a manifest that is listed under one, and no other. */
+  tagOf(digest: Digest, signal: AbortSignal): Promise<string | undefined>;
 }
 
 /** Reads a layout through its files. Throws `file` when they are no layout of a version known here. */
@@ -87,6 +90,13 @@ export async function layoutReader(files: LayoutFiles): Promise<LayoutReader> {
     async readRoot(tag, signal) {
       const entry = findEntry(await readIndex(signal), tag, name);
       return readByDigest(entry.digest, entry);
+    },
+    async tagOf(digest, signal) {
+      const { manifests } = await readIndex(signal);
+      const tags = manifests
+        .filter((entry) => entry.digest === digest)
+        .map((entry) => tagOf(entry));
+      return tags.length === 1 ? tags[0] : undefined;
     },
     async readManifest(tagOrDigest, signal) {
       signal.throwIfAborted();
