@@ -3,11 +3,10 @@ import { OcibundleError } from "../errors.ts";
 import type { ByteRange } from "../oci/content.ts";
 import { refusalOf } from "../registry/refusal.ts";
 import type { BlobAnswer } from "../registry/types.ts";
-import type { Clock } from "./clock.ts";
 import type { EmitEvent } from "./events.ts";
 import { Flight, type Piece, cutIntoPieces } from "./flight.ts";
 import type { PartialFile } from "./partial-file.ts";
-import { type RetryPolicy, waitBeforeRetry } from "./retry.ts";
+import { type Patience, patience, type PatienceOptions } from "./patience.ts";
 import { judgeRange, type Pace } from "./slow-ranges.ts";
 
 /** Asks for bytes of a blob, or for all of it; see {@link BlobAnswer}. */
@@ -19,19 +18,16 @@ export interface RangeSupport {
   ranged: boolean;
 }
 
-export interface FetchOptions {
+export interface FetchOptions extends PatienceOptions {
   signal: AbortSignal;
-  /** What the blob is called in errors and events. */
+  /** What the blob is called in errors. */
   label: string;
-  item: string;
   /** The one limit for the connections of all blobs. */
   limit: LimitFunction;
   /** Connections for this blob at most. */
   atOnce: number;
   support: RangeSupport;
   emit: EmitEvent;
-  clock: Clock;
-  retries: RetryPolicy;
   pace: Pace;
 }
 
@@ -75,7 +71,7 @@ class RangeFetcher {
   /** Whether an answer has shown that ranges are served. */
   private confirmed = false;
   private failure: { error: unknown } | undefined;
-  private failures = 0;
+  private readonly patience: Patience;
   private failedAt = 0;
   private bytesAtFailure = 0;
   private rates: number[] = [];
@@ -85,6 +81,7 @@ class RangeFetcher {
     this.file = file;
     this.size = size;
     this.options = options;
+    this.patience = patience(options);
     this.bytesAtFailure = file.written.bytes;
   }
 
@@ -224,25 +221,17 @@ class RangeFetcher {
       return this.noRanges(`refuses ranges (${status})`);
     }
     const { bytes } = this.file.written;
-    if (bytes - this.bytesAtFailure >= progressBytes) this.failures = 0;
+    if (bytes - this.bytesAtFailure >= progressBytes) this.patience.renew();
     // Connections that break together are one failure.
-    if (this.failures === 0 || flight.startedAt >= this.failedAt) {
-      this.failures += flight.answered ? 1 : unansweredWeight;
+    if (this.patience.failures === 0 || flight.startedAt >= this.failedAt) {
+      this.patience.count(flight.answered ? 1 : unansweredWeight);
       this.failedAt = performance.now();
       this.bytesAtFailure = bytes;
     }
-    await this.pause(error);
-  }
-
-  private async pause(error: OcibundleError): Promise<void> {
-    const { clock, retries, emit, item } = this.options;
-    const milliseconds = waitBeforeRetry(this.failures, clock.random(), retries);
-    if (milliseconds === undefined) return this.fail(error);
-    emit({ type: "wait", item, milliseconds, reason: error.message });
     try {
-      await clock.sleep(milliseconds, this.stop.signal);
-    } catch {
-      // An interruption is told by `fail`, whoever waits.
+      await this.patience.wait(error, this.stop.signal);
+    } catch (final) {
+      this.fail(final);
     }
   }
 
@@ -260,7 +249,10 @@ class RangeFetcher {
     for (const flight of this.flights) {
       const others = [...this.flights].filter((other) => other !== flight && other.answered);
       const rates = [...others.map(({ rate }) => rate), ...this.rates];
-      const patient = { ...pace, dead: pace.dead * Math.min(2 ** this.failures, mostPatience) };
+      const patient = {
+        ...pace,
+        dead: pace.dead * Math.min(2 ** this.patience.failures, mostPatience),
+      };
       const verdict = judgeRange(flight.seenAt(now), rates, patient);
       flight.slow = verdict !== "well";
       // One stream is not cut here: it would begin at the first byte again.

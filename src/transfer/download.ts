@@ -1,29 +1,24 @@
 import { rm } from "node:fs/promises";
 import pLimit from "p-limit";
-import { errno, OcibundleError } from "../errors.ts";
-import type { Descriptor } from "../oci/descriptor.ts";
-import { digestAlgorithm, digestHex, shortDigest } from "../oci/digest.ts";
+import { OcibundleError } from "../errors.ts";
+import { digestAlgorithm } from "../oci/digest.ts";
 import { followFile } from "../runtime/follow-file.ts";
 import type { WorkerPool } from "../runtime/worker-pool.ts";
-import {
-  type Codec,
-  decodedTooLongCode,
-  fileEndedCode,
-  type FollowJob,
-  type Followed,
-} from "../runtime/worker-protocol.ts";
-import { type Clock, systemClock } from "./clock.ts";
-import { decodingOf, type Original } from "./decode.ts";
-import { type JournalPlace, removeJournal } from "./download-journal.ts";
-import { fetchMissing, type OpenRange, type RangeSupport } from "./download-ranges.ts";
+import type { Codec, Followed, FollowJob } from "../runtime/worker-protocol.ts";
+import type { BlobToFetch } from "./blob-to-fetch.ts";
+import type { Clock } from "./clock.ts";
+import { decodingOf } from "./decode.ts";
+import { checkSame, undecodable, wrongBytes } from "./download-check.ts";
+import { removeJournal } from "./download-journal.ts";
+import { fetchMissing, type RangeSupport } from "./download-ranges.ts";
 import type { EmitEvent } from "./events.ts";
 import { openPartialFile } from "./partial-file.ts";
-import { type RetryPolicy, transferRetries } from "./retry.ts";
+import type { RetryPolicy } from "./retry.ts";
 import { defaultPace, type Pace } from "./slow-ranges.ts";
 import { MiB } from "./units.ts";
 
 /** Connections of all downloads together, unless told otherwise. */
-export const defaultConnections = 8;
+const defaultConnections = 8;
 
 /** A blob up to this size is hashed where it is, after its last byte: a worker would cost more. */
 const inlineBytes = 4 * MiB;
@@ -37,25 +32,6 @@ export interface DownloadOptions {
   clock?: Clock | undefined;
   retries?: RetryPolicy | undefined;
   pace?: Pace | undefined;
-}
-
-/** A blob to be fetched. */
-export interface BlobToFetch {
-  descriptor: Descriptor;
-  /** Asks for its bytes: a repository's `getBlob`. */
-  open: OpenRange;
-  /** The registry that it comes from: what is seen of one blob is held for the next. */
-  host: string;
-  /** What a person calls it in errors: `weight "llama-3.1-8b"`. */
-  label: string;
-  /** What it is called in progress. */
-  item: string;
-  /** Where it grows, and what is known of it for another run: on one file system, locked by the caller. */
-  place: JournalPlace;
-  /** The file it was made from, where that is wanted in place of the blob. */
-  original?: Original | undefined;
-  /** Where the original is written when it must be decompressed; replaced, on failure removed. */
-  decoded?: string | undefined;
 }
 
 export interface DownloadCallOptions {
@@ -98,8 +74,8 @@ export function createDownloader(options: DownloadOptions): Downloader {
         downloadOnce(blob, decoding?.codec, call, {
           workers: options.workers,
           emit: options.emit,
-          clock: options.clock ?? systemClock,
-          retries: options.retries ?? transferRetries,
+          clock: options.clock,
+          retries: options.retries,
           pace: options.pace ?? defaultPace,
           limit,
           atOnce: connections,
@@ -120,8 +96,8 @@ export function createDownloader(options: DownloadOptions): Downloader {
 interface Settings {
   workers: WorkerPool;
   emit: EmitEvent;
-  clock: Clock;
-  retries: RetryPolicy;
+  clock: Clock | undefined;
+  retries: RetryPolicy | undefined;
   pace: Pace;
   limit: ReturnType<typeof pLimit>;
   atOnce: number;
@@ -220,60 +196,8 @@ async function whileFetching(
   return followed;
 }
 
-/** What is wrong with the bytes, or undefined when they are those that were asked for. */
-function wrongBytes(
-  { descriptor, original, label }: BlobToFetch,
-  { hex, decoded }: Followed,
-): OcibundleError | undefined {
-  if (hex !== digestHex(descriptor.digest)) {
-    return new OcibundleError(
-      "integrity",
-      `${label}: the registry's bytes do not have the digest ${shortDigest(descriptor.digest)}`,
-    );
-  }
-  if (decoded === undefined || original === undefined) return undefined;
-  if (decoded.size === original.size && decoded.hex === digestHex(original.digest))
-    return undefined;
-  return new OcibundleError(
-    "integrity",
-    decoded.size === original.size
-      ? `${label}: decompresses to other bytes than its original ${shortDigest(original.digest)}`
-      : `${label}: decompresses to ${decoded.size} bytes, its original has ${original.size}`,
-  );
-}
-
-/** A failure to hash or decompress that says that the bytes are wrong, in place of the disk or the network. */
-function undecodable(
-  error: unknown,
-  { label, original }: BlobToFetch,
-  { decode }: FollowJob,
-): OcibundleError | undefined {
-  const code = errno(error);
-  if (code === undefined || error instanceof OcibundleError) return undefined;
-  const says =
-    code === decodedTooLongCode && original !== undefined
-      ? `decompresses to more than the ${original.size} bytes of its original`
-      : code === fileEndedCode
-        ? "its file was cut while it was fetched"
-        : decode !== undefined && /^(?:Z_|ZSTD_|ERR_)/.test(code)
-          ? `is not valid ${decode.codec} data`
-          : undefined;
-  return says === undefined
-    ? undefined
-    : new OcibundleError("integrity", `${label}: ${says}`, { cause: error });
-}
-
 async function removeAll({ place }: BlobToFetch, { decode }: FollowJob): Promise<void> {
   await removeJournal(place);
   await rm(place.partial, { force: true });
   if (decode !== undefined) await rm(decode.output, { force: true });
-}
-
-/** A blob that is stored as it is must be its original. */
-function checkSame({ descriptor, label }: BlobToFetch, { digest, size }: Original): void {
-  if (descriptor.digest === digest && descriptor.size === size) return;
-  throw new OcibundleError(
-    "integrity",
-    `${label}: is stored as it is, and yet its original has another digest or size`,
-  );
 }

@@ -1,8 +1,7 @@
-import { constants } from "node:fs";
-import { access } from "node:fs/promises";
-import { errno, OcibundleError } from "../errors.ts";
+import { OcibundleError } from "../errors.ts";
 import type { BlobSource, ContentWriter } from "../oci/content.ts";
 import type { Repository } from "../registry/types.ts";
+import { checkSource } from "./check-source.ts";
 import type { Clock } from "./clock.ts";
 import type { EmitEvent } from "./events.ts";
 import type { RetryPolicy } from "./retry.ts";
@@ -65,16 +64,4 @@ export function registryWriter(
       await repository.putManifest(tag ?? manifest.digest, manifest, signal);
     },
   };
-}
-
-async function checkSource(source: BlobSource | undefined): Promise<void> {
-  if (source?.kind !== "file") return;
-  await source.check?.();
-  try {
-    // A body that can't be opened would look like a connection that was closed.
-    await access(source.path, constants.R_OK);
-  } catch (cause) {
-    const why = errno(cause) === "ENOENT" ? "does not exist" : "can't be read";
-    throw new OcibundleError("file", `"${source.path}" ${why}`, { cause });
-  }
 }

@@ -5,7 +5,7 @@ import type { Digest } from "../oci/digest.ts";
 import type { EmitEvent } from "./events.ts";
 
 /** Blobs that are sent at once unless told otherwise. */
-export const defaultUploads = 6;
+const defaultUploads = 6;
 
 /** Blobs that are asked for at once: small requests that mostly wait. */
 const checksAtOnce = 16;

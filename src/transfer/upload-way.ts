@@ -104,6 +104,10 @@ export interface UploadFailure {
 /** Also 409 and 423: the registry has not yet noticed that the connection of the try before is gone. */
 const passing: ReadonlySet<number> = new Set([408, 409, 423, 425, 429]);
 
+/** Whether the same request may go well a moment later. `status` is undefined when no answer came. */
+export const mayPass = (status: number | undefined): boolean =>
+  status === undefined || (status >= 500 && status !== 501) || passing.has(status);
+
 const waysEnd: ReadonlySet<number> = new Set([201, 400, 405, 411, 415, 422, 501]);
 
 /**
@@ -111,9 +115,8 @@ const waysEnd: ReadonlySet<number> = new Set([201, 400, 405, 411, 415, 422, 501]
  * (404), a request that this registry does not know, or one that may go better later.
  */
 export function afterFailure({ way, status, repeated }: UploadFailure): AfterFailure {
-  if (status === undefined) return "wait";
-  if (waysEnd.has(status)) return "next way";
-  if (status >= 500 || passing.has(status)) return "wait";
+  if (status !== undefined && waysEnd.has(status)) return "next way";
+  if (mayPass(status)) return "wait";
   if (status === 413) return way === "chunks" ? "smaller" : "next way";
   if (status === 416) return way === "put" || repeated > 0 ? "next way" : "ask";
   if (status === 404) return repeated > 1 ? "next way" : "restart";

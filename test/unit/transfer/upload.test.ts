@@ -430,6 +430,17 @@ describe("other bytes than promised", () => {
   });
 });
 
+test("a file that is removed while it is sent is told as such", async () => {
+  await begin((request, next, nth) => {
+    if (request.method !== "PATCH" || nth !== 1) return next(request);
+    rmSync(path);
+    return refuse(request, 503);
+  });
+  const error = await failureOf(write(toMove(file())));
+  expect(error.code).toBe("file");
+  expect(error.message).toContain("does not exist");
+});
+
 describe("an interruption", () => {
   test("ends an upload at once, with its own reason", async () => {
     const abort = new AbortController();

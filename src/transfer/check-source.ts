@@ -1,0 +1,19 @@
+import { constants } from "node:fs";
+import { access } from "node:fs/promises";
+import { errno, OcibundleError } from "../errors.ts";
+import type { BlobSource } from "../oci/content.ts";
+
+/**
+ * Throws `integrity` when a source is known not to be what its descriptor was made from, and `file`
+ * when it can't be read: as a body that would look like a connection that was closed.
+ */
+export async function checkSource(source: BlobSource | undefined): Promise<void> {
+  if (source?.kind !== "file") return;
+  await source.check?.();
+  try {
+    await access(source.path, constants.R_OK);
+  } catch (cause) {
+    const why = errno(cause) === "ENOENT" ? "does not exist" : "can't be read";
+    throw new OcibundleError("file", `"${source.path}" ${why}`, { cause });
+  }
+}
