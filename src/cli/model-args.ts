@@ -17,13 +17,13 @@ export const modelArgs = {
     type: "string",
     multiple: true,
     valueHint: "DIR",
-    description: "A folder with the files of the lock; repeatable",
+    description: "A folder with files of the lock",
   },
   file: {
     type: "string",
     multiple: true,
     valueHint: "NAME=PATH",
-    description: "Where one file of the lock lies; repeatable",
+    description: "Where one file of the lock lies",
   },
   lock: {
     type: "string",

@@ -19,7 +19,7 @@ export const command = defineCommand({
       type: "string",
       valueHint: "DIR",
       description:
-        "The folder in the container that the files go under; for files that are new to the lock /src/weights when not given",
+        "The folder in the container that the files go under; when not given, files that the lock has stay where they are, and new ones go under /src/weights",
     },
     output: {
       type: "string",
@@ -31,7 +31,7 @@ export const command = defineCommand({
       type: "enum",
       options: ["auto", "none", "gzip", "zstd"],
       description:
-        "How the files are stored; when not given, what did not change stays as it is, and new files are looked at",
+        "How the files are stored; when not given, files that did not change stay as they are, and new ones get auto",
     },
     check: {
       type: "boolean",

@@ -3,7 +3,7 @@ import { parseReference } from "../oci/reference.ts";
 import { openOutput, parseOutput } from "./output.ts";
 import { type ModelParts, prepareModel } from "./prepare.ts";
 import { publish } from "./publish.ts";
-import { type PublishReport, publishReport } from "./report.ts";
+import { onlyPlatform, type PublishReport, publishReport } from "./report.ts";
 import { type JobContext, openSession } from "./session.ts";
 
 export interface BuildRequest extends ModelParts {
@@ -36,6 +36,8 @@ export async function buildModel(job: JobContext, request: BuildRequest): Promis
       model,
       published,
       milliseconds: performance.now() - started,
+      platform: onlyPlatform(model.image),
+      target: "layout",
       dryRun: false,
     });
   } catch (error) {

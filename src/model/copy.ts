@@ -4,7 +4,7 @@ import type { Digest } from "../oci/digest.ts";
 import { parseDocument } from "../oci/document.ts";
 import { ImageIndexSchema, type RawManifest } from "../oci/manifest.ts";
 import { isIndexType } from "../oci/media-types.ts";
-import { parsePlatform, type Platform } from "../oci/platform.ts";
+import { formatPlatform, parsePlatform, type Platform } from "../oci/platform.ts";
 import { formatRepository } from "../oci/reference.ts";
 import { assembleBundle, assembleStandalone, weightsPartOf } from "./assemble.ts";
 import { type ContentGraph, readChild, readGraph } from "./content-graph.ts";
@@ -63,6 +63,11 @@ export async function copyModel(job: JobContext, request: CopyRequest): Promise<
       model: graph,
       published: published.reduce(added),
       milliseconds: performance.now() - started,
+      platform:
+        platform === undefined
+          ? (source.summary.images[0]?.platform ?? null)
+          : formatPlatform(platform),
+      target: target.reference === undefined ? "layout" : "registry",
       dryRun: request.dryRun,
     });
   } catch (error) {

@@ -21,7 +21,7 @@ import { openMountSources } from "./mount-sources.ts";
 import { type ModelParts, prepareModel, type TargetKnowledge } from "./prepare.ts";
 import { projectImage } from "./project-file.ts";
 import { publish } from "./publish.ts";
-import { type PublishReport, publishReport } from "./report.ts";
+import { onlyPlatform, type PublishReport, publishReport } from "./report.ts";
 import { type JobContext, openSession, type Session } from "./session.ts";
 
 export interface PushRequest extends ModelParts {
@@ -68,6 +68,8 @@ export async function pushModel(job: JobContext, request: PushRequest): Promise<
       model,
       published,
       milliseconds: performance.now() - started,
+      platform: onlyPlatform(model.image),
+      target: "registry",
       dryRun: request.dryRun,
     });
   } catch (error) {

@@ -1,12 +1,17 @@
 import type { BlobOutcome } from "../oci/content.ts";
 import type { Digest } from "../oci/digest.ts";
-import type { AssembledModel } from "./assemble.ts";
+import { formatPlatform, isKnownPlatform } from "../oci/platform.ts";
+import type { ContentGraph } from "./content-graph.ts";
+import type { ModelImage } from "./model-image.ts";
 import type { Amount, Published } from "./publish.ts";
 import { type ModelSummary, summarize } from "./summary.ts";
 
-/** What `push` and `build` answer; with `--json` its shape is part of the surface (docs/json.md). */
+/** What `push`, `build` and `copy` answer; with `--json` its shape is part of the surface (docs/json.md). */
 export interface PublishReport {
+  /** `pushed`, `built`, `copied`, or what would be: `would push`. */
   action: string;
+  /** What it went to: `sent` then means written. */
+  target: "registry" | "layout";
   model: { name: string } & ModelSummary;
   sent: Amount;
   mounted: Amount;
@@ -20,12 +25,15 @@ export interface PublishReport {
 export function publishReport(done: {
   name: string;
   action: string;
-  model: AssembledModel;
+  model: ContentGraph;
   published: Published;
   milliseconds: number;
   dryRun: boolean;
+  target: PublishReport["target"];
+  /** Of an image that stands alone. */
+  platform: string | null;
 }): PublishReport {
-  const { name, action, model, published, milliseconds, dryRun } = done;
+  const { name, action, model, published, milliseconds, dryRun, target, platform } = done;
   const { sent, mounted, present, outcomes } = published;
   const plan = model.blobs.flatMap(({ label, descriptor: { digest, size } }) => {
     const outcome = outcomes.get(digest);
@@ -33,11 +41,19 @@ export function publishReport(done: {
   });
   return {
     action,
-    model: { name, ...summarize(model.root, model.children, name) },
+    target,
+    model: { name, ...summarize(model.root, model.children, name, platform) },
     sent,
     mounted,
     present,
     milliseconds: Math.round(milliseconds),
     ...(dryRun ? { plan } : {}),
   };
+}
+
+/** The platform of the one image that there is, for a report. */
+export function onlyPlatform(image: ModelImage | undefined): string | null {
+  const [only, ...more] = image?.images ?? [];
+  if (only === undefined || more.length > 0 || !isKnownPlatform(only.platform)) return null;
+  return formatPlatform(only.platform);
 }

@@ -5,7 +5,7 @@ import { ImageIndexSchema, ImageManifestSchema, type RawManifest } from "../oci/
 import { isImageConfigType, isIndexType, isManifestType } from "../oci/media-types.ts";
 import { formatPlatform, isKnownPlatform } from "../oci/platform.ts";
 import { weightsArtifactType } from "./annotations.ts";
-import { entryType } from "./model-index.ts";
+import { entryType, findWeights } from "./model-index.ts";
 import type { WeightEntry } from "./weight-entry.ts";
 import { parseWeightsManifest } from "./weights-artifact.ts";
 
@@ -20,7 +20,16 @@ export interface ModelSummary {
   images: ImageSummary[];
   weights: WeightsSummary | null;
   /** Entries that are neither: attestations, other artifacts. */
-  others: { digest: Digest; mediaType: string; artifactType: string | null; size: number }[];
+  others: OtherSummary[];
+}
+
+export interface OtherSummary {
+  digest: Digest;
+  mediaType: string;
+  artifactType: string | null;
+  /** `vnd.docker.reference.type`: `attestation-manifest` of what builders attest. */
+  referenceType: string | null;
+  size: number;
 }
 
 export interface ImageSummary {
@@ -39,11 +48,15 @@ export interface WeightsSummary {
   files: WeightEntry[];
 }
 
-/** Describes a manifest or index from its bytes and those of its children. Throws `file`, `integrity`. */
+/**
+ * Describes a manifest or index from its bytes and those of its children. `platform` is that of an image
+ * that no index says it of. Throws `file`, also for an index with two weights artifacts.
+ */
 export function summarize(
   root: RawManifest,
   children: readonly RawManifest[],
   on: string,
+  platform: string | null = null,
 ): ModelSummary {
   const summary: ModelSummary = {
     type: "artifact",
@@ -61,15 +74,16 @@ export function summarize(
       summary.weights = weightsSummary(root, on);
     } else if (isImageConfigType(config.mediaType)) {
       summary.type = "image";
-      summary.images.push(imageSummary(root, null, on));
+      summary.images.push(imageSummary(root, platform, on));
     }
     return summary;
   }
   if (!isIndexType(root.mediaType)) return summary;
 
   const byDigest = new Map(children.map((child) => [child.digest, child]));
-  const { manifests } = parseDocument(root.bytes, ImageIndexSchema, on);
-  for (const entry of manifests) addEntry(summary, entry, byDigest.get(entry.digest), on);
+  const index = parseDocument(root.bytes, ImageIndexSchema, on);
+  findWeights(index, on);
+  for (const entry of index.manifests) addEntry(summary, entry, byDigest.get(entry.digest), on);
   summary.type = summary.weights === null ? "index" : "bundle";
   return summary;
 }
@@ -87,8 +101,9 @@ function addEntry(
     const platform = isKnownPlatform(entry.platform) ? formatPlatform(entry.platform) : null;
     summary.images.push(imageSummary(raw, platform, where));
   } else {
-    const { digest, mediaType, artifactType = null, size } = entry;
-    summary.others.push({ digest, mediaType, artifactType, size });
+    const { digest, mediaType, artifactType = null, size, annotations } = entry;
+    const referenceType = annotations?.["vnd.docker.reference.type"] ?? null;
+    summary.others.push({ digest, mediaType, artifactType, referenceType, size });
   }
 }
 

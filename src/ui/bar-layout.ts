@@ -1,5 +1,5 @@
 import { formatRemaining } from "./duration.ts";
-import { isMinor, outcomeText, remaining } from "./ledger.ts";
+import { countItems, isMinor, outcomeText, remaining } from "./ledger.ts";
 import type { Item, Ledger, PhaseRecord } from "./ledger.ts";
 import { formatPart, formatRate, formatSize } from "./size.ts";
 import { displayWidth, escapeText, pad, truncate } from "./text.ts";
@@ -74,7 +74,7 @@ function itemRow(item: Item, now: number): Row {
   };
   if (finished) {
     const moved = outcome === undefined || outcome === "sent";
-    return { ...row, tail: moved ? [] : [outcomeText[outcome]] };
+    return { ...row, tail: moved ? [] : [outcomeText(outcome, phase)] };
   }
   if (waiting !== undefined) {
     const wait = formatRemaining(waiting.until - now);
@@ -91,7 +91,7 @@ function totalRow(record: PhaseRecord, now: number): Row {
   const rate = record.rate.at(now);
   return {
     group: phase,
-    name: finished ? `${items} items` : `${itemsDone} of ${items} items`,
+    name: finished ? countItems(items) : `${itemsDone} of ${countItems(items)}`,
     done: bytes > 0 ? ratio(bytesDone, bytes) : ratio(itemsDone, items),
     finished,
     size: finished ? sizeOf(bytes) : partOf(bytesDone, bytes),
@@ -99,8 +99,8 @@ function totalRow(record: PhaseRecord, now: number): Row {
   };
 }
 
-const outcomesOf = ({ outcomes }: PhaseRecord): string[] => [
-  Array.from(outcomes, ([outcome, items]) => `${items} ${outcomeText[outcome]}`).join(", "),
+const outcomesOf = ({ outcomes, phase }: PhaseRecord): string[] => [
+  Array.from(outcomes, ([outcome, items]) => `${items} ${outcomeText(outcome, phase)}`).join(", "),
 ];
 
 const ratio = (done: number, whole: number): number =>

@@ -47,17 +47,17 @@ export function diffTree({ a, b, weights, image, fetch }: DiffView): string {
     ),
     ...weights.shared.map((file) => fileNode("shared", file.name, file.dest, file.size)),
   ];
-  const images: TreeNode[] =
-    image === null
-      ? []
-      : (["added", "removed", "shared"] as const).map((what) => ({
-          cells: [what, right(`${image[what].blobs} blobs`), right(formatSize(image[what].bytes))],
-        }));
+  const images: TreeNode[] = (["added", "removed", "shared"] as const).flatMap((what) => {
+    const { blobs, bytes } = image?.[what] ?? { blobs: 0, bytes: 0 };
+    if (blobs === 0) return [];
+    const count = `${blobs} ${blobs === 1 ? "blob" : "blobs"}`;
+    return [{ cells: [what, right(count), right(formatSize(bytes))] }];
+  });
   const total = fetch.weights.bytes + fetch.image.bytes;
   return renderTree({
     cells: [`${a} → ${b}`],
     children: [
-      { cells: ["weights"], children: files },
+      ...(files.length === 0 ? [] : [{ cells: ["weights"], children: files }]),
       ...(images.length === 0 ? [] : [{ cells: ["image"], children: images }]),
       {
         cells: [

@@ -166,11 +166,17 @@ export function remaining(left: number, bytesPerSecond: number): number | undefi
   return bytesPerSecond > 0 && left >= 0 ? (left / bytesPerSecond) * 1000 : undefined;
 }
 
-/** What an outcome is called: `already there`. */
-export const outcomeText = {
+const outcomeTexts = {
   sent: "sent",
   mounted: "mounted",
   present: "already there",
   cached: "from the cache",
   kept: "already there",
 } as const satisfies Record<Outcome, string>;
+
+/** What an outcome of a phase is called: `already there`. */
+export const outcomeText = (outcome: Outcome, phase: Phase): string =>
+  outcome === "sent" && phase === "write" ? "written" : outcomeTexts[outcome];
+
+/** `1 item`, `3 items`. */
+export const countItems = (items: number): string => `${items} ${items === 1 ? "item" : "items"}`;

@@ -28,6 +28,7 @@ export interface ModelView {
     digest: Digest;
     mediaType: string;
     artifactType: string | null;
+    referenceType: string | null;
     size: number;
   }[];
 }
@@ -68,7 +69,9 @@ export function modelNodes(view: ModelView, withFiles: boolean): TreeNode[] {
     nodes.push({
       cells: [
         "other",
-        other.artifactType ?? "attestation",
+        other.referenceType === "attestation-manifest"
+          ? "attestation"
+          : (other.artifactType ?? other.mediaType),
         shortDigest(other.digest),
         sizeCell(other.size),
       ],

@@ -1,7 +1,7 @@
 import type { TransferEvent } from "../transfer/events.ts";
 import type { Clock } from "./clock.ts";
 import { formatDuration } from "./duration.ts";
-import { createLedger, isMinor, outcomeText, remaining } from "./ledger.ts";
+import { countItems, createLedger, isMinor, outcomeText, remaining } from "./ledger.ts";
 import type { Item, PhaseRecord } from "./ledger.ts";
 import { createMessages } from "./messages.ts";
 import type { Progress, ProgressOutput } from "./progress-output.ts";
@@ -57,28 +57,26 @@ export function createPlainProgress(output: ProgressOutput, clock: Clock): Progr
   };
 }
 
-const counted = (items: number): string => `${items} ${items === 1 ? "item" : "items"}`;
-
 const amount = ({ items, bytes }: PhaseRecord): string =>
-  bytes > 0 ? `${counted(items)}, ${formatSize(bytes)}` : counted(items);
+  bytes > 0 ? `${countItems(items)}, ${formatSize(bytes)}` : countItems(items);
 
-function itemEnd({ group, name, bytes, outcome }: Item): string {
+function itemEnd({ group, name, bytes, outcome, phase }: Item): string {
   const what = [group, name].filter((part) => part !== "").join(" ");
   const size = bytes > 0 ? `${formatSize(bytes)}, ` : "";
-  return `${what}: ${size}${outcome === undefined ? "done" : outcomeText[outcome]}`;
+  return `${what}: ${size}${outcome === undefined ? "done" : outcomeText(outcome, phase)}`;
 }
 
 function phaseEnd(record: PhaseRecord, now: number): string {
   const outcomes = Array.from(
     record.outcomes,
-    ([outcome, items]) => `, ${items} ${outcomeText[outcome]}`,
+    ([outcome, items]) => `, ${items} ${outcomeText(outcome, record.phase)}`,
   );
   return `${record.phase}: ${amount(record)} in ${formatDuration(now - record.start)}${outcomes.join("")}`;
 }
 
 function howFar(record: PhaseRecord, now: number): string {
   const { phase, bytes, bytesDone, items, itemsDone } = record;
-  if (bytes === 0) return `${phase}: ${itemsDone} of ${counted(items)}`;
+  if (bytes === 0) return `${phase}: ${itemsDone} of ${countItems(items)}`;
   const rate = record.rate.at(now);
   const left = remaining(bytes - bytesDone, rate);
   const percent = Math.floor((100 * bytesDone) / bytes);

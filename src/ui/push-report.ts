@@ -9,10 +9,11 @@ interface Amount {
   bytes: number;
 }
 
-/** What `push` and `build` tell when they are done. Sizes in bytes. */
+/** What `push`, `build` and `copy` tell when they are done. Sizes in bytes. */
 export interface PushView {
   /** What was done: `pushed`, `built`, `would push`. */
   action: string;
+  target: "registry" | "layout";
   model: ModelView;
   sent: Amount;
   mounted: Amount;
@@ -22,12 +23,16 @@ export interface PushView {
   plan?: readonly { label: string; size: number; outcome: string }[];
 }
 
+const sending = { done: "sent", planned: "to send" };
+const writing = { done: "written", planned: "to write" };
+
 /** The model as a tree, and one line on what it took. */
 export function pushReport(view: PushView): string {
-  const { action, model, sent, mounted, present, milliseconds, plan } = view;
+  const { action, target, model, sent, mounted, present, milliseconds, plan } = view;
+  const words = target === "registry" ? sending : writing;
   const tree = renderTree({ cells: [model.name], children: modelNodes(model, false) });
   const amounts = [
-    `${formatSize(sent.bytes)} ${plan === undefined ? "sent" : "to send"}`,
+    `${formatSize(sent.bytes)} ${plan === undefined ? words.done : words.planned}`,
     ...(mounted.blobs === 0 ? [] : [`${formatSize(mounted.bytes)} mounted`]),
     `${formatSize(present.bytes)} already there`,
   ].join(", ");
@@ -40,7 +45,7 @@ export function pushReport(view: PushView): string {
             cells: [
               blob.label,
               { text: formatSize(blob.size), align: "right" as const },
-              blob.outcome === "present" ? "already there" : "to send",
+              blob.outcome === "present" ? "already there" : words.planned,
             ],
           })),
         });
