@@ -1,4 +1,4 @@
-import { renameSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, renameSync, writeFileSync, writeSync } from "node:fs";
 import { rm, stat } from "node:fs/promises";
 import * as v from "valibot";
 import type { ByteRange } from "../oci/content.ts";
@@ -55,26 +55,56 @@ export async function readJournal(
   }
 }
 
-/**
- * Puts a new journal in the place of the former one, in one step. At once, in a fraction of a
- * millisecond: in the time of a promise many more bytes would be written. Throws errno errors.
- */
-export function writeJournal(
+/** What one write puts into a file whole or not at all, whenever the process is killed: a page. */
+const pageBytes = 4096;
+
+/** The journal of one download while it runs. */
+export interface JournalWriter {
+  /**
+   * Notes what is written, in the time of a system call: in that of a promise much more would be.
+   * Throws errno errors.
+   */
+  write(written: readonly ByteRange[]): void;
+  close(): void;
+}
+
+/** A journal for a blob whose partial file has that inode. Nothing is on disk before the first `write`. */
+export function journalWriter(
   { journal }: JournalPlace,
   { digest, size }: Descriptor,
   inode: bigint,
-  written: readonly ByteRange[],
-): void {
-  const document: v.InferInput<typeof JournalSchema> = {
-    version: journalVersion,
-    digest,
-    size,
-    inode: inode.toString(),
-    written: written.slice(0, mostRanges).map(({ start, end }) => [start, end]),
+): JournalWriter {
+  let file: number | undefined;
+  let length = 0;
+  const close = (): void => {
+    if (file !== undefined) closeSync(file);
+    file = undefined;
   };
-  const temporary = `${journal}.new`;
-  writeFileSync(temporary, JSON.stringify(document));
-  renameSync(temporary, journal);
+  return {
+    write(written) {
+      const document: v.InferInput<typeof JournalSchema> = {
+        version: journalVersion,
+        digest,
+        size,
+        inode: inode.toString(),
+        written: written.slice(0, mostRanges).map(({ start, end }) => [start, end]),
+      };
+      // Spaces where the former one was longer.
+      const text = JSON.stringify(document).padEnd(file === undefined ? 0 : length);
+      if (file !== undefined && text.length <= pageBytes) {
+        length = text.length;
+        writeSync(file, text, 0);
+        return;
+      }
+      close();
+      writeFileSync(`${journal}.new`, text);
+      renameSync(`${journal}.new`, journal);
+      if (text.length > pageBytes) return;
+      length = text.length;
+      file = openSync(journal, "r+");
+    },
+    close,
+  };
 }
 
 export async function removeJournal({ journal }: JournalPlace): Promise<void> {

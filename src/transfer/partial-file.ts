@@ -2,13 +2,19 @@ import { type FileHandle, open } from "node:fs/promises";
 import type { ByteRange } from "../oci/content.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { unwritable } from "../store/verified-write.ts";
-import { type JournalPlace, readJournal, removeJournal, writeJournal } from "./download-journal.ts";
+import {
+  type JournalPlace,
+  type JournalWriter,
+  journalWriter,
+  readJournal,
+  removeJournal,
+} from "./download-journal.ts";
 import { type RangeSet, rangeSet } from "./range-set.ts";
 import { MiB } from "./units.ts";
 
 /** A journal is written after this share of the blob, at least so many bytes, and at least so often. */
-const journalShare = 1 / 100;
-const journalBytes = 2 * MiB;
+const journalShare = 1 / 200;
+const journalBytes = MiB;
 const journalMilliseconds = 1000;
 
 /** After so many bytes the disk is set to work, so that the flush at the end has little left to wait for. */
@@ -66,7 +72,7 @@ class GrowingFile implements PartialFile {
   /** What was written and what is being written. */
   private readonly claimed: RangeSet;
   private readonly handle: FileHandle;
-  private readonly inode: bigint;
+  private readonly journalWriter: JournalWriter;
   private readonly place: JournalPlace;
   private readonly descriptor: Descriptor;
   private readonly options: PartialFileOptions;
@@ -86,7 +92,7 @@ class GrowingFile implements PartialFile {
     options: PartialFileOptions,
   ) {
     this.handle = handle;
-    this.inode = inode;
+    this.journalWriter = journalWriter(place, descriptor, inode);
     this.place = place;
     this.descriptor = descriptor;
     this.options = options;
@@ -122,6 +128,7 @@ class GrowingFile implements PartialFile {
       await this.flushing;
       if (this.flushFailure !== undefined) throw unwritable(this.place.partial, this.flushFailure);
     } finally {
+      this.journalWriter.close();
       await this.handle.close();
     }
   }
@@ -182,7 +189,7 @@ class GrowingFile implements PartialFile {
 
   private journal(): void {
     try {
-      writeJournal(this.place, this.descriptor, this.inode, this.written.ranges);
+      this.journalWriter.write(this.written.ranges);
     } catch (error) {
       throw unwritable(this.place.journal, error);
     }
