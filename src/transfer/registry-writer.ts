@@ -39,7 +39,7 @@ export function registryWriter(
     },
 
     async writeBlob(blob, { signal, onBytes }) {
-      const { descriptor, group, label, name: item = label, mountFrom } = blob;
+      const { descriptor, label, name: item = label, mountFrom } = blob;
       let source: BlobSource | undefined;
       // Asked for when no mount spares the work: it may be a weight that must be compressed first.
       const open = async (): Promise<BlobSource> => {
@@ -53,12 +53,11 @@ export function registryWriter(
         return await uploadBlob(repository, descriptor, open, options);
       } catch (error) {
         signal.throwIfAborted();
-        if (!(error instanceof OcibundleError) || error.code !== "integrity") throw error;
         // The registry found other bytes: where the file is known to have changed, that is the news.
-        await checkSource(source);
-        if (group !== "weights" || error.hint !== undefined) throw error;
-        const hint = "the file changed since it was locked; run `ocibundle lock`, then push again";
-        throw new OcibundleError("integrity", error.message, { hint, cause: error });
+        if (error instanceof OcibundleError && error.code === "integrity") {
+          await checkSource(source);
+        }
+        throw error;
       }
     },
 

@@ -1,0 +1,179 @@
+import { afterEach } from "bun:test";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import {
+  sampleLayers,
+  type SampleOptions,
+  writeSampleImage,
+} from "../../../scripts/sample-image.ts";
+import { writeLock } from "../../../src/model/lock.ts";
+import type { JobContext } from "../../../src/model/session.ts";
+import type { Descriptor } from "../../../src/oci/descriptor.ts";
+import { digestOf } from "../../../src/oci/digest.ts";
+import { runtime } from "../../../src/runtime/current.ts";
+import { createRegistry, type RegistryHandler } from "../../../src/server/registry.ts";
+import type { TransferEvent } from "../../../src/transfer/events.ts";
+
+const cleanups: (() => Promise<unknown>)[] = [];
+
+const afterwards = (cleanup: () => Promise<unknown>): void => {
+  cleanups.unshift(cleanup);
+};
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0)) await cleanup();
+});
+
+/** A folder that is gone after the test. */
+export async function temporaryFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "ocibundle-model-"));
+  afterwards(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** Writes files below a folder, which are made with it. */
+export async function writeFiles(
+  folder: string,
+  files: Readonly<Record<string, string | Uint8Array>>,
+): Promise<string> {
+  await mkdir(folder, { recursive: true });
+  for (const [name, content] of Object.entries(files)) {
+    await mkdir(dirname(join(folder, name)), { recursive: true });
+    await writeFile(join(folder, name), content);
+  }
+  return folder;
+}
+
+export interface Job extends JobContext {
+  events: TransferEvent[];
+  warnings(): string[];
+}
+
+/** What a command hands to a job, in a folder and with a cache of its own. */
+export function jobIn(cwd: string, env: Readonly<Record<string, string>> = {}): Job {
+  const events: TransferEvent[] = [];
+  return {
+    env: {
+      HOME: cwd,
+      OCIBUNDLE_CACHE: join(cwd, ".cache"),
+      DOCKER_CONFIG: join(cwd, ".docker"),
+      DOCKER_HOST: `unix://${join(cwd, "no-engine.sock")}`,
+      ...env,
+    },
+    cwd,
+    signal: new AbortController().signal,
+    emit: (event) => void events.push(event),
+    flags: {
+      concurrency: undefined,
+      plainHttp: false,
+      insecure: false,
+      caFile: undefined,
+      certFile: undefined,
+      keyFile: undefined,
+    },
+    events,
+    warnings: () => events.flatMap((event) => (event.type === "warning" ? [event.message] : [])),
+  };
+}
+
+/** A job in a folder with `weights/`, locked as they are, and the image `oci:image:v1`. */
+export async function preparedJob(
+  files: Readonly<Record<string, string | Uint8Array>>,
+  image: SampleOptions = {},
+): Promise<Job> {
+  const job = jobIn(await temporaryFolder());
+  await writeFiles(join(job.cwd, "weights"), files);
+  await lock(job);
+  await writeSampleImage(join(job.cwd, "image"), "v1", sampleLayers("print('hello')\n"), image);
+  return job;
+}
+
+/** Locks what is in `weights/`, stored as it is. */
+export const lock = (job: Job, compression: "none" | "zstd" | "gzip" = "none") =>
+  writeLock(job, { paths: ["weights"], dest: undefined, output: undefined, compression });
+
+/** A request as it came. */
+export interface Seen {
+  method: string;
+  path: string;
+  query: URLSearchParams;
+}
+
+export interface RecordingRegistry {
+  /** `127.0.0.1:port`. */
+  host: string;
+  seen: Seen[];
+  /** Requests as `METHOD what`, in the order in which they were answered with success. */
+  done: string[];
+  /** Asks the registry behind it, unrecorded. */
+  ask(path: string, init?: RequestInit): Promise<Response>;
+  /** Changes what happens to requests. */
+  meddle(meddle: Meddle): void;
+}
+
+/** Stands before the registry: answers itself, or lets it answer. */
+export type Meddle = (request: Request, next: RegistryHandler) => Promise<Response> | Response;
+
+/** The embedded registry, with a record of what it is asked. It ends after the test. */
+export async function recordingRegistry(): Promise<RecordingRegistry> {
+  const storage = await temporaryFolder();
+  const handler = await createRegistry({ storage });
+  let meddling: Meddle = (request, next) => next(request);
+  const registry: RecordingRegistry = {
+    host: "",
+    seen: [],
+    done: [],
+    ask: (path, init) => handler(new Request(new URL(path, "http://registry.test"), init)),
+    meddle: (meddle) => {
+      meddling = meddle;
+    },
+  };
+  const server = await runtime.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    async handle(request) {
+      const { pathname: path, searchParams: query } = new URL(request.url);
+      const { method } = request;
+      registry.seen.push({ method, path, query });
+      const response = await meddling(request, handler);
+      if (response.ok) registry.done.push(`${method} ${path.replace(/^\/v2\//, "")}`);
+      return response;
+    },
+  });
+  afterwards(() => server.stop());
+  registry.host = `127.0.0.1:${server.port}`;
+  return registry;
+}
+
+/** A blob of bytes put into a repository, described. */
+export async function putBlob(
+  registry: RecordingRegistry,
+  repository: string,
+  content: string,
+  mediaType: string,
+): Promise<Descriptor> {
+  const digest = digestOf(content);
+  const path = `/v2/${repository}/blobs/uploads/?digest=${digest}`;
+  const response = await registry.ask(path, { method: "POST", body: content });
+  if (response.status !== 201) throw new Error(await response.text());
+  return { mediaType, digest, size: Buffer.byteLength(content) };
+}
+
+/** A manifest put under a tag or its digest, described. */
+export async function putManifest(
+  registry: RecordingRegistry,
+  repository: string,
+  tag: string | undefined,
+  manifest: { mediaType: string },
+): Promise<Descriptor> {
+  const text = JSON.stringify(manifest);
+  const digest = digestOf(text);
+  const response = await registry.ask(`/v2/${repository}/manifests/${tag ?? digest}`, {
+    method: "PUT",
+    body: text,
+    headers: { "content-type": manifest.mediaType },
+  });
+  if (response.status !== 201) throw new Error(await response.text());
+  return { mediaType: manifest.mediaType, digest, size: Buffer.byteLength(text) };
+}
