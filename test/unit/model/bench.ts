@@ -115,11 +115,13 @@ export interface RecordingRegistry {
 /** Stands before the registry: answers itself, or lets it answer. */
 export type Meddle = (request: Request, next: RegistryHandler) => Promise<Response> | Response;
 
+const pass: Meddle = (request, next) => next(request);
+
 /** The embedded registry, with a record of what it is asked. It ends after the test. */
 export async function recordingRegistry(): Promise<RecordingRegistry> {
   const storage = await temporaryFolder();
   const handler = await createRegistry({ storage });
-  let meddling: Meddle = (request, next) => next(request);
+  let meddling = pass;
   const registry: RecordingRegistry = {
     host: "",
     seen: [],
