@@ -1,5 +1,6 @@
 import { fileCommands } from "./file-commands.ts";
 import { imageCommands } from "./image-commands.ts";
+import { jsonCommands } from "./json-commands.ts";
 import { processCommands } from "./process-commands.ts";
 import { SkipScript, StopScript } from "./state.ts";
 import type { CommandCall, ScriptCommand } from "./state.ts";
@@ -11,6 +12,7 @@ export const scriptCommands: Readonly<Record<string, ScriptCommand>> = Object.as
     ...fileCommands,
     ...processCommands,
     ...imageCommands,
+    ...jsonCommands,
     env({ args, state }: CommandCall) {
       for (const assignment of args) {
         const split = assignment.indexOf("=");
