@@ -23,7 +23,7 @@ const giveBack = (buffer: Buffer): void => {
  * From this byte of a file on, writes go past the page cache where the system can do that. Weights are
  * larger than what is worth keeping there, and filling it costs more time than the disk takes.
  */
-const directFrom = 64 * 1024 * 1024;
+const directFrom = 16 * 1024 * 1024;
 const directAlignment = 4096;
 
 /** What of a body has arrived: both grow together, and hold for the file's first `size` bytes. */
