@@ -2,7 +2,6 @@ import type { ContentWriter } from "../oci/content.ts";
 import { OcibundleError } from "../errors.ts";
 import { parseSource } from "../image/source.ts";
 import { formatReference, type Reference } from "../oci/reference.ts";
-import { registryWriter } from "../transfer/registry-writer.ts";
 import { openOutput } from "./output.ts";
 import type { Session } from "./session.ts";
 
@@ -39,10 +38,9 @@ export async function openDestination(session: Session, text: string): Promise<D
 }
 
 function registryDestination(session: Session, reference: Reference): Destination {
-  const repository = session.repository(reference);
   return {
     name: formatReference(reference),
-    writer: registryWriter(repository, { emit: session.emit }),
+    writer: session.writer(reference),
     tag: reference.tag,
     reference,
     commit: async () => undefined,

@@ -15,7 +15,6 @@ import {
   openLayerRecords,
   readKeptConfig,
 } from "../store/layer-records.ts";
-import { registryWriter } from "../transfer/registry-writer.ts";
 import type { AssembledModel } from "./assemble.ts";
 import { openMountSources } from "./mount-sources.ts";
 import { type ModelParts, prepareModel, type TargetKnowledge } from "./prepare.ts";
@@ -50,7 +49,7 @@ export async function pushModel(job: JobContext, request: PushRequest): Promise<
     });
   }
   try {
-    const target = registryWriter(session.repository(reference), { emit: session.emit });
+    const target = session.writer(reference);
     const memory = await openMemory(session, reference, target);
     await using prepared = await prepareModel(session, request, memory.knowledge);
     const model = { ...prepared.model, blobs: memory.mounts.offer(prepared.model.blobs) };

@@ -1,12 +1,14 @@
 import { join } from "node:path";
 import { findCredential } from "../credentials/find.ts";
-import type { ContentReader } from "../oci/content.ts";
+import type { ContentReader, ContentWriter } from "../oci/content.ts";
 import type { Reference } from "../oci/reference.ts";
 import { registryReader } from "../registry/reader.ts";
 import { createRegistry } from "../registry/registry.ts";
 import type { Registry, Repository } from "../registry/types.ts";
 import { type Cache, openCache } from "../store/cache.ts";
 import type { EmitEvent } from "../transfer/events.ts";
+import { registryWriter } from "../transfer/registry-writer.ts";
+import { uploadJournal } from "../transfer/upload-journal.ts";
 
 /** What every job is given by the command that starts it. A command's context has this shape. */
 export interface JobContext {
@@ -33,11 +35,14 @@ export interface Session extends JobContext {
   registry(host: string): Registry;
   repository(reference: Pick<Reference, "host" | "repository">): Repository;
   reader(reference: Pick<Reference, "host" | "repository">): ContentReader;
+  /** Uploads that an earlier run left unfinished are gone on with. */
+  writer(reference: Pick<Reference, "host" | "repository">): ContentWriter;
 }
 
 /** Starts a run's session. Nothing is connected to or made on disk before it is needed. */
 export function openSession(job: JobContext): Session {
   const cache = openCache(job.env);
+  const journal = uploadJournal(join(cache.recordsDir, "uploads"));
   const registries = new Map<string, Registry>();
   const registry = (host: string): Registry => {
     const known = registries.get(host);
@@ -61,5 +66,6 @@ export function openSession(job: JobContext): Session {
     registry,
     repository,
     reader: (reference) => registryReader(repository(reference)),
+    writer: (reference) => registryWriter(repository(reference), { emit: job.emit, journal }),
   };
 }
