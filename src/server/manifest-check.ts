@@ -38,12 +38,13 @@ export interface ManifestToCheck {
 /**
  * Checks a manifest that is pushed: its form, its type, and that the repository has what it names.
  * A subject may be missing, and so may layers that are fetched from elsewhere. Manifests of types that
- * are not known here are taken as they are. Throws `MANIFEST_INVALID`, `MANIFEST_BLOB_UNKNOWN`.
+ * are not known here are taken as they are; with `sparse` nothing it names need be there. Throws `MANIFEST_INVALID`, `MANIFEST_BLOB_UNKNOWN`.
  */
 export async function checkManifest(
   { bytes, digest, contentType }: ManifestToCheck,
   repository: string,
   storage: Storage,
+  sparse: boolean,
 ): Promise<Pick<NewManifest, "mediaType" | "referrer">> {
   const any = parse(bytes, AnyManifestSchema);
   const said = contentType?.split(";")[0]?.trim() ?? "";
@@ -67,7 +68,7 @@ export async function checkManifest(
     message: "the manifest names content that the repository does not have",
     detail: { digest: descriptor.digest, mediaType: descriptor.mediaType, size: descriptor.size },
   }));
-  if (first !== undefined) throw new Refusal(400, [first, ...others]);
+  if (first !== undefined && !sparse) throw new Refusal(400, [first, ...others]);
   return { mediaType, referrer: referrerOf(any, mediaType, digest, bytes.byteLength) };
 }
 

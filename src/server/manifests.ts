@@ -42,7 +42,7 @@ const taggedDigest = async (
  */
 export async function putManifest(
   { repository, reference }: RouteTo<"manifest">,
-  { storage }: Registry,
+  { storage, sparse }: Registry,
   { request, query }: RegistryRequest,
 ): Promise<Response> {
   const wanted = isDigest(reference) ? reference : query.get("digest");
@@ -61,6 +61,7 @@ export async function putManifest(
     { bytes, digest, contentType: request.headers.get("Content-Type") },
     repository,
     storage,
+    sparse,
   );
   await storage.manifests.put(repository, { digest, bytes, ...checked });
   for (const tag of tags) await storage.tags.put(repository, tag, digest);

@@ -18,6 +18,8 @@ export interface RegistryOptions {
   storage: string;
   /** What clients are told as `OCI-Chunk-Min-Length`, in bytes; nothing unless given. */
   minChunkLength?: number | undefined;
+  /** Whether manifests are taken before what they name is there, as a pull-through cache needs it. */
+  sparse?: boolean | undefined;
 }
 
 /**
@@ -30,6 +32,7 @@ export async function createRegistry(options: RegistryOptions): Promise<Registry
   const registry: Registry = {
     storage: await openStorage(options.storage),
     minChunkLength: options.minChunkLength,
+    sparse: options.sparse ?? false,
   };
   return async (request) => {
     try {

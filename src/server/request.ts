@@ -5,6 +5,8 @@ import type { Storage } from "./storage/storage.ts";
 export interface Registry {
   storage: Storage;
   minChunkLength: number | undefined;
+  /** Whether manifests may name what is not there. */
+  sparse: boolean;
 }
 
 /** A request with its URL read. */

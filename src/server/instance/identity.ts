@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { runtime } from "../../runtime/current.ts";
 import type { RegistryHandler } from "../registry.ts";
 import type { InstanceRecord } from "./record.ts";
@@ -5,20 +6,22 @@ import type { InstanceRecord } from "./record.ts";
 const header = "Ocibundle-Instance";
 const patience = 5000;
 
-/** The handler, with the instance's name in what it answers to `/v2/`. */
+/** The handler, which also says whether it is the instance of that name, before anything else is looked at. */
 export const identified =
   (handler: RegistryHandler, instance: string): RegistryHandler =>
-  async (request) => {
-    const response = await handler(request);
-    if (new URL(request.url).pathname === "/v2/") response.headers.set(header, instance);
-    return response;
-  };
+  (request) =>
+    request.headers.get(header) === instance
+      ? Promise.resolve(new Response(null, { status: 204, headers: { [header]: instance } }))
+      : handler(request);
 
 /** Whether the registry of this record runs: the port may be another program's by now. */
-export async function answers({ port, instance }: InstanceRecord): Promise<boolean> {
+export async function answers({ port, instance, ca }: InstanceRecord): Promise<boolean> {
   try {
-    const response = await fetch(`http://127.0.0.1:${port}/v2/`, {
-      ...runtime.connection({}),
+    const tls = ca === undefined ? undefined : { ca: await readFile(ca, "utf8") };
+    const scheme = tls === undefined ? "http" : "https";
+    const response = await fetch(`${scheme}://127.0.0.1:${port}/v2/`, {
+      ...runtime.connection({ tls }),
+      headers: { [header]: instance },
       redirect: "manual",
       signal: AbortSignal.timeout(patience),
     });

@@ -13,6 +13,8 @@ export interface LaunchOptions {
   args: readonly string[];
   /** Whether the storage is one of its own making. */
   temporary: boolean;
+  /** The name of the way it is to serve. */
+  serving: string;
   cwd: string;
   env: Readonly<Record<string, string | undefined>>;
   place: RecordPlace;
@@ -27,8 +29,8 @@ const patience = 60_000;
  * It outlives this process and has none of its streams. Throws what the other process failed with.
  */
 export async function launchRegistry(options: LaunchOptions): Promise<InstanceRecord> {
-  const { args, temporary, cwd, env, place, signal } = options;
-  const fixed = { version: 1, instance: crypto.randomUUID(), temporary } as const;
+  const { args, temporary, serving, cwd, env, place, signal } = options;
+  const fixed = { version: 1, instance: crypto.randomUUID(), temporary, serving } as const;
   const [program, ...before] = runtime.selfCommand();
   const log = await open(place.logPath, "w", 0o600);
   try {
@@ -82,12 +84,9 @@ const ListeningSchema = v.pipe(
     registry: v.pipe(v.string(), v.regex(/^127\.0\.0\.1:\d+$/)),
     pid: v.number(),
     storage: v.string(),
+    ca: v.optional(v.string()),
   }),
-  v.transform(({ registry, pid, storage }) => ({
-    port: Number(registry.split(":")[1]),
-    pid,
-    storage,
-  })),
+  v.transform(({ registry, ...rest }) => ({ port: Number(registry.split(":")[1]), ...rest })),
 );
 
 const FailureSchema = v.object({

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { OcibundleError } from "../../errors.ts";
 import { readRecord } from "../../store/record-file.ts";
+import { type Serving, servingArgs } from "../serving.ts";
 import { readSmall, removed, replaceSmall } from "../storage/files.ts";
 
 const RecordSchema = v.object({
@@ -16,6 +17,10 @@ const RecordSchema = v.object({
   storage: v.string(),
   /** Whether the storage goes when the registry does. */
   temporary: v.boolean(),
+  /** The file with the certificate to trust, where it speaks TLS. */
+  ca: v.optional(v.string()),
+  /** Names the way it serves; nothing of it can be read out of this. */
+  serving: v.optional(v.string()),
 });
 
 /** A registry that was started for a folder. */
@@ -29,6 +34,8 @@ export interface RecordPlace {
   lockPath: string;
   /** What the background process writes to standard error. */
   logPath: string;
+  /** Where the certificate to trust is put. */
+  caPath: string;
 }
 
 /**
@@ -60,8 +67,19 @@ export async function recordPlace(
     .digest("hex")
     .slice(0, 24);
   const base = join(folder, `registry-${name}`);
-  return { path: `${base}.json`, lockPath: `${base}.lock`, logPath: `${base}.log` };
+  return {
+    path: `${base}.json`,
+    lockPath: `${base}.lock`,
+    logPath: `${base}.log`,
+    caPath: `${base}-ca.pem`,
+  };
 }
+
+/** Names a way of serving: the same one has the same name, and a password in it can't be read. */
+export const servingName = (serving: Serving): string =>
+  createHash("sha256")
+    .update(JSON.stringify(servingArgs(serving)))
+    .digest("hex");
 
 /** The record, if there is one that can be read. */
 export const readInstance = (place: RecordPlace): Promise<InstanceRecord | undefined> =>
@@ -76,4 +94,5 @@ export async function removeInstance(place: RecordPlace, instance: string): Prom
   if (found !== undefined && found.instance !== instance) return;
   if ((await readSmall(place.path)) !== undefined) await removed(place.path);
   await removed(place.logPath);
+  await removed(place.caPath);
 }

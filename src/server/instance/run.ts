@@ -4,12 +4,22 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { errno, OcibundleError } from "../../errors.ts";
 import { runtime } from "../../runtime/current.ts";
-import type { RunningServer } from "../../runtime/types.ts";
+import type { RunningServer, Runtime, ServeOptions } from "../../runtime/types.ts";
 import { unwritable } from "../../store/verified-write.ts";
-import { createRegistry, type RegistryHandler } from "../registry.ts";
+import { serveBreakable } from "../breakable-server.ts";
+import type { RegistryHandler } from "../registry.ts";
+import { openServed, type Serving } from "../serving.ts";
+import { replaceSmall } from "../storage/files.ts";
+import { makeCertificates } from "./certificate.ts";
 import { identified } from "./identity.ts";
 import { untilIdle } from "./idle.ts";
-import { type InstanceRecord, type RecordPlace, removeInstance, writeInstance } from "./record.ts";
+import {
+  type InstanceRecord,
+  type RecordPlace,
+  removeInstance,
+  servingName,
+  writeInstance,
+} from "./record.ts";
 
 export interface RunOptions {
   /** 0 for any free one. */
@@ -18,6 +28,7 @@ export interface RunOptions {
   storage: string | undefined;
   /** Milliseconds without a request after which it ends; undefined: never. */
   idleTimeout: number | undefined;
+  serving: Serving;
   instance: string;
   place: RecordPlace;
   signal: AbortSignal;
@@ -45,14 +56,18 @@ export async function runRegistry(options: RunOptions): Promise<void> {
 }
 
 async function serveRegistry(
-  { port, idleTimeout, instance, place, signal, onListening }: RunOptions,
+  { port, idleTimeout, serving, instance, place, signal, onListening }: RunOptions,
   storage: string,
   temporary: boolean,
 ): Promise<void> {
-  const registry = identified(await createRegistry({ storage }), instance);
+  const served = await openServed(storage, serving);
+  const registry = identified(served.handle, instance);
   const { handle, ended } = lifetime(registry, idleTimeout, signal);
-  const server = await listen(handle, port);
+  const certificates = serving.tls === true ? await makeCertificates() : undefined;
+  const serve = served.breaks ? serveBreakable : runtime.serve;
+  const server = await listen(serve, { port, handle, tls: certificates });
   try {
+    if (certificates !== undefined) await replaceSmall(place.caPath, certificates.ca);
     const record: InstanceRecord = {
       version: 1,
       instance,
@@ -60,6 +75,8 @@ async function serveRegistry(
       port: server.port,
       storage,
       temporary,
+      ...(certificates === undefined ? {} : { ca: place.caPath }),
+      serving: servingName(serving),
     };
     await writeInstance(place, record);
     onListening(record);
@@ -85,9 +102,21 @@ function lifetime(
   return { handle, ended: Promise.race([idle, aborted]).finally(cancel) };
 }
 
-async function listen(handle: RegistryHandler, port: number): Promise<RunningServer> {
+async function listen(
+  serve: Runtime["serve"],
+  {
+    port,
+    handle,
+    tls,
+  }: Pick<ServeOptions, "port" | "handle"> & { tls: ServeOptions["tls"] | undefined },
+): Promise<RunningServer> {
   try {
-    return await runtime.serve({ hostname: "127.0.0.1", port, handle });
+    return await serve({
+      hostname: "127.0.0.1",
+      port,
+      handle,
+      ...(tls === undefined ? {} : { tls: { cert: tls.cert, key: tls.key } }),
+    });
   } catch (cause) {
     const why =
       errno(cause) === "EADDRINUSE" ? "it is in use" : (errno(cause) ?? "it can't be used");

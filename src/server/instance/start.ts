@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { OcibundleError } from "../../errors.ts";
 import { type HeldLock, lockFile, LockUnavailable } from "../../store/lock-file.ts";
+import { type Serving, servingArgs, servingLayers } from "../serving.ts";
 import { answers } from "./identity.ts";
 import { instanceVariable, launchRegistry } from "./launch.ts";
 import {
@@ -9,6 +10,7 @@ import {
   type RecordPlace,
   recordPlace,
   removeInstance,
+  servingName,
 } from "./record.ts";
 import { removeTemporary, runRegistry } from "./run.ts";
 
@@ -19,6 +21,8 @@ export interface StartOptions {
   storage: string | undefined;
   /** In milliseconds; 0 for no end. Undefined: as `defaultIdleTimeout`, in the foreground none. */
   idleTimeout: number | undefined;
+  /** Undefined: as the specification says, to anybody. */
+  serving?: Serving | undefined;
 }
 
 export interface StartContext {
@@ -46,16 +50,20 @@ export async function startInBackground(
       requireSame(running, options, context.cwd);
       return running;
     }
-    const { port, storage, idleTimeout = defaultIdleTimeout } = options;
+    const { port, storage, idleTimeout = defaultIdleTimeout, serving = {} } = options;
+    // Here, where the error is the command's own.
+    servingLayers(serving);
     return await launchRegistry({
       ...context,
       place,
       temporary: storage === undefined,
+      serving: servingName(serving),
       args: [
         ...(port === undefined ? [] : ["--port", String(port)]),
         ...(storage === undefined ? [] : [`--storage=${resolve(context.cwd, storage)}`]),
         "--idle-timeout",
         idleTimeout === 0 ? "0" : `${idleTimeout}ms`,
+        ...servingArgs(serving),
       ],
     });
   } finally {
@@ -80,6 +88,7 @@ export async function runInForeground(
       port: options.port ?? 0,
       storage: options.storage === undefined ? undefined : resolve(context.cwd, options.storage),
       idleTimeout: options.idleTimeout === 0 ? undefined : options.idleTimeout,
+      serving: options.serving ?? {},
       instance: launched ?? crypto.randomUUID(),
       place,
       signal: context.signal,
@@ -105,12 +114,19 @@ export async function runningInstance(place: RecordPlace): Promise<InstanceRecor
   return undefined;
 }
 
-function requireSame(running: InstanceRecord, { port, storage }: StartOptions, cwd: string): void {
+function requireSame(
+  running: InstanceRecord,
+  { port, storage, serving = {} }: StartOptions,
+  cwd: string,
+): void {
   if (port !== undefined && port !== 0 && port !== running.port) {
     throw alreadyRuns(running, `a registry runs for this folder on port ${running.port}`);
   }
   if (storage !== undefined && resolve(cwd, storage) !== running.storage) {
     throw alreadyRuns(running, `a registry runs for this folder with "${running.storage}"`);
+  }
+  if (servingArgs(serving).length > 0 && servingName(serving) !== running.serving) {
+    throw alreadyRuns(running, "a registry runs for this folder that serves in another way");
   }
 }
 

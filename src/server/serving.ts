@@ -1,0 +1,99 @@
+import { OcibundleError } from "../errors.ts";
+import { parseFault } from "./faults/parse.ts";
+import { withFaults } from "./faults/faults.ts";
+import { type Account, parseAccount } from "./layers/account.ts";
+import { basicAuth } from "./layers/basic-auth.ts";
+import { type Layer, layered } from "./layers/layer.ts";
+import { readOnly } from "./layers/read-only.ts";
+import { tokenAuth } from "./layers/token-auth.ts";
+import { pullThrough } from "./layers/upstream.ts";
+import { personality, type PersonalityName } from "./personalities/personality.ts";
+import { createRegistry, type RegistryHandler } from "./registry.ts";
+
+/** How a registry is to serve, as it was asked for. */
+export interface Serving {
+  /** `USER:PASS` */
+  auth?: string | undefined;
+  tokenAuth?: boolean | undefined;
+  /** What a token lives, in milliseconds. */
+  tokenLifetime?: number | undefined;
+  tls?: boolean | undefined;
+  readOnly?: boolean | undefined;
+  /** The URL of a registry to pull through. */
+  upstream?: string | undefined;
+  like?: PersonalityName | undefined;
+  /** How much smaller the limits of `like` are. */
+  scale?: number | undefined;
+  /** In the grammar of `parseFault`. */
+  fault?: readonly string[] | undefined;
+}
+
+/** Flags that ask for the same again. */
+export const servingArgs = (serving: Serving): string[] => [
+  ...(serving.auth === undefined ? [] : [`--auth=${serving.auth}`]),
+  ...(serving.tokenAuth === true ? ["--token-auth"] : []),
+  ...(serving.tokenLifetime === undefined ? [] : [`--token-lifetime=${serving.tokenLifetime}ms`]),
+  ...(serving.tls === true ? ["--tls"] : []),
+  ...(serving.readOnly === true ? ["--read-only"] : []),
+  ...(serving.upstream === undefined ? [] : [`--upstream=${serving.upstream}`]),
+  ...(serving.like === undefined ? [] : [`--like=${serving.like}`]),
+  ...(serving.scale === undefined ? [] : [`--scale=${serving.scale}`]),
+  ...(serving.fault ?? []).map((fault) => `--fault=${fault}`),
+];
+
+export interface ServedRegistry {
+  handle: RegistryHandler;
+  /** Whether it breaks connections, so that not every server will do. */
+  breaks: boolean;
+}
+
+/** Checks what was asked for, before anything is started. Throws `usage`. */
+export const servingLayers = (serving: Serving): Layer[] => {
+  const { like, scale, fault = [], upstream } = serving;
+  if (scale !== undefined && like === undefined) {
+    throw new OcibundleError("usage", "--scale is for the limits of --like, which is not there");
+  }
+  const ways = like === undefined ? undefined : personality(like, scale);
+  const faults = fault.map(parseFault);
+  return [
+    ...(faults.length > 0 ? [withFaults(faults)] : []),
+    ...(ways?.outer ?? []),
+    ...credentials(serving, ways),
+    ...(serving.readOnly === true ? [readOnly] : []),
+    ...(ways?.inner ?? []),
+    ...(upstream === undefined ? [] : [pullThrough(upstreamUrl(upstream))]),
+  ];
+};
+
+/** Opens the registry of a storage with all that is to be around it. Throws `usage` and `file`. */
+export async function openServed(storage: string, serving: Serving): Promise<ServedRegistry> {
+  const layers = servingLayers(serving);
+  const registry = await createRegistry({ storage, sparse: serving.upstream !== undefined });
+  const breaks = serving.like !== undefined || (serving.fault ?? []).length > 0;
+  return { handle: layered(registry, layers), breaks };
+}
+
+function credentials(
+  { auth, tokenAuth: tokens = false, tokenLifetime }: Serving,
+  ways: ReturnType<typeof personality> | undefined,
+): Layer[] {
+  const account: Account | undefined = auth === undefined ? undefined : parseAccount(auth);
+  if (tokens || ways?.auth === "token") {
+    const lifetime = tokenLifetime ?? ways?.tokenLifetime;
+    return [tokenAuth({ account, lifetime, realm: ways?.realm })];
+  }
+  if (tokenLifetime !== undefined) {
+    throw new OcibundleError("usage", "--token-lifetime is for tokens, and none are asked for", {
+      hint: "add --token-auth",
+    });
+  }
+  return account === undefined ? [] : [basicAuth(account)];
+}
+
+function upstreamUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol === "http:" || url?.protocol === "https:") return url;
+  throw new OcibundleError("usage", "--upstream is not a URL with http or https", {
+    hint: "as --upstream https://registry-1.docker.io",
+  });
+}
