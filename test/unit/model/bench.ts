@@ -7,6 +7,7 @@ import {
   type SampleOptions,
   writeSampleImage,
 } from "../../../scripts/sample-image.ts";
+import { OcibundleError } from "../../../src/errors.ts";
 import { writeLock } from "../../../src/model/lock.ts";
 import type { JobContext } from "../../../src/model/session.ts";
 import type { Descriptor } from "../../../src/oci/descriptor.ts";
@@ -24,6 +25,16 @@ const afterwards = (cleanup: () => Promise<unknown>): void => {
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0)) await cleanup();
 });
+
+/** The typed error that something fails with. */
+export async function failure(promise: Promise<unknown>): Promise<OcibundleError> {
+  const error: unknown = await promise.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  if (error instanceof OcibundleError) return error;
+  throw new Error("it did not fail as expected", { cause: error });
+}
 
 /** A folder that is gone after the test. */
 export async function temporaryFolder(): Promise<string> {
@@ -167,7 +178,7 @@ export async function putManifest(
   registry: RecordingRegistry,
   repository: string,
   tag: string | undefined,
-  manifest: { mediaType: string },
+  manifest: { mediaType: string; [member: string]: unknown },
 ): Promise<Descriptor> {
   const text = JSON.stringify(manifest);
   const digest = digestOf(text);

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import { open, rename, rm, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { OcibundleError } from "../../../src/errors.ts";
 import { type PushRequest, pushModel } from "../../../src/model/push.ts";
 import { inspectRaw } from "../../../src/model/inspect.ts";
 import { digestOf } from "../../../src/oci/digest.ts";
 import {
+  failure,
   type Job,
   jobIn,
   lock,
@@ -33,15 +33,6 @@ const push = (job: Job, reference: string, request: Partial<PushRequest> = {}) =
 
 const pushBundle = (job: Job, reference: string, request: Partial<PushRequest> = {}) =>
   push(job, reference, { image: "oci:image:v1", ...request });
-
-async function failure(promise: Promise<unknown>): Promise<OcibundleError> {
-  const error: unknown = await promise.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  if (error instanceof OcibundleError) return error;
-  throw new Error("it did not fail as expected", { cause: error });
-}
 
 const requests = ({ seen }: RecordingRegistry, method: string, path = /./) =>
   seen.filter((request) => request.method === method && path.test(request.path));
