@@ -6,8 +6,8 @@ import { OcibundleError } from "../../src/errors.ts";
 import { parseDuration } from "../../src/ui/duration.ts";
 import { formatSize, parseSize } from "../../src/ui/size.ts";
 import { displayWidth, escapeText, truncate } from "../../src/ui/text.ts";
+import { runs } from "./runs.ts";
 
-const runs = { numRuns: 2000 };
 const description = "";
 const definitions = {
   image: { type: "string", alias: "i", description },

@@ -8,8 +8,8 @@ import {
 } from "../../src/credentials/docker-config.ts";
 import { keysFor, normalizeKey } from "../../src/credentials/registry-key.ts";
 import { OcibundleError } from "../../src/errors.ts";
+import { runs } from "./runs.ts";
 
-const runs = { numRuns: 2000 };
 const host = "registry.example.com";
 
 const typedOnly = (text: string): void => {

@@ -3,8 +3,8 @@ import * as fc from "fast-check";
 import { OcibundleError } from "../../src/errors.ts";
 import { faultMatcher } from "../../src/server/faults/matcher.ts";
 import { parseFault } from "../../src/server/faults/parse.ts";
+import { runs } from "./runs.ts";
 
-const runs = { numRuns: 2000 };
 const count = fc.integer({ min: 1, max: 1e6 });
 const optional = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined });
 

@@ -13,8 +13,8 @@ import { digestOf } from "../../src/oci/digest.ts";
 import { parseDocument } from "../../src/oci/document.ts";
 import { ImageIndexSchema } from "../../src/oci/manifest.ts";
 import { mediaTypes } from "../../src/oci/media-types.ts";
+import { runs } from "./runs.ts";
 
-const runs = { numRuns: 2000 };
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 const digests = fc

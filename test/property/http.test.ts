@@ -13,8 +13,8 @@ import {
 import { proxyFor } from "../../src/http/proxy.ts";
 import { parseRetryAfter } from "../../src/http/retry-after.ts";
 import { pauseBefore, maxAttempts, maxPause, maxRetryAfter } from "../../src/http/retry-policy.ts";
+import { runs } from "./runs.ts";
 
-const runs = { numRuns: 2000 };
 const anyText = fc.string({ unit: "binary" });
 const headerLike = fc
   .array(

@@ -12,8 +12,8 @@ import { paxOverrides } from "../../src/store/archive-pax.ts";
 import { streamTarSource } from "../../src/store/archive-source.ts";
 import { findEntry, withManifest } from "../../src/store/layout-documents.ts";
 import { paxRecord, tarBytes } from "../unit/store/tar-bytes.ts";
+import { fewerRuns, runs } from "./runs.ts";
 
-const runs = { numRuns: 2000 };
 const anyText = fc.string({ unit: "binary", maxLength: 40 });
 
 /** The result, or undefined when it failed with the one typed error. */
@@ -96,7 +96,7 @@ describe("an archive", () => {
           expect(seen).toEqual(entries);
         },
       ),
-      { numRuns: 500 },
+      fewerRuns(0.25),
     );
   });
 

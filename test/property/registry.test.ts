@@ -9,8 +9,8 @@ import {
 import { parseNextLink } from "../../src/registry/link.ts";
 import { resolveLocation, withDigest } from "../../src/registry/location.ts";
 import { parseErrors } from "../../src/registry/refusal.ts";
+import { runs } from "./runs.ts";
 
-const runs = { numRuns: 2000 };
 const anyText = fc.string({ unit: "binary" });
 const offset = fc.nat(2 ** 40);
 

@@ -3,8 +3,7 @@ import { join, posix, relative, sep } from "node:path";
 import * as fc from "fast-check";
 import { OcibundleError } from "../../src/errors.ts";
 import { destParts, findClash } from "../../src/store/safe-path.ts";
-
-const numRuns = 2000;
+import { runs } from "./runs.ts";
 
 /** Names that are dangerous somewhere, and any others. */
 const name = fc.oneof(
@@ -34,7 +33,7 @@ test("a dest is refused with the typed error, or its names stay below any folder
       expect(path.split(sep)).not.toContain("..");
       expect(parts.length).toBeGreaterThan(0);
     }),
-    { numRuns },
+    runs,
   );
 });
 
@@ -53,6 +52,6 @@ test("dests clash exactly when two are equal or one is a folder of another", () 
         expect(posix.dirname(clash.dest).startsWith(clash.other)).toBe(true);
       }
     }),
-    { numRuns },
+    runs,
   );
 });

@@ -11,8 +11,8 @@ import {
   type UploadWay,
   waysFor,
 } from "../../src/transfer/upload-way.ts";
+import { runs } from "./runs.ts";
 
-const runs = { numRuns: 2000 };
 const length = 64;
 const range = fc
   .tuple(fc.nat(length), fc.nat(length))

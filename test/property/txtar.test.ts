@@ -2,8 +2,7 @@ import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { expandWord, parseScript } from "../scripts/language.ts";
 import { formatArchive, parseArchive } from "../scripts/txtar.ts";
-
-const runs = { numRuns: 2000 };
+import { runs } from "./runs.ts";
 
 const line = fc.string({ unit: "grapheme" }).filter((text) => !/[\r\n]|^-- .* --$/.test(text));
 const content = fc
