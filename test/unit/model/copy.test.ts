@@ -222,13 +222,13 @@ describe("--referrers", () => {
   });
 });
 
-describe("the tag of a copy", () => {
-  const tagsOf = async (job: Job, layout: string): Promise<(string | undefined)[]> => {
-    const text = await readFile(join(job.cwd, layout, "index.json"), "utf8");
-    const { manifests } = JSON.parse(text) as { manifests: Descriptor[] };
-    return manifests.map((entry) => entry.annotations?.["org.opencontainers.image.ref.name"]);
-  };
+const tagsOf = async (job: Job, layout: string): Promise<(string | undefined)[]> => {
+  const text = await readFile(join(job.cwd, layout, "index.json"), "utf8");
+  const { manifests } = JSON.parse(text) as { manifests: Descriptor[] };
+  return manifests.map((entry) => entry.annotations?.["org.opencontainers.image.ref.name"]);
+};
 
+describe("the tag of a copy", () => {
   test("in a layout is the source's unless another is given", async () => {
     const registry = await recordingRegistry();
     const { job, reference, report } = await pushedModel(registry);
