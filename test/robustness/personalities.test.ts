@@ -5,17 +5,19 @@ import { sampleLayers, writeSampleImage } from "../../scripts/sample-image.ts";
 import { serveBreakable } from "../../src/server/breakable-server.ts";
 import { personalityNames } from "../../src/server/personalities/personality.ts";
 import { openServed, type Serving } from "../../src/server/serving.ts";
-import { type Bench, openBench, sameBytes } from "./program-run.ts";
+import { type Bench, filesBelow, openBench, sameBytes } from "./program-run.ts";
 
-/** What is pushed: an image, a weight of several chunks and a small one. */
+/** What is pushed: an image and a weight. */
 let parts: Bench;
+
+/** Of the weight, in MiB: more than one chunk. */
 const large = 20;
 
 beforeAll(async () => {
   parts = openBench("parts");
   await writeSampleImage(parts.path("image"), "v1", sampleLayers("print(1)\n"));
-  const size = (mb: number): string[] => [`--min-size=${mb}mb`, `--max-size=${mb}mb`];
-  await expectRun(parts, ["mock-weights", "-n", "1", ...size(large), "--seed", "7"]);
+  const size = [`--min-size=${large}mb`, `--max-size=${large}mb`];
+  await expectRun(parts, ["mock-weights", "-n", "1", ...size, "--seed", "7"]);
 }, 60_000);
 
 afterAll(() => parts[Symbol.dispose]());
@@ -107,8 +109,9 @@ describe("the whole round passes against a registry like", () => {
 
       const pull = ["pull", `${host}/acme/other:v1`, "-o", "models", "--no-cache"];
       await expectRun(bench, pull);
-      const original = readFileSync(parts.path("weights/weights-001"));
-      expect(sameBytes(bench.path("models/cache/weights-001"), original)).toBe(true);
+      const [name = ""] = filesBelow(parts.path("weights"));
+      const original = readFileSync(parts.path("weights", name));
+      expect(sameBytes(bench.path("models/cache", name), original)).toBe(true);
 
       await expectRun(bench, ["copy", `${host}/acme/llama:v1`, `${host}/mirror/llama:v2`]);
       const raw = (name: string) => expectRun(bench, ["inspect", `${host}/${name}`, "--raw"]);
