@@ -46,6 +46,7 @@ export async function publish(
 ): Promise<Published> {
   const { signal, emit, concurrency, phase, tag } = options;
   const plan = await planTransfer(graph.blobs, target, { signal, emit, concurrency });
+  for (const blob of plan.missing) checkTaken(blob, target);
   await checkSources(plan.missing, signal);
   const outcomes = new Map<Digest, BlobOutcome>();
   for (const blob of plan.present) outcomes.set(blob.descriptor.digest, "present");
@@ -77,6 +78,15 @@ export async function publish(
     present: amount("present"),
     outcomes,
   };
+}
+
+/** A blob that the target will not take is found out before anything is sent, however small the others are. */
+function checkTaken(blob: BlobToMove, target: ContentWriter): void {
+  try {
+    target.checkBlob?.(blob);
+  } catch (error) {
+    throw withContext(blob.label, error);
+  }
 }
 
 /** Sources looked at at once. */

@@ -83,6 +83,11 @@ export interface WriteBlobOptions {
 export interface ContentWriter {
   readonly name: string;
   hasBlob(descriptor: Descriptor, signal: AbortSignal): Promise<boolean>;
+  /**
+   * Says before the first byte that a blob is not going to be taken, by what is known of the place.
+   * Throws `usage`, with the way out.
+   */
+  checkBlob?(blob: BlobToMove): void;
   /** Writes a blob whose absence `hasBlob` has shown. Throws `integrity` when the bytes are others. */
   writeBlob(blob: BlobToMove, options: WriteBlobOptions): Promise<BlobOutcome>;
   /** Writes manifest bytes by digest and, with `tag`, moves the tag to them. */

@@ -8,6 +8,8 @@ export interface RegistryLimits {
   largestPut?: number;
   /** The largest chunk, in bytes: one PATCH with Content-Range. */
   largestChunk?: number;
+  /** False where an upload can't be sent in chunks. */
+  chunks?: boolean;
   /** The smallest chunk but for the last, in bytes. */
   smallestChunk?: number;
   /** What one upload may take, in milliseconds. */
@@ -60,6 +62,7 @@ const known: readonly { host: RegExp; limits: RegistryLimits }[] = [
     host: /^(?:[a-z0-9-]+\.pkg\.dev|(?:[a-z0-9-]+\.)?gcr\.io)$/,
     limits: {
       name: "Google Artifact Registry",
+      chunks: false,
       notes: ["it has no uploads in chunks: one that broke off starts from nothing"],
     },
   },

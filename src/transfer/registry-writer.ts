@@ -1,5 +1,6 @@
 import { OcibundleError } from "../errors.ts";
 import type { BlobSource, ContentWriter } from "../oci/content.ts";
+import { limitsOf } from "../registry/limits.ts";
 import type { Repository } from "../registry/types.ts";
 import { checkSource } from "./check-source.ts";
 import type { Clock } from "./clock.ts";
@@ -7,7 +8,7 @@ import type { EmitEvent } from "./events.ts";
 import type { RetryPolicy } from "./retry.ts";
 import type { UploadJournal } from "./upload-journal.ts";
 import { uploadBlob } from "./upload.ts";
-import { nothingSeen, type SeenOfRegistry } from "./upload-way.ts";
+import { seenAtFirst, type SeenOfRegistry } from "./upload-way.ts";
 
 export interface RegistryWriterOptions {
   /** Told of waits and of why a way of uploading was left. */
@@ -20,6 +21,9 @@ export interface RegistryWriterOptions {
   journal?: UploadJournal | undefined;
 }
 
+/** Rounded down: a blob just over a limit must not look as if it fitted, nor the limit larger than it is. */
+const gigabytes = (bytes: number): string => String(Math.floor(bytes / 1e8) / 10);
+
 const seenByProcess = new Map<string, SeenOfRegistry>();
 
 /** Writes to a repository of a registry: HEAD, mount or upload, manifests by digest and tag. */
@@ -28,7 +32,8 @@ export function registryWriter(
   { emit, seen = seenByProcess, clock, retries, journal }: RegistryWriterOptions = {},
 ): ContentWriter {
   const { host } = repository.registry;
-  const seenHere = seen.get(host) ?? nothingSeen();
+  const limits = limitsOf(host);
+  const seenHere = seen.get(host) ?? seenAtFirst(limits);
   seen.set(host, seenHere);
   return {
     name: repository.fullName,
@@ -36,6 +41,16 @@ export function registryWriter(
     async hasBlob({ digest, size }, signal) {
       // Another size is as good as absent: the upload's digest check decides who is right.
       return (await repository.headBlob(digest, signal)) === size;
+    },
+
+    checkBlob({ descriptor: { size } }) {
+      const { largestBlob } = limits ?? {};
+      if (largestBlob === undefined || size <= largestBlob) return;
+      throw new OcibundleError(
+        "usage",
+        `it is ${gigabytes(size)} GB and ${host} takes ${gigabytes(largestBlob)} GB a layer`,
+        { hint: "store it in several smaller files, or push to another registry" },
+      );
     },
 
     async writeBlob(blob, { signal, onBytes }) {

@@ -1,3 +1,4 @@
+import type { RegistryLimits } from "../registry/limits.ts";
 import { MiB } from "./units.ts";
 
 /**
@@ -31,6 +32,17 @@ export const nothingSeen = (): SeenOfRegistry => ({
   largestChunk: chunkSizes.largest,
   rate: 0,
 });
+
+/** What is known of a hosted registry before the first request to it. */
+export function seenAtFirst(limits: RegistryLimits | undefined): SeenOfRegistry {
+  const seen = nothingSeen();
+  const { name, largestChunk = chunkSizes.largest, chunks = true } = limits ?? {};
+  if (!chunks) seen.refused.set("chunks", `${name} takes no chunks`);
+  else if (largestChunk < chunkSizes.smallest) {
+    seen.refused.set("chunks", `${name} takes small chunks only`);
+  } else seen.largestChunk = Math.min(seen.largestChunk, largestChunk);
+  return seen;
+}
 
 /**
  * The ways to try for a blob of `size` bytes, best first. What the registry refused before comes last

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { ScriptCommand } from "./commands.ts";
 import { lastRun, text } from "./output.ts";
+import type { ScriptCommand } from "./state.ts";
 
 const root = join(import.meta.dir, "../..");
 

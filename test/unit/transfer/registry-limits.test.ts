@@ -1,0 +1,37 @@
+import { expect, test } from "bun:test";
+import { OcibundleError } from "../../../src/errors.ts";
+import type { BlobToMove } from "../../../src/oci/content.ts";
+import { digestOf } from "../../../src/oci/digest.ts";
+import { limitsOf } from "../../../src/registry/limits.ts";
+import { createRegistry } from "../../../src/registry/registry.ts";
+import { registryWriter } from "../../../src/transfer/registry-writer.ts";
+import { seenAtFirst, waysFor } from "../../../src/transfer/upload-way.ts";
+
+const GiB = 1024 ** 3;
+
+const blob = (size: number): BlobToMove => ({
+  descriptor: { mediaType: "application/octet-stream", digest: digestOf("x"), size },
+  label: 'weight "x"',
+  group: "weights",
+  source: () => Promise.reject(new Error("not needed")),
+});
+
+const writerFor = (host: string) => registryWriter(createRegistry(host).repository("acme/llama"));
+
+test("a blob over the known limit of a registry is refused before anything is sent", () => {
+  const check = () => writerFor("ghcr.io").checkBlob?.(blob(14 * GiB));
+  expect(check).toThrow(OcibundleError);
+  expect(check).toThrow("it is 15 GB and ghcr.io takes 10.7 GB a layer");
+});
+
+test("a blob within the limit, and any blob where no limit is known, is let through", () => {
+  expect(() => writerFor("ghcr.io").checkBlob?.(blob(10 * GiB))).not.toThrow();
+  expect(() => writerFor("registry.example.com").checkBlob?.(blob(2 ** 50))).not.toThrow();
+});
+
+test("a registry known to take no large chunks gets one body first", () => {
+  for (const host of ["ghcr.io", "europe-docker.pkg.dev"]) {
+    expect(waysFor(GiB, seenAtFirst(limitsOf(host)))[0]).toBe("patch");
+  }
+  expect(waysFor(GiB, seenAtFirst(limitsOf("registry.example.com")))[0]).toBe("chunks");
+});
