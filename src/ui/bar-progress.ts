@@ -44,9 +44,10 @@ export function createBarProgress(output: ProgressOutput, clock: Clock): Progres
   return {
     emit(event) {
       if (closed) return;
-      const item = ledger.record(event, clock.now());
+      const now = clock.now();
+      const item = ledger.record(event, now);
       messages.show(event);
-      if (event.type === "wait" && item === undefined) messages.showWait(event);
+      if (event.type === "wait" && item === undefined) messages.showWait(event, now);
       changed = true;
     },
     print,

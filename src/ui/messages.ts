@@ -13,8 +13,11 @@ interface MessageOutput {
 export interface Messages {
   /** Writes a line for a warning, and for a detail where details are wanted. Other events are not words. */
   show(event: TransferEvent): void;
-  /** Writes a line for a wait before another try. */
-  showWait(event: Extract<TransferEvent, { type: "wait" }>): void;
+  /**
+   * Writes a line for a wait before another try, at `now` milliseconds. Requests that run side by side
+   * meet the same failure: while one wait for it is shown, others are not.
+   */
+  showWait(event: Extract<TransferEvent, { type: "wait" }>, now: number): void;
 }
 
 const yellow = (text: string): string => `\u001B[33m${text}\u001B[39m`;
@@ -42,14 +45,18 @@ export function createMessages({ write, colors, verbose }: MessageOutput): Messa
       },
     ],
   });
+  const shownUntil = new Map<string, number>();
   return {
     show(event) {
       if (event.type === "warning") log.warn(event.message);
       if (event.type === "detail") log.debug(event.message);
     },
-    showWait({ item, milliseconds, reason }) {
-      const what = item === undefined ? "" : `${item}: `;
-      log.info(`${what}${reason}; trying again in ${formatDuration(milliseconds)}`);
+    showWait({ item, milliseconds, reason }, now) {
+      const words = `${item === undefined ? "" : `${item}: `}${reason}`;
+      for (const [shown, until] of shownUntil) if (until <= now) shownUntil.delete(shown);
+      if (shownUntil.has(words)) return;
+      shownUntil.set(words, now + milliseconds);
+      log.info(`${words}; trying again in ${formatDuration(milliseconds)}`);
     },
   };
 }

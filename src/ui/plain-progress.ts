@@ -32,7 +32,7 @@ export function createPlainProgress(output: ProgressOutput, clock: Clock): Progr
         line(`${event.phase} ${itemEnd(item)}`);
       if (record.itemsDone === record.items && record.items > 1) line(phaseEnd(record, now));
     } else if (event.type === "wait") {
-      messages.showWait(event);
+      messages.showWait(event, now);
     }
   };
 

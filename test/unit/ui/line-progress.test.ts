@@ -35,6 +35,35 @@ describe("plain lines", () => {
     ]);
   });
 
+  test("tell once what several requests wait for at the same time", () => {
+    const { terminal, clock, progress } = drawOn("plain");
+    const refused = { type: "wait", milliseconds: 400, reason: "connection refused" } as const;
+    progress.emit(refused);
+    progress.emit({ ...refused, milliseconds: 700 });
+    progress.emit({ ...refused, item: "a" });
+    clock.pass(500);
+    progress.emit(refused);
+    progress.close();
+    expect(terminal.lines()).toEqual([
+      "connection refused; trying again in 0.4 s",
+      "a: connection refused; trying again in 0.4 s",
+      "connection refused; trying again in 0.4 s",
+    ]);
+  });
+
+  test("say that a layout is written, not sent", () => {
+    const { terminal, progress } = drawOn("plain");
+    const { emit } = progress;
+    emit({ type: "phase", phase: "write", items: 1, bytes: MB });
+    emit({ type: "start", phase: "write", item: "layer", group: "image", bytes: MB });
+    emit({ type: "done", phase: "write", item: "layer", outcome: "sent" });
+    progress.close();
+    expect(terminal.lines()).toEqual([
+      "write: 1 item, 1.0 MB",
+      "write image layer: 1.0 MB, written",
+    ]);
+  });
+
   test("are few for many items", () => {
     const { terminal, clock, progress } = drawOn("plain");
     const { emit } = progress;
