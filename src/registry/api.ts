@@ -11,6 +11,8 @@ export interface Api {
   /** Where its API is, with a slash at the end: `https://registry-1.docker.io/v2/`. */
   base: URL;
   send: Send;
+  /** What ending an upload may take at least, in milliseconds. */
+  finishTimeout?: number | undefined;
 }
 
 export interface ApiRequest {

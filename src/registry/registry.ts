@@ -36,6 +36,8 @@ export interface RegistryOptions extends CertificateOptions {
   firstByteTimeout?: number | undefined;
   /** The longest pause of a body, in milliseconds. */
   idleTimeout?: number | undefined;
+  /** What ending an upload may take at least, in milliseconds. */
+  finishTimeout?: number | undefined;
 }
 
 /** Hosts that serve the API under another name than people write. */
@@ -69,7 +71,7 @@ export function createRegistry(host: string, options: RegistryOptions = {}): Reg
     firstByteTimeout: options.firstByteTimeout,
     idleTimeout: options.idleTimeout,
   });
-  const api: Api = { host, base, send };
+  const api: Api = { host, base, send, finishTimeout: options.finishTimeout };
   const registry: Registry = {
     host,
     async ping(signal) {

@@ -136,7 +136,7 @@ export function uploadSession(
         headers: body === undefined ? {} : { "content-type": "application/octet-stream" },
         body,
         accept: done,
-        firstByteTimeout: finishTimeout + size / slowestCheck,
+        firstByteTimeout: (api.finishTimeout ?? finishTimeout) + size / slowestCheck,
         thing: `blob ${digest}`,
         signal,
       });

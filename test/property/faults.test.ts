@@ -13,6 +13,7 @@ const filters = fc.record({
     fc.uniqueArray(fc.constantFrom("GET", "PUT", "POST", "PATCH"), { minLength: 1 }),
   ),
   range: optional(fc.constantFrom("yes", "no")),
+  after: optional(fc.nat(99)),
   nth: optional(count),
   every: optional(count),
   times: optional(count),
@@ -40,6 +41,7 @@ describe("a fault's text", () => {
           methods: said.method,
           path: undefined,
           ranged: said.range === undefined ? undefined : said.range === "yes",
+          after: said.after ?? 0,
           nth: said.nth,
           every: said.every,
           times: said.times,
@@ -105,22 +107,17 @@ describe("a fault's filter", () => {
   const request = new Request("http://registry.test/v2/");
 
   test("lets a fault happen no more often than it says, and at the requests it says", () => {
+    const small = fc.integer({ min: 1, max: 9 });
     fc.assert(
-      fc.property(
-        fc.integer({ min: 1, max: 9 }),
-        fc.integer({ min: 1, max: 5 }),
-        (every, times) => {
-          const matches = faultMatcher(parseFault(`drop,every=${every},times=${times}`).filter);
-          const hit = Array.from({ length: 60 }, (_, index) => index + 1).filter(() =>
-            matches(request, false),
-          );
-          expect(hit).toEqual(
-            Array.from({ length: times }, (_, index) => every * (index + 1)).filter(
-              (at) => at <= 60,
-            ),
-          );
-        },
-      ),
+      fc.property(fc.nat(9), small, small, (after, every, times) => {
+        const spec = `drop,after=${after},every=${every},times=${times}`;
+        const matches = faultMatcher(parseFault(spec).filter);
+        const hit = Array.from({ length: 60 }, (_, index) => index + 1).filter(() =>
+          matches(request, false),
+        );
+        const wanted = Array.from({ length: times }, (_, index) => after + every * (index + 1));
+        expect(hit).toEqual(wanted.filter((at) => at <= 60));
+      }),
       runs,
     );
   });

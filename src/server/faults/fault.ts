@@ -21,6 +21,8 @@ export interface FaultFilter {
   path: RegExp | undefined;
   /** Whether the request must have a `Range`, or must not. */
   ranged: boolean | undefined;
+  /** Not so many that come first; they are not counted by what follows. */
+  after: number;
   /** Only the one with this number, counted from 1, of those that fit. */
   nth: number | undefined;
   /** Only each one with a number that this divides. */

@@ -6,12 +6,12 @@ export type FaultMatcher = (request: Request, taken: boolean) => boolean;
 /** Says it of each request in turn. What was counted is remembered. */
 export function faultMatcher(filter: FaultFilter): FaultMatcher {
   const chance = seeded(filter.seed);
-  let fitting = 0;
+  let fitting = -filter.after;
   let happened = 0;
   return (request, taken) => {
     if (!fits(filter, request)) return false;
     fitting += 1;
-    if (taken) return false;
+    if (taken || fitting < 1) return false;
     if (filter.nth !== undefined && fitting !== filter.nth) return false;
     if (filter.every !== undefined && fitting % filter.every !== 0) return false;
     if (filter.times !== undefined && happened >= filter.times) return false;

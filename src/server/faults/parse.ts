@@ -5,7 +5,17 @@ const kinds = ["status", "reset", "stall", "truncate", "corrupt", "slow", "drop"
 type KindName = (typeof kinds)[number];
 
 /** What may be said of any fault. */
-const filterKeys = new Set(["method", "path", "range", "nth", "every", "times", "p", "seed"]);
+const filterKeys = new Set([
+  "method",
+  "path",
+  "range",
+  "after",
+  "nth",
+  "every",
+  "times",
+  "p",
+  "seed",
+]);
 
 /** What may be said of one kind more than of others. */
 const kindKeys: Readonly<Record<KindName, readonly string[]>> = {
@@ -109,6 +119,7 @@ function filterOf(
     methods,
     path: path === undefined ? undefined : pathPattern(path, fail),
     ranged: range === undefined ? undefined : range === "yes",
+    after: whole("after", 0) ?? 0,
     nth: whole("nth", 1),
     every: whole("every", 1),
     times: whole("times", 1),

@@ -5,6 +5,9 @@ import { serveBreakable } from "../../../src/server/breakable-server.ts";
 import { makeCertificates } from "../../../src/server/instance/certificate.ts";
 import { afterwards } from "./registry-fixture.ts";
 
+const handle = (request: Request): Promise<Response> =>
+  Promise.resolve(new Response(new URL(request.url).protocol));
+
 describe("a certificate made on the spot", () => {
   for (const [name, serve] of [
     ["the runtime's server", runtime.serve],
@@ -12,8 +15,6 @@ describe("a certificate made on the spot", () => {
   ] as const) {
     test(`is taken by who trusts its authority, and by nobody else: ${name}`, async () => {
       const { ca, cert, key } = await makeCertificates();
-      const handle = (request: Request): Promise<Response> =>
-        Promise.resolve(new Response(new URL(request.url).protocol));
       const server = await serve({ hostname: "127.0.0.1", port: 0, handle, tls: { cert, key } });
       afterwards(() => server.stop());
       for (const host of ["127.0.0.1", "localhost"]) {
