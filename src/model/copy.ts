@@ -8,7 +8,7 @@ import { formatPlatform, parsePlatform, type Platform } from "../oci/platform.ts
 import { formatRepository } from "../oci/reference.ts";
 import { assembleBundle, assembleStandalone, weightsPartOf } from "./assemble.ts";
 import { type ContentGraph, readChild, readGraph } from "./content-graph.ts";
-import { type Destination, openDestination } from "./destination.ts";
+import { type Destination, openDestination, parseDestination } from "./destination.ts";
 import { loadSource } from "./load-model.ts";
 import { readModelImage } from "./model-image.ts";
 import { findWeights } from "./model-index.ts";
@@ -34,6 +34,7 @@ export async function copyModel(job: JobContext, request: CopyRequest): Promise<
   const session = openSession(job);
   const platform = request.platform === undefined ? undefined : parsePlatform(request.platform);
   try {
+    const destination = parseDestination(request.target);
     const loaded = await loadSource(session, request.source);
     if (loaded.kind === "lock") {
       throw new OcibundleError("usage", `"${request.source}" is a lock, which holds no bytes`, {
@@ -41,7 +42,7 @@ export async function copyModel(job: JobContext, request: CopyRequest): Promise<
       });
     }
     await using source = loaded;
-    await using target = await openDestination(session, request.target);
+    await using target = await openDestination(session, destination, request.target);
     const graph =
       platform === undefined
         ? source.graph

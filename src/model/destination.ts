@@ -17,24 +17,37 @@ export interface Destination extends AsyncDisposable {
   commit(): Promise<void>;
 }
 
-/** Opens a registry reference, `oci:DIR[:TAG]` or `oci-archive:FILE[:TAG]` to be written. Throws `usage`. */
-export async function openDestination(session: Session, text: string): Promise<Destination> {
+/** What a model can be copied to. */
+export type DestinationName =
+  | { kind: "oci" | "oci-archive"; path: string; tag: string | undefined }
+  | { kind: "registry"; reference: Reference };
+
+/** Reads a registry reference, `oci:DIR[:TAG]` or `oci-archive:FILE[:TAG]`. Throws `usage`. */
+export function parseDestination(text: string): DestinationName {
   const spec = parseSource(text);
   switch (spec.kind) {
     case "oci":
-    case "oci-archive": {
-      const output = await openOutput(spec, session.cwd, session.signal);
-      return { ...output, name: text, tag: spec.tag, reference: undefined };
-    }
+    case "oci-archive":
     case "registry":
-      return registryDestination(session, spec.reference);
+      return spec;
     case "anywhere":
-      return registryDestination(session, spec.image.reference);
+      return { kind: "registry", reference: spec.image.reference };
     default:
       throw new OcibundleError("usage", `"${text}": nothing is copied to there`, {
         hint: "copy to a registry reference, oci:DIR[:TAG] or oci-archive:FILE[:TAG]",
       });
   }
+}
+
+/** Opens a destination, which `text` calls, to be written. */
+export async function openDestination(
+  session: Session,
+  name: DestinationName,
+  text: string,
+): Promise<Destination> {
+  if (name.kind === "registry") return registryDestination(session, name.reference);
+  const output = await openOutput(name, session.cwd, session.signal);
+  return { ...output, name: text, tag: name.tag, reference: undefined };
 }
 
 function registryDestination(session: Session, reference: Reference): Destination {

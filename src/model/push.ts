@@ -1,14 +1,9 @@
 import { OcibundleError, withContext } from "../errors.ts";
+import { parseSource } from "../image/source.ts";
 import type { KnownLayers } from "../image/types.ts";
 import type { BlobToMove, ContentWriter } from "../oci/content.ts";
 import type { Digest } from "../oci/digest.ts";
-import {
-  formatReference,
-  formatRepository,
-  isTag,
-  parseReference,
-  type Reference,
-} from "../oci/reference.ts";
+import { formatReference, formatRepository, isTag, type Reference } from "../oci/reference.ts";
 import {
   keepConfig,
   type LayerRecords,
@@ -40,7 +35,7 @@ export interface PushRequest extends ModelParts {
 export async function pushModel(job: JobContext, request: PushRequest): Promise<PublishReport> {
   const started = performance.now();
   const session = openSession(job);
-  const reference = parseReference(request.reference ?? (await projectImage(session.cwd)));
+  const reference = parseTarget(request.reference ?? (await projectImage(session.cwd)));
   const name = formatReference(reference);
   const { tag } = reference;
   if (tag === undefined || reference.digest !== undefined) {
@@ -74,6 +69,16 @@ export async function pushModel(job: JobContext, request: PushRequest): Promise<
   } catch (error) {
     throw withContext(`push ${name}`, error);
   }
+}
+
+/** Where a push goes: a reference, with or without `docker://`. Throws `usage`. */
+function parseTarget(text: string): Reference {
+  const spec = parseSource(text);
+  if (spec.kind === "registry") return spec.reference;
+  if (spec.kind === "anywhere") return spec.image.reference;
+  throw new OcibundleError("usage", `"${text}" is not on a registry, and a push goes to one`, {
+    hint: "`ocibundle build` writes layouts and archives",
+  });
 }
 
 /** The tag that the weights artifact gets below an index. Throws `usage`. */
