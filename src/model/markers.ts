@@ -1,4 +1,4 @@
-import { open, readFile, rename, rm } from "node:fs/promises";
+import { open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { openTargetFolder, type TargetFolder } from "../store/target-folder.ts";
 import { unwritable } from "../store/verified-write.ts";
@@ -13,7 +13,7 @@ type State = (typeof states)[number];
 export interface Markers {
   /** The folder they are in. */
   readonly path: string;
-  /** The digest that the weights are ready with, as an earlier run has left it. */
+  /** The digest that the weights are ready with, as an earlier run that came to its end has left it. */
   ready(): Promise<string | undefined>;
   /** Says that the weights are being fetched; takes back what was said before. */
   downloading(digest: string): Promise<void>;
@@ -46,6 +46,9 @@ export async function openMarkers(
   return {
     path: folder.path,
     async ready() {
+      const names = await readdir(folder.at("."));
+      // With another beside it, a run was killed before it had taken that back.
+      if (names.some((name) => name !== "ready" && isMarker(name))) return undefined;
       const text = await readFile(folder.at("ready"), "utf8").catch(() => undefined);
       return text?.trim();
     },
@@ -63,6 +66,9 @@ export async function openMarkers(
 }
 
 const temporary = (state: State): string => `${state}.tmp`;
+
+const isMarker = (name: string): boolean =>
+  states.some((state) => name === state || name === temporary(state));
 
 async function write(folder: TargetFolder, state: State, text: string): Promise<void> {
   const path = folder.at(temporary(state));

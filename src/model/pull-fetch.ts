@@ -42,6 +42,8 @@ export interface FetchContext {
   useCache: boolean;
   /** Whether no other process writes into the folder at the same time. */
   alone: boolean;
+  /** Set once it is seen that files can't share blocks with the cache: then it is not tried for each. */
+  seen: { noReflinks?: boolean };
 }
 
 /** How the files of one original came to their places. */
@@ -160,8 +162,8 @@ async function removeParts(path: string): Promise<void> {
 async function materializeFile(
   { entry, parts }: WantedFile,
   cached: string,
-  { root, force, alone, session: { signal, emit } }: FetchContext,
-  ways?: readonly MaterializeWay[],
+  { root, force, alone, seen, session: { signal, emit } }: FetchContext,
+  ways: readonly MaterializeWay[] = seen.noReflinks === true ? plainWays : allWays,
 ): Promise<MaterializeWay> {
   const name = parts.at(-1) ?? "";
   const folder = await openTargetFolder(root, parts.slice(0, -1));
@@ -170,8 +172,9 @@ async function materializeFile(
       signal,
       replace: force,
       temporary: alone ? undefined : temporaryName(`${name} ${randomUUID()}`),
-      ...(ways === undefined ? {} : { ways }),
+      ways,
     });
+    if (way !== "reflink") seen.noReflinks = true;
     emit({ type: "detail", message: `${entry.name}: ${way} of "${cached}"` });
     return way;
   } finally {
@@ -207,6 +210,9 @@ async function fetchDirectly(
   return "fetched";
 }
 
+const allWays: readonly MaterializeWay[] = ["reflink", "hard link", "copy"];
+const plainWays: readonly MaterializeWay[] = ["hard link", "copy"];
+
 /** Without the cache every file is one of its own, to be edited without changing another. */
 const ownFileWays: readonly MaterializeWay[] = ["reflink", "copy"];
 
@@ -225,7 +231,6 @@ async function finish(
       await file.close();
     }
     await revealFile(whole, folder.at(name), replace);
-    await folder.sync();
   } catch (error) {
     await rm(whole, { force: true }).catch(() => undefined);
     if (errno(error) === "EEXIST") {

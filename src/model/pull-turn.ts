@@ -1,9 +1,8 @@
 import { createHash } from "node:crypto";
-import { readdir, realpath, rm } from "node:fs/promises";
+import { realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { OcibundleError } from "../errors.ts";
 import { type HeldLock, LockUnavailable, lockFile, type WaitOptions } from "../store/lock-file.ts";
-import { openTargetFolder } from "../store/target-folder.ts";
 import type { Session } from "./session.ts";
 
 /** The lock of a folder that is pulled into, in that folder: who share the folder need not share a cache. */
@@ -46,23 +45,3 @@ export async function takeTurn(
 
 const hexOf = (text: string): string =>
   createHash("sha256").update(text).digest("hex").slice(0, 32);
-
-/** What a pull that was killed can leave: parts of files, trials, the lock of nobody. */
-const leftover = /^\.ocibundle-(?:[0-9a-f]{16}\.tmp|case-|lock\.)/;
-
-/** Removes what killed runs have left in folders below `root` that nobody else writes into now. Never throws. */
-export async function removeLeftovers(
-  root: string,
-  folders: Iterable<readonly string[]>,
-): Promise<void> {
-  for (const parts of folders) {
-    try {
-      await using folder = await openTargetFolder(root, parts);
-      for (const name of await readdir(folder.at("."))) {
-        if (leftover.test(name)) await rm(folder.at(name), { force: true });
-      }
-    } catch {
-      // A folder that can't be changed has no leftovers of this user's.
-    }
-  }
-}

@@ -2,14 +2,13 @@ import { availableParallelism } from "node:os";
 import { stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import pLimit from "p-limit";
-import { OcibundleError, withContext } from "../errors.ts";
+import { withContext } from "../errors.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { RawManifest } from "../oci/manifest.ts";
 import { createWorkerPool } from "../runtime/worker-pool.ts";
 import { requireSpace } from "../store/disk-space.ts";
 import { openFileRecords } from "../store/file-records.ts";
 import { checkDests } from "../store/safe-path.ts";
-import { flushFile } from "../store/target-folder.ts";
 import type { HeldLock } from "../store/lock-file.ts";
 import { createDownloader } from "../transfer/download.ts";
 import { type Markers, openMarkers } from "./markers.ts";
@@ -21,11 +20,11 @@ import {
   type WantedFile,
   wantedFiles,
 } from "./pull-plan.ts";
-import { removeLeftovers, takeTurn } from "./pull-turn.ts";
+import { settle } from "./pull-settle.ts";
+import { takeTurn } from "./pull-turn.ts";
 import { readWeights } from "./weights-of-model.ts";
 import { type JobContext, openSession, type Session } from "./session.ts";
 import { openModel, sourceRepository } from "./source.ts";
-import { quoted } from "./weight-entry.ts";
 import { parseWeightsManifest } from "./weights-artifact.ts";
 
 export interface PullRequest {
@@ -49,7 +48,10 @@ export interface PullReport {
 }
 
 /** Blobs fetched at once; their connections have one limit of their own. */
-const fetchesAtOnce = 4;
+const fetchesAtOnce = { large: 4, small: 16 };
+
+/** A file up to this size, in bytes, is mostly waiting: for the registry, and for the disk. */
+const smallSize = 4 * 1024 * 1024;
 
 /** Puts a model's weights under a folder at their dest paths, each file verified. */
 export async function pullWeights(job: JobContext, request: PullRequest): Promise<PullReport> {
@@ -134,6 +136,7 @@ async function pullFiles(
   const outcomes = new Map<WantedFile, "fetched" | "cached">();
   const workers = createWorkerPool(availableParallelism());
   const records = openFileRecords(cache);
+  const release = cache.holdTemp();
   try {
     emit({ type: "phase", phase: "check", items: files.length });
     const plan = await planPull(files, { signal, force, cache, records, pool: workers });
@@ -145,19 +148,18 @@ async function pullFiles(
       await checkSpace(session, root, plan, useCache);
       await markers.downloading(raw.digest);
       const downloader = createDownloader({ connections: flags.concurrency, workers, emit });
-      const context = { session, source, downloader, root, force, useCache, alone };
+      const context = { session, source, downloader, root, force, useCache, alone, seen: {} };
       for (const [file, outcome] of await fetchAll(plan.wanted, context))
         outcomes.set(file, outcome);
     }
     if (plan.wanted.length > 0 || (await markers.ready()) !== raw.digest) {
-      if (alone) await removeLeftovers(root, foldersOf(files));
-      // Those that were fetched are flushed already; what was there before may be anybody's.
-      await flushKept(root, plan.kept);
+      await settle(root, files, { kept: plan.kept, alone });
       await markers.done(raw.digest);
     }
     return outcomes;
   } finally {
     workers.close();
+    await release().catch(() => undefined);
   }
 }
 
@@ -165,14 +167,14 @@ async function pullFiles(
 async function fetchAll(wanted: readonly WantedFile[], context: FetchContext): Promise<Outcomes> {
   const { session } = context;
   const groups = Map.groupBy(wanted, ({ entry }) => entry.digestOriginal);
-  for (const group of groups.values()) checkOneSize(group);
   const largestFirst = [...groups.values()].toSorted((a, b) => sizeOf(b) - sizeOf(a));
   const bytes = largestFirst.reduce((sum, group) => sum + (group[0]?.entry.size ?? 0), 0);
   session.emit({ type: "phase", phase: "download", items: largestFirst.length, bytes });
   const failed = new AbortController();
   const signal = AbortSignal.any([session.signal, failed.signal]);
   const outcomes = new Map<WantedFile, "fetched" | "cached">();
-  const limit = pLimit(fetchesAtOnce);
+  const large = pLimit(fetchesAtOnce.large);
+  const small = pLimit(fetchesAtOnce.small);
   let failure: { error: unknown } | undefined;
   const one = async ([first, ...others]: WantedFile[]): Promise<void> => {
     if (first === undefined || signal.aborted) return;
@@ -191,43 +193,15 @@ async function fetchAll(wanted: readonly WantedFile[], context: FetchContext): P
       failed.abort(error);
     }
   };
-  await Promise.all(largestFirst.map((group) => limit(one, group)));
+  await Promise.all(
+    largestFirst.map((group) => (sizeOf(group) > smallSize ? large : small)(one, group)),
+  );
   session.signal.throwIfAborted();
   if (failure !== undefined) throw failure.error;
   return outcomes;
 }
 
-/** One file's bytes are given to all that have its digest: they must be of one size by every word. */
-function checkOneSize([first, ...others]: readonly WantedFile[]): void {
-  const other = others.find(
-    ({ entry }) => entry.sizeUncompressed !== first?.entry.sizeUncompressed,
-  );
-  if (first === undefined || other === undefined) return;
-  throw new OcibundleError(
-    "integrity",
-    `weights ${quoted(first.entry.name)} and ${quoted(other.entry.name)} have one digest and two sizes`,
-  );
-}
-
 const sizeOf = ([first]: readonly WantedFile[]): number => first?.entry.sizeUncompressed ?? 0;
-
-/** Files flushed at once. */
-const flushesAtOnce = 16;
-
-async function flushKept(root: string, kept: readonly WantedFile[]): Promise<void> {
-  const limit = pLimit(flushesAtOnce);
-  await limit.map(kept, ({ parts }) => flushFile(root, parts));
-}
-
-/** The folders that files lie in, and the root, each once. */
-function foldersOf(files: readonly WantedFile[]): Iterable<readonly string[]> {
-  const folders = new Map<string, readonly string[]>([["", []]]);
-  for (const { parts } of files) {
-    const folder = parts.slice(0, -1);
-    folders.set(folder.join("/"), folder);
-  }
-  return folders.values();
-}
 
 /** Checks that everything fits before the first byte is asked for. */
 async function checkSpace(

@@ -36,7 +36,7 @@ export async function followFile(
   const file = openSync(job.path, "r");
   try {
     if (job.decode === undefined) {
-      const buffer = newBuffer();
+      const buffer = newBuffer(job);
       for (const chunk of chunksBehindFront(file, job, () => buffer, onChunk)) hash.update(chunk);
       return { hex: hash.digest("hex"), size: job.size };
     }
@@ -80,13 +80,13 @@ function* hashed(
   hash: Hash,
   onChunk: ((bytes: number) => void) | undefined,
 ): Generator<Uint8Array> {
-  for (const chunk of chunksBehindFront(file, job, newBuffer, onChunk)) {
+  for (const chunk of chunksBehindFront(file, job, () => newBuffer(job), onChunk)) {
     hash.update(chunk);
     yield chunk;
   }
 }
 
-const newBuffer = () => new Uint8Array(readBytes);
+const newBuffer = ({ size }: FollowJob): Uint8Array => new Uint8Array(Math.min(readBytes, size));
 
 function* chunksBehindFront(
   file: number,

@@ -2,7 +2,7 @@ import { rm } from "node:fs/promises";
 import { OcibundleError } from "../errors.ts";
 import { type Digest, shortDigest } from "../oci/digest.ts";
 import type { BlobAddress, Cache } from "./cache.ts";
-import type { CacheUse } from "./cache-entry.ts";
+import { type CacheUse, statBlob } from "./cache-entry.ts";
 import { removeJournal } from "./cache-files.ts";
 import { cacheFailure, isUnusable } from "./cache-folder.ts";
 import { type HeldLock, type LockHolder, LockUnavailable } from "./lock-file.ts";
@@ -54,11 +54,16 @@ export async function obtainBlob(
       await cache.noteUse(digest, options.use);
       return { path, outcome, release: () => lock?.release() };
     }
+    let keeps = false;
     try {
       await fetchInto(cache, blob, options, lock !== undefined);
       outcome = "fetched";
+      // Those who wait for it have it from here on, and nobody can prune it.
+      const kept = lock?.share() === true ? await cache.find(blob, options.signal) : undefined;
+      keeps = kept !== undefined;
+      if (kept !== undefined) return { path: kept, outcome, release: () => lock?.release() };
     } finally {
-      lock?.release();
+      if (!keeps) lock?.release();
     }
   }
   throw new OcibundleError(
@@ -81,15 +86,18 @@ async function findOrLock(
   options: ObtainOptions,
 ): Promise<Turn | undefined> {
   const { digest } = blob;
-  const shared = await lockOrNone(cache, blob, options, true);
-  if (shared === "held") return undefined;
-  const path = await findWith(shared, cache, blob, options.signal);
-  if (path !== undefined) {
-    // Killed after its last step but one, an earlier run left these; none grows while this is shared.
-    if (shared !== undefined) await removeParts(cache, digest);
-    return { path, lock: shared };
+  // What is not there at first sight can only be fetched, or waited for.
+  if (await isThere(cache, digest)) {
+    const shared = await lockOrNone(cache, blob, options, true);
+    if (shared === "held") return undefined;
+    const path = await findWith(shared, cache, blob, options.signal);
+    if (path !== undefined) {
+      // Killed after its last step but one, an earlier run left these; none grows while this is shared.
+      if (shared !== undefined) await removeParts(cache, digest);
+      return { path, lock: shared };
+    }
+    shared?.release();
   }
-  shared?.release();
   const alone = await lockOrNone(cache, blob, options, false);
   if (alone === "held") return undefined;
   if ((await findWith(alone, cache, blob, options.signal)) === undefined) {
@@ -99,6 +107,9 @@ async function findOrLock(
   alone?.release();
   return undefined;
 }
+
+const isThere = async (cache: Cache, digest: Digest): Promise<boolean> =>
+  (await statBlob(cache.blobPath(digest))) !== undefined;
 
 async function findWith(
   lock: HeldLock | undefined,

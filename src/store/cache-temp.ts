@@ -9,6 +9,8 @@ export interface TempFiles {
   path(name: string): Promise<string>;
   /** The file was moved away or is to be removed. The last one takes the folder with it. */
   done(path: string): Promise<void>;
+  /** Keeps the folder, once it is made, until what is returned is called: for many files one by one. */
+  hold(): () => Promise<void>;
 }
 
 interface Run {
@@ -22,6 +24,15 @@ const runPrefix = "run-";
 /** Temporary files below `temp`, with their locks in `locks`; both folders must exist by the first use. */
 export function openTempFiles(temp: string, locks: string): TempFiles {
   let run: Run | undefined;
+  let holds = 0;
+  const endIfUnused = async (): Promise<void> => {
+    const current = run;
+    if (current === undefined || holds > 0 || current.paths.size > 0) return;
+    run = undefined;
+    // What lies there still is nobody's: then the folder stays until it is swept.
+    await rmdir(current.folder).catch(() => undefined);
+    (await current.ready)?.release();
+  };
   const start = (): Run => {
     const name = `${runPrefix}${crypto.randomUUID()}`;
     const folder = join(temp, name);
@@ -42,12 +53,14 @@ export function openTempFiles(temp: string, locks: string): TempFiles {
     },
     async done(path) {
       await rm(path, { force: true });
-      const current = run;
-      if (current === undefined || !current.paths.delete(path) || current.paths.size > 0) return;
-      run = undefined;
-      // What lies there still is nobody's: then the folder stays until it is swept.
-      await rmdir(current.folder).catch(() => undefined);
-      (await current.ready)?.release();
+      if (run?.paths.delete(path) === true) await endIfUnused();
+    },
+    hold() {
+      holds += 1;
+      return async () => {
+        holds -= 1;
+        await endIfUnused();
+      };
     },
   };
 }

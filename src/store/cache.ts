@@ -32,7 +32,6 @@ import {
   waitForLock,
 } from "./lock-file.ts";
 import type { RecordTemp } from "./record-file.ts";
-import { syncFolder } from "./verified-write.ts";
 
 export type BlobAddress = Pick<Descriptor, "digest" | "size">;
 
@@ -63,6 +62,8 @@ export interface Cache {
   tempPath(name: string): Promise<string>;
   /** Removes a temporary file, which need not exist. */
   discardTemp(path: string): Promise<void>;
+  /** Keeps what temporary files need until what is returned is called: for many of them one by one. */
+  holdTemp(): () => Promise<void>;
   /** Whether the blob is here and fit for use; see `find`. */
   has(blob: BlobAddress, signal?: AbortSignal): Promise<boolean>;
   /**
@@ -192,6 +193,7 @@ export function cacheAt(root: string): Cache {
     partialPath: (digest) => join(folders.temp, `${fileName(digest)}.partial`),
     journalPath: (digest) => join(folders.temp, `${fileName(digest)}.journal`),
     tempPath: (name) => guarded(() => tempPath(name)),
+    holdTemp: () => temp.hold(),
     discardTemp: (path) => guarded(() => temp.done(path)),
     find,
     has: async (blob, signal) => (await find(blob, signal)) !== undefined,
@@ -201,8 +203,8 @@ export function cacheAt(root: string): Cache {
         const modified = await makeReady(source, digest, size);
         const path = blobPath(digest);
         await mkdir(dirname(path), { recursive: true });
+        // Its bytes are flushed. A name that a power failure takes away is a blob to be fetched again.
         await rename(source, path);
-        await syncFolder(dirname(path));
         await temp.done(source);
         const before = await readEntry(recordPath(digest), digest);
         const entry = { names: [], origins: [], ...before, digest, size, modified };

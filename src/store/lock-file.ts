@@ -2,6 +2,7 @@ import { closeSync, openSync, readFileSync, rmSync, statSync, writeFileSync } fr
 import { hostname } from "node:os";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { clearTimeout, setTimeout } from "node:timers";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as v from "valibot";
 import { errno } from "../errors.ts";
@@ -9,6 +10,11 @@ import { errno } from "../errors.ts";
 /** A lock that is held until `release`, or until the process ends, however it ends. */
 export interface HeldLock {
   readonly path: string;
+  /**
+   * Lets others share an exclusive lock from now on. False when another was quicker: then nothing is
+   * held any more, and what is left to do is `release`.
+   */
+  share(): boolean;
   /** Gives the lock back; twice is as good as once. */
   release(): void;
 }
@@ -60,6 +66,9 @@ const isBusy = (error: unknown): boolean =>
 const inode = (path: string): bigint | undefined =>
   statSync(path, { bigint: true, throwIfNoEntry: false })?.ino;
 
+/** A transaction locks with its first statement. */
+const readSchema = "SELECT count(*) FROM sqlite_schema";
+
 /**
  * SQLite on an empty file is the one way to a lock of the operating system that `node:` modules give:
  * held by the process, gone with it however it dies, seen across containers of one machine and on
@@ -68,12 +77,8 @@ const inode = (path: string): bigint | undefined =>
 function connect(path: string, shared: boolean): DatabaseSync | undefined {
   const database = new DatabaseSync(path);
   try {
-    if (shared) {
-      database.exec("BEGIN");
-      database.prepare("SELECT count(*) FROM sqlite_schema").get();
-    } else {
-      database.exec("PRAGMA journal_mode=MEMORY; BEGIN EXCLUSIVE");
-    }
+    database.exec(`PRAGMA journal_mode=MEMORY; BEGIN${shared ? "" : " EXCLUSIVE"}`);
+    if (shared) database.prepare(readSchema).get();
     return database;
   } catch (error) {
     database.close();
@@ -109,35 +114,52 @@ export function tryLockFile(path: string, options: LockOptions = {}): HeldLock |
         continue;
       }
       held.add(database);
-      if (!shared) noteHolder(path);
-      return heldLock(path, database, shared);
+      return heldLock(path, database, before, shared);
     }
   } catch (cause) {
     throw new LockUnavailable(`the lock file "${path}" can't be used`, { cause });
   }
 }
 
-function heldLock(path: string, database: DatabaseSync, shared: boolean): HeldLock {
+/** A lock that is held for longer says by whom: those who wait ask later than that. In milliseconds. */
+const noteAfter = 100;
+
+function heldLock(path: string, database: DatabaseSync, ino: bigint, isShared: boolean): HeldLock {
+  let shared = isShared;
+  const note = shared ? undefined : setTimeout(() => noteHolder(path), noteAfter).unref();
+  const isOurs = (): boolean => inode(path) === ino;
   return {
     path,
+    share(): boolean {
+      if (shared) return true;
+      clearTimeout(note);
+      removeHolder(path);
+      shared = true;
+      return change(database, "ROLLBACK; BEGIN", true) && isOurs();
+    },
     release(): void {
       if (!held.delete(database)) return;
-      if (!shared) removeLockFile(path);
-      database.close();
+      clearTimeout(note);
       // The last to share a lock cleans up; where others still do, the file is theirs.
-      if (shared) cleanUp(path);
+      const alone = !shared || change(database, "ROLLBACK; BEGIN EXCLUSIVE", false);
+      if (alone && isOurs()) removeLockFile(path);
+      database.close();
     },
   };
 }
 
-function cleanUp(path: string): void {
+/**
+ * Ends the transaction that is the lock, without a write, and begins another; false when somebody else's
+ * stands against it.
+ */
+function change(database: DatabaseSync, statements: string, read: boolean): boolean {
   try {
-    const database = connect(path, false);
-    if (database === undefined) return;
-    removeLockFile(path);
-    database.close();
+    database.exec(statements);
+    if (read) database.prepare(readSchema).get();
+    return true;
   } catch {
     // What could not be cleaned up now is an empty file, and prune comes by.
+    return false;
   }
 }
 
@@ -154,13 +176,18 @@ function noteHolder(path: string): void {
   }
 }
 
+const removeHolder = (path: string): void => removeQuietly(holderPath(path));
+
 function removeLockFile(path: string): void {
-  for (const file of [holderPath(path), path]) {
-    try {
-      rmSync(file, { force: true });
-    } catch {
-      // Left for the next who locks it.
-    }
+  removeHolder(path);
+  removeQuietly(path);
+}
+
+function removeQuietly(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // Left for the next who locks it.
   }
 }
 

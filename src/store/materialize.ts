@@ -37,8 +37,8 @@ export const temporaryName = (name: string): string =>
 /**
  * Puts the bytes of a cached file under a name in a folder, by the cheapest way that works there, and
  * says which. The name appears at once and whole. A file of its own gets the permissions that the
- * umask gives a new file. What an earlier run left under `temporaryName` is removed: two runs must not
- * write the same name at once.
+ * umask gives a new file. Its bytes are flushed then, its name is once the folder is. What an earlier
+ * run left under `temporaryName` is removed: two runs must not write the same name at once.
  *
  * Throws `file` when the name is taken and `replace` is false, `file` or `denied` when it can't be
  * written, `not_found` when the cached file is gone.
@@ -54,7 +54,6 @@ export async function materialize(
     await rm(temporary, { force: true });
     const way = await place(source, temporary, options);
     await revealFile(temporary, folder.at(name), options.replace);
-    await folder.sync();
     return way;
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined);

@@ -43,10 +43,8 @@ export async function openTargetFolder(
   return canGoThroughHandles() ? openByHandles(root, parts) : openByPaths(root, parts);
 }
 
-/** Makes a file that is there, and its name, survive a power failure. Throws `file`. */
-export async function flushFile(root: string, parts: readonly string[]): Promise<void> {
-  const name = parts.at(-1) ?? "";
-  await using folder = await openTargetFolder(root, parts.slice(0, -1));
+/** Makes a file that is there survive a power failure, but for its name. Throws `file`. */
+export async function flushFile(folder: TargetFolder, name: string): Promise<void> {
   try {
     const file = await open(folder.at(name), constants.O_RDONLY | constants.O_NOFOLLOW);
     try {
@@ -54,7 +52,6 @@ export async function flushFile(root: string, parts: readonly string[]): Promise
     } finally {
       await file.close();
     }
-    await folder.sync();
   } catch (error) {
     // Some systems flush only what is open for writing, and some network file systems nothing.
     if (!unflushable.has(errno(error) ?? "")) throw unwritable(join(folder.path, name), error);

@@ -132,10 +132,24 @@ describe("within a process", () => {
       child.printed("locked").then(() => "child" as const),
       waiting.then(() => "here" as const),
     ]);
+    // Noted by who has it for more than a moment.
+    while (lockHolder(path) === undefined) await Bun.sleep(5);
     expect(lockHolder(path)?.pid).toBe(first === "here" ? process.pid : child.process.pid);
     child.process.stdin?.end();
     if (first === "child") await child.result();
     (await waiting).release();
+  });
+
+  test("one that is shared afterwards lets others share it, and nobody have it alone", () => {
+    const lock = tryLockFile(path);
+    expect(lock?.share()).toBe(true);
+    expect(tryLockFile(path)).toBeUndefined();
+    const other = tryLockFile(path, { shared: true });
+    expect(other).toBeDefined();
+    lock?.release();
+    expect(tryLockFile(path)).toBeUndefined();
+    other?.release();
+    expect(readdirSync(folder)).toEqual([]);
   });
 
   test("of many that want it, one at a time has it", async () => {
