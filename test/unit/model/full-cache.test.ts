@@ -1,0 +1,72 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { buildModel } from "../../../src/model/build.ts";
+import { copyModel } from "../../../src/model/copy.ts";
+import { pushModel } from "../../../src/model/push.ts";
+import { mountTmpfs } from "../store/small-disk.ts";
+import { failure, type Job, lock, preparedJob, recordingRegistry } from "./bench.ts";
+
+const disk = mountTmpfs(4096);
+if (disk !== undefined) writeFileSync(join(disk.path, "full"), new Uint8Array(4096));
+afterAll(() => disk?.remove());
+
+const name = `a full disk under the cache${disk === undefined ? " (can't be mounted here)" : ""}`;
+
+const parts = {
+  image: "oci:image:v1",
+  platform: undefined,
+  weights: ["weights"],
+  file: [],
+  lock: undefined,
+  weightsFrom: undefined,
+  format: undefined,
+};
+
+const push = (job: Job, reference: string) =>
+  pushModel(job, { ...parts, reference, dryRun: false, tagWeights: undefined });
+
+/** The job with its cache on the full disk; what locking left elsewhere is gone. */
+async function onFullDisk(job: Job): Promise<Job> {
+  await rm(join(job.cwd, ".cache"), { recursive: true, force: true });
+  const cache = join(disk?.path ?? "", "cache");
+  return { ...job, env: { ...job.env, OCIBUNDLE_CACHE: cache } };
+}
+
+const text = "the same words again and again\n".repeat(100_000);
+
+describe.skipIf(disk === undefined)(name, () => {
+  test("does not keep anything from being pushed, copied and built", async () => {
+    const registry = await recordingRegistry();
+    const job = await onFullDisk(await preparedJob({ "a.bin": "first", "empty.bin": "" }));
+    const reference = `${registry.host}/acme/model:v1`;
+    expect((await push(job, reference)).sent.blobs).toBeGreaterThan(0);
+    expect((await push(job, reference)).sent.blobs).toBe(0);
+    const copy = { platform: undefined, referrers: false, dryRun: false };
+    await copyModel(job, { ...copy, source: reference, target: `${registry.host}/acme/copy:v1` });
+    await buildModel(job, { ...parts, reference: undefined, output: "oci:out" });
+  });
+
+  test("does not keep files from being locked as they are", async () => {
+    const job = await onFullDisk(await preparedJob({ "a.bin": text }));
+    expect((await lock(job)).read).toBe(1);
+  });
+
+  test("is told of where a large weight must be compressed", async () => {
+    const registry = await recordingRegistry();
+    const prepared = await preparedJob({ "a.bin": text });
+    await lock(prepared, "zstd");
+    const job = await onFullDisk(prepared);
+    const pushed = () => push(job, `${registry.host}/acme/model:v1`);
+    for (const work of [pushed, () => lock(job, "gzip")]) {
+      const error = await failure(work());
+      expect(error.code).toBe("file");
+      expect(error.message).toEndWith("/cache\" can't be used: the disk is full");
+      expect(error.hint).toBe(
+        "free space there, run `ocibundle cache prune`, or set OCIBUNDLE_CACHE to another disk",
+      );
+    }
+    expect(registry.done.filter((done) => done.includes("/manifests/"))).toEqual([]);
+  });
+});
