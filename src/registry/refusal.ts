@@ -68,7 +68,7 @@ export async function readRefusal(response: HttpResponse, on: Subject): Promise<
   const code = codeOf(status, codes);
   const because = words === "" ? String(status) : `${words} (${status})`;
   return new OcibundleError(code, `${on.name}: ${says(code, status, on.thing)}: ${because}`, {
-    hint: hint(code, status, on, retryAfter),
+    hint: hint(code, status, on, retryAfter, words !== ""),
     cause,
   });
 }
@@ -146,6 +146,7 @@ function hint(
   status: number,
   on: Subject,
   retryAfter: number | undefined,
+  explained: boolean,
 ): string | undefined {
   if (code === "denied") {
     return status === 401
@@ -156,8 +157,9 @@ function hint(
   if (retryAfter !== undefined) {
     return `the registry asks to come back in ${Math.ceil(retryAfter / 1000)} s`;
   }
-  if (status === 200) return `check that ${on.host} is a registry`;
   if (status === 429)
     return "the registry limits how much may be asked; try again later, or log in";
-  return status >= 500 ? "the fault is the registry's; try again later" : undefined;
+  if (status >= 500) return "the fault is the registry's; try again later";
+  // A registry says why, in the specification's words.
+  return explained ? undefined : `check that ${on.host} is a registry`;
 }
