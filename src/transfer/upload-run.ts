@@ -47,6 +47,11 @@ export class Upload {
   private minimumChunk: number | undefined;
   /** Whether the session began in an earlier run, whose bytes nobody here has seen. */
   private resumed: boolean;
+  /**
+   * Whether a PUT was refused for its bytes and sent once more: where a kept connection breaks, fetch may
+   * send a request again by itself, behind what the session has got of it already.
+   */
+  private sentTwice = false;
   /** Bytes that the registry has. */
   private position = 0;
   /** Bytes that were told of as gone out. */
@@ -188,8 +193,11 @@ export class Upload {
     const status = refusalOf(error)?.status;
     const finishing = way === "put" || this.position === this.descriptor.size;
     if (isFinal(error.code, status, finishing)) {
-      if (error.code !== "integrity" || !this.resumed) throw error;
-      this.detail(`what an earlier run had sent is not the blob: ${error.message}`);
+      const broken = way === "put" && status !== undefined && !this.sentTwice;
+      if (error.code !== "integrity" || !(this.resumed || broken)) throw error;
+      const sender = this.resumed ? "an earlier run" : "a broken request";
+      this.detail(`what ${sender} had sent is not the blob: ${error.message}`);
+      if (!this.resumed) this.sentTwice = true;
       this.restart();
       return false;
     }
