@@ -63,6 +63,7 @@ export async function copyModel(job: JobContext, request: CopyRequest): Promise<
       action: request.dryRun ? "would copy" : "copied",
       model: graph,
       published: published.reduce(added),
+      referrers: published.length - 1,
       milliseconds: performance.now() - started,
       platform:
         platform === undefined

@@ -26,7 +26,7 @@ export interface Published {
   sent: Amount;
   mounted: Amount;
   present: Amount;
-  /** What became of each blob, or with `dryRun` would: a missing blob counts as `sent`. */
+  /** What became of each blob, or with `dryRun` would. */
   outcomes: ReadonlyMap<Digest, BlobOutcome>;
 }
 
@@ -47,12 +47,17 @@ export async function publish(
   const { signal, emit, concurrency, phase, tag } = options;
   const plan = await planTransfer(graph.blobs, target, { signal, emit, concurrency });
   for (const blob of plan.missing) checkTaken(blob, target);
-  await checkSources(plan.missing, signal);
   const outcomes = new Map<Digest, BlobOutcome>();
   for (const blob of plan.present) outcomes.set(blob.descriptor.digest, "present");
   if (options.dryRun === true) {
-    for (const blob of plan.missing) outcomes.set(blob.descriptor.digest, "sent");
+    const foreseen = await foresee(plan.missing, target, signal);
+    for (const [blob, outcome] of foreseen) outcomes.set(blob.descriptor.digest, outcome);
+    const unmounted = foreseen.filter(([, outcome]) => outcome === "sent").map(([blob]) => blob);
+    await checkSources(unmounted, signal);
   } else {
+    // What another repository may have is left to the attempt to mount it: its source need not be here.
+    const unmounted = plan.missing.filter(({ mountFrom = [] }) => mountFrom.length === 0);
+    await checkSources(unmounted, signal);
     const moved = await runTransfer(plan, withHints(target), {
       signal,
       emit,
@@ -92,15 +97,11 @@ function checkTaken(blob: BlobToMove, target: ContentWriter): void {
 /** Sources looked at at once. */
 const checksAtOnce = 16;
 
-/**
- * Finds out what can't be had before anything is moved. What another repository may have is left to
- * the attempt to mount it: its source need not be here.
- */
+/** Finds out what can't be had before anything is moved. */
 async function checkSources(blobs: readonly BlobToMove[], signal: AbortSignal): Promise<void> {
   const limit = pLimit(checksAtOnce);
   const check = async (blob: BlobToMove): Promise<void> => {
     signal.throwIfAborted();
-    if (blob.mountFrom !== undefined && blob.mountFrom.length > 0) return;
     try {
       await blob.check?.(signal);
     } catch (error) {
@@ -108,6 +109,20 @@ async function checkSources(blobs: readonly BlobToMove[], signal: AbortSignal): 
     }
   };
   await Promise.all(blobs.map((blob) => limit(check, blob)));
+}
+
+/** What would become of blobs that are missing. */
+async function foresee(
+  blobs: readonly BlobToMove[],
+  target: ContentWriter,
+  signal: AbortSignal,
+): Promise<(readonly [BlobToMove, BlobOutcome])[]> {
+  const limit = pLimit(checksAtOnce);
+  const look = async (blob: BlobToMove) => {
+    const mounts = (await target.canMount?.(blob, signal)) ?? false;
+    return [blob, mounts ? "mounted" : "sent"] as const;
+  };
+  return Promise.all(blobs.map((blob) => limit(look, blob)));
 }
 
 /** The same target; what it says of wrong bytes comes with what to do about them. */

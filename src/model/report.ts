@@ -17,6 +17,8 @@ export interface PublishReport {
   mounted: Amount;
   present: Amount;
   milliseconds: number;
+  /** How many further artifacts were copied because they refer to the model. */
+  referrers: number;
   /** With a dry run: every blob, and whether it is there. */
   plan?: { label: string; digest: Digest; size: number; outcome: BlobOutcome }[];
 }
@@ -29,11 +31,22 @@ export function publishReport(done: {
   published: Published;
   milliseconds: number;
   dryRun: boolean;
+  referrers?: number;
   target: PublishReport["target"];
   /** Of an image that stands alone. */
   platform: string | null;
 }): PublishReport {
-  const { name, action, model, published, milliseconds, dryRun, target, platform } = done;
+  const {
+    name,
+    action,
+    model,
+    published,
+    milliseconds,
+    dryRun,
+    target,
+    platform,
+    referrers = 0,
+  } = done;
   const { sent, mounted, present, outcomes } = published;
   const plan = model.blobs.flatMap(({ label, descriptor: { digest, size } }) => {
     const outcome = outcomes.get(digest);
@@ -47,6 +60,7 @@ export function publishReport(done: {
     mounted,
     present,
     milliseconds: Math.round(milliseconds),
+    referrers,
     ...(dryRun ? { plan } : {}),
   };
 }

@@ -90,6 +90,8 @@ export interface ContentWriter {
   checkBlob?(blob: BlobToMove): void;
   /** Writes a blob whose absence `hasBlob` has shown. Throws `integrity` when the bytes are others. */
   writeBlob(blob: BlobToMove, options: WriteBlobOptions): Promise<BlobOutcome>;
+  /** Whether the blob could be mounted from one of its `mountFrom`, as far as can be seen. */
+  canMount?(blob: BlobToMove, signal: AbortSignal): Promise<boolean>;
   /** Writes manifest bytes by digest and, with `tag`, moves the tag to them. */
   writeManifest(manifest: RawManifest, tag: string | undefined, signal: AbortSignal): Promise<void>;
 }

@@ -76,6 +76,19 @@ export function registryWriter(
       }
     },
 
+    async canMount({ descriptor, mountFrom = [] }, signal) {
+      for (const from of mountFrom) {
+        const other = repository.registry.repository(from);
+        try {
+          if ((await other.headBlob(descriptor.digest, signal)) === descriptor.size) return true;
+        } catch (error) {
+          signal.throwIfAborted();
+          if (!(error instanceof OcibundleError)) throw error;
+        }
+      }
+      return false;
+    },
+
     async writeManifest(manifest, tag, signal) {
       await repository.putManifest(tag ?? manifest.digest, manifest, signal);
     },

@@ -19,21 +19,27 @@ export interface PushView {
   mounted: Amount;
   present: Amount;
   milliseconds: number;
+  /** What was copied besides, because it refers to the model. */
+  referrers: number;
   /** With a dry run: every blob and what would become of it. */
   plan?: readonly { label: string; size: number; outcome: string }[];
 }
 
-const sending = { done: "sent", planned: "to send" };
-const writing = { done: "written", planned: "to write" };
+const words = {
+  done: { registry: "sent", layout: "written", mounted: "mounted" },
+  planned: { registry: "to send", layout: "to write", mounted: "to mount" },
+} as const;
 
 /** The model as a tree, and one line on what it took. */
 export function pushReport(view: PushView): string {
-  const { action, target, model, sent, mounted, present, milliseconds, plan } = view;
-  const words = target === "registry" ? sending : writing;
+  const { action, target, model, sent, mounted, present, milliseconds, referrers, plan } = view;
+  const said = words[plan === undefined ? "done" : "planned"];
+  const outcomeWord = (outcome: string): string =>
+    outcome === "present" ? "already there" : outcome === "mounted" ? said.mounted : said[target];
   const tree = renderTree({ cells: [model.name], children: modelNodes(model, false) });
   const amounts = [
-    `${formatSize(sent.bytes)} ${plan === undefined ? words.done : words.planned}`,
-    ...(mounted.blobs === 0 ? [] : [`${formatSize(mounted.bytes)} mounted`]),
+    `${formatSize(sent.bytes)} ${said[target]}`,
+    ...(mounted.blobs === 0 ? [] : [`${formatSize(mounted.bytes)} ${said.mounted}`]),
     `${formatSize(present.bytes)} already there`,
   ].join(", ");
   const details =
@@ -45,10 +51,12 @@ export function pushReport(view: PushView): string {
             cells: [
               blob.label,
               { text: formatSize(blob.size), align: "right" as const },
-              blob.outcome === "present" ? "already there" : words.planned,
+              outcomeWord(blob.outcome),
             ],
           })),
         });
   const took = plan === undefined ? ` in ${formatDuration(milliseconds)}` : "";
-  return `${tree}${details}${action} ${shortDigest(model.digest)}${took}: ${amounts}\n`;
+  const more =
+    referrers === 0 ? "" : ` and ${referrers} ${referrers === 1 ? "referrer" : "referrers"}`;
+  return `${tree}${details}${action} ${shortDigest(model.digest)}${more}${took}: ${amounts}\n`;
 }

@@ -330,6 +330,32 @@ describe("a dry run", () => {
   });
 });
 
+describe("a dry run where another repository has the weights", () => {
+  test("foresees that they are mounted, and does without their files", async () => {
+    const registry = await recordingRegistry();
+    const job = await preparedJob({ "a.bin": "first" });
+    await push(job, `${registry.host}/acme/one:v1`);
+    await rm(join(job.cwd, "weights"), { recursive: true });
+    registry.seen.length = 0;
+    const request = { weights: [], dryRun: true };
+    const report = await push(job, `${registry.host}/acme/two:v1`, request);
+    expect(report.mounted.blobs).toBe(2);
+    expect(report.plan?.map(({ outcome }) => outcome)).toEqual(["mounted", "mounted"]);
+    expect(registry.seen.every(({ method }) => method === "HEAD")).toBeTrue();
+  });
+
+  test("misses the files where it has removed them since", async () => {
+    const registry = await recordingRegistry();
+    const job = await preparedJob({ "a.bin": "first" });
+    await push(job, `${registry.host}/acme/one:v1`);
+    await rm(join(job.cwd, "weights"), { recursive: true });
+    registry.meddle(() => new Response(null, { status: 404 }));
+    const request = { weights: [], dryRun: true };
+    const error = await failure(push(job, `${registry.host}/acme/two:v1`, request));
+    expect(error.message).toEndWith("weights.lock has it, but no file is given for it");
+  });
+});
+
 describe("what is wrong with a request", () => {
   test("a digest is no place to push to", async () => {
     const job = jobIn(await temporaryFolder());
