@@ -12,6 +12,7 @@ export const commands: CommandTable = commandTable({
   diff: async () => (await import("../commands/diff.ts")).command,
   copy: async () => (await import("../commands/copy.ts")).command,
   cache: async () => (await import("../commands/cache.ts")).command,
+  doctor: async () => (await import("../commands/doctor.ts")).command,
   login: async () => (await import("../commands/login.ts")).command,
   logout: async () => (await import("../commands/logout.ts")).command,
   completions: async () => (await import("../commands/completions.ts")).completionsOf(commands),

@@ -39,6 +39,26 @@ export interface Session extends JobContext {
   writer(reference: Pick<Reference, "host" | "repository">): ContentWriter;
 }
 
+/** What is kept to log in to a registry with. */
+type Found = Awaited<ReturnType<typeof findCredential>>;
+
+/** A client for one registry, set up as the run is. `onLogin` is told what it is logged in with, when it asks. */
+export const connect = (
+  { flags, env, emit }: JobContext,
+  host: string,
+  onLogin?: (credential: Found) => void,
+): Registry =>
+  createRegistry(host, {
+    ...flags,
+    env,
+    emit,
+    async credentials(credentialHost, repository) {
+      const found = await findCredential(credentialHost, repository, env);
+      onLogin?.(found);
+      return found;
+    },
+  });
+
 /** Starts a run's session. Nothing is connected to or made on disk before it is needed. */
 export function openSession(job: JobContext): Session {
   const cache = openCache(job.env);
@@ -47,13 +67,7 @@ export function openSession(job: JobContext): Session {
   const registry = (host: string): Registry => {
     const known = registries.get(host);
     if (known !== undefined) return known;
-    const opened = createRegistry(host, {
-      ...job.flags,
-      env: job.env,
-      emit: job.emit,
-      credentials: (credentialHost, repository) =>
-        findCredential(credentialHost, repository, job.env),
-    });
+    const opened = connect(job, host);
     registries.set(host, opened);
     return opened;
   };

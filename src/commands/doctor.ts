@@ -1,0 +1,38 @@
+import { defineCommand } from "../cli/command.ts";
+import { OcibundleError } from "../errors.ts";
+import { examineRegistry } from "../model/doctor.ts";
+import { doctorReport } from "../ui/doctor-report.ts";
+
+const defaultSize = 32 * 1024 * 1024;
+
+export const command = defineCommand({
+  meta: {
+    name: "doctor",
+    description: "Try out what a registry can do for weights, and how fast it is",
+    example: [
+      "ocibundle doctor registry.example.com/acme/llama",
+      "ocibundle doctor ghcr.io/acme/llama --size 256mb --json",
+    ],
+  },
+  args: {
+    ref: {
+      type: "positional",
+      description: "A repository to try things in; all of it is removed where the registry lets it",
+    },
+    size: {
+      type: "size",
+      valueHint: "SIZE",
+      default: defaultSize,
+      description: "How much to send in each way that there is (32mb)",
+    },
+  },
+  async run({ ref, size }, context) {
+    if (size === 0) {
+      throw new OcibundleError("usage", "--size: nothing can be told from an empty body");
+    }
+    const report = await examineRegistry(context, { reference: ref, size });
+    context.stdout(
+      context.flags.json ? `${JSON.stringify(report, null, 2)}\n` : doctorReport(report),
+    );
+  },
+});
