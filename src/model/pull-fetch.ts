@@ -46,6 +46,18 @@ export interface FetchContext {
   seen: { noReflinks?: boolean };
 }
 
+/** Blobs fetched at once; their connections have one limit of their own. */
+export const fetchesAtOnce = { large: 4, small: 16 } as const;
+
+/** A file up to this size, in bytes, is mostly waiting: for the registry, and for the disk. */
+const smallSize = 4 * 1024 * 1024;
+
+export const isSmall = ({ sizeUncompressed }: WeightEntry): boolean =>
+  sizeUncompressed <= smallSize;
+
+/** Where a compressed blob grows when its original is to grow at `path`. */
+export const compressedPart = (path: string): string => `${path}.blob`;
+
 /** How the files of one original came to their places. */
 export type FetchOutcome = "fetched" | "cached";
 
@@ -194,10 +206,12 @@ async function fetchDirectly(
     // Only who has the folder alone leaves a part for the next run to go on from.
     const own = context.alone ? name : `${name} ${randomUUID()}`;
     const whole = folder.at(temporaryName(own));
-    const partial = entry.digest === entry.digestOriginal ? whole : `${whole}.blob`;
+    const partial = entry.digest === entry.digestOriginal ? whole : compressedPart(whole);
     try {
       await download(entry, { partial, journal: `${whole}.journal` }, whole, context);
       await finish(folder, whole, name, path, context.force);
+    } catch (error) {
+      throw ofFile(path, error);
     } finally {
       if (!context.alone) await removeParts(whole);
     }
@@ -215,6 +229,12 @@ const plainWays: readonly MaterializeWay[] = ["hard link", "copy"];
 
 /** Without the cache every file is one of its own, to be edited without changing another. */
 const ownFileWays: readonly MaterializeWay[] = ["reflink", "copy"];
+
+/** A file's part has a name that tells nobody anything: the failure is shown as that of the file. */
+function ofFile(path: string, error: unknown): unknown {
+  const isLocal = error instanceof OcibundleError && error.code === "file";
+  return isLocal && errno(error.cause) !== undefined ? unwritable(path, error.cause) : error;
+}
 
 async function finish(
   folder: TargetFolder,

@@ -1,25 +1,24 @@
 import { availableParallelism } from "node:os";
-import { stat } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
+import { resolve } from "node:path";
 import pLimit from "p-limit";
 import { withContext } from "../errors.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { RawManifest } from "../oci/manifest.ts";
 import { createWorkerPool } from "../runtime/worker-pool.ts";
-import { requireSpace } from "../store/disk-space.ts";
 import { openFileRecords } from "../store/file-records.ts";
 import { checkDests } from "../store/safe-path.ts";
 import type { HeldLock } from "../store/lock-file.ts";
 import { createDownloader } from "../transfer/download.ts";
 import { type Markers, openMarkers } from "./markers.ts";
-import { type FetchContext, fetchWeight, type PullSource } from "./pull-fetch.ts";
 import {
-  planPull,
-  type PullPlan,
-  selectEntries,
-  type WantedFile,
-  wantedFiles,
-} from "./pull-plan.ts";
+  type FetchContext,
+  fetchesAtOnce,
+  fetchWeight,
+  isSmall,
+  type PullSource,
+} from "./pull-fetch.ts";
+import { planPull, selectEntries, type WantedFile, wantedFiles } from "./pull-plan.ts";
+import { checkSpace } from "./pull-space.ts";
 import { settle } from "./pull-settle.ts";
 import { takeTurn } from "./pull-turn.ts";
 import { readWeights } from "./weights-of-model.ts";
@@ -46,12 +45,6 @@ export interface PullReport {
   files: { name: string; path: string; size: number; outcome: "fetched" | "cached" | "kept" }[];
   milliseconds: number;
 }
-
-/** Blobs fetched at once; their connections have one limit of their own. */
-const fetchesAtOnce = { large: 4, small: 16 };
-
-/** A file up to this size, in bytes, is mostly waiting: for the registry, and for the disk. */
-const smallSize = 4 * 1024 * 1024;
 
 /** Puts a model's weights under a folder at their dest paths, each file verified. */
 export async function pullWeights(job: JobContext, request: PullRequest): Promise<PullReport> {
@@ -145,7 +138,7 @@ async function pullFiles(
       emit({ type: "done", phase: "check", item: entry.name, outcome: "kept" });
     }
     if (plan.wanted.length > 0) {
-      await checkSpace(session, root, plan, useCache);
+      await checkSpace(root, plan.wanted, { cache, useCache, signal });
       await markers.downloading(raw.digest);
       const downloader = createDownloader({ connections: flags.concurrency, workers, emit });
       const context = { session, source, downloader, root, force, useCache, alone, seen: {} };
@@ -194,7 +187,9 @@ async function fetchAll(wanted: readonly WantedFile[], context: FetchContext): P
     }
   };
   await Promise.all(
-    largestFirst.map((group) => (sizeOf(group) > smallSize ? large : small)(one, group)),
+    largestFirst.map((group) =>
+      (group[0] !== undefined && isSmall(group[0].entry) ? small : large)(one, group),
+    ),
   );
   session.signal.throwIfAborted();
   if (failure !== undefined) throw failure.error;
@@ -202,46 +197,3 @@ async function fetchAll(wanted: readonly WantedFile[], context: FetchContext): P
 }
 
 const sizeOf = ([first]: readonly WantedFile[]): number => first?.entry.sizeUncompressed ?? 0;
-
-/** Checks that everything fits before the first byte is asked for. */
-async function checkSpace(
-  { cache, signal }: Session,
-  root: string,
-  { wanted }: PullPlan,
-  useCache: boolean,
-): Promise<void> {
-  const needs = new Map<Digest, { path: string; bytes: number }>();
-  const linked = useCache && (await sameDevice(cache.root, root));
-  let copies = 0;
-  for (const { entry } of wanted) {
-    const { digestOriginal, sizeUncompressed, digest, size } = entry;
-    if (!linked) copies += sizeUncompressed;
-    if (!useCache || needs.has(digestOriginal)) continue;
-    if (await cache.has({ digest: digestOriginal, size: sizeUncompressed }, signal)) continue;
-    const stored = digest === digestOriginal ? 0 : size;
-    const there = await allocated(cache.partialPath(digest));
-    needs.set(digestOriginal, {
-      path: cache.root,
-      bytes: Math.max(0, sizeUncompressed + stored - there),
-    });
-  }
-  await requireSpace([...needs.values(), { path: root, bytes: copies }]);
-}
-
-/** Bytes that an earlier run's part takes already. */
-async function allocated(path: string): Promise<number> {
-  const stats = await stat(path).catch(() => undefined);
-  return stats === undefined ? 0 : stats.blocks * 512;
-}
-
-async function sameDevice(a: string, b: string): Promise<boolean> {
-  const [one, other] = await Promise.all([deviceOf(a), deviceOf(b)]);
-  return one === other;
-}
-
-async function deviceOf(path: string): Promise<number> {
-  for (let folder = path; ; folder = dirname(folder)) {
-    const found = await stat(folder).catch(() => undefined);
-    if (found !== undefined || folder === dirname(folder)) return found?.dev ?? -1;
-  }
-}

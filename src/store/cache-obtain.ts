@@ -143,8 +143,14 @@ async function fetchInto(
       await removeJournal(journal);
       await cache.discardTemp(path);
     }
-    throw isUnusable(error) ? cacheFailure(cache.root, error) : error;
+    throw isUnusable(error) ? cacheFailure(cache.root, writeFailure(cache, error)) : error;
   }
+}
+
+/** What the file system said of a part in the cache, which is the cache's own matter. */
+function writeFailure({ root }: Cache, error: unknown): unknown {
+  const isOurs = error instanceof OcibundleError && error.message.startsWith(`"${root}`);
+  return isOurs ? error.cause : error;
 }
 
 async function removeParts(cache: Cache, digest: Digest): Promise<void> {

@@ -6,6 +6,7 @@ import { followFile } from "../runtime/follow-file.ts";
 import type { WorkerPool } from "../runtime/worker-pool.ts";
 import type { Codec, Followed, FollowJob } from "../runtime/worker-protocol.ts";
 import type { BlobToFetch } from "./blob-to-fetch.ts";
+import { unwritable } from "../store/verified-write.ts";
 import type { Clock } from "./clock.ts";
 import { decodingOf } from "./decode.ts";
 import { checkSame, undecodable, wrongBytes } from "./download-check.ts";
@@ -134,7 +135,9 @@ async function downloadOnce(
   } catch (error) {
     if (job.decode !== undefined) await rm(job.decode.output, { force: true });
     wrong = undecodable(error, blob, job);
-    if (wrong === undefined) throw error;
+    if (wrong === undefined) {
+      throw job.decode === undefined ? error : unwritable(job.decode.output, error);
+    }
   } finally {
     await file.close();
     if (wrong !== undefined) await removeAll(blob, job);

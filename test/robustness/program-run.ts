@@ -10,6 +10,8 @@ export interface Bench {
   path(...parts: string[]): string;
   start(args: readonly string[], env?: Record<string, string>): Running;
   run(args: readonly string[], env?: Record<string, string>): Promise<Ended>;
+  /** The same as another user, which only root can ask for. */
+  runAs(uid: number, args: readonly string[]): Promise<Ended>;
   [Symbol.dispose](): void;
 }
 
@@ -34,9 +36,10 @@ const longest = 60_000;
 export function openBench(name: string): Bench {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), `ocibundle-${name}-`)));
   const cache = join(folder, "cache");
-  const start: Bench["start"] = (args, env = {}) => {
+  const start: Bench["start"] = (args, env) => spawn([...program(), ...args], env);
+  const spawn = (command: string[], env: Record<string, string> = {}): Running => {
     const began = performance.now();
-    const child = Bun.spawn([...program(), ...args], {
+    const child = Bun.spawn(command, {
       cwd: folder,
       env: {
         PATH: process.env["PATH"] ?? "",
@@ -72,6 +75,10 @@ export function openBench(name: string): Bench {
     path: (...parts) => join(folder, ...parts),
     start,
     run: (args, env) => start(args, env).ended,
+    runAs: (uid, args) => {
+      const user = [`--reuid=${uid}`, `--regid=${uid}`, "--clear-groups"];
+      return spawn(["setpriv", ...user, "--", ...program(), ...args]).ended;
+    },
     [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }),
   };
 }

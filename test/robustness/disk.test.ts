@@ -1,0 +1,217 @@
+import { describe, expect, test } from "bun:test";
+import { spawnSync } from "node:child_process";
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { type Disk, mountTmpfs } from "../unit/store/small-disk.ts";
+import { makeModel, serveModel } from "./model-server.ts";
+import { compressibleBytes, filesBelow, openBench, randomBytes, sameBytes } from "./program-run.ts";
+
+const MiB = 1024 * 1024;
+const model = makeModel([
+  { name: "large", bytes: randomBytes(12 * MiB, 5) },
+  { name: "small", bytes: randomBytes(1000, 6) },
+]);
+const compressed = makeModel([
+  { name: "large", bytes: compressibleBytes(12 * MiB, 7), compression: "zstd" },
+]);
+const files = ["src/weights/.cog/ready", "src/weights/large", "src/weights/small"];
+
+const probe = mountTmpfs(MiB);
+probe?.remove();
+const canMount = probe !== undefined;
+
+/** A test that mounts file systems of its own; skipped, and named so, where this user may not. */
+function testWithDisk(bytes: number, name: string, body: (disk: Disk) => Promise<void>): void {
+  const run = async (): Promise<void> => {
+    const disk = mountTmpfs(bytes);
+    if (disk === undefined) throw new Error("a file system could be mounted before");
+    try {
+      await body(disk);
+    } finally {
+      disk.remove();
+    }
+  };
+  if (canMount) test(name, run, 60_000);
+  else test.skip(`${name} (this user may mount no file system)`, run);
+}
+
+/** Takes all space but a little away, as another program would while a pull is under way. */
+function fill(disk: Disk): () => void {
+  const path = join(disk.path, "filler");
+  const { bavail, bsize } = statfsSync(disk.path);
+  const { status } = spawnSync("fallocate", ["-l", String(bavail * bsize - MiB), path]);
+  expect(status).toBe(0);
+  return () => rmSync(path);
+}
+
+describe("a disk that fills up half-way", () => {
+  testWithDisk(24 * MiB, "under the target is said, and the next run goes on", async (disk) => {
+    for (const one of [model, compressed]) {
+      await using server = await serveModel(one, () => ({ pause: 2 }));
+      using bench = openBench("disk");
+      const target = join(disk.path, "models");
+      const args = ["pull", server.reference, "-o", target, "--no-cache"];
+      const running = bench.start(args);
+      await Promise.race([server.sent(one.size * 0.3), running.ended]);
+      const empty = fill(disk);
+      const { code, stderr } = await running.ended;
+      expect(stderr).toContain(`"${target}/src/weights/large": can't be written: no space left\n`);
+      expect(stderr).toMatch(/hint: make room on that file system, or write elsewhere/);
+      expect(code).toBe(2);
+      empty();
+      server.forget();
+      expect((await bench.run(args)).code).toBe(0);
+      expect(server.bytesAsked()).toBeLessThan(one.size * 0.95);
+      for (const { name, bytes } of one.weights) {
+        expect(sameBytes(join(target, "src/weights", name), bytes)).toBe(true);
+      }
+      expect(filesBelow(target).length).toBe(one.weights.length + 1);
+      rmSync(target, { recursive: true });
+    }
+  });
+
+  testWithDisk(16 * MiB, "under the cache is said, and the next run goes on", async (disk) => {
+    await using server = await serveModel(model, () => ({ pause: 2 }));
+    using bench = openBench("disk");
+    const env = { OCIBUNDLE_CACHE: join(disk.path, "cache") };
+    const args = ["pull", server.reference, "-o", "models"];
+    const running = bench.start(args, env);
+    await Promise.race([server.sent(model.size * 0.3), running.ended]);
+    const empty = fill(disk);
+    const { code, stderr } = await running.ended;
+    expect(stderr).toContain(
+      `the cache folder "${disk.path}/cache" can't be used: the disk is full\n`,
+    );
+    expect(stderr).toMatch(/\nhint: free space there, run `ocibundle cache prune`/);
+    expect(code).toBe(2);
+    expect(filesBelow(bench.path("models"))).not.toContain("src/weights/large");
+    empty();
+    server.forget();
+    expect((await bench.run(args, env)).code).toBe(0);
+    expect(server.bytesAsked()).toBeLessThan(model.size * 0.95);
+    expect(filesBelow(bench.path("models"))).toEqual(files);
+    expect(filesBelow(join(disk.path, "cache/tmp"))).toEqual([]);
+  });
+
+  testWithDisk(8 * MiB, "is seen before the first byte where it is too small", async (disk) => {
+    await using server = await serveModel(model);
+    using bench = openBench("disk");
+    const target = join(disk.path, "models");
+    for (const flags of [[], ["--no-cache"]]) {
+      const { code, stderr } = await bench.run(["pull", server.reference, "-o", target, ...flags]);
+      expect(stderr).toMatch(/the disk of ".*" is too full: 1\d MB are needed, \d MB are free/);
+      expect(stderr).toMatch(/\nhint: free space there/);
+      expect(code).toBe(2);
+    }
+    expect(server.asked).toEqual([]);
+  });
+});
+
+describe("a target", () => {
+  testWithDisk(32 * MiB, "on another file system than the cache gets copies", async (disk) => {
+    await using server = await serveModel(model);
+    using bench = openBench("disk");
+    const target = join(disk.path, "models");
+    const { code, stderr } = await bench.run(["pull", server.reference, "-o", target, "-v"]);
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/large: copy of "/);
+    expect(filesBelow(target)).toEqual(files);
+    expect(
+      sameBytes(join(target, "src/weights/large"), model.weights[0]?.bytes ?? new Uint8Array()),
+    ).toBe(true);
+    // A file of its own can be changed without changing the cache's.
+    writeFileSync(join(target, "src/weights/small"), "changed");
+    expect((await bench.run(["cache", "verify"])).code).toBe(0);
+  });
+
+  testWithDisk(32 * MiB, "that can only be read is said, unless all is there", async (disk) => {
+    await using server = await serveModel(model);
+    using bench = openBench("disk");
+    const remount = (how: string): void => {
+      expect(spawnSync("mount", ["-o", `remount,${how}`, disk.path]).status).toBe(0);
+    };
+    const args = ["pull", server.reference, "-o", disk.path];
+    remount("ro");
+    for (const flags of [[], ["--no-cache"]]) {
+      const { code, stderr } = await bench.run([...args, ...flags]);
+      expect(stderr).toMatch(
+        new RegExp(`"${disk.path}/src": can't be written: the file system is read-only`),
+      );
+      expect(stderr).toMatch(/\nhint: /);
+      expect(code).toBe(2);
+    }
+    expect(server.asked).toEqual([]);
+    remount("rw");
+    expect((await bench.run(args)).code).toBe(0);
+    remount("ro");
+    const again = await bench.run(args);
+    expect({ code: again.code, stderr: again.code === 0 ? "" : again.stderr }).toEqual({
+      code: 0,
+      stderr: "",
+    });
+    expect(again.stdout).toMatch(/there already/);
+  });
+});
+
+const isRoot = process.getuid?.() === 0;
+/** Any user that is not root; nobody's files are this one's. */
+const nobody = 65_534;
+
+/** Permissions stop only those who are not root: as root, the program is run as somebody else. */
+const testAsUser = isRoot && Bun.which("setpriv") !== null ? test : test.skip;
+
+describe("without permission", () => {
+  testAsUser(
+    "to write into the target it is said (needs root to become another user)",
+    async () => {
+      await using server = await serveModel(model);
+      using bench = openBench("disk");
+      chmodSync(bench.folder, 0o755);
+      mkdirSync(bench.path("models"), { mode: 0o755 });
+      mkdirSync(bench.cache);
+      chownSync(bench.cache, nobody, nobody);
+      const args = ["pull", server.reference, "-o", bench.path("models")];
+      const { code, stderr } = await bench.runAs(nobody, args);
+      expect(stderr).toMatch(/models\/src": can't be written: permission denied/);
+      expect(stderr).toMatch(/\nhint: check the permissions of its folder/);
+      expect(code).toBe(2);
+      expect(server.asked).toEqual([]);
+      chownSync(bench.path("models"), nobody, nobody);
+      expect((await bench.runAs(nobody, args)).code).toBe(0);
+      expect(filesBelow(bench.path("models"))).toEqual(files);
+    },
+    60_000,
+  );
+
+  testAsUser(
+    "to write into the cache it is pulled without, and that is said (needs root to become another user)",
+    async () => {
+      await using server = await serveModel(model);
+      using bench = openBench("disk");
+      chmodSync(bench.folder, 0o755);
+      mkdirSync(bench.path("models"));
+      chownSync(bench.path("models"), nobody, nobody);
+      const { code, stderr } = await bench.runAs(nobody, [
+        "pull",
+        server.reference,
+        "-o",
+        bench.path("models"),
+      ]);
+      expect(stderr).toMatch(/warning: pulling "large" without the cache: /);
+      expect(code).toBe(0);
+      expect(filesBelow(bench.path("models"))).toEqual(files);
+      expect(readFileSync(bench.path("models/src/weights/.cog/ready"), "utf8").trim()).toBe(
+        model.manifest.digest,
+      );
+    },
+    60_000,
+  );
+});
