@@ -1,5 +1,4 @@
 import { OcibundleError } from "../errors.ts";
-import { openImage } from "../image/open.ts";
 import type { KnownConfigs, KnownLayers } from "../image/types.ts";
 import { parsePlatform } from "../oci/platform.ts";
 import {
@@ -15,7 +14,7 @@ import { chooseImageFormat, type ModelFormat } from "./image-format.ts";
 import { readModelImage } from "./model-image.ts";
 import { withMountFrom } from "./mount-sources.ts";
 import type { Session } from "./session.ts";
-import { imageOptions, openModel, sourceRepository } from "./source.ts";
+import { openModel, openSource, sourceRepository } from "./source.ts";
 import { readWeights } from "./weights-of-model.ts";
 
 /** Which image and weights make the model: what `build` and `push` are given. */
@@ -81,8 +80,9 @@ export async function prepareModel(
       if (weights === undefined) throw new TypeError(`no weights for the format "${chosen}"`);
       return assembleWeights(weights);
     }
-    const options = { ...imageOptions(session), ...knowledge, platform };
-    const { reader, root, close } = await openImage(parts.image, options);
+    const { knownLayers, configs } = knowledge;
+    const options = { platform, knownLayers, configs };
+    const { reader, root, close } = await openSource(session, parts.image, options);
     stack.defer(close);
     const image = await readModelImage(reader, root, platform, session.signal);
     return chosen === "bundle" && weights !== undefined

@@ -67,8 +67,16 @@ export async function pushModel(job: JobContext, request: PushRequest): Promise<
       dryRun: request.dryRun,
     });
   } catch (error) {
-    throw withContext(`push ${name}`, error);
+    throw withContext(`push ${name}`, withoutName(error, formatRepository(reference)));
   }
+}
+
+/** What fails on the target says its name, which stands before it already. */
+function withoutName(error: unknown, repository: string): unknown {
+  if (!(error instanceof OcibundleError)) return error;
+  const { code, message, hint } = error;
+  const short = message.replace(`${repository}: `, "");
+  return new OcibundleError(code, short, { hint, cause: error.cause ?? error });
 }
 
 /** Where a push goes: a reference, with or without `docker://`. Throws `usage`. */

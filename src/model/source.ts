@@ -1,28 +1,40 @@
+import { OcibundleError } from "../errors.ts";
 import { openImage } from "../image/open.ts";
 import { parseSource } from "../image/source.ts";
 import type { ImageSource, OpenImageOptions } from "../image/types.ts";
-import { formatReference, parseReference } from "../oci/reference.ts";
+import { formatReference, parseReference, type Reference } from "../oci/reference.ts";
 import type { Repository } from "../registry/types.ts";
+import { cacheFailure, isUnusable } from "../store/cache-folder.ts";
 import type { Session } from "./session.ts";
 
-/** What every source of an image is opened with in this session. */
-export const imageOptions = (session: Session): OpenImageOptions => ({
-  signal: session.signal,
-  env: session.env,
-  cwd: session.cwd,
-  tempDir: session.tempDir,
-  registryReader: (reference) => session.reader(reference),
-  emit: session.emit,
-});
+/** What a source is opened with besides what every source of a session is. */
+type MoreOptions = Pick<OpenImageOptions, "platform" | "knownLayers" | "configs">;
+
+/** Opens an image where it is, as `openImage` does. Throws `file` where the cache has no room for it. */
+export async function openSource(
+  session: Session,
+  text: string,
+  more: MoreOptions = {},
+): Promise<ImageSource> {
+  const { signal, env, cwd, tempDir, emit, cache } = session;
+  const registryReader = (reference: Reference) => session.reader(reference);
+  try {
+    return await openImage(text, { ...more, signal, env, cwd, tempDir, emit, registryReader });
+  } catch (error) {
+    // Layers are made in the cache folder: who can't write there is told where that can be changed.
+    const isTemporary = error instanceof OcibundleError && error.message.includes(tempDir);
+    throw isTemporary && isUnusable(error) ? cacheFailure(cache.root, error.cause) : error;
+  }
+}
 
 /**
  * Opens a whole model where it is. Unlike an image's source, a bare name is always a registry's: a
  * model of image and weights has no place in an engine. The caller closes what it gets.
  */
 export async function openModel(session: Session, text: string): Promise<ImageSource> {
-  if (parseSource(text).kind !== "anywhere") return openImage(text, imageOptions(session));
+  if (parseSource(text).kind !== "anywhere") return openSource(session, text);
   const name = formatReference(parseReference(text));
-  return { ...(await openImage(`docker://${name}`, imageOptions(session))), name };
+  return { ...(await openSource(session, `docker://${name}`)), name };
 }
 
 /** The repository that a source is, when it is one of a registry. */

@@ -14,6 +14,7 @@ export interface ModelSummary {
   /** `bundle`: an index with weights. `index`, `image`, `weights`: that alone. `artifact`: something else. */
   type: "bundle" | "index" | "image" | "weights" | "artifact";
   mediaType: string;
+  artifactType: string | null;
   digest: Digest;
   /** Of the manifest or index itself. */
   size: number;
@@ -61,6 +62,7 @@ export function summarize(
   const summary: ModelSummary = {
     type: "artifact",
     mediaType: root.mediaType,
+    artifactType: null,
     digest: root.digest,
     size: root.bytes.byteLength,
     images: [],
@@ -69,6 +71,7 @@ export function summarize(
   };
   if (isManifestType(root.mediaType)) {
     const { artifactType, config } = parseDocument(root.bytes, ImageManifestSchema, on);
+    summary.artifactType = artifactType ?? null;
     if (artifactType === weightsArtifactType) {
       summary.type = "weights";
       summary.weights = weightsSummary(root, on);

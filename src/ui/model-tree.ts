@@ -16,6 +16,7 @@ export interface ModelView {
   /** What the user asked for, or where it is now. */
   name: string;
   type: string;
+  artifactType: string | null;
   digest: Digest;
   images: readonly {
     platform: string | null;
@@ -83,7 +84,11 @@ export function modelNodes(view: ModelView, withFiles: boolean): TreeNode[] {
 /** A model with every weight file. */
 export const modelTree = (view: ModelView): string =>
   renderTree({
-    cells: [view.name, view.type, shortDigest(view.digest)],
+    cells: [
+      view.name,
+      view.type === "artifact" ? (view.artifactType ?? view.type) : view.type,
+      shortDigest(view.digest),
+    ],
     children: modelNodes(view, true),
   });
 
