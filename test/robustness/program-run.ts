@@ -12,6 +12,8 @@ export interface Bench {
   run(args: readonly string[], env?: Record<string, string>): Promise<Ended>;
   /** The same as another user, which only root can ask for. */
   runAs(uid: number, args: readonly string[]): Promise<Ended>;
+  /** The same below another program, such as strace. */
+  runUnder(command: readonly string[], args: readonly string[]): Promise<Ended>;
   [Symbol.dispose](): void;
 }
 
@@ -79,6 +81,7 @@ export function openBench(name: string): Bench {
       const user = [`--reuid=${uid}`, `--regid=${uid}`, "--clear-groups"];
       return spawn(["setpriv", ...user, "--", ...program(), ...args]).ended;
     },
+    runUnder: (command, args) => spawn([...command, ...program(), ...args]).ended,
     [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }),
   };
 }
