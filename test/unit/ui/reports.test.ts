@@ -1,0 +1,186 @@
+import { describe, expect, test } from "bun:test";
+import { diffTree, type DiffView } from "../../../src/ui/diff-tree.ts";
+import { lockTree, modelTree, type ModelView } from "../../../src/ui/model-tree.ts";
+import { pushReport, type PushView } from "../../../src/ui/push-report.ts";
+
+const digest = (digit: string) => `sha256:${digit.repeat(64)}` as const;
+
+const file = (name: string, size: number) => ({
+  name,
+  dest: `/src/weights/${name}`,
+  size,
+  digest: digest("a"),
+});
+
+const model: ModelView = {
+  name: "registry.example.com/acme/llama:v1",
+  type: "bundle",
+  artifactType: null,
+  digest: digest("1"),
+  images: [{ platform: "linux/amd64", digest: digest("2"), size: 6_100_000_000, layers: [1] }],
+  weights: { digest: digest("3"), size: 16_100_000_000, files: [file("llama", 16_100_000_000)] },
+  others: [
+    {
+      digest: digest("4"),
+      mediaType: "application/vnd.oci.image.manifest.v1+json",
+      artifactType: null,
+      referenceType: "attestation-manifest",
+      size: 400,
+    },
+    {
+      digest: digest("5"),
+      mediaType: "application/vnd.oci.image.manifest.v1+json",
+      artifactType: "application/vnd.example",
+      referenceType: null,
+      size: 500,
+    },
+  ],
+};
+
+const pushed: PushView = {
+  action: "pushed",
+  target: "registry",
+  model: { ...model, others: [] },
+  sent: { blobs: 2, bytes: 16_100_000_000 },
+  mounted: { blobs: 0, bytes: 0 },
+  present: { blobs: 9, bytes: 4_800_000_000 },
+  milliseconds: 21_000,
+  referrers: 0,
+};
+
+const lastLine = (view: PushView): string => pushReport(view).trimEnd().split("\n").at(-1) ?? "";
+
+describe("the report of a push", () => {
+  test("is the model, and a line on what it took", () => {
+    expect(pushReport(pushed)).toBe(
+      [
+        "registry.example.com/acme/llama:v1",
+        "├─ image    linux/amd64  sha256:222222222222   6.1 GB  1 layer",
+        "└─ weights  1 file       sha256:333333333333  16.1 GB",
+        "pushed sha256:111111111111 in 21 s: 16.1 GB sent, 4.8 GB already there",
+        "",
+      ].join("\n"),
+    );
+  });
+
+  test("says what was mounted, written, and copied besides", () => {
+    const mounted = { blobs: 1, bytes: 1000 };
+    expect(lastLine({ ...pushed, mounted })).toEndWith(
+      ": 16.1 GB sent, 1.0 kB mounted, 4.8 GB already there",
+    );
+    expect(lastLine({ ...pushed, action: "built", target: "layout" })).toEndWith(
+      ": 16.1 GB written, 4.8 GB already there",
+    );
+    expect(lastLine({ ...pushed, action: "copied", referrers: 1 })).toStartWith(
+      "copied sha256:111111111111 and 1 referrer in 21 s: ",
+    );
+    expect(lastLine({ ...pushed, referrers: 2 })).toContain(" and 2 referrers in ");
+  });
+
+  test("of a dry run lists what would be done", () => {
+    const plan = [
+      { label: "layer sha256:222222222222", size: 10, outcome: "present" },
+      { label: "config sha256:444444444444", size: 2000, outcome: "mounted" },
+      { label: 'weight "llama"', size: 16_100_000_000, outcome: "sent" },
+    ];
+    const dry = { ...pushed, action: "would push", plan };
+    expect(pushReport(dry).split("\n").slice(3)).toEqual([
+      "plan",
+      "├─ layer sha256:222222222222      10 B  already there",
+      "├─ config sha256:444444444444   2.0 kB  to mount",
+      '└─ weight "llama"              16.1 GB  to send',
+      "would push sha256:111111111111: 16.1 GB to send, 4.8 GB already there",
+      "",
+    ]);
+    expect(pushReport({ ...dry, target: "layout" })).toContain("16.1 GB  to write\n");
+  });
+});
+
+describe("a tree", () => {
+  test("of a model shows images, weight files, attestations and other artifacts", () => {
+    expect(modelTree(model)).toBe(
+      [
+        "registry.example.com/acme/llama:v1  bundle  sha256:111111111111",
+        "├─ image    linux/amd64              sha256:222222222222   6.1 GB  1 layer",
+        "├─ weights  1 file                   sha256:333333333333  16.1 GB",
+        "│  └─ llama  /src/weights/llama  sha256:aaaaaaaaaaaa  16.1 GB",
+        "├─ other    attestation              sha256:444444444444    400 B",
+        "└─ other    application/vnd.example  sha256:555555555555    500 B",
+        "",
+      ].join("\n"),
+    );
+  });
+
+  test("of something else says what that is", () => {
+    const artifact = { ...model, type: "artifact", images: [], weights: null, others: [] };
+    const artifactType = "application/vnd.example";
+    expect(modelTree({ ...artifact, artifactType })).toContain(`  ${artifactType}  sha256:`);
+    expect(modelTree(artifact)).toContain("  artifact  sha256:");
+  });
+
+  test("of an image that says no platform says so", () => {
+    const [image] = model.images;
+    const images = image === undefined ? [] : [{ ...image, platform: null }];
+    expect(modelTree({ ...model, images })).toContain("image    no platform ");
+  });
+
+  test("of a lock shows its files", () => {
+    expect(lockTree({ name: "weights.lock", files: [file("a", 1), file("b\n", 2)] })).toBe(
+      [
+        "weights.lock  2 files  3 B",
+        "├─ a    /src/weights/a    sha256:aaaaaaaaaaaa  1 B",
+        "└─ b\\n  /src/weights/b\\n  sha256:aaaaaaaaaaaa  2 B",
+        "",
+      ].join("\n"),
+    );
+  });
+});
+
+describe("a comparison", () => {
+  const nothing = { blobs: 0, bytes: 0 };
+  const same: DiffView = {
+    a: "a",
+    b: "b",
+    weights: { added: [], removed: [], changed: [], moved: [], shared: [] },
+    image: { shared: nothing, added: nothing, removed: nothing },
+    fetch: { weights: nothing, image: nothing },
+  };
+
+  test("leaves out what is empty", () => {
+    expect(diffTree(same)).toBe("a → b\n└─ to fetch 0 B: 0 B of weights, 0 B of image\n");
+    expect(diffTree({ ...same, image: null })).toBe(diffTree(same));
+  });
+
+  test("shows what became of each weight, and counts blobs", () => {
+    const one = { blobs: 1, bytes: 1000 };
+    expect(
+      diffTree({
+        ...same,
+        weights: {
+          added: [file("new", 1)],
+          removed: [file("old", 1)],
+          changed: [{ before: file("changed", 1), after: file("changed", 2) }],
+          moved: [{ before: file("here", 1), after: file("there", 1) }],
+          shared: [file("same", 1)],
+        },
+        image: { shared: { blobs: 2, bytes: 20 }, added: one, removed: nothing },
+        fetch: { weights: { blobs: 2, bytes: 3 }, image: one },
+      }),
+    ).toBe(
+      [
+        "a → b",
+        "├─ weights",
+        "│  ├─ added    new           /src/weights/new                        1 B",
+        "│  ├─ removed  old           /src/weights/old                        1 B",
+        "│  ├─ changed  changed       /src/weights/changed                    2 B",
+        "│  ├─ moved    here → there  /src/weights/here → /src/weights/there  1 B",
+        "│  └─ shared   same          /src/weights/same                       1 B",
+        "├─ image",
+        "│  ├─ added    1 blob  1.0 kB",
+        "│  └─ shared  2 blobs    20 B",
+        "└─ to fetch 1.0 kB: 3 B of weights, 1.0 kB of image",
+        "",
+      ].join("\n"),
+    );
+  });
+});
