@@ -37,10 +37,12 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+/** Hardly a wait, but time for a server to see that a connection is gone. In milliseconds: 20. */
+const moment = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
 const clock = {
   now: () => performance.now(),
   random: () => 0,
-  sleep: () => Promise.resolve(),
+  sleep: () => moment(),
 };
 const hurried = { silent: 200, dead: 400, young: 100, factor: 4, short: 50 };
 const retries = { tries: 6, firstWait: 1, longestWait: 1 };
@@ -74,7 +76,7 @@ async function round(fault: readonly string[]): Promise<{ outcome: Outcome; erro
   await using server = await served(handle);
   const signal = AbortSignal.timeout(50_000);
   const registry = createRegistry(server.host, {
-    patience: { now: Date.now, random: () => 0, sleep: () => Promise.resolve() },
+    patience: { now: Date.now, random: () => 0, sleep: () => moment() },
     firstByteTimeout: 300,
     idleTimeout: 300,
     finishTimeout: 300,
