@@ -1,6 +1,5 @@
 import { createHash, type Hash } from "node:crypto";
 import * as v from "valibot";
-import { OcibundleError } from "../errors.ts";
 
 /**
  * A content address (image-spec v1.1, descriptor.md#digests): `sha256:` with 64, or `sha512:` with
@@ -16,14 +15,6 @@ export const DigestSchema = v.custom<Digest>(
   (input) => typeof input === "string" && isDigest(input),
   "must be a digest: sha256: and 64 lower-case hex digits",
 );
-
-/** Reads a digest; `on` names where it was found. Throws `usage`. */
-export function parseDigest(text: string, on: string): Digest {
-  if (isDigest(text)) return text;
-  throw new OcibundleError("usage", `${on}: "${text}" is not a digest`, {
-    hint: 'a digest is "sha256:" followed by 64 lower-case hex digits',
-  });
-}
 
 export const digestAlgorithm = (digest: Digest): "sha256" | "sha512" =>
   digest.startsWith("sha256:") ? "sha256" : "sha512";

@@ -16,7 +16,7 @@ export interface Reference {
 }
 
 export const defaultHost = "docker.io";
-export const defaultTag = "latest";
+const defaultTag = "latest";
 
 // The pieces of the grammar, named as distribution/reference names them.
 const alphanumeric = "[a-z0-9]+";
