@@ -141,16 +141,16 @@ async function examine(
 const leftBehind = (left: readonly Litter[]): string =>
   `left on the registry: ${left.map(({ kind, repository, name }) => `${kind} ${name} in ${repository}`).join(", ")}`;
 
-/** Whether there is a registry at all. Throws `network` where nobody answers, `denied`. */
+/** Whether there is a registry at all. Throws `network` where nobody answers, `denied` for a wrong password. */
 async function checkApi(examination: Examination): Promise<void> {
   const { registry, signal } = examination;
   await registry.ping(signal).catch((error: unknown) => {
-    if (error instanceof OcibundleError && error.code !== "denied" && refusalOf(error)) return;
-    throw error;
+    if (refusalOf(error) === undefined) throw error;
   });
   await check(examination, "api", async () => {
     const { status, headers, said } = await registry.ask({ method: "GET", path: "" }, signal);
-    if (status !== 200) return no(said);
+    // Some say nothing to who is not logged in, and let everybody pull all the same.
+    if (status !== 200 && status !== 401 && status !== 403) return no(said);
     const version = headers.get("docker-distribution-api-version");
     return yes(version === null ? {} : { version });
   });
@@ -182,15 +182,14 @@ async function checkAccess(
     await upload.cancel();
     return yes();
   });
-  const neither = ["read", "push"].every(
-    (name) => findings.get(name as CheckName)?.result === "no",
-  );
-  if (neither) {
+  if (findings.get("push")?.result === "no" && root === undefined) {
     if (refused instanceof OcibundleError && refused.code === "denied") throw refused;
-    throw new OcibundleError("network", `${registry.host} answers, and not as a registry does`, {
-      hint: `check that ${registry.host} is a registry`,
-      cause: refused,
-    });
+    if (refused !== undefined || findings.get("api")?.result === "no") {
+      throw new OcibundleError("network", `${registry.host} answers, and not as a registry does`, {
+        hint: `check that ${registry.host} is a registry`,
+        cause: refused,
+      });
+    }
   }
   findings.set("login", loginOf(login));
   return root;

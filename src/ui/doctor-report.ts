@@ -192,7 +192,7 @@ const lines: Readonly<Record<string, Line>> = {
   "delete-tag": {
     title: "delete a tag",
     yes: "a model can be taken back",
-    no: "a tag that was pushed stays",
+    no: "a tag goes with its manifest, if at all",
   },
   "delete-manifest": {
     title: "delete a manifest",
