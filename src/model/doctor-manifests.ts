@@ -26,7 +26,7 @@ const refererType = "application/vnd.ocibundle.doctor.v1";
 const encoder = new TextEncoder();
 
 /** The tag of a trial: of this run alone. */
-export const trialTag = (mark: string): string => `ocibundle-doctor-${mark}`;
+const trialTag = (mark: string): string => `ocibundle-doctor-${mark}`;
 
 /**
  * Puts a weights artifact, an image index that binds it to an image, and something that refers to it, as
