@@ -13,7 +13,7 @@ import { openServed } from "../../src/server/serving.ts";
 import { createDownloader } from "../../src/transfer/download.ts";
 import { registryWriter } from "../../src/transfer/registry-writer.ts";
 import { nothingSeen } from "../../src/transfer/upload-way.ts";
-import { randomBytes } from "./program-run.ts";
+import { randomBytes } from "../robustness/program-run.ts";
 
 /**
  * Each kind of fault at each step of a push and a pull, one to three times in a row: a run ends right, or
