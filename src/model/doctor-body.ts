@@ -1,12 +1,15 @@
 import { createHash } from "node:crypto";
 import { open, rm } from "node:fs/promises";
 import type { BlobSource, ByteRange } from "../oci/content.ts";
+import type { Descriptor } from "../oci/descriptor.ts";
 import { blobChunks } from "../store/blob-chunks.ts";
 import type { Cache } from "../store/cache.ts";
 import { unwritable, writeAll } from "../store/verified-write.ts";
 import { MiB } from "../transfer/units.ts";
-import type { TrialDescriptor } from "./doctor-check.ts";
 import { randomBytes } from "./random-bytes.ts";
+
+/** A blob of a trial. */
+export type TrialDescriptor = Descriptor & { digest: `sha256:${string}` };
 
 /** Random bytes on the disk, which no registry has seen before. */
 export interface TrialBody extends AsyncDisposable {

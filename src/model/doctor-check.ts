@@ -65,9 +65,6 @@ export type Litter =
   | { kind: "tag"; repository: string; name: string }
   | { kind: "manifest" | "blob"; repository: string; name: string; bytes: number };
 
-/** A blob of a trial. */
-export type TrialDescriptor = Descriptor & { digest: `sha256:${string}` };
-
 /** What the checks share: the registry at hand, what was put there, what was found. */
 export interface Examination {
   registry: Registry;

@@ -6,15 +6,8 @@ import { ImageIndexSchema, type RawManifest } from "../oci/manifest.ts";
 import { mediaTypes } from "../oci/media-types.ts";
 import type { BlobToMove } from "../oci/content.ts";
 import { registryWriter } from "../transfer/registry-writer.ts";
-import {
-  check,
-  descriptorOf,
-  type Examination,
-  type Finding,
-  no,
-  type TrialDescriptor,
-  yes,
-} from "./doctor-check.ts";
+import type { TrialDescriptor } from "./doctor-body.ts";
+import { check, descriptorOf, type Examination, type Finding, no, yes } from "./doctor-check.ts";
 import { goJson } from "./go-json.ts";
 import { modelIndex } from "./model-index.ts";
 import { layerTypes } from "./weight-entry.ts";

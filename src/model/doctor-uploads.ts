@@ -5,15 +5,8 @@ import type { UploadBody, UploadSession } from "../registry/types.ts";
 import { MiB } from "../transfer/units.ts";
 import { uploadBody } from "../transfer/upload-body.ts";
 import { isSlow } from "../transfer/upload-way.ts";
-import {
-  check,
-  type Examination,
-  type Finding,
-  no,
-  rateOf,
-  type TrialDescriptor,
-  yes,
-} from "./doctor-check.ts";
+import type { TrialDescriptor } from "./doctor-body.ts";
+import { check, type Examination, type Finding, no, rateOf, yes } from "./doctor-check.ts";
 
 /** Chunks of one trial, where its size allows: enough to see whether the registry counts them. */
 const chunksOfTrial = 4;
