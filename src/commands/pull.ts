@@ -1,14 +1,18 @@
 import { defineCommand } from "../cli/command.ts";
+import { OcibundleError } from "../errors.ts";
 import { pullWeights } from "../model/pull.ts";
-import { pullReport } from "../ui/pull-report.ts";
+import { pullImage } from "../model/pull-image.ts";
+import { imageReport, pullReport } from "../ui/pull-report.ts";
 
 export const command = defineCommand({
   meta: {
     name: "pull",
-    description: "Fetch the weights of a model to their dest paths below a folder",
+    description:
+      "Fetch the weights of a model to their dest paths below a folder, its image with --image",
     example: [
       "ocibundle pull registry.example.com/acme/llama:v1 -o /models/llama",
       'ocibundle pull registry.example.com/acme/llama:v1 --only "*.safetensors"',
+      "ocibundle pull registry.example.com/acme/llama:v1 --image docker-daemon:llama:v1",
     ],
   },
   args: {
@@ -20,14 +24,24 @@ export const command = defineCommand({
       type: "string",
       alias: "o",
       valueHint: "DIR",
-      default: ".",
-      description: "The folder that the dests go under",
+      description: "The folder that the dests go under; this one unless given",
     },
     only: {
       type: "string",
       multiple: true,
       valueHint: "GLOB",
       description: "Only files whose name or dest matches; repeatable",
+    },
+    image: {
+      type: "string",
+      valueHint: "TARGET",
+      description:
+        "Bring the image to oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-daemon:NAME:TAG; the weights too where -o is given",
+    },
+    platform: {
+      type: "string",
+      valueHint: "OS/ARCH",
+      description: "With --image: which image of several; that of this machine unless given",
     },
     force: { type: "boolean", description: "Replace files that have other content" },
     cache: {
@@ -36,16 +50,38 @@ export const command = defineCommand({
       description: "Keep what is fetched in the cache, and take from it what is there",
     },
   },
-  async run({ ref, output, only, force, cache }, context) {
-    const report = await pullWeights(context, {
-      source: ref,
-      output,
-      only,
-      force,
-      useCache: cache,
-    });
+  async run({ ref, output, only, image, platform, force, cache }, context) {
+    const withWeights = image === undefined || output !== undefined;
+    if (platform !== undefined && image === undefined) {
+      throw new OcibundleError("usage", "--platform chooses an image, and none is asked for", {
+        hint: "add --image, or leave --platform out: weights are the same for every platform",
+      });
+    }
+    if (!withWeights && (only.length > 0 || force)) {
+      throw new OcibundleError(
+        "usage",
+        `${force ? "--force" : "--only"} is about the weights, and only the image is asked for`,
+        { hint: "name the folder of the weights with -o" },
+      );
+    }
+    const pulled =
+      image === undefined
+        ? undefined
+        : await pullImage(context, { source: ref, target: image, platform });
+    const weights = withWeights
+      ? await pullWeights(context, {
+          source: ref,
+          output: output ?? ".",
+          only,
+          force,
+          useCache: cache,
+        })
+      : undefined;
+    const report = { ...weights, ...(pulled === undefined ? {} : { image: pulled }) };
     context.stdout(
-      context.flags.json ? `${JSON.stringify(report, null, 2)}\n` : pullReport(report),
+      context.flags.json
+        ? `${JSON.stringify({ name: ref, ...report }, null, 2)}\n`
+        : `${pulled === undefined ? "" : imageReport(ref, pulled)}${weights === undefined ? "" : pullReport(weights)}`,
     );
   },
 });

@@ -14,7 +14,7 @@ export async function readWeights(
   signal: AbortSignal,
 ): Promise<RawManifest> {
   if (!isIndexType(root.mediaType)) {
-    if (isWeightsArtifact(root, reader.name)) return root;
+    if (hasOnlyWeights(root, reader.name)) return root;
     throw withoutWeights(reader.name);
   }
   const index = parseDocument(root.bytes, ImageIndexSchema, reader.name);
@@ -23,7 +23,8 @@ export async function readWeights(
   throw withoutWeights(reader.name);
 }
 
-function isWeightsArtifact(root: RawManifest, on: string): boolean {
+/** Whether a root is a weights artifact, beside which there is no image. Throws `file`. */
+export function hasOnlyWeights(root: RawManifest, on: string): boolean {
   if (!isManifestType(root.mediaType)) return false;
   const { artifactType } = parseDocument(root.bytes, ImageManifestSchema, on);
   return artifactType === weightsArtifactType;

@@ -2,10 +2,10 @@ import { Buffer } from "node:buffer";
 import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import pLimit from "p-limit";
-import { Header } from "tar/header";
 import { OcibundleError } from "../errors.ts";
 import type { ContentWriter } from "../oci/content.ts";
 import { type Digest, matchesDigest, shortDigest } from "../oci/digest.ts";
+import { blockSize, endSize, entryHeader, paddingAfter } from "./archive-header.ts";
 import {
   blobPath,
   emptyIndex,
@@ -25,11 +25,6 @@ export interface LayoutArchiveWriter extends ContentWriter {
   /** Removes what was written when it was not committed. Never throws. */
   discard(): Promise<void>;
 }
-
-const blockSize = 512;
-
-/** The archive's end (POSIX.1-2024, pax, "ustar Interchange Format"): two blocks of zero bytes. */
-const endSize = 2 * blockSize;
 
 /**
  * Begins an archive of a layout at `path`. Blobs are written as they come, one after the other.
@@ -57,7 +52,7 @@ export async function createLayoutArchive(
     try {
       await writeAll(file, entryHeader(entry, size), end);
       await write(end + blockSize);
-      end += blockSize + Math.ceil(size / blockSize) * blockSize;
+      end += blockSize + size + paddingAfter(size);
     } catch (error) {
       throw unwritable(path, error);
     } finally {
@@ -146,20 +141,4 @@ async function begin(path: string): Promise<{ temporary: OwnedTemp; file: FileHa
     temporary?.release();
     throw unwritable(path, error);
   }
-}
-
-/** A ustar header that says nothing of when, where or by whom; sizes over 8 GiB are in base 256. */
-function entryHeader(path: string, size: number): Uint8Array {
-  const block = Buffer.alloc(blockSize);
-  const header = new Header({
-    path,
-    size,
-    mode: 0o644,
-    uid: 0,
-    gid: 0,
-    mtime: new Date(0),
-    type: "File",
-  });
-  header.encode(block);
-  return block;
 }

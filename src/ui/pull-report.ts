@@ -12,6 +12,33 @@ export interface PullView {
   milliseconds: number;
 }
 
+/** What `pull --image` shows. Sizes in bytes. */
+export interface ImageView {
+  target: string;
+  digest: Digest;
+  platform: string | null;
+  written: number;
+  present: number;
+  milliseconds: number;
+}
+
+/** The image as a tree, and one line on what it took. */
+export function imageReport(
+  name: string,
+  { target, digest, platform, written, present, milliseconds }: ImageView,
+): string {
+  const size = { text: formatSize(written + present), align: "right" as const };
+  const tree = renderTree({
+    cells: [name],
+    children: [{ cells: ["image", platform ?? "", target, size] }],
+  });
+  const amounts = [
+    `${formatSize(written)} written`,
+    ...(present === 0 ? [] : [`${formatSize(present)} already there`]),
+  ].join(", ");
+  return `${tree}pulled ${shortDigest(digest)} to ${target} in ${formatDuration(milliseconds)}: ${amounts}\n`;
+}
+
 const outcomes = ["fetched", "cached", "kept"] as const;
 const says = { fetched: "fetched", cached: "from the cache", kept: "there already" } as const;
 

@@ -1,4 +1,5 @@
 import { Buffer } from "node:buffer";
+import { once } from "node:events";
 import * as http from "node:http";
 import * as https from "node:https";
 import * as v from "valibot";
@@ -17,6 +18,16 @@ export interface EngineClient {
   endpoint: EngineEndpoint;
   /** Asks for `path`, which begins with a slash. Throws `not_found`, `denied`, `network`. */
   get(path: string, signal: AbortSignal): Promise<EngineAnswer>;
+  /** Sends a body, or none, as the engine takes it. Throws what the body throws too. */
+  post(path: string, body: EngineBody | undefined, signal: AbortSignal): Promise<EngineAnswer>;
+}
+
+export interface EngineBody {
+  type: string;
+  /** In bytes. */
+  size: number;
+  /** A chunk is valid until the next one is asked for. */
+  chunks: AsyncIterable<Uint8Array>;
 }
 
 /** What an engine says of an error is short; more is not read. */
@@ -36,38 +47,86 @@ export function engineClient(endpoint: EngineEndpoint): EngineClient {
           ...pem("key", tls.key),
         }),
   };
+  const ask = async (
+    method: "GET" | "POST",
+    path: string,
+    body: EngineBody | undefined,
+    signal: AbortSignal,
+  ): Promise<EngineAnswer> => {
+    signal.throwIfAborted();
+    const headers =
+      method === "GET"
+        ? options.headers
+        : {
+            ...options.headers,
+            "Content-Length": body?.size ?? 0,
+            ...(body === undefined ? {} : { "Content-Type": body.type }),
+          };
+    const response = await send(
+      { ...options, headers, path, method, signal },
+      tls !== undefined,
+      body?.chunks,
+    )
+      // The signal's own reason says more than that a request was aborted.
+      .catch((error: unknown) => {
+        signal.throwIfAborted();
+        throw error instanceof OcibundleError ? error : unreachable(endpoint, error);
+      });
+    const { statusCode: status = 0 } = response;
+    if (status < 400) {
+      const version = response.headers["api-version"];
+      return {
+        body: received(endpoint, response, signal),
+        apiVersion: typeof version === "string" ? version : undefined,
+      };
+    }
+    throw refusal(endpoint, status, await errorMessage(response));
+  };
   return {
     endpoint,
-    async get(path, signal) {
-      signal.throwIfAborted();
-      const response = await send({ ...options, path, method: "GET", signal }, tls !== undefined)
-        // The signal's own reason says more than that a request was aborted.
-        .catch((error: unknown) => {
-          signal.throwIfAborted();
-          throw unreachable(endpoint, error);
-        });
-      const { statusCode: status = 0 } = response;
-      if (status < 400) {
-        const version = response.headers["api-version"];
-        return {
-          body: received(endpoint, response, signal),
-          apiVersion: typeof version === "string" ? version : undefined,
-        };
-      }
-      throw refusal(endpoint, status, await errorMessage(response));
-    },
+    get: (path, signal) => ask("GET", path, undefined, signal),
+    post: (path, body, signal) => ask("POST", path, body, signal),
   };
 }
 
 const pem = (name: "ca" | "cert" | "key", bytes: Uint8Array | undefined) =>
   bytes === undefined ? {} : { [name]: Buffer.from(bytes) };
 
-const send = (options: https.RequestOptions, isTls: boolean): Promise<http.IncomingMessage> =>
+const send = (
+  options: https.RequestOptions,
+  isTls: boolean,
+  chunks?: AsyncIterable<Uint8Array>,
+): Promise<http.IncomingMessage> =>
   new Promise((resolve, reject) => {
     const request = isTls ? https.request(options, resolve) : http.request(options, resolve);
     request.on("error", reject);
-    request.end();
+    if (chunks === undefined) {
+      request.end();
+      return;
+    }
+    const answered = new AbortController();
+    request.once("response", () => answered.abort());
+    sendChunks(request, chunks, answered.signal).catch((error: unknown) => {
+      // An engine that has answered needs no more; its answer says why.
+      if (answered.signal.aborted) return;
+      reject(error);
+      request.destroy();
+    });
   });
+
+/** Sends chunks as fast as they are taken, and stops when `stop` is aborted. */
+async function sendChunks(
+  request: http.ClientRequest,
+  chunks: AsyncIterable<Uint8Array>,
+  stop: AbortSignal,
+): Promise<void> {
+  for await (const chunk of chunks) {
+    // What is not sent at once is kept, and the chunk is not.
+    if (!request.write(Buffer.from(chunk))) await once(request, "drain", { signal: stop });
+    stop.throwIfAborted();
+  }
+  request.end();
+}
 
 /** The body, its connection closed when it is not read to the end. */
 async function* received(
