@@ -1,9 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
-import { LineCounter, parseDocument as parseYaml } from "yaml";
 import { errno, OcibundleError } from "../errors.ts";
 import { checkDest } from "./weight-dest.ts";
+import { parseYaml } from "./yaml-document.ts";
 
 /** The names a project file may have, the first one found wins. */
 const projectFileNames = ["ocibundle.yaml", "cog.yaml"] as const;
@@ -77,7 +77,7 @@ const ProjectSchema = v.pipe(
 
 /** Reads a project file; `on` names it in messages. Throws `file` with the path of the first fault. */
 export function parseProjectFile(bytes: Uint8Array, on: string): ProjectFile {
-  const result = v.safeParse(ProjectSchema, parseText(bytes, on));
+  const result = v.safeParse(ProjectSchema, parseYaml(bytes, on));
   if (!result.success) {
     const [issue] = result.issues;
     const path = v.getDotPath(issue);
@@ -121,25 +121,6 @@ export async function projectImage(folder: string): Promise<string> {
   throw new OcibundleError("usage", `no reference is given, and ${lack}`, {
     hint: `name where to, as registry.example.com/name:tag, or set "image" in ${projectFileNames[0]}`,
   });
-}
-
-/** The document as plain values; an empty one is an empty mapping. */
-function parseText(bytes: Uint8Array, on: string): unknown {
-  try {
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-    const lineCounter = new LineCounter();
-    const document = parseYaml(text, { lineCounter, logLevel: "error", prettyErrors: false });
-    const [error] = document.errors;
-    if (error !== undefined) {
-      const { line, col } = lineCounter.linePos(error.pos[0]);
-      throw new OcibundleError("file", `${on}: line ${line}, column ${col}: ${error.message}`);
-    }
-    // A document can name itself many times over by aliases; the library stops at a hundred.
-    return document.toJS({ maxAliasCount: 100 }) ?? {};
-  } catch (cause) {
-    if (cause instanceof OcibundleError) throw cause;
-    throw new OcibundleError("file", `${on}: not a YAML document`, { cause });
-  }
 }
 
 /** RFC 8089: a file URI's path has its special characters percent-encoded. */
