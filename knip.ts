@@ -19,5 +19,5 @@ export default {
   ignoreExportsUsedInFile: production ? true : { interface: true, type: true },
   // Run by its path: the sources are tried under it.
   ignoreDependencies: ["deno"],
-  ignoreBinaries: ["umount"],
+  ignoreBinaries: ["fallocate", "mount", "umount"],
 } satisfies KnipConfig;

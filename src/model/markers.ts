@@ -89,7 +89,7 @@ async function write(folder: TargetFolder, state: State, text: string): Promise<
 }
 
 /** The deepest folder that all files lie below. */
-export function commonFolder(files: readonly (readonly string[])[]): string[] {
+function commonFolder(files: readonly (readonly string[])[]): string[] {
   const [first = [], ...others] = files.map((parts) => parts.slice(0, -1));
   const differs = first.findIndex((part, index) => others.some((parts) => parts[index] !== part));
   return first.slice(0, differs === -1 ? first.length : differs);

@@ -21,7 +21,7 @@ import {
 } from "../oci/platform.ts";
 import { weightsArtifactType } from "./annotations.ts";
 import { readChild } from "./content-graph.ts";
-import { entryType } from "./model-index.ts";
+import { entryType, findImage } from "./model-index.ts";
 
 /** The image of a model as its source has it, narrowed to what is to be kept. */
 export interface ModelImage {
@@ -67,9 +67,7 @@ export async function readModelImage(
     }
     return { root, images, kept };
   }
-  const chosen = images.find(
-    (entry) => entry.platform !== undefined && matchesPlatform(entry.platform, platform),
-  );
+  const chosen = findImage(index, platform);
   if (chosen === undefined) throw lacksPlatform(reader.name, platform, images);
   return { root: await readChild(reader, chosen, signal), images: [chosen], kept: [] };
 }

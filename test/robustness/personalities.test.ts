@@ -109,9 +109,9 @@ describe("the whole round passes against a registry like", () => {
 
       const pull = ["pull", `${host}/acme/other:v1`, "-o", "models", "--no-cache"];
       await expectRun(bench, pull);
-      const [name = ""] = filesBelow(parts.path("weights"));
-      const original = readFileSync(parts.path("weights", name));
-      expect(sameBytes(bench.path("models/cache", name), original)).toBe(true);
+      const [file = ""] = filesBelow(parts.path("weights"));
+      const original = readFileSync(parts.path("weights", file));
+      expect(sameBytes(bench.path("models/cache", file), original)).toBe(true);
 
       await expectRun(bench, ["copy", `${host}/acme/llama:v1`, `${host}/mirror/llama:v2`]);
       const raw = (name: string) => expectRun(bench, ["inspect", `${host}/${name}`, "--raw"]);

@@ -105,8 +105,7 @@ describe("which files are the lock's", () => {
       { file: ["b=weights/b.bin"] },
       'weight "a": weights.lock has it, but it is not among the files of --file',
     ],
-    // The largest goes first.
-    [{}, 'weight "b": weights.lock has it, but no file is given for it'],
+    [{}, ": weights.lock has it, but no file is given for it"],
   ])("%j: …%s", async (request, message) => {
     const job = await preparedJob({ "a.bin": "first", "b.bin": "second" });
     const error = await failure(build(job, request));

@@ -19,9 +19,9 @@ const blob = (size: number): BlobToMove => ({
 const writerFor = (host: string) => registryWriter(createRegistry(host).repository("acme/llama"));
 
 test("a blob over the known limit of a registry is refused before anything is sent", () => {
-  const check = () => writerFor("ghcr.io").checkBlob?.(blob(14 * GiB));
-  expect(check).toThrow(OcibundleError);
-  expect(check).toThrow("it is 15 GB and ghcr.io takes 10.7 GB a layer");
+  expect(() => writerFor("ghcr.io").checkBlob?.(blob(14 * GiB))).toThrow(
+    new OcibundleError("usage", "it is 15 GB and ghcr.io takes 10.7 GB a layer"),
+  );
 });
 
 test("a blob within the limit, and any blob where no limit is known, is let through", () => {
