@@ -8,8 +8,8 @@ import { runs } from "./runs.ts";
 const weights = fc
   .uniqueArray(
     fc.record({
-      name: fc.constantFrom(..."abcdefgh"),
-      content: fc.constantFrom(..."0123"),
+      name: fc.constantFrom("a", "b", "c", "d", "e", "f", "g", "h"),
+      content: fc.constantFrom("0", "1", "2", "3"),
       dest: fc.constantFrom("/x", "/y"),
     }),
     { selector: ({ name }) => name },

@@ -35,9 +35,9 @@ const maxErrorBytes = 64 * 1024;
 
 export function engineClient(endpoint: EngineEndpoint): EngineClient {
   const { address, tls } = endpoint;
+  const hostName = "socketPath" in address ? "docker" : `${address.host}:${address.port}`;
   const options: https.RequestOptions = {
     ...address,
-    headers: { Host: "socketPath" in address ? "docker" : `${address.host}:${address.port}` },
     ...(tls === undefined
       ? {}
       : {
@@ -56,9 +56,9 @@ export function engineClient(endpoint: EngineEndpoint): EngineClient {
     signal.throwIfAborted();
     const headers =
       method === "GET"
-        ? options.headers
+        ? { Host: hostName }
         : {
-            ...options.headers,
+            Host: hostName,
             "Content-Length": body?.size ?? 0,
             ...(body === undefined ? {} : { "Content-Type": body.type }),
           };

@@ -385,5 +385,5 @@ test("what is pushed is byte for byte what can be read back", async () => {
   const job = await preparedJob({ "a.bin": "first" });
   const reference = `${registry.host}/acme/model:v1`;
   const { model } = await pushBundle(job, reference);
-  expect(`${digestOf(await inspectRaw(job, reference))}`).toBe(model.digest);
+  expect<string>(digestOf(await inspectRaw(job, reference))).toBe(model.digest);
 });
