@@ -1,6 +1,6 @@
 import { defineCommand } from "../cli/command.ts";
 import { OcibundleError } from "../errors.ts";
-import { examineRegistry } from "../model/doctor.ts";
+import { examineRegistry } from "../model/doctor/doctor.ts";
 import { doctorReport } from "../ui/doctor-report.ts";
 
 const defaultSize = 32 * 1024 * 1024;

@@ -1,7 +1,7 @@
 import { defineCommand } from "../cli/command.ts";
 import { OcibundleError } from "../errors.ts";
-import { checkLock, writeLock } from "../model/lock.ts";
-import { isDrift } from "../model/lock-drift.ts";
+import { checkLock, writeLock } from "../model/lock/lock.ts";
+import { isDrift } from "../model/lock/lock-drift.ts";
 import { driftReport, driftSummary, lockReport } from "../ui/lock-report.ts";
 
 export const command = defineCommand({

@@ -1,7 +1,7 @@
 import { defineCommand } from "../cli/command.ts";
 import { OcibundleError } from "../errors.ts";
-import { pullWeights } from "../model/pull.ts";
-import { pullImage } from "../model/pull-image.ts";
+import { pullWeights } from "../model/pull/pull.ts";
+import { pullImage } from "../model/pull/pull-image.ts";
 import { imageReport, pullReport } from "../ui/pull-report.ts";
 
 export const command = defineCommand({

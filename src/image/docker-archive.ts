@@ -1,10 +1,10 @@
 import { OcibundleError } from "../errors.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Reference } from "../oci/reference.ts";
-import { type Archive, compressionOf, openArchive } from "../store/archive.ts";
-import { entryPath } from "../store/archive-path.ts";
+import { type Archive, compressionOf, openArchive } from "../store/archive/archive.ts";
+import { entryPath } from "../store/archive/path.ts";
 import { fileChunks } from "../store/file-chunks.ts";
-import { type FilePlace, readDocument } from "../store/layout-reader.ts";
+import { type FilePlace, readDocument } from "../store/layout/reader.ts";
 import { type ConvertedImage, convertImage } from "./converted-image.ts";
 import {
   checkConfigName,

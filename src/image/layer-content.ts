@@ -7,7 +7,7 @@ import type { BlobSource } from "../oci/content.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import { mediaTypes } from "../oci/media-types.ts";
-import { compressionOf } from "../store/archive.ts";
+import { compressionOf } from "../store/archive/archive.ts";
 import { unwritable, writeAll } from "../store/verified-write.ts";
 import { gzip } from "./gzip.ts";
 import type { Layer } from "./layer.ts";

@@ -1,9 +1,9 @@
 import { OcibundleError } from "../errors.ts";
 import { isAbsolute, join } from "node:path";
 import { formatReference, type Reference, referenceTarget } from "../oci/reference.ts";
-import { openLayout } from "../store/layout.ts";
-import { openLayoutArchive } from "../store/archive.ts";
-import type { LayoutReader } from "../store/layout-reader.ts";
+import { openLayout } from "../store/layout/layout.ts";
+import { openLayoutArchive } from "../store/archive/archive.ts";
+import type { LayoutReader } from "../store/layout/reader.ts";
 import { openDockerArchive } from "./docker-archive.ts";
 import { type EngineClient, engineClient } from "./engine/client.ts";
 import { findEndpoint } from "./engine/endpoint.ts";

@@ -2,7 +2,7 @@ import { open } from "node:fs/promises";
 import { pipeline } from "node:stream/promises";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { errno, OcibundleError } from "../errors.ts";
-import { compressionOf } from "../store/archive.ts";
+import { compressionOf } from "../store/archive/archive.ts";
 import { fileChunks } from "../store/file-chunks.ts";
 import { writeFile } from "./layer-content.ts";
 import type { TempFolder } from "./temp-folder.ts";

@@ -3,7 +3,7 @@ import type { Digest } from "../oci/digest.ts";
 import type { RawManifest } from "../oci/manifest.ts";
 import { type ContentGraph, blobsOfManifest, readChild, readGraph } from "./content-graph.ts";
 import type { ModelImage } from "./model-image.ts";
-import { modelIndex } from "./model-index.ts";
+import { modelIndex } from "./format/model-index.ts";
 
 /** A model as it is to stand in a registry or a layout: what gets the tag, and what that needs. */
 export interface AssembledModel extends ContentGraph {

@@ -1,16 +1,16 @@
 import { availableParallelism } from "node:os";
 import { shortDigest } from "../oci/digest.ts";
 import { createWorkerPool } from "../runtime/worker-pool.ts";
-import { openCache } from "../store/cache.ts";
-import { cacheFolder } from "../store/cache-folder.ts";
+import { openCache } from "../store/cache/cache.ts";
+import { cacheFolder } from "../store/cache/folder.ts";
 import {
   type CachedBlob,
   type UnfinishedBlob,
   listBlobs,
   listUnfinished,
-} from "../store/cache-list.ts";
-import { type PruneReport, pruneCache } from "../store/cache-prune.ts";
-import { type DamagedBlob, verifyBlobs } from "../store/cache-verify.ts";
+} from "../store/cache/list.ts";
+import { type PruneReport, pruneCache } from "../store/cache/prune.ts";
+import { type DamagedBlob, verifyBlobs } from "../store/cache/verify.ts";
 import type { JobContext } from "./session.ts";
 
 // What these answer is, with `--json`, part of the surface: docs/cache.md. Sizes are in bytes.

@@ -5,7 +5,7 @@ import { type Digest, shortDigest } from "../oci/digest.ts";
 import { parseDocument } from "../oci/document.ts";
 import { ImageIndexSchema, ImageManifestSchema, type RawManifest } from "../oci/manifest.ts";
 import { isIndexType, isManifestType } from "../oci/media-types.ts";
-import { weightName, weightsArtifactType } from "./annotations.ts";
+import { weightName, weightsArtifactType } from "./format/annotations.ts";
 
 /** Everything one manifest or index needs to be whole somewhere else. */
 export interface ContentGraph {
@@ -86,6 +86,9 @@ export function blobsOfManifest(reader: ContentReader, manifest: RawManifest): B
       group,
       mismatchHint: `make or copy ${reader.name} again: its bytes are not what its manifest says`,
       source: (signal) => reader.blobSource(descriptor, signal),
+      ...(reader.distrust === undefined
+        ? {}
+        : { distrust: () => reader.distrust?.(descriptor.digest) ?? false }),
     });
   }
   return [...blobs.values()];

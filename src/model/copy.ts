@@ -11,7 +11,7 @@ import { type ContentGraph, readChild, readGraph } from "./content-graph.ts";
 import { type Destination, openDestination, parseDestination } from "./destination.ts";
 import { loadSource } from "./load-model.ts";
 import { readModelImage } from "./model-image.ts";
-import { findWeights } from "./model-index.ts";
+import { findWeights } from "./format/model-index.ts";
 import { openMountSources } from "./mount-sources.ts";
 import { publish, type Published } from "./publish.ts";
 import { type PublishReport, publishReport } from "./report.ts";

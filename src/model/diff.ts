@@ -1,7 +1,7 @@
 import type { Digest } from "../oci/digest.ts";
 import { type Loaded, loadSource } from "./load-model.ts";
 import { type JobContext, openSession } from "./session.ts";
-import type { WeightEntry } from "./weight-entry.ts";
+import type { WeightEntry } from "./format/weight-entry.ts";
 
 /** How two models differ; with `--json` its shape is part of the surface (docs/json.md). Sizes in bytes. */
 export interface ModelDiff {

@@ -1,7 +1,7 @@
 import { readdir } from "node:fs/promises";
 import { dirname, join, sep } from "node:path";
 import { errno } from "../errors.ts";
-import { markerFolder } from "./markers.ts";
+import { markerFolder } from "./pull/markers.ts";
 
 /**
  * Files that lie beside or below the given ones and are none of them. Looked for in the folders that

@@ -1,9 +1,9 @@
-import { readLock } from "./lock-source.ts";
+import { readLock } from "./lock/lock-source.ts";
 import { loadSource } from "./load-model.ts";
 import { type JobContext, openSession } from "./session.ts";
 import { openModel } from "./source.ts";
 import type { ModelSummary } from "./summary.ts";
-import type { WeightEntry } from "./weight-entry.ts";
+import type { WeightEntry } from "./format/weight-entry.ts";
 
 /** What `inspect` found; with `--json` its shape is part of the surface (docs/json.md). */
 export type Inspected =

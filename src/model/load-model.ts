@@ -5,13 +5,13 @@ import { ImageManifestSchema } from "../oci/manifest.ts";
 import { isImageConfigType, isManifestType } from "../oci/media-types.ts";
 import { formatPlatform, isKnownPlatform } from "../oci/platform.ts";
 import { type ContentGraph, readGraph } from "./content-graph.ts";
-import { readLock } from "./lock-source.ts";
+import { readLock } from "./lock/lock-source.ts";
 import { readImageConfig } from "./model-image.ts";
 import type { Session } from "./session.ts";
 import { openModel } from "./source.ts";
 import { type ModelSummary, summarize } from "./summary.ts";
-import type { WeightEntry } from "./weight-entry.ts";
-import { parseWeightsLock } from "./weights-lock.ts";
+import type { WeightEntry } from "./format/weight-entry.ts";
+import { parseWeightsLock } from "./format/weights-lock.ts";
 
 /** What a source holds: a lock, or a model that can be read. */
 export type Loaded =

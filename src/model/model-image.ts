@@ -19,9 +19,9 @@ import {
   matchesPlatform,
   type Platform,
 } from "../oci/platform.ts";
-import { weightsArtifactType } from "./annotations.ts";
+import { weightsArtifactType } from "./format/annotations.ts";
 import { readChild } from "./content-graph.ts";
-import { entryType, findImage } from "./model-index.ts";
+import { entryType, findImage } from "./format/model-index.ts";
 
 /** The image of a model as its source has it, narrowed to what is to be kept. */
 export interface ModelImage {

@@ -1,7 +1,7 @@
 import type { BlobToMove } from "../oci/content.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Reference } from "../oci/reference.ts";
-import { openBlobLocations } from "../store/blob-locations.ts";
+import { openBlobLocations } from "../store/records/blob-locations.ts";
 import type { Session } from "./session.ts";
 
 /** Where a registry may have the blobs that go to one of its repositories. Only guesses: it is asked. */

@@ -2,8 +2,8 @@ import { resolve } from "node:path";
 import { OcibundleError } from "../errors.ts";
 import { parseSource } from "../image/source.ts";
 import type { ContentWriter } from "../oci/content.ts";
-import { createLayoutArchive } from "../store/archive-writer.ts";
-import { createLayout } from "../store/layout.ts";
+import { createLayoutArchive } from "../store/archive/writer.ts";
+import { createLayout } from "../store/layout/layout.ts";
 
 /** A layout that is being written. */
 export interface Output extends AsyncDisposable {

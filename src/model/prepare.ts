@@ -9,8 +9,8 @@ import {
   type WeightsPart,
   weightsPartOf,
 } from "./assemble.ts";
-import { chosenWeights } from "./chosen-weights.ts";
-import { chooseImageFormat, type ModelFormat } from "./image-format.ts";
+import { chosenWeights } from "./weights/chosen-weights.ts";
+import { chooseImageFormat, type ModelFormat } from "./format/image-format.ts";
 import { readModelImage } from "./model-image.ts";
 import { withMountFrom } from "./mount-sources.ts";
 import type { Session } from "./session.ts";

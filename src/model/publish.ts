@@ -131,10 +131,20 @@ const withHints = (target: ContentWriter): ContentWriter => ({
   hasBlob: (descriptor, signal) => target.hasBlob(descriptor, signal),
   writeManifest: (manifest, tag, signal) => target.writeManifest(manifest, tag, signal),
   async writeBlob(blob, options) {
+    let told = 0;
+    const onBytes = (bytes: number): void => {
+      told += bytes;
+      options.onBytes?.(bytes);
+    };
     try {
-      return await target.writeBlob(blob, options);
+      return await target.writeBlob(blob, { ...options, onBytes });
     } catch (error) {
       if (!(error instanceof OcibundleError) || error.code !== "integrity") throw error;
+      // A mirror's bytes: the registry behind it may have the right ones.
+      if (blob.distrust?.() === true) {
+        options.onBytes?.(-told);
+        return this.writeBlob(blob, options);
+      }
       const { code, message, hint = blob.mismatchHint } = error;
       throw new OcibundleError(code, message, { hint, cause: error.cause ?? error });
     }

@@ -9,11 +9,11 @@ import {
   type LayerRecords,
   openLayerRecords,
   readKeptConfig,
-} from "../store/layer-records.ts";
+} from "../store/records/layer-records.ts";
 import type { AssembledModel } from "./assemble.ts";
 import { openMountSources } from "./mount-sources.ts";
 import { type ModelParts, prepareModel, type TargetKnowledge } from "./prepare.ts";
-import { projectImage } from "./project-file.ts";
+import { projectImage } from "./format/project-file.ts";
 import { publish } from "./publish.ts";
 import { onlyPlatform, type PublishReport, publishReport } from "./report.ts";
 import { type JobContext, openSession, type Session } from "./session.ts";

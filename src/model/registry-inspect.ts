@@ -10,7 +10,7 @@ import { formatReference, parseReference, referenceTarget } from "../oci/referen
 import type { ContentReader } from "../oci/content.ts";
 import { readChild } from "./content-graph.ts";
 import { readImageConfig } from "./model-image.ts";
-import { entryType } from "./model-index.ts";
+import { entryType } from "./format/model-index.ts";
 import { type JobContext, openSession } from "./session.ts";
 
 /**

@@ -5,10 +5,10 @@ import type { Reference } from "../oci/reference.ts";
 import { registryReader } from "../registry/reader.ts";
 import { createRegistry } from "../registry/registry.ts";
 import type { Registry, Repository } from "../registry/types.ts";
-import { type Cache, openCache } from "../store/cache.ts";
+import { type Cache, openCache } from "../store/cache/cache.ts";
 import type { EmitEvent } from "../transfer/events.ts";
 import { registryWriter } from "../transfer/registry-writer.ts";
-import { uploadJournal } from "../transfer/upload-journal.ts";
+import { uploadJournal } from "../transfer/upload/upload-journal.ts";
 
 /** What every job is given by the command that starts it. A command's context has this shape. */
 export interface JobContext {

@@ -4,7 +4,7 @@ import { parseSource } from "../image/source.ts";
 import type { ImageSource, OpenImageOptions } from "../image/types.ts";
 import { formatReference, parseReference, type Reference } from "../oci/reference.ts";
 import type { Repository } from "../registry/types.ts";
-import { cacheFailure, isUnusable } from "../store/cache-folder.ts";
+import { cacheFailure, isUnusable } from "../store/cache/folder.ts";
 import type { Session } from "./session.ts";
 
 /** What a source is opened with besides what every source of a session is. */

@@ -4,10 +4,10 @@ import { parseDocument } from "../oci/document.ts";
 import { ImageIndexSchema, ImageManifestSchema, type RawManifest } from "../oci/manifest.ts";
 import { isImageConfigType, isIndexType, isManifestType } from "../oci/media-types.ts";
 import { formatPlatform, isKnownPlatform } from "../oci/platform.ts";
-import { weightsArtifactType } from "./annotations.ts";
-import { entryType, findWeights } from "./model-index.ts";
-import type { WeightEntry } from "./weight-entry.ts";
-import { parseWeightsManifest } from "./weights-artifact.ts";
+import { weightsArtifactType } from "./format/annotations.ts";
+import { entryType, findWeights } from "./format/model-index.ts";
+import type { WeightEntry } from "./format/weight-entry.ts";
+import { parseWeightsManifest } from "./format/weights-artifact.ts";
 
 /** What a model consists of; also the shape of `inspect --json` (docs/json.md). Sizes in bytes. */
 export interface ModelSummary {

@@ -7,11 +7,11 @@ import type { BlobSource } from "../oci/content.ts";
 import type { Digest } from "../oci/digest.ts";
 import { createWorkerPool, type WorkerPool } from "../runtime/worker-pool.ts";
 import { hashSource } from "../store/hash-source.ts";
-import { destParts } from "../store/safe-path.ts";
+import { destParts } from "../store/target/safe-path.ts";
 import { extraFiles } from "./extra-files.ts";
 import { type Loaded, loadSource } from "./load-model.ts";
 import { type JobContext, openSession, type Session } from "./session.ts";
-import type { WeightEntry } from "./weight-entry.ts";
+import type { WeightEntry } from "./format/weight-entry.ts";
 
 export interface VerifyRequest {
   source: string;

@@ -3,9 +3,9 @@ import type { ContentReader } from "../oci/content.ts";
 import { parseDocument } from "../oci/document.ts";
 import { ImageIndexSchema, ImageManifestSchema, type RawManifest } from "../oci/manifest.ts";
 import { isIndexType, isManifestType } from "../oci/media-types.ts";
-import { weightsArtifactType } from "./annotations.ts";
+import { weightsArtifactType } from "./format/annotations.ts";
 import { readChild } from "./content-graph.ts";
-import { findWeights } from "./model-index.ts";
+import { findWeights } from "./format/model-index.ts";
 
 /** The weights artifact behind a root: itself, or the one of an index. Throws `not_found`. */
 export async function readWeights(

@@ -43,6 +43,8 @@ export interface BlobToMove {
   check?(signal: AbortSignal): Promise<void>;
   /** What to do when the bytes turn out not to have the digest: the hint of that error. */
   mismatchHint?: string;
+  /** After its bytes turned out to be wrong: whether its source will give others from now on. */
+  distrust?(): boolean;
   /** The first column of progress: `weights` or `image`. */
   group: string;
   /** What a person calls it in errors: `weight "llama-3.1-8b"`, `layer sha256:ab12…`. */
@@ -66,6 +68,11 @@ export interface ContentReader {
   hasBlob(descriptor: Descriptor, signal: AbortSignal): Promise<boolean>;
   /** Where the blob's bytes lie. Throws `not_found` where that is known at once. */
   blobSource(descriptor: Descriptor, signal: AbortSignal): Promise<BlobSource>;
+  /**
+   * The bytes that came for a blob were wrong. True when they will come from elsewhere now, so that it
+   * may be read once more; absent where there is no elsewhere.
+   */
+  distrust?(digest: Digest): boolean;
   /** The manifests whose `subject` this is; absent where nothing can refer to anything. */
   listReferrers?(digest: Digest, signal: AbortSignal): Promise<Descriptor[]>;
 }

@@ -11,6 +11,9 @@ export const registryReader = (repository: Repository): ContentReader => ({
   hasBlob: async ({ digest, size }, signal) => (await repository.headBlob(digest, signal)) === size,
   blobSource: (descriptor) => Promise.resolve(blobSource(repository, descriptor)),
   listReferrers: (digest, signal) => repository.listReferrers(digest, undefined, signal),
+  ...(repository.distrust === undefined
+    ? {}
+    : { distrust: (digest) => repository.distrust?.(digest) ?? false }),
 });
 
 /** Answers in a row that break off without a byte before it is given up. */

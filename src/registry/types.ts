@@ -66,6 +66,12 @@ export interface Repository {
     signal: AbortSignal,
   ): Promise<BlobAnswer>;
 
+  /**
+   * The bytes that came for a blob were wrong. True when they came from a mirror, which is not asked
+   * again: another try may go well. Absent where there are no mirrors.
+   */
+  distrust?(digest: Digest): boolean;
+
   /** Opens an upload session, or with `mount` tries to mount first. */
   startUpload(
     options: { mount?: { digest: Digest; from?: string } },

@@ -6,9 +6,9 @@ import { checkSource } from "./check-source.ts";
 import type { Clock } from "./clock.ts";
 import type { EmitEvent } from "./events.ts";
 import type { RetryPolicy } from "./retry.ts";
-import type { UploadJournal } from "./upload-journal.ts";
-import { uploadBlob } from "./upload.ts";
-import { seenAtFirst, type SeenOfRegistry } from "./upload-way.ts";
+import type { UploadJournal } from "./upload/upload-journal.ts";
+import { uploadBlob } from "./upload/upload.ts";
+import { seenAtFirst, type SeenOfRegistry } from "./upload/upload-way.ts";
 
 export interface RegistryWriterOptions {
   /** Told of waits and of why a way of uploading was left. */

@@ -12,8 +12,8 @@ import {
   ImageManifestSchema,
   type RawManifest,
 } from "../../src/oci/manifest.ts";
-import { createLayoutArchive } from "../../src/store/archive-writer.ts";
-import { createLayout } from "../../src/store/layout.ts";
+import { createLayoutArchive } from "../../src/store/archive/writer.ts";
+import { createLayout } from "../../src/store/layout/layout.ts";
 import { readSmallBlob } from "../../src/store/small-blob.ts";
 import { startDockerd } from "./engines.ts";
 import { testWith } from "./parts.ts";

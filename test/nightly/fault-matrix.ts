@@ -10,9 +10,9 @@ import { createRegistry } from "../../src/registry/registry.ts";
 import { createWorkerPool, type WorkerPool } from "../../src/runtime/worker-pool.ts";
 import { serveBreakable } from "../../src/server/breakable-server.ts";
 import { openServed } from "../../src/server/serving.ts";
-import { createDownloader } from "../../src/transfer/download.ts";
+import { createDownloader } from "../../src/transfer/download/download.ts";
 import { registryWriter } from "../../src/transfer/registry-writer.ts";
-import { nothingSeen } from "../../src/transfer/upload-way.ts";
+import { nothingSeen } from "../../src/transfer/upload/upload-way.ts";
 import { randomBytes } from "../robustness/program-run.ts";
 
 /**

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { diffWeights } from "../../src/model/diff.ts";
-import type { WeightEntry } from "../../src/model/weight-entry.ts";
+import type { WeightEntry } from "../../src/model/format/weight-entry.ts";
 import { entry } from "../unit/model/fixtures.ts";
 import { runs } from "./runs.ts";
 

@@ -6,11 +6,11 @@ import { formatSource, parseSource } from "../../src/image/source.ts";
 import { digestOf } from "../../src/oci/digest.ts";
 import type { ImageIndex, RawManifest } from "../../src/oci/manifest.ts";
 import { mediaTypes } from "../../src/oci/media-types.ts";
-import { tarEntries } from "../../src/store/archive-entries.ts";
-import { entryPath, linkTarget } from "../../src/store/archive-path.ts";
-import { paxOverrides } from "../../src/store/archive-pax.ts";
-import { streamTarSource } from "../../src/store/archive-source.ts";
-import { findEntry, withManifest } from "../../src/store/layout-documents.ts";
+import { tarEntries } from "../../src/store/archive/entries.ts";
+import { entryPath, linkTarget } from "../../src/store/archive/path.ts";
+import { paxOverrides } from "../../src/store/archive/pax.ts";
+import { streamTarSource } from "../../src/store/archive/source.ts";
+import { findEntry, withManifest } from "../../src/store/layout/documents.ts";
 import { paxRecord, tarBytes } from "../unit/store/tar-bytes.ts";
 import { fewerRuns, runs } from "./runs.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { cutIntoPieces } from "../../src/transfer/flight.ts";
-import { rangeSet } from "../../src/transfer/range-set.ts";
+import { cutIntoPieces } from "../../src/transfer/download/flight.ts";
+import { rangeSet } from "../../src/transfer/download/range-set.ts";
 import { waitBeforeRetry } from "../../src/transfer/retry.ts";
 import {
   chunkSizes,
@@ -10,7 +10,7 @@ import {
   nothingSeen,
   type UploadWay,
   waysFor,
-} from "../../src/transfer/upload-way.ts";
+} from "../../src/transfer/upload/upload-way.ts";
 import { runs } from "./runs.ts";
 
 const length = 64;

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 
 import { join } from "node:path";
 import { createGzip, createZstdCompress, gzipSync } from "node:zlib";
 import { digestOf } from "../../src/oci/digest.ts";
-import type { WeightEntry } from "../../src/model/weight-entry.ts";
+import type { WeightEntry } from "../../src/model/format/weight-entry.ts";
 import { makeModel, serveModel } from "./model-server.ts";
 import { filesBelow, openBench, sameBytes } from "./program-run.ts";
 

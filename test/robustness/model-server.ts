@@ -5,8 +5,8 @@ import {
   emptyConfig,
   emptyConfigBytes,
   weightsManifest,
-} from "../../src/model/weights-artifact.ts";
-import { layerTypes, type WeightEntry } from "../../src/model/weight-entry.ts";
+} from "../../src/model/format/weights-artifact.ts";
+import { layerTypes, type WeightEntry } from "../../src/model/format/weight-entry.ts";
 import { digestOf } from "../../src/oci/digest.ts";
 import type { RawManifest } from "../../src/oci/manifest.ts";
 

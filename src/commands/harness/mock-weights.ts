@@ -1,5 +1,5 @@
 import { defineCommand } from "../../cli/command.ts";
-import { mockWeights } from "../../model/mock-weights.ts";
+import { mockWeights } from "../../model/weights/mock-weights.ts";
 import { mockReport } from "../../ui/lock-report.ts";
 
 const mebibyte = 1024 * 1024;

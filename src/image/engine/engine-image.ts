@@ -1,7 +1,7 @@
 import pLimit from "p-limit";
 import { OcibundleError } from "../../errors.ts";
 import { type Digest, digestOf } from "../../oci/digest.ts";
-import { entryPath } from "../../store/archive-path.ts";
+import { entryPath } from "../../store/archive/path.ts";
 import { type ConvertedImage, convertImage } from "../converted-image.ts";
 import {
   checkConfigName,

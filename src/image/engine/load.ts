@@ -6,9 +6,9 @@ import type { Descriptor } from "../../oci/descriptor.ts";
 import { type Digest, digestHex, hasherFor, shortDigest } from "../../oci/digest.ts";
 import type { RawManifest } from "../../oci/manifest.ts";
 import { mediaTypes } from "../../oci/media-types.ts";
-import { blockSize, endSize, entryHeader, paddingAfter } from "../../store/archive-header.ts";
+import { blockSize, endSize, entryHeader, paddingAfter } from "../../store/archive/header.ts";
 import { blobChunks } from "../../store/blob-chunks.ts";
-import { blobPath, layoutFileBytes, layoutFileName } from "../../store/layout-documents.ts";
+import { blobPath, layoutFileBytes, layoutFileName } from "../../store/layout/documents.ts";
 import { dockerManifestName } from "../docker-manifest.ts";
 import { type EngineClient, nameOf } from "./client.ts";
 

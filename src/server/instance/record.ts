@@ -4,7 +4,7 @@ import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import * as v from "valibot";
 import { OcibundleError } from "../../errors.ts";
-import { readRecord } from "../../store/record-file.ts";
+import { readRecord } from "../../store/records/record-file.ts";
 import { type Serving, servingArgs } from "../serving.ts";
 import { readSmall, removed, replaceSmall } from "../storage/files.ts";
 

@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { DescriptorSchema, type Descriptor, MediaTypeSchema } from "../../oci/descriptor.ts";
 import { type Digest, DigestSchema, digestAlgorithm, digestHex } from "../../oci/digest.ts";
 import { maxManifestBytes } from "../../oci/document.ts";
-import { readRecord } from "../../store/record-file.ts";
+import { readRecord } from "../../store/records/record-file.ts";
 import { isLinked } from "./blob-links.ts";
 import type { Content } from "./content.ts";
 import { namesIn, replaceSmall, removed } from "./files.ts";

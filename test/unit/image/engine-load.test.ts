@@ -7,8 +7,8 @@ import { type ImageToLoad, loadImage } from "../../../src/image/engine/load.ts";
 import type { Descriptor } from "../../../src/oci/descriptor.ts";
 import { digestOf } from "../../../src/oci/digest.ts";
 import { mediaTypes } from "../../../src/oci/media-types.ts";
-import { tarEntries } from "../../../src/store/archive-entries.ts";
-import { streamTarSource } from "../../../src/store/archive-source.ts";
+import { tarEntries } from "../../../src/store/archive/entries.ts";
+import { streamTarSource } from "../../../src/store/archive/source.ts";
 import { type FakeEngine, fakeEngine } from "./fake-engine.ts";
 
 let engine: FakeEngine | undefined;

@@ -8,7 +8,7 @@ import {
   writeSampleImage,
 } from "../../../scripts/sample-image.ts";
 import { OcibundleError } from "../../../src/errors.ts";
-import { writeLock } from "../../../src/model/lock.ts";
+import { writeLock } from "../../../src/model/lock/lock.ts";
 import type { JobContext } from "../../../src/model/session.ts";
 import type { Descriptor } from "../../../src/oci/descriptor.ts";
 import { digestOf } from "../../../src/oci/digest.ts";

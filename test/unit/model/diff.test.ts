@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { copyModel } from "../../../src/model/copy.ts";
 import { diffModels, diffWeights } from "../../../src/model/diff.ts";
-import type { WeightEntry } from "../../../src/model/weight-entry.ts";
+import type { WeightEntry } from "../../../src/model/format/weight-entry.ts";
 import { preparedJob } from "./bench.ts";
 import { entry } from "./fixtures.ts";
 

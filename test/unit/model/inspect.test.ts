@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { mkdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { inspectRaw, inspectSource } from "../../../src/model/inspect.ts";
-import { maxLockBytes } from "../../../src/model/weights-lock.ts";
+import { maxLockBytes } from "../../../src/model/format/weights-lock.ts";
 import { mediaTypes } from "../../../src/oci/media-types.ts";
 import {
   failure,

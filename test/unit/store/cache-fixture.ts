@@ -2,8 +2,8 @@ import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Digest, digestOf } from "../../../src/oci/digest.ts";
-import { type BlobAddress, type Cache, cacheAt } from "../../../src/store/cache.ts";
-import type { CacheUse } from "../../../src/store/cache-entry.ts";
+import { type BlobAddress, type Cache, cacheAt } from "../../../src/store/cache/cache.ts";
+import type { CacheUse } from "../../../src/store/cache/entry.ts";
 
 /** A cache in a temporary folder of its own. */
 export interface CacheFixture {

@@ -1,7 +1,7 @@
 import { createRegistry } from "../../../src/registry/registry.ts";
 import { isDigest } from "../../../src/oci/digest.ts";
 import { createWorkerPool } from "../../../src/runtime/worker-pool.ts";
-import { createDownloader } from "../../../src/transfer/download.ts";
+import { createDownloader } from "../../../src/transfer/download/download.ts";
 
 // A process that a test kills: `pull-child.ts HOST DIGEST SIZE PARTIAL JOURNAL [DIE_AT]`:
 // with a number, it kills itself as soon as so many bytes are there.

@@ -5,7 +5,7 @@ import { digestOf } from "../../../src/oci/digest.ts";
 import { limitsOf } from "../../../src/registry/limits.ts";
 import { createRegistry } from "../../../src/registry/registry.ts";
 import { registryWriter } from "../../../src/transfer/registry-writer.ts";
-import { seenAtFirst, waysFor } from "../../../src/transfer/upload-way.ts";
+import { seenAtFirst, waysFor } from "../../../src/transfer/upload/upload-way.ts";
 
 const GiB = 1024 ** 3;
 

@@ -1,0 +1,144 @@
+import { errno, OcibundleError } from "../../errors.ts";
+import type { Descriptor } from "../../oci/descriptor.ts";
+import type { RawManifest } from "../../oci/manifest.ts";
+import { refusalOf } from "../../registry/refusal.ts";
+import type { Registry, Repository } from "../../registry/types.ts";
+import type { EmitEvent } from "../../transfer/events.ts";
+import type { TrialBody } from "./body.ts";
+
+/** What is looked at, in the order in which it is told. With `--json` these are part of the surface (docs/doctor.md). */
+export const checkNames = [
+  "api",
+  "login",
+  "read",
+  "push",
+  "put",
+  "patch",
+  "chunks",
+  "resume",
+  "mount",
+  "artifact",
+  "index",
+  "referrers",
+  "range",
+  "parallel",
+  "latency",
+  "upload",
+  "download",
+  "delete-tag",
+  "delete-manifest",
+  "delete-blob",
+] as const;
+
+export type CheckName = (typeof checkNames)[number];
+
+/** What one look has shown. What is not known of it is absent; sizes in bytes, times in milliseconds. */
+export interface Finding {
+  result: "yes" | "no" | "not tried";
+  /** Why it is not a "yes", in the registry's words where it said some. */
+  reason?: string;
+  /** `api`: the version that the registry names. */
+  version?: string;
+  /** `login`: who the registry was told that one is. */
+  user?: string;
+  /** `read`: what the reference stands for. */
+  digest?: string;
+  /** Of the trial body. */
+  bytes?: number;
+  bytesPerSecond?: number;
+  /** `chunks`: of the size that went through. */
+  chunk?: number;
+  /** `chunks`: what the registry asks for at least, or no member. */
+  minimumChunk?: number;
+  /** `referrers`: whether the registry filters the list by type. */
+  filters?: boolean;
+  /** `range`: the host that blobs come from, where it is another than the registry's. */
+  servedBy?: string;
+  /** `parallel`: ranges asked for at once. */
+  connections?: number;
+  /** `latency`. */
+  milliseconds?: number;
+}
+
+/** Something put on the registry for a trial, to be taken away again. */
+export type Litter =
+  | { kind: "tag"; repository: string; name: string }
+  | { kind: "manifest" | "blob"; repository: string; name: string; bytes: number };
+
+/** What the checks share: the registry at hand, what was put there, what was found. */
+export interface Examination {
+  registry: Registry;
+  repository: Repository;
+  signal: AbortSignal;
+  emit: EmitEvent;
+  body: TrialBody;
+  /** Of this run alone: eight hexadecimal digits. */
+  mark: string;
+  /** Put there by this run, in that order. */
+  litter: Litter[];
+  findings: Map<CheckName, Finding>;
+}
+
+export const yes = (more: Omit<Finding, "result"> = {}): Finding => ({ result: "yes", ...more });
+
+export const no = (reason: string, more: Omit<Finding, "result" | "reason"> = {}): Finding => ({
+  result: "no",
+  reason,
+  ...more,
+});
+
+export const notTried = (reason: string): Finding => ({ result: "not tried", reason });
+
+/**
+ * Notes what `look` finds; what it throws is a "no". Only what ends the run is thrown: an interruption,
+ * a programming mistake, a file of this machine, a registry that can't be reached any more.
+ */
+export async function check(
+  examination: Examination,
+  name: CheckName,
+  look: () => Promise<Finding>,
+): Promise<Finding> {
+  let finding: Finding;
+  try {
+    finding = await look();
+  } catch (error) {
+    finding = no(await reasonToGoOn(examination, error));
+  }
+  examination.findings.set(name, finding);
+  return finding;
+}
+
+/** The reason of a failure that only this check ends with; any other failure is thrown. */
+export async function reasonToGoOn(
+  { registry, signal }: Pick<Examination, "registry" | "signal">,
+  error: unknown,
+): Promise<string> {
+  signal.throwIfAborted();
+  if (!(error instanceof OcibundleError)) throw error;
+  // A file of this machine: nothing that a registry could help.
+  if (error.code === "file" && errno(error.cause) !== undefined) throw error;
+  // No answer to one request says little; no answer to any is the end.
+  if (error.code === "network" && refusalOf(error) === undefined) {
+    await registry.ping(signal).catch((pinged: unknown) => {
+      if (refusalOf(pinged) === undefined) throw error;
+    });
+  }
+  return reasonOf(error);
+}
+
+/** A failure in few words: the registry's, else those of what broke, without the names of both. */
+export function reasonOf(error: OcibundleError): string {
+  const refusal = refusalOf(error);
+  if (refusal !== undefined) return refusal.message;
+  return error.cause instanceof Error ? error.cause.message : error.message;
+}
+
+export const descriptorOf = (manifest: RawManifest): Descriptor => ({
+  mediaType: manifest.mediaType,
+  digest: manifest.digest,
+  size: manifest.bytes.byteLength,
+});
+
+/** Bytes a second, of bytes and the milliseconds they took. */
+export const rateOf = (bytes: number, milliseconds: number): number =>
+  Math.round((bytes * 1000) / Math.max(milliseconds, 0.1));

@@ -1,0 +1,261 @@
+import { OcibundleError, withContext } from "../../errors.ts";
+import type { Descriptor } from "../../oci/descriptor.ts";
+import { formatReference, parseReference, type Reference } from "../../oci/reference.ts";
+import { limitsOf, type RegistryLimits } from "../../registry/limits.ts";
+import { registryReader } from "../../registry/reader.ts";
+import { refusalOf } from "../../registry/refusal.ts";
+import type { Registry } from "../../registry/types.ts";
+import { readGraph } from "../content-graph.ts";
+import { type TrialBody, trialBody } from "./body.ts";
+import {
+  check,
+  type CheckName,
+  checkNames,
+  type Examination,
+  type Finding,
+  type Litter,
+  no,
+  notTried,
+  reasonToGoOn,
+  yes,
+} from "./check.ts";
+import { cleanUp } from "./cleanup.ts";
+import { checkDownloads, checkLatency, type TrialBlob } from "./downloads.ts";
+import { checkManifests } from "./manifests.ts";
+import { checkMount } from "./mount.ts";
+import { checkUploads, openUpload } from "./uploads.ts";
+import { connect, type JobContext, openSession, type Session } from "../session.ts";
+
+export interface DoctorRequest {
+  /** A repository, with or without a tag; nothing need be there. */
+  reference: string;
+  /** Of the trial body, in bytes. */
+  size: number;
+}
+
+/** What `doctor` found; with `--json` its shape is part of the surface (docs/doctor.md). */
+export interface DoctorReport {
+  name: string;
+  host: string;
+  /** Of the trial body, in bytes. */
+  size: number;
+  checks: ({ check: CheckName } & Finding)[];
+  /** What is known of this host beforehand. */
+  limits: RegistryLimits | null;
+  /** What was put there and could not be removed. */
+  left: Litter[];
+  milliseconds: number;
+}
+
+/** What cleaning up may take after an interruption, in milliseconds. */
+const lastCleanup = 10_000;
+
+/**
+ * Tries out what a registry can do for weights, with tags and blobs of its own in the reference's
+ * repository, which it removes where the registry lets it. What a registry can't do is a finding.
+ *
+ * Throws `network` when it can't be reached or is no registry, `denied` when neither reading nor pushing
+ * is allowed, `usage`, `file`.
+ */
+export async function examineRegistry(
+  job: JobContext,
+  { reference: text, size }: DoctorRequest,
+): Promise<DoctorReport> {
+  const started = performance.now();
+  const reference = parseReference(text);
+  const name = formatReference(reference);
+  try {
+    const session = openSession(job);
+    const { host } = reference;
+    const login: Login = { asked: false, as: undefined };
+    const registry = connect(job, host, (credential) => {
+      login.asked = true;
+      login.as ??= credential;
+    });
+    await using body = await trialBody(session.cache, size, session.signal);
+    const examination = openExamination(session, registry, reference, body);
+    const left = await examine(examination, reference, login);
+    return {
+      name,
+      host,
+      size,
+      checks: checkNames.map((of) => ({
+        check: of,
+        ...(examination.findings.get(of) ?? notTried("it was not reached")),
+      })),
+      limits: limitsOf(host) ?? null,
+      left,
+      milliseconds: Math.round(performance.now() - started),
+    };
+  } catch (error) {
+    throw withContext(`doctor ${name}`, error);
+  }
+}
+
+const openExamination = (
+  { signal, emit }: Session,
+  registry: Registry,
+  { repository }: Reference,
+  body: TrialBody,
+): Examination => ({
+  registry,
+  repository: registry.repository(repository),
+  signal,
+  emit,
+  body,
+  mark: crypto.randomUUID().slice(0, 8),
+  litter: [],
+  findings: new Map(),
+});
+
+/** Whether the registry wanted to know who one is, and what it was told. */
+interface Login {
+  asked: boolean;
+  as: { kind: "password" | "refresh" | "bearer"; username?: string } | undefined;
+}
+
+async function examine(
+  examination: Examination,
+  reference: Reference,
+  login: Login,
+): Promise<Litter[]> {
+  const { signal } = examination;
+  await checkApi(examination);
+  const root = await checkAccess(examination, reference, login);
+  let left: Litter[] = [];
+  let done = false;
+  try {
+    const trial = await tryWriting(examination);
+    await tryReading(examination, trial ?? (await storedBlob(examination, root)));
+    done = true;
+  } finally {
+    // What an interrupted run has put there is in nobody's way if it can be helped.
+    const end = signal.aborted ? AbortSignal.timeout(lastCleanup) : signal;
+    const cleaning = cleanUp(examination, end);
+    left = done ? await cleaning : await cleaning.catch(() => examination.litter);
+    if (!done && left.length > 0) examination.emit({ type: "warning", message: leftBehind(left) });
+  }
+  return left;
+}
+
+const leftBehind = (left: readonly Litter[]): string =>
+  `left on the registry: ${left.map(({ kind, repository, name }) => `${kind} ${name} in ${repository}`).join(", ")}`;
+
+/** Whether there is a registry at all. Throws `network` where nobody answers, `denied` for a wrong password. */
+async function checkApi(examination: Examination): Promise<void> {
+  const { registry, signal } = examination;
+  await registry.ping(signal).catch((error: unknown) => {
+    if (refusalOf(error) === undefined) throw error;
+  });
+  await check(examination, "api", async () => {
+    const { status, headers, said } = await registry.ask({ method: "GET", path: "" }, signal);
+    // Some say nothing to who is not logged in, and let everybody pull all the same.
+    if (status !== 200 && status !== 401 && status !== 403) return no(said);
+    const version = headers.get("docker-distribution-api-version");
+    return yes(version === null ? {} : { version });
+  });
+}
+
+/**
+ * Whether one may read and push, and as whom. Resolves to what the reference stands for. Throws `denied`
+ * when neither is allowed.
+ */
+async function checkAccess(
+  examination: Examination,
+  reference: Reference,
+  login: Login,
+): Promise<Descriptor | undefined> {
+  const { repository, registry, signal, findings } = examination;
+  let root: Descriptor | undefined;
+  let refused: unknown;
+  await check(examination, "read", async () => {
+    try {
+      root = await repository.headManifest(reference.digest ?? reference.tag ?? "latest", signal);
+      return yes(root === undefined ? {} : { digest: root.digest });
+    } catch (error) {
+      refused = error;
+      throw error;
+    }
+  });
+  await check(examination, "push", async () => {
+    const upload = await openUpload(repository, signal);
+    await upload.cancel();
+    return yes();
+  });
+  if (findings.get("push")?.result === "no" && root === undefined) {
+    if (refused instanceof OcibundleError && refused.code === "denied") throw refused;
+    if (refused !== undefined || findings.get("api")?.result === "no") {
+      throw new OcibundleError("network", `${registry.host} answers, and not as a registry does`, {
+        hint: `check that ${registry.host} is a registry`,
+        cause: refused,
+      });
+    }
+  }
+  findings.set("login", loginOf(login));
+  return root;
+}
+
+function loginOf({ asked, as }: Login): Finding {
+  if (!asked) return no("the registry asks for no login");
+  if (as === undefined) return no("nothing is kept to log in with");
+  if (as.username !== undefined && as.username !== "") return yes({ user: as.username });
+  return yes({ user: as.kind === "bearer" ? "a registry token" : "an identity token" });
+}
+
+/** Everything that puts something there, where that is allowed. Resolves to the trial body, where it was taken. */
+async function tryWriting(examination: Examination): Promise<TrialBlob | undefined> {
+  const { findings, body } = examination;
+  if (findings.get("push")?.result !== "yes") {
+    for (const name of writing) findings.set(name, notTried("pushing is not allowed"));
+    return undefined;
+  }
+  const [blob] = await checkUploads(examination);
+  await checkManifests(examination, blob);
+  await checkMount(examination, blob);
+  if (blob === undefined) return undefined;
+  return { descriptor: blob, size: blob.size, hash: (range) => body.hash(range) };
+}
+
+const writing = [
+  "put",
+  "patch",
+  "chunks",
+  "resume",
+  "upload",
+  "mount",
+  "artifact",
+  "index",
+  "referrers",
+] as const satisfies readonly CheckName[];
+
+async function tryReading(examination: Examination, blob: TrialBlob | undefined): Promise<void> {
+  await checkLatency(examination, blob?.descriptor);
+  if (blob !== undefined) return checkDownloads(examination, blob);
+  for (const name of ["range", "parallel", "download"] as const) {
+    examination.findings.set(name, notTried("there is no blob to read"));
+  }
+}
+
+/** The largest blob of what the reference stands for, of which no more is read than of a trial body. */
+async function storedBlob(
+  examination: Examination,
+  root: Descriptor | undefined,
+): Promise<TrialBlob | undefined> {
+  if (root === undefined) return undefined;
+  const { repository, signal, body } = examination;
+  try {
+    const reader = registryReader(repository);
+    const { blobs } = await readGraph(
+      reader,
+      await reader.readManifest(root.digest, signal),
+      signal,
+    );
+    const [largest] = blobs.toSorted((a, b) => b.descriptor.size - a.descriptor.size);
+    if (largest === undefined || largest.descriptor.size === 0) return undefined;
+    const { descriptor } = largest;
+    return { descriptor, size: Math.min(descriptor.size, body.size) };
+  } catch (error) {
+    await reasonToGoOn(examination, error);
+    return undefined;
+  }
+}

@@ -1,0 +1,210 @@
+import { OcibundleError } from "../../errors.ts";
+import type { Descriptor } from "../../oci/descriptor.ts";
+import { digestOf } from "../../oci/digest.ts";
+import { parseDocument } from "../../oci/document.ts";
+import { ImageIndexSchema, type RawManifest } from "../../oci/manifest.ts";
+import { mediaTypes } from "../../oci/media-types.ts";
+import type { BlobToMove } from "../../oci/content.ts";
+import { registryWriter } from "../../transfer/registry-writer.ts";
+import type { TrialDescriptor } from "./body.ts";
+import { check, descriptorOf, type Examination, type Finding, no, yes } from "./check.ts";
+import { goJson } from "../format/go-json.ts";
+import { modelIndex } from "../format/model-index.ts";
+import { layerTypes } from "../format/weight-entry.ts";
+import { emptyConfig, emptyConfigBytes, weightsManifest } from "../format/weights-artifact.ts";
+
+/** What refers to the trial's artifact. */
+const refererType = "application/vnd.ocibundle.doctor.v1";
+
+const encoder = new TextEncoder();
+
+/** The tag of a trial: of this run alone. */
+const trialTag = (mark: string): string => `ocibundle-doctor-${mark}`;
+
+/**
+ * Puts a weights artifact, an image index that binds it to an image, and something that refers to it, as
+ * a push does. `weight` is a blob that is there; a small one is put where it is undefined.
+ */
+export async function checkManifests(
+  examination: Examination,
+  weight: TrialDescriptor | undefined,
+): Promise<void> {
+  let artifact: RawManifest | undefined;
+  await check(examination, "artifact", async () => {
+    const stored = weight ?? (await putSmall(examination, "weight"));
+    await writeSmall(examination, emptyConfigBytes, emptyConfig);
+    const made = artifactOf(stored);
+    await putChild(examination, made);
+    artifact = made;
+    return yes();
+  });
+  await check(examination, "index", async () => {
+    if (artifact === undefined) return no("there is no weights artifact to bind");
+    return bindTogether(examination, await putImage(examination), artifact);
+  });
+  await check(examination, "referrers", async () => {
+    if (artifact === undefined) return no("there is nothing to refer to");
+    return referTo(examination, artifact);
+  });
+}
+
+function artifactOf({ digest, size }: TrialDescriptor): RawManifest {
+  return weightsManifest([
+    {
+      name: "ocibundle-doctor",
+      dest: "/ocibundle-doctor",
+      digest,
+      digestOriginal: digest,
+      size,
+      sizeUncompressed: size,
+      mediaType: layerTypes.none,
+    },
+  ]);
+}
+
+/** Puts a few bytes that only this run has. */
+async function putSmall(examination: Examination, what: string): Promise<TrialDescriptor> {
+  // The end of an archive first: whoever looks into layers finds an empty one.
+  const bytes = encoder.encode(`${"\0".repeat(1024)}ocibundle doctor ${examination.mark} ${what}`);
+  const blob = describe(bytes, mediaTypes.ociLayer);
+  note(examination, "blob", blob);
+  await writeSmall(examination, bytes, blob);
+  return blob;
+}
+
+const describe = (bytes: Uint8Array, mediaType: string): TrialDescriptor => ({
+  mediaType,
+  digest: digestOf(bytes),
+  size: bytes.byteLength,
+});
+
+async function writeSmall(
+  { repository, signal }: Examination,
+  bytes: Uint8Array,
+  descriptor: Descriptor,
+): Promise<void> {
+  const writer = registryWriter(repository);
+  if (await writer.hasBlob(descriptor, signal)) return;
+  const blob: BlobToMove = {
+    descriptor,
+    label: "trial",
+    group: "doctor",
+    source: () => Promise.resolve({ kind: "bytes", bytes }),
+  };
+  await writer.writeBlob(blob, { signal });
+}
+
+function note(
+  { litter, repository }: Examination,
+  kind: "manifest" | "blob",
+  { digest, size }: Descriptor,
+): void {
+  litter.push({ kind, repository: repository.name, name: digest, bytes: size });
+}
+
+async function putChild(examination: Examination, manifest: RawManifest): Promise<void> {
+  const { repository, signal } = examination;
+  note(examination, "manifest", descriptorOf(manifest));
+  await repository.putManifest(manifest.digest, manifest, signal);
+}
+
+async function putImage(examination: Examination): Promise<Descriptor> {
+  const layer = await putSmall(examination, "layer");
+  const platform = { architecture: "amd64", os: "linux" };
+  const bytes = goJson({
+    ...platform,
+    config: { Labels: { "ocibundle.doctor": examination.mark } },
+    rootfs: { type: "layers", diff_ids: [layer.digest] },
+  });
+  const config = describe(bytes, mediaTypes.ociConfig);
+  note(examination, "blob", config);
+  await writeSmall(examination, bytes, config);
+  const manifest = goJson({
+    schemaVersion: 2,
+    mediaType: mediaTypes.ociManifest,
+    config,
+    layers: [layer],
+  });
+  const image = {
+    mediaType: mediaTypes.ociManifest,
+    digest: digestOf(manifest),
+    bytes: manifest,
+  };
+  await putChild(examination, image);
+  return { ...descriptorOf(image), platform };
+}
+
+async function bindTogether(
+  { repository, signal, litter, mark }: Examination,
+  image: Descriptor,
+  weights: RawManifest,
+): Promise<Finding> {
+  const index = modelIndex({ images: [image], kept: [], weights });
+  const tag = trialTag(mark);
+  const { name } = repository;
+  const { digest, bytes } = index;
+  litter.push({ kind: "manifest", repository: name, name: digest, bytes: bytes.byteLength });
+  litter.push({ kind: "tag", repository: name, name: tag });
+  await repository.putManifest(tag, index, signal);
+  const got = await repository.getManifest(tag, signal);
+  if (got.digest === digest && Buffer.compare(got.bytes, bytes) === 0) return yes();
+  return no("other bytes came back under the tag than were put there");
+}
+
+/** Puts something with a subject, and asks what refers to that. */
+async function referTo(examination: Examination, subject: RawManifest): Promise<Finding> {
+  const { registry, repository, signal } = examination;
+  const bytes = goJson({
+    schemaVersion: 2,
+    mediaType: mediaTypes.ociManifest,
+    artifactType: refererType,
+    config: emptyConfig,
+    layers: [emptyConfig],
+    subject: descriptorOf(subject),
+  });
+  const referrer = { mediaType: mediaTypes.ociManifest, digest: digestOf(bytes), bytes };
+  note(examination, "manifest", descriptorOf(referrer));
+  // Not by `putManifest`: that would keep the tag that stands in for the API.
+  const put = await registry.ask(
+    {
+      method: "PUT",
+      path: `${repository.name}/manifests/${referrer.digest}`,
+      headers: { "content-type": referrer.mediaType },
+      body: bytes,
+      repositories: [{ name: repository.name, actions: ["pull", "push"] }],
+    },
+    signal,
+  );
+  if (put.status >= 300) return no(`a manifest with a subject is refused: ${put.said}`);
+
+  const list = async (type?: string) =>
+    registry.ask(
+      {
+        method: "GET",
+        path: `${repository.name}/referrers/${subject.digest}`,
+        headers: { accept: mediaTypes.ociIndex },
+        repositories: [{ name: repository.name, actions: ["pull"] }],
+        ...(type === undefined ? {} : { query: { artifactType: type } }),
+      },
+      signal,
+    );
+  const all = await list();
+  if (all.status !== 200) return no(all.said);
+  const on = "the list of referrers";
+  const listed = parseDocument(all.bytes, ImageIndexSchema, on, "network").manifests;
+  if (!listed.some(({ digest }) => digest === referrer.digest)) {
+    return no("the list lacks what was just put there");
+  }
+  const filtered = await list("application/vnd.ocibundle.other.v1");
+  return yes({ filters: filtered.status === 200 && isEmptyList(filtered.bytes) });
+}
+
+function isEmptyList(bytes: Uint8Array): boolean {
+  try {
+    const { manifests } = parseDocument(bytes, ImageIndexSchema, "the list", "network");
+    return manifests.length === 0;
+  } catch (error) {
+    if (error instanceof OcibundleError) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,49 @@
+import type { Descriptor } from "../../oci/descriptor.ts";
+import { isRepositoryName } from "../../oci/reference.ts";
+import { check, type Examination, type Finding, no, notTried, yes } from "./check.ts";
+
+/**
+ * Tries to mount a blob into a second repository beside the first. To be done when a manifest names the
+ * blob: some registries mount no other.
+ */
+export async function checkMount(
+  examination: Examination,
+  blob: Descriptor | undefined,
+): Promise<void> {
+  await check(examination, "mount", async () => {
+    if (blob === undefined) return notTried("no blob was taken");
+    const { name } = examination.repository;
+    const other = `${name}-ocibundle-doctor`;
+    if (!isRepositoryName(other)) return notTried("the repository's name is too long for another");
+    return mountInto(examination, other, blob);
+  });
+}
+
+async function mountInto(
+  { registry, repository, signal, litter }: Examination,
+  other: string,
+  { digest, size }: Descriptor,
+): Promise<Finding> {
+  const answer = await registry.ask(
+    {
+      method: "POST",
+      path: `${other}/blobs/uploads/`,
+      query: { mount: digest, from: repository.name },
+      headers: { "content-length": "0" },
+      repositories: [
+        { name: other, actions: ["pull", "push"] },
+        { name: repository.name, actions: ["pull"] },
+      ],
+    },
+    signal,
+  );
+  const location = answer.headers.get("location");
+  if (answer.status === 202 && location !== null) {
+    await registry.repository(other).resumeUpload(location).cancel();
+    return no("it opens an upload in place of a mount (202)");
+  }
+  if (answer.status !== 201) return no(answer.said);
+  litter.push({ kind: "blob", repository: other, name: digest, bytes: size });
+  const has = await registry.repository(other).headBlob(digest, signal);
+  return has === size ? yes() : no("it says to have mounted the blob, and does not have it");
+}

@@ -1,0 +1,147 @@
+import * as v from "valibot";
+import { OcibundleError } from "../../errors.ts";
+import { SizeSchema } from "../../oci/descriptor.ts";
+import { checkDest, checkDestsApart } from "./weight-dest.ts";
+
+/** Media types of a weights layer, by how the file is stored in it. */
+export const layerTypes = {
+  none: "application/vnd.cog.weights.layer.v1",
+  gzip: "application/vnd.cog.weights.layer.v1+gzip",
+  zstd: "application/vnd.cog.weights.layer.v1+zstd",
+} as const;
+
+/** How a weight file is stored: as it is, or compressed. */
+export type Compression = keyof typeof layerTypes;
+
+export type LayerType = (typeof layerTypes)[Compression];
+
+/** The compression that a layer's media type says. Its bytes may say otherwise (docs/format.md). */
+export const compressionOf = (layerType: LayerType): Compression =>
+  layerType === layerTypes.none ? "none" : layerType === layerTypes.gzip ? "gzip" : "zstd";
+
+const Sha256Schema = v.custom<`sha256:${string}`>(
+  (input) => typeof input === "string" && /^sha256:[0-9a-f]{64}$/.test(input),
+  'must be "sha256:" and 64 lower-case hex digits',
+);
+
+/** One weight file, pinned to the blob that stores it (docs/format.md). Unknown members are kept. */
+export const WeightEntrySchema = v.looseObject({
+  /** A handle, unique in its lock. */
+  name: v.pipe(
+    v.string("must be a string"),
+    v.minLength(1, "must not be empty"),
+    v.check((name) => name.isWellFormed(), "must be well-formed Unicode"),
+  ),
+  /** The absolute path in the container. */
+  dest: v.pipe(
+    v.string("must be a string"),
+    v.rawCheck(({ dataset, addIssue }) => {
+      const fault = dataset.typed ? checkDest(dataset.value) : undefined;
+      if (fault !== undefined) addIssue({ message: fault });
+    }),
+  ),
+  /** Of the file as it is. */
+  digestOriginal: Sha256Schema,
+  /** Of the blob that is stored. */
+  digest: Sha256Schema,
+  /** Of the blob, in bytes. */
+  size: SizeSchema,
+  /** Of the file, in bytes. */
+  sizeUncompressed: SizeSchema,
+  mediaType: v.picklist(
+    Object.values(layerTypes),
+    ({ input }) => `${JSON.stringify(input)} is not a media type of a weights layer`,
+  ),
+  contentType: v.optional(v.string("must be a string")),
+});
+
+export type WeightEntry = v.InferOutput<typeof WeightEntrySchema>;
+
+/** A name in double quotes, with what a terminal would obey escaped. */
+export const quoted = (text: string): string => JSON.stringify(text);
+
+/**
+ * Checks entries from outside one by one and against each other: a name and a dest are used once, no
+ * dest lies under another, and a digest has one size. Throws `file`, naming the entry and the rule.
+ */
+export function parseEntries(inputs: readonly unknown[], on: string): WeightEntry[] {
+  const entries = inputs.map((input, index) => {
+    const result = v.safeParse(WeightEntrySchema, input);
+    if (result.success) return result.output;
+    const [issue] = result.issues;
+    const member = v.getDotPath(issue);
+    throw faultyEntry(
+      on,
+      labelOf(input, index),
+      member === null
+        ? "must be an object"
+        : `${member} ${issue.received === "undefined" ? "is missing" : issue.message}`,
+    );
+  });
+  checkEntriesApart(entries, on);
+  checkSizes(entries, on);
+  return entries;
+}
+
+/** One digest can't have two sizes: such a list was not made from files. */
+function checkSizes(entries: readonly WeightEntry[], on: string): void {
+  const sizes = new Map<string, number>();
+  for (const { name, digest, size, digestOriginal, sizeUncompressed } of entries) {
+    for (const [of, bytes] of [
+      [digest, size],
+      [digestOriginal, sizeUncompressed],
+    ] as const) {
+      const known = sizes.get(of) ?? bytes;
+      if (known !== bytes) {
+        throw faultyEntry(
+          on,
+          quoted(name),
+          `the digest ${of} has two sizes, ${known} and ${bytes} bytes`,
+        );
+      }
+      sizes.set(of, bytes);
+    }
+  }
+}
+
+const NamedDestSchema = v.pick(WeightEntrySchema, ["name", "dest"]);
+
+/** Checks a name and a dest that are to become an entry's. Throws `file`, naming the rule. */
+export function checkNameAndDest(entry: Pick<WeightEntry, "name" | "dest">, on: string): void {
+  const result = v.safeParse(NamedDestSchema, entry);
+  if (result.success) return;
+  const [issue] = result.issues;
+  throw faultyEntry(on, quoted(entry.name), `${v.getDotPath(issue)} ${issue.message}`);
+}
+
+/** Checks entries against each other: a name and a dest are used once, and no dest lies under another. */
+export function checkEntriesApart(
+  entries: readonly Pick<WeightEntry, "name" | "dest">[],
+  on: string,
+): void {
+  const names = new Set<string>();
+  for (const { name } of entries) {
+    if (names.has(name)) throw faultyEntry(on, quoted(name), "the name is used twice");
+    names.add(name);
+  }
+  checkDestsApart(entries, (name, fault) => faultyEntry(on, quoted(name), fault));
+}
+
+const faultyEntry = (on: string, label: string, fault: string): OcibundleError =>
+  new OcibundleError("file", `${on}: entry ${label}: ${fault}`);
+
+/** The entry's name where it has one, else its place in the list, counted from 1. */
+function labelOf(input: unknown, index: number): string {
+  const name = (input as { name?: unknown } | null | undefined)?.name;
+  return typeof name === "string" && name !== "" ? quoted(name) : `${index + 1}`;
+}
+
+const encoder = new TextEncoder();
+
+/** The entries sorted by the bytes of their names, as Go sorts strings. */
+export function sortedByName<T extends { name: string }>(entries: readonly T[]): T[] {
+  return entries
+    .map((entry) => ({ entry, key: encoder.encode(entry.name) }))
+    .toSorted((a, b) => Buffer.compare(a.key, b.key))
+    .map(({ entry }) => entry);
+}

@@ -1,0 +1,114 @@
+import * as v from "valibot";
+import { OcibundleError } from "../../errors.ts";
+import type { Descriptor } from "../../oci/descriptor.ts";
+import { digestOf, shortDigest } from "../../oci/digest.ts";
+import { maxManifestBytes, parseDocument } from "../../oci/document.ts";
+import { ImageManifestSchema, type RawManifest } from "../../oci/manifest.ts";
+import { mediaTypes } from "../../oci/media-types.ts";
+import { annotationKeys, weightsArtifactType } from "./annotations.ts";
+import { goJson } from "./go-json.ts";
+import {
+  layerTypes,
+  parseEntries,
+  quoted,
+  sortedByName,
+  type WeightEntry,
+} from "./weight-entry.ts";
+
+/** The config of a weights artifact: image-spec v1.1, manifest.md#guidance-for-an-empty-descriptor. */
+export const emptyConfigBytes = new TextEncoder().encode("{}");
+
+export const emptyConfig = {
+  mediaType: mediaTypes.ociEmpty,
+  digest: digestOf(emptyConfigBytes),
+  size: emptyConfigBytes.byteLength,
+} as const;
+
+/**
+ * The manifest of a weights artifact (docs/format.md): a pure function of the entries, so that the
+ * same weights have the same digest whatever they are bundled with. Layers are sorted by name.
+ *
+ * Throws `file` when there are so many files that registries would refuse the manifest.
+ */
+export function weightsManifest(entries: readonly WeightEntry[]): RawManifest {
+  const bytes = goJson({
+    schemaVersion: 2,
+    mediaType: mediaTypes.ociManifest,
+    artifactType: weightsArtifactType,
+    config: emptyConfig,
+    layers: sortedByName(entries).map((entry) => ({
+      mediaType: entry.mediaType,
+      digest: entry.digest,
+      size: entry.size,
+      annotations: {
+        [annotationKeys.weightName]: entry.name,
+        [annotationKeys.weightDest]: entry.dest,
+        [annotationKeys.weightDigestOriginal]: entry.digestOriginal,
+        [annotationKeys.weightSizeUncompressed]: String(entry.sizeUncompressed),
+      },
+    })),
+  });
+  if (bytes.byteLength > maxManifestBytes) {
+    throw new OcibundleError(
+      "file",
+      `${entries.length} weight files make a manifest of ${bytes.byteLength} bytes, and registries take ${maxManifestBytes} at most`,
+      {
+        hint: `about ${fitting(entries.length, bytes.byteLength)} like these fit; put the small files into one archive, and lock that`,
+      },
+    );
+  }
+  return { mediaType: mediaTypes.ociManifest, digest: digestOf(bytes), bytes };
+}
+
+/** How many entries of the same average size fit into a manifest. */
+const fitting = (entries: number, bytes: number): number =>
+  Math.floor(entries * (maxManifestBytes / bytes));
+
+/**
+ * The entries of a weights artifact, in the order of its layers; `on` names it in messages. A config
+ * of any media type is allowed. A layer that is stored as it is need not say its original digest and
+ * size. Throws `file`, naming the entry and the rule that it breaks.
+ */
+export function parseWeightsManifest(raw: RawManifest, on = "weights artifact"): WeightEntry[] {
+  const { layers } = parseDocument(raw.bytes, ImageManifestSchema, on);
+  return parseEntries(
+    layers.map((layer) => readLayer(layer, on)),
+    on,
+  );
+}
+
+const DecimalSchema = v.pipe(v.string(), v.regex(/^(?:0|[1-9]\d{0,15})$/), v.transform(Number));
+
+function readLayer(layer: Descriptor, on: string): Record<keyof WeightEntry, unknown> {
+  const { mediaType, digest, size, annotations = {} } = layer;
+  const required = (key: string): string => {
+    const value = annotations[key];
+    if (value !== undefined) return value;
+    const name = annotations[annotationKeys.weightName];
+    const label = name === undefined ? `layer ${shortDigest(digest)}` : `entry ${quoted(name)}`;
+    throw new OcibundleError("file", `${on}: ${label}: the annotation "${key}" is missing`);
+  };
+  const ofFile = <T>(key: string, ofBlob: T): string | T =>
+    mediaType === layerTypes.none ? (annotations[key] ?? ofBlob) : required(key);
+
+  const name = required(annotationKeys.weightName);
+  const dest = required(annotationKeys.weightDest);
+  const digestOriginal = ofFile(annotationKeys.weightDigestOriginal, digest);
+  const said = ofFile(annotationKeys.weightSizeUncompressed, String(size));
+  const sizeUncompressed = v.safeParse(DecimalSchema, said);
+  if (!sizeUncompressed.success) {
+    throw new OcibundleError(
+      "file",
+      `${on}: entry ${quoted(name)}: the annotation "${annotationKeys.weightSizeUncompressed}" must be a number of bytes, not ${quoted(said)}`,
+    );
+  }
+  return {
+    name,
+    dest,
+    digestOriginal,
+    digest,
+    size,
+    sizeUncompressed: sizeUncompressed.output,
+    mediaType,
+  };
+}

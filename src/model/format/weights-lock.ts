@@ -1,0 +1,76 @@
+import * as v from "valibot";
+import { OcibundleError } from "../../errors.ts";
+import { parseDocument } from "../../oci/document.ts";
+import { parseEntries, sortedByName, type WeightEntry } from "./weight-entry.ts";
+
+/** The name of the lock in the working folder. */
+export const lockFileName = "weights.lock";
+
+/** What a lock is read up to: about 150,000 files. */
+export const maxLockBytes = 64 * 1024 * 1024;
+
+/** weights.lock, version "1" (docs/format.md). Unknown members are kept. */
+export interface WeightsLock {
+  version: "1";
+  /** RFC 3339; when an entry changed last. */
+  created: string;
+  files: WeightEntry[];
+  [unknown: string]: unknown;
+}
+
+const version = "1";
+
+const LockSchema = v.looseObject({
+  version: v.literal(version),
+  created: v.pipe(
+    v.string("must be a time as RFC 3339 has it"),
+    v.regex(
+      /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)$/,
+      "must be a time as RFC 3339 has it",
+    ),
+  ),
+  files: v.array(v.unknown(), "must be a list"),
+});
+
+const VersionSchema = v.looseObject({ version: v.optional(v.unknown()) }, "must be an object");
+
+/**
+ * Reads a lock; `on` names it in messages. The order of its files is kept.
+ * Throws `file`, naming the entry and the rule that it breaks.
+ */
+export function parseWeightsLock(bytes: Uint8Array, on: string): WeightsLock {
+  if (bytes.byteLength > maxLockBytes) {
+    throw new OcibundleError(
+      "file",
+      `${on}: larger than ${maxLockBytes} bytes, not a weights.lock`,
+    );
+  }
+  const found = parseDocument(bytes, VersionSchema, on);
+  if (found.version === undefined) {
+    throw new OcibundleError("file", `${on}: no version, so it is not a weights.lock`);
+  }
+  if (found.version !== version) {
+    throw new OcibundleError(
+      "file",
+      `${on}: version ${shown(found.version)} is not known, only "${version}" is`,
+      { hint: "use a newer ocibundle, or lock the weights again with this one" },
+    );
+  }
+  const lock = parseDocument(bytes, LockSchema, on);
+  return { ...lock, files: parseEntries(lock.files, on) };
+}
+
+const shown = (found: unknown): string =>
+  typeof found === "string" && found.length <= 40
+    ? JSON.stringify(found)
+    : `of type ${typeof found}`;
+
+/** The bytes of a lock: JSON indented by two spaces, files sorted by name, a newline at the end. */
+export function serializeWeightsLock(lock: WeightsLock): Uint8Array {
+  const { version: _, created, files, ...unknown } = lock;
+  const sorted = { version, created, files: sortedByName(files), ...unknown };
+  return new TextEncoder().encode(`${JSON.stringify(sorted, null, 2)}\n`);
+}
+
+/** A time for `created`, to the second as Cog writes it: "2026-02-02T10:00:00Z". */
+export const rfc3339 = (time: Date): string => `${time.toISOString().slice(0, 19)}Z`;

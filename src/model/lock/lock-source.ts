@@ -1,0 +1,82 @@
+import { readFile, stat } from "node:fs/promises";
+import { resolve } from "node:path";
+import { OcibundleError, errno } from "../../errors.ts";
+import { unreadable } from "../weights/weight-folder.ts";
+import { maxLockBytes } from "../format/weights-lock.ts";
+
+/** The lock that is used when none is named. */
+export const defaultLock = "weights.lock";
+
+/**
+ * The bytes of a lock, when a source is one: a file that exists, or a name that ends in `.lock`.
+ * A reference has such a name by accident only where a file stands in its way. Throws `file` for a path
+ * to something else.
+ */
+export async function readLock(cwd: string, source: string): Promise<Uint8Array | undefined> {
+  if (/^(?:oci|oci-archive|docker|docker-archive|docker-daemon):/.test(source)) return undefined;
+  const isPath = source.endsWith(".lock") || /^\.{0,2}\//.test(source);
+  let bytes: Uint8Array | undefined;
+  try {
+    bytes = await readLockFile(resolve(cwd, source), source);
+  } catch (error) {
+    const code = errno(errorCause(error));
+    const isMissing = code === "ENOENT" || code === "ENOTDIR" || code === "ENAMETOOLONG";
+    if (isPath && isMissing && !source.endsWith(".lock"))
+      throw unreadable(source, errorCause(error));
+    if (isPath || !isMissing) throw error;
+  }
+  if (bytes === undefined && isPath) {
+    throw new OcibundleError("file", `"${source}" is a folder, not a lock`, {
+      hint: `a layout is named as oci:${source}`,
+    });
+  }
+  if (bytes !== undefined && !source.endsWith(".lock") && !/^\s*\{/.test(beginning(bytes))) {
+    throw new OcibundleError("file", `"${source}" is a file, and not a lock`, {
+      hint: `an archive is named as oci-archive:${source} or docker-archive:${source}`,
+    });
+  }
+  return bytes;
+}
+
+/** The lock that `--lock` names, or the one of the working folder where there is one. */
+export async function readChosenLock(
+  cwd: string,
+  named: string | undefined,
+): Promise<Uint8Array | undefined> {
+  const name = named ?? defaultLock;
+  try {
+    const bytes = await readLockFile(resolve(cwd, name), name);
+    if (bytes !== undefined) return bytes;
+  } catch (error) {
+    if (named === undefined && errno(errorCause(error)) === "ENOENT") return undefined;
+    throw error;
+  }
+  throw new OcibundleError("file", `"${name}" is a folder, not a lock`);
+}
+
+/** The bytes of a lock file, or undefined for a folder. Throws `file`, with the system's error as cause. */
+async function readLockFile(path: string, name: string): Promise<Uint8Array | undefined> {
+  try {
+    const stats = await stat(path);
+    if (stats.isDirectory()) return undefined;
+    if (!stats.isFile()) throw new OcibundleError("file", `"${name}" is not a file`);
+    if (stats.size > maxLockBytes) {
+      throw new OcibundleError("file", `"${name}" has ${stats.size} bytes, too many for a lock`, {
+        hint: `an archive is named as oci-archive:${name} or docker-archive:${name}`,
+      });
+    }
+    return await readFile(path);
+  } catch (cause) {
+    if (cause instanceof OcibundleError) throw cause;
+    if (errno(cause) !== "ENOENT") throw unreadable(name, cause);
+    throw new OcibundleError("file", `the lock "${name}" does not exist`, {
+      hint: "write it with `ocibundle lock`",
+      cause,
+    });
+  }
+}
+
+const errorCause = (error: unknown): unknown =>
+  error instanceof OcibundleError ? error.cause : error;
+
+const beginning = (bytes: Uint8Array): string => new TextDecoder().decode(bytes.subarray(0, 64));

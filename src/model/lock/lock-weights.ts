@@ -1,0 +1,131 @@
+import type { CompressionChoice } from "../format/compression.ts";
+import { readWeightFiles } from "../weights/read-weight-files.ts";
+import type { ReadOptions, WeightContent } from "../weights/unread-weight.ts";
+import {
+  checkEntriesApart,
+  checkNameAndDest,
+  compressionOf,
+  layerTypes,
+  sortedByName,
+  type WeightEntry,
+} from "../format/weight-entry.ts";
+import type { WeightFile } from "../weights/weight-files.ts";
+import { rfc3339, type WeightsLock } from "../format/weights-lock.ts";
+
+export interface LockOptions extends ReadOptions {
+  /** What is asked for by `--compression`; `auto` otherwise, and what is stored already stays so. */
+  compression: CompressionChoice | undefined;
+  /** The lock that is to be brought up to date. */
+  previous: WeightsLock | undefined;
+  /** The lock's name in messages. */
+  on: string;
+  now(): Date;
+}
+
+export interface LockResult {
+  lock: WeightsLock;
+  /** Whether an entry differs from the previous lock's. */
+  changed: boolean;
+  /** How many files were read, and how many were known to be unchanged. */
+  read: number;
+  unchanged: number;
+}
+
+/** What Cog writes, and the truth about any file. */
+const contentType = "application/octet-stream";
+
+/**
+ * The lock of weight files, those and no others. What the previous lock has about a file that is still
+ * there stays: members that are unknown here, its dest where none is asked for, how it is stored.
+ *
+ * Throws `file` for what can't be read and for dests that can't be, `integrity` for what changes
+ * while it is read.
+ */
+export async function lockWeights(
+  files: readonly WeightFile[],
+  options: LockOptions,
+): Promise<LockResult> {
+  const { previous, on } = options;
+  const before = new Map(previous?.files.map((entry) => [entry.name, entry]));
+  // Dests are checked before hours of hashing, not after.
+  const placed = files.map((file) => ({ ...file, dest: destOf(file, before.get(file.name)) }));
+  checkDests(placed, on);
+  const contents = await readWeightFiles(
+    placed.map(({ name, path }) => ({
+      name,
+      path,
+      choose: (size) => options.compression ?? storedAs(before.get(name), size),
+    })),
+    options,
+  );
+  const entries = sortedByName(
+    placed.map((file, index) => {
+      const content = contents[index];
+      if (content === undefined) throw new Error(`"${file.path}" has no content`);
+      return entryOf(file, content, before.get(file.name), options.compression === undefined);
+    }),
+  );
+  const changed = previous === undefined || !isSameSet(entries, previous.files);
+  const created = changed ? rfc3339(options.now()) : previous.created;
+  const read = contents.filter((content) => content.read).length;
+  return {
+    lock: { ...previous, version: "1", created, files: entries },
+    changed,
+    read,
+    unchanged: contents.length - read,
+  };
+}
+
+const destOf = (file: WeightFile, before: WeightEntry | undefined): string =>
+  file.destIsDefault && before !== undefined ? before.dest : file.dest;
+
+function checkDests(files: readonly Pick<WeightEntry, "name" | "dest">[], on: string): void {
+  for (const { name, dest } of files) checkNameAndDest({ name, dest }, on);
+  checkEntriesApart(files, on);
+}
+
+/** How an unchanged file of this size is stored by the previous lock; `auto` when that says nothing. */
+function storedAs(before: WeightEntry | undefined, size: number): CompressionChoice {
+  if (before?.sizeUncompressed !== size) return "auto";
+  // The digests say what the blob is; a media type may say otherwise (docs/format.md).
+  return before.digest === before.digestOriginal ? "none" : codecOf(before);
+}
+
+const codecOf = (entry: WeightEntry): CompressionChoice => {
+  const compression = compressionOf(entry.mediaType);
+  return compression === "none" ? "auto" : compression;
+};
+
+function entryOf(
+  { name, dest }: WeightFile,
+  { digest, size, stored }: WeightContent,
+  before: WeightEntry | undefined,
+  keepMediaType: boolean,
+): WeightEntry {
+  const entry: WeightEntry = {
+    ...before,
+    name,
+    dest,
+    digestOriginal: digest,
+    digest: stored?.digest ?? digest,
+    size: stored?.size ?? size,
+    sizeUncompressed: size,
+    mediaType: layerTypes[stored?.codec ?? "none"],
+    contentType: before === undefined ? contentType : before.contentType,
+  };
+  if (entry.contentType === undefined) delete entry.contentType;
+  const isSameBlob = before?.digest === entry.digest && before.digestOriginal === digest;
+  if (keepMediaType && isSameBlob) entry.mediaType = before.mediaType;
+  return entry;
+}
+
+/** Whether two lists have the same entries, in whatever order. */
+const isSameSet = (a: readonly WeightEntry[], b: readonly WeightEntry[]): boolean =>
+  canonical(a) === canonical(b);
+
+const canonical = (entries: readonly WeightEntry[]): string =>
+  JSON.stringify(
+    sortedByName(entries).map((entry) =>
+      Object.entries(entry).toSorted(([x], [y]) => (x < y ? -1 : 1)),
+    ),
+  );

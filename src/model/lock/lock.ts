@@ -1,0 +1,162 @@
+import { availableParallelism } from "node:os";
+import { readFile, stat } from "node:fs/promises";
+import { resolve } from "node:path";
+import { errno, OcibundleError } from "../../errors.ts";
+import { openCache } from "../../store/cache/cache.ts";
+import { openFileRecords } from "../../store/records/file-records.ts";
+import type { CompressionChoice } from "../format/compression.ts";
+import { type LockDrift, lockDrift } from "./lock-drift.ts";
+import { lockWeights } from "./lock-weights.ts";
+import { readProjectFile } from "../format/project-file.ts";
+import type { ReadOptions } from "../weights/unread-weight.ts";
+import type { JobContext } from "../session.ts";
+import type { WeightEntry } from "../format/weight-entry.ts";
+import {
+  findWeightFiles,
+  pathSources,
+  projectSources,
+  type WeightFile,
+} from "../weights/weight-files.ts";
+import { weightsManifest } from "../format/weights-artifact.ts";
+import { unreadable } from "../weights/weight-folder.ts";
+import {
+  lockFileName,
+  maxLockBytes,
+  parseWeightsLock,
+  type WeightsLock,
+} from "../format/weights-lock.ts";
+import { writeLockFile } from "./write-lock-file.ts";
+
+export interface LockRequest {
+  /** Files and folders; those of the project file when empty. */
+  paths: readonly string[];
+  dest: string | undefined;
+  /** Path of the lock; weights.lock in the working folder when undefined. */
+  output: string | undefined;
+  compression: CompressionChoice | undefined;
+}
+
+/** What `lock` did; also the shape of `lock --json`. Sizes in bytes. */
+export interface LockReport {
+  /** The lock's path as it was given. */
+  lock: string;
+  /** Whether the lock was written; one that is right already is left alone. */
+  changed: boolean;
+  files: WeightEntry[];
+  /** Of the files as they are. */
+  size: number;
+  /** Of the blobs, each counted once. */
+  storedSize: number;
+  /** How many files were read, and how many were known to be unchanged. */
+  read: number;
+  unchanged: number;
+}
+
+/** Hashes the weight files and writes their lock. Throws `usage`, `file`, `integrity`. */
+export async function writeLock(job: JobContext, request: LockRequest): Promise<LockReport> {
+  const name = request.output ?? lockFileName;
+  const previous = await readPrevious(job, name);
+  const files = await requestedFiles(job, request, name);
+  const { lock, changed, read, unchanged } = await lockWeights(files, {
+    ...readOptions(job),
+    compression: request.compression,
+    previous,
+    on: name,
+    now: () => new Date(),
+  });
+  warnOfManySmallFiles(job, lock.files);
+  if (changed) await writeLockFile(resolve(job.cwd, name), lock);
+  const blobs = new Map(lock.files.map(({ digest, size }) => [digest, size]));
+  return {
+    lock: name,
+    changed,
+    files: lock.files,
+    size: lock.files.reduce((total, { sizeUncompressed }) => total + sizeUncompressed, 0),
+    storedSize: [...blobs.values()].reduce((total, size) => total + size, 0),
+    read,
+    unchanged,
+  };
+}
+
+/** Holds the weight files against the lock, and writes nothing. Throws `usage`, `file`, `integrity`. */
+export async function checkLock(job: JobContext, request: LockRequest): Promise<LockDrift> {
+  const name = request.output ?? lockFileName;
+  const previous = await readPrevious(job, name);
+  if (previous === undefined) {
+    throw new OcibundleError("file", `the lock "${name}" does not exist`, {
+      hint: "write it with `ocibundle lock`",
+    });
+  }
+  return lockDrift(await requestedFiles(job, request, name), previous, readOptions(job));
+}
+
+/** The lock that is there already, or undefined. */
+async function readPrevious({ cwd }: JobContext, name: string): Promise<WeightsLock | undefined> {
+  const path = resolve(cwd, name);
+  let bytes: Uint8Array;
+  try {
+    const { size } = await stat(path);
+    if (size > maxLockBytes) throw new OcibundleError("file", `"${name}" is too large for a lock`);
+    bytes = await readFile(path);
+  } catch (cause) {
+    if (errno(cause) === "ENOENT") return undefined;
+    throw cause instanceof OcibundleError ? cause : unreadable(name, cause);
+  }
+  return parseWeightsLock(bytes, name);
+}
+
+async function requestedFiles(
+  { cwd, signal, emit }: JobContext,
+  { paths, dest }: LockRequest,
+  lock: string,
+): Promise<WeightFile[]> {
+  const sources = paths.length > 0 ? pathSources(paths, cwd, dest) : await fromProject(cwd, dest);
+  const files = await findWeightFiles(sources, {
+    signal,
+    except: [resolve(cwd, lock)],
+    onHidden: (path) => emit({ type: "detail", message: `"${path}" is hidden and left out` }),
+  });
+  if (files.length > 0) return files;
+  throw new OcibundleError(
+    "file",
+    `no weight files in ${sources.map(({ path }) => `"${path}"`).join(", ")}`,
+    { hint: "files and folders whose name starts with a dot are left out" },
+  );
+}
+
+async function fromProject(cwd: string, dest: string | undefined) {
+  const found = await readProjectFile(cwd);
+  if (found === undefined || found.project.weights.length === 0) {
+    const lack =
+      found === undefined ? "there is no project file" : `"${found.path}" lists no weights`;
+    throw new OcibundleError("usage", `no weights are given, and ${lack}`, {
+      hint: "name files or folders, as `ocibundle lock ./weights --dest /src/weights`",
+    });
+  }
+  if (dest !== undefined) {
+    throw new OcibundleError("usage", "--dest is for files and folders that are named with it", {
+      hint: `the dests of these weights are the targets in "${found.path}"`,
+    });
+  }
+  return projectSources(found.project, found.path);
+}
+
+/** A worker takes some megabytes of memory, and no disk feeds more of them. */
+const maxWorkers = 16;
+
+/** How a job's weight files are read. */
+export function readOptions({ env, signal, emit, flags }: JobContext): ReadOptions {
+  const cache = openCache(env);
+  const workers = Math.min(availableParallelism(), flags.concurrency ?? maxWorkers, maxWorkers);
+  return { records: openFileRecords(cache), cache, signal, emit, workers };
+}
+
+/** A lock may have any number of files; the manifest that comes of it may not. */
+function warnOfManySmallFiles({ emit }: JobContext, files: readonly WeightEntry[]): void {
+  try {
+    weightsManifest(files);
+  } catch (error) {
+    if (!(error instanceof OcibundleError)) throw error;
+    emit({ type: "warning", message: `${error.message}: ${error.hint ?? ""}` });
+  }
+}

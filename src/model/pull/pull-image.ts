@@ -1,0 +1,183 @@
+import { OcibundleError, withContext } from "../../errors.ts";
+import { engineClient } from "../../image/engine/client.ts";
+import { findEndpoint } from "../../image/engine/endpoint.ts";
+import { loadImage } from "../../image/engine/load.ts";
+import { parseSource } from "../../image/source.ts";
+import type { ContentReader } from "../../oci/content.ts";
+import type { Descriptor } from "../../oci/descriptor.ts";
+import { type Digest, shortDigest } from "../../oci/digest.ts";
+import { parseDocument } from "../../oci/document.ts";
+import { ImageManifestSchema, type RawManifest } from "../../oci/manifest.ts";
+import { isIndexType } from "../../oci/media-types.ts";
+import {
+  formatPlatform,
+  isKnownPlatform,
+  matchesPlatform,
+  parsePlatform,
+  type Platform,
+} from "../../oci/platform.ts";
+import { formatRepository } from "../../oci/reference.ts";
+import { assembleStandalone } from "../assemble.ts";
+import { machinePlatform } from "../machine-platform.ts";
+import { type ModelImage, readModelImage } from "../model-image.ts";
+import { openOutput, type OutputName } from "../output.ts";
+import { publish } from "../publish.ts";
+import { type JobContext, openSession, type Session } from "../session.ts";
+import { openModel } from "../source.ts";
+import { hasOnlyWeights } from "../weights-of-model.ts";
+
+export interface PullImageRequest {
+  source: string;
+  /** `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]` or `docker-daemon:NAME[:TAG]`. */
+  target: string;
+  /** This machine's unless given. */
+  platform: string | undefined;
+}
+
+/** What became of a pulled image; with `--json` its shape is part of the surface (docs/json.md). */
+export interface PulledImage {
+  /** Where it is now. */
+  target: string;
+  digest: Digest;
+  /** As its config says it, or null where nothing does. */
+  platform: string | null;
+  /** What was written, and what was there already, in bytes. */
+  written: number;
+  present: number;
+  milliseconds: number;
+}
+
+type ImageTarget = OutputName | { kind: "engine"; repository: string; tag: string };
+
+/** Brings the image of a model, for one platform, into a layout or an engine. */
+export async function pullImage(job: JobContext, request: PullImageRequest): Promise<PulledImage> {
+  const started = performance.now();
+  const session = openSession(job);
+  const target = parseTarget(request.target);
+  const platform = request.platform === undefined ? undefined : parsePlatform(request.platform);
+  try {
+    const source = await openModel(session, request.source);
+    try {
+      const { reader, root } = source;
+      const image = await chooseImage(session, reader, root, platform);
+      const tag = target.tag ?? source.tag;
+      const moved =
+        target.kind === "engine"
+          ? await intoEngine(session, reader, image.root, target)
+          : await intoLayout(session, reader, image, { ...target, tag });
+      return {
+        target: request.target,
+        digest: image.root.digest,
+        platform: platformOf(image),
+        ...moved,
+        milliseconds: Math.round(performance.now() - started),
+      };
+    } finally {
+      await source.close();
+    }
+  } catch (error) {
+    throw withContext(`pull the image of ${request.source}`, error);
+  }
+}
+
+function parseTarget(text: string): ImageTarget {
+  const spec = parseSource(text);
+  if (spec.kind === "oci" || spec.kind === "oci-archive") return spec;
+  const hint =
+    "an image is pulled to oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-daemon:NAME:TAG";
+  if (spec.kind !== "engine") {
+    throw new OcibundleError("usage", `"${text}": no image is pulled to there`, { hint });
+  }
+  const reference = "id" in spec.image ? undefined : spec.image.reference;
+  if (reference?.tag === undefined || reference.digest !== undefined) {
+    throw new OcibundleError("usage", `"${text}": an engine gives an image a name and a tag`, {
+      hint,
+    });
+  }
+  return { kind: "engine", repository: formatRepository(reference), tag: reference.tag };
+}
+
+/** The image for a platform. One that stands alone is taken whatever it is for, unless one was asked for. */
+async function chooseImage(
+  { signal, emit }: Session,
+  reader: ContentReader,
+  root: RawManifest,
+  asked: Platform | undefined,
+): Promise<ModelImage> {
+  if (hasOnlyWeights(root, reader.name)) {
+    throw new OcibundleError("not_found", `${reader.name} has no image, only weights`, {
+      hint: "pull the weights with -o DIR",
+    });
+  }
+  const here = machinePlatform();
+  const wanted = asked ?? (isIndexType(root.mediaType) ? here : undefined);
+  const image = await readModelImage(reader, root, wanted, signal);
+  const platform = image.images[0]?.platform;
+  if (asked === undefined && isKnownPlatform(platform) && !matchesPlatform(platform, here)) {
+    emit({
+      type: "warning",
+      message: `the image is for ${formatPlatform(platform)}, and this machine is ${formatPlatform(here)}`,
+    });
+  }
+  return image;
+}
+
+function platformOf({ images: [image] }: ModelImage): string | null {
+  return isKnownPlatform(image?.platform) ? formatPlatform(image.platform) : null;
+}
+
+type Moved = Pick<PulledImage, "written" | "present">;
+
+async function intoLayout(
+  session: Session,
+  reader: ContentReader,
+  image: ModelImage,
+  target: OutputName,
+): Promise<Moved> {
+  const { cwd, signal, emit, flags } = session;
+  const graph = await assembleStandalone(reader, image, signal);
+  await using output = await openOutput(target, cwd, signal);
+  const { sent, present } = await publish(graph, output.writer, {
+    signal,
+    emit,
+    concurrency: flags.concurrency,
+    phase: "write",
+    tag: target.tag,
+  });
+  await output.commit();
+  return { written: sent.bytes, present: present.bytes };
+}
+
+async function intoEngine(
+  { env, signal, emit }: Session,
+  reader: ContentReader,
+  manifest: RawManifest,
+  { repository, tag }: { repository: string; tag: string },
+): Promise<Moved> {
+  const { config, layers } = parseDocument(manifest.bytes, ImageManifestSchema, reader.name);
+  const blobs = [...new Map([config, ...layers].map((blob) => [blob.digest, blob])).values()];
+  const bytes = blobs.reduce((sum, { size }) => sum + size, 0);
+  const itemOf = (blob: Descriptor): string =>
+    `${blob.digest === config.digest ? "config" : "layer"} ${shortDigest(blob.digest)}`;
+  const phase = "write";
+  emit({ type: "phase", phase, items: blobs.length, bytes });
+  const outcome = await loadImage(
+    engineClient(await findEndpoint(env)),
+    {
+      manifest,
+      config,
+      layers,
+      repository,
+      tag,
+      source: (blob, stop) => reader.blobSource(blob, stop),
+    },
+    {
+      signal,
+      onStart: (blob) =>
+        emit({ type: "start", phase, item: itemOf(blob), group: "image", bytes: blob.size }),
+      onBytes: (blob, more) => emit({ type: "progress", phase, item: itemOf(blob), bytes: more }),
+      onDone: (blob) => emit({ type: "done", phase, item: itemOf(blob) }),
+    },
+  );
+  return outcome === "present" ? { written: 0, present: bytes } : { written: bytes, present: 0 };
+}

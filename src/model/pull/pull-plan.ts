@@ -1,0 +1,148 @@
+import type { BigIntStats } from "node:fs";
+import { lstat } from "node:fs/promises";
+import { join } from "node:path";
+import pLimit from "p-limit";
+import picomatch from "picomatch";
+import { OcibundleError, errno } from "../../errors.ts";
+import type { WorkerPool } from "../../runtime/worker-pool.ts";
+import type { Cache } from "../../store/cache/cache.ts";
+import type { FileRecords } from "../../store/records/file-records.ts";
+import { unwritable } from "../../store/verified-write.ts";
+import type { WeightEntry } from "../format/weight-entry.ts";
+
+/** A weight file and the place it is to have. */
+export interface WantedFile {
+  entry: WeightEntry;
+  /** The names below the target folder. */
+  parts: readonly string[];
+  /** Absolute. */
+  path: string;
+}
+
+export interface PullPlan {
+  /** There already, with the right content. */
+  kept: WantedFile[];
+  /** Not there, or to be replaced. */
+  wanted: WantedFile[];
+}
+
+/** The entries whose name or dest one of the globs matches; all where none is given. Throws `not_found`. */
+export function selectEntries(
+  entries: readonly WeightEntry[],
+  globs: readonly string[],
+): WeightEntry[] {
+  if (globs.length === 0) return [...entries];
+  const selected = new Set<WeightEntry>();
+  for (const glob of globs) {
+    const matches = picomatch(glob, { dot: true });
+    const found = entries.filter(({ name, dest }) => matches(name) || matches(dest));
+    if (found.length === 0) {
+      throw new OcibundleError("not_found", `--only "${glob}" matches no weight file`, {
+        hint: `there are ${namesOf(entries)}`,
+      });
+    }
+    for (const entry of found) selected.add(entry);
+  }
+  return entries.filter((entry) => selected.has(entry));
+}
+
+const shownNames = 5;
+
+const namesOf = (entries: readonly WeightEntry[]): string =>
+  entries
+    .slice(0, shownNames)
+    .map(({ name }) => name)
+    .join(", ") + (entries.length > shownNames ? `, and ${entries.length - shownNames} more` : "");
+
+export interface PlanOptions {
+  signal: AbortSignal;
+  /** Whether files with other content are replaced. */
+  force: boolean;
+  cache: Cache;
+  records: FileRecords;
+  pool: WorkerPool;
+}
+
+/** Files looked at at once. */
+const looksAtOnce = 16;
+
+/**
+ * Looks at what is in the way. A file with the right content is kept; one with other content is refused
+ * without `force`, all of them before anything is fetched. Throws `file`.
+ */
+export async function planPull(
+  files: readonly WantedFile[],
+  options: PlanOptions,
+): Promise<PullPlan> {
+  const limit = pLimit(looksAtOnce);
+  const states = await Promise.all(files.map((file) => limit(() => stateOf(file, options))));
+  const inTheWay = files.filter((_file, index) => states[index] === "other");
+  const [first, ...more] = inTheWay;
+  if (first !== undefined && !options.force) {
+    const others = more.length === 0 ? "" : `, and ${more.length} more,`;
+    throw new OcibundleError("file", `"${first.path}"${others} exists with other content`, {
+      hint: "pull with --force to replace it, or into another folder with -o",
+    });
+  }
+  return {
+    kept: files.filter((_file, index) => states[index] === "same"),
+    wanted: files.filter((_file, index) => states[index] !== "same"),
+  };
+}
+
+async function stateOf(
+  { entry, path }: WantedFile,
+  options: PlanOptions,
+): Promise<"missing" | "same" | "other"> {
+  options.signal.throwIfAborted();
+  let stats: BigIntStats;
+  try {
+    stats = await lstat(path, { bigint: true });
+  } catch (error) {
+    if (errno(error) === "ENOENT") return "missing";
+    // Something that is no folder is in the place of one: making the folder will say what.
+    if (errno(error) === "ENOTDIR") return "missing";
+    throw unwritable(path, error);
+  }
+  if (stats.isSymbolicLink()) return "other";
+  if (!stats.isFile()) {
+    throw new OcibundleError("file", `"${path}" exists and is not a file`, {
+      hint: "remove it, or pull into another folder with -o",
+    });
+  }
+  if (stats.size !== BigInt(entry.sizeUncompressed)) return "other";
+  const digest = await digestOf(path, stats, entry, options);
+  return digest === entry.digestOriginal ? "same" : "other";
+}
+
+/** The digest of a file: from the cache when it is the cache's own file, from the records, or read. */
+async function digestOf(
+  path: string,
+  stats: BigIntStats,
+  { digestOriginal, sizeUncompressed }: WeightEntry,
+  { cache, records, pool, signal }: PlanOptions,
+): Promise<string | undefined> {
+  const cached = await cache.find({ digest: digestOriginal, size: sizeUncompressed }, signal);
+  if (cached !== undefined) {
+    const { ino, dev } = await lstat(cached, { bigint: true });
+    if (ino === stats.ino && dev === stats.dev) return digestOriginal;
+  }
+  const known = await records.find(path, stats);
+  if (known !== undefined) return known.digest;
+  const read = Date.now();
+  const [found] = await pool.hash([{ path, start: 0, end: sizeUncompressed }], { signal });
+  if (found !== undefined) await records.add(path, stats, read, { digest: found.digest });
+  return found?.digest;
+}
+
+/** Where each entry is to lie below `root`. */
+export const wantedFiles = (
+  root: string,
+  entries: readonly WeightEntry[],
+  parts: ReadonlyMap<string, readonly string[]>,
+): WantedFile[] =>
+  entries.map((entry) => {
+    const names = parts.get(entry.dest);
+    if (names === undefined) throw new TypeError(`no place was found for the dest ${entry.dest}`);
+    return { entry, parts: names, path: join(root, ...names) };
+  });

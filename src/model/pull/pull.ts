@@ -1,0 +1,199 @@
+import { availableParallelism } from "node:os";
+import { resolve } from "node:path";
+import pLimit from "p-limit";
+import { withContext } from "../../errors.ts";
+import type { Digest } from "../../oci/digest.ts";
+import type { RawManifest } from "../../oci/manifest.ts";
+import { createWorkerPool } from "../../runtime/worker-pool.ts";
+import { openFileRecords } from "../../store/records/file-records.ts";
+import { checkDests } from "../../store/target/safe-path.ts";
+import type { HeldLock } from "../../store/lock-file.ts";
+import { createDownloader } from "../../transfer/download/download.ts";
+import { type Markers, openMarkers } from "./markers.ts";
+import {
+  type FetchContext,
+  fetchesAtOnce,
+  fetchWeight,
+  isSmall,
+  type PullSource,
+} from "./pull-fetch.ts";
+import { planPull, selectEntries, type WantedFile, wantedFiles } from "./pull-plan.ts";
+import { checkSpace } from "./pull-space.ts";
+import { settle } from "./pull-settle.ts";
+import { takeTurn } from "./pull-turn.ts";
+import { readWeights } from "../weights-of-model.ts";
+import { type JobContext, openSession, type Session } from "../session.ts";
+import { openModel, sourceRepository } from "../source.ts";
+import { parseWeightsManifest } from "../format/weights-artifact.ts";
+
+export interface PullRequest {
+  source: string;
+  /** The folder that the dests go under. */
+  output: string;
+  only: readonly string[];
+  /** Whether files with other content are replaced. */
+  force: boolean;
+  useCache: boolean;
+}
+
+/** What `pull` did; with `--json` its shape is part of the surface (docs/json.md). Sizes in bytes. */
+export interface PullReport {
+  name: string;
+  /** Of the weights artifact. */
+  digest: Digest;
+  dir: string;
+  files: { name: string; path: string; size: number; outcome: "fetched" | "cached" | "kept" }[];
+  milliseconds: number;
+}
+
+/** Puts a model's weights under a folder at their dest paths, each file verified. */
+export async function pullWeights(job: JobContext, request: PullRequest): Promise<PullReport> {
+  const started = performance.now();
+  const session = openSession(job);
+  const { reader, root, name, close } = await openModel(session, request.source);
+  try {
+    const raw = await readWeights(reader, root, session.signal);
+    const entries = selectEntries(parseWeightsManifest(raw, name), request.only);
+    const dir = resolve(session.cwd, request.output);
+    const parts = await checkDests(
+      dir,
+      entries.map(({ dest }) => dest),
+    );
+    const files = wantedFiles(dir, entries, parts);
+    const source = { reader, name, repository: sourceRepository(session, request.source) };
+    const markers = await openMarkers(
+      dir,
+      files.map((file) => file.parts),
+    );
+    let turn: HeldLock | undefined;
+    try {
+      turn = await takeTurn(session, dir, markers.path);
+      const alone = turn !== undefined;
+      const outcomes = await pullFiles(session, request, {
+        source,
+        root: dir,
+        files,
+        markers,
+        raw,
+        alone,
+      });
+      return {
+        name,
+        digest: raw.digest,
+        dir,
+        files: files.map((file) => ({
+          name: file.entry.name,
+          path: file.path,
+          size: file.entry.sizeUncompressed,
+          outcome: outcomes.get(file) ?? "kept",
+        })),
+        milliseconds: Math.round(performance.now() - started),
+      };
+    } catch (error) {
+      // Who was interrupted has not failed: the next run goes on from what is there.
+      if (!session.signal.aborted) {
+        await markers.failed(error instanceof Error ? error.message : String(error));
+      }
+      throw error;
+    } finally {
+      turn?.release();
+      await markers.close();
+    }
+  } catch (error) {
+    throw withContext(`pull ${name}`, error);
+  } finally {
+    await close();
+  }
+}
+
+interface Pull {
+  source: PullSource;
+  /** The folder pulled into. */
+  root: string;
+  files: readonly WantedFile[];
+  markers: Markers;
+  /** The weights artifact. */
+  raw: RawManifest;
+  /** Whether no other process writes into the folder at the same time. */
+  alone: boolean;
+}
+
+type Outcomes = ReadonlyMap<WantedFile, "fetched" | "cached">;
+
+async function pullFiles(
+  session: Session,
+  { force, useCache }: PullRequest,
+  { source, root, files, markers, raw, alone }: Pull,
+): Promise<Outcomes> {
+  const { signal, emit, cache, flags } = session;
+  const outcomes = new Map<WantedFile, "fetched" | "cached">();
+  const workers = createWorkerPool(availableParallelism());
+  const records = openFileRecords(cache);
+  const release = cache.holdTemp();
+  try {
+    emit({ type: "phase", phase: "check", items: files.length });
+    const plan = await planPull(files, { signal, force, cache, records, pool: workers });
+    await records.save();
+    for (const { entry } of plan.kept) {
+      emit({ type: "done", phase: "check", item: entry.name, outcome: "kept" });
+    }
+    if (plan.wanted.length > 0) {
+      await checkSpace(root, plan.wanted, { cache, useCache, signal });
+      await markers.downloading(raw.digest);
+      const downloader = createDownloader({ connections: flags.concurrency, workers, emit });
+      const context = { session, source, downloader, root, force, useCache, alone, seen: {} };
+      for (const [file, outcome] of await fetchAll(plan.wanted, context))
+        outcomes.set(file, outcome);
+    }
+    if (plan.wanted.length > 0 || (await markers.ready()) !== raw.digest) {
+      await settle(root, files, { kept: plan.kept, alone });
+      await markers.done(raw.digest);
+    }
+    return outcomes;
+  } finally {
+    workers.close();
+    await release().catch(() => undefined);
+  }
+}
+
+/** Fetches every original once, the largest first. The first failure ends the others. */
+async function fetchAll(wanted: readonly WantedFile[], context: FetchContext): Promise<Outcomes> {
+  const { session } = context;
+  const groups = Map.groupBy(wanted, ({ entry }) => entry.digestOriginal);
+  const largestFirst = [...groups.values()].toSorted((a, b) => sizeOf(b) - sizeOf(a));
+  const bytes = largestFirst.reduce((sum, group) => sum + (group[0]?.entry.size ?? 0), 0);
+  session.emit({ type: "phase", phase: "download", items: largestFirst.length, bytes });
+  const failed = new AbortController();
+  const signal = AbortSignal.any([session.signal, failed.signal]);
+  const outcomes = new Map<WantedFile, "fetched" | "cached">();
+  const large = pLimit(fetchesAtOnce.large);
+  const small = pLimit(fetchesAtOnce.small);
+  let failure: { error: unknown } | undefined;
+  const one = async ([first, ...others]: WantedFile[]): Promise<void> => {
+    if (first === undefined || signal.aborted) return;
+    try {
+      const within = { ...context, session: { ...session, signal } };
+      const outcome = await fetchWeight([first, ...others], within);
+      for (const file of [first, ...others]) outcomes.set(file, outcome);
+      session.emit({
+        type: "done",
+        phase: "download",
+        item: first.entry.name,
+        ...(outcome === "cached" ? { outcome } : {}),
+      });
+    } catch (error) {
+      failure ??= { error };
+      failed.abort(error);
+    }
+  };
+  await Promise.all(
+    largestFirst.map((group) =>
+      (group[0] !== undefined && isSmall(group[0].entry) ? small : large)(one, group),
+    ),
+  );
+  session.signal.throwIfAborted();
+  if (failure !== undefined) throw failure.error;
+  return outcomes;
+}
+
+const sizeOf = ([first]: readonly WantedFile[]): number => first?.entry.sizeUncompressed ?? 0;

@@ -1,0 +1,112 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import pLimit from "p-limit";
+import { smallFileBytes } from "../../runtime/small-file.ts";
+import { createWorkerPool } from "../../runtime/worker-pool.ts";
+import { clockTicks, type KnownFile, unsettledFor } from "../../store/records/file-records.ts";
+import type { CompressionChoice } from "../format/compression.ts";
+import { readLarge } from "./read-large-weight.ts";
+import { readSmall } from "./read-small-weights.ts";
+import {
+  type OpenFile,
+  type ReadOptions,
+  type Run,
+  type Sha256,
+  statWeight,
+  sum,
+  type WantedFile,
+  type WeightContent,
+} from "./unread-weight.ts";
+
+/** Files looked at at once. */
+const statsAtOnce = 32;
+
+/**
+ * Hashes, and where that is wanted compresses, weight files: each is read once, several at a time, and
+ * not at all when it is known to be unchanged. Compressed blobs of large files are left in the cache;
+ * those of small ones can be made again in no time. Answers in the order of the files.
+ *
+ * Throws `file` for what can't be read, `integrity` for what changes while it is read.
+ */
+export async function readWeightFiles(
+  wanted: readonly WantedFile[],
+  options: ReadOptions,
+): Promise<WeightContent[]> {
+  const limit = pLimit(statsAtOnce);
+  const files = await Promise.all(wanted.map((file) => limit(() => lookAt(file, options))));
+  const unread = files.filter((file) => file.content === undefined);
+  if (unread.length > 0) {
+    await settle(unread, options.signal);
+    try {
+      await readAll(unread, options);
+    } finally {
+      await options.records.save();
+    }
+  }
+  return files.map(({ content, path }) => {
+    if (content === undefined) throw new Error(`"${path}" was not read`);
+    return content;
+  });
+}
+
+async function lookAt(file: WantedFile, { records, signal }: ReadOptions): Promise<OpenFile> {
+  signal.throwIfAborted();
+  const stats = await statWeight(file.path);
+  const size = Number(stats.size);
+  // Many registries refuse a blob of zero bytes; gzip makes twenty of them.
+  const choice = size === 0 ? "gzip" : file.choose(size);
+  const known = await records.find(file.path, stats);
+  const content = known === undefined ? undefined : contentOf(known, size, choice);
+  return { ...file, stats, size, choice, known, ...(content === undefined ? {} : { content }) };
+}
+
+/** What a record says about a file that is to be stored as `choice`, if it says enough. */
+function contentOf(
+  known: KnownFile,
+  size: number,
+  choice: CompressionChoice,
+): WeightContent | undefined {
+  const codec = choice === "auto" ? known.auto : choice;
+  if (codec === undefined) return undefined;
+  const original = { digest: known.digest as Sha256, size, read: false };
+  if (codec === "none") return original;
+  const stored = known[codec];
+  if (stored === undefined) return undefined;
+  return { ...original, stored: { codec, digest: stored.digest as Sha256, size: stored.size } };
+}
+
+/** Waits until the times of files that were written a moment ago can be relied on: 20 ms at most. */
+async function settle(files: readonly OpenFile[], signal: AbortSignal): Promise<void> {
+  const now = Date.now();
+  let wait = 0;
+  for (const { stats } of files) {
+    const unsettled = unsettledFor(stats, now);
+    if (unsettled <= clockTicks.fine + 1) wait = Math.max(wait, unsettled);
+  }
+  if (wait > 0) await sleep(wait, undefined, { signal });
+}
+
+async function readAll(files: readonly OpenFile[], options: ReadOptions): Promise<void> {
+  const small = files.filter(({ size }) => size <= smallFileBytes);
+  const large = files
+    .filter(({ size }) => size > smallFileBytes)
+    .toSorted((a, b) => b.size - a.size);
+  options.emit({ type: "phase", phase: "hash", items: files.length, bytes: sum(files) });
+  const failed = new AbortController();
+  const signal = AbortSignal.any([options.signal, failed.signal]);
+  const pool = createWorkerPool(options.workers);
+  const run: Run = { ...options, signal, pool };
+  const jobs = [
+    ...large.map((file) => readLarge(file, run)),
+    ...(small.length === 0 ? [] : [readSmall(small, run)]),
+  ];
+  try {
+    await Promise.all(jobs);
+  } catch (error) {
+    // The others let go of their files first, so that nothing is written after this has thrown.
+    failed.abort(error);
+    await Promise.allSettled(jobs);
+    throw error;
+  } finally {
+    pool.close();
+  }
+}

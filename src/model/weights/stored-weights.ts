@@ -1,0 +1,59 @@
+import { errno, OcibundleError } from "../../errors.ts";
+import { digestOf } from "../../oci/digest.ts";
+import { compressBytes, readSmallFile, smallFileBytes } from "../../runtime/small-file.ts";
+import { createWorkerPool } from "../../runtime/worker-pool.ts";
+import { fileEndedCode } from "../../runtime/worker-protocol.ts";
+import { compressWeight } from "./compress-weight.ts";
+import { compressionLevels } from "../format/compression.ts";
+import type { Session } from "../session.ts";
+import type { StoredWeights } from "./weight-blobs.ts";
+import { compressionOf, type WeightEntry } from "../format/weight-entry.ts";
+import { unreadable } from "./weight-folder.ts";
+
+/** Blobs of weight files that are stored compressed: from the cache, or made again from the file. */
+export function storedWeights({ cache, emit }: Session, lock: string): StoredWeights {
+  const mismatch = (path: string, cause?: unknown): OcibundleError =>
+    new OcibundleError("integrity", `"${path}" does not give the blob that ${lock} says`, {
+      hint: "the file changed, or another version compressed it; run `ocibundle lock`, then push again",
+      cause,
+    });
+  return {
+    cached: (entry, signal) => cache.find(entry, signal),
+    async compress(entry, path, signal) {
+      const codec = compressionOf(entry.mediaType);
+      if (codec === "none") throw mismatch(path);
+      const { name, sizeUncompressed: size } = entry;
+      const item = { phase: "compress", item: name } as const;
+      try {
+        // Small ones need no place on disk, so that they go through where the cache is full.
+        if (size <= smallFileBytes) return compressSmall(entry, path, codec);
+        emit({ type: "start", ...item, group: "weights", bytes: size });
+        const pool = createWorkerPool(1);
+        try {
+          const made = await compressWeight({ name, path, size }, codec, {
+            cache,
+            pool,
+            signal,
+            onBytes: (bytes) => emit({ type: "progress", ...item, bytes }),
+          });
+          emit({ type: "done", ...item });
+          if (made.output.digest !== entry.digest) throw mismatch(path);
+          return { kind: "file", path: cache.blobPath(entry.digest), offset: 0 };
+        } finally {
+          pool.close();
+        }
+      } catch (error) {
+        const code = errno(error);
+        if (error instanceof OcibundleError || code === undefined) throw error;
+        throw code === fileEndedCode ? mismatch(path, error) : unreadable(path, error);
+      }
+    },
+  };
+
+  function compressSmall(entry: WeightEntry, path: string, codec: "gzip" | "zstd") {
+    const original = readSmallFile({ path, start: 0, end: entry.sizeUncompressed });
+    const bytes = compressBytes(original, codec, compressionLevels[codec]);
+    if (digestOf(bytes) !== entry.digest) throw mismatch(path);
+    return { kind: "bytes", bytes } as const;
+  }
+}

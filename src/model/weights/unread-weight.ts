@@ -1,0 +1,103 @@
+import type { BigIntStats } from "node:fs";
+import { stat } from "node:fs/promises";
+import { OcibundleError, errno } from "../../errors.ts";
+import type { WorkerPool } from "../../runtime/worker-pool.ts";
+import { type Codec, fileEndedCode, type PackedFile } from "../../runtime/worker-protocol.ts";
+import type { Cache } from "../../store/cache/cache.ts";
+import { type FileRecords, isUnchanged, type KnownFile } from "../../store/records/file-records.ts";
+import type { EmitEvent } from "../../transfer/events.ts";
+import type { CompressionChoice } from "../format/compression.ts";
+import { notAFile, unreadable } from "./weight-folder.ts";
+
+/** A weight file that is to be read, and how it is to be stored. */
+export interface WantedFile {
+  name: string;
+  path: string;
+  /** Called with the file's size in bytes. */
+  choose(size: number): CompressionChoice;
+}
+
+export type Sha256 = `sha256:${string}`;
+
+/** What a weight file holds. Sizes in bytes. */
+export interface WeightContent {
+  digest: Sha256;
+  size: number;
+  /** What it is stored as when it is compressed. */
+  stored?: { codec: Codec; digest: Sha256; size: number };
+  /** Whether the file was read; if not, it is unchanged since it was read last. */
+  read: boolean;
+}
+
+export interface ReadOptions {
+  records: FileRecords;
+  cache: Pick<Cache, "root" | "tempPath" | "discardTemp" | "putFile">;
+  signal: AbortSignal;
+  emit: EmitEvent;
+  /** How many files are read at once. */
+  workers: number;
+}
+
+/** A weight file as it was when it was looked at. */
+export interface OpenFile extends WantedFile {
+  stats: BigIntStats;
+  size: number;
+  choice: CompressionChoice;
+  known: KnownFile | undefined;
+  /** What it holds, once that is known. */
+  content?: WeightContent;
+}
+
+/** What reading the files of one run shares. */
+export interface Run extends ReadOptions {
+  pool: WorkerPool;
+}
+
+/** Stats a weight file. Throws `file`. */
+export async function statWeight(path: string): Promise<BigIntStats> {
+  let stats: BigIntStats;
+  try {
+    stats = await stat(path, { bigint: true });
+  } catch (cause) {
+    throw unreadable(path, cause);
+  }
+  if (!stats.isFile()) throw notAFile(path, stats);
+  return stats;
+}
+
+/** Makes sure that the file is what it was before it was read, and notes what it holds. */
+export async function finish(
+  file: OpenFile,
+  began: number,
+  { original, auto, stored }: PackedFile,
+  { records }: ReadOptions,
+): Promise<void> {
+  const now = await statWeight(file.path);
+  if (original.size !== file.size || !isUnchanged(file.stats, now)) throw changed(file);
+  const { digest, size } = original;
+  await records.add(file.path, file.stats, began, {
+    digest,
+    ...(auto === undefined ? {} : { auto }),
+    ...(stored === undefined
+      ? {}
+      : { [stored.codec]: { digest: stored.digest, size: stored.size } }),
+  });
+  file.content = { digest, size, read: true, ...(stored === undefined ? {} : { stored }) };
+}
+
+const changed = ({ path }: OpenFile): OcibundleError =>
+  new OcibundleError("integrity", `"${path}" changed while it was being read`, {
+    hint: "lock it when nothing writes to it any more",
+  });
+
+/** The error for a file that could not be read. */
+export function readFailure(file: OpenFile, error: unknown): unknown {
+  if (error instanceof OcibundleError) return error;
+  const code = errno(error);
+  if (code === fileEndedCode) return changed(file);
+  return code === undefined ? error : unreadable(file.path, error);
+}
+
+/** The files' sizes together. */
+export const sum = (files: readonly { size: number }[]): number =>
+  files.reduce((total, { size }) => total + size, 0);

@@ -1,0 +1,122 @@
+import { constants, type BigIntStats } from "node:fs";
+import { access, stat } from "node:fs/promises";
+import { OcibundleError } from "../../errors.ts";
+import type { BlobSource, BlobToMove } from "../../oci/content.ts";
+import { isUnchanged } from "../../store/records/file-records.ts";
+import { quoted, type WeightEntry } from "../format/weight-entry.ts";
+import { notAFile, unreadable } from "./weight-folder.ts";
+
+/** What a lock's blobs are made from. */
+export interface WeightSources {
+  /** The lock's name in messages. */
+  lock: string;
+  /** Where each file lies, by its name in the lock. */
+  paths: ReadonlyMap<string, string>;
+  /** Why there is no path for an entry, to be thrown when its file is needed. */
+  missing(): OcibundleError;
+  stored: StoredWeights;
+}
+
+/** What this machine knows of a weight file besides its bytes. */
+export interface StoredWeights {
+  /** The entry's blob in the cache, or undefined. */
+  cached(entry: WeightEntry, signal: AbortSignal): Promise<string | undefined>;
+  /** Makes the stored (compressed) blob from the file. Throws `integrity` when it is another. */
+  compress(entry: WeightEntry, path: string, signal: AbortSignal): Promise<BlobSource>;
+}
+
+/** What to do about a file that is not what a lock says. */
+export const lockAgain = (lock: string): string =>
+  `the file changed since ${lock} was written; run \`ocibundle lock\`, then push again`;
+
+/** The lock's blobs as things to be moved, once a digest; a file is looked at only when its blob is needed. */
+export function weightBlobs(entries: readonly WeightEntry[], sources: WeightSources): BlobToMove[] {
+  const blobs = new Map<string, BlobToMove>();
+  for (const entry of entries) {
+    if (blobs.has(entry.digest)) continue;
+    blobs.set(entry.digest, {
+      descriptor: { mediaType: entry.mediaType, digest: entry.digest, size: entry.size },
+      label: `weight ${quoted(entry.name)}`,
+      name: entry.name,
+      group: "weights",
+      mismatchHint: lockAgain(sources.lock),
+      check: async (signal) => {
+        await findPlace(entry, sources, signal);
+      },
+      source: (signal) => weightSource(entry, sources, signal),
+    });
+  }
+  return [...blobs.values()];
+}
+
+const isCompressed = (entry: WeightEntry): boolean => entry.digest !== entry.digestOriginal;
+
+/** The blob itself, or the file that it is made from as it is now. */
+type Place = { blob: string } | { path: string; stats: BigIntStats };
+
+async function findPlace(
+  entry: WeightEntry,
+  { paths, missing, stored, lock }: WeightSources,
+  signal: AbortSignal,
+): Promise<Place> {
+  const path = paths.get(entry.name);
+  if (path === undefined || isCompressed(entry)) {
+    const blob = await stored.cached(entry, signal);
+    if (blob !== undefined) return { blob };
+  }
+  if (path === undefined) throw missing();
+  const stats = await statWeight(entry, path, lock);
+  try {
+    await access(path, constants.R_OK);
+  } catch (cause) {
+    throw unreadable(path, cause);
+  }
+  return { path, stats };
+}
+
+async function weightSource(
+  entry: WeightEntry,
+  sources: WeightSources,
+  signal: AbortSignal,
+): Promise<BlobSource> {
+  const { lock, stored } = sources;
+  const place = await findPlace(entry, sources, signal);
+  if ("blob" in place) return { kind: "file", path: place.blob, offset: 0 };
+  const { path, stats } = place;
+  if (isCompressed(entry)) return stored.compress(entry, path, signal);
+  return {
+    kind: "file",
+    path,
+    offset: 0,
+    check: async () => {
+      if (isUnchanged(stats, await statWeight(entry, path, lock))) return;
+      throw new OcibundleError("integrity", `"${path}" changed while it was being sent`, {
+        hint: lockAgain(lock),
+      });
+    },
+  };
+}
+
+/** Stats a weight file and holds its size against the lock. Throws `file`, `integrity`. */
+export async function statWeight(
+  entry: WeightEntry,
+  path: string,
+  lock: string,
+): Promise<BigIntStats> {
+  let stats: BigIntStats;
+  try {
+    stats = await stat(path, { bigint: true });
+  } catch (cause) {
+    throw unreadable(path, cause);
+  }
+  if (stats.isDirectory()) throw new OcibundleError("file", `"${path}" is a folder, not a file`);
+  if (!stats.isFile()) throw notAFile(path, stats);
+  if (stats.size !== BigInt(entry.sizeUncompressed)) {
+    throw new OcibundleError(
+      "integrity",
+      `"${path}" has ${stats.size} bytes, ${lock} says ${entry.sizeUncompressed}`,
+      { hint: lockAgain(lock) },
+    );
+  }
+  return stats;
+}

@@ -1,0 +1,117 @@
+import { type FileHandle, open } from "node:fs/promises";
+import { OcibundleError, errno } from "../../errors.ts";
+import { type TarEntry, tarEntries } from "./entries.ts";
+import { linkTarget } from "./path.ts";
+import { fileTarSource } from "./source.ts";
+import { type FilePlace, layoutReader, type LayoutReader } from "../layout/reader.ts";
+
+/** A tar archive in a file, its entries known and its content left where it is. */
+export interface Archive {
+  /** Where an entry's content lies, links within the archive followed; undefined when there is none. */
+  locate(name: string): FilePlace | undefined;
+  /** The names of all files and links, in the archive's order. */
+  names(): Iterable<string>;
+}
+
+const magics = [
+  { name: "gzip", bytes: [0x1f, 0x8b] },
+  { name: "zstd", bytes: [0x28, 0xb5, 0x2f, 0xfd] },
+  { name: "xz", bytes: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00] },
+  { name: "bzip2", bytes: [0x42, 0x5a, 0x68] },
+] as const;
+
+/** How these first bytes of something say that it is compressed, or undefined. */
+export const compressionOf = (head: Uint8Array): (typeof magics)[number]["name"] | undefined =>
+  magics.find(({ bytes }) => bytes.every((byte, at) => head[at] === byte))?.name;
+
+/**
+ * Reads the headers of a tar archive, a few hundred bytes an entry.
+ *
+ * `on` names the archive in messages. Throws `file` for one that is missing, no tar archive,
+ * compressed, damaged, or holds what an image's archive can't: see `tarEntries`.
+ */
+export async function openArchive(path: string, on: string, signal: AbortSignal): Promise<Archive> {
+  const file = await openFile(path, on);
+  try {
+    const { size } = await file.stat();
+    const entries = new Map<string, TarEntry>();
+    await refuseCompressed(file, on);
+    for await (const entry of tarEntries(fileTarSource(file, size), on)) {
+      signal.throwIfAborted();
+      if (entry.type === "folder") continue;
+      if (entries.has(entry.name)) {
+        throw new OcibundleError("file", `${on}: entry "${entry.name}" appears twice`);
+      }
+      entries.set(entry.name, entry);
+    }
+    return {
+      names: () => entries.keys(),
+      locate(name) {
+        const entry = followLinks(entries, name, on);
+        return entry === undefined ? undefined : { path, offset: entry.offset, size: entry.size };
+      },
+    };
+  } finally {
+    await file.close();
+  }
+}
+
+/** Opens an archive of an OCI image layout for reading. Throws as `openArchive`, and `file` for one of something else. */
+export async function openLayoutArchive(
+  path: string,
+  name: string,
+  signal: AbortSignal,
+): Promise<LayoutReader> {
+  const archive = await openArchive(path, name, signal);
+  return layoutReader({ name, locate: async (file) => archive.locate(file) });
+}
+
+const maxLinks = 16;
+
+/** The file a name stands for, through the links of an archive. Throws `file` for links that lead nowhere. */
+export function followLinks<T extends Pick<TarEntry, "type" | "name" | "target">>(
+  entries: ReadonlyMap<string, T>,
+  name: string,
+  on: string,
+): T | undefined {
+  let entry = entries.get(name);
+  for (let links = 0; entry?.type === "link" || entry?.type === "symlink"; links += 1) {
+    if (links === maxLinks) {
+      throw new OcibundleError("file", `${on}: the links of entry "${name}" go in a circle`);
+    }
+    const { type, name: linkName, target } = entry;
+    const next: string = linkTarget({ type, name: linkName, target }, on);
+    entry = entries.get(next);
+    if (entry === undefined) {
+      throw new OcibundleError(
+        "file",
+        `${on}: entry "${name}" links to "${next}", which is missing`,
+      );
+    }
+  }
+  return entry;
+}
+
+async function openFile(path: string, on: string): Promise<FileHandle> {
+  try {
+    const file = await open(path, "r");
+    if ((await file.stat()).isFile()) return file;
+    await file.close();
+  } catch (cause) {
+    const code = errno(cause);
+    if (code === undefined) throw cause;
+    const missing = code === "ENOENT" || code === "ENOTDIR";
+    const why = missing ? "no such file" : `the file can't be read: ${code}`;
+    throw new OcibundleError("file", `${on}: ${why}`, { cause });
+  }
+  throw new OcibundleError("file", `${on}: not a file`);
+}
+
+async function refuseCompressed(file: FileHandle, on: string): Promise<void> {
+  const { buffer } = await file.read(new Uint8Array(8), 0, 8, 0);
+  const compression = compressionOf(buffer);
+  if (compression === undefined) return;
+  throw new OcibundleError("file", `${on}: the archive is compressed with ${compression}`, {
+    hint: "decompress it first; the layers in it are compressed already",
+  });
+}

@@ -1,0 +1,147 @@
+import { Buffer } from "node:buffer";
+import { Header } from "tar/header";
+import { OcibundleError } from "../../errors.ts";
+import { entryPath } from "./path.ts";
+import { type Overrides, paxOverrides } from "./pax.ts";
+import type { TarSource } from "./source.ts";
+
+/** One entry of a tar archive; its content lies between `offset` and `offset + size`. */
+export interface TarEntry {
+  type: "file" | "folder" | "link" | "symlink";
+  /** Below the archive's root, with `/` between the parts and none at the ends. */
+  name: string;
+  /** In bytes, from the archive's start. */
+  offset: number;
+  /** In bytes. */
+  size: number;
+  /** What a link says it points to, as it is written. */
+  target: string;
+}
+
+const blockSize = 512;
+
+/** Long names and pax records are read into memory; real ones have some hundred bytes. */
+const maxExtensionBytes = 1024 * 1024;
+
+/** More entries than any image has, so that a made-up archive can't fill the memory. */
+const maxEntries = 1_000_000;
+
+const contentTypes: ReadonlyMap<string, TarEntry["type"]> = new Map([
+  ["File", "file"],
+  ["OldFile", "file"],
+  ["ContiguousFile", "file"],
+  ["Directory", "folder"],
+  ["Link", "link"],
+  ["SymbolicLink", "symlink"],
+] as const);
+
+/**
+ * The entries of a tar archive in order: ustar, pax and GNU (long names, sizes over 8 GiB).
+ *
+ * Content is not read here: the consumer may read it through the source before it asks for the next
+ * entry, and what it leaves is passed over. `on` names the archive. Throws `file` for what is no tar
+ * archive, is cut off, has a name that leaves it, or an entry that is no file, folder or link.
+ */
+export async function* tarEntries(
+  source: TarSource,
+  on: string,
+): AsyncGenerator<TarEntry, void, undefined> {
+  const fail = (why: string): OcibundleError => new OcibundleError("file", `${on}: ${why}`);
+  let overrides: Overrides = {};
+  for (let count = 0; ;) {
+    const at = source.position;
+    const header = await readHeader(source, on);
+    if (header === undefined) return;
+    const { type } = header;
+    if (extensionTypes.has(type)) {
+      Object.assign(overrides, await readExtension(source, header, on));
+      continue;
+    }
+    const name = entryPath(overrides.path ?? header.path ?? "", on);
+    const known = contentTypes.get(type);
+    if (known === undefined) {
+      throw fail(`entry "${name}" is of a kind that is not read here: ${type}`);
+    }
+    const size = known === "file" ? (overrides.size ?? header.size) : 0;
+    if (size === undefined) throw fail(`entry "${name}" at byte ${at} has no size`);
+    count += 1;
+    if (count > maxEntries) throw fail(`more than ${maxEntries} entries`);
+
+    const offset = source.position;
+    // The root itself is often listed, as "./".
+    if (name !== "") {
+      yield {
+        type: known,
+        name,
+        offset,
+        size,
+        target: overrides.linkpath ?? header.linkpath ?? "",
+      };
+    }
+    overrides = {};
+    const left = offset + padded(size) - source.position;
+    // The padding of the very last entry may be missing.
+    if ((await source.skip(left)) < left && source.position < offset + size) {
+      throw fail(`entry "${name}" is cut off: ${source.position - offset} of ${size} bytes`);
+    }
+  }
+}
+
+const padded = (size: number): number => Math.ceil(size / blockSize) * blockSize;
+
+/** The header at the front, or undefined at the archive's end. */
+async function readHeader(source: TarSource, on: string): Promise<Header | undefined> {
+  const at = source.position;
+  const block = await source.read(blockSize);
+  if (block.byteLength === 0 && at > 0) return undefined;
+  const notTar = `${on}: ${at === 0 ? "not a tar archive" : `damaged at byte ${at}`}`;
+  if (block.byteLength < blockSize) throw new OcibundleError("file", notTar);
+  let header: Header;
+  try {
+    header = new Header(Buffer.from(block.buffer, block.byteOffset, blockSize));
+  } catch (cause) {
+    throw new OcibundleError("file", notTar, { cause });
+  }
+  if (header.nullBlock) return undefined;
+  if (!header.cksumValid) throw new OcibundleError("file", notTar);
+  return header;
+}
+
+const extensionTypes: ReadonlySet<string> = new Set([
+  "ExtendedHeader",
+  "OldExtendedHeader",
+  "GlobalExtendedHeader",
+  "NextFileHasLongPath",
+  "OldGnuLongPath",
+  "NextFileHasLongLinkpath",
+]);
+
+/** What an extension says of the entry that follows it. */
+async function readExtension(source: TarSource, header: Header, on: string): Promise<Overrides> {
+  const { type, size } = header;
+  if (size === undefined || size > maxExtensionBytes) {
+    throw new OcibundleError("file", `${on}: an extended header of ${size} bytes`);
+  }
+  const bytes = new Uint8Array(await source.read(size));
+  const padding = padded(size) - size;
+  if (bytes.byteLength < size || (await source.skip(padding)) < padding) {
+    throw new OcibundleError("file", `${on}: cut off in an extended header`);
+  }
+  switch (type) {
+    case "NextFileHasLongPath":
+    case "OldGnuLongPath":
+      return { path: untilNul(bytes) };
+    case "NextFileHasLongLinkpath":
+      return { linkpath: untilNul(bytes) };
+    case "GlobalExtendedHeader":
+      // Comments, as git writes them: nothing that a single entry should be given from there.
+      return {};
+    default:
+      return paxOverrides(bytes, on);
+  }
+}
+
+const untilNul = (bytes: Uint8Array): string => {
+  const end = bytes.indexOf(0);
+  return new TextDecoder().decode(end === -1 ? bytes : bytes.subarray(0, end));
+};

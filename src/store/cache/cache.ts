@@ -1,0 +1,242 @@
+import { mkdir, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { Descriptor } from "../../oci/descriptor.ts";
+import { type Digest, digestAlgorithm, digestHex } from "../../oci/digest.ts";
+import {
+  type CacheEntry,
+  type CacheUse,
+  hasBytesOf,
+  lastUse,
+  noteUse,
+  readEntry,
+  statBlob,
+  withUse,
+  writeEntry,
+} from "./entry.ts";
+import { type Environment, cacheFailure, cacheFolder, cacheFolders, isUnusable } from "./folder.ts";
+import { makeFolders, makeReady } from "./files.ts";
+import { openTempFiles } from "./temp.ts";
+import {
+  type HeldLock,
+  LockUnavailable,
+  type LockOptions,
+  type WaitOptions,
+  lockFile,
+  tryLockFile,
+  waitForLock,
+} from "../lock-file.ts";
+import type { RecordTemp } from "../records/record-file.ts";
+
+export type BlobAddress = Pick<Descriptor, "digest" | "size">;
+
+/**
+ * The local store of blobs by digest, shared between processes and, where permissions allow, users.
+ *
+ *     blobs/sha256/<hex>             a blob, read-only
+ *     records/blobs/sha256-<hex>     what it is called; the record's time is its last use
+ *     tmp/                           what is being fetched or made
+ *     locks/                         who is at it
+ *
+ * Nothing is made on disk before something is written. Methods that write throw `file`, naming the
+ * folder and the rule, when it is full or can't be written; see `isUnusable` for going on without.
+ */
+export interface Cache {
+  readonly root: string;
+  /** For small records of other modules. */
+  readonly recordsDir: string;
+  blobPath(digest: Digest): string;
+  /** Where a blob that is being fetched grows; the next run goes on from what is there. Hold its lock. */
+  partialPath(digest: Digest): string;
+  /** Beside `partialPath`, for what the transfer notes about it. */
+  journalPath(digest: Digest): string;
+  /**
+   * A new path for a temporary file on the cache's file system; its folder is made. Hand the file to
+   * `putFile` or `discardTemp`; what a killed process leaves is removed by a later one.
+   */
+  tempPath(name: string): Promise<string>;
+  /** Removes a temporary file, which need not exist. */
+  discardTemp(path: string): Promise<void>;
+  /** Keeps what temporary files need until what is returned is called: for many of them one by one. */
+  holdTemp(): () => Promise<void>;
+  /** Whether the blob is here and fit for use; see `find`. */
+  has(blob: BlobAddress, signal?: AbortSignal): Promise<boolean>;
+  /**
+   * The blob's file when it is here and fit for use, else undefined. When its size or time of change is
+   * not as recorded the bytes are hashed, and what does not match is thrown away.
+   */
+  find(blob: BlobAddress, signal?: AbortSignal): Promise<string | undefined>;
+  /**
+   * Takes a file whose size and digest the caller has verified into the cache, flushed, and returns its
+   * path there. The file must be on the cache's file system (`tempPath`, `partialPath`).
+   */
+  putFile(path: string, digest: Digest, size: number, use?: CacheUse): Promise<string>;
+  /** The blob's record and the time of its last use, or undefined. */
+  entry(digest: Digest): Promise<(CacheEntry & { lastUsed: Date }) | undefined>;
+  /** Notes a use for `cache ls` and `cache prune`. Never throws: a shared cache may be read-only. */
+  noteUse(digest: Digest, use?: CacheUse): Promise<void>;
+  /** Locks a blob against other processes. Throws `LockUnavailable` where nothing can be locked. */
+  lock(digest: Digest, options: WaitOptions): Promise<HeldLock>;
+  /** Like `lock`, without waiting: undefined when another holds it. */
+  tryLock(digest: Digest, options?: LockOptions): Promise<HeldLock | undefined>;
+  /** Tries again until `attempt`, which uses `tryLock`, gives something; see `waitForLock`. */
+  waitForLock<T>(
+    digest: Digest,
+    options: WaitOptions,
+    attempt: () => Promise<T | undefined>,
+  ): Promise<T>;
+  /** Like `lock`, for something that has a name and no digest. */
+  lockName(name: string, options: WaitOptions): Promise<HeldLock>;
+  /** Removes a blob and its record. Hold its lock. */
+  remove(digest: Digest): Promise<void>;
+  /** Notes that the blob's file, changed at `modified`, was found to be right. Never throws. */
+  confirm(blob: BlobAddress, modified: number): Promise<void>;
+  /**
+   * Removes a blob that was found to be damaged if its file is still the one changed at `modified`:
+   * another process may have put a good one. Says whether it did; a read-only cache keeps it.
+   */
+  removeDamaged(digest: Digest, modified: number): Promise<boolean>;
+}
+
+const fileName = (digest: Digest): string => `${digestAlgorithm(digest)}-${digestHex(digest)}`;
+
+/** The cache of this environment. Touches nothing on disk. Throws `file` when there is no place for it. */
+export const openCache = (env: Environment): Cache => cacheAt(cacheFolder(env));
+
+/** The cache in a folder, which need not exist. */
+export function cacheAt(root: string): Cache {
+  const folders = cacheFolders(root);
+  const recordPath = (digest: Digest) => join(folders.records, "blobs", fileName(digest));
+  const blobPath = (digest: Digest) =>
+    join(folders.blobs, digestAlgorithm(digest), digestHex(digest));
+
+  const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof LockUnavailable)) throw cacheFailure(root, error);
+      // That this user may not write is not that nobody can lock.
+      throw isUnusable(error.cause) ? cacheFailure(root, error.cause) : error;
+    }
+  };
+
+  let made: Promise<void> | undefined;
+  const make = async (): Promise<void> => {
+    made ??= makeFolders(root);
+    try {
+      await made;
+    } catch (error) {
+      made = undefined;
+      throw error;
+    }
+  };
+
+  const temp = openTempFiles(folders.temp, folders.locks);
+  const tempPath = async (name: string): Promise<string> => {
+    await make();
+    return temp.path(name);
+  };
+  const recordTemp: RecordTemp = { tempPath, discardTemp: temp.done };
+
+  const remove = async (digest: Digest): Promise<void> => {
+    await rm(blobPath(digest), { force: true });
+    await rm(recordPath(digest), { force: true });
+  };
+
+  const removeDamaged = async (digest: Digest, modified: number): Promise<boolean> => {
+    try {
+      if ((await statBlob(blobPath(digest)))?.modified !== modified) return false;
+      await remove(digest);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+
+  const confirm = async ({ digest, size }: BlobAddress, modified: number): Promise<void> => {
+    const entry = await readEntry(recordPath(digest), digest);
+    if (entry?.modified === modified && entry.size === size) return;
+    const checked = { names: [], origins: [], ...entry, digest, size, modified };
+    // Without its record the blob is hashed again at its next use.
+    await writeEntry(recordTemp, recordPath(digest), checked).catch(() => undefined);
+  };
+
+  const find = async (blob: BlobAddress, signal?: AbortSignal): Promise<string | undefined> => {
+    const { digest, size } = blob;
+    const path = blobPath(digest);
+    const file = await statBlob(path);
+    if (file === undefined) return undefined;
+    const entry = await readEntry(recordPath(digest), digest);
+    if (entry?.modified === file.modified && entry.size === file.size) {
+      // Of another size it is not what was asked for, which is no fault of the file's.
+      return file.size === size ? path : undefined;
+    }
+    // A blob that lost its size lost its bytes; one that was only touched may be right.
+    const resized = entry !== undefined && entry.size !== file.size;
+    if (!resized && (await hasBytesOf(digest, path, file.size, signal))) {
+      await confirm({ digest, size: file.size }, file.modified);
+      return file.size === size ? path : undefined;
+    }
+    await removeDamaged(digest, file.modified);
+    return undefined;
+  };
+
+  return {
+    root,
+    recordsDir: folders.records,
+    blobPath,
+    partialPath: (digest) => join(folders.temp, `${fileName(digest)}.partial`),
+    journalPath: (digest) => join(folders.temp, `${fileName(digest)}.journal`),
+    tempPath: (name) => guarded(() => tempPath(name)),
+    holdTemp: () => temp.hold(),
+    discardTemp: (path) => guarded(() => temp.done(path)),
+    find,
+    has: async (blob, signal) => (await find(blob, signal)) !== undefined,
+    putFile: (source, digest, size, use = {}) =>
+      guarded(async () => {
+        await make();
+        const modified = await makeReady(source, digest, size);
+        const path = blobPath(digest);
+        await mkdir(dirname(path), { recursive: true });
+        // Its bytes are flushed. A name that a power failure takes away is a blob to be fetched again.
+        await rename(source, path);
+        await temp.done(source);
+        const before = await readEntry(recordPath(digest), digest);
+        const entry = { names: [], origins: [], ...before, digest, size, modified };
+        await writeEntry(recordTemp, recordPath(digest), withUse(entry, use));
+        return path;
+      }),
+    async entry(digest) {
+      const path = recordPath(digest);
+      const [entry, lastUsed] = await Promise.all([readEntry(path, digest), lastUse(path)]);
+      return entry === undefined || lastUsed === undefined ? undefined : { ...entry, lastUsed };
+    },
+    async noteUse(digest, use = {}) {
+      try {
+        const entry = await readEntry(recordPath(digest), digest);
+        if (entry !== undefined) await noteUse(recordTemp, recordPath(digest), entry, use);
+      } catch {
+        // Only what `cache ls` shows and the order of `cache prune` suffer.
+      }
+    },
+    lock: (digest, options) =>
+      guarded(async () => {
+        await make();
+        return lockFile(join(folders.locks, fileName(digest)), options);
+      }),
+    tryLock: (digest, options) =>
+      guarded(async () => {
+        await make();
+        return tryLockFile(join(folders.locks, fileName(digest)), options);
+      }),
+    waitForLock: (digest, options, attempt) =>
+      waitForLock(join(folders.locks, fileName(digest)), options, attempt),
+    lockName: (name, options) =>
+      guarded(async () => {
+        await make();
+        return lockFile(join(folders.locks, name), options);
+      }),
+    remove: (digest) => guarded(() => remove(digest)),
+    confirm,
+    removeDamaged,
+  };
+}

@@ -1,0 +1,53 @@
+import { mkdir, open, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { OcibundleError, errno } from "../../errors.ts";
+import { type Digest, shortDigest } from "../../oci/digest.ts";
+import { cacheFolders } from "./folder.ts";
+import { sweepTempFiles } from "./temp.ts";
+
+/** bford.info/cachedir: backups leave a folder with this file out. */
+const tagFile = "CACHEDIR.TAG";
+const tagText = `Signature: 8a477f597d28d172789f06886806bc55
+# This folder is ocibundle's cache: what is in it can be fetched again.
+`;
+
+/** Makes the cache's folders, and removes the temporary files that ended processes left there. */
+export async function makeFolders(root: string): Promise<void> {
+  const folders = cacheFolders(root);
+  for (const folder of Object.values(folders)) await mkdir(folder, { recursive: true });
+  await sweepTempFiles(folders.temp, folders.locks);
+  try {
+    await writeFile(join(root, tagFile), tagText, { flag: "wx" });
+  } catch (error) {
+    if (errno(error) !== "EEXIST") throw error;
+  }
+}
+
+/** Removes a journal, and the next one where its writer was killed before it had its name. */
+export async function removeJournal(path: string): Promise<void> {
+  await rm(path, { force: true });
+  await rm(`${path}.new`, { force: true });
+}
+
+/**
+ * Flushes a verified file and takes its write permission away, for it may become a hard link that
+ * somebody edits. Returns its time of change in milliseconds. Throws `integrity` when its size is wrong.
+ */
+export async function makeReady(path: string, digest: Digest, size: number): Promise<number> {
+  const file = await open(path, "r+");
+  try {
+    const stats = await file.stat();
+    if (stats.size !== size) {
+      throw new OcibundleError(
+        "integrity",
+        `the file for ${shortDigest(digest)} has ${stats.size} bytes in place of ${size}`,
+      );
+    }
+    // What the umask left of the permissions to read is kept.
+    await file.chmod(stats.mode & 0o444);
+    await file.sync();
+    return Math.floor(stats.mtimeMs);
+  } finally {
+    await file.close();
+  }
+}

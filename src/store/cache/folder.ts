@@ -1,0 +1,116 @@
+import { homedir } from "node:os";
+import { join, posix, resolve, win32 } from "node:path";
+import { OcibundleError, errno } from "../../errors.ts";
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** What of the machine the cache's place depends on; handed in so that the choice is a pure function. */
+export interface CacheHost {
+  platform: string;
+  /** The user's home folder, or undefined when there is none. */
+  home: string | undefined;
+  /** What a relative `OCIBUNDLE_CACHE` is relative to. */
+  cwd: string;
+}
+
+const thisCacheHost = (): CacheHost => ({
+  platform: process.platform,
+  home: homeFolder(),
+  cwd: process.cwd(),
+});
+
+/** A user without an entry, as containers have them, has no home. */
+function homeFolder(): string | undefined {
+  try {
+    return homedir();
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Where the cache lies: `OCIBUNDLE_CACHE`, else `ocibundle` in `XDG_CACHE_HOME`, else in the
+ * platform's own folder for caches. An empty variable counts as unset, and so does a relative
+ * `XDG_CACHE_HOME` (XDG base directory specification, "Environment variables").
+ * Throws `file` when nothing says where it could be.
+ */
+export function cacheFolder(env: Environment, host: CacheHost = thisCacheHost()): string {
+  const path = host.platform === "win32" ? win32 : posix;
+  const own = env["OCIBUNDLE_CACHE"];
+  if (own) return path.isAbsolute(own) ? path.normalize(own) : resolve(host.cwd, own);
+  const xdg = env["XDG_CACHE_HOME"];
+  if (xdg && path.isAbsolute(xdg)) return path.join(xdg, "ocibundle");
+  const local = env["LOCALAPPDATA"];
+  if (host.platform === "win32" && local) return path.join(local, "ocibundle", "cache");
+  const home = (host.platform === "win32" ? env["USERPROFILE"] : env["HOME"]) || host.home;
+  if (!home || !path.isAbsolute(home)) {
+    throw new OcibundleError("file", "there is no folder for the cache: no home folder is known", {
+      hint: "set OCIBUNDLE_CACHE to a folder",
+    });
+  }
+  if (host.platform === "win32") return path.join(home, "AppData", "Local", "ocibundle", "cache");
+  if (host.platform === "darwin") return path.join(home, "Library", "Caches", "ocibundle");
+  return path.join(home, ".cache", "ocibundle");
+}
+
+const rules: Readonly<Record<string, { rule: string; hint: string }>> = {
+  ENOSPC: {
+    rule: "the disk is full",
+    hint: "free space there, run `ocibundle cache prune`, or set OCIBUNDLE_CACHE to another disk",
+  },
+  EDQUOT: {
+    rule: "the disk quota is used up",
+    hint: "free space there, run `ocibundle cache prune`, or set OCIBUNDLE_CACHE to another disk",
+  },
+  EROFS: {
+    rule: "the file system is read-only",
+    hint: "set OCIBUNDLE_CACHE to a folder that can be written",
+  },
+  EACCES: {
+    rule: "this user may not write there",
+    hint: "set OCIBUNDLE_CACHE to a folder of your own, or change its permissions",
+  },
+  EPERM: {
+    rule: "this user may not write there",
+    hint: "set OCIBUNDLE_CACHE to a folder of your own, or change its permissions",
+  },
+  ENOTDIR: {
+    rule: "a part of its path is not a folder",
+    hint: "remove what is in the way, or set OCIBUNDLE_CACHE to another folder",
+  },
+  EEXIST: {
+    rule: "something that is not a folder is in the way",
+    hint: "remove what is in the way, or set OCIBUNDLE_CACHE to another folder",
+  },
+};
+
+/**
+ * The error that a failed write below the cache folder is shown as: code `file`, naming the folder and
+ * the rule that was broken. What is no file-system error comes back as it is.
+ */
+export function cacheFailure(root: string, error: unknown): unknown {
+  const code = errno(error);
+  if (error instanceof OcibundleError || code === undefined) return error;
+  const known = rules[code];
+  return new OcibundleError(
+    "file",
+    `the cache folder "${root}" can't be used: ${known?.rule ?? (error as Error).message}`,
+    { hint: known?.hint ?? "set OCIBUNDLE_CACHE to another folder", cause: error },
+  );
+}
+
+/** Whether an error says that the place can't be written or is full: a run may go on without a cache. */
+export const isUnusable = (error: unknown): boolean => {
+  const cause = error instanceof OcibundleError ? error.cause : error;
+  const code = errno(cause);
+  return code !== undefined && Object.hasOwn(rules, code);
+};
+
+/** The folders of the cache, below its root. */
+export const cacheFolders = (root: string) =>
+  ({
+    blobs: join(root, "blobs"),
+    temp: join(root, "tmp"),
+    records: join(root, "records"),
+    locks: join(root, "locks"),
+  }) as const;

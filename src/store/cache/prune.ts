@@ -1,0 +1,144 @@
+import { rm } from "node:fs/promises";
+import { OcibundleError } from "../../errors.ts";
+import type { Cache } from "./cache.ts";
+import { removeJournal } from "./files.ts";
+import { cacheFolders } from "./folder.ts";
+import {
+  type CachedBlob,
+  type UnfinishedBlob,
+  describe,
+  listBlobs,
+  listUnfinished,
+  sweepLocks,
+} from "./list.ts";
+import { sweepTempFiles } from "./temp.ts";
+import { LockUnavailable } from "../lock-file.ts";
+
+export interface PruneOptions {
+  /** Milliseconds: what was not used for longer goes. */
+  olderThan?: number | undefined;
+  /** Bytes: beyond that, what was used longest ago goes. */
+  maxSize?: number | undefined;
+  /** Only say what would go. */
+  dryRun: boolean;
+  /** Milliseconds since 1970. */
+  now: number;
+  signal: AbortSignal;
+}
+
+export interface PruneReport {
+  removed: CachedBlob[];
+  /** Blobs fetched in part. */
+  removedUnfinished: UnfinishedBlob[];
+  /** What should have gone and is used by a process. */
+  inUse: CachedBlob[];
+  /** What is a hard link elsewhere too: removing it would free nothing. */
+  linked: CachedBlob[];
+  kept: { blobs: number; bytes: number };
+  /** How many leftovers of ended processes were removed; 0 with `dryRun`. */
+  leftovers: number;
+  /** In bytes. */
+  freed: number;
+}
+
+/**
+ * Removes blobs that were not used for long, and the longest unused ones beyond a size. What another
+ * process reads or fetches stays, and so does what is linked from elsewhere, which neither counts for
+ * the size. With neither limit, only leftovers of ended processes go.
+ *
+ * Throws `file` where files can't be locked or removed.
+ */
+export async function pruneCache(cache: Cache, options: PruneOptions): Promise<PruneReport> {
+  try {
+    return await prune(cache, options);
+  } catch (error) {
+    if (!(error instanceof LockUnavailable)) throw error;
+    throw new OcibundleError(
+      "file",
+      `the cache folder "${cache.root}" can't be pruned: its files can't be locked`,
+      {
+        hint: "check its permissions; on a file system without locks, remove it by hand while nothing uses it",
+        cause: error,
+      },
+    );
+  }
+}
+
+type Candidate = { kind: "blob"; item: CachedBlob } | { kind: "unfinished"; item: UnfinishedBlob };
+
+async function prune(cache: Cache, options: PruneOptions): Promise<PruneReport> {
+  const blobs = await listBlobs(cache);
+  const candidates: Candidate[] = [
+    ...blobs.filter(({ linked }) => !linked).map((item) => ({ kind: "blob" as const, item })),
+    ...(await listUnfinished(cache)).map((item) => ({ kind: "unfinished" as const, item })),
+  ];
+  const report: PruneReport = {
+    removed: [],
+    removedUnfinished: [],
+    inUse: [],
+    linked: blobs.filter(({ linked }) => linked),
+    kept: { blobs: 0, bytes: 0 },
+    leftovers: 0,
+    freed: 0,
+  };
+  let total = candidates.reduce((sum, { item }) => sum + item.size, 0);
+  const longestUnusedFirst = candidates.toSorted(
+    (a, b) => a.item.lastUsed.getTime() - b.item.lastUsed.getTime(),
+  );
+  for (const { kind, item } of longestUnusedFirst) {
+    options.signal.throwIfAborted();
+    if (!isDue(item, total, options)) continue;
+    if (!(await removeUnused(cache, kind, item, options.dryRun))) {
+      if (kind === "blob") report.inUse.push(item);
+      continue;
+    }
+    total -= item.size;
+    report.freed += item.size;
+    if (kind === "blob") report.removed.push(item);
+    else report.removedUnfinished.push(item);
+  }
+  const removed = new Set(report.removed);
+  for (const blob of blobs) {
+    if (removed.has(blob)) continue;
+    report.kept.blobs += 1;
+    report.kept.bytes += blob.size;
+  }
+  if (!options.dryRun) {
+    const { temp, locks } = cacheFolders(cache.root);
+    report.leftovers = (await sweepTempFiles(temp, locks)) + (await sweepLocks(cache));
+  }
+  return report;
+}
+
+/** Whether something must go, `total` bytes being what is left that can go. */
+function isDue(
+  item: { size: number; lastUsed: Date },
+  total: number,
+  { olderThan, maxSize, now }: Pick<PruneOptions, "olderThan" | "maxSize" | "now">,
+): boolean {
+  if (olderThan !== undefined && now - item.lastUsed.getTime() > olderThan) return true;
+  return maxSize !== undefined && total > maxSize;
+}
+
+/** Removes what nobody uses, its lock held; false when somebody does. */
+async function removeUnused(
+  cache: Cache,
+  kind: Candidate["kind"],
+  { digest }: { digest: CachedBlob["digest"] },
+  dryRun: boolean,
+): Promise<boolean> {
+  const lock = await cache.tryLock(digest);
+  if (lock === undefined) return false;
+  try {
+    if (kind === "blob" && (await describe(cache, digest))?.linked === true) return false;
+    if (dryRun) return true;
+    if (kind === "blob") await cache.remove(digest);
+    else {
+      await removeJournal(cache.journalPath(digest));
+      await rm(cache.partialPath(digest), { force: true });
+    }
+    return true;
+  } finally {
+    lock.release();
+  }
+}

@@ -1,0 +1,90 @@
+import pLimit from "p-limit";
+import { errno } from "../../errors.ts";
+import { digestAlgorithm } from "../../oci/digest.ts";
+import type { WorkerPool } from "../../runtime/worker-pool.ts";
+import type { Cache } from "./cache.ts";
+import { hasBytesOf, statBlob } from "./entry.ts";
+import type { CachedBlob } from "./list.ts";
+
+export interface VerifyOptions {
+  /** Hashes in parallel. */
+  pool: WorkerPool;
+  signal: AbortSignal;
+  onStart?: (blob: CachedBlob) => void;
+  /** Further bytes of a blob were read. */
+  onBytes?: (blob: CachedBlob, bytes: number) => void;
+  onDone?: (blob: CachedBlob) => void;
+}
+
+export interface DamagedBlob extends CachedBlob {
+  /** What is wrong with it, for people. */
+  reason: string;
+  /** Whether it was removed, so that it is fetched again. */
+  removed: boolean;
+}
+
+/**
+ * Reads cached blobs and compares each with its digest, as many at once as the pool has workers. What
+ * is damaged is removed from the cache; a hard link to it elsewhere keeps the damaged bytes. Returns
+ * what was damaged. What another process removes meanwhile is left out.
+ */
+export async function verifyBlobs(
+  cache: Cache,
+  blobs: readonly CachedBlob[],
+  options: VerifyOptions,
+): Promise<DamagedBlob[]> {
+  const limit = pLimit(options.pool.size);
+  // The largest first, so that none of them is left to be read alone at the end.
+  const order = blobs.toSorted((a, b) => b.size - a.size);
+  const damaged = await limit.map(order, async (blob) => {
+    options.signal.throwIfAborted();
+    options.onStart?.(blob);
+    const found = await verifyBlob(cache, blob, options);
+    options.onDone?.(blob);
+    return found;
+  });
+  return damaged.filter((blob) => blob !== undefined);
+}
+
+async function verifyBlob(
+  cache: Cache,
+  blob: CachedBlob,
+  options: VerifyOptions,
+): Promise<DamagedBlob | undefined> {
+  const { digest } = blob;
+  const file = await statBlob(cache.blobPath(digest));
+  if (file === undefined) return undefined;
+  let reason = "its bytes have another digest";
+  try {
+    if (await isIntact(cache, blob, file.size, options)) {
+      await cache.confirm({ digest, size: file.size }, file.modified);
+      return undefined;
+    }
+  } catch (error) {
+    const code = errno(error);
+    if (code === undefined) throw error;
+    if (code === "ENOENT") return undefined;
+    reason = `it can't be read: ${code}`;
+    // What only this user may not read is not damaged for the others.
+    if (code === "EACCES" || code === "EPERM") return { ...blob, reason, removed: false };
+  }
+  return { ...blob, reason, removed: await cache.removeDamaged(digest, file.modified) };
+}
+
+async function isIntact(
+  cache: Cache,
+  blob: CachedBlob,
+  size: number,
+  { pool, signal, onBytes }: VerifyOptions,
+): Promise<boolean> {
+  const path = cache.blobPath(blob.digest);
+  // The workers know one algorithm; the other is rare enough to be hashed here.
+  if (digestAlgorithm(blob.digest) !== "sha256") {
+    return hasBytesOf(blob.digest, path, size, signal);
+  }
+  const [hashed] = await pool.hash([{ path, start: 0, end: size }], {
+    signal,
+    onBytes: (bytes) => onBytes?.(blob, bytes),
+  });
+  return hashed?.digest === blob.digest;
+}

@@ -1,0 +1,128 @@
+import * as v from "valibot";
+import { OcibundleError } from "../../errors.ts";
+import type { Descriptor } from "../../oci/descriptor.ts";
+import { type Digest, digestAlgorithm, digestHex, shortDigest } from "../../oci/digest.ts";
+import { parseDocument } from "../../oci/document.ts";
+import { ImageIndexSchema, type ImageIndex, type RawManifest } from "../../oci/manifest.ts";
+import { isIndexType, mediaTypes } from "../../oci/media-types.ts";
+
+/** Names and documents of an OCI image layout (image-spec v1.1, image-layout.md). */
+export const layoutFileName = "oci-layout";
+export const indexFileName = "index.json";
+
+/** The annotation of an `index.json` entry that holds its tag (image-spec v1.1, annotations.md). */
+const refNameKey = "org.opencontainers.image.ref.name";
+
+export const layoutFileBytes = new TextEncoder().encode('{"imageLayoutVersion":"1.0.0"}');
+
+/** Where a layout keeps a blob, with `/` between the parts. */
+export const blobPath = (digest: Digest): string =>
+  `blobs/${digestAlgorithm(digest)}/${digestHex(digest)}`;
+
+const LayoutFileSchema = v.looseObject({ imageLayoutVersion: v.string() });
+
+/** Checks the marker file of a layout. Throws `file` for a version that is not read here. */
+export function checkLayoutFile(bytes: Uint8Array, name: string): void {
+  const on = `${name}: ${layoutFileName}`;
+  const { imageLayoutVersion } = parseDocument(bytes, LayoutFileSchema, on);
+  if (!/^1\.\d+\.\d+$/.test(imageLayoutVersion)) {
+    throw new OcibundleError("file", `${on}: version "${imageLayoutVersion}" is not supported`, {
+      hint: "image layouts of version 1 are read",
+    });
+  }
+}
+
+export const emptyIndex = (): ImageIndex => ({
+  schemaVersion: 2,
+  mediaType: mediaTypes.ociIndex,
+  manifests: [],
+});
+
+export const parseLayoutIndex = (bytes: Uint8Array, name: string): ImageIndex =>
+  parseDocument(bytes, ImageIndexSchema, `${name}: ${indexFileName}`);
+
+export const formatLayoutIndex = (index: ImageIndex): string => JSON.stringify(index);
+
+export const tagOf = (entry: Descriptor): string | undefined => entry.annotations?.[refNameKey];
+
+/**
+ * The entry a tag names, or without a tag the only one there is: of those with a tag, if any has one,
+ * since what refers to an image (a signature) is listed beside it without one.
+ *
+ * `name` is that of the layout, for messages. Throws `not_found`, and `usage` where a tag is needed.
+ */
+export function findEntry(index: ImageIndex, tag: string | undefined, name: string): Descriptor {
+  const tagged = index.manifests.filter((entry) => tagOf(entry) !== undefined);
+  const entries =
+    tag !== undefined ? tagged.filter(named(tag)) : tagged.length > 0 ? tagged : index.manifests;
+  const [entry] = entries;
+  if (entry === undefined) {
+    throw new OcibundleError(
+      "not_found",
+      tag === undefined ? `${name}: the layout is empty` : `${name}: no tag "${tag}"`,
+      { hint: choices(index) },
+    );
+  }
+  if (entries.some((other) => other.digest !== entry.digest)) {
+    throw tag === undefined
+      ? new OcibundleError("usage", `${name}: ${entries.length} images, and no tag given`, {
+          hint: choices(index),
+        })
+      : new OcibundleError("file", `${name}: two entries have the tag "${tag}"`);
+  }
+  return entry;
+}
+
+const named = (tag: string) => (entry: Descriptor) => tagOf(entry) === tag;
+
+function choices(index: ImageIndex): string | undefined {
+  const shown = index.manifests.slice(0, 10).map((entry) => tagOf(entry));
+  const tags = shown.filter((tag) => tag !== undefined);
+  if (tags.length > 0) return `its tags are ${tags.map((tag) => `"${tag}"`).join(", ")}`;
+  return index.manifests.length === 0 ? undefined : "its images have no tags";
+}
+
+/**
+ * An `index.json` with a further manifest listed. A tag moves to it from whichever entry had it; and
+ * untagged entries for what it lists itself go, since they can be reached through it. Everything else
+ * is kept as it was.
+ */
+export function withManifest(
+  index: ImageIndex,
+  manifest: RawManifest,
+  tag: string | undefined,
+): ImageIndex {
+  const children = childDigests(manifest);
+  const isListed = (entry: Descriptor): boolean => entry.digest === manifest.digest;
+  const kept = index.manifests.filter((entry) => {
+    const entryTag = tagOf(entry);
+    if (entryTag === undefined) {
+      return !children.has(entry.digest) && (tag === undefined || !isListed(entry));
+    }
+    return entryTag !== tag || isListed(entry);
+  });
+  if (kept.some((entry) => isListed(entry) && (tag === undefined || tagOf(entry) === tag))) {
+    return { ...index, manifests: kept };
+  }
+  const { artifactType } = artifactTypeOf(manifest);
+  const entry: Descriptor = {
+    mediaType: manifest.mediaType,
+    ...(artifactType === undefined ? {} : { artifactType }),
+    digest: manifest.digest,
+    size: manifest.bytes.byteLength,
+    ...(tag === undefined ? {} : { annotations: { [refNameKey]: tag } }),
+  };
+  return { ...index, manifests: [...kept, entry] };
+}
+
+function childDigests(manifest: RawManifest): ReadonlySet<Digest> {
+  if (!isIndexType(manifest.mediaType)) return new Set();
+  const on = `index ${shortDigest(manifest.digest)}`;
+  const { manifests } = parseDocument(manifest.bytes, ImageIndexSchema, on);
+  return new Set(manifests.map((entry) => entry.digest));
+}
+
+const ArtifactTypeSchema = v.looseObject({ artifactType: v.optional(v.string()) });
+
+const artifactTypeOf = (manifest: RawManifest) =>
+  parseDocument(manifest.bytes, ArtifactTypeSchema, `manifest ${shortDigest(manifest.digest)}`);

@@ -1,0 +1,200 @@
+import { mkdir, readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { OcibundleError, errno } from "../../errors.ts";
+import type { ContentWriter } from "../../oci/content.ts";
+import { matchesDigest, shortDigest } from "../../oci/digest.ts";
+import type { ImageIndex } from "../../oci/manifest.ts";
+import {
+  blobPath,
+  emptyIndex,
+  formatLayoutIndex,
+  indexFileName,
+  layoutFileBytes,
+  layoutFileName,
+  parseLayoutIndex,
+  withManifest,
+} from "./documents.ts";
+import { type HeldLock, lockFile, LockUnavailable } from "../lock-file.ts";
+import { readDocument, type LayoutFiles, type LayoutReader, layoutReader } from "./reader.ts";
+import { isOwnedTemp, ownTemp, sweepOwnedTemps } from "../owned-temp.ts";
+import { copyVerified, unwritable, writeAll, writeWhole } from "../verified-write.ts";
+
+/** An OCI image layout in a folder that can be read and written. */
+export type OciLayout = LayoutReader & ContentWriter;
+
+/** Opens a layout folder for reading. Throws `file` for one that is missing or no layout. */
+export async function openLayout(folder: string, name = `oci:${folder}`): Promise<LayoutReader> {
+  const found = await kindOf(folder);
+  if (found === undefined) throw new OcibundleError("file", `${name}: no such folder`);
+  if (found === "other") {
+    throw new OcibundleError("file", `${name}: not a folder`, {
+      hint: `an archive of a layout is "oci-archive:${folder}"`,
+    });
+  }
+  return layoutReader(folderFiles(folder, name));
+}
+
+/**
+ * Opens a layout folder for writing and makes it where there is none. Throws `file` for a folder with
+ * other things in it, or that can't be written.
+ */
+export async function createLayout(
+  folder: string,
+  signal: AbortSignal,
+  name = `oci:${folder}`,
+): Promise<OciLayout> {
+  try {
+    await mkdir(folder, { recursive: true });
+    await prepare(folder, name, signal);
+  } catch (error) {
+    throw unwritable(folder, error);
+  }
+  const files = folderFiles(folder, name);
+  const reader = await layoutReader(files);
+  const has = async (digestPath: string, size: number): Promise<boolean> =>
+    (await files.locate(digestPath))?.size === size;
+
+  return {
+    ...reader,
+    async hasBlob({ digest, size }, writeSignal) {
+      writeSignal.throwIfAborted();
+      return has(blobPath(digest), size);
+    },
+    async writeBlob(blob, options) {
+      const { digest, size } = blob.descriptor;
+      if (await has(blobPath(digest), size)) return "present";
+      await writeFileInto(folder, blobPath(digest), (file) => copyVerified(blob, file, 0, options));
+      return "sent";
+    },
+    async writeManifest(manifest, tag, writeSignal) {
+      const { bytes, digest } = manifest;
+      writeSignal.throwIfAborted();
+      if (!matchesDigest(bytes, digest)) {
+        throw new OcibundleError(
+          "integrity",
+          `manifest ${shortDigest(digest)}: its bytes do not have this digest`,
+        );
+      }
+      if (!(await has(blobPath(digest), bytes.byteLength))) {
+        await writeFileInto(folder, blobPath(digest), (file) => writeAll(file, bytes, 0));
+      }
+      await updateIndex(folder, name, writeSignal, (index) => withManifest(index, manifest, tag));
+    },
+  };
+}
+
+const temporaryPrefix = ".ocibundle-";
+const lockName = "index.json.lock";
+
+async function prepare(folder: string, name: string, signal: AbortSignal): Promise<void> {
+  const entries = await readdir(folder);
+  if (!entries.includes(layoutFileName)) {
+    const others = entries.filter(
+      (entry) => !isOwnedTemp(entry, temporaryPrefix) && !entry.startsWith(lockName),
+    );
+    // Another process may have made the layout since the folder was read.
+    if (
+      others.length > 0 &&
+      !others.includes(layoutFileName) &&
+      !(await exists(join(folder, layoutFileName)))
+    ) {
+      throw new OcibundleError("file", `${name}: the folder has other things in it`, {
+        hint: "name a new folder, an empty one or an OCI image layout",
+      });
+    }
+    await writeFileInto(folder, layoutFileName, (file) => writeAll(file, layoutFileBytes, 0));
+  }
+  if (!entries.includes(indexFileName)) {
+    await updateIndex(folder, name, signal, (index) => index);
+  }
+  await sweepOwnedTemps(folder, temporaryPrefix);
+}
+
+/** Changes `index.json` in one step: no other process changes it in between, no reader sees a part of it. */
+async function updateIndex(
+  folder: string,
+  name: string,
+  signal: AbortSignal,
+  change: (index: ImageIndex) => ImageIndex,
+): Promise<void> {
+  const files = folderFiles(folder, name);
+  const update = async (): Promise<void> => {
+    const place = await files.locate(indexFileName);
+    const index =
+      place === undefined
+        ? undefined
+        : parseLayoutIndex(await readDocument(place, `${name}: ${indexFileName}`), name);
+    const before = index === undefined ? undefined : formatLayoutIndex(index);
+    const after = formatLayoutIndex(change(index ?? emptyIndex()));
+    // Bytes that say the same stay as another tool wrote them.
+    if (before === after) return;
+    const bytes = new TextEncoder().encode(after);
+    await writeFileInto(folder, indexFileName, (file) => writeAll(file, bytes, 0));
+  };
+  const lock = await lockIndex(folder, signal);
+  try {
+    await update();
+  } finally {
+    lock?.release();
+  }
+}
+
+/** Without locks, as on some network file systems, one process at a time is all that can be done. */
+async function lockIndex(folder: string, signal: AbortSignal): Promise<HeldLock | undefined> {
+  try {
+    return await lockFile(join(folder, lockName), { signal });
+  } catch (error) {
+    if (error instanceof LockUnavailable) return undefined;
+    throw error;
+  }
+}
+
+async function writeFileInto(
+  folder: string,
+  file: string,
+  write: Parameters<typeof writeWhole>[2],
+): Promise<void> {
+  const path = join(folder, ...file.split("/"));
+  try {
+    await mkdir(join(path, ".."), { recursive: true });
+  } catch (error) {
+    throw unwritable(path, error);
+  }
+  const temporary = ownTemp(folder, temporaryPrefix);
+  try {
+    await writeWhole(path, temporary.path, write);
+  } finally {
+    temporary.release();
+  }
+}
+
+function folderFiles(folder: string, name: string): LayoutFiles {
+  return {
+    name,
+    async locate(file) {
+      const path = join(folder, ...file.split("/"));
+      try {
+        const found = await stat(path);
+        return found.isFile() ? { path, offset: 0, size: found.size } : undefined;
+      } catch (error) {
+        if (errno(error) === "ENOENT" || errno(error) === "ENOTDIR") return undefined;
+        throw error;
+      }
+    },
+  };
+}
+
+const exists = async (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );
+
+async function kindOf(path: string): Promise<"folder" | "other" | undefined> {
+  try {
+    return (await stat(path)).isDirectory() ? "folder" : "other";
+  } catch (error) {
+    if (errno(error) === "ENOENT" || errno(error) === "ENOTDIR") return undefined;
+    throw error;
+  }
+}

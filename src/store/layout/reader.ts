@@ -1,0 +1,199 @@
+import { open, stat } from "node:fs/promises";
+import * as v from "valibot";
+import { OcibundleError, errno } from "../../errors.ts";
+import type { ContentReader } from "../../oci/content.ts";
+import { type Descriptor, DescriptorSchema } from "../../oci/descriptor.ts";
+import { type Digest, isDigest, matchesDigest, shortDigest } from "../../oci/digest.ts";
+import { maxManifestBytes, parseDocument } from "../../oci/document.ts";
+import type { ImageIndex, RawManifest } from "../../oci/manifest.ts";
+import { mediaTypes } from "../../oci/media-types.ts";
+import {
+  blobPath,
+  checkLayoutFile,
+  findEntry,
+  indexFileName,
+  layoutFileName,
+  parseLayoutIndex,
+  tagOf,
+} from "./documents.ts";
+
+/** Where a layout's file lies: in a folder each is a file of its own, in an archive a slice of one. */
+export interface FilePlace {
+  path: string;
+  /** In bytes. */
+  offset: number;
+  /** In bytes. */
+  size: number;
+}
+
+/** The files of a layout, named with `/` between the parts. */
+export interface LayoutFiles {
+  /** What a user calls the layout: `oci:./layout`. */
+  readonly name: string;
+  /** Where a file lies, or undefined when there is none. */
+  locate(file: string): Promise<FilePlace | undefined>;
+}
+
+/** An OCI image layout that can be read, as a folder or as an archive. */
+export interface LayoutReader extends ContentReader {
+  readIndex(signal: AbortSignal): Promise<ImageIndex>;
+  /**
+   * The manifest that a tag names, or without a tag the only one that is listed.
+   * Throws `not_found`, `integrity`, and `usage` where a tag is needed.
+   */
+  readRoot(tag: string | undefined, signal: AbortSignal): Promise<RawManifest>;
+  /** The tag of a manifest that is listed under one, and no other. */
+  tagOf(digest: Digest, signal: AbortSignal): Promise<string | undefined>;
+}
+
+/** Reads a layout through its files. Throws `file` when they are no layout of a version known here. */
+export async function layoutReader(files: LayoutFiles): Promise<LayoutReader> {
+  const { name } = files;
+  const marker = await files.locate(layoutFileName);
+  if (marker === undefined) {
+    throw new OcibundleError("file", `${name}: not an OCI image layout: no file "oci-layout"`);
+  }
+  checkLayoutFile(await readDocument(marker, `${name}: ${layoutFileName}`), name);
+
+  const readIndex = async (signal: AbortSignal): Promise<ImageIndex> => {
+    signal.throwIfAborted();
+    const place = await files.locate(indexFileName);
+    if (place === undefined) {
+      throw new OcibundleError("file", `${name}: not an OCI image layout: no file "index.json"`);
+    }
+    return parseLayoutIndex(await readDocument(place, `${name}: ${indexFileName}`), name);
+  };
+
+  const readByDigest = async (
+    digest: Digest,
+    expected: { mediaType: string; size: number } | undefined,
+  ): Promise<RawManifest> => {
+    const on = `${name}: manifest ${shortDigest(digest)}`;
+    const place = await files.locate(blobPath(digest));
+    if (place === undefined) throw new OcibundleError("not_found", `${on}: not in the layout`);
+    if (expected !== undefined && expected.size !== place.size) {
+      throw new OcibundleError(
+        "integrity",
+        `${on}: ${place.size} bytes, index.json says ${expected.size}`,
+      );
+    }
+    const bytes = await readDocument(place, on);
+    if (!matchesDigest(bytes, digest)) {
+      throw new OcibundleError("integrity", `${on}: its bytes do not have this digest`);
+    }
+    return { mediaType: mediaTypeOf(bytes, expected?.mediaType, on), digest, bytes };
+  };
+
+  return {
+    name,
+    readIndex,
+    async readRoot(tag, signal) {
+      const entry = findEntry(await readIndex(signal), tag, name);
+      return readByDigest(entry.digest, entry);
+    },
+    async tagOf(digest, signal) {
+      const { manifests } = await readIndex(signal);
+      const tags = manifests
+        .filter((entry) => entry.digest === digest)
+        .map((entry) => tagOf(entry));
+      return tags.length === 1 ? tags[0] : undefined;
+    },
+    async readManifest(tagOrDigest, signal) {
+      signal.throwIfAborted();
+      if (isDigest(tagOrDigest)) return readByDigest(tagOrDigest, undefined);
+      const entry = findEntry(await readIndex(signal), tagOrDigest, name);
+      return readByDigest(entry.digest, entry);
+    },
+    async hasBlob({ digest, size }, signal) {
+      signal.throwIfAborted();
+      return (await files.locate(blobPath(digest)))?.size === size;
+    },
+    async blobSource(descriptor, signal) {
+      signal.throwIfAborted();
+      const on = `${name}: blob ${shortDigest(descriptor.digest)}`;
+      const place = await files.locate(blobPath(descriptor.digest));
+      if (place === undefined) throw new OcibundleError("not_found", `${on}: not in the layout`);
+      if (place.size !== descriptor.size) {
+        throw new OcibundleError(
+          "integrity",
+          `${on}: ${place.size} bytes, its descriptor says ${descriptor.size}`,
+        );
+      }
+      const { path, offset } = place;
+      return { kind: "file", path, offset, check: unchangedCheck(path, await fileSize(path), on) };
+    },
+    async listReferrers(digest, signal) {
+      const referrers: Descriptor[] = [];
+      // A referrer is nobody's child, so index.json lists it.
+      for (const entry of (await readIndex(signal)).manifests) {
+        const { bytes } = await readByDigest(entry.digest, entry);
+        const { subject } = parseDocument(bytes, SubjectSchema, `${name}: ${entry.digest}`);
+        if (subject?.digest === digest) referrers.push(entry);
+      }
+      return referrers;
+    },
+  };
+}
+
+/** A check that the file still has the size it was found with. */
+const unchangedCheck = (path: string, size: number | undefined, on: string) => async () => {
+  if (size === undefined || (await fileSize(path)) === size) return;
+  throw new OcibundleError("integrity", `${on}: "${path}" changed while it was read`);
+};
+
+async function fileSize(path: string): Promise<number | undefined> {
+  try {
+    return (await stat(path)).size;
+  } catch (error) {
+    if (errno(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+const SubjectSchema = v.looseObject({ subject: v.optional(DescriptorSchema) });
+
+const ManifestKindSchema = v.looseObject({
+  mediaType: v.optional(v.string()),
+  manifests: v.optional(v.array(v.unknown())),
+  layers: v.optional(v.array(v.unknown())),
+});
+
+/**
+ * What a manifest is: by its own word, else by its descriptor's, else by its members
+ * (image-spec v1.1, manifest.md: `mediaType` was optional). Its own and the descriptor's must agree.
+ */
+function mediaTypeOf(bytes: Uint8Array, described: string | undefined, on: string): string {
+  const { mediaType, manifests, layers } = parseDocument(bytes, ManifestKindSchema, on);
+  if (mediaType !== undefined && described !== undefined && mediaType !== described) {
+    throw new OcibundleError(
+      "integrity",
+      `${on}: says it is "${mediaType}", its descriptor says "${described}"`,
+    );
+  }
+  const known = mediaType ?? described;
+  if (known !== undefined) return known;
+  if (manifests !== undefined && layers === undefined) return mediaTypes.ociIndex;
+  if (layers !== undefined && manifests === undefined) return mediaTypes.ociManifest;
+  throw new OcibundleError("file", `${on}: neither a manifest nor an index`);
+}
+
+/** The bytes of a small file. Throws `file` when it is larger than a manifest may be. */
+export async function readDocument(place: FilePlace, on: string): Promise<Uint8Array> {
+  if (place.size > maxManifestBytes) {
+    throw new OcibundleError("file", `${on}: ${place.size} bytes are too many for a document`);
+  }
+  const buffer = new Uint8Array(place.size);
+  const file = await open(place.path, "r");
+  try {
+    let filled = 0;
+    while (filled < buffer.byteLength) {
+      const wanted = buffer.byteLength - filled;
+      const { bytesRead } = await file.read(buffer, filled, wanted, place.offset + filled);
+      if (bytesRead === 0) break;
+      filled += bytesRead;
+    }
+    return buffer.subarray(0, filled);
+  } finally {
+    await file.close();
+  }
+}

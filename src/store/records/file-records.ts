@@ -1,0 +1,183 @@
+import { createHash } from "node:crypto";
+import type { BigIntStats } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import * as v from "valibot";
+import { SizeSchema } from "../../oci/descriptor.ts";
+import { DigestSchema } from "../../oci/digest.ts";
+import type { HeldLock, WaitOptions } from "../lock-file.ts";
+import { type RecordTemp, mergeRecord, readRecord, writeRecord } from "./record-file.ts";
+
+const HashedSchema = v.object({ digest: DigestSchema, size: SizeSchema });
+
+const KnownFileSchema = v.object({
+  /** Of the file as it is. */
+  digest: DigestSchema,
+  /** What the file became when it was compressed. */
+  gzip: v.optional(HashedSchema),
+  zstd: v.optional(HashedSchema),
+  /** What a look at its samples said about compressing it. */
+  auto: v.optional(v.picklist(["none", "zstd"])),
+});
+
+/** What is known of a file's content as long as the file is unchanged. */
+export type KnownFile = v.InferOutput<typeof KnownFileSchema>;
+
+/**
+ * What files were found to hold when they were read last, so that an unchanged file is not read again.
+ * A file is unchanged when its size, its times of modification and change in nanoseconds, its inode and
+ * its device are. One record file for each folder, below the cache's records.
+ */
+export interface FileRecords {
+  /** What is known of the file at an absolute path that now has these stats. */
+  find(path: string, stats: BigIntStats): Promise<KnownFile | undefined>;
+  /** Whether the file at an absolute path was ever noted, unchanged or not. */
+  knows(path: string): Promise<boolean>;
+  /**
+   * Notes what a file with these stats holds; `read` is when its reading began, in milliseconds since
+   * 1970. Adds to what is known of the same file. Nothing is noted when the file was changed so shortly
+   * before that a later change could have left the same times.
+   */
+  add(path: string, stats: BigIntStats, read: number, known: KnownFile): Promise<void>;
+  /** Writes what was added, together with what other processes wrote meanwhile. Never throws. */
+  save(): Promise<void>;
+}
+
+interface RecordPlace extends RecordTemp {
+  readonly recordsDir: string;
+  lockName(name: string, options: WaitOptions): Promise<HeldLock>;
+}
+
+const Decimal = v.pipe(v.string(), v.regex(/^-?\d{1,20}$/));
+
+const RecordedFileSchema = v.object({
+  name: v.string(),
+  size: Decimal,
+  mtimeNs: Decimal,
+  ctimeNs: Decimal,
+  ino: Decimal,
+  dev: Decimal,
+  ...KnownFileSchema.entries,
+});
+
+type RecordedFile = v.InferOutput<typeof RecordedFileSchema>;
+
+const FolderSchema = v.object({
+  version: v.literal(1),
+  folder: v.string(),
+  /** The file that was recorded last is the last one. */
+  files: v.array(RecordedFileSchema),
+});
+
+type Folder = Map<string, RecordedFile>;
+
+const maxFiles = 100_000;
+const maxBytes = 64 * 1024 * 1024;
+
+/** The records in a cache folder. Each folder's are read when one of its files is asked for. */
+export function openFileRecords(place: RecordPlace): FileRecords {
+  const folders = new Map<string, Promise<Folder>>();
+  const added = new Map<string, Folder>();
+
+  const known = (folder: string): Promise<Folder> => {
+    const before = folders.get(folder);
+    if (before !== undefined) return before;
+    const read = readFolder(recordPath(place, folder), folder);
+    folders.set(folder, read);
+    return read;
+  };
+
+  const lookUp = async (path: string, stats: BigIntStats): Promise<KnownFile | undefined> => {
+    const record = (await known(dirname(path))).get(basename(path));
+    if (record === undefined || !isSame(record, stampOf(stats))) return undefined;
+    const { name: _n, size: _s, mtimeNs: _m, ctimeNs: _c, ino: _i, dev: _d, ...content } = record;
+    return content;
+  };
+
+  return {
+    find: lookUp,
+    knows: async (path) => (await known(dirname(path))).has(basename(path)),
+    async add(path, stats, read, content) {
+      if (!isSettled(stats, read)) return;
+      const folder = dirname(path);
+      const before = await lookUp(path, stats);
+      const same = before?.digest === content.digest ? before : undefined;
+      const name = basename(path);
+      const record = { name, ...stampOf(stats), ...same, ...content };
+      (await known(folder)).set(name, record);
+      const news = added.get(folder);
+      if (news === undefined) added.set(folder, new Map([[name, record]]));
+      else news.set(name, record);
+    },
+    async save() {
+      for (const [folder, news] of added) {
+        const path = recordPath(place, folder);
+        await mergeRecord(place, `files-${recordName(folder)}`, async () => {
+          const merged = await readFolder(path, folder);
+          for (const [name, record] of news) {
+            merged.delete(name);
+            merged.set(name, record);
+          }
+          await writeRecord(place, path, format(folder, merged));
+        });
+      }
+      added.clear();
+    },
+  };
+}
+
+/** How long a change can hide behind the times of the one before, in milliseconds. */
+export const clockTicks = {
+  /** Linux stamps files by a clock that ticks at 100 Hz at the slowest. */
+  fine: 20,
+  /** FAT counts in two seconds, and some network file systems in one. */
+  coarse: 2500,
+} as const;
+
+/**
+ * How many milliseconds after `now` a file's times can be relied on to change with its content, 0 or
+ * less when they can already: a write within the same tick of the file system's clock leaves no trace.
+ */
+export function unsettledFor(stats: BigIntStats, now: number): number {
+  const second = 1_000_000_000n;
+  const isCoarse = stats.mtimeNs % second === 0n && stats.ctimeNs % second === 0n;
+  const tick = isCoarse ? clockTicks.coarse : clockTicks.fine;
+  return Math.max(Number(stats.mtimeMs), Number(stats.ctimeMs)) + 1 + tick - now;
+}
+
+const isSettled = (stats: BigIntStats, read: number): boolean => unsettledFor(stats, read) <= 0;
+
+type Stamp = Pick<RecordedFile, "size" | "mtimeNs" | "ctimeNs" | "ino" | "dev">;
+
+const stampOf = (stats: BigIntStats): Stamp => ({
+  size: stats.size.toString(),
+  mtimeNs: stats.mtimeNs.toString(),
+  ctimeNs: stats.ctimeNs.toString(),
+  ino: stats.ino.toString(),
+  dev: stats.dev.toString(),
+});
+
+const isSame = (a: Stamp, b: Stamp): boolean =>
+  a.size === b.size &&
+  a.mtimeNs === b.mtimeNs &&
+  a.ctimeNs === b.ctimeNs &&
+  a.ino === b.ino &&
+  a.dev === b.dev;
+
+/** Whether a file still is what it was at an earlier `stat`. */
+export const isUnchanged = (before: BigIntStats, now: BigIntStats): boolean =>
+  isSame(stampOf(before), stampOf(now));
+
+const recordName = (folder: string): string =>
+  createHash("sha256").update(folder).digest("hex").slice(0, 32);
+
+const recordPath = (place: RecordPlace, folder: string): string =>
+  join(place.recordsDir, "files", `${recordName(folder)}.json`);
+
+async function readFolder(path: string, folder: string): Promise<Folder> {
+  const document = await readRecord(path, FolderSchema, maxBytes);
+  if (document?.folder !== folder) return new Map();
+  return new Map(document.files.map((record) => [record.name, record]));
+}
+
+const format = (folder: string, known: Folder): string =>
+  JSON.stringify({ version: 1, folder, files: [...known.values()].slice(-maxFiles) });

@@ -1,0 +1,57 @@
+import { stat, statfs } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { OcibundleError, errno } from "../../errors.ts";
+
+export interface SpaceNeed {
+  /** A folder that need not exist yet. */
+  path: string;
+  /** How many further bytes will be written below it. */
+  bytes: number;
+}
+
+/** The file system below a path: which, and how many bytes this user may still write, where it says so. */
+interface FileSystem {
+  device: number;
+  free: number | undefined;
+}
+
+/**
+ * Checks that what a run will write fits, before its first byte: needs on one file system are added up.
+ * A file system that does not say how much is free is trusted.
+ *
+ * Throws `file`, naming the folder, what is needed and what is free.
+ */
+export async function requireSpace(needs: readonly SpaceNeed[]): Promise<void> {
+  const totals = new Map<number, SpaceNeed & { free: number | undefined }>();
+  for (const { path, bytes } of needs) {
+    const { device, free } = await fileSystemOf(path);
+    const before = totals.get(device);
+    totals.set(device, { path: before?.path ?? path, bytes: (before?.bytes ?? 0) + bytes, free });
+  }
+  for (const { path, bytes, free } of totals.values()) {
+    if (free === undefined || bytes <= free) continue;
+    throw new OcibundleError(
+      "file",
+      `the disk of "${path}" is too full: ${megabytes(bytes, Math.ceil)} are needed, ${megabytes(free, Math.floor)} are free`,
+      { hint: "free space there, run `ocibundle cache prune`, or choose another disk" },
+    );
+  }
+}
+
+/** Rounded away from what would look as if it fitted. */
+const megabytes = (bytes: number, round: (value: number) => number): string =>
+  `${round(bytes / 1e6).toLocaleString("en")} MB`;
+
+async function fileSystemOf(path: string): Promise<FileSystem> {
+  for (let folder = resolve(path); ; folder = dirname(folder)) {
+    try {
+      const { dev } = await stat(folder);
+      const { bavail, bsize, blocks } = await statfs(folder);
+      // Some network file systems have no numbers and answer zeros.
+      return { device: dev, free: blocks === 0 ? undefined : bavail * bsize };
+    } catch (error) {
+      const missing = ["ENOENT", "ENOTDIR"].includes(errno(error) ?? "");
+      if (!missing || folder === dirname(folder)) return { device: -1, free: undefined };
+    }
+  }
+}

@@ -1,0 +1,189 @@
+import { createHash } from "node:crypto";
+import { constants } from "node:fs";
+import { copyFile, link, lstat, open, rename, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { OcibundleError, errno } from "../../errors.ts";
+import { runtime } from "../../runtime/current.ts";
+import { fileChunks } from "../file-chunks.ts";
+import type { TargetFolder } from "./target-folder.ts";
+import { unwritable, writeAll } from "../verified-write.ts";
+
+/**
+ * How a file came from the cache to its place.
+ * - `reflink`: a file of its own that shares its blocks until one of the two is changed
+ * - `hard link`: another name of the cache's file, read-only as that is
+ * - `copy`: a file of its own
+ */
+export type MaterializeWay = "reflink" | "hard link" | "copy";
+
+export interface MaterializeOptions {
+  signal: AbortSignal;
+  /** Whether a file that is there already is replaced. Otherwise it is an error. */
+  replace: boolean;
+  /** Called with the number of further bytes copied; not at all when nothing is copied. */
+  onBytes?: ((bytes: number) => void) | undefined;
+  /** The name that the file has until it is whole, where others may use the usual one at the same time. */
+  temporary?: string | undefined;
+  /** The ways that may be used, in this order: all unless said otherwise. */
+  ways?: readonly MaterializeWay[];
+}
+
+const allWays: readonly MaterializeWay[] = ["reflink", "hard link", "copy"];
+
+/** The name in the same folder under which a file grows until it is whole; the same for each run. */
+export const temporaryName = (name: string): string =>
+  `.ocibundle-${createHash("sha256").update(name).digest("hex").slice(0, 16)}.tmp`;
+
+/**
+ * Puts the bytes of a cached file under a name in a folder, by the cheapest way that works there, and
+ * says which. The name appears at once and whole. A file of its own gets the permissions that the
+ * umask gives a new file. Its bytes are flushed then, its name is once the folder is. What an earlier
+ * run left under `temporaryName` is removed: two runs must not write the same name at once.
+ *
+ * Throws `file` when the name is taken and `replace` is false, `file` or `denied` when it can't be
+ * written, `not_found` when the cached file is gone.
+ */
+export async function materialize(
+  source: string,
+  folder: TargetFolder,
+  name: string,
+  options: MaterializeOptions,
+): Promise<MaterializeWay> {
+  const temporary = folder.at(options.temporary ?? temporaryName(name));
+  try {
+    await rm(temporary, { force: true });
+    const way = await place(source, temporary, options);
+    await revealFile(temporary, folder.at(name), options.replace);
+    return way;
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => undefined);
+    const shown = join(folder.path, name);
+    if (errno(error) === "EEXIST") {
+      throw new OcibundleError("file", `"${shown}" exists already`, { cause: error });
+    }
+    if (errno(error) === "ENOENT" && (await stat(source).catch(() => undefined)) === undefined) {
+      throw new OcibundleError("not_found", `"${source}" is no longer in the cache`, {
+        cause: error,
+      });
+    }
+    throw unwritable(shown, error);
+  }
+}
+
+async function place(
+  source: string,
+  temporary: string,
+  options: MaterializeOptions,
+): Promise<MaterializeWay> {
+  const { signal, ways = allWays } = options;
+  for (const way of ways) {
+    signal.throwIfAborted();
+    if (way === "copy") {
+      await copy(source, temporary, options);
+      return way;
+    }
+    try {
+      await (way === "reflink" ? reflink(source, temporary) : link(source, temporary));
+      return way;
+    } catch (error) {
+      if (way === ways.at(-1) || !isImpossible(error)) throw error;
+    }
+  }
+  throw new TypeError("no way to materialize a file was given");
+}
+
+/**
+ * What says that a way does not work between these two places, and not that something is wrong.
+ * EPERM is also how Linux refuses a hard link to another user's file (proc(5), protected_hardlinks).
+ */
+const impossible: ReadonlySet<string> = new Set([
+  "ENOTSUP",
+  "EOPNOTSUPP",
+  "ENOSYS",
+  "ENOTTY",
+  "EINVAL",
+  "EXDEV",
+  "EPERM",
+  "EACCES",
+  "EMLINK",
+  "ETXTBSY",
+]);
+
+const isImpossible = (error: unknown): boolean => impossible.has(errno(error) ?? "");
+
+async function reflink(source: string, temporary: string): Promise<void> {
+  // Deno's `copyFile` knows no flags and would copy.
+  if (runtime.name === "deno") throw Object.assign(new Error("no reflinks"), { code: "ENOTSUP" });
+  const mode = await modeOfNewFile(temporary);
+  try {
+    await copyFile(source, temporary, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+  // The copy has the source's mode, which is read-only: opened for reading it can still be changed.
+  const file = await open(temporary, constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
+    await file.chmod(mode);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** The permissions that the umask leaves a new file, found out by making one. */
+async function modeOfNewFile(path: string): Promise<number> {
+  const file = await open(path, "wx", 0o666);
+  try {
+    return (await file.stat()).mode & 0o777;
+  } finally {
+    await file.close();
+    await rm(path);
+  }
+}
+
+async function copy(
+  source: string,
+  temporary: string,
+  { signal, onBytes }: MaterializeOptions,
+): Promise<void> {
+  const { size } = await stat(source);
+  const file = await open(temporary, "wx", 0o666);
+  try {
+    let position = 0;
+    for await (const chunk of fileChunks(source, 0, size, signal)) {
+      await writeAll(file, chunk, position);
+      position += chunk.byteLength;
+      onBytes?.(chunk.byteLength);
+    }
+    if (position !== size) {
+      throw new OcibundleError("integrity", `"${source}" got shorter while it was copied`);
+    }
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Gives a whole, flushed file its final name; rejects with EEXIST where it is taken and not to be replaced. */
+export async function revealFile(temporary: string, path: string, replace: boolean): Promise<void> {
+  if (replace) {
+    await rename(temporary, path);
+  } else {
+    await renameIfFree(temporary, path);
+  }
+  // Renaming onto another hard link of the same file does nothing (rename(2)), and linking leaves it.
+  await rm(temporary, { force: true });
+}
+
+/** `rename` takes the place of what is there; `link` is the call that does not. */
+async function renameIfFree(temporary: string, path: string): Promise<void> {
+  try {
+    await link(temporary, path);
+  } catch (error) {
+    if (!isImpossible(error)) throw error;
+    const there = await lstat(path).catch(() => undefined);
+    if (there !== undefined) throw Object.assign(new Error("exists"), { code: "EEXIST" });
+    await rename(temporary, path);
+  }
+}

@@ -1,0 +1,131 @@
+import { constants, existsSync } from "node:fs";
+import { type FileHandle, lstat, mkdir, open } from "node:fs/promises";
+import { join } from "node:path";
+import { OcibundleError, errno } from "../../errors.ts";
+import { unwritable } from "../verified-write.ts";
+
+/** A folder that files are written into, reached without following a symbolic link below its root. */
+export interface TargetFolder extends AsyncDisposable {
+  /** For messages. */
+  readonly path: string;
+  /**
+   * The path of something in the folder, for calls of `node:fs`. Where the system can do that it goes
+   * through the open folder, so that it stays right when somebody puts a link in the folder's place.
+   */
+  at(name: string): string;
+  /** Makes renames in the folder survive a power failure, where the file system can do that. */
+  sync(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Linux resolves paths below an open folder's entry here, which is what `openat` is for. */
+const openFolders = "/proc/self/fd";
+let throughHandles: boolean | undefined;
+const canGoThroughHandles = (): boolean =>
+  (throughHandles ??= process.platform === "linux" && existsSync(openFolders));
+
+/**
+ * Opens the folder that is `parts` below `root`, making what is missing, one part at a time. `root`
+ * itself may be reached by links: the user named it. Close it after use.
+ *
+ * Throws `file` where a part is a symbolic link or no folder, and `file` or `denied` where it can't
+ * be made.
+ */
+export async function openTargetFolder(
+  root: string,
+  parts: readonly string[],
+): Promise<TargetFolder> {
+  try {
+    await mkdir(root, { recursive: true });
+  } catch (error) {
+    throw unwritable(root, error);
+  }
+  return canGoThroughHandles() ? openByHandles(root, parts) : openByPaths(root, parts);
+}
+
+/** Makes a file that is there survive a power failure, but for its name. Throws `file`. */
+export async function flushFile(folder: TargetFolder, name: string): Promise<void> {
+  try {
+    const file = await open(folder.at(name), constants.O_RDONLY | constants.O_NOFOLLOW);
+    try {
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    // Some systems flush only what is open for writing, and some network file systems nothing.
+    if (!unflushable.has(errno(error) ?? "")) throw unwritable(join(folder.path, name), error);
+  }
+}
+
+const unflushable: ReadonlySet<string> = new Set(["EPERM", "EACCES", "EINVAL", "EROFS", "ENOTSUP"]);
+
+async function openByHandles(root: string, parts: readonly string[]): Promise<TargetFolder> {
+  let path = root;
+  let handle = await openFolder(root, root, constants.O_DIRECTORY);
+  for (const part of parts) {
+    path = join(path, part);
+    const below = `${openFolders}/${handle.fd}/${part}`;
+    try {
+      if (await makeFolder(below, path)) await handle.sync().catch(() => undefined);
+      const next = await openFolder(below, path, constants.O_DIRECTORY | constants.O_NOFOLLOW);
+      await handle.close();
+      handle = next;
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+  }
+  return {
+    path,
+    at: (name) => `${openFolders}/${handle.fd}/${name}`,
+    sync: () => handle.sync().catch(() => undefined),
+    close: () => handle.close(),
+    [Symbol.asyncDispose]: () => handle.close(),
+  };
+}
+
+async function openByPaths(root: string, parts: readonly string[]): Promise<TargetFolder> {
+  let path = root;
+  for (const part of parts) {
+    path = join(path, part);
+    await makeFolder(path, path);
+    if (!(await lstat(path)).isDirectory()) throw await notAFolder(path, path);
+  }
+  return {
+    path,
+    at: (name) => join(path, name),
+    sync: async () => undefined,
+    close: async () => undefined,
+    [Symbol.asyncDispose]: async () => undefined,
+  };
+}
+
+async function openFolder(path: string, shown: string, flags: number): Promise<FileHandle> {
+  try {
+    return await open(path, constants.O_RDONLY | flags);
+  } catch (error) {
+    if (["ENOTDIR", "ELOOP"].includes(errno(error) ?? "")) throw await notAFolder(path, shown);
+    throw unwritable(shown, error);
+  }
+}
+
+/** Says whether it had to make the folder. */
+async function makeFolder(path: string, shown: string): Promise<boolean> {
+  try {
+    await mkdir(path);
+    return true;
+  } catch (error) {
+    if (errno(error) !== "EEXIST") throw unwritable(shown, error);
+    return false;
+  }
+}
+
+async function notAFolder(path: string, shown: string): Promise<OcibundleError> {
+  const link = (await lstat(path).catch(() => undefined))?.isSymbolicLink() === true;
+  return new OcibundleError(
+    "file",
+    `"${shown}" is ${link ? "a symbolic link, and nothing is written through one" : "not a folder"}`,
+    { hint: "remove it, or choose another folder with -o" },
+  );
+}

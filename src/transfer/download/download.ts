@@ -1,0 +1,209 @@
+import { rm } from "node:fs/promises";
+import pLimit from "p-limit";
+import { OcibundleError } from "../../errors.ts";
+import { digestAlgorithm } from "../../oci/digest.ts";
+import { followFile } from "../../runtime/follow-file.ts";
+import type { WorkerPool } from "../../runtime/worker-pool.ts";
+import type { Codec, Followed, FollowJob } from "../../runtime/worker-protocol.ts";
+import type { BlobToFetch } from "./blob-to-fetch.ts";
+import { unwritable } from "../../store/verified-write.ts";
+import type { Clock } from "../clock.ts";
+import { decodingOf } from "./decode.ts";
+import { checkSame, undecodable, wrongBytes } from "./download-check.ts";
+import { removeJournal } from "./download-journal.ts";
+import { fetchMissing, type RangeSupport } from "./download-ranges.ts";
+import type { EmitEvent } from "../events.ts";
+import { openPartialFile } from "./partial-file.ts";
+import type { RetryPolicy } from "../retry.ts";
+import { defaultPace, type Pace } from "./slow-ranges.ts";
+import { MiB } from "../units.ts";
+
+/**
+ * Connections of all downloads together, unless told otherwise: twice as many are no faster on two
+ * cores, and what they have received and not yet written takes 20 MB more.
+ */
+const defaultConnections = 4;
+
+/** A blob up to this size is hashed where it is, after its last byte: a worker would cost more. */
+const inlineBytes = 4 * MiB;
+
+export interface DownloadOptions {
+  /** Connections of all blobs together. */
+  connections?: number | undefined;
+  /** Hash and decode while blobs arrive; one worker is taken for each large blob. */
+  workers: WorkerPool;
+  emit: EmitEvent;
+  clock?: Clock | undefined;
+  retries?: RetryPolicy | undefined;
+  pace?: Pace | undefined;
+}
+
+export interface DownloadCallOptions {
+  signal: AbortSignal;
+  /** Further bytes of the blob that are there; those of a former run at once, negative when thrown away. */
+  onBytes?: ((bytes: number) => void) | undefined;
+}
+
+/** One for a run: its downloads share their connections, and what was seen of registries. */
+export interface Downloader {
+  /**
+   * Fetches a blob, going on from what a former run has left, and checks size and digest; with
+   * `original`, those of the original too. Resolves to the path that holds what was asked for: the
+   * partial file, or `decoded`. It is not flushed and keeps its name: that is the caller's.
+   * The journal is gone then; so is the partial file where it was decompressed.
+   *
+   * Throws `integrity`, `not_found`, `denied`, `network`, `file`; after `network`, an interruption or a
+   * full disk, partial file and journal stay for the next run.
+   */
+  download(blob: BlobToFetch, options: DownloadCallOptions): Promise<string>;
+}
+
+export function createDownloader(options: DownloadOptions): Downloader {
+  const connections = options.connections ?? defaultConnections;
+  const limit = pLimit(connections);
+  const supports = new Map<string, RangeSupport>();
+  const supportOf = (host: string): RangeSupport => {
+    const support = supports.get(host) ?? { ranged: true };
+    supports.set(host, support);
+    return support;
+  };
+  return {
+    async download(blob, call) {
+      const decoding = blob.original && decodingOf(blob.descriptor, blob.original);
+      if (decoding?.warning !== undefined) {
+        options.emit({ type: "warning", message: `${blob.label}: ${decoding.warning}` });
+      }
+      if (blob.original && decoding?.codec === undefined) checkSame(blob, blob.original);
+      const attempt = () =>
+        downloadOnce(blob, decoding?.codec, call, {
+          workers: options.workers,
+          emit: options.emit,
+          clock: options.clock,
+          retries: options.retries,
+          pace: options.pace ?? defaultPace,
+          limit,
+          atOnce: connections,
+          support: supportOf(blob.host),
+        });
+      const first = await attempt();
+      if (first !== undefined) return first;
+      // What a former run left was not what its journal said: nothing of it is kept.
+      const message = `${blob.label}: what an earlier run had fetched is damaged; fetching it anew`;
+      options.emit({ type: "warning", message });
+      const second = await attempt();
+      if (second === undefined) throw new RangeError("a new download went on from something");
+      return second;
+    },
+  };
+}
+
+interface Settings {
+  workers: WorkerPool;
+  emit: EmitEvent;
+  clock: Clock | undefined;
+  retries: RetryPolicy | undefined;
+  pace: Pace;
+  limit: ReturnType<typeof pLimit>;
+  atOnce: number;
+  support: RangeSupport;
+}
+
+/** One try at a blob: the path, or undefined when what a former run had left is not to be trusted. */
+async function downloadOnce(
+  blob: BlobToFetch,
+  codec: Codec | undefined,
+  { signal, onBytes }: DownloadCallOptions,
+  settings: Settings,
+): Promise<string | undefined> {
+  const { descriptor, place, label, item, open } = blob;
+  const front = new BigInt64Array(new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT));
+  const job = followJob(blob, codec, front);
+  const file = await openPartialFile(place, descriptor, {
+    onBytes,
+    onFront(position) {
+      Atomics.store(front, 0, BigInt(position));
+      Atomics.notify(front, 0);
+    },
+  });
+  let wrong: OcibundleError | undefined;
+  try {
+    const fetching = (stop: AbortSignal) =>
+      fetchMissing(open, file, descriptor.size, { ...settings, signal: stop, label, item });
+    const following = (stop: AbortSignal) => settings.workers.follow(job, { signal: stop });
+    const followed =
+      descriptor.size <= inlineBytes
+        ? await fetching(signal).then(() => followFile(job))
+        : await whileFetching(signal, fetching, following);
+    wrong = wrongBytes(blob, followed);
+  } catch (error) {
+    if (job.decode !== undefined) await rm(job.decode.output, { force: true });
+    wrong = undecodable(error, blob, job);
+    if (wrong === undefined) {
+      throw job.decode === undefined ? error : unwritable(job.decode.output, error);
+    }
+  } finally {
+    await file.close();
+    if (wrong !== undefined) await removeAll(blob, job);
+  }
+  if (wrong !== undefined) {
+    if (file.resumed === 0) throw wrong;
+    onBytes?.(-file.written.bytes);
+    return undefined;
+  }
+  await removeJournal(place);
+  if (job.decode === undefined) return place.partial;
+  await rm(place.partial);
+  return job.decode.output;
+}
+
+function followJob(
+  { descriptor, place, original, decoded, label }: BlobToFetch,
+  codec: Codec | undefined,
+  front: FollowJob["front"],
+): FollowJob {
+  const { digest, size } = descriptor;
+  const job: FollowJob = {
+    path: place.partial,
+    size,
+    algorithm: digestAlgorithm(digest),
+    front,
+  };
+  if (codec === undefined || original === undefined) return job;
+  if (decoded === undefined) throw new TypeError(`${label}: there is no place for the original`);
+  if (digestAlgorithm(original.digest) !== job.algorithm) {
+    const message = `${label}: the digests of blob and original are of different algorithms`;
+    throw new OcibundleError("integrity", message);
+  }
+  return { ...job, decode: { codec, size: original.size, output: decoded } };
+}
+
+/** Runs both; the failure of one ends the other and is thrown when both have ended. */
+async function whileFetching(
+  signal: AbortSignal,
+  fetching: (stop: AbortSignal) => Promise<void>,
+  following: (stop: AbortSignal) => Promise<Followed>,
+): Promise<Followed> {
+  const failed = new AbortController();
+  const stop = AbortSignal.any([signal, failed.signal]);
+  let failure: { error: unknown } | undefined;
+  const watched = async <T>(work: Promise<T>): Promise<T | undefined> => {
+    try {
+      return await work;
+    } catch (error) {
+      failure ??= { error };
+      failed.abort(error);
+      return undefined;
+    }
+  };
+  const [followed] = await Promise.all([watched(following(stop)), watched(fetching(stop))]);
+  signal.throwIfAborted();
+  if (failure !== undefined) throw failure.error;
+  if (followed === undefined) throw new TypeError("a file was followed to no result");
+  return followed;
+}
+
+async function removeAll({ place }: BlobToFetch, { decode }: FollowJob): Promise<void> {
+  await removeJournal(place);
+  await rm(place.partial, { force: true });
+  if (decode !== undefined) await rm(decode.output, { force: true });
+}

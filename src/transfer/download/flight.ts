@@ -1,0 +1,153 @@
+import { OcibundleError } from "../../errors.ts";
+import type { ByteRange } from "../../oci/content.ts";
+import type { BlobAnswer } from "../../registry/types.ts";
+import type { PartialFile } from "./partial-file.ts";
+import type { RangeInFlight } from "./slow-ranges.ts";
+import { MiB } from "../units.ts";
+
+/** A part of a blob that is asked for at once. */
+export interface Piece extends ByteRange {
+  /** The requests for it: two when the first is slow. */
+  flights: Set<Flight>;
+}
+
+/** Pieces small enough to be dealt out evenly, and large enough for a request to be worth it. */
+const pieceSizes = { smallest: 8 * MiB, largest: 64 * MiB } as const;
+const piecesPerConnection = 4;
+
+/** What is gathered before it is written: more costs memory, and on virtual machines more time. */
+const gatherBytes = MiB / 4;
+/** What comes slowly is written this often, in milliseconds, so that progress is seen and kept. */
+const gatherMilliseconds = 300;
+
+/** Cuts what is missing of a blob of `size` bytes into pieces for `connections` at once. */
+export function cutIntoPieces(
+  gaps: readonly ByteRange[],
+  size: number,
+  connections: number,
+): Piece[] {
+  const even = Math.ceil(size / (connections * piecesPerConnection) / MiB) * MiB;
+  const most = Math.min(pieceSizes.largest, Math.max(pieceSizes.smallest, even));
+  return gaps.flatMap((gap) => {
+    const count = Math.ceil((gap.end - gap.start) / most);
+    return Array.from({ length: count }, (_, index) => ({
+      start: gap.start + index * most,
+      end: Math.min(gap.end, gap.start + (index + 1) * most),
+      flights: new Set<Flight>(),
+    }));
+  });
+}
+
+/** One request for a piece, and what is seen of it. */
+export class Flight {
+  readonly piece: Piece;
+  readonly startedAt = performance.now();
+  readonly signal: AbortSignal;
+  /** Where in the blob its next byte belongs. */
+  position: number;
+  /** Bytes per millisecond, of late. */
+  rate = 0;
+  slow = false;
+  /** Whether another request has its bytes: its end is no failure. */
+  superseded = false;
+  answered = false;
+  private readonly own = new AbortController();
+  private bytes = 0;
+  private lastByteAt = this.startedAt;
+  private measuredAt = this.startedAt;
+  private measuredBytes = 0;
+
+  constructor(piece: Piece, stop: AbortSignal) {
+    this.piece = piece;
+    this.position = piece.start;
+    this.signal = AbortSignal.any([stop, this.own.signal]);
+    piece.flights.add(this);
+  }
+
+  /** Writes the answer's bytes to their place until its end, or until another has brought the rest. */
+  async read({ range, body }: BlobAnswer, file: PartialFile): Promise<void> {
+    this.answered = true;
+    this.position = range.start;
+    this.lastByteAt = performance.now();
+    const reader = body.getReader();
+    let gathered: Uint8Array[] = [];
+    let gatheredAt = range.start;
+    let writtenAt = this.lastByteAt;
+    const flush = async (): Promise<void> => {
+      const chunks = gathered;
+      const at = gatheredAt;
+      gathered = [];
+      gatheredAt = this.position;
+      writtenAt = performance.now();
+      if (chunks.length > 0) await file.write(at, chunks);
+    };
+    try {
+      while (this.position < range.end) {
+        const { done, value } = await reader.read();
+        if (done) throw this.cutShort(range);
+        // More than was asked for is left: the digest says whether the rest is right.
+        const chunk = value.subarray(0, range.end - this.position);
+        this.took(chunk.length);
+        gathered.push(chunk);
+        if (
+          this.position - gatheredAt >= gatherBytes ||
+          this.lastByteAt - writtenAt >= gatherMilliseconds
+        ) {
+          await flush();
+          if (file.missing({ start: this.position, end: range.end }).length === 0) break;
+        }
+      }
+    } finally {
+      // What has arrived is kept, whatever ended it.
+      await flush();
+      reader.cancel().catch(() => undefined);
+    }
+  }
+
+  private took(bytes: number): void {
+    this.position += bytes;
+    this.bytes += bytes;
+    this.lastByteAt = performance.now();
+  }
+
+  private cutShort = ({ start, end }: ByteRange): OcibundleError =>
+    new OcibundleError(
+      "network",
+      `the answer ended after ${this.position - start} of ${end - start} bytes`,
+    );
+
+  /** Takes the rate since the last look into account. */
+  measure(now: number): void {
+    const milliseconds = now - this.measuredAt;
+    if (milliseconds <= 0) return;
+    const rate = (this.bytes - this.measuredBytes) / milliseconds;
+    this.rate = this.measuredBytes === 0 ? rate : (this.rate + rate) / 2;
+    this.measuredAt = now;
+    this.measuredBytes = this.bytes;
+  }
+
+  seenAt(now: number): RangeInFlight {
+    return {
+      age: now - this.startedAt,
+      silence: now - this.lastByteAt,
+      rate: this.rate,
+      remaining: this.piece.end - this.position,
+    };
+  }
+
+  averageRate = (): number => this.bytes / Math.max(1, performance.now() - this.startedAt);
+
+  supersede(): void {
+    this.superseded = true;
+    this.own.abort(new Error("another request has these bytes"));
+  }
+
+  giveUp(label: string): void {
+    const seconds = Math.round((performance.now() - this.lastByteAt) / 1000);
+    this.own.abort(new OcibundleError("network", `${label}: no byte for ${seconds} s`));
+  }
+
+  end(): void {
+    this.piece.flights.delete(this);
+  }
+}

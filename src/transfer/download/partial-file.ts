@@ -1,0 +1,222 @@
+import { type FileHandle, open } from "node:fs/promises";
+import type { ByteRange } from "../../oci/content.ts";
+import type { Descriptor } from "../../oci/descriptor.ts";
+import { unwritable } from "../../store/verified-write.ts";
+import {
+  type JournalPlace,
+  type JournalWriter,
+  journalWriter,
+  readJournal,
+  removeJournal,
+} from "./download-journal.ts";
+import { type RangeSet, rangeSet } from "./range-set.ts";
+import { MiB } from "../units.ts";
+
+/** A journal is written after this share of the blob, at least so many bytes, and at least so often. */
+const journalShare = 1 / 200;
+const journalBytes = MiB;
+const journalMilliseconds = 1000;
+
+/** After so many bytes the disk is set to work, so that the flush at the end has little left to wait for. */
+const flushBytes = 128 * MiB;
+
+export interface PartialFileOptions {
+  /** Called with bytes newly written, and at once with those of a former run. */
+  onBytes?: ((bytes: number) => void) | undefined;
+  /** Called when everything up to `front` is written. */
+  onFront?: ((front: number) => void) | undefined;
+}
+
+/** A blob's file while it grows: each byte is written once, whoever brings it. */
+export interface PartialFile {
+  /** Bytes that a former run had written. */
+  readonly resumed: number;
+  readonly written: RangeSet;
+  /** The parts of a range that nobody has brought yet. */
+  missing(range: ByteRange): ByteRange[];
+  /**
+   * Writes chunks that follow one another from `position` on, except for what another has brought
+   * already. Throws `file`.
+   */
+  write(position: number, chunks: readonly Uint8Array[]): Promise<void>;
+  /** Notes what is there for another run, and closes the file. */
+  close(): Promise<void>;
+}
+
+/** Opens or makes the partial file of a blob, with what a former run's journal says is in it. */
+export async function openPartialFile(
+  place: JournalPlace,
+  descriptor: Descriptor,
+  options: PartialFileOptions = {},
+): Promise<PartialFile> {
+  try {
+    const known = await readJournal(place, descriptor);
+    if (known === undefined) await removeJournal(place);
+    const handle = await open(place.partial, known === undefined ? "w+" : "r+", 0o666);
+    try {
+      await handle.truncate(descriptor.size);
+      const { ino } = await handle.stat({ bigint: true });
+      return new GrowingFile(handle, ino, place, descriptor, known ?? [], options);
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+  } catch (error) {
+    throw unwritable(place.partial, error);
+  }
+}
+
+class GrowingFile implements PartialFile {
+  readonly resumed: number;
+  readonly written: RangeSet;
+  /** What was written and what is being written. */
+  private readonly claimed: RangeSet;
+  private readonly handle: FileHandle;
+  private readonly journalWriter: JournalWriter;
+  private readonly place: JournalPlace;
+  private readonly descriptor: Descriptor;
+  private readonly options: PartialFileOptions;
+  private readonly journalStep: number;
+  private journaledBytes: number;
+  private journaledAt = performance.now();
+  private flushedBytes: number;
+  private flushing: Promise<void> | undefined;
+  private flushFailure: unknown;
+
+  constructor(
+    handle: FileHandle,
+    inode: bigint,
+    place: JournalPlace,
+    descriptor: Descriptor,
+    known: readonly ByteRange[],
+    options: PartialFileOptions,
+  ) {
+    this.handle = handle;
+    this.journalWriter = journalWriter(place, descriptor, inode);
+    this.place = place;
+    this.descriptor = descriptor;
+    this.options = options;
+    this.written = rangeSet(known);
+    this.claimed = rangeSet(known);
+    this.resumed = this.written.bytes;
+    this.journaledBytes = this.resumed;
+    this.flushedBytes = this.resumed;
+    this.journalStep = Math.max(journalBytes, descriptor.size * journalShare);
+    if (this.resumed > 0) this.tell(this.resumed);
+  }
+
+  missing(range: ByteRange): ByteRange[] {
+    return this.claimed.missing(range);
+  }
+
+  async write(position: number, chunks: readonly Uint8Array[]): Promise<void> {
+    const end = chunks.reduce((sum, chunk) => sum + chunk.length, position);
+    const gaps = this.claimed.missing({ start: position, end });
+    for (const gap of gaps) this.claimed.add(gap);
+    for (const gap of gaps) {
+      await this.writeAll(gap.start, cut(chunks, position, gap));
+      this.written.add(gap);
+      this.tell(gap.end - gap.start);
+    }
+    this.journalNowAndThen();
+    this.flushNowAndThen();
+  }
+
+  async close(): Promise<void> {
+    try {
+      this.keep();
+      await this.flushing;
+      if (this.flushFailure !== undefined) throw unwritable(this.place.partial, this.flushFailure);
+    } finally {
+      this.journalWriter.close();
+      await this.handle.close();
+    }
+  }
+
+  /** The journal's last word, where another run could use it. */
+  private keep(): void {
+    const { bytes } = this.written;
+    if (bytes === this.journaledBytes || bytes === this.descriptor.size) return;
+    try {
+      this.journal();
+    } catch {
+      // The former journal stays. What ended the download is the news, not this.
+    }
+  }
+
+  private tell(bytes: number): void {
+    this.options.onBytes?.(bytes);
+    this.options.onFront?.(this.written.front);
+  }
+
+  private async writeAll(position: number, chunks: Uint8Array[]): Promise<void> {
+    try {
+      while (chunks.length > 0) {
+        const { bytesWritten } = await this.handle.writev(chunks, position);
+        position += bytesWritten;
+        chunks = dropBytes(chunks, bytesWritten);
+      }
+    } catch (error) {
+      throw unwritable(this.place.partial, error);
+    }
+  }
+
+  private flushNowAndThen(): void {
+    if (this.flushFailure !== undefined) throw unwritable(this.place.partial, this.flushFailure);
+    const { bytes } = this.written;
+    if (this.flushing !== undefined || bytes - this.flushedBytes < flushBytes) return;
+    this.flushedBytes = bytes;
+    this.flushing = this.flush();
+  }
+
+  /** A failure is told by the next write or the end: the disk tells it once only. */
+  private async flush(): Promise<void> {
+    try {
+      await this.handle.datasync();
+    } catch (error) {
+      this.flushFailure = error;
+    }
+    this.flushing = undefined;
+  }
+
+  private journalNowAndThen(): void {
+    const { bytes } = this.written;
+    // The blob's end is followed by its check: nothing that a journal could save is left.
+    if (bytes === this.journaledBytes || bytes === this.descriptor.size) return;
+    const late = performance.now() - this.journaledAt >= journalMilliseconds;
+    if (late || bytes - this.journaledBytes >= this.journalStep) this.journal();
+  }
+
+  private journal(): void {
+    try {
+      this.journalWriter.write(this.written.ranges);
+    } catch (error) {
+      throw unwritable(this.place.journal, error);
+    }
+    this.journaledBytes = this.written.bytes;
+    this.journaledAt = performance.now();
+  }
+}
+
+/** The bytes of `range` out of chunks that begin at `position`. */
+function cut(chunks: readonly Uint8Array[], position: number, range: ByteRange): Uint8Array[] {
+  const parts: Uint8Array[] = [];
+  for (const chunk of chunks) {
+    const start = Math.max(0, range.start - position);
+    const end = Math.min(chunk.length, range.end - position);
+    if (start < end) parts.push(chunk.subarray(start, end));
+    position += chunk.length;
+  }
+  return parts;
+}
+
+/** What is left after the first `bytes` bytes of the chunks. */
+function dropBytes(chunks: readonly Uint8Array[], bytes: number): Uint8Array[] {
+  const left: Uint8Array[] = [];
+  for (const chunk of chunks) {
+    const skip = Math.min(bytes, chunk.length);
+    bytes -= skip;
+    if (skip < chunk.length) left.push(chunk.subarray(skip));
+  }
+  return left;
+}

@@ -1,0 +1,81 @@
+import { OcibundleError } from "../../errors.ts";
+import type { BlobSource, ByteRange } from "../../oci/content.ts";
+import type { UploadBody } from "../../registry/types.ts";
+import { runtime } from "../../runtime/current.ts";
+
+export interface BodyOptions {
+  signal: AbortSignal;
+  /**
+   * Called with the position in the blob that has gone out, in bytes, while the body is sent; also with
+   * the range's start when the body is made again. Without it a file's bytes go out unseen by JavaScript.
+   */
+  onPosition?: ((position: number) => void) | undefined;
+  /** Called when the source itself fails: the request's own error seldom says so. */
+  onSourceError?: ((error: unknown) => void) | undefined;
+}
+
+/** The bytes of `range` of a blob as the body of a request, made anew for each try. */
+export function uploadBody(source: BlobSource, range: ByteRange, options: BodyOptions): UploadBody {
+  const { signal, onPosition, onSourceError } = options;
+  const size = range.end - range.start;
+  const seen = (stream: ReadableStream<Uint8Array>) => exactly(stream, range, options);
+  return {
+    size,
+    async make() {
+      onPosition?.(range.start);
+      switch (source.kind) {
+        case "bytes":
+          return source.bytes.slice(range.start, range.end);
+        case "file": {
+          const start = source.offset + range.start;
+          const body = await runtime.fileBody(source.path, start, start + size);
+          // Only Bun sends the Content-Length that is set by hand along with a stream.
+          return onPosition && runtime.name === "bun" ? seen(body.stream()) : body;
+        }
+        case "stream":
+          try {
+            return seen(await source.open(range, signal));
+          } catch (error) {
+            onSourceError?.(error);
+            throw error;
+          }
+      }
+    },
+  };
+}
+
+/** The same stream, counted, failing where it is not as long as `range`. */
+function exactly(
+  stream: ReadableStream<Uint8Array>,
+  { start, end }: ByteRange,
+  { onPosition, onSourceError }: BodyOptions,
+): ReadableStream<Uint8Array> {
+  const reader = stream.getReader();
+  let position = start;
+  const next = async () => {
+    const { done, value } = await reader.read();
+    if (done ? position < end : position + value.length > end) {
+      const words = done ? `ended after ${position - start}` : "gave more than its share";
+      throw new OcibundleError("integrity", `the source ${words} of ${end - start} bytes`);
+    }
+    return value;
+  };
+  return new ReadableStream(
+    {
+      async pull(controller) {
+        try {
+          const value = await next();
+          if (value === undefined) return controller.close();
+          position += value.length;
+          onPosition?.(position);
+          controller.enqueue(value);
+        } catch (error) {
+          onSourceError?.(error);
+          throw error;
+        }
+      },
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  );
+}

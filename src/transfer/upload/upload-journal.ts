@@ -1,0 +1,114 @@
+import { createHash } from "node:crypto";
+import { mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import * as v from "valibot";
+import { type Descriptor, SizeSchema } from "../../oci/descriptor.ts";
+import type { Repository } from "../../registry/types.ts";
+import { type HeldLock, tryLockFile } from "../../store/lock-file.ts";
+import { readRecord } from "../../store/records/record-file.ts";
+
+const noteVersion = 1;
+const suffix = ".json";
+const maxNoteBytes = 64 * 1024;
+
+/** Registries give up what is not gone on with after a day, most of them sooner. */
+const lifetimeMilliseconds = 24 * 60 * 60 * 1000;
+
+const NoteSchema = v.object({
+  version: v.literal(noteVersion),
+  /** Where the session is. A secret on some registries. */
+  location: v.pipe(v.string(), v.url()),
+  /** `OCI-Chunk-Min-Length`, in bytes. */
+  minimumChunk: v.optional(SizeSchema),
+});
+
+export type UploadNote = v.InferOutput<typeof NoteSchema>;
+
+/** What is noted of one upload while this process is at it. */
+export interface UploadNotes {
+  /** Of an earlier run, and not too old to be of use. */
+  earlier(): Promise<UploadNote | undefined>;
+  keep(note: Omit<UploadNote, "version">): void;
+  /** There is nothing to go on with: the upload is done or given up. */
+  drop(): void;
+  /** Lets go; what is noted stays for another run. */
+  close(): void;
+}
+
+/** Where uploads are, so that a later run goes on with those that were broken off. */
+export interface UploadJournal {
+  /** Notes for one upload; undefined where another process is at it, or nothing can be noted. */
+  open(repository: Repository, descriptor: Descriptor): UploadNotes | undefined;
+}
+
+/**
+ * A journal in a folder of its own, which is made private: whoever knows where an upload is may add to
+ * it. It only saves work, so that no method throws. What is too old is removed.
+ */
+export function uploadJournal(folder: string): UploadJournal {
+  let ready: boolean | undefined;
+  return {
+    open(repository, { digest }) {
+      ready ??= prepare(folder);
+      if (!ready) return undefined;
+      const key = `${repository.fullName}\n${digest}`;
+      const name = createHash("sha256").update(key).digest("hex");
+      return openNotes(join(folder, name));
+    },
+  };
+}
+
+function openNotes(base: string): UploadNotes | undefined {
+  const path = `${base}${suffix}`;
+  let lock: HeldLock | undefined;
+  try {
+    lock = tryLockFile(`${base}.lock`);
+  } catch {
+    // Without locks two processes could take one session for theirs.
+  }
+  if (lock === undefined) return undefined;
+  return {
+    async earlier() {
+      return isOld(path) ? undefined : readRecord(path, NoteSchema, maxNoteBytes);
+    },
+    keep(note) {
+      try {
+        const temporary = `${path}.new`;
+        const text = JSON.stringify({ version: noteVersion, ...note } satisfies UploadNote);
+        writeFileSync(temporary, text, { mode: 0o600 });
+        renameSync(temporary, path);
+      } catch {
+        // A full disk here is no reason to end an upload.
+      }
+    },
+    drop: () => remove(path),
+    close: () => lock.release(),
+  };
+}
+
+/** Makes the folder and removes what is too old; false where there is no place for notes. */
+function prepare(folder: string): boolean {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    for (const name of readdirSync(folder)) {
+      const path = join(folder, name);
+      if (!name.endsWith(".lock") && isOld(path)) remove(path);
+    }
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isOld(path: string): boolean {
+  const modified = statSync(path, { throwIfNoEntry: false })?.mtimeMs;
+  return modified === undefined || Date.now() - modified > lifetimeMilliseconds;
+}
+
+function remove(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // It is removed when it is too old.
+  }
+}

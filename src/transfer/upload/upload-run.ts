@@ -1,0 +1,349 @@
+import { type ErrorCode, OcibundleError } from "../../errors.ts";
+import type { BlobSource } from "../../oci/content.ts";
+import type { Descriptor } from "../../oci/descriptor.ts";
+import { shortDigest } from "../../oci/digest.ts";
+import { refusalOf } from "../../registry/refusal.ts";
+import type { Repository, UploadBody, UploadSession } from "../../registry/types.ts";
+import { checkSource } from "../check-source.ts";
+import { type Clock, systemClock } from "../clock.ts";
+import { type Patience, patience, type PatienceOptions } from "../patience.ts";
+import { uploadBody } from "./upload-body.ts";
+import type { UploadNotes } from "./upload-journal.ts";
+import { newSession, type OpenedSession } from "./upload-session.ts";
+import {
+  afterFailure,
+  firstChunk,
+  isSlow,
+  mayPass,
+  nextChunk,
+  nothingSeen,
+  type SeenOfRegistry,
+  smallerChunk,
+  type UploadWay,
+  waysFor,
+} from "./upload-way.ts";
+
+export interface UploadRunOptions extends PatienceOptions {
+  signal: AbortSignal;
+  /** Further bytes that have gone out; negative when some must go again. */
+  onBytes?: ((bytes: number) => void) | undefined;
+  /** What this registry has shown before; learned from. */
+  seen?: SeenOfRegistry | undefined;
+}
+
+/** Why a way of uploading was given up. */
+class WayRefused extends Error {}
+
+/** One blob on its way up: what is kept from one request to the next. */
+export class Upload {
+  private readonly seen: SeenOfRegistry;
+  private readonly repository: Repository;
+  private readonly descriptor: Descriptor;
+  private readonly source: BlobSource;
+  private readonly options: UploadRunOptions;
+  private readonly clock: Clock;
+  private readonly notes: UploadNotes | undefined;
+  private session: UploadSession | undefined;
+  private minimumChunk: number | undefined;
+  /** Whether the session began in an earlier run, whose bytes nobody here has seen. */
+  private resumed: boolean;
+  /**
+   * Whether a PUT was refused for its bytes and sent once more: where a kept connection breaks, fetch may
+   * send a request again by itself, behind what the session has got of it already.
+   */
+  private sentTwice = false;
+  /** Bytes that the registry has. */
+  private position = 0;
+  /** Bytes that were told of as gone out. */
+  private told = 0;
+  /** The most the registry ever had: a failure behind it is one without progress. */
+  private furthest = 0;
+  private readonly patience: Patience;
+  private repeated = 0;
+  private chunk: number;
+  private sourceFailure: unknown;
+
+  constructor(
+    repository: Repository,
+    descriptor: Descriptor,
+    source: BlobSource,
+    opened: OpenedSession,
+    notes: UploadNotes | undefined,
+    options: UploadRunOptions,
+  ) {
+    this.repository = repository;
+    this.descriptor = descriptor;
+    this.source = source;
+    this.notes = notes;
+    this.options = options;
+    this.clock = options.clock ?? systemClock;
+    this.seen = options.seen ?? nothingSeen();
+    this.patience = patience(options);
+    this.resumed = opened.position > 0;
+    this.use(opened);
+    this.chunk = firstChunk(this.seen, this.minimumChunk);
+  }
+
+  /** Sends the blob in the first way that the registry takes. */
+  async run(): Promise<void> {
+    const ways = waysFor(this.descriptor.size, this.seen);
+    for (const [index, way] of ways.entries()) {
+      try {
+        return await this.send(way);
+      } catch (error) {
+        if (!(error instanceof WayRefused)) throw error;
+        if (index === ways.length - 1) throw error.cause;
+        this.giveUp(way, error.message);
+      }
+    }
+  }
+
+  /** Sends all that is missing in one way. Throws WayRefused when the registry does not take it so. */
+  private async send(way: UploadWay): Promise<void> {
+    for (;;) {
+      try {
+        if (this.session === undefined) {
+          this.use(await newSession(this.repository, this.options.signal));
+        } else if (await this.step(way, this.session)) return;
+      } catch (error) {
+        if (await this.recover(way, error)) return;
+      }
+    }
+  }
+
+  private use({ session, position, minimumChunk }: OpenedSession): void {
+    this.session = session;
+    this.minimumChunk = minimumChunk;
+    this.reached(position);
+  }
+
+  /** Ends what was begun in one way, so that another can begin. */
+  private giveUp(way: UploadWay, reason: string): void {
+    const { host } = this.repository.registry;
+    this.seen.refused.set(way, reason);
+    this.detail(`${host} does not take ${wayNames[way]}: ${reason}`);
+    void this.session?.cancel();
+    this.restart();
+    this.patience.renew();
+    this.repeated = 0;
+  }
+
+  /** One request and what follows from its answer; true when the blob is there. */
+  private async step(way: UploadWay, session: UploadSession): Promise<boolean> {
+    const { digest, size } = this.descriptor;
+    const { signal } = this.options;
+    if (way === "put" || this.position === size) {
+      const body = this.position === size ? undefined : this.body(size);
+      await this.timed(size - this.position, () => session.finish(digest, body, signal));
+      this.reached(size);
+      return true;
+    }
+    const end = way === "chunks" ? Math.min(size, this.position + this.chunk) : size;
+    const start = this.position;
+    const body = this.body(end);
+    const milliseconds = await this.timed(end - start, async () => {
+      const has =
+        way === "chunks"
+          ? await session.patchChunk(start, body, signal)
+          : await session.patchAll(body, signal);
+      await this.accept(way, session, start, end, has);
+    });
+    if (way === "chunks" && end < size) {
+      this.chunk = nextChunk(end - start, milliseconds, this.seen, this.minimumChunk);
+    }
+    return false;
+  }
+
+  /** Takes the registry's word for what it has, asking again where the word is odd. */
+  private async accept(
+    way: UploadWay,
+    session: UploadSession,
+    start: number,
+    end: number,
+    has: number,
+  ): Promise<void> {
+    if (has !== end) {
+      const asked = await session.offset(this.options.signal);
+      if (asked === undefined) {
+        this.restart();
+        throw new WayRefused("the upload is gone after a part of it was taken", {
+          cause: this.failure("the registry lost the upload"),
+        });
+      }
+      if (asked !== end && (asked <= start || asked > end)) {
+        const message = `${end} bytes were sent and it has ${asked}`;
+        throw new WayRefused(message, { cause: this.failure(message) });
+      }
+      this.detail(`${way} of bytes ${start}-${end - 1}: the registry has ${asked}`);
+      this.reached(asked);
+      return;
+    }
+    this.reached(end);
+  }
+
+  /** Decides what a failure means and prepares the next step; true when the blob is there after all. */
+  private async recover(way: UploadWay, error: unknown): Promise<boolean> {
+    const { signal } = this.options;
+    signal.throwIfAborted();
+    if (error instanceof WayRefused) throw error;
+    // Told before anything else: a file that changed explains every other failure.
+    await checkSource(this.source);
+    if (this.sourceFailure !== undefined) error = this.sourceFailure;
+    if (!(error instanceof OcibundleError)) throw error;
+    const status = refusalOf(error)?.status;
+    const finishing = way === "put" || this.position === this.descriptor.size;
+    if (isFinal(error.code, status, finishing)) {
+      const broken = way === "put" && status !== undefined && !this.sentTwice;
+      if (error.code !== "integrity" || !(this.resumed || broken)) throw error;
+      const sender = this.resumed ? "an earlier run" : "a broken request";
+      this.detail(`what ${sender} had sent is not the blob: ${error.message}`);
+      if (!this.resumed) this.sentTwice = true;
+      this.restart();
+      return false;
+    }
+    const refused = () => new WayRefused(error.message, { cause: error });
+    switch (afterFailure({ way, status, repeated: this.repeated })) {
+      case "throw":
+        throw error;
+      case "next way":
+        throw refused();
+      case "smaller": {
+        const smaller = smallerChunk(this.chunk, this.minimumChunk);
+        if (smaller === undefined) throw refused();
+        this.detail(`chunks of ${this.chunk} bytes are too large: ${error.message}`);
+        this.chunk = smaller;
+        this.seen.largestChunk = smaller;
+        await this.askSession();
+        return false;
+      }
+      case "ask":
+        this.repeated += 1;
+        await this.askSession();
+        return false;
+      case "restart":
+        this.repeated += 1;
+        await this.pause(error);
+        this.restart();
+        return false;
+      case "wait":
+        await this.pause(error);
+        if (way === "chunks")
+          this.chunk = smallerChunk(this.chunk, this.minimumChunk) ?? this.chunk;
+        return this.afterSilence(way, error);
+    }
+  }
+
+  /** After a request without an answer: the work may have been done all the same. */
+  private async afterSilence(way: UploadWay, error: unknown): Promise<boolean> {
+    const { digest, size } = this.descriptor;
+    const { signal } = this.options;
+    try {
+      const finishing = way === "put" || this.position === size;
+      if (finishing && (await this.repository.headBlob(digest, signal)) === size) {
+        this.reached(size);
+        return true;
+      }
+      if (way === "put") this.restart();
+      else await this.askSession();
+    } catch (asking) {
+      signal.throwIfAborted();
+      this.detail(`after "${messageOf(error)}": ${messageOf(asking)}`);
+      // Distribution ends a session whose last request broke, and says so to the next one.
+      if (mayPass(refusalOf(asking)?.status)) this.tell(this.position);
+      else this.restart();
+    }
+    return false;
+  }
+
+  /** Goes on from where the registry says it is. */
+  private async askSession(): Promise<void> {
+    const has = await this.session?.offset(this.options.signal);
+    if (has === undefined || has > this.descriptor.size) this.restart();
+    else this.reached(has);
+  }
+
+  private restart(): void {
+    this.session = undefined;
+    this.resumed = false;
+    this.notes?.drop();
+    this.position = 0;
+    this.tell(0);
+  }
+
+  private reached(position: number): void {
+    this.position = position;
+    if (this.session !== undefined) this.note(this.session);
+    if (position > this.furthest) {
+      this.furthest = position;
+      this.patience.renew();
+      this.repeated = 0;
+    }
+    this.tell(position);
+  }
+
+  private async pause(error: OcibundleError): Promise<void> {
+    this.patience.count();
+    await this.patience.wait(error, this.options.signal);
+  }
+
+  private body(end: number): UploadBody {
+    this.sourceFailure = undefined;
+    const start = this.position;
+    const slow = this.source.kind !== "file" || isSlow(end - start, this.seen.rate);
+    return uploadBody(
+      this.source,
+      { start, end },
+      {
+        signal: this.options.signal,
+        onPosition: slow ? (position) => this.tell(position) : undefined,
+        onSourceError: (error) => (this.sourceFailure = error),
+      },
+    );
+  }
+
+  /** Does something that sends `bytes` bytes, learns the rate and resolves to the milliseconds it took. */
+  private async timed(bytes: number, send: () => Promise<void>): Promise<number> {
+    const start = this.clock.now();
+    await send();
+    const milliseconds = Math.max(1, this.clock.now() - start);
+    // Small bodies measure the way to the registry and back, not its rate.
+    if (bytes >= 1024 * 1024) this.seen.rate = bytes / milliseconds;
+    return milliseconds;
+  }
+
+  /** The location is another one after each request on some registries. */
+  private note({ location }: UploadSession): void {
+    const { minimumChunk } = this;
+    this.notes?.keep({ location, ...(minimumChunk === undefined ? {} : { minimumChunk }) });
+  }
+
+  private tell(position: number): void {
+    if (position === this.told) return;
+    this.options.onBytes?.(position - this.told);
+    this.told = position;
+  }
+
+  private detail(message: string): void {
+    this.options.emit?.({ type: "detail", message });
+  }
+
+  private failure(message: string): OcibundleError {
+    return new OcibundleError(
+      "network",
+      `${this.repository.fullName}: upload of ${shortDigest(this.descriptor.digest)}: ${message}`,
+    );
+  }
+}
+
+const wayNames: Record<UploadWay, string> = {
+  put: "a blob in one PUT",
+  chunks: "a blob in chunks",
+  patch: "a blob in one PATCH",
+};
+
+/** A blob that was whole and refused is wrong; a part of one may only have been sent in the wrong way. */
+const isFinal = (code: ErrorCode, status: number | undefined, finishing: boolean): boolean =>
+  code === "denied" || (code === "integrity" && (finishing || status === undefined));
+
+const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);

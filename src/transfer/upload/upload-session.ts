@@ -1,0 +1,98 @@
+import { OcibundleError } from "../../errors.ts";
+import type { Descriptor } from "../../oci/descriptor.ts";
+import type { Repository, UploadSession } from "../../registry/types.ts";
+import type { EmitEvent } from "../events.ts";
+import type { UploadNotes } from "./upload-journal.ts";
+
+export interface SessionOptions {
+  signal: AbortSignal;
+  emit?: EmitEvent | undefined;
+  mountFrom?: readonly string[] | undefined;
+  notes?: UploadNotes | undefined;
+}
+
+/** A session to send bytes into. */
+export interface OpenedSession {
+  session: UploadSession;
+  /** How many bytes of the blob the registry has. */
+  position: number;
+  /** The smallest chunk but the last, in bytes, where the registry said one. */
+  minimumChunk: number | undefined;
+}
+
+/**
+ * The session that is to be used for a blob: that of an earlier run which the registry still knows,
+ * else one that it offered in place of a mount, else none yet.
+ */
+export async function findSession(
+  repository: Repository,
+  descriptor: Descriptor,
+  options: SessionOptions,
+): Promise<OpenedSession | "mounted" | undefined> {
+  const earlier = await resume(repository, descriptor, options);
+  if (earlier !== undefined) return earlier;
+  const session = await mount(repository, descriptor, options);
+  return session === undefined || session === "mounted" ? session : opened(session);
+}
+
+export async function newSession(
+  repository: Repository,
+  signal: AbortSignal,
+): Promise<OpenedSession> {
+  const answer = await repository.startUpload({}, signal);
+  if (!answer.mounted) return opened(answer.session);
+  throw new OcibundleError("network", `${repository.fullName}: mounted a blob without being asked`);
+}
+
+const opened = (session: UploadSession): OpenedSession => ({
+  session,
+  position: 0,
+  minimumChunk: session.minimumChunk,
+});
+
+async function resume(
+  repository: Repository,
+  { size }: Descriptor,
+  { signal, emit, notes }: SessionOptions,
+): Promise<OpenedSession | undefined> {
+  const note = await notes?.earlier();
+  if (note === undefined) return undefined;
+  try {
+    const session = repository.resumeUpload(note.location);
+    const position = await session.offset(signal);
+    if (position !== undefined && position > 0 && position <= size) {
+      emit?.({ type: "detail", message: `${repository.fullName} has ${position} bytes already` });
+      return { session, position, minimumChunk: note.minimumChunk };
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    const reason = error instanceof Error ? error.message : String(error);
+    emit?.({ type: "detail", message: `an earlier upload can't be gone on with: ${reason}` });
+  }
+  notes?.drop();
+  return undefined;
+}
+
+/** Tries to mount the blob from each candidate repository. A registry that does not gives a session. */
+async function mount(
+  repository: Repository,
+  { digest }: Descriptor,
+  { signal, mountFrom = [], emit }: SessionOptions,
+): Promise<UploadSession | "mounted" | undefined> {
+  let session: UploadSession | undefined;
+  for (const from of mountFrom) {
+    if (from === repository.name) continue;
+    try {
+      const answer = await repository.startUpload({ mount: { digest, from } }, signal);
+      void session?.cancel();
+      if (answer.mounted) return "mounted";
+      session = answer.session;
+    } catch (error) {
+      signal.throwIfAborted();
+      // A mount is a favour: what stands against it says nothing about an upload.
+      const reason = error instanceof Error ? error.message : String(error);
+      emit?.({ type: "detail", message: `no mount from "${from}": ${reason}` });
+    }
+  }
+  return session;
+}

@@ -1,0 +1,139 @@
+import { describe, expect, test } from "bun:test";
+import {
+  entryType,
+  findImage,
+  findWeights,
+  modelIndex,
+} from "../../../../src/model/format/model-index.ts";
+import { weightsManifest } from "../../../../src/model/format/weights-artifact.ts";
+import { parseWeightsLock } from "../../../../src/model/format/weights-lock.ts";
+import type { Descriptor } from "../../../../src/oci/descriptor.ts";
+import type { ImageIndex } from "../../../../src/oci/manifest.ts";
+import { mediaTypes } from "../../../../src/oci/media-types.ts";
+import { digest, entry, fixture, textOf } from "../fixtures.ts";
+
+const image = (digit: string, architecture = "amd64", variant?: string): Descriptor => ({
+  mediaType: mediaTypes.ociManifest,
+  digest: digest(digit),
+  size: 1234,
+  platform: { os: "linux", architecture, ...(variant === undefined ? {} : { variant }) },
+});
+
+const attestation: Descriptor = {
+  mediaType: mediaTypes.ociManifest,
+  digest: digest("e"),
+  size: 840,
+  annotations: {
+    "vnd.docker.reference.digest": digest("d"),
+    "vnd.docker.reference.type": "attestation-manifest",
+  },
+  platform: { os: "unknown", architecture: "unknown" },
+};
+
+const weightsEntry = (digit: string, more: Partial<Descriptor> = {}): Descriptor => ({
+  mediaType: mediaTypes.ociManifest,
+  artifactType: "application/vnd.cog.weights.v1",
+  digest: digest(digit),
+  size: 5678,
+  platform: { os: "unknown", architecture: "unknown" },
+  ...more,
+});
+
+const indexOf = (...manifests: Descriptor[]): ImageIndex => ({ schemaVersion: 2, manifests });
+const weights = weightsManifest([entry("a")]);
+const manifestsOf = (bytes: Uint8Array) => JSON.parse(textOf(bytes)).manifests;
+
+/** The annotations of the weights in an index of these images. */
+const reference = (images: Descriptor[]): unknown =>
+  manifestsOf(modelIndex({ images, kept: [attestation], weights }).bytes).at(-1).annotations;
+
+describe("writing", () => {
+  test("gives the bytes of the format", () => {
+    const { files } = parseWeightsLock(fixture("weights.lock"), "weights.lock");
+    const index = modelIndex({ images: [image("d")], kept: [], weights: weightsManifest(files) });
+    expect(textOf(index.bytes)).toBe(textOf(fixture("model-index.json")));
+    expect(index.digest).toBe(
+      "sha256:efb5c600060fc042dad771fc856839a748aa0c12410d64ad86c6a5f5af70a43e",
+    );
+  });
+
+  test("names the image only where there is exactly one", () => {
+    const type = { "vnd.cog.reference.type": "weights" };
+    expect(reference([])).toEqual(type);
+    expect(reference([image("1")])).toEqual({ ...type, "vnd.cog.reference.digest": digest("1") });
+    expect(reference([image("1"), image("2", "arm64")])).toEqual(type);
+  });
+
+  test("keeps what else the source's index had as it was", () => {
+    const index = modelIndex({ images: [image("1")], kept: [attestation], weights });
+    expect(manifestsOf(index.bytes)[1]).toEqual(attestation);
+  });
+
+  test("works without weights", () => {
+    const index = modelIndex({ images: [image("1")], kept: [] });
+    expect(manifestsOf(index.bytes)).toEqual([image("1")]);
+  });
+});
+
+describe("the type of an entry", () => {
+  test.each<[string, string, Descriptor]>([
+    ["an image", "image", image("1")],
+    ["an image of Docker's", "image", { ...image("1"), mediaType: mediaTypes.dockerManifest }],
+    [
+      "a windows image",
+      "image",
+      { ...image("1"), platform: { os: "windows", architecture: "amd64" } },
+    ],
+    ["weights by their artifact type", "weights", weightsEntry("1")],
+    [
+      "weights by their annotation",
+      "weights",
+      { ...image("1"), annotations: { "vnd.cog.reference.type": "weights" } },
+    ],
+    ["an attestation", "other", attestation],
+    [
+      "an entry without a platform",
+      "other",
+      { mediaType: mediaTypes.ociManifest, digest: digest("1"), size: 1 },
+    ],
+    ["another artifact", "other", weightsEntry("1", { artifactType: "application/spdx+json" })],
+  ])("%s is %s", (_, type, descriptor) => {
+    expect(entryType(descriptor)).toBe(type as ReturnType<typeof entryType>);
+  });
+});
+
+describe("finding", () => {
+  const index = indexOf(
+    weightsEntry("9"),
+    attestation,
+    image("1"),
+    image("2", "arm64", "v8"),
+    image("3", "arm", "v6"),
+    image("4", "arm", "v7"),
+  );
+  const find = (architecture: string, variant?: string) =>
+    findImage(index, { os: "linux", architecture, ...(variant === undefined ? {} : { variant }) })
+      ?.digest;
+
+  test("the image by platform, the variant where one is asked for", () => {
+    expect(find("amd64")).toBe(digest("1"));
+    expect(find("arm64")).toBe(digest("2"));
+    expect(find("arm", "v7")).toBe(digest("4"));
+    expect(find("arm")).toBe(digest("3"));
+    expect(find("arm64", "v9")).toBeUndefined();
+    expect(find("unknown")).toBeUndefined();
+    expect(findImage(index, { os: "windows", architecture: "amd64" })).toBeUndefined();
+  });
+
+  test("the weights wherever they stand", () => {
+    expect(findWeights(index)?.digest).toBe(digest("9"));
+    expect(findWeights(indexOf(image("1")))).toBeUndefined();
+  });
+
+  test("two weights are an error that names both", () => {
+    const two = indexOf(weightsEntry("7"), image("1"), weightsEntry("8"));
+    expect(() => findWeights(two, "acme/llama")).toThrow(
+      `acme/llama: two weights artifacts, ${digest("7")} and ${digest("8")}`,
+    );
+  });
+});

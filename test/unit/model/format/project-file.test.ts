@@ -1,0 +1,142 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  parseProjectFile,
+  projectImage,
+  readProjectFile,
+} from "../../../../src/model/format/project-file.ts";
+import { fixture } from "../fixtures.ts";
+
+const parse = (text: string) => parseProjectFile(new TextEncoder().encode(text), "cog.yaml");
+
+describe("reading", () => {
+  test("a project of Cog's, its other members ignored", () => {
+    expect(parseProjectFile(fixture("cog.yaml"), "cog.yaml")).toEqual({
+      image: "registry.example.com/acme/llama",
+      weights: [
+        {
+          name: "llama-3.1-8b",
+          source: "./weights/model.safetensors",
+          target: "/src/weights/model.safetensors",
+        },
+        { name: undefined, source: "./tokenizer files", target: "/src/weights/tokenizer" },
+        { name: undefined, source: "/srv/shared/lora.bin", target: "/src/lora.bin" },
+      ],
+    });
+  });
+
+  test.each([
+    ["an empty file", ""],
+    ["only comments", "# nothing\n"],
+    ["members left empty", "image:\nweights:\n"],
+  ])("%s as a project of nothing", (_, text) => {
+    expect(parse(text)).toEqual({ image: undefined, weights: [] });
+  });
+
+  test("an absolute file URI", () => {
+    expect(parse("weights: [{source: 'FILE:///srv/w', target: /w}]").weights[0]?.source).toBe(
+      "/srv/w",
+    );
+  });
+});
+
+describe("refuses", () => {
+  test.each([
+    ["what is no YAML", "a: [1\nb", /^cog\.yaml: line 2, column 1: /],
+    ["two documents", "a: 1\n---\nb: 2", /multiple documents/],
+    [
+      "a member twice",
+      "image: a\nimage: b",
+      /^cog\.yaml: line 2, column 1: Map keys must be unique/,
+    ],
+    [
+      "aliases without end",
+      `a: &a [x]\nb: [${"*a,".repeat(200)}]\n`,
+      /^cog\.yaml: not a YAML document$/,
+    ],
+    ["a list", "- a", /^cog\.yaml: must be a mapping$/],
+    ["an image that is no text", "image: 5", /^cog\.yaml: image: must be a text$/],
+    ["weights that are no list", "weights: {a: b}", /^cog\.yaml: weights: must be a list$/],
+    [
+      "a weight without a source",
+      "weights: [{target: /a}]",
+      /^cog\.yaml: weights\.0\.source: is missing$/,
+    ],
+    [
+      "a weight without a target",
+      "weights: [{source: a}]",
+      /^cog\.yaml: weights\.0\.target: is missing$/,
+    ],
+    ["an empty source", "weights: [{source: '', target: /a}]", /source: must not be empty$/],
+    [
+      "a source elsewhere",
+      "weights: [{source: 'hf://a/b', target: /a}]",
+      /source: "hf:\/\/a\/b" is not a file: only "file:\/\/" URIs are read$/,
+    ],
+    [
+      "a URI that is a path",
+      "weights: [{source: {uri: a}, target: /a}]",
+      /"a" is not a URI that starts with "file:\/\/"$/,
+    ],
+    [
+      "a URI with a broken escape",
+      "weights: [{source: 'file://%zz', target: /a}]",
+      /is not a file/,
+    ],
+    [
+      "a relative target",
+      "weights: [{source: a, target: a/b}]",
+      /target: "a\/b" must be an absolute path$/,
+    ],
+    [
+      "a target that leaves its folder",
+      "weights: [{source: a, target: /a/../b}]",
+      /target: .* must not have a "\.\." component$/,
+    ],
+  ])("%s", (_, text, message) => {
+    expect(() => parse(text)).toThrow(message);
+  });
+
+  test("bytes that are no UTF-8", () => {
+    expect(() => parseProjectFile(new Uint8Array([0xff, 0xfe]), "cog.yaml")).toThrow(
+      "cog.yaml: not a YAML document",
+    );
+  });
+});
+
+describe("in a folder", () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "ocibundle-project-"));
+  });
+  afterEach(() => {
+    rmSync(folder, { recursive: true });
+  });
+
+  test("none is no error", async () => {
+    expect(await readProjectFile(folder)).toBeUndefined();
+    await expect(projectImage(folder)).rejects.toMatchObject({
+      code: "usage",
+      message: "no reference is given, and there is no project file",
+    });
+  });
+
+  test("cog.yaml is read, and ocibundle.yaml before it", async () => {
+    writeFileSync(join(folder, "cog.yaml"), "image: by-cog");
+    expect(await projectImage(folder)).toBe("by-cog");
+    writeFileSync(join(folder, "ocibundle.yaml"), "image: by-ocibundle");
+    expect(await projectImage(folder)).toBe("by-ocibundle");
+  });
+
+  test("one without an image says so", async () => {
+    writeFileSync(join(folder, "cog.yaml"), "weights: []");
+    await expect(projectImage(folder)).rejects.toThrow('cog.yaml" has no "image" in it');
+  });
+
+  test("a folder of that name is a typed error", async () => {
+    mkdirSync(join(folder, "cog.yaml"));
+    await expect(readProjectFile(folder)).rejects.toMatchObject({ code: "file" });
+  });
+});

@@ -1,0 +1,237 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import {
+  fileSources,
+  findWeightFiles,
+  pathSources,
+  projectSources,
+} from "../../../../src/model/weights/weight-files.ts";
+
+const { signal } = new AbortController();
+let folder: string;
+
+beforeEach(() => {
+  folder = realpathSync(mkdtempSync(join(tmpdir(), "ocibundle-files-")));
+});
+afterEach(() => {
+  rmSync(folder, { recursive: true });
+});
+
+function put(...paths: string[]): void {
+  for (const path of paths) {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), path);
+  }
+}
+
+const find = async (paths: string[], dest?: string, except: string[] = []) =>
+  findWeightFiles(pathSources(paths, folder, dest), { signal, except });
+
+const summary = async (...args: Parameters<typeof find>) =>
+  (await find(...args)).map(({ name, dest }) => [name, dest]);
+
+describe("a folder", () => {
+  test("gives its files below it, sorted by name", async () => {
+    put("w/b.bin", "w/a/z.bin", "w/a.bin");
+    expect(await summary(["w"], "/src/weights/")).toEqual([
+      ["a", "/src/weights/a.bin"],
+      ["a/z", "/src/weights/a/z.bin"],
+      ["b", "/src/weights/b.bin"],
+    ]);
+    expect((await find(["w"])).map(({ path }) => path)).toEqual([
+      join(folder, "w/a.bin"),
+      join(folder, "w/a/z.bin"),
+      join(folder, "w/b.bin"),
+    ]);
+  });
+
+  test("goes to the default dest when none is given, and says so", async () => {
+    put("w/a.bin");
+    const [file] = await find(["w"]);
+    expect(file).toMatchObject({ dest: "/src/weights/a.bin", destIsDefault: true });
+    const [placed] = await find(["w"], "/");
+    expect(placed).toMatchObject({ dest: "/a.bin", destIsDefault: false });
+  });
+
+  test("leaves hidden files and the lock itself out", async () => {
+    put("w/a.bin", "w/.DS_Store", "w/.git/config", "w/weights.lock");
+    const hidden: string[] = [];
+    const files = await findWeightFiles(pathSources(["w"], folder), {
+      signal,
+      except: [join(folder, "w/weights.lock")],
+      onHidden: (path) => hidden.push(path),
+    });
+    expect(files.map(({ name }) => name)).toEqual(["a"]);
+    expect(hidden).toEqual([join(folder, "w/.DS_Store"), join(folder, "w/.git")]);
+  });
+
+  test("takes names as they are", async () => {
+    put("w/my model.bin", "w/größe.bin", "w/two\nlines.bin", "w/-n.bin");
+    expect((await find(["w"])).map(({ name }) => name)).toEqual(
+      ["-n", "größe", "my model", "two\nlines"].toSorted((a, b) =>
+        Buffer.compare(Buffer.from(a), Buffer.from(b)),
+      ),
+    );
+  });
+
+  test("keeps a dest with .. as it is, for the lock to refuse", async () => {
+    put("w/a.bin");
+    expect(await summary(["w"], "/src/../x")).toEqual([["a", "/src/../x/a.bin"]]);
+  });
+});
+
+describe("symbolic links", () => {
+  test("to files and folders inside are followed", async () => {
+    put("w/real/a.bin");
+    symlinkSync("real/a.bin", join(folder, "w/link.bin"));
+    symlinkSync("real", join(folder, "w/again"));
+    expect((await find(["w"])).map(({ name }) => name)).toEqual(["again/a", "link", "real/a"]);
+  });
+
+  test("the folder itself may be one, and so may a file that is named", async () => {
+    put("elsewhere/a.bin");
+    symlinkSync("elsewhere", join(folder, "w"));
+    symlinkSync("elsewhere/a.bin", join(folder, "file.bin"));
+    expect((await find(["w", "file.bin"])).map(({ name }) => name)).toEqual(["a", "file"]);
+  });
+
+  test.each([
+    ["leaves the folder", "../secret.bin", "leaves the folder, to "],
+    ["leaves the folder by an absolute path", "/etc/hostname", "leaves the folder, to "],
+    ["loops to a folder it lies in", "..", "loops: it points to a folder that it lies in"],
+    ["loops to itself", "link", "loops"],
+    ["points to nothing", "nothing.bin", "points to nothing"],
+  ])("one that %s is refused by name", async (_, target, message) => {
+    put("w/sub/a.bin", "secret.bin", "w/secret.bin");
+    const link = join(folder, "w/sub/link");
+    symlinkSync(target === "../secret.bin" ? "../../secret.bin" : target, link);
+    await expect(find(["w"])).rejects.toMatchObject({
+      code: "file",
+      message: expect.stringContaining(`the symbolic link "${link}" ${message}`),
+    });
+  });
+
+  test("two folders that point to each other are refused", async () => {
+    put("w/a/1.bin", "w/b/2.bin");
+    symlinkSync("../b", join(folder, "w/a/to-b"));
+    symlinkSync("../a", join(folder, "w/b/to-a"));
+    await expect(find(["w"])).rejects.toThrow("loops");
+  });
+});
+
+describe("refuses by name", () => {
+  test("what does not exist", async () => {
+    await expect(find(["nothing"])).rejects.toMatchObject({
+      code: "file",
+      message: `"${join(folder, "nothing")}" does not exist`,
+    });
+  });
+
+  test("a socket", async () => {
+    put("w/a.bin");
+    const socket = join(folder, "w/engine.sock");
+    const server = createServer().listen(socket);
+    await new Promise((resolve) => server.once("listening", resolve));
+    try {
+      await expect(find(["w"])).rejects.toThrow(`"${socket}" is a socket`);
+      await expect(find(["w/engine.sock"])).rejects.toThrow(`"${socket}" is a socket`);
+    } finally {
+      server.close();
+    }
+  });
+
+  test("a device and a named pipe", async () => {
+    await expect(find(["/dev/null"])).rejects.toThrow('"/dev/null" is a device');
+    const pipe = join(folder, "pipe");
+    Bun.spawnSync(["mkfifo", pipe]);
+    await expect(find(["pipe"])).rejects.toThrow(`"${pipe}" is a named pipe`);
+  });
+
+  test.each(["touch", "ln -s a.bin"])("a name that is no UTF-8, made by %s", async (make) => {
+    put("w/a.bin");
+    Bun.spawnSync(["sh", "-c", `${make} "$(printf '${folder}/w/\\377.bin')"`]);
+    await expect(find(["w"])).rejects.toThrow("has a name that is not UTF-8");
+  });
+
+  test.skipIf(process.getuid?.() === 0)("a folder that can't be read", async () => {
+    put("w/sub/a.bin");
+    chmodSync(join(folder, "w/sub"), 0);
+    await expect(find(["w"])).rejects.toThrow("permission denied");
+    chmodSync(join(folder, "w/sub"), 0o700);
+  });
+
+  test("two files that would have one name", async () => {
+    put("v/model.bin", "w/model.bin");
+    await expect(find(["v", "w"])).rejects.toThrow(
+      `two weight files would have the name "model.bin": "${join(folder, "v/model.bin")}" and "${join(folder, "w/model.bin")}"`,
+    );
+  });
+});
+
+test("one file that is named twice is one", async () => {
+  put("w/a.bin");
+  expect(await summary(["w", "w/a.bin", "w"], "/d")).toEqual([["a", "/d/a.bin"]]);
+});
+
+test("a hidden file that is named is taken", async () => {
+  put(".weights");
+  expect(await summary([".weights"])).toEqual([[".weights", "/src/weights/.weights"]]);
+});
+
+describe("--file", () => {
+  test("names the file, whatever the path is", async () => {
+    put("w/a=b.bin");
+    const files = await findWeightFiles(fileSources(["llama 3=w/a=b.bin"], folder), { signal });
+    expect(files).toEqual([
+      {
+        name: "llama 3",
+        path: join(folder, "w/a=b.bin"),
+        dest: "/src/weights/a=b.bin",
+        destIsDefault: true,
+      },
+    ]);
+  });
+
+  test.each(["", "name", "=path", "name="])("%p is refused", (flag) => {
+    expect(() => fileSources([flag], folder)).toThrow(
+      `--file ${JSON.stringify(flag)}: not a NAME=PATH`,
+    );
+  });
+});
+
+test("a project file's sources lie beside it, a folder's files under its target", async () => {
+  put("project/weights/model.bin", "project/tokenizer/a.json", "project/tokenizer/b.json");
+  const sources = projectSources(
+    {
+      weights: [
+        { name: "llama", source: "./weights/model.bin", target: "/src/model.bin" },
+        { name: "tok", source: "tokenizer", target: "/src/tokenizer" },
+      ],
+    },
+    join(folder, "project/cog.yaml"),
+  );
+  const files = await findWeightFiles(sources, { signal });
+  expect(files.map(({ name, dest }) => [name, dest])).toEqual([
+    ["llama", "/src/model.bin"],
+    ["tok/a", "/src/tokenizer/a.json"],
+    ["tok/b", "/src/tokenizer/b.json"],
+  ]);
+});
+
+test("an abort ends the walk", async () => {
+  put("w/a.bin");
+  const sources = pathSources(["w"], folder);
+  const aborted = AbortSignal.abort(new Error("enough"));
+  await expect(findWeightFiles(sources, { signal: aborted })).rejects.toThrow("enough");
+});

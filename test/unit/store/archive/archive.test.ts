@@ -1,0 +1,278 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { execFileSync } from "node:child_process";
+import { mkdir, mkdtemp, readFile, rm, symlink, truncate, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import type { OcibundleError } from "../../../../src/errors.ts";
+import { openArchive, openLayoutArchive } from "../../../../src/store/archive/archive.ts";
+import { tarEntries, type TarEntry } from "../../../../src/store/archive/entries.ts";
+import { streamTarSource } from "../../../../src/store/archive/source.ts";
+import { paxRecord, tarBytes, tarEntry, type TestEntry } from "../tar-bytes.ts";
+
+const { signal } = new AbortController();
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "ocibundle-archive-"));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+let files = 0;
+async function archiveOf(bytes: Uint8Array): Promise<string> {
+  files += 1;
+  const path = join(folder, `${files}.tar`);
+  await writeFile(path, bytes);
+  return path;
+}
+const opened = async (...entries: readonly TestEntry[]) =>
+  openArchive(await archiveOf(tarBytes(...entries)), "it", signal);
+
+async function failure(promise: Promise<unknown>): Promise<string> {
+  try {
+    await promise;
+  } catch (error) {
+    const { code, message } = error as OcibundleError;
+    return `${code}: ${message}`;
+  }
+  throw new Error("nothing failed");
+}
+
+async function contentOf(path: string, archive: Awaited<ReturnType<typeof openArchive>>) {
+  const place = archive.locate(path);
+  if (place === undefined) return undefined;
+  const bytes = await readFile(place.path);
+  return bytes.subarray(place.offset, place.offset + place.size).toString();
+}
+
+describe("an archive", () => {
+  test("says where its files lie", async () => {
+    const archive = await opened(
+      { name: "./", type: "Directory" },
+      { name: "a/", type: "Directory" },
+      { name: "a/one", content: "first" },
+      { name: "./b//two", content: "x".repeat(513) },
+      { name: "empty" },
+    );
+    expect([...archive.names()]).toEqual(["a/one", "b/two", "empty"]);
+    expect(await contentOf("a/one", archive)).toBe("first");
+    expect(await contentOf("b/two", archive)).toBe("x".repeat(513));
+    expect(await contentOf("empty", archive)).toBe("");
+    expect(archive.locate("a")).toBeUndefined();
+  });
+
+  for (const format of ["gnu", "pax", "ustar"]) {
+    test(`that tar wrote in the format ${format} is read, long names and links too`, async () => {
+      const tree = join(folder, `tree-${format}`);
+      // Over 100 characters, and in ustar split at a slash.
+      const deep = join("d".repeat(80), "e".repeat(60));
+      await mkdir(join(tree, deep), { recursive: true });
+      await writeFile(join(tree, deep, "file"), "deep");
+      await writeFile(join(tree, "ünïcode name"), "unicode");
+      // ustar has no room for a long link.
+      const target = format === "ustar" ? "ünïcode name" : join(deep, "file");
+      await symlink(target, join(tree, "link"));
+      const path = join(folder, `${format}.tar`);
+      execFileSync("tar", ["-C", tree, `--format=${format}`, "-cf", path, "."]);
+      const archive = await openArchive(path, "it", signal);
+      expect(await contentOf(`${deep}/file`, archive)).toBe("deep");
+      expect(await contentOf("ünïcode name", archive)).toBe("unicode");
+      expect(await contentOf("link", archive)).toBe(format === "ustar" ? "unicode" : "deep");
+    });
+  }
+
+  test("follows hard and symbolic links within itself, forwards too", async () => {
+    const archive = await opened(
+      { name: "x/layer.tar", type: "SymbolicLink", target: "../y/layer.tar" },
+      { name: "y/layer.tar", type: "Link", target: "z/layer.tar" },
+      { name: "z/layer.tar", content: "the layer" },
+    );
+    expect(await contentOf("x/layer.tar", archive)).toBe("the layer");
+  });
+
+  test("has sizes beyond 8 GiB, without the bytes being read", async () => {
+    const size = 9 * 1024 ** 3;
+    const path = await archiveOf(tarEntry({ name: "huge", size }));
+    await truncate(path, 512 + size + 1024);
+    const archive = await openArchive(path, "it", signal);
+    expect(archive.locate("huge")).toEqual({ path, offset: 512, size });
+  });
+
+  test("takes name and size from pax records, to the byte", async () => {
+    const records =
+      paxRecord("comment", "a\nb=c") + paxRecord("path", "päth") + paxRecord("size", "5");
+    const bytes = Buffer.concat([
+      tarEntry({ name: "pax", type: "ExtendedHeader", content: records }),
+      tarEntry({ name: "short", size: 0 }),
+      Buffer.from("12345".padEnd(512, "\0")),
+      tarEntry({ name: "next", content: "n" }),
+      Buffer.alloc(1024),
+    ]);
+    const archive = await openArchive(await archiveOf(bytes), "it", signal);
+    expect(await contentOf("päth", archive)).toBe("12345");
+    expect(await contentOf("next", archive)).toBe("n");
+  });
+
+  test("may lack its end and the padding of its last entry", async () => {
+    const bytes = tarEntry({ name: "a", content: "abc" }).subarray(0, 512 + 3);
+    const archive = await openArchive(await archiveOf(bytes), "it", signal);
+    expect(await contentOf("a", archive)).toBe("abc");
+  });
+
+  const refused: Record<string, { entries: TestEntry[]; says: string }> = {
+    '".." in a path': {
+      entries: [{ name: "a/../../etc/passwd" }],
+      says: 'file: it: entry "a/../../etc/passwd" has ".." in its path',
+    },
+    "an absolute path": {
+      entries: [{ name: "/etc/passwd" }],
+      says: 'file: it: entry "/etc/passwd" has an absolute path',
+    },
+    "a drive letter": {
+      entries: [{ name: "C:\\x" }],
+      says: 'file: it: entry "C:\\\\x" has an absolute path',
+    },
+    "the same name twice": {
+      entries: [{ name: "a" }, { name: "./a" }],
+      says: 'file: it: entry "a" appears twice',
+    },
+    "a device": {
+      entries: [{ name: "sda", type: "BlockDevice" }],
+      says: 'file: it: entry "sda" is of a kind that is not read here: BlockDevice',
+    },
+    "an old sparse file": {
+      entries: [{ name: "s", type: "SparseFile" }],
+      says: 'file: it: entry "s" is of a kind that is not read here: SparseFile',
+    },
+    "a pax sparse file": {
+      entries: [
+        { name: "p", type: "ExtendedHeader", content: paxRecord("GNU.sparse.major", "1") },
+        { name: "s" },
+      ],
+      says: "file: it: it holds a sparse file",
+    },
+    "a pax size that is no number": {
+      entries: [
+        { name: "p", type: "ExtendedHeader", content: paxRecord("size", "-1") },
+        { name: "s" },
+      ],
+      says: 'file: it: "-1" is not a size',
+    },
+    "malformed pax records": {
+      entries: [{ name: "p", type: "ExtendedHeader", content: "999 path=x\n" }, { name: "s" }],
+      says: "file: it: a malformed pax header",
+    },
+    "a pax header of gigabytes": {
+      entries: [{ name: "p", type: "ExtendedHeader", size: 2 ** 31 }],
+      says: "file: it: an extended header of 2147483648 bytes",
+    },
+    "content that is cut off": {
+      entries: [{ name: "long", content: "x", size: 5000 }],
+      says: 'file: it: entry "long" is cut off: 1536 of 5000 bytes',
+    },
+  };
+  for (const [what, { entries, says }] of Object.entries(refused)) {
+    test(`with ${what} is refused by name`, async () => {
+      expect(await failure(opened(...entries))).toBe(says);
+    });
+  }
+
+  const broken: Record<string, { target: string; says: string }> = {
+    "out of the archive": {
+      target: "../../outside",
+      says: 'file: it: entry "a/link" links to "../../outside", which is outside of the archive',
+    },
+    "to an absolute path": {
+      target: "/etc/passwd",
+      says: 'file: it: entry "a/link" links to "/etc/passwd", which is outside of the archive',
+    },
+    "to nothing": {
+      target: "missing",
+      says: 'file: it: entry "a/link" links to "a/missing", which is missing',
+    },
+    "to itself": { target: "link", says: 'file: it: the links of entry "a/link" go in a circle' },
+  };
+  for (const [where, { target, says }] of Object.entries(broken)) {
+    test(`with a link ${where} refuses to follow it`, async () => {
+      const archive = await opened({ name: "a/link", type: "SymbolicLink", target });
+      expect(await failure((async () => archive.locate("a/link"))())).toBe(says);
+    });
+  }
+
+  test("that is something else says so", async () => {
+    const says: Record<string, Uint8Array> = {
+      "file: it: not a tar archive": Buffer.from("hello world ".repeat(100)),
+      "file: it: the archive is compressed with gzip": gzipSync(tarBytes({ name: "a" })),
+      "file: it: the archive is compressed with bzip2": Buffer.from("BZh91AY&SY"),
+      "file: it: damaged at byte 512": Buffer.concat([
+        tarEntry({ name: "a" }),
+        Buffer.alloc(512, 1),
+      ]),
+    };
+    for (const [message, bytes] of Object.entries(says)) {
+      expect(await failure(openArchive(await archiveOf(bytes), "it", signal))).toBe(message);
+    }
+    expect(await failure(openArchive(await archiveOf(Buffer.alloc(0)), "it", signal))).toBe(
+      "file: it: not a tar archive",
+    );
+    expect(await failure(openArchive(join(folder, "none"), "it", signal))).toBe(
+      "file: it: no such file",
+    );
+    expect(await failure(openArchive(folder, "it", signal))).toBe("file: it: not a file");
+  });
+
+  test("of something else is no layout", async () => {
+    const path = await archiveOf(tarBytes({ name: "manifest.json", content: "[]" }));
+    expect(await failure(openLayoutArchive(path, "oci-archive:x", signal))).toBe(
+      'file: oci-archive:x: not an OCI image layout: no file "oci-layout"',
+    );
+  });
+
+  test("stops when it is cancelled", async () => {
+    const reason = new Error("enough");
+    const path = await archiveOf(tarBytes({ name: "a" }));
+    await expect(openArchive(path, "it", AbortSignal.abort(reason))).rejects.toBe(reason);
+  });
+});
+
+describe("an archive that arrives", () => {
+  const bytes = tarBytes(
+    { name: "one", content: "1".repeat(1000) },
+    { name: "two", content: "2".repeat(1024) },
+    { name: "three", content: "3" },
+  );
+
+  async function* arriving(chunkSize: number) {
+    for (let at = 0; at < bytes.byteLength; at += chunkSize) {
+      yield bytes.subarray(at, at + chunkSize);
+    }
+  }
+
+  for (const chunkSize of [1, 7, 512, 1000, 100_000]) {
+    test(`in chunks of ${chunkSize} gives the same entries, read or not`, async () => {
+      const source = streamTarSource(arriving(chunkSize));
+      const seen: TarEntry[] = [];
+      let content = "";
+      for await (const entry of tarEntries(source, "it")) {
+        seen.push(entry);
+        if (entry.name === "one") continue;
+        // Of "two" only a part is read: the rest is passed over.
+        const wanted = entry.name === "two" ? 10 : entry.size;
+        for await (const chunk of source.chunks(wanted)) content += Buffer.from(chunk).toString();
+      }
+      expect(seen.map(({ name, size }) => [name, size])).toEqual([
+        ["one", 1000],
+        ["two", 1024],
+        ["three", 1],
+      ]);
+      expect(content).toBe(`${"2".repeat(10)}3`);
+    });
+  }
+
+  test("and breaks off names the entry", async () => {
+    const cut = new Blob([Uint8Array.from(bytes.subarray(0, 1000))]).stream();
+    const all = (async () => {
+      for await (const entry of tarEntries(streamTarSource(cut), "it")) void entry;
+    })();
+    expect(await failure(all)).toBe('file: it: entry "one" is cut off: 488 of 1000 bytes');
+  });
+});

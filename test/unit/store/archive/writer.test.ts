@@ -1,0 +1,116 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { execFileSync } from "node:child_process";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { digestHex, digestOf } from "../../../../src/oci/digest.ts";
+import { mediaTypes } from "../../../../src/oci/media-types.ts";
+import { openLayoutArchive } from "../../../../src/store/archive/archive.ts";
+import {
+  createLayoutArchive,
+  type LayoutArchiveWriter,
+} from "../../../../src/store/archive/writer.ts";
+
+const { signal } = new AbortController();
+let folder: string;
+let path: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "ocibundle-writer-"));
+  path = join(folder, "out.tar");
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+const blobOf = (text: string) => {
+  const bytes = Buffer.from(text);
+  return {
+    descriptor: { mediaType: "a/b", digest: digestOf(bytes), size: bytes.byteLength },
+    label: text.slice(0, 10),
+    group: "image",
+    source: () => Promise.resolve({ kind: "bytes" as const, bytes }),
+  };
+};
+
+async function writeImage(writer: LayoutArchiveWriter): Promise<void> {
+  const config = blobOf("{}");
+  await writer.writeBlob(config, { signal });
+  await writer.writeBlob(blobOf("x".repeat(1000)), { signal });
+  const bytes = Buffer.from(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: mediaTypes.ociManifest,
+      config: { ...config.descriptor, mediaType: mediaTypes.ociConfig },
+      layers: [],
+    }),
+  );
+  const manifest = { mediaType: mediaTypes.ociManifest, digest: digestOf(bytes), bytes };
+  await writer.writeManifest(manifest, "v1", signal);
+}
+
+describe("an archive that is written", () => {
+  test("appears whole, and only at the end", async () => {
+    await writeFile(path, "what was there before");
+    const writer = await createLayoutArchive(path);
+    await writeImage(writer);
+    expect(await readFile(path, "utf8")).toBe("what was there before");
+    await writer.commit(signal);
+    await writer.discard();
+    expect(await readdir(folder)).toEqual(["out.tar"]);
+    const reader = await openLayoutArchive(path, "it", signal);
+    expect((await reader.readRoot("v1", signal)).mediaType).toBe(mediaTypes.ociManifest);
+  });
+
+  test("leaves nothing behind when it is given up", async () => {
+    const writer = await createLayoutArchive(path);
+    await writeImage(writer);
+    await writer.discard();
+    await writer.discard();
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  test("is the same bytes for the same content, and what tar reads", async () => {
+    const digests: string[] = [];
+    for (const name of ["one.tar", "two.tar"]) {
+      const writer = await createLayoutArchive(join(folder, name));
+      await writeImage(writer);
+      await writer.commit(signal);
+      digests.push(digestOf(await readFile(join(folder, name))));
+    }
+    expect(digests[0]).toBe(digests[1] ?? "");
+    const listed = execFileSync("tar", ["-tf", join(folder, "one.tar")], { encoding: "utf8" });
+    const names = listed.trim().split("\n");
+    expect(names).toHaveLength(5);
+    expect(names).toContain("oci-layout");
+    expect(names).toContain("index.json");
+    expect(names).toContain(`blobs/sha256/${digestHex(digestOf("{}"))}`);
+    expect(() => execFileSync("tar", ["-xf", join(folder, "one.tar"), "-C", folder])).not.toThrow();
+    const blob = join(folder, "blobs", "sha256", digestHex(digestOf("x".repeat(1000))));
+    expect(await readFile(blob, "utf8")).toBe("x".repeat(1000));
+  });
+
+  test("goes on after a blob that was refused, as if it had never been there", async () => {
+    const clean = join(folder, "clean.tar");
+    for (const [file, withFault] of [
+      [path, true],
+      [clean, false],
+    ] as const) {
+      const writer = await createLayoutArchive(file);
+      if (withFault) {
+        const wrong = { ...blobOf("y".repeat(100_000)), descriptor: blobOf("z").descriptor };
+        const longer = { ...wrong.descriptor, size: 100_000 };
+        const refused = writer.writeBlob({ ...wrong, descriptor: longer }, { signal });
+        await expect(refused).rejects.toMatchObject({ code: "integrity" });
+      }
+      await writeImage(writer);
+      await writer.commit(signal);
+    }
+    expect(digestOf(await readFile(path))).toBe(digestOf(await readFile(clean)));
+  });
+
+  test("that can't be written says where", async () => {
+    await writeFile(path, "");
+    await expect(createLayoutArchive(join(path, "out.tar"))).rejects.toMatchObject({
+      code: "file",
+      message: `"${join(path, "out.tar")}": can't be written: something is in the way`,
+    });
+  });
+});

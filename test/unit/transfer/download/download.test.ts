@@ -1,0 +1,417 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gzipSync, zstdCompressSync } from "node:zlib";
+import { OcibundleError } from "../../../../src/errors.ts";
+import { digestOf } from "../../../../src/oci/digest.ts";
+import { createRegistry } from "../../../../src/registry/registry.ts";
+import { createWorkerPool, type WorkerPool } from "../../../../src/runtime/worker-pool.ts";
+import type { BlobToFetch } from "../../../../src/transfer/download/blob-to-fetch.ts";
+import { createDownloader } from "../../../../src/transfer/download/download.ts";
+import type { TransferEvent } from "../../../../src/transfer/events.ts";
+import type { Pace } from "../../../../src/transfer/download/slow-ranges.ts";
+import { type Asked, type Behaviour, type BlobServer, serveBlob } from "../blob-server.ts";
+
+const MiB = 1024 * 1024;
+const blob = randomBytes(24 * MiB + 12345);
+/** For servers that stall: what takes seconds elsewhere is judged after a moment. */
+const hurried = { silent: 150, dead: 300, young: 100, factor: 4, short: 50 };
+const patience = {
+  now: () => Date.now(),
+  random: () => 0,
+  sleep: () => Promise.resolve(),
+};
+const clock = { now: () => performance.now(), random: () => 0, sleep: () => Promise.resolve() };
+
+let workers: WorkerPool;
+let folder: string;
+let server: BlobServer | undefined;
+let events: TransferEvent[];
+
+beforeAll(() => {
+  workers = createWorkerPool(2);
+});
+afterAll(() => workers.close());
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "ocibundle-download-"));
+  events = [];
+});
+afterEach(async () => {
+  await server?.stop();
+  server = undefined;
+  rmSync(folder, { recursive: true });
+});
+
+const place = () => ({
+  partial: join(folder, "blob.partial"),
+  journal: join(folder, "blob.journal"),
+});
+
+interface Pull {
+  path: string;
+  bytes: number;
+}
+
+async function pull(
+  bytes: Uint8Array,
+  behave: (asked: Asked) => Behaviour,
+  more: Partial<BlobToFetch> & { stopAt?: number; pace?: Pace } = {},
+): Promise<Pull> {
+  await server?.stop();
+  server = await serveBlob(bytes, behave);
+  const registry = createRegistry(server.host, { patience });
+  const repository = registry.repository("acme/llama");
+  const descriptor = more.descriptor ?? {
+    mediaType: "application/vnd.cog.weights.layer.v1",
+    digest: digestOf(bytes),
+    size: bytes.length,
+  };
+  const downloader = createDownloader({
+    connections: 4,
+    workers,
+    emit: (event) => events.push(event),
+    clock,
+    pace: more.pace,
+    retries: { tries: 4, firstWait: 1, longestWait: 1 },
+  });
+  let told = 0;
+  const abort = new AbortController();
+  const { stopAt = Infinity } = more;
+  const path = await downloader.download(
+    {
+      descriptor,
+      open: (range, signal) => repository.getBlob(descriptor, range, signal),
+      host: registry.host,
+      label: 'weight "llama"',
+      item: "llama",
+      place: place(),
+      original: more.original,
+      decoded: more.decoded,
+    },
+    {
+      signal: abort.signal,
+      onBytes(count) {
+        told += count;
+        if (told >= stopAt) abort.abort(new OcibundleError("interrupted", "stopped"));
+      },
+    },
+  );
+  return { path, bytes: told };
+}
+
+const failureOf = async (work: Promise<unknown>): Promise<OcibundleError> => {
+  try {
+    await work;
+  } catch (error) {
+    if (error instanceof OcibundleError) return error;
+    throw error;
+  }
+  throw new Error("it did not fail");
+};
+
+const readJournal = () =>
+  JSON.parse(readFileSync(place().journal, "utf8")) as Record<string, unknown>;
+
+const breakJournal = (change: (journal: Record<string, unknown>) => unknown): void =>
+  writeFileSync(place().journal, JSON.stringify(change(readJournal())));
+
+const descriptorOf = (bytes: Uint8Array, codec: string) => ({
+  mediaType: `application/vnd.cog.weights.layer.v1+${codec}`,
+  digest: digestOf(bytes),
+  size: bytes.length,
+});
+
+const decoded = () => join(folder, "decoded");
+
+const whole = ({ path, bytes }: Pull, expected: Uint8Array = blob): void => {
+  expect(readFileSync(path).equals(expected)).toBe(true);
+  expect(bytes).toBe(expected.length);
+  expect(existsSync(place().journal)).toBe(false);
+};
+
+describe("a server as it should be", () => {
+  test("serves a large blob in ranges that together are the blob", async () => {
+    whole(await pull(blob, () => ({})));
+    expect(server?.asked.length).toBeGreaterThan(2);
+    expect(server?.asked.every(({ ranged }) => ranged)).toBe(true);
+    expect(server?.bytesAsked()).toBe(blob.length);
+  });
+
+  test("is asked once, without a range, for a small blob", async () => {
+    const small = randomBytes(70_000);
+    whole(await pull(small, () => ({})), small);
+    expect(server?.asked).toEqual([
+      { index: 0, range: { start: 0, end: small.length }, ranged: false },
+    ]);
+  });
+
+  test("is asked for nothing when the blob is empty", async () => {
+    const empty = new Uint8Array(0);
+    whole(await pull(empty, () => ({})), empty);
+  });
+});
+
+describe("a server without ranges", () => {
+  test.each<[string, (asked: Asked) => Behaviour]>([
+    ["answers 200", () => ({ ignoreRange: true })],
+    ["answers 400", ({ ranged }) => (ranged ? { status: 400 } : {})],
+    ["answers 416", ({ ranged }) => (ranged ? { status: 416 } : {})],
+    [
+      "lies in Content-Range",
+      ({ ranged }) => (ranged ? { contentRange: `bytes 5-99/${blob.length}` } : {}),
+    ],
+    ["has no Content-Range", ({ ranged }) => (ranged ? { contentRange: "" } : {})],
+  ])("that %s is served by one stream", async (_, behave) => {
+    whole(await pull(blob, behave));
+    expect(server?.asked.length).toBeLessThanOrEqual(2);
+    expect(events.some((event) => event.type === "detail")).toBe(true);
+  });
+
+  test("that serves the first and then no more is served by one stream", async () => {
+    whole(await pull(blob, ({ index }) => (index === 0 ? {} : { ignoreRange: true })));
+  });
+
+  test("is asked for the whole blob again when its stream breaks", async () => {
+    whole(
+      await pull(blob, ({ index }) => ({
+        ignoreRange: true,
+        ...(index === 0 ? { cutAfter: 9 * MiB } : {}),
+      })),
+    );
+    expect(server?.asked.length).toBe(2);
+  });
+});
+
+describe("a server that breaks", () => {
+  test("closes after every megabyte or two", async () => {
+    whole(await pull(blob, ({ index }) => ({ cutAfter: MiB + index * 65_536 })));
+    // Nothing that was written is asked for again: what arrived is at most one gathering less.
+    expect(server?.asked.length).toBeLessThan(40);
+  });
+
+  test("closes before every first byte, and is given up", async () => {
+    const error = await failureOf(pull(blob, () => ({ cutAfter: 0 })));
+    expect(error.code).toBe("network");
+  });
+
+  test("stalls one range, which another connection takes", async () => {
+    whole(
+      await pull(blob, ({ index }) => (index === 1 ? { stallAfter: 100_000 } : {}), {
+        pace: hurried,
+      }),
+    );
+  });
+
+  test("crawls through one range, which another connection takes", async () => {
+    const begin = performance.now();
+    whole(await pull(blob, ({ index }) => (index === 1 ? { pause: 60 } : {}), { pace: hurried }));
+    // Alone it would have taken more than 128 pauses of 60 ms.
+    expect(performance.now() - begin).toBeLessThan(5000);
+  });
+
+  test("stalls every first answer of a range", async () => {
+    const seen = new Set<number>();
+    whole(
+      await pull(
+        blob,
+        ({ range }) => {
+          if (seen.has(range.end)) return {};
+          seen.add(range.end);
+          return { stallAfter: 300_000 };
+        },
+        { pace: hurried },
+      ),
+    );
+  });
+
+  test("stalls for ever, and is given up", async () => {
+    const error = await failureOf(pull(blob, () => ({ stallAfter: 10 }), { pace: hurried }));
+    expect(error.code).toBe("network");
+    expect(error.message).toContain("no byte for");
+  });
+
+  test("answers 503 to a range for a while", async () => {
+    whole(await pull(blob, ({ index }) => (index > 0 && index < 4 ? { status: 503 } : {})));
+  });
+});
+
+describe("a server with other bytes", () => {
+  const other = Buffer.from(blob);
+  other[20 * MiB] = 255 - (other[20 * MiB] ?? 0);
+
+  test("changes the blob between ranges: nothing is left", async () => {
+    const error = await failureOf(
+      pull(blob, ({ range }) => (range.end > 20 * MiB ? { blob: other } : {})),
+    );
+    expect(error.code).toBe("integrity");
+    expect(error.message).toContain('weight "llama"');
+    expect(existsSync(place().partial)).toBe(false);
+    expect(existsSync(place().journal)).toBe(false);
+  });
+
+  test("sends too much of a range", async () => {
+    whole(await pull(blob, ({ ranged }) => (ranged ? { extra: 100 } : {})));
+  });
+
+  test("sends too little of a range", async () => {
+    whole(await pull(blob, ({ index }) => (index < 3 ? { short: 1000 } : {})));
+  });
+
+  test("has a blob of another size", async () => {
+    const descriptor = { mediaType: "a/b", digest: digestOf(blob), size: blob.length + 1 };
+    const error = await failureOf(pull(blob, () => ({}), { descriptor }));
+    expect(error.code).toBe("integrity");
+  });
+
+  test("has no such blob", async () => {
+    const error = await failureOf(pull(blob, () => ({ status: 404 })));
+    expect(error.code).toBe("not_found");
+  });
+});
+
+/** A download that is stopped after a share of the blob: how many bytes its journal knows. */
+const interrupted = async (share: number): Promise<number> => {
+  const work = pull(blob, () => ({}), { stopAt: share * blob.length });
+  expect((await failureOf(work)).code).toBe("interrupted");
+  const { written } = readJournal() as { written: [number, number][] };
+  return written.reduce((sum, [start, end]) => sum + end - start, 0);
+};
+
+describe("going on after an end", () => {
+  test("asks only for what is missing", async () => {
+    const had = await interrupted(0.9);
+    expect(had).toBeGreaterThan(0.9 * blob.length);
+    whole(await pull(blob, () => ({})));
+    expect(server?.bytesAsked()).toBe(blob.length - had);
+  });
+
+  test("asks for nothing when all was there and not yet checked", async () => {
+    writeFileSync(place().partial, blob);
+    const inode = statSync(place().partial, { bigint: true }).ino.toString();
+    const written = [[0, blob.length]];
+    const journal = { version: 1, digest: digestOf(blob), size: blob.length, inode, written };
+    writeFileSync(place().journal, JSON.stringify(journal));
+    whole(await pull(blob, () => ({})));
+    expect(server?.asked).toEqual([]);
+  });
+
+  test("throws away what a journal was wrong about, and says so", async () => {
+    await interrupted(0.6);
+    const bytes = readFileSync(place().partial);
+    bytes.fill(0, 0, 1000);
+    writeFileSync(place().partial, bytes, { flag: "r+" });
+    whole(await pull(blob, () => ({})));
+    expect(events).toContainEqual({ type: "warning", message: expect.stringContaining("damaged") });
+  });
+
+  test.each<[string, () => void]>([
+    ["another blob", () => breakJournal((journal) => ({ ...journal, digest: digestOf("x") }))],
+    ["another size", () => breakJournal((journal) => ({ ...journal, size: 7 }))],
+    ["another version", () => breakJournal((journal) => ({ ...journal, version: 2 }))],
+    ["another file", () => breakJournal((journal) => ({ ...journal, inode: "1" }))],
+    ["ranges beyond the end", () => breakJournal((j) => ({ ...j, written: [[0, 2 ** 40]] }))],
+    [
+      "ranges out of order",
+      () =>
+        breakJournal((j) => ({
+          ...j,
+          written: [
+            [9, 12],
+            [0, 4],
+          ],
+        })),
+    ],
+    ["no JSON", () => writeFileSync(place().journal, '{"version":1')],
+    ["nothing", () => rmSync(place().journal)],
+    ["a file that is cut", () => writeFileSync(place().partial, "short")],
+    ["no file", () => rmSync(place().partial)],
+  ])("believes no journal that is about %s", async (_, damage) => {
+    await interrupted(0.3);
+    damage();
+    whole(await pull(blob, () => ({})));
+    expect(server?.bytesAsked()).toBe(blob.length);
+    expect(events.filter(({ type }) => type === "warning")).toEqual([]);
+  });
+});
+
+describe("compressed blobs", () => {
+  const text = Buffer.from(randomBytes(3 * MiB).toString("hex"));
+  const original = { digest: digestOf(text), size: text.length };
+  const fetchDecoded = (bytes: Uint8Array, codec: string, changed = original) =>
+    pull(bytes, () => ({}), {
+      descriptor: descriptorOf(bytes, codec),
+      original: changed,
+      decoded: decoded(),
+    });
+
+  test.each([
+    ["gzip", gzipSync(text)],
+    ["zstd", zstdCompressSync(text)],
+    ["gzip", gzipSync(text, { level: 0 })],
+  ])("with %s become their original", async (codec, bytes) => {
+    const { path } = await fetchDecoded(bytes, codec);
+    expect(path).toBe(decoded());
+    expect(readFileSync(path).equals(text)).toBe(true);
+    expect(existsSync(place().partial)).toBe(false);
+    expect(existsSync(place().journal)).toBe(false);
+  });
+
+  test("of nothing become an empty file", async () => {
+    const empty = { digest: digestOf(""), size: 0 };
+    const { path } = await fetchDecoded(gzipSync(""), "gzip", empty);
+    expect(readFileSync(path).length).toBe(0);
+  });
+
+  test("that hold more than they may are cut off", async () => {
+    const bomb = gzipSync(Buffer.alloc(64 * MiB));
+    const error = await failureOf(fetchDecoded(bomb, "gzip", { ...original, size: 1000 }));
+    expect(error.code).toBe("integrity");
+    expect(error.message).toContain("more than the 1000 bytes");
+    expect(existsSync(decoded())).toBe(false);
+    expect(existsSync(place().partial)).toBe(false);
+  });
+
+  test.each([
+    ["are not what they say", randomBytes(5 * MiB)],
+    ["end too early", gzipSync(text).subarray(0, 2 * MiB)],
+  ])("that %s are refused", async (_, bytes) => {
+    const error = await failureOf(fetchDecoded(bytes, "gzip"));
+    expect(error.code).toBe("integrity");
+    expect(existsSync(decoded())).toBe(false);
+  });
+
+  test("of another original are refused", async () => {
+    const bytes = gzipSync(text);
+    const other = { digest: digestOf("other"), size: text.length };
+    const error = await failureOf(fetchDecoded(bytes, "gzip", other));
+    expect(error.message).toContain("other bytes than its original");
+    const longer = { ...original, size: text.length + 1 };
+    expect((await failureOf(fetchDecoded(bytes, "gzip", longer))).message).toContain(
+      "decompresses to",
+    );
+  });
+
+  test("that are none, as the digests say, are taken as they are, with a warning", async () => {
+    const { path } = await fetchDecoded(text, "gzip");
+    expect(path).toBe(place().partial);
+    expect(readFileSync(path).equals(text)).toBe(true);
+    expect(events).toContainEqual({
+      type: "warning",
+      message:
+        'weight "llama": its media type says gzip, and its digests say that it is not compressed',
+    });
+  });
+
+  test("that say plain and have another original are refused", async () => {
+    const descriptor = { ...descriptorOf(text, "gzip"), mediaType: "a/plain" };
+    const work = pull(text, () => ({}), {
+      descriptor,
+      original: { digest: digestOf("x"), size: 1 },
+      decoded: decoded(),
+    });
+    expect((await failureOf(work)).code).toBe("integrity");
+    expect(server?.asked).toEqual([]);
+  });
+});

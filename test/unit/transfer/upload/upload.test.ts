@@ -1,0 +1,535 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { randomBytes } from "node:crypto";
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { OcibundleError } from "../../../../src/errors.ts";
+import type { BlobOutcome, BlobSource, BlobToMove } from "../../../../src/oci/content.ts";
+import { digestOf } from "../../../../src/oci/digest.ts";
+import { createRegistry } from "../../../../src/registry/registry.ts";
+import { tryLockFile } from "../../../../src/store/lock-file.ts";
+import type { TransferEvent } from "../../../../src/transfer/events.ts";
+import { registryWriter } from "../../../../src/transfer/registry-writer.ts";
+import { uploadJournal } from "../../../../src/transfer/upload/upload-journal.ts";
+import type { SeenOfRegistry } from "../../../../src/transfer/upload/upload-way.ts";
+import { type Meddle, serveUploads, type UploadRegistry } from "../upload-registry.ts";
+
+const MiB = 1024 * 1024;
+const blob = randomBytes(40 * MiB + 321);
+const digest = digestOf(blob);
+const mediaType = "application/vnd.cog.weights.layer.v1";
+const instant = { random: () => 0, sleep: (milliseconds: number) => Bun.sleep(milliseconds) };
+const clock = { now: () => performance.now(), ...instant };
+const patience = { now: () => Date.now(), random: () => 0, sleep: () => Promise.resolve() };
+
+let folder: string;
+let path: string;
+let registry: UploadRegistry | undefined;
+let events: TransferEvent[];
+let seen: Map<string, SeenOfRegistry>;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "ocibundle-upload-"));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+beforeEach(() => {
+  path = join(folder, "weights.bin");
+  writeFileSync(path, blob);
+  events = [];
+  seen = new Map();
+  rmSync(notes(), { recursive: true, force: true });
+});
+
+const notes = () => join(folder, "uploads");
+afterEach(async () => {
+  await registry?.stop();
+  registry = undefined;
+});
+
+const toMove = (source: BlobSource, more: Partial<BlobToMove> = {}): BlobToMove => ({
+  descriptor: { mediaType, digest, size: blob.length },
+  source: () => Promise.resolve(source),
+  group: "weights",
+  label: 'weight "llama"',
+  ...more,
+});
+
+const file = (): BlobSource => ({ kind: "file", path, offset: 0 });
+
+const stream = (bytes: Uint8Array): BlobSource => ({
+  kind: "stream",
+  open: ({ start, end }) => {
+    const part = new Blob([new Uint8Array(bytes.subarray(start, end))]);
+    return Promise.resolve(part.stream() as ReadableStream<Uint8Array>);
+  },
+});
+
+const begin = async (
+  meddle?: Meddle,
+  options?: { minChunkLength?: number },
+): Promise<UploadRegistry> => (registry = await serveUploads(meddle, options));
+
+/** Writes a blob; what was told of bytes must add up to its size, unless it is mounted. */
+async function write(
+  move: BlobToMove,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<BlobOutcome> {
+  if (registry === undefined) throw new Error("there is no registry");
+  const client = createRegistry(registry.host, { patience });
+  const writer = registryWriter(client.repository("acme/llama"), {
+    emit: (event) => events.push(event),
+    seen,
+    clock,
+    retries: { tries: 5, firstWait: 10, longestWait: 100 },
+    journal: uploadJournal(notes()),
+  });
+  let told = 0;
+  const outcome = await writer.writeBlob(move, { signal, onBytes: (bytes) => (told += bytes) });
+  expect(await writer.hasBlob(move.descriptor, signal)).toBe(true);
+  if (outcome === "sent") expect(told).toBe(move.descriptor.size);
+  return outcome;
+}
+
+const failureOf = async (work: Promise<unknown>): Promise<OcibundleError> => {
+  try {
+    await work;
+  } catch (error) {
+    if (error instanceof OcibundleError) return error;
+    throw error;
+  }
+  throw new Error("it did not fail");
+};
+
+const requests = (method: string) => registry?.seen.filter((one) => one.method === method) ?? [];
+const details = () => events.flatMap((event) => (event.type === "detail" ? [event.message] : []));
+
+/** Lets the body in and answers something else. */
+const refuse = async (request: Request, status: number, headers = {}): Promise<Response> => {
+  await request.body?.cancel();
+  return new Response(null, { status, headers });
+};
+
+const fill = async (repository: string): Promise<void> => {
+  const client = createRegistry(registry?.host ?? "", { patience });
+  const writer = registryWriter(client.repository(repository), { seen: new Map(), clock });
+  await writer.writeBlob(toMove(file()), { signal: new AbortController().signal });
+};
+
+const ranged = (request: Request) => request.headers.has("content-range");
+
+const lose =
+  (method: string): Meddle =>
+  async (request, next, nth) => {
+    const response = await next(request);
+    return request.method === method && nth === 1 ? new Response(null, { status: 502 }) : response;
+  };
+
+const changed = () => Promise.reject(new OcibundleError("integrity", "the file changed"));
+
+describe("a registry as it should be", () => {
+  test("gets a file in chunks that grow", async () => {
+    await begin();
+    expect(await write(toMove(file()))).toBe("sent");
+    const chunks = requests("PATCH").map(({ contentRange }) => contentRange);
+    expect(chunks[0]).toBe(`0-${16 * MiB - 1}`);
+    expect(chunks.at(-1)).toEndWith(`-${blob.length - 1}`);
+    expect(requests("PATCH").every(({ contentLength }) => contentLength !== null)).toBe(true);
+    expect(requests("PUT").length).toBe(1);
+  });
+
+  test("gets a stream, opened again for each chunk", async () => {
+    await begin();
+    expect(await write(toMove(stream(blob)))).toBe("sent");
+    expect(requests("PATCH").length).toBeGreaterThan(1);
+  });
+
+  test("gets a part of a file that holds more", async () => {
+    await begin();
+    const part = blob.subarray(1000, 30 * MiB);
+    const descriptor = { mediaType, digest: digestOf(part), size: part.length };
+    await write(toMove({ kind: "file", path, offset: 1000 }, { descriptor }));
+  });
+
+  test.each([0, 1, 65_536, 4 * MiB])("gets %d bytes with one PUT", async (size) => {
+    await begin();
+    const bytes = blob.subarray(0, size);
+    const descriptor = { mediaType, digest: digestOf(bytes), size };
+    await write(toMove({ kind: "bytes", bytes }, { descriptor }));
+    expect(requests("PATCH")).toEqual([]);
+    expect(requests("PUT").length).toBe(1);
+  });
+
+  test("gets no chunk below its minimum", async () => {
+    await begin(undefined, { minChunkLength: 20 * MiB });
+    await write(toMove(file()));
+    expect(requests("PATCH").map(({ contentRange }) => contentRange)).toEqual([
+      `0-${20 * MiB - 1}`,
+      `${20 * MiB}-${blob.length - 1}`,
+    ]);
+  });
+});
+
+describe("mounting", () => {
+  test("takes the blob from the first repository that has it", async () => {
+    await begin();
+    await fill("acme/base");
+    const sent = registry?.bytesUp() ?? 0;
+    const move = toMove(file(), { mountFrom: ["acme/none", "acme/llama", "acme/base"] });
+    expect(await write(move)).toBe("mounted");
+    expect((registry?.bytesUp() ?? 0) - sent).toBeLessThan(10_000);
+  });
+
+  test("that nobody can do ends in an upload, in the session that was offered", async () => {
+    await begin();
+    expect(await write(toMove(file(), { mountFrom: ["acme/none"] }))).toBe("sent");
+    expect(requests("POST").length).toBe(1);
+  });
+
+  test("that the registry fails at ends in an upload", async () => {
+    await begin((request, next) =>
+      new URL(request.url).searchParams.has("mount") ? refuse(request, 405) : next(request),
+    );
+    expect(await write(toMove(file(), { mountFrom: ["acme/none"] }))).toBe("sent");
+  });
+});
+
+describe("a registry that refuses a way", () => {
+  test.each([400, 405, 411, 416, 501])("chunks with %d gets one PATCH", async (status) => {
+    await begin((request, next) =>
+      request.method === "PATCH" && ranged(request) ? refuse(request, status) : next(request),
+    );
+    await write(toMove(file()));
+    expect(details().join("\n")).toContain("does not take a blob in chunks");
+    expect(requests("PATCH").at(-1)?.contentLength).toBe(String(blob.length));
+  });
+
+  test("chunks is not asked again in this process", async () => {
+    await begin((request, next) =>
+      request.method === "PATCH" && ranged(request) ? refuse(request, 400) : next(request),
+    );
+    await write(toMove(file()));
+    const other = blob.subarray(5);
+    const descriptor = { mediaType, digest: digestOf(other), size: other.length };
+    const before = requests("PATCH").length;
+    await write(toMove({ kind: "file", path, offset: 5 }, { descriptor }));
+    expect(requests("PATCH").length).toBe(before + 1);
+  });
+
+  test("every PATCH gets one PUT", async () => {
+    await begin((request, next) =>
+      request.method === "PATCH" ? refuse(request, 405) : next(request),
+    );
+    await write(toMove(file()));
+    expect(requests("PUT").at(-1)?.contentLength).toBe(String(blob.length));
+  });
+
+  test("bodies over 9 MB gets smaller chunks, of which it is told no more", async () => {
+    await begin((request, next) =>
+      Number(request.headers.get("content-length")) > 9_000_000
+        ? refuse(request, 413)
+        : next(request),
+    );
+    await write(toMove(file()));
+    expect([...seen.values()][0]?.largestChunk).toBe(8 * MiB);
+    const accepted = requests("PATCH").filter(({ contentLength }) => Number(contentLength) < 9e6);
+    expect(accepted.length).toBe(6);
+  });
+
+  test("everything is told with its last word", async () => {
+    await begin((request, next) =>
+      ["PATCH", "PUT"].includes(request.method) ? refuse(request, 400) : next(request),
+    );
+    const error = await failureOf(write(toMove(file())));
+    expect(error.code).toBe("network");
+    expect(error.message).toContain("400");
+  });
+
+  test.each([99, 16 * MiB - 1])("to say more than 0-%d gets one PATCH", async (last) => {
+    await begin(async (request, next) => {
+      const response = await next(request);
+      const tells = ranged(request) || request.method === "GET";
+      if (tells) response.headers.set("range", `0-${last}`);
+      return response;
+    });
+    await write(toMove(file()));
+    expect(details().join("\n")).toContain("does not take a blob in chunks");
+    expect(requests("PATCH").at(-1)?.contentRange).toBeNull();
+  });
+
+  test("with 201 for a PATCH, as ECR, is content all the same", async () => {
+    await begin(async (request, next) => {
+      const { status, headers, body } = await next(request);
+      return new Response(body, { status: request.method === "PATCH" ? 201 : status, headers });
+    });
+    await write(toMove(file()));
+  });
+
+  test("access is not asked in other ways", async () => {
+    await begin((request, next) =>
+      request.method === "PATCH" ? refuse(request, 403) : next(request),
+    );
+    expect((await failureOf(write(toMove(file())))).code).toBe("denied");
+    expect(requests("PATCH").length).toBe(1);
+  });
+});
+
+describe("a wire that is cut", () => {
+  test.each([1, 10, 20, 39])("at %d MiB goes on from what the registry has", async (megabytes) => {
+    const { cutAfter, bytesUp } = await begin();
+    cutAfter(megabytes * MiB);
+    await write(toMove(file()));
+    expect(bytesUp()).toBeLessThan(blob.length * 1.05 + 16 * MiB);
+    expect(events.filter(({ type }) => type === "wait").length).toBeGreaterThan(0);
+  });
+
+  test("in the middle of a stream opens it again where the registry is", async () => {
+    const { cutAfter, bytesUp } = await begin();
+    cutAfter(20 * MiB);
+    await write(toMove(stream(blob)));
+    expect(bytesUp()).toBeLessThan(blob.length * 1.05 + 16 * MiB);
+  });
+
+  test("in one PATCH goes on with a second one", async () => {
+    const { cutAfter, bytesUp } = await begin((request, next) =>
+      request.headers.has("content-range") ? refuse(request, 400) : next(request),
+    );
+    await write(toMove(file(), { descriptor: { mediaType, digest, size: blob.length } }));
+    const other = blob.subarray(1);
+    const descriptor = { mediaType, digest: digestOf(other), size: other.length };
+    const before = bytesUp();
+    cutAfter(30 * MiB);
+    await write(toMove({ kind: "file", path, offset: 1 }, { descriptor }));
+    expect(bytesUp() - before).toBeLessThan(blob.length * 1.05 + 16 * MiB);
+  });
+});
+
+describe("an answer that is lost", () => {
+  test("to a chunk costs no byte twice", async () => {
+    const { bytesUp } = await begin(lose("PATCH"));
+    await write(toMove(file()));
+    expect(bytesUp()).toBeLessThan(blob.length + 10_000);
+  });
+
+  test("to the end of an upload is seen by looking", async () => {
+    const { bytesUp } = await begin(async (request, next) => {
+      const response = await next(request);
+      return request.method === "PUT" ? new Response(null, { status: 502 }) : response;
+    });
+    await write(toMove(file()));
+    expect(requests("PUT").length).toBe(1);
+    expect(bytesUp()).toBeLessThan(blob.length + 10_000);
+  });
+});
+
+describe("a session that is gone", () => {
+  test("once is opened again", async () => {
+    await begin((request, next, nth) =>
+      request.method === "PATCH" && nth === 1 ? refuse(request, 404) : next(request),
+    );
+    await write(toMove(file()));
+    expect(requests("POST").length).toBe(2);
+  });
+
+  test("at every chunk gets one PATCH", async () => {
+    await begin((request, next, nth) =>
+      request.headers.has("content-range") && nth > 0 ? refuse(request, 404) : next(request),
+    );
+    await write(toMove(file()));
+  });
+
+  test("while nothing else works is an error after some tries", async () => {
+    await begin((request, next) =>
+      ["PATCH", "PUT"].includes(request.method) ? refuse(request, 500) : next(request),
+    );
+    const error = await failureOf(write(toMove(file())));
+    expect(error.code).toBe("network");
+    expect(requests("PATCH").length).toBe(5);
+  });
+});
+
+describe("other bytes than promised", () => {
+  test("are found by the registry", async () => {
+    await begin();
+    const descriptor = { mediaType, digest: digestOf("other"), size: blob.length };
+    const error = await failureOf(write(toMove(file(), { descriptor })));
+    expect(error.code).toBe("integrity");
+    expect(requests("PUT").length).toBe(1);
+  });
+
+  test("are told as a changed file where that is known", async () => {
+    await begin();
+    let checks = 0;
+    const check = () => {
+      checks += 1;
+      if (checks === 1) return Promise.resolve();
+      return changed();
+    };
+    const source: BlobSource = { kind: "file", path, offset: 0, check };
+    const descriptor = { mediaType, digest: digestOf("other"), size: blob.length };
+    const error = await failureOf(write(toMove(source, { descriptor })));
+    expect(error.message).toBe("the file changed");
+  });
+
+  test("are not sent when the file is known to have changed", async () => {
+    await begin();
+    await failureOf(write(toMove({ kind: "file", path, offset: 0, check: changed })));
+    expect(requests("POST")).toEqual([]);
+  });
+
+  test.each([
+    ["fewer", blob.subarray(0, 17 * MiB)],
+    ["more", Buffer.concat([blob, blob.subarray(0, 5)])],
+  ])("a stream that has %s bytes is refused", async (words, bytes) => {
+    await begin();
+    const whole: BlobSource = {
+      kind: "stream",
+      open: ({ start }) =>
+        Promise.resolve(
+          new Blob([new Uint8Array(bytes.subarray(start))]).stream() as ReadableStream<Uint8Array>,
+        ),
+    };
+    const limited = words === "more" ? whole : stream(bytes);
+    const error = await failureOf(write(toMove(limited)));
+    expect(error.code).toBe("integrity");
+    expect(error.message).toContain("the source");
+  });
+
+  test("a source that is not there any more is told as such", async () => {
+    await begin();
+    const gone: BlobSource = {
+      kind: "stream",
+      open: ({ start }, signal) =>
+        start === 0
+          ? (
+              stream(blob) as {
+                open: (r: object, s: AbortSignal) => Promise<ReadableStream<Uint8Array>>;
+              }
+            ).open({ start: 0, end: 16 * MiB }, signal)
+          : Promise.reject(new OcibundleError("not_found", "the source has no such blob")),
+    };
+    const error = await failureOf(write(toMove(gone)));
+    expect(error.code).toBe("not_found");
+  });
+
+  test("a file that is cut while it is sent does not hang", async () => {
+    await begin((request, next, nth) => {
+      if (request.method === "PATCH" && nth === 0) truncateSync(path, 17 * MiB);
+      return next(request);
+    });
+    const error = await failureOf(write(toMove(file())));
+    expect(["integrity", "file", "network"]).toContain(error.code);
+  });
+});
+
+test("a file that is removed while it is sent is told as such", async () => {
+  await begin((request, next, nth) => {
+    if (request.method !== "PATCH" || nth !== 1) return next(request);
+    rmSync(path);
+    return refuse(request, 503);
+  });
+  const error = await failureOf(write(toMove(file())));
+  expect(error.code).toBe("file");
+  expect(error.message).toContain("does not exist");
+});
+
+describe("an interruption", () => {
+  test("ends an upload at once, with its own reason", async () => {
+    const abort = new AbortController();
+    const reason = new OcibundleError("interrupted", "interrupted");
+    await begin(async (request, next, nth) => {
+      if (request.method === "PATCH" && nth === 1) {
+        abort.abort(reason);
+        await Bun.sleep(60_000);
+      }
+      return next(request);
+    });
+    const start = performance.now();
+    expect(await failureOf(write(toMove(file()), abort.signal))).toBe(reason);
+    expect(performance.now() - start).toBeLessThan(3000);
+  });
+});
+
+const noted = (): string =>
+  readdirSync(notes()).find((name) => name.endsWith(".json")) ?? "nothing is noted";
+
+/** Pushes until the registry has had `chunks` of them, then is interrupted. */
+const interrupted = async (chunks: number, behave?: Meddle): Promise<void> => {
+  const abort = new AbortController();
+  await begin(async (request, next, nth) => {
+    const response = await (behave ?? ((asked, on) => on(asked)))(request, next, nth);
+    if (request.method === "PATCH" && nth === chunks - 1) {
+      abort.abort(new OcibundleError("interrupted", "interrupted"));
+    }
+    return response;
+  });
+  expect((await failureOf(write(toMove(file()), abort.signal))).code).toBe("interrupted");
+};
+
+describe("a later run", () => {
+  test("goes on with the upload that was broken off", async () => {
+    await interrupted(1);
+    const before = registry?.bytesUp() ?? 0;
+    await write(toMove(file()));
+    expect((registry?.bytesUp() ?? 0) - before).toBeLessThan(blob.length - 15 * MiB);
+    expect(requests("POST").length).toBe(1);
+    expect(readdirSync(notes())).toEqual([]);
+  });
+
+  test("begins anew when the registry has forgotten it", async () => {
+    await interrupted(1, (request, next) =>
+      request.method === "GET" ? refuse(request, 404) : next(request),
+    );
+    await write(toMove(file()));
+    expect(requests("POST").length).toBe(2);
+  });
+
+  test("begins anew when what it had sent is not the blob", async () => {
+    const before = Buffer.from(blob);
+    before.fill(0, 0, 1000);
+    writeFileSync(path, before);
+    await interrupted(1);
+    writeFileSync(path, blob);
+    await write(toMove(file()));
+    expect(requests("POST").length).toBe(2);
+    expect(details().join("\n")).toContain("is not the blob");
+  });
+
+  test("keeps notes private, and believes none that are damaged, old or of another registry", async () => {
+    await interrupted(1);
+    const note = join(notes(), noted());
+    expect(statSync(note).mode & 0o777).toBe(0o600);
+    expect(statSync(notes()).mode & 0o777).toBe(0o700);
+    const text = readFileSync(note, "utf8");
+    for (const damage of [
+      () => writeFileSync(note, text.slice(0, -5)),
+      () => writeFileSync(note, text.replace("127.0.0.1", "192.0.2.1")),
+      () => {
+        writeFileSync(note, text);
+        utimesSync(note, 0, 0);
+      },
+    ]) {
+      damage();
+      const posts = requests("POST").length;
+      const part = toMove(file(), { descriptor: { mediaType, digest, size: blob.length } });
+      await write(part);
+      expect(requests("POST").length).toBe(posts + 1);
+    }
+  });
+
+  test("leaves an upload alone that another is at", async () => {
+    await interrupted(1);
+    const lock = tryLockFile(join(notes(), noted().replace(".json", ".lock")));
+    await write(toMove(file()));
+    lock?.release();
+    expect(requests("POST").length).toBe(2);
+  });
+});
