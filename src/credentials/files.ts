@@ -14,8 +14,17 @@ const set = (value: string | undefined): value is string => value !== undefined 
 function dockerConfigPath(env: Environment): string {
   const folder = env["DOCKER_CONFIG"];
   if (set(folder)) return join(folder, "config.json");
-  const home = [env["HOME"], env["USERPROFILE"]].find(set) ?? homedir();
+  const home = [env["HOME"], env["USERPROFILE"]].find(set) ?? homeFolder();
   return join(home, ".docker", "config.json");
+}
+
+/** A user without an entry, as containers have them, has the home that their runtimes give. */
+function homeFolder(): string {
+  try {
+    return homedir();
+  } catch {
+    return "/";
+  }
 }
 
 /** Where credentials are written to: `REGISTRY_AUTH_FILE` where it is set, else Docker's config. */

@@ -1,5 +1,6 @@
 import { fileCommands } from "./file-commands.ts";
 import { imageCommands } from "./image-commands.ts";
+import { kubernetesCommands } from "./kubernetes-commands.ts";
 import { jsonCommands } from "./json-commands.ts";
 import { processCommands } from "./process-commands.ts";
 import { SkipScript, StopScript } from "./state.ts";
@@ -12,6 +13,7 @@ export const scriptCommands: Readonly<Record<string, ScriptCommand>> = Object.as
     ...fileCommands,
     ...processCommands,
     ...imageCommands,
+    ...kubernetesCommands,
     ...jsonCommands,
     env({ args, state }: CommandCall) {
       for (const assignment of args) {

@@ -1,0 +1,178 @@
+import { spawnSync } from "node:child_process";
+import { chmod, chown, mkdir, readFile, writeFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { parseAllDocuments } from "yaml";
+import * as v from "valibot";
+import type { ScriptCommand, ScriptState } from "./state.ts";
+
+/** What is used of a pod; everything else of a manifest changes nothing here. */
+const ContainerSchema = v.object({
+  name: v.string(),
+  command: v.array(v.string()),
+  args: v.optional(v.array(v.string()), []),
+  env: v.optional(v.array(v.object({ name: v.string(), value: v.string() })), []),
+  securityContext: v.optional(
+    v.strictObject({
+      readOnlyRootFilesystem: v.boolean(),
+      allowPrivilegeEscalation: v.literal(false),
+      capabilities: v.strictObject({ drop: v.tuple([v.literal("ALL")]) }),
+    }),
+  ),
+  volumeMounts: v.array(
+    v.strictObject({
+      name: v.string(),
+      mountPath: v.string(),
+      subPath: v.optional(v.string(), ""),
+      readOnly: v.optional(v.boolean(), false),
+    }),
+  ),
+});
+
+const PodSchema = v.object({
+  kind: v.literal("Pod"),
+  metadata: v.object({ name: v.string() }),
+  spec: v.object({
+    securityContext: v.object({
+      runAsNonRoot: v.literal(true),
+      runAsUser: v.number(),
+      runAsGroup: v.number(),
+      fsGroup: v.optional(v.number()),
+    }),
+    initContainers: v.optional(v.array(ContainerSchema), []),
+    containers: v.array(ContainerSchema),
+    volumes: v.array(
+      v.object({
+        name: v.string(),
+        emptyDir: v.optional(v.object({})),
+        hostPath: v.optional(v.object({ path: v.string(), type: v.literal("Directory") })),
+        secret: v.optional(v.object({ items: v.array(v.object({ path: v.string() })) })),
+      }),
+    ),
+  }),
+});
+
+type Pod = v.InferOutput<typeof PodSchema>;
+type Container = v.InferOutput<typeof ContainerSchema>;
+
+const repository = resolve(import.meta.dir, "../..");
+
+async function readPod(page: string, name: string): Promise<Pod> {
+  const text = await readFile(join(repository, page), "utf8");
+  for (const [, block = ""] of text.matchAll(/^```yaml\n(.*?)^```$/gms)) {
+    for (const document of parseAllDocuments(block)) {
+      const pod = v.parse(PodSchema, document.toJS());
+      if (pod.metadata.name === name) return pod;
+    }
+  }
+  throw new Error(`${page} has no pod "${name}"`);
+}
+
+/** The folder that a volume is on this machine: below $WORK/node for a node's, else the pod's own. */
+async function volumeFolder(pod: Pod, name: string, state: ScriptState): Promise<string> {
+  const volume = pod.spec.volumes.find((one) => one.name === name);
+  if (volume === undefined) throw new Error(`there is no volume "${name}"`);
+  const work = state.env["WORK"] ?? "";
+  if (volume.hostPath !== undefined) return join(work, "node", volume.hostPath.path);
+  const folder = join(work, "pods", pod.metadata.name, name);
+  await mkdir(folder, { recursive: true });
+  for (const { path } of volume.secret?.items ?? []) {
+    await writeFile(join(folder, path), '{"auths":{}}\n');
+  }
+  const { fsGroup } = pod.spec.securityContext;
+  if (volume.emptyDir !== undefined && fsGroup !== undefined) {
+    // What a kubelet does for a volume of the pod: the group owns it and may write.
+    await chown(folder, 0, fsGroup);
+    await chmod(folder, 0o2775);
+  }
+  return folder;
+}
+
+/**
+ * A shell script that runs a container's command as a kubelet would: file systems of its own, the root
+ * one without anything that can be written, another user without capabilities, and no environment but
+ * its own.
+ */
+async function containerScript(
+  pod: Pod,
+  container: Container,
+  state: ScriptState,
+): Promise<string> {
+  const root = join(state.env["WORK"] ?? "", "roots", `${pod.metadata.name}-${container.name}`);
+  await mkdir(root, { recursive: true });
+  const quoted = (text: string): string => `'${text.replaceAll("'", String.raw`'\''`)}'`;
+  const bind = (from: string, to: string, readOnly: boolean): string[] => [
+    `mkdir -p ${quoted(root + to)}`,
+    `mount --bind ${quoted(from)} ${quoted(root + to)}`,
+    ...(readOnly ? [`mount -o remount,bind,ro ${quoted(root + to)}`] : []),
+  ];
+  const lines = ["set -e", `mount -t tmpfs tmpfs ${quoted(root)}`];
+  for (const folder of ["/bin", "/sbin", "/lib", "/lib64", "/usr", "/etc"]) {
+    lines.push(
+      `if [ -L ${folder} ]; then cp -P ${folder} ${quoted(root + folder)}`,
+      `elif [ -e ${folder} ]; then ${bind(folder, folder, true).join("; ")}; fi`,
+    );
+  }
+  lines.push(...bind("/dev", "/dev", false), ...bind("/proc", "/proc", false));
+  // The program, wherever it is, and the programs of the script.
+  for (const folder of new Set([repository, ...state.program.map((path) => dirname(path))])) {
+    lines.push(...bind(folder, folder, true));
+  }
+  lines.push(...bind(join(dirname(state.env["HOME"] ?? ""), "bin"), "/opt/bin", true));
+  for (const { name, mountPath, subPath, readOnly } of container.volumeMounts) {
+    const folder = join(await volumeFolder(pod, name, state), subPath);
+    lines.push(...bind(folder, mountPath, readOnly));
+  }
+  if (container.securityContext?.readOnlyRootFilesystem === true) {
+    lines.push(`mount -o remount,ro ${quoted(root)}`);
+  }
+  const registry = state.env["TEST_REGISTRY"] ?? "";
+  const words = [...container.command, ...container.args].map((word) =>
+    word.replace(/^registry\.example\.com\//, `${registry}/`),
+  );
+  const { runAsUser, runAsGroup, fsGroup } = pod.spec.securityContext;
+  const groups = fsGroup === undefined ? "--clear-groups" : `--groups=${fsGroup}`;
+  const user = `setpriv --reuid=${runAsUser} --regid=${runAsGroup} ${groups} --bounding-set=-all --inh-caps=-all --no-new-privs`;
+  const env = [
+    "HOME=/",
+    "PATH=/opt/bin:/usr/local/bin:/usr/bin:/bin",
+    ...container.env.map(({ name, value }) => `${name}=${value}`),
+  ];
+  lines.push(
+    `exec chroot ${quoted(root)} ${user} env -i ${env.map(quoted).join(" ")} ${words.map(quoted).join(" ")}`,
+  );
+  return lines.join("\n");
+}
+
+/** Commands that run what docs/kubernetes.md says. */
+export const kubernetesCommands = {
+  /**
+   * `kubernetes PAGE POD CONTAINER FILE`: writes a script to FILE that runs a container of a pod of a page,
+   * with the script's registry in place of registry.example.com.
+   */
+  async kubernetes({ args: [page = "", name = "", containerName = "", file = ""], state }) {
+    const pod = await readPod(page, name);
+    const all = [...pod.spec.initContainers, ...pod.spec.containers];
+    const container = all.find((one) => one.name === containerName);
+    if (container === undefined) throw new Error(`there is no container "${containerName}"`);
+    const script = await containerScript(pod, container, state);
+    const path = resolve(state.cwd, file);
+    await writeFile(
+      path,
+      `#!/bin/sh\nexec unshare --mount -- sh -c '${script.replaceAll("'", String.raw`'\''`)}'\n`,
+    );
+    await chmod(path, 0o755);
+  },
+  /** `shell-of PAGE FILE`: writes the page's first `sh` block to FILE, with `$NODE` before its absolute paths below /var. */
+  async "shell-of"({ args: [page = "", file = ""], state }) {
+    const text = await readFile(join(repository, page), "utf8");
+    const block = /^```sh\n(.*?)^```$/ms.exec(text)?.[1];
+    if (block === undefined) throw new Error(`${page} has no shell commands`);
+    await writeFile(resolve(state.cwd, file), block.replaceAll(" /var/", ' "$NODE"/var/'));
+  },
+} satisfies Record<string, ScriptCommand>;
+
+/** Whether containers can be run here as the page says: by root, with the tools for it. */
+export const canRunContainers = (): boolean =>
+  process.getuid?.() === 0 &&
+  ["unshare", "setpriv", "chroot"].every((tool) => Bun.which(tool) !== null) &&
+  spawnSync("unshare", ["--mount", "true"]).status === 0;
