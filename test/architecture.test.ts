@@ -33,7 +33,7 @@ const everyoneMayImport = new Set(["errors", "runtime"]);
 /** Single edges beside the table, each with its reason. */
 const alsoAllowed: readonly { from: RegExp; to: string; typesOnly: boolean }[] = [
   // The one place that puts a registry together with the credentials it asks for.
-  { from: /^model\/session\.ts$/, to: "credentials/find.ts", typesOnly: false },
+  { from: /^model\/connect\.ts$/, to: "credentials/find.ts", typesOnly: false },
   // What a login leaves is kept where the registries' passwords are looked for.
   { from: /^model\/login\.ts$/, to: "credentials/keep.ts", typesOnly: false },
   // Progress is events: whoever emits or draws them names their types and nothing else of the engine.

@@ -31,13 +31,16 @@ export interface ClientOptions
   firstByteTimeout?: number | undefined;
   idleTimeout?: number | undefined;
   patience?: Patience | undefined;
+  /** Failed tries that all requests may have together. */
+  retries?: number | undefined;
   emit: EmitHttpEvent;
 }
 
 /** The HTTP client for one registry: transport, redirects, authorisation, retries, one on the other. */
 export function createClient(options: ClientOptions): Send {
   const patience = options.patience ?? realPatience;
-  const again = retrier({ host: options.host, patience, emit: options.emit });
+  const { host, emit, retries } = options;
+  const again = retrier({ host, patience, emit, retries });
   const bottom = transport({
     ...options,
     firstByteTimeout: options.firstByteTimeout ?? defaultFirstByteTimeout,

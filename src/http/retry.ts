@@ -18,6 +18,8 @@ export interface RetryOptions {
   host: string;
   patience: Patience;
   emit: EmitHttpEvent;
+  /** Failed tries that all requests may have together. */
+  retries?: number | undefined;
 }
 
 /** Decides after each failed try, and waits. */
@@ -36,8 +38,8 @@ export interface Retrier {
 }
 
 /** The pure policy with its budget, its clock and its voice. */
-export function retrier({ host, patience, emit }: RetryOptions): Retrier {
-  let budget = retryBudget;
+export function retrier({ host, patience, emit, retries }: RetryOptions): Retrier {
+  let budget = retries ?? retryBudget;
   return {
     async pause(attempt, seen, repeatable, reason, signal) {
       if (repeatable === "never") return false;

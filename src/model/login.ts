@@ -2,6 +2,8 @@ import { eraseCredential, storeCredential } from "../credentials/keep.ts";
 import { OcibundleError } from "../errors.ts";
 import { defaultHost, parseReference } from "../oci/reference.ts";
 import { createRegistry } from "../registry/registry.ts";
+import { readConfig } from "./config.ts";
+import { registryOptions } from "./connect.ts";
 import type { JobContext } from "./session.ts";
 
 export interface LoginResult {
@@ -37,9 +39,7 @@ export async function login(
   const credential = { kind: "password", username, password } as const;
   let checked = false;
   const registry = createRegistry(host, {
-    ...job.flags,
-    env: job.env,
-    emit: job.emit,
+    ...registryOptions({ ...job, config: readConfig(job) }, host),
     credentials() {
       checked = true;
       return Promise.resolve(credential);

@@ -126,27 +126,30 @@ async function foresee(
 }
 
 /** The same target; what it says of wrong bytes comes with what to do about them. */
-const withHints = (target: ContentWriter): ContentWriter => ({
-  name: target.name,
-  hasBlob: (descriptor, signal) => target.hasBlob(descriptor, signal),
-  writeManifest: (manifest, tag, signal) => target.writeManifest(manifest, tag, signal),
-  async writeBlob(blob, options) {
-    let told = 0;
-    const onBytes = (bytes: number): void => {
-      told += bytes;
-      options.onBytes?.(bytes);
-    };
-    try {
-      return await target.writeBlob(blob, { ...options, onBytes });
-    } catch (error) {
-      if (!(error instanceof OcibundleError) || error.code !== "integrity") throw error;
-      // A mirror's bytes: the registry behind it may have the right ones.
-      if (blob.distrust?.() === true) {
-        options.onBytes?.(-told);
-        return this.writeBlob(blob, options);
+const withHints = (target: ContentWriter): ContentWriter => {
+  const hinting: ContentWriter = {
+    name: target.name,
+    hasBlob: (descriptor, signal) => target.hasBlob(descriptor, signal),
+    writeManifest: (manifest, tag, signal) => target.writeManifest(manifest, tag, signal),
+    async writeBlob(blob, options) {
+      let told = 0;
+      const onBytes = (bytes: number): void => {
+        told += bytes;
+        options.onBytes?.(bytes);
+      };
+      try {
+        return await target.writeBlob(blob, { ...options, onBytes });
+      } catch (error) {
+        if (!(error instanceof OcibundleError) || error.code !== "integrity") throw error;
+        // A mirror's bytes: the registry behind it may have the right ones.
+        if (blob.distrust?.() === true) {
+          options.onBytes?.(-told);
+          return hinting.writeBlob(blob, options);
+        }
+        const { code, message, hint = blob.mismatchHint } = error;
+        throw new OcibundleError(code, message, { hint, cause: error.cause ?? error });
       }
-      const { code, message, hint = blob.mismatchHint } = error;
-      throw new OcibundleError(code, message, { hint, cause: error.cause ?? error });
-    }
-  },
-});
+    },
+  };
+  return hinting;
+};

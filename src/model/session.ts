@@ -1,14 +1,15 @@
 import { join } from "node:path";
-import { findCredential } from "../credentials/find.ts";
 import type { ContentReader, ContentWriter } from "../oci/content.ts";
 import type { Reference } from "../oci/reference.ts";
+import { type Mirror, mirroredRepository, mirrorHealth } from "../registry/mirrored.ts";
 import { registryReader } from "../registry/reader.ts";
-import { createRegistry } from "../registry/registry.ts";
 import type { Registry, Repository } from "../registry/types.ts";
 import { type Cache, openCache } from "../store/cache/cache.ts";
 import type { EmitEvent } from "../transfer/events.ts";
 import { registryWriter } from "../transfer/registry-writer.ts";
 import { uploadJournal } from "../transfer/upload/upload-journal.ts";
+import { type Config, readConfig, settingsOf } from "./config.ts";
+import { connect, type ConnectionFlags, connectMirror } from "./connect.ts";
 
 /** What every job is given by the command that starts it. A command's context has this shape. */
 export interface JobContext {
@@ -17,13 +18,10 @@ export interface JobContext {
   cwd: string;
   signal: AbortSignal;
   emit: EmitEvent;
-  flags: {
+  flags: ConnectionFlags & {
     concurrency: number | undefined;
-    plainHttp: boolean;
-    insecure: boolean;
-    caFile: string | undefined;
-    certFile: string | undefined;
-    keyFile: string | undefined;
+    /** The configuration to use in place of the user's own. */
+    config?: string | undefined;
   };
 }
 
@@ -32,54 +30,84 @@ export interface Session extends JobContext {
   cache: Cache;
   /** Where temporary files go, on the cache's file system. */
   tempDir: string;
+  config: Config;
   registry(host: string): Registry;
-  repository(reference: Pick<Reference, "host" | "repository">): Repository;
-  reader(reference: Pick<Reference, "host" | "repository">): ContentReader;
+  /** The repository itself: what is to be written to. */
+  repository(reference: Place): Repository;
+  /** The same for reading: its mirrors are asked first. */
+  mirrored(reference: Place): Repository;
+  /** Reads from mirrors where there are some. */
+  reader(reference: Place): ContentReader;
   /** Uploads that an earlier run left unfinished are gone on with. */
-  writer(reference: Pick<Reference, "host" | "repository">): ContentWriter;
+  writer(reference: Place): ContentWriter;
 }
 
-/** What is kept to log in to a registry with. */
-type Found = Awaited<ReturnType<typeof findCredential>>;
+type Place = Pick<Reference, "host" | "repository">;
 
-/** A client for one registry, set up as the run is. `onLogin` is told what it is logged in with, when it asks. */
-export const connect = (
-  { flags, env, emit }: JobContext,
-  host: string,
-  onLogin?: (credential: Found) => void,
-): Registry =>
-  createRegistry(host, {
-    ...flags,
-    env,
-    emit,
-    async credentials(credentialHost, repository) {
-      const found = await findCredential(credentialHost, repository, env);
-      onLogin?.(found);
-      return found;
-    },
-  });
-
-/** Starts a run's session. Nothing is connected to or made on disk before it is needed. */
+/** Starts a run's session. Nothing is connected to or made on disk before it is needed. Throws `file`. */
 export function openSession(job: JobContext): Session {
+  const config = readConfig(job);
   const cache = openCache(job.env);
   const journal = uploadJournal(join(cache.recordsDir, "uploads"));
-  const registries = new Map<string, Registry>();
-  const registry = (host: string): Registry => {
-    const known = registries.get(host);
+  const registry = kept((host) => connect({ ...job, config }, host));
+  const mirrorsOf = kept((host) => openMirrors(job, config, host));
+  const repository = (reference: Place): Repository =>
+    registry(reference.host).repository(reference.repository);
+  // Kept: what one reader finds out of a mirror, the next one knows.
+  const mirroredByName = new Map<string, Repository>();
+  const mirrored = (reference: Place): Repository => {
+    const mirrors = mirrorsOf(reference.host);
+    const origin = repository(reference);
+    if (mirrors.length === 0) return origin;
+    const known = mirroredByName.get(origin.fullName);
     if (known !== undefined) return known;
-    const opened = connect(job, host);
-    registries.set(host, opened);
+    const copies = mirrors.map((mirrorOf) => mirrorOf(reference.repository));
+    const opened = mirroredRepository(origin, copies, job.emit);
+    mirroredByName.set(origin.fullName, opened);
     return opened;
   };
-  const repository = (reference: Pick<Reference, "host" | "repository">): Repository =>
-    registry(reference.host).repository(reference.repository);
   return {
     ...job,
+    config,
     cache,
     tempDir: join(cache.root, "tmp"),
     registry,
     repository,
-    reader: (reference) => registryReader(repository(reference)),
+    mirrored,
+    reader: (reference) => registryReader(mirrored(reference)),
     writer: (reference) => registryWriter(repository(reference), { emit: job.emit, journal }),
+  };
+}
+
+/** The mirrors of a registry, each as what it makes of a repository's name. */
+const openMirrors = (
+  job: JobContext,
+  config: Config,
+  host: string,
+): ((repository: string) => Mirror)[] =>
+  settingsOf(config, host)
+    // One that all registries have is none of itself.
+    .mirrors.filter((address) => address.host !== host || address.prefix !== "")
+    .map((address) => {
+      const { name, prefix, tags } = address;
+      const registry = connectMirror({ ...job, config }, address, host);
+      const health = mirrorHealth(name, job.emit);
+      return (repository) => ({
+        name,
+        health,
+        tags,
+        repository: registry.repository(prefix === "" ? repository : `${prefix}/${repository}`),
+      });
+    });
+
+/** What was made once for a name. */
+function kept<T>(make: (name: string) => T): (name: string) => T {
+  const made = new Map<string, T>();
+  return (name) => {
+    const known = made.get(name);
+    if (known !== undefined) return known;
+    const value = make(name);
+    made.set(name, value);
+    return value;
   };
 }

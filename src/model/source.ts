@@ -37,9 +37,9 @@ export async function openModel(session: Session, text: string): Promise<ImageSo
   return { ...(await openSource(session, `docker://${name}`)), name };
 }
 
-/** The repository that a source is, when it is one of a registry. */
+/** The repository that a source is, when it is one of a registry: its mirrors are asked first. */
 export function sourceRepository(session: Session, text: string): Repository | undefined {
   const spec = parseSource(text);
-  if (spec.kind === "registry") return session.repository(spec.reference);
-  return spec.kind === "anywhere" ? session.repository(spec.image.reference) : undefined;
+  if (spec.kind === "registry") return session.mirrored(spec.reference);
+  return spec.kind === "anywhere" ? session.mirrored(spec.image.reference) : undefined;
 }

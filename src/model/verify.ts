@@ -48,6 +48,8 @@ interface Item {
   source(signal: AbortSignal): Promise<BlobSource>;
   /** Whether it is there with its size, without reading it. */
   exists(signal: AbortSignal): Promise<boolean>;
+  /** After wrong bytes: whether others will come now. */
+  distrust?: (() => boolean) | undefined;
 }
 
 /** Reads from a registry at once, while each core hashes one. */
@@ -94,11 +96,12 @@ export async function verifySource(job: JobContext, request: VerifyRequest): Pro
 }
 
 async function verifyItem(
-  { signal, emit }: Session,
+  session: Session,
   pool: WorkerPool,
   item: Item,
   quick: boolean,
 ): Promise<Problem | undefined> {
+  const { signal, emit } = session;
   signal.throwIfAborted();
   const { name, group, expected } = item;
   const problem = (kind: Problem["kind"], detail: string): Problem => ({
@@ -122,6 +125,11 @@ async function verifyItem(
       return problem("differs", `it has ${found.size} bytes in place of ${expected.size}`);
     }
     if (found.digest === expected.digest) return undefined;
+    // A mirror's bytes: what the registry behind it has is what is asked about.
+    if (item.distrust?.() === true) {
+      emit({ type: "progress", phase: "verify", item: name, bytes: -found.size });
+      return await verifyItem(session, pool, item, quick);
+    }
     return problem("differs", `its digest is ${found.digest} in place of ${expected.digest}`);
   } catch (error) {
     signal.throwIfAborted();
@@ -152,11 +160,12 @@ function blobItems(loaded: Loaded): Item[] {
     );
   }
   const { reader, graph } = loaded;
-  return graph.blobs.map(({ descriptor, label, name, group, source }) => ({
+  return graph.blobs.map(({ descriptor, label, name, group, source, distrust }) => ({
     name: name ?? label,
     group,
     expected: descriptor,
     source,
+    distrust,
     exists: (signal) => reader.hasBlob(descriptor, signal),
   }));
 }

@@ -11,6 +11,8 @@ export interface Api {
   /** Where its API is, with a slash at the end: `https://registry-1.docker.io/v2/`. */
   base: URL;
   send: Send;
+  /** Goes with each request as `?ns=`: the registry that this one is a mirror of. */
+  ns?: string | undefined;
   /** What ending an upload may take at least, in milliseconds. */
   finishTimeout?: number | undefined;
 }
@@ -97,5 +99,6 @@ function named(error: unknown, api: Api, on: Subject): unknown {
 export const apiUrl = (api: Api, path: string, query?: Readonly<Record<string, string>>): URL => {
   const url = new URL(path, api.base);
   for (const [name, value] of Object.entries(query ?? {})) url.searchParams.append(name, value);
+  if (api.ns !== undefined) url.searchParams.append("ns", api.ns);
   return url;
 };

@@ -24,6 +24,10 @@ import { startUpload, uploadSession } from "./uploads.ts";
 export interface RegistryOptions extends CertificateOptions {
   /** http in place of https. On loopback http is used anyway, unless TLS was set up. */
   plainHttp?: boolean | undefined;
+  /** https on loopback too. */
+  https?: boolean | undefined;
+  /** The registry that this one stands in for, which mirrors of many are told with each request. */
+  ns?: string | undefined;
   /** Asked once for each repository, after the registry has asked who is there. */
   credentials?: FindCredential | undefined;
   /** Where HTTP_PROXY and its like are looked up. */
@@ -32,6 +36,8 @@ export interface RegistryOptions extends CertificateOptions {
   userAgent?: string | undefined;
   /** Clock, chance and sleep of the retries. */
   patience?: Patience | undefined;
+  /** Failed tries that all requests may have together; none makes every failure final. */
+  retries?: number | undefined;
   /** Connecting and waiting for the first byte of an answer, in milliseconds. */
   firstByteTimeout?: number | undefined;
   /** The longest pause of a body, in milliseconds. */
@@ -68,10 +74,11 @@ export function createRegistry(host: string, options: RegistryOptions = {}): Reg
     credentials: options.credentials ?? (() => Promise.resolve(undefined)),
     emit: options.emit ?? (() => undefined),
     patience: options.patience,
+    retries: options.retries,
     firstByteTimeout: options.firstByteTimeout,
     idleTimeout: options.idleTimeout,
   });
-  const api: Api = { host, base, send, finishTimeout: options.finishTimeout };
+  const api: Api = { host, base, send, ns: options.ns, finishTimeout: options.finishTimeout };
   const registry: Registry = {
     host,
     async ping(signal) {
@@ -95,7 +102,7 @@ const wireHost = (host: string): string =>
 
 function scheme(host: string, options: RegistryOptions): "http" | "https" {
   if (options.plainHttp === true) return "http";
-  if (!isLoopback(host)) return "https";
+  if (options.https === true || !isLoopback(host)) return "https";
   const tls =
     options.insecure === true || options.caFile !== undefined || options.certFile !== undefined;
   return tls ? "https" : "http";

@@ -24,7 +24,8 @@ import { checkDownloads, checkLatency, type TrialBlob } from "./downloads.ts";
 import { checkManifests } from "./manifests.ts";
 import { checkMount } from "./mount.ts";
 import { checkUploads, openUpload } from "./uploads.ts";
-import { connect, type JobContext, openSession, type Session } from "../session.ts";
+import { connect } from "../connect.ts";
+import { type JobContext, openSession, type Session } from "../session.ts";
 
 export interface DoctorRequest {
   /** A repository, with or without a tag; nothing need be there. */
@@ -68,7 +69,7 @@ export async function examineRegistry(
     const session = openSession(job);
     const { host } = reference;
     const login: Login = { asked: false, as: undefined };
-    const registry = connect(job, host, (credential) => {
+    const registry = connect(session, host, (credential) => {
       login.asked = true;
       login.as ??= credential;
     });

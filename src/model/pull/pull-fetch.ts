@@ -270,19 +270,35 @@ async function download(
   const descriptor = { mediaType: entry.mediaType, digest: entry.digest, size: entry.size };
   const item = entry.name;
   emit({ type: "start", phase: "download", item, group: "weights", bytes: entry.size });
-  const written = await downloader.download(
-    {
-      descriptor,
-      open: rangesOf(source, descriptor),
-      host: source.repository?.registry.host ?? source.name,
-      label: `weight ${quoted(entry.name)}`,
-      item,
-      place,
-      original: { digest: entry.digestOriginal, size: entry.sizeUncompressed },
-      decoded: output,
-    },
-    { signal, onBytes: (bytes) => emit({ type: "progress", phase: "download", item, bytes }) },
-  );
+  let told = 0;
+  const tell = (bytes: number): void => {
+    told += bytes;
+    emit({ type: "progress", phase: "download", item, bytes });
+  };
+  const fetchBlob = async (): Promise<string> => {
+    try {
+      return await downloader.download(
+        {
+          descriptor,
+          open: rangesOf(source, descriptor),
+          host: source.repository?.registry.host ?? source.name,
+          label: `weight ${quoted(entry.name)}`,
+          item,
+          place,
+          original: { digest: entry.digestOriginal, size: entry.sizeUncompressed },
+          decoded: output,
+        },
+        { signal, onBytes: tell },
+      );
+    } catch (error) {
+      if (!(error instanceof OcibundleError) || error.code !== "integrity") throw error;
+      // A mirror's bytes: the registry behind it may have the right ones.
+      if (source.repository?.distrust?.(descriptor.digest) !== true) throw error;
+      tell(-told);
+      return fetchBlob();
+    }
+  };
+  const written = await fetchBlob();
   // What turned out not to be compressed stays where the blob grew.
   if (written !== output) await rename(written, output);
 }
