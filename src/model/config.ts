@@ -80,13 +80,10 @@ const SettingsSchema = v.strictObject(
   known,
 );
 
-const hostPattern =
-  /^(?:\[[0-9a-f:.]+\]|[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?)(?::(?<port>\d{1,5}))?$/i;
+const hostPattern = /^(?:\[[0-9a-f:.]+\]|[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?)(?::\d{1,5})?$/i;
 
-const isHost = (text: string): boolean => {
-  const match = hostPattern.exec(text);
-  return match !== null && Number(match.groups?.["port"] ?? 1) <= 65535;
-};
+// The pattern takes names that no URL does: 1.2.3.999.
+const isHost = (text: string): boolean => hostPattern.test(text) && URL.canParse(`http://${text}/`);
 
 const HostSchema = v.pipe(
   v.string(),

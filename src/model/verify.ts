@@ -96,12 +96,11 @@ export async function verifySource(job: JobContext, request: VerifyRequest): Pro
 }
 
 async function verifyItem(
-  session: Session,
+  { signal, emit }: Session,
   pool: WorkerPool,
   item: Item,
   quick: boolean,
 ): Promise<Problem | undefined> {
-  const { signal, emit } = session;
   signal.throwIfAborted();
   const { name, group, expected } = item;
   const problem = (kind: Problem["kind"], detail: string): Problem => ({
@@ -115,22 +114,26 @@ async function verifyItem(
       const there = await item.exists(signal);
       return there ? undefined : problem("missing", "it is not there with its size");
     }
-    const source = await item.source(signal);
-    const found = await hashSource(expected, source, {
-      signal,
-      pool,
-      onBytes: (bytes) => emit({ type: "progress", phase: "verify", item: name, bytes }),
-    });
-    if (found.size !== expected.size) {
-      return problem("differs", `it has ${found.size} bytes in place of ${expected.size}`);
+    for (;;) {
+      const source = await item.source(signal);
+      const found = await hashSource(expected, source, {
+        signal,
+        pool,
+        onBytes: (bytes) => emit({ type: "progress", phase: "verify", item: name, bytes }),
+      });
+      if (found.size === expected.size && found.digest === expected.digest) return undefined;
+      // Wrong bytes of a mirror: what the registry behind it has is what is asked about.
+      if (item.distrust?.() === true) {
+        emit({ type: "progress", phase: "verify", item: name, bytes: -found.size });
+        continue;
+      }
+      return problem(
+        "differs",
+        found.size === expected.size
+          ? `its digest is ${found.digest} in place of ${expected.digest}`
+          : `it has ${found.size} bytes in place of ${expected.size}`,
+      );
     }
-    if (found.digest === expected.digest) return undefined;
-    // A mirror's bytes: what the registry behind it has is what is asked about.
-    if (item.distrust?.() === true) {
-      emit({ type: "progress", phase: "verify", item: name, bytes: -found.size });
-      return await verifyItem(session, pool, item, quick);
-    }
-    return problem("differs", `its digest is ${found.digest} in place of ${expected.digest}`);
   } catch (error) {
     signal.throwIfAborted();
     if (isMissing(error)) return problem("missing", "it does not exist");
