@@ -33,12 +33,17 @@ export const command = defineCommand({
     context.stdout(
       context.flags.json ? `${JSON.stringify(report, null, 2)}\n` : verifyReport(report),
     );
-    const { length } = report.problems;
-    if (length === 0) return;
-    throw new OcibundleError(
-      "integrity",
-      `verify ${report.name}: ${length} of ${report.checked.items} do not match`,
-      { hint: dir === undefined ? "push or copy it again" : "pull it again with --force" },
-    );
+    const { problems, checked, name } = report;
+    if (problems.length === 0) return;
+    const extra = problems.filter(({ kind }) => kind === "extra").length;
+    const wrong = problems.length - extra;
+    const found = [
+      ...(wrong === 0 ? [] : [`${wrong} of ${checked.items} do not match`]),
+      ...(extra === 0 ? [] : [`${extra} extra`]),
+    ];
+    const again = dir === undefined ? "push or copy it again" : "pull it again with --force";
+    throw new OcibundleError("integrity", `verify ${name}: ${found.join(", ")}`, {
+      hint: wrong === 0 ? "remove what does not belong there" : again,
+    });
   },
 });
