@@ -87,6 +87,9 @@ async function volumeFolder(pod: Pod, name: string, state: ScriptState): Promise
   return folder;
 }
 
+/** A word of a shell's command line. */
+const quoted = (text: string): string => `'${text.replaceAll("'", String.raw`'\''`)}'`;
+
 /**
  * A shell script that runs a container's command as a kubelet would: file systems of its own, the root
  * one without anything that can be written, another user without capabilities, and no environment but
@@ -99,7 +102,6 @@ async function containerScript(
 ): Promise<string> {
   const root = join(state.env["WORK"] ?? "", "roots", `${pod.metadata.name}-${container.name}`);
   await mkdir(root, { recursive: true });
-  const quoted = (text: string): string => `'${text.replaceAll("'", String.raw`'\''`)}'`;
   const bind = (from: string, to: string, readOnly: boolean): string[] => [
     `mkdir -p ${quoted(root + to)}`,
     `mount --bind ${quoted(from)} ${quoted(root + to)}`,
