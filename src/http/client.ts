@@ -33,8 +33,20 @@ export interface ClientOptions
   patience?: Patience | undefined;
   /** Failed tries that all requests may have together. */
   retries?: number | undefined;
+  /** Sent with every request to the registry, and to nobody else. */
+  headers?: Readonly<Record<string, string>> | undefined;
   emit: EmitHttpEvent;
 }
+
+/** Adds headers to what goes to one origin. */
+const withHeaders =
+  (next: Send, { url, headers }: ClientOptions): Send =>
+  (request) =>
+    next(
+      request.url.origin === url.origin
+        ? { ...request, headers: { ...headers, ...request.headers } }
+        : request,
+    );
 
 /** The HTTP client for one registry: transport, redirects, authorisation, retries, one on the other. */
 export function createClient(options: ClientOptions): Send {
@@ -46,7 +58,8 @@ export function createClient(options: ClientOptions): Send {
     firstByteTimeout: options.firstByteTimeout ?? defaultFirstByteTimeout,
     idleTimeout: options.idleTimeout ?? defaultIdleTimeout,
   });
-  const authorised = authorize(followRedirects(traced(bottom, options.emit)), {
+  const told = traced(withHeaders(bottom, options), emit);
+  const authorised = authorize(followRedirects(told), {
     ...options,
     now: patience.now,
   });

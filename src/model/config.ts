@@ -17,6 +17,8 @@ export interface MirrorAddress {
   prefix: string;
   /** Whether it may say what a tag stands for; else it is asked for digests only. */
   tags: boolean;
+  /** What it wants to be told with each request, names in lower case. */
+  headers: Readonly<Record<string, string>>;
 }
 
 /** How one registry is spoken to (docs/mirrors.md). Paths are absolute. */
@@ -40,6 +42,12 @@ const known = (issue: { expected: string | null; received: string }): string => 
   return issue.received === "undefined" ? "is missing" : "must be a mapping";
 };
 
+/** A list is an object too. */
+const MappingSchema = v.custom<object>(
+  (input) => typeof input === "object" && input !== null && !Array.isArray(input),
+  "must be a mapping",
+);
+
 const FlagSchema = v.optional(v.boolean("must be true or false"));
 const PathSchema = v.optional(
   v.pipe(v.string("must be a path"), v.minLength(1, "must not be empty")),
@@ -56,15 +64,38 @@ const AddressSchema = v.pipe(
   }),
 );
 
+/** Headers that the client makes itself, or that would let somebody in. */
+const ownHeaders =
+  /^(?:authorization|cookie|host|connection|transfer-encoding|range|accept.*|content-.*|proxy-.*)$/;
+
+const HeadersSchema = v.pipe(
+  MappingSchema,
+  v.record(
+    v.pipe(
+      v.string(),
+      v.toLowerCase(),
+      v.regex(/^[!#$%&'*+.^_`|~0-9a-z-]+$/, "is not the name of a header"),
+      v.check((name) => !ownHeaders.test(name), "is a header that can't be set"),
+    ),
+    v.pipe(
+      v.string("must be a text"),
+      v.regex(/^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/, "is not the value of a header"),
+    ),
+  ),
+);
+
 const MirrorSchema = v.lazy((input) =>
   typeof input === "string"
     ? v.pipe(
         AddressSchema,
-        v.transform((address) => ({ ...address, tags: true })),
+        v.transform((address) => ({ ...address, tags: true, headers: {} })),
       )
     : v.pipe(
-        v.strictObject({ url: AddressSchema, tags: FlagSchema }, known),
-        v.transform(({ url, tags = true }) => ({ ...url, tags })),
+        v.strictObject(
+          { url: AddressSchema, tags: FlagSchema, headers: v.optional(HeadersSchema) },
+          known,
+        ),
+        v.transform(({ url, tags = true, headers = {} }) => ({ ...url, tags, headers })),
       ),
 );
 
@@ -91,18 +122,15 @@ const HostSchema = v.pipe(
 );
 
 const ConfigSchema = v.pipe(
-  v.custom<object>(
-    (input) => typeof input === "object" && input !== null && !Array.isArray(input),
-    "must be a mapping",
-  ),
+  MappingSchema,
   v.strictObject(
-    { registries: v.optional(v.record(HostSchema, SettingsSchema, "must be a mapping")) },
+    { registries: v.optional(v.pipe(MappingSchema, v.record(HostSchema, SettingsSchema))) },
     known,
   ),
 );
 
 /** The parts of a mirror's address, or what is wrong with it. */
-function parseAddress(text: string): Omit<MirrorAddress, "tags"> | string {
+function parseAddress(text: string): Omit<MirrorAddress, "tags" | "headers"> | string {
   const [, scheme, host = "", path = ""] = /^(?:([a-z]+):\/\/)?([^/]*)(.*)$/is.exec(text) ?? [];
   const protocol = scheme?.toLowerCase();
   if (protocol !== undefined && protocol !== "http" && protocol !== "https") {

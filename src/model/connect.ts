@@ -65,7 +65,7 @@ export const connect = (
  */
 export function connectMirror(
   { env, emit, config }: Connecting,
-  { host, scheme }: MirrorAddress,
+  { host, scheme, headers }: MirrorAddress,
   origin: string,
 ): Registry {
   const { plainHttp, insecure, caFile, certFile, keyFile } = settingsOf(config, host);
@@ -79,6 +79,7 @@ export function connectMirror(
     certFile,
     keyFile,
     ns: origin,
+    headers,
     retries: 0,
     credentials: (credentialHost, repository) => findCredential(credentialHost, repository, env),
   });

@@ -28,6 +28,8 @@ export interface RegistryOptions extends CertificateOptions {
   https?: boolean | undefined;
   /** The registry that this one stands in for, which mirrors of many are told with each request. */
   ns?: string | undefined;
+  /** Sent with every request to it, names in lower case. */
+  headers?: Readonly<Record<string, string>> | undefined;
   /** Asked once for each repository, after the registry has asked who is there. */
   credentials?: FindCredential | undefined;
   /** Where HTTP_PROXY and its like are looked up. */
@@ -75,6 +77,7 @@ export function createRegistry(host: string, options: RegistryOptions = {}): Reg
     emit: options.emit ?? (() => undefined),
     patience: options.patience,
     retries: options.retries,
+    headers: options.headers,
     firstByteTimeout: options.firstByteTimeout,
     idleTimeout: options.idleTimeout,
   });

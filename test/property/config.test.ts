@@ -81,7 +81,12 @@ describe("a configuration", () => {
         const document = { registries: { [host]: { mirrors: written } } };
         const config = parseConfig(encode(JSON.stringify(document)), path);
         expect(settingsOf(config, host).mirrors).toEqual(
-          mirrors.map((mirror, index) => ({ ...mirror, name: written[index] ?? "", tags: true })),
+          mirrors.map((mirror, index) => ({
+            ...mirror,
+            name: written[index] ?? "",
+            tags: true,
+            headers: {},
+          })),
         );
       }),
       runs,

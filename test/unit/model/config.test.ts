@@ -84,7 +84,18 @@ describe("a mirror", () => {
     });
   });
 
+  test("may be told more with each request", () => {
+    expect(mirrorOf("{url: zot:5000, headers: {X-Registry: https://ghcr.io}}")?.headers).toEqual({
+      "x-registry": "https://ghcr.io",
+    });
+  });
+
   test.each([
+    ["{url: zot, headers: {Authorization: Basic eA==}}", "is a header that can't be set"],
+    ["{url: zot, headers: {Content-Length: '1'}}", "is a header that can't be set"],
+    ["{url: zot, headers: {'a b': c}}", "is not the name of a header"],
+    ['{url: zot, headers: {a: "b\\nc"}}', "is not the value of a header"],
+    ["{url: zot, headers: [a]}", "headers: must be a mapping"],
     ["ftp://zot", "is neither http nor https"],
     ["'https://'", "is not a host or the URL of one"],
     ["'ada:s3cret@zot'", "is not a host or the URL of one"],
@@ -111,6 +122,7 @@ describe("what is no configuration", () => {
     ["registries: [", "line "],
     ["just a text", "must be a mapping"],
     ["- a", "must be a mapping"],
+    ["registries: [docker.io]", "registries: must be a mapping"],
     ["registrys: {}", "registrys: is not known"],
     ["registries: {docker.io: }", "registries.docker.io: must be a mapping"],
     ["registries: {docker.io: {mirror: [a]}}", "registries.docker.io.mirror: is not known"],

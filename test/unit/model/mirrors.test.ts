@@ -213,6 +213,32 @@ describe("the settings of a host", () => {
     expect(job.warnings()).toHaveLength(1);
   });
 
+  test("of a mirror's headers go to the mirror, and to nobody that it leads to", async () => {
+    const { job, reference, mirror, origin } = await modelWithMirror({ "a.bin": "first" });
+    const headers = { "X-Meant": "origin" };
+    const mirrors = [{ url: `http://${mirror.host}/hub`, headers }];
+    await writeFiles(job.cwd, {
+      ".config/ocibundle/config.yaml": JSON.stringify({
+        registries: { [origin.host]: { mirrors } },
+      }),
+    });
+    const told: (string | null)[] = [];
+    mirror.meddle((request, next) => {
+      told.push(request.headers.get("x-meant"));
+      if (!request.url.includes("/blobs/")) return next(request);
+      const path = new URL(request.url).pathname.replace("/hub/", "/");
+      return Response.redirect(`http://${origin.host}${path}`, 307);
+    });
+    const seen: (string | null)[] = [];
+    origin.meddle((request, next) => {
+      seen.push(request.headers.get("x-meant"));
+      return next(request);
+    });
+    await pull(job, reference);
+    expect(new Set(told)).toEqual(new Set(["origin"]));
+    expect(new Set(seen)).toEqual(new Set([null]));
+  });
+
   test("reach the registry without a flag", async () => {
     const { job, reference, origin } = await modelWithMirror({ "a.bin": "first" });
     const settings = { [origin.host]: { insecure: true } };
