@@ -19,7 +19,7 @@ const lockName = ".ocibundle-lock";
  * the signal's reason.
  */
 export async function takeTurn(
-  { cache, signal, emit }: Session,
+  { cache, signal, emit }: Pick<Session, "cache" | "signal" | "emit">,
   dir: string,
   markers: string,
 ): Promise<HeldLock | undefined> {

@@ -1,0 +1,98 @@
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openMarkers } from "../../../../src/model/pull/markers.ts";
+
+let root: string;
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), "ocibundle-markers-"));
+});
+afterEach(() => {
+  rmSync(root, { recursive: true });
+});
+
+const open = (...dests: string[]) =>
+  openMarkers(
+    root,
+    dests.map((dest) => dest.split("/")),
+  );
+const state = (folder = "w"): Record<string, string> =>
+  Object.fromEntries(
+    readdirSync(join(root, folder, ".cog")).map((name) => [
+      name,
+      readFileSync(join(root, folder, ".cog", name), "utf8"),
+    ]),
+  );
+
+test("markers lie in the folder that all files have in common", async () => {
+  for (const [dests, folder] of [
+    [["a/b/one", "a/b/two"], "a/b"],
+    [["a/b/one", "a/c/two"], "a"],
+    [["a/b/c/one", "a/b/two"], "a/b"],
+    [["a/b/one", "a/b/c/two"], "a/b"],
+    [["a/one", "b/two"], ""],
+    [["one"], ""],
+  ] as const) {
+    const markers = await open(...dests);
+    expect(markers.path).toBe(join(root, folder, ".cog"));
+    expect(existsSync(markers.path)).toBe(true);
+    await markers.close();
+  }
+});
+
+test("one stands at a time, with what it has to say", async () => {
+  const markers = await open("w/x");
+  await markers.downloading("sha256:1");
+  expect(state()).toEqual({ downloading: "sha256:1\n" });
+  expect(await markers.ready()).toBeUndefined();
+  await markers.done("sha256:1");
+  expect(state()).toEqual({ ready: "sha256:1\n" });
+  expect(await markers.ready()).toBe("sha256:1");
+  await markers.downloading("sha256:2");
+  expect(state()).toEqual({ downloading: "sha256:2\n" });
+  await markers.failed("the disk is full");
+  expect(state()).toEqual({ failed: "the disk is full\n" });
+  await markers.done("sha256:2");
+  await markers.failed("another is in the way");
+  expect(state()).toEqual({ failed: "another is in the way\n" });
+  await markers.close();
+});
+
+test("a run that was killed between two steps was not ready", async () => {
+  const markers = await open("w/x");
+  await markers.done("sha256:1");
+  for (const left of ["downloading", "failed", "ready.tmp", "failed.tmp"]) {
+    writeFileSync(join(root, "w/.cog", left), "");
+    expect(await markers.ready()).toBeUndefined();
+    await markers.done("sha256:1");
+    expect(state()).toEqual({ ready: "sha256:1\n" });
+  }
+  // What others put there is theirs.
+  writeFileSync(join(root, "w/.cog/notes"), "");
+  expect(await markers.ready()).toBe("sha256:1");
+  await markers.close();
+});
+
+test("what can't be written is named, and a failure to say that it failed is not one more", async () => {
+  mkdirSync(join(root, "w/.cog/ready"), { recursive: true });
+  writeFileSync(join(root, "w/.cog/ready/file"), "");
+  const markers = await open("w/x");
+  await expect(markers.done("sha256:1")).rejects.toMatchObject({
+    code: "file",
+    message: expect.stringContaining(`"${join(root, "w/.cog/ready")}": can't be written`),
+  });
+  rmSync(join(root, "w/.cog"), { recursive: true });
+  await markers.failed("anything");
+  await markers.close();
+  chmodSync(join(root, "w"), 0o755);
+});

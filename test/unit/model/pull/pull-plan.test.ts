@@ -1,0 +1,133 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import type { WeightEntry } from "../../../../src/model/format/weight-entry.ts";
+import { planPull, selectEntries, wantedFiles } from "../../../../src/model/pull/pull-plan.ts";
+import { digestOf } from "../../../../src/oci/digest.ts";
+import { createWorkerPool } from "../../../../src/runtime/worker-pool.ts";
+import { cacheAt } from "../../../../src/store/cache/cache.ts";
+import { openFileRecords } from "../../../../src/store/records/file-records.ts";
+import { entry as entryOf } from "../fixtures.ts";
+
+const entry = (name: string, text = name): WeightEntry =>
+  entryOf(name, {
+    digest: digestOf(text),
+    digestOriginal: digestOf(text),
+    size: text.length,
+    sizeUncompressed: text.length,
+  }) as WeightEntry;
+
+describe("--only", () => {
+  const entries = ["a/one.bin", "a/two.bin", "three"].map((name) => entry(name));
+  const select = (...globs: string[]) => selectEntries(entries, globs).map(({ name }) => name);
+
+  test("takes all where there is none", () => {
+    expect(select()).toEqual(["a/one.bin", "a/two.bin", "three"]);
+  });
+
+  test("takes by name or by dest, each once, in the order of the manifest", () => {
+    expect(select("a/*")).toEqual(["a/one.bin", "a/two.bin"]);
+    expect(select("/src/weights/three", "**/*.bin", "three")).toEqual([
+      "a/one.bin",
+      "a/two.bin",
+      "three",
+    ]);
+    expect(select("*")).toEqual(["three"]);
+  });
+
+  test("says what there is where one takes nothing", () => {
+    expect(() => select("three", "none")).toThrow(
+      expect.objectContaining({
+        code: "not_found",
+        message: '--only "none" matches no weight file',
+        hint: "there are a/one.bin, a/two.bin, three",
+      }),
+    );
+    const many = Array.from({ length: 7 }, (_, index) => entry(`w${index}`));
+    expect(() => selectEntries(many, ["x"])).toThrow(
+      expect.objectContaining({ hint: "there are w0, w1, w2, w3, w4, and 2 more" }),
+    );
+  });
+});
+
+describe("what is in the way", () => {
+  let folder: string;
+  const workers = createWorkerPool(1);
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "ocibundle-plan-"));
+  });
+  afterEach(() => {
+    rmSync(folder, { recursive: true });
+  });
+
+  const plan = async (entries: WeightEntry[], force = false) => {
+    const cache = cacheAt(join(folder, "cache"));
+    const parts = new Map(entries.map(({ dest }) => [dest, dest.slice(1).split("/")]));
+    const files = wantedFiles(join(folder, "out"), entries, parts);
+    const { kept, wanted } = await planPull(files, {
+      signal: new AbortController().signal,
+      force,
+      cache,
+      records: openFileRecords(cache),
+      pool: workers,
+    });
+    const names = (some: typeof kept) => some.map(({ entry: { name } }) => name);
+    return { kept: names(kept), wanted: names(wanted) };
+  };
+  const put = (name: string, text: string): string => {
+    const path = join(folder, "out/src/weights", name);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, text);
+    return path;
+  };
+
+  test("is kept where it has the right content, and fetched where it is missing", async () => {
+    put("a", "a");
+    expect(await plan([entry("a"), entry("b")])).toEqual({ kept: ["a"], wanted: ["b"] });
+  });
+
+  test("is refused where its content or its size is another, unless forced", async () => {
+    put("a", "x");
+    put("b", "longer");
+    const refusal = plan([entry("a"), entry("b"), entry("c")]);
+    await expect(refusal).rejects.toMatchObject({
+      code: "file",
+      message: `"${join(folder, "out/src/weights/a")}", and 1 more, exists with other content`,
+    });
+    expect(await plan([entry("a"), entry("b")], true)).toEqual({ kept: [], wanted: ["a", "b"] });
+  });
+
+  test("is other content where it is a link, whatever that leads to", async () => {
+    const path = put("target", "a");
+    symlinkSync(path, join(dirname(path), "a"));
+    await expect(plan([entry("a")])).rejects.toMatchObject({ code: "file" });
+  });
+
+  test("is never replaced where it is no file", async () => {
+    put("a/inside", "x");
+    await expect(plan([entry("a")], true)).rejects.toMatchObject({
+      code: "file",
+      message: expect.stringContaining("exists and is not a file"),
+    });
+  });
+
+  test("is not read where it is the cache's own file", async () => {
+    const cache = cacheAt(join(folder, "cache"));
+    const temp = await cache.tempPath("blob");
+    writeFileSync(temp, "a");
+    const cached = await cache.putFile(temp, digestOf("a"), 1);
+    const path = put("other", "");
+    linkSync(cached, join(dirname(path), "a"));
+    expect(existsSync(join(dirname(path), "a"))).toBe(true);
+    expect(await plan([entry("a")])).toEqual({ kept: ["a"], wanted: [] });
+  });
+});
