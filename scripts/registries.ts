@@ -13,12 +13,14 @@ export interface TestRegistry extends Service {
 interface DockerRegistryConfig {
   auth?: object;
   tls?: { certificate: string; key: string };
+  /** Pulls through: `{ remoteurl }`. */
+  proxy?: object;
 }
 
 /** Starts Debian's docker-registry (distribution 2.8) with `folder` for its storage. */
 export async function startDockerRegistry(
   folder: string,
-  { auth, tls }: DockerRegistryConfig = {},
+  { auth, tls, proxy }: DockerRegistryConfig = {},
 ): Promise<TestRegistry> {
   await mkdir(folder, { recursive: true });
   const config = join(folder, "config.yml");
@@ -31,6 +33,7 @@ export async function startDockerRegistry(
       storage: { filesystem: { rootdirectory: join(folder, "data") }, delete: { enabled: true } },
       http: { addr: "127.0.0.1:0", secret: "of no value", ...(tls === undefined ? {} : { tls }) },
       ...(auth === undefined ? {} : { auth }),
+      ...(proxy === undefined ? {} : { proxy }),
     }),
   );
   const service = await startService({
