@@ -33,7 +33,11 @@ export const sharedFlags = {
   },
   certFile: { type: "string", valueHint: "FILE", description: "Certificate to show the registry" },
   keyFile: { type: "string", valueHint: "FILE", description: "Key of that certificate" },
-  config: { type: "string", valueHint: "FILE", description: "Configuration file" },
+  config: {
+    type: "string",
+    valueHint: "FILE",
+    description: "Configuration file: mirrors and settings of registries",
+  },
 } as const satisfies Record<keyof SharedFlags, FlagDefinition>;
 
 /** `--help` is known to every command, and asked before anything else is checked. */
