@@ -122,21 +122,6 @@ describe("within a process", () => {
     again?.release();
   });
 
-  test("asking for a lock that this process holds does not lose it to others", async () => {
-    const lock = tryLockFile(path);
-    expect(tryLockFile(path)).toBeUndefined();
-    const child = startChild(["lock", path, "exclusive"]);
-    children.push(child);
-    const waiting = lockFile(path, { signal, onWait: () => lock?.release() });
-    const first = await Promise.race([
-      child.printed("locked").then(() => "child" as const),
-      waiting.then(() => "here" as const),
-    ]);
-    child.process.stdin?.end();
-    if (first === "child") await child.result();
-    (await waiting).release();
-  });
-
   test("one that is shared afterwards lets others share it, and nobody have it alone", () => {
     const lock = tryLockFile(path);
     expect(lock?.share()).toBe(true);
