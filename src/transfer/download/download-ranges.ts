@@ -139,7 +139,8 @@ class RangeFetcher {
   private slowPieces(): Piece[] {
     if (!this.options.support.ranged) return [];
     const slow = [...this.flights].filter((flight) => flight.slow).map(({ piece }) => piece);
-    return slow.filter(({ flights }) => flights.size === 1);
+    // Where every byte has arrived it is the disk that is slow, and nothing is left to ask for.
+    return slow.filter((piece) => piece.flights.size === 1 && this.file.missing(piece).length > 0);
   }
 
   private isComplete = (): boolean => this.file.missing(this.whole()).length === 0;
