@@ -66,12 +66,19 @@ export async function discard(response: HttpResponse): Promise<void> {
   await readUpTo(response, maxDrainBytes).catch(() => undefined);
 }
 
+/** Where the bytes of a body come from: a stream's reader, or what behaves like one. */
+export interface ByteSource {
+  read(): Promise<{ done: boolean; value?: Uint8Array | undefined }>;
+  /** Ends it before its end. */
+  cancel(reason?: unknown): Promise<void>;
+}
+
 /**
  * The same bytes, watched: no byte for `idleTimeout` milliseconds while one is waited for is an
  * error, a broken connection a typed one, and with `expected` the number of bytes must be that.
  */
 export function watchBody(
-  body: ReadableStream<Uint8Array>,
+  source: ByteSource,
   options: {
     /** Where the body comes from or what it is, for messages. */
     host: string;
@@ -81,10 +88,9 @@ export function watchBody(
   },
 ): ReadableStream<Uint8Array> {
   const { host, idleTimeout, expected, signal } = options;
-  const reader = body.getReader();
   let seen = 0;
 
-  const read = async (): Promise<{ done: boolean; value?: Uint8Array | undefined }> => {
+  const read: ByteSource["read"] = async () => {
     const { promise: stalled, reject } = Promise.withResolvers<never>();
     // The timer runs only while somebody waits: a slow consumer is no fault of the server.
     const timer = setTimeout(() => {
@@ -98,7 +104,7 @@ export function watchBody(
     signal.addEventListener("abort", aborted, { once: true });
     try {
       signal.throwIfAborted();
-      return await Promise.race([reader.read(), stalled]);
+      return await Promise.race([source.read(), stalled]);
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       throw error instanceof OcibundleError ? error : connectionError(host, error);
@@ -122,11 +128,11 @@ export function watchBody(
           } else controller.close();
         } catch (error) {
           controller.error(error);
-          reader.cancel(error).catch(() => undefined);
+          source.cancel(error).catch(() => undefined);
         }
       },
       async cancel(reason) {
-        await reader.cancel(reason).catch(() => undefined);
+        await source.cancel(reason).catch(() => undefined);
       },
     },
     { highWaterMark: 0 },

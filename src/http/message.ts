@@ -27,6 +27,8 @@ export interface HttpRequest {
   repository?: string | undefined;
   /** For a document that is read into memory: its limit in bytes. Its body is part of the try then. */
   maxDocument?: number | undefined;
+  /** Whether the answer may be a large blob, whose bytes are to come in the way that costs least. */
+  large?: boolean | undefined;
   /** What the answer's body is, for the messages of what breaks in it. The host unless given. */
   about?: string | undefined;
   /** How long the first byte of the answer may take, in milliseconds, where the usual limit is too short. */

@@ -2,8 +2,9 @@ import { setTimeout, clearTimeout } from "node:timers";
 import { $fetch } from "ofetch";
 import { OcibundleError } from "../errors.ts";
 import type { ConnectionOptions } from "../runtime/types.ts";
-import { watchBody } from "./body.ts";
+import { type ByteSource, watchBody } from "./body.ts";
 import { connectionError, failureError } from "./failure.ts";
+import { largeAnswers } from "./large-answer.ts";
 import type { HttpRequest, HttpResponse, Send } from "./message.ts";
 import { type Environment, proxyFor } from "./proxy.ts";
 
@@ -37,12 +38,17 @@ const measuredBody = 1024 * 1024;
 export function transport(options: TransportOptions): Send {
   /** How fast the last large body went out, in bytes a millisecond. */
   let rate = 0;
+  const exchangeLarge = largeAnswers();
 
   return async (request) => {
     const { url, signal } = request;
     const size = request.body?.size ?? 0;
+    const connection: ConnectionOptions = {
+      proxy: proxyFor(url, options.env),
+      tls: url.protocol === "https:" ? await options.tls(url.origin) : undefined,
+    };
     // Outside of what is caught below: a body that can't be made is no failure of the network.
-    const init = await requestInit(request, options);
+    const body = await request.body?.make();
     signal.throwIfAborted();
     const deadline = new AbortController();
     const patience =
@@ -60,17 +66,19 @@ export function transport(options: TransportOptions): Send {
     );
     const started = performance.now();
     try {
-      // ofetch would parse what looks like JSON and make a Blob of the rest: "stream" leaves the bytes alone.
-      const response = await $fetch.raw<unknown, "stream">(url.href, {
-        ...init,
+      const exchange = {
+        method: request.method,
+        url,
+        headers: headersOf(request, options.userAgent),
         signal: AbortSignal.any([signal, deadline.signal]),
-        retry: false,
-        ignoreResponseError: true,
-        redirect: "manual",
-        responseType: "stream",
-      });
+      };
+      const isLarge = request.large === true && request.method === "GET";
+      const received =
+        (isLarge && connection.proxy === undefined
+          ? await exchangeLarge({ ...exchange, tls: connection.tls })
+          : undefined) ?? (await fetched({ ...exchange, body }, options.connection(connection)));
       if (size >= measuredBody) rate = size / Math.max(1, performance.now() - started);
-      return answer(request, response, options);
+      return answer(request, received, options);
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       if (deadline.signal.aborted) throw deadline.signal.reason;
@@ -92,36 +100,61 @@ function ownError(error: unknown): OcibundleError | undefined {
 /** The longest time a timer of JavaScript can be set to, in milliseconds. */
 const maxTimer = 2 ** 31 - 1;
 
-async function requestInit(
-  { method, url, headers, body }: HttpRequest,
-  options: TransportOptions,
-): Promise<RequestInit> {
-  const connection = options.connection({
-    proxy: proxyFor(url, options.env),
-    tls: url.protocol === "https:" ? await options.tls(url.origin) : undefined,
-  });
-  const sized = body === undefined ? method === "POST" || method === "PUT" : true;
-  return {
+const headersOf = (
+  { method, headers, body }: HttpRequest,
+  userAgent: string,
+): Record<string, string> => ({
+  "user-agent": userAgent,
+  // Digests and ranges are of the bytes as they are stored.
+  "accept-encoding": "identity",
+  ...(body !== undefined || method === "POST" || method === "PUT"
+    ? { "content-length": String(body?.size ?? 0) }
+    : {}),
+  ...headers,
+});
+
+/** What came back: its body as it is received, not yet watched. */
+interface Received {
+  status: number;
+  headers: Headers;
+  body: ByteSource | undefined;
+}
+
+async function fetched(
+  exchange: {
+    method: string;
+    url: URL;
+    headers: Record<string, string>;
+    body: BodyInit | undefined;
+    signal: AbortSignal;
+  },
+  connection: RequestInit,
+): Promise<Received> {
+  const { method, url, headers, body, signal } = exchange;
+  // ofetch would parse what looks like JSON and make a Blob of the rest: "stream" leaves the bytes alone.
+  const response = await $fetch.raw<unknown, "stream">(url.href, {
     ...connection,
     method,
-    headers: {
-      "user-agent": options.userAgent,
-      // Digests and ranges are of the bytes as they are stored.
-      "accept-encoding": "identity",
-      ...(sized ? { "content-length": String(body?.size ?? 0) } : {}),
-      ...headers,
-    },
-    ...(body === undefined ? {} : { body: await body.make() }),
+    headers,
+    signal,
+    ...(body === undefined ? {} : { body }),
+    retry: false,
+    ignoreResponseError: true,
+    redirect: "manual",
+    responseType: "stream",
+  });
+  return {
+    status: response.status,
+    headers: response.headers,
+    body: response.body?.getReader(),
   };
 }
 
 function answer(
   request: HttpRequest,
-  response: Response,
+  { status, headers, body }: Received,
   { idleTimeout }: TransportOptions,
 ): HttpResponse {
-  const { status, headers } = response;
-  const body = request.method === "HEAD" ? null : response.body;
   const length = headers.get("content-length");
   const plain = headers.get("content-encoding") === null;
   return {
@@ -129,7 +162,7 @@ function answer(
     headers,
     url: request.url,
     body:
-      body === null
+      body === undefined || request.method === "HEAD"
         ? undefined
         : watchBody(body, {
             host: request.about ?? request.url.host,

@@ -30,6 +30,8 @@ export interface ApiRequest {
   firstByteTimeout?: number;
   /** For an answer that is a document: its limit in bytes. */
   maxDocument?: number;
+  /** Whether the answer may be a large blob. */
+  large?: boolean;
   /** What it is about, for messages: `blob sha256:ab…`. */
   thing: string;
   signal: AbortSignal;
@@ -61,6 +63,7 @@ export async function request(api: Api, options: ApiRequest): Promise<HttpRespon
       repository,
       firstByteTimeout: options.firstByteTimeout,
       maxDocument: options.maxDocument,
+      large: options.large,
       about: `${on.name}: ${thing}`,
       signal,
     });

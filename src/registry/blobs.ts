@@ -71,6 +71,7 @@ export async function getBlob(
     repository,
     scopes: [repositoryScope(repository, "pull")],
     accept: range === undefined ? [200] : [200, 206],
+    large: true,
     thing: `blob ${digest}`,
     signal,
   });

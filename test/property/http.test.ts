@@ -11,6 +11,7 @@ import {
   type Scope,
 } from "../../src/http/auth/scope.ts";
 import { proxyFor } from "../../src/http/proxy.ts";
+import { parseResponseHead } from "../../src/http/response-head.ts";
 import { parseRetryAfter } from "../../src/http/retry-after.ts";
 import { pauseBefore, maxAttempts, maxPause, maxRetryAfter } from "../../src/http/retry-policy.ts";
 import { runs } from "./runs.ts";
@@ -169,6 +170,66 @@ describe("waiting", () => {
           expect(pause).toBeLessThanOrEqual(Math.max(maxPause, maxRetryAfter));
         },
       ),
+      runs,
+    );
+  });
+});
+
+describe("heads of answers", () => {
+  const line = fc.constantFrom(
+    "HTTP/1.1 200 OK",
+    "HTTP/1.1 206 ",
+    "Content-Length: 12",
+    "content-length:0",
+    "Transfer-Encoding: chunked",
+    "Connection: close",
+    " folded",
+    "",
+  );
+  const headLike = fc
+    .array(fc.oneof({ weight: 3, arbitrary: line }, anyText), { maxLength: 6 })
+    .map((lines) => lines.join("\r\n"));
+
+  test("any text is a head with one certain end of its body, or none, without an error", () => {
+    fc.assert(
+      fc.property(fc.oneof(anyText, headLike), (text) => {
+        const head = parseResponseHead(text);
+        if (head === undefined) return;
+        expect(head.status).toBeWithin(100, 600);
+        const { framing } = head;
+        if (typeof framing === "number") expect(Number.isSafeInteger(framing)).toBe(true);
+        const frames = text
+          .split("\r\n")
+          .filter((each) => /^(content-length|transfer-enc)/i.test(each));
+        const free = head.status < 200 || head.status === 204 || head.status === 304;
+        if (!free) expect(frames).toHaveLength(framing === "close" ? 0 : 1);
+      }),
+      runs,
+    );
+  });
+
+  test("what a server writes as the standard says is read back", () => {
+    const value = fc.stringMatching(/^[!-~](?:[ -~]{0,20}[!-~])?$/);
+    const fields = fc.dictionary(
+      token.map((name) => `x-${name.toLowerCase()}`),
+      value,
+      {
+        maxKeys: 5,
+      },
+    );
+    const length = fc.nat({ max: 10 ** 15 - 1 });
+    fc.assert(
+      fc.property(fc.integer({ min: 200, max: 599 }), fields, length, (status, sent, size) => {
+        fc.pre(status !== 204 && status !== 304);
+        const lines = Object.entries({ ...sent, "Content-Length": String(size) });
+        const head = parseResponseHead(
+          [`HTTP/1.1 ${status} Reason`, ...lines.map(([name, text]) => `${name}: ${text}`)].join(
+            "\r\n",
+          ),
+        );
+        expect(head).toMatchObject({ status, framing: size, keepsAlive: true });
+        for (const [name, text] of Object.entries(sent)) expect(head?.headers.get(name)).toBe(text);
+      }),
       runs,
     );
   });

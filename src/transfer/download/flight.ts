@@ -20,6 +20,14 @@ const gatherBytes = MiB / 4;
 /** What comes slowly is written this often, in milliseconds, so that progress is seen and kept. */
 const gatherMilliseconds = 300;
 
+/**
+ * Gives the memory of written bytes back at once: until the collector comes by itself, every connection
+ * holds a dozen of chunks that nobody needs.
+ */
+function release({ buffer, byteLength }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
+}
+
 /** Cuts what is missing of a blob of `size` bytes into pieces for `connections` at once. */
 export function cutIntoPieces(
   gaps: readonly ByteRange[],
@@ -79,7 +87,9 @@ export class Flight {
       gathered = [];
       gatheredAt = this.position;
       writtenAt = performance.now();
-      if (chunks.length > 0) await file.write(at, chunks);
+      if (chunks.length === 0) return;
+      await file.write(at, chunks);
+      for (const chunk of chunks) release(chunk);
     };
     try {
       while (this.position < range.end) {

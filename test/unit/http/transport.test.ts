@@ -6,7 +6,13 @@ import { bottom, brokenBody, failureOf, get, serve, serveBytes, textOf } from ".
 const abc = { size: 3, make: () => Promise.resolve(new Blob(["abc"])) };
 const manifest = '{ "schemaVersion":2,\n  "a": 1.0 }\n';
 
-describe("what is answered comes as it is", () => {
+/** Answers come through fetch, or where they may be large over connections of our own. */
+const ways = [
+  { way: "fetch", large: false },
+  { way: "connections of our own", large: true },
+];
+
+describe.each(ways)("what is answered comes as it is, over $way", ({ large }) => {
   test.each([
     "application/vnd.oci.image.manifest.v1+json",
     "application/json",
@@ -17,13 +23,13 @@ describe("what is answered comes as it is", () => {
     await using server = serve(
       () => new Response(new TextEncoder().encode(manifest), { headers: { "content-type": type } }),
     );
-    const response = await bottom()(get(server.origin));
+    const response = await bottom()(get(server.origin, { large }));
     expect(await textOf(response.body)).toBe(manifest);
   });
 
   test.each([301, 307, 401, 404, 500])("status %d is no error", async (status) => {
     await using server = serve(() => new Response("x", { status, headers: { location: "/y" } }));
-    const response = await bottom()(get(server.origin));
+    const response = await bottom()(get(server.origin, { large }));
     expect(response.status).toBe(status);
     expect(server.seen).toHaveLength(1);
     await response.body?.cancel();
@@ -33,7 +39,7 @@ describe("what is answered comes as it is", () => {
     await using server = serveBytes((socket) => {
       socket.write("HTTP/1.1 200 OK\r\nContent-Length: 123456789012\r\n\r\n");
     });
-    const response = await bottom()(get(server.origin, { method: "HEAD" }));
+    const response = await bottom()(get(server.origin, { large, method: "HEAD" }));
     expect(response.headers.get("content-length")).toBe("123456789012");
     expect(response.body).toBeUndefined();
   });
@@ -94,32 +100,36 @@ const kindOf = async (promise: Promise<unknown>): Promise<string | undefined> =>
   return httpFailureOf(failure)?.kind;
 };
 
-describe("what breaks has a name", () => {
+describe.each(ways)("what breaks has a name, over $way", ({ large }) => {
   test("nothing listens", async () => {
     const server = serve(() => new Response());
     await server[Symbol.asyncDispose]();
-    expect(await kindOf(bottom()(get(server.origin)))).toBe("refused");
+    expect(await kindOf(bottom()(get(server.origin, { large })))).toBe("refused");
   });
 
   test("the host does not exist", async () => {
-    expect(await kindOf(bottom()(get("http://no-such-host.invalid/")))).toBe("name");
+    expect(await kindOf(bottom()(get("http://no-such-host.invalid/", { large })))).toBe("name");
   });
 
   test("the connection is closed without an answer", async () => {
     await using server = serveBytes((socket) => socket.end());
-    expect(await kindOf(bottom()(get(server.origin)))).toBe("reset");
+    expect(await kindOf(bottom()(get(server.origin, { large })))).toBe("reset");
   });
 
   test("https is spoken to a server that has none", async () => {
     await using server = serveBytes((socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"));
-    const failure = await failureOf(bottom()(get(server.origin.replace("http:", "https:"))));
+    const failure = await failureOf(
+      bottom()(get(server.origin.replace("http:", "https:"), { large })),
+    );
     expect(httpFailureOf(failure)?.kind).toBe("tls");
     expect((failure as OcibundleError).hint).toContain("--plain-http");
   });
 
   test("no answer comes in time", async () => {
     await using server = serve(() => new Promise<Response>(() => undefined));
-    const failure = await failureOf(bottom({ firstByteTimeout: 50 })(get(server.origin)));
+    const failure = await failureOf(
+      bottom({ firstByteTimeout: 50 })(get(server.origin, { large })),
+    );
     expect(httpFailureOf(failure)?.kind).toBe("timeout");
   });
 
@@ -127,7 +137,7 @@ describe("what breaks has a name", () => {
     await using server = serveBytes((socket) => {
       socket.write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc");
     });
-    const response = await bottom({ idleTimeout: 50 })(get(server.origin));
+    const response = await bottom({ idleTimeout: 50 })(get(server.origin, { large }));
     expect(await kindOf(textOf(response.body))).toBe("stalled");
   });
 
@@ -135,7 +145,7 @@ describe("what breaks has a name", () => {
     await using server = serveBytes((socket) => {
       socket.write("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabcdef");
     });
-    const response = await bottom({ idleTimeout: 20 })(get(server.origin));
+    const response = await bottom({ idleTimeout: 20 })(get(server.origin, { large }));
     await Bun.sleep(60);
     expect(await textOf(response.body)).toBe("abcdef");
   });
@@ -144,7 +154,7 @@ describe("what breaks has a name", () => {
     await using server = serveBytes((socket) => {
       socket.end("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc");
     });
-    const response = await bottom()(get(server.origin));
+    const response = await bottom()(get(server.origin, { large }));
     expect(await kindOf(textOf(response.body))).toBe("reset");
   });
 
@@ -152,7 +162,7 @@ describe("what breaks has a name", () => {
     await using server = serveBytes((socket) => {
       socket.end("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
     });
-    const response = await bottom()(get(server.origin));
+    const response = await bottom()(get(server.origin, { large }));
     expect(await kindOf(textOf(response.body))).toBe("reset");
   });
 
@@ -161,10 +171,10 @@ describe("what breaks has a name", () => {
     await using server = serveBytes((socket) => {
       socket.write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc");
     });
-    const early = bottom()(get(server.origin, { signal: AbortSignal.abort(reason) }));
+    const early = bottom()(get(server.origin, { large, signal: AbortSignal.abort(reason) }));
     expect(await failureOf(early)).toBe(reason);
     const controller = new AbortController();
-    const response = await bottom()(get(server.origin, { signal: controller.signal }));
+    const response = await bottom()(get(server.origin, { large, signal: controller.signal }));
     const reading = textOf(response.body);
     controller.abort(reason);
     expect(await failureOf(reading)).toBe(reason);
@@ -172,7 +182,7 @@ describe("what breaks has a name", () => {
 
   test("queries of URLs, which may hold signatures, are in no message", async () => {
     const url = "http://no-such-host.invalid/x?X-Amz-Signature=secret";
-    const failure = await failureOf(bottom()(get(url)));
+    const failure = await failureOf(bottom()(get(url, { large })));
     expect(failure.message).not.toContain("secret");
     expect((failure as OcibundleError).hint).not.toContain("secret");
   });
