@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { type LargeRequest, largeAnswers } from "../../../src/http/large-answer.ts";
 import {
   type LocalCertificates,
@@ -40,6 +41,25 @@ function countConnections(answer: (socket: Bun.Socket, connection: number, head:
 
 const ok = (body: string, headers = ""): string =>
   `HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n${headers}\r\n${body}`;
+
+/** A server below HTTP that buffers what it writes; each connection is answered once. */
+function serveNode(answer: (socket: Socket) => void) {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.once("data", () => answer(socket)).on("error", () => undefined);
+  });
+  const { promise, resolve } = Promise.withResolvers<void>();
+  server.listen(0, "127.0.0.1", resolve);
+  return promise.then(() => ({
+    origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    [Symbol.asyncDispose]: () =>
+      new Promise<void>((closed) => {
+        server.close(() => closed());
+        for (const socket of sockets) socket.destroy();
+      }),
+  }));
+}
 
 /** Sends `size` bytes at a time. */
 function dribble(socket: Bun.Socket, text: string, size: number): void {
@@ -148,21 +168,31 @@ describe("an answer", () => {
     }
   });
 
-  test("of several megabytes has every byte, for a slow reader too", async () => {
-    const bytes = Buffer.alloc(5_000_011, "0123456789abcdef!");
-    await using server = serve(() => new Response(bytes));
-    for (const pause of [0, 1]) {
-      const answer = await largeAnswers()(get(server.origin));
-      const chunks: Uint8Array[] = [];
-      for (;;) {
-        const { done, value } = (await answer?.body.read()) ?? { done: true };
-        if (done) break;
-        if (value !== undefined) chunks.push(value);
-        if (pause > 0) await Bun.sleep(pause);
+  test.each([
+    ["is kept", "", false],
+    ["is closed behind it", "Connection: close\r\n", true],
+  ])(
+    "of several megabytes has every byte when its connection %s, for a slow reader too",
+    async (_, header, close) => {
+      const bytes = Buffer.alloc(5_000_011, "0123456789abcdef!");
+      await using server = await serveNode((socket) => {
+        socket.write(`HTTP/1.1 200 OK\r\n${header}Content-Length: ${bytes.length}\r\n\r\n`);
+        if (close) socket.end(bytes);
+        else socket.write(bytes);
+      });
+      for (const pause of [0, 2]) {
+        const answer = await largeAnswers()(get(server.origin));
+        const chunks: Uint8Array[] = [];
+        for (;;) {
+          const { done, value } = (await answer?.body.read()) ?? { done: true };
+          if (done) break;
+          if (value !== undefined) chunks.push(value);
+          if (pause > 0) await Bun.sleep(pause);
+        }
+        expect(Buffer.concat(chunks).equals(bytes)).toBe(true);
       }
-      expect(Buffer.concat(chunks).equals(bytes)).toBe(true);
-    }
-  });
+    },
+  );
 
   test.each([
     [
@@ -190,15 +220,20 @@ describe("an answer", () => {
     expect(server.connections).toHaveLength(2);
   });
 
-  test.each(["3\r\nab", "3\r\nabcd\r\n", "-1\r\n", "\r\n", "3\nabc", "1".repeat(9000), "0\r\n"])(
-    "whose chunks are %j is an error",
-    async (chunks) => {
-      await using server = serveBytes((socket) => {
-        socket.end(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}`);
-      });
-      expect(await failureOf(textOf(largeAnswers(), get(server.origin)))).toBeInstanceOf(Error);
-    },
-  );
+  test.each([
+    ["end early", "3\r\nab"],
+    ["are longer than they say", "3\r\nabcd\r\n"],
+    ["have a size below zero", "-1\r\n"],
+    ["have no size", "\r\n"],
+    ["have lines of another end", "3\nabc"],
+    ["have a size without an end", "1".repeat(9000)],
+    ["have a trailer without an end", "0\r\n"],
+  ])("whose chunks %s is an error", async (_, chunks) => {
+    await using server = serveBytes((socket) => {
+      socket.end(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}`);
+    });
+    expect(await failureOf(textOf(largeAnswers(), get(server.origin)))).toBeInstanceOf(Error);
+  });
 
   test.each([
     ["of two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc"],
