@@ -19,10 +19,10 @@ import { defaultPace, type Pace } from "./slow-ranges.ts";
 import { MiB } from "../units.ts";
 
 /**
- * Connections of all downloads together, unless told otherwise: twice as many are no faster on two
- * cores, and what they have received and not yet written takes 20 MB more.
+ * Connections of all downloads together, unless told otherwise: over a long way one brings a tenth of
+ * what the line can carry. What each has received and not yet written is a megabyte or two of memory.
  */
-const defaultConnections = 4;
+const defaultConnections = 8;
 
 /** A blob up to this size is hashed where it is, after its last byte: a worker would cost more. */
 const inlineBytes = 4 * MiB;
