@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { peakMemory } from "../peak-memory.ts";
 
 /** What one run of a program took. */
 export interface Measurement {
@@ -40,7 +41,7 @@ export async function measure(contestant: Contestant): Promise<Measurement> {
   // Not getrusage's maxrss: a child inherits the peak of the process that started it.
   let peakBytes: number | undefined;
   const timer = setInterval(() => {
-    peakBytes = peakOf(child.pid) ?? peakBytes;
+    peakBytes = peakMemory(child.pid) ?? peakBytes;
   }, sampleInterval);
   const output = Promise.all([
     new Response(child.stdout).text(),
@@ -58,12 +59,19 @@ export async function measure(contestant: Contestant): Promise<Measurement> {
   return { seconds, cpuSeconds: Number(cpuMicroseconds) / 1e6, peakBytes };
 }
 
-/** Bytes of VmHWM, the most that a process ever had resident; undefined once it is gone. */
-function peakOf(pid: number): number | undefined {
+/** The kernel counts time in hundredths of a second for programs, whatever it uses itself. */
+const ticksPerSecond = 100;
+
+/**
+ * User and system time of a process that runs, from its start, in seconds; undefined where there is no
+ * /proc (proc_pid_stat(5), fields 14 and 15).
+ */
+export function processorSeconds(pid: number): number | undefined {
   try {
-    const status = readFileSync(`/proc/${pid}/status`, "utf8");
-    const kibibytes = /^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1];
-    return kibibytes === undefined ? undefined : Number(kibibytes) * 1024;
+    // The second field is a name in parentheses, which may have anything in it.
+    const after = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1) ?? "";
+    const fields = after.split(" ");
+    return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
   } catch {
     return undefined;
   }
