@@ -20,6 +20,7 @@ import {
   servingName,
   writeInstance,
 } from "./record.ts";
+import { lockStorage } from "./storage-lock.ts";
 
 export interface RunOptions {
   /** 0 for any free one. */
@@ -55,7 +56,21 @@ export async function runRegistry(options: RunOptions): Promise<void> {
   }
 }
 
+/** The registry with the storage for itself. A temporary one is nobody else's. */
 async function serveRegistry(
+  options: RunOptions,
+  storage: string,
+  temporary: boolean,
+): Promise<void> {
+  const lock = temporary ? undefined : await lockStorage(storage, options.signal);
+  try {
+    await serveStorage(options, storage, temporary);
+  } finally {
+    lock?.release();
+  }
+}
+
+async function serveStorage(
   { port, idleTimeout, serving, instance, place, signal, onListening }: RunOptions,
   storage: string,
   temporary: boolean,
