@@ -28,7 +28,11 @@ export function pullThrough(upstream: URL): Layer {
     return async (request) => {
       if (writes(request)) {
         return refusalResponse(
-          new Refusal(405, { code: "DENIED", message: "a pull-through cache is not pushed to" }),
+          new Refusal(
+            405,
+            { code: "DENIED", message: "a pull-through cache is not pushed to" },
+            { Allow: "GET, HEAD" },
+          ),
           request.method,
         );
       }
@@ -41,7 +45,7 @@ export function pullThrough(upstream: URL): Layer {
         if (here.status !== 404) return here;
         // Whether it is there must not cost a whole blob.
         if (request.method === "HEAD" && route.resource === "blob") {
-          return (await attempt(() => ask(path, "HEAD"))) ?? here;
+          return await describe(route, path, ask);
         }
       }
       const failed = await once(path, async () => await bring(route, path, ask, next));
@@ -51,6 +55,28 @@ export function pullThrough(upstream: URL): Layer {
       return here?.ok === true ? here : failed.clone();
     };
   };
+}
+
+/**
+ * Says of a blob what upstream says of it. In words of this registry's: upstream's challenge is not for who
+ * asks here, and its connection is another.
+ */
+async function describe(
+  route: Extract<Content, { resource: "blob" }>,
+  path: string,
+  ask: Ask,
+): Promise<Response> {
+  const response = await attempt(() => ask(path, "HEAD"));
+  const length = response?.headers.get("Content-Length");
+  if (response?.ok !== true) return refusedUpstream(response, route);
+  return new Response(null, {
+    headers: {
+      "Content-Type": "application/octet-stream",
+      "Docker-Content-Digest": route.digest,
+      "Accept-Ranges": "bytes",
+      ...(length == null ? {} : { "Content-Length": length }),
+    },
+  });
 }
 
 /** Fetches something and keeps it; resolves to what to answer where that failed. */
@@ -63,8 +89,7 @@ async function bring(
   const response = await attempt(() => ask(path, "GET"));
   if (response?.ok !== true) {
     await response?.body?.cancel();
-    const status = response?.status === 404 ? 404 : 502;
-    return failure(status, route, `upstream answered ${response?.status ?? "nothing"}`);
+    return refusedUpstream(response, route);
   }
   const local = "http://registry.invalid";
   const base = `${local}/v2/${route.repository}`;
@@ -90,6 +115,13 @@ async function bring(
     ? undefined
     : failure(502, route, `what upstream sent was refused (${kept.status})`);
 }
+
+const refusedUpstream = (response: Response | undefined, route: Content): Response =>
+  failure(
+    response?.status === 404 ? 404 : 502,
+    route,
+    `upstream answered ${response?.status ?? "nothing"}`,
+  );
 
 const failure = (status: number, { resource }: Content, message: string): Response =>
   refusalResponse(

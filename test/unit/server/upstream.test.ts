@@ -72,6 +72,26 @@ describe("a registry that pulls through another", () => {
     expect((await ask("manifests/no")).status).toBe(404);
   });
 
+  test("tells of the other one in words of its own: no challenge, nothing of its connection", async () => {
+    const { ask, digest } = await pulledThrough({ auth: "ada:s3", like: "zot" });
+    const head = await ask(`blobs/${digest}`, { method: "HEAD" });
+    expect([head.status, head.headers.get("WWW-Authenticate")]).toEqual([502, null]);
+    const known = await pulledThrough({ auth: "ada:s3", like: "zot" }, "ada:s3@");
+    const there = await known.ask(`blobs/${known.digest}`, { method: "HEAD" });
+    expect(Object.fromEntries(there.headers)).toEqual({
+      "accept-ranges": "bytes",
+      "content-length": "7",
+      "content-type": "application/octet-stream",
+      "docker-content-digest": known.digest,
+    });
+  });
+
+  test("does not say of a blob that it is not there when it can't ask", async () => {
+    const { ask, digest, stop } = await pulledThrough();
+    await stop();
+    expect((await ask(`blobs/${digest}`, { method: "HEAD" })).status).toBe(502);
+  });
+
   test("keeps and serves nothing that has another digest", async () => {
     const { ask, digest, storage } = await pulledThrough();
     const files = await readdir(storage, { recursive: true });
@@ -82,7 +102,8 @@ describe("a registry that pulls through another", () => {
 
   test("is not written to", async () => {
     const { ask } = await pulledThrough();
-    expect((await ask("blobs/uploads/", { method: "POST" })).status).toBe(405);
+    const { status, headers } = await ask("blobs/uploads/", { method: "POST" });
+    expect([status, headers.get("Allow")]).toEqual([405, "GET, HEAD"]);
   });
 
   test("shows its password, or gets a token for it", async () => {
