@@ -15,7 +15,7 @@ import { digestOf } from "../../src/oci/digest.ts";
 import { filesBelow, openBench, sameBytes } from "./program-run.ts";
 
 /** The sources start so much more slowly than the binary that fewer have to do. */
-const size: CrowdSize = process.env["OCIBUNDLE_BINARY"] ? fullCrowd : { pushes: 8, pulls: 32 };
+const size: CrowdSize = process.env["OCIBUNDLE_BINARY"] ? fullCrowd : { pushes: 5, pulls: 20 };
 
 /** All at once on a machine with other things to do; in milliseconds. */
 const patience = 300_000;

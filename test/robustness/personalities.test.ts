@@ -28,11 +28,20 @@ async function expectRun(bench: Bench, args: readonly string[]): Promise<string>
   return stdout;
 }
 
+interface Asked {
+  method: string;
+  path: string;
+  status: number;
+}
+
+/** `GET /v2/ 200` */
+const lineOf = ({ method, path, status }: Asked): string => `${method} ${path} ${status}`;
+
 /** A registry with the ways of another, and what it was asked. */
 async function serve(bench: Bench, serving: Serving) {
   const { handle } = await openServed(bench.path("storage"), serving);
   const all: string[] = [];
-  const asked: { method: string; path: string; status: number }[] = [];
+  const asked: Asked[] = [];
   const server = await serveBreakable({
     hostname: "127.0.0.1",
     port: 0,
@@ -40,7 +49,8 @@ async function serve(bench: Bench, serving: Serving) {
       const { method } = request;
       const { pathname: path } = new URL(request.url);
       const response = await handle(request);
-      asked.push({ method, path, status: response.status });
+      const { status } = response;
+      asked.push({ method, path, status });
       return response;
     },
   });
@@ -49,10 +59,10 @@ async function serve(bench: Bench, serving: Serving) {
     /** What was asked since the last time. */
     asked: () => {
       const since = asked.splice(0);
-      all.push(...since.map(({ method, path, status }) => `${method} ${path} ${status}`));
+      all.push(...since.map(lineOf));
       return since;
     },
-    /** Everything that was ever asked, as `GET /v2/ 200`. */
+    /** Everything that was ever asked. */
     all,
     [Symbol.asyncDispose]: () => server.stop(),
   };
@@ -75,6 +85,10 @@ async function login(bench: Bench, host: string): Promise<void> {
 }
 
 const isUpload = ({ path }: { path: string }): boolean => path.includes("/blobs/uploads/");
+
+/** What a mount and a download in ranges look like. */
+const isMount = (line: string): boolean => /^POST .* 201$/.test(line);
+const isRange = (line: string): boolean => /^GET .* 206$/.test(line);
 
 /** What shows that a registry was in the way, where it shows from outside. */
 const signs: Partial<Record<(typeof personalityNames)[number], RegExp[]>> = {
@@ -105,13 +119,16 @@ describe("the whole round passes against a registry like", () => {
       await expectRun(bench, push("llama:v1"));
       expect(registry.asked().filter(isUpload)).toEqual([]);
 
+      registry.asked();
       await expectRun(bench, push("other:v1"));
+      expect(registry.asked().map(lineOf).some(isMount)).toBe(like !== "artifactory");
 
       const pull = ["pull", `${host}/acme/other:v1`, "-o", "models", "--no-cache"];
       await expectRun(bench, pull);
       const [file = ""] = filesBelow(parts.path("weights"));
       const original = readFileSync(parts.path("weights", file));
       expect(sameBytes(bench.path("models/cache", file), original)).toBe(true);
+      expect(registry.asked().map(lineOf).some(isRange)).toBe(like !== "artifactory");
 
       await expectRun(bench, ["copy", `${host}/acme/llama:v1`, `${host}/mirror/llama:v2`]);
       const raw = (name: string) => expectRun(bench, ["inspect", `${host}/${name}`, "--raw"]);
@@ -121,6 +138,31 @@ describe("the whole round passes against a registry like", () => {
       for (const sign of signs[like] ?? []) {
         expect(registry.all.some((line) => sign.test(line))).toBe(true);
       }
+    },
+    60_000,
+  );
+});
+
+/** What a client that was in the middle of an upload finds out. */
+const brokenSigns: Partial<Record<(typeof personalityNames)[number], RegExp>> = {
+  "ecr-public": /^GET .*\/blobs\/uploads\/\S+ 404$/,
+};
+
+describe("a push whose upload breaks off passes against a registry like", () => {
+  test.each(personalityNames)(
+    "%s",
+    async (like) => {
+      using bench = openBench(`broken-${like}`);
+      const fault = ["reset,method=PATCH,at=1000000,times=1"];
+      await using registry = await serve(bench, { like, scale: 10, fault });
+      const reference = `${registry.host}/acme/llama:v1`;
+      const weights = `--weights=${parts.path("weights")}`;
+      await expectRun(bench, ["push", reference, weights, `--lock=${parts.path("weights.lock")}`]);
+      registry.asked();
+      const sign = brokenSigns[like];
+      if (sign !== undefined)
+        expect(registry.all.filter((line) => sign.test(line))).not.toEqual([]);
+      await expectRun(bench, ["verify", reference]);
     },
     60_000,
   );
