@@ -44,8 +44,6 @@ export const mountsFromHereOnly: Layer = (next) => async (request) =>
     ? await refuse(request, 400, "NAME_INVALID", "that is another registry")
     : await next(request);
 
-const maxManifest = 4 * 1024 * 1024;
-
 /** Mounts only blobs that a manifest of the other repository names; the others become uploads. */
 export function mountsOfReferencedBlobs(): Layer {
   const named = new Map<string, Set<string>>();
@@ -56,19 +54,17 @@ export function mountsOfReferencedBlobs(): Layer {
       return known ? await next(request) : await withoutMount(request, next);
     }
     const route = routeOf(request);
-    if (route?.resource !== "manifest" || request.method !== "PUT") return await next(request);
-    const text =
-      Number(request.headers.get("Content-Length")) <= maxManifest
-        ? await request.clone().text()
-        : "";
     const response = await next(request);
-    if (response.ok) {
-      const digests = named.get(route.repository) ?? new Set();
-      for (const [, digest = ""] of text.matchAll(/"(sha(?:256|512):[0-9a-f]+)"/g)) {
-        digests.add(digest);
-      }
-      named.set(route.repository, digests);
+    if (route?.resource !== "manifest" || request.method !== "PUT" || !response.ok) return response;
+    // Read where it is kept: what a client sends may have no end.
+    const digest = response.headers.get("Docker-Content-Digest") ?? "";
+    const path = `/v2/${route.repository}/manifests/${digest}`;
+    const kept = await next(new Request(new URL(path, request.url)));
+    const digests = named.get(route.repository) ?? new Set();
+    for (const [, one = ""] of (await kept.text()).matchAll(/"(sha(?:256|512):[0-9a-f]+)"/g)) {
+      digests.add(one);
     }
+    named.set(route.repository, digests);
     return response;
   };
 }

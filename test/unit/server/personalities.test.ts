@@ -14,6 +14,7 @@ import {
 } from "../../../src/server/personalities/uploads.ts";
 import { requestsWithin, tooManyRequests } from "../../../src/server/personalities/traffic.ts";
 import type { Layer } from "../../../src/server/layers/layer.ts";
+import { mediaTypes } from "../../../src/oci/media-types.ts";
 import { afterwards, digestFor, imageOf, registry } from "./registry-fixture.ts";
 
 const uploads = "/v2/acme/llama/blobs/uploads/";
@@ -131,6 +132,25 @@ describe("a registry like", () => {
     expect(put.status).toBe(201);
     expect(await mount()).toBe(201);
     expect((await send("HEAD", `/v2/acme/a/blobs/${configDigest}`)).status).toBe(200);
+  });
+
+  test("ecr refuses a manifest that has no end as soon as it is too large", async () => {
+    const { handler } = await like("ecr");
+    let pulled = 0;
+    const endless = new ReadableStream({
+      pull(controller) {
+        pulled += 1;
+        if (pulled > 100) controller.error(new Error("all of it is taken in"));
+        else controller.enqueue(new Uint8Array(1024 * 1024).fill(32));
+      },
+    });
+    const request = new Request("http://127.0.0.1/v2/acme/a/manifests/v1", {
+      method: "PUT",
+      headers: { "Content-Type": mediaTypes.ociManifest },
+      body: endless,
+    });
+    expect((await handler(request)).status).toBe(413);
+    expect(pulled).toBeLessThan(10);
   });
 
   test("ecr-public knows no session's state, and takes nothing more in one that failed", async () => {
