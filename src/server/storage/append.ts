@@ -1,3 +1,4 @@
+import { releaseBytes } from "../../runtime/release-bytes.ts";
 import { openAppendTarget } from "./append-target.ts";
 import type { RunningHash } from "./running-hash.ts";
 import { createUploadBuffers, type UploadBuffer, type UploadBuffers } from "./upload-buffers.ts";
@@ -77,7 +78,7 @@ export async function appendBody(
           from += fits;
           if (filled === buffer.length) await flush();
         }
-        release(chunk);
+        releaseBytes(chunk);
       }
     } finally {
       // Also when the client went away: what came is what its next request goes on from.
@@ -97,16 +98,4 @@ export async function appendBody(
     for (const one of taken) buffers.giveBack(one);
     await target.close();
   }
-}
-
-/** What is smaller is not worth a call, and may be a part of something larger. In bytes. */
-const worthReleasing = 16 * 1024;
-
-/**
- * Gives the memory of a chunk back at once. When many upload at the same time, what waits for the garbage
- * collection is otherwise as much as what is in use.
- */
-function release({ buffer, byteLength }: Uint8Array): void {
-  if (byteLength < worthReleasing || byteLength !== buffer.byteLength) return;
-  if (buffer instanceof ArrayBuffer) buffer.transfer(0);
 }

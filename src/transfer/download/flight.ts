@@ -1,6 +1,7 @@
 import { OcibundleError } from "../../errors.ts";
 import type { ByteRange } from "../../oci/content.ts";
 import type { BlobAnswer } from "../../registry/types.ts";
+import { releaseBytes } from "../../runtime/release-bytes.ts";
 import type { PartialFile } from "./partial-file.ts";
 import type { RangeInFlight } from "./slow-ranges.ts";
 import { MiB } from "../units.ts";
@@ -19,14 +20,6 @@ const piecesPerConnection = 4;
 const gatherBytes = MiB / 4;
 /** What comes slowly is written this often, in milliseconds, so that progress is seen and kept. */
 const gatherMilliseconds = 300;
-
-/**
- * Gives the memory of written bytes back at once: until the collector comes by itself, every connection
- * holds a dozen of chunks that nobody needs.
- */
-function release({ buffer, byteLength }: Uint8Array): void {
-  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
-}
 
 /** Cuts what is missing of a blob of `size` bytes into pieces for `connections` at once. */
 export function cutIntoPieces(
@@ -89,7 +82,7 @@ export class Flight {
       writtenAt = performance.now();
       if (chunks.length === 0) return;
       await file.write(at, chunks);
-      for (const chunk of chunks) release(chunk);
+      for (const chunk of chunks) releaseBytes(chunk);
     };
     try {
       while (this.position < range.end) {
