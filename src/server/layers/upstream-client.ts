@@ -57,7 +57,7 @@ export function upstreamClient(upstream: URL): Ask {
     const repository = path.replace(/\/(?:blobs|manifests)\/[^/]+$/, "");
     const response = await send(url, method, tokens.get(repository) ?? basic);
     if (response.status !== 401) return response;
-    const realm = bearerRealm(response.headers.get("WWW-Authenticate"));
+    const realm = tokenUrl(response.headers.get("WWW-Authenticate"), upstream);
     if (realm === undefined) return response;
     await response.body?.cancel();
     const answer = await send(realm, "GET", basic);
@@ -69,8 +69,12 @@ export function upstreamClient(upstream: URL): Ask {
   };
 }
 
-/** Where a challenge says that tokens are, with what it says one is needed for. */
-function bearerRealm(header: string | null): URL | undefined {
+/**
+ * Where a challenge of upstream's says that tokens are, with what it says one is needed for; undefined
+ * when it asks for something else. Upstream's password goes there: throws where the way to it is less
+ * safe than the one to upstream.
+ */
+export function tokenUrl(header: string | null, upstream: URL): URL | undefined {
   if (!/^bearer /i.test(header ?? "")) return undefined;
   const said = new Map(
     [...(header ?? "").matchAll(/(\w+)="([^"]*)"/g)].map(([, name = "", value = ""]) => [
@@ -81,6 +85,9 @@ function bearerRealm(header: string | null): URL | undefined {
   const realm = said.get("realm") ?? "";
   if (!URL.canParse(realm)) return undefined;
   const url = new URL(realm);
+  if (url.protocol !== "https:" && url.protocol !== upstream.protocol) {
+    throw new Error("upstream's token server is not https");
+  }
   for (const name of ["service", "scope"]) {
     const value = said.get(name);
     if (value !== undefined) url.searchParams.set(name, value);
