@@ -16,7 +16,7 @@ export type RegistryHandler = (request: Request) => Promise<Response>;
 export interface RegistryOptions {
   /** The folder where everything is kept; made where it is missing. */
   storage: string;
-  /** What clients are told as `OCI-Chunk-Min-Length`, in bytes; nothing unless given. */
+  /** The shortest chunk but the last, in bytes: told as `OCI-Chunk-Min-Length`. None unless given. */
   minChunkLength?: number | undefined;
   /** Whether manifests are taken before what they name is there, as a pull-through cache needs it. */
   sparse?: boolean | undefined;

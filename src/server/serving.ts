@@ -7,7 +7,11 @@ import { type Layer, layered } from "./layers/layer.ts";
 import { readOnly } from "./layers/read-only.ts";
 import { tokenAuth } from "./layers/token-auth.ts";
 import { pullThrough } from "./layers/upstream.ts";
-import { personality, type PersonalityName } from "./personalities/personality.ts";
+import {
+  type Personality,
+  personality,
+  type PersonalityName,
+} from "./personalities/personality.ts";
 import { createRegistry, type RegistryHandler } from "./registry.ts";
 
 /** How a registry is to serve, as it was asked for. */
@@ -47,13 +51,18 @@ export interface ServedRegistry {
   breaks: boolean;
 }
 
-/** Checks what was asked for, before anything is started. Throws `usage`. */
-export const servingLayers = (serving: Serving): Layer[] => {
-  const { like, scale, fault = [], upstream } = serving;
+/** Whom the registry is to behave like; undefined: nobody. Throws `usage`. */
+const waysOf = ({ like, scale }: Serving): Personality | undefined => {
   if (scale !== undefined && like === undefined) {
     throw new OcibundleError("usage", "--scale is for the limits of --like, which is not there");
   }
-  const ways = like === undefined ? undefined : personality(like, scale);
+  return like === undefined ? undefined : personality(like, scale);
+};
+
+/** Checks what was asked for, before anything is started. Throws `usage`. */
+export const servingLayers = (serving: Serving): Layer[] => {
+  const { fault = [], upstream } = serving;
+  const ways = waysOf(serving);
   const faults = fault.map(parseFault);
   return [
     ...(faults.length > 0 ? [withFaults(faults)] : []),
@@ -68,14 +77,18 @@ export const servingLayers = (serving: Serving): Layer[] => {
 /** Opens the registry of a storage with all that is to be around it. Throws `usage` and `file`. */
 export async function openServed(storage: string, serving: Serving): Promise<ServedRegistry> {
   const layers = servingLayers(serving);
-  const registry = await createRegistry({ storage, sparse: serving.upstream !== undefined });
+  const registry = await createRegistry({
+    storage,
+    sparse: serving.upstream !== undefined,
+    minChunkLength: waysOf(serving)?.minChunkLength,
+  });
   const breaks = serving.like !== undefined || (serving.fault ?? []).length > 0;
   return { handle: layered(registry, layers), breaks };
 }
 
 function credentials(
   { auth, tokenAuth: tokens = false, tokenLifetime }: Serving,
-  ways: ReturnType<typeof personality> | undefined,
+  ways: Personality | undefined,
 ): Layer[] {
   const account: Account | undefined = auth === undefined ? undefined : parseAccount(auth);
   if (tokens || ways?.auth === "token") {

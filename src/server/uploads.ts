@@ -144,17 +144,37 @@ async function writing(
   }
 }
 
-/** Takes in a request's body, after what `Content-Range` and `Content-Length` say was checked. */
+/**
+ * Takes in a request's body, after what `Content-Range` and `Content-Length` say was checked. Only the last
+ * chunk may be shorter than the registry's minimum, so nothing may follow one that is. A chunk that broke
+ * off is none of those: what comes next completes it.
+ */
 async function receive(
-  { storage }: Registry,
+  { storage, minChunkLength = 0 }: Registry,
   session: UploadSession,
   request: Request,
 ): Promise<void> {
   const before = session.size;
   const expected = expectedLength(request, session);
+  const isEmpty = request.body === null || request.headers.get("Content-Length") === "0";
+  if (session.hadShortChunk && !isEmpty) {
+    throw new Refusal(
+      400,
+      {
+        code: "SIZE_INVALID",
+        message: "a chunk before the last was shorter than OCI-Chunk-Min-Length",
+        detail: { minimum: minChunkLength },
+      },
+      receivedHeader(session),
+    );
+  }
   if (request.body !== null) await storage.uploads.append(session, request.body);
   const length = session.size - before;
-  if (expected === undefined || expected === length) return;
+  if (expected === undefined) return;
+  if (expected === length) {
+    session.hadShortChunk = length < minChunkLength;
+    return;
+  }
   await storage.uploads.cut(session, before);
   throw new Refusal(400, {
     code: "SIZE_INVALID",

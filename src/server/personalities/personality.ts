@@ -6,7 +6,6 @@ import {
   blobsAtMost,
   chunksAtMost,
   lengthRequired,
-  minimumChunk,
   noChunks,
   noSecondTry,
   noSessionState,
@@ -25,6 +24,8 @@ export interface Personality {
   realm?: string;
   /** What a token lives, in milliseconds. */
   tokenLifetime?: number;
+  /** The shortest chunk but the last, in bytes. */
+  minChunkLength?: number;
   /** Around everything else, credentials included. */
   outer: Layer[];
   /** Between the credentials and the registry. */
@@ -110,8 +111,9 @@ const personalities = {
     auth: "token",
     realm: "/jwt/auth",
     tokenLifetime: milliseconds(5 * minute),
+    minChunkLength: bytes(5 * MiB),
     outer: [],
-    inner: [minimumChunk(bytes(5 * MiB))],
+    inner: [],
   }),
   s3: () => {
     const { store, redirect } = blobsElsewhere();

@@ -83,18 +83,6 @@ export function parts({ least, count }: { least: number; count: number }): Layer
   };
 }
 
-/** Says with `OCI-Chunk-Min-Length` how large a chunk must be, and refuses what follows a smaller one. */
-export const minimumChunk =
-  (bytes: number): Layer =>
-  (next) => {
-    const inner = parts({ least: bytes, count: Infinity })(next);
-    return async (request) => {
-      const response = await inner(request);
-      if (request.method !== "POST" || response.status !== 202) return response;
-      return withHeaders(response, (headers) => headers.set("OCI-Chunk-Min-Length", String(bytes)));
-    };
-  };
-
 /** Answers 201 to a PATCH that was taken. */
 export const patchAnswersCreated: Layer = (next) => async (request) => {
   const response = await next(request);

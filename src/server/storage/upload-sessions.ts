@@ -16,6 +16,8 @@ export interface UploadSession {
   readonly path: string;
   /** Bytes received so far. */
   readonly size: number;
+  /** Whether a chunk came that only the last one may be as short as. Forgotten with the process. */
+  hadShortChunk: boolean;
 }
 
 export interface UploadSessions {
@@ -68,7 +70,8 @@ export function openUploadSessions(root: string): UploadSessions {
       const id = crypto.randomUUID();
       const path = sessionPath(repository, id);
       await withFolder(path, () => writeFile(path, "", { flag: "wx" }));
-      return keep({ id, path, size: 0, busy: false, algorithm, hash: startHash(algorithm) });
+      const hash = startHash(algorithm);
+      return keep({ id, path, size: 0, busy: false, hadShortChunk: false, algorithm, hash });
     },
 
     async find(repository, id) {
@@ -81,7 +84,9 @@ export function openUploadSessions(root: string): UploadSessions {
       const hash = size === 0 ? startHash("sha256") : undefined;
       // Another request may have found it meanwhile.
       const before = running.get(path);
-      return before ?? keep({ id, path, size, busy: false, algorithm: "sha256", hash });
+      if (before !== undefined) return before;
+      const found = { id, path, size, busy: false, hadShortChunk: false, hash };
+      return keep({ ...found, algorithm: "sha256" });
     },
 
     claim(given) {

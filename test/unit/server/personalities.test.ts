@@ -20,8 +20,10 @@ import { afterwards, digestFor, imageOf, registry } from "./registry-fixture.ts"
 const uploads = "/v2/acme/llama/blobs/uploads/";
 
 /** A registry with layers, and ways to upload to it. */
-async function behaving(...layers: Layer[]) {
-  const client = await registry();
+const behaving = (...layers: Layer[]) => layeredRegistry({}, layers);
+
+async function layeredRegistry(options: Parameters<typeof registry>[0], layers: Layer[]) {
+  const client = await registry(options);
   const handler = layered(client.handler, layers);
   const ask = (method: string, path: string, headers: Record<string, string> = {}, body?: string) =>
     handler(
@@ -38,8 +40,8 @@ async function behaving(...layers: Layer[]) {
 }
 
 const like = (name: PersonalityName) => {
-  const { outer, inner } = personality(name, 1);
-  return behaving(...outer, ...inner);
+  const { outer, inner, minChunkLength } = personality(name, 1);
+  return layeredRegistry({ minChunkLength }, [...outer, ...inner]);
 };
 
 describe("a registry that limits", () => {

@@ -11,6 +11,9 @@ async function session({ send }: Client, repository = "a"): Promise<string> {
   return response.headers.get("Location") ?? "";
 }
 
+const sendChunk = ({ send }: Client, location: string, first: number, text: string) =>
+  send("PATCH", location, text, { "Content-Range": `${first}-${first + text.length - 1}` });
+
 const stored = async ({ send }: Client, digest: string, repository = "a"): Promise<string> => {
   const response = await send("GET", `/v2/${repository}/blobs/${digest}`);
   expect(response.status).toBe(200);
@@ -293,6 +296,48 @@ describe("an upload", () => {
     const { send } = await registry({ minChunkLength: 1024 });
     const response = await send("POST", "/v2/a/blobs/uploads/");
     expect(response.headers.get("OCI-Chunk-Min-Length")).toBe("1024");
+  });
+
+  test.each(["chunk", "PUT", "stream"] as const)(
+    "takes no %s after a chunk that was too short",
+    async (what) => {
+      const client = await registry({ minChunkLength: 4 });
+      const location = await session(client);
+      expect((await sendChunk(client, location, 0, "hel")).status).toBe(202);
+      const digest = digestFor("hello!!");
+      const response = await {
+        chunk: () => sendChunk(client, location, 3, "lo!!"),
+        PUT: () => client.send("PUT", `${location}?digest=${digest}`, "lo!!"),
+        stream: () => client.send("PATCH", location, new Blob(["lo!!"]).stream()),
+      }[what]();
+      expect(response.status).toBe(400);
+      expect(response.headers.get("Range")).toBe("0-2");
+      expect(await client.codes(response)).toEqual(["SIZE_INVALID"]);
+      // The upload is as it was, and what has come may be all of it.
+      const whole = await client.send("PUT", `${location}?digest=${digestFor("hel")}`);
+      expect(whole.status).toBe(201);
+    },
+  );
+
+  test("takes a last chunk that is shorter than others may be", async () => {
+    const client = await registry({ minChunkLength: 4 });
+    const location = await session(client);
+    expect((await sendChunk(client, location, 0, "hell")).status).toBe(202);
+    expect((await sendChunk(client, location, 4, "o")).status).toBe(202);
+    const digest = digestFor("hello");
+    expect((await client.send("PUT", `${location}?digest=${digest}`)).status).toBe(201);
+  });
+
+  test("goes on where a chunk broke off, however short what came of it is", async () => {
+    const client = await registry({ minChunkLength: 4 });
+    const location = await session(client);
+    const broken = brokenOff(new TextEncoder().encode("h"));
+    const sent = client.send("PATCH", location, broken, { "Content-Range": "0-3" });
+    await sent.catch(() => undefined);
+    expect((await client.send("GET", location)).headers.get("Range")).toBe("0-0");
+    expect((await sendChunk(client, location, 1, "ello")).status).toBe(202);
+    const digest = digestFor("hello");
+    expect((await client.send("PUT", `${location}?digest=${digest}`)).status).toBe(201);
   });
 });
 
