@@ -119,6 +119,8 @@ const byCode: Readonly<Record<string, ErrorCode>> = {
 };
 
 function codeOf(status: number, codes: readonly string[]): ErrorCode {
+  // Some say SIZE_INVALID with it, and mean that the bytes are too many, not that they are wrong.
+  if (status === 413) return "network";
   for (const code of codes) {
     const known = Object.hasOwn(byCode, code) ? byCode[code] : undefined;
     if (known !== undefined && status < 500) return known;
@@ -159,6 +161,7 @@ function hint(
   }
   if (status === 429)
     return "the registry limits how much may be asked; try again later, or log in";
+  if (status === 413) return "the registry, or a proxy in front of it, takes no body of this size";
   if (status >= 500) return "the fault is the registry's; try again later";
   // A registry says why, in the specification's words.
   return explained ? undefined : `check that ${on.host} is a registry`;

@@ -138,7 +138,9 @@ export class Upload {
       this.reached(size);
       return true;
     }
-    const end = way === "chunks" ? Math.min(size, this.position + this.chunk) : size;
+    // Another session than the one that the chunk was chosen for may want larger ones.
+    const chunk = Math.max(this.chunk, this.minimumChunk ?? 0);
+    const end = way === "chunks" ? Math.min(size, this.position + chunk) : size;
     const start = this.position;
     const body = this.body(end);
     const milliseconds = await this.timed(end - start, async () => {

@@ -118,6 +118,14 @@ const refuse = async (request: Request, status: number, headers = {}): Promise<R
   return new Response(null, { status, headers });
 };
 
+const tooLarge = async (request: Request) => {
+  await request.body?.cancel();
+  return Response.json(
+    { errors: [{ code: "SIZE_INVALID", message: "too large" }] },
+    { status: 413 },
+  );
+};
+
 const fill = async (repository: string): Promise<void> => {
   const client = createRegistry(registry?.host ?? "", { patience });
   const writer = registryWriter(client.repository(repository), { seen: new Map(), clock });
@@ -279,6 +287,83 @@ describe("a registry that refuses a way", () => {
     );
     expect((await failureOf(write(toMove(file())))).code).toBe("denied");
     expect(requests("PATCH").length).toBe(1);
+  });
+});
+
+describe("a registry with a shortest chunk", () => {
+  const minChunkLength = 12 * MiB;
+
+  test("gets none below it where a chunk broke off at an odd place", async () => {
+    const { cutAfter } = await begin(undefined, { minChunkLength });
+    cutAfter(17 * MiB + 12_345);
+    await write(toMove(file()));
+    expect(details().join("\n")).not.toContain("does not take");
+  });
+
+  test("gets none below it from a later run that goes on at an odd place", async () => {
+    const abort = new AbortController();
+    const { cutAfter } = await begin(
+      async (request, next) => {
+        const broken = next(request);
+        if (request.method === "GET") abort.abort(new OcibundleError("interrupted", "interrupted"));
+        return broken;
+      },
+      { minChunkLength },
+    );
+    cutAfter(5 * MiB + 321);
+    expect((await failureOf(write(toMove(file()), abort.signal))).code).toBe("interrupted");
+    await write(toMove(file()));
+    expect(requests("POST").length).toBe(1);
+    expect(details().join("\n")).toMatch(/has \d+[1-9] bytes already/);
+    expect(details().join("\n")).not.toContain("does not take");
+  });
+
+  test("that says so in the second session only gets none below it", async () => {
+    await begin(
+      async (request, next, nth) => {
+        if (request.method === "PATCH" && nth === 0) return refuse(request, 404);
+        const response = await next(request);
+        if (request.method === "POST" && nth === 0) response.headers.delete("oci-chunk-min-length");
+        return response;
+      },
+      { minChunkLength: 20 * MiB },
+    );
+    await write(toMove(file()));
+    expect(requests("PATCH").map(({ contentRange }) => contentRange)).toEqual([
+      `0-${16 * MiB - 1}`,
+      `0-${20 * MiB - 1}`,
+      `${20 * MiB}-${blob.length - 1}`,
+    ]);
+  });
+});
+
+describe("a small blob", () => {
+  const small = blob.subarray(0, 3 * MiB);
+  const move = () =>
+    toMove(
+      { kind: "bytes", bytes: small },
+      { descriptor: { mediaType, digest: digestOf(small), size: small.length } },
+    );
+  test("whose PUT is too large goes in one PATCH", async () => {
+    await begin((request, next) =>
+      request.method === "PUT" && request.headers.get("content-length") !== "0"
+        ? tooLarge(request)
+        : next(request),
+    );
+    await write(move());
+    const sent = registry?.seen.flatMap(({ method }) => (method === "HEAD" ? [] : [method]));
+    expect(sent).toEqual(["POST", "PUT", "DELETE", "POST", "PATCH", "PUT"]);
+    expect(details().join("\n")).toContain("does not take a blob in one PUT");
+  });
+
+  test("that is too large in every way fails, and is not called wrong", async () => {
+    await begin((request, next) =>
+      ["PATCH", "PUT"].includes(request.method) ? tooLarge(request) : next(request),
+    );
+    const error = await failureOf(write(move()));
+    expect(error.code).toBe("network");
+    expect(error.message).toContain("413");
+    expect(error.hint).toContain("takes no body of this size");
   });
 });
 
