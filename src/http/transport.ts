@@ -1,12 +1,12 @@
-import { setTimeout, clearTimeout } from "node:timers";
 import { $fetch } from "ofetch";
 import { OcibundleError } from "../errors.ts";
 import type { ConnectionOptions } from "../runtime/types.ts";
 import { type ByteSource, watchBody } from "./body.ts";
-import { connectionError, failureError } from "./failure.ts";
+import { connectionError } from "./failure.ts";
 import { largeAnswers } from "./large-answer.ts";
 import type { HttpRequest, HttpResponse, Send } from "./message.ts";
 import { type Environment, proxyFor } from "./proxy.ts";
+import { watchSending } from "./sent-body.ts";
 
 export interface TransportOptions {
   userAgent: string;
@@ -20,13 +20,6 @@ export interface TransportOptions {
   /** How long a body may stop for, in milliseconds. */
   idleTimeout: number;
 }
-
-/**
- * A body that goes out more slowly than this is given up, in bytes a millisecond: fetch tells nothing
- * of how far it is. Once bodies went through, one that is this many times slower than the last is too.
- */
-const slowestUpload = 16;
-const muchSlower = 64;
 
 /** Smaller bodies measure the way to the registry and back, not its rate. */
 const measuredBody = 1024 * 1024;
@@ -50,41 +43,34 @@ export function transport(options: TransportOptions): Send {
     // Outside of what is caught below: a body that can't be made is no failure of the network.
     const body = await request.body?.make();
     signal.throwIfAborted();
-    const deadline = new AbortController();
-    const patience =
-      (request.firstByteTimeout ?? options.firstByteTimeout) +
-      size / Math.max(slowestUpload, rate / muchSlower);
-    const timer = setTimeout(
-      () => {
-        deadline.abort(
-          failureError(url.host, "timeout", {
-            what: `no answer within ${Math.round(patience / 1000)} s`,
-          }),
-        );
-      },
-      Math.min(patience, maxTimer),
-    );
+    const firstByteTimeout = request.firstByteTimeout ?? options.firstByteTimeout;
+    const { idleTimeout } = options;
+    const sending = watchSending({ host: url.host, size, rate, firstByteTimeout, idleTimeout });
     const started = performance.now();
     try {
       const exchange = {
         method: request.method,
         url,
         headers: headersOf(request, options.userAgent),
-        signal: AbortSignal.any([signal, deadline.signal]),
+        signal: AbortSignal.any([signal, sending.signal]),
       };
       const isLarge = request.large === true && request.method === "GET";
       const received =
         (isLarge && connection.proxy === undefined
           ? await exchangeLarge({ ...exchange, tls: connection.tls })
-          : undefined) ?? (await fetched({ ...exchange, body }, options.connection(connection)));
+          : undefined) ??
+        (await fetched(
+          { ...exchange, body: body && sending.body(body) },
+          options.connection(connection),
+        ));
       if (size >= measuredBody) rate = size / Math.max(1, performance.now() - started);
       return answer(request, received, options);
     } catch (error) {
       if (signal.aborted) throw signal.reason;
-      if (deadline.signal.aborted) throw deadline.signal.reason;
+      if (sending.signal.aborted) throw sending.signal.reason;
       throw ownError(error) ?? connectionError(url.host, error);
     } finally {
-      clearTimeout(timer);
+      sending.stop();
     }
   };
 }
@@ -96,9 +82,6 @@ function ownError(error: unknown): OcibundleError | undefined {
   }
   return undefined;
 }
-
-/** The longest time a timer of JavaScript can be set to, in milliseconds. */
-const maxTimer = 2 ** 31 - 1;
 
 const headersOf = (
   { method, headers, body }: HttpRequest,

@@ -228,6 +228,8 @@ export class Upload {
         this.restart();
         return false;
       case "wait":
+        // The next body is watched while it goes out: what was fast may be so no more.
+        this.seen.rate = 0;
         await this.pause(error);
         if (way === "chunks")
           this.chunk = smallerChunk(this.chunk, this.minimumChunk) ?? this.chunk;
