@@ -8,6 +8,7 @@ import { type Cache, openCache } from "../store/cache/cache.ts";
 import type { EmitEvent } from "../transfer/events.ts";
 import { registryWriter } from "../transfer/registry-writer.ts";
 import { uploadJournal } from "../transfer/upload/upload-journal.ts";
+import { uploadMemory } from "../transfer/upload/upload-memory.ts";
 import { type Config, readConfig, settingsOf } from "./config.ts";
 import { connect, type ConnectionFlags, connectMirror } from "./connect.ts";
 
@@ -49,6 +50,7 @@ export function openSession(job: JobContext): Session {
   const config = readConfig(job);
   const cache = openCache(job.env);
   const journal = uploadJournal(join(cache.recordsDir, "uploads"));
+  const memory = uploadMemory(cache, job.emit);
   const registry = kept((host) => connect({ ...job, config }, host));
   const mirrorsOf = kept((host) => openMirrors(job, config, host));
   const repository = (reference: Place): Repository =>
@@ -75,7 +77,8 @@ export function openSession(job: JobContext): Session {
     repository,
     mirrored,
     reader: (reference) => registryReader(mirrored(reference)),
-    writer: (reference) => registryWriter(repository(reference), { emit: job.emit, journal }),
+    writer: (reference) =>
+      registryWriter(repository(reference), { emit: job.emit, journal, memory }),
   };
 }
 

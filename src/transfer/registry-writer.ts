@@ -7,6 +7,7 @@ import type { Clock } from "./clock.ts";
 import type { EmitEvent } from "./events.ts";
 import type { RetryPolicy } from "./retry.ts";
 import type { UploadJournal } from "./upload/upload-journal.ts";
+import type { UploadMemory } from "./upload/upload-memory.ts";
 import { uploadBlob } from "./upload/upload.ts";
 import { seenAtFirst, type SeenOfRegistry } from "./upload/upload-way.ts";
 
@@ -19,6 +20,8 @@ export interface RegistryWriterOptions {
   retries?: RetryPolicy | undefined;
   /** Where large uploads are noted, for a later run to go on with. */
   journal?: UploadJournal | undefined;
+  /** How registries took uploads in earlier runs. */
+  memory?: UploadMemory | undefined;
 }
 
 /** Rounded down: a blob just over a limit must not look as if it fitted, nor the limit larger than it is. */
@@ -29,7 +32,7 @@ const seenByProcess = new Map<string, SeenOfRegistry>();
 /** Writes to a repository of a registry: HEAD, mount or upload, manifests by digest and tag. */
 export function registryWriter(
   repository: Repository,
-  { emit, seen = seenByProcess, clock, retries, journal }: RegistryWriterOptions = {},
+  { emit, seen = seenByProcess, clock, retries, journal, memory }: RegistryWriterOptions = {},
 ): ContentWriter {
   const { host } = repository.registry;
   const limits = limitsOf(host);
@@ -62,10 +65,13 @@ export function registryWriter(
         await checkSource(source);
         return source;
       };
+      await memory?.recall(host, seenHere);
       const known = { seen: seenHere, clock, retries, journal };
       const options = { signal, onBytes, emit, item, mountFrom, ...known };
       try {
-        return await uploadBlob(repository, descriptor, open, options);
+        const outcome = await uploadBlob(repository, descriptor, open, options);
+        await memory?.keep(host, seenHere);
+        return outcome;
       } catch (error) {
         signal.throwIfAborted();
         // The registry found other bytes: where the file is known to have changed, that is the news.

@@ -29,16 +29,18 @@ export interface RecordTemp {
 
 /**
  * Writes a record so that its name never shows half of it. Not flushed: what a power failure takes
- * away is found out again. Makes the folder. Throws the file system's errors.
+ * away is found out again. Makes the folder. `mode` is what others may do with it, less the umask. Throws
+ * the file system's errors.
  */
 export async function writeRecord(
   cache: RecordTemp,
   path: string,
   content: Uint8Array | string,
+  { mode = 0o666 }: { mode?: number } = {},
 ): Promise<void> {
   const temp = await cache.tempPath("record");
   try {
-    await writeFile(temp, content, { flag: "wx" });
+    await writeFile(temp, content, { flag: "wx", mode });
     await mkdir(dirname(path), { recursive: true });
     await rename(temp, path);
   } finally {

@@ -20,6 +20,8 @@ import {
   type SeenOfRegistry,
   smallerChunk,
   type UploadWay,
+  wayNames,
+  wayWorked,
   waysFor,
 } from "./upload-way.ts";
 
@@ -89,7 +91,9 @@ export class Upload {
     const ways = waysFor(this.descriptor.size, this.seen);
     for (const [index, way] of ways.entries()) {
       try {
-        return await this.send(way);
+        await this.send(way);
+        wayWorked(way, this.descriptor.size, this.seen);
+        return;
       } catch (error) {
         if (!(error instanceof WayRefused)) throw error;
         if (index === ways.length - 1) throw error.cause;
@@ -192,7 +196,8 @@ export class Upload {
     await checkSource(this.source);
     if (this.sourceFailure !== undefined) error = this.sourceFailure;
     if (!(error instanceof OcibundleError)) throw error;
-    const status = refusalOf(error)?.status;
+    const refusal = refusalOf(error);
+    const status = refusal?.status;
     const finishing = way === "put" || this.position === this.descriptor.size;
     if (isFinal(error.code, status, finishing)) {
       const broken = way === "put" && status !== undefined && !this.sentTwice;
@@ -203,7 +208,8 @@ export class Upload {
       this.restart();
       return false;
     }
-    const refused = () => new WayRefused(error.message, { cause: error });
+    const reason = refusal?.message ?? error.message;
+    const refused = () => new WayRefused(reason, { cause: error });
     switch (afterFailure({ way, status, repeated: this.repeated })) {
       case "throw":
         throw error;
@@ -338,12 +344,6 @@ export class Upload {
     );
   }
 }
-
-const wayNames: Record<UploadWay, string> = {
-  put: "a blob in one PUT",
-  chunks: "a blob in chunks",
-  patch: "a blob in one PATCH",
-};
 
 /** A blob that was whole and refused is wrong; a part of one may only have been sent in the wrong way. */
 const isFinal = (code: ErrorCode, status: number | undefined, finishing: boolean): boolean =>

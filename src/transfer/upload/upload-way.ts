@@ -8,6 +8,13 @@ import { MiB } from "../units.ts";
  */
 export type UploadWay = "put" | "chunks" | "patch";
 
+/** What is sent in each way, for messages. */
+export const wayNames: Readonly<Record<UploadWay, string>> = {
+  put: "a blob in one PUT",
+  chunks: "a blob in chunks",
+  patch: "a blob in one PATCH",
+};
+
 /** Blobs up to this size go with one PUT. */
 export const smallBlob = 4 * MiB;
 
@@ -17,7 +24,7 @@ export const chunkSizes = { first: 16 * MiB, largest: 256 * MiB, smallest: 5 * M
 /** A body that takes longer than this is counted while it goes out, so that progress moves. */
 const silentAtMost = 700;
 
-/** What one registry has shown, kept for as long as the process runs. */
+/** What one registry has shown. */
 export interface SeenOfRegistry {
   /** Ways that it refused, with the reason. */
   refused: Map<UploadWay, string>;
@@ -55,6 +62,14 @@ export function waysFor(size: number, seen: SeenOfRegistry): UploadWay[] {
     ...ways.filter((way) => !seen.refused.has(way)),
     ...ways.filter((way) => seen.refused.has(way)),
   ];
+}
+
+/**
+ * A blob of `size` bytes arrived in one way: that it was refused before counts no more. A small blob says
+ * that of one PUT only, for what is refused of the others is large bodies and chunks.
+ */
+export function wayWorked(way: UploadWay, size: number, seen: SeenOfRegistry): void {
+  if (size > smallBlob || way === "put") seen.refused.delete(way);
 }
 
 /** The first chunk of an upload, in bytes. */
