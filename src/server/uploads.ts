@@ -61,12 +61,19 @@ async function canMount(
   return isRepositoryName(from) && (await storage.blobs.size(from, digest)) !== undefined;
 }
 
-/** `GET` of a session: how much of the blob has arrived. */
+/** How long the question how far an upload is waits for a request that is writing to it, in milliseconds. */
+const settleTime = 2000;
+
+/**
+ * `GET` of a session: how much of the blob has arrived. Whoever asks has often just lost the connection
+ * that brought it, and what came through that one may still be on its way to the disk.
+ */
 export async function uploadStatus(
   route: RouteTo<"upload">,
   registry: Registry,
 ): Promise<Response> {
   const session = await findSession(route, registry);
+  await registry.storage.uploads.whenFree(session, settleTime);
   return new Response(null, { status: 204, headers: sessionHeaders(route.repository, session) });
 }
 

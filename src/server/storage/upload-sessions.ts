@@ -26,6 +26,8 @@ export interface UploadSessions {
   find(repository: string, id: string): Promise<UploadSession | undefined>;
   /** Makes the session the caller's alone until the function it returns is called; undefined when it is another's. */
   claim(session: UploadSession): (() => void) | undefined;
+  /** Resolves when nobody has the session for his alone, or after `milliseconds`. */
+  whenFree(session: UploadSession, milliseconds: number): Promise<void>;
   /** Appends a body; what came before it broke off is kept. */
   append(session: UploadSession, body: AsyncIterable<Uint8Array>): Promise<void>;
   /** Cuts the file back to its first `size` bytes. */
@@ -38,7 +40,8 @@ export interface UploadSessions {
 
 interface Session extends UploadSession, Received {
   size: number;
-  busy: boolean;
+  /** While it is somebody's alone: resolves when it is no more. */
+  busy: Promise<void> | undefined;
   algorithm: Algorithm;
 }
 
@@ -55,7 +58,7 @@ export function openUploadSessions(root: string): UploadSessions {
     running.set(session.path, session);
     if (running.size > maxRunning) {
       for (const [path, { busy, hash }] of running) {
-        if (busy || path === session.path) continue;
+        if (busy !== undefined || path === session.path) continue;
         hash?.drop();
         running.delete(path);
         break;
@@ -71,7 +74,7 @@ export function openUploadSessions(root: string): UploadSessions {
       const path = sessionPath(repository, id);
       await withFolder(path, () => writeFile(path, "", { flag: "wx" }));
       const hash = startHash(algorithm);
-      return keep({ id, path, size: 0, busy: false, hadShortChunk: false, algorithm, hash });
+      return keep({ id, path, size: 0, busy: undefined, hadShortChunk: false, algorithm, hash });
     },
 
     async find(repository, id) {
@@ -85,17 +88,28 @@ export function openUploadSessions(root: string): UploadSessions {
       // Another request may have found it meanwhile.
       const before = running.get(path);
       if (before !== undefined) return before;
-      const found = { id, path, size, busy: false, hadShortChunk: false, hash };
+      const found = { id, path, size, busy: undefined, hadShortChunk: false, hash };
       return keep({ ...found, algorithm: "sha256" });
     },
 
     claim(given) {
       const session = own(given);
-      if (session.busy) return undefined;
-      session.busy = true;
+      if (session.busy !== undefined) return undefined;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      session.busy = promise;
       return () => {
-        session.busy = false;
+        session.busy = undefined;
+        resolve();
       };
+    },
+
+    async whenFree(given, milliseconds) {
+      const { busy } = own(given);
+      if (busy === undefined) return;
+      const { promise: late, resolve } = Promise.withResolvers<void>();
+      const timer = setTimeout(resolve, milliseconds);
+      await Promise.race([busy, late]);
+      clearTimeout(timer);
     },
 
     async append(given, body) {

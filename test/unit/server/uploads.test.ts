@@ -160,6 +160,25 @@ describe("an upload", () => {
     expect(response.headers.get("Location")).toBe(location);
   });
 
+  test("says how much has arrived once a request that is at it has ended", async () => {
+    const client = await registry();
+    const location = await session(client);
+    const rest = Promise.withResolvers<void>();
+    const body = new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        controller.enqueue(new TextEncoder().encode("hello"));
+        await rest.promise;
+        controller.close();
+      },
+    });
+    const sent = client.send("PATCH", location, body);
+    const asked = client.send("GET", location);
+    await Promise.race([asked, Bun.sleep(20)]);
+    rest.resolve();
+    expect((await asked).headers.get("Range")).toBe("0-4");
+    expect((await sent).status).toBe(202);
+  });
+
   test("refuses a chunk out of order, and says where to go on", async () => {
     const client = await registry();
     const location = await session(client);
