@@ -66,12 +66,11 @@ export function registryWriter(
         return source;
       };
       await memory?.recall(host, seenHere);
-      const known = { seen: seenHere, clock, retries, journal };
+      const onLearned = async () => await memory?.keep(host, seenHere);
+      const known = { seen: seenHere, onLearned, clock, retries, journal };
       const options = { signal, onBytes, emit, item, mountFrom, ...known };
       try {
-        const outcome = await uploadBlob(repository, descriptor, open, options);
-        await memory?.keep(host, seenHere);
-        return outcome;
+        return await uploadBlob(repository, descriptor, open, options);
       } catch (error) {
         signal.throwIfAborted();
         // The registry found other bytes: where the file is known to have changed, that is the news.

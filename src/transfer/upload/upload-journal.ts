@@ -92,7 +92,10 @@ function prepare(folder: string): boolean {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     for (const name of readdirSync(folder)) {
       const path = join(folder, name);
-      if (!name.endsWith(".lock") && isOld(path)) remove(path);
+      if (!isOld(path)) continue;
+      // Letting go of a lock that nobody holds removes it.
+      if (name.endsWith(".lock")) tryLockFile(path)?.release();
+      else remove(path);
     }
     return true;
   } catch {

@@ -60,7 +60,7 @@ interface MemoryPlace extends RecordTemp {
 export interface UploadMemory {
   /** Adds to `seen` what is remembered of a registry, and tells of it; once a run. */
   recall(host: string, seen: SeenOfRegistry): Promise<void>;
-  /** Keeps what was learned since, and corrects what turned out to be wrong. To be called once a blob is there. */
+  /** Keeps what was learned since, and corrects what turned out to be wrong. */
   keep(host: string, seen: SeenOfRegistry): Promise<void>;
 }
 

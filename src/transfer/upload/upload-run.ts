@@ -31,6 +31,8 @@ export interface UploadRunOptions extends PatienceOptions {
   onBytes?: ((bytes: number) => void) | undefined;
   /** What this registry has shown before; learned from. */
   seen?: SeenOfRegistry | undefined;
+  /** Awaited each time that something may have been added to `seen`. */
+  onLearned?: (() => Promise<void>) | undefined;
 }
 
 /** Why a way of uploading was given up. */
@@ -93,11 +95,12 @@ export class Upload {
       try {
         await this.send(way);
         wayWorked(way, this.descriptor.size, this.seen);
+        await this.options.onLearned?.();
         return;
       } catch (error) {
         if (!(error instanceof WayRefused)) throw error;
         if (index === ways.length - 1) throw error.cause;
-        this.giveUp(way, error.message);
+        await this.giveUp(way, error.message);
       }
     }
   }
@@ -121,13 +124,23 @@ export class Upload {
     this.reached(position);
   }
 
-  /** Ends what was begun in one way, so that another can begin. */
-  private giveUp(way: UploadWay, reason: string): void {
+  /** Ends what was begun in one way, so that another can begin: from what the registry has, if it says so. */
+  private async giveUp(way: UploadWay, reason: string): Promise<void> {
     const { host } = this.repository.registry;
+    const { signal, onLearned } = this.options;
     this.seen.refused.set(way, reason);
     this.detail(`${host} does not take ${wayNames[way]}: ${reason}`);
-    void this.session?.cancel();
-    this.restart();
+    await onLearned?.();
+    const { session, position } = this;
+    const has = position > 0 ? await session?.offset(signal).catch(() => undefined) : undefined;
+    signal.throwIfAborted();
+    if (has === position) {
+      // Should the refused request have left something there, the digest tells, and all is sent again.
+      this.resumed = true;
+    } else {
+      void session?.cancel();
+      this.restart();
+    }
     this.patience.renew();
     this.repeated = 0;
   }
@@ -178,6 +191,8 @@ export class Upload {
       }
       if (asked !== end && (asked <= start || asked > end)) {
         const message = `${end} bytes were sent and it has ${asked}`;
+        void session.cancel();
+        this.restart();
         throw new WayRefused(message, { cause: this.failure(message) });
       }
       this.detail(`${way} of bytes ${start}-${end - 1}: the registry has ${asked}`);
@@ -221,6 +236,7 @@ export class Upload {
         this.detail(`chunks of ${this.chunk} bytes are too large: ${error.message}`);
         this.chunk = smaller;
         this.seen.largestChunk = smaller;
+        await this.options.onLearned?.();
         await this.askSession();
         return false;
       }

@@ -569,6 +569,24 @@ describe("a later run", () => {
     expect(readdirSync(notes())).toEqual([]);
   });
 
+  test.each([400, 416])(
+    "goes on in one PATCH where the registry refuses chunks with %d by then",
+    async (status) => {
+      let refuses = false;
+      await interrupted(1, (request, next) =>
+        refuses && ranged(request) ? refuse(request, status) : next(request),
+      );
+      refuses = true;
+      await write(toMove(file()));
+      expect(requests("POST").length).toBe(1);
+      const left = blob.length - 16 * MiB;
+      expect(requests("PATCH").at(-1)).toMatchObject({
+        contentRange: null,
+        contentLength: String(left),
+      });
+    },
+  );
+
   test("begins anew when the registry has forgotten it", async () => {
     await interrupted(1, (request, next) =>
       request.method === "GET" ? refuse(request, 404) : next(request),
@@ -586,6 +604,20 @@ describe("a later run", () => {
     await write(toMove(file()));
     expect(requests("POST").length).toBe(2);
     expect(details().join("\n")).toContain("is not the blob");
+  });
+
+  test("removes what killed ones left, once it is too old, and nothing that is in use", async () => {
+    await interrupted(1);
+    const [held, left, leftNote] = ["held.lock", "left.lock", "left.json"].map((name) =>
+      join(notes(), name),
+    ) as [string, string, string];
+    const lock = tryLockFile(held);
+    writeFileSync(left, "");
+    writeFileSync(leftNote, "{}");
+    for (const old of [held, left, leftNote]) utimesSync(old, 0, 0);
+    await write(toMove(file()));
+    expect(readdirSync(notes()).filter((name) => !name.endsWith(".holder"))).toEqual(["held.lock"]);
+    lock?.release();
   });
 
   test("keeps notes private, and believes none that are damaged, old or of another registry", async () => {
