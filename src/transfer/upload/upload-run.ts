@@ -240,10 +240,14 @@ export class Upload {
         await this.askSession();
         return false;
       }
-      case "ask":
-        this.repeated += 1;
+      case "ask": {
+        const { position } = this;
         await this.askSession();
+        // It began where the registry is, so it is not its place that is wrong.
+        if (this.session !== undefined && this.position === position) throw refused();
+        this.repeated += 1;
         return false;
+      }
       case "restart":
         this.repeated += 1;
         await this.pause(error);

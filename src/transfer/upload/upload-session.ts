@@ -57,18 +57,22 @@ async function resume(
 ): Promise<OpenedSession | undefined> {
   const note = await notes?.earlier();
   if (note === undefined) return undefined;
+  const tell = (message: string): void =>
+    emit?.({ type: "detail", message: `${repository.fullName}: ${message}` });
+  let reason: string;
   try {
     const session = repository.resumeUpload(note.location);
     const position = await session.offset(signal);
     if (position !== undefined && position > 0 && position <= size) {
-      emit?.({ type: "detail", message: `${repository.fullName} has ${position} bytes already` });
+      tell(`it has ${position} bytes of an earlier upload, which is gone on with`);
       return { session, position, minimumChunk: note.minimumChunk };
     }
+    reason = position === undefined ? "the registry has given it up" : `it has ${position} bytes`;
   } catch (error) {
     signal.throwIfAborted();
-    const reason = error instanceof Error ? error.message : String(error);
-    emit?.({ type: "detail", message: `an earlier upload can't be gone on with: ${reason}` });
+    reason = error instanceof Error ? error.message : String(error);
   }
+  tell(`an earlier upload can't be gone on with: ${reason}`);
   notes?.drop();
   return undefined;
 }

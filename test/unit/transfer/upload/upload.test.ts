@@ -220,6 +220,14 @@ describe("a registry that refuses a way", () => {
     expect(requests("PATCH").at(-1)?.contentLength).toBe(String(blob.length));
   });
 
+  test("chunks with 416, and is where they begin, is sent one of them only", async () => {
+    await begin((request, next) =>
+      request.method === "PATCH" && ranged(request) ? refuse(request, 416) : next(request),
+    );
+    await write(toMove(file()));
+    expect(requests("PATCH").filter(({ contentRange }) => contentRange !== null).length).toBe(1);
+  });
+
   test("chunks is not asked again in this process", async () => {
     await begin((request, next) =>
       request.method === "PATCH" && ranged(request) ? refuse(request, 400) : next(request),
@@ -314,7 +322,7 @@ describe("a registry with a shortest chunk", () => {
     expect((await failureOf(write(toMove(file()), abort.signal))).code).toBe("interrupted");
     await write(toMove(file()));
     expect(requests("POST").length).toBe(1);
-    expect(details().join("\n")).toMatch(/has \d+[1-9] bytes already/);
+    expect(details().join("\n")).toMatch(/it has \d+[1-9] bytes of an earlier upload/);
     expect(details().join("\n")).not.toContain("does not take");
   });
 
@@ -593,6 +601,7 @@ describe("a later run", () => {
     );
     await write(toMove(file()));
     expect(requests("POST").length).toBe(2);
+    expect(details().join("\n")).toContain("the registry has given it up");
   });
 
   test("begins anew when what it had sent is not the blob", async () => {
