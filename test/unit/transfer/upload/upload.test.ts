@@ -20,7 +20,7 @@ import { tryLockFile } from "../../../../src/store/lock-file.ts";
 import type { TransferEvent } from "../../../../src/transfer/events.ts";
 import { registryWriter } from "../../../../src/transfer/registry-writer.ts";
 import { uploadJournal } from "../../../../src/transfer/upload/upload-journal.ts";
-import type { SeenOfRegistry } from "../../../../src/transfer/upload/upload-way.ts";
+import { nothingSeen, type SeenOfRegistry } from "../../../../src/transfer/upload/upload-way.ts";
 import { type Meddle, serveUploads, type UploadRegistry } from "../upload-registry.ts";
 
 const MiB = 1024 * 1024;
@@ -36,6 +36,8 @@ let path: string;
 let registry: UploadRegistry | undefined;
 let events: TransferEvent[];
 let seen: Map<string, SeenOfRegistry>;
+/** How often it was told in the last write that bytes have gone out. */
+let tellings = 0;
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "ocibundle-upload-"));
@@ -93,7 +95,12 @@ async function write(
     journal: uploadJournal(notes()),
   });
   let told = 0;
-  const outcome = await writer.writeBlob(move, { signal, onBytes: (bytes) => (told += bytes) });
+  tellings = 0;
+  const onBytes = (bytes: number) => {
+    told += bytes;
+    tellings += 1;
+  };
+  const outcome = await writer.writeBlob(move, { signal, onBytes });
   expect(await writer.hasBlob(move.descriptor, signal)).toBe(true);
   if (outcome === "sent") expect(told).toBe(move.descriptor.size);
   return outcome;
@@ -382,6 +389,22 @@ describe("a wire that is cut", () => {
     await write(toMove(file()));
     expect(bytesUp()).toBeLessThan(blob.length * 1.05 + 16 * MiB);
     expect(events.filter(({ type }) => type === "wait").length).toBeGreaterThan(0);
+  });
+
+  test("is not trusted to be as fast as before: what follows is watched on its way", async () => {
+    const { host, cutAfter } = await begin();
+    const fast = { ...nothingSeen(), rate: 1e6, largestChunk: 16 * MiB };
+    seen.set(host, fast);
+    await write(toMove(file()));
+    const unwatched = tellings;
+    expect(unwatched).toBe(requests("PATCH").length);
+
+    fast.rate = 1e6;
+    cutAfter(10 * MiB);
+    const other = blob.subarray(3);
+    const descriptor = { mediaType, digest: digestOf(other), size: other.length };
+    await write(toMove({ kind: "file", path, offset: 3 }, { descriptor }));
+    expect(tellings).toBeGreaterThan(unwatched * 2);
   });
 
   test("in the middle of a stream opens it again where the registry is", async () => {
