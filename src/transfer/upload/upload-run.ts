@@ -9,6 +9,7 @@ import { type Clock, systemClock } from "../clock.ts";
 import { type Patience, patience, type PatienceOptions } from "../patience.ts";
 import { uploadBody } from "./upload-body.ts";
 import type { UploadNotes } from "./upload-journal.ts";
+import { type UploadPosition, uploadPosition } from "./upload-position.ts";
 import { newSession, type OpenedSession } from "./upload-session.ts";
 import {
   afterFailure,
@@ -56,12 +57,7 @@ export class Upload {
    * send a request again by itself, behind what the session has got of it already.
    */
   private sentTwice = false;
-  /** Bytes that the registry has. */
-  private position = 0;
-  /** Bytes that were told of as gone out. */
-  private told = 0;
-  /** The most the registry ever had: a failure behind it is one without progress. */
-  private furthest = 0;
+  private readonly at: UploadPosition;
   private readonly patience: Patience;
   private repeated = 0;
   private chunk: number;
@@ -82,6 +78,7 @@ export class Upload {
     this.options = options;
     this.clock = options.clock ?? systemClock;
     this.seen = options.seen ?? nothingSeen();
+    this.at = uploadPosition(options.onBytes);
     this.patience = patience(options);
     this.resumed = opened.position > 0;
     this.use(opened);
@@ -131,7 +128,8 @@ export class Upload {
     this.seen.refused.set(way, reason);
     this.detail(`${host} does not take ${wayNames[way]}: ${reason}`);
     await onLearned?.();
-    const { session, position } = this;
+    const { session } = this;
+    const position = this.at.has;
     const has = position > 0 ? await session?.offset(signal).catch(() => undefined) : undefined;
     signal.throwIfAborted();
     if (has === position) {
@@ -149,16 +147,16 @@ export class Upload {
   private async step(way: UploadWay, session: UploadSession): Promise<boolean> {
     const { digest, size } = this.descriptor;
     const { signal } = this.options;
-    if (way === "put" || this.position === size) {
-      const body = this.position === size ? undefined : this.body(size);
-      await this.timed(size - this.position, () => session.finish(digest, body, signal));
+    if (way === "put" || this.at.has === size) {
+      const body = this.at.has === size ? undefined : this.body(size);
+      await this.timed(size - this.at.has, () => session.finish(digest, body, signal));
       this.reached(size);
       return true;
     }
     // Another session than the one that the chunk was chosen for may want larger ones.
     const chunk = Math.max(this.chunk, this.minimumChunk ?? 0);
-    const end = way === "chunks" ? Math.min(size, this.position + chunk) : size;
-    const start = this.position;
+    const end = way === "chunks" ? Math.min(size, this.at.has + chunk) : size;
+    const start = this.at.has;
     const body = this.body(end);
     const milliseconds = await this.timed(end - start, async () => {
       const has =
@@ -213,7 +211,7 @@ export class Upload {
     if (!(error instanceof OcibundleError)) throw error;
     const refusal = refusalOf(error);
     const status = refusal?.status;
-    const finishing = way === "put" || this.position === this.descriptor.size;
+    const finishing = way === "put" || this.at.has === this.descriptor.size;
     if (isFinal(error.code, status, finishing)) {
       const broken = way === "put" && status !== undefined && !this.sentTwice;
       if (error.code !== "integrity" || !(this.resumed || broken)) throw error;
@@ -241,10 +239,10 @@ export class Upload {
         return false;
       }
       case "ask": {
-        const { position } = this;
+        const position = this.at.has;
         await this.askSession();
         // It began where the registry is, so it is not its place that is wrong.
-        if (this.session !== undefined && this.position === position) throw refused();
+        if (this.session !== undefined && this.at.has === position) throw refused();
         this.repeated += 1;
         return false;
       }
@@ -268,7 +266,7 @@ export class Upload {
     const { digest, size } = this.descriptor;
     const { signal } = this.options;
     try {
-      const finishing = way === "put" || this.position === size;
+      const finishing = way === "put" || this.at.has === size;
       if (finishing && (await this.repository.headBlob(digest, signal)) === size) {
         this.reached(size);
         return true;
@@ -279,7 +277,7 @@ export class Upload {
       signal.throwIfAborted();
       this.detail(`after "${messageOf(error)}": ${messageOf(asking)}`);
       // Distribution ends a session whose last request broke, and says so to the next one.
-      if (mayPass(refusalOf(asking)?.status)) this.tell(this.position);
+      if (mayPass(refusalOf(asking)?.status)) this.at.tell(this.at.has);
       else this.restart();
     }
     return false;
@@ -296,19 +294,14 @@ export class Upload {
     this.session = undefined;
     this.resumed = false;
     this.notes?.drop();
-    this.position = 0;
-    this.tell(0);
+    this.at.reached(0);
   }
 
   private reached(position: number): void {
-    this.position = position;
     if (this.session !== undefined) this.note(this.session);
-    if (position > this.furthest) {
-      this.furthest = position;
-      this.patience.renew();
-      this.repeated = 0;
-    }
-    this.tell(position);
+    if (!this.at.reached(position)) return;
+    this.patience.renew();
+    this.repeated = 0;
   }
 
   private async pause(error: OcibundleError): Promise<void> {
@@ -318,14 +311,14 @@ export class Upload {
 
   private body(end: number): UploadBody {
     this.sourceFailure = undefined;
-    const start = this.position;
+    const start = this.at.has;
     const slow = this.source.kind !== "file" || isSlow(end - start, this.seen.rate);
     return uploadBody(
       this.source,
       { start, end },
       {
         signal: this.options.signal,
-        onPosition: slow ? (position) => this.tell(position) : undefined,
+        onPosition: slow ? (position) => this.at.tell(position) : undefined,
         onSourceError: (error) => (this.sourceFailure = error),
       },
     );
@@ -345,12 +338,6 @@ export class Upload {
   private note({ location }: UploadSession): void {
     const { minimumChunk } = this;
     this.notes?.keep({ location, ...(minimumChunk === undefined ? {} : { minimumChunk }) });
-  }
-
-  private tell(position: number): void {
-    if (position === this.told) return;
-    this.options.onBytes?.(position - this.told);
-    this.told = position;
   }
 
   private detail(message: string): void {
