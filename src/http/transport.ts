@@ -60,7 +60,7 @@ export function transport(options: TransportOptions): Send {
           ? await exchangeLarge({ ...exchange, tls: connection.tls })
           : undefined) ??
         (await fetched(
-          { ...exchange, body: body && sending.body(body) },
+          { ...exchange, body: body === undefined ? undefined : sending.body(body) },
           options.connection(connection),
         ));
       if (size >= measuredBody) rate = size / Math.max(1, performance.now() - started);
