@@ -13,6 +13,7 @@ parts=(
   ctr:containerd
   zsh:zsh
   fish:fish
+  strace:strace
 )
 
 missing=()

@@ -1,11 +1,11 @@
-import { closeSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { hostname } from "node:os";
+import { closeSync, futimesSync, openSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { clearTimeout, setTimeout } from "node:timers";
 import { setTimeout as sleep } from "node:timers/promises";
-import * as v from "valibot";
+import { pathToFileURL } from "node:url";
 import { errno } from "../errors.ts";
+import { type LockHolder, lockHolder, noteHolder, removeHolder } from "./lock-holder.ts";
 
 /** A lock that is held until `release`, or until the process ends, however it ends. */
 export interface HeldLock {
@@ -17,14 +17,6 @@ export interface HeldLock {
   share(): boolean;
   /** Gives the lock back; twice is as good as once. */
   release(): void;
-}
-
-/** Who holds an exclusive lock, as far as is known. */
-export interface LockHolder {
-  pid: number;
-  host: string;
-  /** When it was taken, ISO 8601. */
-  since: string;
 }
 
 export interface LockOptions {
@@ -43,28 +35,30 @@ export class LockUnavailable extends Error {
   override readonly name = "LockUnavailable";
 }
 
-const HolderSchema = v.object({ pid: v.number(), host: v.string(), since: v.string() });
-/** Beside a lock file, what says who holds it. */
-export const lockHolderSuffix = ".holder";
-const holderPath = (path: string): string => `${path}${lockHolderSuffix}`;
-
-/** Who says to hold the lock at `path`; undefined when nobody says so. */
-export function lockHolder(path: string): LockHolder | undefined {
-  try {
-    return v.parse(HolderSchema, JSON.parse(readFileSync(holderPath(path), "utf8")));
-  } catch {
-    return undefined;
-  }
-}
-
 /** What keeps the connections of held locks from being collected, which would release them. */
 const held = new Set<DatabaseSync>();
 
 const isBusy = (error: unknown): boolean =>
   error instanceof Error && /\b(?:locked|busy)\b/i.test(error.message);
 
-const inode = (path: string): bigint | undefined =>
-  statSync(path, { bigint: true, throwIfNoEntry: false })?.ino;
+/**
+ * What the file at a path is. The number of a removed file soon goes to a new one, and the clock of a file
+ * system is coarse: only the mark that its maker gives it (see `createIfMissing`) tells one from the other.
+ */
+interface Identity {
+  number: bigint;
+  mark: bigint;
+}
+
+function identity(path: string): Identity | undefined {
+  const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return stats && { number: stats.ino, mark: stats.mtimeNs };
+}
+
+function isStill(path: string, before: Identity): boolean {
+  const now = identity(path);
+  return now?.number === before.number && now.mark === before.mark;
+}
 
 /** A transaction locks with its first statement. */
 const readSchema = "SELECT count(*) FROM sqlite_schema";
@@ -75,7 +69,10 @@ const readSchema = "SELECT count(*) FROM sqlite_schema";
  * network file systems that have locks. Nothing is ever written into the file.
  */
 function connect(path: string, shared: boolean): DatabaseSync | undefined {
-  const database = new DatabaseSync(path);
+  const url = pathToFileURL(path);
+  // Without this it would make a file, and one without a mark.
+  url.searchParams.set("mode", "rw");
+  const database = new DatabaseSync(url);
   try {
     database.exec(`PRAGMA journal_mode=MEMORY; BEGIN${shared ? "" : " EXCLUSIVE"}`);
     if (shared) database.prepare(readSchema).get();
@@ -87,14 +84,30 @@ function connect(path: string, shared: boolean): DatabaseSync | undefined {
   }
 }
 
-/** Never opens a lock file that exists: closing it again would drop this process's own lock on it. */
+/**
+ * Never opens a lock file that exists: closing it again would drop this process's own lock on it. The new
+ * file's time is its mark: one among 2^31 where a file system counts seconds, among far more elsewhere.
+ */
 function createIfMissing(path: string): void {
+  let file: number;
   try {
-    closeSync(openSync(path, "wx", 0o666));
+    file = openSync(path, "wx", 0o666);
   } catch (error) {
-    if (errno(error) !== "EEXIST") throw error;
+    if (errno(error) === "EEXIST") return;
+    throw error;
+  }
+  try {
+    const mark = Math.random() * 2 ** 31;
+    futimesSync(file, mark, mark);
+  } catch {
+    // Where times can't be set, that of its making is the mark.
+  } finally {
+    closeSync(file);
   }
 }
+
+/** A file that is taken away this often in a row is in use; who waits asks again later. */
+const maxTries = 8;
 
 /**
  * Takes the lock at `path`, making the file where there is none; undefined when another holds it.
@@ -103,31 +116,53 @@ function createIfMissing(path: string): void {
 export function tryLockFile(path: string, options: LockOptions = {}): HeldLock | undefined {
   const shared = options.shared === true;
   try {
-    for (;;) {
+    for (let tries = 0; tries < maxTries; tries += 1) {
       createIfMissing(path);
-      const before = inode(path);
-      const database = connect(path, shared);
-      if (database === undefined) return undefined;
-      // A holder removes the file as it lets go: a lock on a removed file would exclude nobody.
-      if (before === undefined || inode(path) !== before) {
-        database.close();
-        continue;
-      }
-      held.add(database);
-      return heldLock(path, database, before, shared);
+      const file = identity(path);
+      const lock = file && tryLockOf(path, file, shared);
+      if (lock === "busy") return undefined;
+      if (lock !== undefined) return lock;
     }
+    return undefined;
   } catch (cause) {
     throw new LockUnavailable(`the lock file "${path}" can't be used`, { cause });
   }
 }
 
+/**
+ * The lock of the file that was at `path` a moment ago; undefined when it is not there any more. A holder
+ * removes the file as it lets go: a lock on a removed file would exclude nobody.
+ */
+function tryLockOf(path: string, file: Identity, shared: boolean): HeldLock | "busy" | undefined {
+  let database: DatabaseSync | undefined;
+  try {
+    database = connect(path, shared);
+  } catch (error) {
+    if (!isStill(path, file)) return undefined;
+    throw error;
+  }
+  if (database === undefined) return "busy";
+  if (isStill(path, file)) {
+    held.add(database);
+    return heldLock(path, database, file.number, shared);
+  }
+  database.close();
+  return undefined;
+}
+
 /** A lock that is held for longer says by whom: those who wait ask later than that. In milliseconds. */
 const noteAfter = 100;
 
-function heldLock(path: string, database: DatabaseSync, ino: bigint, isShared: boolean): HeldLock {
+function heldLock(
+  path: string,
+  database: DatabaseSync,
+  number: bigint,
+  isShared: boolean,
+): HeldLock {
   let shared = isShared;
   const note = shared ? undefined : setTimeout(() => noteHolder(path), noteAfter).unref();
-  const isOurs = (): boolean => inode(path) === ino;
+  // As long as it is open, its number is no other file's.
+  const isOurs = (): boolean => identity(path)?.number === number;
   return {
     path,
     share(): boolean {
@@ -163,27 +198,8 @@ function change(database: DatabaseSync, statements: string, read: boolean): bool
   }
 }
 
-function noteHolder(path: string): void {
-  const holder: LockHolder = {
-    pid: process.pid,
-    host: hostname(),
-    since: new Date().toISOString(),
-  };
-  try {
-    writeFileSync(holderPath(path), JSON.stringify(holder));
-  } catch {
-    // Only for messages.
-  }
-}
-
-const removeHolder = (path: string): void => removeQuietly(holderPath(path));
-
 function removeLockFile(path: string): void {
   removeHolder(path);
-  removeQuietly(path);
-}
-
-function removeQuietly(path: string): void {
   try {
     rmSync(path, { force: true });
   } catch {

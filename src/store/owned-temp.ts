@@ -1,3 +1,4 @@
+import { rmSync } from "node:fs";
 import { readdir, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { type HeldLock, LockUnavailable, tryLockFile } from "./lock-file.ts";
@@ -20,19 +21,24 @@ export const imageTempPrefix = "image-";
 /** Without a lock beside it, something is taken for a killed run's after this long, in milliseconds. */
 const lifetime = 24 * 60 * 60 * 1000;
 
+/** Where new names are locked by others this often, the file system says so of all. */
+const maxTries = 3;
+
 /** A name in the folder `folder`, which must exist; where nothing can be locked, one without a lock. */
 export function ownTemp(folder: string, prefix: string, suffix = ".tmp"): OwnedTemp {
-  for (;;) {
-    const path = join(folder, `${prefix}${crypto.randomUUID()}${suffix}`);
-    try {
+  const name = () => join(folder, `${prefix}${crypto.randomUUID()}${suffix}`);
+  try {
+    for (let tries = 0; tries < maxTries; tries += 1) {
+      const path = name();
       const lock = tryLockFile(path + lockSuffix, { shared: true });
-      // Who sweeps has it for a moment.
       if (lock !== undefined) return { path, release: () => lock.release() };
-    } catch (error) {
-      if (!(error instanceof LockUnavailable)) throw error;
-      return { path, release: () => undefined };
+      // Who sweeps has it for a moment, and this name is given to nobody.
+      rmSync(path + lockSuffix, { force: true });
     }
+  } catch (error) {
+    if (!(error instanceof LockUnavailable)) throw error;
   }
+  return { path: name(), release: () => undefined };
 }
 
 /** Whether a name of a folder is one that `ownTemp` gave, or its lock's. */

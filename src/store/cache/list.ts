@@ -5,7 +5,8 @@ import { type Digest, isDigest } from "../../oci/digest.ts";
 import type { Cache } from "./cache.ts";
 import { statBlob } from "./entry.ts";
 import { cacheFolders } from "./folder.ts";
-import { lockHolderSuffix, tryLockFile } from "../lock-file.ts";
+import { tryLockFile } from "../lock-file.ts";
+import { lockHolderSuffix } from "../lock-holder.ts";
 
 /** A blob in the cache. */
 export interface CachedBlob {

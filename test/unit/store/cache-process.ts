@@ -14,12 +14,13 @@ export interface CacheChild {
   ended: Promise<unknown>;
 }
 
-/** Runs cache-child.ts. */
-export function startChild(args: readonly string[], options: { uid?: number } = {}): CacheChild {
-  const child = spawn(process.execPath, [script, ...args], {
-    stdio: ["pipe", "pipe", "pipe"],
-    ...options,
-  });
+/** Runs cache-child.ts, `under` a program if need be. */
+export function startChild(
+  args: readonly string[],
+  { under = [], ...options }: { uid?: number; under?: readonly string[] } = {},
+): CacheChild {
+  const [program = "", ...rest] = [...under, process.execPath, script, ...args];
+  const child = spawn(program, rest, { stdio: ["pipe", "pipe", "pipe"], ...options });
   let output = "";
   let errors = "";
   child.stderr.on("data", (data) => (errors += String(data)));
@@ -27,14 +28,15 @@ export function startChild(args: readonly string[], options: { uid?: number } = 
     output += String(data);
     child.emit("printed");
   });
-  const ended = once(child, "close");
+  let isOver = false;
+  const ended = once(child, "close").then(() => (isOver = true));
   return {
     process: child,
     ended,
     async printed(text) {
       while (!output.includes(text)) {
+        if (isOver) throw new Error(`ended without "${text}": ${errors}`);
         await Promise.race([once(child, "printed"), ended]);
-        if (child.exitCode !== null && !output.includes(text)) throw new Error(errors);
       }
     },
     async result() {

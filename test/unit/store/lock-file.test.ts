@@ -3,19 +3,19 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { OcibundleError } from "../../../src/errors.ts";
-import {
-  type LockHolder,
-  LockUnavailable,
-  lockFile,
-  lockHolder,
-  tryLockFile,
-} from "../../../src/store/lock-file.ts";
+import { LockUnavailable, lockFile, tryLockFile } from "../../../src/store/lock-file.ts";
+import { type LockHolder, lockHolder } from "../../../src/store/lock-holder.ts";
 import { type CacheChild, startChild } from "./cache-process.ts";
+
+/** Holds up each system call of a name, for a millisecond. */
+const late = (call: string): string[] => ["-e", `inject=${call}:delay_enter=1000`];
 
 let folder: string;
 let path: string;
 let children: CacheChild[];
 const { signal } = new AbortController();
+/** Whether system calls of a process can be slowed down here. */
+const canTrace = Bun.spawnSync(["sh", "-c", "strace -o /dev/null true"]).success;
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "ocibundle-lock-"));
@@ -77,6 +77,25 @@ describe("between processes", () => {
     expect(readdirSync(folder)).toEqual(["counter"]);
   });
 
+  test.skipIf(!canTrace)(
+    "one that is held up at each step takes no removed file's lock",
+    async () => {
+      const counter = join(folder, "counter");
+      await Bun.write(counter, "0");
+      const under = ["strace", "-f", "-o", "/dev/null", "-P", path, "-e", "trace=openat,fcntl"];
+      const counting = [
+        startChild(["count", path, counter, "2000"]),
+        startChild(["count", path, counter, "50"], {
+          under: [...under, ...late("openat"), ...late("fcntl")],
+        }),
+      ];
+      children.push(...counting);
+      await Promise.all(counting.map((child) => child.result()));
+      expect(await Bun.file(counter).text()).toBe("2050");
+      expect(readdirSync(folder)).toEqual(["counter"]);
+    },
+  );
+
   test("who waits is told once whom for", async () => {
     const child = await hold("exclusive");
     const told: (LockHolder | undefined)[] = [];
@@ -120,6 +139,29 @@ describe("within a process", () => {
     const again = tryLockFile(path);
     expect(again).toBeDefined();
     again?.release();
+  });
+
+  test("asking for a lock that this process holds does not lose it to others", async () => {
+    const lock = tryLockFile(path);
+    expect(tryLockFile(path)).toBeUndefined();
+    const child = startChild(["lock", path, "exclusive"]);
+    children.push(child);
+    let released = false;
+    const waiting = lockFile(path, {
+      signal,
+      onWait: () => {
+        released = true;
+        lock?.release();
+      },
+    });
+    const first = await Promise.race([
+      child.printed("locked").then(() => "child" as const),
+      waiting.then(() => "here" as const),
+    ]);
+    expect(released).toBe(true);
+    child.process.stdin?.end();
+    if (first === "child") await child.result();
+    (await waiting).release();
   });
 
   test("one that is shared afterwards lets others share it, and nobody have it alone", () => {
