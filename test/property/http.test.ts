@@ -96,13 +96,18 @@ describe("scopes", () => {
     }),
   });
 
+  const scopeLike = fc
+    .array(fc.constantFrom("repository", "(plugin)", ":", ",", " ", "a/b", "h:5000/a", "pull", "*"))
+    .map((parts) => parts.join(""));
+
   test("any text is read without an error", () => {
     fc.assert(
-      fc.property(anyText, (text) => {
+      fc.property(fc.oneof(anyText, scopeLike), (text) => {
         for (const { type, name, actions } of parseScopes(text)) {
           expect(type).not.toBe("");
           expect(name).not.toBe("");
           expect(actions.length).toBeGreaterThan(0);
+          expect(actions).not.toContain("");
         }
       }),
       runs,
@@ -134,11 +139,37 @@ describe("scopes", () => {
 describe("waiting", () => {
   const now = Date.UTC(2026, 1, 2);
 
+  const timeLike = fc
+    .array(
+      fc.constantFrom(
+        "Mon, ",
+        "02 Feb",
+        " 2026 ",
+        "10:00:00",
+        "GMT",
+        "99",
+        "-1",
+        "1e3",
+        " ",
+        "99999999999999999999",
+      ),
+    )
+    .map((parts) => parts.join(""));
+  const dates = fc.date({ noInvalidDate: true });
+
   test("any Retry-After is a time not in the past, or none", () => {
+    const written = fc.oneof(
+      dates.map(String),
+      dates.map((date) => date.toUTCString()),
+    );
     fc.assert(
-      fc.property(fc.oneof(anyText, fc.date({ noInvalidDate: true }).map(String)), (header) => {
+      fc.property(fc.oneof(anyText, timeLike, written), (header) => {
         const wait = parseRetryAfter(header, now);
-        if (wait !== undefined) expect(wait).toBeGreaterThanOrEqual(0);
+        if (wait === undefined) return;
+        expect(wait).toBeGreaterThanOrEqual(0);
+        expect(Number.isSafeInteger(wait)).toBe(true);
+        // A number below nothing, one with an exponent, or a date that is no HTTP date is none.
+        expect(header.trim()).toMatch(/^(?:\d+|[A-Z][a-z]+, .*GMT)$/);
       }),
       runs,
     );

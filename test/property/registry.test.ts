@@ -18,13 +18,18 @@ describe("Content-Range and Range", () => {
   const rangeLike = fc
     .array(fc.constantFrom("bytes", " ", "=", "-", "/", "*", "0", "9", "99999999999999999999"))
     .map((parts) => parts.join(""));
+  const numbers = fc.oneof(fc.nat(9), fc.constantFrom("9007199254740993", "9999999999999999", "*"));
+  const nearly = fc
+    .tuple(numbers, numbers, numbers)
+    .map(([first, last, whole]) => `bytes ${first}-${last}/${whole}`);
 
   test("any header is a range within its whole, or none", () => {
     fc.assert(
-      fc.property(fc.oneof(anyText, rangeLike), offset, (header, known) => {
+      fc.property(fc.oneof(anyText, rangeLike, nearly), offset, (header, known) => {
         const read = parseContentRange(header);
         if (read !== undefined) {
           expect(read.range.start).toBeLessThan(read.range.end);
+          expect(Number.isSafeInteger(read.range.end)).toBe(true);
           expect(read.range.end).toBeLessThanOrEqual(read.total ?? Number.MAX_SAFE_INTEGER);
         }
         const has = parseUploadRange(header, known);
@@ -99,7 +104,25 @@ describe("Location", () => {
   const base = new URL("https://registry.example.com/v2/a/blobs/uploads/");
 
   test("any header is an http URL never less safe than the last, or a typed error", () => {
-    const locationLike = fc.oneof(anyText, fc.webUrl(), fc.webPath(), fc.constant("//[::1]:x"));
+    const locationLike = fc.oneof(
+      anyText,
+      fc.webUrl(),
+      fc.webPath(),
+      fc
+        .array(
+          fc.constantFrom(
+            "http:",
+            "https:",
+            "ftp:",
+            "//",
+            "user:secret@",
+            "registry.example.com",
+            "#a",
+          ),
+        )
+        .map((parts) => parts.join("")),
+      fc.constantFrom("//[::1]:x", "http://registry.example.com/a", "http://[::1]/a"),
+    );
     fc.assert(
       fc.property(locationLike, (location) => {
         try {
@@ -109,6 +132,19 @@ describe("Location", () => {
         } catch (error) {
           expect(error).toBeInstanceOf(OcibundleError);
         }
+      }),
+      runs,
+    );
+  });
+
+  test("its path and its query stay as they are, relative or absolute", () => {
+    const queries = fc.stringMatching(/^[a-zA-Z0-9=&%_.~+-]{1,30}$/);
+    const ways = fc.constantFrom("", "https://registry.example.com", "http://registry.example.com");
+    fc.assert(
+      fc.property(ways, fc.uuid(), queries, (origin, id, query) => {
+        const path = `/v2/a/blobs/uploads/${id}?${query}`;
+        const url = resolveLocation(`${origin}${path}`, base, "registry.example.com/a");
+        expect(url.href).toBe(`https://registry.example.com${path}`);
       }),
       runs,
     );

@@ -54,6 +54,7 @@ describe("whatever a client sends", () => {
       fc
         .tuple(fc.option(fc.nat(300)), fc.option(fc.nat(300)))
         .map(([a, b]) => `bytes=${a ?? ""}-${b ?? ""}`),
+      fc.constantFrom("bytes=0-99999999999999999999", "bytes=99999999999999999999-", "bytes=-0"),
     );
     fc.assert(
       fc.property(headers, fc.nat(200), (header, size) => {
@@ -63,6 +64,25 @@ describe("whatever a client sends", () => {
         expect(range.start).toBeLessThan(range.end);
         expect(range.end).toBeLessThanOrEqual(size);
       }),
+      runs,
+    );
+  });
+
+  test("a range is the bytes that it names of a blob that has them", () => {
+    fc.assert(
+      fc.property(
+        fc.nat(200),
+        fc.nat(200),
+        fc.integer({ min: 1, max: 200 }),
+        (start, more, rest) => {
+          const end = start + more + 1;
+          const size = start + more + rest;
+          expect(downloadRange(`bytes=${start}-${end - 1}`, size)).toEqual({ start, end });
+          expect(downloadRange(`bytes=${start}-`, size)).toEqual({ start, end: size });
+          expect(downloadRange(`bytes=-${rest}`, size)).toEqual({ start: size - rest, end: size });
+          expect(downloadRange(`bytes=${size}-`, size)).toBe("unsatisfiable");
+        },
+      ),
       runs,
     );
   });
