@@ -1,7 +1,8 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { OcibundleError } from "../../errors.ts";
-import { type HeldLock, lockFile, lockHolder } from "../../store/lock-file.ts";
+import { type HeldLock, lockFile } from "../../store/lock-file.ts";
+import { lockHolder } from "../../store/lock-holder.ts";
 
 /** In the storage's folder. */
 const lockName = "lock";
