@@ -10,6 +10,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import type { PullReport } from "../../src/model/pull/pull.ts";
+import type { TransferEvent } from "../../src/transfer/events.ts";
 import { type Disk, mountTmpfs } from "../unit/store/small-disk.ts";
 import { makeModel, serveModel } from "./model-server.ts";
 import { compressibleBytes, filesBelow, openBench, randomBytes, sameBytes } from "./program-run.ts";
@@ -18,6 +20,11 @@ const MiB = 1024 * 1024;
 const model = makeModel([
   { name: "large", bytes: randomBytes(12 * MiB, 5) },
   { name: "small", bytes: randomBytes(1000, 6) },
+]);
+const three = makeModel([
+  { name: "large", bytes: randomBytes(9 * MiB, 8) },
+  { name: "middle", bytes: randomBytes(3 * MiB, 9) },
+  { name: "small", bytes: randomBytes(1000, 10) },
 ]);
 const compressed = makeModel([
   { name: "large", bytes: compressibleBytes(12 * MiB, 7), compression: "zstd" },
@@ -52,6 +59,14 @@ function fill(disk: Disk): () => void {
   return () => rmSync(path);
 }
 
+/** What the progress of a run's downloads adds up to, in bytes. */
+const progressOf = (stderr: string): number =>
+  stderr
+    .split("\n")
+    .filter((line) => line.startsWith("{"))
+    .map((line) => JSON.parse(line) as TransferEvent)
+    .reduce((sum, event) => sum + (event.type === "progress" ? event.bytes : 0), 0);
+
 describe("a disk that fills up half-way", () => {
   testWithDisk(24 * MiB, "under the target is said, and the next run goes on", async (disk) => {
     for (const one of [model, compressed]) {
@@ -78,28 +93,106 @@ describe("a disk that fills up half-way", () => {
     }
   });
 
-  testWithDisk(16 * MiB, "under the cache is said, and the next run goes on", async (disk) => {
-    await using server = await serveModel(model, () => ({ pause: 2 }));
-    using bench = openBench("disk");
-    const env = { OCIBUNDLE_CACHE: join(disk.path, "cache") };
-    const args = ["pull", server.reference, "-o", "models"];
-    const running = bench.start(args, env);
-    await Promise.race([server.sent(model.size * 0.3), running.ended]);
-    const empty = fill(disk);
-    const { code, stderr } = await running.ended;
-    expect(stderr).toContain(
-      `the cache folder "${disk.path}/cache" can't be used: the disk is full\n`,
-    );
-    expect(stderr).toMatch(/\nhint: free space there, run `ocibundle cache prune`/);
-    expect(code).toBe(2);
-    expect(filesBelow(bench.path("models"))).not.toContain("src/weights/large");
-    empty();
-    server.forget();
-    expect((await bench.run(args, env)).code).toBe(0);
-    expect(server.bytesAsked()).toBeLessThan(model.size * 0.95);
-    expect(filesBelow(bench.path("models"))).toEqual(files);
-    expect(filesBelow(join(disk.path, "cache/tmp"))).toEqual([]);
-  });
+  testWithDisk(
+    32 * MiB,
+    "under cache and target is said, and the next run goes on",
+    async (disk) => {
+      await using server = await serveModel(model, () => ({ pause: 2 }));
+      using bench = openBench("disk");
+      const env = { OCIBUNDLE_CACHE: join(disk.path, "cache") };
+      const target = join(disk.path, "models");
+      const args = ["pull", server.reference, "-o", target];
+      const running = bench.start(args, env);
+      await Promise.race([server.sent(model.size * 0.3), running.ended]);
+      const empty = fill(disk);
+      const { code, stderr } = await running.ended;
+      expect(stderr).toContain(
+        `the cache folder "${disk.path}/cache" can't be used: the disk is full\n`,
+      );
+      expect(stderr).toMatch(/\nhint: free space there, run `ocibundle cache prune`/);
+      expect(stderr).not.toContain("warning");
+      expect(code).toBe(2);
+      expect(filesBelow(target)).not.toContain("src/weights/large");
+      empty();
+      server.forget();
+      expect((await bench.run(args, env)).code).toBe(0);
+      expect(server.bytesAsked()).toBeLessThan(model.size * 0.95);
+      expect(filesBelow(target)).toEqual(files);
+      expect(filesBelow(join(disk.path, "cache/tmp"))).toEqual([]);
+    },
+  );
+
+  testWithDisk(
+    24 * MiB,
+    "under the cache alone is gone around, and what was fetched is kept",
+    async (disk) => {
+      for (const one of [model, compressed]) {
+        await using server = await serveModel(one, () => ({ pause: 2 }));
+        using bench = openBench("disk");
+        const cache = join(disk.path, "cache");
+        const args = ["pull", server.reference, "-o", "models", "--progress", "json"];
+        const running = bench.start(args, { OCIBUNDLE_CACHE: cache });
+        await Promise.race([server.sent(one.size * 0.5), running.ended]);
+        const empty = fill(disk);
+        const { code, stderr } = await running.ended;
+        expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
+        const why = `the cache folder "${cache}" can't be used: the disk is full`;
+        expect(stderr.match(/pulling without the cache: .*(?="\})/g)).toEqual([
+          `pulling without the cache: ${why.replaceAll('"', String.raw`\"`)}`,
+        ]);
+        for (const { name, bytes } of one.weights) {
+          expect(sameBytes(bench.path("models/src/weights", name), bytes)).toBe(true);
+        }
+        expect(filesBelow(bench.path("models")).length).toBe(one.weights.length + 1);
+        expect(filesBelow(join(cache, "tmp"))).toEqual([]);
+        // What was on its way is asked for again, and what was there is not.
+        expect(server.bytesAsked()).toBeLessThan(one.size * 1.9);
+        expect(server.bytesSent()).toBeLessThan(one.size * 1.3);
+        expect(progressOf(stderr)).toBe(one.size);
+        empty();
+        rmSync(cache, { recursive: true });
+      }
+    },
+  );
+
+  testWithDisk(
+    8 * MiB,
+    "under the cache from the start is gone around, and said once",
+    async (disk) => {
+      await using server = await serveModel(three);
+      using bench = openBench("disk");
+      const env = { OCIBUNDLE_CACHE: join(disk.path, "cache") };
+      const args = ["pull", server.reference, "-o", "models"];
+      const { code, stderr } = await bench.run(args, env);
+      expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
+      expect(stderr.match(/warning: .*/g)).toEqual([
+        expect.stringMatching(
+          /^warning: pulling without the cache: the disk of ".*cache" is too full: 1\d MB are needed, \d MB are free$/,
+        ),
+      ]);
+      expect(filesBelow(join(disk.path, "cache/blobs"))).toEqual([]);
+      for (const { name, bytes } of three.weights) {
+        expect(sameBytes(bench.path("models/src/weights", name), bytes)).toBe(true);
+      }
+    },
+  );
+
+  testWithDisk(
+    8 * MiB,
+    "under the cache does not keep what it has from being used",
+    async (disk) => {
+      await using server = await serveModel(three);
+      using bench = openBench("disk");
+      const env = { OCIBUNDLE_CACHE: join(disk.path, "cache") };
+      const first = ["pull", server.reference, "-o", "first", "--only", "middle"];
+      expect((await bench.run(first, env)).code).toBe(0);
+      const args = ["pull", server.reference, "-o", "models", "--json"];
+      const { code, stdout } = await bench.run(args, env);
+      expect(code).toBe(0);
+      const outcomes = (JSON.parse(stdout) as PullReport).files.map(({ outcome }) => outcome);
+      expect(outcomes).toEqual(["fetched", "cached", "fetched"]);
+    },
+  );
 
   testWithDisk(8 * MiB, "is seen before the first byte where it is too small", async (disk) => {
     await using server = await serveModel(model);
@@ -107,6 +200,7 @@ describe("a disk that fills up half-way", () => {
     const target = join(disk.path, "models");
     for (const flags of [[], ["--no-cache"]]) {
       const { code, stderr } = await bench.run(["pull", server.reference, "-o", target, ...flags]);
+      expect(stderr).not.toContain("warning");
       expect(stderr).toMatch(/the disk of ".*" is too full: 1\d MB are needed, \d MB are free/);
       expect(stderr).toMatch(/\nhint: free space there/);
       expect(code).toBe(2);
@@ -205,7 +299,9 @@ describe("without permission", () => {
         "-o",
         bench.path("models"),
       ]);
-      expect(stderr).toMatch(/warning: pulling "large" without the cache: /);
+      expect(stderr).toMatch(
+        /warning: pulling without the cache: the cache folder .* can't be used: this user may not write there/,
+      );
       expect(code).toBe(0);
       expect(filesBelow(bench.path("models"))).toEqual(files);
       expect(readFileSync(bench.path("models/src/weights/.cog/ready"), "utf8").trim()).toBe(

@@ -1,10 +1,12 @@
 import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { OcibundleError } from "../../errors.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { Cache } from "../../store/cache/cache.ts";
-import { requireSpace } from "../../store/target/disk-space.ts";
+import { onOneDisk, requireSpace, type SpaceNeed } from "../../store/target/disk-space.ts";
 import { temporaryName } from "../../store/target/materialize.ts";
-import { compressedPart, fetchesAtOnce, isSmall } from "./pull-fetch.ts";
+import { fetchesAtOnce, isSmall } from "./pull-context.ts";
+import { compressedPart } from "./pull-directly.ts";
 import type { WantedFile } from "./pull-plan.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 
@@ -16,42 +18,72 @@ export interface SpaceOptions {
 
 /**
  * Checks that what a pull will write below `root` and in the cache fits, before the first byte is asked
- * for. What an earlier run has left of it is there already. Throws `file`.
+ * for. What an earlier run has left of it is there already. Where only the cache is too small, that is
+ * returned: the pull goes without. Throws `file`.
  */
 export async function checkSpace(
   root: string,
   wanted: readonly WantedFile[],
   { cache, useCache, signal }: SpaceOptions,
-): Promise<void> {
-  const originals = new Map<Digest, WantedFile>();
+): Promise<OcibundleError | undefined> {
+  const options = { cache, linked: await onOneDisk(cache.root, root), signal };
+  const direct = { ...options, reads: useCache, writes: false };
+  if (!useCache) {
+    await requireSpace(await spaceNeeded(root, wanted, direct));
+    return undefined;
+  }
+  const through = { ...options, reads: true, writes: true };
+  try {
+    await requireSpace(await spaceNeeded(root, wanted, through));
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof OcibundleError) || options.linked) throw error;
+    await requireSpace(await spaceNeeded(root, wanted, direct));
+    return error;
+  }
+}
+
+interface NeedOptions {
+  cache: Cache;
+  /** Whether a file in the target can be another name of the cache's. */
+  linked: boolean;
+  /** Whether what the cache has is taken from there. */
+  reads: boolean;
+  /** Whether what is fetched goes there. */
+  writes: boolean;
+  signal: AbortSignal;
+}
+
+async function spaceNeeded(
+  root: string,
+  wanted: readonly WantedFile[],
+  { cache, linked, reads, writes, signal }: NeedOptions,
+): Promise<SpaceNeed[]> {
+  const originals = new Set<Digest>();
   const fetched: WeightEntry[] = [];
   let inCache = 0;
   let inTarget = 0;
-  const linked = useCache && (await deviceOf(cache.root)) === (await deviceOf(root));
   for (const file of wanted) {
-    const { digestOriginal, digest, sizeUncompressed } = file.entry;
+    const { digestOriginal, digest, sizeUncompressed: size } = file.entry;
     const again = originals.has(digestOriginal);
-    originals.set(digestOriginal, file);
-    if (!useCache) {
-      const part = join(dirname(file.path), temporaryName(file.parts.at(-1) ?? ""));
-      const there = again ? 0 : (await allocated(part)) + (await allocated(compressedPart(part)));
-      inTarget += Math.max(0, sizeUncompressed - there);
-      if (!again) fetched.push(file.entry);
-      continue;
-    }
-    if (!linked) inTarget += sizeUncompressed;
-    if (again || (await cache.has({ digest: digestOriginal, size: sizeUncompressed }, signal))) {
-      continue;
-    }
-    const there = await allocated(cache.partialPath(digest));
-    inCache += Math.max(0, sizeUncompressed - there);
+    originals.add(digestOriginal);
+    const cached = reads && (await cache.has({ digest: digestOriginal, size }, signal));
+    if (!(linked && (writes || cached))) inTarget += size;
+    if (again || cached) continue;
     fetched.push(file.entry);
+    if (writes) {
+      inCache += Math.max(0, size - (await allocated(cache.partialPath(digest))));
+    } else {
+      const part = join(dirname(file.path), temporaryName(file.parts.at(-1) ?? ""));
+      const there = (await allocated(part)) + (await allocated(compressedPart(part)));
+      inTarget -= Math.min(size, there);
+    }
   }
   const passing = passingBytes(fetched);
-  await requireSpace([
-    { path: cache.root, bytes: useCache ? inCache + passing : 0 },
-    { path: root, bytes: useCache ? inTarget : inTarget + passing },
-  ]);
+  return [
+    { path: cache.root, bytes: writes ? inCache + passing : 0 },
+    { path: root, bytes: writes ? inTarget : inTarget + passing },
+  ];
 }
 
 /** What lies on the disk at most of compressed blobs: each goes once it is decompressed. */
@@ -70,11 +102,4 @@ function passingBytes(entries: readonly WeightEntry[]): number {
 async function allocated(path: string): Promise<number> {
   const stats = await stat(path).catch(() => undefined);
   return stats === undefined ? 0 : stats.blocks * 512;
-}
-
-async function deviceOf(path: string): Promise<number> {
-  for (let folder = path; ; folder = dirname(folder)) {
-    const found = await stat(folder).catch(() => undefined);
-    if (found !== undefined || folder === dirname(folder)) return found?.dev ?? -1;
-  }
 }

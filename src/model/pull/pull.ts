@@ -10,13 +10,8 @@ import { checkDests } from "../../store/target/safe-path.ts";
 import type { HeldLock } from "../../store/lock-file.ts";
 import { createDownloader } from "../../transfer/download/download.ts";
 import { type Markers, openMarkers } from "./markers.ts";
-import {
-  type FetchContext,
-  fetchesAtOnce,
-  fetchWeight,
-  isSmall,
-  type PullSource,
-} from "./pull-fetch.ts";
+import { type FetchContext, fetchesAtOnce, isSmall, type PullSource } from "./pull-context.ts";
+import { fetchWeight, goOnWithoutCache } from "./pull-fetch.ts";
 import { planPull, selectEntries, type WantedFile, wantedFiles } from "./pull-plan.ts";
 import { checkSpace } from "./pull-space.ts";
 import { settle } from "./pull-settle.ts";
@@ -138,10 +133,11 @@ async function pullFiles(
       emit({ type: "done", phase: "check", item: entry.name, outcome: "kept" });
     }
     if (plan.wanted.length > 0) {
-      await checkSpace(root, plan.wanted, { cache, useCache, signal });
+      const tooSmall = await checkSpace(root, plan.wanted, { cache, useCache, signal });
       await markers.downloading(raw.digest);
       const downloader = createDownloader({ connections: flags.concurrency, workers, emit });
       const context = { session, source, downloader, root, force, useCache, alone, seen: {} };
+      if (tooSmall !== undefined) goOnWithoutCache(context, tooSmall);
       for (const [file, outcome] of await fetchAll(plan.wanted, context))
         outcomes.set(file, outcome);
     }

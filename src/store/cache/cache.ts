@@ -202,7 +202,10 @@ export function cacheAt(root: string): Cache {
         await temp.done(source);
         const before = await readEntry(recordPath(digest), digest);
         const entry = { names: [], origins: [], ...before, digest, size, modified };
-        await writeEntry(recordTemp, recordPath(digest), withUse(entry, use));
+        // A disk that is full now has the blob: without its record it is hashed again at its next use.
+        await writeEntry(recordTemp, recordPath(digest), withUse(entry, use)).catch(
+          () => undefined,
+        );
         return path;
       }),
     async entry(digest) {

@@ -74,6 +74,10 @@ const rules: Readonly<Record<string, { rule: string; hint: string }>> = {
     rule: "this user may not write there",
     hint: "set OCIBUNDLE_CACHE to a folder of your own, or change its permissions",
   },
+  EFBIG: {
+    rule: "its file system takes no file that is so large",
+    hint: "set OCIBUNDLE_CACHE to another disk",
+  },
   ENOTDIR: {
     rule: "a part of its path is not a folder",
     hint: "remove what is in the way, or set OCIBUNDLE_CACHE to another folder",
@@ -99,7 +103,7 @@ export function cacheFailure(root: string, error: unknown): unknown {
   );
 }
 
-/** Whether an error says that the place can't be written or is full: a run may go on without a cache. */
+/** Whether an error says that the place can't be written, or can't take it: a run may go on without a cache. */
 export const isUnusable = (error: unknown): boolean => {
   const cause = error instanceof OcibundleError ? error.cause : error;
   const code = errno(cause);

@@ -144,15 +144,21 @@ async function fetchInto(
       await removeJournal(journal);
       await cache.discardTemp(path);
     }
-    throw isUnusable(error) ? cacheFailure(cache.root, writeFailure(cache, error)) : error;
+    throw isOurs(cache, error) ? cacheFailure(cache.root, causeOf(error)) : error;
   }
 }
 
-/** What the file system said of a part in the cache, which is the cache's own matter. */
-function writeFailure({ root }: Cache, error: unknown): unknown {
-  const isOurs = error instanceof OcibundleError && error.message.startsWith(`"${root}`);
-  return isOurs ? error.cause : error;
+/** Whether the file system refused something in the cache, and not what is read or fetched from elsewhere. */
+function isOurs({ root }: Cache, error: unknown): boolean {
+  if (!isUnusable(error)) return false;
+  if (error instanceof OcibundleError) return error.message.startsWith(`"${root}`);
+  const { path } = error as { path?: unknown };
+  return typeof path !== "string" || path.startsWith(root);
 }
+
+/** What the file system said. */
+const causeOf = (error: unknown): unknown =>
+  error instanceof OcibundleError ? error.cause : error;
 
 async function removeParts(cache: Cache, digest: Digest): Promise<void> {
   try {

@@ -38,6 +38,12 @@ export async function requireSpace(needs: readonly SpaceNeed[]): Promise<void> {
   }
 }
 
+/** Whether two paths, which need not exist yet, are on one file system. */
+export async function onOneDisk(a: string, b: string): Promise<boolean> {
+  const [{ device }, other] = await Promise.all([fileSystemOf(a), fileSystemOf(b)]);
+  return device === other.device;
+}
+
 /** Rounded away from what would look as if it fitted. */
 const megabytes = (bytes: number, round: (value: number) => number): string =>
   `${round(bytes / 1e6).toLocaleString("en")} MB`;

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, statfsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { OcibundleError } from "../../../../src/errors.ts";
 import type { WeightEntry } from "../../../../src/model/format/weight-entry.ts";
 import { wantedFiles } from "../../../../src/model/pull/pull-plan.ts";
 import { checkSpace } from "../../../../src/model/pull/pull-space.ts";
@@ -31,7 +32,7 @@ const entry = (name: string, size: number, more: Partial<WeightEntry> = {}): Wei
     ...more,
   }) as WeightEntry;
 
-const check = (entries: WeightEntry[], useCache: boolean): Promise<void> => {
+const check = (entries: WeightEntry[], useCache: boolean): Promise<OcibundleError | undefined> => {
   const parts = new Map(entries.map(({ dest }) => [dest, dest.slice(1).split("/")]));
   const root = join(folder, "out");
   return checkSpace(root, wantedFiles(root, entries, parts), {

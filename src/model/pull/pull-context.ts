@@ -1,0 +1,48 @@
+import type { ContentReader } from "../../oci/content.ts";
+import type { Repository } from "../../registry/types.ts";
+import type { Downloader } from "../../transfer/download/download.ts";
+import type { WeightEntry } from "../format/weight-entry.ts";
+import type { Session } from "../session.ts";
+
+/** Where a pull's blobs come from. */
+export interface PullSource {
+  reader: ContentReader;
+  /** Set when it is a registry, whose answers say what it makes of a range. */
+  repository: Repository | undefined;
+  /** For `cache ls`: the reference. */
+  name: string;
+}
+
+export interface FetchContext {
+  session: Session;
+  source: PullSource;
+  downloader: Downloader;
+  /** The folder pulled into. */
+  root: string;
+  /** Whether files in the way, which the plan has looked at, are replaced. */
+  force: boolean;
+  useCache: boolean;
+  /** Whether no other process writes into the folder at the same time. */
+  alone: boolean;
+  seen: Seen;
+}
+
+/** What one file has shown, for those that come after it. */
+export interface Seen {
+  /** Files can't share blocks with the cache: then it is not tried for each. */
+  noReflinks?: boolean;
+  /** The cache takes nothing more: it is only read from then on. */
+  cacheTakesNothing?: boolean;
+}
+
+/** Blobs fetched at once; their connections have one limit of their own. */
+export const fetchesAtOnce = { large: 4, small: 16 } as const;
+
+/** A file up to this size, in bytes, is mostly waiting: for the registry, and for the disk. */
+const smallSize = 4 * 1024 * 1024;
+
+export const isSmall = ({ sizeUncompressed }: WeightEntry): boolean =>
+  sizeUncompressed <= smallSize;
+
+/** How the files of one original came to their places. */
+export type FetchOutcome = "fetched" | "cached";

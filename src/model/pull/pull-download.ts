@@ -1,0 +1,114 @@
+import { rename } from "node:fs/promises";
+import { OcibundleError } from "../../errors.ts";
+import type { Descriptor } from "../../oci/descriptor.ts";
+import { runtime } from "../../runtime/current.ts";
+import type { JournalPlace } from "../../transfer/download/download-journal.ts";
+import type { OpenRange } from "../../transfer/download/download-ranges.ts";
+import type { EmitEvent } from "../../transfer/events.ts";
+import type { FetchContext, PullSource } from "./pull-context.ts";
+import { quoted, type WeightEntry } from "../format/weight-entry.ts";
+
+/** What is told of one weight while it is fetched, in one place or, where that fails, in another. */
+export interface FetchProgress {
+  start(): void;
+  /** Further bytes are there; negative for those that are fetched again. */
+  tell(bytes: number): void;
+  /** None of what was told counts any more. */
+  takeBack(): void;
+}
+
+/** The progress of a weight's download: begun once, however often it is gone about. */
+export function fetchProgress({ name: item, size }: WeightEntry, emit: EmitEvent): FetchProgress {
+  let started = false;
+  let told = 0;
+  const tell = (bytes: number): void => {
+    told += bytes;
+    emit({ type: "progress", phase: "download", item, bytes });
+  };
+  return {
+    start() {
+      if (started) return;
+      started = true;
+      emit({ type: "start", phase: "download", item, group: "weights", bytes: size });
+    },
+    tell,
+    takeBack() {
+      if (told !== 0) tell(-told);
+    },
+  };
+}
+
+/** What of an entry is fetched. */
+export const storedBlob = ({ mediaType, digest, size }: WeightEntry): Descriptor => ({
+  mediaType,
+  digest,
+  size,
+});
+
+/**
+ * Downloads an entry's original to `output`, growing in `place`. Throws `integrity`, `not_found`,
+ * `denied`, `network`, `file`; what of the blob is there then stays in `place` unless it is wrong.
+ */
+export async function download(
+  entry: WeightEntry,
+  place: JournalPlace,
+  output: string,
+  { session: { signal }, source, downloader }: FetchContext,
+  progress: FetchProgress,
+): Promise<void> {
+  const descriptor = storedBlob(entry);
+  progress.start();
+  const fetchBlob = async (): Promise<string> => {
+    try {
+      return await downloader.download(
+        {
+          descriptor,
+          open: rangesOf(source, descriptor),
+          host: source.repository?.registry.host ?? source.name,
+          label: `weight ${quoted(entry.name)}`,
+          item: entry.name,
+          place,
+          original: { digest: entry.digestOriginal, size: entry.sizeUncompressed },
+          decoded: output,
+        },
+        { signal, onBytes: progress.tell },
+      );
+    } catch (error) {
+      if (!(error instanceof OcibundleError) || error.code !== "integrity") throw error;
+      // A mirror's bytes: the registry behind it may have the right ones.
+      if (source.repository?.distrust?.(descriptor.digest) !== true) throw wrong(error, source);
+      progress.takeBack();
+      return fetchBlob();
+    }
+  };
+  const written = await fetchBlob();
+  // What turned out not to be compressed stays where the blob grew.
+  if (written !== output) await rename(written, output);
+}
+
+/** Wrong bytes, with what to do about them. */
+function wrong({ code, message, hint, cause }: OcibundleError, { name }: PullSource) {
+  const advice = `\`ocibundle verify ${name}\` names all that is wrong there; push or copy it again`;
+  return new OcibundleError(code, message, { hint: hint ?? advice, cause });
+}
+
+/** How the bytes of a blob are asked for: of a registry, or of a layout's file. */
+function rangesOf({ reader, repository }: PullSource, descriptor: Descriptor): OpenRange {
+  if (repository !== undefined) {
+    return (range, signal) => repository.getBlob(descriptor, range, signal);
+  }
+  return async (asked, signal) => {
+    const range = asked ?? { start: 0, end: descriptor.size };
+    const source = await reader.blobSource(descriptor, signal);
+    if (source.kind === "stream") return { range, body: await source.open(range, signal) };
+    const body =
+      source.kind === "file"
+        ? await runtime.fileBody(
+            source.path,
+            source.offset + range.start,
+            source.offset + range.end,
+          )
+        : new Blob([source.bytes.slice(range.start, range.end)]);
+    return { range, body: body.stream() };
+  };
+}
