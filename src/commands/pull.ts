@@ -30,7 +30,7 @@ export const command = defineCommand({
       type: "string",
       multiple: true,
       valueHint: "GLOB",
-      description: "Only files whose name or dest matches; repeatable",
+      description: "Only files whose name, dest or file name matches; repeatable",
     },
     image: {
       type: "string",

@@ -10,6 +10,7 @@ import { assembleBundle, assembleStandalone, weightsPartOf } from "./assemble.ts
 import { type ContentGraph, readChild, readGraph } from "./content-graph.ts";
 import { type Destination, openDestination, parseDestination } from "./destination.ts";
 import { loadSource } from "./load-model.ts";
+import { holdsNoBytes } from "./lock/lock-source.ts";
 import { readModelImage } from "./model-image.ts";
 import { findWeights } from "./format/model-index.ts";
 import { openMountSources } from "./mount-sources.ts";
@@ -37,9 +38,7 @@ export async function copyModel(job: JobContext, request: CopyRequest): Promise<
     const destination = parseDestination(request.target);
     const loaded = await loadSource(session, request.source);
     if (loaded.kind === "lock") {
-      throw new OcibundleError("usage", `"${request.source}" is a lock, which holds no bytes`, {
-        hint: "copy from a reference, oci:DIR[:TAG] or oci-archive:FILE[:TAG]",
-      });
+      throw holdsNoBytes(request.source);
     }
     await using source = loaded;
     await using target = await openDestination(session, destination, request.target);

@@ -18,7 +18,7 @@ export interface ModelDiff {
   };
   /** Layers and configs of the images; null when one side is a lock, which has none. */
   image: { shared: Amount; added: Amount; removed: Amount } | null;
-  /** What a node that has A must fetch to have B: every blob once. */
+  /** What a node that has A must fetch to have B: every file's bytes once, as they are stored. */
   fetch: { weights: Amount; image: Amount };
 }
 
@@ -39,7 +39,7 @@ export async function diffModels(job: JobContext, a: string, b: string): Promise
   const [before, after] = [await open(a), await open(b)];
   const weights = diffWeights(weightsOf(before), weightsOf(after));
   const [layersBefore, layersAfter] = [imageBlobs(before), imageBlobs(after)];
-  const storedBefore = storedBlobs(before);
+  const originalsBefore = storedSizes(before);
   const hasImages = before.kind === "model" && after.kind === "model";
   return {
     a: before.name,
@@ -53,7 +53,7 @@ export async function diffModels(job: JobContext, a: string, b: string): Promise
         }
       : null,
     fetch: {
-      weights: amount(storedBlobs(after), (digest) => !storedBefore.has(digest)),
+      weights: amount(storedSizes(after), (original) => !originalsBefore.has(original)),
       image: amount(layersAfter, (digest) => !layersBefore.has(digest)),
     },
   };
@@ -110,8 +110,18 @@ const weightsOf = (loaded: Loaded): readonly WeightEntry[] =>
 
 type Blobs = ReadonlyMap<Digest, number>;
 
-const storedBlobs = (loaded: Loaded): Blobs =>
-  new Map(weightsOf(loaded).map(({ digest, size }) => [digest, size]));
+/**
+ * How large each file is as it is stored, by the digest of the file itself: nodes keep files as they are,
+ * so that one that is stored in another way now is not fetched again.
+ */
+function storedSizes(loaded: Loaded): Blobs {
+  const sizes = new Map<Digest, number>();
+  for (const { digestOriginal, size } of weightsOf(loaded)) {
+    // Of two ways to store the same, `pull` fetches the first.
+    if (!sizes.has(digestOriginal)) sizes.set(digestOriginal, size);
+  }
+  return sizes;
+}
 
 const imageBlobs = (loaded: Loaded): Blobs =>
   new Map(

@@ -14,6 +14,7 @@ import { chooseImageFormat, type ModelFormat } from "./format/image-format.ts";
 import { readModelImage } from "./model-image.ts";
 import { withMountFrom } from "./mount-sources.ts";
 import type { Session } from "./session.ts";
+import { refuseLock } from "./lock/lock-source.ts";
 import { openModel, openSource, sourceRepository } from "./source.ts";
 import { readWeights } from "./weights-of-model.ts";
 
@@ -114,6 +115,7 @@ async function weightsOfModel(
       hint: "the weights come either from files or from a model that has them",
     });
   }
+  await refuseLock(session.cwd, from);
   const { reader, root, close } = await openModel(session, from);
   stack.defer(close);
   const part = weightsPartOf(reader, await readWeights(reader, root, session.signal));

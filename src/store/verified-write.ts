@@ -117,15 +117,15 @@ const rules: Readonly<Record<string, { why: string; hint?: string }>> = {
   EROFS: { why: "the file system is read-only", hint: "write elsewhere" },
   EACCES: { why: "permission denied", hint: "check the permissions of its folder" },
   EPERM: { why: "not permitted", hint: "check the permissions of its folder" },
-  ENOENT: { why: "its folder is missing" },
-  ENOTDIR: { why: "a part of its path is not a folder" },
-  EEXIST: { why: "something is in the way" },
-  EISDIR: { why: "a folder is in the way" },
-  ENAMETOOLONG: { why: "the name is too long" },
-  EFBIG: { why: "larger than files may be there" },
+  ENOENT: { why: "its folder is missing", hint: "make the folder, or write elsewhere" },
+  ENOTDIR: { why: "a part of its path is not a folder", hint: "remove that, or write elsewhere" },
+  EEXIST: { why: "something is in the way", hint: "remove that, or write elsewhere" },
+  EISDIR: { why: "a folder is in the way", hint: "name a file, or write elsewhere" },
+  ENAMETOOLONG: { why: "the name is too long", hint: "write to a shorter path" },
+  EFBIG: { why: "larger than files may be there", hint: "write to another file system" },
   EMFILE: { why: "too many open files", hint: "raise the limit on open files (ulimit -n)" },
   ENFILE: { why: "too many open files" },
-  EIO: { why: "the disk failed" },
+  EIO: { why: "the disk failed", hint: "check the disk, or write elsewhere" },
 };
 
 /** A failure to write as an error that a user understands; other failures as they are. */

@@ -38,23 +38,24 @@ const unitLengths: Readonly<Record<string, number>> = {
   m: minute,
   h: hour,
   d: day,
+  w: 7 * day,
 };
-const durationPattern = /^(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+$/;
+const durationPattern = /^(?:\d+(?:\.\d+)?(?:ms|s|m|h|d|w))+$/;
 
 /** Reads a duration as typed on the command line, to whole milliseconds: `30s`, `5m`, `1h30m`, `500ms`. Throws `usage`. */
 export function parseDuration(text: string): number {
-  const trimmed = text.trim();
+  const trimmed = text.trim().toLowerCase();
   let total = trimmed === "0" ? 0 : Number.NaN;
   if (durationPattern.test(trimmed)) {
     total = 0;
-    for (const [, value, unit] of trimmed.matchAll(/([\d.]+)(ms|s|m|h|d)/g)) {
+    for (const [, value, unit] of trimmed.matchAll(/([\d.]+)(ms|s|m|h|d|w)/g)) {
       total += Number(value) * (unitLengths[unit ?? ""] ?? Number.NaN);
     }
   }
   const milliseconds = Math.round(total);
   if (!Number.isSafeInteger(milliseconds)) {
     throw new OcibundleError("usage", `"${text}" is not a duration`, {
-      hint: 'a duration is a number with ms, s, m, h or d, as "30s" or "1h30m"',
+      hint: 'a duration is a number with ms, s, m, h, d or w, as "30s" or "1h30m"',
     });
   }
   return milliseconds;

@@ -50,7 +50,7 @@ export function chooseImageFormat(choice: FormatChoice): ModelFormat {
   }
   if (format === "standalone" && weightsGiven) {
     throw new OcibundleError("usage", `${asked?.by}: a standalone image has no place for weights`, {
-      hint: "drop --weights and --file, or use --format bundle",
+      hint: "drop --weights, --file and --weights-from, or use --format bundle",
     });
   }
   return format;

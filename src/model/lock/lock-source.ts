@@ -38,6 +38,20 @@ export async function readLock(cwd: string, source: string): Promise<Uint8Array 
   return bytes;
 }
 
+/**
+ * Refuses a lock where the bytes of weights are wanted. Throws `usage`, and `file` for a path to something
+ * else that is no reference either.
+ */
+export async function refuseLock(cwd: string, source: string): Promise<void> {
+  if ((await readLock(cwd, source)) !== undefined) throw holdsNoBytes(source);
+}
+
+/** Says that a lock is no place to take weights from. */
+export const holdsNoBytes = (source: string): OcibundleError =>
+  new OcibundleError("usage", `"${source}" is a lock, which holds no bytes`, {
+    hint: "name a reference, oci:DIR[:TAG] or oci-archive:FILE[:TAG]",
+  });
+
 /** The lock that `--lock` names, or the one of the working folder where there is one. */
 export async function readChosenLock(
   cwd: string,

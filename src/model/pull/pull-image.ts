@@ -23,6 +23,7 @@ import { type ModelImage, readModelImage } from "../model-image.ts";
 import { openOutput, type OutputName } from "../output.ts";
 import { publish } from "../publish.ts";
 import { type JobContext, openSession, type Session } from "../session.ts";
+import { refuseLock } from "../lock/lock-source.ts";
 import { openModel } from "../source.ts";
 import { hasOnlyWeights } from "../weights-of-model.ts";
 
@@ -56,6 +57,7 @@ export async function pullImage(job: JobContext, request: PullImageRequest): Pro
   const target = parseTarget(request.target);
   const platform = request.platform === undefined ? undefined : parsePlatform(request.platform);
   try {
+    await refuseLock(session.cwd, request.source);
     const source = await openModel(session, request.source);
     try {
       const { reader, root } = source;

@@ -1,6 +1,6 @@
 import type { BigIntStats } from "node:fs";
 import { lstat } from "node:fs/promises";
-import { join } from "node:path";
+import { join, posix } from "node:path";
 import pLimit from "p-limit";
 import picomatch from "picomatch";
 import { OcibundleError, errno } from "../../errors.ts";
@@ -26,7 +26,11 @@ export interface PullPlan {
   wanted: WantedFile[];
 }
 
-/** The entries whose name or dest one of the globs matches; all where none is given. Throws `not_found`. */
+/**
+ * The entries that one of the globs names; all where none is given. A glob is an entry's very name, or
+ * matches a name, a dest with or without its first slash, or, having no slash, a dest's last part.
+ * Throws `not_found` for one that names none.
+ */
 export function selectEntries(
   entries: readonly WeightEntry[],
   globs: readonly string[],
@@ -34,8 +38,7 @@ export function selectEntries(
   if (globs.length === 0) return [...entries];
   const selected = new Set<WeightEntry>();
   for (const glob of globs) {
-    const matches = picomatch(glob, { dot: true });
-    const found = entries.filter(({ name, dest }) => matches(name) || matches(dest));
+    const found = entriesOf(entries, glob);
     if (found.length === 0) {
       throw new OcibundleError("not_found", `--only "${glob}" matches no weight file`, {
         hint: `there are ${namesOf(entries)}`,
@@ -44,6 +47,18 @@ export function selectEntries(
     for (const entry of found) selected.add(entry);
   }
   return entries.filter((entry) => selected.has(entry));
+}
+
+function entriesOf(entries: readonly WeightEntry[], glob: string): WeightEntry[] {
+  // A name may have characters in it that mean something in a glob.
+  const exact = entries.filter(({ name }) => name === glob);
+  if (exact.length > 0) return exact;
+  const matches = picomatch(glob, { dot: true });
+  const matchesDest = (dest: string): boolean =>
+    glob.includes("/")
+      ? matches(dest) || matches(dest.replace(/^\//, ""))
+      : matches(posix.basename(dest));
+  return entries.filter(({ name, dest }) => matches(name) || matchesDest(dest));
 }
 
 const shownNames = 5;

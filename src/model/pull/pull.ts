@@ -16,6 +16,7 @@ import { planPull, selectEntries, type WantedFile, wantedFiles } from "./pull-pl
 import { checkSpace } from "./pull-space.ts";
 import { settle } from "./pull-settle.ts";
 import { takeTurn } from "./pull-turn.ts";
+import { refuseLock } from "../lock/lock-source.ts";
 import { readWeights } from "../weights-of-model.ts";
 import { type JobContext, openSession, type Session } from "../session.ts";
 import { openModel, sourceRepository } from "../source.ts";
@@ -45,6 +46,7 @@ export interface PullReport {
 export async function pullWeights(job: JobContext, request: PullRequest): Promise<PullReport> {
   const started = performance.now();
   const session = openSession(job);
+  await refuseLock(session.cwd, request.source);
   const { reader, root, name, close } = await openModel(session, request.source);
   try {
     const raw = await readWeights(reader, root, session.signal);

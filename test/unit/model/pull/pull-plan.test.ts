@@ -41,7 +41,21 @@ describe("--only", () => {
       "a/two.bin",
       "three",
     ]);
-    expect(select("*")).toEqual(["three"]);
+    expect(select("src/weights/a/**")).toEqual(["a/one.bin", "a/two.bin"]);
+  });
+
+  test("takes by the last part of a dest where the glob has no slash", () => {
+    expect(select("*.bin")).toEqual(["a/one.bin", "a/two.bin"]);
+    expect(select("two.*")).toEqual(["a/two.bin"]);
+    expect(select("*")).toEqual(["a/one.bin", "a/two.bin", "three"]);
+  });
+
+  test("takes a name as it is before it takes it for a glob", () => {
+    const named = [entry("w[1]", "a"), entry("w1", "b"), entry("x/w1", "c")];
+    const of = (glob: string) => selectEntries(named, [glob]).map(({ name }) => name);
+    expect(of("w[1]")).toEqual(["w[1]"]);
+    expect(of("w1")).toEqual(["w1"]);
+    expect(of("?1")).toEqual(["w1", "x/w1"]);
   });
 
   test("says what there is where one takes nothing", () => {
