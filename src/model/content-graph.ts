@@ -26,12 +26,14 @@ const maxManifests = 1000;
  * Reads a manifest or index and all manifests below it.
  *
  * Blobs are only described: each says how to get at its bytes when they are needed.
- * Throws `not_found` for a child that the reader lacks, `file` for a malformed one.
+ * Throws `not_found` for a child that the reader lacks, `file` or `integrity` for a broken one; with
+ * `onBroken` they are told of, and left out with all that is below them.
  */
 export async function readGraph(
   reader: ContentReader,
   root: RawManifest,
   signal: AbortSignal,
+  onBroken?: (child: Descriptor, error: OcibundleError) => void,
 ): Promise<ContentGraph> {
   const children: RawManifest[] = [];
   const blobs = new Map<Digest, BlobToMove>();
@@ -57,14 +59,22 @@ export async function readGraph(
         throw new OcibundleError("file", `${on}: more than ${maxManifests} manifests`);
       }
       seen.add(entry.digest);
-      const child = await readChild(reader, entry, signal);
-      await visit(child, depth + 1);
-      children.push(child);
+      try {
+        const child = await readChild(reader, entry, signal);
+        await visit(child, depth + 1);
+        children.push(child);
+      } catch (error) {
+        if (onBroken === undefined || !isBroken(error)) throw error;
+        onBroken(entry, error);
+      }
     }
   };
   await visit(root, 0);
   return { root, children, blobs: [...blobs.values()] };
 }
+
+const isBroken = (error: unknown): error is OcibundleError =>
+  error instanceof OcibundleError && ["not_found", "integrity", "file"].includes(error.code);
 
 /** The config and layers of an image manifest or artifact, once a digest; layers that live elsewhere are left out. */
 export function blobsOfManifest(reader: ContentReader, manifest: RawManifest): BlobToMove[] {

@@ -4,13 +4,16 @@ import { join, resolve } from "node:path";
 import pLimit from "p-limit";
 import { OcibundleError, errno } from "../errors.ts";
 import type { BlobSource } from "../oci/content.ts";
-import type { Digest } from "../oci/digest.ts";
+import { type Digest, shortDigest } from "../oci/digest.ts";
 import { createWorkerPool, type WorkerPool } from "../runtime/worker-pool.ts";
 import { hashSource } from "../store/hash-source.ts";
 import { destParts } from "../store/target/safe-path.ts";
+import { readGraph } from "./content-graph.ts";
 import { extraFiles } from "./extra-files.ts";
 import { type Loaded, loadSource } from "./load-model.ts";
+import { readLock } from "./lock/lock-source.ts";
 import { type JobContext, openSession, type Session } from "./session.ts";
+import { openModel } from "./source.ts";
 import type { WeightEntry } from "./format/weight-entry.ts";
 
 export interface VerifyRequest {
@@ -58,11 +61,12 @@ const readsAtOnce = Math.max(4, availableParallelism());
 /** Holds a folder against a lock or a model, or a model against itself. Never throws for what differs. */
 export async function verifySource(job: JobContext, request: VerifyRequest): Promise<VerifyReport> {
   const session = openSession(job);
-  const loaded = await loadSource(session, request.source);
   await using stack = new AsyncDisposableStack();
-  if (loaded.kind === "model") stack.use(loaded);
   const dir = request.dir === undefined ? undefined : resolve(session.cwd, request.dir);
-  const items = dir === undefined ? blobItems(loaded) : fileItems(loaded, dir);
+  const { name, items, broken } =
+    dir === undefined
+      ? await blobsOf(session, request.source, stack)
+      : await filesOf(session, request.source, dir, stack);
   const pool = createWorkerPool(availableParallelism());
   stack.defer(() => pool.close());
 
@@ -77,14 +81,15 @@ export async function verifySource(job: JobContext, request: VerifyRequest): Pro
       ? []
       : await extraFiles(
           dir,
-          items.map(({ name }) => name),
+          items.map((item) => item.name),
         );
   return {
-    name: loaded.name,
+    name,
     dir: dir ?? null,
     quick: request.quick,
-    checked: { items: items.length, bytes },
+    checked: { items: items.length + broken.length, bytes },
     problems: [
+      ...broken,
       ...found.flatMap((problem) => problem ?? []),
       ...extra.map((path) => ({
         item: path,
@@ -151,26 +156,54 @@ async function verifyItem(
 const isMissing = (error: unknown): boolean =>
   (error instanceof OcibundleError && error.code === "not_found") || errno(error) === "ENOENT";
 
+/** What is verified, and what is known to be wrong already. */
+interface Subject {
+  name: string;
+  items: Item[];
+  broken: Problem[];
+}
+
 /** Every blob of a model, where it lies. Throws `usage` for a lock, which holds no blobs. */
-function blobItems(loaded: Loaded): Item[] {
-  if (loaded.kind === "lock") {
-    throw new OcibundleError(
-      "usage",
-      `"${loaded.name}" is a lock, which holds no bytes to verify`,
-      {
-        hint: "name the folder of the weights with --dir",
-      },
-    );
+async function blobsOf(
+  session: Session,
+  text: string,
+  stack: AsyncDisposableStack,
+): Promise<Subject> {
+  if ((await readLock(session.cwd, text)) !== undefined) {
+    throw new OcibundleError("usage", `"${text}" is a lock, which holds no bytes to verify`, {
+      hint: "name the folder of the weights with --dir",
+    });
   }
-  const { reader, graph } = loaded;
-  return graph.blobs.map(({ descriptor, label, name, group, source, distrust }) => ({
-    name: name ?? label,
-    group,
-    expected: descriptor,
-    source,
-    distrust,
-    exists: (signal) => reader.hasBlob(descriptor, signal),
-  }));
+  const { reader, root, name, close } = await openModel(session, text);
+  stack.defer(close);
+  const broken: Problem[] = [];
+  const graph = await readGraph(reader, root, session.signal, ({ digest }, { code, message }) => {
+    const kind = code === "not_found" ? "missing" : "differs";
+    broken.push({ item: `manifest ${shortDigest(digest)}`, kind, detail: message });
+  });
+  const items = graph.blobs.map((blob): Item => {
+    const { descriptor, source, distrust } = blob;
+    return {
+      name: blob.name ?? blob.label,
+      group: blob.group,
+      expected: descriptor,
+      source,
+      distrust,
+      exists: (signal) => reader.hasBlob(descriptor, signal),
+    };
+  });
+  return { name, items, broken };
+}
+
+async function filesOf(
+  session: Session,
+  text: string,
+  dir: string,
+  stack: AsyncDisposableStack,
+): Promise<Subject> {
+  const loaded = await loadSource(session, text);
+  if (loaded.kind === "model") stack.use(loaded);
+  return { name: loaded.name, items: fileItems(loaded, dir), broken: [] };
 }
 
 /** Every weight file below the folder it was pulled into. Throws `file` for a dest that leads out of it. */

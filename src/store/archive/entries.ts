@@ -40,7 +40,8 @@ const contentTypes: ReadonlyMap<string, TarEntry["type"]> = new Map([
  *
  * Content is not read here: the consumer may read it through the source before it asks for the next
  * entry, and what it leaves is passed over. `on` names the archive. Throws `file` for what is no tar
- * archive, is cut off, has a name that leaves it, or an entry that is no file, folder or link.
+ * archive, has a name that leaves it, or an entry that is no file, folder or link; `integrity` for what
+ * is cut off.
  */
 export async function* tarEntries(
   source: TarSource,
@@ -82,7 +83,10 @@ export async function* tarEntries(
     const left = offset + padded(size) - source.position;
     // The padding of the very last entry may be missing.
     if ((await source.skip(left)) < left && source.position < offset + size) {
-      throw fail(`entry "${name}" is cut off: ${source.position - offset} of ${size} bytes`);
+      const found = `${source.position - offset} of ${size} bytes`;
+      throw new OcibundleError("integrity", `${on}: entry "${name}" is cut off: ${found}`, {
+        hint: "it is not whole: make or copy it again",
+      });
     }
   }
 }

@@ -1,6 +1,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import pLimit from "p-limit";
+import { OcibundleError, errno } from "../../errors.ts";
 import { type Digest, isDigest } from "../../oci/digest.ts";
 import type { Cache } from "./cache.ts";
 import { statBlob } from "./entry.ts";
@@ -33,14 +34,32 @@ export interface UnfinishedBlob {
 /** File-system calls at once. */
 const concurrency = 32;
 
-const listFolder = (folder: string): Promise<string[]> => readdir(folder).catch(() => []);
+/** The names in a folder of the cache; none where it was not made yet. Throws `file`. */
+async function listFolder(cache: Cache, folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    const code = errno(error);
+    if (code === "ENOENT") return [];
+    const why = (code !== undefined && unreadable[code]) || (error as Error).message;
+    throw new OcibundleError("file", `the cache folder "${cache.root}" can't be read: ${why}`, {
+      hint: "check its permissions, or set OCIBUNDLE_CACHE to another folder",
+      cause: error,
+    });
+  }
+}
 
-/** All blobs, the last used first. What is no blob by its name is left out. */
+const unreadable: Readonly<Record<string, string>> = {
+  EACCES: "permission denied",
+  ENOTDIR: "something that is not a folder is in its place",
+};
+
+/** All blobs, the last used first. What is no blob by its name is left out. Throws `file`. */
 export async function listBlobs(cache: Cache): Promise<CachedBlob[]> {
   const { blobs } = cacheFolders(cache.root);
   const digests: Digest[] = [];
   for (const algorithm of ["sha256", "sha512"]) {
-    for (const hex of await listFolder(join(blobs, algorithm))) {
+    for (const hex of await listFolder(cache, join(blobs, algorithm))) {
       const digest = `${algorithm}:${hex}`;
       if (isDigest(digest)) digests.push(digest);
     }
@@ -69,7 +88,7 @@ export async function describe(cache: Cache, digest: Digest): Promise<CachedBlob
 export async function listUnfinished(cache: Cache): Promise<UnfinishedBlob[]> {
   const { temp } = cacheFolders(cache.root);
   const found = new Map<Digest, UnfinishedBlob>();
-  for (const name of await listFolder(temp)) {
+  for (const name of await listFolder(cache, temp)) {
     const digest = /^(.*)\.(?:partial|journal)$/.exec(name)?.[1]?.replace("-", ":");
     if (digest === undefined || !isDigest(digest)) continue;
     const stats = await stat(join(temp, name)).catch(() => undefined);
@@ -91,7 +110,7 @@ const byLastUse = <T extends { lastUsed: Date }>(items: readonly T[]): T[] =>
 export async function sweepLocks(cache: Cache): Promise<number> {
   const { locks } = cacheFolders(cache.root);
   let swept = 0;
-  for (const name of new Set((await listFolder(locks)).map(removeSuffix))) {
+  for (const name of new Set((await listFolder(cache, locks)).map(removeSuffix))) {
     const lock = tryLockFile(join(locks, name));
     if (lock === undefined) continue;
     lock.release();

@@ -308,7 +308,7 @@ describe("a broken export", () => {
     },
     "that is cut off": {
       shape: (one) => [...modernExport(one), { name: "more.tar", content: "x", size: 10_000_000 }],
-      says: /^file: .*: entry "more.tar" is cut off/,
+      says: /^integrity: .*: entry "more.tar" is cut off/,
     },
     "with documents without end": {
       shape: (one) => [

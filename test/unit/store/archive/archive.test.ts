@@ -167,7 +167,7 @@ describe("an archive", () => {
     },
     "content that is cut off": {
       entries: [{ name: "long", content: "x", size: 5000 }],
-      says: 'file: it: entry "long" is cut off: 1536 of 5000 bytes',
+      says: 'integrity: it: entry "long" is cut off: 1536 of 5000 bytes',
     },
   };
   for (const [what, { entries, says }] of Object.entries(refused)) {
@@ -273,6 +273,6 @@ describe("an archive that arrives", () => {
     const all = (async () => {
       for await (const entry of tarEntries(streamTarSource(cut), "it")) void entry;
     })();
-    expect(await failure(all)).toBe('file: it: entry "one" is cut off: 488 of 1000 bytes');
+    expect(await failure(all)).toBe('integrity: it: entry "one" is cut off: 488 of 1000 bytes');
   });
 });
