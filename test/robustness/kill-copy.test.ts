@@ -75,7 +75,11 @@ const targets: Record<string, (bench: Bench, model: Model) => Promise<Target>> =
   },
 };
 
-const rounds = 5;
+/** Kills of each target; see those of pulls. */
+const killsOfEach = 6;
+
+/** Runs that may come to their end before their kill, on a machine that is fast or busy. */
+const mostMisses = 40;
 
 describe("a copy that is killed at any moment leaves nothing wrong, and the next one makes it whole", () => {
   for (const [index, [name, open]] of Object.entries(targets).entries()) {
@@ -91,7 +95,8 @@ describe("a copy that is killed at any moment leaves nothing wrong, and the next
         await using server = await serveModel(model, () => ({ pause: 1 }));
         using bench = openBench("kill-copy");
         let kills = 0;
-        for (let round = 0; round < rounds; round += 1) {
+        let misses = 0;
+        while (kills < killsOfEach) {
           await using target = await open(bench, model);
           const args = ["copy", server.reference, target.to];
           server.forget();
@@ -101,6 +106,7 @@ describe("a copy that is killed at any moment leaves nothing wrong, and the next
           await Bun.sleep(next() * (late ? 60 : 10));
           running.kill("SIGKILL");
           if ((await running.ended).signal === "SIGKILL") kills += 1;
+          else misses += 1;
           await target.expectNothingWrong();
           const { code, stderr } = await bench.run(args);
           expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
@@ -110,11 +116,11 @@ describe("a copy that is killed at any moment leaves nothing wrong, and the next
           for (const path of ["layout", "model.tar", "storage"]) {
             rmSync(bench.path(path), { recursive: true, force: true });
           }
+          expect(filesBelow(join(bench.cache, "tmp"))).toEqual([]);
+          expect(misses).toBeLessThan(mostMisses);
         }
-        expect(kills).toBeGreaterThan(rounds / 2);
-        expect(filesBelow(join(bench.cache, "tmp"))).toEqual([]);
       },
-      60_000,
+      120_000,
     );
   }
 });

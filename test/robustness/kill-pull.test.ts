@@ -34,21 +34,17 @@ const weightsOf = (compression: NonNullable<Weight["compression"]>, seed: number
 };
 
 const ways = [
-  { name: "plain weights, through the cache", compression: "none", flags: [], rounds: 6 },
-  { name: "zstd weights, through the cache", compression: "zstd", flags: [], rounds: 6 },
-  {
-    name: "plain weights, without the cache",
-    compression: "none",
-    flags: ["--no-cache"],
-    rounds: 6,
-  },
-  {
-    name: "zstd weights, without the cache",
-    compression: "zstd",
-    flags: ["--no-cache"],
-    rounds: 6,
-  },
+  { name: "plain weights, through the cache", compression: "none", flags: [] },
+  { name: "zstd weights, through the cache", compression: "zstd", flags: [] },
+  { name: "plain weights, without the cache", compression: "none", flags: ["--no-cache"] },
+  { name: "zstd weights, without the cache", compression: "zstd", flags: ["--no-cache"] },
 ] as const;
+
+/** Kills of each way. With those of copies they are 50; those of writes to the cache alone are 50 more. */
+const killsOfEach = 8;
+
+/** Runs that may come to their end before their kill, on a machine that is fast or busy. */
+const mostMisses = 40;
 
 /** What holds at any moment: a final name has the right bytes, in the target and in the cache. */
 function expectNothingWrong({ weights }: Model, target: string, cache: string): void {
@@ -101,7 +97,7 @@ async function killOnce(
 }
 
 describe("a pull that is killed at any moment leaves nothing wrong, and the next one makes it whole", () => {
-  for (const [index, { name, compression, flags, rounds }] of ways.entries()) {
+  for (const [index, { name, compression, flags }] of ways.entries()) {
     test.concurrent(
       name,
       async () => {
@@ -112,10 +108,12 @@ describe("a pull that is killed at any moment leaves nothing wrong, and the next
         const target = bench.path("models");
         const args = ["pull", server.reference, "-o", target, ...flags];
         let kills = 0;
-        for (let round = 0; round < rounds; round += 1) {
+        let misses = 0;
+        for (let round = 0; kills < killsOfEach; round += 1) {
           // Again and again before it comes through: each goes on from what the one before has left.
           for (let more = 1 + Math.floor(next() * 2); more > 0; more -= 1) {
             if (await killOnce(bench, server, args, model.size, next)) kills += 1;
+            else misses += 1;
             expectNothingWrong(model, target, bench.cache);
           }
           const { code, stderr } = await bench.run(args);
@@ -123,13 +121,12 @@ describe("a pull that is killed at any moment leaves nothing wrong, and the next
           expectDone(model, target, bench.cache);
           rmSync(target, { recursive: true });
           if (round % 2 === 0) rmSync(bench.cache, { recursive: true, force: true });
+          expect(misses).toBeLessThan(mostMisses);
         }
-        // A busy machine may let most rounds end before their kill.
-        expect(kills).toBeGreaterThan(0);
         expect((await bench.run(["cache", "prune"])).code).toBe(0);
         expect(filesBelow(join(bench.cache, "locks"))).toEqual([]);
       },
-      60_000,
+      120_000,
     );
   }
 });
