@@ -36,7 +36,7 @@ export async function openOutput(
   const whole = resolve(cwd, path);
   if (kind === "oci") {
     const writer = await createLayout(whole, signal);
-    return { writer, commit: async () => undefined, [Symbol.asyncDispose]: async () => undefined };
+    return { writer, commit: () => writer.settle(), [Symbol.asyncDispose]: async () => undefined };
   }
   const writer = await createLayoutArchive(whole);
   return {

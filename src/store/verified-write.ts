@@ -10,8 +10,16 @@ export interface CopyOptions {
   onBytes?: ((bytes: number) => void) | undefined;
 }
 
+/** The beginning of a blob that is in its file already, and the hash of that. */
+export interface Begun {
+  /** In bytes. */
+  size: number;
+  hash: ReturnType<typeof hasherFor>;
+}
+
 /**
- * Copies a blob into an open file from `position` on, and checks its size and digest on the way.
+ * Copies a blob into an open file from `position` on, or what follows its beginning there, and checks its
+ * size and digest on the way.
  *
  * Throws `integrity` when the bytes are others; what was written then is for the caller to undo.
  */
@@ -20,16 +28,14 @@ export async function copyVerified(
   file: FileHandle,
   position: number,
   options: CopyOptions,
+  begun: Begun = { size: 0, hash: hasherFor(blob.descriptor.digest) },
 ): Promise<void> {
   const { descriptor } = blob;
-  const hash = hasherFor(descriptor.digest);
+  const { hash } = begun;
   const source = await blob.source(options.signal);
-  let size = 0;
-  for await (const chunk of blobChunks(
-    source,
-    { start: 0, end: descriptor.size },
-    options.signal,
-  )) {
+  let { size } = begun;
+  const rest = { start: size, end: descriptor.size };
+  for await (const chunk of blobChunks(source, rest, options.signal)) {
     size += chunk.byteLength;
     if (size > descriptor.size) break;
     // The bytes are written while they are hashed; the chunk must stay as it is until both are done.

@@ -4,6 +4,7 @@ import { OcibundleError, errno } from "../../errors.ts";
 import type { ContentWriter } from "../../oci/content.ts";
 import { matchesDigest, shortDigest } from "../../oci/digest.ts";
 import type { ImageIndex } from "../../oci/manifest.ts";
+import { isBlobPart, smallestPart, sweepBlobParts, writeThroughPart } from "./blob-part.ts";
 import {
   blobPath,
   emptyIndex,
@@ -20,7 +21,10 @@ import { isOwnedTemp, ownTemp, sweepOwnedTemps } from "../owned-temp.ts";
 import { copyVerified, unwritable, writeAll, writeWhole } from "../verified-write.ts";
 
 /** An OCI image layout in a folder that can be read and written. */
-export type OciLayout = LayoutReader & ContentWriter;
+export interface OciLayout extends LayoutReader, ContentWriter {
+  /** Everything that is wanted is there: removes what earlier runs have left. Throws errno errors. */
+  settle(): Promise<void>;
+}
 
 /** Opens a layout folder for reading. Throws `file` for one that is missing or no layout. */
 export async function openLayout(folder: string, name = `oci:${folder}`): Promise<LayoutReader> {
@@ -63,7 +67,14 @@ export async function createLayout(
     async writeBlob(blob, options) {
       const { digest, size } = blob.descriptor;
       if (await has(blobPath(digest), size)) return "present";
-      await writeFileInto(folder, blobPath(digest), (file) => copyVerified(blob, file, 0, options));
+      const path = join(folder, ...blobPath(digest).split("/"));
+      const isWritten =
+        size >= smallestPart && (await writeThroughPart(folder, path, blob, options)) !== undefined;
+      if (!isWritten) {
+        await writeFileInto(folder, blobPath(digest), (file) =>
+          copyVerified(blob, file, 0, options),
+        );
+      }
       return "sent";
     },
     async writeManifest(manifest, tag, writeSignal) {
@@ -80,6 +91,7 @@ export async function createLayout(
       }
       await updateIndex(folder, name, writeSignal, (index) => withManifest(index, manifest, tag));
     },
+    settle: () => sweepBlobParts(folder),
   };
 }
 
@@ -90,7 +102,8 @@ async function prepare(folder: string, name: string, signal: AbortSignal): Promi
   const entries = await readdir(folder);
   if (!entries.includes(layoutFileName)) {
     const others = entries.filter(
-      (entry) => !isOwnedTemp(entry, temporaryPrefix) && !entry.startsWith(lockName),
+      (entry) =>
+        !isOwnedTemp(entry, temporaryPrefix) && !isBlobPart(entry) && !entry.startsWith(lockName),
     );
     // Another process may have made the layout since the folder was read.
     if (

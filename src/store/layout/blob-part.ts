@@ -1,0 +1,108 @@
+import { constants } from "node:fs";
+import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { OcibundleError } from "../../errors.ts";
+import type { BlobToMove } from "../../oci/content.ts";
+import { digestHex, hasherFor } from "../../oci/digest.ts";
+import { fileChunks } from "../file-chunks.ts";
+import { type HeldLock, LockUnavailable, tryLockFile } from "../lock-file.ts";
+import { type CopyOptions, copyVerified, syncFolder, unwritable } from "../verified-write.ts";
+
+/** From this size on, in bytes, what was written of a blob is worth going on from. */
+export const smallestPart = 1024 * 1024;
+
+const partPattern = /^\.ocibundle-[0-9a-f]{64,128}\.part$/;
+const lockSuffix = ".lock";
+
+const withoutLock = (name: string): string => name.replace(/\.lock(?:\.holder)?$/, "");
+
+/** Whether a name in a layout's folder is that of a part, or of its lock. */
+export const isBlobPart = (name: string): boolean => partPattern.test(withoutLock(name));
+
+/**
+ * Writes a blob to `path` through a part in the layout's folder that a later run goes on from: it is as
+ * long as what was written. The blob has its name when it is whole, right and flushed. Undefined where
+ * another process is at the same blob, or nothing can be locked.
+ *
+ * Throws as `copyVerified`, and `file` where it can't be written; the part stays unless its bytes are wrong.
+ */
+export async function writeThroughPart(
+  folder: string,
+  path: string,
+  blob: BlobToMove,
+  options: CopyOptions,
+): Promise<"written" | undefined> {
+  const part = join(folder, `.ocibundle-${digestHex(blob.descriptor.digest)}.part`);
+  const lock = lockPart(part);
+  if (lock === undefined) return undefined;
+  try {
+    await grow(part, blob, options);
+    await mkdir(dirname(path), { recursive: true });
+    await rename(part, path);
+    await syncFolder(dirname(path));
+    return "written";
+  } catch (error) {
+    throw unwritable(path, error);
+  } finally {
+    lock.release();
+  }
+}
+
+/** Removes the parts that nobody is at: what a run that was killed has left of blobs that are not wanted now. */
+export async function sweepBlobParts(folder: string): Promise<void> {
+  for (const name of new Set((await readdir(folder)).filter(isBlobPart).map(withoutLock))) {
+    const part = join(folder, name);
+    const lock = lockPart(part);
+    if (lock === undefined) continue;
+    // Another user's stays.
+    await rm(part, { force: true }).catch(() => undefined);
+    lock.release();
+  }
+}
+
+function lockPart(part: string): HeldLock | undefined {
+  try {
+    return tryLockFile(part + lockSuffix);
+  } catch (error) {
+    if (error instanceof LockUnavailable) return undefined;
+    throw error;
+  }
+}
+
+/** Goes on with a part to its end; where what a former run has left makes it wrong, from the start. */
+async function grow(part: string, blob: BlobToMove, options: CopyOptions): Promise<void> {
+  const { digest, size } = blob.descriptor;
+  const file = await open(part, constants.O_RDWR | constants.O_CREAT, 0o666);
+  try {
+    const { size: there } = await file.stat();
+    const isGoneOnWith = there > 0 && there <= size;
+    if (isGoneOnWith) {
+      const hash = hasherFor(digest);
+      for await (const chunk of fileChunks(part, 0, there, options.signal)) hash.update(chunk);
+      options.onBytes?.(there);
+      let told = there;
+      const onBytes = (bytes: number): void => {
+        told += bytes;
+        options.onBytes?.(bytes);
+      };
+      try {
+        await copyVerified(blob, file, 0, { ...options, onBytes }, { size: there, hash });
+        return await file.sync();
+      } catch (error) {
+        if (!isIntegrity(error)) throw error;
+        options.onBytes?.(-told);
+      }
+    }
+    await file.truncate(0);
+    await copyVerified(blob, file, 0, options);
+    await file.sync();
+  } catch (error) {
+    if (isIntegrity(error)) await rm(part, { force: true });
+    throw error;
+  } finally {
+    await file.close();
+  }
+}
+
+const isIntegrity = (error: unknown): boolean =>
+  error instanceof OcibundleError && error.code === "integrity";
