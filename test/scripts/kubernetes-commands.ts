@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { chmod, chown, mkdir, readFile, writeFile } from "node:fs/promises";
+import { chmod, chown, copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { parseAllDocuments } from "yaml";
 import * as v from "valibot";
@@ -76,7 +76,9 @@ async function volumeFolder(pod: Pod, name: string, state: ScriptState): Promise
   const folder = join(work, "pods", pod.metadata.name, name);
   await mkdir(folder, { recursive: true });
   for (const { path } of volume.secret?.items ?? []) {
-    await writeFile(join(folder, path), '{"auths":{}}\n');
+    // What `kubectl create secret docker-registry` makes of a name and a password is what a login keeps.
+    await copyFile(join(state.env["DOCKER_CONFIG"] ?? "", "config.json"), join(folder, path));
+    await chmod(join(folder, path), 0o644);
   }
   const { fsGroup } = pod.spec.securityContext;
   if (volume.emptyDir !== undefined && fsGroup !== undefined) {
