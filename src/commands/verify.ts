@@ -41,7 +41,9 @@ export const command = defineCommand({
       ...(wrong === 0 ? [] : [`${wrong} of ${checked.items} do not match`]),
       ...(extra === 0 ? [] : [`${extra} extra`]),
     ];
-    const again = dir === undefined ? "push or copy it again" : "pull it again with --force";
+    const isThere = problems.some(({ kind }) => kind === "differs");
+    const force = isThere ? " with --force" : "";
+    const again = dir === undefined ? "push or copy it again" : `pull it again${force}`;
     throw new OcibundleError("integrity", `verify ${name}: ${found.join(", ")}`, {
       hint: wrong === 0 ? "remove what does not belong there" : again,
     });

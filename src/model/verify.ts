@@ -145,13 +145,25 @@ async function verifyItem(
     if (error instanceof OcibundleError && error.code === "integrity") {
       return problem("differs", error.message);
     }
-    const isLocal = error instanceof OcibundleError ? error.code === "file" : errno(error);
-    if (!isLocal) throw error;
-    return problem("unreadable", (error as Error).message);
+    if (error instanceof OcibundleError) {
+      if (error.code !== "file") throw error;
+      return problem("unreadable", error.message);
+    }
+    const code = errno(error);
+    if (code === undefined) throw error;
+    return problem("unreadable", unreadable[code] ?? `it can't be read: ${code}`);
   } finally {
     emit({ type: "done", phase: "verify", item: name });
   }
 }
+
+/** What file systems answer to reading, for people. */
+const unreadable: Readonly<Record<string, string>> = {
+  EACCES: "it can't be read: permission denied",
+  EIO: "it can't be read: the disk failed",
+  ENOTDIR: "a part of its path is not a folder",
+  ELOOP: "its path goes through too many symbolic links",
+};
 
 const isMissing = (error: unknown): boolean =>
   (error instanceof OcibundleError && error.code === "not_found") || errno(error) === "ENOENT";

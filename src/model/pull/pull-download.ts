@@ -65,7 +65,7 @@ export async function download(
           descriptor,
           open: rangesOf(source, descriptor),
           host: source.repository?.registry.host ?? source.name,
-          label: `weight ${quoted(entry.name)}`,
+          label: labelOf(entry),
           item: entry.name,
           place,
           original: { digest: entry.digestOriginal, size: entry.sizeUncompressed },
@@ -74,9 +74,11 @@ export async function download(
         { signal, onBytes: progress.tell },
       );
     } catch (error) {
-      if (!(error instanceof OcibundleError) || error.code !== "integrity") throw error;
       // A mirror's bytes: the registry behind it may have the right ones.
-      if (source.repository?.distrust?.(descriptor.digest) !== true) throw wrong(error, source);
+      const isWrong = error instanceof OcibundleError && error.code === "integrity";
+      if (!isWrong || source.repository?.distrust?.(descriptor.digest) !== true) {
+        throw explained(error, entry, source);
+      }
       progress.takeBack();
       return fetchBlob();
     }
@@ -86,11 +88,22 @@ export async function download(
   if (written !== output) await rename(written, output);
 }
 
-/** Wrong bytes, with what to do about them. */
-function wrong({ code, message, hint, cause }: OcibundleError, { name }: PullSource) {
-  const advice = `\`ocibundle verify ${name}\` names all that is wrong there; push or copy it again`;
-  return new OcibundleError(code, message, { hint: hint ?? advice, cause });
+/** A failure to have a weight's blob: which weight it is, and what to do where the source is at fault. */
+function explained(error: unknown, entry: WeightEntry, { name }: PullSource): unknown {
+  if (!(error instanceof OcibundleError)) return error;
+  const { code, message, cause } = error;
+  if (code === "not_found") {
+    return new OcibundleError(code, `${labelOf(entry)}: ${message}`, {
+      hint: `its manifest is there and the blob is not: push or copy ${name} again`,
+      cause,
+    });
+  }
+  if (code !== "integrity" || error.hint !== undefined) return error;
+  const hint = `\`ocibundle verify ${name}\` names all that is wrong there; push or copy it again`;
+  return new OcibundleError(code, message, { hint, cause });
 }
+
+const labelOf = ({ name }: WeightEntry): string => `weight ${quoted(name)}`;
 
 /** How the bytes of a blob are asked for: of a registry, or of a layout's file. */
 function rangesOf({ reader, repository }: PullSource, descriptor: Descriptor): OpenRange {
