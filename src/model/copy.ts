@@ -41,11 +41,11 @@ export async function copyModel(job: JobContext, request: CopyRequest): Promise<
       throw holdsNoBytes(request.source);
     }
     await using source = loaded;
-    await using target = await openDestination(session, destination, request.target);
     const graph =
       platform === undefined
         ? source.graph
         : await narrowed(source.reader, source.graph, platform, session.signal);
+    await using target = await openDestination(session, destination, request.target, graph);
     const copier = await openCopier(session, request, target);
     const tag = tagFor(target, source.tag, graph.root.digest);
     const published = request.referrers

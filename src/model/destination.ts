@@ -2,6 +2,7 @@ import type { ContentWriter } from "../oci/content.ts";
 import { OcibundleError } from "../errors.ts";
 import { parseSource } from "../image/source.ts";
 import { formatReference, type Reference } from "../oci/reference.ts";
+import type { ContentGraph } from "./content-graph.ts";
 import { openOutput } from "./output.ts";
 import type { Session } from "./session.ts";
 
@@ -39,14 +40,19 @@ export function parseDestination(text: string): DestinationName {
   }
 }
 
-/** Opens a destination, which `text` calls, to be written. */
+/** Opens a destination, which `text` calls, for a model to be written to. */
 export async function openDestination(
   session: Session,
   name: DestinationName,
   text: string,
+  { root, children, blobs }: ContentGraph,
 ): Promise<Destination> {
   if (name.kind === "registry") return registryDestination(session, name.reference);
-  const output = await openOutput(name, session.cwd, session.signal);
+  const wanted = new Map([
+    ...blobs.map(({ descriptor: { digest, size } }) => [digest, size] as const),
+    ...[...children, root].map(({ digest, bytes }) => [digest, bytes.byteLength] as const),
+  ]);
+  const output = await openOutput(name, session.cwd, session.signal, wanted);
   return { ...output, name: text, tag: name.tag, reference: undefined };
 }
 

@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { OcibundleError } from "../errors.ts";
 import { parseSource } from "../image/source.ts";
 import type { ContentWriter } from "../oci/content.ts";
+import type { WantedBlobs } from "../store/archive/unfinished.ts";
 import { createLayoutArchive } from "../store/archive/writer.ts";
 import { createLayout } from "../store/layout/layout.ts";
 
@@ -27,18 +28,22 @@ export function parseOutput(text: string): OutputName {
   });
 }
 
-/** Begins or continues a layout folder, or begins an archive. */
+/**
+ * Begins or continues a layout folder, or begins an archive; with `wanted`, all that is to be written, one
+ * that an earlier run did not finish is gone on with.
+ */
 export async function openOutput(
   { kind, path }: OutputName,
   cwd: string,
   signal: AbortSignal,
+  wanted?: WantedBlobs,
 ): Promise<Output> {
   const whole = resolve(cwd, path);
   if (kind === "oci") {
     const writer = await createLayout(whole, signal);
     return { writer, commit: () => writer.settle(), [Symbol.asyncDispose]: async () => undefined };
   }
-  const writer = await createLayoutArchive(whole);
+  const writer = await createLayoutArchive(whole, wanted);
   return {
     writer,
     commit: () => writer.commit(signal),

@@ -51,25 +51,53 @@ export function isOwnedTemp(name: string, prefix: string, suffix = ".tmp"): bool
   return after === suffix || after.startsWith(suffix + lockSuffix);
 }
 
+/**
+ * Takes what ended processes have left of `ownTemp`'s in a folder: nobody else has it until it is
+ * released. None where nothing can be locked. Never throws.
+ */
+export async function takeEndedTemps(
+  folder: string,
+  prefix: string,
+  suffix = ".tmp",
+): Promise<OwnedTemp[]> {
+  const taken: OwnedTemp[] = [];
+  for (const temp of await tempsIn(folder, prefix, suffix)) {
+    const path = join(folder, temp);
+    try {
+      const lock = tryLockFile(path + lockSuffix);
+      if (lock !== undefined) taken.push({ path, release: () => lock.release() });
+    } catch {
+      // Another user's, or no locks here.
+    }
+  }
+  return taken;
+}
+
 /** Removes what ended processes have left of `ownTemp`'s in a folder, and returns how many. Never throws. */
 export async function sweepOwnedTemps(
   folder: string,
   prefix: string,
   suffix = ".tmp",
 ): Promise<number> {
+  let swept = 0;
+  for (const temp of await tempsIn(folder, prefix, suffix)) {
+    const path = join(folder, temp);
+    const locked = await stat(path + lockSuffix).then(
+      () => true,
+      () => false,
+    );
+    if (locked ? await removeUnlocked(path) : await removeOld(path)) swept += 1;
+  }
+  return swept;
+}
+
+async function tempsIn(folder: string, prefix: string, suffix: string): Promise<Set<string>> {
   const names: string[] = await readdir(folder).catch(() => []);
-  const temps = new Set(
+  return new Set(
     names
       .filter((name) => isOwnedTemp(name, prefix, suffix))
       .map((name) => name.slice(0, prefix.length + 36 + suffix.length)),
   );
-  let swept = 0;
-  for (const temp of temps) {
-    const path = join(folder, temp);
-    const locked = names.includes(temp + lockSuffix);
-    if (locked ? await removeUnlocked(path) : await removeOld(path)) swept += 1;
-  }
-  return swept;
 }
 
 async function removeUnlocked(path: string): Promise<boolean> {

@@ -1,9 +1,10 @@
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { errno, OcibundleError } from "../errors.ts";
-import type { BlobToMove } from "../oci/content.ts";
+import type { BlobToMove, ByteRange } from "../oci/content.ts";
 import { digestHex, hasherFor, shortDigest } from "../oci/digest.ts";
 import { blobChunks } from "./blob-chunks.ts";
+import { fileChunks } from "./file-chunks.ts";
 
 export interface CopyOptions {
   signal: AbortSignal;
@@ -32,10 +33,9 @@ export async function copyVerified(
 ): Promise<void> {
   const { descriptor } = blob;
   const { hash } = begun;
-  const source = await blob.source(options.signal);
   let { size } = begun;
   const rest = { start: size, end: descriptor.size };
-  for await (const chunk of blobChunks(source, rest, options.signal)) {
+  for await (const chunk of restOf(blob, rest, options.signal)) {
     size += chunk.byteLength;
     if (size > descriptor.size) break;
     // The bytes are written while they are hashed; the chunk must stay as it is until both are done.
@@ -55,6 +55,66 @@ export async function copyVerified(
     );
   }
 }
+
+async function* restOf(
+  blob: BlobToMove,
+  rest: ByteRange,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  if (rest.start > 0 && rest.start === rest.end) return;
+  yield* blobChunks(await blob.source(signal), rest, signal);
+}
+
+/** Where a blob lies, in part, in a file that is open for reading and writing. */
+export interface BlobPlace {
+  path: string;
+  file: FileHandle;
+  /** In bytes: where it begins. */
+  position: number;
+  /** How many of its bytes are said to be there. */
+  there: number;
+}
+
+/**
+ * Writes what is missing of a blob, and compares what is there; where that makes it wrong, all of it is
+ * written anew. Throws as `copyVerified`.
+ */
+export async function completeVerified(
+  blob: BlobToMove,
+  { path, file, position, there }: BlobPlace,
+  options: CopyOptions,
+): Promise<void> {
+  const { digest, size } = blob.descriptor;
+  if (there > 0 && there <= size) {
+    const hash = hasherFor(digest);
+    let told = 0;
+    const onBytes = (bytes: number): void => {
+      told += bytes;
+      options.onBytes?.(bytes);
+    };
+    for await (const chunk of fileChunks(path, position, position + there, options.signal)) {
+      hash.update(chunk);
+      onBytes(chunk.byteLength);
+    }
+    try {
+      return await copyVerified(
+        blob,
+        file,
+        position,
+        { ...options, onBytes },
+        { size: there, hash },
+      );
+    } catch (error) {
+      if (!isIntegrity(error)) throw error;
+      options.onBytes?.(-told);
+    }
+  }
+  await copyVerified(blob, file, position, options);
+}
+
+/** Whether bytes were wrong, and not the disk or the network in the way. */
+export const isIntegrity = (error: unknown): boolean =>
+  error instanceof OcibundleError && error.code === "integrity";
 
 /** Writes all of `bytes`: one call may write fewer. */
 export async function writeAll(

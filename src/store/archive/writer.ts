@@ -1,5 +1,5 @@
 import { Buffer } from "node:buffer";
-import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
+import { mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import pLimit from "p-limit";
 import { OcibundleError } from "../../errors.ts";
@@ -15,49 +15,65 @@ import {
   layoutFileName,
   withManifest,
 } from "../layout/documents.ts";
+import { takeUnfinished, type UnfinishedArchive, type WantedBlobs } from "./unfinished.ts";
 import { besides, type OwnedTemp, ownTemp, sweepOwnedTemps } from "../owned-temp.ts";
-import { copyVerified, syncFolder, unwritable, writeAll } from "../verified-write.ts";
+import {
+  completeVerified,
+  isIntegrity,
+  syncFolder,
+  unwritable,
+  writeAll,
+} from "../verified-write.ts";
 
 /** An archive of an OCI image layout that is being written. It has its name only after `commit`. */
 export interface LayoutArchiveWriter extends ContentWriter {
   /** Ends the archive, flushes it and puts it under its name, in place of what was there. */
   commit(signal: AbortSignal): Promise<void>;
-  /** Removes what was written when it was not committed. Never throws. */
+  /**
+   * Gives up what was not committed: a later run that wants the same goes on from it where that was
+   * asked for, else it is removed. Never throws.
+   */
   discard(): Promise<void>;
 }
 
 /**
  * Begins an archive of a layout at `path`. Blobs are written as they come, one after the other.
  *
- * Only names, sizes and content are in it: the same calls in the same order give the same bytes.
+ * Only names, sizes and content are in it: the same calls in the same order give the same bytes. With
+ * `wanted`, all that it is to hold, an archive that an earlier run did not finish is gone on with.
  * Throws `file` when it can't be written.
  */
 export async function createLayoutArchive(
   path: string,
+  wanted?: WantedBlobs,
   name = `oci-archive:${path}`,
 ): Promise<LayoutArchiveWriter> {
-  const { temporary, file } = await begin(path);
+  const { temporary, file, whole, ...unfinished } = await begin(path, wanted);
   /** An archive has one end, so one entry is written at a time. */
   const oneByOne = pLimit(1);
   const blobs = new Map<Digest, number>();
   let index = emptyIndex();
-  let end = 0;
+  let { end, cut } = unfinished;
   let isOpen = true;
+  let isWrong = false;
 
+  /** Writes an entry at the end; what follows the end is the beginning of its content, or of no use. */
   const append = async (
     entry: string,
     size: number,
     write: (position: number) => Promise<void>,
+    isBegun = false,
   ): Promise<void> => {
     try {
+      if (!isBegun) await file.truncate(end);
       await writeAll(file, entryHeader(entry, size), end);
       await write(end + blockSize);
       end += blockSize + size + paddingAfter(size);
+      // Padding is zero bytes.
+      await file.truncate(end);
     } catch (error) {
+      isWrong ||= isIntegrity(error);
       throw unwritable(path, error);
-    } finally {
-      // Padding is zero bytes, and what a failed entry left must not stay behind the end.
-      if (isOpen) await file.truncate(end);
     }
   };
   const appendBytes = (entry: string, bytes: Uint8Array): Promise<void> =>
@@ -70,7 +86,7 @@ export async function createLayoutArchive(
   };
   const release = (): void => temporary.release();
 
-  await appendBytes(layoutFileName, layoutFileBytes);
+  if (end === 0) await appendBytes(layoutFileName, layoutFileBytes);
 
   return {
     name,
@@ -83,11 +99,19 @@ export async function createLayoutArchive(
         options.signal.throwIfAborted();
         const { digest, size } = blob.descriptor;
         if (blobs.has(digest)) return "present";
-        await append(blobPath(digest), size, (position) =>
-          copyVerified(blob, file, position, options),
-        );
+        const complete = (position: number, there: number): Promise<void> =>
+          completeVerified(blob, { path: temporary.path, file, position, there }, options);
+        const left = whole.get(digest);
+        if (left !== undefined) {
+          await complete(left.position, size);
+        } else {
+          const there = cut?.digest === digest ? cut.there : 0;
+          cut = undefined;
+          const write = (position: number): Promise<void> => complete(position, there);
+          await append(blobPath(digest), size, write, there > 0);
+        }
         blobs.set(digest, size);
-        return "sent";
+        return left === undefined ? "sent" : "present";
       }),
     writeManifest: (manifest, tag, signal) =>
       oneByOne(async () => {
@@ -100,7 +124,9 @@ export async function createLayoutArchive(
           );
         }
         if (!blobs.has(digest)) {
-          await appendBytes(blobPath(digest), bytes);
+          const left = whole.get(digest);
+          if (left === undefined) await appendBytes(blobPath(digest), bytes);
+          else await writeAll(file, bytes, left.position);
           blobs.set(digest, bytes.byteLength);
         }
         index = withManifest(index, manifest, tag);
@@ -122,21 +148,32 @@ export async function createLayoutArchive(
       }),
     async discard() {
       oneByOne.clearQueue();
+      const isOfUse =
+        wanted !== undefined && !isWrong && (await lengthOf(temporary.path)) > smallestOfUse;
       await close().catch(() => undefined);
-      await rm(temporary.path, { force: true }).catch(() => undefined);
+      if (!isOfUse) await rm(temporary.path, { force: true }).catch(() => undefined);
       release();
     },
   };
 }
 
-async function begin(path: string): Promise<{ temporary: OwnedTemp; file: FileHandle }> {
+/** Bytes of an archive that are worth going on from. */
+const smallestOfUse = 1024 * 1024;
+
+const lengthOf = async (path: string): Promise<number> =>
+  (await stat(path).catch(() => undefined))?.size ?? 0;
+
+async function begin(path: string, wanted: WantedBlobs = new Map()): Promise<UnfinishedArchive> {
   const { folder, prefix } = besides(path);
   let temporary: OwnedTemp | undefined;
   try {
     await mkdir(folder, { recursive: true });
+    const unfinished = await takeUnfinished(folder, prefix, wanted);
     await sweepOwnedTemps(folder, prefix);
+    if (unfinished !== undefined) return unfinished;
     temporary = ownTemp(folder, prefix);
-    return { temporary, file: await open(temporary.path, "wx+") };
+    const file = await open(temporary.path, "wx+");
+    return { temporary, file, whole: new Map(), cut: undefined, end: 0 };
   } catch (error) {
     temporary?.release();
     throw unwritable(path, error);

@@ -1,12 +1,16 @@
 import { constants } from "node:fs";
 import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { OcibundleError } from "../../errors.ts";
 import type { BlobToMove } from "../../oci/content.ts";
-import { digestHex, hasherFor } from "../../oci/digest.ts";
-import { fileChunks } from "../file-chunks.ts";
+import { digestHex } from "../../oci/digest.ts";
 import { type HeldLock, LockUnavailable, tryLockFile } from "../lock-file.ts";
-import { type CopyOptions, copyVerified, syncFolder, unwritable } from "../verified-write.ts";
+import {
+  completeVerified,
+  type CopyOptions,
+  isIntegrity,
+  syncFolder,
+  unwritable,
+} from "../verified-write.ts";
 
 /** From this size on, in bytes, what was written of a blob is worth going on from. */
 export const smallestPart = 1024 * 1024;
@@ -24,7 +28,7 @@ export const isBlobPart = (name: string): boolean => partPattern.test(withoutLoc
  * long as what was written. The blob has its name when it is whole, right and flushed. Undefined where
  * another process is at the same blob, or nothing can be locked.
  *
- * Throws as `copyVerified`, and `file` where it can't be written; the part stays unless its bytes are wrong.
+ * Throws as `completeVerified`, and `file` where it can't be written; the part stays unless its bytes are wrong.
  */
 export async function writeThroughPart(
   folder: string,
@@ -69,32 +73,13 @@ function lockPart(part: string): HeldLock | undefined {
   }
 }
 
-/** Goes on with a part to its end; where what a former run has left makes it wrong, from the start. */
 async function grow(part: string, blob: BlobToMove, options: CopyOptions): Promise<void> {
-  const { digest, size } = blob.descriptor;
   const file = await open(part, constants.O_RDWR | constants.O_CREAT, 0o666);
   try {
     const { size: there } = await file.stat();
-    const isGoneOnWith = there > 0 && there <= size;
-    if (isGoneOnWith) {
-      const hash = hasherFor(digest);
-      for await (const chunk of fileChunks(part, 0, there, options.signal)) hash.update(chunk);
-      options.onBytes?.(there);
-      let told = there;
-      const onBytes = (bytes: number): void => {
-        told += bytes;
-        options.onBytes?.(bytes);
-      };
-      try {
-        await copyVerified(blob, file, 0, { ...options, onBytes }, { size: there, hash });
-        return await file.sync();
-      } catch (error) {
-        if (!isIntegrity(error)) throw error;
-        options.onBytes?.(-told);
-      }
-    }
-    await file.truncate(0);
-    await copyVerified(blob, file, 0, options);
+    const place = { path: part, file, position: 0, there };
+    if (there > blob.descriptor.size) await file.truncate(0);
+    await completeVerified(blob, place, options);
     await file.sync();
   } catch (error) {
     if (isIntegrity(error)) await rm(part, { force: true });
@@ -103,6 +88,3 @@ async function grow(part: string, blob: BlobToMove, options: CopyOptions): Promi
     await file.close();
   }
 }
-
-const isIntegrity = (error: unknown): boolean =>
-  error instanceof OcibundleError && error.code === "integrity";
