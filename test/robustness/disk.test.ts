@@ -53,10 +53,21 @@ function testWithDisk(bytes: number, name: string, body: (disk: Disk) => Promise
 /** Takes all space but a little away, as another program would while a pull is under way. */
 function fill(disk: Disk): () => void {
   const path = join(disk.path, "filler");
-  const { bavail, bsize } = statfsSync(disk.path);
-  const { status } = spawnSync("fallocate", ["-l", String(bavail * bsize - MiB), path]);
-  expect(status).toBe(0);
-  return () => rmSync(path);
+  // The program writes meanwhile: what was free may not be any more.
+  for (let tries = 0; tries < 10; tries += 1) {
+    const { bavail, bsize } = statfsSync(disk.path);
+    const bytes = Math.max(0, bavail * bsize - MiB);
+    if (bytes === 0) break;
+    if (spawnSync("fallocate", ["-l", String(bytes), path]).status === 0) break;
+    rmSync(path, { force: true });
+  }
+  return () => rmSync(path, { force: true });
+}
+
+/** Bytes that are taken on a disk. */
+function usedOn(disk: Disk): number {
+  const { blocks, bfree, bsize } = statfsSync(disk.path);
+  return (blocks - bfree) * bsize;
 }
 
 /** What the progress of a run's downloads adds up to, in bytes. */
@@ -130,9 +141,10 @@ describe("a disk that fills up half-way", () => {
         await using server = await serveModel(one, () => ({ pause: 2 }));
         using bench = openBench("disk");
         const cache = join(disk.path, "cache");
-        const args = ["pull", server.reference, "-o", "models", "--progress", "json"];
+        const args = ["pull", server.reference, "-o", "models", "--progress", "json", "-v"];
         const running = bench.start(args, { OCIBUNDLE_CACHE: cache });
-        await Promise.race([server.sent(one.size * 0.5), running.ended]);
+        // Not what has gone out counts: on a busy machine much of that is on its way for long.
+        while (usedOn(disk) < one.size * 0.4) await Bun.sleep(2);
         const empty = fill(disk);
         const { code, stderr } = await running.ended;
         expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
@@ -145,9 +157,11 @@ describe("a disk that fills up half-way", () => {
         }
         expect(filesBelow(bench.path("models")).length).toBe(one.weights.length + 1);
         expect(filesBelow(join(cache, "tmp"))).toEqual([]);
-        // What was on its way is asked for again, and what was there is not.
-        expect(server.bytesAsked()).toBeLessThan(one.size * 1.9);
-        expect(server.bytesSent()).toBeLessThan(one.size * 1.3);
+        // What was there is not asked for again.
+        const [, kept = "0"] =
+          /large: (\d+) bytes of it were taken from the cache/.exec(stderr) ?? [];
+        expect(Number(kept)).toBeGreaterThan(one.size * 0.1);
+        expect(server.bytesAsked()).toBeLessThanOrEqual(2 * one.size - Number(kept));
         expect(progressOf(stderr)).toBe(one.size);
         empty();
         rmSync(cache, { recursive: true });
