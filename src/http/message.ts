@@ -20,6 +20,8 @@ export interface HttpRequest {
   /** Names in lower case. */
   headers: Readonly<Record<string, string>>;
   body?: RequestBody | undefined;
+  /** Whether the body lets somebody in: then it goes to the URL's origin and to no other. */
+  secretBody?: boolean | undefined;
   repeatable: Repeatable;
   /** What a token must allow. Empty for requests that are about no repository. */
   scopes: readonly Scope[];

@@ -9,8 +9,8 @@ const bound = new Set(["authorization", "cookie", "proxy-authorization"]);
 
 /**
  * Follows redirects (RFC 9110, section 15.4): a bounded number, never from https down to http, and
- * without what authorises when the origin changes. Where a body or an upload's POST is redirected
- * only 307 and 308, which keep the method, are followed.
+ * without what authorises when the origin changes: headers go, and a body that does is not sent on.
+ * Where a body or an upload's POST is redirected only 307 and 308, which keep the method, are followed.
  */
 export const followRedirects =
   (next: Send): Send =>
@@ -31,6 +31,9 @@ export const followRedirects =
       }
       if (current.url.protocol === "https:" && target.protocol !== "https:") {
         throw refuse(current.url, `it redirects from https to ${printableUrl(target)}`);
+      }
+      if (current.secretBody === true && target.origin !== current.url.origin) {
+        throw refuse(current.url, `it redirects a login to another host, ${target.host}`);
       }
       current = redirected(current, target);
     }

@@ -103,6 +103,7 @@ function refreshRequest(request: TokenRequest, refreshToken: string): HttpReques
     url: request.realm,
     headers: { accept: "application/json", "content-type": "application/x-www-form-urlencoded" },
     body: { size: bytes.byteLength, make: () => Promise.resolve(bytes) },
+    secretBody: true,
     repeatable: "always",
     scopes: [],
     signal: request.signal,

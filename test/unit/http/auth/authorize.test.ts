@@ -297,6 +297,37 @@ describe("nothing is given away", () => {
     expect(other.seen.map(basicOf)).toEqual([null]);
   });
 
+  test.each([307, 308])(
+    "a refresh token is not sent on where its server redirects (%d)",
+    async (status) => {
+      await using other = serve(() => Response.json({ token: "theirs" }));
+      await using tokens = serve(
+        () => new Response("", { status, headers: { location: `${other.origin}/token` } }),
+      );
+      await using server = serve(() => challenge(`Bearer realm="${tokens.origin}/token"`));
+      const failure = await failureOf(
+        client(server, { kind: "refresh", token: "r3fresh", username: "ada" }).ask(),
+      );
+      expect(failure).toMatchObject({ code: "network" });
+      expect(failure.message).toContain(`it redirects a login to another host, ${other.host}`);
+      expect(other.seen).toEqual([]);
+    },
+  );
+
+  test("a token server may have its refresh tokens at another path", async () => {
+    await using tokens = serve(({ path }) =>
+      path === "/token"
+        ? new Response("", { status: 307, headers: { location: "/oauth2" } })
+        : Response.json({ token: "t1" }),
+    );
+    await using server = serve((request) =>
+      basicOf(request) === "Bearer t1"
+        ? new Response("ok")
+        : challenge(`Bearer realm="${tokens.origin}/token"`),
+    );
+    expect(await client(server, { kind: "refresh", token: "r" }).ask()).toBe(200);
+  });
+
   test("a request to another origin carries nothing", async () => {
     await using other = serve(() => challenge('Basic realm="give me"'));
     await using server = serve((request) =>
