@@ -5,6 +5,7 @@ import type { EmitHttpEvent, Send } from "./message.ts";
 import { followRedirects } from "./redirect.ts";
 import { traced } from "./trace.ts";
 import { type Patience, retrier, retry } from "./retry.ts";
+import { throughProxy } from "./through-proxy.ts";
 import { transport, type TransportOptions } from "./transport.ts";
 
 /** Connecting and waiting for the first byte, in milliseconds. */
@@ -58,7 +59,7 @@ export function createClient(options: ClientOptions): Send {
     firstByteTimeout: options.firstByteTimeout ?? defaultFirstByteTimeout,
     idleTimeout: options.idleTimeout ?? defaultIdleTimeout,
   });
-  const told = traced(withHeaders(bottom, options), emit);
+  const told = traced(withHeaders(throughProxy(bottom, options.env), options), emit);
   const authorised = authorize(followRedirects(told), {
     ...options,
     now: patience.now,

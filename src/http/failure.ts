@@ -14,6 +14,8 @@ export type FailureKind =
   | "reset"
   /** The certificate or the handshake. */
   | "tls"
+  /** A proxy on the way did not connect. */
+  | "proxy"
   /** A server on the way (a token server) answered with a status that may pass. */
   | "status"
   /** What is no HTTP, or an answer against the rules of this client. */
@@ -24,15 +26,22 @@ export class HttpFailure extends Error {
   readonly kind: FailureKind;
   /** What the server asked to wait, in milliseconds. */
   readonly retryAfter: number | undefined;
+  /** What a proxy answered in place of connecting. */
+  readonly proxyStatus: number | undefined;
 
   constructor(
     kind: FailureKind,
     message: string,
-    details: { retryAfter?: number | undefined; cause?: unknown } = {},
+    details: {
+      retryAfter?: number | undefined;
+      proxyStatus?: number | undefined;
+      cause?: unknown;
+    } = {},
   ) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.kind = kind;
     this.retryAfter = details.retryAfter;
+    this.proxyStatus = details.proxyStatus;
   }
 }
 
@@ -59,6 +68,7 @@ const kinds: Readonly<Record<string, FailureKind>> = {
   ConnectionClosed: "reset",
   EPIPE: "reset",
   EPROTO: "tls",
+  ERR_PROXY_TUNNEL: "proxy",
 };
 
 const says: Readonly<Record<FailureKind, string>> = {
@@ -68,6 +78,7 @@ const says: Readonly<Record<FailureKind, string>> = {
   stalled: "the answer stalled",
   reset: "the connection was closed before the answer was complete",
   tls: "the TLS connection failed",
+  proxy: "no connection was made",
   status: "the server is not able to answer now",
   protocol: "the answer is not valid HTTP",
 };
@@ -106,9 +117,9 @@ function kindOf(error: unknown): { kind: FailureKind; text: string } {
 /** A failed connection to `host` as the error a user sees. */
 export function connectionError(host: string, error: unknown): OcibundleError {
   const { kind, text } = kindOf(error);
-  const certificate = kind === "tls" ? tlsReason(text) : undefined;
   return failureError(host, kind, {
-    ...(certificate === undefined ? {} : certificate),
+    ...(kind === "tls" ? tlsReason(text) : {}),
+    ...(kind === "proxy" ? proxyReason(text) : {}),
     // Not the error itself: ofetch's holds the request with its headers, Deno's text the whole URL.
     cause: new Error(text),
   });
@@ -120,8 +131,9 @@ export function failureError(
   kind: FailureKind,
   details: {
     what?: string;
-    hint?: string;
+    hint?: string | undefined;
     retryAfter?: number | undefined;
+    proxyStatus?: number | undefined;
     cause?: unknown;
   } = {},
 ): OcibundleError {
@@ -130,6 +142,14 @@ export function failureError(
     hint: details.hint ?? hints[kind],
     cause: new HttpFailure(kind, what, details),
   });
+}
+
+/** What a proxy said to a CONNECT (RFC 9110, section 9.3.6), as far as the runtime tells. */
+function proxyReason(text: string): { what: string; proxyStatus?: number } {
+  const status = /\b[1-5]\d\d\b/.exec(text)?.[0];
+  return status === undefined
+    ? { what: says.proxy }
+    : { what: `${says.proxy} (${status})`, proxyStatus: Number(status) };
 }
 
 function tlsReason(text: string): { what: string; hint: string } {
@@ -153,6 +173,6 @@ function tlsReason(text: string): { what: string; hint: string } {
   }
   return {
     what: "the TLS connection failed",
-    hint: "if the registry speaks plain HTTP, use --plain-http; if its certificate is its own, --ca-file",
+    hint: "if the registry speaks plain HTTP, use --plain-http; if it asks for a certificate of yours, --cert-file and --key-file",
   };
 }

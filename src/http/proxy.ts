@@ -1,24 +1,47 @@
 import { BlockList, isIP } from "node:net";
+import { OcibundleError } from "../errors.ts";
 import { hostName, isLoopback } from "./loopback.ts";
 
 /** The environment's variables. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/**
- * The proxy to reach `url` through, by HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY in either
- * case, or undefined for none. This machine is never reached through one.
- */
-export function proxyFor(url: URL, env: Environment): string | undefined {
-  const get = (name: string): string | undefined =>
-    nonEmpty(env[name.toLowerCase()]) ?? nonEmpty(env[name]);
-  const proxy = get(url.protocol === "https:" ? "HTTPS_PROXY" : "HTTP_PROXY") ?? get("ALL_PROXY");
-  if (proxy === undefined || isLoopback(url.host)) return undefined;
-  if (isExcluded(url, get("NO_PROXY") ?? "")) return undefined;
-  return proxy.includes("://") ? proxy : `http://${proxy}`;
+/** A proxy, and the variable that names it. */
+export interface Proxy {
+  url: string;
+  /** For messages, which never show the URL: it may hold a password. */
+  variable: string;
 }
 
-const nonEmpty = (value: string | undefined): string | undefined =>
-  value === undefined || value === "" ? undefined : value;
+/**
+ * The proxy to reach `url` through, by HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY in either
+ * case, or undefined for none. This machine is never reached through one. Throws `usage` for one that
+ * speaks neither http nor https.
+ */
+export function findProxy(url: URL, env: Environment): Proxy | undefined {
+  const get = (name: string): { variable: string; value: string } | undefined => {
+    const variable = [name.toLowerCase(), name].find((key) => isSet(env[key]));
+    return variable === undefined ? undefined : { variable, value: env[variable] ?? "" };
+  };
+  const found = get(url.protocol === "https:" ? "HTTPS_PROXY" : "HTTP_PROXY") ?? get("ALL_PROXY");
+  if (found === undefined || isLoopback(url.host)) return undefined;
+  if (isExcluded(url, get("NO_PROXY")?.value ?? "")) return undefined;
+  const { variable, value } = found;
+  const proxy = value.includes("://") ? value : `http://${value}`;
+  const hint = `a proxy is http://HOST:PORT; or put ${url.host} into NO_PROXY`;
+  const fail = (why: string): never => {
+    throw new OcibundleError("usage", `${variable}: ${why}`, { hint });
+  };
+  if (!URL.canParse(proxy)) return fail("this is not the URL of a proxy");
+  const { protocol } = new URL(proxy);
+  if (protocol === "http:" || protocol === "https:") return { url: proxy, variable };
+  return fail(`a proxy that speaks "${protocol.slice(0, -1)}" can't be used`);
+}
+
+/** The URL of {@link findProxy}'s proxy. */
+export const proxyFor = (url: URL, env: Environment): string | undefined =>
+  findProxy(url, env)?.url;
+
+const isSet = (value: string | undefined): boolean => value !== undefined && value !== "";
 
 /**
  * NO_PROXY: names that match themselves and what is below them, each

@@ -1,7 +1,14 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { proxyFor } from "../../../src/http/proxy.ts";
 import { createRegistry } from "../../../src/registry/registry.ts";
-import { failureOf, never, recordedPatience, serve, serveBytes } from "./scripted.ts";
+import {
+  failureOf,
+  never,
+  recordedEvents,
+  recordedPatience,
+  serve,
+  serveBytes,
+} from "./scripted.ts";
 
 const https = "https://registry.example.com/v2/";
 const http = "http://registry.example.com/v2/";
@@ -67,4 +74,87 @@ test("the environment's own proxy is not asked behind our back", async () => {
     delete process.env["HTTP_PROXY"];
   }
   expect(server.seen).toHaveLength(1);
+});
+
+/** A registry behind a proxy, with what was told, and how often it waited. */
+function behind(HTTPS_PROXY: string) {
+  const patience = recordedPatience();
+  const { events, emit } = recordedEvents();
+  const registry = createRegistry("registry.invalid", { env: { HTTPS_PROXY }, patience, emit });
+  return { ping: () => failureOf(registry.ping(never)), patience, events };
+}
+
+const answering = (status: string) =>
+  serveBytes((socket) => socket.end(`HTTP/1.1 ${status}\r\nContent-Length: 0\r\n\r\n`));
+
+describe("what a proxy does wrong is told of it", () => {
+  test("that it wants a login, at once and without the one that was given", async () => {
+    await using server = answering("407 Proxy Authentication Required");
+    const { ping, patience, events } = behind(`http://ada:s3cret@${server.host}`);
+    const failure = await ping();
+    expect(failure).toMatchObject({
+      code: "denied",
+      hint: "set HTTPS_PROXY to http://USER:PASSWORD@HOST:PORT, or put registry.invalid into NO_PROXY",
+    });
+    expect(failure.message).toBe(
+      `registry.invalid: the registry API: the proxy ${server.host} (HTTPS_PROXY) wants a user and a password (407)`,
+    );
+    expect(patience.pauses).toEqual([]);
+    expect(JSON.stringify(events)).not.toContain("s3cret");
+  });
+
+  test("the same in the clear", async () => {
+    await using server = serve(() => new Response("", { status: 407 }));
+    const registry = createRegistry("registry.invalid", {
+      plainHttp: true,
+      env: { http_proxy: server.origin },
+    });
+    const failure = await failureOf(registry.ping(never));
+    expect(failure).toMatchObject({ code: "denied" });
+    expect(failure.message).toContain(`the proxy ${server.host} (http_proxy) wants a user`);
+  });
+
+  test("that it does not connect", async () => {
+    await using server = answering("403 Forbidden");
+    const { ping, patience } = behind(server.origin);
+    const failure = await ping();
+    expect(failure).toMatchObject({
+      code: "network",
+      hint: "check HTTPS_PROXY, or put registry.invalid into NO_PROXY",
+    });
+    expect(failure.message).toContain(
+      `the proxy ${server.host} (HTTPS_PROXY): no connection was made (403)`,
+    );
+    expect(patience.pauses).toHaveLength(2);
+  });
+
+  test("that it is not there, or has no address", async () => {
+    const failure = await behind("http://127.0.0.1:1").ping();
+    expect(failure.message).toContain("the proxy 127.0.0.1:1 (HTTPS_PROXY): connection refused");
+    const nameless = await behind("http://ada:s3cret@proxy.invalid:3128").ping();
+    expect(nameless.message).toContain(
+      "the proxy proxy.invalid:3128 (HTTPS_PROXY): the host name has no address",
+    );
+    expect(nameless.message).not.toContain("s3cret");
+  });
+
+  test("that it breaks off, which may be the registry's doing", async () => {
+    await using server = serveBytes((socket) => socket.end());
+    const failure = await behind(server.origin).ping();
+    expect(failure.message).toContain(
+      `the connection was closed before the answer was complete, through the proxy ${server.host} (HTTPS_PROXY)`,
+    );
+  });
+
+  test.each([
+    ["socks5://ada:s3cret@127.0.0.1:1080", 'a proxy that speaks "socks5" can\'t be used'],
+    ["://s3cret", "this is not the URL of a proxy"],
+    ["http://ada:s3cret@127.0.0.1:99999", "this is not the URL of a proxy"],
+  ])("and %p is none", async (value, why) => {
+    const { ping, patience } = behind(value);
+    const failure = await ping();
+    expect(failure).toMatchObject({ code: "usage", message: `HTTPS_PROXY: ${why}` });
+    expect(failure.message).not.toContain("s3cret");
+    expect(patience.pauses).toEqual([]);
+  });
 });
