@@ -1,3 +1,5 @@
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { errno, OcibundleError } from "../errors.ts";
@@ -34,6 +36,10 @@ export function dockerCertificateFolders(host: string, env: Environment): string
     join(folder, "certs.d", host),
   );
 }
+
+/** Whether Docker's folders have anything for a registry, which means that it speaks TLS. */
+export const hasDockerCertificates = (host: string, env: Environment): boolean =>
+  dockerCertificateFolders(host, env).some((folder) => existsSync(folder));
 
 type Tls = ConnectionOptions["tls"];
 
@@ -76,12 +82,7 @@ async function readCertificates(options: CertificateOptions): Promise<NonNullabl
   const ca = await Promise.all(authorities.map((path) => readPem(path, "CERTIFICATE")));
   return {
     ...(ca.length === 0 ? {} : { ca: ca.join("\n") }),
-    ...(own === undefined
-      ? {}
-      : {
-          cert: await readPem(own.certFile, "CERTIFICATE"),
-          key: await readPem(own.keyFile, "KEY"),
-        }),
+    ...(own === undefined ? {} : await readPair(own)),
     ...(insecure === true ? { insecure } : {}),
   };
 }
@@ -116,6 +117,31 @@ async function findFiles(folders: readonly string[]): Promise<FoundFiles> {
     };
   }
   return { authorities: [] };
+}
+
+/** A client's certificate and its key; one that is not the other's would only fail to connect. */
+async function readPair({
+  certFile,
+  keyFile,
+}: {
+  certFile: string;
+  keyFile: string;
+}): Promise<{ cert: string; key: string }> {
+  const cert = await readPem(certFile, "CERTIFICATE");
+  const key = await readPem(keyFile, "KEY");
+  let fits: boolean;
+  try {
+    fits = new X509Certificate(cert).checkPrivateKey(createPrivateKey(key));
+  } catch (cause) {
+    throw new OcibundleError("file", `"${certFile}" and "${keyFile}" can't be used together`, {
+      hint: "neither may be damaged, and the key may not be encrypted with a password",
+      cause,
+    });
+  }
+  if (fits) return { cert, key };
+  throw new OcibundleError("file", `"${keyFile}" is not the key of "${certFile}"`, {
+    hint: "give the certificate and the key that were made for each other",
+  });
 }
 
 async function readPem(path: string, holds: "CERTIFICATE" | "KEY"): Promise<string> {

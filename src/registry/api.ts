@@ -42,6 +42,7 @@ const subjectOf = (api: Api, repository: string | undefined, thing: string): Sub
   host: api.host,
   name: repository === undefined ? api.host : `${api.host}/${repository}`,
   thing,
+  origin: api.base.origin,
 });
 
 /**

@@ -1,8 +1,10 @@
 import * as v from "valibot";
 import { type ErrorCode, OcibundleError } from "../errors.ts";
 import { readUpTo } from "../http/body.ts";
+import { isLoopback } from "../http/loopback.ts";
 import type { HttpResponse } from "../http/message.ts";
 import { parseRetryAfter } from "../http/retry-after.ts";
+import { maxRetryAfter } from "../http/retry-policy.ts";
 
 /** More of an error's body than this is not read. */
 const maxErrorBytes = 64 * 1024;
@@ -47,6 +49,8 @@ export interface Subject {
   name: string;
   /** `blob sha256:ab…`, `manifest "v1"`. */
   thing: string;
+  /** Of the registry's own URL: an answer from elsewhere is not the registry's. */
+  origin: string;
 }
 
 /** Reads an answer that is not what was asked for into the error to throw. */
@@ -67,8 +71,13 @@ export async function readRefusal(response: HttpResponse, on: Subject): Promise<
   );
   const code = codeOf(status, codes);
   const because = words === "" ? String(status) : `${words} (${status})`;
-  return new OcibundleError(code, `${on.name}: ${says(code, status, on.thing)}: ${because}`, {
-    hint: hint(code, status, on, retryAfter, words !== ""),
+  const { url } = response;
+  const at = url.origin === on.origin ? "" : ` at ${url.host}, where the registry leads`;
+  return new OcibundleError(code, `${on.name}: ${says(code, status, on.thing)}${at}: ${because}`, {
+    hint:
+      code === "denied" && at !== ""
+        ? `no login of ${on.host} is sent there; the link it gives may have ended, or be wrong`
+        : hint(code, { status, on, url, retryAfter, explained: words !== "" }),
     cause,
   });
 }
@@ -145,10 +154,20 @@ function says(code: ErrorCode, status: number, thing: string): string {
 
 function hint(
   code: ErrorCode,
-  status: number,
-  on: Subject,
-  retryAfter: number | undefined,
-  explained: boolean,
+  {
+    status,
+    on,
+    url,
+    retryAfter,
+    explained,
+  }: {
+    status: number;
+    on: Subject;
+    url: URL;
+    retryAfter: number | undefined;
+    /** Whether the registry says why, in the specification's words. */
+    explained: boolean;
+  },
 ): string | undefined {
   if (code === "denied") {
     return status === 401
@@ -157,12 +176,20 @@ function hint(
   }
   if (code === "not_found") return `check the name: ${on.name}`;
   if (retryAfter !== undefined) {
-    return `the registry asks to come back in ${Math.ceil(retryAfter / 1000)} s`;
+    const seconds = Math.ceil(retryAfter / 1000);
+    return retryAfter > maxRetryAfter
+      ? `the registry asks to come back in ${seconds} s; more than ${maxRetryAfter / 1000} s are not waited for`
+      : `the registry asks to come back in ${seconds} s`;
   }
   if (status === 429)
     return "the registry limits how much may be asked; try again later, or log in";
   if (status === 413) return "the registry, or a proxy in front of it, takes no body of this size";
   if (status >= 500) return "the fault is the registry's; try again later";
-  // A registry says why, in the specification's words.
-  return explained ? undefined : `check that ${on.host} is a registry`;
+  if (explained) return undefined;
+  // A server of TLS answers plain HTTP so, as Go's and nginx's do.
+  if (status === 400 && url.protocol === "http:") {
+    const how = isLoopback(url.host) ? "give --ca-file or --insecure" : "leave out --plain-http";
+    return `check that ${on.host} is a registry; if it speaks https, ${how}`;
+  }
+  return `check that ${on.host} is a registry`;
 }

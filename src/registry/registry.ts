@@ -3,6 +3,7 @@ import {
   certificates,
   type CertificateOptions,
   dockerCertificateFolders,
+  hasDockerCertificates,
 } from "../http/certificates.ts";
 import { createClient } from "../http/client.ts";
 import { isLoopback } from "../http/loopback.ts";
@@ -107,7 +108,10 @@ function scheme(host: string, options: RegistryOptions): "http" | "https" {
   if (options.plainHttp === true) return "http";
   if (options.https === true || !isLoopback(host)) return "https";
   const tls =
-    options.insecure === true || options.caFile !== undefined || options.certFile !== undefined;
+    options.insecure === true ||
+    options.caFile !== undefined ||
+    options.certFile !== undefined ||
+    hasDockerCertificates(host, options.env ?? {});
   return tls ? "https" : "http";
 }
 

@@ -74,6 +74,29 @@ describe("a client's own certificate", () => {
     });
   });
 
+  test("is no use with the key of another one, and neither is shown", async () => {
+    const failure = await failureOf(
+      certificates({ certFile: first.cert, keyFile: second.key }, origin)(origin),
+    );
+    expect(failure).toMatchObject({
+      code: "file",
+      message: `"${second.key}" is not the key of "${first.cert}"`,
+    });
+  });
+
+  test("is no use with a key that is damaged", async () => {
+    const keyFile = join(folder, "damaged.key");
+    const text = await readFile(first.key, "utf8");
+    await writeFile(keyFile, text.replaceAll(/^[A-Za-z0-9+/=]+$/gm, "AAAA"));
+    const failure = await failureOf(
+      certificates({ certFile: first.cert, keyFile }, origin)(origin),
+    );
+    expect(failure).toMatchObject({
+      code: "file",
+      message: `"${first.cert}" and "${keyFile}" can't be used together`,
+    });
+  });
+
   test.each([{ certFile: "x" }, { keyFile: "x" }])("is no use by half: %p", async (options) => {
     expect(await failureOf(certificates(options, origin)(origin))).toMatchObject({ code: "usage" });
   });
@@ -104,7 +127,8 @@ describe("Docker's folders", () => {
       await writeFile(join(certs, name), await readFile(path));
     }
     const env = { XDG_CONFIG_HOME: join(folder, "config") };
-    await createRegistry(server.host, { env, caFile: second.authority }).ping(never);
+    // On this machine too, where http is spoken otherwise.
+    await createRegistry(server.host, { env }).ping(never);
   });
 
   test("with a certificate without its key say so", async () => {

@@ -1,0 +1,46 @@
+import { expect, test } from "bun:test";
+import type { OcibundleError } from "../../../src/errors.ts";
+import { failureOf, never, recordedPatience, serve } from "../http/scripted.ts";
+import { blobOf, repositoryAt } from "./registry-client.ts";
+
+const blob = blobOf("0123456789");
+
+/** What a user is told of an answer to a blob's lookup. */
+async function told(answer: () => Response): Promise<OcibundleError & { host: string }> {
+  await using server = serve(answer);
+  const repository = repositoryAt(server.host, { patience: recordedPatience() });
+  const failure = await failureOf(repository.getBlob(blob, undefined, never));
+  return Object.assign(failure as OcibundleError, { host: server.host });
+}
+
+test.each([401, 403])("a %d of where the registry leads asks for no login", async (status) => {
+  await using storage = serve(() => new Response("", { status }));
+  const location = `${storage.origin}/bucket?sig=secret`;
+  const { message, code, hint, host } = await told(
+    () => new Response("", { status: 307, headers: { location } }),
+  );
+  expect(code).toBe("denied");
+  expect(message).toEndWith(` at ${storage.host}, where the registry leads: ${status}`);
+  expect(hint).toBe(
+    `no login of ${host} is sent there; the link it gives may have ended, or be wrong`,
+  );
+});
+
+test("a 401 of the registry itself does", async () => {
+  const { hint, host } = await told(() => new Response("", { status: 401 }));
+  expect(hint).toBe(`log in with \`ocibundle login ${host}\``);
+});
+
+test("a 400 to plain HTTP without a reason may come from a server of TLS", async () => {
+  const { hint, host } = await told(() => new Response("", { status: 400 }));
+  expect(hint).toBe(
+    `check that ${host} is a registry; if it speaks https, give --ca-file or --insecure`,
+  );
+});
+
+test("a wait that is too long is named, with the longest there is", async () => {
+  const { hint } = await told(
+    () => new Response("", { status: 429, headers: { "retry-after": "3600" } }),
+  );
+  expect(hint).toBe("the registry asks to come back in 3600 s; more than 300 s are not waited for");
+});
