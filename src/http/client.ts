@@ -1,5 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { authorize, type AuthorizeOptions } from "./auth/authorize.ts";
+import { giveUpConnecting } from "./connecting.ts";
 import { readDocuments } from "./document.ts";
 import type { EmitHttpEvent, Send } from "./message.ts";
 import { followRedirects } from "./redirect.ts";
@@ -10,6 +11,9 @@ import { transport, type TransportOptions } from "./transport.ts";
 
 /** Connecting and waiting for the first byte, in milliseconds. */
 const defaultFirstByteTimeout = 60_000;
+
+/** A host that lets nobody connect is given up after both, in milliseconds. */
+const connecting = { doubtAfter: 5000, connectTimeout: 10_000 } as const;
 
 /** No byte of a body for this long, in milliseconds. */
 const defaultIdleTimeout = 60_000;
@@ -59,7 +63,8 @@ export function createClient(options: ClientOptions): Send {
     firstByteTimeout: options.firstByteTimeout ?? defaultFirstByteTimeout,
     idleTimeout: options.idleTimeout ?? defaultIdleTimeout,
   });
-  const told = traced(withHeaders(throughProxy(bottom, options.env), options), emit);
+  const connected = giveUpConnecting(bottom, { env: options.env, ...connecting });
+  const told = traced(withHeaders(throughProxy(connected, options.env), options), emit);
   const authorised = authorize(followRedirects(told), {
     ...options,
     now: patience.now,

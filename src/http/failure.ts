@@ -6,7 +6,9 @@ export type FailureKind =
   | "name"
   /** Nothing listens, or the network has no way there. */
   | "refused"
-  /** No connection or no first byte in time. */
+  /** No connection in time. */
+  | "unconnected"
+  /** No first byte in time. */
   | "timeout"
   /** The body stopped. */
   | "stalled"
@@ -74,6 +76,7 @@ const kinds: Readonly<Record<string, FailureKind>> = {
 const says: Readonly<Record<FailureKind, string>> = {
   name: "the host name has no address",
   refused: "connection refused",
+  unconnected: "no connection in time",
   timeout: "no answer in time",
   stalled: "the answer stalled",
   reset: "the connection was closed before the answer was complete",
@@ -86,6 +89,8 @@ const says: Readonly<Record<FailureKind, string>> = {
 const hints: Partial<Record<FailureKind, string>> = {
   name: "check the registry's name and your DNS",
   refused: "check that the registry is running and that the port is right",
+  unconnected:
+    "check the registry's name, and what is between here and it: a firewall, a VPN, a proxy",
   timeout: "check the network between here and the registry, and any proxy",
 };
 

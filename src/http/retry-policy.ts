@@ -42,7 +42,8 @@ export const isAskedBack = (seen: Seen): boolean =>
  */
 export function pauseBefore(attempt: number, seen: Seen, random: number): number | undefined {
   if (!isTransient(seen)) return undefined;
-  const unreachable = "failure" in seen && ["name", "refused", "proxy"].includes(seen.failure.kind);
+  const unreachable =
+    "failure" in seen && ["name", "refused", "unconnected", "proxy"].includes(seen.failure.kind);
   if (attempt >= (unreachable ? maxUnreachableAttempts : maxAttempts)) return undefined;
   const asked = "status" in seen ? seen.retryAfter : seen.failure.retryAfter;
   const own = Math.min(maxPause, firstPause * 2 ** (attempt - 1)) * (0.5 + random / 2);

@@ -29,7 +29,7 @@ export const throughProxy =
       const { kind, retryAfter } = failure;
       if (failure.proxyStatus === 407) throw wantsLogin(host, name, proxy.variable);
       // To a client of a proxy only the proxy has a name and a port: the rest happens behind it.
-      const own = kind === "name" || kind === "refused" || kind === "proxy";
+      const own = ["name", "refused", "unconnected", "proxy"].includes(kind);
       throw failureError(host, kind, {
         what: own ? `${name}: ${failure.message}` : `${failure.message}, through ${name}`,
         hint: own

@@ -1,7 +1,7 @@
 import { OcibundleError } from "../../../src/errors.ts";
 import type { HttpEvent, HttpRequest, RequestBody, Send } from "../../../src/http/message.ts";
 import type { Patience } from "../../../src/http/retry.ts";
-import { transport } from "../../../src/http/transport.ts";
+import { transport, type TransportOptions } from "../../../src/http/transport.ts";
 import { runtime } from "../../../src/runtime/current.ts";
 
 export const never = new AbortController().signal;
@@ -101,7 +101,7 @@ export function recordedEvents(): { events: HttpEvent[]; emit: (event: HttpEvent
 }
 
 /** The bottom of the client with limits short enough for a test. */
-export const bottom = (limits: { firstByteTimeout?: number; idleTimeout?: number } = {}): Send =>
+export const bottom = (more: Partial<TransportOptions> = {}): Send =>
   transport({
     userAgent: "ocibundle/test",
     env: {},
@@ -109,7 +109,7 @@ export const bottom = (limits: { firstByteTimeout?: number; idleTimeout?: number
     tls: () => Promise.resolve(undefined),
     firstByteTimeout: 5000,
     idleTimeout: 5000,
-    ...limits,
+    ...more,
   });
 
 export const get = (url: string, more: Partial<HttpRequest> = {}): HttpRequest => ({
