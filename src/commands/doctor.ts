@@ -1,4 +1,5 @@
 import { defineCommand } from "../cli/command.ts";
+import { redact } from "../cli/redact.ts";
 import { OcibundleError } from "../errors.ts";
 import { examineRegistry } from "../model/doctor/doctor.ts";
 import { doctorReport } from "../ui/doctor-report.ts";
@@ -30,7 +31,12 @@ export const command = defineCommand({
     if (size === 0) {
       throw new OcibundleError("usage", "--size: nothing can be told from an empty body");
     }
-    const report = await examineRegistry(context, { reference: ref, size });
+    const found = await examineRegistry(context, { reference: ref, size });
+    // The reasons are a stranger's words, and standard output is not watched for secrets.
+    const checks = found.checks.map((finding) =>
+      finding.reason === undefined ? finding : { ...finding, reason: redact(finding.reason) },
+    );
+    const report = { ...found, checks };
     context.stdout(
       context.flags.json ? `${JSON.stringify(report, null, 2)}\n` : doctorReport(report),
     );

@@ -40,12 +40,14 @@ export interface DoctorView {
 
 /** A line a check: what it is called, whether it works, what was seen and what that means for weights. */
 export function doctorReport({ name, checks, limits, left, milliseconds }: DoctorView): string {
+  const works: Works = (...names) =>
+    checks.some(({ check, result }) => names.includes(check) && result === "yes");
   const rows = checks.map((finding) => {
     const line = Object.hasOwn(lines, finding.check) ? lines[finding.check] : undefined;
     return [
       `  ${line?.title ?? finding.check}`,
       finding.result === "not tried" ? "-" : finding.result,
-      says(finding, line),
+      says(finding, line, works),
     ];
   });
   return [
@@ -58,21 +60,28 @@ export function doctorReport({ name, checks, limits, left, milliseconds }: Docto
   ].join("");
 }
 
+/** Whether one of these checks ended with a yes. */
+type Works = (...names: string[]) => boolean;
+
 interface Line {
   title: string;
   /** What was measured; nothing unless given. */
   seen?: (finding: DoctorFinding) => string;
   /** What a "yes" means for weights. */
-  yes: string | ((finding: DoctorFinding) => string);
-  no: string;
+  yes: Meaning;
+  /** What a "no" means. */
+  no: Meaning;
 }
 
-function says(finding: DoctorFinding, line: Line | undefined): string {
+/** Often the same whatever else was found. */
+type Meaning = string | ((finding: DoctorFinding, works: Works) => string);
+
+function says(finding: DoctorFinding, line: Line | undefined, works: Works): string {
   const { result, reason } = finding;
   if (result === "not tried" || line === undefined) return reason ?? "";
-  if (result === "no") return joined(reason, line.no);
-  const means = typeof line.yes === "string" ? line.yes : line.yes(finding);
-  return joined(line.seen?.(finding), means);
+  const meaning = result === "no" ? line.no : line.yes;
+  const means = typeof meaning === "string" ? meaning : meaning(finding, works);
+  return joined(result === "no" ? reason : line.seen?.(finding), means);
 }
 
 const joined = (seen: string | undefined, means: string): string =>
@@ -122,7 +131,10 @@ const lines: Readonly<Record<string, Line>> = {
     title: "one PUT",
     seen: rate,
     yes: "a weight may go in the request that ends its upload",
-    no: "only small files go in one request; weights take the ways below",
+    no: (_, works) =>
+      works("patch", "chunks")
+        ? "only small files go in one request; weights take the ways below"
+        : "only small files go in one request",
   },
   patch: {
     title: "one PATCH",
@@ -139,8 +151,14 @@ const lines: Readonly<Record<string, Line>> = {
         ...(finding.reason === undefined ? [] : [`not of more (${finding.reason})`]),
         ...(minimumChunk === undefined ? [] : [`at least ${formatSize(minimumChunk)}`]),
       ].join(", "),
-    yes: "a connection that breaks costs one chunk of a weight",
-    no: "a connection that breaks may cost all that was sent of a weight",
+    yes: (_, works) =>
+      works("resume")
+        ? "a connection that breaks costs one chunk of a weight"
+        : "weights go up piece by piece",
+    no: (_, works) =>
+      works("resume")
+        ? "weights go up in one stream, which goes on where it broke"
+        : "a connection that breaks costs all that was sent of a weight",
   },
   resume: {
     title: "resume",
@@ -187,7 +205,7 @@ const lines: Readonly<Record<string, Line>> = {
       `whether ${manyBlobs} blobs are there is known in ${formatDuration(Math.max(shortest, (milliseconds * manyBlobs) / lookedUpAtOnce))}`,
     no: "nobody knows how long it takes to ask what is there",
   },
-  upload: { title: "upload", seen: rate, yes: atThisRate, no: "weights do not go up" },
+  upload: { title: "upload", seen: rate, yes: atThisRate, no: "weights of this size do not go up" },
   download: { title: "download", seen: rate, yes: atThisRate, no: "weights do not come down" },
   "delete-tag": {
     title: "delete a tag",

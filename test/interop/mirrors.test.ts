@@ -43,11 +43,15 @@ describe("doctor", () => {
     const { address } = await plain();
     const said = await ocibundle(["doctor", `${address}/acme/model`, "--size", "2mb", "--json"]);
     const { checks, left } = JSON.parse(said) as {
-      checks: { check: string; result: string }[];
+      checks: { check: string; result: string; reason?: string }[];
       left: unknown[];
     };
     const lacking = checks.filter(({ result }) => result !== "yes").map(({ check }) => check);
-    expect(lacking).toEqual(["login", "referrers", "delete-tag"]);
+    expect(lacking).toEqual(["login", "resume", "referrers", "delete-tag"]);
+    // Distribution ends an upload of which a request broke.
+    expect(checks.find(({ check }) => check === "resume")?.reason).toBe(
+      "an upload that broke off is gone",
+    );
     expect(left).toEqual([]);
   });
 });

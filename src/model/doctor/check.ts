@@ -126,6 +126,9 @@ export async function reasonToGoOn(
   return reasonOf(error);
 }
 
+/** An answer that fits nothing. */
+export const odd = (why: string): OcibundleError => new OcibundleError("network", why);
+
 /** A failure in few words: the registry's, else those of what broke, without the names of both. */
 export function reasonOf(error: OcibundleError): string {
   const refusal = refusalOf(error);

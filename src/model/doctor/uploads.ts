@@ -6,7 +6,8 @@ import { MiB } from "../../transfer/units.ts";
 import { uploadBody } from "../../transfer/upload/upload-body.ts";
 import { isSlow } from "../../transfer/upload/upload-way.ts";
 import type { TrialDescriptor } from "./body.ts";
-import { check, type Examination, type Finding, no, rateOf, yes } from "./check.ts";
+import { check, type Examination, type Finding, no, odd, rateOf, reasonOf, yes } from "./check.ts";
+import { askedOffset, type Offset, resumeBroken, sayOffset } from "./resume.ts";
 
 /** Chunks of one trial, where its size allows: enough to see whether the registry counts them. */
 const chunksOfTrial = 4;
@@ -24,7 +25,7 @@ const refusalsOfSize: ReadonlySet<number | undefined> = new Set([400, 413, 416])
 export async function checkUploads(examination: Examination): Promise<TrialDescriptor[]> {
   const { body, emit, signal, findings } = examination;
   const whole = await body.prefix(body.size);
-  emit({ type: "phase", phase: "upload", items: 3, bytes: 3 * body.size });
+  emit({ type: "phase", phase: "upload", items: 4, bytes: 4 * body.size });
   const trial = openTrial(examination);
 
   await check(examination, "put", () =>
@@ -41,7 +42,11 @@ export async function checkUploads(examination: Examination): Promise<TrialDescr
   );
   const offsets: Offset[] = [];
   await check(examination, "chunks", () => sendChunks(examination, trial, offsets));
-  await check(examination, "resume", () => askOffset(examination, trial, offsets));
+  await check(examination, "resume", () => {
+    const wrong = offsets.find(({ sent, said }) => sent !== said);
+    if (wrong !== undefined) return Promise.resolve(no(sayOffset(wrong)));
+    return resumeBroken(examination, trial);
+  });
   await check(examination, "upload", async () => {
     const rates = (["put", "patch", "chunks"] as const).flatMap(
       (name) => findings.get(name)?.bytesPerSecond ?? [],
@@ -52,10 +57,7 @@ export async function checkUploads(examination: Examination): Promise<TrialDescr
   return trial.sent.toSorted((a, b) => b.size - a.size);
 }
 
-/** An answer that fits nothing. */
-const odd = (why: string): OcibundleError => new OcibundleError("network", why);
-
-interface Trial {
+export interface Trial {
   /** Blobs that are there, each once. */
   sent: TrialDescriptor[];
   /** A part of the trial body, told of while it goes out. */
@@ -125,12 +127,6 @@ export async function openUpload(
   return answer.session;
 }
 
-/** What a session said to have, after so many bytes had gone there. */
-interface Offset {
-  sent: number;
-  said: number | undefined;
-}
-
 /** Sends chunks, smaller ones where larger are refused, and asks in between what is there. */
 async function sendChunks(
   { body, signal, repository }: Examination,
@@ -160,7 +156,7 @@ async function sendChunks(
         await session.finish(blob.digest, undefined, signal);
       });
       const known = probe.minimumChunk === undefined ? {} : { minimumChunk: minimum };
-      const limit = refused === undefined ? {} : { reason: `${first} bytes: ${refused.message}` };
+      const limit = refused === undefined ? {} : { reason: `${first} bytes: ${reasonOf(refused)}` };
       return { ...finding, chunk, ...known, ...limit };
     } catch (error) {
       signal.throwIfAborted();
@@ -170,44 +166,4 @@ async function sendChunks(
     }
   }
   throw refused ?? odd("no chunk was sent");
-}
-
-/** What the session says to have; a refusal to say is undefined. */
-async function askedOffset(
-  session: UploadSession,
-  signal: AbortSignal,
-): Promise<number | undefined> {
-  try {
-    return await session.offset(signal);
-  } catch (error) {
-    signal.throwIfAborted();
-    if (refusalOf(error) === undefined) throw error;
-    return undefined;
-  }
-}
-
-/** Whether an upload that stopped somewhere says where: by the chunks that were sent, else by a part of a stream. */
-async function askOffset(
-  { body, repository, signal }: Examination,
-  trial: Trial,
-  offsets: readonly Offset[],
-): Promise<Finding> {
-  const seen = [...offsets];
-  if (seen.length === 0) {
-    const session = await openUpload(repository, signal);
-    try {
-      const sent = Math.max(1, Math.floor(Math.min(body.size, MiB) / 2));
-      await session.patchAll(trial.part({ start: 0, end: sent }), signal);
-      seen.push({ sent, said: await askedOffset(session, signal) });
-    } finally {
-      await session.cancel();
-    }
-  }
-  const wrong = seen.find(({ sent, said }) => sent !== said);
-  if (wrong === undefined) return yes();
-  return no(
-    wrong.said === undefined
-      ? "an upload does not say how much of it is there"
-      : `an upload says to have ${wrong.said} bytes after ${wrong.sent} were sent`,
-  );
 }

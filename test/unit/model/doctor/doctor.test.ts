@@ -97,7 +97,10 @@ describe("a registry that can do everything", () => {
   });
 
   test.each([1, 2, 3, 5])("is so with a body of %d bytes", async (size) => {
-    expect(lacking(await examined((request, next) => next(request), size))).toEqual(["login"]);
+    expect(lacking(await examined((request, next) => next(request), size))).toEqual(
+      // One byte can't break off in the middle.
+      size === 1 ? ["login", "resume"] : ["login"],
+    );
   });
 
   test("leaves nothing in the cache", async () => {
@@ -274,8 +277,8 @@ describe("what a registry refuses is a no, with the reason", () => {
     const kinds = Map.groupBy(report.left, ({ kind }) => kind);
     expect(kinds.get("tag")).toHaveLength(1);
     expect(kinds.get("manifest")).toHaveLength(4);
-    // The trial's body, a layer, a config, and the body in the second repository.
-    expect(kinds.get("blob")).toHaveLength(4);
+    // The trial's body, what was broken off of it, a layer, a config, and the body in the second repository.
+    expect(kinds.get("blob")).toHaveLength(5);
     expect(doctorReport(report)).toContain("could not be removed: tag ocibundle-doctor-");
   });
 
