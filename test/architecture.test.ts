@@ -36,6 +36,7 @@ const alsoAllowed: readonly { from: RegExp; to: string; typesOnly: boolean }[] =
   { from: /^model\/connect\.ts$/, to: "credentials/find.ts", typesOnly: false },
   // What a login leaves is kept where the registries' passwords are looked for.
   { from: /^model\/login\.ts$/, to: "credentials/keep.ts", typesOnly: false },
+  { from: /^model\/login\.ts$/, to: "credentials/kept.ts", typesOnly: false },
   // Progress is events: whoever emits or draws them names their types and nothing else of the engine.
   {
     from: /^(?:cli|commands|ui|image|registry|http)\//,

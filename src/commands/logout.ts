@@ -1,5 +1,6 @@
 import { defineCommand } from "../cli/command.ts";
 import { logout } from "../model/login.ts";
+import { logoutReport } from "../ui/login-report.ts";
 
 export const command = defineCommand({
   meta: {
@@ -12,8 +13,8 @@ export const command = defineCommand({
   },
   async run({ host }, context) {
     const result = await logout(context, host);
-    if (context.flags.json) context.stdout(`${JSON.stringify(result, null, 2)}\n`);
-    else if (result.removed) context.stdout(`logged out of ${result.host}\n`);
-    else context.stdout(`was not logged in to ${result.host}\n`);
+    context.stdout(
+      context.flags.json ? `${JSON.stringify(result, null, 2)}\n` : logoutReport(result),
+    );
   },
 });

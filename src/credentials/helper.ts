@@ -51,7 +51,8 @@ export async function helperStore(
       : [credential.username, credential.password];
   const input = JSON.stringify({ ServerURL: key, Username: user, Secret: secret });
   const { code, output } = await run(name, "store", input, options);
-  if (code !== 0) throw failed(name, output);
+  // Some put what they could not do into their words.
+  if (code !== 0) throw failed(name, output.replaceAll(secret, "***"));
 }
 
 /** Has a helper forget a credential; that it has none is no failure. Throws `denied`. */
@@ -114,8 +115,8 @@ async function run(
       new OcibundleError(
         "denied",
         missing
-          ? `The credential helper "${program}" is not installed`
-          : `The credential helper "${program}" can't be started`,
+          ? `the credential helper "${program}" is not installed`
+          : `the credential helper "${program}" can't be started`,
         { hint: "install it, or take it out of the Docker config", cause },
       ),
     );
@@ -137,7 +138,7 @@ function failed(name: string, output: string): OcibundleError {
   const words = output.replaceAll(/[\p{Cc}\s]+/gu, " ").slice(0, 200);
   return new OcibundleError(
     "denied",
-    `The credential helper "docker-credential-${name}" failed${words === "" ? "" : `: ${words}`}`,
+    `the credential helper "docker-credential-${name}" failed${words === "" ? "" : `: ${words}`}`,
     { hint: "check that it works by itself, or take it out of the Docker config" },
   );
 }

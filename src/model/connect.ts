@@ -1,4 +1,5 @@
 import { findCredential } from "../credentials/find.ts";
+import { OcibundleError } from "../errors.ts";
 import { createRegistry, type RegistryOptions } from "../registry/registry.ts";
 import type { Registry } from "../registry/types.ts";
 import type { EmitEvent } from "../transfer/events.ts";
@@ -16,6 +17,7 @@ export interface ConnectionFlags {
 /** Who connects: a job, and the configuration that was read for it. */
 interface Connecting {
   env: Readonly<Record<string, string | undefined>>;
+  signal: AbortSignal;
   emit: EmitEvent;
   flags: ConnectionFlags;
   config: Config;
@@ -23,6 +25,7 @@ interface Connecting {
 
 /** What is kept to log in to a registry with. */
 type Found = Awaited<ReturnType<typeof findCredential>>;
+type FindCredential = (host: string, repository: string | undefined) => Promise<Found>;
 
 /** How a registry is spoken to: the flags of the run, else what is configured for its host. */
 export function registryOptions(
@@ -48,15 +51,36 @@ export const connect = (
   connecting: Connecting,
   host: string,
   onLogin?: (credential: Found) => void,
-): Registry =>
-  createRegistry(host, {
+): Registry => {
+  const look = lookUp(connecting);
+  return createRegistry(host, {
     ...registryOptions(connecting, host),
     async credentials(credentialHost, repository) {
-      const found = await findCredential(credentialHost, repository, connecting.env);
+      const found = await look(credentialHost, repository);
       onLogin?.(found);
       return found;
     },
   });
+};
+
+/**
+ * Looks credentials up. A helper that does not work is told of, and no reason to stop: what is public
+ * needs no login, and a registry that wants one says so.
+ */
+function lookUp({ env, emit, signal }: Omit<Connecting, "flags" | "config">): FindCredential {
+  const told = new Set<string>();
+  return async (host, repository) => {
+    try {
+      return await findCredential(host, repository, env, signal);
+    } catch (error) {
+      if (!(error instanceof OcibundleError) || error.code !== "denied") throw error;
+      const message = `${host}: ${error.message}; going on without a login`;
+      if (!told.has(message)) emit({ type: "warning", message });
+      told.add(message);
+      return undefined;
+    }
+  };
+}
 
 /**
  * A client for a mirror of `origin`. The flags of the run are about the registry that was named; of a
@@ -64,10 +88,11 @@ export const connect = (
  * once: what fails is had from the next.
  */
 export function connectMirror(
-  { env, emit, config }: Connecting,
+  connecting: Omit<Connecting, "flags">,
   { host, scheme, headers }: MirrorAddress,
   origin: string,
 ): Registry {
+  const { env, emit, config } = connecting;
   const { plainHttp, insecure, caFile, certFile, keyFile } = settingsOf(config, host);
   return createRegistry(host, {
     env,
@@ -81,6 +106,6 @@ export function connectMirror(
     ns: origin,
     headers,
     retries: 0,
-    credentials: (credentialHost, repository) => findCredential(credentialHost, repository, env),
+    credentials: lookUp(connecting),
   });
 }

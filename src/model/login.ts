@@ -1,4 +1,5 @@
 import { eraseCredential, storeCredential } from "../credentials/keep.ts";
+import { type Kept, keptFor } from "../credentials/kept.ts";
 import { OcibundleError } from "../errors.ts";
 import { defaultHost, parseReference } from "../oci/reference.ts";
 import { createRegistry } from "../registry/registry.ts";
@@ -19,6 +20,8 @@ export interface LogoutResult {
   host: string;
   /** Whether there was anything to forget. */
   removed: boolean;
+  /** Where something is kept all the same, for the registry or for repositories of it. */
+  left: Kept[];
 }
 
 /**
@@ -61,7 +64,8 @@ export async function login(
 /** Forgets what is kept for a registry. Throws `usage`, `file`, `denied` (of a helper). */
 export async function logout(job: JobContext, where: string): Promise<LogoutResult> {
   const host = parseHost(where);
-  return { host, removed: await eraseCredential(host, job.env, job.signal) };
+  const removed = await eraseCredential(host, job.env, job.signal);
+  return { host, removed, left: await keptFor(host, job.env, job.signal) };
 }
 
 /** A registry as references name it. Throws `usage`. */

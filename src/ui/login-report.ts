@@ -15,3 +15,21 @@ export function loginReport(result: {
   );
   return `${lines.join("\n")}\n`;
 }
+
+/** What is said after a logout. */
+export function logoutReport(result: {
+  host: string;
+  removed: boolean;
+  left: readonly ({ kind: "helper"; name: string } | { kind: "file"; path: string; key: string })[];
+}): string {
+  const { host, removed, left } = result;
+  const lines = [removed ? `logged out of ${host}` : `was not logged in to ${host}`];
+  for (const place of left) {
+    lines.push(
+      place.kind === "helper"
+        ? `docker-credential-${place.name} still has a password for it`
+        : `${place.path} still has an entry "${place.key}", which was not made by a login here`,
+    );
+  }
+  return `${lines.join("\n")}\n`;
+}

@@ -9,6 +9,7 @@ const maxAnswer = 64 * 1024;
 const keys = {
   interrupt: "\u0003",
   endOfInput: "\u0004",
+  eraseLine: "\u0015",
   backspace: "\b",
   delete: "\u007F",
 } as const;
@@ -40,9 +41,14 @@ export function openPrompt({ hint, write, signal }: PromptOptions): Prompt {
       const next = await typed.next();
       const key = next.done === true ? "\r" : next.value;
       if (key === "\r" || key === "\n") return answer.join("");
-      if (key === keys.endOfInput && answer.length === 0) return "";
+      if (key === keys.endOfInput && answer.length === 0) {
+        throw new OcibundleError("usage", "Nothing was typed in", { hint });
+      }
       if (key === keys.interrupt) throw new OcibundleError("interrupted", "Interrupted");
-      if (key === keys.backspace || key === keys.delete) {
+      if (key === keys.eraseLine) {
+        if (echo) write("\b \b".repeat(answer.length));
+        answer.length = 0;
+      } else if (key === keys.backspace || key === keys.delete) {
         if (answer.pop() !== undefined && echo) write("\b \b");
       } else if (key >= " " && answer.length < maxAnswer) {
         answer.push(key);

@@ -1,4 +1,4 @@
-import { describe, expect } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { createPrivateKey, sign, X509Certificate } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -184,20 +184,12 @@ describe("docker-registry with a password", () => {
     async () => {
       const { address } = await withPassword();
       const HOME = await bench.folder("home");
-      let shown = "";
-      const child = Bun.spawn([...program(), "login", address], {
-        env: { HOME, PATH: process.env["PATH"] },
-        terminal: {
-          data(terminal, bytes) {
-            const before = shown;
-            shown += new TextDecoder().decode(bytes);
-            const asks = (what: string) => shown.includes(what) && !before.includes(what);
-            if (asks("Username: ")) terminal.write("adx\u007fa\r");
-            if (asks("Password: ")) terminal.write("s3cret\r");
-          },
-        },
-      });
-      expect(await child.exited).toBe(0);
+      const { code, shown } = await typeIn(["login", address], { HOME }, [
+        ["Username: ", "adx\u007fa\r"],
+        // ^U takes back all that was typed.
+        ["Password: ", "wr0ng\u0015s3cret\r"],
+      ]);
+      expect(code).toBe(0);
       expect(shown).toContain(`logged in to ${address} as ada`);
       expect(shown).not.toContain("s3cret");
       expect(await findCredential(address, undefined, { HOME })).toEqual({
@@ -207,6 +199,59 @@ describe("docker-registry with a password", () => {
       });
     },
   );
+});
+
+/** Runs ocibundle at a terminal of its own where somebody answers what it asks. */
+async function typeIn(
+  args: readonly string[],
+  env: Record<string, string>,
+  answers: readonly (readonly [question: string, answer: string])[],
+): Promise<{ code: number; shown: string }> {
+  let shown = "";
+  const child = Bun.spawn([...program(), ...args], {
+    env: { PATH: process.env["PATH"] ?? "", ...env },
+    terminal: {
+      data(terminal, bytes) {
+        const before = shown;
+        shown += new TextDecoder().decode(bytes);
+        for (const [question, answer] of answers) {
+          if (shown.includes(question) && !before.includes(question)) terminal.write(answer);
+        }
+      },
+    },
+  });
+  return { code: await child.exited, shown };
+}
+
+describe("login at a terminal", () => {
+  const nowhere = ["login", "localhost:1"];
+
+  test.each([
+    ["^D for the name", [["Username: ", "\u0004"]], 2, "error: Nothing was typed in"],
+    [
+      "^D for the password",
+      [
+        ["Username: ", "ada\r"],
+        ["Password: ", "\u0004"],
+      ],
+      2,
+      "hint: give --username",
+    ],
+    [
+      "^C in the password",
+      [
+        ["Username: ", "ada\r"],
+        ["Password: ", "s3c\u0003"],
+      ],
+      130,
+      "Interrupted",
+    ],
+  ] as const)("ends with %s", async (_, answers, code, says) => {
+    const ended = await typeIn(nowhere, { HOME: await bench.folder("home") }, answers);
+    expect(ended.code).toBe(code);
+    expect(ended.shown).toContain(says);
+    expect(ended.shown).not.toContain("s3c");
+  });
 });
 
 describe("docker-registry with a token server", () => {

@@ -23,7 +23,8 @@ import { cleanUp } from "./cleanup.ts";
 import { checkDownloads, checkLatency, type TrialBlob } from "./downloads.ts";
 import { checkManifests } from "./manifests.ts";
 import { checkMount } from "./mount.ts";
-import { checkUploads, openUpload } from "./uploads.ts";
+import { openUpload } from "./trial.ts";
+import { checkUploads } from "./uploads.ts";
 import { connect } from "../connect.ts";
 import { type JobContext, openSession, type Session } from "../session.ts";
 

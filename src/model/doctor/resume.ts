@@ -4,7 +4,7 @@ import { refusalOf } from "../../registry/refusal.ts";
 import type { UploadBody, UploadSession } from "../../registry/types.ts";
 import { MiB } from "../../transfer/units.ts";
 import { type Examination, type Finding, notTried, odd } from "./check.ts";
-import type { Trial } from "./uploads.ts";
+import type { Trial } from "./trial.ts";
 
 /** What a session said to have, after so many bytes had gone there. */
 export interface Offset {

@@ -1,13 +1,10 @@
 import { OcibundleError } from "../../errors.ts";
-import type { ByteRange } from "../../oci/content.ts";
 import { refusalOf } from "../../registry/refusal.ts";
-import type { UploadBody, UploadSession } from "../../registry/types.ts";
 import { MiB } from "../../transfer/units.ts";
-import { uploadBody } from "../../transfer/upload/upload-body.ts";
-import { isSlow } from "../../transfer/upload/upload-way.ts";
 import type { TrialDescriptor } from "./body.ts";
-import { check, type Examination, type Finding, no, odd, rateOf, reasonOf, yes } from "./check.ts";
+import { check, type Examination, type Finding, no, odd, reasonOf, yes } from "./check.ts";
 import { askedOffset, type Offset, resumeBroken, sayOffset } from "./resume.ts";
+import { openTrial, openUpload, type Trial } from "./trial.ts";
 
 /** Chunks of one trial, where its size allows: enough to see whether the registry counts them. */
 const chunksOfTrial = 4;
@@ -55,76 +52,6 @@ export async function checkUploads(examination: Examination): Promise<TrialDescr
     return Promise.resolve(yes({ bytes: body.size, bytesPerSecond: Math.max(...rates) }));
   });
   return trial.sent.toSorted((a, b) => b.size - a.size);
-}
-
-export interface Trial {
-  /** Blobs that are there, each once. */
-  sent: TrialDescriptor[];
-  /** A part of the trial body, told of while it goes out. */
-  part(range: ByteRange): UploadBody;
-  /** Opens an upload, has `work` end it, and sees that the blob is there. */
-  send(
-    item: string,
-    blob: TrialDescriptor,
-    work: (session: UploadSession) => Promise<void>,
-  ): Promise<Finding>;
-}
-
-function openTrial({ body, emit, repository, signal, litter }: Examination): Trial {
-  const sent: TrialDescriptor[] = [];
-  let item = "";
-  /** In bytes a millisecond, of the last body that went through. */
-  let rate = 0;
-  let told = 0;
-  const tell = (position: number): void => {
-    emit({ type: "progress", phase: "upload", item, bytes: position - told });
-    told = position;
-  };
-  const noteBlob = ({ digest, size }: TrialDescriptor): void => {
-    if (litter.some(({ name }) => name === digest)) return;
-    litter.push({ kind: "blob", repository: repository.name, name: digest, bytes: size });
-  };
-  return {
-    sent,
-    part: (range) =>
-      uploadBody(body.source, range, {
-        signal,
-        // Counting costs a fast registry some of its rate.
-        ...(isSlow(range.end - range.start, rate) ? { onPosition: tell } : {}),
-      }),
-    async send(name, blob, work) {
-      item = name;
-      told = 0;
-      emit({ type: "start", phase: "upload", item, group: "doctor", bytes: blob.size });
-      const session = await openUpload(repository, signal);
-      try {
-        noteBlob(blob);
-        const started = performance.now();
-        await work(session);
-        const milliseconds = performance.now() - started;
-        const has = await repository.headBlob(blob.digest, signal);
-        if (has !== blob.size) throw odd("the blob was taken, and is not there");
-        if (!sent.some(({ digest }) => digest === blob.digest)) sent.push(blob);
-        rate = blob.size / Math.max(1, milliseconds);
-        return yes({ bytes: blob.size, bytesPerSecond: rateOf(blob.size, milliseconds) });
-      } catch (error) {
-        await session.cancel();
-        throw error;
-      } finally {
-        emit({ type: "done", phase: "upload", item });
-      }
-    },
-  };
-}
-
-/** Opens an upload. Throws `denied` and its like. */
-export async function openUpload(
-  repository: Examination["repository"],
-  signal: AbortSignal,
-): Promise<UploadSession> {
-  const answer = await repository.startUpload({}, signal);
-  if (answer.mounted) throw odd("it mounted a blob without being asked");
-  return answer.session;
 }
 
 /** Sends chunks, smaller ones where larger are refused, and asks in between what is there. */

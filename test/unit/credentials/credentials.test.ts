@@ -207,7 +207,7 @@ describe("a credential helper", () => {
     const failure = await failureOf(findCredential("registry.test", "a", env));
     expect(failure).toMatchObject({
       code: "denied",
-      message: 'The credential helper "docker-credential-missing" is not installed',
+      message: 'the credential helper "docker-credential-missing" is not installed',
     });
   });
 

@@ -1,0 +1,55 @@
+import { OcibundleError } from "../errors.ts";
+import type { Environment } from "./credential.ts";
+import { findHelper } from "./docker-config.ts";
+import { configPaths, readConfig } from "./files.ts";
+import { helperGet } from "./helper.ts";
+import { normalizeKey, storedKey } from "./registry-key.ts";
+
+/** A place that has a credential of a registry, or of a part of it. */
+export type Kept =
+  | { kind: "helper"; name: string }
+  /** `key` is as it stands in the file: `ghcr.io/acme`. */
+  | { kind: "file"; path: string; key: string };
+
+/**
+ * Every place where something is kept for a registry or for repositories of it, in the order in which
+ * they are looked into. What can't be read has nothing.
+ */
+export async function keptFor(
+  host: string,
+  env: Environment,
+  signal?: AbortSignal,
+): Promise<Kept[]> {
+  const wanted = normalizeKey(host);
+  const kept: Kept[] = [];
+  for (const path of configPaths(env)) {
+    const config = await orNothing(readConfig(path));
+    if (config === undefined) continue;
+    for (const [key, entry] of Object.entries(config.auths ?? {})) {
+      const normal = normalizeKey(key);
+      const ofHost = normal === wanted || normal.startsWith(`${wanted}/`);
+      if (ofHost && holdsSomething(entry)) kept.push({ kind: "file", path, key });
+    }
+    const name = await orNothing((async () => findHelper(config, host, path))());
+    if (name === undefined) continue;
+    if ((await orNothing(helperGet(name, storedKey(host), { env, signal }))) === undefined)
+      continue;
+    kept.push({ kind: "helper", name });
+  }
+  return kept;
+}
+
+/** Docker leaves an empty entry for what its helper keeps. */
+const holdsSomething = (entry: unknown): boolean =>
+  typeof entry === "object" &&
+  entry !== null &&
+  Object.values(entry).some((value) => typeof value === "string" && value !== "");
+
+async function orNothing<T>(asked: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (error instanceof OcibundleError) return undefined;
+    throw error;
+  }
+}
