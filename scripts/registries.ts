@@ -12,15 +12,17 @@ export interface TestRegistry extends Service {
 /** What docker-registry's config.yml has besides what every test needs. */
 interface DockerRegistryConfig {
   auth?: object;
-  tls?: { certificate: string; key: string };
+  tls?: { certificate: string; key: string; clientcas?: string[] };
   /** Pulls through: `{ remoteurl }`. */
   proxy?: object;
+  /** The loopback address that it listens on; `127.0.0.1` unless given. */
+  listenOn?: "127.0.0.1" | "[::1]";
 }
 
 /** Starts Debian's docker-registry (distribution 2.8) with `folder` for its storage. */
 export async function startDockerRegistry(
   folder: string,
-  { auth, tls, proxy }: DockerRegistryConfig = {},
+  { auth, tls, proxy, listenOn = "127.0.0.1" }: DockerRegistryConfig = {},
 ): Promise<TestRegistry> {
   await mkdir(folder, { recursive: true });
   const config = join(folder, "config.yml");
@@ -31,14 +33,18 @@ export async function startDockerRegistry(
       version: "0.1",
       log: { level: "info", accesslog: { disabled: true } },
       storage: { filesystem: { rootdirectory: join(folder, "data") }, delete: { enabled: true } },
-      http: { addr: "127.0.0.1:0", secret: "of no value", ...(tls === undefined ? {} : { tls }) },
+      http: {
+        addr: `${listenOn}:0`,
+        secret: "of no value",
+        ...(tls === undefined ? {} : { tls }),
+      },
       ...(auth === undefined ? {} : { auth }),
       ...(proxy === undefined ? {} : { proxy }),
     }),
   );
   const service = await startService({
     command: ["docker-registry", "serve", config],
-    ready: /listening on (127\.0\.0\.1:\d+)/,
+    ready: /listening on ((?:127\.0\.0\.1|\[::1\]):\d+)/,
   });
   return named(service);
 }

@@ -6,7 +6,7 @@ export interface TestCertificate {
   key: string;
 }
 
-/** Makes an authority and a certificate of it for 127.0.0.1, below a folder of the caller's. */
+/** Makes an authority and a certificate of it for this machine and `registry.test`, below a folder of the caller's. */
 export async function makeCertificate(
   folder: string,
 ): Promise<TestCertificate & { authority: string }> {
@@ -41,7 +41,7 @@ export async function makeCertificate(
     "-CAkey",
     authorityKey,
     "-addext",
-    "subjectAltName=IP:127.0.0.1,DNS:localhost",
+    "subjectAltName=IP:127.0.0.1,IP:::1,DNS:localhost,DNS:registry.test",
     "-addext",
     "basicConstraints=critical,CA:FALSE",
   ]);
