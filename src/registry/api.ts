@@ -11,6 +11,8 @@ export interface Api {
   /** Where its API is, with a slash at the end: `https://registry-1.docker.io/v2/`. */
   base: URL;
   send: Send;
+  /** Strikes out of a stranger's words what was sent to show who one is. */
+  strike: (text: string) => string;
   /** Goes with each request as `?ns=`: the registry that this one is a mirror of. */
   ns?: string | undefined;
   /** What ending an upload may take at least, in milliseconds. */
@@ -43,6 +45,7 @@ const subjectOf = (api: Api, repository: string | undefined, thing: string): Sub
   name: repository === undefined ? api.host : `${api.host}/${repository}`,
   thing,
   origin: api.base.origin,
+  strike: api.strike,
 });
 
 /**

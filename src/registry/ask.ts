@@ -28,6 +28,6 @@ export async function ask(
   });
   const { status } = response;
   const { bytes } = await readUpTo(response, maxManifestBytes);
-  const said = status < 400 ? String(status) : describeRefusal(status, bytes);
+  const said = status < 400 ? String(status) : describeRefusal(status, bytes, api.strike);
   return { status, headers: response.headers, host: response.url.host, bytes, said };
 }

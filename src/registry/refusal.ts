@@ -51,6 +51,8 @@ export interface Subject {
   thing: string;
   /** Of the registry's own URL: an answer from elsewhere is not the registry's. */
   origin: string;
+  /** Leaves out of the registry's words what is nobody's business. */
+  strike: (text: string) => string;
 }
 
 /** Reads an answer that is not what was asked for into the error to throw. */
@@ -58,7 +60,7 @@ export async function readRefusal(response: HttpResponse, on: Subject): Promise<
   const { bytes } = await readUpTo(response, maxErrorBytes).catch(() => ({
     bytes: new Uint8Array(0),
   }));
-  const errors = parseErrors(bytes);
+  const errors = parseErrors(bytes, on.strike);
   const codes = errors.flatMap(({ code }) => (code === undefined ? [] : [code]));
   const words = wordsOf(errors);
   const { status } = response;
@@ -83,8 +85,12 @@ export async function readRefusal(response: HttpResponse, on: Subject): Promise<
 }
 
 /** The status and the registry's own words, where it said some: `405 UNSUPPORTED: no deletes here`. */
-export function describeRefusal(status: number, body: Uint8Array): string {
-  const words = wordsOf(parseErrors(body.subarray(0, maxErrorBytes)));
+export function describeRefusal(
+  status: number,
+  body: Uint8Array,
+  strike: Subject["strike"],
+): string {
+  const words = wordsOf(parseErrors(body.subarray(0, maxErrorBytes), strike));
   return words === "" ? String(status) : `${status} ${words}`;
 }
 
@@ -96,6 +102,7 @@ const wordsOf = (errors: ReturnType<typeof parseErrors>): string =>
 /** Reads the specification's errors; anything else is none. Control characters and queries of URLs go. */
 export function parseErrors(
   bytes: Uint8Array,
+  strike: Subject["strike"] = (text) => text,
 ): { code: string | undefined; message: string | undefined }[] {
   let json: unknown;
   try {
@@ -107,7 +114,7 @@ export function parseErrors(
   if (!result.success) return [];
   return result.output.errors.slice(0, 3).map(({ code, message }) => ({
     code: typeof code === "string" && /^[A-Za-z0-9_ -]{1,64}$/.test(code) ? code : undefined,
-    message: typeof message === "string" && message !== "" ? printable(message) : undefined,
+    message: typeof message === "string" && message !== "" ? printable(strike(message)) : undefined,
   }));
 }
 

@@ -1,4 +1,5 @@
 import type { FindCredential } from "../http/auth/credential.ts";
+import { knownSecrets } from "../http/auth/secrets.ts";
 import {
   certificates,
   type CertificateOptions,
@@ -63,8 +64,10 @@ export function createRegistry(host: string, options: RegistryOptions = {}): Reg
   if (options.insecure === true && base.protocol === "https:") {
     options.emit?.({ type: "warning", message: `${host}: certificates are not checked` });
   }
+  const secrets = knownSecrets();
   const send = createClient({
     host,
+    secrets,
     url: base,
     plainHttp: options.plainHttp ?? false,
     userAgent: options.userAgent ?? "ocibundle",
@@ -82,7 +85,8 @@ export function createRegistry(host: string, options: RegistryOptions = {}): Reg
     firstByteTimeout: options.firstByteTimeout,
     idleTimeout: options.idleTimeout,
   });
-  const api: Api = { host, base, send, ns: options.ns, finishTimeout: options.finishTimeout };
+  const { ns, finishTimeout } = options;
+  const api: Api = { host, base, send, strike: secrets.strike, ns, finishTimeout };
   const registry: Registry = {
     host,
     async ping(signal) {

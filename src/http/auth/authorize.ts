@@ -4,6 +4,7 @@ import type { HttpRequest, HttpResponse, Send } from "../message.ts";
 import { type Challenge, parseChallenges } from "./challenge.ts";
 import { basicAuthorization, type Credential, type FindCredential } from "./credential.ts";
 import { checkRealm } from "./realm.ts";
+import type { Secrets } from "./secrets.ts";
 import { parseScopes, type Scope } from "./scope.ts";
 import { fetchToken, isToken } from "./token.ts";
 import { tokenCache } from "./token-cache.ts";
@@ -15,6 +16,8 @@ export interface AuthorizeOptions {
   url: URL;
   plainHttp: boolean;
   credentials: FindCredential;
+  /** Told what is sent to show who one is. */
+  secrets?: Secrets | undefined;
   now: () => number;
 }
 
@@ -36,7 +39,7 @@ interface Authorization {
  * challenge.
  */
 export function authorize(next: Send, options: AuthorizeOptions): Send {
-  const { host, url: registry, now } = options;
+  const { host, url: registry, now, secrets } = options;
   const tokens = tokenCache((request) => fetchToken(next, request, now), now);
   const found = new Map<string, Promise<Credential | undefined>>();
   let demand: Demand | undefined;
@@ -70,6 +73,7 @@ export function authorize(next: Send, options: AuthorizeOptions): Send {
     scopes: readonly Scope[],
   ): Promise<Authorization | undefined> {
     const credential = await credentialFor(request.repository);
+    if (credential !== undefined) secrets?.addCredential(credential);
     if (credential?.kind === "bearer") {
       // Fetch would refuse it too, and show it in its error.
       if (isToken(credential.token)) return { value: `Bearer ${credential.token}` };
@@ -87,6 +91,7 @@ export function authorize(next: Send, options: AuthorizeOptions): Send {
       credential,
       signal: request.signal,
     });
+    secrets?.addToken(token);
     return { value: `Bearer ${token}`, token };
   }
 

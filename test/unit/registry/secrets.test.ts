@@ -44,6 +44,39 @@ async function everythingSaid(credential: Credential): Promise<string> {
   return inspect(said, { depth: 20, showHidden: true });
 }
 
+test.each<[string, Credential, string]>([
+  ["a password", { kind: "password", username: "ada", password: "tok-password" }, "Basic"],
+  ["a password's token", { kind: "password", username: "ada", password: "tok-password" }, "Bearer"],
+  ["a refresh token", { kind: "refresh", token: "tok-refresh" }, "Bearer"],
+  ["a registry token", { kind: "bearer", token: "tok-given" }, "Basic"],
+])("a registry that repeats %s is not repeated", async (_, credential, scheme) => {
+  const given = credential.kind === "password" ? credential.password : credential.token;
+  await using server = serve(({ path, headers }) => {
+    if (path.startsWith("/token")) return Response.json({ token: "tok-access", expires_in: 600 });
+    const sent = headers.get("authorization")?.split(" ")[1];
+    if (sent === undefined) {
+      const challenge = `${scheme} realm="${server.origin}/token"`;
+      return new Response("", { status: 401, headers: { "www-authenticate": challenge } });
+    }
+    // Long, so that its end is left out, which may be in the middle of a secret.
+    const message = `no ${sent} here, and ${"no ".repeat(56)}${given}`;
+    return Response.json({ errors: [{ code: "DENIED", message }] }, { status: 403 });
+  });
+  const repository = repositoryAt(server.host, {
+    credentials: () => Promise.resolve(credential),
+  });
+  const question = { method: "GET", path: "acme/llama/tags/list" };
+  const failure = await failureOf(repository.getManifest("v1", never));
+  const { said } = await repository.registry.ask(question, never);
+  for (const words of [inspect(failure, { depth: 20, showHidden: true }), said]) {
+    expect(words).toContain("DENIED: no *** here");
+    const own = credential.kind === "password" ? credential.password : credential.token;
+    for (const secret of [own, "tok-access", btoa("ada:tok-password")]) {
+      expect(words).not.toContain(secret);
+    }
+  }
+});
+
 test.each<Credential>([
   { kind: "password", username: "ada", password: "tok-password" },
   { kind: "refresh", token: "tok-refresh", username: "ada" },
