@@ -49,11 +49,14 @@ export async function startDockerRegistry(
   return named(service);
 }
 
-/** Starts ocibundle's own registry with `folder` for its storage. */
-export async function startEmbeddedRegistry(folder: string): Promise<TestRegistry> {
+/** Starts ocibundle's own registry with `folder` for its storage, and further flags. */
+export async function startEmbeddedRegistry(
+  folder: string,
+  flags: readonly string[] = [],
+): Promise<TestRegistry> {
   await mkdir(folder, { recursive: true });
   const service = await startService({
-    command: [...program(), "registry-start", "--foreground", "--storage", folder],
+    command: [...program(), "registry-start", "--foreground", "--storage", folder, ...flags],
     // One registry runs for a working folder.
     cwd: folder,
     ready: /TEST_REGISTRY=(127\.0\.0\.1:\d+)/,

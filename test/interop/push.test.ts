@@ -47,7 +47,7 @@ function sha256(bytes: Uint8Array | string): string {
 
 const registries: { name: string; parts: Part[]; start: typeof startDockerRegistry }[] = [
   { name: "docker-registry", parts: ["docker-registry"], start: startDockerRegistry },
-  { name: "the embedded registry", parts: [], start: startEmbeddedRegistry },
+  { name: "the embedded registry", parts: [], start: (at: string) => startEmbeddedRegistry(at) },
 ];
 
 describe.each(registries)("a model pushed to $name", ({ parts, start }) => {
