@@ -1,5 +1,6 @@
+import { accessSync, constants } from "node:fs";
 import { findCredential } from "../credentials/find.ts";
-import { OcibundleError } from "../errors.ts";
+import { errno, OcibundleError } from "../errors.ts";
 import { createRegistry, type RegistryOptions } from "../registry/registry.ts";
 import type { Registry } from "../registry/types.ts";
 import type { EmitEvent } from "../transfer/events.ts";
@@ -21,6 +22,32 @@ interface Connecting {
   emit: EmitEvent;
   flags: ConnectionFlags;
   config: Config;
+}
+
+/**
+ * Sees that the files of the flags can be used at all, before anything is hashed or asked for. Throws
+ * `usage`, `file`.
+ */
+export function checkFlags({ caFile, certFile, keyFile }: ConnectionFlags): void {
+  if ((certFile === undefined) !== (keyFile === undefined)) {
+    throw new OcibundleError(
+      "usage",
+      "--cert-file and --key-file are given together or not at all",
+      {
+        hint: "a client's certificate is of no use without its key",
+      },
+    );
+  }
+  const files = { "--ca-file": caFile, "--cert-file": certFile, "--key-file": keyFile };
+  for (const [flag, path] of Object.entries(files)) {
+    if (path === undefined) continue;
+    try {
+      accessSync(path, constants.R_OK);
+    } catch (cause) {
+      const why = errno(cause) === "ENOENT" ? "does not exist" : "can't be read";
+      throw new OcibundleError("file", `${flag}: "${path}" ${why}`, { cause });
+    }
+  }
 }
 
 /** What is kept to log in to a registry with. */

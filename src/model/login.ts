@@ -4,7 +4,7 @@ import { OcibundleError } from "../errors.ts";
 import { defaultHost, parseReference } from "../oci/reference.ts";
 import { createRegistry } from "../registry/registry.ts";
 import { readConfig } from "./config.ts";
-import { registryOptions } from "./connect.ts";
+import { checkFlags, registryOptions } from "./connect.ts";
 import type { JobContext } from "./session.ts";
 
 export interface LoginResult {
@@ -39,6 +39,7 @@ export async function login(
     throw new OcibundleError("usage", "The user's name is empty or has a colon in it");
   }
   if (password === "") throw new OcibundleError("usage", "The password is empty");
+  checkFlags(job.flags);
   const credential = { kind: "password", username, password } as const;
   let checked = false;
   const registry = createRegistry(host, {

@@ -10,7 +10,7 @@ import { registryWriter } from "../transfer/registry-writer.ts";
 import { uploadJournal } from "../transfer/upload/upload-journal.ts";
 import { uploadMemory } from "../transfer/upload/upload-memory.ts";
 import { type Config, readConfig, settingsOf } from "./config.ts";
-import { connect, type ConnectionFlags, connectMirror } from "./connect.ts";
+import { checkFlags, connect, type ConnectionFlags, connectMirror } from "./connect.ts";
 
 /** What every job is given by the command that starts it. A command's context has this shape. */
 export interface JobContext {
@@ -45,8 +45,9 @@ export interface Session extends JobContext {
 
 type Place = Pick<Reference, "host" | "repository">;
 
-/** Starts a run's session. Nothing is connected to or made on disk before it is needed. Throws `file`. */
+/** Starts a run's session. Nothing is connected to or made on disk before it is needed. Throws `usage`, `file`. */
 export function openSession(job: JobContext): Session {
+  checkFlags(job.flags);
   const config = readConfig(job);
   const cache = openCache(job.env);
   const journal = uploadJournal(join(cache.recordsDir, "uploads"));
