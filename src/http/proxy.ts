@@ -54,6 +54,8 @@ function isExcluded(url: URL, list: string): boolean {
     if (entry === "") return false;
     if (entry === "*") return true;
     if (entry.includes("/")) return isInNetwork(name, entry);
+    // Without brackets the end of an address looks like a port.
+    if (isIP(entry) === 6) return isInNetwork(name, `${entry}/128`);
     const wantedPort = /^[^:]*:(\d+)$|^\[.*\]:(\d+)$/.exec(entry);
     const wanted = wantedPort === null ? undefined : (wantedPort[1] ?? wantedPort[2]);
     if (wanted !== undefined && wanted !== port) return false;

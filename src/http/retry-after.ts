@@ -11,3 +11,12 @@ export function parseRetryAfter(header: string | null, now: number): number | un
   const at = Date.parse(text);
   return Number.isNaN(at) ? undefined : Math.max(0, at - now);
 }
+
+/**
+ * What an answer asks to wait, in milliseconds from `now`. A date counts from the answer's own `Date`
+ * where it has one: this machine's clock may be wrong.
+ */
+export function askedToWait(headers: Headers, now: number): number | undefined {
+  const itsNow = Date.parse(headers.get("date") ?? "");
+  return parseRetryAfter(headers.get("retry-after"), Number.isNaN(itsNow) ? now : itsNow);
+}

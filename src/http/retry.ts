@@ -1,7 +1,7 @@
 import { discard } from "./body.ts";
 import { httpFailureOf } from "./failure.ts";
 import type { EmitHttpEvent, HttpResponse, Repeatable, Send } from "./message.ts";
-import { parseRetryAfter } from "./retry-after.ts";
+import { askedToWait } from "./retry-after.ts";
 import { isAskedBack, pauseBefore, retryBudget, type Seen } from "./retry-policy.ts";
 
 /** What a retry policy takes from the world, handed in so that tests need no waiting. */
@@ -39,13 +39,26 @@ export interface Retrier {
 
 /** The pure policy with its budget, its clock and its voice. */
 export function retrier({ host, patience, emit, retries }: RetryOptions): Retrier {
-  let budget = retries ?? retryBudget;
+  const allowed = retries ?? retryBudget;
+  let budget = allowed;
+  let spent = false;
   return {
     async pause(attempt, seen, repeatable, reason, signal) {
       if (repeatable === "never") return false;
       if (repeatable === "asked" && !isAskedBack(seen)) return false;
       const milliseconds = pauseBefore(attempt, seen, patience.random());
-      if (milliseconds === undefined || budget === 0) return false;
+      if (milliseconds === undefined) return false;
+      if (budget === 0) {
+        // Once, and not where there never was one.
+        if (!spent && allowed > 0) {
+          emit({
+            type: "warning",
+            message: `${host}: ${allowed} tries have failed in this run; no more are made`,
+          });
+        }
+        spent = true;
+        return false;
+      }
       budget--;
       emit({ type: "wait", milliseconds: Math.round(milliseconds), reason: `${host}: ${reason}` });
       await patience.sleep(milliseconds, signal);
@@ -71,7 +84,7 @@ export const retry =
       }
       const { status } = response;
       if (status < 400) return response;
-      const retryAfter = parseRetryAfter(response.headers.get("retry-after"), now());
+      const retryAfter = askedToWait(response.headers, now());
       const again = await pause(
         attempt,
         { status, retryAfter },

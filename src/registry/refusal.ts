@@ -3,7 +3,7 @@ import { type ErrorCode, OcibundleError } from "../errors.ts";
 import { readUpTo } from "../http/body.ts";
 import { isLoopback } from "../http/loopback.ts";
 import type { HttpResponse } from "../http/message.ts";
-import { parseRetryAfter } from "../http/retry-after.ts";
+import { askedToWait } from "../http/retry-after.ts";
 import { maxRetryAfter } from "../http/retry-policy.ts";
 
 /** More of an error's body than this is not read. */
@@ -64,7 +64,7 @@ export async function readRefusal(response: HttpResponse, on: Subject): Promise<
   const codes = errors.flatMap(({ code }) => (code === undefined ? [] : [code]));
   const words = wordsOf(errors);
   const { status } = response;
-  const retryAfter = parseRetryAfter(response.headers.get("retry-after"), Date.now());
+  const retryAfter = askedToWait(response.headers, Date.now());
   const cause = new RegistryRefusal(
     status,
     codes,

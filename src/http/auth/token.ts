@@ -3,7 +3,7 @@ import { OcibundleError } from "../../errors.ts";
 import { discard, readUpTo } from "../body.ts";
 import { failureError } from "../failure.ts";
 import type { HttpRequest, HttpResponse, Send } from "../message.ts";
-import { parseRetryAfter } from "../retry-after.ts";
+import { askedToWait } from "../retry-after.ts";
 import { isTransientStatus } from "../retry-policy.ts";
 import { basicAuthorization, type Credential } from "./credential.ts";
 import { formatScope, type Scope } from "./scope.ts";
@@ -122,7 +122,7 @@ async function readToken(
     await discard(response);
     throw failureError(request.host, "status", {
       what: `token server ${request.realm.host} answered ${status}`,
-      retryAfter: parseRetryAfter(response.headers.get("retry-after"), now()),
+      retryAfter: askedToWait(response.headers, now()),
     });
   }
   if (status < 200 || status > 299) {

@@ -21,10 +21,10 @@ import {
   textOf,
 } from "./scripted.ts";
 
-function client(next: Send = bottom()) {
+function client(next: Send = bottom(), retries?: number) {
   const patience = recordedPatience();
   const { events, emit } = recordedEvents();
-  const again = retrier({ host: "registry.test", patience, emit });
+  const again = retrier({ host: "registry.test", patience, emit, retries });
   return { patience, events, send: retry(next, again, patience.now) };
 }
 
@@ -114,15 +114,42 @@ describe("a request is not sent again", () => {
   });
 });
 
+describe("all requests of a run together", () => {
+  test("have a number of failed tries, whose end is said once", async () => {
+    await using server = serve(() => new Response("busy", { status: 503 }));
+    const { send, patience, events } = client(bottom(), 7);
+    for (let count = 0; count < 4; count++) await send(get(server.origin));
+    expect(patience.pauses).toHaveLength(7);
+    expect(server.seen).toHaveLength(4 + 7);
+    expect(events.filter(({ type }) => type === "warning")).toEqual([
+      {
+        type: "warning",
+        message: "registry.test: 7 tries have failed in this run; no more are made",
+      },
+    ]);
+  });
+
+  test("may have none, of which nothing is said", async () => {
+    await using server = serve(() => new Response("busy", { status: 503 }));
+    const { send, events } = client(bottom(), 0);
+    expect((await send(get(server.origin))).status).toBe(503);
+    expect(events).toEqual([]);
+  });
+});
+
 describe("Retry-After", () => {
-  test("is waited for in full, as seconds and as a date, and said", async () => {
-    const later = new Date(recordedPatience().now() + 120_000 + 20_000).toUTCString();
+  test("is waited for in full, as seconds and as a date by the server's clock, and said", async () => {
+    const itsClock = Date.UTC(1999, 1, 2, 10);
+    const later = new Date(itsClock + 20_000).toUTCString();
     await using server = serve((_, count) =>
       count > 2
         ? new Response("done")
         : new Response("", {
             status: 429,
-            headers: { "retry-after": count === 1 ? "120" : later },
+            headers: {
+              date: new Date(itsClock).toUTCString(),
+              "retry-after": count === 1 ? "120" : later,
+            },
           }),
     );
     const { send, patience, events } = client();
