@@ -107,7 +107,11 @@ export function authorize(next: Send, options: AuthorizeOptions): Send {
     const challenges = header === null ? [] : parseChallenges(header);
     if (first?.token !== undefined) tokens.drop(first.token);
     const asked = readDemand(challenges);
-    if (asked === undefined) return response;
+    if (asked === undefined) {
+      if (challenges.length === 0) return response;
+      await discard(response);
+      throw unknownSchemes(host, challenges);
+    }
     demand = asked;
     const more = challenges.flatMap(({ scheme, parameters }) =>
       scheme === "bearer" ? parseScopes(parameters.get("scope") ?? "") : [],
@@ -118,6 +122,16 @@ export function authorize(next: Send, options: AuthorizeOptions): Send {
     await discard(response);
     return next(authorized(request, second));
   };
+}
+
+/** Nothing that a login would help with. */
+function unknownSchemes(host: string, challenges: readonly Challenge[]): OcibundleError {
+  const schemes = [...new Set(challenges.map(({ scheme }) => scheme.slice(0, 20)))].slice(0, 3);
+  return new OcibundleError(
+    "denied",
+    `${host}: the registry asks for a login by ${schemes.join(", ")}, and only basic and bearer are known here (401)`,
+    { hint: "have the registry, or what is in front of it, take a password or a token" },
+  );
 }
 
 function authorized(request: HttpRequest, authorization: Authorization | undefined): HttpRequest {

@@ -89,8 +89,8 @@ describe("the first request", () => {
     expect(looked).toEqual([]);
   });
 
-  test("is answered with 401 when nothing is known that would help", async () => {
-    await using server = serve(() => challenge('Negotiate, Digest realm="x", nonce="y"'));
+  test("is answered with 401 when the registry does not say what would help", async () => {
+    await using server = serve(() => new Response("", { status: 401 }));
     expect(await client(server, password).ask()).toBe(401);
     expect(server.seen).toHaveLength(1);
   });
@@ -103,6 +103,15 @@ const guarded = () =>
       ? new Response("ok")
       : challenge('Basic realm="x"'),
   );
+
+test("a login of another kind is named, and nobody looks for credentials", async () => {
+  await using server = serve(() => challenge('Negotiate, NTLM, Digest realm="x"'));
+  const { ask, looked } = client(server, password);
+  const failure = await failureOf(ask());
+  expect(failure).toMatchObject({ code: "denied" });
+  expect(failure.message).toContain("asks for a login by negotiate, ntlm, digest, and only");
+  expect(looked).toEqual([]);
+});
 
 describe("Basic", () => {
   test("is answered, and from then on sent at once", async () => {
