@@ -95,11 +95,11 @@ describe("a registry that", () => {
   const fatal: Record<string, { behave: (asked: Asked) => Behaviour; says: RegExp }> = {
     "sends other bytes": {
       behave: () => ({ blob: other }),
-      says: /the registry's bytes do not have the digest sha256:/,
+      says: /the bytes that came do not have the digest sha256:/,
     },
     "changes the blob between ranges": {
       behave: ({ index }) => (index === 0 ? {} : { blob: other }),
-      says: /the registry's bytes do not have the digest sha256:/,
+      says: /the bytes that came do not have the digest sha256:/,
     },
     "changes the size of the blob between ranges": {
       behave: ({ index, range }) =>

@@ -17,7 +17,7 @@ export function wrongBytes(
   if (hex !== digestHex(descriptor.digest)) {
     return new OcibundleError(
       "integrity",
-      `${label}: the registry's bytes do not have the digest ${shortDigest(descriptor.digest)}`,
+      `${label}: the bytes that came do not have the digest ${shortDigest(descriptor.digest)}`,
     );
   }
   if (decoded === undefined || original === undefined) return undefined;
