@@ -71,7 +71,7 @@ function flagValue({ flag, typed, negated, value }: FlagToken, before: unknown):
   }
   if (value === undefined || value === "") {
     throw new OcibundleError("usage", `${typed} needs a value`, {
-      hint: `write ${typed}${typed.startsWith("--") ? "=" : ""}${valueHint(flag)}`,
+      hint: `write ${typed}${typed.startsWith("--") ? "=" : " "}${valueHint(flag)}`,
     });
   }
   const converted = convertValue(definition, value, typed);

@@ -1,6 +1,6 @@
 import { defineCommand } from "../cli/command.ts";
 import { OcibundleError } from "../errors.ts";
-import { checkLock, writeLock } from "../model/lock/lock.ts";
+import { checkLock, type LockRequest, writeLock } from "../model/lock/lock.ts";
 import { isDrift } from "../model/lock/lock-drift.ts";
 import { driftReport, driftSummary, lockReport } from "../ui/lock-report.ts";
 
@@ -8,7 +8,7 @@ export const command = defineCommand({
   meta: {
     name: "lock",
     description: "Hash weight files and pin them in weights.lock",
-    example: ["ocibundle lock ./weights --dest /src/weights", "ocibundle lock --check"],
+    example: ["ocibundle lock ./weights --dest /src/weights", "ocibundle lock ./weights --check"],
   },
   args: {
     path: {
@@ -53,7 +53,20 @@ export const command = defineCommand({
     throw new OcibundleError(
       "integrity",
       `"${lock}" does not match the files: ${driftSummary(drift)}`,
-      { hint: "run `ocibundle lock` to bring it up to date" },
+      { hint: `run \`${lockLine(request)}\` to bring it up to date` },
     );
   },
 });
+
+/** The command line that writes the lock which was checked, to be typed into a shell. */
+const lockLine = ({ paths, dest, output, compression }: LockRequest): string =>
+  [
+    "ocibundle lock",
+    ...paths.map(shellWord),
+    ...(dest === undefined ? [] : ["--dest", shellWord(dest)]),
+    ...(output === undefined ? [] : ["-o", shellWord(output)]),
+    ...(compression === undefined ? [] : ["--compression", compression]),
+  ].join(" ");
+
+const shellWord = (text: string): string =>
+  /^[\w./:=@%+,-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;

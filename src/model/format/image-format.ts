@@ -17,7 +17,8 @@ export interface FormatChoice {
   weightsGiven: boolean;
 }
 
-const lockFirst = "run `ocibundle lock` first, or name a lock with --lock";
+const lockFirst =
+  "lock the weights first, as `ocibundle lock ./weights`, or name a lock with --lock";
 
 /**
  * Which format a model gets: `--format` over `OCIBUNDLE_FORMAT` over `COG_OCI_INDEX=1` over `bundle`
@@ -39,7 +40,7 @@ export function chooseImageFormat(choice: FormatChoice): ModelFormat {
     }
     if (hasWeights) return "weights";
     throw new OcibundleError("usage", "there is neither an image nor a weights.lock", {
-      hint: `add --image; for weights, ${lockFirst}`,
+      hint: `add --image, or ${lockFirst}`,
     });
   }
   const format = asked?.format ?? (hasWeights ? "bundle" : "standalone");

@@ -84,7 +84,7 @@ async function readLockFile(path: string, name: string): Promise<Uint8Array | un
     if (cause instanceof OcibundleError) throw cause;
     if (errno(cause) !== "ENOENT") throw unreadable(name, cause);
     throw new OcibundleError("file", `the lock "${name}" does not exist`, {
-      hint: "write it with `ocibundle lock`",
+      hint: "write it, as `ocibundle lock ./weights`",
       cause,
     });
   }

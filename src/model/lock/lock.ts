@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
-import { readFile, stat } from "node:fs/promises";
-import { resolve } from "node:path";
+import { access, readFile, stat } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import { errno, OcibundleError } from "../../errors.ts";
 import { openCache } from "../../store/cache/cache.ts";
 import { openFileRecords } from "../../store/records/file-records.ts";
@@ -25,6 +25,7 @@ import {
   parseWeightsLock,
   type WeightsLock,
 } from "../format/weights-lock.ts";
+import { unwritable } from "../../store/verified-write.ts";
 import { writeLockFile } from "./write-lock-file.ts";
 
 export interface LockRequest {
@@ -56,6 +57,11 @@ export interface LockReport {
 export async function writeLock(job: JobContext, request: LockRequest): Promise<LockReport> {
   const name = request.output ?? lockFileName;
   const previous = await readPrevious(job, name);
+  const path = resolve(job.cwd, name);
+  // Said before hours of hashing, not after them.
+  await access(dirname(path)).catch((error: unknown) => {
+    throw unwritable(path, error);
+  });
   const files = await requestedFiles(job, request, name);
   const { lock, changed, read, unchanged } = await lockWeights(files, {
     ...readOptions(job),
@@ -65,7 +71,7 @@ export async function writeLock(job: JobContext, request: LockRequest): Promise<
     now: () => new Date(),
   });
   warnOfManySmallFiles(job, lock.files);
-  if (changed) await writeLockFile(resolve(job.cwd, name), lock);
+  if (changed) await writeLockFile(path, lock);
   const blobs = new Map(lock.files.map(({ digest, size }) => [digest, size]));
   return {
     lock: name,
@@ -84,7 +90,7 @@ export async function checkLock(job: JobContext, request: LockRequest): Promise<
   const previous = await readPrevious(job, name);
   if (previous === undefined) {
     throw new OcibundleError("file", `the lock "${name}" does not exist`, {
-      hint: "write it with `ocibundle lock`",
+      hint: "write it without --check, or name it with -o",
     });
   }
   return lockDrift(await requestedFiles(job, request, name), previous, readOptions(job));
@@ -130,7 +136,7 @@ async function fromProject(cwd: string, dest: string | undefined) {
     const lack =
       found === undefined ? "there is no project file" : `"${found.path}" lists no weights`;
     throw new OcibundleError("usage", `no weights are given, and ${lack}`, {
-      hint: "name files or folders, as `ocibundle lock ./weights --dest /src/weights`",
+      hint: "name files or folders, as `ocibundle lock ./weights`",
     });
   }
   if (dest !== undefined) {

@@ -46,7 +46,7 @@ export async function chosenWeights(
   const { files } = parseWeightsLock(bytes, lock);
   if (files.length === 0) {
     throw new OcibundleError("file", `${lock} lists no files`, {
-      hint: "lock the weights with `ocibundle lock`, or remove the lock where there are none",
+      hint: "lock the weights, as `ocibundle lock ./weights`, or remove the lock where there are none",
     });
   }
   const manifest = weightsManifest(files);

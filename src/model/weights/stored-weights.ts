@@ -14,7 +14,7 @@ import { unreadable } from "./weight-folder.ts";
 export function storedWeights({ cache, emit }: Session, lock: string): StoredWeights {
   const mismatch = (path: string, cause?: unknown): OcibundleError =>
     new OcibundleError("integrity", `"${path}" does not give the blob that ${lock} says`, {
-      hint: "the file changed, or another version compressed it; run `ocibundle lock`, then push again",
+      hint: "the file changed, or another version compressed it; run `ocibundle lock` as before, then push again",
       cause,
     });
   return {

@@ -27,7 +27,7 @@ export interface StoredWeights {
 
 /** What to do about a file that is not what a lock says. */
 export const lockAgain = (lock: string): string =>
-  `the file changed since ${lock} was written; run \`ocibundle lock\`, then push again`;
+  `the file changed since ${lock} was written; run \`ocibundle lock\` as before, then push again`;
 
 /** The lock's blobs as things to be moved, once a digest; a file is looked at only when its blob is needed. */
 export function weightBlobs(entries: readonly WeightEntry[], sources: WeightSources): BlobToMove[] {

@@ -85,7 +85,7 @@ describe("arguments", () => {
     [["r", "--image"], "--image needs a value", "write --image=IMAGE"],
     [["r", "--image="], "--image needs a value", "write --image=IMAGE"],
     [["r", "--image", "--check"], "--image needs a value", "write --image=IMAGE"],
-    [["r", "-o"], "-o needs a value", "write -oOUTPUT"],
+    [["r", "-o"], "-o needs a value", "write -o OUTPUT"],
     [
       ["r", "--image", "a", "--image", "b"],
       "--image is given twice, with different values",

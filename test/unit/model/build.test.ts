@@ -170,7 +170,7 @@ describe("weights that are stored compressed", () => {
       expect(error.message).toEndWith(
         'weights/a.bin" does not give the blob that weights.lock says',
       );
-      expect(error.hint).toContain("run `ocibundle lock`");
+      expect(error.hint).toContain("run `ocibundle lock` as before");
     },
   );
 });

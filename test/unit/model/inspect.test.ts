@@ -24,7 +24,7 @@ describe("a lock is looked for", () => {
     expect(await failure(inspectSource(job, "other.lock"))).toMatchObject({
       code: "file",
       message: 'the lock "other.lock" does not exist',
-      hint: "write it with `ocibundle lock`",
+      hint: "write it, as `ocibundle lock ./weights`",
     });
   });
 

@@ -180,7 +180,7 @@ describe("weights that another repository has", () => {
 
 describe("a weight file that is not what the lock says", () => {
   const again =
-    "the file changed since weights.lock was written; run `ocibundle lock`, then push again";
+    "the file changed since weights.lock was written; run `ocibundle lock` as before, then push again";
 
   test("is found before anything is sent: another size", async () => {
     const registry = await recordingRegistry();
