@@ -3,6 +3,7 @@ import { parseDuration } from "../ui/duration.ts";
 import { parseSize } from "../ui/size.ts";
 import { positionalName } from "./command.ts";
 import type { ArgDefinition, ArgDefinitions, FlagDefinition } from "./command.ts";
+import { familiarFlag } from "./familiar-flags.ts";
 import { nearest } from "./nearest.ts";
 import { flagsOf, tokenize } from "./tokens.ts";
 import type { Flag, Token } from "./tokens.ts";
@@ -55,8 +56,9 @@ export function unknownFlag(
 ): OcibundleError {
   const names = Array.from(flags.keys(), (name) => `--${name}`);
   const near = typed.startsWith("--") ? nearest(typed, names) : undefined;
+  const meant = near === undefined ? seeHelp(usage) : `did you mean ${near}?`;
   return new OcibundleError("usage", `unknown flag "${typed}"`, {
-    hint: near === undefined ? seeHelp(usage) : `did you mean ${near}?`,
+    hint: familiarFlag(typed) ?? meant,
   });
 }
 

@@ -25,30 +25,32 @@ const versionFlag = {
 export const programFlags = { ...sharedFlags, ...helpFlag, ...versionFlag };
 
 /**
- * Finds the command in a command line, where shared flags may stand before it. Loads only the commands on
- * the way. Throws `usage` for a name that does not exist, naming the nearest that does.
+ * Finds the command in a command line, where shared flags may stand before it. The word `help` in the
+ * place of a command is as good as the flag. Loads only the commands on the way. Throws `usage` for a name that does not exist, naming the nearest that does.
  */
 export async function findCommand(
   words: readonly string[],
   table: CommandTable,
 ): Promise<Invocation> {
-  return find(words, { command: undefined, table, path: ["ocibundle"] });
+  return find(words, { command: undefined, table, path: ["ocibundle"], isHelpAsked: false });
 }
 
 interface Level {
   command: AnyCommand | undefined;
   table: CommandTable;
   path: readonly string[];
+  /** Whether the word `help` stood before. */
+  isHelpAsked: boolean;
 }
 
 async function find(
   words: readonly string[],
-  { command, table, path }: Level,
+  { command, table, path, isHelpAsked }: Level,
 ): Promise<Invocation> {
   const definitions = command === undefined ? programFlags : { ...sharedFlags, ...helpFlag };
   const flags = flagsOf(definitions);
   const usage = path.join(" ");
-  let help = false;
+  let help = isHelpAsked;
   let version = false;
   for (const token of tokenize(words, flags)) {
     if (token.kind === "unknown") throw unknownFlag(token.typed, flags, usage);
@@ -57,13 +59,16 @@ async function find(
       version ||= token.flag.key === "version";
       continue;
     }
-    const load = table[token.value];
-    if (load === undefined) throw unknownCommand(token.value, table, usage);
-    const found = await load();
     const left = [...words.slice(0, token.index), ...words.slice(token.index + 1)];
+    const load = table[token.value];
+    if (load === undefined) {
+      if (token.value === "help") return find(left, { command, table, path, isHelpAsked: true });
+      throw unknownCommand(token.value, table, usage);
+    }
+    const found = await load();
     const below = [...path, token.value];
     if ("commands" in found) {
-      return find(left, { command: found, table: found.commands, path: below });
+      return find(left, { command: found, table: found.commands, path: below, isHelpAsked: help });
     }
     return {
       command: found,
@@ -87,9 +92,14 @@ const asksForHelp = (words: readonly string[], definitions: ArgDefinitions): boo
     (token) => token.kind === "flag" && token.flag.key === "help",
   );
 
+/** More commands than this are for `--help` to list. */
+const fewCommands = 6;
+
 function unknownCommand(typed: string, table: CommandTable, usage: string): OcibundleError {
-  const near = nearest(typed, Object.keys(table));
+  const names = Object.keys(table);
+  const near = typed === "version" ? "--version" : nearest(typed, names);
+  const other = names.length > fewCommands ? seeHelp(usage) : `one of ${names.join(", ")}`;
   return new OcibundleError("usage", `unknown command "${typed}"`, {
-    hint: near === undefined ? seeHelp(usage) : `did you mean \`${usage} ${near}\`?`,
+    hint: near === undefined ? other : `did you mean \`${usage} ${near}\`?`,
   });
 }
