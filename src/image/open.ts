@@ -9,6 +9,7 @@ import { type EngineClient, engineClient } from "./engine/client.ts";
 import { findEndpoint } from "./engine/endpoint.ts";
 import { openEngineImage } from "./engine/engine-image.ts";
 import { type InspectedImage, inspectImage } from "./engine/inspect.ts";
+import { localPathHint } from "./local-path.ts";
 import { plainArchive } from "./plain-archive.ts";
 import { type EngineImage, type EngineName, formatSource, parseSource } from "./source.ts";
 import { type TempFolder, tempFolder } from "./temp-folder.ts";
@@ -93,19 +94,24 @@ async function fromEngineOrRegistry(
     if (!(error instanceof OcibundleError)) throw error;
     emit?.({ type: "detail", message: `${error.message}; asking the registry` });
     const name = `docker://${formatReference(image.reference)}`;
-    return fromRegistry(image.reference, name, options).catch((failure: unknown) => {
-      throw lacksBoth(image, error, failure);
+    return fromRegistry(image.reference, name, options).catch(async (failure: unknown) => {
+      throw lacksBoth(image, error, failure, await localPathHint(image.name, options.cwd));
     });
   }
   const name = `docker-daemon:${image.name}`;
   return withTemp(name, options, (temp) => openEngineImage(client, inspected, name, temp, options));
 }
 
-function lacksBoth(image: EngineName, engine: OcibundleError, registry: unknown): unknown {
+function lacksBoth(
+  image: EngineName,
+  engine: OcibundleError,
+  registry: unknown,
+  local: string | undefined,
+): unknown {
   if (!(registry instanceof OcibundleError)) return registry;
   const { code, message, hint } = registry;
   const both = `image "${image.name}": ${engine.message}; and on its registry: ${message}`;
-  return new OcibundleError(code, both, { hint: engine.hint ?? hint, cause: registry });
+  return new OcibundleError(code, both, { hint: local ?? engine.hint ?? hint, cause: registry });
 }
 
 /** Opens an image that needs temporary files; they are gone when it can't be opened, or is closed. */

@@ -54,6 +54,11 @@ export function parseSource(text: string): SourceSpec {
         });
       }
   }
+  if (/^(?:\.{0,2}|~)(?:[/\\]|$)/.test(text) && text !== "") {
+    throw new OcibundleError("usage", `"${text}" is a path, and does not say of what`, {
+      hint: `a layout's folder is named as oci:${text}, an archive as oci-archive:${text} or docker-archive:${text}`,
+    });
+  }
   const image = parseEngineImage(text);
   if ("id" in image) return { kind: "engine", image };
   return { kind: "anywhere", image };

@@ -1,6 +1,5 @@
-import { stat } from "node:fs/promises";
-import { resolve } from "node:path";
 import { OcibundleError } from "../errors.ts";
+import { localPathHint } from "../image/local-path.ts";
 import { openImage } from "../image/open.ts";
 import { parseSource } from "../image/source.ts";
 import type { ImageSource, OpenImageOptions } from "../image/types.ts";
@@ -39,19 +38,12 @@ export async function openModel(session: Session, text: string): Promise<ImageSo
   try {
     return { ...(await openSource(session, `docker://${name}`)), name };
   } catch (error) {
-    throw (await isFolder(resolve(session.cwd, text))) ? withFolderHint(error, text) : error;
+    session.signal.throwIfAborted();
+    if (!(error instanceof OcibundleError)) throw error;
+    const hint = await localPathHint(text, session.cwd);
+    if (hint === undefined) throw error;
+    throw new OcibundleError(error.code, error.message, { hint, cause: error });
   }
-}
-
-const isFolder = async (path: string): Promise<boolean> =>
-  (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
-
-/** Who names a folder means that, and not a repository of the default registry. */
-function withFolderHint(error: unknown, text: string): unknown {
-  if (!(error instanceof OcibundleError)) return error;
-  const { code, message, cause } = error;
-  const hint = `a layout in the folder "${text}" is named as oci:${text}; a folder of weights is given to verify with --dir`;
-  return new OcibundleError(code, message, { hint, cause });
 }
 
 /** The repository that a source is, when it is one of a registry: its mirrors are asked first. */

@@ -94,6 +94,11 @@ export function parseReference(text: string): Reference {
     }
   }
 
+  // As a name of Docker Hub's it would be asked for far from where it was meant.
+  if (slash === -1 && /^(?:localhost|\d+(?:\.\d+){3})$/.test(rest) && !/\D/.test(tag ?? "")) {
+    fail("it names a host and no repository", `write ${text}/acme/llama:v1`);
+  }
+
   if (host === "index.docker.io") host = defaultHost;
   if (host === defaultHost && !rest.includes("/")) rest = `library/${rest}`;
   if (rest.length > maxNameLength)

@@ -181,7 +181,11 @@ function hint(
       ? `log in with \`ocibundle login ${on.host}\``
       : `check that your login at ${on.host} may do this, or log in with \`ocibundle login ${on.host}\``;
   }
-  if (code === "not_found") return `check the name: ${on.name}`;
+  if (code === "not_found") {
+    return on.thing.startsWith('manifest "')
+      ? `check the tag, and the name: ${on.name}`
+      : `check the name: ${on.name}`;
+  }
   if (retryAfter !== undefined) {
     const seconds = Math.ceil(retryAfter / 1000);
     return retryAfter > maxRetryAfter

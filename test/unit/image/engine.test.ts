@@ -1,4 +1,6 @@
 import { afterEach, describe, expect, test, setDefaultTimeout } from "bun:test";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { digestHex, digestOf } from "../../../src/oci/digest.ts";
 import type { ContentReader } from "../../../src/oci/content.ts";
@@ -208,6 +210,16 @@ describe("a bare name that the engine does not have", () => {
     expect(await failure(bench.open("acme/none:v1"))).toBe(
       `not_found: image "acme/none:v1": engine at ${engine.url} (DOCKER_HOST): no image "acme/none:v1"; and on its registry: docker.io/acme/none: no such repository`,
     );
+  });
+
+  test("and a layout has that name, says how to ask for it", async () => {
+    await start(engineWith(image, modernExport));
+    await mkdir(join(bench.folder, "llama"));
+    await writeFile(join(bench.folder, "llama", "oci-layout"), "{}");
+    await expect(bench.open("llama:v1")).rejects.toMatchObject({
+      code: "not_found",
+      hint: '"llama:v1" was taken for a name on a registry; the layout here is oci:llama:v1',
+    });
   });
 
   test("is asked of its registry when no engine runs", async () => {

@@ -59,7 +59,10 @@ describe("a lock is looked for", () => {
   test("and not where a folder has the name of a reference", async () => {
     const job = jobIn(await temporaryFolder());
     await mkdir(join(job.cwd, "127.0.0.1:1", "acme"), { recursive: true });
-    expect((await failure(inspectSource(job, "127.0.0.1:1/acme"))).code).toBe("network");
+    expect(await failure(inspectSource(job, "127.0.0.1:1/acme"))).toMatchObject({
+      code: "network",
+      hint: '"127.0.0.1:1/acme" was taken for a name on a registry, not for the folder here',
+    });
   });
 });
 
