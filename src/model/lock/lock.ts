@@ -96,8 +96,11 @@ export async function checkLock(job: JobContext, request: LockRequest): Promise<
   return lockDrift(await requestedFiles(job, request, name), previous, readOptions(job));
 }
 
-/** The lock that is there already, or undefined. */
-async function readPrevious({ cwd }: JobContext, name: string): Promise<WeightsLock | undefined> {
+/** The lock that is there already, or undefined. Throws `file` where something else is. */
+export async function readPrevious(
+  { cwd }: Pick<JobContext, "cwd">,
+  name: string,
+): Promise<WeightsLock | undefined> {
   const path = resolve(cwd, name);
   let bytes: Uint8Array;
   try {

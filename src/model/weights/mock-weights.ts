@@ -7,7 +7,7 @@ import { compressBytes } from "../../runtime/small-file.ts";
 import { unwritable, writeAll } from "../../store/verified-write.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
 import { type CompressionChoice, compressionLevels } from "../format/compression.ts";
-import { readOptions } from "../lock/lock.ts";
+import { readOptions, readPrevious } from "../lock/lock.ts";
 import { lockWeights } from "../lock/lock-weights.ts";
 import { randomBytes } from "./random-bytes.ts";
 import type { JobContext } from "../session.ts";
@@ -15,6 +15,7 @@ import {
   checkEntriesApart,
   checkNameAndDest,
   layerTypes,
+  quoted,
   type WeightEntry,
 } from "../format/weight-entry.ts";
 import { rfc3339, type WeightsLock } from "../format/weights-lock.ts";
@@ -42,6 +43,7 @@ export interface MockReport {
   size: number;
 }
 
+const mockName = /^weights-\d{3,}$/;
 const pieceBytes = 1024 * 1024;
 
 /**
@@ -68,6 +70,7 @@ export async function mockWeights(job: JobContext, request: MockRequest): Promis
   for (const { name, dest } of files) checkNameAndDest({ name, dest }, output);
   checkEntriesApart(files, output);
 
+  await refuseOthersWork(job, request);
   await mkdir(folder, { recursive: true }).catch((error: unknown) => {
     throw unwritable(folder, error);
   });
@@ -83,6 +86,20 @@ export async function mockWeights(job: JobContext, request: MockRequest): Promis
       : await compressedLock(job, files, request, now);
   await writeLockFile(resolve(job.cwd, output), lock);
   return { lock: output, folder: outputDir, files: lock.files, size: bytes };
+}
+
+/** A lock of real weights may be all that says which they are: only one that was made here is replaced. */
+async function refuseOthersWork(job: JobContext, { output }: MockRequest): Promise<void> {
+  const previous = await readPrevious(job, output);
+  const other = previous?.files.find(({ name }) => !mockName.test(name));
+  if (other === undefined) return;
+  throw new OcibundleError(
+    "file",
+    `"${output}" is a lock of other weights: ${quoted(other.name)}`,
+    {
+      hint: "work in an empty folder, or name another lock with -o and another folder with --output-dir",
+    },
+  );
 }
 
 interface MockFile {
