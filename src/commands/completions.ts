@@ -27,6 +27,9 @@ export const completionsOf = (commands: CommandTable): Command =>
       },
     },
     async run({ shell }, context) {
-      context.stdout(generators[shell](await outlineCommands(commands)));
+      const script = generators[shell](await outlineCommands(commands));
+      context.stdout(
+        context.flags.json ? `${JSON.stringify({ shell, script }, null, 2)}\n` : script,
+      );
     },
   });
