@@ -23,7 +23,7 @@ try {
 
   say("Weights: three random files, and a lock that pins each to its digest.");
   await show("mock-weights --count 3 --min-size 8mb --max-size 24mb --seed 1");
-  await show("lock weights --dest /cache");
+  await show("lock weights --dest /src/weights");
 
   say("The model in a local OCI layout: one index, image and weights beside each other.");
   await show("build --image oci:image-v1:v1 --weights weights -o oci:model");
@@ -42,8 +42,15 @@ try {
   say("The code changed, the weights did not: a few hundred bytes are sent.");
   await show(`push ${address}/acme/model:v2 --image oci:image-v2:v2 --weights weights`);
 
-  say("What the registry holds under the tag.");
-  await show(`registry-inspect ${address}/acme/model:v2`);
+  say("A node fetches the weights: no file has its name before its digest is right.");
+  await show(`pull ${address}/acme/model:v1 -o node/v1`);
+
+  say("The next version comes to the same node: its weights are there.");
+  await show(`diff ${address}/acme/model:v1 ${address}/acme/model:v2`);
+  await show(`pull ${address}/acme/model:v2 -o node/v2`);
+
+  say("Every byte below a folder, held against what was pushed.");
+  await show(`verify ${address}/acme/model:v2 --dir node/v2`);
 } finally {
   if (env["TEST_REGISTRY"] !== undefined) await show("registry-stop");
   await rm(folder, { recursive: true, force: true });
