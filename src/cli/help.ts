@@ -4,10 +4,12 @@ import { formatRemaining } from "../ui/duration.ts";
 import { valueHint } from "./arguments.ts";
 import { flagName } from "./command.ts";
 import type { AnyCommand, ArgDefinition, ArgDefinitions, CommandTable } from "./command.ts";
+import { layOutHelp } from "./help-layout.ts";
 import { programFlags } from "./find-command.ts";
 
 const description = "Moves model weights through any OCI registry";
 const example = [
+  "ocibundle lock ./weights --dest /src/weights",
   "ocibundle push registry.example.com/acme/llama:v1 --image llama:dev --weights ./weights",
   "ocibundle pull registry.example.com/acme/llama:v1 -o /models",
 ];
@@ -20,7 +22,7 @@ export async function programHelp(table: CommandTable): Promise<string> {
     args: argsForHelp(programFlags),
     subCommands,
   });
-  return tidy(`${usage}\n\n${examples(example)}`);
+  return tidy(`${layOutHelp(usage)}\n\n${examples(example)}`);
 }
 
 /** What `ocibundle NAME --help` shows. `path` are the names typed, the program's first. */
@@ -28,7 +30,7 @@ export async function commandHelp(command: AnyCommand, path: readonly string[]):
   const parent: CommandDef = { meta: { name: path.slice(0, -1).join(" ") } };
   const usage = await renderUsage(await cittyCommand(command), parent);
   const more = "Flags that every command takes: see `ocibundle --help`.";
-  return tidy(`${usage}\n\n${examples(command.meta.example)}\n${more}\n`);
+  return tidy(`${layOutHelp(usage)}\n\n${examples(command.meta.example)}\n${more}\n`);
 }
 
 /** No spaces at line ends, no two empty lines in a row. */

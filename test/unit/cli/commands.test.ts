@@ -60,6 +60,18 @@ describe("every command", () => {
     }
   });
 
+  test("fits its help into 80 columns, and leaves no word of it out", async () => {
+    const typed = /^(?:USAGE| {2}ocibundle|.* \(ocibundle.*\)$| {2}-\S+(?:, \S+)?$)/;
+    for await (const { path, command } of everyCommand(commands)) {
+      const { stdout } = await runWith(commands, [...path, "--help"]);
+      const lines = stdout.split("\n").filter((line) => !typed.test(line));
+      expect(lines.filter((line) => line.length > 80)).toEqual([]);
+      const words = stdout.replaceAll(/\s+/g, " ");
+      const args: ArgDefinition[] = "commands" in command ? [] : Object.values(command.args);
+      for (const { description } of args) expect(words).toContain(description);
+    }
+  });
+
   test("describes itself and its arguments in sentence case without a final period", async () => {
     for await (const { command } of everyCommand(commands)) {
       const args: ArgDefinition[] = "commands" in command ? [] : Object.values(command.args);
