@@ -48,8 +48,11 @@ export const command = defineCommand({
     }
     const drift = await checkLock(context, request);
     context.stdout(json ? `${JSON.stringify(drift, null, 2)}\n` : driftReport(drift));
-    if (!isDrift(drift)) return;
     const lock = request.output ?? "weights.lock";
+    if (!isDrift(drift)) {
+      if (!context.flags.quiet) context.stderr(`${lock} matches the files\n`);
+      return;
+    }
     throw new OcibundleError(
       "integrity",
       `"${lock}" does not match the files: ${driftSummary(drift)}`,
