@@ -10,17 +10,20 @@ export interface LockView {
   size: number;
   storedSize: number;
   read: number;
+  removed: readonly string[];
 }
 
 const count = (number: number, noun: string): string =>
   `${number} ${noun}${number === 1 ? "" : "s"}`;
 
-/** One line: what became of the lock, what is in it, how much of it had to be read. */
-export function lockReport({ lock, changed, files, size, storedSize, read }: LockView): string {
+/** What left the lock, a line each; then what became of it, what is in it, how much had to be read. */
+export function lockReport(view: LockView): string {
+  const { lock, changed, files, size, storedSize, read, removed } = view;
   const what = `${escapeText(lock)} ${changed ? "written" : "is up to date"}`;
   const stored = storedSize < size ? `, stored as ${formatSize(storedSize)}` : "";
   const work = read === 0 ? "none read again" : `${read} read`;
-  return `${what}: ${count(files.length, "file")}, ${formatSize(size)}${stored}, ${work}\n`;
+  const left = renderTable(removed.map((name) => ["removed", name]));
+  return `${left}${what}: ${count(files.length, "file")}, ${formatSize(size)}${stored}, ${work}\n`;
 }
 
 /** How weight files differ from their lock. */

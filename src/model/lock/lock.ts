@@ -51,6 +51,8 @@ export interface LockReport {
   /** How many files were read, and how many were known to be unchanged. */
   read: number;
   unchanged: number;
+  /** Names that the lock had before, and no file has now. */
+  removed: string[];
 }
 
 /** Hashes the weight files and writes their lock. Throws `usage`, `file`, `integrity`. */
@@ -81,7 +83,13 @@ export async function writeLock(job: JobContext, request: LockRequest): Promise<
     storedSize: [...blobs.values()].reduce((total, size) => total + size, 0),
     read,
     unchanged,
+    removed: gone(previous, lock),
   };
+}
+
+function gone(previous: WeightsLock | undefined, { files }: WeightsLock): string[] {
+  const names = new Set(files.map(({ name }) => name));
+  return (previous?.files ?? []).map(({ name }) => name).filter((name) => !names.has(name));
 }
 
 /** Holds the weight files against the lock, and writes nothing. Throws `usage`, `file`, `integrity`. */
