@@ -43,7 +43,8 @@ export function describeError(error: unknown): ErrorReport {
     exitCode: exitCodes[known.code],
     message: safe(known.message),
     hint: known.hint === undefined ? undefined : safe(known.hint),
-    details: detailsOf(error),
+    // Who ends a run knows where that came from.
+    details: known.code === "interrupted" || known.code === "terminated" ? "" : detailsOf(error),
   };
 }
 

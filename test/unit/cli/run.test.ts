@@ -155,6 +155,15 @@ describe("a failure", () => {
     expect(stderr).toContain("\ncause: RangeError: at the root\n    at ");
   });
 
+  test("of an interruption is no more with -v than without", async () => {
+    const error = new OcibundleError("interrupted", "interrupted", { hint: "go on later" });
+    const { code, stderr } = await runWith(failing(error), ["do", "-v"]);
+    expect({ code, stderr }).toEqual({
+      code: 130,
+      stderr: "error: interrupted\nhint: go on later\n",
+    });
+  });
+
   test("shows no secret, however much is asked for", async () => {
     const cause = new Error(
       "GET https://u:hunter2@host/x?sig=hunter2 with Authorization: Bearer hunter2",
