@@ -68,11 +68,15 @@ async function* slowed(
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
   const share = Math.max(1, Math.floor((rate * tick) / 1000));
-  const pause = (share * 1000) / rate;
+  let due = performance.now();
   for await (const chunk of body) {
     for (let at = 0; at < chunk.byteLength; at += share) {
-      await sleep(pause, undefined, { signal });
-      yield chunk.subarray(at, at + share);
+      const piece = chunk.subarray(at, at + share);
+      // Of a body that was waited for no more than one share is made up for.
+      due = Math.max(due, performance.now() - tick) + (piece.byteLength * 1000) / rate;
+      const pause = due - performance.now();
+      if (pause >= 1) await sleep(pause, undefined, { signal });
+      yield piece;
     }
   }
 }
