@@ -41,9 +41,13 @@ export const command = defineCommand({
       ...(wrong === 0 ? [] : [`${wrong} of ${checked.items} do not match`]),
       ...(extra === 0 ? [] : [`${extra} extra`]),
     ];
-    const isThere = problems.some(({ kind }) => kind === "differs");
-    const force = isThere ? " with --force" : "";
-    const again = dir === undefined ? "push or copy it again" : `pull it again${force}`;
+    const isMissing = problems.filter(({ kind }) => kind === "missing").length === checked.items;
+    const again =
+      dir === undefined
+        ? "push or copy it again"
+        : isMissing
+          ? `pull it there first: files are looked for at their dest below "${dir}"; \`lock --check\` compares what was locked`
+          : `pull it again${problems.some(({ kind }) => kind === "differs") ? " with --force" : ""}`;
     throw new OcibundleError("integrity", `verify ${name}: ${found.join(", ")}`, {
       hint: wrong === 0 ? "remove what does not belong there" : again,
     });

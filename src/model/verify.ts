@@ -30,6 +30,7 @@ export interface VerifyReport {
   /** The folder that was read, or null. */
   dir: string | null;
   quick: boolean;
+  /** `bytes` are those that were read: none of what is missing. */
   checked: { items: number; bytes: number };
   problems: Problem[];
 }
@@ -70,11 +71,16 @@ export async function verifySource(job: JobContext, request: VerifyRequest): Pro
   const pool = createWorkerPool(availableParallelism());
   stack.defer(() => pool.close());
 
-  const bytes = items.reduce((sum, { expected }) => sum + expected.size, 0);
-  session.emit({ type: "phase", phase: "verify", items: items.length, bytes });
+  const expected = items.reduce((sum, item) => sum + item.expected.size, 0);
+  session.emit({ type: "phase", phase: "verify", items: items.length, bytes: expected });
   const limit = pLimit(session.flags.concurrency ?? readsAtOnce);
+  let read = 0;
+  const onBytes = (item: string, bytes: number): void => {
+    read += bytes;
+    session.emit({ type: "progress", phase: "verify", item, bytes });
+  };
   const found = await Promise.all(
-    items.map((item) => limit(() => verifyItem(session, pool, item, request.quick))),
+    items.map((item) => limit(() => verifyItem(session, pool, item, request.quick, onBytes))),
   );
   const extra =
     dir === undefined
@@ -87,7 +93,7 @@ export async function verifySource(job: JobContext, request: VerifyRequest): Pro
     name,
     dir: dir ?? null,
     quick: request.quick,
-    checked: { items: items.length + broken.length, bytes },
+    checked: { items: items.length + broken.length, bytes: read },
     problems: [
       ...broken,
       ...found.flatMap((problem) => problem ?? []),
@@ -105,6 +111,7 @@ async function verifyItem(
   pool: WorkerPool,
   item: Item,
   quick: boolean,
+  onBytes: (name: string, bytes: number) => void,
 ): Promise<Problem | undefined> {
   signal.throwIfAborted();
   const { name, group, expected } = item;
@@ -124,12 +131,12 @@ async function verifyItem(
       const found = await hashSource(expected, source, {
         signal,
         pool,
-        onBytes: (bytes) => emit({ type: "progress", phase: "verify", item: name, bytes }),
+        onBytes: (bytes) => onBytes(name, bytes),
       });
       if (found.size === expected.size && found.digest === expected.digest) return undefined;
       // Wrong bytes of a mirror: what the registry behind it has is what is asked about.
       if (item.distrust?.() === true) {
-        emit({ type: "progress", phase: "verify", item: name, bytes: -found.size });
+        onBytes(name, -found.size);
         continue;
       }
       return problem(

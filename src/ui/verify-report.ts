@@ -13,11 +13,11 @@ export interface VerifyView {
 /** A line for each thing that is wrong, and one on what was looked at. */
 export function verifyReport({ name, dir, quick, checked, problems }: VerifyView): string {
   const where = dir === null ? name : `${dir} against ${name}`;
-  const how = quick ? "looked up" : "read";
+  const how = quick ? "looked up" : `checked, ${formatSize(checked.bytes)} read`;
   const found =
     problems.length === 0 ? "all as it should be" : `${problems.length} not as it should be`;
   return (
     renderTable(problems.map(({ kind, item, detail }) => [kind, item, detail])) +
-    `verified ${where}: ${checked.items} ${how}, ${formatSize(checked.bytes)}, ${found}\n`
+    `verified ${where}: ${checked.items} ${how}, ${found}\n`
   );
 }
