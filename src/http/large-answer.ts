@@ -38,16 +38,14 @@ export function largeAnswers(): (request: LargeRequest) => Promise<LargeAnswer |
   const odd = new Set<string>();
 
   const keep = (origin: string, wire: Wire): void => {
-    wire.hold(false);
+    wire.idle(true);
     idle.set(origin, [...(idle.get(origin) ?? []).filter(({ quiet }) => quiet), wire]);
   };
   const kept = (origin: string): Wire | undefined => {
     const wires = idle.get(origin) ?? [];
-    for (let wire = wires.pop(); wire !== undefined; wire = wires.pop()) {
-      if (wire.quiet) return wire;
-      wire.close();
-    }
-    return undefined;
+    let wire = wires.pop();
+    while (wire?.quiet === false) wire = wires.pop();
+    return wire;
   };
 
   return async ({ url, headers, tls, signal }) => {
@@ -61,13 +59,15 @@ export function largeAnswers(): (request: LargeRequest) => Promise<LargeAnswer |
       signal.addEventListener("abort", close, { once: true });
       const letGo = (): void => signal.removeEventListener("abort", close);
       try {
-        wire.hold(true);
+        signal.throwIfAborted();
+        wire.idle(false);
         wire.write(text);
         const head = await readHead(wire);
         if (head === undefined) {
           odd.add(origin);
           wire.close();
           return undefined;
+          letGo();
         }
         const done = (reusable: boolean): void => {
           letGo();

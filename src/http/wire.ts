@@ -12,8 +12,8 @@ export interface Wire {
   unread(bytes: Uint8Array): void;
   /** Whether nothing has arrived that nobody asked for, and nothing broke. */
   readonly quiet: boolean;
-  /** An idle connection must not hold the process open. */
-  hold(open: boolean): void;
+  /** While it is idle it does not hold the process open, and ends with what arrives: nobody asked for that. */
+  idle(idle: boolean): void;
   close(): void;
 }
 
@@ -68,8 +68,14 @@ function wireOf(socket: Socket): Wire {
   const arrived: Uint8Array[] = [];
   let waiting: PromiseWithResolvers<Uint8Array | undefined> | undefined;
   let ended: { error: unknown } | undefined;
+  let isIdle = false;
 
   const take = (chunk: Uint8Array): void => {
+    if (isIdle) {
+      end(undefined);
+      socket.destroy();
+      return;
+    }
     if (waiting === undefined) {
       arrived.push(chunk);
       socket.pause();
@@ -107,9 +113,11 @@ function wireOf(socket: Socket): Wire {
     get quiet() {
       return ended === undefined && arrived.length === 0;
     },
-    hold(open) {
-      if (open) socket.ref();
-      else socket.unref();
+    idle(idle) {
+      isIdle = idle;
+      if (!idle) socket.ref();
+      // A slow reader has stopped it, and a socket that is stopped does not see its end.
+      else socket.unref().resume();
     },
     close: () => void socket.destroy(),
   };

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { type LargeRequest, largeAnswers } from "../../../src/http/large-answer.ts";
 import {
@@ -96,6 +97,32 @@ describe("a connection", () => {
   });
 
   test("that was kept and breaks before an answer is replaced by a new one, once", async () => {
+  test("is not used again when something arrives on it while it is idle, and is closed then", async () => {
+    const body = "a".repeat(600_000);
+    const late = "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n";
+    const closed: Promise<unknown>[] = [];
+    await using server = await serveNode((socket) => {
+      closed.push(once(socket, "close"));
+      socket.write(ok(body));
+      answered = () => socket.write(late);
+    });
+    let answered: (() => void) | undefined;
+    const ask = largeAnswers();
+    for (const _ of [1, 2]) {
+      const answer = await ask(get(server.origin));
+      expect(answer?.status).toBe(200);
+      let size = 0;
+      while (size < body.length) {
+        // Slow enough for the rest to arrive before it is read.
+        await Bun.sleep(5);
+        size += (await answer?.body.read())?.value?.length ?? 0;
+      }
+      answered?.();
+      await closed.at(-1);
+    }
+    expect(closed).toHaveLength(2);
+  });
+
     let requests = 0;
     await using server = countConnections((socket, connection) => {
       requests += 1;
@@ -158,6 +185,19 @@ describe("a request", () => {
     expect(await waiting).toBe(reason);
   });
 });
+
+  test("ends when it is interrupted in the moment in which it is connected", async () => {
+    const reason = new Error("Interrupted");
+    await using server = serveBytes(() => undefined);
+    const controller = new AbortController();
+    const { signal } = controller;
+    const remove = signal.removeEventListener.bind(signal);
+    signal.removeEventListener = (...listener: Parameters<typeof remove>) => {
+      remove(...listener);
+      controller.abort(reason);
+    };
+    expect(await failureOf(largeAnswers()(get(server.origin, { signal })))).toBe(reason);
+  });
 
 describe("an answer", () => {
   test("comes whole, however it is cut on its way", async () => {
