@@ -1,3 +1,4 @@
+import { errno } from "../errors.ts";
 import type { ConnectionOptions } from "../runtime/types.ts";
 import type { ByteSource } from "./body.ts";
 import { bodyOf } from "./response-body.ts";
@@ -21,6 +22,7 @@ export interface LargeAnswer {
 
 /** A head longer than this is not read, in bytes. */
 const maxHeadBytes = 64 * 1024;
+const answerStart = "HTTP/1.1 ";
 /** Answers such as "103 Early Hints" in front of the one that counts. */
 const maxInformational = 5;
 
@@ -65,9 +67,9 @@ export function largeAnswers(): (request: LargeRequest) => Promise<LargeAnswer |
         const head = await readHead(wire);
         if (head === undefined) {
           odd.add(origin);
+          letGo();
           wire.close();
           return undefined;
-          letGo();
         }
         const done = (reusable: boolean): void => {
           letGo();
@@ -133,14 +135,28 @@ async function readHeadText(wire: Wire): Promise<string | undefined> {
       bytes.length === 0
         ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
         : Buffer.concat([bytes, chunk]);
+    if (!isAnswer(bytes)) return undefined;
     const end = bytes.indexOf("\r\n\r\n", searched, "latin1");
     if (end > maxHeadBytes || (end === -1 && bytes.length > maxHeadBytes)) return undefined;
-    if (end === -1) continue;
+    if (end === -1) {
+      // A head whose lines end in a bare LF has no end to wait for.
+      if (/[^\r]\n/.test(bytes.toString("latin1", searched))) return undefined;
+      continue;
+    }
     const rest = bytes.subarray(end + 4);
     if (rest.length > 0) wire.unread(rest);
     return bytes.toString("latin1", 0, end);
   }
 }
+
+/** Whether an answer begins so, as far as it has come: who speaks another protocol may wait for us. */
+function isAnswer(bytes: Buffer): boolean {
+  const first = bytes.toString("latin1", 0, answerStart.length);
+  return answerStart.startsWith(first);
+}
+
+/** What a connection that the server has closed may end with. */
+const brokenCodes = new Set(["ECONNRESET", "EPIPE"]);
 
 async function nextBytes(wire: Wire, had: number): Promise<Uint8Array> {
   let cause: unknown;
@@ -148,6 +164,8 @@ async function nextBytes(wire: Wire, had: number): Promise<Uint8Array> {
     const chunk = await wire.read();
     if (chunk !== undefined) return chunk;
   } catch (error) {
+    // Any other, such as the refusal of this client's certificate, is an answer of its own.
+    if (!brokenCodes.has(errno(error) ?? "")) throw error;
     cause = error;
   }
   const message = "the connection was closed in front of an answer";

@@ -18,7 +18,8 @@ const lengthValue = /^\d{1,15}$/;
 /**
  * Reads the head of an HTTP/1.1 answer to a GET (RFC 9112, sections 4 to 6), without the empty line at
  * its end. `text` has a character for each byte. Undefined for what leaves a doubt: two lengths, a
- * length beside chunks, a transfer coding of another name, folded lines, other versions, no HTTP.
+ * length beside chunks, a transfer coding of another name, folded lines, other versions, no HTTP; and
+ * for compressed content, which fetch decompresses.
  */
 export function parseResponseHead(text: string): ResponseHead | undefined {
   const [first = "", ...lines] = text.split("\r\n");
@@ -30,6 +31,8 @@ export function parseResponseHead(text: string): ResponseHead | undefined {
     if (name === undefined || value === undefined) return undefined;
     headers.append(name, value);
   }
+  if ((headers.get("content-encoding") ?? "identity").toLowerCase() !== "identity")
+    return undefined;
   const framing = framingOf(status, headers);
   if (framing === undefined) return undefined;
   const connection = headers.get("connection")?.toLowerCase() ?? "keep-alive";

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
 import { type LargeRequest, largeAnswers } from "../../../src/http/large-answer.ts";
 import {
   type LocalCertificates,
@@ -96,7 +97,6 @@ describe("a connection", () => {
     expect(server.connections).toHaveLength(2);
   });
 
-  test("that was kept and breaks before an answer is replaced by a new one, once", async () => {
   test("is not used again when something arrives on it while it is idle, and is closed then", async () => {
     const body = "a".repeat(600_000);
     const late = "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n";
@@ -123,6 +123,7 @@ describe("a connection", () => {
     expect(closed).toHaveLength(2);
   });
 
+  test("that was kept and breaks before an answer is replaced by a new one, once", async () => {
     let requests = 0;
     await using server = countConnections((socket, connection) => {
       requests += 1;
@@ -184,7 +185,6 @@ describe("a request", () => {
     controller.abort(reason);
     expect(await waiting).toBe(reason);
   });
-});
 
   test("ends when it is interrupted in the moment in which it is connected", async () => {
     const reason = new Error("Interrupted");
@@ -198,6 +198,7 @@ describe("a request", () => {
     };
     expect(await failureOf(largeAnswers()(get(server.origin, { signal })))).toBe(reason);
   });
+});
 
 describe("an answer", () => {
   test("comes whole, however it is cut on its way", async () => {
@@ -284,6 +285,13 @@ describe("an answer", () => {
     ["of another version", "HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nabc"],
     ["with a head that does not end", `HTTP/1.1 200 OK\r\nX-A: ${"a".repeat(70_000)}`],
     ["with hints that do not end", "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(9)],
+    ["with lines that end in LF alone", "HTTP/1.1 200 OK\nContent-Length: 3\n\nabc"],
+    ["with one such line", "HTTP/1.1 200 OK\r\nContent-Length: 3\n\r\nabc"],
+    ["in another protocol", "SSH-2.0-OpenSSH_9.9\r\n"],
+    [
+      "with compressed content",
+      "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
+    ],
   ])("%s is left to fetch, and so is all that comes from there", async (_, bytes) => {
     await using server = countConnections((socket) => void socket.write(bytes));
     const ask = largeAnswers();
@@ -314,6 +322,19 @@ describe("over TLS", () => {
     const url = `https://localhost:${server.port}/`;
     expect(await failureOf(largeAnswers()(get(url)))).toBeInstanceOf(Error);
     expect(await textOf(largeAnswers(), get(url, { tls: { insecure: true } }))).toBe("abc");
+  });
+
+  test("who must show a certificate and has none is told so", async () => {
+    const { ca, cert, key } = certificates;
+    const asking = createTlsServer({ ca, cert, key, requestCert: true }).on(
+      "tlsClientError",
+      () => undefined,
+    );
+    await once(asking.listen(0, "127.0.0.1"), "listening");
+    const url = `https://127.0.0.1:${(asking.address() as AddressInfo).port}/`;
+    const failure = await failureOf(largeAnswers()(get(url, { tls: { ca } })));
+    expect(failure).toMatchObject({ code: expect.stringContaining("CERTIFICATE_REQUIRED") });
+    asking.close();
   });
 
   test("a certificate for another name is refused", async () => {
