@@ -13,6 +13,8 @@ export interface TransportOptions {
   env: Environment;
   /** From the runtime: what makes fetch connect as described. */
   connection: (options: ConnectionOptions) => RequestInit;
+  /** From the runtime: whether a TLS socket that is paused stops reading. */
+  pausesTls: boolean;
   /** The certificates for an origin. */
   tls: (origin: string) => Promise<ConnectionOptions["tls"]>;
   /** How long connecting and waiting for the first byte may take together, in milliseconds. */
@@ -55,8 +57,9 @@ export function transport(options: TransportOptions): Send {
         signal: AbortSignal.any([signal, sending.signal]),
       };
       const isLarge = request.large === true && request.method === "GET";
+      const pauses = url.protocol === "http:" || options.pausesTls;
       const received =
-        (isLarge && connection.proxy === undefined
+        (isLarge && pauses && connection.proxy === undefined
           ? await exchangeLarge({ ...exchange, tls: connection.tls })
           : undefined) ??
         (await fetched(

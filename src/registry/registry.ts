@@ -73,6 +73,7 @@ export function createRegistry(host: string, options: RegistryOptions = {}): Reg
     userAgent: options.userAgent ?? "ocibundle",
     env: options.env ?? {},
     connection: (wanted) => runtime.connection(wanted),
+    pausesTls: runtime.pausesTls,
     tls: certificates(
       { certificateFolders: dockerCertificateFolders(host, options.env ?? {}), ...options },
       base.origin,

@@ -10,6 +10,7 @@ const compiled = /\/(?:\$bunfs|~BUN|%7EBUN)\//.test(import.meta.url);
 export const bunRuntime: Runtime = {
   name: "bun",
   compiled,
+  pausesTls: true,
 
   // A file's slice is sent with sendfile: the bytes never pass through JavaScript.
   fileBody: (path, start, end) => Promise.resolve(Bun.file(path).slice(start, end)),

@@ -31,6 +31,7 @@ const deno = (): DenoGlobal => (globalThis as unknown as { Deno: DenoGlobal }).D
 export const denoRuntime: Runtime = {
   name: "deno",
   compiled: false,
+  pausesTls: false,
   fileBody,
   serve: (options) => Promise.resolve(serve(options)),
   connection,

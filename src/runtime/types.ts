@@ -10,6 +10,8 @@ export interface Runtime {
   serve(options: ServeOptions): Promise<RunningServer>;
   /** Members to add to `fetch`'s init so that the connection is made as described. */
   connection(options: ConnectionOptions): RequestInit;
+  /** Whether a paused TLS socket of `node:tls` stops reading: else a fast server would fill the memory. */
+  readonly pausesTls: boolean;
   /** Starts the hash and compress worker (see worker.ts). */
   startWorker(): Worker;
   /** How to start this very program again, arguments not included: the compiled binary, or runtime and script. */

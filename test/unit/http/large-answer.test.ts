@@ -337,6 +337,31 @@ describe("over TLS", () => {
     asking.close();
   });
 
+  test("a slow reader holds the server back", async () => {
+    const { ca, cert, key } = certificates;
+    let sent = 0;
+    const fast = createTlsServer({ cert, key }, (socket) => {
+      const piece = Buffer.alloc(1024 * 1024);
+      const send = () => {
+        while (!socket.destroyed && sent < 1024 * piece.length) {
+          sent += piece.length;
+          if (!socket.write(piece)) return;
+        }
+      };
+      socket.on("drain", send).on("error", () => undefined);
+      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${1024 * piece.length}\r\n\r\n`);
+      send();
+    });
+    await once(fast.listen(0, "127.0.0.1"), "listening");
+    const url = `https://127.0.0.1:${(fast.address() as AddressInfo).port}/`;
+    const answer = await largeAnswers()(get(url, { tls: { ca } }));
+    await answer?.body.read();
+    for (let before = -1; before !== sent; await Bun.sleep(200)) before = sent;
+    expect(sent).toBeLessThan(64 * 1024 * 1024);
+    await answer?.body.cancel();
+    fast.close();
+  });
+
   test("a certificate for another name is refused", async () => {
     const other = `https://127.0.0.2:${server.port}/`;
     const failure = await failureOf(largeAnswers()(get(other, { tls: { ca: certificates.ca } })));

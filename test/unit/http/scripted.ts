@@ -101,15 +101,16 @@ export function recordedEvents(): { events: HttpEvent[]; emit: (event: HttpEvent
 }
 
 /** The bottom of the client with limits short enough for a test. */
-export const bottom = (more: Partial<TransportOptions> = {}): Send =>
+export const bottom = (options: Partial<TransportOptions> = {}): Send =>
   transport({
     userAgent: "ocibundle/test",
     env: {},
-    connection: (options) => runtime.connection(options),
+    connection: (wanted) => runtime.connection(wanted),
+    pausesTls: runtime.pausesTls,
     tls: () => Promise.resolve(undefined),
     firstByteTimeout: 5000,
     idleTimeout: 5000,
-    ...more,
+    ...options,
   });
 
 export const get = (url: string, more: Partial<HttpRequest> = {}): HttpRequest => ({

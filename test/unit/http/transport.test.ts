@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { OcibundleError } from "../../../src/errors.ts";
 import { httpFailureOf } from "../../../src/http/failure.ts";
+import { runtime } from "../../../src/runtime/current.ts";
+import { makeCertificates } from "../../../src/server/instance/certificate.ts";
 import { bottom, brokenBody, failureOf, get, serve, serveBytes, textOf } from "./scripted.ts";
 
 const abc = { size: 3, make: () => Promise.resolve(new Blob(["abc"])) };
@@ -187,3 +189,30 @@ describe.each(ways)("what breaks has a name, over $way", ({ large }) => {
     expect((failure as OcibundleError).hint).not.toContain("secret");
   });
 });
+
+test.each([
+  [true, 0],
+  [false, 1],
+])(
+  "a large answer over TLS goes past fetch only where paused sockets stop reading: %s",
+  async (pausesTls, fetches) => {
+    const { ca, cert, key } = await makeCertificates();
+    await using server = Bun.serve({
+      port: 0,
+      tls: { cert, key },
+      fetch: () => new Response("abc"),
+    });
+    const seen: unknown[] = [];
+    const send = bottom({
+      pausesTls,
+      tls: () => Promise.resolve({ ca }),
+      connection(wanted) {
+        seen.push(wanted);
+        return runtime.connection(wanted);
+      },
+    });
+    const response = await send(get(`https://localhost:${server.port}/`, { large: true }));
+    expect(await textOf(response.body)).toBe("abc");
+    expect(seen).toHaveLength(fetches);
+  },
+);
