@@ -110,7 +110,7 @@ async function readLine(wire: Wire): Promise<string> {
 }
 
 function chunkSize(line: string): number {
-  const digits = /^([\da-f]{1,12})[ \t]*(?:;.*)?$/i.exec(line)?.[1];
+  const digits = /^0*([\da-f]{1,12})[ \t]*(?:;.*)?$/i.exec(line)?.[1];
   if (digits === undefined) throw notChunked("a chunk has no size");
   return Number.parseInt(digits, 16);
 }

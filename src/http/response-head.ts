@@ -10,7 +10,8 @@ export interface ResponseHead {
   keepsAlive: boolean;
 }
 
-const statusLine = /^HTTP\/1\.1 ([1-5]\d\d) [^\r\n]*$/;
+/** What it says beside its status has no control characters (RFC 9112, section 4). */
+const statusLine = /^HTTP\/1\.1 ([1-5]\d\d) [\t\x20-\x7e\x80-\xff]*$/;
 /** A name is a token, a value has no control characters (RFC 9110, sections 5.1 and 5.5). */
 const fieldLine = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)$/;
 const lengthValue = /^\d{1,15}$/;
