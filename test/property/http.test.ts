@@ -10,11 +10,12 @@ import {
   parseScopes,
   type Scope,
 } from "../../src/http/auth/scope.ts";
+import { type LargeRequest, largeAnswers } from "../../src/http/large-answer.ts";
 import { proxyFor } from "../../src/http/proxy.ts";
 import { parseResponseHead } from "../../src/http/response-head.ts";
 import { parseRetryAfter } from "../../src/http/retry-after.ts";
 import { pauseBefore, maxAttempts, maxPause, maxRetryAfter } from "../../src/http/retry-policy.ts";
-import { runs } from "./runs.ts";
+import { fewerRuns, runs } from "./runs.ts";
 
 const anyText = fc.string({ unit: "binary" });
 const headerLike = fc
@@ -265,6 +266,99 @@ describe("heads of answers", () => {
     );
   });
 });
+
+/** A body of 13 bytes, and of 3 in one chunk. */
+const body = "3\r\nabc\r\n0\r\n\r\n";
+const answers = [
+  `HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n${body}`,
+  `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${body}`,
+  `HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\nHTTP/1.1 206 Partial Content\r\nContent-Length: 13\r\n\r\n${body}`,
+  `HTTP/1.1 200 OK\r\nA: b\r\n\r\n${body}`,
+  "HTTP/1.1 204 No Content\r\n\r\n",
+];
+const oddLines = [
+  "Content-Length: 4",
+  "Content-Length: 13",
+  "Content-Length: +3",
+  "Content-Length: 4, 13",
+  "Transfer-Encoding: chunked",
+  "Transfer-Encoding : chunked",
+  "Transfer-Encoding: gzip, chunked",
+  "Transfer-Encoding: identity",
+  " folded",
+  "Connection: close",
+  "Content-Encoding: gzip",
+];
+const oddParts = [
+  "",
+  "\r",
+  "\n",
+  "\r\n",
+  ":",
+  " ",
+  "\t",
+  "\0",
+  "é",
+  "0",
+  "1",
+  "4",
+  ",",
+  ";",
+  "-",
+  "+",
+];
+
+/** One line more, or another part in place of up to two characters. */
+const change = fc.oneof(
+  fc.record({ line: fc.constantFrom(...oddLines), at: fc.nat(3) }),
+  fc.record({ part: fc.constantFrom(...oddParts), at: fc.nat(120), length: fc.nat(2) }),
+);
+
+type Change = typeof change extends fc.Arbitrary<infer T> ? T : never;
+
+function changed(text: string, made: Change): string {
+  if ("line" in made) return text.split("\r\n").toSpliced(made.at, 0, made.line).join("\r\n");
+  const at = made.at % (text.length + 1);
+  return text.slice(0, at) + made.part + text.slice(at + made.length);
+}
+
+test("an answer is read as fetch reads it, left to fetch, or an error for one of them", async () => {
+  let bytes = "";
+  const server = Bun.listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: { data: (socket) => void socket.end(Buffer.from(bytes, "latin1")) },
+  });
+  const url = new URL(`http://127.0.0.1:${server.port}/`);
+  const { signal } = new AbortController();
+  const changes = fc.array(change, { minLength: 1, maxLength: 2 });
+  await fc.assert(
+    fc.asyncProperty(fc.constantFrom(...answers), changes, async (answer, made) => {
+      bytes = made.reduce(changed, answer);
+      const read = await readLarge({ url, headers: {}, tls: undefined, signal }).catch(
+        () => undefined,
+      );
+      const response = await fetch(url, { redirect: "manual" }).catch(() => undefined);
+      const text = await response?.bytes().catch(() => undefined);
+      if (read === undefined || response === undefined || text === undefined) return;
+      expect(read).toEqual({ status: response.status, text: Buffer.from(text).toString("latin1") });
+    }),
+    fewerRuns(0.25),
+  );
+  server.stop(true);
+});
+
+/** On a connection of its own; undefined for what is left to fetch. */
+async function readLarge(request: LargeRequest) {
+  const answer = await largeAnswers()(request);
+  if (answer === undefined) return undefined;
+  let text = "";
+  for (;;) {
+    const { done, value } = await answer.body.read();
+    if (done) return { status: answer.status, text };
+    text += Buffer.from(value ?? []).toString("latin1");
+  }
+}
 
 test("any proxy environment is read, or a typed error", () => {
   const value = fc.oneof(anyText, fc.constantFrom("*", ".example.com", "[::1]:80", "a:1,b"));
