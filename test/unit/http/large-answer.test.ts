@@ -244,6 +244,10 @@ describe("an answer", () => {
       "sizes of chunks that are filled up with zeros",
       `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${"3".padStart(20, "0")}\r\nabc\r\n0\r\n\r\n`,
     ],
+    [
+      "a part of compressed content",
+      "HTTP/1.1 206 Partial Content\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
+    ],
     ["hints in front", `HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n${ok("abc")}`],
   ])("with %s is read, and its connection kept", async (_, bytes) => {
     for (const size of [1, 3, bytes.length]) {
@@ -292,6 +296,10 @@ describe("an answer", () => {
     ["with lines that end in LF alone", "HTTP/1.1 200 OK\nContent-Length: 3\n\nabc"],
     ["with one such line", "HTTP/1.1 200 OK\r\nContent-Length: 3\n\r\nabc"],
     ["with a control character beside its status", `HTTP/1.1 200 O\0K\r\n${ok("abc").slice(17)}`],
+    [
+      "of compressed content that names no coding first",
+      `HTTP/1.1 200 OK\r\nContent-Encoding: identity, gzip\r\n${ok("abc").slice(17)}`,
+    ],
     ["in another protocol", "SSH-2.0-OpenSSH_9.9\r\n"],
     [
       "with compressed content",
