@@ -1,4 +1,5 @@
 import { errno, OcibundleError } from "../errors.ts";
+import { isLoopback } from "./loopback.ts";
 
 /** Why no whole answer came. */
 export type FailureKind =
@@ -119,10 +120,17 @@ function kindOf(error: unknown): { kind: FailureKind; text: string } {
   return { kind: "reset", text };
 }
 
-/** A failed connection to `host` as the error a user sees. */
-export function connectionError(host: string, error: unknown): OcibundleError {
+/** For who speaks plain HTTP to what may be a server of TLS: some just break off, some answer 400. */
+export const httpsHint = ({ protocol, host }: URL): string | undefined =>
+  protocol === "http:"
+    ? `if it speaks https, ${isLoopback(host) ? "give --ca-file or --insecure" : "leave out --plain-http"}`
+    : undefined;
+
+/** A failed connection to `host` as the error a user sees; `resetHint` is for one that just broke. */
+export function connectionError(host: string, error: unknown, resetHint?: string): OcibundleError {
   const { kind, text } = kindOf(error);
   return failureError(host, kind, {
+    ...(kind === "reset" ? { hint: resetHint } : {}),
     ...(kind === "tls" ? tlsReason(text) : {}),
     ...(kind === "proxy" ? proxyReason(text) : {}),
     // Not the error itself: ofetch's holds the request with its headers, Deno's text the whole URL.

@@ -2,7 +2,7 @@ import { $fetch } from "ofetch";
 import { OcibundleError } from "../errors.ts";
 import type { ConnectionOptions } from "../runtime/types.ts";
 import { type ByteSource, watchBody } from "./body.ts";
-import { connectionError } from "./failure.ts";
+import { connectionError, httpsHint } from "./failure.ts";
 import { largeAnswers } from "./large-answer.ts";
 import type { HttpRequest, HttpResponse, Send } from "./message.ts";
 import { type Environment, proxyFor } from "./proxy.ts";
@@ -71,7 +71,7 @@ export function transport(options: TransportOptions): Send {
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       if (sending.signal.aborted) throw sending.signal.reason;
-      throw ownError(error) ?? connectionError(url.host, error);
+      throw ownError(error) ?? connectionError(url.host, error, httpsHint(url));
     } finally {
       sending.stop();
     }

@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { type ErrorCode, OcibundleError } from "../errors.ts";
 import { readUpTo } from "../http/body.ts";
-import { isLoopback } from "../http/loopback.ts";
+import { httpsHint } from "../http/failure.ts";
 import type { HttpResponse } from "../http/message.ts";
 import { askedToWait } from "../http/retry-after.ts";
 import { maxRetryAfter } from "../http/retry-policy.ts";
@@ -198,9 +198,7 @@ function hint(
   if (status >= 500) return "the fault is the registry's; try again later";
   if (explained) return undefined;
   // A server of TLS answers plain HTTP so, as Go's and nginx's do.
-  if (status === 400 && url.protocol === "http:") {
-    const how = isLoopback(url.host) ? "give --ca-file or --insecure" : "leave out --plain-http";
-    return `check that ${on.host} is a registry; if it speaks https, ${how}`;
-  }
+  const https = status === 400 ? httpsHint(url) : undefined;
+  if (https !== undefined) return `check that ${on.host} is a registry; ${https}`;
   return `check that ${on.host} is a registry`;
 }

@@ -12,31 +12,41 @@ export interface Piece extends ByteRange {
   flights: Set<Flight>;
 }
 
-/** Pieces small enough to be dealt out evenly, and large enough for a request to be worth it. */
+/** Pieces small enough to be dealt out evenly, and large enough for a request to be worth it. In bytes. */
 const pieceSizes = { smallest: 8 * MiB, largest: 64 * MiB } as const;
-const piecesPerConnection = 4;
 
 /** What is gathered before it is written: more costs memory, and on virtual machines more time. */
 const gatherBytes = MiB / 4;
 /** What comes slowly is written this often, in milliseconds, so that progress is seen and kept. */
 const gatherMilliseconds = 300;
 
-/** Cuts what is missing of a blob of `size` bytes into pieces for `connections` at once. */
+/**
+ * Cuts what is missing of a blob of `size` bytes into pieces for `connections` at once. Hashing follows in
+ * order: while pieces arrive side by side, it waits for the first of them. So pieces are small at the
+ * blob's beginning, where nothing is there to be hashed yet, and at its end, where nothing arrives any more
+ * while the rest is hashed.
+ */
 export function cutIntoPieces(
   gaps: readonly ByteRange[],
   size: number,
   connections: number,
 ): Piece[] {
-  const even = Math.ceil(size / (connections * piecesPerConnection) / MiB) * MiB;
-  const most = Math.min(pieceSizes.largest, Math.max(pieceSizes.smallest, even));
-  return gaps.flatMap((gap) => {
-    const count = Math.ceil((gap.end - gap.start) / most);
-    return Array.from({ length: count }, (_, index) => ({
-      start: gap.start + index * most,
-      end: Math.min(gap.end, gap.start + (index + 1) * most),
-      flights: new Set<Flight>(),
-    }));
-  });
+  const pieces: Piece[] = [];
+  for (const gap of gaps) {
+    for (let start = gap.start; start < gap.end;) {
+      const end = Math.min(gap.end, start + pieceSize(start, size, connections));
+      pieces.push({ start, end, flights: new Set() });
+      start = end;
+    }
+  }
+  return pieces;
+}
+
+/** All pieces on their way are half of what is nearer: all that is in front of them, or all behind. */
+function pieceSize(start: number, size: number, connections: number): number {
+  const share = Math.min(start, size - start) / (2 * connections);
+  const whole = Math.ceil(share / MiB) * MiB;
+  return Math.min(pieceSizes.largest, Math.max(pieceSizes.smallest, whole));
 }
 
 /** One request for a piece, and what is seen of it. */

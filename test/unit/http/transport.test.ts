@@ -127,6 +127,12 @@ describe.each(ways)("what breaks has a name, over $way", ({ large }) => {
     expect((failure as OcibundleError).hint).toContain("--plain-http");
   });
 
+  test("http is spoken to what may have only https", async () => {
+    await using server = serveBytes((socket) => socket.end());
+    const failure = await failureOf(bottom()(get(server.origin, { large })));
+    expect((failure as OcibundleError).hint).toContain("--ca-file or --insecure");
+  });
+
   test("no answer comes in time", async () => {
     await using server = serve(() => new Promise<Response>(() => undefined));
     const failure = await failureOf(
