@@ -6,6 +6,7 @@ import type { EmitHttpEvent, Send } from "./message.ts";
 import { followRedirects } from "./redirect.ts";
 import { traced } from "./trace.ts";
 import { type Patience, retrier, retry } from "./retry.ts";
+import type { RetryBudget } from "./retry-policy.ts";
 import { throughProxy } from "./through-proxy.ts";
 import { transport, type TransportOptions } from "./transport.ts";
 
@@ -36,8 +37,8 @@ export interface ClientOptions
   firstByteTimeout?: number | undefined;
   idleTimeout?: number | undefined;
   patience?: Patience | undefined;
-  /** Failed tries that all requests may have together. */
-  retries?: number | undefined;
+  /** What of a run's failed tries is left to its requests; one of its own unless given. */
+  budget?: RetryBudget | undefined;
   /** Sent with every request to the registry, and to nobody else. */
   headers?: Readonly<Record<string, string>> | undefined;
   emit: EmitHttpEvent;
@@ -56,8 +57,8 @@ const withHeaders =
 /** The HTTP client for one registry: transport, redirects, authorisation, retries, one on the other. */
 export function createClient(options: ClientOptions): Send {
   const patience = options.patience ?? realPatience;
-  const { host, emit, retries } = options;
-  const again = retrier({ host, patience, emit, retries });
+  const { host, emit, budget } = options;
+  const again = retrier({ host, patience, emit, budget });
   const bottom = transport({
     ...options,
     firstByteTimeout: options.firstByteTimeout ?? defaultFirstByteTimeout,

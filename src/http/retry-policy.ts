@@ -15,8 +15,22 @@ export const maxPause = 30_000;
 /** The longest `Retry-After` that is waited for, in milliseconds; beyond, the run fails and says so. */
 export const maxRetryAfter = 5 * 60_000;
 
-/** Failed tries that all requests of one registry may have together. */
-export const retryBudget = 1000;
+/** Failed tries that all requests of a run may have together. */
+const mostFailedTries = 1000;
+
+/** What is left of the failed tries that requests may have together; counted down by who fails. */
+export interface RetryBudget {
+  readonly allowed: number;
+  left: number;
+  /** Whether it was said that none is left. */
+  told: boolean;
+}
+
+export const retryBudget = (allowed: number = mostFailedTries): RetryBudget => ({
+  allowed,
+  left: allowed,
+  told: false,
+});
 
 /** What happened to a try. */
 export type Seen = { status: number; retryAfter: number | undefined } | { failure: HttpFailure };

@@ -2,7 +2,13 @@ import { discard } from "./body.ts";
 import { httpFailureOf } from "./failure.ts";
 import type { EmitHttpEvent, HttpResponse, Repeatable, Send } from "./message.ts";
 import { askedToWait } from "./retry-after.ts";
-import { isAskedBack, pauseBefore, retryBudget, type Seen } from "./retry-policy.ts";
+import {
+  isAskedBack,
+  pauseBefore,
+  type RetryBudget,
+  retryBudget,
+  type Seen,
+} from "./retry-policy.ts";
 
 /** What a retry policy takes from the world, handed in so that tests need no waiting. */
 export interface Patience {
@@ -18,8 +24,8 @@ export interface RetryOptions {
   host: string;
   patience: Patience;
   emit: EmitHttpEvent;
-  /** Failed tries that all requests may have together. */
-  retries?: number | undefined;
+  /** Failed tries that its requests have together with those of others; a full budget of its own unless given. */
+  budget?: RetryBudget | undefined;
 }
 
 /** Decides after each failed try, and waits. */
@@ -38,28 +44,23 @@ export interface Retrier {
 }
 
 /** The pure policy with its budget, its clock and its voice. */
-export function retrier({ host, patience, emit, retries }: RetryOptions): Retrier {
-  const allowed = retries ?? retryBudget;
-  let budget = allowed;
-  let spent = false;
+export function retrier({ host, patience, emit, budget = retryBudget() }: RetryOptions): Retrier {
   return {
     async pause(attempt, seen, repeatable, reason, signal) {
       if (repeatable === "never") return false;
       if (repeatable === "asked" && !isAskedBack(seen)) return false;
       const milliseconds = pauseBefore(attempt, seen, patience.random());
       if (milliseconds === undefined) return false;
-      if (budget === 0) {
+      if (budget.left === 0) {
         // Once, and not where there never was one.
-        if (!spent && allowed > 0) {
-          emit({
-            type: "warning",
-            message: `${host}: ${allowed} tries have failed in this run; no more are made`,
-          });
+        if (!budget.told && budget.allowed > 0) {
+          const message = `${host}: ${budget.allowed} tries have failed in this run; no more are made`;
+          emit({ type: "warning", message });
         }
-        spent = true;
+        budget.told = true;
         return false;
       }
-      budget--;
+      budget.left--;
       emit({ type: "wait", milliseconds: Math.round(milliseconds), reason: `${host}: ${reason}` });
       await patience.sleep(milliseconds, signal);
       return true;

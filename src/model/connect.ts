@@ -1,7 +1,7 @@
 import { accessSync, constants } from "node:fs";
 import { findCredential } from "../credentials/find.ts";
 import { errno, OcibundleError } from "../errors.ts";
-import { createRegistry, type RegistryOptions } from "../registry/registry.ts";
+import { createRegistry, type RegistryOptions, triesOfRun } from "../registry/registry.ts";
 import type { Registry } from "../registry/types.ts";
 import type { EmitEvent } from "../transfer/events.ts";
 import { type Config, type MirrorAddress, settingsOf } from "./config.ts";
@@ -22,6 +22,8 @@ interface Connecting {
   emit: EmitEvent;
   flags: ConnectionFlags;
   config: Config;
+  /** What all registries of the run share; one of its own unless given. */
+  budget?: RegistryOptions["budget"];
 }
 
 /**
@@ -56,7 +58,7 @@ type FindCredential = (host: string, repository: string | undefined) => Promise<
 
 /** How a registry is spoken to: the flags of the run, else what is configured for its host. */
 export function registryOptions(
-  { env, emit, flags, config }: Connecting,
+  { env, emit, flags, config, budget }: Connecting,
   host: string,
 ): RegistryOptions {
   const settings = settingsOf(config, host);
@@ -65,6 +67,7 @@ export function registryOptions(
   return {
     env,
     emit,
+    budget,
     plainHttp: flags.plainHttp || settings.plainHttp === true,
     insecure: flags.insecure || settings.insecure === true,
     caFile: flags.caFile ?? settings.caFile,
@@ -132,7 +135,7 @@ export function connectMirror(
     keyFile,
     ns: origin,
     headers,
-    retries: 0,
+    budget: triesOfRun(0),
     credentials: lookUp(connecting),
   });
 }

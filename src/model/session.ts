@@ -3,6 +3,7 @@ import type { ContentReader, ContentWriter } from "../oci/content.ts";
 import type { Reference } from "../oci/reference.ts";
 import { type Mirror, mirroredRepository, mirrorHealth } from "../registry/mirrored.ts";
 import { registryReader } from "../registry/reader.ts";
+import { triesOfRun } from "../registry/registry.ts";
 import type { Registry, Repository } from "../registry/types.ts";
 import { type Cache, openCache } from "../store/cache/cache.ts";
 import type { EmitEvent } from "../transfer/events.ts";
@@ -52,7 +53,8 @@ export function openSession(job: JobContext): Session {
   const cache = openCache(job.env);
   const journal = uploadJournal(join(cache.recordsDir, "uploads"));
   const memory = uploadMemory(cache, job.emit);
-  const registry = kept((host) => connect({ ...job, config }, host));
+  const budget = triesOfRun();
+  const registry = kept((host) => connect({ ...job, config, budget }, host));
   const mirrorsOf = kept((host) => openMirrors(job, config, host));
   const repository = (reference: Place): Repository =>
     registry(reference.host).repository(reference.repository);

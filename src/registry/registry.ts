@@ -11,6 +11,7 @@ import { isLoopback } from "../http/loopback.ts";
 import type { EmitHttpEvent } from "../http/message.ts";
 import type { Environment } from "../http/proxy.ts";
 import type { Patience } from "../http/retry.ts";
+import { type RetryBudget, retryBudget } from "../http/retry-policy.ts";
 import { defaultHost } from "../oci/reference.ts";
 import { runtime } from "../runtime/current.ts";
 import { type Api, apiUrl, command } from "./api.ts";
@@ -22,6 +23,9 @@ import { keepReferrersTag, listReferrers } from "./referrers.ts";
 import { listTags } from "./tags.ts";
 import type { Registry, Repository } from "./types.ts";
 import { startUpload, uploadSession } from "./uploads.ts";
+
+/** The failed tries that a run may have, for all its registries together; with 0 every failure is final. */
+export const triesOfRun = (allowed?: number): RetryBudget => retryBudget(allowed);
 
 export interface RegistryOptions extends CertificateOptions {
   /** http in place of https. On loopback http is used anyway, unless TLS was set up. */
@@ -40,8 +44,8 @@ export interface RegistryOptions extends CertificateOptions {
   userAgent?: string | undefined;
   /** Clock, chance and sleep of the retries. */
   patience?: Patience | undefined;
-  /** Failed tries that all requests may have together; none makes every failure final. */
-  retries?: number | undefined;
+  /** What of a run's failed tries is left to it; one of its own unless given. */
+  budget?: RetryBudget | undefined;
   /** Connecting and waiting for the first byte of an answer, in milliseconds. */
   firstByteTimeout?: number | undefined;
   /** The longest pause of a body, in milliseconds. */
@@ -81,7 +85,7 @@ export function createRegistry(host: string, options: RegistryOptions = {}): Reg
     credentials: options.credentials ?? (() => Promise.resolve(undefined)),
     emit: options.emit ?? (() => undefined),
     patience: options.patience,
-    retries: options.retries,
+    budget: options.budget,
     headers: options.headers,
     firstByteTimeout: options.firstByteTimeout,
     idleTimeout: options.idleTimeout,

@@ -8,6 +8,8 @@ import {
   maxPause,
   maxRetryAfter,
   maxUnreachableAttempts,
+  type RetryBudget,
+  retryBudget,
 } from "../../../src/http/retry-policy.ts";
 import {
   bottom,
@@ -21,10 +23,10 @@ import {
   textOf,
 } from "./scripted.ts";
 
-function client(next: Send = bottom(), retries?: number) {
+function client(next: Send = bottom(), budget?: RetryBudget) {
   const patience = recordedPatience();
   const { events, emit } = recordedEvents();
-  const again = retrier({ host: "registry.test", patience, emit, retries });
+  const again = retrier({ host: "registry.test", patience, emit, budget });
   return { patience, events, send: retry(next, again, patience.now) };
 }
 
@@ -117,7 +119,7 @@ describe("a request is not sent again", () => {
 describe("all requests of a run together", () => {
   test("have a number of failed tries, whose end is said once", async () => {
     await using server = serve(() => new Response("busy", { status: 503 }));
-    const { send, patience, events } = client(bottom(), 7);
+    const { send, patience, events } = client(bottom(), retryBudget(7));
     for (let count = 0; count < 4; count++) await send(get(server.origin));
     expect(patience.pauses).toHaveLength(7);
     expect(server.seen).toHaveLength(4 + 7);
@@ -129,9 +131,21 @@ describe("all requests of a run together", () => {
     ]);
   });
 
+  test("count whichever registry they go to", async () => {
+    await using server = serve(() => new Response("busy", { status: 503 }));
+    const budget = retryBudget(7);
+    const [one, other] = [client(bottom(), budget), client(bottom(), budget)];
+    await one.send(get(server.origin));
+    await other.send(get(server.origin));
+    await one.send(get(server.origin));
+    expect(one.patience.pauses.length + other.patience.pauses.length).toBe(7);
+    const said = [...one.events, ...other.events].filter(({ type }) => type === "warning");
+    expect(said).toHaveLength(1);
+  });
+
   test("may have none, of which nothing is said", async () => {
     await using server = serve(() => new Response("busy", { status: 503 }));
-    const { send, events } = client(bottom(), 0);
+    const { send, events } = client(bottom(), retryBudget(0));
     expect((await send(get(server.origin))).status).toBe(503);
     expect(events).toEqual([]);
   });

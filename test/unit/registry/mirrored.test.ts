@@ -9,7 +9,7 @@ import {
   restAfterFailure,
 } from "../../../src/registry/mirrored.ts";
 import type { Descriptor } from "../../../src/oci/descriptor.ts";
-import { createRegistry } from "../../../src/registry/registry.ts";
+import { createRegistry, triesOfRun } from "../../../src/registry/registry.ts";
 import type { Repository } from "../../../src/registry/types.ts";
 import {
   failureOf,
@@ -70,7 +70,7 @@ function mirrored(originAnswers: Answer, ...answers: (Answer | ScriptedServer)[]
     origin.repository,
     mirrors.map(({ host }, index) => ({
       name: `mirror-${index}`,
-      repository: createRegistry(host, { retries: 0, ns: "docker.io" }).repository(
+      repository: createRegistry(host, { budget: triesOfRun(0), ns: "docker.io" }).repository(
         `hub/acme/llama`,
       ),
       health: mirrorHealth(`mirror-${index}`, emit, () => clock.now),
