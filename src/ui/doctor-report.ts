@@ -118,7 +118,7 @@ const lines: Readonly<Record<string, Line>> = {
   },
   read: {
     title: "pull",
-    seen: ({ digest }) => digest ?? "nothing is there yet",
+    seen: ({ digest }) => digest ?? "nothing has this tag yet",
     yes: "who has this login can pull",
     no: "what is there can't be pulled with this login",
   },
