@@ -1,13 +1,16 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { OcibundleError, errno } from "../../errors.ts";
-import { type TarEntry, tarEntries } from "./entries.ts";
+import { cutOff, type TarEntry, tarEntries } from "./entries.ts";
 import { linkTarget } from "./path.ts";
 import { fileTarSource } from "./source.ts";
 import { type FilePlace, layoutReader, type LayoutReader } from "../layout/reader.ts";
 
 /** A tar archive in a file, its entries known and its content left where it is. */
 export interface Archive {
-  /** Where an entry's content lies, links within the archive followed; undefined when there is none. */
+  /**
+   * Where an entry's content lies, links within the archive followed; undefined when there is none.
+   * Throws `integrity` when there is none in an archive whose end is not marked: it may have been cut off.
+   */
   locate(name: string): FilePlace | undefined;
   /** The names of all files and links, in the archive's order. */
   names(): Iterable<string>;
@@ -28,7 +31,8 @@ export const compressionOf = (head: Uint8Array): (typeof magics)[number]["name"]
  * Reads the headers of a tar archive, a few hundred bytes an entry.
  *
  * `on` names the archive in messages. Throws `file` for one that is missing, no tar archive,
- * compressed, damaged, or holds what an image's archive can't: see `tarEntries`.
+ * compressed, damaged, or holds what an image's archive can't, `integrity` for one that is cut off: see
+ * `tarEntries`.
  */
 export async function openArchive(path: string, on: string, signal: AbortSignal): Promise<Archive> {
   const file = await openFile(path, on);
@@ -36,7 +40,11 @@ export async function openArchive(path: string, on: string, signal: AbortSignal)
     const { size } = await file.stat();
     const entries = new Map<string, TarEntry>();
     await refuseCompressed(file, on);
-    for await (const entry of tarEntries(fileTarSource(file, size), on)) {
+    let isEndMarked = false;
+    const all = async function* () {
+      isEndMarked = yield* tarEntries(fileTarSource(file, size), on);
+    };
+    for await (const entry of all()) {
       signal.throwIfAborted();
       if (entry.type === "folder") continue;
       if (entries.has(entry.name)) {
@@ -48,7 +56,9 @@ export async function openArchive(path: string, on: string, signal: AbortSignal)
       names: () => entries.keys(),
       locate(name) {
         const entry = followLinks(entries, name, on);
-        return entry === undefined ? undefined : { path, offset: entry.offset, size: entry.size };
+        if (entry !== undefined) return { path, offset: entry.offset, size: entry.size };
+        if (isEndMarked) return undefined;
+        throw cutOff(on, `it is cut off: no entry "${name}", and no mark of its end`);
       },
     };
   } finally {

@@ -39,20 +39,21 @@ const contentTypes: ReadonlyMap<string, TarEntry["type"]> = new Map([
  * The entries of a tar archive in order: ustar, pax and GNU (long names, sizes over 8 GiB).
  *
  * Content is not read here: the consumer may read it through the source before it asks for the next
- * entry, and what it leaves is passed over. `on` names the archive. Throws `file` for what is no tar
+ * entry, and what it leaves is passed over. Returns whether the archive's end is marked: one without a
+ * mark may be cut off between two entries. `on` names the archive. Throws `file` for what is no tar
  * archive, has a name that leaves it, or an entry that is no file, folder or link; `integrity` for what
  * is cut off.
  */
 export async function* tarEntries(
   source: TarSource,
   on: string,
-): AsyncGenerator<TarEntry, void, undefined> {
+): AsyncGenerator<TarEntry, boolean, undefined> {
   const fail = (why: string): OcibundleError => new OcibundleError("file", `${on}: ${why}`);
   let overrides: Overrides = {};
   for (let count = 0; ;) {
     const at = source.position;
     const header = await readHeader(source, on);
-    if (header === undefined) return;
+    if (typeof header === "string") return header === "end mark";
     const { type } = header;
     if (extensionTypes.has(type)) {
       Object.assign(overrides, await readExtension(source, header, on));
@@ -84,29 +85,36 @@ export async function* tarEntries(
     // The padding of the very last entry may be missing.
     if ((await source.skip(left)) < left && source.position < offset + size) {
       const found = `${source.position - offset} of ${size} bytes`;
-      throw new OcibundleError("integrity", `${on}: entry "${name}" is cut off: ${found}`, {
-        hint: "it is not whole: make or copy it again",
-      });
+      throw cutOff(on, `entry "${name}" is cut off: ${found}`);
     }
   }
 }
 
+/** The error for an archive, called `on`, whose end is missing. */
+export const cutOff = (on: string, what: string): OcibundleError =>
+  new OcibundleError("integrity", `${on}: ${what}`, {
+    hint: "it is not whole: make or copy it again",
+  });
+
 const padded = (size: number): number => Math.ceil(size / blockSize) * blockSize;
 
-/** The header at the front, or undefined at the archive's end. */
-async function readHeader(source: TarSource, on: string): Promise<Header | undefined> {
+/** The header at the front, or how the archive ends there: by its mark, or because nothing follows. */
+async function readHeader(source: TarSource, on: string): Promise<Header | "end mark" | "no more"> {
   const at = source.position;
   const block = await source.read(blockSize);
-  if (block.byteLength === 0 && at > 0) return undefined;
+  if (block.byteLength === 0 && at > 0) return "no more";
   const notTar = `${on}: ${at === 0 ? "not a tar archive" : `damaged at byte ${at}`}`;
-  if (block.byteLength < blockSize) throw new OcibundleError("file", notTar);
+  if (block.byteLength < blockSize) {
+    if (at > 0) throw cutOff(on, `it is cut off in the header at byte ${at}`);
+    throw new OcibundleError("file", notTar);
+  }
   let header: Header;
   try {
     header = new Header(Buffer.from(block.buffer, block.byteOffset, blockSize));
   } catch (cause) {
     throw new OcibundleError("file", notTar, { cause });
   }
-  if (header.nullBlock) return undefined;
+  if (header.nullBlock) return "end mark";
   if (!header.cksumValid) throw new OcibundleError("file", notTar);
   return header;
 }
@@ -129,7 +137,7 @@ async function readExtension(source: TarSource, header: Header, on: string): Pro
   const bytes = new Uint8Array(await source.read(size));
   const padding = padded(size) - size;
   if (bytes.byteLength < size || (await source.skip(padding)) < padding) {
-    throw new OcibundleError("file", `${on}: cut off in an extended header`);
+    throw cutOff(on, "it is cut off in an extended header");
   }
   switch (type) {
     case "NextFileHasLongPath":

@@ -220,6 +220,25 @@ describe("an archive", () => {
     expect(await failure(openArchive(folder, "it", signal))).toBe("file: it: not a file");
   });
 
+  test("that is cut off anywhere says that it is not whole", async () => {
+    const pax = { name: "p", type: "ExtendedHeader", content: paxRecord("comment", "c") } as const;
+    const whole = tarBytes({ name: "first", content: "1" }, pax, { name: "last", content: "2" });
+    const marked = whole.byteLength - 1024;
+    for (let length = 512; length < marked; length += 1) {
+      const path = await archiveOf(whole.subarray(0, length));
+      const reading = openArchive(path, "it", signal).then((archive) => archive.locate("last"));
+      // The padding of the last entry is no part of it.
+      if (length > marked - 512) expect(await reading).toMatchObject({ size: 1 });
+      else expect(await failure(reading)).toMatch(/^integrity: it: .*cut off/);
+    }
+    const unmarked = await openArchive(await archiveOf(whole.subarray(0, marked)), "it", signal);
+    expect(await failure((async () => unmarked.locate("more"))())).toBe(
+      'integrity: it: it is cut off: no entry "more", and no mark of its end',
+    );
+    const path = await archiveOf(whole.subarray(0, marked + 512));
+    expect((await openArchive(path, "it", signal)).locate("more")).toBeUndefined();
+  });
+
   test("of something else is no layout", async () => {
     const path = await archiveOf(tarBytes({ name: "manifest.json", content: "[]" }));
     expect(await failure(openLayoutArchive(path, "oci-archive:x", signal))).toBe(
