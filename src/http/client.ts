@@ -3,6 +3,7 @@ import { authorize, type AuthorizeOptions } from "./auth/authorize.ts";
 import { giveUpConnecting } from "./connecting.ts";
 import { readDocuments } from "./document.ts";
 import type { EmitHttpEvent, Send } from "./message.ts";
+import { noticeTls } from "./notice-tls.ts";
 import { followRedirects } from "./redirect.ts";
 import { traced } from "./trace.ts";
 import { type Patience, retrier, retry } from "./retry.ts";
@@ -64,7 +65,10 @@ export function createClient(options: ClientOptions): Send {
     firstByteTimeout: options.firstByteTimeout ?? defaultFirstByteTimeout,
     idleTimeout: options.idleTimeout ?? defaultIdleTimeout,
   });
-  const connected = giveUpConnecting(bottom, { env: options.env, ...connecting });
+  const connected = giveUpConnecting(noticeTls(bottom, options.env), {
+    env: options.env,
+    ...connecting,
+  });
   const told = traced(withHeaders(throughProxy(connected, options.env), options), emit);
   const authorised = authorize(followRedirects(told), {
     ...options,

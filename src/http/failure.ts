@@ -121,10 +121,12 @@ function kindOf(error: unknown): { kind: FailureKind; text: string } {
 }
 
 /** For who speaks plain HTTP to what may be a server of TLS: some just break off, some answer 400. */
-export const httpsHint = ({ protocol, host }: URL): string | undefined =>
-  protocol === "http:"
-    ? `if it speaks https, ${isLoopback(host) ? "give --ca-file or --insecure" : "leave out --plain-http"}`
-    : undefined;
+export const httpsHint = (url: URL): string | undefined =>
+  url.protocol === "http:" ? `if it speaks https, ${wayToHttps(url)}` : undefined;
+
+/** What makes plain HTTP to a host https. */
+export const wayToHttps = ({ host }: URL): string =>
+  isLoopback(host) ? "give --ca-file or --insecure" : "leave out --plain-http";
 
 /** A failed connection to `host` as the error a user sees; `resetHint` is for one that just broke. */
 export function connectionError(host: string, error: unknown, resetHint?: string): OcibundleError {

@@ -1,0 +1,55 @@
+import { setTimeout, clearTimeout } from "node:timers";
+import { connect } from "node:tls";
+import { failureError, httpFailureOf, wayToHttps } from "./failure.ts";
+import { hostName } from "./loopback.ts";
+import type { Send } from "./message.ts";
+import { type Environment, findProxy } from "./proxy.ts";
+
+/** A host that broke off at once does not take longer for its part of a handshake, in milliseconds. */
+const handshakeTimeout = 2000;
+
+/**
+ * Notices a server that speaks TLS and is asked in plain HTTP. Many just break off, which is tried again for
+ * long: before that, while no answer has come from an origin, a handshake is tried. Throws `network`.
+ */
+export function noticeTls(next: Send, env: Environment): Send {
+  const answered = new Set<string>();
+
+  return async (request) => {
+    const { url } = request;
+    try {
+      const response = await next(request);
+      answered.add(url.origin);
+      return response;
+    } catch (error) {
+      const isDoubtful =
+        url.protocol === "http:" &&
+        !answered.has(url.origin) &&
+        httpFailureOf(error)?.kind === "reset" &&
+        findProxy(url, env) === undefined;
+      if (!isDoubtful || request.signal.aborted || !(await speaksTls(url))) throw error;
+      throw failureError(url.host, "tls", {
+        what: "it speaks https, and is asked in plain HTTP",
+        hint: wayToHttps(url),
+        cause: error,
+      });
+    }
+  };
+}
+
+/** Whether the other side takes part in a handshake. Nothing is sent after it, so nobody need be trusted. */
+function speaksTls(url: URL): Promise<boolean> {
+  return new Promise((resolve) => {
+    const port = url.port === "" ? 80 : Number(url.port);
+    const socket = connect({ host: hostName(url.host), port, rejectUnauthorized: false });
+    const end = (speaks: boolean) => (): void => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve(speaks);
+    };
+    const timer = setTimeout(end(false), handshakeTimeout);
+    socket.once("secureConnect", end(true));
+    socket.once("error", end(false));
+    socket.once("close", end(false));
+  });
+}
