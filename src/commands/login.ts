@@ -31,30 +31,38 @@ export const command = defineCommand({
     },
   },
   async run({ host, username, passwordStdin }, context) {
-    const { name, password } = passwordStdin
-      ? { name: username, password: await readPassword(context) }
-      : await askFor(username, context);
-    if (name === undefined) {
-      throw new OcibundleError("usage", "--password-stdin needs --username", {
-        hint: "standard input holds the password only",
-      });
-    }
-    const result = await login(context, host, name, password);
+    const result = await login(context, host, () =>
+      passwordStdin ? given(username, context) : askFor(username, context),
+    );
     context.stdout(
       context.flags.json ? `${JSON.stringify(result, null, 2)}\n` : loginReport(result),
     );
   },
 });
 
+interface Who {
+  username: string;
+  password: string;
+}
+
+async function given(username: string | undefined, context: CommandContext): Promise<Who> {
+  if (username === undefined) {
+    throw new OcibundleError("usage", "--password-stdin needs --username", {
+      hint: "standard input holds the password only",
+    });
+  }
+  return { username, password: await readPassword(context) };
+}
+
 async function askFor(
-  username: string | undefined,
+  name: string | undefined,
   { stderr: write, signal }: CommandContext,
-): Promise<{ name: string; password: string }> {
+): Promise<Who> {
   const hint = "give --username and --password-stdin, with the password on standard input";
   const prompt = openPrompt({ hint, write, signal });
   try {
-    const name = username ?? (await prompt.ask("Username: ", { echo: true }));
-    return { name, password: await prompt.ask("Password: ", { echo: false }) };
+    const username = name ?? (await prompt.ask("Username: ", { echo: true }));
+    return { username, password: await prompt.ask("Password: ", { echo: false }) };
   } finally {
     prompt.close();
   }

@@ -25,21 +25,21 @@ export interface LogoutResult {
 }
 
 /**
- * Tries a user and a password at a registry, and keeps them where Docker does once it took them.
- * Throws `denied` when it did not, `network`, `usage`, `file`.
+ * Tries a user and a password at a registry, and keeps them where Docker does once it took them. They are
+ * asked for when nothing else is wrong. Throws `denied` when it did not, `network`, `usage`, `file`.
  */
 export async function login(
   job: JobContext,
   where: string,
-  username: string,
-  password: string,
+  askFor: () => Promise<{ username: string; password: string }>,
 ): Promise<LoginResult> {
   const host = parseHost(where);
+  checkFlags(job.flags);
+  const { username, password } = await askFor();
   if (username === "" || username.includes(":")) {
     throw new OcibundleError("usage", "The user's name is empty or has a colon in it");
   }
   if (password === "") throw new OcibundleError("usage", "The password is empty");
-  checkFlags(job.flags);
   const credential = { kind: "password", username, password } as const;
   let checked = false;
   const registry = createRegistry(host, {
