@@ -16,7 +16,7 @@ export function noticeTls(next: Send, env: Environment): Send {
   const answered = new Set<string>();
 
   return async (request) => {
-    const { url } = request;
+    const { url, signal } = request;
     try {
       const response = await next(request);
       answered.add(url.origin);
@@ -27,7 +27,7 @@ export function noticeTls(next: Send, env: Environment): Send {
         !answered.has(url.origin) &&
         httpFailureOf(error)?.kind === "reset" &&
         findProxy(url, env) === undefined;
-      if (!isDoubtful || request.signal.aborted || !(await speaksTls(url))) throw error;
+      if (!isDoubtful || signal.aborted || !(await speaksTls(url, signal))) throw error;
       throw failureError(url.host, "tls", {
         what: "it speaks https, and is asked in plain HTTP",
         hint: wayToHttps(url),
@@ -38,15 +38,18 @@ export function noticeTls(next: Send, env: Environment): Send {
 }
 
 /** Whether the other side takes part in a handshake. Nothing is sent after it, so nobody need be trusted. */
-function speaksTls(url: URL): Promise<boolean> {
+function speaksTls(url: URL, signal: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
     const port = url.port === "" ? 80 : Number(url.port);
     const socket = connect({ host: hostName(url.host), port, rejectUnauthorized: false });
     const end = (speaks: boolean) => (): void => {
       clearTimeout(timer);
+      signal.removeEventListener("abort", interrupted);
       socket.destroy();
       resolve(speaks);
     };
+    const interrupted = end(false);
+    signal.addEventListener("abort", interrupted, { once: true });
     const timer = setTimeout(end(false), handshakeTimeout);
     socket.once("secureConnect", end(true));
     socket.once("error", end(false));

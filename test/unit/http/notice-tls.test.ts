@@ -64,3 +64,18 @@ test("one that has answered before is not asked for a handshake", async () => {
   expect(httpFailureOf(await failureOf(send(get(flaky.origin))))?.kind).toBe("reset");
   expect(connections).toBe(2);
 });
+
+test("an interruption ends the handshake with one that says nothing", async () => {
+  let connections = 0;
+  const abort = new AbortController();
+  await using silent = serveBytes((socket) => {
+    connections += 1;
+    if (connections === 1) socket.end();
+    else abort.abort(new Error("enough"));
+  });
+  const started = performance.now();
+  const work = noticeTls(bottom(), {})(get(silent.origin, { signal: abort.signal }));
+  expect(httpFailureOf(await failureOf(work))?.kind).toBe("reset");
+  expect(connections).toBe(2);
+  expect(performance.now() - started).toBeLessThan(1500);
+});
