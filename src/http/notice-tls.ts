@@ -29,7 +29,7 @@ export function noticeTls(next: Send, env: Environment): Send {
         findProxy(url, env) === undefined;
       if (!isDoubtful || signal.aborted || !(await speaksTls(url, signal))) throw error;
       throw failureError(url.host, "tls", {
-        what: "it speaks https, and is asked in plain HTTP",
+        what: "the server speaks https, and is asked in plain HTTP",
         hint: wayToHttps(url),
         cause: error,
       });
