@@ -4,7 +4,7 @@ export const exitCodes = {
   bug: 1,
   /** The command line is wrong. */
   usage: 2,
-  /** A file is missing, unreadable or malformed, or the local file system refused. */
+  /** A file that was named is missing or malformed: the user has to change what was asked for. */
   file: 2,
   /** The thing asked for does not exist on the registry or in the store. */
   not_found: 3,
@@ -14,6 +14,10 @@ export const exitCodes = {
   integrity: 5,
   /** The network or the registry failed, after its retries. */
   network: 6,
+  /** This machine refused: disk full, permission denied, an I/O error, too few file descriptors. */
+  system: 7,
+  /** What is there already stands in the way: a file at the target, a directory of another model, a lock held. */
+  conflict: 8,
   /** SIGINT. */
   interrupted: 130,
   /** SIGTERM. */
