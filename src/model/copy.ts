@@ -2,13 +2,14 @@ import { OcibundleError, withContext } from "../errors.ts";
 import type { BlobToMove, ContentReader } from "../oci/content.ts";
 import type { Digest } from "../oci/digest.ts";
 import { parseDocument } from "../oci/document.ts";
-import { ImageIndexSchema, type RawManifest } from "../oci/manifest.ts";
+import { ImageIndexSchema } from "../oci/manifest.ts";
 import { isIndexType } from "../oci/media-types.ts";
 import { formatPlatform, parsePlatform, type Platform } from "../oci/platform.ts";
 import { formatRepository } from "../oci/reference.ts";
 import { assembleBundle, assembleStandalone, weightsPartOf } from "./assemble.ts";
 import { type ContentGraph, readChild, readGraph } from "./content-graph.ts";
 import { type Destination, openDestination, parseDestination } from "./destination.ts";
+import { keepChildren } from "./keep-children.ts";
 import { loadSource } from "./load-model.ts";
 import { holdsNoBytes } from "./lock/lock-source.ts";
 import { readModelImage } from "./model-image.ts";
@@ -55,7 +56,7 @@ export async function copyModel(job: JobContext, request: CopyRequest): Promise<
           ...(await copyReferrers(source.reader, graph, session.signal, copier.move)),
         ]
       : [await copier.move(graph, tag)];
-    if (request.referrers) await copier.tag(graph.root, tag);
+    if (request.referrers) await copier.tag(graph, tag);
     await copier.finish();
     return publishReport({
       name: target.name,
@@ -91,7 +92,7 @@ function tagFor(
 
 interface Copier {
   move(graph: ContentGraph, tag: string | undefined): Promise<Published>;
-  tag(manifest: RawManifest, tag: string | undefined): Promise<void>;
+  tag(graph: ContentGraph, tag: string | undefined): Promise<void>;
   /** Makes what was moved final, and remembers it. */
   finish(): Promise<void>;
 }
@@ -118,8 +119,10 @@ async function openCopier(
         dryRun,
       });
     },
-    async tag(manifest, tag) {
-      if (!dryRun && tag !== undefined) await writer.writeManifest(manifest, tag, session.signal);
+    async tag({ root, children }, tag) {
+      if (dryRun || tag === undefined) return;
+      await writer.writeManifest(root, tag, session.signal);
+      await keepChildren(children, writer, session);
     },
     async finish() {
       if (dryRun) return;

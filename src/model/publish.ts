@@ -5,6 +5,7 @@ import type { Digest } from "../oci/digest.ts";
 import type { EmitEvent } from "../transfer/events.ts";
 import { planTransfer, runTransfer } from "../transfer/transfer.ts";
 import type { ContentGraph } from "./content-graph.ts";
+import { keepChildren } from "./keep-children.ts";
 
 export interface PublishOptions {
   signal: AbortSignal;
@@ -68,7 +69,10 @@ export async function publish(
     for (const child of graph.children) {
       await target.writeManifest(child, options.childTags?.get(child.digest), signal);
     }
+    // A child's tag may have moved off another child, and the root is refused without that.
+    if (options.childTags?.size) await keepChildren(graph.children, target, options);
     await target.writeManifest(graph.root, tag, signal);
+    if (tag !== undefined) await keepChildren(graph.children, target, options);
   }
   const amount = (wanted: BlobOutcome): Amount => {
     const blobs = graph.blobs.filter((blob) => outcomes.get(blob.descriptor.digest) === wanted);

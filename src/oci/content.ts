@@ -99,6 +99,8 @@ export interface ContentWriter {
   writeBlob(blob: BlobToMove, options: WriteBlobOptions): Promise<BlobOutcome>;
   /** Whether the blob could be mounted from one of its `mountFrom`, as far as can be seen. */
   canMount?(blob: BlobToMove, signal: AbortSignal): Promise<boolean>;
+  /** Whether the place has this manifest by its digest; absent where what was written stays. */
+  hasManifest?(manifest: RawManifest, signal: AbortSignal): Promise<boolean>;
   /** Writes manifest bytes by digest and, with `tag`, moves the tag to them. */
   writeManifest(manifest: RawManifest, tag: string | undefined, signal: AbortSignal): Promise<void>;
 }

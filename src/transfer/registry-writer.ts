@@ -94,6 +94,10 @@ export function registryWriter(
       return false;
     },
 
+    async hasManifest({ digest }, signal) {
+      return (await repository.headManifest(digest, signal))?.digest === digest;
+    },
+
     async writeManifest(manifest, tag, signal) {
       await repository.putManifest(tag ?? manifest.digest, manifest, signal);
     },

@@ -1,5 +1,6 @@
 import type { Layer } from "../layers/layer.ts";
 import { blobsElsewhere, noRanges, oneRangeOnly } from "./downloads.ts";
+import { dropsMovedManifests, ociManifestsOnly } from "./manifests.ts";
 import { mountsFromHereOnly, mountsNeedFrom, mountsOfReferencedBlobs, noMounts } from "./mounts.ts";
 import { cookiesAreSessions, requestsWithin, tooManyRequests } from "./traffic.ts";
 import {
@@ -104,7 +105,7 @@ const personalities = {
   zot: ({ milliseconds }) => ({
     auth: "basic",
     outer: [requestsWithin(milliseconds(minute))],
-    inner: [],
+    inner: [ociManifestsOnly, dropsMovedManifests],
   }),
   artifactory: () => ({ auth: "basic", outer: [], inner: [noMounts, noRanges] }),
   gitlab: ({ bytes, milliseconds }) => ({

@@ -58,9 +58,16 @@ describe("the order of a push", () => {
       `PUT acme/model/manifests/${weights}`,
       "PUT acme/model/manifests/v1",
     ]);
-    // Nothing is sent after the first manifest but manifests.
+    // Nothing is sent after the first manifest but manifests; then the children are asked for.
     const first = registry.done.indexOf(manifests[0] ?? "");
-    expect(registry.done.slice(first)).toEqual(manifests);
+    const after = registry.done.slice(first);
+    expect(after.slice(0, 3)).toEqual(manifests);
+    expect(after.slice(3).toSorted()).toEqual(
+      manifests
+        .slice(0, 2)
+        .map((put) => put.replace("PUT", "HEAD"))
+        .toSorted(),
+    );
     expect(puts.length - manifests.length).toBe(report.sent.blobs);
     expect(await tagged(registry, "acme/model:v1")).toBe(report.model.digest);
   });
