@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Installs, from Debian's packages, the real parts that the tests run against. Nothing is
-# done when they are all there.
+# Installs the real parts that the tests run against: programs of Debian's packages, and programs
+# that Go builds at the versions below. Nothing is done when they are all there.
+#
+# OCIBUNDLE_TEST_PARTS: the directory for what Go builds; scripts/parts.ts has the same default.
 set -euo pipefail
 
 # command:package
-parts=(
+debian=(
   docker-registry:docker-registry
   skopeo:skopeo
   dockerd:docker.io
@@ -16,15 +18,40 @@ parts=(
   strace:strace
 )
 
+# name=package@version; the name is what the tests call the program
+go=(
+  distribution=github.com/distribution/distribution/v3/cmd/registry@v3.1.2
+  crane=github.com/google/go-containerregistry/cmd/crane@v0.22.1
+  oras=oras.land/oras/cmd/oras@v1.3.6
+  regctl=github.com/regclient/regclient/cmd/regctl@v0.11.7
+)
+
 missing=()
-for part in "${parts[@]}"; do
+for part in "${debian[@]}"; do
   command -v "${part%%:*}" >/dev/null || missing+=("${part##*:}")
 done
-[ "${#missing[@]}" -gt 0 ] || exit 0
+if [ "${#missing[@]}" -gt 0 ]; then
+  root=()
+  [ "$(id -u)" -eq 0 ] || root=(sudo)
+  export DEBIAN_FRONTEND=noninteractive
+  "${root[@]}" apt-get update -qq
+  mapfile -t packages < <(printf '%s\n' "${missing[@]}" | sort -u)
+  "${root[@]}" apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+fi
 
-root=()
-[ "$(id -u)" -eq 0 ] || root=(sudo)
-export DEBIAN_FRONTEND=noninteractive
-"${root[@]}" apt-get update -qq
-mapfile -t packages < <(printf '%s\n' "${missing[@]}" | sort -u)
-"${root[@]}" apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+# Without Go these stay away: their tests are then skipped by name, and fail in CI.
+command -v go >/dev/null || exit 0
+parts=${OCIBUNDLE_TEST_PARTS:-${XDG_CACHE_HOME:-$HOME/.cache}/ocibundle-test-parts}
+mkdir -p "$parts/bin"
+for part in "${go[@]}"; do
+  name=${part%%=*} source=${part#*=}
+  # The note is written last: a build that broke off is done again.
+  [ "$(cat "$parts/$name.source" 2>/dev/null)" != "$source" ] || continue
+  work=$(mktemp -d)
+  # A package's own go.mod decides; the program must not depend on libraries of this machine.
+  (cd "$work" && GOFLAGS=-mod=mod CGO_ENABLED=0 GOBIN=$work go install -ldflags='-s -w' "$source")
+  built=$(basename "${source%@*}")
+  mv "$work/$built" "$parts/bin/$name"
+  rm -rf "$work"
+  echo "$source" >"$parts/$name.source"
+done

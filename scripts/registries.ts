@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { findPart } from "./parts.ts";
 import { program } from "./program.ts";
 import { type Service, startService } from "./service.ts";
 
@@ -22,7 +23,29 @@ interface DockerRegistryConfig {
 /** Starts Debian's docker-registry (distribution 2.8) with `folder` for its storage. */
 export async function startDockerRegistry(
   folder: string,
-  { auth, tls, proxy, listenOn = "127.0.0.1" }: DockerRegistryConfig = {},
+  config: DockerRegistryConfig = {},
+): Promise<TestRegistry> {
+  return startDistribution("docker-registry", folder, config);
+}
+
+/** Starts distribution 3 with `folder` for its storage. */
+export async function startDistribution3(folder: string): Promise<TestRegistry> {
+  return startDistribution("distribution", folder, {});
+}
+
+/** Starts the registry that crane has for tests, with `folder` for its storage. */
+export async function startCraneRegistry(folder: string): Promise<TestRegistry> {
+  const service = await startService({
+    command: [part("crane"), "registry", "serve", "--address", "127.0.0.1:0", "--disk", folder],
+    ready: /serving on port (\d+)/,
+  });
+  return { ...service, address: `127.0.0.1:${service.ready[1]}` };
+}
+
+async function startDistribution(
+  binary: string,
+  folder: string,
+  { auth, tls, proxy, listenOn = "127.0.0.1" }: DockerRegistryConfig,
 ): Promise<TestRegistry> {
   await mkdir(folder, { recursive: true });
   const config = join(folder, "config.yml");
@@ -43,7 +66,7 @@ export async function startDockerRegistry(
     }),
   );
   const service = await startService({
-    command: ["docker-registry", "serve", config],
+    command: [part(binary), "serve", config],
     ready: /listening on ((?:127\.0\.0\.1|\[::1\]):\d+)/,
   });
   return named(service);
@@ -62,6 +85,12 @@ export async function startEmbeddedRegistry(
     ready: /TEST_REGISTRY=(127\.0\.0\.1:\d+)/,
   });
   return named(service);
+}
+
+function part(name: string): string {
+  const path = findPart(name);
+  if (path === null) throw new Error(`${name} is not installed`);
+  return path;
 }
 
 function named(service: Service): TestRegistry {

@@ -1,7 +1,18 @@
 import { test } from "bun:test";
+import { findPart } from "../../scripts/parts.ts";
 
 /** The real programs that interop tests run; scripts/ci-dependencies.sh installs them. */
-export type Part = "docker-registry" | "skopeo" | "dockerd" | "docker" | "containerd" | "ctr";
+export type Part =
+  | "docker-registry"
+  | "skopeo"
+  | "dockerd"
+  | "docker"
+  | "containerd"
+  | "ctr"
+  | "distribution"
+  | "crane"
+  | "oras"
+  | "regctl";
 
 /** Programs that only root may run. */
 const needRoot: ReadonlySet<Part> = new Set<Part>(["dockerd", "containerd"]);
@@ -10,7 +21,7 @@ const needRoot: ReadonlySet<Part> = new Set<Part>(["dockerd", "containerd"]);
 function missing(parts: readonly Part[]): string[] {
   const root = process.getuid?.() === 0;
   return parts.flatMap((part) => {
-    if (Bun.which(part) === null) return [`${part} is not installed`];
+    if (findPart(part) === null) return [`${part} is not installed`];
     if (needRoot.has(part) && !root) return [`${part} needs root`];
     return [];
   });

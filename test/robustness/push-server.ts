@@ -1,11 +1,11 @@
 import { mkdtempSync, rmSync } from "node:fs";
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runtime } from "../../src/runtime/current.ts";
 import { layered } from "../../src/server/layers/layer.ts";
 import { noChunks } from "../../src/server/personalities/uploads.ts";
 import { createRegistry } from "../../src/server/registry.ts";
+import { openWire } from "./counting-wire.ts";
 
 export interface PushServer extends AsyncDisposable {
   /** `127.0.0.1:port` of the wire that leads to the registry. */
@@ -48,55 +48,14 @@ export async function servePushes({
   const wire = await openWire(server.port);
   return {
     host: `127.0.0.1:${wire.port}`,
-    bytesUp: wire.bytesUp,
-    arrived: wire.arrived,
+    bytesUp: () => wire.bytes("up"),
+    arrived: (bytes) => wire.arrived("up", bytes),
     largestChunk: () => largest,
     get: (path) => registry(new Request(new URL(path, "http://registry.test"))),
     async [Symbol.asyncDispose]() {
       wire.stop();
       await server.stop();
       rmSync(storage, { recursive: true });
-    },
-  };
-}
-
-async function openWire(target: number) {
-  let up = 0;
-  let waiting: { bytes: number; resolve(): void }[] = [];
-  const open = new Set<Socket>();
-  const wire = createServer({ allowHalfOpen: true }, (client) => {
-    const inner = connect(target, "127.0.0.1");
-    for (const socket of [client, inner]) {
-      open.add(socket);
-      socket.on("error", () => socket.destroy());
-      socket.on("close", () => open.delete(socket));
-    }
-    client.on("data", (chunk) => {
-      up += chunk.length;
-      for (const { resolve } of waiting.filter(({ bytes }) => up >= bytes)) resolve();
-      waiting = waiting.filter(({ bytes }) => up < bytes);
-      if (inner.write(chunk)) return;
-      client.pause();
-      inner.once("drain", () => void client.resume());
-    });
-    // What is on its way to the registry is not lost with the client.
-    client.on("close", () => inner.end());
-    client.on("end", () => inner.end());
-    inner.on("data", (chunk) => void client.write(chunk));
-    inner.on("close", () => client.destroy());
-  });
-  await new Promise<void>((resolve) => wire.listen(0, "127.0.0.1", resolve));
-  return {
-    port: (wire.address() as AddressInfo).port,
-    bytesUp: () => up,
-    arrived: (bytes: number) =>
-      new Promise<void>((resolve) => {
-        if (up >= bytes) resolve();
-        else waiting.push({ bytes, resolve });
-      }),
-    stop() {
-      wire.close();
-      for (const socket of open) socket.destroy();
     },
   };
 }
