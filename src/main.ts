@@ -1,4 +1,4 @@
-import { commands } from "./cli/commands.ts";
+import { commands } from "./commands/table.ts";
 import { processInput } from "./cli/input.ts";
 import { processOutput } from "./cli/output.ts";
 import { run } from "./cli/run.ts";

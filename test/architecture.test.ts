@@ -110,7 +110,7 @@ function inner({ path, imports }: Module): { to: string; typesOnly: boolean }[] 
     }));
 }
 
-/** `commands/harness/mock-weights.ts` belongs to `commands/harness`, `http/auth/token.ts` to `http`. */
+/** `harness/commands/mock-weights.ts` belongs to `commands/harness`, `http/auth/token.ts` to `http`. */
 function part(path: string): string {
   const folder = posix.dirname(path);
   if (folder === ".") return path.replace(/\.ts$/, "");

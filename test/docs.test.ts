@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { commands } from "../src/cli/commands.ts";
+import { commands } from "../src/commands/table.ts";
 
 const root = join(import.meta.dir, "..");
 const pages = [

@@ -1,6 +1,6 @@
 import { defineCommand } from "../cli/command.ts";
-import { modelArgs } from "../cli/model-args.ts";
-import { buildModel } from "../model/build.ts";
+import { modelArgs } from "./model-args.ts";
+import { buildModel } from "../model/jobs/build.ts";
 import { pushReport } from "../ui/push-report.ts";
 
 export const command = defineCommand({

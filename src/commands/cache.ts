@@ -1,6 +1,6 @@
 import { defineCommand, defineCommandGroup } from "../cli/command.ts";
 import { OcibundleError } from "../errors.ts";
-import { cachePath, listCache, pruneUnused, verifyCache } from "../model/cache.ts";
+import { cachePath, listCache, pruneUnused, verifyCache } from "../model/jobs/cache.ts";
 import { cachePruneReport, cacheTable, cacheVerifyReport } from "../ui/cache-report.ts";
 
 const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;

@@ -1,5 +1,5 @@
 import { defineCommand } from "../cli/command.ts";
-import { copyModel } from "../model/copy.ts";
+import { copyModel } from "../model/jobs/copy.ts";
 import { pushReport } from "../ui/push-report.ts";
 
 export const command = defineCommand({

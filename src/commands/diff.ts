@@ -1,5 +1,5 @@
 import { defineCommand } from "../cli/command.ts";
-import { diffModels } from "../model/diff.ts";
+import { diffModels } from "../model/jobs/diff.ts";
 import { diffTree } from "../ui/diff-tree.ts";
 
 export const command = defineCommand({

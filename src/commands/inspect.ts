@@ -1,6 +1,6 @@
 import { defineCommand } from "../cli/command.ts";
 import { OcibundleError } from "../errors.ts";
-import { inspectRaw, inspectSource } from "../model/inspect.ts";
+import { inspectRaw, inspectSource } from "../model/jobs/inspect.ts";
 import { lockTree, modelTree } from "../ui/model-tree.ts";
 
 export const command = defineCommand({

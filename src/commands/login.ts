@@ -1,7 +1,7 @@
 import { defineCommand } from "../cli/command.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { OcibundleError } from "../errors.ts";
-import { login } from "../model/login.ts";
+import { login } from "../model/jobs/login.ts";
 import { loginReport } from "../ui/login-report.ts";
 import { openPrompt } from "../ui/prompt.ts";
 

@@ -1,5 +1,5 @@
 import { defineCommand } from "../cli/command.ts";
-import { logout } from "../model/login.ts";
+import { logout } from "../model/jobs/login.ts";
 import { logoutReport } from "../ui/login-report.ts";
 
 export const command = defineCommand({

@@ -1,6 +1,6 @@
 import { defineCommand } from "../cli/command.ts";
-import { modelArgs } from "../cli/model-args.ts";
-import { pushModel } from "../model/push.ts";
+import { modelArgs } from "./model-args.ts";
+import { pushModel } from "../model/jobs/push.ts";
 import { pushReport } from "../ui/push-report.ts";
 
 export const command = defineCommand({

@@ -1,6 +1,6 @@
 import { defineCommand } from "../cli/command.ts";
 import { OcibundleError } from "../errors.ts";
-import { verifySource } from "../model/verify.ts";
+import { verifySource } from "../model/jobs/verify.ts";
 import { verifyReport } from "../ui/verify-report.ts";
 
 export const command = defineCommand({

@@ -1,14 +1,14 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { authorize, type AuthorizeOptions } from "./auth/authorize.ts";
-import { giveUpConnecting } from "./connecting.ts";
-import { readDocuments } from "./document.ts";
-import type { EmitHttpEvent, Send } from "./message.ts";
-import { noticeTls } from "./notice-tls.ts";
+import { giveUpConnecting } from "./connect-timeout.ts";
+import { readDocuments } from "./message/document.ts";
+import type { EmitHttpEvent, Send } from "./message/message.ts";
+import { noticeTls } from "./detect-tls.ts";
 import { followRedirects } from "./redirect.ts";
 import { traced } from "./trace.ts";
 import { type Patience, retrier, retry } from "./retry.ts";
-import type { RetryBudget } from "./retry-policy.ts";
-import { throughProxy } from "./through-proxy.ts";
+import type { RetryBudget } from "../retry/transient.ts";
+import { throughProxy } from "./proxy-errors.ts";
 import { transport, type TransportOptions } from "./transport.ts";
 
 /** Connecting and waiting for the first byte, in milliseconds. */

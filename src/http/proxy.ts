@@ -1,6 +1,6 @@
 import { BlockList, isIP } from "node:net";
 import { OcibundleError } from "../errors.ts";
-import { hostName, isLoopback } from "./loopback.ts";
+import { hostName, isLoopback } from "./message/loopback.ts";
 
 /** The environment's variables. */
 export type Environment = Readonly<Record<string, string | undefined>>;

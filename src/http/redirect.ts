@@ -1,6 +1,6 @@
 import { OcibundleError } from "../errors.ts";
-import { discard } from "./body.ts";
-import { type HttpRequest, type HttpResponse, printableUrl, type Send } from "./message.ts";
+import { discard } from "./message/body.ts";
+import { type HttpRequest, type HttpResponse, printableUrl, type Send } from "./message/message.ts";
 
 const maxRedirects = 10;
 

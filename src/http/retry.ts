@@ -1,14 +1,14 @@
-import { discard } from "./body.ts";
-import { httpFailureOf } from "./failure.ts";
-import type { EmitHttpEvent, HttpResponse, Repeatable, Send } from "./message.ts";
-import { askedToWait } from "./retry-after.ts";
+import { discard } from "./message/body.ts";
+import { httpFailureOf } from "./message/failure.ts";
+import type { EmitHttpEvent, HttpResponse, Repeatable, Send } from "./message/message.ts";
+import { askedToWait } from "./message/retry-after.ts";
 import {
   isAskedBack,
   pauseBefore,
   type RetryBudget,
   retryBudget,
   type Seen,
-} from "./retry-policy.ts";
+} from "../retry/transient.ts";
 
 /** What a retry policy takes from the world, handed in so that tests need no waiting. */
 export interface Patience {

@@ -1,5 +1,5 @@
 import { setTimeout, clearTimeout } from "node:timers";
-import { failureError } from "./failure.ts";
+import { failureError } from "./message/failure.ts";
 
 export interface SendingOptions {
   /** For messages. */

@@ -1,4 +1,9 @@
-import { type EmitHttpEvent, type HttpRequest, printableUrl, type Send } from "./message.ts";
+import {
+  type EmitHttpEvent,
+  type HttpRequest,
+  printableUrl,
+  type Send,
+} from "./message/message.ts";
 
 /** Tells of each request that goes out and what came of it, without queries, headers and bodies. */
 export const traced =

@@ -1,10 +1,10 @@
 import { $fetch } from "ofetch";
 import { OcibundleError } from "../errors.ts";
 import type { ConnectionOptions } from "../runtime/types.ts";
-import { type ByteSource, watchBody } from "./body.ts";
-import { connectionError, httpsHint } from "./failure.ts";
-import { largeAnswers } from "./large-answer.ts";
-import type { HttpRequest, HttpResponse, Send } from "./message.ts";
+import { type ByteSource, watchBody } from "./message/body.ts";
+import { connectionError, httpsHint } from "./message/failure.ts";
+import { largeAnswers } from "./large/answer.ts";
+import type { HttpRequest, HttpResponse, Send } from "./message/message.ts";
 import { type Environment, proxyFor } from "./proxy.ts";
 import { watchSending } from "./sent-body.ts";
 

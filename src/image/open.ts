@@ -4,16 +4,16 @@ import { formatReference, type Reference, referenceTarget } from "../oci/referen
 import { openLayout } from "../store/layout/layout.ts";
 import { openLayoutArchive } from "../store/archive/archive.ts";
 import type { LayoutReader } from "../store/layout/reader.ts";
-import { openDockerArchive } from "./docker-archive.ts";
+import { openDockerArchive } from "./archive/docker-archive.ts";
 import { type EngineClient, engineClient } from "./engine/client.ts";
 import { findEndpoint } from "./engine/endpoint.ts";
 import { openEngineImage } from "./engine/engine-image.ts";
 import { type InspectedImage, inspectImage } from "./engine/inspect.ts";
-import { localPathHint } from "./local-path.ts";
-import { plainArchive } from "./plain-archive.ts";
-import { type EngineImage, type EngineName, formatSource, parseSource } from "./source.ts";
-import { type TempFolder, tempFolder } from "./temp-folder.ts";
-import type { ImageSource, OpenImageOptions } from "./types.ts";
+import { localPathHint } from "./source/local-path.ts";
+import { plainArchive } from "./archive/plain-archive.ts";
+import { type EngineImage, type EngineName, formatSource, parseSource } from "./source/source.ts";
+import { type TempFolder, tempFolder } from "./conversion/temp-folder.ts";
+import type { ImageSource, OpenImageOptions } from "./conversion/types.ts";
 
 /**
  * Opens an image where it is: engine, docker archive, layout, registry (docs/images.md).

@@ -1,7 +1,7 @@
 import { OcibundleError } from "../errors.ts";
-import type { Scope } from "../http/auth/scope.ts";
-import { discard } from "../http/body.ts";
-import type { HttpResponse, Repeatable, RequestBody, Send } from "../http/message.ts";
+import type { Scope } from "../http/message/scope.ts";
+import { discard } from "../http/message/body.ts";
+import type { HttpResponse, Repeatable, RequestBody, Send } from "../http/message/message.ts";
 import { readRefusal, type Subject } from "./refusal.ts";
 
 /** What the files of this folder make requests with. */

@@ -1,5 +1,5 @@
-import { repositoryScope } from "../http/auth/scope.ts";
-import { readUpTo } from "../http/body.ts";
+import { repositoryScope } from "../http/message/scope.ts";
+import { readUpTo } from "../http/message/body.ts";
 import { maxManifestBytes } from "../oci/document.ts";
 import { type Api, apiUrl, request } from "./api.ts";
 import { describeRefusal } from "./refusal.ts";

@@ -1,8 +1,8 @@
 import { OcibundleError } from "../errors.ts";
-import { repositoryScope } from "../http/auth/scope.ts";
-import { discard } from "../http/body.ts";
-import { failureError } from "../http/failure.ts";
-import type { HttpResponse } from "../http/message.ts";
+import { repositoryScope } from "../http/message/scope.ts";
+import { discard } from "../http/message/body.ts";
+import { failureError } from "../http/message/failure.ts";
+import type { HttpResponse } from "../http/message/message.ts";
 import type { ByteRange } from "../oci/content.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";

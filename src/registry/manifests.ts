@@ -1,8 +1,8 @@
 import * as v from "valibot";
 import { OcibundleError } from "../errors.ts";
-import { repositoryScope } from "../http/auth/scope.ts";
-import { readCapped } from "../http/body.ts";
-import type { HttpResponse } from "../http/message.ts";
+import { repositoryScope } from "../http/message/scope.ts";
+import { readCapped } from "../http/message/body.ts";
+import type { HttpResponse } from "../http/message/message.ts";
 import { type Descriptor, MediaTypeSchema } from "../oci/descriptor.ts";
 import { type Digest, digestOf, isDigest, matchesDigest } from "../oci/digest.ts";
 import { maxManifestBytes } from "../oci/document.ts";

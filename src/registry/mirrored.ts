@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 import { OcibundleError } from "../errors.ts";
-import type { EmitHttpEvent } from "../http/message.ts";
+import type { EmitHttpEvent } from "../http/message/message.ts";
 import type { ByteRange } from "../oci/content.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { type Digest, isDigest, matchesDigest } from "../oci/digest.ts";

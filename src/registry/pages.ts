@@ -1,6 +1,6 @@
 import { OcibundleError } from "../errors.ts";
-import { readCapped } from "../http/body.ts";
-import type { HttpResponse } from "../http/message.ts";
+import { readCapped } from "../http/message/body.ts";
+import type { HttpResponse } from "../http/message/message.ts";
 import { maxManifestBytes } from "../oci/document.ts";
 import { type Api, type ApiRequest, request } from "./api.ts";
 import { parseNextLink } from "./link.ts";

@@ -1,4 +1,4 @@
-import { failureError, httpFailureOf } from "../http/failure.ts";
+import { failureError, httpFailureOf } from "../http/message/failure.ts";
 import type { BlobSource, ByteRange, ContentReader } from "../oci/content.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { refusalOf } from "./refusal.ts";

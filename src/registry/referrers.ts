@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { OcibundleError } from "../errors.ts";
-import { repositoryScope } from "../http/auth/scope.ts";
+import { repositoryScope } from "../http/message/scope.ts";
 import { type Descriptor, DescriptorSchema } from "../oci/descriptor.ts";
 import { type Digest, digestAlgorithm, digestHex, digestOf } from "../oci/digest.ts";
 import { parseDocument } from "../oci/document.ts";

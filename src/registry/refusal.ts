@@ -1,10 +1,10 @@
 import * as v from "valibot";
 import { type ErrorCode, OcibundleError } from "../errors.ts";
-import { readUpTo } from "../http/body.ts";
-import { httpsHint } from "../http/failure.ts";
-import type { HttpResponse } from "../http/message.ts";
-import { askedToWait } from "../http/retry-after.ts";
-import { maxRetryAfter } from "../http/retry-policy.ts";
+import { readUpTo } from "../http/message/body.ts";
+import { httpsHint } from "../http/message/failure.ts";
+import type { HttpResponse } from "../http/message/message.ts";
+import { askedToWait } from "../http/message/retry-after.ts";
+import { maxRetryAfter } from "../retry/transient.ts";
 
 /** More of an error's body than this is not read. */
 const maxErrorBytes = 64 * 1024;

@@ -7,11 +7,11 @@ import {
   hasDockerCertificates,
 } from "../http/certificates.ts";
 import { createClient } from "../http/client.ts";
-import { isLoopback } from "../http/loopback.ts";
-import type { EmitHttpEvent } from "../http/message.ts";
+import { isLoopback } from "../http/message/loopback.ts";
+import type { EmitHttpEvent } from "../http/message/message.ts";
 import type { Environment } from "../http/proxy.ts";
 import type { Patience } from "../http/retry.ts";
-import { type RetryBudget, retryBudget } from "../http/retry-policy.ts";
+import { type RetryBudget, retryBudget } from "../retry/transient.ts";
 import { defaultHost } from "../oci/reference.ts";
 import { runtime } from "../runtime/current.ts";
 import { type Api, apiUrl, command } from "./api.ts";

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { repositoryScope } from "../http/auth/scope.ts";
+import { repositoryScope } from "../http/message/scope.ts";
 import { parseDocument } from "../oci/document.ts";
 import { type Api, apiUrl } from "./api.ts";
 import { pages } from "./pages.ts";

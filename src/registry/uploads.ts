@@ -1,6 +1,6 @@
 import { OcibundleError } from "../errors.ts";
-import { repositoryScope } from "../http/auth/scope.ts";
-import type { HttpResponse } from "../http/message.ts";
+import { repositoryScope } from "../http/message/scope.ts";
+import type { HttpResponse } from "../http/message/message.ts";
 import { type Digest, isDigest } from "../oci/digest.ts";
 import { type Api, type ApiRequest, apiUrl, command } from "./api.ts";
 import { readSize } from "./blobs.ts";

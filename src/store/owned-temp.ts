@@ -1,7 +1,7 @@
 import { rmSync } from "node:fs";
 import { readdir, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { type HeldLock, LockUnavailable, tryLockFile } from "./lock-file.ts";
+import { type HeldLock, LockUnavailable, tryLockFile } from "./locks/lock-file.ts";
 
 /**
  * A name for a temporary file or folder that is known to be in use as long as its process lives: a lock

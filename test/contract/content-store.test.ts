@@ -4,11 +4,11 @@ import { join } from "node:path";
 import { registryReader } from "../../src/registry/reader.ts";
 import { createRegistry as registryClient } from "../../src/registry/registry.ts";
 import { runtime } from "../../src/runtime/current.ts";
-import { createRegistry as embeddedRegistry } from "../../src/server/registry.ts";
+import { createRegistry as embeddedRegistry } from "../../src/harness/registry/routes/registry.ts";
 import { openLayoutArchive } from "../../src/store/archive/archive.ts";
 import { createLayoutArchive } from "../../src/store/archive/writer.ts";
 import { createLayout, openLayout } from "../../src/store/layout/layout.ts";
-import { registryWriter } from "../../src/transfer/registry-writer.ts";
+import { registryWriter } from "../../src/transfer/upload/registry-writer.ts";
 import { contentStoreContract } from "./content-store.ts";
 
 const { signal } = new AbortController();

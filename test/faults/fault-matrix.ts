@@ -8,16 +8,16 @@ import { digestOf } from "../../src/oci/digest.ts";
 import { mediaTypes } from "../../src/oci/media-types.ts";
 import { createRegistry } from "../../src/registry/registry.ts";
 import { createWorkerPool, type WorkerPool } from "../../src/runtime/worker-pool.ts";
-import { serveBreakable } from "../../src/server/breakable-server.ts";
-import type { Fault } from "../../src/server/faults/fault.ts";
-import { withFaults } from "../../src/server/faults/faults.ts";
-import { faultMatcher } from "../../src/server/faults/matcher.ts";
-import { parseFault } from "../../src/server/faults/parse.ts";
-import type { RegistryHandler } from "../../src/server/registry.ts";
-import { openServed } from "../../src/server/serving.ts";
+import { serveBreakable } from "../../src/harness/misbehave/breakable-server.ts";
+import type { Fault } from "../../src/harness/misbehave/faults/fault.ts";
+import { withFaults } from "../../src/harness/misbehave/faults/faults.ts";
+import { faultMatcher } from "../../src/harness/misbehave/faults/matcher.ts";
+import { parseFault } from "../../src/harness/misbehave/faults/parse.ts";
+import type { RegistryHandler } from "../../src/harness/registry/routes/registry.ts";
+import { openServed } from "../../src/harness/registry/serving.ts";
 import { createDownloader } from "../../src/transfer/download/download.ts";
-import { registryWriter } from "../../src/transfer/registry-writer.ts";
-import { nothingSeen } from "../../src/transfer/upload/upload-way.ts";
+import { registryWriter } from "../../src/transfer/upload/registry-writer.ts";
+import { nothingSeen } from "../../src/transfer/upload/upload-method.ts";
 import { randomBytes } from "../robustness/program-run.ts";
 
 /**

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { sampleLayers, writeSampleImage } from "../../scripts/sample-image.ts";
 import { openImage } from "../../src/image/open.ts";
-import type { ImageSource, OpenImageOptions } from "../../src/image/types.ts";
+import type { ImageSource, OpenImageOptions } from "../../src/image/conversion/types.ts";
 import type { Descriptor } from "../../src/oci/descriptor.ts";
 import { type Digest, digestHex } from "../../src/oci/digest.ts";
 import { parseDocument } from "../../src/oci/document.ts";

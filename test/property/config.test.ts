@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { OcibundleError } from "../../src/errors.ts";
-import { type Config, parseConfig, settingsOf } from "../../src/model/config.ts";
+import { type Config, parseConfig, settingsOf } from "../../src/model/session/config.ts";
 import { isRepositoryName } from "../../src/oci/reference.ts";
 import { runs } from "./runs.ts";
 

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { diffWeights } from "../../src/model/diff.ts";
+import { diffWeights } from "../../src/model/jobs/diff.ts";
 import type { WeightEntry } from "../../src/model/format/weight-entry.ts";
 import { entry } from "../unit/model/fixtures.ts";
 import { runs } from "./runs.ts";

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { OcibundleError } from "../../src/errors.ts";
-import { faultMatcher } from "../../src/server/faults/matcher.ts";
-import { parseFault } from "../../src/server/faults/parse.ts";
+import { faultMatcher } from "../../src/harness/misbehave/faults/matcher.ts";
+import { parseFault } from "../../src/harness/misbehave/faults/parse.ts";
 import { runs } from "./runs.ts";
 
 const count = fc.integer({ min: 1, max: 1e6 });

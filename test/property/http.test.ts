@@ -9,12 +9,12 @@ import {
   joinScopes,
   parseScopes,
   type Scope,
-} from "../../src/http/auth/scope.ts";
-import { type LargeRequest, largeAnswers } from "../../src/http/large-answer.ts";
+} from "../../src/http/message/scope.ts";
+import { type LargeRequest, largeAnswers } from "../../src/http/large/answer.ts";
 import { proxyFor } from "../../src/http/proxy.ts";
-import { parseResponseHead } from "../../src/http/response-head.ts";
-import { parseRetryAfter } from "../../src/http/retry-after.ts";
-import { pauseBefore, maxAttempts, maxPause, maxRetryAfter } from "../../src/http/retry-policy.ts";
+import { parseResponseHead } from "../../src/http/large/head.ts";
+import { parseRetryAfter } from "../../src/http/message/retry-after.ts";
+import { pauseBefore, maxAttempts, maxPause, maxRetryAfter } from "../../src/retry/transient.ts";
 import { fewerRuns, runs } from "./runs.ts";
 
 const anyText = fc.string({ unit: "binary" });

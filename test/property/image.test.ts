@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { OcibundleError } from "../../src/errors.ts";
-import { parseDockerManifest } from "../../src/image/docker-manifest.ts";
-import { formatSource, parseSource } from "../../src/image/source.ts";
+import { parseDockerManifest } from "../../src/image/conversion/docker-manifest.ts";
+import { formatSource, parseSource } from "../../src/image/source/source.ts";
 import { digestOf } from "../../src/oci/digest.ts";
 import type { ImageIndex, RawManifest } from "../../src/oci/manifest.ts";
 import { mediaTypes } from "../../src/oci/media-types.ts";

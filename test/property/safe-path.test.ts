@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { join, posix, relative, sep } from "node:path";
 import * as fc from "fast-check";
 import { OcibundleError } from "../../src/errors.ts";
-import { destParts, findClash } from "../../src/store/target/safe-path.ts";
+import { destParts, findClash } from "../../src/store/placement/safe-path.ts";
 import { runs } from "./runs.ts";
 
 /** Names that are dangerous somewhere, and any others. */

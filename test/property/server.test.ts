@@ -1,11 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { chunkRange, downloadRange } from "../../src/server/range.ts";
-import { page } from "../../src/server/page.ts";
-import { Refusal } from "../../src/server/refusal.ts";
-import { parseRoute } from "../../src/server/route.ts";
-import { compareTags } from "../../src/server/storage/tag-links.ts";
-import { digestFor, random, registry } from "../unit/server/registry-fixture.ts";
+import { chunkRange, downloadRange } from "../../src/harness/registry/routes/range.ts";
+import { page } from "../../src/harness/registry/routes/page.ts";
+import { Refusal } from "../../src/harness/registry/routes/refusal.ts";
+import { parseRoute } from "../../src/harness/registry/routes/route.ts";
+import { compareTags } from "../../src/harness/registry/storage/tag-links.ts";
+import { digestFor, random, registry } from "../unit/harness/registry/registry-fixture.ts";
 import { fewerRuns, runs } from "./runs.ts";
 
 /** Text made of the pieces that a path of the API has, and of what should not be in one. */

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { cutIntoPieces } from "../../src/transfer/download/flight.ts";
 import { rangeSet } from "../../src/transfer/download/range-set.ts";
-import { waitBeforeRetry } from "../../src/transfer/retry.ts";
+import { waitBeforeRetry } from "../../src/retry/backoff.ts";
 import {
   chunkSizes,
   firstChunk,
@@ -10,7 +10,7 @@ import {
   nothingSeen,
   type UploadWay,
   waysFor,
-} from "../../src/transfer/upload/upload-way.ts";
+} from "../../src/transfer/upload/upload-method.ts";
 import { runs } from "./runs.ts";
 
 const length = 64;

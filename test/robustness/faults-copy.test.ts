@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import pLimit from "p-limit";
-import { createRegistry } from "../../src/server/registry.ts";
+import { createRegistry } from "../../src/harness/registry/routes/registry.ts";
 import { type Asked, type Behaviour, makeModel, serveModel } from "./model-server.ts";
 import { type Bench, type Ended, filesBelow, openBench, randomBytes } from "./program-run.ts";
 

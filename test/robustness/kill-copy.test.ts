@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { digestOf } from "../../src/oci/digest.ts";
-import { createRegistry } from "../../src/server/registry.ts";
+import { createRegistry } from "../../src/harness/registry/routes/registry.ts";
 import { makeModel, type Model, serveModel } from "./model-server.ts";
 import { type Bench, filesBelow, openBench, randomBytes, seeded } from "./program-run.ts";
 

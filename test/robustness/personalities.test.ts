@@ -2,9 +2,9 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { program } from "../../scripts/program.ts";
 import { sampleLayers, writeSampleImage } from "../../scripts/sample-image.ts";
-import { serveBreakable } from "../../src/server/breakable-server.ts";
-import { personalityNames } from "../../src/server/personalities/personality.ts";
-import { openServed, type Serving } from "../../src/server/serving.ts";
+import { serveBreakable } from "../../src/harness/misbehave/breakable-server.ts";
+import { personalityNames } from "../../src/harness/misbehave/personalities/personality.ts";
+import { openServed, type Serving } from "../../src/harness/registry/serving.ts";
 import { type Bench, filesBelow, openBench, sameBytes } from "./program-run.ts";
 
 /** What is pushed: an image and a weight. */

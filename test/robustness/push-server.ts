@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runtime } from "../../src/runtime/current.ts";
-import { layered } from "../../src/server/layers/layer.ts";
-import { noChunks } from "../../src/server/personalities/uploads.ts";
-import { createRegistry } from "../../src/server/registry.ts";
+import { layered } from "../../src/harness/registry/auth/middleware.ts";
+import { noChunks } from "../../src/harness/misbehave/personalities/uploads.ts";
+import { createRegistry } from "../../src/harness/registry/routes/registry.ts";
 import { openWire } from "./counting-wire.ts";
 
 export interface PushServer extends AsyncDisposable {

@@ -1,11 +1,11 @@
 import { OcibundleError } from "../../errors.ts";
-import { discard } from "../body.ts";
-import type { HttpRequest, HttpResponse, Send } from "../message.ts";
+import { discard } from "../message/body.ts";
+import type { HttpRequest, HttpResponse, Send } from "../message/message.ts";
 import { type Challenge, parseChallenges } from "./challenge.ts";
 import { basicAuthorization, type Credential, type FindCredential } from "./credential.ts";
 import { checkRealm } from "./realm.ts";
 import type { Secrets } from "./secrets.ts";
-import { parseScopes, type Scope } from "./scope.ts";
+import { parseScopes, type Scope } from "../message/scope.ts";
 import { fetchToken, isToken } from "./token.ts";
 import { tokenCache } from "./token-cache.ts";
 

@@ -1,5 +1,5 @@
 import { OcibundleError } from "../../errors.ts";
-import { isLoopback } from "../loopback.ts";
+import { isLoopback } from "../message/loopback.ts";
 
 /**
  * Checks the realm of a bearer challenge: a URL that a stranger names and that credentials go to.

@@ -1,5 +1,5 @@
 import type { Credential } from "./credential.ts";
-import { coversScopes, formatScope, joinScopes, type Scope } from "./scope.ts";
+import { coversScopes, formatScope, joinScopes, type Scope } from "../message/scope.ts";
 import type { Token, TokenRequest } from "./token.ts";
 
 /** How long before its end a token is no longer used: a tenth of its life, this at most, in ms. */

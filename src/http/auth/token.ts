@@ -1,12 +1,12 @@
 import * as v from "valibot";
 import { OcibundleError } from "../../errors.ts";
-import { discard, readUpTo } from "../body.ts";
-import { failureError } from "../failure.ts";
-import type { HttpRequest, HttpResponse, Send } from "../message.ts";
-import { askedToWait } from "../retry-after.ts";
-import { isTransientStatus } from "../retry-policy.ts";
+import { discard, readUpTo } from "../message/body.ts";
+import { failureError } from "../message/failure.ts";
+import type { HttpRequest, HttpResponse, Send } from "../message/message.ts";
+import { askedToWait } from "../message/retry-after.ts";
+import { isTransientStatus } from "../../retry/transient.ts";
 import { basicAuthorization, type Credential } from "./credential.ts";
-import { formatScope, type Scope } from "./scope.ts";
+import { formatScope, type Scope } from "../message/scope.ts";
 
 /** A token answer larger than this is none. */
 const maxTokenBytes = 1024 * 1024;

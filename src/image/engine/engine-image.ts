@@ -2,7 +2,7 @@ import pLimit from "p-limit";
 import { OcibundleError } from "../../errors.ts";
 import { type Digest, digestOf } from "../../oci/digest.ts";
 import { entryPath } from "../../store/archive/path.ts";
-import { type ConvertedImage, convertImage } from "../converted-image.ts";
+import { type ConvertedImage, convertImage } from "../conversion/converted-image.ts";
 import {
   checkConfigName,
   checkLayerCount,
@@ -11,10 +11,10 @@ import {
   type DockerImage,
   dockerManifestName,
   parseDockerManifest,
-} from "../docker-manifest.ts";
-import { foreignLayer, knownLayer, type Layer } from "../layer.ts";
-import type { TempFolder } from "../temp-folder.ts";
-import type { OpenImageOptions } from "../types.ts";
+} from "../conversion/docker-manifest.ts";
+import { foreignLayer, knownLayer, type Layer } from "../conversion/layer.ts";
+import type { TempFolder } from "../conversion/temp-folder.ts";
+import type { OpenImageOptions } from "../conversion/types.ts";
 import type { EngineClient } from "./client.ts";
 import { type TakenExport, takeExport } from "./export.ts";
 import type { InspectedImage } from "./inspect.ts";

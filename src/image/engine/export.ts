@@ -9,10 +9,15 @@ import { compressionOf, followLinks } from "../../store/archive/archive.ts";
 import { tarEntries, type TarEntry } from "../../store/archive/entries.ts";
 import { type StreamTarSource, streamTarSource } from "../../store/archive/source.ts";
 import { fileChunks } from "../../store/file-chunks.ts";
-import type { Layer } from "../layer.ts";
-import { lookAtHead, type OpenedLayer, writeFile, writeLayer } from "../layer-content.ts";
-import { layerProgress } from "../progress.ts";
-import type { TempFolder } from "../temp-folder.ts";
+import type { Layer } from "../conversion/layer.ts";
+import {
+  lookAtHead,
+  type OpenedLayer,
+  writeFile,
+  writeLayer,
+} from "../conversion/layer-content.ts";
+import { layerProgress } from "../conversion/progress.ts";
+import type { TempFolder } from "../conversion/temp-folder.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
 
 /** What an entry of an export was taken as. */

@@ -4,7 +4,7 @@ import { OcibundleError } from "../../errors.ts";
 import { DigestSchema } from "../../oci/digest.ts";
 import { maxManifestBytes, parseDocument } from "../../oci/document.ts";
 import type { Platform } from "../../oci/platform.ts";
-import { type EngineImage, formatEngineImage } from "../source.ts";
+import { type EngineImage, formatEngineImage } from "../source/source.ts";
 import { type EngineClient, nameOf } from "./client.ts";
 
 /** What is used of `GET /images/NAME/json`. */

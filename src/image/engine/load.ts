@@ -9,7 +9,7 @@ import { mediaTypes } from "../../oci/media-types.ts";
 import { blockSize, endSize, entryHeader, paddingAfter } from "../../store/archive/header.ts";
 import { blobChunks } from "../../store/blob-chunks.ts";
 import { blobPath, layoutFileBytes, layoutFileName } from "../../store/layout/documents.ts";
-import { dockerManifestName } from "../docker-manifest.ts";
+import { dockerManifestName } from "../conversion/docker-manifest.ts";
 import { type EngineClient, nameOf } from "./client.ts";
 
 /** An image that an engine is to have. */

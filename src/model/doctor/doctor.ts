@@ -5,7 +5,7 @@ import { limitsOf, type RegistryLimits } from "../../registry/limits.ts";
 import { registryReader } from "../../registry/reader.ts";
 import { refusalOf } from "../../registry/refusal.ts";
 import type { Registry } from "../../registry/types.ts";
-import { readGraph } from "../content-graph.ts";
+import { readGraph } from "../graph/content-graph.ts";
 import { type TrialBody, trialBody } from "./body.ts";
 import {
   check,
@@ -25,8 +25,8 @@ import { checkManifests } from "./manifests.ts";
 import { checkMount } from "./mount.ts";
 import { openUpload } from "./trial.ts";
 import { checkUploads } from "./uploads.ts";
-import { connect } from "../connect.ts";
-import { type JobContext, openSession, type Session } from "../session.ts";
+import { connect } from "../session/connect.ts";
+import { type JobContext, openSession, type Session } from "../session/session.ts";
 
 export interface DoctorRequest {
   /** A repository, with or without a tag; nothing need be there. */

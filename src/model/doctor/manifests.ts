@@ -5,7 +5,7 @@ import { parseDocument } from "../../oci/document.ts";
 import { ImageIndexSchema, type RawManifest } from "../../oci/manifest.ts";
 import { mediaTypes } from "../../oci/media-types.ts";
 import type { BlobToMove } from "../../oci/content.ts";
-import { registryWriter } from "../../transfer/registry-writer.ts";
+import { registryWriter } from "../../transfer/upload/registry-writer.ts";
 import type { TrialDescriptor } from "./body.ts";
 import { check, descriptorOf, type Examination, type Finding, no, yes } from "./check.ts";
 import { goJson } from "../format/go-json.ts";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { errno, OcibundleError } from "../../errors.ts";
 import { checkDest } from "./weight-dest.ts";
-import { parseYaml } from "../yaml-document.ts";
+import { parseYaml } from "./yaml.ts";
 
 /** The names a project file may have, the first one found wins. */
 const projectFileNames = ["ocibundle.yaml", "cog.yaml"] as const;

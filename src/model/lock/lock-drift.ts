@@ -1,5 +1,5 @@
 import { readWeightFiles } from "../weights/read-weight-files.ts";
-import type { ReadOptions } from "../weights/unread-weight.ts";
+import type { ReadOptions } from "../weights/file-state.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 import type { WeightFile } from "../weights/weight-files.ts";
 import type { WeightsLock } from "../format/weights-lock.ts";

@@ -1,6 +1,6 @@
 import type { CompressionChoice } from "../format/compression.ts";
 import { readWeightFiles } from "../weights/read-weight-files.ts";
-import type { ReadOptions, WeightContent } from "../weights/unread-weight.ts";
+import type { ReadOptions, WeightContent } from "../weights/file-state.ts";
 import {
   checkEntriesApart,
   checkNameAndDest,

@@ -8,8 +8,8 @@ import type { CompressionChoice } from "../format/compression.ts";
 import { type LockDrift, lockDrift } from "./lock-drift.ts";
 import { lockWeights } from "./lock-weights.ts";
 import { readProjectFile } from "../format/project-file.ts";
-import type { ReadOptions } from "../weights/unread-weight.ts";
-import type { JobContext } from "../session.ts";
+import type { ReadOptions } from "../weights/file-state.ts";
+import type { JobContext } from "../session/session.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 import {
   findWeightFiles,

@@ -1,6 +1,6 @@
 import { open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { openTargetFolder, type TargetFolder } from "../../store/target/target-folder.ts";
+import { openTargetFolder, type TargetFolder } from "../../store/placement/target-folder.ts";
 import { unwritable } from "../../store/verified-write.ts";
 
 /** The folder beside the weights in which `pull` says how far it is (docs/pull.md). */

@@ -2,7 +2,7 @@ import type { ContentReader } from "../../oci/content.ts";
 import type { Repository } from "../../registry/types.ts";
 import type { Downloader } from "../../transfer/download/download.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
-import type { Session } from "../session.ts";
+import type { Session } from "../session/session.ts";
 
 /** Where a pull's blobs come from. */
 export interface PullSource {

@@ -1,8 +1,8 @@
 import type { FetchContext, FetchOutcome } from "./pull-context.ts";
-import { fetchDirectly } from "./pull-directly.ts";
+import { fetchDirectly } from "./fetch-in-place.ts";
 import { fetchProgress } from "./pull-download.ts";
 import type { WantedFile } from "./pull-plan.ts";
-import { CacheTakesNothing, fetchThroughCache } from "./pull-through-cache.ts";
+import { CacheTakesNothing, fetchThroughCache } from "./fetch-via-cache.ts";
 
 /** Fetches one original, and gives it to every file that wants it. */
 export async function fetchWeight(

@@ -2,7 +2,7 @@ import { OcibundleError, withContext } from "../../errors.ts";
 import { engineClient } from "../../image/engine/client.ts";
 import { findEndpoint } from "../../image/engine/endpoint.ts";
 import { loadImage } from "../../image/engine/load.ts";
-import { parseSource } from "../../image/source.ts";
+import { parseSource } from "../../image/source/source.ts";
 import type { ContentReader } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { type Digest, shortDigest } from "../../oci/digest.ts";
@@ -17,15 +17,15 @@ import {
   type Platform,
 } from "../../oci/platform.ts";
 import { formatRepository } from "../../oci/reference.ts";
-import { assembleStandalone } from "../assemble.ts";
-import { machinePlatform } from "../machine-platform.ts";
-import { type ModelImage, readModelImage } from "../model-image.ts";
-import { openOutput, type OutputName } from "../output.ts";
-import { publish } from "../publish.ts";
-import { type JobContext, openSession, type Session } from "../session.ts";
-import { refuseLock } from "../lock/lock-source.ts";
-import { openModel } from "../source.ts";
-import { hasOnlyWeights } from "../weights-of-model.ts";
+import { assembleStandalone } from "../graph/assemble.ts";
+import { machinePlatform } from "../session/machine-platform.ts";
+import { type ModelImage, readModelImage } from "../graph/image-part.ts";
+import { openOutput, type OutputName } from "../places/output.ts";
+import { publish } from "../graph/publish.ts";
+import { type JobContext, openSession, type Session } from "../session/session.ts";
+import { refuseLock } from "../places/lock-source.ts";
+import { openModel } from "../places/source.ts";
+import { hasOnlyWeights } from "../graph/find-weights.ts";
 
 export interface PullImageRequest {
   source: string;

@@ -3,10 +3,10 @@ import { dirname, join } from "node:path";
 import { OcibundleError } from "../../errors.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { Cache } from "../../store/cache/cache.ts";
-import { onOneDisk, requireSpace, type SpaceNeed } from "../../store/target/disk-space.ts";
-import { temporaryName } from "../../store/target/materialize.ts";
+import { onOneDisk, requireSpace, type SpaceNeed } from "../../store/placement/disk-space.ts";
+import { temporaryName } from "../../store/placement/materialize.ts";
 import { fetchesAtOnce, isSmall } from "./pull-context.ts";
-import { compressedPart } from "./pull-directly.ts";
+import { compressedPart } from "./fetch-in-place.ts";
 import type { WantedFile } from "./pull-plan.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 

@@ -6,20 +6,20 @@ import type { Digest } from "../../oci/digest.ts";
 import type { RawManifest } from "../../oci/manifest.ts";
 import { createWorkerPool } from "../../runtime/worker-pool.ts";
 import { openFileRecords } from "../../store/records/file-records.ts";
-import { checkDests } from "../../store/target/safe-path.ts";
-import type { HeldLock } from "../../store/lock-file.ts";
+import { checkDests } from "../../store/placement/safe-path.ts";
+import type { HeldLock } from "../../store/locks/lock-file.ts";
 import { createDownloader } from "../../transfer/download/download.ts";
 import { type Markers, openMarkers } from "./markers.ts";
 import { type FetchContext, fetchesAtOnce, isSmall, type PullSource } from "./pull-context.ts";
 import { fetchWeight, goOnWithoutCache } from "./pull-fetch.ts";
 import { planPull, selectEntries, type WantedFile, wantedFiles } from "./pull-plan.ts";
 import { checkSpace } from "./pull-space.ts";
-import { settle } from "./pull-settle.ts";
-import { takeTurn } from "./pull-turn.ts";
-import { refuseLock } from "../lock/lock-source.ts";
-import { readWeights } from "../weights-of-model.ts";
-import { type JobContext, openSession, type Session } from "../session.ts";
-import { openModel, sourceRepository } from "../source.ts";
+import { settle } from "./fsync.ts";
+import { takeTurn } from "./lock-directory.ts";
+import { refuseLock } from "../places/lock-source.ts";
+import { readWeights } from "../graph/find-weights.ts";
+import { type JobContext, openSession, type Session } from "../session/session.ts";
+import { openModel, sourceRepository } from "../places/source.ts";
 import { parseWeightsManifest } from "../format/weights-artifact.ts";
 
 export interface PullRequest {

@@ -1,6 +1,6 @@
 import { compressWeight } from "./compress-weight.ts";
 import { minSaving } from "../format/compression.ts";
-import { finish, type OpenFile, readFailure, type Run, type Sha256 } from "./unread-weight.ts";
+import { finish, type OpenFile, readFailure, type Run, type Sha256 } from "./file-state.ts";
 
 /** Reads one large file in a worker: hashes it, or compresses it into the cache. */
 export async function readLarge(file: OpenFile, run: Run): Promise<void> {

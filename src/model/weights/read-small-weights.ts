@@ -2,7 +2,7 @@ import { setImmediate as breathe } from "node:timers/promises";
 import { packSmallFile } from "../../runtime/small-file.ts";
 import type { PackedFile } from "../../runtime/worker-protocol.ts";
 import { compressionLevels, minSaving } from "../format/compression.ts";
-import { finish, type OpenFile, readFailure, type Run, sum } from "./unread-weight.ts";
+import { finish, type OpenFile, readFailure, type Run, sum } from "./file-state.ts";
 
 /** So much in small files is read without the cost of starting a worker. In bytes. */
 const inlineBytes = 4 * 1024 * 1024;

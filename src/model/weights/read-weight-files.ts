@@ -15,7 +15,7 @@ import {
   sum,
   type WantedFile,
   type WeightContent,
-} from "./unread-weight.ts";
+} from "./file-state.ts";
 
 /** Files looked at at once. */
 const statsAtOnce = 32;

@@ -5,7 +5,7 @@ import { createWorkerPool } from "../../runtime/worker-pool.ts";
 import { fileEndedCode } from "../../runtime/worker-protocol.ts";
 import { compressWeight } from "./compress-weight.ts";
 import { compressionLevels } from "../format/compression.ts";
-import type { Session } from "../session.ts";
+import type { Session } from "../session/session.ts";
 import type { StoredWeights } from "./weight-blobs.ts";
 import { compressionOf, type WeightEntry } from "../format/weight-entry.ts";
 import { unreadable } from "./weight-folder.ts";

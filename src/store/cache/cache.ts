@@ -24,8 +24,8 @@ import {
   lockFile,
   tryLockFile,
   waitForLock,
-} from "../lock-file.ts";
-import type { RecordTemp } from "../records/record-file.ts";
+} from "../locks/lock-file.ts";
+import type { RecordTemp } from "./record-file.ts";
 
 export type BlobAddress = Pick<Descriptor, "digest" | "size">;
 

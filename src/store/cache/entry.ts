@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { SizeSchema } from "../../oci/descriptor.ts";
 import { type Digest, DigestSchema, digestHex, hasherFor } from "../../oci/digest.ts";
 import { fileChunks } from "../file-chunks.ts";
-import { type RecordTemp, readRecord, writeRecord } from "../records/record-file.ts";
+import { type RecordTemp, readRecord, writeRecord } from "./record-file.ts";
 
 const EntrySchema = v.object({
   digest: DigestSchema,

@@ -6,8 +6,8 @@ import { type Digest, isDigest } from "../../oci/digest.ts";
 import type { Cache } from "./cache.ts";
 import { statBlob } from "./entry.ts";
 import { cacheFolders } from "./folder.ts";
-import { tryLockFile } from "../lock-file.ts";
-import { lockHolderSuffix } from "../lock-holder.ts";
+import { tryLockFile } from "../locks/lock-file.ts";
+import { lockHolderSuffix } from "../locks/lock-holder.ts";
 
 /** A blob in the cache. */
 export interface CachedBlob {

@@ -5,8 +5,8 @@ import type { BlobAddress, Cache } from "./cache.ts";
 import { type CacheUse, statBlob } from "./entry.ts";
 import { removeJournal } from "./files.ts";
 import { cacheFailure, isUnusable } from "./folder.ts";
-import { type HeldLock, LockUnavailable } from "../lock-file.ts";
-import type { LockHolder } from "../lock-holder.ts";
+import { type HeldLock, LockUnavailable } from "../locks/lock-file.ts";
+import type { LockHolder } from "../locks/lock-holder.ts";
 
 export interface ObtainOptions {
   signal: AbortSignal;

@@ -12,7 +12,7 @@ import {
   sweepLocks,
 } from "./list.ts";
 import { sweepTempFiles } from "./temp.ts";
-import { LockUnavailable } from "../lock-file.ts";
+import { LockUnavailable } from "../locks/lock-file.ts";
 
 export interface PruneOptions {
   /** Milliseconds: what was not used for longer goes. */

@@ -1,6 +1,6 @@
 import { mkdir, readdir, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
-import { type HeldLock, LockUnavailable, lockFile, tryLockFile } from "../lock-file.ts";
+import { type HeldLock, LockUnavailable, lockFile, tryLockFile } from "../locks/lock-file.ts";
 import { imageTempPrefix, sweepOwnedTemps } from "../owned-temp.ts";
 
 /** Temporary files of one process, in a folder of its own that a lock shows to be in use. */

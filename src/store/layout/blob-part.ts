@@ -3,7 +3,7 @@ import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { BlobToMove } from "../../oci/content.ts";
 import { digestHex } from "../../oci/digest.ts";
-import { type HeldLock, LockUnavailable, tryLockFile } from "../lock-file.ts";
+import { type HeldLock, LockUnavailable, tryLockFile } from "../locks/lock-file.ts";
 import {
   completeVerified,
   type CopyOptions,

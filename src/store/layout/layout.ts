@@ -15,7 +15,7 @@ import {
   parseLayoutIndex,
   withManifest,
 } from "./documents.ts";
-import { type HeldLock, lockFile, LockUnavailable } from "../lock-file.ts";
+import { type HeldLock, lockFile, LockUnavailable } from "../locks/lock-file.ts";
 import { readDocument, type LayoutFiles, type LayoutReader, layoutReader } from "./reader.ts";
 import { isOwnedTemp, ownTemp, sweepOwnedTemps } from "../owned-temp.ts";
 import { copyVerified, unwritable, writeAll, writeWhole } from "../verified-write.ts";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { type Digest, DigestSchema } from "../../oci/digest.ts";
 import type { Cache } from "../cache/cache.ts";
-import { mergeRecord, readRecord, writeRecord } from "./record-file.ts";
+import { mergeRecord, readRecord, writeRecord } from "../cache/record-file.ts";
 
 /**
  * In which repositories of one registry this user has seen or pushed a blob: where it can be mounted

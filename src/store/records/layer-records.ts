@@ -5,7 +5,7 @@ import * as v from "valibot";
 import { type Descriptor, MediaTypeSchema, SizeSchema } from "../../oci/descriptor.ts";
 import { type Digest, DigestSchema, digestHex, matchesDigest } from "../../oci/digest.ts";
 import type { Cache } from "../cache/cache.ts";
-import { mergeRecord, readRecord, writeRecord } from "./record-file.ts";
+import { mergeRecord, readRecord, writeRecord } from "../cache/record-file.ts";
 
 /** A compressed layer that was pushed. */
 export type LayerBlob = Pick<Descriptor, "mediaType" | "digest" | "size">;

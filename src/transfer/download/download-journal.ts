@@ -4,7 +4,7 @@ import * as v from "valibot";
 import type { ByteRange } from "../../oci/content.ts";
 import { type Descriptor, SizeSchema } from "../../oci/descriptor.ts";
 import { DigestSchema } from "../../oci/digest.ts";
-import { readRecord } from "../../store/records/record-file.ts";
+import { readRecord } from "../../store/cache/record-file.ts";
 
 /** Raised when the journal's meaning changes: an older one is thrown away then. */
 const journalVersion = 1;

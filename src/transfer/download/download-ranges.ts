@@ -6,7 +6,7 @@ import type { BlobAnswer } from "../../registry/types.ts";
 import type { EmitEvent } from "../events.ts";
 import { Flight, type Piece, cutIntoPieces } from "./flight.ts";
 import type { PartialFile } from "./partial-file.ts";
-import { type Patience, patience, type PatienceOptions } from "../patience.ts";
+import { type Patience, patience, type PatienceOptions } from "../../retry/retry-counter.ts";
 import { judgeRange, type Pace } from "./slow-ranges.ts";
 
 /** Asks for bytes of a blob, or for all of it; see {@link BlobAnswer}. */

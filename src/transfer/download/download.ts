@@ -7,14 +7,14 @@ import type { WorkerPool } from "../../runtime/worker-pool.ts";
 import type { Codec, Followed, FollowJob } from "../../runtime/worker-protocol.ts";
 import type { BlobToFetch } from "./blob-to-fetch.ts";
 import { unwritable } from "../../store/verified-write.ts";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../../retry/clock.ts";
 import { decodingOf } from "./decode.ts";
 import { checkSame, undecodable, wrongBytes } from "./download-check.ts";
 import { removeJournal } from "./download-journal.ts";
 import { fetchMissing, type RangeSupport } from "./download-ranges.ts";
 import type { EmitEvent } from "../events.ts";
 import { openPartialFile } from "./partial-file.ts";
-import type { RetryPolicy } from "../retry.ts";
+import type { RetryPolicy } from "../../retry/backoff.ts";
 import { defaultPace, type Pace } from "./slow-ranges.ts";
 import { MiB } from "../units.ts";
 

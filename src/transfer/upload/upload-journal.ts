@@ -4,8 +4,8 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { type Descriptor, SizeSchema } from "../../oci/descriptor.ts";
 import type { Repository } from "../../registry/types.ts";
-import { type HeldLock, tryLockFile } from "../../store/lock-file.ts";
-import { readRecord } from "../../store/records/record-file.ts";
+import { type HeldLock, tryLockFile } from "../../store/locks/lock-file.ts";
+import { readRecord } from "../../store/cache/record-file.ts";
 
 const noteVersion = 1;
 const suffix = ".json";

@@ -2,15 +2,15 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import { SizeSchema } from "../../oci/descriptor.ts";
-import type { HeldLock, WaitOptions } from "../../store/lock-file.ts";
+import type { HeldLock, WaitOptions } from "../../store/locks/lock-file.ts";
 import {
   mergeRecord,
   readRecord,
   type RecordTemp,
   writeRecord,
-} from "../../store/records/record-file.ts";
+} from "../../store/cache/record-file.ts";
 import type { EmitEvent } from "../events.ts";
-import { chunkSizes, type SeenOfRegistry, type UploadWay, wayNames } from "./upload-way.ts";
+import { chunkSizes, type SeenOfRegistry, type UploadWay, wayNames } from "./upload-method.ts";
 
 /** What was noticed counts for a week, in milliseconds: registries and the proxies before them change. */
 const lifetime = 7 * 24 * 60 * 60 * 1000;

@@ -5,8 +5,8 @@ import { shortDigest } from "../../oci/digest.ts";
 import { refusalOf } from "../../registry/refusal.ts";
 import type { Repository, UploadBody, UploadSession } from "../../registry/types.ts";
 import { checkSource } from "../check-source.ts";
-import { type Clock, systemClock } from "../clock.ts";
-import { type Patience, patience, type PatienceOptions } from "../patience.ts";
+import { type Clock, systemClock } from "../../retry/clock.ts";
+import { type Patience, patience, type PatienceOptions } from "../../retry/retry-counter.ts";
 import { uploadBody } from "./upload-body.ts";
 import type { UploadNotes } from "./upload-journal.ts";
 import { type UploadPosition, uploadPosition } from "./upload-position.ts";
@@ -24,7 +24,7 @@ import {
   wayNames,
   wayWorked,
   waysFor,
-} from "./upload-way.ts";
+} from "./upload-method.ts";
 
 export interface UploadRunOptions extends PatienceOptions {
   signal: AbortSignal;

@@ -5,7 +5,7 @@ import type { Repository } from "../../registry/types.ts";
 import type { UploadJournal } from "./upload-journal.ts";
 import { Upload, type UploadRunOptions } from "./upload-run.ts";
 import { findSession, newSession } from "./upload-session.ts";
-import { smallBlob } from "./upload-way.ts";
+import { smallBlob } from "./upload-method.ts";
 
 export interface UploadOptions extends UploadRunOptions {
   mountFrom?: readonly string[] | undefined;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import type { HttpRequest, HttpResponse, Send } from "../../../src/http/message.ts";
+import type { HttpRequest, HttpResponse, Send } from "../../../src/http/message/message.ts";
 import { followRedirects } from "../../../src/http/redirect.ts";
 import { bottom, failureOf, get, serve, textOf } from "./scripted.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { OcibundleError } from "../../../src/errors.ts";
-import type { Send } from "../../../src/http/message.ts";
+import type { Send } from "../../../src/http/message/message.ts";
 import { retrier, retry } from "../../../src/http/retry.ts";
 import {
   firstPause,
@@ -10,7 +10,7 @@ import {
   maxUnreachableAttempts,
   type RetryBudget,
   retryBudget,
-} from "../../../src/http/retry-policy.ts";
+} from "../../../src/retry/transient.ts";
 import {
   bottom,
   brokenBody,

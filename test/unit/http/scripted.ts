@@ -1,5 +1,10 @@
 import { OcibundleError } from "../../../src/errors.ts";
-import type { HttpEvent, HttpRequest, RequestBody, Send } from "../../../src/http/message.ts";
+import type {
+  HttpEvent,
+  HttpRequest,
+  RequestBody,
+  Send,
+} from "../../../src/http/message/message.ts";
 import type { Patience } from "../../../src/http/retry.ts";
 import { transport, type TransportOptions } from "../../../src/http/transport.ts";
 import { runtime } from "../../../src/runtime/current.ts";

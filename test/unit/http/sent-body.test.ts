@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { type AddressInfo, createServer, type Socket } from "node:net";
-import { httpFailureOf } from "../../../src/http/failure.ts";
+import { httpFailureOf } from "../../../src/http/message/failure.ts";
 import { bottom, failureOf, get, serve } from "./scripted.ts";
 
 const MiB = 1024 * 1024;

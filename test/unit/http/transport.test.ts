@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { OcibundleError } from "../../../src/errors.ts";
-import { httpFailureOf } from "../../../src/http/failure.ts";
+import { httpFailureOf } from "../../../src/http/message/failure.ts";
 import { runtime } from "../../../src/runtime/current.ts";
-import { makeCertificates } from "../../../src/server/instance/certificate.ts";
+import { makeCertificates } from "../../../src/harness/registry/instance/certificate.ts";
 import { bottom, brokenBody, failureOf, get, serve, serveBytes, textOf } from "./scripted.ts";
 
 const abc = { size: 3, make: () => Promise.resolve(new Blob(["abc"])) };

@@ -9,7 +9,7 @@ import type {
   KnownConfigs,
   KnownLayers,
   OpenImageOptions,
-} from "../../../src/image/types.ts";
+} from "../../../src/image/conversion/types.ts";
 import type { Descriptor } from "../../../src/oci/descriptor.ts";
 import { type Digest, digestOf } from "../../../src/oci/digest.ts";
 import { parseDocument } from "../../../src/oci/document.ts";

@@ -9,11 +9,14 @@ import {
 } from "../../../scripts/sample-image.ts";
 import { OcibundleError } from "../../../src/errors.ts";
 import { writeLock } from "../../../src/model/lock/lock.ts";
-import type { JobContext } from "../../../src/model/session.ts";
+import type { JobContext } from "../../../src/model/session/session.ts";
 import type { Descriptor } from "../../../src/oci/descriptor.ts";
 import { digestOf } from "../../../src/oci/digest.ts";
 import { runtime } from "../../../src/runtime/current.ts";
-import { createRegistry, type RegistryHandler } from "../../../src/server/registry.ts";
+import {
+  createRegistry,
+  type RegistryHandler,
+} from "../../../src/harness/registry/routes/registry.ts";
 import type { TransferEvent } from "../../../src/transfer/events.ts";
 
 const cleanups: (() => Promise<unknown>)[] = [];

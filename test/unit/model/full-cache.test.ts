@@ -2,9 +2,9 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { buildModel } from "../../../src/model/build.ts";
-import { copyModel } from "../../../src/model/copy.ts";
-import { pushModel } from "../../../src/model/push.ts";
+import { buildModel } from "../../../src/model/jobs/build.ts";
+import { copyModel } from "../../../src/model/jobs/copy.ts";
+import { pushModel } from "../../../src/model/jobs/push.ts";
 import { mountTmpfs } from "../store/small-disk.ts";
 import { failure, type Job, lock, preparedJob, recordingRegistry } from "./bench.ts";
 

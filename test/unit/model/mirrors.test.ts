@@ -2,11 +2,11 @@ import { describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { copyModel } from "../../../src/model/copy.ts";
-import { inspectSource } from "../../../src/model/inspect.ts";
+import { copyModel } from "../../../src/model/jobs/copy.ts";
+import { inspectSource } from "../../../src/model/jobs/inspect.ts";
 import { pullWeights } from "../../../src/model/pull/pull.ts";
-import { pushModel } from "../../../src/model/push.ts";
-import { verifySource } from "../../../src/model/verify.ts";
+import { pushModel } from "../../../src/model/jobs/push.ts";
+import { verifySource } from "../../../src/model/jobs/verify.ts";
 import { heldBytes } from "../../../src/registry/mirrored.ts";
 import {
   failure,

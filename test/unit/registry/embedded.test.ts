@@ -7,7 +7,7 @@ import { registryReader } from "../../../src/registry/reader.ts";
 import { createRegistry } from "../../../src/registry/registry.ts";
 import type { Registry } from "../../../src/registry/types.ts";
 import { runtime } from "../../../src/runtime/current.ts";
-import { createRegistry as embeddedRegistry } from "../../../src/server/registry.ts";
+import { createRegistry as embeddedRegistry } from "../../../src/harness/registry/routes/registry.ts";
 import { failureOf, never } from "../http/scripted.ts";
 import { blobOf, bodyOf, manifestOf, openUpload, readAll } from "./registry-client.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { OcibundleError } from "../../../src/errors.ts";
-import type { HttpEvent } from "../../../src/http/message.ts";
+import type { HttpEvent } from "../../../src/http/message/message.ts";
 import { digestOf } from "../../../src/oci/digest.ts";
 import {
   heldBytes,

@@ -12,9 +12,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Digest, digestOf } from "../../../src/oci/digest.ts";
 import { cacheAt } from "../../../src/store/cache/cache.ts";
 import { obtainBlob } from "../../../src/store/cache/obtain.ts";
-import { lockFile } from "../../../src/store/lock-file.ts";
-import { materialize } from "../../../src/store/target/materialize.ts";
-import { openTargetFolder } from "../../../src/store/target/target-folder.ts";
+import { lockFile } from "../../../src/store/locks/lock-file.ts";
+import { materialize } from "../../../src/store/placement/materialize.ts";
+import { openTargetFolder } from "../../../src/store/placement/target-folder.ts";
 
 const pieceBytes = 32 * 1024;
 const { signal } = new AbortController();

@@ -4,8 +4,8 @@ import type { BlobToMove } from "../../../src/oci/content.ts";
 import { digestOf } from "../../../src/oci/digest.ts";
 import { limitsOf } from "../../../src/registry/limits.ts";
 import { createRegistry } from "../../../src/registry/registry.ts";
-import { registryWriter } from "../../../src/transfer/registry-writer.ts";
-import { seenAtFirst, waysFor } from "../../../src/transfer/upload/upload-way.ts";
+import { registryWriter } from "../../../src/transfer/upload/registry-writer.ts";
+import { seenAtFirst, waysFor } from "../../../src/transfer/upload/upload-method.ts";
 
 const GiB = 1024 ** 3;
 

@@ -3,7 +3,10 @@ import { createServer, connect, type AddressInfo, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runtime } from "../../../src/runtime/current.ts";
-import { createRegistry, type RegistryHandler } from "../../../src/server/registry.ts";
+import {
+  createRegistry,
+  type RegistryHandler,
+} from "../../../src/harness/registry/routes/registry.ts";
 
 /** A request as it came, and how many of its method came before it. */
 export interface Seen {

@@ -2,8 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { OcibundleError } from "../../../../src/errors.ts";
 import { authorize } from "../../../../src/http/auth/authorize.ts";
 import type { Credential } from "../../../../src/http/auth/credential.ts";
-import { repositoryScope } from "../../../../src/http/auth/scope.ts";
-import type { HttpRequest } from "../../../../src/http/message.ts";
+import { repositoryScope } from "../../../../src/http/message/scope.ts";
+import type { HttpRequest } from "../../../../src/http/message/message.ts";
 import { followRedirects } from "../../../../src/http/redirect.ts";
 import {
   bottom,

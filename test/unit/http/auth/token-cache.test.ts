@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { repositoryScope, type Scope } from "../../../../src/http/auth/scope.ts";
+import { repositoryScope, type Scope } from "../../../../src/http/message/scope.ts";
 import type { Token, TokenRequest } from "../../../../src/http/auth/token.ts";
 import { tokenCache } from "../../../../src/http/auth/token-cache.ts";
 import { failureOf, never, recordedPatience } from "../scripted.ts";

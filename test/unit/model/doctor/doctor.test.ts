@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { readdir } from "node:fs/promises";
 import { type DoctorReport, examineRegistry } from "../../../../src/model/doctor/doctor.ts";
 import { checkNames, type CheckName } from "../../../../src/model/doctor/check.ts";
-import { createRegistry } from "../../../../src/server/registry.ts";
+import { createRegistry } from "../../../../src/harness/registry/routes/registry.ts";
 import { doctorReport } from "../../../../src/ui/doctor-report.ts";
 import {
   failure,

@@ -17,7 +17,7 @@ import { dirname, join } from "node:path";
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
 import { checkLock, type LockRequest, writeLock } from "../../../../src/model/lock/lock.ts";
 import { isDrift } from "../../../../src/model/lock/lock-drift.ts";
-import type { JobContext } from "../../../../src/model/session.ts";
+import type { JobContext } from "../../../../src/model/session/session.ts";
 import { parseWeightsLock } from "../../../../src/model/format/weights-lock.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import type { TransferEvent } from "../../../../src/transfer/events.ts";

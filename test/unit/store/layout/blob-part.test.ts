@@ -6,7 +6,7 @@ import type { BlobSource, BlobToMove } from "../../../../src/oci/content.ts";
 import { digestHex, digestOf } from "../../../../src/oci/digest.ts";
 import { sweepBlobParts, writeThroughPart } from "../../../../src/store/layout/blob-part.ts";
 import { createLayout } from "../../../../src/store/layout/layout.ts";
-import { tryLockFile } from "../../../../src/store/lock-file.ts";
+import { tryLockFile } from "../../../../src/store/locks/lock-file.ts";
 
 const { signal } = new AbortController();
 let folder: string;

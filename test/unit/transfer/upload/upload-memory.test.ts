@@ -8,7 +8,7 @@ import {
   nothingSeen,
   seenAtFirst,
   type SeenOfRegistry,
-} from "../../../../src/transfer/upload/upload-way.ts";
+} from "../../../../src/transfer/upload/upload-method.ts";
 import { type CacheFixture, cacheFixture } from "../../store/cache-fixture.ts";
 
 const MiB = 1024 * 1024;

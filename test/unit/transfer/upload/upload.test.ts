@@ -16,11 +16,11 @@ import { OcibundleError } from "../../../../src/errors.ts";
 import type { BlobOutcome, BlobSource, BlobToMove } from "../../../../src/oci/content.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { createRegistry } from "../../../../src/registry/registry.ts";
-import { tryLockFile } from "../../../../src/store/lock-file.ts";
+import { tryLockFile } from "../../../../src/store/locks/lock-file.ts";
 import type { TransferEvent } from "../../../../src/transfer/events.ts";
-import { registryWriter } from "../../../../src/transfer/registry-writer.ts";
+import { registryWriter } from "../../../../src/transfer/upload/registry-writer.ts";
 import { uploadJournal } from "../../../../src/transfer/upload/upload-journal.ts";
-import { nothingSeen, type SeenOfRegistry } from "../../../../src/transfer/upload/upload-way.ts";
+import { nothingSeen, type SeenOfRegistry } from "../../../../src/transfer/upload/upload-method.ts";
 import { type Meddle, serveUploads, type UploadRegistry } from "../upload-registry.ts";
 
 const MiB = 1024 * 1024;

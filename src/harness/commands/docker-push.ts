@@ -1,0 +1,38 @@
+import { defineCommand } from "../../cli/command.ts";
+import { OcibundleError } from "../../errors.ts";
+import { pushModel } from "../../model/jobs/push.ts";
+import { pushReport } from "../../ui/push-report.ts";
+
+export const command = defineCommand({
+  meta: {
+    name: "docker-push",
+    description: "Push an image of the local engine to the registry of $TEST_REGISTRY",
+    example: "ocibundle docker-push llama:dev acme/llama:v1",
+    hidden: true,
+  },
+  args: {
+    image: { type: "positional", description: "The image's name in the engine, or any source" },
+    repo: { type: "positional", description: "REPO:TAG on $TEST_REGISTRY" },
+  },
+  async run({ image, repo }, context) {
+    const host = context.env["TEST_REGISTRY"];
+    if (host === undefined || host === "") {
+      throw new OcibundleError("usage", "TEST_REGISTRY is not set", {
+        hint: 'start a registry first: eval "$(ocibundle registry-start)"',
+      });
+    }
+    const result = await pushModel(context, {
+      reference: `${host}/${repo}`,
+      image,
+      platform: undefined,
+      weights: [],
+      file: [],
+      lock: undefined,
+      weightsFrom: undefined,
+      tagWeights: undefined,
+      format: "standalone",
+      dryRun: false,
+    });
+    context.stdout(pushReport(result));
+  },
+});

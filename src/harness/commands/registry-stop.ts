@@ -1,0 +1,23 @@
+import { defineCommand } from "../../cli/command.ts";
+import { stopRegistry } from "../registry/instance/stop.ts";
+
+export const command = defineCommand({
+  meta: {
+    name: "registry-stop",
+    description: "End the working folder's registry and remove what it stored",
+    example: 'eval "$(ocibundle registry-stop)"',
+    hidden: true,
+  },
+  args: {},
+  async run(_, context) {
+    const stopped = await stopRegistry(context);
+    if (context.flags.json) {
+      const registry = stopped === undefined ? null : `127.0.0.1:${stopped.port}`;
+      context.stdout(`${JSON.stringify({ registry }, null, 2)}\n`);
+    } else if (stopped !== undefined) {
+      context.stdout("unset TEST_REGISTRY\n");
+    } else if (!context.flags.quiet) {
+      context.stderr("no registry runs for this folder\n");
+    }
+  },
+});

@@ -1,0 +1,98 @@
+import * as v from "valibot";
+import { Refusal, refusalResponse } from "../routes/refusal.ts";
+import { type Access, allows, formatScope, neededAccess } from "./access.ts";
+import type { Account } from "./account.ts";
+import { changed, type Layer } from "./middleware.ts";
+import { createSigner, type Signer } from "./signed.ts";
+import { answerTokenRequest } from "./token-realm.ts";
+
+export interface TokenAuthOptions {
+  /** Who gets tokens; anybody does when undefined. */
+  account?: Account | undefined;
+  /** Where the realm is on this server. */
+  realm?: string | undefined;
+  /** What a token lives, in milliseconds. */
+  lifetime?: number | undefined;
+  /** Milliseconds since the epoch. */
+  now?: (() => number) | undefined;
+}
+
+/** The `service` of the challenge, and who tokens are for. */
+const service = "ocibundle";
+
+const defaultLifetime = 5 * 60 * 1000;
+
+/**
+ * Asks for a token with every request, and gives tokens at a realm of its own (distribution,
+ * docs/spec/auth): a token is for the scopes that were asked for, and for a time.
+ */
+export function tokenAuth(options: TokenAuthOptions = {}): Layer {
+  const { account, realm = "/token", lifetime = defaultLifetime, now = Date.now } = options;
+  const signer = createSigner();
+  return (next) => async (request) => {
+    const url = new URL(request.url);
+    if (url.pathname === realm) {
+      return await answerTokenRequest(request, { account, signer, lifetime, now });
+    }
+    const needed = neededAccess(request);
+    const granted = readToken(request.headers.get("Authorization"), signer, now());
+    if (granted === undefined || (needed !== undefined && !allows(granted, needed))) {
+      return challenge(new URL(realm, url), request, needed, granted);
+    }
+    return await next(withoutForeignMount(request, url, granted));
+  };
+}
+
+function challenge(
+  realm: URL,
+  request: Request,
+  needed: Access | undefined,
+  granted: readonly Access[] | undefined,
+): Response {
+  const parameters = {
+    realm: realm.href,
+    service,
+    ...(needed === undefined ? {} : { scope: formatScope(needed) }),
+    ...(granted === undefined
+      ? request.headers.has("Authorization")
+        ? { error: "invalid_token" }
+        : {}
+      : { error: "insufficient_scope" }),
+  };
+  const words = Object.entries(parameters).map(([name, value]) => `${name}="${value}"`);
+  const refusal = new Refusal(
+    401,
+    { code: "UNAUTHORIZED", message: "a token is needed", detail: needed },
+    { "WWW-Authenticate": `Bearer ${words.join(",")}` },
+  );
+  return refusalResponse(refusal, request.method);
+}
+
+/** A mount out of a repository that the token does not let one read is an upload like any other. */
+function withoutForeignMount(request: Request, url: URL, granted: readonly Access[]): Request {
+  const from = url.searchParams.get("from");
+  if (!url.searchParams.has("mount") || from === null) return request;
+  if (allows(granted, { type: "repository", name: from, actions: ["pull"] })) return request;
+  url.searchParams.delete("mount");
+  url.searchParams.delete("from");
+  return changed(request, { url });
+}
+
+const ClaimsSchema = v.object({
+  /** Milliseconds since the epoch. */
+  expires: v.number(),
+  access: v.array(v.object({ type: v.string(), name: v.string(), actions: v.array(v.string()) })),
+});
+
+/** What a token grants; undefined where there is none, or one that is not ours or no longer good. */
+function readToken(header: string | null, signer: Signer, now: number): Access[] | undefined {
+  const [, claims, signature] = /^bearer +([\w-]+)\.([\w-]+)$/i.exec(header ?? "") ?? [];
+  if (claims === undefined || signature === undefined || !signer.isSigned(claims, signature)) {
+    return undefined;
+  }
+  const { expires, access } = v.parse(
+    ClaimsSchema,
+    JSON.parse(Buffer.from(claims, "base64url").toString("utf8")),
+  );
+  return now < expires ? access : undefined;
+}

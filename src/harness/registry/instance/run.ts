@@ -1,0 +1,158 @@
+import { rmSync } from "node:fs";
+import { mkdtemp, realpath } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { errno, OcibundleError } from "../../../errors.ts";
+import { runtime } from "../../../runtime/current.ts";
+import type { RunningServer, Runtime, ServeOptions } from "../../../runtime/types.ts";
+import { unwritable } from "../../../store/verified-write.ts";
+import { serveBreakable } from "../../misbehave/breakable-server.ts";
+import type { RegistryHandler } from "../routes/registry.ts";
+import { openServed, type Serving } from "../serving.ts";
+import { replaceSmall } from "../storage/files.ts";
+import { makeCertificates } from "./certificate.ts";
+import { identified } from "./identity.ts";
+import { untilIdle } from "./idle.ts";
+import {
+  type InstanceRecord,
+  type RecordPlace,
+  removeInstance,
+  servingName,
+  writeInstance,
+} from "./record.ts";
+import { lockStorage } from "./storage-lock.ts";
+
+export interface RunOptions {
+  /** 0 for any free one. */
+  port: number;
+  /** Absolute; a temporary folder, removed at the end, when undefined. */
+  storage: string | undefined;
+  /** Milliseconds without a request after which it ends; undefined: never. */
+  idleTimeout: number | undefined;
+  serving: Serving;
+  instance: string;
+  place: RecordPlace;
+  signal: AbortSignal;
+  /** Called once it listens. */
+  onListening(record: InstanceRecord): void;
+}
+
+const temporaryPrefix = "ocibundle-registry-";
+
+/**
+ * Runs a registry in this process until the signal is aborted or nothing was asked for `idleTimeout`.
+ *
+ * Throws `usage` when the port can't be had and `file` when the storage can't be used; an abort is its
+ * normal end and throws nothing.
+ */
+export async function runRegistry(options: RunOptions): Promise<void> {
+  const temporary = options.storage === undefined;
+  const storage = options.storage ?? (await makeTemporary());
+  try {
+    await serveRegistry(options, storage, temporary);
+  } finally {
+    // At once, and not awaited: after an abort there is little time.
+    if (temporary) removeTemporary(storage);
+  }
+}
+
+/** The registry with the storage for itself. A temporary one is nobody else's. */
+async function serveRegistry(
+  options: RunOptions,
+  storage: string,
+  temporary: boolean,
+): Promise<void> {
+  const lock = temporary ? undefined : await lockStorage(storage, options.signal);
+  try {
+    await serveStorage(options, storage, temporary);
+  } finally {
+    lock?.release();
+  }
+}
+
+async function serveStorage(
+  { port, idleTimeout, serving, instance, place, signal, onListening }: RunOptions,
+  storage: string,
+  temporary: boolean,
+): Promise<void> {
+  const served = await openServed(storage, serving);
+  const registry = identified(served.handle, instance);
+  const { handle, ended } = lifetime(registry, idleTimeout, signal);
+  const certificates = serving.tls === true ? await makeCertificates() : undefined;
+  const serve = served.breaks ? serveBreakable : runtime.serve;
+  const server = await listen(serve, { port, handle, tls: certificates });
+  try {
+    if (certificates !== undefined) await replaceSmall(place.caPath, certificates.ca);
+    const record: InstanceRecord = {
+      version: 1,
+      instance,
+      pid: process.pid,
+      port: server.port,
+      storage,
+      temporary,
+      ...(certificates === undefined ? {} : { ca: place.caPath }),
+      serving: servingName(serving),
+    };
+    await writeInstance(place, record);
+    onListening(record);
+    await ended;
+  } finally {
+    await removeInstance(place, instance);
+    await server.stop();
+  }
+}
+
+/** A handler, and when the registry is to end. */
+function lifetime(
+  registry: RegistryHandler,
+  idleTimeout: number | undefined,
+  signal: AbortSignal,
+): { handle: RegistryHandler; ended: Promise<void> } {
+  const aborted = new Promise<void>((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+  if (idleTimeout === undefined) return { handle: registry, ended: aborted };
+  const { handle, idle, cancel } = untilIdle(registry, idleTimeout);
+  return { handle, ended: Promise.race([idle, aborted]).finally(cancel) };
+}
+
+async function listen(
+  serve: Runtime["serve"],
+  {
+    port,
+    handle,
+    tls,
+  }: Pick<ServeOptions, "port" | "handle"> & { tls: ServeOptions["tls"] | undefined },
+): Promise<RunningServer> {
+  try {
+    return await serve({
+      hostname: "127.0.0.1",
+      port,
+      handle,
+      ...(tls === undefined ? {} : { tls: { cert: tls.cert, key: tls.key } }),
+    });
+  } catch (cause) {
+    const why =
+      errno(cause) === "EADDRINUSE" ? "it is in use" : (errno(cause) ?? "it can't be used");
+    throw new OcibundleError("usage", `port ${port} of 127.0.0.1: ${why}`, {
+      hint: "choose another with --port, or leave it out for any free one",
+      cause,
+    });
+  }
+}
+
+async function makeTemporary(): Promise<string> {
+  try {
+    return await mkdtemp(join(await realpath(tmpdir()), temporaryPrefix));
+  } catch (error) {
+    throw unwritable(tmpdir(), error);
+  }
+}
+
+/** Removes a storage that `runRegistry` made; a path that can't be one is left alone. */
+export function removeTemporary(storage: string): void {
+  if (storage.includes(temporaryPrefix)) {
+    rmSync(storage, { recursive: true, force: true, maxRetries: 3 });
+  }
+}

@@ -1,0 +1,146 @@
+import { resolve } from "node:path";
+import { OcibundleError } from "../../../errors.ts";
+import { type HeldLock, lockFile, LockUnavailable } from "../../../store/locks/lock-file.ts";
+import { type Serving, servingArgs, servingLayers } from "../serving.ts";
+import { answers } from "./identity.ts";
+import { instanceVariable, launchRegistry } from "./launch.ts";
+import {
+  type InstanceRecord,
+  readInstance,
+  type RecordPlace,
+  recordPlace,
+  removeInstance,
+  servingName,
+} from "./record.ts";
+import { removeTemporary, runRegistry } from "./run.ts";
+
+export interface StartOptions {
+  /** Undefined: any free one. */
+  port: number | undefined;
+  /** A folder, relative to the working folder. Undefined: a temporary one. */
+  storage: string | undefined;
+  /** In milliseconds; 0 for no end. Undefined: as `defaultIdleTimeout`, in the foreground none. */
+  idleTimeout: number | undefined;
+  /** Undefined: as the specification says, to anybody. */
+  serving?: Serving | undefined;
+}
+
+export interface StartContext {
+  cwd: string;
+  env: Readonly<Record<string, string | undefined>>;
+  signal: AbortSignal;
+}
+
+/** For a registry in the background, so that nothing is left behind: ten minutes. */
+const defaultIdleTimeout = 10 * 60 * 1000;
+
+/**
+ * Starts a registry in the background for the working folder, or finds the one that runs for it.
+ * Throws `usage` when that one has another port or storage than is asked for.
+ */
+export async function startInBackground(
+  options: StartOptions,
+  context: StartContext,
+): Promise<InstanceRecord> {
+  const place = await recordPlace(context.cwd, context.env);
+  const lock = await lockPlace(place, context.signal);
+  try {
+    const running = await runningInstance(place);
+    if (running !== undefined) {
+      requireSame(running, options, context.cwd);
+      return running;
+    }
+    const { port, storage, idleTimeout = defaultIdleTimeout, serving = {} } = options;
+    // Here, where the error is the command's own.
+    servingLayers(serving);
+    return await launchRegistry({
+      ...context,
+      place,
+      temporary: storage === undefined,
+      serving: servingName(serving),
+      args: [
+        ...(port === undefined ? [] : ["--port", String(port)]),
+        ...(storage === undefined ? [] : [`--storage=${resolve(context.cwd, storage)}`]),
+        "--idle-timeout",
+        idleTimeout === 0 ? "0" : `${idleTimeout}ms`,
+        ...servingArgs(serving),
+      ],
+    });
+  } finally {
+    lock?.release();
+  }
+}
+
+/** Runs a registry for the working folder in this process, until it is interrupted or idle for too long. */
+export async function runInForeground(
+  options: StartOptions,
+  context: StartContext,
+  onListening: (record: InstanceRecord) => void,
+): Promise<void> {
+  const place = await recordPlace(context.cwd, context.env);
+  const launched = context.env[instanceVariable];
+  // Who launched this process holds the lock, and has looked.
+  const lock = launched === undefined ? await lockPlace(place, context.signal) : undefined;
+  try {
+    const running = launched === undefined ? await runningInstance(place) : undefined;
+    if (running !== undefined) throw alreadyRuns(running, "a registry runs for this folder");
+    await runRegistry({
+      port: options.port ?? 0,
+      storage: options.storage === undefined ? undefined : resolve(context.cwd, options.storage),
+      idleTimeout: options.idleTimeout === 0 ? undefined : options.idleTimeout,
+      serving: options.serving ?? {},
+      instance: launched ?? crypto.randomUUID(),
+      place,
+      signal: context.signal,
+      onListening(record) {
+        lock?.release();
+        onListening(record);
+      },
+    });
+  } finally {
+    lock?.release();
+  }
+}
+
+/**
+ * The registry that runs for the folder. What one that was killed has left is removed.
+ */
+export async function runningInstance(place: RecordPlace): Promise<InstanceRecord | undefined> {
+  const record = await readInstance(place);
+  if (record === undefined) return undefined;
+  if (await answers(record)) return record;
+  if (record.temporary) removeTemporary(record.storage);
+  await removeInstance(place, record.instance);
+  return undefined;
+}
+
+function requireSame(
+  running: InstanceRecord,
+  { port, storage, serving = {} }: StartOptions,
+  cwd: string,
+): void {
+  if (port !== undefined && port !== 0 && port !== running.port) {
+    throw alreadyRuns(running, `a registry runs for this folder on port ${running.port}`);
+  }
+  if (storage !== undefined && resolve(cwd, storage) !== running.storage) {
+    throw alreadyRuns(running, `a registry runs for this folder with "${running.storage}"`);
+  }
+  if (servingArgs(serving).length > 0 && servingName(serving) !== running.serving) {
+    throw alreadyRuns(running, "a registry runs for this folder that serves in another way");
+  }
+}
+
+const alreadyRuns = ({ port }: InstanceRecord, what: string): OcibundleError =>
+  new OcibundleError("usage", what, {
+    hint: `use 127.0.0.1:${port}, or end it with \`ocibundle registry-stop\``,
+  });
+
+/** Two starts at once must end with one registry; where files can't be locked, they may end with two. */
+async function lockPlace(place: RecordPlace, signal: AbortSignal): Promise<HeldLock | undefined> {
+  try {
+    return await lockFile(place.lockPath, { signal });
+  } catch (error) {
+    if (error instanceof LockUnavailable) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,112 @@
+import { OcibundleError } from "../../errors.ts";
+import { parseFault } from "../misbehave/faults/parse.ts";
+import { withFaults } from "../misbehave/faults/faults.ts";
+import { type Account, parseAccount } from "./auth/account.ts";
+import { basicAuth } from "./auth/basic-auth.ts";
+import { type Layer, layered } from "./auth/middleware.ts";
+import { readOnly } from "./auth/read-only.ts";
+import { tokenAuth } from "./auth/token-auth.ts";
+import { pullThrough } from "../misbehave/upstream/upstream.ts";
+import {
+  type Personality,
+  personality,
+  type PersonalityName,
+} from "../misbehave/personalities/personality.ts";
+import { createRegistry, type RegistryHandler } from "./routes/registry.ts";
+
+/** How a registry is to serve, as it was asked for. */
+export interface Serving {
+  /** `USER:PASS` */
+  auth?: string | undefined;
+  tokenAuth?: boolean | undefined;
+  /** What a token lives, in milliseconds. */
+  tokenLifetime?: number | undefined;
+  tls?: boolean | undefined;
+  readOnly?: boolean | undefined;
+  /** The URL of a registry to pull through. */
+  upstream?: string | undefined;
+  like?: PersonalityName | undefined;
+  /** How much smaller the limits of `like` are. */
+  scale?: number | undefined;
+  /** In the grammar of `parseFault`. */
+  fault?: readonly string[] | undefined;
+}
+
+/** Flags that ask for the same again. */
+export const servingArgs = (serving: Serving): string[] => [
+  ...(serving.auth === undefined ? [] : [`--auth=${serving.auth}`]),
+  ...(serving.tokenAuth === true ? ["--token-auth"] : []),
+  ...(serving.tokenLifetime === undefined ? [] : [`--token-lifetime=${serving.tokenLifetime}ms`]),
+  ...(serving.tls === true ? ["--tls"] : []),
+  ...(serving.readOnly === true ? ["--read-only"] : []),
+  ...(serving.upstream === undefined ? [] : [`--upstream=${serving.upstream}`]),
+  ...(serving.like === undefined ? [] : [`--like=${serving.like}`]),
+  ...(serving.scale === undefined ? [] : [`--scale=${serving.scale}`]),
+  ...(serving.fault ?? []).map((fault) => `--fault=${fault}`),
+];
+
+export interface ServedRegistry {
+  handle: RegistryHandler;
+  /** Whether it breaks connections, so that not every server will do. */
+  breaks: boolean;
+}
+
+/** Whom the registry is to behave like; undefined: nobody. Throws `usage`. */
+const waysOf = ({ like, scale }: Serving): Personality | undefined => {
+  if (scale !== undefined && like === undefined) {
+    throw new OcibundleError("usage", "--scale is for the limits of --like, which is not there");
+  }
+  return like === undefined ? undefined : personality(like, scale);
+};
+
+/** Checks what was asked for, before anything is started. Throws `usage`. */
+export const servingLayers = (serving: Serving): Layer[] => {
+  const { fault = [], upstream } = serving;
+  const ways = waysOf(serving);
+  const faults = fault.map(parseFault);
+  return [
+    ...(faults.length > 0 ? [withFaults(faults)] : []),
+    ...(ways?.outer ?? []),
+    ...credentials(serving, ways),
+    ...(serving.readOnly === true ? [readOnly] : []),
+    ...(ways?.inner ?? []),
+    ...(upstream === undefined ? [] : [pullThrough(upstreamUrl(upstream))]),
+  ];
+};
+
+/** Opens the registry of a storage with all that is to be around it. Throws `usage` and `file`. */
+export async function openServed(storage: string, serving: Serving): Promise<ServedRegistry> {
+  const layers = servingLayers(serving);
+  const registry = await createRegistry({
+    storage,
+    sparse: serving.upstream !== undefined,
+    minChunkLength: waysOf(serving)?.minChunkLength,
+  });
+  const breaks = serving.like !== undefined || (serving.fault ?? []).length > 0;
+  return { handle: layered(registry, layers), breaks };
+}
+
+function credentials(
+  { auth, tokenAuth: tokens = false, tokenLifetime }: Serving,
+  ways: Personality | undefined,
+): Layer[] {
+  const account: Account | undefined = auth === undefined ? undefined : parseAccount(auth);
+  if (tokens || ways?.auth === "token") {
+    const lifetime = tokenLifetime ?? ways?.tokenLifetime;
+    return [tokenAuth({ account, lifetime, realm: ways?.realm })];
+  }
+  if (tokenLifetime !== undefined) {
+    throw new OcibundleError("usage", "--token-lifetime is for tokens, and none are asked for", {
+      hint: "add --token-auth",
+    });
+  }
+  return account === undefined ? [] : [basicAuth(account)];
+}
+
+function upstreamUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol === "http:" || url?.protocol === "https:") return url;
+  throw new OcibundleError("usage", "--upstream is not a URL with http or https", {
+    hint: "as --upstream https://registry-1.docker.io",
+  });
+}

@@ -1,0 +1,53 @@
+import { constants } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
+import { writeAll } from "../../../store/verified-write.ts";
+
+/**
+ * From this byte of a file on, writes go past the page cache where the system can do that. Weights are
+ * larger than what is worth keeping there, and filling it costs more time than the disk takes.
+ */
+const directFrom = 16 * 1024 * 1024;
+const directAlignment = 4096;
+
+/** A file that grows. */
+export interface AppendTarget {
+  write(bytes: Uint8Array, position: number): Promise<void>;
+  cut(size: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Opens a file that is there; it is written through the page cache, or past it where size and place of the bytes allow. */
+export async function openAppendTarget(path: string): Promise<AppendTarget> {
+  const file = await open(path, "r+");
+  // Opened once there is use for it; undefined where this system, file system or memory can't.
+  let direct: Promise<FileHandle | undefined> | undefined;
+  const openDirect = (): Promise<FileHandle | undefined> =>
+    constants.O_DIRECT === undefined
+      ? Promise.resolve(undefined)
+      : open(path, constants.O_WRONLY | constants.O_DIRECT).catch(() => undefined);
+  const writeDirect = async (bytes: Uint8Array, position: number): Promise<boolean> => {
+    try {
+      const handle = await (direct ??= openDirect());
+      if (handle === undefined) return false;
+      return (await handle.write(bytes, 0, bytes.length, position)).bytesWritten === bytes.length;
+    } catch {
+      // It is written the other way then; what is really wrong shows there.
+      return false;
+    }
+  };
+  return {
+    async write(bytes, position) {
+      const suits =
+        position >= directFrom &&
+        position % directAlignment === 0 &&
+        bytes.length % directAlignment === 0;
+      if (suits && (await writeDirect(bytes, position))) return;
+      await writeAll(file, bytes, position);
+    },
+    cut: (size) => file.truncate(size),
+    async close() {
+      await (await direct)?.close();
+      await file.close();
+    },
+  };
+}

@@ -1,0 +1,101 @@
+import { releaseBytes } from "../../../runtime/release-bytes.ts";
+import { openAppendTarget } from "./append-target.ts";
+import type { RunningHash } from "./running-hash.ts";
+import { createUploadBuffers, type UploadBuffer, type UploadBuffers } from "./upload-buffers.ts";
+
+/** While some buffers are written and hashed, both at once, another is filled. */
+const maxUnderWay = 2;
+
+/** Those of all uploads to all registries of this process. */
+const allBuffers = createUploadBuffers();
+
+/** What of a body has arrived: both grow together, and hold for the file's first `size` bytes. */
+export interface Received {
+  size: number;
+  /** Undefined when what has been hashed is not what is in the file. */
+  hash: RunningHash | undefined;
+}
+
+/**
+ * Appends a body to a file of `received.size` bytes and hashes it on the way. The body's chunks are used up.
+ *
+ * What came before a body broke off is kept, and `received` says how much that is. When writing or
+ * hashing fails, the file is as long as before and the hash is dropped. Throws what the body and the
+ * file system throw.
+ */
+export async function appendBody(
+  path: string,
+  body: AsyncIterable<Uint8Array>,
+  received: Received,
+  buffers: UploadBuffers = allBuffers,
+): Promise<void> {
+  const target = await openAppendTarget(path);
+  const { hash } = received;
+  const taken: UploadBuffer[] = [];
+  const take = (): UploadBuffer => {
+    const buffer = buffers.take();
+    taken.push(buffer);
+    return buffer;
+  };
+  let buffer = take();
+  let filled = 0;
+  let position = received.size;
+  const underWay: Promise<UploadBuffer>[] = [];
+  let written = Promise.resolve();
+  let failure: { error: unknown } | undefined;
+
+  /** Waits for the oldest of what is under way; its buffer is free then. */
+  const settle = async (): Promise<UploadBuffer | undefined> => {
+    const done = await underWay.shift();
+    if (failure !== undefined) throw failure.error;
+    return done;
+  };
+  /** Hashes and writes at once. Writes keep their order: a file that is cut short has no holes. */
+  const store = async (full: UploadBuffer, length: number, at: number): Promise<UploadBuffer> => {
+    const bytes = length === full.length ? full : full.subarray(0, length);
+    const write = written.then(() => target.write(bytes, at));
+    written = write;
+    const both = await Promise.allSettled([hash?.update(bytes, length === full.length), write]);
+    for (const result of both) {
+      if (result.status === "rejected") failure ??= { error: result.reason };
+    }
+    return full;
+  };
+  const flush = async (): Promise<void> => {
+    underWay.push(store(buffer, filled, position));
+    position += filled;
+    filled = 0;
+    buffer = (underWay.length >= maxUnderWay ? await settle() : undefined) ?? take();
+  };
+
+  try {
+    try {
+      for await (const chunk of body) {
+        for (let from = 0; from < chunk.length;) {
+          const fits = Math.min(chunk.length - from, buffer.length - filled);
+          buffer.set(fits === chunk.length ? chunk : chunk.subarray(from, from + fits), filled);
+          filled += fits;
+          from += fits;
+          if (filled === buffer.length) await flush();
+        }
+        releaseBytes(chunk);
+      }
+    } finally {
+      // Also when the client went away: what came is what its next request goes on from.
+      if (filled > 0) await flush();
+      while ((await settle()) !== undefined);
+      received.size = position;
+    }
+  } catch (error) {
+    if (failure !== undefined) {
+      await Promise.all(underWay);
+      received.hash?.drop();
+      received.hash = undefined;
+      await target.cut(received.size).catch(() => undefined);
+    }
+    throw error;
+  } finally {
+    for (const one of taken) buffers.giveBack(one);
+    await target.close();
+  }
+}

@@ -1,0 +1,40 @@
+import { mkdir, rename } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { Digest } from "../../../oci/digest.ts";
+import { syncFolder, writeAll, writeWhole } from "../../../store/verified-write.ts";
+import { fileSize, removed, withFolder } from "./files.ts";
+import { contentPath, temporaryFolder } from "./paths.ts";
+
+/** Bytes by their digest, each once whatever repositories have them. Every one was checked on its way in. */
+export interface Content {
+  path(digest: Digest): string;
+  /** In bytes; undefined when it is not there. */
+  size(digest: Digest): Promise<number | undefined>;
+  /** Puts a checked and flushed file of the storage under the digest's name. */
+  adopt(file: string, digest: Digest): Promise<void>;
+  /** Puts bytes, which were checked, under the digest's name. */
+  write(bytes: Uint8Array, digest: Digest): Promise<void>;
+  remove(digest: Digest): Promise<void>;
+}
+
+/** The content below the storage's folder `root`. */
+export function openContent(root: string): Content {
+  const path = (digest: Digest): string => contentPath(root, digest);
+  return {
+    path,
+    size: (digest) => fileSize(path(digest)),
+    async adopt(file, digest) {
+      await withFolder(path(digest), () => rename(file, path(digest)));
+      await syncFolder(dirname(path(digest)));
+    },
+    async write(bytes, digest) {
+      if ((await fileSize(path(digest))) === bytes.byteLength) return;
+      const temporary = join(temporaryFolder(root), crypto.randomUUID());
+      await mkdir(dirname(path(digest)), { recursive: true });
+      await writeWhole(path(digest), temporary, (file) => writeAll(file, bytes, 0));
+    },
+    async remove(digest) {
+      await removed(path(digest));
+    },
+  };
+}

@@ -1,0 +1,91 @@
+import { mkdir, readdir, readFile, rename, stat, unlink, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { errno } from "../../../errors.ts";
+
+const isMissing = (error: unknown): boolean =>
+  // A file where a folder should be is as good as nothing there; neither is a name no file can have.
+  ["ENOENT", "ENOTDIR", "ENAMETOOLONG"].includes(errno(error) ?? "");
+
+/** The file's size in bytes; undefined when there is no such file. */
+export async function fileSize(path: string): Promise<number | undefined> {
+  try {
+    const found = await stat(path);
+    return found.isFile() ? found.size : undefined;
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+export async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  }
+}
+
+/** Reads a small file of the storage's own; undefined when there is no such file. */
+export async function readSmall(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+/** Names in a folder, unordered; none when there is no such folder. */
+export async function namesIn(path: string): Promise<string[]> {
+  try {
+    return await readdir(path);
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw error;
+  }
+}
+
+/** Runs `make`, and once more with the file's folder made first where that was missing. */
+export async function withFolder(path: string, make: () => Promise<unknown>): Promise<void> {
+  try {
+    await make();
+  } catch (error) {
+    if (errno(error) !== "ENOENT") throw error;
+    await mkdir(dirname(path), { recursive: true });
+    await make();
+  }
+}
+
+/**
+ * Writes a small file so that its name never shows half of it, making its folder where it is missing.
+ * Not flushed: a power failure may take it away.
+ */
+export async function replaceSmall(path: string, content: string): Promise<void> {
+  const temporary = join(dirname(path), `.${crypto.randomUUID()}.tmp`);
+  await withFolder(path, () => writeFile(temporary, content, { flag: "wx" }));
+  await rename(temporary, path);
+}
+
+/** Makes an empty file whose being there says it all. */
+export const touch = (path: string): Promise<void> => withFolder(path, () => writeFile(path, ""));
+
+/** Whether there was such a file to remove. */
+export async function removed(path: string): Promise<boolean> {
+  try {
+    await unlink(path);
+    return true;
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  }
+}
+
+/** Removes the files of a folder that were last changed before `before` (milliseconds since 1970). */
+export async function removeStale(folder: string, before: number): Promise<void> {
+  for (const name of await namesIn(folder)) {
+    const path = join(folder, name);
+    const found = await stat(path).catch(() => undefined);
+    if (found !== undefined && found.mtimeMs < before) await removed(path);
+  }
+}

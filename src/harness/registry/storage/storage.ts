@@ -1,0 +1,83 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { errno, OcibundleError } from "../../../errors.ts";
+import { unwritable } from "../../../store/verified-write.ts";
+import { type BlobLinks, openBlobLinks } from "./blob-links.ts";
+import { type Content, openContent } from "./content.ts";
+import { isFolder, readSmall, removeStale } from "./files.ts";
+import { createTurns } from "./in-turn.ts";
+import { type ManifestLinks, openManifestLinks } from "./manifest-links.ts";
+import { repositoriesFolder, repositoryFolder, temporaryFolder } from "./paths.ts";
+import { repositoryNames, repositoryParts } from "./repositories.ts";
+import { openTagLinks, type TagLinks } from "./tag-links.ts";
+import { openUploadSessions, removeStaleUploads, type UploadSessions } from "./upload-sessions.ts";
+
+/** Everything a registry keeps, in one folder; nothing but running hashes is in memory alone. */
+export interface Storage {
+  content: Content;
+  blobs: BlobLinks;
+  manifests: ManifestLinks;
+  tags: TagLinks;
+  uploads: UploadSessions;
+  /** Whether anything was ever pushed to it. */
+  hasRepository(name: string): Promise<boolean>;
+  /** In lexical order. */
+  repositoryNames(): Promise<string[]>;
+}
+
+/** Says that a folder is a registry's storage, and of which shape. */
+const markerName = "ocibundle-registry.json";
+const marker = `${JSON.stringify({ version: 1 })}\n`;
+
+/** What nobody went on with for this long is gone at the next start. */
+const unfinishedLifetime = 7 * 24 * 60 * 60 * 1000;
+
+/**
+ * Opens the storage in the folder `root`, making it where it is missing.
+ * Throws `file` when it can't be written, or is the storage of another version.
+ */
+export async function openStorage(root: string): Promise<Storage> {
+  try {
+    await prepare(root);
+  } catch (error) {
+    throw errno(error) === "ENOTDIR" || errno(error) === "EEXIST"
+      ? new OcibundleError("file", `registry storage "${root}": not a folder`, { cause: error })
+      : unwritable(root, error);
+  }
+  const content = openContent(root);
+  const turns = createTurns();
+  const hasRepository = async (name: string): Promise<boolean> =>
+    (await isFolder(join(repositoryFolder(root, name), repositoryParts.manifests))) ||
+    (await isFolder(join(repositoryFolder(root, name), repositoryParts.blobs)));
+  return {
+    content,
+    blobs: openBlobLinks(root, content, turns),
+    manifests: openManifestLinks(root, content, turns),
+    tags: openTagLinks(root),
+    uploads: openUploadSessions(root),
+    hasRepository,
+    async repositoryNames() {
+      const names: string[] = [];
+      for await (const name of repositoryNames(root)) {
+        if (await hasRepository(name)) names.push(name);
+      }
+      return names.toSorted();
+    },
+  };
+}
+
+async function prepare(root: string): Promise<void> {
+  await mkdir(repositoriesFolder(root), { recursive: true });
+  const path = join(root, markerName);
+  const found = await readSmall(path);
+  if (found !== undefined && found !== marker) {
+    throw new OcibundleError("file", `registry storage "${root}": of another version`, {
+      hint: "use another folder, or the program that made this one",
+    });
+  }
+  await mkdir(temporaryFolder(root), { recursive: true });
+  await writeFile(path, marker);
+  const before = Date.now() - unfinishedLifetime;
+  await removeStale(temporaryFolder(root), before);
+  await removeStaleUploads(root, before);
+}

@@ -1,0 +1,166 @@
+import { open, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type Digest, digestAlgorithm, digestHex, hasherFor } from "../../../oci/digest.ts";
+import { readChunks } from "./read-chunks.ts";
+import { appendBody, type Received } from "./append.ts";
+import { fileSize, removed, removeStale, withFolder } from "./files.ts";
+import { repositoriesFolder } from "./paths.ts";
+import { repositoryNames, repositoryParts } from "./repositories.ts";
+import { startHash } from "./running-hash.ts";
+
+type Algorithm = "sha256" | "sha512";
+
+/** An upload in progress: a file that grows. It outlives the process; its running hash does not. */
+export interface UploadSession {
+  readonly id: string;
+  readonly path: string;
+  /** Bytes received so far. */
+  readonly size: number;
+  /** Whether a chunk came that only the last one may be as short as. Forgotten with the process. */
+  hadShortChunk: boolean;
+}
+
+export interface UploadSessions {
+  /** Opens a session; `algorithm` is what its content will be checked against, as far as is known. */
+  create(repository: string, algorithm?: Algorithm): Promise<UploadSession>;
+  find(repository: string, id: string): Promise<UploadSession | undefined>;
+  /** Makes the session the caller's alone until the function it returns is called; undefined when it is another's. */
+  claim(session: UploadSession): (() => void) | undefined;
+  /** Resolves when nobody has the session for his alone, or after `milliseconds`. */
+  whenFree(session: UploadSession, milliseconds: number): Promise<void>;
+  /** Appends a body; what came before it broke off is kept. */
+  append(session: UploadSession, body: AsyncIterable<Uint8Array>): Promise<void>;
+  /** Cuts the file back to its first `size` bytes. */
+  cut(session: UploadSession, size: number): Promise<void>;
+  /** Whether all that was received has this digest. Then it is flushed to the disk too. */
+  check(session: UploadSession, digest: Digest): Promise<boolean>;
+  /** Forgets the session; its file is removed where it still is. */
+  remove(session: UploadSession): Promise<void>;
+}
+
+interface Session extends UploadSession, Received {
+  size: number;
+  /** While it is somebody's alone: resolves when it is no more. */
+  busy: Promise<void> | undefined;
+  algorithm: Algorithm;
+}
+
+const idPattern = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** Sessions whose running hash is kept in memory; older ones are hashed from their file at the end. */
+const maxRunning = 1024;
+
+export function openUploadSessions(root: string): UploadSessions {
+  const running = new Map<string, Session>();
+  const sessionPath = (repository: string, id: string): string =>
+    join(repositoriesFolder(root), repository, repositoryParts.uploads, id);
+  const keep = (session: Session): Session => {
+    running.set(session.path, session);
+    if (running.size > maxRunning) {
+      for (const [path, { busy, hash }] of running) {
+        if (busy !== undefined || path === session.path) continue;
+        hash?.drop();
+        running.delete(path);
+        break;
+      }
+    }
+    return session;
+  };
+  const own = (session: UploadSession): Session => session as Session;
+
+  return {
+    async create(repository, algorithm = "sha256") {
+      const id = crypto.randomUUID();
+      const path = sessionPath(repository, id);
+      await withFolder(path, () => writeFile(path, "", { flag: "wx" }));
+      const hash = startHash(algorithm);
+      return keep({ id, path, size: 0, busy: undefined, hadShortChunk: false, algorithm, hash });
+    },
+
+    async find(repository, id) {
+      if (!idPattern.test(id)) return undefined;
+      const path = sessionPath(repository, id);
+      const known = running.get(path);
+      if (known !== undefined) return known;
+      const size = await fileSize(path);
+      if (size === undefined) return undefined;
+      const hash = size === 0 ? startHash("sha256") : undefined;
+      // Another request may have found it meanwhile.
+      const before = running.get(path);
+      if (before !== undefined) return before;
+      const found = { id, path, size, busy: undefined, hadShortChunk: false, hash };
+      return keep({ ...found, algorithm: "sha256" });
+    },
+
+    claim(given) {
+      const session = own(given);
+      if (session.busy !== undefined) return undefined;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      session.busy = promise;
+      return () => {
+        session.busy = undefined;
+        resolve();
+      };
+    },
+
+    async whenFree(given, milliseconds) {
+      const { busy } = own(given);
+      if (busy === undefined) return;
+      const { promise: late, resolve } = Promise.withResolvers<void>();
+      const timer = setTimeout(resolve, milliseconds);
+      await Promise.race([busy, late]);
+      clearTimeout(timer);
+    },
+
+    async append(given, body) {
+      await appendBody(own(given).path, body, own(given));
+    },
+
+    async cut(given, size) {
+      const session = own(given);
+      const file = await open(session.path, "r+");
+      try {
+        await file.truncate(size);
+      } finally {
+        await file.close();
+      }
+      session.size = size;
+      session.hash?.drop();
+      session.hash = size === 0 ? startHash(session.algorithm) : undefined;
+    },
+
+    async check(given, digest) {
+      const session = own(given);
+      const file = await open(session.path, "r+");
+      try {
+        const { hash } = session;
+        session.hash = undefined;
+        if (hash === undefined || session.algorithm !== digestAlgorithm(digest)) {
+          hash?.drop();
+          const again = hasherFor(digest);
+          for await (const chunk of readChunks(file, session.size)) again.update(chunk);
+          if (again.digest("hex") !== digestHex(digest)) return false;
+        } else if ((await hash.digest()) !== digestHex(digest)) {
+          return false;
+        }
+        await file.sync();
+        return true;
+      } finally {
+        await file.close();
+      }
+    },
+
+    async remove(session) {
+      own(session).hash?.drop();
+      running.delete(session.path);
+      await removed(session.path);
+    },
+  };
+}
+
+/** Removes uploads that nobody has written to since `before` (milliseconds since 1970). */
+export async function removeStaleUploads(root: string, before: number): Promise<void> {
+  for await (const name of repositoryNames(root)) {
+    await removeStale(join(repositoriesFolder(root), name, repositoryParts.uploads), before);
+  }
+}

@@ -1,0 +1,58 @@
+import { setTimeout, clearTimeout } from "node:timers";
+import { connect } from "node:tls";
+import { failureError, httpFailureOf, wayToHttps } from "./message/failure.ts";
+import { hostName } from "./message/loopback.ts";
+import type { Send } from "./message/message.ts";
+import { type Environment, findProxy } from "./proxy.ts";
+
+/** A host that broke off at once does not take longer for its part of a handshake, in milliseconds. */
+const handshakeTimeout = 2000;
+
+/**
+ * Notices a server that speaks TLS and is asked in plain HTTP. Many just break off, which is tried again for
+ * long: before that, while no answer has come from an origin, a handshake is tried. Throws `network`.
+ */
+export function noticeTls(next: Send, env: Environment): Send {
+  const answered = new Set<string>();
+
+  return async (request) => {
+    const { url, signal } = request;
+    try {
+      const response = await next(request);
+      answered.add(url.origin);
+      return response;
+    } catch (error) {
+      const isDoubtful =
+        url.protocol === "http:" &&
+        !answered.has(url.origin) &&
+        httpFailureOf(error)?.kind === "reset" &&
+        findProxy(url, env) === undefined;
+      if (!isDoubtful || signal.aborted || !(await speaksTls(url, signal))) throw error;
+      throw failureError(url.host, "tls", {
+        what: "the server speaks https, and is asked in plain HTTP",
+        hint: wayToHttps(url),
+        cause: error,
+      });
+    }
+  };
+}
+
+/** Whether the other side takes part in a handshake. Nothing is sent after it, so nobody need be trusted. */
+function speaksTls(url: URL, signal: AbortSignal): Promise<boolean> {
+  return new Promise((resolve) => {
+    const port = url.port === "" ? 80 : Number(url.port);
+    const socket = connect({ host: hostName(url.host), port, rejectUnauthorized: false });
+    const end = (speaks: boolean) => (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", interrupted);
+      socket.destroy();
+      resolve(speaks);
+    };
+    const interrupted = end(false);
+    signal.addEventListener("abort", interrupted, { once: true });
+    const timer = setTimeout(end(false), handshakeTimeout);
+    socket.once("secureConnect", end(true));
+    socket.once("error", end(false));
+    socket.once("close", end(false));
+  });
+}

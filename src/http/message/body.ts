@@ -1,0 +1,184 @@
+import { setTimeout, clearTimeout } from "node:timers";
+import { OcibundleError } from "../../errors.ts";
+import { connectionError, failureError } from "./failure.ts";
+import type { HttpResponse } from "./message.ts";
+
+/** What is read of an answer that nobody wants, so that its connection can be used again. */
+const maxDrainBytes = 64 * 1024;
+
+/** A body read into memory up to a limit. */
+export interface CappedBody {
+  bytes: Uint8Array;
+  /** Whether the body went on past the limit; the rest was not read. */
+  cut: boolean;
+}
+
+/** Reads at most `limit` bytes of a body and cancels what is beyond. */
+export async function readUpTo(response: HttpResponse, limit: number): Promise<CappedBody> {
+  if (response.body === undefined) return { bytes: new Uint8Array(0), cut: false };
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  let cut = false;
+  const reader = response.body.getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    const room = limit - size;
+    if (value.byteLength > room) {
+      chunks.push(value.slice(0, room));
+      size = limit;
+      cut = true;
+      await reader.cancel().catch(() => undefined);
+      break;
+    }
+    chunks.push(value);
+    size += value.byteLength;
+  }
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.byteLength;
+  }
+  return { bytes, cut };
+}
+
+/**
+ * Reads a whole body of at most `limit` bytes. Throws `network` when there is more; `on` names the
+ * document.
+ */
+export async function readCapped(
+  response: HttpResponse,
+  limit: number,
+  on: string,
+): Promise<Uint8Array> {
+  const { bytes, cut } = await readUpTo(response, limit);
+  if (!cut) return bytes;
+  throw new OcibundleError(
+    "network",
+    `${on}: the answer is larger than the ${limit} bytes allowed for it`,
+    { hint: `check that ${response.url.host} is a registry` },
+  );
+}
+
+/** Lets go of an answer: a short rest is read so that the connection can serve again. Never throws. */
+export async function discard(response: HttpResponse): Promise<void> {
+  await readUpTo(response, maxDrainBytes).catch(() => undefined);
+}
+
+/** Where the bytes of a body come from: a stream's reader, or what behaves like one. */
+export interface ByteSource {
+  read(): Promise<{ done: boolean; value?: Uint8Array | undefined }>;
+  /** Ends it before its end. */
+  cancel(reason?: unknown): Promise<void>;
+}
+
+/**
+ * The same bytes, watched: no byte for `idleTimeout` milliseconds while one is waited for is an
+ * error, a broken connection a typed one, and with `expected` the number of bytes must be that.
+ */
+export function watchBody(
+  source: ByteSource,
+  options: {
+    /** Where the body comes from or what it is, for messages. */
+    host: string;
+    idleTimeout: number;
+    expected?: number | undefined;
+    signal: AbortSignal;
+  },
+): ReadableStream<Uint8Array> {
+  const { host, expected } = options;
+  const watch = watchReads(options);
+  let seen = 0;
+
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        try {
+          const { done, value } = await watch.read(source);
+          if (!done && value !== undefined) {
+            seen += value.byteLength;
+            if (expected !== undefined && seen > expected) throw wrongLength(host, seen, expected);
+            controller.enqueue(value);
+            return;
+          }
+          if (expected !== undefined && seen !== expected) throw wrongLength(host, seen, expected);
+          watch.end();
+          controller.close();
+        } catch (error) {
+          watch.end();
+          controller.error(error);
+          source.cancel(error).catch(() => undefined);
+        }
+      },
+      async cancel(reason) {
+        watch.end();
+        await source.cancel(reason).catch(() => undefined);
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+/**
+ * Reads that end when the signal is aborted or nothing comes for too long. One timer and one listener for
+ * all of a body: setting them anew for each of thousands of chunks takes a tenth of a pull's time.
+ */
+function watchReads({
+  host,
+  idleTimeout,
+  signal,
+}: {
+  host: string;
+  idleTimeout: number;
+  signal: AbortSignal;
+}) {
+  /** Of the read that waits: a slow consumer is no fault of the server. */
+  let waiting: { since: number; reject: (error: unknown) => void } | undefined;
+  const aborted = (): void => waiting?.reject(signal.reason);
+  signal.addEventListener("abort", aborted, { once: true });
+  const look = (): void => {
+    const left =
+      waiting === undefined ? idleTimeout : waiting.since + idleTimeout - performance.now();
+    if (left > 0) timer = later(look, left);
+    else {
+      const what = `the answer stalled: no byte for ${idleTimeout / 1000} s`;
+      waiting?.reject(failureError(host, "stalled", { what }));
+    }
+  };
+  let timer = later(look, idleTimeout);
+
+  return {
+    async read(source: ByteSource): ReturnType<ByteSource["read"]> {
+      signal.throwIfAborted();
+      try {
+        return await new Promise((resolve, reject) => {
+          waiting = { since: performance.now(), reject };
+          source.read().then(resolve, reject);
+        });
+      } catch (error) {
+        if (signal.aborted) throw signal.reason;
+        throw error instanceof OcibundleError ? error : connectionError(host, error);
+      } finally {
+        waiting = undefined;
+      }
+    },
+    end(): void {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", aborted);
+    },
+  };
+}
+
+/** A timer that keeps no process open: the connection that is waited for does. */
+const later = (then: () => void, milliseconds: number): ReturnType<typeof setTimeout> =>
+  setTimeout(then, milliseconds).unref();
+
+function wrongLength(host: string, seen: number, expected: number): OcibundleError {
+  return failureError(host, seen < expected ? "reset" : "protocol", {
+    what:
+      seen < expected
+        ? `the answer ended after ${seen} of ${expected} bytes`
+        : `the answer goes on after its ${expected} bytes`,
+  });
+}

@@ -1,0 +1,193 @@
+import { errno, OcibundleError } from "../../errors.ts";
+import { isLoopback } from "./loopback.ts";
+
+/** Why no whole answer came. */
+export type FailureKind =
+  /** The name has no address. */
+  | "name"
+  /** Nothing listens, or the network has no way there. */
+  | "refused"
+  /** No connection in time. */
+  | "unconnected"
+  /** No first byte in time. */
+  | "timeout"
+  /** The body stopped. */
+  | "stalled"
+  /** The connection broke. */
+  | "reset"
+  /** The certificate or the handshake. */
+  | "tls"
+  /** A proxy on the way did not connect. */
+  | "proxy"
+  /** A server on the way (a token server) answered with a status that may pass. */
+  | "status"
+  /** What is no HTTP, or an answer against the rules of this client. */
+  | "protocol";
+
+/** The cause inside a `network` error: what a retry policy decides by. */
+export class HttpFailure extends Error {
+  readonly kind: FailureKind;
+  /** What the server asked to wait, in milliseconds. */
+  readonly retryAfter: number | undefined;
+  /** What a proxy answered in place of connecting. */
+  readonly proxyStatus: number | undefined;
+
+  constructor(
+    kind: FailureKind,
+    message: string,
+    details: {
+      retryAfter?: number | undefined;
+      proxyStatus?: number | undefined;
+      cause?: unknown;
+    } = {},
+  ) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.kind = kind;
+    this.retryAfter = details.retryAfter;
+    this.proxyStatus = details.proxyStatus;
+  }
+}
+
+/** The failure inside an error, or undefined when it is of another kind. */
+export function httpFailureOf(error: unknown): HttpFailure | undefined {
+  for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
+    if (at instanceof HttpFailure) return at;
+  }
+  return undefined;
+}
+
+const kinds: Readonly<Record<string, FailureKind>> = {
+  ENOTFOUND: "name",
+  EAI_AGAIN: "name",
+  ECONNREFUSED: "refused",
+  ConnectionRefused: "refused",
+  FailedToOpenSocket: "refused",
+  EHOSTUNREACH: "refused",
+  ENETUNREACH: "refused",
+  EADDRNOTAVAIL: "refused",
+  ENOENT: "refused",
+  ETIMEDOUT: "timeout",
+  ECONNRESET: "reset",
+  ConnectionClosed: "reset",
+  EPIPE: "reset",
+  EPROTO: "tls",
+  ERR_PROXY_TUNNEL: "proxy",
+};
+
+const says: Readonly<Record<FailureKind, string>> = {
+  name: "the host name has no address",
+  refused: "connection refused",
+  unconnected: "no connection in time",
+  timeout: "no answer in time",
+  stalled: "the answer stalled",
+  reset: "the connection was closed before the answer was complete",
+  tls: "the TLS connection failed",
+  proxy: "no connection was made",
+  status: "the server is not able to answer now",
+  protocol: "the answer is not valid HTTP",
+};
+
+const hints: Partial<Record<FailureKind, string>> = {
+  name: "check the registry's name and your DNS",
+  refused: "check that the registry is running and that the port is right",
+  unconnected:
+    "check the registry's name, and what is between here and it: a firewall, a VPN, a proxy",
+  timeout: "check the network between here and the registry, and any proxy",
+};
+
+/** What fetch throws, in our words. Runtimes name the same thing differently; the text is the last resort. */
+function kindOf(error: unknown): { kind: FailureKind; text: string } {
+  const texts: string[] = [];
+  for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
+    // ofetch's own error says what its cause says, and the URL.
+    if (at.name === "FetchError" && at.cause !== undefined) continue;
+    if (at.name === "TimeoutError") return { kind: "timeout", text: at.message };
+    const code = errno(at);
+    const kind = code === undefined ? undefined : kinds[code];
+    if (kind !== undefined) return { kind, text: at.message };
+    if (code !== undefined) texts.push(code);
+    texts.push(at.message);
+  }
+  // Deno puts the URL into its text.
+  const text = texts.join(" ").replaceAll(/\(https?:[^)]*\)/g, "");
+  if (/dns|lookup|getaddrinfo/i.test(text)) return { kind: "name", text };
+  if (/cert|tls|ssl|issuer|self.signed|altname|handshake|corrupt message/i.test(text)) {
+    return { kind: "tls", text };
+  }
+  if (/refused|unable to connect|unreachable/i.test(text)) return { kind: "refused", text };
+  if (/timed? ?out/i.test(text)) return { kind: "timeout", text };
+  if (/invalid http|header|malformed/i.test(text)) return { kind: "protocol", text };
+  return { kind: "reset", text };
+}
+
+/** For who speaks plain HTTP to what may be a server of TLS: some just break off, some answer 400. */
+export const httpsHint = (url: URL): string | undefined =>
+  url.protocol === "http:" ? `if it speaks https, ${wayToHttps(url)}` : undefined;
+
+/** What makes plain HTTP to a host https. */
+export const wayToHttps = ({ host }: URL): string =>
+  isLoopback(host) ? "give --ca-file or --insecure" : "leave out --plain-http";
+
+/** A failed connection to `host` as the error a user sees; `resetHint` is for one that just broke. */
+export function connectionError(host: string, error: unknown, resetHint?: string): OcibundleError {
+  const { kind, text } = kindOf(error);
+  return failureError(host, kind, {
+    ...(kind === "reset" ? { hint: resetHint } : {}),
+    ...(kind === "tls" ? tlsReason(text) : {}),
+    ...(kind === "proxy" ? proxyReason(text) : {}),
+    // Not the error itself: ofetch's holds the request with its headers, Deno's text the whole URL.
+    cause: new Error(text),
+  });
+}
+
+/** A `network` error that carries its {@link HttpFailure}. */
+export function failureError(
+  host: string,
+  kind: FailureKind,
+  details: {
+    what?: string;
+    hint?: string | undefined;
+    retryAfter?: number | undefined;
+    proxyStatus?: number | undefined;
+    cause?: unknown;
+  } = {},
+): OcibundleError {
+  const what = details.what ?? says[kind];
+  return new OcibundleError("network", `${host}: ${what}`, {
+    hint: details.hint ?? hints[kind],
+    cause: new HttpFailure(kind, what, details),
+  });
+}
+
+/** What a proxy said to a CONNECT (RFC 9110, section 9.3.6), as far as the runtime tells. */
+function proxyReason(text: string): { what: string; proxyStatus?: number } {
+  const status = /\b[1-5]\d\d\b/.exec(text)?.[0];
+  return status === undefined
+    ? { what: says.proxy }
+    : { what: `${says.proxy} (${status})`, proxyStatus: Number(status) };
+}
+
+function tlsReason(text: string): { what: string; hint: string } {
+  if (/expired/i.test(text)) {
+    return {
+      what: "the TLS certificate has expired",
+      hint: "check this machine's clock; else the registry needs a new certificate",
+    };
+  }
+  if (/altname|hostname|not valid for name/i.test(text)) {
+    return {
+      what: "the TLS certificate is for another name",
+      hint: "use the name that the certificate has",
+    };
+  }
+  if (/self.signed|issuer|unable to (get|verify)|unknownissuer|authority/i.test(text)) {
+    return {
+      what: "the TLS certificate is signed by an authority that is not trusted here",
+      hint: "give the authority's certificate with --ca-file",
+    };
+  }
+  return {
+    what: "the TLS connection failed",
+    hint: "if the registry speaks plain HTTP, use --plain-http; if it asks for a certificate of yours, --cert-file and --key-file",
+  };
+}

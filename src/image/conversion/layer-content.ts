@@ -1,0 +1,171 @@
+import { createHash, type Hash } from "node:crypto";
+import { open } from "node:fs/promises";
+import { pipeline } from "node:stream/promises";
+import * as zlib from "node:zlib";
+import { errno, OcibundleError } from "../../errors.ts";
+import type { BlobSource } from "../../oci/content.ts";
+import type { Descriptor } from "../../oci/descriptor.ts";
+import type { Digest } from "../../oci/digest.ts";
+import { mediaTypes } from "../../oci/media-types.ts";
+import { compressionOf } from "../../store/archive/archive.ts";
+import { unwritable, writeAll } from "../../store/verified-write.ts";
+import { gzip } from "./gzip.ts";
+import type { Layer } from "./layer.ts";
+
+/** The bytes of a layer, its beginning looked at. */
+export interface OpenedLayer {
+  head: Uint8Array;
+  chunks: AsyncGenerator<Uint8Array, void, undefined>;
+}
+
+/** Enough to tell a tar file, a compressed one and a JSON document from each other. */
+const headSize = 512;
+
+/** Looks at the beginning of something that can be read once; `chunks` is still all of it. */
+export async function lookAtHead(input: AsyncIterable<Uint8Array>): Promise<OpenedLayer> {
+  const iterator = input[Symbol.asyncIterator]();
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  while (length < headSize) {
+    const next = await iterator.next();
+    if (next.done === true) break;
+    // A copy: the buffer may be filled anew for the next chunk.
+    parts.push(new Uint8Array(next.value));
+    length += next.value.byteLength;
+  }
+  async function* chunks() {
+    try {
+      yield* parts;
+      for (;;) {
+        const next = await iterator.next();
+        if (next.done === true) return;
+        yield next.value;
+      }
+    } finally {
+      await iterator.return?.();
+    }
+  }
+  const head = new Uint8Array(Math.min(length, headSize));
+  let filled = 0;
+  for (const part of parts) {
+    head.set(part.subarray(0, headSize - filled), filled);
+    filled += part.byteLength;
+  }
+  return { head, chunks: chunks() };
+}
+
+/**
+ * Writes a layer to a file as it is to be pushed: compressed when it is not.
+ *
+ * `on` names the layer in messages. Throws `file` for a compression that registries do not take, and
+ * when the file can't be written; `integrity` for compressed data that is damaged.
+ */
+export async function writeLayer(layer: OpenedLayer, path: string, on: string): Promise<Layer> {
+  const source = fileSource(path);
+  if (compressionOf(layer.head) !== undefined) {
+    return writeFile(path, async (write) => ({
+      ...(await measureLayer(layer, on, write)),
+      source,
+    }));
+  }
+  return writeFile(path, async (write) => {
+    const original = createHash("sha256");
+    const compressed = createHash("sha256");
+    let size = 0;
+    for await (const chunk of gzip(hashed(layer.chunks, original))) {
+      compressed.update(chunk);
+      await write(chunk);
+      size += chunk.byteLength;
+    }
+    const digest = sha256(compressed);
+    const descriptor = { mediaType: mediaTypes.ociLayerGzip, digest, size };
+    return { diffId: sha256(original), descriptor, source };
+  });
+}
+
+const decompressors = {
+  gzip: { mediaType: mediaTypes.ociLayerGzip, create: () => zlib.createGunzip() },
+  zstd: { mediaType: mediaTypes.ociLayerZstd, create: () => zlib.createZstdDecompress() },
+} as const;
+
+/**
+ * Reads a compressed layer to its end and says what it is, and what is in it; `write` is given its
+ * bytes. Throws as `writeLayer`.
+ */
+export async function measureLayer(
+  { head, chunks }: OpenedLayer,
+  on: string,
+  write?: (chunk: Uint8Array) => Promise<void>,
+): Promise<{ diffId: Digest; descriptor: Descriptor }> {
+  const compression = compressionOf(head);
+  if (compression !== "gzip" && compression !== "zstd") {
+    throw new OcibundleError(
+      "file",
+      `${on}: ${compression === undefined ? "not compressed" : `compressed with ${compression}`}`,
+      { hint: "layers are plain tar files, or compressed with gzip or zstd" },
+    );
+  }
+  const blob = createHash("sha256");
+  const content = createHash("sha256");
+  let size = 0;
+  async function* passing() {
+    for await (const chunk of chunks) {
+      blob.update(chunk);
+      size += chunk.byteLength;
+      await write?.(chunk);
+      // A copy: the decompressor may hold on to it after the buffer is filled anew.
+      yield new Uint8Array(chunk);
+    }
+  }
+  const { mediaType, create } = decompressors[compression];
+  try {
+    await pipeline(passing, create(), async (decompressed: AsyncIterable<Uint8Array>) => {
+      for await (const chunk of decompressed) content.update(chunk);
+    });
+  } catch (cause) {
+    // zlib's and zstd's own: Z_DATA_ERROR, ZSTD_error_corruption_detected.
+    if (!errno(cause)?.startsWith("Z")) throw cause;
+    throw new OcibundleError("integrity", `${on}: its ${compression} data is damaged`, { cause });
+  }
+  return { diffId: sha256(content), descriptor: { mediaType, digest: sha256(blob), size } };
+}
+
+const sha256 = (hash: Hash): Digest => `sha256:${hash.digest("hex")}`;
+
+/** The same chunks, hashed as they pass. */
+async function* hashed(
+  chunks: AsyncIterable<Uint8Array>,
+  hash: Hash,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of chunks) {
+    hash.update(chunk);
+    yield chunk;
+  }
+}
+
+export const fileSource = (path: string, offset = 0): BlobSource => ({
+  kind: "file",
+  path,
+  offset,
+});
+
+/** Writes a temporary file, which must not exist; what is written first comes first. */
+export async function writeFile<T>(
+  path: string,
+  fill: (write: (chunk: Uint8Array) => Promise<void>) => Promise<T>,
+): Promise<T> {
+  try {
+    const file = await open(path, "wx", 0o600);
+    let position = 0;
+    try {
+      return await fill(async (chunk) => {
+        await writeAll(file, chunk, position);
+        position += chunk.byteLength;
+      });
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    throw unwritable(path, error);
+  }
+}

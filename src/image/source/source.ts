@@ -1,0 +1,123 @@
+import { OcibundleError } from "../../errors.ts";
+import { type Digest, isDigest } from "../../oci/digest.ts";
+import { formatReference, parseReference, type Reference } from "../../oci/reference.ts";
+
+/** Where an image is asked for, as skopeo's users write it (docs/images.md). */
+export type SourceSpec =
+  | { kind: "engine"; image: EngineImage }
+  | { kind: "docker-archive"; path: string; reference: Reference | undefined }
+  | { kind: "oci"; path: string; tag: string | undefined }
+  | { kind: "oci-archive"; path: string; tag: string | undefined }
+  | { kind: "registry"; reference: Reference }
+  /** A bare name: asked of the local engine first, then of its registry. */
+  | { kind: "anywhere"; image: EngineName };
+
+/** An image of an engine: by the ID it has there, or by a name. */
+export type EngineImage = { id: Digest } | EngineName;
+
+export interface EngineName {
+  /** As it was written: engines have rules of their own for short names, and know the start of an ID. */
+  name: string;
+  reference: Reference;
+}
+
+const hint =
+  "a source is docker-daemon:NAME:TAG, docker-archive:FILE, oci:DIR[:TAG], oci-archive:FILE[:TAG], docker://REFERENCE, or a bare name";
+
+/** Reads the source of an image. Throws `usage`, naming the part that is wrong. */
+export function parseSource(text: string): SourceSpec {
+  const [transport, rest] = splitOnce(text, ":");
+  switch (transport) {
+    case "docker-daemon":
+      return { kind: "engine", image: parseEngineImage(required(rest, text)) };
+    case "docker-archive": {
+      const { path, tag } = splitPath(required(rest, text), text);
+      const reference = tag === undefined ? undefined : parseReference(tag);
+      return { kind: "docker-archive", path, reference };
+    }
+    case "oci":
+    case "oci-archive":
+      return { kind: transport, ...splitPath(required(rest, text), text) };
+    case "docker":
+      if (rest?.startsWith("//")) {
+        return { kind: "registry", reference: parseReference(required(rest.slice(2), text)) };
+      }
+      break;
+    case "dir":
+    case "containers-storage":
+    case "docker-storage":
+    case "sif":
+    case "ostree":
+      if (rest !== undefined && /[/[]/.test(rest)) {
+        throw new OcibundleError("usage", `"${text}": no images are read from "${transport}:"`, {
+          hint,
+        });
+      }
+  }
+  if (/^(?:\.{0,2}|~)(?:[/\\]|$)/.test(text) && text !== "") {
+    throw new OcibundleError("usage", `"${text}" is a path, and does not say of what`, {
+      hint: `a layout's folder is named as oci:${text}, an archive as oci-archive:${text} or docker-archive:${text}`,
+    });
+  }
+  const image = parseEngineImage(text);
+  if ("id" in image) return { kind: "engine", image };
+  return { kind: "anywhere", image };
+}
+
+/** The source as a user would write it; read again, it is the same. */
+export function formatSource(spec: SourceSpec): string {
+  switch (spec.kind) {
+    case "engine":
+      return `docker-daemon:${formatEngineImage(spec.image)}`;
+    case "docker-archive":
+      return `docker-archive:${spec.path}${suffix(spec.reference && formatReference(spec.reference))}`;
+    case "oci":
+    case "oci-archive":
+      return `${spec.kind}:${spec.path}${suffix(spec.tag)}`;
+    case "registry":
+      return `docker://${formatReference(spec.reference)}`;
+    case "anywhere":
+      return spec.image.name;
+  }
+}
+
+export const formatEngineImage = (image: EngineImage): string =>
+  "id" in image ? image.id : image.name;
+
+const suffix = (tag: string | undefined): string => (tag === undefined ? "" : `:${tag}`);
+
+function parseEngineImage(text: string): EngineImage {
+  if (isDigest(text)) return { id: text };
+  try {
+    return { name: text, reference: parseReference(text) };
+  } catch (error) {
+    if (!(error instanceof OcibundleError)) throw error;
+    throw new OcibundleError("usage", error.message, {
+      hint: error.hint ?? hint,
+      cause: error,
+    });
+  }
+}
+
+function required(rest: string | undefined, text: string): string {
+  if (rest !== undefined && rest !== "") return rest;
+  throw new OcibundleError("usage", `"${text}": nothing follows the colon`, { hint });
+}
+
+/** `PATH[:TAG]`. The first colon ends the path, but for the one of a drive letter. */
+function splitPath(text: string, source: string): { path: string; tag: string | undefined } {
+  const drive = /^[A-Za-z]:[\\/]/.test(text) ? text.slice(0, 2) : "";
+  const [path, tag] = splitOnce(text.slice(drive.length), ":");
+  if (path === "") throw new OcibundleError("usage", `"${source}": no path is given`, { hint });
+  if (tag === "") {
+    throw new OcibundleError("usage", `"${source}": nothing follows the last colon`, {
+      hint: "leave the colon out where no tag is meant",
+    });
+  }
+  return { path: drive + path, tag };
+}
+
+function splitOnce(text: string, separator: string): [string, string | undefined] {
+  const at = text.indexOf(separator);
+  return at === -1 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1)];
+}

@@ -1,0 +1,70 @@
+import type { BlobToMove, ContentReader } from "../../oci/content.ts";
+import type { Digest } from "../../oci/digest.ts";
+import type { RawManifest } from "../../oci/manifest.ts";
+import { type ContentGraph, blobsOfManifest, readChild, readGraph } from "./content-graph.ts";
+import type { ModelImage } from "./image-part.ts";
+import { modelIndex } from "../format/model-index.ts";
+
+/** A model as it is to stand in a registry or a layout: what gets the tag, and what that needs. */
+export interface AssembledModel extends ContentGraph {
+  /** The weights artifact's manifest, where the model has weights. */
+  weights?: RawManifest;
+  image?: ModelImage;
+}
+
+export interface WeightsPart {
+  manifest: RawManifest;
+  blobs: BlobToMove[];
+}
+
+/** The image as it is, under its own manifest or index. */
+export async function assembleStandalone(
+  reader: ContentReader,
+  image: ModelImage,
+  signal: AbortSignal,
+): Promise<AssembledModel> {
+  return { ...(await readGraph(reader, image.root, signal)), image };
+}
+
+/** The weights artifact alone. */
+export function assembleWeights({ manifest, blobs }: WeightsPart): AssembledModel {
+  return { root: manifest, children: [], blobs, weights: manifest };
+}
+
+/**
+ * Image and weights side by side in one index (docs/format.md). Children are in the order of a push:
+ * images and what was kept first, then the weights.
+ */
+export async function assembleBundle(
+  reader: ContentReader,
+  image: ModelImage,
+  weights: WeightsPart,
+  signal: AbortSignal,
+): Promise<AssembledModel> {
+  const children: RawManifest[] = [];
+  const blobs = new Map<Digest, BlobToMove>();
+  for (const entry of [...image.images, ...image.kept]) {
+    const child =
+      entry.digest === image.root.digest ? image.root : await readChild(reader, entry, signal);
+    const graph = await readGraph(reader, child, signal);
+    children.push(...graph.children, child);
+    for (const blob of graph.blobs) blobs.set(blob.descriptor.digest, blob);
+  }
+  children.push(weights.manifest);
+  for (const blob of weights.blobs) {
+    if (!blobs.has(blob.descriptor.digest)) blobs.set(blob.descriptor.digest, blob);
+  }
+  return {
+    root: modelIndex({ images: image.images, kept: image.kept, weights: weights.manifest }),
+    children,
+    blobs: [...blobs.values()],
+    weights: weights.manifest,
+    image,
+  };
+}
+
+/** A weights artifact that a reader has already. */
+export const weightsPartOf = (reader: ContentReader, manifest: RawManifest): WeightsPart => ({
+  manifest,
+  blobs: blobsOfManifest(reader, manifest),
+});

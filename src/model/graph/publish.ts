@@ -1,0 +1,159 @@
+import pLimit from "p-limit";
+import { OcibundleError, withContext } from "../../errors.ts";
+import type { BlobOutcome, BlobToMove, ContentWriter } from "../../oci/content.ts";
+import type { Digest } from "../../oci/digest.ts";
+import type { EmitEvent } from "../../transfer/events.ts";
+import { planTransfer, runTransfer } from "../../transfer/transfer.ts";
+import type { ContentGraph } from "./content-graph.ts";
+import { keepChildren } from "../keep-children.ts";
+
+export interface PublishOptions {
+  signal: AbortSignal;
+  emit: EmitEvent;
+  /** Blobs moved at once. */
+  concurrency: number | undefined;
+  /** `write` where the target is on this machine. */
+  phase?: "upload" | "write";
+  /** The tag that is to stand for the root; without one it is known by its digest alone. */
+  tag: string | undefined;
+  /** Only say what would be done. */
+  dryRun?: boolean;
+  /** Further tags for manifests below the root. */
+  childTags?: ReadonlyMap<Digest, string>;
+}
+
+/** What moving a model came to. Sizes in bytes; every blob is counted once. */
+export interface Published {
+  sent: Amount;
+  mounted: Amount;
+  present: Amount;
+  /** What became of each blob, or with `dryRun` would. */
+  outcomes: ReadonlyMap<Digest, BlobOutcome>;
+}
+
+export interface Amount {
+  blobs: number;
+  bytes: number;
+}
+
+/**
+ * Moves a model to where it is to be: blobs, then child manifests by digest, then the root under the
+ * tag, in one request at the very end. A reader never sees the tag on something incomplete.
+ */
+export async function publish(
+  graph: ContentGraph,
+  target: ContentWriter,
+  options: PublishOptions,
+): Promise<Published> {
+  const { signal, emit, concurrency, phase, tag } = options;
+  const plan = await planTransfer(graph.blobs, target, { signal, emit, concurrency });
+  for (const blob of plan.missing) checkTaken(blob, target);
+  const outcomes = new Map<Digest, BlobOutcome>();
+  for (const blob of plan.present) outcomes.set(blob.descriptor.digest, "present");
+  if (options.dryRun === true) {
+    const foreseen = await foresee(plan.missing, target, signal);
+    for (const [blob, outcome] of foreseen) outcomes.set(blob.descriptor.digest, outcome);
+    const unmounted = foreseen.filter(([, outcome]) => outcome === "sent").map(([blob]) => blob);
+    await checkSources(unmounted, signal);
+  } else {
+    // What another repository may have is left to the attempt to mount it: its source need not be here.
+    const unmounted = plan.missing.filter(({ mountFrom = [] }) => mountFrom.length === 0);
+    await checkSources(unmounted, signal);
+    const moved = await runTransfer(plan, withHints(target), {
+      signal,
+      emit,
+      concurrency,
+      phase,
+    });
+    for (const [digest, outcome] of moved) outcomes.set(digest, outcome);
+    for (const child of graph.children) {
+      await target.writeManifest(child, options.childTags?.get(child.digest), signal);
+    }
+    // A child's tag may have moved off another child, and the root is refused without that.
+    if (options.childTags?.size) await keepChildren(graph.children, target, options);
+    await target.writeManifest(graph.root, tag, signal);
+    if (tag !== undefined) await keepChildren(graph.children, target, options);
+  }
+  const amount = (wanted: BlobOutcome): Amount => {
+    const blobs = graph.blobs.filter((blob) => outcomes.get(blob.descriptor.digest) === wanted);
+    return {
+      blobs: blobs.length,
+      bytes: blobs.reduce((sum, blob) => sum + blob.descriptor.size, 0),
+    };
+  };
+  return {
+    sent: amount("sent"),
+    mounted: amount("mounted"),
+    present: amount("present"),
+    outcomes,
+  };
+}
+
+/** A blob that the target will not take is found out before anything is sent, however small the others are. */
+function checkTaken(blob: BlobToMove, target: ContentWriter): void {
+  try {
+    target.checkBlob?.(blob);
+  } catch (error) {
+    throw withContext(blob.label, error);
+  }
+}
+
+/** Sources looked at at once. */
+const checksAtOnce = 16;
+
+/** Finds out what can't be had before anything is moved. */
+async function checkSources(blobs: readonly BlobToMove[], signal: AbortSignal): Promise<void> {
+  const limit = pLimit(checksAtOnce);
+  const check = async (blob: BlobToMove): Promise<void> => {
+    signal.throwIfAborted();
+    try {
+      await blob.check?.(signal);
+    } catch (error) {
+      throw withContext(blob.label, error);
+    }
+  };
+  await Promise.all(blobs.map((blob) => limit(check, blob)));
+}
+
+/** What would become of blobs that are missing. */
+async function foresee(
+  blobs: readonly BlobToMove[],
+  target: ContentWriter,
+  signal: AbortSignal,
+): Promise<(readonly [BlobToMove, BlobOutcome])[]> {
+  const limit = pLimit(checksAtOnce);
+  const look = async (blob: BlobToMove) => {
+    const mounts = (await target.canMount?.(blob, signal)) ?? false;
+    return [blob, mounts ? "mounted" : "sent"] as const;
+  };
+  return Promise.all(blobs.map((blob) => limit(look, blob)));
+}
+
+/** The same target; what it says of wrong bytes comes with what to do about them. */
+const withHints = (target: ContentWriter): ContentWriter => {
+  const hinting: ContentWriter = {
+    name: target.name,
+    hasBlob: (descriptor, signal) => target.hasBlob(descriptor, signal),
+    writeManifest: (manifest, tag, signal) => target.writeManifest(manifest, tag, signal),
+    async writeBlob(blob, options) {
+      let told = 0;
+      const onBytes = (bytes: number): void => {
+        told += bytes;
+        options.onBytes?.(bytes);
+      };
+      try {
+        return await target.writeBlob(blob, { ...options, onBytes });
+      } catch (error) {
+        if (!(error instanceof OcibundleError) || error.code !== "integrity") throw error;
+        // A mirror's bytes: the registry behind it may have the right ones.
+        if (blob.distrust?.() === true) {
+          options.onBytes?.(-told);
+          return hinting.writeBlob(blob, options);
+        }
+        const { code, message, hint = blob.mismatchHint } = error;
+        throw new OcibundleError(code, message, { hint, cause: error.cause ?? error });
+      }
+    },
+  };
+  return hinting;
+};

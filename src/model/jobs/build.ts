@@ -1,0 +1,46 @@
+import { withContext } from "../../errors.ts";
+import { parseReference } from "../../oci/reference.ts";
+import { openOutput, parseOutput } from "../places/output.ts";
+import { type ModelParts, prepareModel } from "./prepare.ts";
+import { publish } from "../graph/publish.ts";
+import { onlyPlatform, type PublishReport, publishReport } from "../graph/publish-report.ts";
+import { type JobContext, openSession } from "../session/session.ts";
+
+export interface BuildRequest extends ModelParts {
+  /** Only its tag is used, where the output names none. */
+  reference: string | undefined;
+  /** `oci:DIR[:TAG]` or `oci-archive:FILE[:TAG]`. */
+  output: string;
+}
+
+/** Assembles a model in a layout, as `push` would on a registry. */
+export async function buildModel(job: JobContext, request: BuildRequest): Promise<PublishReport> {
+  const started = performance.now();
+  const session = openSession(job);
+  const given = request.reference === undefined ? undefined : parseReference(request.reference).tag;
+  const output = parseOutput(request.output);
+  try {
+    await using prepared = await prepareModel(session, request, {});
+    const { model } = prepared;
+    await using target = await openOutput(output, session.cwd, session.signal);
+    const published = await publish(model, target.writer, {
+      ...session,
+      concurrency: session.flags.concurrency,
+      phase: "write",
+      tag: output.tag ?? given ?? "latest",
+    });
+    await target.commit();
+    return publishReport({
+      name: request.output,
+      action: "built",
+      model,
+      published,
+      milliseconds: performance.now() - started,
+      platform: onlyPlatform(model.image),
+      target: "layout",
+      dryRun: false,
+    });
+  } catch (error) {
+    throw withContext(`build ${request.output}`, error);
+  }
+}

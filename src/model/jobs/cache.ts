@@ -1,0 +1,96 @@
+import { availableParallelism } from "node:os";
+import { shortDigest } from "../../oci/digest.ts";
+import { createWorkerPool } from "../../runtime/worker-pool.ts";
+import { openCache } from "../../store/cache/cache.ts";
+import { cacheFolder } from "../../store/cache/folder.ts";
+import {
+  type CachedBlob,
+  type UnfinishedBlob,
+  listBlobs,
+  listUnfinished,
+} from "../../store/cache/list.ts";
+import { type PruneReport, pruneCache } from "../../store/cache/prune.ts";
+import { type DamagedBlob, verifyBlobs } from "../../store/cache/verify.ts";
+import type { JobContext } from "../session/session.ts";
+
+// What these answer is, with `--json`, part of the surface: docs/cache.md. Sizes are in bytes.
+
+/** Where the cache lies, whether or not it is there yet. */
+export const cachePath = ({ env }: Pick<JobContext, "env">): { path: string } => ({
+  path: cacheFolder(env),
+});
+
+export interface CacheContents {
+  path: string;
+  /** Of blobs and unfinished ones together. */
+  size: number;
+  /** The last used first. */
+  blobs: CachedBlob[];
+  unfinished: UnfinishedBlob[];
+}
+
+/** What is in the cache. */
+export async function listCache({ env }: Pick<JobContext, "env">): Promise<CacheContents> {
+  const cache = openCache(env);
+  const blobs = await listBlobs(cache);
+  const unfinished = await listUnfinished(cache);
+  return { path: cache.root, size: bytesOf([...blobs, ...unfinished]), blobs, unfinished };
+}
+
+export interface CacheVerification {
+  path: string;
+  /** How many blobs were read. */
+  blobs: number;
+  size: number;
+  damaged: DamagedBlob[];
+}
+
+/** Reads every blob in the cache and removes what is damaged, so that it is fetched again. */
+export async function verifyCache(job: JobContext): Promise<CacheVerification> {
+  const { env, emit, signal, flags } = job;
+  const cache = openCache(env);
+  const blobs = await listBlobs(cache);
+  const size = bytesOf(blobs);
+  const pool = createWorkerPool(flags.concurrency ?? availableParallelism());
+  emit({ type: "phase", phase: "verify", items: blobs.length, bytes: size });
+  try {
+    const damaged = await verifyBlobs(cache, blobs, {
+      pool,
+      signal,
+      onStart: (blob) => {
+        const { size: bytes } = blob;
+        emit({ type: "start", phase: "verify", item: itemName(blob), group: "cache", bytes });
+      },
+      onBytes: (blob, bytes) =>
+        emit({ type: "progress", phase: "verify", item: itemName(blob), bytes }),
+      onDone: (blob) => emit({ type: "done", phase: "verify", item: itemName(blob) }),
+    });
+    return { path: cache.root, blobs: blobs.length, size, damaged };
+  } finally {
+    pool.close();
+  }
+}
+
+export interface CachePruning extends PruneReport {
+  path: string;
+  dryRun: boolean;
+}
+
+/**
+ * Removes what was not used for `olderThan` milliseconds, and the longest unused beyond `maxSize` bytes;
+ * with neither, only what ended processes left. What is in use stays.
+ */
+export async function pruneUnused(
+  { env, signal }: Pick<JobContext, "env" | "signal">,
+  options: { olderThan: number | undefined; maxSize: number | undefined; dryRun: boolean },
+): Promise<CachePruning> {
+  const cache = openCache(env);
+  const report = await pruneCache(cache, { ...options, signal, now: Date.now() });
+  return { path: cache.root, dryRun: options.dryRun, ...report };
+}
+
+const itemName = ({ names, digest }: CachedBlob): string =>
+  names[0] === undefined ? shortDigest(digest) : `${names[0]} ${shortDigest(digest)}`;
+
+const bytesOf = (items: readonly { size: number }[]): number =>
+  items.reduce((sum, { size }) => sum + size, 0);

@@ -1,0 +1,138 @@
+import type { Digest } from "../../oci/digest.ts";
+import { type Loaded, loadSource } from "../places/load-model.ts";
+import { type JobContext, openSession } from "../session/session.ts";
+import type { WeightEntry } from "../format/weight-entry.ts";
+
+/** How two models differ; with `--json` its shape is part of the surface (docs/json.md). Sizes in bytes. */
+export interface ModelDiff {
+  a: string;
+  b: string;
+  weights: {
+    added: WeightEntry[];
+    removed: WeightEntry[];
+    /** Same name, other bytes. */
+    changed: { before: WeightEntry; after: WeightEntry }[];
+    /** Same bytes, other name or dest. */
+    moved: { before: WeightEntry; after: WeightEntry }[];
+    shared: WeightEntry[];
+  };
+  /** Layers and configs of the images; null when one side is a lock, which has none. */
+  image: { shared: Amount; added: Amount; removed: Amount } | null;
+  /** What a node that has A must fetch to have B: every file's bytes once, as they are stored. */
+  fetch: { weights: Amount; image: Amount };
+}
+
+export interface Amount {
+  blobs: number;
+  bytes: number;
+}
+
+/** Compares what two sources hold: references, layouts, archives or locks. */
+export async function diffModels(job: JobContext, a: string, b: string): Promise<ModelDiff> {
+  const session = openSession(job);
+  await using stack = new AsyncDisposableStack();
+  const open = async (text: string) => {
+    const loaded = await loadSource(session, text);
+    if (loaded.kind === "model") stack.use(loaded);
+    return loaded;
+  };
+  const [before, after] = [await open(a), await open(b)];
+  const weights = diffWeights(weightsOf(before), weightsOf(after));
+  const [layersBefore, layersAfter] = [imageBlobs(before), imageBlobs(after)];
+  const originalsBefore = storedSizes(before);
+  const hasImages = before.kind === "model" && after.kind === "model";
+  return {
+    a: before.name,
+    b: after.name,
+    weights,
+    image: hasImages
+      ? {
+          shared: amount(layersAfter, (digest) => layersBefore.has(digest)),
+          added: amount(layersAfter, (digest) => !layersBefore.has(digest)),
+          removed: amount(layersBefore, (digest) => !layersAfter.has(digest)),
+        }
+      : null,
+    fetch: {
+      weights: amount(storedSizes(after), (original) => !originalsBefore.has(original)),
+      image: amount(layersAfter, (digest) => !layersBefore.has(digest)),
+    },
+  };
+}
+
+/** Sorts the weight files of two models by what became of them. */
+export function diffWeights(
+  before: readonly WeightEntry[],
+  after: readonly WeightEntry[],
+): ModelDiff["weights"] {
+  const result: ModelDiff["weights"] = {
+    added: [],
+    removed: [],
+    changed: [],
+    moved: [],
+    shared: [],
+  };
+  const byName = new Map(before.map((entry) => [entry.name, entry]));
+  const left = new Set(before);
+  const unmatched: WeightEntry[] = [];
+  for (const entry of after) {
+    const old = byName.get(entry.name);
+    if (old === undefined) {
+      unmatched.push(entry);
+      continue;
+    }
+    left.delete(old);
+    if (old.digestOriginal !== entry.digestOriginal) {
+      result.changed.push({ before: old, after: entry });
+    } else if (old.dest === entry.dest) result.shared.push(entry);
+    else result.moved.push({ before: old, after: entry });
+  }
+  const byContent = new Map<Digest, WeightEntry[]>();
+  for (const old of [...left].toReversed()) {
+    const same = byContent.get(old.digestOriginal);
+    if (same === undefined) byContent.set(old.digestOriginal, [old]);
+    else same.push(old);
+  }
+  for (const entry of unmatched) {
+    const old = byContent.get(entry.digestOriginal)?.pop();
+    if (old === undefined) {
+      result.added.push(entry);
+      continue;
+    }
+    left.delete(old);
+    result.moved.push({ before: old, after: entry });
+  }
+  result.removed.push(...left);
+  return result;
+}
+
+const weightsOf = (loaded: Loaded): readonly WeightEntry[] =>
+  loaded.kind === "lock" ? loaded.files : (loaded.summary.weights?.files ?? []);
+
+type Blobs = ReadonlyMap<Digest, number>;
+
+/**
+ * How large each file is as it is stored, by the digest of the file itself: nodes keep files as they are,
+ * so that one that is stored in another way now is not fetched again.
+ */
+function storedSizes(loaded: Loaded): Blobs {
+  const sizes = new Map<Digest, number>();
+  for (const { digestOriginal, size } of weightsOf(loaded)) {
+    // Of two ways to store the same, `pull` fetches the first.
+    if (!sizes.has(digestOriginal)) sizes.set(digestOriginal, size);
+  }
+  return sizes;
+}
+
+const imageBlobs = (loaded: Loaded): Blobs =>
+  new Map(
+    loaded.kind === "lock"
+      ? []
+      : loaded.graph.blobs
+          .filter(({ group }) => group === "image")
+          .map(({ descriptor: { digest, size } }) => [digest, size]),
+  );
+
+function amount(blobs: Blobs, wanted: (digest: Digest) => boolean): Amount {
+  const chosen = [...blobs].filter(([digest]) => wanted(digest));
+  return { blobs: chosen.length, bytes: chosen.reduce((sum, [, size]) => sum + size, 0) };
+}

@@ -1,0 +1,31 @@
+import { readLock } from "../places/lock-source.ts";
+import { loadSource } from "../places/load-model.ts";
+import { type JobContext, openSession } from "../session/session.ts";
+import { openModel } from "../places/source.ts";
+import type { ModelSummary } from "../graph/summary.ts";
+import type { WeightEntry } from "../format/weight-entry.ts";
+
+/** What `inspect` found; with `--json` its shape is part of the surface (docs/json.md). */
+export type Inspected =
+  | ({ name: string } & ModelSummary)
+  | { name: string; type: "lock"; created: string; files: WeightEntry[] };
+
+/** Describes what a reference, a layout, an archive or a lock holds. */
+export async function inspectSource(job: JobContext, source: string): Promise<Inspected> {
+  const loaded = await loadSource(openSession(job), source);
+  if (loaded.kind === "lock") {
+    const { name, created, files } = loaded;
+    return { name, type: "lock", created, files };
+  }
+  await using model = loaded;
+  return { name: model.name, ...model.summary };
+}
+
+/** The bytes behind a source, as they are stored. */
+export async function inspectRaw(job: JobContext, source: string): Promise<Uint8Array> {
+  const lock = await readLock(job.cwd, source);
+  if (lock !== undefined) return lock;
+  const { root, close } = await openModel(openSession(job), source);
+  await close();
+  return root.bytes;
+}

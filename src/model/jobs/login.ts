@@ -1,0 +1,86 @@
+import { eraseCredential, storeCredential } from "../../credentials/keep.ts";
+import { type Kept, keptFor } from "../../credentials/kept.ts";
+import { OcibundleError } from "../../errors.ts";
+import { defaultHost, parseReference } from "../../oci/reference.ts";
+import { createRegistry } from "../../registry/registry.ts";
+import { readConfig } from "../session/config.ts";
+import { checkFlags, registryOptions } from "../session/connect.ts";
+import type { JobContext } from "../session/session.ts";
+
+export interface LoginResult {
+  host: string;
+  username: string;
+  /** The program or the file that keeps the password from now on. */
+  keptBy: { kind: "helper"; name: string } | { kind: "file"; path: string };
+  /** Whether the registry asked for the password: one that lets everybody in checks none. */
+  checked: boolean;
+}
+
+export interface LogoutResult {
+  host: string;
+  /** Whether there was anything to forget. */
+  removed: boolean;
+  /** Where something is kept all the same, for the registry or for repositories of it. */
+  left: Kept[];
+}
+
+/**
+ * Tries a user and a password at a registry, and keeps them where Docker does once it took them. They are
+ * asked for when nothing else is wrong. Throws `denied` when it did not, `network`, `usage`, `file`.
+ */
+export async function login(
+  job: JobContext,
+  where: string,
+  askFor: () => Promise<{ username: string; password: string }>,
+): Promise<LoginResult> {
+  const host = parseHost(where);
+  checkFlags(job.flags);
+  const { username, password } = await askFor();
+  if (username === "" || username.includes(":")) {
+    throw new OcibundleError("usage", "The user's name is empty or has a colon in it");
+  }
+  if (password === "") throw new OcibundleError("usage", "The password is empty");
+  const credential = { kind: "password", username, password } as const;
+  let checked = false;
+  const registry = createRegistry(host, {
+    ...registryOptions({ ...job, config: readConfig(job) }, host),
+    credentials() {
+      checked = true;
+      return Promise.resolve(credential);
+    },
+  });
+  try {
+    await registry.ping(job.signal);
+  } catch (error) {
+    if (!(error instanceof OcibundleError) || error.code !== "denied") throw error;
+    throw new OcibundleError("denied", `${host}: the registry refused the user or the password`, {
+      hint: "some registries take a token in place of the password; it must not have expired",
+      cause: error,
+    });
+  }
+  const keptBy = await storeCredential(host, credential, job.env, job.signal);
+  return { host, username, keptBy, checked };
+}
+
+/** Forgets what is kept for a registry. Throws `usage`, `file`, `denied` (of a helper). */
+export async function logout(job: JobContext, where: string): Promise<LogoutResult> {
+  const host = parseHost(where);
+  const removed = await eraseCredential(host, job.env, job.signal);
+  return { host, removed, left: await keptFor(host, job.env, job.signal) };
+}
+
+/** A registry as references name it. Throws `usage`. */
+function parseHost(text: string): string {
+  const hint = `a registry is a host, as registry.example.com or localhost:5000; Docker's is ${defaultHost}`;
+  if (text.includes("://")) {
+    throw new OcibundleError("usage", `"${text}" is not a registry: it has a scheme`, { hint });
+  }
+  try {
+    // A repository behind it makes the reference whole; a first part that is no host becomes its path.
+    const { host, repository } = parseReference(`${text}/library/check`);
+    if (repository === "library/check") return host;
+  } catch {
+    // What is wrong with the reference would be said of the one made up here.
+  }
+  throw new OcibundleError("usage", `"${text}" is not a registry`, { hint });
+}

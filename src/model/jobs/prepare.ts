@@ -1,0 +1,125 @@
+import { OcibundleError } from "../../errors.ts";
+import type { KnownConfigs, KnownLayers } from "../../image/conversion/types.ts";
+import { parsePlatform } from "../../oci/platform.ts";
+import {
+  type AssembledModel,
+  assembleBundle,
+  assembleStandalone,
+  assembleWeights,
+  type WeightsPart,
+  weightsPartOf,
+} from "../graph/assemble.ts";
+import { chosenWeights } from "../lock/from-lock.ts";
+import { chooseImageFormat, type ModelFormat } from "../format/image-format.ts";
+import { readModelImage } from "../graph/image-part.ts";
+import { withMountFrom } from "../places/mount-sources.ts";
+import type { Session } from "../session/session.ts";
+import { refuseLock } from "../places/lock-source.ts";
+import { openModel, openSource, sourceRepository } from "../places/source.ts";
+import { readWeights } from "../graph/find-weights.ts";
+
+/** Which image and weights make the model: what `build` and `push` are given. */
+export interface ModelParts {
+  /** A source as in docs/images.md. */
+  image: string | undefined;
+  /** `os/architecture[/variant]`. */
+  platform: string | undefined;
+  /** Folders that hold the lock's files. */
+  weights: readonly string[];
+  /** `NAME=PATH` for single files. */
+  file: readonly string[];
+  lock: string | undefined;
+  /** A model whose weights artifact is used as it is, in place of a lock. */
+  weightsFrom: string | undefined;
+  format: string | undefined;
+}
+
+/** What is known of the place the model goes to. */
+export interface TargetKnowledge {
+  /** Of the registry; undefined for a layout. */
+  host?: string;
+  knownLayers?: KnownLayers;
+  configs?: KnownConfigs;
+}
+
+/** A model that can be published; closing it removes what was made for it. */
+export interface PreparedModel extends AsyncDisposable {
+  model: AssembledModel;
+  format: ModelFormat;
+}
+
+/**
+ * Reads the lock, opens the image and puts both together. Weight files and layers are only described:
+ * they are opened, compressed or fetched when the target turns out to lack them.
+ */
+export async function prepareModel(
+  session: Session,
+  parts: ModelParts,
+  knowledge: TargetKnowledge,
+): Promise<PreparedModel> {
+  const platform = parts.platform === undefined ? undefined : parsePlatform(parts.platform);
+  await using stack = new AsyncDisposableStack();
+  const weights =
+    parts.weightsFrom === undefined
+      ? await chosenWeights(session, parts)
+      : await weightsOfModel(session, parts, parts.weightsFrom, knowledge.host, stack);
+  const format = chooseImageFormat({
+    flag: parts.format,
+    env: session.env,
+    hasImage: parts.image !== undefined,
+    hasWeights: weights !== undefined,
+    weightsGiven:
+      parts.weights.length > 0 || parts.file.length > 0 || parts.weightsFrom !== undefined,
+  });
+  const model = await assemble(format);
+  const owned = stack.move();
+  return { format, model, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+
+  async function assemble(chosen: ModelFormat): Promise<AssembledModel> {
+    if (parts.image === undefined) {
+      if (platform !== undefined) throw platformWithoutImage();
+      if (weights === undefined) throw new TypeError(`no weights for the format "${chosen}"`);
+      return assembleWeights(weights);
+    }
+    const { knownLayers, configs } = knowledge;
+    const options = { platform, knownLayers, configs };
+    const { reader, root, close } = await openSource(session, parts.image, options);
+    stack.defer(close);
+    const image = await readModelImage(reader, root, platform, session.signal);
+    return chosen === "bundle" && weights !== undefined
+      ? assembleBundle(reader, image, weights, session.signal)
+      : assembleStandalone(reader, image, session.signal);
+  }
+}
+
+const platformWithoutImage = (): OcibundleError =>
+  new OcibundleError("usage", "--platform chooses among an image's, and there is no image", {
+    hint: "add --image, or drop --platform",
+  });
+
+/**
+ * The weights artifact that another model has, byte for byte; its blobs come from there, or are mounted
+ * where both are on one registry. Throws `not_found` when that model has no weights.
+ */
+async function weightsOfModel(
+  session: Session,
+  parts: ModelParts,
+  from: string,
+  host: string | undefined,
+  stack: AsyncDisposableStack,
+): Promise<WeightsPart> {
+  const others = [...parts.weights.map(() => "--weights"), ...parts.file.map(() => "--file")];
+  const other = others[0] ?? (parts.lock === undefined ? undefined : "--lock");
+  if (other !== undefined) {
+    throw new OcibundleError("usage", `--weights-from and ${other} exclude each other`, {
+      hint: "the weights come either from files or from a model that has them",
+    });
+  }
+  await refuseLock(session.cwd, from);
+  const { reader, root, close } = await openModel(session, from);
+  stack.defer(close);
+  const part = weightsPartOf(reader, await readWeights(reader, root, session.signal));
+  const repository = sourceRepository(session, from);
+  if (repository === undefined || repository.registry.host !== host) return part;
+  return { ...part, blobs: withMountFrom(part.blobs, () => [repository.name]) };
+}

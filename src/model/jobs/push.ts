@@ -1,0 +1,163 @@
+import { OcibundleError, withContext } from "../../errors.ts";
+import { parseSource } from "../../image/source/source.ts";
+import type { KnownLayers } from "../../image/conversion/types.ts";
+import type { BlobToMove, ContentWriter } from "../../oci/content.ts";
+import type { Digest } from "../../oci/digest.ts";
+import { formatReference, formatRepository, isTag, type Reference } from "../../oci/reference.ts";
+import {
+  keepConfig,
+  type LayerRecords,
+  openLayerRecords,
+  readKeptConfig,
+} from "../../store/records/layer-records.ts";
+import type { AssembledModel } from "../graph/assemble.ts";
+import { openMountSources } from "../places/mount-sources.ts";
+import { type ModelParts, prepareModel, type TargetKnowledge } from "./prepare.ts";
+import { projectImage } from "../format/project-file.ts";
+import { publish } from "../graph/publish.ts";
+import { onlyPlatform, type PublishReport, publishReport } from "../graph/publish-report.ts";
+import { type JobContext, openSession, type Session } from "../session/session.ts";
+
+export interface PushRequest extends ModelParts {
+  /** Where to push to; the project file's `image` when undefined. */
+  reference: string | undefined;
+  dryRun: boolean;
+  /** A further tag, for the weights artifact: jobs that remove untagged manifests spare it then. */
+  tagWeights: string | undefined;
+}
+
+/**
+ * Pushes image and weights to a registry under one tag.
+ *
+ * Throws `usage` for parts that do not fit together, `integrity` for files that are not what the lock
+ * says, `denied` and `network` for what the registry answers.
+ */
+export async function pushModel(job: JobContext, request: PushRequest): Promise<PublishReport> {
+  const started = performance.now();
+  const session = openSession(job);
+  const reference = parseTarget(request.reference ?? (await projectImage(session.cwd)));
+  const name = formatReference(reference);
+  const { tag } = reference;
+  if (tag === undefined || reference.digest !== undefined) {
+    throw new OcibundleError("usage", `"${name}" names a digest: a push goes to a tag`, {
+      hint: `leave the digest out, as ${formatRepository(reference)}:v1`,
+    });
+  }
+  try {
+    const target = session.writer(reference);
+    const memory = await openMemory(session, reference, target);
+    await using prepared = await prepareModel(session, request, memory.knowledge);
+    const model = { ...prepared.model, blobs: memory.mounts.offer(prepared.model.blobs) };
+    const published = await publish(model, target, {
+      ...session,
+      concurrency: session.flags.concurrency,
+      tag,
+      dryRun: request.dryRun,
+      childTags: weightsTag(model, request.tagWeights, tag),
+    });
+    if (!request.dryRun) await memory.keep(model.blobs);
+    return publishReport({
+      name,
+      action: request.dryRun ? "would push" : "pushed",
+      model,
+      published,
+      milliseconds: performance.now() - started,
+      platform: onlyPlatform(model.image),
+      target: "registry",
+      dryRun: request.dryRun,
+    });
+  } catch (error) {
+    throw withContext(`push ${name}`, withoutName(error, formatRepository(reference)));
+  }
+}
+
+/** What fails on the target says its name, which stands before it already. */
+function withoutName(error: unknown, repository: string): unknown {
+  if (!(error instanceof OcibundleError)) return error;
+  const { code, message, hint } = error;
+  const short = message.replace(`${repository}: `, "");
+  return new OcibundleError(code, short, { hint, cause: error.cause ?? error });
+}
+
+/** Where a push goes: a reference, with or without `docker://`. Throws `usage`. */
+function parseTarget(text: string): Reference {
+  const spec = parseSource(text);
+  if (spec.kind === "registry") return spec.reference;
+  if (spec.kind === "anywhere") return spec.image.reference;
+  throw new OcibundleError("usage", `"${text}" is not on a registry, and a push goes to one`, {
+    hint: "`ocibundle build` writes layouts and archives",
+  });
+}
+
+/** The tag that the weights artifact gets below an index. Throws `usage`. */
+function weightsTag(
+  { root, weights }: AssembledModel,
+  tag: string | undefined,
+  rootTag: string,
+): ReadonlyMap<Digest, string> {
+  if (tag === undefined) return new Map();
+  const fail = (why: string, hint: string): never => {
+    throw new OcibundleError("usage", `--tag-weights ${tag}: ${why}`, { hint });
+  };
+  if (!isTag(tag)) fail("not a tag", "a tag has letters, digits, _ . and -, and 128 at most");
+  if (tag === rootTag) fail("the model itself gets this tag", "choose another one");
+  if (weights === undefined || weights.digest === root.digest) {
+    return fail("there is no weights artifact below an index", "drop it, or bundle an image");
+  }
+  return new Map([[weights.digest, tag]]);
+}
+
+/** What earlier pushes to the same registry left in the cache folder. Only hints: the registry is asked. */
+async function openMemory(session: Session, reference: Reference, target: ContentWriter) {
+  const { cache } = session;
+  const { host } = reference;
+  const [mounts, layers] = await Promise.all([
+    openMountSources(session, reference),
+    openLayerRecords(cache, host),
+  ]);
+  const knowledge: TargetKnowledge = {
+    host,
+    knownLayers: knownLayers(session, layers, reference, target),
+    configs: {
+      find: (imageId) => readKeptConfig(cache, imageId),
+      record: (imageId, config) => keepConfig(cache, imageId, config),
+    },
+  };
+  return {
+    knowledge,
+    mounts,
+    async keep(blobs: readonly BlobToMove[]): Promise<void> {
+      await Promise.all([mounts.keep(blobs), layers.save()]);
+    },
+  };
+}
+
+/**
+ * Layers pushed to this registry before. What another repository has is mounted at once: a layer that is
+ * said to be known will not be exported, so it must be there for certain.
+ */
+function knownLayers(
+  session: Session,
+  layers: LayerRecords,
+  { host, repository }: Reference,
+  target: ContentWriter,
+): KnownLayers {
+  const here = session.repository({ host, repository });
+  return {
+    async find(diffId, signal) {
+      for (const { blob, repositories } of layers.find(diffId, repository)) {
+        if (await target.hasBlob(blob, signal)) return blob;
+        for (const from of repositories) {
+          if (from === repository) continue;
+          const upload = await here.startUpload({ mount: { digest: blob.digest, from } }, signal);
+          if (upload.mounted) return blob;
+          await upload.session.cancel();
+        }
+      }
+      return undefined;
+    },
+    record(diffId, descriptor) {
+      layers.add(diffId, descriptor, repository);
+    },
+  };
+}

@@ -1,0 +1,258 @@
+import { stat } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { join, resolve } from "node:path";
+import pLimit from "p-limit";
+import { OcibundleError, errno } from "../../errors.ts";
+import type { BlobSource } from "../../oci/content.ts";
+import { type Digest, shortDigest } from "../../oci/digest.ts";
+import { createWorkerPool, type WorkerPool } from "../../runtime/worker-pool.ts";
+import { hashSource } from "../../store/hash-source.ts";
+import { destParts } from "../../store/placement/safe-path.ts";
+import { readGraph } from "../graph/content-graph.ts";
+import { extraFiles } from "./extra-files.ts";
+import { type Loaded, loadSource } from "../places/load-model.ts";
+import { readLock } from "../places/lock-source.ts";
+import { type JobContext, openSession, type Session } from "../session/session.ts";
+import { openModel } from "../places/source.ts";
+import type { WeightEntry } from "../format/weight-entry.ts";
+
+export interface VerifyRequest {
+  source: string;
+  /** The folder that `source` was pulled into. Without it the source is held against itself. */
+  dir: string | undefined;
+  /** Only ask whether everything is there with its size; read nothing. */
+  quick: boolean;
+}
+
+/** What `verify` found; with `--json` its shape is part of the surface (docs/json.md). */
+export interface VerifyReport {
+  name: string;
+  /** The folder that was read, or null. */
+  dir: string | null;
+  quick: boolean;
+  /** `bytes` are those that were read: none of what is missing. */
+  checked: { items: number; bytes: number };
+  problems: Problem[];
+}
+
+export interface Problem {
+  /** The path of a file, or what a blob is called. */
+  item: string;
+  kind: "differs" | "missing" | "extra" | "unreadable";
+  detail: string;
+}
+
+/** Something that has a size and a digest, and where it should be. */
+interface Item {
+  name: string;
+  /** What progress calls its kind. */
+  group: string;
+  expected: { digest: Digest; size: number };
+  /** Rejects with `not_found` where it is missing. */
+  source(signal: AbortSignal): Promise<BlobSource>;
+  /** Whether it is there with its size, without reading it. */
+  exists(signal: AbortSignal): Promise<boolean>;
+  /** After wrong bytes: whether others will come now. */
+  distrust?: (() => boolean) | undefined;
+}
+
+/** Reads from a registry at once, while each core hashes one. */
+const readsAtOnce = Math.max(4, availableParallelism());
+
+/** Holds a folder against a lock or a model, or a model against itself. Never throws for what differs. */
+export async function verifySource(job: JobContext, request: VerifyRequest): Promise<VerifyReport> {
+  const session = openSession(job);
+  await using stack = new AsyncDisposableStack();
+  const dir = request.dir === undefined ? undefined : resolve(session.cwd, request.dir);
+  const { name, items, broken } =
+    dir === undefined
+      ? await blobsOf(session, request.source, stack)
+      : await filesOf(session, request.source, dir, stack);
+  const pool = createWorkerPool(availableParallelism());
+  stack.defer(() => pool.close());
+
+  const expected = items.reduce((sum, item) => sum + item.expected.size, 0);
+  session.emit({ type: "phase", phase: "verify", items: items.length, bytes: expected });
+  const limit = pLimit(session.flags.concurrency ?? readsAtOnce);
+  let read = 0;
+  const onBytes = (item: string, bytes: number): void => {
+    read += bytes;
+    session.emit({ type: "progress", phase: "verify", item, bytes });
+  };
+  const found = await Promise.all(
+    items.map((item) => limit(() => verifyItem(session, pool, item, request.quick, onBytes))),
+  );
+  const extra =
+    dir === undefined
+      ? []
+      : await extraFiles(
+          dir,
+          items.map((item) => item.name),
+        );
+  return {
+    name,
+    dir: dir ?? null,
+    quick: request.quick,
+    checked: { items: items.length + broken.length, bytes: read },
+    problems: [
+      ...broken,
+      ...found.flatMap((problem) => problem ?? []),
+      ...extra.map((path) => ({
+        item: path,
+        kind: "extra" as const,
+        detail: "it is none of the model's weights",
+      })),
+    ],
+  };
+}
+
+async function verifyItem(
+  { signal, emit }: Session,
+  pool: WorkerPool,
+  item: Item,
+  quick: boolean,
+  onBytes: (name: string, bytes: number) => void,
+): Promise<Problem | undefined> {
+  signal.throwIfAborted();
+  const { name, group, expected } = item;
+  const problem = (kind: Problem["kind"], detail: string): Problem => ({
+    item: name,
+    kind,
+    detail,
+  });
+  emit({ type: "start", phase: "verify", item: name, group, bytes: expected.size });
+  try {
+    if (quick) {
+      const there = await item.exists(signal);
+      return there ? undefined : problem("missing", "it is not there with its size");
+    }
+    for (;;) {
+      const source = await item.source(signal);
+      const found = await hashSource(expected, source, {
+        signal,
+        pool,
+        onBytes: (bytes) => onBytes(name, bytes),
+      });
+      if (found.size === expected.size && found.digest === expected.digest) return undefined;
+      // Wrong bytes of a mirror: what the registry behind it has is what is asked about.
+      if (item.distrust?.() === true) {
+        onBytes(name, -found.size);
+        continue;
+      }
+      return problem(
+        "differs",
+        found.size === expected.size
+          ? `its digest is ${found.digest} in place of ${expected.digest}`
+          : `it has ${found.size} bytes in place of ${expected.size}`,
+      );
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    if (isMissing(error)) return problem("missing", "it does not exist");
+    if (error instanceof OcibundleError && error.code === "integrity") {
+      return problem("differs", error.message);
+    }
+    if (error instanceof OcibundleError) {
+      if (error.code !== "file") throw error;
+      return problem("unreadable", error.message);
+    }
+    const code = errno(error);
+    if (code === undefined) throw error;
+    return problem("unreadable", unreadable[code] ?? `it can't be read: ${code}`);
+  } finally {
+    emit({ type: "done", phase: "verify", item: name });
+  }
+}
+
+/** What file systems answer to reading, for people. */
+const unreadable: Readonly<Record<string, string>> = {
+  EACCES: "it can't be read: permission denied",
+  EIO: "it can't be read: the disk failed",
+  ENOTDIR: "a part of its path is not a folder",
+  ELOOP: "its path goes through too many symbolic links",
+};
+
+const isMissing = (error: unknown): boolean =>
+  (error instanceof OcibundleError && error.code === "not_found") || errno(error) === "ENOENT";
+
+/** What is verified, and what is known to be wrong already. */
+interface Subject {
+  name: string;
+  items: Item[];
+  broken: Problem[];
+}
+
+/** Every blob of a model, where it lies. Throws `usage` for a lock, which holds no blobs. */
+async function blobsOf(
+  session: Session,
+  text: string,
+  stack: AsyncDisposableStack,
+): Promise<Subject> {
+  if ((await readLock(session.cwd, text)) !== undefined) {
+    throw new OcibundleError("usage", `"${text}" is a lock, which holds no bytes to verify`, {
+      hint: "name the folder of the weights with --dir",
+    });
+  }
+  const { reader, root, name, close } = await openModel(session, text);
+  stack.defer(close);
+  const broken: Problem[] = [];
+  const graph = await readGraph(reader, root, session.signal, ({ digest }, { code, message }) => {
+    const kind = code === "not_found" ? "missing" : "differs";
+    broken.push({ item: `manifest ${shortDigest(digest)}`, kind, detail: message });
+  });
+  const items = graph.blobs.map((blob): Item => {
+    const { descriptor, source, distrust } = blob;
+    return {
+      name: blob.name ?? blob.label,
+      group: blob.group,
+      expected: descriptor,
+      source,
+      distrust,
+      exists: (signal) => reader.hasBlob(descriptor, signal),
+    };
+  });
+  return { name, items, broken };
+}
+
+async function filesOf(
+  session: Session,
+  text: string,
+  dir: string,
+  stack: AsyncDisposableStack,
+): Promise<Subject> {
+  const loaded = await loadSource(session, text);
+  if (loaded.kind === "model") stack.use(loaded);
+  return { name: loaded.name, items: fileItems(loaded, dir), broken: [] };
+}
+
+/** Every weight file below the folder it was pulled into. Throws `file` for a dest that leads out of it. */
+function fileItems(loaded: Loaded, dir: string): Item[] {
+  return weightsOf(loaded).map(({ dest, digestOriginal, sizeUncompressed }) => {
+    const path = join(dir, ...destParts(dest));
+    const sizeOf = async (): Promise<number> => {
+      const stats = await stat(path);
+      if (stats.isFile()) return stats.size;
+      throw new OcibundleError("integrity", "it is not a file");
+    };
+    return {
+      name: path,
+      group: "weights",
+      expected: { digest: digestOriginal, size: sizeUncompressed },
+      source: async () => {
+        const size = await sizeOf();
+        if (size === sizeUncompressed) return { kind: "file", path, offset: 0 };
+        throw new OcibundleError(
+          "integrity",
+          `it has ${size} bytes in place of ${sizeUncompressed}`,
+        );
+      },
+      exists: async () => (await sizeOf()) === sizeUncompressed,
+    };
+  });
+}
+
+const weightsOf = (loaded: Loaded): readonly WeightEntry[] => {
+  const files = loaded.kind === "lock" ? loaded.files : loaded.summary.weights?.files;
+  if (files !== undefined) return files;
+  throw new OcibundleError("usage", `${loaded.name} has no weights to hold a folder against`);
+};

@@ -1,0 +1,90 @@
+import { randomUUID } from "node:crypto";
+import { open, rm } from "node:fs/promises";
+import { OcibundleError, errno } from "../../errors.ts";
+import { revealFile, temporaryName } from "../../store/placement/materialize.ts";
+import { openTargetFolder, type TargetFolder } from "../../store/placement/target-folder.ts";
+import { unwritable } from "../../store/verified-write.ts";
+import type { JournalPlace } from "../../transfer/download/download-journal.ts";
+import type { FetchContext, FetchOutcome } from "./pull-context.ts";
+import { download, type FetchProgress } from "./pull-download.ts";
+import { materializeFile, ownFileWays } from "./place-file.ts";
+import type { WantedFile } from "./pull-plan.ts";
+
+/** Where a compressed blob grows when its original is to grow at `path`. */
+export const compressedPart = (path: string): string => `${path}.blob`;
+
+/** Where an original grows in the folder of its file, under the name that `own` stands for. */
+export function partsIn(
+  folder: TargetFolder,
+  { entry }: WantedFile,
+  own: string,
+): { whole: string; place: JournalPlace } {
+  const whole = folder.at(temporaryName(own));
+  const partial = entry.digest === entry.digestOriginal ? whole : compressedPart(whole);
+  return { whole, place: { partial, journal: `${whole}.journal` } };
+}
+
+/** Fetches beside the final place, with nothing kept elsewhere; further files are copied from the first. */
+export async function fetchDirectly(
+  [first, ...others]: readonly [WantedFile, ...WantedFile[]],
+  context: FetchContext,
+  progress: FetchProgress,
+): Promise<FetchOutcome> {
+  const { entry, parts, path } = first;
+  const name = parts.at(-1) ?? "";
+  await using folder = await openTargetFolder(context.root, parts.slice(0, -1));
+  // Only who has the folder alone leaves a part for the next run to go on from.
+  const { whole, place } = partsIn(folder, first, context.alone ? name : `${name} ${randomUUID()}`);
+  try {
+    await download(entry, place, whole, context, progress);
+    await finish(folder, whole, name, path, context.force);
+  } catch (error) {
+    throw ofFile(path, error);
+  } finally {
+    if (!context.alone) await removeParts(whole);
+  }
+  for (const other of others) {
+    await materializeFile(other, folder.at(name), context, ownFileWays);
+  }
+  return "fetched";
+}
+
+/** What may lie beside a file that grows at `path`, or in its place. */
+const partSuffixes = ["", ".blob", ".journal", ".journal.new"] as const;
+
+/** Removes what lies where a file grew. Never throws. */
+export async function removeParts(path: string): Promise<void> {
+  for (const suffix of partSuffixes) {
+    await rm(path + suffix, { force: true }).catch(() => undefined);
+  }
+}
+
+/** A file's part has a name that tells nobody anything: the failure is shown as that of the file. */
+function ofFile(path: string, error: unknown): unknown {
+  const isLocal = error instanceof OcibundleError && error.code === "file";
+  return isLocal && errno(error.cause) !== undefined ? unwritable(path, error.cause) : error;
+}
+
+async function finish(
+  folder: TargetFolder,
+  whole: string,
+  name: string,
+  shown: string,
+  replace: boolean,
+): Promise<void> {
+  try {
+    const file = await open(whole, "r+");
+    try {
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await revealFile(whole, folder.at(name), replace);
+  } catch (error) {
+    await rm(whole, { force: true }).catch(() => undefined);
+    if (errno(error) === "EEXIST") {
+      throw new OcibundleError("file", `"${shown}" exists already`, { cause: error });
+    }
+    throw unwritable(shown, error);
+  }
+}

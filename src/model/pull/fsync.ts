@@ -1,0 +1,52 @@
+import { readdir, rm } from "node:fs/promises";
+import pLimit from "p-limit";
+import {
+  flushFile,
+  openTargetFolder,
+  type TargetFolder,
+} from "../../store/placement/target-folder.ts";
+import type { WantedFile } from "./pull-plan.ts";
+
+/** Folders worked on at once. */
+const foldersAtOnce = 8;
+
+export interface SettleOptions {
+  /** Files that were there before: whoever wrote them may not have flushed them. */
+  kept: readonly WantedFile[];
+  /** Whether no other process writes into the folder at the same time. */
+  alone: boolean;
+}
+
+/**
+ * Makes pulled files survive a power failure, each folder once for all files in it, and removes what
+ * killed runs have left beside them. Throws `file`.
+ */
+export async function settle(
+  root: string,
+  files: readonly WantedFile[],
+  { kept, alone }: SettleOptions,
+): Promise<void> {
+  const before = new Set(kept);
+  const folders = Map.groupBy(files, ({ parts }) => parts.slice(0, -1).join("/"));
+  if (!folders.has("")) folders.set("", []);
+  await pLimit(foldersAtOnce).map(folders, async ([path, inside]) => {
+    await using folder = await openTargetFolder(root, path === "" ? [] : path.split("/"));
+    if (alone) await removeLeftovers(folder);
+    for (const file of inside) {
+      // What was fetched is flushed already.
+      if (before.has(file)) await flushFile(folder, file.parts.at(-1) ?? "");
+    }
+    await folder.sync();
+  });
+}
+
+/** What a pull that was killed can leave: parts of files, trials, the lock of nobody. */
+const leftover = /^\.ocibundle-(?:[0-9a-f]{16}\.tmp|case-|lock\.)/;
+
+async function removeLeftovers(folder: TargetFolder): Promise<void> {
+  for (const name of await readdir(folder.at("."))) {
+    if (!leftover.test(name)) continue;
+    // In a folder of another user's there are none of ours.
+    await rm(folder.at(name), { force: true }).catch(() => undefined);
+  }
+}

@@ -1,0 +1,52 @@
+import { createHash } from "node:crypto";
+import { realpath } from "node:fs/promises";
+import { join } from "node:path";
+import { OcibundleError } from "../../errors.ts";
+import {
+  type HeldLock,
+  LockUnavailable,
+  lockFile,
+  type WaitOptions,
+} from "../../store/locks/lock-file.ts";
+import type { Session } from "../session/session.ts";
+
+/** The lock of a folder that is pulled into, in that folder: who share the folder need not share a cache. */
+const lockName = ".ocibundle-lock";
+
+/**
+ * Waits until no other process pulls into the folder `dir`, and has it alone from then on. The lock is in
+ * the folder itself, else in `markers`, else in the cache. Undefined where nothing can be locked. Throws
+ * the signal's reason.
+ */
+export async function takeTurn(
+  { cache, signal, emit }: Pick<Session, "cache" | "signal" | "emit">,
+  dir: string,
+  markers: string,
+): Promise<HeldLock | undefined> {
+  const options: WaitOptions = {
+    signal,
+    onWait: (holder) =>
+      emit({
+        type: "wait",
+        milliseconds: 0,
+        reason: `process ${holder?.pid ?? "unknown"} is pulling into "${dir}"`,
+      }),
+  };
+  const places = [
+    () => lockFile(join(dir, lockName), options),
+    () => lockFile(join(markers, "lock"), options),
+    async () => cache.lockName(`pull-${hexOf(await realpath(dir))}`, options),
+  ];
+  for (const lock of places) {
+    try {
+      return await lock();
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof LockUnavailable) && !(error instanceof OcibundleError)) throw error;
+    }
+  }
+  return undefined;
+}
+
+const hexOf = (text: string): string =>
+  createHash("sha256").update(text).digest("hex").slice(0, 32);

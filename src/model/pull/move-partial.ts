@@ -1,0 +1,80 @@
+import { open } from "node:fs/promises";
+import type { ByteRange } from "../../oci/content.ts";
+import { fileChunks } from "../../store/file-chunks.ts";
+import { openTargetFolder } from "../../store/placement/target-folder.ts";
+import { writeAll } from "../../store/verified-write.ts";
+import {
+  type JournalPlace,
+  journalWriter,
+  readJournal,
+} from "../../transfer/download/download-journal.ts";
+import type { FetchContext } from "./pull-context.ts";
+import { partsIn, removeParts } from "./fetch-in-place.ts";
+import { storedBlob } from "./pull-download.ts";
+import type { WantedFile } from "./pull-plan.ts";
+
+/**
+ * Takes what lies of a blob in the cache, at `from`, to where `fetchDirectly` goes on from it, so that it
+ * is not fetched again. Says whether it did: what was there already is left alone, and what can't be
+ * taken is fetched. Hold the blob's lock; `from` is the caller's to remove.
+ */
+export async function takeOver(
+  file: WantedFile,
+  from: JournalPlace,
+  { root, alone, session: { signal, emit } }: FetchContext,
+): Promise<boolean> {
+  // Who shares the folder has parts there that nobody goes on from.
+  if (!alone) return false;
+  const { entry, parts } = file;
+  const descriptor = storedBlob(entry);
+  const ranges = await readJournal(from, descriptor);
+  if (ranges === undefined) return false;
+  await using folder = await openTargetFolder(root, parts.slice(0, -1));
+  const { whole, place } = partsIn(folder, file, parts.at(-1) ?? "");
+  if ((await readJournal(place, descriptor)) !== undefined) return false;
+  try {
+    await removeParts(whole);
+    const inode = await copyRanges(from.partial, place.partial, descriptor.size, ranges, signal);
+    const journal = journalWriter(place, descriptor, inode);
+    try {
+      journal.write(ranges);
+    } finally {
+      journal.close();
+    }
+  } catch {
+    await removeParts(whole);
+    signal.throwIfAborted();
+    // No room here either, as the download will say.
+    return false;
+  }
+  const bytes = ranges.reduce((sum, { start, end }) => sum + end - start, 0);
+  emit({
+    type: "detail",
+    message: `${entry.name}: ${bytes} bytes of it were taken from the cache`,
+  });
+  return true;
+}
+
+/** Copies parts of a file to the same places of a new one of `size` bytes, and returns that one's inode. */
+async function copyRanges(
+  from: string,
+  to: string,
+  size: number,
+  ranges: readonly ByteRange[],
+  signal: AbortSignal,
+): Promise<bigint> {
+  const file = await open(to, "wx");
+  try {
+    await file.truncate(size);
+    for (const { start, end } of ranges) {
+      let position = start;
+      for await (const chunk of fileChunks(from, start, end, signal)) {
+        await writeAll(file, chunk, position);
+        position += chunk.byteLength;
+      }
+    }
+    return (await file.stat({ bigint: true })).ino;
+  } finally {
+    await file.close();
+  }
+}

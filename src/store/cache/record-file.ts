@@ -1,0 +1,74 @@
+import { mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import type * as v from "valibot";
+import { parseDocument } from "../../oci/document.ts";
+import type { HeldLock, WaitOptions } from "../locks/lock-file.ts";
+
+/**
+ * A record of the cache, checked against its schema. A record only saves work, so one that is missing,
+ * damaged or larger than `maxBytes` is undefined, and never an error.
+ */
+export async function readRecord<Schema extends v.GenericSchema>(
+  path: string,
+  schema: Schema,
+  maxBytes: number,
+): Promise<v.InferOutput<Schema> | undefined> {
+  try {
+    if ((await stat(path)).size > maxBytes) return undefined;
+    return parseDocument(await readFile(path), schema, path);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Where half-written records lie: a cache, which removes what a killed process leaves there. */
+export interface RecordTemp {
+  tempPath(name: string): Promise<string>;
+  discardTemp(path: string): Promise<void>;
+}
+
+/**
+ * Writes a record so that its name never shows half of it. Not flushed: what a power failure takes
+ * away is found out again. Makes the folder. `mode` is what others may do with it, less the umask. Throws
+ * the file system's errors.
+ */
+export async function writeRecord(
+  cache: RecordTemp,
+  path: string,
+  content: Uint8Array | string,
+  { mode = 0o666 }: { mode?: number } = {},
+): Promise<void> {
+  const temp = await cache.tempPath("record");
+  try {
+    await writeFile(temp, content, { flag: "wx", mode });
+    await mkdir(dirname(path), { recursive: true });
+    await rename(temp, path);
+  } finally {
+    await cache.discardTemp(temp);
+  }
+}
+
+/** A record's lock is held for one read and one write; a holder that hangs is not waited for longer. */
+const lockPatience = 2000;
+
+/**
+ * Runs `work`, which reads a record, merges it and writes it, while no other process does the same.
+ * Where that lock is not to be had it runs all the same: a lost update only costs work later.
+ * Never throws.
+ */
+export async function mergeRecord(
+  locks: { lockName(name: string, options: WaitOptions): Promise<HeldLock> },
+  name: string,
+  work: () => Promise<void>,
+): Promise<void> {
+  const lock = await locks
+    .lockName(`record-${name}`, { signal: AbortSignal.timeout(lockPatience) })
+    .catch(() => undefined);
+  try {
+    await work();
+  } catch {
+    // A full or read-only cache keeps no records; the run is as right without them.
+  } finally {
+    lock?.release();
+  }
+}

@@ -1,0 +1,62 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { basename, dirname, join } from "node:path";
+import { tempFolder } from "../../../../src/image/conversion/temp-folder.ts";
+import { failure } from "../workbench.ts";
+
+let parent: string;
+beforeEach(async () => {
+  parent = join(await mkdtemp(join(tmpdir(), "ocibundle-temp-")), "cache", "tmp");
+});
+afterEach(() => rm(join(parent, "..", ".."), { recursive: true, force: true }));
+
+describe("a temporary folder", () => {
+  test("is not made before it is needed, and gone afterwards", async () => {
+    const temp = tempFolder(parent);
+    await temp.remove();
+    await expect(readdir(parent)).rejects.toThrow();
+    const [one, two] = [await temp.newFile(), await temp.newFile()];
+    expect(one).not.toBe(two);
+    await writeFile(one, "x");
+    await temp.remove();
+    expect(await readdir(parent)).toEqual([]);
+  });
+
+  test("of a process that was killed is removed by the next, one in use is not", async () => {
+    const inUse = tempFolder(parent);
+    const kept = await inUse.newFile();
+    await writeFile(kept, "kept");
+
+    const script = `
+      import { tempFolder } from ${JSON.stringify(join(import.meta.dir, "../../../../src/image/conversion/temp-folder.ts"))};
+      const path = await tempFolder(${JSON.stringify(parent)}).newFile();
+      await Bun.write(path, "left behind");
+      process.kill(process.pid, "SIGKILL");`;
+    const child = Bun.spawn([process.execPath, "-e", script]);
+    await child.exited;
+    expect(child.signalCode).toBe("SIGKILL");
+    const names = async () =>
+      (await readdir(parent)).filter((name) => /^image-[0-9a-f-]+$/.test(name));
+    expect(await names()).toHaveLength(2);
+
+    const other = join(parent, "someone-else");
+    await mkdir(other);
+    const next = tempFolder(parent);
+    const path = await next.newFile();
+    expect((await names()).toSorted()).toEqual(
+      [basename(dirname(kept)), basename(dirname(path))].toSorted(),
+    );
+    expect(await readdir(parent)).toContain("someone-else");
+    await next.remove();
+    await inUse.remove();
+  });
+
+  test("that can't be made says where", async () => {
+    await mkdir(join(parent, ".."), { recursive: true });
+    await writeFile(parent, "a file");
+    expect(await failure(tempFolder(parent).newFile())).toBe(
+      `file: "${parent}": can't be written: something is in the way`,
+    );
+  });
+});

@@ -1,0 +1,33 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { localPathHint } from "../../../../src/image/source/local-path.ts";
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "ocibundle-local-"));
+  await mkdir(join(folder, "layout"));
+  await writeFile(join(folder, "layout", "oci-layout"), "{}");
+  await mkdir(join(folder, "weights"));
+  await writeFile(join(folder, "llama.tar"), "");
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+test.each([
+  ["layout", "; the layout here is oci:layout"],
+  ["layout:v1", "; the layout here is oci:layout:v1"],
+  ["weights", ", not for the folder here"],
+  ["llama.tar", "; an archive here is oci-archive:llama.tar or docker-archive:llama.tar"],
+])("what lies here as %s is told", async (text, end) => {
+  expect(await localPathHint(text, folder)).toBe(
+    `"${text}" was taken for a name on a registry${end}`,
+  );
+});
+
+test.each(["llama", "weights:v1", "registry.example.com/acme/llama:v1"])(
+  "nothing is told where nothing lies as %s",
+  async (text) => {
+    expect(await localPathHint(text, folder)).toBeUndefined();
+  },
+);

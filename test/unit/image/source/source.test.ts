@@ -1,0 +1,91 @@
+import { describe, expect, test } from "bun:test";
+import type { OcibundleError } from "../../../../src/errors.ts";
+import { parseSource } from "../../../../src/image/source/source.ts";
+
+const digest = `sha256:${"a".repeat(64)}` as const;
+
+describe("a source", () => {
+  test("is read as skopeo reads it", () => {
+    expect(parseSource("oci:./layout")).toEqual({ kind: "oci", path: "./layout", tag: undefined });
+    expect(parseSource("oci:dir:v1")).toEqual({ kind: "oci", path: "dir", tag: "v1" });
+    expect(parseSource("oci:dir:localhost/app:v1")).toEqual({
+      kind: "oci",
+      path: "dir",
+      tag: "localhost/app:v1",
+    });
+    expect(parseSource("oci-archive:a.tar:v1")).toEqual({
+      kind: "oci-archive",
+      path: "a.tar",
+      tag: "v1",
+    });
+    expect(parseSource("docker-archive:/tmp/a.tar")).toEqual({
+      kind: "docker-archive",
+      path: "/tmp/a.tar",
+      reference: undefined,
+    });
+    expect(parseSource("docker-archive:a.tar:acme/app:dev")).toMatchObject({
+      reference: { host: "docker.io", repository: "acme/app", tag: "dev" },
+    });
+    expect(parseSource("docker://localhost:5000/app")).toEqual({
+      kind: "registry",
+      reference: { host: "localhost:5000", repository: "app", tag: "latest" },
+    });
+    expect(parseSource("docker-daemon:llama:dev")).toMatchObject({
+      kind: "engine",
+      image: { name: "llama:dev", reference: { repository: "library/llama" } },
+    });
+    expect(parseSource(`docker-daemon:${digest}`)).toEqual({
+      kind: "engine",
+      image: { id: digest },
+    });
+  });
+
+  test("may be a bare name or an ID", () => {
+    expect(parseSource("llama:dev")).toMatchObject({
+      kind: "anywhere",
+      image: { name: "llama:dev", reference: { host: "docker.io", tag: "dev" } },
+    });
+    expect(parseSource("localhost:5000/llama")).toMatchObject({
+      kind: "anywhere",
+      image: { reference: { host: "localhost:5000" } },
+    });
+    expect(parseSource("docker:dind")).toMatchObject({
+      kind: "anywhere",
+      image: { reference: { repository: "library/docker", tag: "dind" } },
+    });
+    expect(parseSource(digest)).toEqual({ kind: "engine", image: { id: digest } });
+  });
+
+  test("may have the path of a drive", () => {
+    expect(parseSource("oci:C:\\models\\llama:v1")).toEqual({
+      kind: "oci",
+      path: "C:\\models\\llama",
+      tag: "v1",
+    });
+  });
+
+  for (const [text, why] of [
+    ["oci:", '"oci:": nothing follows the colon'],
+    ["oci::v1", '"oci::v1": no path is given'],
+    ["oci:dir:", '"oci:dir:": nothing follows the last colon'],
+    ["docker://", '"docker://": nothing follows the colon'],
+    ["docker-daemon:", '"docker-daemon:": nothing follows the colon'],
+    ["docker-archive:a.tar:", '"docker-archive:a.tar:": nothing follows the last colon'],
+    ["dir:/tmp/x", '"dir:/tmp/x": no images are read from "dir:"'],
+    ["", '"" is not a reference: it is empty'],
+    ["Upper/Case", '"Upper/Case" is not a reference: "Case" is not a repository name'],
+    ["https://example.com/x", '"https://example.com/x" is not a reference: it has a scheme'],
+  ] as const) {
+    test(`"${text}" is refused`, () => {
+      let error: unknown;
+      try {
+        parseSource(text);
+      } catch (thrown) {
+        error = thrown;
+      }
+      const { code, message, hint } = error as OcibundleError;
+      expect({ code, message }).toEqual({ code: "usage", message: why });
+      expect(hint).toBeString();
+    });
+  }
+});

@@ -1,0 +1,181 @@
+import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import {
+  type Config,
+  parseConfig,
+  readConfig,
+  settingsOf,
+} from "../../../../src/model/session/config.ts";
+import { OcibundleError } from "../../../../src/errors.ts";
+import { temporaryFolder, writeFiles } from "../bench.ts";
+
+const path = "/etc/ocibundle/config.yaml";
+const parse = (text: string): Config => parseConfig(new TextEncoder().encode(text), path);
+
+function fault(work: () => unknown): string {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof OcibundleError && error.code === "file") return error.message;
+    throw error;
+  }
+  throw new Error("nothing was wrong with it");
+}
+
+const withMirror = (mirror: string): string =>
+  `registries:\n  docker.io:\n    mirrors:\n      - ${mirror}\n`;
+
+const mirrorOf = (mirror: string) => settingsOf(parse(withMirror(mirror)), "docker.io").mirrors[0];
+
+describe("a configuration", () => {
+  test("says how registries are spoken to, with paths from its own folder", () => {
+    const config = parse(`
+registries:
+  docker.io:
+    mirrors: [zot.internal:5000, "http://10.0.0.1:30020"]
+  Registry.Example.com:
+    caFile: certs/ca.pem
+    certFile: /etc/pki/own.pem
+    keyFile: own.key
+    insecure: false
+`);
+    expect(settingsOf(config, "docker.io").mirrors.map(({ host }) => host)).toEqual([
+      "zot.internal:5000",
+      "10.0.0.1:30020",
+    ]);
+    expect(settingsOf(config, "registry.example.COM")).toEqual({
+      mirrors: [],
+      insecure: false,
+      caFile: "/etc/ocibundle/certs/ca.pem",
+      certFile: "/etc/pki/own.pem",
+      keyFile: "/etc/ocibundle/own.key",
+    });
+    expect(settingsOf(config, "ghcr.io")).toEqual({ mirrors: [] });
+  });
+
+  test("has an entry for all registries without one of their own, and never mixes the two", () => {
+    const config = parse(`
+registries:
+  "*": { mirrors: [127.0.0.1:30020], plainHttp: true }
+  ghcr.io: { insecure: true }
+`);
+    expect(settingsOf(config, "quay.io")).toMatchObject({ plainHttp: true });
+    expect(settingsOf(config, "ghcr.io")).toEqual({ mirrors: [], insecure: true });
+  });
+
+  test.each(["", "{}", "registries: {}", "# nothing yet\n", '{"registries": {}}'])(
+    "may say nothing: %j",
+    (text) => expect(settingsOf(parse(text), "docker.io")).toEqual({ mirrors: [] }),
+  );
+});
+
+describe("a mirror", () => {
+  test.each([
+    ["zot:5000", "zot:5000", undefined, ""],
+    ["zot", "zot", undefined, ""],
+    ["http://zot", "zot", "http", ""],
+    ["HTTPS://harbor.example.com/proxy/hub/", "harbor.example.com", "https", "proxy/hub"],
+    ["zot.internal/docker.io", "zot.internal", undefined, "docker.io"],
+    ['"[::1]:5000"', "[::1]:5000", undefined, ""],
+    ['"http://[fd00::1]:5000"', "[fd00::1]:5000", "http", ""],
+  ] as const)("is read from %p", (text, host, scheme, prefix) => {
+    expect(mirrorOf(text)).toMatchObject({ host, scheme, prefix, tags: true });
+  });
+
+  test("may be asked for digests only", () => {
+    expect(mirrorOf("{url: zot:5000, tags: false}")).toMatchObject({
+      host: "zot:5000",
+      tags: false,
+    });
+  });
+
+  test("may be told more with each request", () => {
+    expect(mirrorOf("{url: zot:5000, headers: {X-Registry: https://ghcr.io}}")?.headers).toEqual({
+      "x-registry": "https://ghcr.io",
+    });
+  });
+
+  test.each([
+    ["{url: zot, headers: {Authorization: Basic eA==}}", "is a header that can't be set"],
+    ["{url: zot, headers: {Content-Length: '1'}}", "is a header that can't be set"],
+    ["{url: zot, headers: {'a b': c}}", "is not the name of a header"],
+    ['{url: zot, headers: {a: "b\\nc"}}', "is not the value of a header"],
+    ["{url: zot, headers: [a]}", "headers: must be a mapping"],
+    ["ftp://zot", "is neither http nor https"],
+    ["'https://'", "is not a host or the URL of one"],
+    ["'ada:s3cret@zot'", "is not a host or the URL of one"],
+    ["zot:99999", "is not a host or the URL of one"],
+    ["1.2.3.999", "is not a host or the URL of one"],
+    ["'[:::]:5000'", "is not a host or the URL of one"],
+    ["https://zot/v2/", "leave out /v2"],
+    ["https://zot/Upper", "has a path that is not the start of a repository's name"],
+    ["'https://zot/a?b=c'", "has a path that is not the start of a repository's name"],
+    ["https://zot/../a", "has a path that is not the start of a repository's name"],
+    ["{tags: true}", "url: is missing"],
+    ["{url: zot, resolve: true}", "resolve: is not known"],
+    ["{url: 7}", "must be a host or a URL"],
+    ["7", "must be a mapping"],
+  ])("is refused as %s", (text, why) => {
+    const message = fault(() => parse(withMirror(text)));
+    expect(message).toStartWith(`${path}: registries.docker.io.mirrors.0`);
+    expect(message).toContain(why);
+  });
+});
+
+describe("what is no configuration", () => {
+  test.each([
+    ["registries: [", "line "],
+    ["just a text", "must be a mapping"],
+    ["- a", "must be a mapping"],
+    ["registries: [docker.io]", "registries: must be a mapping"],
+    ["registrys: {}", "registrys: is not known"],
+    ["registries: {docker.io: }", "registries.docker.io: must be a mapping"],
+    ["registries: {docker.io: {mirror: [a]}}", "registries.docker.io.mirror: is not known"],
+    ["registries: {docker.io: {mirrors: zot}}", "registries.docker.io.mirrors: must be a list"],
+    ["registries: {docker.io: {plainHttp: 1}}", "plainHttp: must be true or false"],
+    ["registries: {docker.io: {caFile: ''}}", "caFile: must not be empty"],
+    ["registries: {'https://docker.io': {}}", "is not a host"],
+    ["registries: {docker.io/library: {}}", "is not a host"],
+  ])("is told from %j", (text, why) => {
+    const message = fault(() => parse(text));
+    expect(message).toStartWith(`${path}: `);
+    expect(message).toContain(why);
+  });
+
+  test("is a file that is far too large, or not there", async () => {
+    const cwd = await temporaryFolder();
+    const read = (config: string) => readConfig({ env: {}, cwd, flags: { config } });
+    await writeFiles(cwd, { large: `#${"x".repeat(2 ** 20)}` });
+    expect(fault(() => read("large"))).toContain("larger than a MiB");
+    expect(fault(() => read("missing"))).toBe(
+      `the configuration "${join(cwd, "missing")}" does not exist`,
+    );
+    expect(fault(() => read("."))).toContain("can't be read: EISDIR");
+  });
+});
+
+const isRead = (config: Config): boolean => settingsOf(config, "docker.io").plainHttp === true;
+
+describe("the configuration in force", () => {
+  const text = "registries: {docker.io: {plainHttp: true}}";
+
+  test("is the user's own, where there is one", async () => {
+    const cwd = await temporaryFolder();
+    const own = { env: { HOME: cwd }, cwd, flags: {} };
+    expect(isRead(readConfig(own))).toBe(false);
+    await writeFiles(cwd, { ".config/ocibundle/config.yaml": text });
+    expect(isRead(readConfig(own))).toBe(true);
+    const elsewhere = { ...own, env: { HOME: cwd, XDG_CONFIG_HOME: join(cwd, "xdg") } };
+    expect(isRead(readConfig(elsewhere))).toBe(false);
+    await writeFiles(cwd, { "xdg/ocibundle/config.yaml": text });
+    expect(isRead(readConfig(elsewhere))).toBe(true);
+  });
+
+  test("is the file that is named, and never one of the folder that one works in", async () => {
+    const cwd = await temporaryFolder();
+    await writeFiles(cwd, { "config.yaml": text, "ocibundle/config.yaml": text });
+    const env = { HOME: join(cwd, "home"), XDG_CONFIG_HOME: "." };
+    expect(isRead(readConfig({ env, cwd, flags: {} }))).toBe(false);
+    expect(isRead(readConfig({ env, cwd, flags: { config: "config.yaml" } }))).toBe(true);
+  });
+});

@@ -1,0 +1,37 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { requireSpace } from "../../../../src/store/placement/disk-space.ts";
+import { mountTmpfs } from "../small-disk.ts";
+
+const missing = join(tmpdir(), "ocibundle-not-there", "below");
+
+test("what fits passes, also below a folder that is not there yet", async () => {
+  await requireSpace([{ path: missing, bytes: 1 }]);
+});
+
+test("what can't fit anywhere names the folder and both numbers", async () => {
+  await expect(requireSpace([{ path: missing, bytes: Number.MAX_SAFE_INTEGER }])).rejects.toThrow(
+    expect.objectContaining({
+      code: "file",
+      message: expect.stringMatching(
+        /^the disk of ".*ocibundle-not-there\/below" is too full: 9,007,199,255 MB are needed, [\d,]+ MB are free$/,
+      ),
+    }),
+  );
+});
+
+describe("on a small disk", () => {
+  const disk = mountTmpfs(4 * 1024 * 1024);
+  const path = join(disk?.path ?? "", "out");
+  afterAll(() => disk?.remove());
+
+  test.skipIf(disk === undefined)("needs are added up per file system", async () => {
+    const part = { path, bytes: 3 * 1024 * 1024 };
+    await requireSpace([part]);
+    await requireSpace([part, { path: missing, bytes: 3 * 1024 * 1024 }]);
+    await expect(requireSpace([part, { ...part, path: join(path, "other") }])).rejects.toThrow(
+      "7 MB are needed, 4 MB are free",
+    );
+  });
+});

@@ -1,0 +1,90 @@
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openTargetFolder } from "../../../../src/store/placement/target-folder.ts";
+
+let base: string;
+let root: string;
+let outside: string;
+
+beforeEach(() => {
+  base = mkdtempSync(join(tmpdir(), "ocibundle-target-"));
+  root = join(base, "root");
+  outside = join(base, "outside");
+  mkdirSync(outside);
+});
+
+afterEach(() => rmSync(base, { recursive: true }));
+
+test("makes what is missing and gives paths in it", async () => {
+  await using folder = await openTargetFolder(root, ["src", "weights"]);
+  expect(folder.path).toBe(join(root, "src", "weights"));
+  writeFileSync(folder.at("x"), "1");
+  expect(readFileSync(join(root, "src", "weights", "x"), "utf8")).toBe("1");
+});
+
+test("without parts it is the root itself, which may be reached by a link", async () => {
+  symlinkSync(outside, root);
+  await using folder = await openTargetFolder(root, []);
+  writeFileSync(folder.at("x"), "1");
+  expect(existsSync(join(outside, "x"))).toBe(true);
+});
+
+test.each([[["a"]], [["a", "b"]], [["b", "a"]]])(
+  "a link below the root is refused, wherever it is: %j",
+  async (parts) => {
+    mkdirSync(join(root, "b"), { recursive: true });
+    symlinkSync(outside, join(root, "a"));
+    symlinkSync(outside, join(root, "b", "a"));
+    await expect(openTargetFolder(root, parts)).rejects.toMatchObject({
+      code: "file",
+      message: expect.stringContaining("is a symbolic link"),
+    });
+    expect(existsSync(join(outside, "b"))).toBe(false);
+  },
+);
+
+test("a link back into the root is refused too, and a dangling one", async () => {
+  mkdirSync(join(root, "real"), { recursive: true });
+  symlinkSync("real", join(root, "inner"));
+  symlinkSync("nowhere", join(root, "dangling"));
+  for (const part of ["inner", "dangling"]) {
+    await expect(openTargetFolder(root, [part])).rejects.toMatchObject({ code: "file" });
+  }
+});
+
+test("a file in a folder's place is named", async () => {
+  mkdirSync(root);
+  writeFileSync(join(root, "a"), "");
+  await expect(openTargetFolder(root, ["a", "b"])).rejects.toMatchObject({
+    code: "file",
+    message: `"${join(root, "a")}" is not a folder`,
+  });
+});
+
+test("a root that can't be made is named", async () => {
+  writeFileSync(root, "");
+  await expect(openTargetFolder(join(root, "x"), [])).rejects.toMatchObject({ code: "file" });
+});
+
+test.skipIf(process.platform !== "linux")(
+  "a link that takes the folder's place while it is open changes nothing",
+  async () => {
+    await using folder = await openTargetFolder(root, ["a"]);
+    renameSync(join(root, "a"), join(root, "moved"));
+    symlinkSync(outside, join(root, "a"));
+    writeFileSync(folder.at("x"), "1");
+    expect(existsSync(join(outside, "x"))).toBe(false);
+    expect(existsSync(join(root, "moved", "x"))).toBe(true);
+  },
+);

@@ -1,0 +1,102 @@
+import { describe, expect, test } from "bun:test";
+import {
+  afterFailure,
+  chunkSizes,
+  firstChunk,
+  isSlow,
+  nextChunk,
+  nothingSeen,
+  smallBlob,
+  smallerChunk,
+  waysFor,
+} from "../../../../src/transfer/upload/upload-method.ts";
+
+const MiB = 1024 * 1024;
+
+describe("waysFor", () => {
+  test("sends a small blob with one PUT and a large one in chunks", () => {
+    expect(waysFor(smallBlob, nothingSeen())[0]).toBe("put");
+    expect(waysFor(smallBlob + 1, nothingSeen())).toEqual(["chunks", "patch", "put"]);
+  });
+
+  test("tries what was refused last, and never not at all", () => {
+    const seen = nothingSeen();
+    seen.refused.set("chunks", "416");
+    expect(waysFor(2 ** 40, seen)).toEqual(["patch", "put", "chunks"]);
+    seen.refused.set("patch", "405");
+    seen.refused.set("put", "413");
+    expect(waysFor(2 ** 40, seen)).toEqual(["chunks", "patch", "put"]);
+  });
+});
+
+describe("the size of a chunk", () => {
+  test("begins moderately where nothing is known, and by the rate where it is", () => {
+    expect(firstChunk(nothingSeen(), undefined)).toBe(chunkSizes.first);
+    const fast = { ...nothingSeen(), rate: 1e9 };
+    expect(firstChunk(fast, undefined)).toBe(chunkSizes.largest);
+    const slow = { ...nothingSeen(), rate: 1000 };
+    expect(firstChunk(slow, undefined)).toBe(chunkSizes.smallest);
+  });
+
+  test("grows while chunks are quick, stays, and shrinks when they take long", () => {
+    const seen = nothingSeen();
+    expect(nextChunk(16 * MiB, 100, seen, undefined)).toBe(32 * MiB);
+    expect(nextChunk(16 * MiB, 900, seen, undefined)).toBe(16 * MiB);
+    expect(nextChunk(16 * MiB, 9000, seen, undefined)).toBe(8 * MiB);
+    expect(nextChunk(chunkSizes.largest, 1, seen, undefined)).toBe(chunkSizes.largest);
+  });
+
+  test("keeps the registry's minimum and what it has refused", () => {
+    expect(firstChunk(nothingSeen(), 300 * MiB)).toBe(300 * MiB);
+    expect(nextChunk(16 * MiB, 1, { ...nothingSeen(), largestChunk: 20 * MiB }, undefined)).toBe(
+      20 * MiB,
+    );
+    expect(smallerChunk(64 * MiB, undefined)).toBe(32 * MiB);
+    expect(smallerChunk(64 * MiB, 48 * MiB)).toBe(48 * MiB);
+    expect(smallerChunk(48 * MiB, 48 * MiB)).toBeUndefined();
+    expect(smallerChunk(chunkSizes.smallest, undefined)).toBeUndefined();
+  });
+});
+
+test("a body is counted on its way while the rate is not known, or when it will take long", () => {
+  expect(isSlow(16 * MiB, 0)).toBe(true);
+  expect(isSlow(16 * MiB, 10)).toBe(true);
+  expect(isSlow(16 * MiB, MiB)).toBe(false);
+  expect(isSlow(1000, 0)).toBe(false);
+});
+
+const after = (way: "put" | "chunks" | "patch", status: number | undefined, repeated = 0) =>
+  afterFailure({ way, status, repeated });
+
+describe("afterFailure", () => {
+  test("waits when no answer came, or one that may pass", () => {
+    for (const status of [undefined, 408, 409, 425, 429, 500, 502, 503, 504]) {
+      expect(after("chunks", status)).toBe("wait");
+    }
+  });
+
+  test("goes on to the next way when a request is not known", () => {
+    for (const status of [201, 400, 405, 411, 501]) expect(after("patch", status)).toBe("next way");
+  });
+
+  test("makes chunks smaller and leaves other bodies that are too large", () => {
+    expect(after("chunks", 413)).toBe("smaller");
+    expect(after("patch", 413)).toBe("next way");
+    expect(after("put", 413)).toBe("next way");
+  });
+
+  test("asks once where a chunk does not follow", () => {
+    expect(after("chunks", 416)).toBe("ask");
+    expect(after("chunks", 416, 1)).toBe("next way");
+  });
+
+  test("opens a lost session again, twice at most", () => {
+    expect(after("chunks", 404)).toBe("restart");
+    expect(after("chunks", 404, 1)).toBe("restart");
+    expect(after("chunks", 404, 2)).toBe("next way");
+  });
+
+  test("takes what is left as final", () => {
+    for (const status of [402, 403, 418, 451]) expect(after("chunks", status)).toBe("throw");
+  });
+});
