@@ -14,12 +14,20 @@ import type { BlobAnswer } from "./types.ts";
 const blobUrl = (api: Api, repository: string, digest: Digest): URL =>
   apiUrl(api, `${repository}/blobs/${digest}`);
 
-/** `HEAD` of a blob: its size in bytes, or undefined when there is none. */
+/** What a registry, or a proxy before it, answers where it takes no HEAD: a GET may go well. */
+export const headRefused: readonly number[] = [400, 403, 405, 406, 501];
+
+/**
+ * `HEAD` of a blob: its size in bytes, or undefined when there is none. Where HEAD is refused, or says
+ * no length or another than `expected`, a `GET` of one byte decides: proxies drop the length or make it 0.
+ * A blob that is there, and whose size nobody tells, has the `expected` one.
+ */
 export async function headBlob(
   api: Api,
   repository: string,
   digest: Digest,
   signal: AbortSignal,
+  expected?: number,
 ): Promise<number | undefined> {
   const asked = {
     url: blobUrl(api, repository, digest),
@@ -28,11 +36,11 @@ export async function headBlob(
     thing: `blob ${digest}`,
     signal,
   };
-  const { status, headers } = await command(api, { ...asked, method: "HEAD", accept: [200, 404] });
+  const accept = [200, 404, ...headRefused];
+  const { status, headers } = await command(api, { ...asked, method: "HEAD", accept });
   if (status === 404) return undefined;
-  const size = readSize(headers.get("content-length"));
-  if (size !== undefined) return size;
-  // Something on the way took the length: a range of one byte tells it too.
+  const size = status === 200 ? readSize(headers.get("content-length")) : undefined;
+  if (size !== undefined && (expected === undefined ? size > 0 : size === expected)) return size;
   const answer = await command(api, {
     ...asked,
     method: "GET",
@@ -40,15 +48,25 @@ export async function headBlob(
     accept: [200, 206, 404, 416],
   });
   if (answer.status === 404) return undefined;
-  const total =
-    answer.status === 206
-      ? parseContentRange(answer.headers.get("content-range"))?.total
-      : readSize(answer.headers.get("content-length"));
-  if (total !== undefined) return total;
+  const total = sizeOf(answer);
+  // Only an empty blob has no first byte.
+  if (answer.status === 416 && (total ?? size ?? 0) === 0) return 0;
+  const known = total ?? expected ?? size;
+  if (known !== undefined) return known;
   throw failureError(`${api.host}/${repository}`, "protocol", {
     what: `the registry does not tell the size of blob ${digest}`,
     hint: `check that ${api.host} is a registry`,
   });
+}
+
+/** The whole blob's size, in bytes, as an answer to a request for its first byte tells it. */
+function sizeOf({ status, headers }: HttpResponse): number | undefined {
+  const range = headers.get("content-range");
+  if (status === 206) return parseContentRange(range)?.total;
+  if (status === 416) return readSize(/^bytes +\*\/(\d+)$/i.exec(range?.trim() ?? "")?.[1] ?? null);
+  return headers.get("content-encoding") === null
+    ? readSize(headers.get("content-length"))
+    : undefined;
 }
 
 /** `GET` of a blob or of a part of it; see {@link BlobAnswer}. */

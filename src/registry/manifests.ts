@@ -9,7 +9,7 @@ import { maxManifestBytes } from "../oci/document.ts";
 import type { RawManifest } from "../oci/manifest.ts";
 import { acceptManifests } from "../oci/media-types.ts";
 import { type Api, type ApiRequest, apiUrl, command, request } from "./api.ts";
-import { readSize } from "./blobs.ts";
+import { headRefused, readSize } from "./blobs.ts";
 
 /** What every manifest has: enough to tell one from a web page. */
 const AnyManifestSchema = v.looseObject({
@@ -51,7 +51,7 @@ export async function headManifest(
   const { status, headers } = await command(api, {
     ...asked,
     method: "HEAD",
-    accept: [200, 404, 405],
+    accept: [200, 404, ...headRefused],
   });
   if (status === 404) return undefined;
   const size = readSize(headers.get("content-length"));
@@ -60,8 +60,11 @@ export async function headManifest(
   if (
     status === 200 &&
     size !== undefined &&
+    size > 0 &&
     digest !== null &&
     isDigest(digest) &&
+    // A digest other than the one asked for can't be right.
+    (digest === tagOrDigest || !isDigest(tagOrDigest)) &&
     mediaType !== undefined &&
     !isGeneric(mediaType)
   ) {
@@ -78,7 +81,7 @@ export async function headManifest(
     await response.body?.cancel().catch(() => undefined);
     return undefined;
   }
-  const manifest = await readManifest(api, repository, tagOrDigest, response);
+  const manifest = await readManifest(api, repository, tagOrDigest, response, signal);
   return {
     mediaType: manifest.mediaType,
     digest: manifest.digest,
@@ -100,7 +103,7 @@ export async function getManifest(
     accept: [200],
     maxDocument: maxManifestBytes,
   });
-  return readManifest(api, repository, tagOrDigest, response);
+  return readManifest(api, repository, tagOrDigest, response, signal);
 }
 
 async function readManifest(
@@ -108,11 +111,12 @@ async function readManifest(
   repository: string,
   tagOrDigest: string,
   response: HttpResponse,
+  signal: AbortSignal,
 ): Promise<RawManifest> {
   const on = `${api.host}/${repository}: ${manifestThing(tagOrDigest)}`;
   const bytes = await readCapped(response, maxManifestBytes, on);
   const named = response.headers.get("docker-content-digest");
-  const expected: Digest | undefined = isDigest(tagOrDigest)
+  let expected: Digest | undefined = isDigest(tagOrDigest)
     ? tagOrDigest
     : named !== null && isDigest(named)
       ? named
@@ -125,19 +129,44 @@ async function readManifest(
     });
   }
   if (expected !== undefined && !matchesDigest(bytes, expected)) {
-    throw new OcibundleError(
-      "integrity",
-      `${on}: the bytes received do not have digest ${expected}`,
-      {
-        hint: "try again; if it stays, something between here and the registry changes what passes",
-      },
-    );
+    // By tag the header may be the one that is wrong: then the registry has these bytes by their digest.
+    const own = digestOf(bytes);
+    const kept =
+      !isDigest(tagOrDigest) && (await isKept(api, repository, { digest: own, bytes }, signal));
+    if (!kept) {
+      throw new OcibundleError(
+        "integrity",
+        `${on}: the bytes received do not have digest ${expected}`,
+        {
+          hint: "try again; if it stays, something between here and the registry changes what passes",
+        },
+      );
+    }
+    expected = own;
   }
   const mediaType = document.mediaType ?? contentType(response.headers);
   if (mediaType === undefined) {
     throw new OcibundleError("network", `${on}: the registry does not tell its media type`);
   }
   return { mediaType, digest: expected ?? digestOf(bytes), bytes };
+}
+
+/** Whether the registry has a manifest with these bytes under their digest, whatever its headers say. */
+async function isKept(
+  api: Api,
+  repository: string,
+  { digest, bytes }: Pick<RawManifest, "digest" | "bytes">,
+  signal: AbortSignal,
+): Promise<boolean> {
+  try {
+    const kept = await getManifest(api, repository, digest, signal);
+    return kept.bytes.byteLength === bytes.byteLength;
+  } catch (error) {
+    if (error instanceof OcibundleError && ["not_found", "integrity"].includes(error.code)) {
+      return false;
+    }
+    throw error;
+  }
 }
 
 function parse(bytes: Uint8Array): v.InferOutput<typeof AnyManifestSchema> | undefined {
@@ -191,7 +220,8 @@ export async function putManifest(
     signal,
   });
   const stored = headers.get("docker-content-digest");
-  if (stored !== null && isDigest(stored) && stored !== manifest.digest) {
+  const differs = stored !== null && isDigest(stored) && stored !== manifest.digest;
+  if (differs && !(await isKept(api, repository, manifest, signal))) {
     throw new OcibundleError(
       "integrity",
       `${api.host}/${repository}: the registry stored ${stored} in place of ${thing} (${manifest.digest})`,

@@ -139,8 +139,8 @@ export function mirroredRepository(
       first({ tagOrDigest, signal }, (at) => at.headManifest(tagOrDigest, signal)),
     getManifest: (tagOrDigest, signal) =>
       first({ tagOrDigest, signal }, (at) => at.getManifest(tagOrDigest, signal)),
-    headBlob: (digest, signal) =>
-      first({ tagOrDigest: digest, signal }, (at) => at.headBlob(digest, signal)),
+    headBlob: (digest, signal, expected) =>
+      first({ tagOrDigest: digest, signal }, (at) => at.headBlob(digest, signal, expected)),
     getBlob,
     distrust(digest) {
       const liars = served.get(digest) ?? [];

@@ -8,7 +8,8 @@ import type { BlobAnswer, Repository } from "./types.ts";
 export const registryReader = (repository: Repository): ContentReader => ({
   name: repository.fullName,
   readManifest: (tagOrDigest, signal) => repository.getManifest(tagOrDigest, signal),
-  hasBlob: async ({ digest, size }, signal) => (await repository.headBlob(digest, signal)) === size,
+  hasBlob: async ({ digest, size }, signal) =>
+    (await repository.headBlob(digest, signal, size)) === size,
   blobSource: (descriptor) => Promise.resolve(blobSource(repository, descriptor)),
   listReferrers: (digest, signal) => repository.listReferrers(digest, undefined, signal),
   ...(repository.distrust === undefined

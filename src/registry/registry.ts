@@ -136,7 +136,7 @@ function repositoryOf(registry: Registry, api: Api, name: string): Repository {
       const answer = await putManifest(api, name, tagOrDigest, manifest, signal);
       await keepReferrersTag(api, name, manifest, answer, signal);
     },
-    headBlob: (digest, signal) => headBlob(api, name, digest, signal),
+    headBlob: (digest, signal, expected) => headBlob(api, name, digest, signal, expected),
     getBlob: (descriptor, range, signal) => getBlob(api, name, descriptor, range, signal),
     startUpload: (options, signal) => startUpload(api, name, options, signal),
     resumeUpload: (location) =>

@@ -54,8 +54,11 @@ export interface Repository {
   /** Puts manifest bytes under a tag or their own digest. */
   putManifest(tagOrDigest: string, manifest: RawManifest, signal: AbortSignal): Promise<void>;
 
-  /** The blob's size in bytes, or undefined when the repository does not have it. */
-  headBlob(digest: Digest, signal: AbortSignal): Promise<number | undefined>;
+  /**
+   * The blob's size in bytes, or undefined when the repository does not have it. With `expected`, in
+   * bytes, another size is not believed before it was asked for in a second way.
+   */
+  headBlob(digest: Digest, signal: AbortSignal, expected?: number): Promise<number | undefined>;
   /**
    * Asks for bytes of a blob. The answer says what the server really sends: `range` is the whole blob
    * when it ignored the range. The stream is not verified. Throws `not_found`, `network`.

@@ -3,7 +3,7 @@ import { repositoryScope } from "../http/message/scope.ts";
 import type { HttpResponse } from "../http/message/message.ts";
 import { type Digest, isDigest } from "../oci/digest.ts";
 import { type Api, type ApiRequest, apiUrl, command } from "./api.ts";
-import { readSize } from "./blobs.ts";
+import { headBlob, readSize } from "./blobs.ts";
 import { parseUploadRange } from "./content-range.ts";
 import { resolveLocation, withDigest } from "./location.ts";
 import type { UploadBody, UploadSession } from "./types.ts";
@@ -141,7 +141,9 @@ export function uploadSession(
         signal,
       });
       const stored = response.headers.get("docker-content-digest");
-      if (stored !== null && isDigest(stored) && stored !== digest) {
+      const differs = stored !== null && isDigest(stored) && stored !== digest;
+      // The header may be the one that is wrong: then the blob is there.
+      if (differs && (await headBlob(api, repository, digest, signal, size)) !== size) {
         throw new OcibundleError(
           "integrity",
           `${api.host}/${repository}: the registry stored ${stored} in place of blob ${digest}`,

@@ -43,7 +43,7 @@ export function registryWriter(
 
     async hasBlob({ digest, size }, signal) {
       // Another size is as good as absent: the upload's digest check decides who is right.
-      return (await repository.headBlob(digest, signal)) === size;
+      return (await repository.headBlob(digest, signal, size)) === size;
     },
 
     checkBlob({ descriptor: { size } }) {
@@ -81,11 +81,11 @@ export function registryWriter(
       }
     },
 
-    async canMount({ descriptor, mountFrom = [] }, signal) {
+    async canMount({ descriptor: { digest, size }, mountFrom = [] }, signal) {
       for (const from of mountFrom) {
         const other = repository.registry.repository(from);
         try {
-          if ((await other.headBlob(descriptor.digest, signal)) === descriptor.size) return true;
+          if ((await other.headBlob(digest, signal, size)) === size) return true;
         } catch (error) {
           signal.throwIfAborted();
           if (!(error instanceof OcibundleError)) throw error;

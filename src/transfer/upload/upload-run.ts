@@ -267,7 +267,7 @@ export class Upload {
     const { signal } = this.options;
     try {
       const finishing = way === "put" || this.at.has === size;
-      if (finishing && (await this.repository.headBlob(digest, signal)) === size) {
+      if (finishing && (await this.repository.headBlob(digest, signal, size)) === size) {
         this.reached(size);
         return true;
       }

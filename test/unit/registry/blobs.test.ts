@@ -115,6 +115,61 @@ describe("whether a blob is there", () => {
     expect(await repositoryAt(server.host).headBlob(blob.digest, never)).toBe(10);
   });
 
+  test.each([400, 403, 405, 406, 501])(
+    "is told by one byte after HEAD is refused: %d",
+    async (status) => {
+      await using server = scripted(({ method }) =>
+        method === "HEAD" ? new Response("", { status }) : partial("bytes 0-0/10", "0"),
+      );
+      expect(await server.repository.headBlob(blob.digest, never)).toBe(10);
+      expect(server.seen.map(({ method }) => method)).toEqual(["HEAD", "GET"]);
+    },
+  );
+
+  test("is not said by a HEAD that was refused", async () => {
+    await using server = scripted(({ method }) =>
+      method === "HEAD" ? new Response("", { status: 405 }) : refusal(404, "BLOB_UNKNOWN"),
+    );
+    expect(await server.repository.headBlob(blob.digest, never)).toBeUndefined();
+  });
+
+  test.each(["0", "7"])("is told by one byte where HEAD says the length is %s", async (length) => {
+    await using server = serveBytes((socket, head) => {
+      socket.end(
+        head.startsWith("HEAD")
+          ? `HTTP/1.1 200 OK\r\nContent-Length: ${length}\r\n\r\n`
+          : "HTTP/1.1 206 Partial\r\nContent-Range: bytes 0-0/10\r\nContent-Length: 1\r\n\r\n0",
+      );
+    });
+    expect(await repositoryAt(server.host).headBlob(blob.digest, never, 10)).toBe(10);
+  });
+
+  test("is as large as expected where nobody tells its size", async () => {
+    await using server = serveBytes((socket, head) => {
+      socket.end(
+        head.startsWith("HEAD")
+          ? "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+          : "HTTP/1.1 206 Partial\r\nContent-Range: bytes 0-0/*\r\nContent-Length: 1\r\n\r\n0",
+      );
+    });
+    expect(await repositoryAt(server.host).headBlob(blob.digest, never, 10)).toBe(10);
+  });
+
+  test("with another size is told, when HEAD and GET agree on it", async () => {
+    await using server = scripted(() => new Response("01234"));
+    expect(await server.repository.headBlob(blob.digest, never, 10)).toBe(5);
+  });
+
+  test("an empty one has no first byte", async () => {
+    await using server = scripted(({ method }) =>
+      method === "HEAD"
+        ? new Response("")
+        : new Response("", { status: 416, headers: { "content-range": "bytes */0" } }),
+    );
+    expect(await server.repository.headBlob(blob.digest, never)).toBe(0);
+    expect(await server.repository.headBlob(blob.digest, never, 0)).toBe(0);
+  });
+
   test.each([
     [401, "denied"],
     [403, "denied"],

@@ -41,10 +41,24 @@ describe("getting a manifest", () => {
   });
 
   test("of other bytes than the digest the registry names is an integrity error", async () => {
-    await using server = scripted(() => answered({ "docker-content-digest": digestOf("other") }));
+    await using server = scripted(({ path }) =>
+      path.endsWith("/v1")
+        ? answered({ "docker-content-digest": digestOf("other") })
+        : refusal(404, "MANIFEST_UNKNOWN"),
+    );
     expect(await failureOf(server.repository.getManifest("v1", never))).toMatchObject({
       code: "integrity",
     });
+  });
+
+  test("that the registry has by their digest are right, and its header is wrong", async () => {
+    await using server = scripted(() => answered({ "docker-content-digest": digestOf("other") }));
+    const { path } = { path: `/v2/acme/llama/manifests/${manifest.digest}` };
+    expect(await server.repository.getManifest("v1", never)).toEqual(manifest);
+    expect(server.seen.map((request) => request.path)).toEqual([
+      "/v2/acme/llama/manifests/v1",
+      path,
+    ]);
   });
 
   test.each(["text/plain; charset=utf-8", "application/json", "nonsense"])(
@@ -113,11 +127,20 @@ describe("asking for a manifest's head", () => {
     expect(server.seen.map(({ method }) => method)).toEqual(["HEAD", "GET"]);
   });
 
-  test("that is not allowed is followed by the bytes", async () => {
-    await using server = scripted(({ method }) =>
-      method === "HEAD" ? new Response("", { status: 405 }) : answered(),
-    );
-    expect(await server.repository.headManifest("v1", never)).toMatchObject({ digest });
+  test.each([400, 403, 405, 406, 501])(
+    "that is refused (%d) is followed by the bytes",
+    async (status) => {
+      await using server = scripted(({ method }) =>
+        method === "HEAD" ? new Response("", { status }) : answered(),
+      );
+      expect(await server.repository.headManifest("v1", never)).toMatchObject({ digest });
+    },
+  );
+
+  test("with another digest than the one asked for is not believed", async () => {
+    await using server = scripted(() => answered({ "docker-content-digest": digestOf("other") }));
+    expect(await server.repository.headManifest(digest, never)).toMatchObject({ digest });
+    expect(server.seen.map(({ method }) => method)).toEqual(["HEAD", "GET"]);
   });
 });
 
@@ -133,13 +156,23 @@ describe("putting a manifest", () => {
   });
 
   test("that is stored as another is an integrity error", async () => {
-    await using server = scripted(
-      () =>
-        new Response("", { status: 201, headers: { "docker-content-digest": digestOf("other") } }),
+    await using server = scripted(({ method }) =>
+      method === "PUT"
+        ? new Response("", { status: 201, headers: { "docker-content-digest": digestOf("other") } })
+        : refusal(404, "MANIFEST_UNKNOWN"),
     );
     expect(await failureOf(server.repository.putManifest("v1", manifest, never))).toMatchObject({
       code: "integrity",
     });
+  });
+
+  test("that is there by its digest was stored, whatever the header says", async () => {
+    await using server = scripted(({ method }) =>
+      method === "PUT"
+        ? new Response("", { status: 201, headers: { "docker-content-digest": digestOf("other") } })
+        : answered(),
+    );
+    await server.repository.putManifest("v1", manifest, never);
   });
 
   test("shows what the registry has against it", async () => {

@@ -158,9 +158,11 @@ describe("sending", () => {
     await using server = scripted(({ method }, count) =>
       method === "POST"
         ? accepted({ location: "/u/1" })
-        : count === 2
-          ? refusal(400, "DIGEST_INVALID")
-          : accepted({ "docker-content-digest": blobOf("other").digest }, 201),
+        : method === "HEAD"
+          ? refusal(404, "BLOB_UNKNOWN")
+          : count === 2
+            ? refusal(400, "DIGEST_INVALID")
+            : accepted({ "docker-content-digest": blobOf("other").digest }, 201),
     );
     const session = await openUpload(server.repository);
     for (let i = 0; i < 2; i++) {
@@ -169,6 +171,18 @@ describe("sending", () => {
       expect(failure.message).toContain(digest);
     }
   });
+});
+
+test("a blob that is there was stored, whatever digest the answer names", async () => {
+  await using server = scripted(({ method }) =>
+    method === "POST"
+      ? accepted({ location: "/u/1" })
+      : method === "HEAD"
+        ? new Response("x")
+        : accepted({ "docker-content-digest": blobOf("other").digest }, 201),
+  );
+  const session = await openUpload(server.repository);
+  await session.finish(blobOf("x").digest, bodyOf("x"), never);
 });
 
 describe("asking what is there", () => {
