@@ -18,6 +18,8 @@ export const exitCodes = {
   system: 7,
   /** What is there already stands in the way: a file at the target, a directory of another model, a lock held. */
   conflict: 8,
+  /** SIGHUP: the terminal was closed. */
+  hangup: 129,
   /** SIGINT. */
   interrupted: 130,
   /** SIGTERM. */
@@ -63,4 +65,57 @@ export function withContext(context: string, error: unknown): unknown {
 export function errno(error: unknown): string | undefined {
   const code = (error as { code?: unknown } | null | undefined)?.code;
   return typeof code === "string" ? code : undefined;
+}
+
+/** What a file system or the kernel answers, in words, and which kind of failure it is. */
+const faults: Readonly<Record<string, { code: "file" | "system" | "conflict"; reason: string }>> = {
+  EACCES: { code: "system", reason: "permission denied" },
+  EBADF: { code: "system", reason: "it is closed" },
+  EBUSY: { code: "system", reason: "it is busy" },
+  EDQUOT: { code: "system", reason: "disk quota exceeded" },
+  EEXIST: { code: "conflict", reason: "a file with that name exists" },
+  EFBIG: { code: "system", reason: "file too large for this file system" },
+  EIO: { code: "system", reason: "input/output error" },
+  EISDIR: { code: "conflict", reason: "it is a directory" },
+  ELOOP: { code: "file", reason: "too many symbolic links" },
+  EMFILE: { code: "system", reason: "too many open files" },
+  EMLINK: { code: "system", reason: "too many links" },
+  ENAMETOOLONG: { code: "file", reason: "the name is too long" },
+  ENFILE: { code: "system", reason: "too many open files on this machine" },
+  ENODEV: { code: "system", reason: "no such device" },
+  ENOENT: { code: "file", reason: "no such file or directory" },
+  ENOLCK: { code: "system", reason: "no locks available" },
+  ENOMEM: { code: "system", reason: "out of memory" },
+  ENOSPC: { code: "system", reason: "no space left on device" },
+  ENOSYS: { code: "system", reason: "not supported by this system" },
+  ENOTDIR: { code: "conflict", reason: "a part of its path is not a directory" },
+  ENOTEMPTY: { code: "conflict", reason: "the directory is not empty" },
+  ENOTSUP: { code: "system", reason: "not supported by this file system" },
+  ENXIO: { code: "system", reason: "no such device or address" },
+  EOPNOTSUPP: { code: "system", reason: "not supported by this file system" },
+  EPERM: { code: "system", reason: "operation not permitted" },
+  EROFS: { code: "system", reason: "read-only file system" },
+  ESTALE: { code: "system", reason: "stale file handle" },
+  ETXTBSY: { code: "system", reason: "it is a running program" },
+  EXDEV: { code: "system", reason: "it is on another file system" },
+};
+
+/**
+ * The kind of failure that a file-system error is, or undefined for what is none. What was named and can't be
+ * read because it is missing or of another kind is `file`; the same fault while writing is a `conflict`.
+ */
+export function faultCode(
+  error: unknown,
+  doing: "reading" | "writing",
+): "file" | "system" | "conflict" | undefined {
+  const code = errno(error);
+  const known = code === undefined ? undefined : faults[code]?.code;
+  return known === "conflict" && doing === "reading" ? "file" : known;
+}
+
+/** Why the system refused, in words without a subject: "no space left on device". */
+export function faultReason(error: unknown): string {
+  const code = errno(error);
+  const known = code === undefined ? undefined : faults[code]?.reason;
+  return known ?? code ?? (error instanceof Error ? error.message : String(error));
 }

@@ -1,4 +1,4 @@
-import { OcibundleError, errno, exitCodes } from "../errors.ts";
+import { OcibundleError, errno, exitCodes, faultCode } from "../errors.ts";
 import type { ErrorCode } from "../errors.ts";
 import { escapeText } from "../ui/text.ts";
 import { redact } from "./redact.ts";
@@ -14,11 +14,8 @@ export interface ErrorReport {
   details: string;
 }
 
-const fileErrors = new Set(
-  "EACCES EBUSY EDQUOT EEXIST EFBIG EIO EISDIR ELOOP EMFILE ENAMETOOLONG ENFILE ENODEV ENOENT ENOSPC ENOTDIR ENOTEMPTY EPERM EROFS ETXTBSY EXDEV".split(
-    " ",
-  ),
-);
+const stops: ReadonlySet<ErrorCode> = new Set(["interrupted", "terminated", "hangup"]);
+
 const networkErrors = new Set(
   "EADDRINUSE EADDRNOTAVAIL EAI_AGAIN ECONNABORTED ECONNREFUSED ECONNRESET EHOSTUNREACH ENETDOWN ENETUNREACH ENOTFOUND EPIPE ETIMEDOUT".split(
     " ",
@@ -44,7 +41,7 @@ export function describeError(error: unknown): ErrorReport {
     message: safe(known.message),
     hint: known.hint === undefined ? undefined : safe(known.hint),
     // Who ends a run knows where that came from.
-    details: known.code === "interrupted" || known.code === "terminated" ? "" : detailsOf(error),
+    details: stops.has(known.code) ? "" : detailsOf(error),
   };
 }
 
@@ -63,7 +60,10 @@ function expected(error: unknown): OcibundleError | undefined {
   }
   const code = errno(error);
   if (code === undefined) return undefined;
-  if (fileErrors.has(code)) return new OcibundleError("file", messageOf(error));
+  // Nobody said what was being done; what exists already was met by a write.
+  const isTaken = code === "EEXIST" || code === "ENOTEMPTY";
+  const fault = faultCode(error, isTaken ? "writing" : "reading");
+  if (fault !== undefined) return new OcibundleError(fault, messageOf(error));
   if (networkErrors.has(code)) return new OcibundleError("network", messageOf(error));
   return undefined;
 }

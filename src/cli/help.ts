@@ -7,8 +7,8 @@ import type { AnyCommand, ArgDefinition, ArgDefinitions, CommandTable } from "./
 import { layOutHelp } from "./help-layout.ts";
 import { programFlags } from "./find-command.ts";
 
-const description = "Moves model weights through any OCI registry";
-const example = [
+export const programDescription = "Moves model weights through any OCI registry";
+export const programExamples = [
   "ocibundle lock ./weights --dest /src/weights",
   "ocibundle push registry.example.com/acme/llama:v1 --image llama:dev --weights ./weights",
   "ocibundle pull registry.example.com/acme/llama:v1 -o /models",
@@ -18,11 +18,11 @@ const example = [
 export async function programHelp(table: CommandTable): Promise<string> {
   const subCommands = await listed(table);
   const usage = await renderUsage({
-    meta: { name: "ocibundle", description },
+    meta: { name: "ocibundle", description: programDescription },
     args: argsForHelp(programFlags),
     subCommands,
   });
-  return tidy(`${layOutHelp(usage)}\n\n${examples(example)}`);
+  return tidy(`${layOutHelp(usage)}\n\n${examples(programExamples)}`);
 }
 
 /** What `ocibundle NAME --help` shows. `path` are the names typed, the program's first. */

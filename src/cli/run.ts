@@ -1,14 +1,14 @@
 import { OcibundleError } from "../errors.ts";
 import type { Progress } from "../ui/progress-output.ts";
 import type { ProgressMode } from "../ui/progress.ts";
-import { parseArguments } from "./arguments.ts";
+import { parseArguments, seeHelp } from "./arguments.ts";
 import type { Command, CommandTable } from "./command.ts";
 import type { CommandContext, SharedFlags } from "./context.ts";
 import { findCommand } from "./find-command.ts";
 import type { Invocation } from "./find-command.ts";
 import type { Output } from "./output.ts";
 import { redact } from "./redact.ts";
-import { fromEnvironment, sharedFlags } from "./shared-flags.ts";
+import { asksForJson, fromEnvironment, sharedFlags } from "./shared-flags.ts";
 
 /** What a run needs of the process. */
 export interface ProgramIo {
@@ -19,7 +19,7 @@ export interface ProgramIo {
   env: Readonly<Record<string, string | undefined>>;
   /** Absolute. */
   cwd: string;
-  /** Aborted with an OcibundleError (`interrupted`, `terminated`) as its reason. */
+  /** Aborted with an OcibundleError (`interrupted`, `terminated`, `hangup`) as its reason. */
   signal: AbortSignal;
 }
 
@@ -33,24 +33,34 @@ export async function run(
   commands: CommandTable,
 ): Promise<number> {
   let progress: Progress | undefined;
-  // Until the flags are read, the words say whether the reader wants to know more.
-  let verbose = argv.includes("-v") || argv.includes("--verbose");
-  let json = false;
+  // Until the flags are read, the words say what the reader wants.
+  const forms = {
+    verbose: argv.includes("-v") || argv.includes("--verbose"),
+    jsonResult: asksForJson(argv, io.env),
+    jsonProgress: false,
+  };
+  const results = createResults(io.stdout);
   try {
+    io.signal.throwIfAborted();
     const invocation = await findCommand(argv, commands);
     const { command } = invocation;
     if (invocation.version) {
-      const { programVersion } = await import("./version.ts");
-      io.stdout.write(`${programVersion()}\n`);
+      const { formatVersion, programVersion } = await import("./version.ts");
+      const version = programVersion();
+      results.write(forms.jsonResult ? json(version) : `${formatVersion(version)}\n`);
+      results.check();
       return 0;
     }
     if (command === undefined || invocation.help || "commands" in command) {
-      return await showHelp(invocation, io, commands);
+      const code = await showHelp(invocation, io, commands, results, forms.jsonResult);
+      results.check();
+      return code;
     }
     const { flags, args } = readFlags(invocation, command, io);
-    verbose = flags.verbose;
+    forms.verbose = flags.verbose;
+    forms.jsonResult = flags.json;
     const mode = progressMode(flags, io);
-    json = mode === "json";
+    forms.jsonProgress = mode === "json";
     const { createProgress } = await import("../ui/progress.ts");
     progress = createProgress(mode, {
       write: (text) => {
@@ -58,30 +68,68 @@ export async function run(
       },
       size: () => io.stderr.size(),
       colors: io.stderr.isTerminal && !io.env["NO_COLOR"],
-      verbose,
+      verbose: flags.verbose,
     });
-    await withinGrace(command.run(args, contextOf(io, flags, progress)), io.signal);
+    await withinGrace(command.run(args, contextOf(io, flags, progress, results)), io.signal);
     progress.close();
+    results.check();
     return 0;
   } catch (error) {
     progress?.close();
-    const { describeError, formatReport } = await import("./error-report.ts");
+    const { describeError } = await import("./error-report.ts");
     const report = describeError(io.signal.aborted ? io.signal.reason : error);
-    if (json) {
-      const { code, exitCode, message, hint } = report;
-      io.stderr.write(`${JSON.stringify({ type: "error", code, exitCode, message, hint })}\n`);
-    } else {
-      io.stderr.write(formatReport(report, verbose));
-    }
+    forms.jsonResult &&= !results.wasWritten;
+    const { tellFailure } = await import("./run-failure.ts");
+    tellFailure(report, forms, io);
     return report.exitCode;
   }
 }
 
+/** What goes to standard output. */
+interface Results {
+  /** Never throws: a result that can't be written must not hide what became of the work. */
+  write(content: string | Uint8Array): void;
+  readonly wasWritten: boolean;
+  /** Throws what the first write failed with. */
+  check(): void;
+}
+
+function createResults(stdout: Output): Results {
+  const failures: unknown[] = [];
+  let wasWritten = false;
+  return {
+    write(content) {
+      wasWritten = true;
+      try {
+        stdout.write(content);
+      } catch (error) {
+        failures.push(error);
+      }
+    },
+    get wasWritten() {
+      return wasWritten;
+    },
+    check() {
+      if (failures.length > 0) throw failures[0];
+    },
+  };
+}
+
+const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
+
 async function showHelp(
-  { command, path, help }: Invocation,
+  invocation: Invocation,
   io: ProgramIo,
   commands: CommandTable,
+  results: Results,
+  asJson: boolean,
 ): Promise<number> {
+  const { command, path, help } = invocation;
+  if (help && asJson) {
+    const { describeHelp } = await import("./help-json.ts");
+    results.write(json(await describeHelp(command, path, commands)));
+    return 0;
+  }
   const [{ commandHelp, programHelp }, { stripVTControlCharacters }] = await Promise.all([
     import("./help.ts"),
     import("node:util"),
@@ -91,8 +139,15 @@ async function showHelp(
   // Asked for, it is a result; without a command, it stands for the error.
   const output = help ? io.stdout : io.stderr;
   const colors = output.isTerminal && !io.env["NO_COLOR"];
-  output.write(colors ? text : stripVTControlCharacters(text));
-  return help ? 0 : 2;
+  const shown = colors ? text : stripVTControlCharacters(text);
+  if (help) {
+    results.write(shown);
+    return 0;
+  }
+  if (asJson)
+    throw new OcibundleError("usage", "a command is missing", { hint: seeHelp("ocibundle") });
+  io.stderr.write(shown);
+  return 2;
 }
 
 function readFlags(
@@ -112,22 +167,29 @@ function readFlags(
 function progressMode(flags: SharedFlags, io: ProgramIo): ProgressMode {
   if (flags.quiet) return "none";
   if (flags.progress !== "auto") return flags.progress;
-  const draws = io.stderr.isTerminal && !io.env["CI"] && io.env["TERM"] !== "dumb";
+  // Without TERM nothing is known of the terminal: a line that is drawn over may be one more line there.
+  // Windows has no TERM, and terminals that can.
+  const term = io.env["TERM"] ?? "";
+  const knowsTerminal = term === "" ? io.env["OS"] === "Windows_NT" : term !== "dumb";
+  const draws = io.stderr.isTerminal && !io.env["CI"] && knowsTerminal;
   return draws ? "bar" : "plain";
 }
 
-function contextOf(io: ProgramIo, flags: SharedFlags, progress: Progress): CommandContext {
+function contextOf(
+  io: ProgramIo,
+  flags: SharedFlags,
+  progress: Progress,
+  results: Results,
+): CommandContext {
   return {
     stdout: (content) => {
       if (io.stdout.isTerminal) progress.settle();
-      io.stdout.write(content);
+      results.write(content);
     },
     stderr: (text) => {
       progress.print(text);
     },
-    get stdin() {
-      return io.stdin();
-    },
+    stdin: () => io.stdin(),
     env: io.env,
     cwd: io.cwd,
     signal: io.signal,

@@ -62,3 +62,21 @@ export function fromEnvironment(
     ? parseBoolean(text, variable)
     : convertValue(definition, text, variable);
 }
+
+/** Whether a command line that was not read, or can't be, asks for JSON on standard output. */
+export function asksForJson(
+  argv: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): boolean {
+  const end = argv.indexOf("--");
+  const words = end === -1 ? argv : argv.slice(0, end);
+  const last = words.findLast((word) => /^--(?:no-)?json(?:=|$)/.test(word));
+  if (last === "--no-json") return false;
+  const text = last === undefined ? env["OCIBUNDLE_JSON"] : last.split("=", 2)[1];
+  if (last !== undefined && text === undefined) return true;
+  try {
+    return text !== undefined && text !== "" && parseBoolean(text, "--json");
+  } catch {
+    return false;
+  }
+}

@@ -7,12 +7,21 @@ import * as v from "valibot";
 declare const OCIBUNDLE_VERSION: string;
 declare const OCIBUNDLE_COMMIT: string;
 
-/** Version and commit of this program: `0.1.0 (3f9c1a2b4d5e)`. */
-export function programVersion(): string {
+/** Version of this program, and the commit of its sources or null where that is not known. */
+export interface ProgramVersion {
+  version: string;
+  commit: string | null;
+}
+
+export function programVersion(): ProgramVersion {
   const version = typeof OCIBUNDLE_VERSION === "undefined" ? versionOfSources() : OCIBUNDLE_VERSION;
   const commit = typeof OCIBUNDLE_COMMIT === "undefined" ? commitOfSources() : OCIBUNDLE_COMMIT;
-  return commit === undefined ? version : `${version} (${commit})`;
+  return { version, commit: commit ?? null };
 }
+
+/** As one line: `0.1.0 (3f9c1a2b4d5e)`. */
+export const formatVersion = ({ version, commit }: ProgramVersion): string =>
+  commit === null ? version : `${version} (${commit})`;
 
 const root = (): string => fileURLToPath(new URL("../../", import.meta.url));
 

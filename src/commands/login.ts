@@ -72,7 +72,7 @@ async function askFor(
 async function readPassword({ stdin, signal }: CommandContext): Promise<string> {
   const chunks: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of stdin) {
+  for await (const chunk of stdin()) {
     signal.throwIfAborted();
     chunks.push(chunk);
     size += chunk.byteLength;

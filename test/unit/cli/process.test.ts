@@ -41,6 +41,7 @@ describe("the process", () => {
   test.each([
     ["SIGINT", 130, "interrupted"],
     ["SIGTERM", 143, "terminated"],
+    ["SIGHUP", 129, "the terminal was closed"],
   ] as const)("%s ends it within a second, with exit code %d", async (signal, code, said) => {
     asked = Promise.withResolvers();
     const running = start("inspect", `127.0.0.1:${silent.port}/a/b:c`);

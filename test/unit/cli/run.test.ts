@@ -193,8 +193,12 @@ describe("a failure", () => {
   });
 
   test.each([
-    ["ENOSPC", 2],
-    ["EACCES", 2],
+    ["ENOENT", 2],
+    ["ENOTDIR", 2],
+    ["ENOSPC", 7],
+    ["EMFILE", 7],
+    ["EEXIST", 8],
+    ["EACCES", 7],
     ["ECONNREFUSED", 6],
   ])("of the system (%s) is no bug", async (name, exitCode) => {
     const error = Object.assign(new Error(`${name}: it says no`), { code: name });
@@ -202,6 +206,55 @@ describe("a failure", () => {
       code: exitCode,
       stdout: "",
       stderr: `error: ${name}: it says no\n`,
+    });
+  });
+
+  test("is one JSON document on standard output where --json asks for it", async () => {
+    const error = new OcibundleError("not_found", "no such tag", { hint: "list them" });
+    const document = { code: "not_found", exitCode: 3, message: "no such tag", hint: "list them" };
+    for (const words of [
+      ["do", "--json"],
+      ["--json", "do"],
+    ]) {
+      const { code, stdout, stderr } = await runWith(failing(error), words);
+      expect({ code, stderr }).toEqual({
+        code: 3,
+        stderr: "error: no such tag\nhint: list them\n",
+      });
+      expect(JSON.parse(stdout)).toEqual({ error: document });
+    }
+  });
+
+  test.each([
+    ["a command that does not exist", ["dd", "--json"], {}],
+    ["a flag that does not exist", ["do", "--json", "--no-such"], {}],
+    ["no command", ["--json"], {}],
+    ["the environment", ["dd"], { OCIBUNDLE_JSON: "1" }],
+  ])("is JSON on standard output: %s", async (_, words, env) => {
+    const { code, stdout } = await runWith(tableOf(doing(() => {})), words, { env });
+    expect(code).toBe(2);
+    expect(JSON.parse(stdout)).toMatchObject({ error: { code: "usage", exitCode: 2 } });
+  });
+
+  test.each([
+    ["no flag", ["dd"], {}],
+    ["a word behind --", ["dd", "--", "--json"], {}],
+    ["a flag that takes the environment back", ["dd", "--no-json"], { OCIBUNDLE_JSON: "1" }],
+  ])("is no JSON with %s", async (_, words, env) => {
+    expect((await runWith(tableOf(doing(() => {})), words, { env })).stdout).toBe("");
+  });
+
+  test("leaves a document that the command printed alone", async () => {
+    const table = tableOf(
+      doing(({ stdout }) => {
+        stdout('{"problems":1}\n');
+        throw new OcibundleError("integrity", "one differs");
+      }),
+    );
+    expect(await runWith(table, ["do", "--json"])).toEqual({
+      code: 5,
+      stdout: '{"problems":1}\n',
+      stderr: "error: one differs\n",
     });
   });
 
@@ -291,8 +344,14 @@ describe("progress", () => {
 
   test.each<[string, string[], object, RegExp]>([
     ["lines where nobody looks", [], {}, /^hash: 1 item, 5 B\n/],
-    ["bars on a terminal", [], { terminal: true }, /█/],
-    ["lines in CI", [], { terminal: true, env: { CI: "1" } }, /^hash: 1 item, 5 B\n/],
+    ["bars on a terminal", [], { terminal: true, env: { TERM: "xterm" } }, /█/],
+    ["lines where TERM is unset", [], { terminal: true }, /^hash: 1 item, 5 B\n/],
+    [
+      "lines in CI",
+      [],
+      { terminal: true, env: { CI: "1", TERM: "xterm" } },
+      /^hash: 1 item, 5 B\n/,
+    ],
     [
       "lines on a terminal that can do no more",
       [],
