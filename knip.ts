@@ -19,5 +19,5 @@ export default {
   ignoreExportsUsedInFile: production ? true : { interface: true, type: true },
   // Run by its path: the sources are tried under it.
   ignoreDependencies: ["deno"],
-  ignoreBinaries: ["fallocate", "mount", "umount", "unshare"],
+  ignoreBinaries: ["mkfifo", "fallocate", "mount", "umount", "unshare"],
 } satisfies KnipConfig;

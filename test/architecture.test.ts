@@ -63,7 +63,17 @@ interface Module {
   imports: Import[];
   /** Names of things that only some places may touch: `Bun`, `Deno`, `process.exit`. */
   touches: string[];
+  /** Calls that write to a file by its path, or open one to be written. */
+  writes: string[];
 }
+
+/** Functions of node:fs that write to whatever a path leads to. */
+const writers =
+  /^(?:(?:append|write)File|copyFile|cp|createWriteStream|truncate|outputFile)(?:Sync)?$/;
+
+/** Whether the flags that a file is opened with are surely for reading. */
+const isReading = (flags: string): boolean =>
+  flags === "" || flags === '"r"' || /^(?:constants\.)?O_RDONLY\b/.test(flags);
 
 const processMembers = new Set(["exit", "exitCode", "abort", "reallyExit", "cwd", "env", "chdir"]);
 
@@ -83,7 +93,30 @@ function readModule(path: string, source: string): Module {
     }
   }
   const touches: string[] = [];
+  const writes: string[] = [];
+  const fromFs = new Map(
+    module.staticImports
+      .filter(({ moduleRequest }) => /^(?:node:)?fs(?:\/promises)?$/.test(moduleRequest.value))
+      .flatMap(({ entries }) =>
+        entries.map((entry) => [entry.localName.value, entry.importName.name ?? "*"] as const),
+      ),
+  );
   new Visitor({
+    CallExpression({ callee, arguments: given }) {
+      const called =
+        callee.type === "Identifier"
+          ? fromFs.get(callee.name)
+          : callee.type === "MemberExpression" &&
+              callee.object.type === "Identifier" &&
+              fromFs.get(callee.object.name) === "*" &&
+              callee.property.type === "Identifier"
+            ? callee.property.name
+            : undefined;
+      if (called === undefined) return;
+      const flags = given[1] === undefined ? "" : source.slice(given[1].start, given[1].end);
+      const opens = called === "open" || called === "openSync";
+      if (writers.test(called) || (opens && !isReading(flags))) writes.push(called);
+    },
     Identifier({ name }) {
       if (name === "Bun" || name === "Deno") touches.push(name);
     },
@@ -104,7 +137,7 @@ function readModule(path: string, source: string): Module {
       imports.push({ specifier: request.value, typesOnly: true });
     },
   }).visit(program);
-  return { path, imports, touches };
+  return { path, imports, touches, writes };
 }
 
 /** The imports that stay within src, as paths relative to it. */
@@ -187,6 +220,17 @@ function touching(modules: readonly Module[], what: RegExp, allowed: RegExp): st
     );
 }
 
+/** Where files are opened to be written, each with its reason. */
+const mayWrite = new Map([
+  ["runtime/own-file.ts", "the rules for it"],
+  ["ui/prompt.ts", "the terminal"],
+  [
+    "harness/registry/storage/append-target.ts",
+    "a directory that is the embedded registry's alone",
+  ],
+  ["harness/registry/storage/upload-sessions.ts", "the same"],
+]);
+
 const runtimeOwn = /^(?:Bun|Deno|bun|bun:.*)$/;
 const endsProcess = /^process\.(?:exit|exitCode|abort|reallyExit)$/;
 const httpLibrary = /^ofetch(?:\/|$)/;
@@ -219,6 +263,11 @@ describe("the house", () => {
     expect(touching(modules, endsProcess, /^main\.ts$/)).toEqual([]);
   });
 
+  test("files are opened for writing by one module, which follows no links", () => {
+    const written = modules.filter(({ writes }) => writes.length > 0).map(({ path }) => path);
+    expect(written).toEqual([...mayWrite.keys()].toSorted());
+  });
+
   test("only http uses ofetch", () => {
     expect(touching(modules, httpLibrary, /^http\//)).toEqual([]);
   });
@@ -240,6 +289,8 @@ describe("the check itself", () => {
     "model/a.ts": `import "./pull/b.ts"; if (runtime.name === "bun") run();`,
     "model/pull/b.ts": `import "../c.ts";`,
     "helpers/x.ts": "export {};",
+    "store/write.ts": `import { open, writeFile as put } from "node:fs/promises"; import * as fs from "node:fs";
+      await open("a"); await open("a", "r"); fs.openSync("a", fs.constants.O_RDWR); await put("a", "b"); await open("a", flags);`,
   };
   const bad = Object.entries(sources).map(([path, source]) => readModule(path, source));
 
@@ -252,6 +303,10 @@ describe("the check itself", () => {
       "commands/push.ts imports harness/registry/routes/blobs.ts",
       "helpers/x.ts: no part of the house (see mayImport)",
     ]);
+  });
+
+  test("sees what writes to a file", () => {
+    expect(bad.flatMap(({ writes }) => writes)).toEqual(["openSync", "writeFile", "open"]);
   });
 
   test("sees circles of files and of directories", () => {

@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, open, realpath, rename, rm } from "node:fs/promises";
+import { mkdir, realpath, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { errno, OcibundleError } from "../errors.ts";
+import { createFile, privateMode } from "../runtime/own-file.ts";
 import type { Credential, Environment } from "./credential.ts";
 import { type DockerConfig, findHelper, formatEntry } from "./docker-config.ts";
 import { readConfig, writtenConfigPath } from "./files.ts";
@@ -73,7 +74,7 @@ async function writeConfig(path: string, config: DockerConfig): Promise<void> {
     const target = await followed(path);
     const temporary = `${target}.${randomBytes(6).toString("hex")}.tmp`;
     try {
-      const file = await open(temporary, "wx", 0o600);
+      const file = await createFile(temporary, privateMode);
       try {
         await file.writeFile(`${JSON.stringify(config, null, "\t")}\n`);
         await file.sync();

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdir, open, rename, rm } from "node:fs/promises";
+import { mkdir, rename, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { OcibundleError } from "../errors.ts";
 import { digestOf } from "../oci/digest.ts";
@@ -11,6 +11,7 @@ import { readOptions, readPrevious } from "../model/lock/lock.ts";
 import { lockWeights } from "../model/lock/lock-weights.ts";
 import { randomBytes } from "../model/weights/random-bytes.ts";
 import type { JobContext } from "../model/session/session.ts";
+import { createFile } from "../runtime/own-file.ts";
 import {
   checkEntriesApart,
   checkNameAndDest,
@@ -132,7 +133,7 @@ async function writeMock(
   const temporary = `${path}-${crypto.randomUUID()}.tmp`;
   const hash = createHash("sha256");
   try {
-    const to = await open(temporary, "wx");
+    const to = await createFile(temporary);
     try {
       for (const { bytes, offset } of pieces(file, seed)) {
         signal.throwIfAborted();

@@ -1,9 +1,10 @@
 import { createHash, type Hash } from "node:crypto";
 import { closeSync, openSync, readSync } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import type { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip, createZstdDecompress } from "node:zlib";
+import { replaceFile } from "./own-file.ts";
 import {
   type Codec,
   decodedTooLongCode,
@@ -53,7 +54,8 @@ async function decodeInto(
   input: Iterable<Uint8Array>,
 ): Promise<{ hex: string; size: number }> {
   const hash = createHash(algorithm);
-  const to = await open(output, "w", 0o666);
+  // A killed run can have left the name as a second one of a finished file.
+  const to = await replaceFile(output);
   let size = 0;
   try {
     await pipeline(input, createDecompressor(codec), async (chunks: AsyncIterable<Uint8Array>) => {

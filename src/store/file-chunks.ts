@@ -1,5 +1,5 @@
 import { Buffer } from "node:buffer";
-import { open } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 
 /** Bytes read at once: larger reads gain nothing measurable, smaller ones cost calls. */
 const chunkSize = 1024 * 1024;
@@ -8,17 +8,17 @@ const chunkSize = 1024 * 1024;
  * The bytes of a file from `start` up to `end`, read ahead by one chunk.
  *
  * A chunk is valid until the next one is asked for: two buffers take turns. Ends early when the file
- * does; rejects with the file system's error or the signal's reason.
+ * does; rejects with the file system's error or the signal's reason. An open file is left open.
  */
 export async function* fileChunks(
-  path: string,
+  from: string | FileHandle,
   start: number,
   end: number,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const length = Math.min(chunkSize, Math.max(end - start, 1));
   const buffers = [Buffer.allocUnsafe(length), Buffer.allocUnsafe(length)] as const;
-  const file = await open(path, "r");
+  const file = typeof from === "string" ? await open(from, "r") : from;
   let pending: Promise<Uint8Array> | undefined;
   try {
     const read = async (buffer: Uint8Array, position: number): Promise<Uint8Array> => {
@@ -43,6 +43,6 @@ export async function* fileChunks(
   } finally {
     // The file must stay open until a read that nobody waits for any more has ended.
     await pending?.catch(() => undefined);
-    await file.close();
+    if (typeof from === "string") await file.close();
   }
 }

@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import { errno, OcibundleError } from "../errors.ts";
 import type { BlobToMove, ByteRange } from "../oci/content.ts";
 import { digestHex, hasherFor, shortDigest } from "../oci/digest.ts";
+import { createFile } from "../runtime/own-file.ts";
 import { blobChunks } from "./blob-chunks.ts";
 import { fileChunks } from "./file-chunks.ts";
 
@@ -67,7 +68,6 @@ async function* restOf(
 
 /** Where a blob lies, in part, in a file that is open for reading and writing. */
 export interface BlobPlace {
-  path: string;
   file: FileHandle;
   /** In bytes: where it begins. */
   position: number;
@@ -81,7 +81,7 @@ export interface BlobPlace {
  */
 export async function completeVerified(
   blob: BlobToMove,
-  { path, file, position, there }: BlobPlace,
+  { file, position, there }: BlobPlace,
   options: CopyOptions,
 ): Promise<void> {
   const { digest, size } = blob.descriptor;
@@ -92,7 +92,7 @@ export async function completeVerified(
       told += bytes;
       options.onBytes?.(bytes);
     };
-    for await (const chunk of fileChunks(path, position, position + there, options.signal)) {
+    for await (const chunk of fileChunks(file, position, position + there, options.signal)) {
       hash.update(chunk);
       onBytes(chunk.byteLength);
     }
@@ -144,7 +144,7 @@ export async function writeWhole(
   write: (file: FileHandle) => Promise<void>,
 ): Promise<void> {
   try {
-    const file = await open(temporary, "wx");
+    const file = await createFile(temporary);
     try {
       await write(file);
       await file.sync();

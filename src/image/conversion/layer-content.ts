@@ -1,5 +1,4 @@
 import { createHash, type Hash } from "node:crypto";
-import { open } from "node:fs/promises";
 import { pipeline } from "node:stream/promises";
 import * as zlib from "node:zlib";
 import { errno, OcibundleError } from "../../errors.ts";
@@ -9,6 +8,7 @@ import type { Digest } from "../../oci/digest.ts";
 import { mediaTypes } from "../../oci/media-types.ts";
 import { compressionOf } from "../../store/archive/archive.ts";
 import { unwritable, writeAll } from "../../store/verified-write.ts";
+import { createFile, privateMode } from "../../runtime/own-file.ts";
 import { gzip } from "./gzip.ts";
 import type { Layer } from "./layer.ts";
 
@@ -155,7 +155,7 @@ export async function writeFile<T>(
   fill: (write: (chunk: Uint8Array) => Promise<void>) => Promise<T>,
 ): Promise<T> {
   try {
-    const file = await open(path, "wx", 0o600);
+    const file = await createFile(path, privateMode);
     let position = 0;
     try {
       return await fill(async (chunk) => {

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
-import { open, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import type { BlobSource, ByteRange } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
+import { createFile } from "../../runtime/own-file.ts";
 import { blobChunks } from "../../store/blob-chunks.ts";
 import type { Cache } from "../../store/cache/cache.ts";
 import { unwritable, writeAll } from "../../store/verified-write.ts";
@@ -61,7 +62,7 @@ async function writeRandom(path: string, size: number, signal: AbortSignal): Pro
   const words = new Uint32Array(MiB / Uint32Array.BYTES_PER_ELEMENT);
   const piece = new Uint8Array(words.buffer);
   try {
-    const file = await open(path, "wx");
+    const file = await createFile(path);
     try {
       for (let at = 0; at < size; at += piece.byteLength) {
         signal.throwIfAborted();

@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
-import { open, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { OcibundleError, errno } from "../../errors.ts";
 import { revealFile, temporaryName } from "../../store/placement/materialize.ts";
 import { openTargetFolder, type TargetFolder } from "../../store/placement/target-folder.ts";
+import { openOwnFile } from "../../runtime/own-file.ts";
 import { unwritable } from "../../store/verified-write.ts";
 import type { JournalPlace } from "../../transfer/download/download-journal.ts";
 import type { FetchContext, FetchOutcome } from "./pull-context.ts";
@@ -73,7 +74,9 @@ async function finish(
   replace: boolean,
 ): Promise<void> {
   try {
-    const file = await open(whole, "r+");
+    const file = await openOwnFile(whole);
+    if (file === undefined)
+      throw new OcibundleError("integrity", `"${shown}": its file was replaced`);
     try {
       await file.sync();
     } finally {

@@ -1,6 +1,7 @@
-import { open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { openTargetFolder, type TargetFolder } from "../../store/placement/target-folder.ts";
+import { readableMode, readOwnFile, replaceFile } from "../../runtime/own-file.ts";
 import { unwritable } from "../../store/verified-write.ts";
 
 /** The folder beside the weights in which `pull` says how far it is (docs/pull.md). */
@@ -49,8 +50,7 @@ export async function openMarkers(
       const names = await readdir(folder.at("."));
       // With another beside it, a run was killed before it had taken that back.
       if (names.some((name) => name !== "ready" && isMarker(name))) return undefined;
-      const text = await readFile(folder.at("ready"), "utf8").catch(() => undefined);
-      return text?.trim();
+      return readMarker(folder.at("ready"));
     },
     downloading: (digest) => change("downloading", digest),
     done: (digest) => change("ready", digest),
@@ -65,6 +65,18 @@ export async function openMarkers(
   };
 }
 
+/** More than any digest has, in bytes. */
+const maxMarkerBytes = 1024;
+
+function readMarker(path: string): string | undefined {
+  try {
+    const bytes = readOwnFile(path, { maxBytes: maxMarkerBytes, ofAnyone: true });
+    return bytes && new TextDecoder().decode(bytes).trim();
+  } catch {
+    return undefined;
+  }
+}
+
 const temporary = (state: State): string => `${state}.tmp`;
 
 const isMarker = (name: string): boolean =>
@@ -73,7 +85,7 @@ const isMarker = (name: string): boolean =>
 async function write(folder: TargetFolder, state: State, text: string): Promise<void> {
   const path = folder.at(temporary(state));
   try {
-    const file = await open(path, "w", 0o644);
+    const file = await replaceFile(path, readableMode);
     try {
       await file.writeFile(`${text}\n`);
       await file.sync();

@@ -1,6 +1,7 @@
-import { type FileHandle, open, rm } from "node:fs/promises";
+import { type FileHandle, rm } from "node:fs/promises";
 import { OcibundleError, errno } from "../../errors.ts";
 import type { Digest } from "../../oci/digest.ts";
+import { openOwnFile } from "../../runtime/own-file.ts";
 import { blobPath, layoutFileName } from "../layout/documents.ts";
 import { type OwnedTemp, takeEndedTemps } from "../owned-temp.ts";
 import { tarEntries } from "./entries.ts";
@@ -49,18 +50,17 @@ async function openUnfinished(
   temporary: OwnedTemp,
   wanted: WantedBlobs,
 ): Promise<UnfinishedArchive | undefined> {
-  let file: FileHandle;
-  try {
-    file = await open(temporary.path, "r+");
-  } catch (error) {
-    // Gone with its run, or another user's.
-    if (errno(error) === undefined) throw error;
-    return undefined;
-  }
+  // Not gone with its run, and not another user's.
+  const file = await openOwnFile(temporary.path).catch(unlessErrno);
+  if (file === undefined) return undefined;
   const found = await readUnfinished(file, wanted);
   if (found !== undefined) return { ...found, temporary, file };
   await file.close();
   return undefined;
+}
+
+function unlessErrno(error: unknown): undefined {
+  if (errno(error) === undefined) throw error;
 }
 
 async function readUnfinished(

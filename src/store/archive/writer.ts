@@ -1,10 +1,11 @@
 import { Buffer } from "node:buffer";
-import { mkdir, open, rename, rm, stat } from "node:fs/promises";
+import { mkdir, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import pLimit from "p-limit";
 import { OcibundleError } from "../../errors.ts";
 import type { ContentWriter } from "../../oci/content.ts";
 import { type Digest, matchesDigest, shortDigest } from "../../oci/digest.ts";
+import { createFile } from "../../runtime/own-file.ts";
 import { blockSize, endSize, entryHeader, paddingAfter } from "./header.ts";
 import {
   blobPath,
@@ -100,7 +101,7 @@ export async function createLayoutArchive(
         const { digest, size } = blob.descriptor;
         if (blobs.has(digest)) return "present";
         const complete = (position: number, there: number): Promise<void> =>
-          completeVerified(blob, { path: temporary.path, file, position, there }, options);
+          completeVerified(blob, { file, position, there }, options);
         const left = whole.get(digest);
         if (left !== undefined) {
           await complete(left.position, size);
@@ -172,7 +173,7 @@ async function begin(path: string, wanted: WantedBlobs = new Map()): Promise<Unf
     await sweepOwnedTemps(folder, prefix);
     if (unfinished !== undefined) return unfinished;
     temporary = ownTemp(folder, prefix);
-    const file = await open(temporary.path, "wx+");
+    const file = await createFile(temporary.path);
     return { temporary, file, whole: new Map(), cut: undefined, end: 0 };
   } catch (error) {
     temporary?.release();

@@ -1,6 +1,7 @@
-import { mkdir, open, rm, writeFile } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { OcibundleError, errno } from "../../errors.ts";
+import { createFile, openOwnFile, readableMode } from "../../runtime/own-file.ts";
 import { type Digest, shortDigest } from "../../oci/digest.ts";
 import { cacheFolders } from "./folder.ts";
 import { sweepTempFiles } from "./temp.ts";
@@ -17,7 +18,12 @@ export async function makeFolders(root: string): Promise<void> {
   for (const folder of Object.values(folders)) await mkdir(folder, { recursive: true });
   await sweepTempFiles(folders.temp, folders.locks);
   try {
-    await writeFile(join(root, tagFile), tagText, { flag: "wx" });
+    const file = await createFile(join(root, tagFile), readableMode);
+    try {
+      await file.writeFile(tagText);
+    } finally {
+      await file.close();
+    }
   } catch (error) {
     if (errno(error) !== "EEXIST") throw error;
   }
@@ -34,7 +40,10 @@ export async function removeJournal(path: string): Promise<void> {
  * somebody edits. Returns its time of change in milliseconds. Throws `integrity` when its size is wrong.
  */
 export async function makeReady(path: string, digest: Digest, size: number): Promise<number> {
-  const file = await open(path, "r+");
+  const file = await openOwnFile(path);
+  if (file === undefined) {
+    throw new OcibundleError("integrity", `the file for ${shortDigest(digest)} was replaced`);
+  }
   try {
     const stats = await file.stat();
     if (stats.size !== size) {

@@ -1,21 +1,24 @@
-import { mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { mkdir, rename } from "node:fs/promises";
 import { dirname } from "node:path";
 import type * as v from "valibot";
+import { createFile, readableMode, readOwnFile } from "../../runtime/own-file.ts";
 import { parseDocument } from "../../oci/document.ts";
 import type { HeldLock, WaitOptions } from "../locks/lock-file.ts";
 
 /**
  * A record of the cache, checked against its schema. A record only saves work, so one that is missing,
- * damaged or larger than `maxBytes` is undefined, and never an error.
+ * damaged, larger than `maxBytes` or not a regular file is undefined, and never an error. The same holds
+ * for one that another user can have written, unless `ofAnyone` is set.
  */
 export async function readRecord<Schema extends v.GenericSchema>(
   path: string,
   schema: Schema,
   maxBytes: number,
+  { ofAnyone = false }: { ofAnyone?: boolean } = {},
 ): Promise<v.InferOutput<Schema> | undefined> {
   try {
-    if ((await stat(path)).size > maxBytes) return undefined;
-    return parseDocument(await readFile(path), schema, path);
+    const bytes = readOwnFile(path, { maxBytes, ofAnyone });
+    return bytes && parseDocument(bytes, schema, path);
   } catch {
     return undefined;
   }
@@ -29,18 +32,23 @@ export interface RecordTemp {
 
 /**
  * Writes a record so that its name never shows half of it. Not flushed: what a power failure takes
- * away is found out again. Makes the folder. `mode` is what others may do with it, less the umask. Throws
- * the file system's errors.
+ * away is found out again. Makes the folder. `mode` is what others may do with it: nobody but this user may
+ * write it, whatever the umask says. Throws the file system's errors.
  */
 export async function writeRecord(
   cache: RecordTemp,
   path: string,
   content: Uint8Array | string,
-  { mode = 0o666 }: { mode?: number } = {},
+  { mode = readableMode }: { mode?: number } = {},
 ): Promise<void> {
   const temp = await cache.tempPath("record");
   try {
-    await writeFile(temp, content, { flag: "wx", mode });
+    const file = await createFile(temp, mode);
+    try {
+      await file.writeFile(content);
+    } finally {
+      await file.close();
+    }
     await mkdir(dirname(path), { recursive: true });
     await rename(temp, path);
   } finally {

@@ -1,9 +1,9 @@
-import { constants } from "node:fs";
-import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { mkdir, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { BlobToMove } from "../../oci/content.ts";
 import { digestHex } from "../../oci/digest.ts";
 import { type HeldLock, LockUnavailable, tryLockFile } from "../locks/lock-file.ts";
+import { openOwnFile, replaceFile } from "../../runtime/own-file.ts";
 import {
   completeVerified,
   type CopyOptions,
@@ -74,10 +74,10 @@ function lockPart(part: string): HeldLock | undefined {
 }
 
 async function grow(part: string, blob: BlobToMove, options: CopyOptions): Promise<void> {
-  const file = await open(part, constants.O_RDWR | constants.O_CREAT, 0o666);
+  const file = (await openOwnFile(part)) ?? (await replaceFile(part));
   try {
     const { size: there } = await file.stat();
-    const place = { path: part, file, position: 0, there };
+    const place = { file, position: 0, there };
     if (there > blob.descriptor.size) await file.truncate(0);
     await completeVerified(blob, place, options);
     await file.sync();

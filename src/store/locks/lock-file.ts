@@ -1,10 +1,11 @@
-import { closeSync, futimesSync, openSync, rmSync, statSync } from "node:fs";
+import { closeSync, futimesSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { clearTimeout, setTimeout } from "node:timers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { errno } from "../../errors.ts";
+import { createFileSync } from "../../runtime/own-file.ts";
 import { type LockHolder, lockHolder, noteHolder, removeHolder } from "./lock-holder.ts";
 
 /** A lock that is held until `release`, or until the process ends, however it ends. */
@@ -91,7 +92,8 @@ function connect(path: string, shared: boolean): DatabaseSync | undefined {
 function createIfMissing(path: string): void {
   let file: number;
   try {
-    file = openSync(path, "wx", 0o666);
+    // All who share the directory lock it, and nothing is written to it.
+    file = createFileSync(path);
   } catch (error) {
     if (errno(error) === "EEXIST") return;
     throw error;

@@ -1,6 +1,8 @@
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { Buffer } from "node:buffer";
+import { rmSync } from "node:fs";
 import { hostname } from "node:os";
 import * as v from "valibot";
+import { readableMode, readOwnFile, replaceFileWith } from "../../runtime/own-file.ts";
 
 /** Who holds an exclusive lock, as far as is known. */
 export interface LockHolder {
@@ -12,6 +14,8 @@ export interface LockHolder {
 
 const HolderSchema = v.object({ pid: v.number(), host: v.string(), since: v.string() });
 
+const maxBytes = 4096;
+
 /** Beside a lock file, what says who holds it. */
 export const lockHolderSuffix = ".holder";
 
@@ -20,7 +24,9 @@ const holderPath = (path: string): string => `${path}${lockHolderSuffix}`;
 /** Who says to hold the lock at `path`; undefined when nobody says so. */
 export function lockHolder(path: string): LockHolder | undefined {
   try {
-    return v.parse(HolderSchema, JSON.parse(readFileSync(holderPath(path), "utf8")));
+    const bytes = readOwnFile(holderPath(path), { maxBytes, ofAnyone: true });
+    if (bytes === undefined) return undefined;
+    return v.parse(HolderSchema, JSON.parse(Buffer.from(bytes).toString("utf8")));
   } catch {
     return undefined;
   }
@@ -34,7 +40,7 @@ export function noteHolder(path: string): void {
     since: new Date().toISOString(),
   };
   try {
-    writeFileSync(holderPath(path), JSON.stringify(holder));
+    replaceFileWith(holderPath(path), JSON.stringify(holder), readableMode);
   } catch {
     // Then those who wait are told of nobody.
   }

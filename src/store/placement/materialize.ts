@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import { constants } from "node:fs";
-import { copyFile, link, lstat, open, rename, rm, stat } from "node:fs/promises";
+import { link, lstat, open, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { OcibundleError, errno } from "../../errors.ts";
+import { cloneFile, createFile } from "../../runtime/own-file.ts";
 import { runtime } from "../../runtime/current.ts";
 import { fileChunks } from "../file-chunks.ts";
 import type { TargetFolder } from "./target-folder.ts";
@@ -116,7 +117,7 @@ async function reflink(source: string, temporary: string): Promise<void> {
   if (runtime.name === "deno") throw Object.assign(new Error("no reflinks"), { code: "ENOTSUP" });
   const mode = await modeOfNewFile(temporary);
   try {
-    await copyFile(source, temporary, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE);
+    await cloneFile(source, temporary);
   } catch (error) {
     await rm(temporary, { force: true });
     throw error;
@@ -133,7 +134,7 @@ async function reflink(source: string, temporary: string): Promise<void> {
 
 /** The permissions that the umask leaves a new file, found out by making one. */
 async function modeOfNewFile(path: string): Promise<number> {
-  const file = await open(path, "wx", 0o666);
+  const file = await createFile(path);
   try {
     return (await file.stat()).mode & 0o777;
   } finally {
@@ -148,7 +149,7 @@ async function copy(
   { signal, onBytes }: MaterializeOptions,
 ): Promise<void> {
   const { size } = await stat(source);
-  const file = await open(temporary, "wx", 0o666);
+  const file = await createFile(temporary);
   try {
     let position = 0;
     for await (const chunk of fileChunks(source, 0, size, signal)) {

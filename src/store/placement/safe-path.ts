@@ -1,6 +1,7 @@
-import { mkdir, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { OcibundleError } from "../../errors.ts";
+import { createFile } from "../../runtime/own-file.ts";
 import { unwritable } from "../verified-write.ts";
 
 /** The folder of ready markers and the temporary files of a pull: no weight may take their place. */
@@ -112,7 +113,7 @@ async function foldsNames(root: string): Promise<boolean> {
   const path = join(root, name);
   try {
     await mkdir(root, { recursive: true });
-    await writeFile(path, "", { flag: "wx" });
+    await (await createFile(path)).close();
     return await stat(join(root, name.toUpperCase())).then(
       () => true,
       () => false,

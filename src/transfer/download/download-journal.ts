@@ -1,10 +1,11 @@
-import { closeSync, openSync, renameSync, writeFileSync, writeSync } from "node:fs";
-import { rm, stat } from "node:fs/promises";
+import { type BigIntStats, closeSync, renameSync, writeSync } from "node:fs";
+import { lstat, rm } from "node:fs/promises";
 import * as v from "valibot";
 import type { ByteRange } from "../../oci/content.ts";
 import { type Descriptor, SizeSchema } from "../../oci/descriptor.ts";
 import { DigestSchema } from "../../oci/digest.ts";
 import { readRecord } from "../../store/cache/record-file.ts";
+import { privateMode, replaceFileSync, writeAllSync } from "../../runtime/own-file.ts";
 
 /** Raised when the journal's meaning changes: an older one is thrown away then. */
 const journalVersion = 1;
@@ -31,16 +32,18 @@ export interface JournalPlace {
 
 /**
  * What a former run wrote of a blob, or undefined when nothing is known for certain: no journal, one
- * of another blob, another version or another file, or one that claims what can't be.
+ * of another blob, another version or another file, one that another user can have written, or one that
+ * claims what can't be. `stats` are those of the partial file where it is open already.
  */
 export async function readJournal(
   { partial, journal }: JournalPlace,
   { digest, size }: Descriptor,
+  stats?: BigIntStats,
 ): Promise<ByteRange[] | undefined> {
   try {
     const told = await readRecord(journal, JournalSchema, mostBytes);
     if (told?.digest !== digest || told.size !== size) return undefined;
-    const file = await stat(partial, { bigint: true });
+    const file = stats ?? (await lstat(partial, { bigint: true }));
     if (!file.isFile() || file.size !== BigInt(size)) return undefined;
     if (file.ino.toString() !== told.inode) return undefined;
     let before = 0;
@@ -97,11 +100,17 @@ export function journalWriter(
         return;
       }
       close();
-      writeFileSync(`${journal}.new`, text);
-      renameSync(`${journal}.new`, journal);
-      if (text.length > pageBytes) return;
+      const next = replaceFileSync(`${journal}.new`, privateMode);
+      try {
+        writeAllSync(next, text);
+        renameSync(`${journal}.new`, journal);
+      } catch (error) {
+        closeSync(next);
+        throw error;
+      }
+      if (text.length > pageBytes) return closeSync(next);
       length = text.length;
-      file = openSync(journal, "r+");
+      file = next;
     },
     close,
   };

@@ -1,6 +1,7 @@
-import { type FileHandle, open } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import type { ByteRange } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
+import { openOwnFile, replaceFile } from "../../runtime/own-file.ts";
 import { unwritable } from "../../store/verified-write.ts";
 import {
   type JournalPlace,
@@ -50,13 +51,13 @@ export async function openPartialFile(
   options: PartialFileOptions = {},
 ): Promise<PartialFile> {
   try {
-    const known = await readJournal(place, descriptor);
-    if (known === undefined) await removeJournal(place);
-    const handle = await open(place.partial, known === undefined ? "w+" : "r+", 0o666);
+    const left = await openLeft(place, descriptor);
+    if (left === undefined) await removeJournal(place);
+    const handle = left?.handle ?? (await replaceFile(place.partial));
     try {
       await handle.truncate(descriptor.size);
       const { ino } = await handle.stat({ bigint: true });
-      return new GrowingFile(handle, ino, place, descriptor, known ?? [], options);
+      return new GrowingFile(handle, ino, place, descriptor, left?.known ?? [], options);
     } catch (error) {
       await handle.close();
       throw error;
@@ -64,6 +65,27 @@ export async function openPartialFile(
   } catch (error) {
     throw unwritable(place.partial, error);
   }
+}
+
+/**
+ * What a former run left, where that is certain. Otherwise the name may be that of a finished file, to
+ * which a killed run linked it: it is replaced then, and not written to.
+ */
+async function openLeft(
+  place: JournalPlace,
+  descriptor: Descriptor,
+): Promise<{ handle: FileHandle; known: ByteRange[] } | undefined> {
+  const handle = await openOwnFile(place.partial);
+  if (handle === undefined) return undefined;
+  try {
+    const known = await readJournal(place, descriptor, await handle.stat({ bigint: true }));
+    if (known !== undefined) return { handle, known };
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+  await handle.close();
+  return undefined;
 }
 
 class GrowingFile implements PartialFile {

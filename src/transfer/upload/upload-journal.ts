@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import { type Descriptor, SizeSchema } from "../../oci/descriptor.ts";
+import { privateMode, replaceFileWith } from "../../runtime/own-file.ts";
 import type { Repository } from "../../registry/types.ts";
 import { type HeldLock, tryLockFile } from "../../store/locks/lock-file.ts";
 import { readRecord } from "../../store/cache/record-file.ts";
@@ -75,7 +76,7 @@ function openNotes(base: string): UploadNotes | undefined {
       try {
         const temporary = `${path}.new`;
         const text = JSON.stringify({ version: noteVersion, ...note } satisfies UploadNote);
-        writeFileSync(temporary, text, { mode: 0o600 });
+        replaceFileWith(temporary, text, privateMode);
         renameSync(temporary, path);
       } catch {
         // A full disk here is no reason to end an upload.
@@ -104,7 +105,7 @@ function prepare(folder: string): boolean {
 }
 
 function isOld(path: string): boolean {
-  const modified = statSync(path, { throwIfNoEntry: false })?.mtimeMs;
+  const modified = lstatSync(path, { throwIfNoEntry: false })?.mtimeMs;
   return modified === undefined || Date.now() - modified > lifetimeMilliseconds;
 }
 

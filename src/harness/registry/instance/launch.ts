@@ -1,8 +1,9 @@
 import { spawn } from "node:child_process";
-import { open, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import * as v from "valibot";
 import { type ErrorCode, exitCodes, OcibundleError } from "../../../errors.ts";
 import { runtime } from "../../../runtime/current.ts";
+import { privateMode, replaceFile } from "../../../runtime/own-file.ts";
 import type { InstanceRecord, RecordPlace } from "./record.ts";
 
 /** Names the instance to a background process, which so knows that it is one. */
@@ -32,7 +33,7 @@ export async function launchRegistry(options: LaunchOptions): Promise<InstanceRe
   const { args, temporary, serving, cwd, env, place, signal } = options;
   const fixed = { version: 1, instance: crypto.randomUUID(), temporary, serving } as const;
   const [program, ...before] = runtime.selfCommand();
-  const log = await open(place.logPath, "w", 0o600);
+  const log = await replaceFile(place.logPath, privateMode);
   try {
     const child = spawn(
       program,

@@ -1,6 +1,7 @@
-import { mkdir, readdir, readFile, rename, stat, unlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { errno } from "../../../errors.ts";
+import { createFile } from "../../../runtime/own-file.ts";
 
 const isMissing = (error: unknown): boolean =>
   // A file where a folder should be is as good as nothing there; neither is a name no file can have.
@@ -63,12 +64,25 @@ export async function withFolder(path: string, make: () => Promise<unknown>): Pr
  */
 export async function replaceSmall(path: string, content: string): Promise<void> {
   const temporary = join(dirname(path), `.${crypto.randomUUID()}.tmp`);
-  await withFolder(path, () => writeFile(temporary, content, { flag: "wx" }));
+  await withFolder(path, async () => {
+    const file = await createFile(temporary);
+    try {
+      await file.writeFile(content);
+    } finally {
+      await file.close();
+    }
+  });
   await rename(temporary, path);
 }
 
 /** Makes an empty file whose being there says it all. */
-export const touch = (path: string): Promise<void> => withFolder(path, () => writeFile(path, ""));
+export const touch = (path: string): Promise<void> =>
+  withFolder(path, async () => {
+    const file = await createFile(path).catch((error: unknown) => {
+      if (errno(error) !== "EEXIST") throw error;
+    });
+    await file?.close();
+  });
 
 /** Whether there was such a file to remove. */
 export async function removed(path: string): Promise<boolean> {

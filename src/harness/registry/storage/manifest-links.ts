@@ -58,7 +58,7 @@ export function openManifestLinks(root: string, content: Content, turns: Turns):
   const referrerPath = (repository: string, subject: Digest, digest: Digest): string =>
     join(subjectFolder(repository, subject), `${digestAlgorithm(digest)}-${digestHex(digest)}`);
   const readLink = (repository: string, digest: Digest) =>
-    readRecord(linkPath(repository, digest), LinkSchema, maxLinkBytes);
+    readRecord(linkPath(repository, digest), LinkSchema, maxLinkBytes, { ofAnyone: true });
 
   return {
     async find(repository, digest) {
@@ -94,7 +94,9 @@ export function openManifestLinks(root: string, content: Content, turns: Turns):
       const path = subjectFolder(repository, subject);
       for (const name of (await namesIn(path)).toSorted()) {
         if (name.startsWith(".")) continue;
-        const descriptor = await readRecord(join(path, name), DescriptorSchema, maxManifestBytes);
+        const descriptor = await readRecord(join(path, name), DescriptorSchema, maxManifestBytes, {
+          ofAnyone: true,
+        });
         if (descriptor !== undefined) found.push(descriptor);
       }
       return found;

@@ -1,10 +1,10 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { errno, OcibundleError } from "../../../errors.ts";
 import { unwritable } from "../../../store/verified-write.ts";
 import { type BlobLinks, openBlobLinks } from "./blob-links.ts";
 import { type Content, openContent } from "./content.ts";
-import { isFolder, readSmall, removeStale } from "./files.ts";
+import { isFolder, readSmall, removeStale, replaceSmall } from "./files.ts";
 import { createTurns } from "./in-turn.ts";
 import { type ManifestLinks, openManifestLinks } from "./manifest-links.ts";
 import { repositoriesFolder, repositoryFolder, temporaryFolder } from "./paths.ts";
@@ -76,7 +76,7 @@ async function prepare(root: string): Promise<void> {
     });
   }
   await mkdir(temporaryFolder(root), { recursive: true });
-  await writeFile(path, marker);
+  if (found === undefined) await replaceSmall(path, marker);
   const before = Date.now() - unfinishedLifetime;
   await removeStale(temporaryFolder(root), before);
   await removeStaleUploads(root, before);

@@ -1,0 +1,188 @@
+import { Buffer } from "node:buffer";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readSync,
+  type Stats,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
+import { copyFile, type FileHandle, open, unlink } from "node:fs/promises";
+import process from "node:process";
+import { errno } from "../errors.ts";
+
+/**
+ * The only place where files are opened for writing. Names that this program uses for its own files
+ * (temporary files, parts, journals, markers, records) lie in directories that others may write to, and a
+ * killed run can leave a hard link under such a name. So a file that is written to is either new, or it is
+ * proven to be this user's own regular file with no second name. Symbolic links are never followed in the
+ * last part of a path, and a FIFO or a device is never waited for.
+ */
+
+const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL } = constants;
+/** Not on Windows, where neither links nor FIFOs come about this way. */
+const { O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants as Partial<typeof constants>;
+
+const newFile = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
+const oldFile = O_RDWR | O_NOFOLLOW | O_NONBLOCK;
+const readOnly = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
+
+/** The mode of files that others may read and only this user may write, whatever the umask says. */
+export const readableMode = 0o644;
+/** The mode of files that only this user may read. */
+export const privateMode = 0o600;
+
+/** What `replaceFile` tries before it believes that somebody puts something there each time. */
+const maxTries = 8;
+
+/** Creates a file that is read and written. Throws errno errors: EEXIST where anything has the name. */
+export const createFile = (path: string, mode = 0o666): Promise<FileHandle> =>
+  open(path, newFile, mode);
+
+/** `createFile` in the time of a system call: returns a file descriptor. */
+export const createFileSync = (path: string, mode = 0o666): number => openSync(path, newFile, mode);
+
+/**
+ * Creates a file in place of whatever has the name, which is removed and never written to. Throws errno
+ * errors: EISDIR or EPERM where the name is that of a directory.
+ */
+export async function replaceFile(path: string, mode = 0o666): Promise<FileHandle> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await createFile(path, mode);
+    } catch (error) {
+      if (errno(error) !== "EEXIST" || tries === maxTries) throw error;
+      await unlink(path).catch(unlessGone);
+    }
+  }
+}
+
+/** `replaceFile` in the time of a few system calls: returns a file descriptor. */
+export function replaceFileSync(path: string, mode = 0o666): number {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return createFileSync(path, mode);
+    } catch (error) {
+      if (errno(error) !== "EEXIST" || tries === maxTries) throw error;
+      try {
+        unlinkSync(path);
+      } catch (failure) {
+        unlessGone(failure);
+      }
+    }
+  }
+}
+
+function unlessGone(error: unknown): void {
+  if (errno(error) !== "ENOENT") throw error;
+}
+
+/** Writes a small file in place of whatever has the name. Throws errno errors. */
+export function replaceFileWith(path: string, text: string, mode: number): void {
+  const file = replaceFileSync(path, mode);
+  try {
+    writeAllSync(file, text);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Writes all of a text at the beginning of a file: one call may write less. Throws errno errors. */
+export function writeAllSync(file: number, text: string): void {
+  const bytes = Buffer.from(text);
+  for (let done = 0; done < bytes.length;) {
+    done += writeSync(file, bytes, done, bytes.length - done, done);
+  }
+}
+
+/**
+ * Creates a file that shares its blocks with another. Throws errno errors: EEXIST where anything has the
+ * name, and where the file system can't do it.
+ */
+export const cloneFile = (source: string, path: string): Promise<void> =>
+  copyFile(source, path, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE);
+
+/**
+ * Opens a file that an earlier run left, to go on writing it. Undefined where there is none, or where it
+ * is not proven to be this user's own: another type of file, another owner, or one with a second name.
+ * Throws errno errors other than those of a file that can't be opened that way.
+ */
+export async function openOwnFile(path: string): Promise<FileHandle | undefined> {
+  let file: FileHandle;
+  try {
+    file = await open(path, oldFile);
+  } catch (error) {
+    if (notOwn.has(errno(error) ?? "")) return undefined;
+    throw error;
+  }
+  try {
+    if (isOwn(await file.stat())) return file;
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+  await file.close();
+  return undefined;
+}
+
+/** Missing, a symbolic link (FreeBSD says EMLINK), a directory, a socket or device, read-only, another user's. */
+const notOwn: ReadonlySet<string> = new Set([
+  "ENOENT",
+  "ELOOP",
+  "EMLINK",
+  "EISDIR",
+  "ENXIO",
+  "ENODEV",
+  "EACCES",
+  "EPERM",
+]);
+
+type FileStats = Pick<Stats, "uid" | "mode" | "nlink"> & { isFile(): boolean };
+
+const isOwn = (stats: FileStats): boolean =>
+  stats.isFile() && stats.nlink === 1 && (user() ?? stats.uid) === stats.uid;
+
+/** The user whose files this process makes; undefined where the system has no such number. */
+const user = (): number | undefined => process.geteuid?.();
+
+/**
+ * Whether only this user or root can have written a regular file: the owner is one of them, and nobody
+ * else has permission to write it. What another user wrote is not believed.
+ */
+function isTrusted(stats: Pick<Stats, "uid" | "mode">): boolean {
+  const self = user();
+  if (self === undefined) return true;
+  return (stats.uid === self || stats.uid === 0) && (stats.mode & 0o022) === 0;
+}
+
+export interface ReadLimits {
+  /** Larger files are not read, in bytes. */
+  maxBytes: number;
+  /** Whether a file that another user can have written is read as well. */
+  ofAnyone?: boolean;
+}
+
+/**
+ * The bytes of a small regular file; undefined for anything else under that name, for a file that is too
+ * large, and unless told otherwise for one that is not trusted. Throws errno errors.
+ */
+export function readOwnFile(path: string, limits: ReadLimits): Uint8Array | undefined {
+  const file = openSync(path, readOnly);
+  try {
+    const stats = fstatSync(file);
+    if (!stats.isFile() || stats.size > limits.maxBytes) return undefined;
+    if (limits.ofAnyone !== true && !isTrusted(stats)) return undefined;
+    const bytes = Buffer.allocUnsafe(stats.size);
+    let filled = 0;
+    while (filled < bytes.length) {
+      const read = readSync(file, bytes, filled, bytes.length - filled, filled);
+      if (read === 0) break;
+      filled += read;
+    }
+    return bytes.subarray(0, filled);
+  } finally {
+    closeSync(file);
+  }
+}
