@@ -1,23 +1,19 @@
 import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
-import pLimit from "p-limit";
 import { OcibundleError, withContext } from "../../errors.ts";
 import type { BlobToMove } from "../../oci/content.ts";
-import { openFileRecords } from "../../store/records/file-records.ts";
 import type { WeightsPart } from "../graph/assemble.ts";
-import { readOptions } from "./lock.ts";
 import { defaultLock, readChosenLock } from "../places/lock-source.ts";
-import { readProjectFile } from "../format/project-file.ts";
-import { readWeightFiles } from "../weights/read-weight-files.ts";
+import { checkWeights } from "./check-weights.ts";
+import { projectWeightPaths, type WeightPaths } from "./project-weights.ts";
 import type { Session } from "../session/session.ts";
 import { storedWeights } from "../weights/stored-weights.ts";
-import { lockAgain, statWeight, weightBlobs } from "../weights/weight-blobs.ts";
+import { weightBlobs } from "../weights/weight-blobs.ts";
 import { quoted, type WeightEntry } from "../format/weight-entry.ts";
 import {
   fileSources,
   findWeightFiles,
   pathSources,
-  projectSources,
   type WeightSource,
 } from "../weights/weight-files.ts";
 import { emptyConfig, emptyConfigBytes, weightsManifest } from "../format/weights-artifact.ts";
@@ -50,9 +46,9 @@ export async function chosenWeights(
     });
   }
   const manifest = weightsManifest(files);
-  const { paths, missing } = await weightPaths(session, choice, lock, files);
-  await checkFiles(session, files, paths, lock);
-  tellUnlocked(session, files, paths, lock);
+  const { paths, unlocked, missing } = await weightPaths(session, choice, lock, files);
+  await checkWeights(session, files, paths, lock);
+  tellUnlocked(session, unlocked, lock);
   const stored = storedWeights(session, lock);
   return {
     manifest,
@@ -67,44 +63,40 @@ const emptyConfigBlob: BlobToMove = {
   source: () => Promise.resolve({ kind: "bytes", bytes: emptyConfigBytes }),
 };
 
-type Paths = ReadonlyMap<string, string>;
-
 /**
- * Where each file of the lock lies. What flags name must be there. What the project file names may be
- * missing: weights that were pushed already need not be on this machine; `missing` is thrown when they
- * turn out to be needed.
+ * Where each file of the lock lies. What flags name must be there, and a directory that is named must have
+ * all files that no `--file` names: a file that is not in it is not what the lock says. With `--file` alone
+ * the other files need not be on this machine; `missing` is thrown when they turn out to be needed.
  */
 async function weightPaths(
-  { cwd, signal }: Session,
+  session: Session,
   { weights, file }: WeightsChoice,
   lock: string,
   entries: readonly WeightEntry[],
-): Promise<{ paths: Paths; missing(): OcibundleError }> {
-  const find = async (sources: readonly WeightSource[]): Promise<Paths> => {
-    const found = await findWeightFiles(sources, { signal, except: [resolve(cwd, lock)] });
-    return new Map(found.map(({ name, path }) => [name, path]));
-  };
-  const lacks = (where: string) => () =>
+): Promise<WeightPaths> {
+  const { cwd, signal } = session;
+  const lacks = (where: string): OcibundleError =>
     new OcibundleError("file", `${lock} has it, but ${where}`, {
-      hint: "name the folder that has it with --weights DIR, or the file with --file NAME=PATH",
+      hint: "name the directory that has it with --weights DIR, or the file with --file NAME=PATH",
     });
-  if (weights.length > 0 || file.length > 0) {
-    const files = fileSources(file, cwd);
-    await checkFileFlags(files, entries, lock);
-    const paths = await find([...files, ...pathSources(weights, cwd)]);
-    return { paths, missing: lacks(`it is not among the files of ${flagsOf(weights, file)}`) };
+  if (weights.length === 0 && file.length === 0) {
+    const found = await projectWeightPaths(session, lock, entries);
+    if (found !== undefined) return found;
+    return { paths: new Map(), unlocked: [], missing: () => lacks("no file is given for it") };
   }
-  const project = await readProjectFile(cwd);
-  if (project === undefined) return { paths: new Map(), missing: lacks("no file is given for it") };
-  try {
-    const paths = await find(projectSources(project.project, project.path));
-    return { paths, missing: lacks(`it is not among the weights of "${project.path}"`) };
-  } catch (error) {
-    if (error instanceof OcibundleError && error.code === "file") {
-      return { paths: new Map(), missing: () => error };
-    }
-    throw error;
-  }
+  const files = fileSources(file, cwd);
+  await checkFileFlags(files, entries, lock);
+  const found = await findWeightFiles([...files, ...pathSources(weights, cwd)], {
+    signal,
+    except: [resolve(cwd, lock)],
+  });
+  const paths = new Map(found.map(({ name, path }) => [name, path]));
+  const missing = () => lacks(`it is not among the files of ${flagsOf(weights, file)}`);
+  const lost = weights.length === 0 ? undefined : entries.find(({ name }) => !paths.has(name));
+  if (lost !== undefined) throw withContext(`weight ${quoted(lost.name)}`, missing());
+  const locked = new Set(entries.map(({ name }) => name));
+  const unlocked = [...paths.keys()].filter((name) => !locked.has(name));
+  return { paths, unlocked, missing };
 }
 
 const flagsOf = (weights: readonly string[], file: readonly string[]): string =>
@@ -136,70 +128,9 @@ async function checkFileFlags(
   }
 }
 
-/** Files looked at at once. */
-const checksAtOnce = 16;
-
-/**
- * Holds what is here against the lock. A file is read only when it was hashed before and has changed
- * since: one that was never hashed here is left to whoever receives it, and checks it as well.
- */
-async function checkFiles(
-  session: Session,
-  files: readonly WeightEntry[],
-  paths: Paths,
-  lock: string,
-): Promise<void> {
-  const options = readOptions(session);
-  const records = openFileRecords(session.cache);
-  const limit = pLimit(checksAtOnce);
-  const doubtful: { entry: WeightEntry; path: string }[] = [];
-  const check = async (entry: WeightEntry): Promise<void> => {
-    const path = paths.get(entry.name);
-    if (path === undefined) return;
-    const stats = await statWeight(entry, path, lock);
-    const known = await records.find(path, stats);
-    if (known !== undefined) checkDigest(entry, path, known.digest, lock);
-    else if (await records.knows(path)) doubtful.push({ entry, path });
-  };
-  await Promise.all(files.map((entry) => limit(() => about(entry, () => check(entry)))));
-  const contents = await readWeightFiles(
-    doubtful.map(({ entry: { name }, path }) => ({ name, path, choose: () => "none" as const })),
-    { ...options, records },
-  );
-  for (const [index, { entry, path }] of doubtful.entries()) {
-    const digest = contents[index]?.digest;
-    if (digest === undefined) continue;
-    await about(entry, async () => checkDigest(entry, path, digest, lock));
-  }
-}
-
-/** Work on one weight, whose name goes into its errors. */
-async function about(entry: WeightEntry, work: () => Promise<void>): Promise<void> {
-  try {
-    await work();
-  } catch (error) {
-    throw withContext(`weight ${quoted(entry.name)}`, error);
-  }
-}
-
-function checkDigest(entry: WeightEntry, path: string, digest: string, lock: string): void {
-  if (digest === entry.digestOriginal) return;
-  throw new OcibundleError(
-    "integrity",
-    `"${path}" has the digest ${digest}, ${lock} says ${entry.digestOriginal}`,
-    { hint: lockAgain(lock) },
-  );
-}
-
-/** Says which files of the given folders the lock does not know: they are not going anywhere. */
-function tellUnlocked(
-  { emit }: Session,
-  files: readonly WeightEntry[],
-  paths: Paths,
-  lock: string,
-): void {
-  const locked = new Set(files.map(({ name }) => name));
-  const [first, ...more] = [...paths.keys()].filter((name) => !locked.has(name));
+/** Warns of files that the lock does not list: they are not pushed. */
+function tellUnlocked({ emit }: Session, unlocked: readonly string[], lock: string): void {
+  const [first, ...more] = unlocked;
   if (first === undefined) return;
   const others = more.length === 0 ? "is" : `and ${more.length} more are`;
   emit({ type: "warning", message: `weight ${quoted(first)} ${others} not in ${lock}` });

@@ -30,8 +30,6 @@ export type KnownFile = v.InferOutput<typeof KnownFileSchema>;
 export interface FileRecords {
   /** What is known of the file at an absolute path that now has these stats. */
   find(path: string, stats: BigIntStats): Promise<KnownFile | undefined>;
-  /** Whether the file at an absolute path was ever noted, unchanged or not. */
-  knows(path: string): Promise<boolean>;
   /**
    * Notes what a file with these stats holds; `read` is when its reading began, in milliseconds since
    * 1970. Adds to what is known of the same file. Nothing is noted when the file was changed so shortly
@@ -95,7 +93,6 @@ export function openFileRecords(place: RecordPlace): FileRecords {
 
   return {
     find: lookUp,
-    knows: async (path) => (await known(dirname(path))).has(basename(path)),
     async add(path, stats, read, content) {
       if (!isSettled(stats, read)) return;
       const folder = dirname(path);

@@ -224,17 +224,6 @@ describe("a weight file that is not what the lock says", () => {
     expect(hashed()).toBe(before);
   });
 
-  test("is found by the registry where it was never hashed here", async () => {
-    const registry = await recordingRegistry();
-    const job = await preparedJob({ "a.bin": "first" });
-    await writeFiles(join(job.cwd, "weights"), { "a.bin": "FIRST" });
-    const elsewhere = { ...job, env: { ...job.env, OCIBUNDLE_CACHE: join(job.cwd, ".other") } };
-    const error = await failure(push(elsewhere, `${registry.host}/acme/model:v1`));
-    expect(error).toMatchObject({ code: "integrity", hint: again });
-    expect(error.message).toContain("DIGEST_INVALID");
-    expect(await tagged(registry, "acme/model:v1")).toBeNull();
-  });
-
   test.each(["in place", "by another file"])("changes %s before it is sent", async (how) => {
     const registry = await recordingRegistry();
     const job = await preparedJob({ "a.bin": "first" });
@@ -299,7 +288,7 @@ describe("a weight file that is not there", () => {
     expect(error).toMatchObject({
       code: "file",
       message: `push ${registry.host}/acme/model:v1: weight "b": weights.lock has it, but it is not among the files of --weights "weights"`,
-      hint: "name the folder that has it with --weights DIR, or the file with --file NAME=PATH",
+      hint: "name the directory that has it with --weights DIR, or the file with --file NAME=PATH",
     });
     expect(requests(registry, "POST")).toEqual([]);
   });
@@ -313,12 +302,24 @@ describe("a weight file that is not there", () => {
     expect(error.message).toEndWith("weights.lock has it, but no file is given for it");
   });
 
-  test("is not missed where the registry has it", async () => {
+  test("is an error where the registry has it, for its directory was named", async () => {
     const registry = await recordingRegistry();
     const job = await preparedJob({ "a.bin": "first", "b.bin": "second" });
     await push(job, `${registry.host}/acme/model:v1`);
     await rm(join(job.cwd, "weights/b.bin"));
-    expect((await push(job, `${registry.host}/acme/model:v2`)).sent.blobs).toBe(0);
+    const error = await failure(push(job, `${registry.host}/acme/model:v2`));
+    expect(error.message).toEndWith('not among the files of --weights "weights"');
+    expect(await tagged(registry, "acme/model:v2")).toBeNull();
+  });
+
+  test("is not needed where the registry has it and nothing names it", async () => {
+    const registry = await recordingRegistry();
+    const job = await preparedJob({ "a.bin": "first", "b.bin": "second" });
+    await push(job, `${registry.host}/acme/model:v1`);
+    await rm(join(job.cwd, "weights/b.bin"));
+    const some = { weights: [], file: ["a=weights/a.bin"] };
+    expect((await push(job, `${registry.host}/acme/model:v2`, some)).sent.blobs).toBe(0);
+    expect((await push(job, `${registry.host}/acme/model:v3`, { weights: [] })).sent.blobs).toBe(0);
   });
 });
 

@@ -1,0 +1,67 @@
+import pLimit from "p-limit";
+import { OcibundleError, withContext } from "../../errors.ts";
+import { quoted, type WeightEntry } from "../format/weight-entry.ts";
+import { readOptions } from "./lock.ts";
+import type { Session } from "../session/session.ts";
+import { readWeightFiles } from "../weights/read-weight-files.ts";
+import { lockAgain, statWeight } from "../weights/weight-blobs.ts";
+
+/** Files looked at at once. */
+const checksAtOnce = 16;
+
+/**
+ * Compares each file that is on this machine with its entry of the lock, whatever the registry has: a blob
+ * that is there already says nothing about the file. Files that are known to be unchanged since they were
+ * hashed are not read again; all others are. All sizes are compared before the first file is read.
+ *
+ * `paths`: where each file lies, by its name in the lock. Throws `file` for what can't be read,
+ * `integrity` for a file that is not what the lock says.
+ */
+export async function checkWeights(
+  session: Session,
+  entries: readonly WeightEntry[],
+  paths: ReadonlyMap<string, string>,
+  lock: string,
+): Promise<void> {
+  const files = entries.flatMap((entry) => {
+    const path = paths.get(entry.name);
+    return path === undefined ? [] : [{ entry, path }];
+  });
+  const limit = pLimit(checksAtOnce);
+  await Promise.all(
+    files.map(({ entry, path }) =>
+      limit(() =>
+        about(entry, async () => {
+          await statWeight(entry, path, lock);
+        }),
+      ),
+    ),
+  );
+  const contents = await readWeightFiles(
+    files.map(({ entry: { name }, path }) => ({ name, path, choose: () => "none" as const })),
+    readOptions(session),
+  );
+  for (const [index, { entry, path }] of files.entries()) {
+    const content = contents[index];
+    if (content === undefined) throw new Error(`"${path}" has no content`);
+    await about(entry, async () => checkDigest(entry, path, content.digest, lock));
+  }
+}
+
+/** Work on one weight, whose name goes into its errors. */
+async function about(entry: WeightEntry, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    throw withContext(`weight ${quoted(entry.name)}`, error);
+  }
+}
+
+function checkDigest(entry: WeightEntry, path: string, digest: string, lock: string): void {
+  if (digest === entry.digestOriginal) return;
+  throw new OcibundleError(
+    "integrity",
+    `"${path}" has the digest ${digest}, ${lock} says ${entry.digestOriginal}`,
+    { hint: lockAgain(lock) },
+  );
+}
