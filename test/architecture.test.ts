@@ -125,7 +125,6 @@ function readModule(path: string, source: string): Module {
       if (object.name === "process" && processMembers.has(property.name)) {
         touches.push(`process.${property.name}`);
       }
-      if (object.name === "runtime" && property.name === "name") touches.push("runtime.name");
     },
     ImportExpression({ source: request }) {
       if (request.type !== "Literal" || typeof request.value !== "string") {
@@ -232,6 +231,7 @@ const mayWrite = new Map([
 ]);
 
 const runtimeOwn = /^(?:Bun|Deno|bun|bun:.*)$/;
+const readsProcess = /^process\.(?:cwd|env|chdir)$/;
 const endsProcess = /^process\.(?:exit|exitCode|abort|reallyExit)$/;
 const httpLibrary = /^ofetch(?:\/|$)/;
 
@@ -268,6 +268,10 @@ describe("the house", () => {
     expect(written).toEqual([...mayWrite.keys()].toSorted());
   });
 
+  test("only main reads the environment and the working directory", () => {
+    expect(touching(modules, readsProcess, /^main\.ts$/)).toEqual([]);
+  });
+
   test("only http uses ofetch", () => {
     expect(touching(modules, httpLibrary, /^http\//)).toEqual([]);
   });
@@ -286,7 +290,7 @@ describe("the check itself", () => {
     "image/load.ts": `import type { EmitEvent } from "../transfer/events.ts"; Bun.gc(true);`,
     "commands/push.ts": `import { s } from "../harness/registry/routes/blobs.ts"; process.exit(1);`,
     "harness/commands/start.ts": `import { s } from "../registry/routes/blobs.ts"; process.env["X"];`,
-    "model/a.ts": `import "./pull/b.ts"; if (runtime.name === "bun") run();`,
+    "model/a.ts": `import "./pull/b.ts"; `,
     "model/pull/b.ts": `import "../c.ts";`,
     "helpers/x.ts": "export {};",
     "store/write.ts": `import { open, writeFile as put } from "node:fs/promises"; import * as fs from "node:fs";
@@ -321,6 +325,9 @@ describe("the check itself", () => {
     expect(touching(bad, runtimeOwn, /^runtime\//)).toEqual(["image/load.ts uses Bun"]);
     expect(touching(bad, endsProcess, /^main\.ts$/)).toEqual([
       "commands/push.ts uses process.exit",
+    ]);
+    expect(touching(bad, readsProcess, /^main\.ts$/)).toEqual([
+      "harness/commands/start.ts uses process.env",
     ]);
     expect(touching(bad, httpLibrary, /^http\//)).toEqual(["registry/registry.ts uses ofetch"]);
   });

@@ -8,7 +8,10 @@ const compiled = /\/(?:\$bunfs|~BUN|%7EBUN)\//.test(import.meta.url);
 
 /** Bun, from source or as a compiled binary. */
 export const bunRuntime: Runtime = {
-  name: "bun",
+  streamsFileBodies: true,
+  sendsStreamLength: true,
+  clonesFiles: true,
+  hashesInWorkers: true,
   compiled,
   pausesTls: true,
 

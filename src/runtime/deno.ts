@@ -29,7 +29,10 @@ const deno = (): DenoGlobal => (globalThis as unknown as { Deno: DenoGlobal }).D
 
 /** Deno, from source: `deno run -A src/main.ts`. */
 export const denoRuntime: Runtime = {
-  name: "deno",
+  streamsFileBodies: false,
+  sendsStreamLength: false,
+  clonesFiles: false,
+  hashesInWorkers: false,
   compiled: false,
   pausesTls: false,
   fileBody,

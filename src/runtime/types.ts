@@ -1,6 +1,13 @@
 /** What differs between Bun and Deno. Everything else uses `node:` modules or web standards. */
 export interface Runtime {
-  readonly name: "bun" | "deno";
+  /** Whether `fileBody` is sent from the file as it goes out; else it is read into memory first. */
+  readonly streamsFileBodies: boolean;
+  /** Whether a stream as a request's body keeps the Content-Length that was set by hand. */
+  readonly sendsStreamLength: boolean;
+  /** Whether `copyFile` of `node:fs` takes the flags that ask for a clone (FICLONE). */
+  readonly clonesFiles: boolean;
+  /** Whether a hash in a worker costs less than it saves while a body is received. */
+  readonly hashesInWorkers: boolean;
   /**
    * A request or response body of bytes `start` up to `end` of a file. It has a Content-Length, can be
    * sent again, and goes out without passing through JavaScript where the runtime can do that.

@@ -16,8 +16,8 @@ import type { JobContext } from "../session/session.ts";
 // What these answer is, with `--json`, part of the surface: docs/cache.md. Sizes are in bytes.
 
 /** Where the cache lies, whether or not it is there yet. */
-export const cachePath = ({ env }: Pick<JobContext, "env">): { path: string } => ({
-  path: cacheFolder(env),
+export const cachePath = (run: Pick<JobContext, "env" | "cwd">): { path: string } => ({
+  path: cacheFolder(run),
 });
 
 export interface CacheContents {
@@ -30,8 +30,8 @@ export interface CacheContents {
 }
 
 /** What is in the cache. */
-export async function listCache({ env }: Pick<JobContext, "env">): Promise<CacheContents> {
-  const cache = openCache(env);
+export async function listCache(run: Pick<JobContext, "env" | "cwd">): Promise<CacheContents> {
+  const cache = openCache(run);
   const blobs = await listBlobs(cache);
   const unfinished = await listUnfinished(cache);
   return { path: cache.root, size: bytesOf([...blobs, ...unfinished]), blobs, unfinished };
@@ -47,8 +47,8 @@ export interface CacheVerification {
 
 /** Reads every blob in the cache and removes what is damaged, so that it is fetched again. */
 export async function verifyCache(job: JobContext): Promise<CacheVerification> {
-  const { env, emit, signal, flags } = job;
-  const cache = openCache(env);
+  const { emit, signal, flags } = job;
+  const cache = openCache(job);
   const blobs = await listBlobs(cache);
   const size = bytesOf(blobs);
   const pool = createWorkerPool(flags.concurrency ?? availableParallelism());
@@ -81,10 +81,10 @@ export interface CachePruning extends PruneReport {
  * with neither, only what ended processes left. What is in use stays.
  */
 export async function pruneUnused(
-  { env, signal }: Pick<JobContext, "env" | "signal">,
+  { env, cwd, signal }: Pick<JobContext, "env" | "cwd" | "signal">,
   options: { olderThan: number | undefined; maxSize: number | undefined; dryRun: boolean },
 ): Promise<CachePruning> {
-  const cache = openCache(env);
+  const cache = openCache({ env, cwd });
   const report = await pruneCache(cache, { ...options, signal, now: Date.now() });
   return { path: cache.root, dryRun: options.dryRun, ...report };
 }

@@ -162,8 +162,8 @@ async function fromProject(cwd: string, dest: string | undefined) {
 const maxWorkers = 16;
 
 /** How a job's weight files are read. */
-export function readOptions({ env, signal, emit, flags }: JobContext): ReadOptions {
-  const cache = openCache(env);
+export function readOptions({ env, cwd, signal, emit, flags }: JobContext): ReadOptions {
+  const cache = openCache({ env, cwd });
   const workers = Math.min(availableParallelism(), flags.concurrency ?? maxWorkers, maxWorkers);
   return { records: openFileRecords(cache), cache, signal, emit, workers };
 }

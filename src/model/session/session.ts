@@ -50,7 +50,7 @@ type Place = Pick<Reference, "host" | "repository">;
 export function openSession(job: JobContext): Session {
   checkFlags(job.flags);
   const config = readConfig(job);
-  const cache = openCache(job.env);
+  const cache = openCache(job);
   const journal = uploadJournal(join(cache.recordsDir, "uploads"));
   const memory = uploadMemory(cache, job.emit);
   const budget = triesOfRun();

@@ -13,7 +13,7 @@ import {
   withUse,
   writeEntry,
 } from "./entry.ts";
-import { type Environment, cacheFailure, cacheFolder, cacheFolders, isUnusable } from "./folder.ts";
+import { type CachePlace, cacheFailure, cacheFolder, cacheFolders, isUnusable } from "./folder.ts";
 import { makeFolders, makeReady } from "./files.ts";
 import { openTempFiles } from "./temp.ts";
 import {
@@ -100,7 +100,7 @@ export interface Cache {
 const fileName = (digest: Digest): string => `${digestAlgorithm(digest)}-${digestHex(digest)}`;
 
 /** The cache of this environment. Touches nothing on disk. Throws `file` when there is no place for it. */
-export const openCache = (env: Environment): Cache => cacheAt(cacheFolder(env));
+export const openCache = (place: CachePlace): Cache => cacheAt(cacheFolder(place));
 
 /** The cache in a folder, which need not exist. */
 export function cacheAt(root: string): Cache {

@@ -4,20 +4,21 @@ import { OcibundleError, errno } from "../../errors.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
+/** What of a run the cache's place depends on. */
+export interface CachePlace {
+  env: Environment;
+  /** The working directory, absolute: what a relative `OCIBUNDLE_CACHE` is relative to. */
+  cwd: string;
+}
+
 /** What of the machine the cache's place depends on; handed in so that the choice is a pure function. */
 export interface CacheHost {
   platform: string;
   /** The user's home folder, or undefined when there is none. */
   home: string | undefined;
-  /** What a relative `OCIBUNDLE_CACHE` is relative to. */
-  cwd: string;
 }
 
-const thisCacheHost = (): CacheHost => ({
-  platform: process.platform,
-  home: homeFolder(),
-  cwd: process.cwd(),
-});
+const thisCacheHost = (): CacheHost => ({ platform: process.platform, home: homeFolder() });
 
 /** A user without an entry, as containers have them, has no home. */
 function homeFolder(): string | undefined {
@@ -34,10 +35,10 @@ function homeFolder(): string | undefined {
  * `XDG_CACHE_HOME` (XDG base directory specification, "Environment variables").
  * Throws `file` when nothing says where it could be.
  */
-export function cacheFolder(env: Environment, host: CacheHost = thisCacheHost()): string {
+export function cacheFolder({ env, cwd }: CachePlace, host: CacheHost = thisCacheHost()): string {
   const path = host.platform === "win32" ? win32 : posix;
   const own = env["OCIBUNDLE_CACHE"];
-  if (own) return path.isAbsolute(own) ? path.normalize(own) : resolve(host.cwd, own);
+  if (own) return path.isAbsolute(own) ? path.normalize(own) : resolve(cwd, own);
   const xdg = env["XDG_CACHE_HOME"];
   if (xdg && path.isAbsolute(xdg)) return path.join(xdg, "ocibundle");
   const local = env["LOCALAPPDATA"];

@@ -29,8 +29,7 @@ export function uploadBody(source: BlobSource, range: ByteRange, options: BodyOp
         case "file": {
           const start = source.offset + range.start;
           const body = await runtime.fileBody(source.path, start, start + size);
-          // Only Bun sends the Content-Length that is set by hand along with a stream.
-          return onPosition && runtime.name === "bun" ? seen(body.stream()) : body;
+          return onPosition && runtime.sendsStreamLength ? seen(body.stream()) : body;
         }
         case "stream":
           try {

@@ -8,8 +8,7 @@ const smallBytes = 1024 * 1024;
 /** A response's body out of a file: never whole in memory, and sent by the kernel where that can be done. */
 export async function blobBody(path: string, { start, end }: ByteRange): Promise<BodyInit | null> {
   if (start === end) return null;
-  // Elsewhere than on Bun a file's body is read into memory first.
-  if (runtime.name === "bun" || end - start <= smallBytes) {
+  if (runtime.streamsFileBodies || end - start <= smallBytes) {
     return await runtime.fileBody(path, start, end);
   }
   const stream = createReadStream(path, { start, end: end - 1, highWaterMark: smallBytes });

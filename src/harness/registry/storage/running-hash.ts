@@ -23,7 +23,7 @@ export function startHash(algorithm: "sha256" | "sha512"): RunningHash {
   let elsewhere: StreamHash | undefined;
   return {
     async update(bytes, more) {
-      if (here === undefined && elsewhere === undefined && more && runtime.name === "bun") {
+      if (here === undefined && elsewhere === undefined && more && runtime.hashesInWorkers) {
         elsewhere = startStreamHash(algorithm);
       }
       if (elsewhere !== undefined) await elsewhere.update(bytes);

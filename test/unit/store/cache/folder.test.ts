@@ -2,9 +2,9 @@ import { describe, expect, test } from "bun:test";
 import { OcibundleError } from "../../../../src/errors.ts";
 import { cacheFailure, cacheFolder, isUnusable } from "../../../../src/store/cache/folder.ts";
 
-const linux = { platform: "linux", home: "/home/ada", cwd: "/work" };
-const mac = { platform: "darwin", home: "/Users/ada", cwd: "/work" };
-const windows = { platform: "win32", home: "C:\\Users\\ada", cwd: "C:\\work" };
+const linux = { platform: "linux", home: "/home/ada" };
+const mac = { platform: "darwin", home: "/Users/ada" };
+const windows = { platform: "win32", home: "C:\\Users\\ada" };
 
 test.each([
   [{}, linux, "/home/ada/.cache/ocibundle"],
@@ -20,11 +20,12 @@ test.each([
   [{ LOCALAPPDATA: "D:\\local" }, windows, "D:\\local\\ocibundle\\cache"],
   [{}, windows, "C:\\Users\\ada\\AppData\\Local\\ocibundle\\cache"],
 ])("%j on %j lies in %s", (env, host, expected) => {
-  expect(cacheFolder(env, host)).toBe(expected);
+  const cwd = host.platform === "win32" ? "C:\\work" : "/work";
+  expect(cacheFolder({ env, cwd }, host)).toBe(expected);
 });
 
 test("without a home folder it says what to set", () => {
-  expect(() => cacheFolder({}, { ...linux, home: undefined })).toThrow(
+  expect(() => cacheFolder({ env: {}, cwd: "/work" }, { ...linux, home: undefined })).toThrow(
     expect.objectContaining({ code: "file", hint: "set OCIBUNDLE_CACHE to a folder" }),
   );
 });
