@@ -10,7 +10,8 @@ import { parseSync, Visitor } from "oxc-parser";
 
 /** Directory (or file at the top of src) to what it may import. Everyone may import errors and runtime. */
 const mayImport: Record<string, readonly string[]> = {
-  main: ["cli", "commands"],
+  main: ["cli", "program"],
+  program: ["cli", "commands"],
   cli: ["ui"],
   // The table loads the hidden commands too.
   commands: ["cli", "model", "ui", "harness/commands"],
@@ -242,6 +243,12 @@ const modules = readdirSync(root, { recursive: true, encoding: "utf8" })
   .toSorted()
   .map((path) => readModule(path, readFileSync(join(root, path), "utf8")));
 
+/** What the import statements of a source name, in their order. */
+const importsOf = (path: string): string[] =>
+  [...readFileSync(join(root, path), "utf8").matchAll(/^import .* from "(.*)";$/gm)].map(
+    ([, from = ""]) => from,
+  );
+
 describe("the house", () => {
   test("a part imports only what the design lets it", () => {
     expect(forbiddenImports(modules)).toEqual([]);
@@ -257,6 +264,11 @@ describe("the house", () => {
 
   test("Bun and Deno are named in the runtime's directory only", () => {
     expect(touching(modules, runtimeOwn, /^runtime\//)).toEqual([]);
+  });
+
+  test("main loads nothing before the handlers of signals stand", () => {
+    expect(importsOf("main.ts")).toEqual(["./cli/stop-signals.ts", "./errors.ts"]);
+    expect(importsOf("cli/stop-signals.ts")).toEqual(["node:fs", "../errors.ts"]);
   });
 
   test("only main ends the process", () => {

@@ -258,6 +258,20 @@ describe("a failure", () => {
     });
   });
 
+  test("is the signal's where one came before the run began", async () => {
+    const signal = AbortSignal.abort(new OcibundleError("terminated", "terminated"));
+    let ran = false;
+    const table = tableOf(
+      doing(() => {
+        ran = true;
+      }),
+    );
+    for (const words of [["do"], ["--help"]]) {
+      expect((await runWith(table, words, { signal })).code).toBe(143);
+    }
+    expect(ran).toBe(false);
+  });
+
   test("of several is the first that has a name", async () => {
     const inner = new OcibundleError("denied", "no right");
     expect((await runWith(failing(new AggregateError([new Error("x"), inner])), ["do"])).code).toBe(
