@@ -73,8 +73,15 @@ export interface ContentReader {
    * may be read once more; absent where there is no elsewhere.
    */
   distrust?(digest: Digest): boolean;
-  /** The manifests whose `subject` this is; absent where nothing can refer to anything. */
-  listReferrers?(digest: Digest, signal: AbortSignal): Promise<Descriptor[]>;
+  /**
+   * The manifests whose `subject` this is; absent where nothing can refer to anything. `onPassed` is told
+   * of what may be one and can't be read.
+   */
+  listReferrers?(
+    digest: Digest,
+    signal: AbortSignal,
+    onPassed?: (message: string) => void,
+  ): Promise<Descriptor[]>;
 }
 
 /** What became of a blob that was to be written. */
@@ -99,6 +106,8 @@ export interface ContentWriter {
   writeBlob(blob: BlobToMove, options: WriteBlobOptions): Promise<BlobOutcome>;
   /** Whether the blob could be mounted from one of its `mountFrom`, as far as can be seen. */
   canMount?(blob: BlobToMove, signal: AbortSignal): Promise<boolean>;
+  /** What a tag stands for now, or undefined; absent where every tag is new. */
+  readTag?(tag: string, signal: AbortSignal): Promise<RawManifest | undefined>;
   /** Whether the place has this manifest by its digest; absent where what was written stays. */
   hasManifest?(manifest: RawManifest, signal: AbortSignal): Promise<boolean>;
   /** Writes manifest bytes by digest and, with `tag`, moves the tag to them. */

@@ -2,10 +2,11 @@ import * as v from "valibot";
 import { OcibundleError } from "../errors.ts";
 import { repositoryScope } from "../http/message/scope.ts";
 import { type Descriptor, DescriptorSchema } from "../oci/descriptor.ts";
-import { type Digest, digestAlgorithm, digestHex, digestOf } from "../oci/digest.ts";
+import { type Digest, digestOf } from "../oci/digest.ts";
 import { parseDocument } from "../oci/document.ts";
 import { type ImageIndex, ImageIndexSchema, type RawManifest } from "../oci/manifest.ts";
-import { mediaTypes } from "../oci/media-types.ts";
+import { isIndexType, mediaTypes } from "../oci/media-types.ts";
+import { referrersTag, referrersTags } from "../oci/referrers-tag.ts";
 import { type Api, apiUrl } from "./api.ts";
 import { getManifest, putManifest } from "./manifests.ts";
 import { pages } from "./pages.ts";
@@ -18,13 +19,13 @@ const ReferrerSchema = v.looseObject({
   subject: v.optional(DescriptorSchema),
 });
 
-/** distribution-spec v1.1, "Referrers Tag Schema". */
-const referrersTag = (digest: Digest): string =>
-  `${digestAlgorithm(digest)}-${digestHex(digest)}`.slice(0, 128);
+/** More referrers of one manifest than this are not read: real ones have some dozens. */
+const maxEntries = 2000;
 
 /**
- * What refers to a manifest, by the referrers API, or by the tag that stands in for it where a
- * registry has none. Filtered by `artifactType` here too: registries need not.
+ * What refers to a manifest, by the referrers API, or by the tag that stands in for it: where a registry
+ * has no API, or the API knows of none, since what was pushed before there was one may only be there.
+ * Filtered by `artifactType` here too: registries need not. Throws what keeps the list from being read.
  */
 export async function listReferrers(
   api: Api,
@@ -34,6 +35,7 @@ export async function listReferrers(
   signal: AbortSignal,
 ): Promise<Descriptor[]> {
   const thing = `list of referrers of ${digest}`;
+  const on = `${api.host}/${repository}: ${thing}`;
   const list = pages(api, {
     method: "GET",
     url: apiUrl(
@@ -44,19 +46,32 @@ export async function listReferrers(
     headers: { accept: mediaTypes.ociIndex },
     repository,
     scopes: [repositoryScope(repository, "pull")],
-    accept: [200, 400, 404, 405],
+    accept: [200, 400, 404, 405, 406, 501],
     thing,
     signal,
   });
   const found: Descriptor[] = [];
+  let first = true;
   for await (const { response, bytes } of list) {
     // Without the API a registry may answer 404, or a page of its own with 200.
     const index = response.status === 200 ? parseIndex(bytes) : undefined;
-    if (index === undefined) {
-      found.push(...((await readReferrersTag(api, repository, digest, signal))?.manifests ?? []));
-      break;
+    if (index === undefined && !first) {
+      throw new OcibundleError("network", `${on}: a page of the list can't be read`);
     }
+    if (index === undefined) break;
     found.push(...index.manifests);
+    if (found.length > maxEntries) {
+      throw new OcibundleError("file", `${on} has more than ${maxEntries} entries`, {
+        hint: "copy without --referrers, or remove what does not belong there",
+      });
+    }
+    first = false;
+  }
+  if (found.length === 0) {
+    for (const tag of referrersTags(digest)) {
+      const index = await readReferrersTag(api, repository, tag, signal);
+      if (index !== "other") found.push(...(index?.manifests ?? []));
+    }
   }
   return artifactType === undefined
     ? found
@@ -74,12 +89,13 @@ function parseIndex(bytes: Uint8Array): ImageIndex | undefined {
 async function readReferrersTag(
   api: Api,
   repository: string,
-  digest: Digest,
+  tag: string,
   signal: AbortSignal,
-): Promise<ImageIndex | undefined> {
-  const tag = referrersTag(digest);
+): Promise<ImageIndex | "other" | undefined> {
   try {
-    const { bytes } = await getManifest(api, repository, tag, signal);
+    const { bytes, mediaType } = await getManifest(api, repository, tag, signal);
+    // An image may be tagged with its own digest.
+    if (!isIndexType(mediaType)) return "other";
     return parseDocument(bytes, ImageIndexSchema, `${api.host}/${repository}:${tag}`, "network");
   } catch (error) {
     if (error instanceof OcibundleError && error.code === "not_found") return undefined;
@@ -106,7 +122,15 @@ export async function keepReferrersTag(
     on,
   );
   if (subject === undefined) return;
-  const known = await readReferrersTag(api, repository, subject.digest, signal);
+  const tag = referrersTag(subject.digest);
+  const known = await readReferrersTag(api, repository, tag, signal);
+  if (known === "other") {
+    throw new OcibundleError(
+      "conflict",
+      `${on}: the registry needs tag "${tag}" for its list of referrers, and another manifest has that tag`,
+      { hint: "remove that tag" },
+    );
+  }
   if (known?.manifests.some(({ digest }) => digest === manifest.digest) === true) return;
   const type = artifactType ?? config?.mediaType;
   const entry: Descriptor = {
@@ -124,5 +148,5 @@ export async function keepReferrersTag(
     }),
   );
   const index = { mediaType: mediaTypes.ociIndex, digest: digestOf(bytes), bytes };
-  await putManifest(api, repository, referrersTag(subject.digest), index, signal);
+  await putManifest(api, repository, tag, index, signal);
 }

@@ -5,7 +5,7 @@ import type { Digest } from "../../oci/digest.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
 import { planTransfer, runTransfer } from "../../transfer/transfer.ts";
 import type { ContentGraph } from "./content-graph.ts";
-import { keepChildren } from "../keep-children.ts";
+import { keepChildren } from "./keep-children.ts";
 
 export interface PublishOptions {
   signal: AbortSignal;
@@ -28,7 +28,7 @@ export interface Published {
   mounted: Amount;
   present: Amount;
   /** What became of each blob, or with `dryRun` would. */
-  outcomes: ReadonlyMap<Digest, BlobOutcome>;
+  outcomes: Map<Digest, BlobOutcome>;
 }
 
 export interface Amount {

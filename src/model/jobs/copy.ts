@@ -7,12 +7,13 @@ import { isIndexType } from "../../oci/media-types.ts";
 import { formatPlatform, parsePlatform, type Platform } from "../../oci/platform.ts";
 import { formatRepository } from "../../oci/reference.ts";
 import { assembleBundle, assembleStandalone, weightsPartOf } from "../graph/assemble.ts";
-import { type ContentGraph, readChild, readGraph } from "../graph/content-graph.ts";
+import { type ContentGraph, readChild } from "../graph/content-graph.ts";
 import { type Destination, openDestination, parseDestination } from "../places/destination.ts";
-import { keepChildren } from "../keep-children.ts";
+import { keepChildren } from "../graph/keep-children.ts";
 import { loadSource } from "../places/load-model.ts";
 import { holdsNoBytes } from "../places/lock-source.ts";
 import { readModelImage } from "../graph/image-part.ts";
+import { checkAttachmentTag, referrersOf } from "../graph/referrers.ts";
 import { findWeights } from "../format/model-index.ts";
 import { openMountSources } from "../places/mount-sources.ts";
 import { publish, type Published } from "../graph/publish.ts";
@@ -49,21 +50,27 @@ export async function copyModel(job: JobContext, request: CopyRequest): Promise<
     await using target = await openDestination(session, destination, request.target, graph);
     const copier = await openCopier(session, request, target);
     const tag = tagFor(target, source.tag, graph.root.digest);
-    const published = request.referrers
-      ? // The tag shows the model when all that refers to it is there as well.
-        [
-          await copier.move(graph, undefined),
-          ...(await copyReferrers(source.reader, graph, session.signal, copier.move)),
-        ]
-      : [await copier.move(graph, tag)];
-    if (request.referrers) await copier.tag(graph, tag);
+    const published = await copier.move(graph, request.referrers ? undefined : tag);
+    let referrers = 0;
+    if (request.referrers) {
+      for await (const referrer of referrersOf(source.reader, graph, session)) {
+        if (referrer.tag !== undefined) {
+          const { root } = referrer.graph;
+          await checkAttachmentTag(target.writer, referrer.tag, root, session.signal);
+        }
+        add(published, await copier.move(referrer.graph, referrer.tag));
+        referrers += 1;
+      }
+      // The tag shows the model when all that refers to it is there as well.
+      await copier.tag(graph, tag);
+    }
     await copier.finish();
     return publishReport({
       name: target.name,
       action: request.dryRun ? "would copy" : "copied",
       model: graph,
-      published: published.reduce(added),
-      referrers: published.length - 1,
+      published,
+      referrers,
       milliseconds: performance.now() - started,
       platform:
         platform === undefined
@@ -148,37 +155,10 @@ async function narrowed(
   return assembleBundle(reader, image, weightsPartOf(reader, weights), signal);
 }
 
-/** Copies what refers to a graph's manifests, and what refers to that in turn. */
-async function copyReferrers(
-  reader: ContentReader,
-  graph: ContentGraph,
-  signal: AbortSignal,
-  move: (graph: ContentGraph, tag: string | undefined) => Promise<Published>,
-): Promise<Published[]> {
-  const published: Published[] = [];
-  const seen = new Set<Digest>();
-  const subjects = [...graph.children, graph.root].map(({ digest }) => digest);
-  for (let subject = subjects.shift(); subject !== undefined; subject = subjects.shift()) {
-    for (const entry of (await reader.listReferrers?.(subject, signal)) ?? []) {
-      if (seen.has(entry.digest)) continue;
-      seen.add(entry.digest);
-      const referrer = await readGraph(reader, await readChild(reader, entry, signal), signal);
-      published.push(await move(referrer, undefined));
-      subjects.push(entry.digest);
-    }
+function add(sum: Published, more: Published): void {
+  for (const kind of ["sent", "mounted", "present"] as const) {
+    sum[kind].blobs += more[kind].blobs;
+    sum[kind].bytes += more[kind].bytes;
   }
-  return published;
-}
-
-function added(a: Published, b: Published): Published {
-  const sum = (kind: "sent" | "mounted" | "present") => ({
-    blobs: a[kind].blobs + b[kind].blobs,
-    bytes: a[kind].bytes + b[kind].bytes,
-  });
-  return {
-    sent: sum("sent"),
-    mounted: sum("mounted"),
-    present: sum("present"),
-    outcomes: new Map([...a.outcomes, ...b.outcomes]),
-  };
+  for (const [digest, outcome] of more.outcomes) sum.outcomes.set(digest, outcome);
 }

@@ -5,6 +5,7 @@ import { type Digest, digestAlgorithm, digestHex, shortDigest } from "../../oci/
 import { parseDocument } from "../../oci/document.ts";
 import { ImageIndexSchema, type ImageIndex, type RawManifest } from "../../oci/manifest.ts";
 import { isIndexType, mediaTypes } from "../../oci/media-types.ts";
+import { isAttachmentTag } from "../../oci/referrers-tag.ts";
 
 /** Names and documents of an OCI image layout (image-spec v1.1, image-layout.md). */
 export const layoutFileName = "oci-layout";
@@ -47,14 +48,18 @@ export const tagOf = (entry: Descriptor): string | undefined => entry.annotation
 
 /**
  * The entry a tag names, or without a tag the only one there is: of those with a tag, if any has one,
- * since what refers to an image (a signature) is listed beside it without one.
+ * since what refers to an image (a signature) is listed beside it without one, or with one made of the
+ * image's digest.
  *
  * `name` is that of the layout, for messages. Throws `not_found`, and `usage` where a tag is needed.
  */
 export function findEntry(index: ImageIndex, tag: string | undefined, name: string): Descriptor {
   const tagged = index.manifests.filter((entry) => tagOf(entry) !== undefined);
+  const images = tagged.filter((entry) => !isAttachmentTag(tagOf(entry) ?? ""));
   const entries =
-    tag !== undefined ? tagged.filter(named(tag)) : tagged.length > 0 ? tagged : index.manifests;
+    tag !== undefined
+      ? tagged.filter(named(tag))
+      : ([images, tagged].find(({ length }) => length > 0) ?? index.manifests);
   const [entry] = entries;
   if (entry === undefined) {
     throw new OcibundleError(

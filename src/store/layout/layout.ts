@@ -77,6 +77,14 @@ export async function createLayout(
       }
       return "sent";
     },
+    async readTag(tag, readSignal) {
+      try {
+        return await reader.readManifest(tag, readSignal);
+      } catch (error) {
+        if (error instanceof OcibundleError && error.code === "not_found") return undefined;
+        throw error;
+      }
+    },
     async writeManifest(manifest, tag, writeSignal) {
       const { bytes, digest } = manifest;
       writeSignal.throwIfAborted();

@@ -2,7 +2,6 @@ import { open, stat } from "node:fs/promises";
 import * as v from "valibot";
 import { OcibundleError, errno } from "../../errors.ts";
 import type { ContentReader } from "../../oci/content.ts";
-import { type Descriptor, DescriptorSchema } from "../../oci/descriptor.ts";
 import { type Digest, isDigest, matchesDigest, shortDigest } from "../../oci/digest.ts";
 import { maxManifestBytes, parseDocument } from "../../oci/document.ts";
 import type { ImageIndex, RawManifest } from "../../oci/manifest.ts";
@@ -16,6 +15,7 @@ import {
   parseLayoutIndex,
   tagOf,
 } from "./documents.ts";
+import { layoutReferrers } from "./referrers.ts";
 
 /** Where a layout's file lies: in a folder each is a file of its own, in an archive a slice of one. */
 export interface FilePlace {
@@ -122,15 +122,8 @@ export async function layoutReader(files: LayoutFiles): Promise<LayoutReader> {
       const { path, offset } = place;
       return { kind: "file", path, offset, check: unchangedCheck(path, await fileSize(path), on) };
     },
-    async listReferrers(digest, signal) {
-      const referrers: Descriptor[] = [];
-      // A referrer is nobody's child, so index.json lists it.
-      for (const entry of (await readIndex(signal)).manifests) {
-        const { bytes } = await readByDigest(entry.digest, entry);
-        const { subject } = parseDocument(bytes, SubjectSchema, `${name}: ${entry.digest}`);
-        if (subject?.digest === digest) referrers.push(entry);
-      }
-      return referrers;
+    async listReferrers(digest, signal, onPassed) {
+      return layoutReferrers(await readIndex(signal), digest, readByDigest, onPassed);
     },
   };
 }
@@ -149,8 +142,6 @@ async function fileSize(path: string): Promise<number | undefined> {
     throw error;
   }
 }
-
-const SubjectSchema = v.looseObject({ subject: v.optional(DescriptorSchema) });
 
 const ManifestKindSchema = v.looseObject({
   mediaType: v.optional(v.string()),

@@ -94,6 +94,15 @@ export function registryWriter(
       return false;
     },
 
+    async readTag(tag, signal) {
+      try {
+        return await repository.getManifest(tag, signal);
+      } catch (error) {
+        if (error instanceof OcibundleError && error.code === "not_found") return undefined;
+        throw error;
+      }
+    },
+
     async hasManifest({ digest }, signal) {
       return (await repository.headManifest(digest, signal))?.digest === digest;
     },

@@ -84,6 +84,70 @@ describe("referrers", () => {
     expect(server.seen.at(-1)?.path).toBe(`/v2/acme/llama/manifests/${digest.replace(":", "-")}`);
   });
 
+  test("come from their tag where the API knows of none", async () => {
+    await using server = scripted(({ path }) =>
+      index(path.includes("/referrers/") ? [] : [entry("a", "x/y")]),
+    );
+    expect(await server.repository.listReferrers(digest, undefined, never)).toHaveLength(1);
+  });
+
+  test("of a sha512 are under a tag with 64 digits, or with as many as fit", async () => {
+    const long = `sha512:${"0123456789abcdef".repeat(8)}` as const;
+    for (const tag of [`sha512-${long.slice(7, 71)}`, `sha512-${long.slice(7)}`.slice(0, 128)]) {
+      await using server = scripted(({ path }) =>
+        path.endsWith(`/manifests/${tag}`) ? index([entry("a", "x/y")]) : refusal(404, "UNKNOWN"),
+      );
+      expect(await server.repository.listReferrers(long, undefined, never)).toHaveLength(1);
+    }
+  });
+
+  test.each([401, 403, 500])("are unknown where the API answers %d", async (status) => {
+    await using server = scripted(({ path }) =>
+      path.includes("/referrers/") ? refusal(status, "DENIED") : index([]),
+    );
+    const list = server.repository.listReferrers(digest, undefined, never);
+    expect((await failureOf(list)).message).toContain(`list of referrers of ${digest}`);
+  });
+
+  test.each([403, 405, 500])("are unknown where their tag answers %d", async (status) => {
+    await using server = scripted(({ path }) =>
+      path.includes("/referrers/") ? refusal(404, "UNKNOWN") : refusal(status, "DENIED"),
+    );
+    await failureOf(server.repository.listReferrers(digest, undefined, never));
+  });
+
+  test("are unknown where a later page is none", async () => {
+    await using server = scripted(({ path }) =>
+      path.includes("last=")
+        ? refusal(404, "UNKNOWN")
+        : index([entry("a", "x/y")], { link: '<?last=1>; rel="next"' }),
+    );
+    const list = server.repository.listReferrers(digest, undefined, never);
+    expect((await failureOf(list)).message).toContain("a page of the list can't be read");
+  });
+
+  test("are none where the tag is that of an image", async () => {
+    const image = { schemaVersion: 2, mediaType: mediaTypes.ociManifest };
+    await using server = scripted(({ path }) =>
+      path.includes("/referrers/")
+        ? refusal(404, "UNKNOWN")
+        : new Response(JSON.stringify(image), {
+            headers: { "content-type": mediaTypes.ociManifest },
+          }),
+    );
+    expect(await server.repository.listReferrers(digest, undefined, never)).toEqual([]);
+  });
+
+  test("are too many where a list has no end", async () => {
+    const many = Array.from({ length: 1500 }, (_, at) => entry(String(at), "x/y"));
+    await using server = scripted((_, count) =>
+      index(many, { link: `<?last=${count}>; rel="next"` }),
+    );
+    const list = server.repository.listReferrers(digest, undefined, never);
+    expect((await failureOf(list)).message).toContain("has more than 2000 entries");
+    expect(server.seen).toHaveLength(2);
+  });
+
   test("are none where there is neither", async () => {
     await using server = scripted(() => refusal(404, "MANIFEST_UNKNOWN"));
     expect(await server.repository.listReferrers(digest, undefined, never)).toEqual([]);

@@ -284,7 +284,7 @@ describe("never by a mirror", () => {
       }
       if (method === "POST")
         return new Response(null, { status: 202, headers: { location: "/u" } });
-      return new Response(null, { status: 201 });
+      return new Response(null, { status: method === "GET" ? 404 : 201 });
     }, full);
     const { repository, mirrors } = setting;
     await repository.startUpload({}, never);

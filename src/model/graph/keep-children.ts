@@ -1,10 +1,10 @@
 import pLimit from "p-limit";
 import { setTimeout } from "node:timers/promises";
-import { OcibundleError } from "../errors.ts";
-import type { ContentWriter } from "../oci/content.ts";
-import { shortDigest } from "../oci/digest.ts";
-import type { RawManifest } from "../oci/manifest.ts";
-import type { EmitEvent } from "../transfer/events.ts";
+import { OcibundleError } from "../../errors.ts";
+import type { ContentWriter } from "../../oci/content.ts";
+import { shortDigest } from "../../oci/digest.ts";
+import type { RawManifest } from "../../oci/manifest.ts";
+import type { EmitEvent } from "../../transfer/events.ts";
 
 /** Manifests asked for at once. */
 const checksAtOnce = 16;
