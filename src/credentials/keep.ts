@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { mkdir, realpath, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { errno, OcibundleError } from "../errors.ts";
-import { createFile, privateMode } from "../runtime/own-file.ts";
+import { createFile, isSpecial, privateMode } from "../runtime/own-file.ts";
 import type { Credential, Environment } from "./credential.ts";
 import { type DockerConfig, findHelper, formatEntry } from "./docker-config.ts";
 import { readConfig, writtenConfigPath } from "./files.ts";
@@ -72,6 +72,7 @@ async function writeConfig(path: string, config: DockerConfig): Promise<void> {
   try {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     const target = await followed(path);
+    if (await isSpecial(target)) throw new Error("it is not a regular file");
     const temporary = `${target}.${randomBytes(6).toString("hex")}.tmp`;
     try {
       const file = await createFile(temporary, privateMode);

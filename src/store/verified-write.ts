@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { errno, OcibundleError } from "../errors.ts";
 import type { BlobToMove, ByteRange } from "../oci/content.ts";
 import { digestHex, hasherFor, shortDigest } from "../oci/digest.ts";
-import { createFile } from "../runtime/own-file.ts";
+import { createFile, isSpecial } from "../runtime/own-file.ts";
 import { blobChunks } from "./blob-chunks.ts";
 import { fileChunks } from "./file-chunks.ts";
 
@@ -134,6 +134,14 @@ export async function writeAll(
   }
 }
 
+/** Throws `file` where a path is that of a device, a FIFO or a socket: renaming over it would replace it. */
+export async function refuseSpecial(path: string): Promise<void> {
+  if (!(await isSpecial(path))) return;
+  throw new OcibundleError("file", `"${path}" is not a regular file`, {
+    hint: "name a file to be written",
+  });
+}
+
 /**
  * Writes a file so that it appears under its name whole or not at all: into `temporary`, which must
  * be on the same file system and not exist, then flushed, then renamed. A failure leaves neither.
@@ -143,6 +151,7 @@ export async function writeWhole(
   temporary: string,
   write: (file: FileHandle) => Promise<void>,
 ): Promise<void> {
+  await refuseSpecial(path);
   try {
     const file = await createFile(temporary);
     try {

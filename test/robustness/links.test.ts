@@ -114,29 +114,30 @@ describe.each(Object.entries(secondNames))("a temporary name that is one %s", (_
   }
 });
 
+/** The names of a pull, of its cache, and of a copy to a layout. */
+const places = (bench: Bench): string[] => {
+  const hex = v1.weights.map(({ bytes }) => digestOf(bytes).slice("sha256:".length));
+  const pulled = v1.weights.map(({ name }) => `two/src/weights/${temporaryName(name)}`);
+  return [
+    ...["downloading.tmp", "ready.tmp"].map((name) => `two/src/weights/.cog/${name}`),
+    ...pulled,
+    ...pulled.map((path) => `${path}.journal.new`),
+    ...pulled.map((path) => `${path}.journal`),
+    "two/.ocibundle-lock.holder",
+    ...hex.flatMap((digits) => [
+      `cache/tmp/sha256-${digits}.partial`,
+      `cache/tmp/sha256-${digits}.journal`,
+      `cache/tmp/sha256-${digits}.journal.new`,
+    ]),
+    ...hex.map((digits) => `layout/.ocibundle-${digits}.part`),
+  ].map((path) => bench.path(path));
+};
+
 describe("what somebody puts in the place of a temporary file", () => {
   const kinds = {
     "a symbolic link": (path: string, victim: string) => symlinkSync(victim, path),
     "a hard link": (path: string, victim: string) => linkSync(victim, path),
     "a FIFO": (path: string) => expect(spawnSync("mkfifo", [path]).status).toBe(0),
-  };
-  /** The names of a pull, of its cache, and of a copy to a layout. */
-  const places = (bench: Bench): string[] => {
-    const hex = v1.weights.map(({ bytes }) => digestOf(bytes).slice("sha256:".length));
-    const pulled = v1.weights.map(({ name }) => `two/src/weights/${temporaryName(name)}`);
-    return [
-      ...["downloading.tmp", "ready.tmp"].map((name) => `two/src/weights/.cog/${name}`),
-      ...pulled,
-      ...pulled.map((path) => `${path}.journal.new`),
-      ...pulled.map((path) => `${path}.journal`),
-      "two/.ocibundle-lock.holder",
-      ...hex.flatMap((digits) => [
-        `cache/tmp/sha256-${digits}.partial`,
-        `cache/tmp/sha256-${digits}.journal`,
-        `cache/tmp/sha256-${digits}.journal.new`,
-      ]),
-      ...hex.map((digits) => `layout/.ocibundle-${digits}.part`),
-    ].map((path) => bench.path(path));
   };
   for (const [kind, put] of Object.entries(kinds)) {
     for (const flags of [[], ["--no-cache"]]) {

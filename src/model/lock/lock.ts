@@ -26,7 +26,7 @@ import {
   type WeightsLock,
 } from "../format/weights-lock.ts";
 import { unwritable } from "../../store/verified-write.ts";
-import { writeLockFile } from "./write-lock-file.ts";
+import { isStreamed, writeLockFile } from "./write-lock-file.ts";
 
 export interface LockRequest {
   /** Files and folders; those of the project file when empty. */
@@ -58,8 +58,8 @@ export interface LockReport {
 /** Hashes the weight files and writes their lock. Throws `usage`, `file`, `integrity`. */
 export async function writeLock(job: JobContext, request: LockRequest): Promise<LockReport> {
   const name = request.output ?? lockFileName;
-  const previous = await readPrevious(job, name);
   const path = resolve(job.cwd, name);
+  const previous = (await isStreamed(path)) ? undefined : await readPrevious(job, name);
   // Said before hours of hashing, not after them.
   await access(dirname(path)).catch((error: unknown) => {
     throw unwritable(path, error);

@@ -1,5 +1,5 @@
 import { Buffer } from "node:buffer";
-import { mkdir, rename, rm, stat } from "node:fs/promises";
+import { mkdir, realpath, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import pLimit from "p-limit";
 import { OcibundleError } from "../../errors.ts";
@@ -21,6 +21,7 @@ import { besides, type OwnedTemp, ownTemp, sweepOwnedTemps } from "../owned-temp
 import {
   completeVerified,
   isIntegrity,
+  refuseSpecial,
   syncFolder,
   unwritable,
   writeAll,
@@ -38,17 +39,19 @@ export interface LayoutArchiveWriter extends ContentWriter {
 }
 
 /**
- * Begins an archive of a layout at `path`. Blobs are written as they come, one after the other.
+ * Begins an archive of a layout at `given`. Blobs are written as they come, one after the other.
  *
  * Only names, sizes and content are in it: the same calls in the same order give the same bytes. With
  * `wanted`, all that it is to hold, an archive that an earlier run did not finish is gone on with.
  * Throws `file` when it can't be written.
  */
 export async function createLayoutArchive(
-  path: string,
+  given: string,
   wanted?: WantedBlobs,
-  name = `oci-archive:${path}`,
+  name = `oci-archive:${given}`,
 ): Promise<LayoutArchiveWriter> {
+  // A link to an archive stays a link.
+  const path = await realpath(given).catch(() => given);
   const { temporary, file, whole, ...unfinished } = await begin(path, wanted);
   /** An archive has one end, so one entry is written at a time. */
   const oneByOne = pLimit(1);
@@ -140,6 +143,7 @@ export async function createLayoutArchive(
           await file.truncate(end + endSize);
           await file.sync();
           await close();
+          await refuseOther(path);
           await rename(temporary.path, path);
           release();
         } catch (error) {
@@ -158,6 +162,16 @@ export async function createLayoutArchive(
   };
 }
 
+/** An archive takes the place of a regular file only. Throws `file`. */
+async function refuseOther(path: string): Promise<void> {
+  await refuseSpecial(path);
+  const isDirectory = (await stat(path).catch(() => undefined))?.isDirectory() === true;
+  if (!isDirectory) return;
+  throw new OcibundleError("file", `"${path}" is a directory, not an archive`, {
+    hint: `name a file, or write a layout: "oci:${path}"`,
+  });
+}
+
 /** Bytes of an archive that are worth going on from. */
 const smallestOfUse = 1024 * 1024;
 
@@ -168,6 +182,7 @@ async function begin(path: string, wanted: WantedBlobs = new Map()): Promise<Unf
   const { folder, prefix } = besides(path);
   let temporary: OwnedTemp | undefined;
   try {
+    await refuseOther(path);
     await mkdir(folder, { recursive: true });
     const unfinished = await takeUnfinished(folder, prefix, wanted);
     await sweepOwnedTemps(folder, prefix);

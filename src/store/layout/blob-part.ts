@@ -8,6 +8,7 @@ import {
   completeVerified,
   type CopyOptions,
   isIntegrity,
+  refuseSpecial,
   syncFolder,
   unwritable,
 } from "../verified-write.ts";
@@ -42,6 +43,7 @@ export async function writeThroughPart(
   try {
     await grow(part, blob, options);
     await mkdir(dirname(path), { recursive: true });
+    await refuseSpecial(path);
     await rename(part, path);
     await syncFolder(dirname(path));
     return "written";
