@@ -1,140 +1,102 @@
-import * as v from "valibot";
 import { OcibundleError } from "../errors.ts";
 import type { Credential } from "./credential.ts";
-import { keysFor, normalizeKey } from "./registry-key.ts";
-
-// A list is an object to JavaScript, not to whoever wrote the file.
-const notList = v.custom<object>((input) => !Array.isArray(input));
-const byKey = v.nullish(v.pipe(notList, v.record(v.string(), v.unknown())));
+import { readEntry } from "./auth-entry.ts";
+import { firstValueEnd } from "./json-text.ts";
+import { isObject, member } from "./members.ts";
+import { hostOfUrl, keysFor, normalizeKey, storedKey } from "./registry-key.ts";
 
 /**
  * What is used of Docker's config.json and of containers' auth.json, which has the same form. Entries
  * are checked when they are used: a broken one for another registry is no reason to fail.
  */
-const ConfigSchema = v.pipe(
-  notList,
-  v.looseObject({ auths: byKey, credHelpers: byKey, credsStore: v.nullish(v.string()) }),
-);
+export interface DockerConfig {
+  auths: Readonly<Record<string, unknown>>;
+  credHelpers: Readonly<Record<string, unknown>>;
+  credsStore: string | undefined;
+  /** The JSON object as it stands in the file. */
+  text: string;
+}
 
-export type DockerConfig = v.InferOutput<typeof ConfigSchema>;
+/**
+ * Reads a config as Go's decoder does: a byte order mark, members in another case, null for nothing, and
+ * what follows the document are no fault. Messages name the place, never the value. Throws `file`.
+ */
+export function parseDockerConfig(document: string, on: string): DockerConfig {
+  const whole = document.replace(/^\uFEFF/, "");
+  if (whole.trim() === "") return { auths: {}, credHelpers: {}, credsStore: undefined, text: "" };
+  const { json, text } = firstValue(whole, on);
+  if (!isObject(json)) throw notDocker(on, "");
+  const store = member(json, "credsStore");
+  if (store !== undefined && typeof store !== "string") throw notDocker(on, "credsStore ");
+  return {
+    auths: mapOf(json, "auths", on),
+    credHelpers: mapOf(json, "credHelpers", on),
+    credsStore: store,
+    text,
+  };
+}
 
-const EntrySchema = v.looseObject({
-  auth: v.nullish(v.string()),
-  username: v.nullish(v.string()),
-  password: v.nullish(v.string()),
-  identitytoken: v.nullish(v.string()),
-  registrytoken: v.nullish(v.string()),
-});
-
-/** Reads a config. Messages name the place, never the value. Throws `file`. */
-export function parseDockerConfig(text: string, on: string): DockerConfig {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    // The parser's own message quotes the text around the fault.
-    throw new OcibundleError("file", `${on}: not a JSON document`);
+function firstValue(whole: string, on: string): { json: unknown; text: string } {
+  for (const text of [whole, whole.slice(0, firstValueEnd(whole) ?? 0)]) {
+    try {
+      return { json: JSON.parse(text), text };
+    } catch {
+      // The parser's own message quotes the text around the fault.
+    }
   }
-  check(ConfigSchema, json, on);
-  // The document itself rather than the schema's copy: it is written back in the order it had.
-  return json as DockerConfig;
+  throw new OcibundleError("file", `${on}: not a JSON document`);
 }
 
-function check<TSchema extends v.GenericSchema>(
-  schema: TSchema,
-  json: unknown,
-  on: string,
-): v.InferOutput<TSchema> {
-  const result = v.safeParse(schema, json);
-  if (result.success) return result.output;
-  const path = v.getDotPath(result.issues[0]);
-  const place = path === null ? "" : `${path} `;
-  throw new OcibundleError("file", `${on}: ${place}is not what Docker puts there`);
+function mapOf(json: object, name: string, on: string): Readonly<Record<string, unknown>> {
+  const value = member(json, name) ?? {};
+  if (isObject(value)) return value;
+  throw notDocker(on, `${name} `);
 }
 
-/** The entry of `auths` that speaks for a repository, longest key first, and whether its key has a path. */
+const notDocker = (on: string, place: string): OcibundleError =>
+  new OcibundleError("file", `${on}: ${place}is not what Docker puts there`);
+
+/**
+ * The entry of `auths` that speaks for a repository, longest key first, and whether its key has a path.
+ * Throws `file` for a broken one.
+ */
 export function findEntry(
   config: DockerConfig,
   host: string,
   repository: string | undefined,
   on: string,
 ): { credential: Credential; hasPath: boolean } | undefined {
-  const entries = Object.entries(config.auths ?? {});
-  for (const wanted of keysFor(host, repository)) {
-    for (const [key, entry] of entries) {
-      if (normalizeKey(key) !== wanted) continue;
-      const credential = readEntry(entry, `${on}: auths "${key}"`);
-      if (credential !== undefined) return { credential, hasPath: wanted.includes("/") };
+  const keys = Object.keys(config.auths);
+  const own = normalizeKey(host);
+  const exact = [storedKey(host), host];
+  const matching = [
+    ...keysFor(host, repository).flatMap((wanted) => [
+      ...(wanted === own ? exact.filter((key) => Object.hasOwn(config.auths, key)) : []),
+      ...keys.filter((key) => normalizeKey(key) === wanted),
+    ]),
+    ...keys.filter((key) => hostOfUrl(key) === own),
+  ];
+  for (const key of matching) {
+    const credential = readEntry(config.auths[key], `${on}: auths "${key}"`);
+    if (credential !== undefined) {
+      return { credential, hasPath: hostOfUrl(key) === undefined && normalizeKey(key) !== own };
     }
   }
   return undefined;
 }
 
-/** The helper that `credHelpers` or `credsStore` names for a registry. Throws `file`. */
+/**
+ * The helper that `credHelpers` or `credsStore` names for a registry. An empty name in `credHelpers` says
+ * that the file itself keeps its login, whatever `credsStore` names. Throws `file`.
+ */
 export function findHelper(config: DockerConfig, host: string, on: string): string | undefined {
-  const wanted = normalizeKey(host);
-  for (const [key, name] of Object.entries(config.credHelpers ?? {})) {
-    if (normalizeKey(key) !== wanted) continue;
-    if (typeof name === "string") return name;
-    throw new OcibundleError("file", `${on}: credHelpers "${key}" is not a name`);
-  }
-  const store = config.credsStore;
-  return store === null || store === undefined || store === "" ? undefined : store;
+  const exact = [storedKey(host), host].filter((key) => Object.hasOwn(config.credHelpers, key));
+  const own = normalizeKey(host);
+  const others = Object.keys(config.credHelpers).filter(
+    (key) => normalizeKey(key) === own || hostOfUrl(key) === own,
+  );
+  const [key] = [...exact, ...others];
+  const name = key === undefined ? config.credsStore : (config.credHelpers[key] ?? "");
+  if (typeof name === "string" || name === undefined) return name === "" ? undefined : name;
+  throw new OcibundleError("file", `${on}: credHelpers "${key}" is not a name`);
 }
-
-function readEntry(json: unknown, on: string): Credential | undefined {
-  const entry = check(EntrySchema, json ?? {}, on);
-  const basic = readBasic(entry, on);
-  if (given(entry.registrytoken)) return { kind: "bearer", token: entry.registrytoken };
-  if (given(entry.identitytoken)) {
-    return {
-      kind: "refresh",
-      token: entry.identitytoken,
-      ...(basic === undefined || basic.username === "" ? {} : { username: basic.username }),
-    };
-  }
-  if (basic === undefined || basic.username === "") return undefined;
-  return { kind: "password", ...basic };
-}
-
-const given = (text: string | null | undefined): text is string =>
-  text !== undefined && text !== null && text !== "";
-
-function readBasic(
-  entry: v.InferOutput<typeof EntrySchema>,
-  on: string,
-): { username: string; password: string } | undefined {
-  if (!given(entry.auth)) {
-    if (!given(entry.username)) return undefined;
-    return { username: entry.username, password: entry.password ?? "" };
-  }
-  const text = Buffer.from(entry.auth, "base64").toString("utf8");
-  const colon = text.indexOf(":");
-  if (!/^[A-Za-z0-9+/_-]+=*$/.test(entry.auth.trim()) || colon === -1) {
-    throw new OcibundleError("file", `${on}: auth is not a user and a password in base64`, {
-      hint: "log in again",
-    });
-  }
-  // Docker has written passwords with zero bytes behind them, and reads them without.
-  return {
-    username: text.slice(0, colon),
-    password: text.slice(colon + 1).replace(/\0+$/, ""),
-  };
-}
-
-/** What goes under a key of `auths` for a credential. */
-export function formatEntry(credential: Credential): Record<string, string> {
-  switch (credential.kind) {
-    case "password":
-      return { auth: base64(`${credential.username}:${credential.password}`) };
-    case "refresh":
-      return {
-        ...(credential.username === undefined ? {} : { auth: base64(`${credential.username}:`) }),
-        identitytoken: credential.token,
-      };
-    case "bearer":
-      return { registrytoken: credential.token };
-  }
-}
-
-const base64 = (text: string): string => Buffer.from(text, "utf8").toString("base64");

@@ -1,30 +1,52 @@
-import { readFile } from "node:fs/promises";
-import { homedir } from "node:os";
 import { join } from "node:path";
-import { errno, OcibundleError } from "../errors.ts";
+import { OcibundleError } from "../errors.ts";
+import { homeDirectory } from "../runtime/home-directory.ts";
+import {
+  isMissing,
+  isRefusedBySystem,
+  readDocument,
+  unreadableBecause,
+} from "../runtime/read-document.ts";
 import type { Environment } from "./credential.ts";
 import { type DockerConfig, parseDockerConfig } from "./docker-config.ts";
 
 /** A file larger than this is no config, in bytes. */
 const maxConfigBytes = 8 * 1024 * 1024;
 
+/** A place where logins are kept. */
+export interface ConfigPlace {
+  /** The file's path, or the name of the variable that holds the config itself. */
+  path: string;
+  /** The config, where it stands in a variable. */
+  text?: string;
+  /** Whether the user named this file for logins: then it must be readable. */
+  named: boolean;
+}
+
 const set = (value: string | undefined): value is string => value !== undefined && value !== "";
+
+/** A user without a home, as containers have them, has the one that their runtimes give. */
+const home = (env: Environment): string => homeDirectory(env) ?? "/";
 
 /** Where Docker keeps its config: `$DOCKER_CONFIG/config.json`, else `~/.docker/config.json`. */
 function dockerConfigPath(env: Environment): string {
-  const folder = env["DOCKER_CONFIG"];
-  if (set(folder)) return join(folder, "config.json");
-  const home = [env["HOME"], env["USERPROFILE"]].find(set) ?? homeFolder();
-  return join(home, ".docker", "config.json");
+  const directory = env["DOCKER_CONFIG"];
+  return join(set(directory) ? directory : join(home(env), ".docker"), "config.json");
 }
 
-/** A user without an entry, as containers have them, has the home that their runtimes give. */
-function homeFolder(): string {
-  try {
-    return homedir();
-  } catch {
-    return "/";
-  }
+/** Where Podman and its like keep their logins (containers-auth.json(5)). */
+function containersPaths(env: Environment): string[] {
+  const runtime = env["XDG_RUNTIME_DIR"];
+  const uid = process.getuid?.();
+  const config = env["XDG_CONFIG_HOME"];
+  return [
+    ...(set(runtime)
+      ? [join(runtime, "containers", "auth.json")]
+      : uid === undefined
+        ? []
+        : [`/run/containers/${uid}/auth.json`]),
+    join(set(config) ? config : join(home(env), ".config"), "containers", "auth.json"),
+  ];
 }
 
 /** Where credentials are written to: `REGISTRY_AUTH_FILE` where it is set, else Docker's config. */
@@ -34,31 +56,33 @@ export function writtenConfigPath(env: Environment): string {
 }
 
 /** Where credentials are looked for, in this order. */
-export function configPaths(env: Environment): string[] {
+export function configPlaces(env: Environment): ConfigPlace[] {
   const named = env["REGISTRY_AUTH_FILE"];
-  const runtimeDir = env["XDG_RUNTIME_DIR"];
+  const variable = env["DOCKER_AUTH_CONFIG"];
   return [
-    ...(set(named) ? [named] : []),
-    dockerConfigPath(env),
-    ...(set(runtimeDir) ? [join(runtimeDir, "containers", "auth.json")] : []),
+    ...(set(named) ? [{ path: named, named: true }] : []),
+    ...(set(variable) ? [{ path: "DOCKER_AUTH_CONFIG", text: variable, named: false }] : []),
+    ...[dockerConfigPath(env), ...containersPaths(env)].map((path) => ({ path, named: false })),
   ];
 }
 
-/** Reads a config, or undefined where there is none. Throws `file`. */
-export async function readConfig(path: string): Promise<DockerConfig | undefined> {
+/** Reads a config, or undefined where there is none. Throws `file`, `system`. */
+export async function readConfig({
+  path,
+  text,
+  named,
+}: ConfigPlace): Promise<DockerConfig | undefined> {
+  if (text !== undefined) return parseDockerConfig(text, path);
   let bytes: Buffer;
   try {
-    bytes = await readFile(path);
+    bytes = await readDocument(path, { maxBytes: maxConfigBytes, named });
   } catch (cause) {
-    if (errno(cause) === "ENOENT" || errno(cause) === "ENOTDIR") return undefined;
-    throw new OcibundleError("file", `"${path}" can't be read`, {
-      hint: "credentials are looked for there; check its permissions, or set DOCKER_CONFIG",
+    if (isMissing(cause)) return undefined;
+    const code = isRefusedBySystem(cause) ? "system" : "file";
+    throw new OcibundleError(code, `"${path}" ${unreadableBecause(cause)}`, {
+      hint: "logins are kept there; check its permissions, or set DOCKER_CONFIG to another directory",
       cause,
     });
   }
-  if (bytes.byteLength > maxConfigBytes) {
-    throw new OcibundleError("file", `"${path}" is too large to be a config`);
-  }
-  const text = bytes.toString("utf8");
-  return text.trim() === "" ? {} : parseDockerConfig(text, `"${path}"`);
+  return parseDockerConfig(bytes.toString("utf8"), `"${path}"`);
 }

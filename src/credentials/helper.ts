@@ -1,24 +1,12 @@
-import { spawn } from "node:child_process";
-import * as v from "valibot";
 import { errno, OcibundleError } from "../errors.ts";
-import type { Credential, Environment } from "./credential.ts";
-
-/** What a helper says is read up to this, in bytes. */
-const maxOutputBytes = 1024 * 1024;
-
-/** A helper may ask a person to unlock something, so it has this long, in milliseconds. */
-const helperTimeout = 120_000;
+import type { Credential } from "./credential.ts";
+import { type ProcessEnd, type ProcessOptions, runHelper } from "./helper-process.ts";
+import { isObject, member } from "./members.ts";
 
 /** The user name that stands for "the secret is an identity token". */
 const tokenUser = "<token>";
 
-/** github.com/docker/docker-credential-helpers, "Development". */
-const AnswerSchema = v.looseObject({ Username: v.string(), Secret: v.string() });
-
-export interface HelperOptions {
-  env: Environment;
-  signal?: AbortSignal | undefined;
-}
+export type HelperOptions = ProcessOptions;
 
 /** Asks `docker-credential-NAME` for a credential, or undefined when it has none. Throws `denied`. */
 export async function helperGet(
@@ -34,6 +22,7 @@ export async function helperGet(
   const answer = parse(output);
   if (answer === undefined) throw failed(name, "its answer is not a credential");
   if (answer.Secret === "") return undefined;
+  if (answer.Username === "") throw failed(name, "its answer is not a credential");
   if (answer.Username === tokenUser) return { kind: "refresh", token: answer.Secret };
   return { kind: "password", username: answer.Username, password: answer.Secret };
 }
@@ -68,10 +57,15 @@ export async function helperErase(
 const saysNotFound = (output: string): boolean =>
   /credentials not found|no credentials|not found in native keychain/i.test(output);
 
-function parse(output: string): v.InferOutput<typeof AnswerSchema> | undefined {
+/** github.com/docker/docker-credential-helpers, "Development". What is missing is empty, as to Go. */
+function parse(output: string): { Username: string; Secret: string } | undefined {
   try {
-    const result = v.safeParse(AnswerSchema, JSON.parse(output));
-    return result.success ? result.output : undefined;
+    const json: unknown = JSON.parse(output);
+    if (!isObject(json)) return undefined;
+    const Username = member(json, "Username") ?? "";
+    const Secret = member(json, "Secret") ?? "";
+    if (typeof Username !== "string" || typeof Secret !== "string") return undefined;
+    return { Username, Secret };
   } catch {
     return undefined;
   }
@@ -82,56 +76,29 @@ async function run(
   name: string,
   word: "get" | "store" | "erase",
   input: string,
-  { env, signal }: HelperOptions,
+  options: HelperOptions,
 ): Promise<{ code: number; output: string }> {
   // The name becomes a program's name: it must not become a path.
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name)) {
     throw new OcibundleError("file", `"${name}" is not the name of a credential helper`);
   }
-  signal?.throwIfAborted();
   const program = `docker-credential-${name}`;
-  const { promise, resolve, reject } = Promise.withResolvers<{ code: number; output: string }>();
-  const child = spawn(program, [word], {
-    env: { ...env },
-    stdio: ["pipe", "pipe", "ignore"],
-    timeout: helperTimeout,
-  });
-  const stop = (): void => {
-    child.kill();
-    reject(signal?.reason);
-  };
-  signal?.addEventListener("abort", stop, { once: true });
-
-  const chunks: Buffer[] = [];
-  let size = 0;
-  child.stdout.on("data", (chunk: Buffer) => {
-    size += chunk.byteLength;
-    if (size <= maxOutputBytes) chunks.push(chunk);
-    else child.kill();
-  });
-  child.on("error", (cause) => {
-    const missing = errno(cause) === "ENOENT";
-    reject(
-      new OcibundleError(
-        "denied",
-        missing
-          ? `the credential helper "${program}" is not installed`
-          : `the credential helper "${program}" can't be started`,
-        { hint: "install it, or take it out of the Docker config", cause },
-      ),
-    );
-  });
-  child.on("close", (code) => {
-    resolve({ code: code ?? -1, output: Buffer.concat(chunks).toString("utf8").trim() });
-  });
-  // A helper that ends without reading closes the pipe; its exit code says what happened.
-  child.stdin.on("error", () => undefined);
-  child.stdin.end(input);
+  let end: ProcessEnd;
   try {
-    return await promise;
-  } finally {
-    signal?.removeEventListener("abort", stop);
+    end = await runHelper(program, word, input, options);
+  } catch (cause) {
+    const code = errno(cause);
+    if (cause instanceof OcibundleError || code === undefined) throw cause;
+    const why = code === "ENOENT" ? "is not installed" : `cannot be started: ${code}`;
+    throw new OcibundleError("denied", `the credential helper "${program}" ${why}`, {
+      hint: "install it, or remove it from the Docker config",
+      cause,
+    });
   }
+  if (end.ended !== undefined) {
+    throw failed(name, end.ended === "timeout" ? "no answer in time" : "its answer is too long");
+  }
+  return { code: end.code ?? -1, output: end.output };
 }
 
 function failed(name: string, output: string): OcibundleError {
@@ -139,6 +106,6 @@ function failed(name: string, output: string): OcibundleError {
   return new OcibundleError(
     "denied",
     `the credential helper "docker-credential-${name}" failed${words === "" ? "" : `: ${words}`}`,
-    { hint: "check that it works by itself, or take it out of the Docker config" },
+    { hint: "check that it works by itself, or remove it from the Docker config" },
   );
 }

@@ -1,7 +1,7 @@
 import { OcibundleError } from "../errors.ts";
 import type { Environment } from "./credential.ts";
 import { findHelper } from "./docker-config.ts";
-import { configPaths, readConfig } from "./files.ts";
+import { configPlaces, readConfig } from "./files.ts";
 import { helperGet } from "./helper.ts";
 import { normalizeKey, storedKey } from "./registry-key.ts";
 
@@ -22,10 +22,11 @@ export async function keptFor(
 ): Promise<Kept[]> {
   const wanted = normalizeKey(host);
   const kept: Kept[] = [];
-  for (const path of configPaths(env)) {
-    const config = await orNothing(readConfig(path));
+  for (const place of configPlaces(env)) {
+    const { path } = place;
+    const config = await orNothing(readConfig(place));
     if (config === undefined) continue;
-    for (const [key, entry] of Object.entries(config.auths ?? {})) {
+    for (const [key, entry] of Object.entries(config.auths)) {
       const normal = normalizeKey(key);
       const ofHost = normal === wanted || normal.startsWith(`${wanted}/`);
       if (ofHost && holdsSomething(entry)) kept.push({ kind: "file", path, key });

@@ -4,6 +4,11 @@ const dockerHubKey = "https://index.docker.io/v1/";
 const dockerHub = "docker.io";
 const dockerHubNames = new Set([dockerHub, "index.docker.io", "registry-1.docker.io"]);
 
+/** What Docker keeps beside the login itself: tokens that are for Docker's own service. */
+const dockerTokens = /\/v1\/(?:access|refresh)-token$/;
+
+const hasScheme = /^https?:\/\//i;
+
 /**
  * A key of `auths` in one form, `host` or `host/path`: schemes, the API's version and slashes at the
  * end go, and Docker's registry has one name.
@@ -11,7 +16,7 @@ const dockerHubNames = new Set([dockerHub, "index.docker.io", "registry-1.docker
 export function normalizeKey(key: string): string {
   const bare = key
     .trim()
-    .replace(/^https?:\/\//i, "")
+    .replace(hasScheme, "")
     .replace(/\/+$/, "")
     .replace(/\/v[12]$/, "")
     .replace(/\/+$/, "");
@@ -19,6 +24,15 @@ export function normalizeKey(key: string): string {
   const host = (slash === -1 ? bare : bare.slice(0, slash)).toLowerCase();
   const path = slash === -1 ? "" : bare.slice(slash);
   return `${dockerHubNames.has(host) ? dockerHub : host}${path}`;
+}
+
+/**
+ * The host that a URL stands for as a key of `auths`. Docker takes any path behind it; only keys without
+ * a scheme name a part of a registry. Undefined for what is no URL.
+ */
+export function hostOfUrl(key: string): string | undefined {
+  if (!hasScheme.test(key.trim()) || dockerTokens.test(key.trim())) return undefined;
+  return normalizeKey(key).split("/", 1)[0];
 }
 
 /** The keys that speak for a repository, most specific first: `host/a/b`, `host/a`, `host`. */

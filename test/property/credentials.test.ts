@@ -1,11 +1,8 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import {
-  findEntry,
-  findHelper,
-  formatEntry,
-  parseDockerConfig,
-} from "../../src/credentials/docker-config.ts";
+import { formatEntry } from "../../src/credentials/auth-entry.ts";
+import { findEntry, findHelper, parseDockerConfig } from "../../src/credentials/docker-config.ts";
+import { editMember } from "../../src/credentials/json-text.ts";
 import { keysFor, normalizeKey } from "../../src/credentials/registry-key.ts";
 import { OcibundleError } from "../../src/errors.ts";
 import { runs } from "./runs.ts";
@@ -92,11 +89,12 @@ test("what is written for a user and a password is read back", () => {
   const username = fc.string({ minLength: 1 }).filter((name) => !name.includes(":"));
   const password = fc
     .oneof(fc.string(), fc.string({ unit: "grapheme" }))
-    .filter((text) => !text.endsWith("\0"));
+    .filter((text) => !/^\0|\0$/.test(text));
   fc.assert(
     fc.property(username, password, (user, secret) => {
       const credential = { kind: "password", username: user, password: secret } as const;
-      const config = { auths: { [host]: formatEntry(credential) } };
+      const text = JSON.stringify({ auths: { [host]: formatEntry(credential) } });
+      const config = parseDockerConfig(text, "config.json");
       expect(findEntry(config, host, "a", "config.json")?.credential).toEqual(credential);
     }),
     runs,
@@ -112,6 +110,38 @@ test("a key's form is final, and every repository is spoken for by its host", ()
       expect(keys).toEqual(keys.toSorted((a, b) => b.length - a.length));
       expect(keys.at(-1)).toBe(host);
       expect(normalizeKey(text)).toBe(normalizeKey(` ${text}`));
+    }),
+    runs,
+  );
+});
+
+/** JSON objects as programs write them, with `__proto__` as any other key. */
+const documents = fc.tuple(
+  fc.dictionary(
+    fc.oneof(fc.string(), fc.constantFrom("auths", "credsStore", "a")),
+    fc.oneof(fc.jsonValue(), fc.dictionary(fc.string(), fc.jsonValue())),
+  ),
+  fc.constantFrom(undefined, 2, "\t", 1),
+);
+
+test("a member that is set or removed changes nothing else", () => {
+  fc.assert(
+    fc.property(documents, fc.string(), fc.jsonValue(), ([document, indent], key, value) => {
+      const text = JSON.stringify(document, null, indent);
+      const before = JSON.parse(text) as Record<string, unknown>;
+      const old = before["auths"];
+      const isObject = typeof old === "object" && old !== null && !Array.isArray(old);
+      // What stands there in place of an object is replaced.
+      const members = isObject ? Object.entries(old) : [];
+      const set = editMember(text, "auths", { remove: () => false, set: { key, value } });
+      const expected = Object.fromEntries([...members, [key, value]]);
+      expect(JSON.parse(set)).toEqual(
+        JSON.parse(
+          JSON.stringify(Object.fromEntries([...Object.entries(before), ["auths", expected]])),
+        ),
+      );
+      if (!isObject || Object.hasOwn(old, key) || members.length === 0) return;
+      expect(editMember(set, "auths", { remove: (name) => name === key })).toBe(text);
     }),
     runs,
   );

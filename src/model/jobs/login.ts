@@ -3,6 +3,7 @@ import { type Kept, keptFor } from "../../credentials/kept.ts";
 import { OcibundleError } from "../../errors.ts";
 import { defaultHost, parseReference } from "../../oci/reference.ts";
 import { createRegistry } from "../../registry/registry.ts";
+import { lockFile, LockUnavailable } from "../../store/locks/lock-file.ts";
 import { readConfig } from "../session/config.ts";
 import { checkFlags, registryOptions } from "../session/connect.ts";
 import type { JobContext } from "../session/session.ts";
@@ -58,15 +59,35 @@ export async function login(
       cause: error,
     });
   }
-  const keptBy = await storeCredential(host, credential, job.env, job.signal);
+  const keptBy = await storeCredential(host, credential, keepOptions(job));
   return { host, username, keptBy, checked };
 }
 
 /** Forgets what is kept for a registry. Throws `usage`, `file`, `denied` (of a helper). */
 export async function logout(job: JobContext, where: string): Promise<LogoutResult> {
   const host = parseHost(where);
-  const removed = await eraseCredential(host, job.env, job.signal);
+  const removed = await eraseCredential(host, keepOptions(job));
   return { host, removed, left: await keptFor(host, job.env, job.signal) };
+}
+
+/** How long another login may hold the config, in milliseconds: one that hangs is not waited for longer. */
+const lockPatience = 10_000;
+
+function keepOptions({ env, signal }: JobContext): Parameters<typeof eraseCredential>[1] {
+  return {
+    env,
+    signal,
+    async lock(path) {
+      const patience = AbortSignal.any([signal, AbortSignal.timeout(lockPatience)]);
+      try {
+        return await lockFile(path, { signal: patience });
+      } catch (error) {
+        signal.throwIfAborted();
+        if (error instanceof LockUnavailable || patience.aborted) return undefined;
+        throw error;
+      }
+    },
+  };
 }
 
 /** A registry as references name it. Throws `usage`. */

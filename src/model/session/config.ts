@@ -1,9 +1,15 @@
-import { readFileSync, statSync } from "node:fs";
-import { homedir } from "node:os";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import * as v from "valibot";
-import { errno, OcibundleError } from "../../errors.ts";
+import { OcibundleError } from "../../errors.ts";
 import { isRepositoryName } from "../../oci/reference.ts";
+import { homeDirectory } from "../../runtime/home-directory.ts";
+import {
+  isMissing,
+  isRefusedBySystem,
+  readDocumentSync,
+  unreadableBecause,
+} from "../../runtime/read-document.ts";
+import type { EmitEvent } from "../../transfer/events.ts";
 import { parseYaml } from "../format/yaml.ts";
 
 /** Where content of a registry may be had besides the registry itself. */
@@ -177,50 +183,43 @@ const maxConfigBytes = 1024 * 1024;
 
 /**
  * The configuration in force: the file that was named, else `ocibundle/config.yaml` in the user's
- * folder for configurations where there is one. Throws `file`.
+ * directory for configurations where there is one. One that nobody named and that can't be read is told and
+ * passed over; one that can be read must be right. Throws `file`, `system`.
  */
 export function readConfig({
   env,
   cwd,
   flags,
+  emit,
 }: {
   env: Readonly<Record<string, string | undefined>>;
   cwd: string;
   flags: { config?: string | undefined };
+  emit: EmitEvent;
 }): Config {
+  const none: Config = { registries: new Map() };
   const named = flags.config === undefined ? undefined : resolve(cwd, flags.config);
   const path = named ?? defaultPath(env);
-  if (path === undefined) return { registries: new Map() };
-  let bytes: Uint8Array | undefined;
+  if (path === undefined) return none;
+  let bytes: Uint8Array;
   try {
-    if (statSync(path).size <= maxConfigBytes) bytes = readFileSync(path);
+    bytes = readDocumentSync(path, { maxBytes: maxConfigBytes, named: named !== undefined });
   } catch (cause) {
-    const code = errno(cause);
-    if (named === undefined && (code === "ENOENT" || code === "ENOTDIR")) {
-      return { registries: new Map() };
+    if (named === undefined && isMissing(cause)) return none;
+    const message = `the configuration "${path}" ${unreadableBecause(cause)}`;
+    if (named !== undefined) {
+      throw new OcibundleError(isRefusedBySystem(cause) ? "system" : "file", message, { cause });
     }
-    const why = code === "ENOENT" ? "does not exist" : `can't be read: ${code ?? "unknown"}`;
-    throw new OcibundleError("file", `the configuration "${path}" ${why}`, { cause });
-  }
-  if (bytes === undefined) {
-    throw new OcibundleError("file", `the configuration "${path}" is larger than a MiB`);
+    emit({ type: "warning", message: `${message}; going on without it` });
+    return none;
   }
   return parseConfig(bytes, path);
 }
 
-/** As the XDG base directory specification has it; undefined when no home folder is known. */
+/** As the XDG base directory specification has it; undefined when no home directory is known. */
 function defaultPath(env: Readonly<Record<string, string | undefined>>): string | undefined {
   const xdg = env["XDG_CONFIG_HOME"];
   if (xdg && isAbsolute(xdg)) return join(xdg, "ocibundle", "config.yaml");
-  const home = env["HOME"] || homeFolder();
+  const home = homeDirectory(env);
   return home && isAbsolute(home) ? join(home, ".config", "ocibundle", "config.yaml") : undefined;
-}
-
-function homeFolder(): string | undefined {
-  try {
-    return homedir();
-  } catch {
-    // A user that the machine does not know, as containers have them.
-    return undefined;
-  }
 }

@@ -1,5 +1,5 @@
 import { accessSync, constants } from "node:fs";
-import { findCredential } from "../../credentials/find.ts";
+import { findCredential, rememberHelpers } from "../../credentials/find.ts";
 import { errno, OcibundleError } from "../../errors.ts";
 import { createRegistry, type RegistryOptions, triesOfRun } from "../../registry/registry.ts";
 import type { Registry } from "../../registry/types.ts";
@@ -94,22 +94,22 @@ export const connect = (
 };
 
 /**
- * Looks credentials up. A helper that does not work is told of, and no reason to stop: what is public
- * needs no login, and a registry that wants one says so.
+ * Looks credentials up. What can't be used is told of once, and no reason to stop: what is public needs no
+ * login, and a registry that wants one says so.
  */
 function lookUp({ env, emit, signal }: Omit<Connecting, "flags" | "config">): FindCredential {
   const told = new Set<string>();
-  return async (host, repository) => {
-    try {
-      return await findCredential(host, repository, env, signal);
-    } catch (error) {
-      if (!(error instanceof OcibundleError) || error.code !== "denied") throw error;
-      const message = `${host}: ${error.message}; going on without a login`;
-      if (!told.has(message)) emit({ type: "warning", message });
-      told.add(message);
-      return undefined;
-    }
-  };
+  const askHelper = rememberHelpers();
+  return (host, repository) =>
+    findCredential(host, repository, env, {
+      signal,
+      warn(message) {
+        const words = `${message}; going on without it`;
+        if (!told.has(words)) emit({ type: "warning", message: words });
+        told.add(words);
+      },
+      askHelper,
+    });
 }
 
 /**

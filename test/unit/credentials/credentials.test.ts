@@ -17,6 +17,9 @@ import { findCredential } from "../../../src/credentials/find.ts";
 import { eraseCredential, storeCredential } from "../../../src/credentials/keep.ts";
 import { failureOf } from "../http/scripted.ts";
 
+/** What runs side by side is tried with the program itself. */
+const lock = () => Promise.resolve(undefined);
+
 let folder = "";
 let env: Record<string, string> = {};
 
@@ -62,6 +65,13 @@ esac
   );
   await chmod(path, 0o755);
   return store;
+}
+
+/** What is found for a registry, and what is told meanwhile. */
+async function warned(host: string): Promise<{ found: unknown; warnings: string[] }> {
+  const warnings: string[] = [];
+  const warn = (message: string): void => void warnings.push(message);
+  return { found: await findCredential(host, "a", env, { warn }), warnings };
 }
 
 describe("what is found", () => {
@@ -143,22 +153,32 @@ describe("what is found", () => {
     expect(await findCredential("registry.test", "a", env)).toEqual(user("named"));
   });
 
-  test("an entry of another registry may be broken, this one's may not", async () => {
+  test("a broken entry is told when it is this registry's", async () => {
     const path = await dockerConfig({
       auths: { "broken.test": { auth: 17 }, "registry.test": auth("ada") },
     });
-    expect(await findCredential("registry.test", "a", env)).toEqual(user("ada"));
-    const failure = await failureOf(findCredential("broken.test", "a", env));
-    expect(failure).toMatchObject({ code: "file" });
-    expect(failure.message).toContain(`"${path}": auths "broken.test"`);
+    expect(await warned("registry.test")).toEqual({ found: user("ada"), warnings: [] });
+    const { found, warnings } = await warned("broken.test");
+    expect(found).toBeUndefined();
+    expect(warnings).toEqual([
+      `"${path}": auths "broken.test": auth is not what Docker puts there`,
+    ]);
   });
 
-  test.each(["{", "[]", "7", '{"auths": []}', "\0"])("a config of %p is an error", async (text) => {
-    await dockerConfig(text);
-    expect(await failureOf(findCredential("registry.test", "a", env))).toMatchObject({
-      code: "file",
-    });
-  });
+  test.each(["{", "[]", "7", '{"auths": []}', "\0", '{"credsStore": 7}'])(
+    "a config of %p is told, and an error where the user named it",
+    async (text) => {
+      const path = await dockerConfig(text);
+      const { found, warnings } = await warned("registry.test");
+      expect(found).toBeUndefined();
+      expect(warnings).toHaveLength(1);
+      expect(warnings[0]).toStartWith(`"${path}": `);
+      env["REGISTRY_AUTH_FILE"] = path;
+      expect(await failureOf(findCredential("registry.test", "a", env))).toMatchObject({
+        code: "file",
+      });
+    },
+  );
 
   test.each(["", "{}", '{"auths": null}', '{"auths": {"registry.test": {}}}'])(
     "a config of %p has nothing",
@@ -202,12 +222,11 @@ describe("a credential helper", () => {
     expect(await findCredential("other.test", "a", env)).toBeUndefined();
   });
 
-  test("that is missing is named", async () => {
-    await dockerConfig({ credsStore: "missing" });
-    const failure = await failureOf(findCredential("registry.test", "a", env));
-    expect(failure).toMatchObject({
-      code: "denied",
-      message: 'the credential helper "docker-credential-missing" is not installed',
+  test("that is missing is told, and the file looked in", async () => {
+    await dockerConfig({ credsStore: "missing", auths: { "registry.test": auth("file") } });
+    expect(await warned("registry.test")).toEqual({
+      found: user("file"),
+      warnings: ['the credential helper "docker-credential-missing" is not installed'],
     });
   });
 
@@ -218,23 +237,43 @@ describe("a credential helper", () => {
       '#!/bin/sh\necho \'{"Secret": "s3cret"}\'\n',
       "not a credential",
     ],
-    ["never stops talking", "#!/bin/sh\nexec cat /dev/zero\n", "failed"],
+    ["never stops talking", "#!/bin/sh\nexec cat /dev/zero\n", "too long"],
     ["does not read", "#!/bin/sh\nexec 0<&-\nexit 3\n", "failed"],
-  ])("that %s is named", async (_, script, message) => {
+  ])("that %s is named, and the file looked in", async (_, script, message) => {
     await installHelper("bad", script);
-    await dockerConfig({ credsStore: "bad" });
-    const failure = await failureOf(findCredential("registry.test", "a", env));
-    expect(failure).toMatchObject({ code: "denied" });
-    expect(failure.message).toContain("docker-credential-bad");
-    expect(failure.message).toContain(message);
-    expect(failure.message).not.toContain("s3cret");
+    await dockerConfig({ credsStore: "bad", auths: { "registry.test": auth("file") } });
+    const { found, warnings } = await warned("registry.test");
+    expect(found).toEqual(user("file"));
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toContain("docker-credential-bad");
+    expect(warnings[0]).toContain(message);
+    expect(warnings[0]).not.toContain("s3cret");
   });
 
-  test.each(["../../bin/sh", "a b", "", "-x", "/bin/sh"])("named %p is never run", async (name) => {
+  test.each(["../../bin/sh", "a b", "-x", "/bin/sh"])("named %p is never run", async (name) => {
     await dockerConfig({ credHelpers: { "registry.test": name } });
-    expect(await failureOf(findCredential("registry.test", "a", env))).toMatchObject({
-      code: "file",
+    const { found, warnings } = await warned("registry.test");
+    expect(found).toBeUndefined();
+    expect(warnings).toEqual([`"${name}" is not the name of a credential helper`]);
+  });
+
+  test("whose name is empty is none, and the file keeps the login", async () => {
+    await installHelper("all");
+    await dockerConfig({
+      credsStore: "all",
+      credHelpers: { "registry.test": "", "null.test": null },
+      auths: { "registry.test": auth("file"), "null.test": auth("null"), "all.test": auth("all") },
     });
+    expect(await warned("registry.test")).toEqual({ found: user("file"), warnings: [] });
+    expect(await warned("null.test")).toEqual({ found: user("null"), warnings: [] });
+    await dockerConfig({ credsStore: "", auths: { "registry.test": auth("file") } });
+    expect(await warned("registry.test")).toEqual({ found: user("file"), warnings: [] });
+  });
+
+  test("that answers with nothing has nothing", async () => {
+    await installHelper("empty", "#!/bin/sh\necho '{}'\n");
+    await dockerConfig({ credsStore: "empty", auths: { "registry.test": auth("file") } });
+    expect(await warned("registry.test")).toEqual({ found: user("file"), warnings: [] });
   });
 
   test("that hangs is ended by an interruption", async () => {
@@ -242,7 +281,7 @@ describe("a credential helper", () => {
     await dockerConfig({ credsStore: "slow" });
     const controller = new AbortController();
     const reason = new Error("enough");
-    const found = findCredential("registry.test", "a", env, controller.signal);
+    const found = findCredential("registry.test", "a", env, { signal: controller.signal });
     controller.abort(reason);
     expect(await failureOf(found)).toBe(reason);
   });
@@ -250,7 +289,7 @@ describe("a credential helper", () => {
 
 describe("what is kept", () => {
   test("is found again, in a file for the user alone", async () => {
-    const keeper = await storeCredential("registry.test:5000", user("ada"), env);
+    const keeper = await storeCredential("registry.test:5000", user("ada"), { env, lock });
     const path = join(folder, "home", ".docker", "config.json");
     expect(keeper).toEqual({ kind: "file", path });
     expect((await stat(path)).mode & 0o777).toBe(0o600);
@@ -267,7 +306,7 @@ describe("what is kept", () => {
     };
     const path = await dockerConfig(config);
     await chmod(path, 0o644);
-    await storeCredential("registry.test", user("new"), env);
+    await storeCredential("registry.test", user("new"), { env, lock });
     const text = await readFile(path, "utf8");
     expect(JSON.parse(text)).toEqual({
       ...config,
@@ -278,7 +317,7 @@ describe("what is kept", () => {
   });
 
   test("for Docker's registry has the key that Docker looks for", async () => {
-    await storeCredential("docker.io", user("ada"), env);
+    await storeCredential("docker.io", user("ada"), { env, lock });
     const config: unknown = JSON.parse(
       await readFile(join(folder, "home", ".docker", "config.json"), "utf8"),
     );
@@ -288,7 +327,7 @@ describe("what is kept", () => {
   test("goes to the helper, and the file has the name only", async () => {
     const store = await installHelper("test");
     const path = await dockerConfig({ credsStore: "test" });
-    expect(await storeCredential("registry.test", user("ada", "s3cret"), env)).toEqual({
+    expect(await storeCredential("registry.test", user("ada", "s3cret"), { env, lock })).toEqual({
       kind: "helper",
       name: "test",
     });
@@ -299,9 +338,9 @@ describe("what is kept", () => {
     });
     expect(await findCredential("registry.test", "a", env)).toEqual(user("ada", "s3cret"));
     expect(await readFile(join(store, "calls"), "utf8")).not.toContain("s3cret");
-    expect(await eraseCredential("registry.test", env)).toBe(true);
+    expect(await eraseCredential("registry.test", { env, lock })).toBe(true);
     expect(await findCredential("registry.test", "a", env)).toBeUndefined();
-    expect(await eraseCredential("registry.test", env)).toBe(false);
+    expect(await eraseCredential("registry.test", { env, lock })).toBe(false);
   });
 
   test("follows a symbolic link to the file that it stands for", async () => {
@@ -309,27 +348,29 @@ describe("what is kept", () => {
     const link = join(folder, "home", ".docker", "config.json");
     await mkdir(dirname(link), { recursive: true });
     await symlink(real, link);
-    await storeCredential("registry.test", user("ada"), env);
+    await storeCredential("registry.test", user("ada"), { env, lock });
     expect((await lstat(link)).isSymbolicLink()).toBe(true);
     expect(JSON.parse(await readFile(real, "utf8"))).toMatchObject({ psFormat: "x" });
   });
 
   test("goes to REGISTRY_AUTH_FILE where that is set", async () => {
     env["REGISTRY_AUTH_FILE"] = join(folder, "named.json");
-    await storeCredential("registry.test", user("ada"), env);
+    await storeCredential("registry.test", user("ada"), { env, lock });
     expect(await readdir(folder)).toEqual(["named.json"]);
   });
 
   test("is forgotten, with everything else left", async () => {
     const path = await dockerConfig({ auths: { "registry.test": auth("a"), "b.test": auth("b") } });
-    expect(await eraseCredential("registry.test", env)).toBe(true);
+    expect(await eraseCredential("registry.test", { env, lock })).toBe(true);
     expect(JSON.parse(await readFile(path, "utf8"))).toEqual({ auths: { "b.test": auth("b") } });
-    expect(await eraseCredential("registry.test", env)).toBe(false);
+    expect(await eraseCredential("registry.test", { env, lock })).toBe(false);
   });
 
   test("in a broken file is an error that leaves the file alone", async () => {
     const path = await dockerConfig("{broken");
-    expect(await failureOf(storeCredential("registry.test", user("a"), env))).toMatchObject({
+    expect(
+      await failureOf(storeCredential("registry.test", user("a"), { env, lock })),
+    ).toMatchObject({
       code: "file",
     });
     expect(await readFile(path, "utf8")).toBe("{broken");
@@ -337,7 +378,9 @@ describe("what is kept", () => {
 
   test("where no file can be is an error", async () => {
     env["DOCKER_CONFIG"] = join(await write(join(folder, "file"), "x"), "below");
-    const failure = await failureOf(storeCredential("registry.test", user("a", "s3cret"), env));
+    const failure = await failureOf(
+      storeCredential("registry.test", user("a", "s3cret"), { env, lock }),
+    );
     expect(failure).toMatchObject({ code: "file" });
     expect(failure.message).not.toContain("s3cret");
   });

@@ -1,4 +1,5 @@
-import { describe, expect, test } from "bun:test";
+import { beforeEach, describe, expect, test } from "bun:test";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import {
   type Config,
@@ -7,9 +8,17 @@ import {
   settingsOf,
 } from "../../../../src/model/session/config.ts";
 import { OcibundleError } from "../../../../src/errors.ts";
+import type { EmitEvent } from "../../../../src/transfer/events.ts";
 import { temporaryFolder, writeFiles } from "../bench.ts";
 
 const path = "/etc/ocibundle/config.yaml";
+let told: string[] = [];
+const emit: EmitEvent = (event) => {
+  if (event.type === "warning") told.push(event.message);
+};
+beforeEach(() => {
+  told = [];
+});
 const parse = (text: string): Config => parseConfig(new TextEncoder().encode(text), path);
 
 function fault(work: () => unknown): string {
@@ -144,13 +153,14 @@ describe("what is no configuration", () => {
 
   test("is a file that is far too large, or not there", async () => {
     const cwd = await temporaryFolder();
-    const read = (config: string) => readConfig({ env: {}, cwd, flags: { config } });
+    const read = (config: string) => readConfig({ env: {}, cwd, flags: { config }, emit });
     await writeFiles(cwd, { large: `#${"x".repeat(2 ** 20)}` });
-    expect(fault(() => read("large"))).toContain("larger than a MiB");
+    expect(fault(() => read("large"))).toContain("is too large");
     expect(fault(() => read("missing"))).toBe(
       `the configuration "${join(cwd, "missing")}" does not exist`,
     );
-    expect(fault(() => read("."))).toContain("can't be read: EISDIR");
+    expect(fault(() => read("."))).toContain("is a directory");
+    expect(isRead(read("/dev/null"))).toBe(false);
   });
 });
 
@@ -161,7 +171,7 @@ describe("the configuration in force", () => {
 
   test("is the user's own, where there is one", async () => {
     const cwd = await temporaryFolder();
-    const own = { env: { HOME: cwd }, cwd, flags: {} };
+    const own = { env: { HOME: cwd }, cwd, flags: {}, emit };
     expect(isRead(readConfig(own))).toBe(false);
     await writeFiles(cwd, { ".config/ocibundle/config.yaml": text });
     expect(isRead(readConfig(own))).toBe(true);
@@ -171,11 +181,19 @@ describe("the configuration in force", () => {
     expect(isRead(readConfig(elsewhere))).toBe(true);
   });
 
+  test("is not one that can't be read and that nobody named, which is told", async () => {
+    const cwd = await temporaryFolder();
+    const at = join(cwd, ".config", "ocibundle", "config.yaml");
+    await mkdir(at, { recursive: true });
+    expect(isRead(readConfig({ env: { HOME: cwd }, cwd, flags: {}, emit }))).toBe(false);
+    expect(told).toEqual([`the configuration "${at}" is a directory; going on without it`]);
+  });
+
   test("is the file that is named, and never one of the folder that one works in", async () => {
     const cwd = await temporaryFolder();
     await writeFiles(cwd, { "config.yaml": text, "ocibundle/config.yaml": text });
     const env = { HOME: join(cwd, "home"), XDG_CONFIG_HOME: "." };
-    expect(isRead(readConfig({ env, cwd, flags: {} }))).toBe(false);
-    expect(isRead(readConfig({ env, cwd, flags: { config: "config.yaml" } }))).toBe(true);
+    expect(isRead(readConfig({ env, cwd, flags: {}, emit }))).toBe(false);
+    expect(isRead(readConfig({ env, cwd, flags: { config: "config.yaml" }, emit }))).toBe(true);
   });
 });
