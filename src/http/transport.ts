@@ -116,7 +116,10 @@ async function fetched(
   },
   connection: RequestInit,
 ): Promise<Received> {
-  const { method, url, headers, body, signal } = exchange;
+  const { method, url, headers, body } = exchange;
+  // A body that is only cancelled may still be received to its end.
+  const given = new AbortController();
+  const signal = AbortSignal.any([exchange.signal, given.signal]);
   // ofetch would parse what looks like JSON and make a Blob of the rest: "stream" leaves the bytes alone.
   const response = await $fetch.raw<unknown, "stream">(url.href, {
     ...connection,
@@ -129,10 +132,17 @@ async function fetched(
     redirect: "manual",
     responseType: "stream",
   });
+  const reader = response.body?.getReader();
   return {
     status: response.status,
     headers: response.headers,
-    body: response.body?.getReader(),
+    body: reader && {
+      read: () => reader.read(),
+      async cancel(reason) {
+        await reader.cancel(reason);
+        given.abort();
+      },
+    },
   };
 }
 
@@ -142,20 +152,21 @@ function answer(
   { idleTimeout }: TransportOptions,
 ): HttpResponse {
   const length = headers.get("content-length");
-  const plain = headers.get("content-encoding") === null;
+  const hasBody = body !== undefined && request.method !== "HEAD";
+  // What a HEAD is answered with has no body, whatever the server sends.
+  if (!hasBody) body?.cancel().catch(() => undefined);
   return {
     status,
     headers,
     url: request.url,
-    body:
-      body === undefined || request.method === "HEAD"
-        ? undefined
-        : watchBody(body, {
-            host: request.about ?? request.url.host,
-            idleTimeout,
-            expected: plain && length !== null ? readLength(length) : undefined,
-            signal: request.signal,
-          }),
+    body: !hasBody
+      ? undefined
+      : watchBody(body, {
+          host: request.about ?? request.url.host,
+          idleTimeout,
+          expected: length === null ? undefined : readLength(length),
+          signal: request.signal,
+        }),
   };
 }
 

@@ -2,6 +2,7 @@ import { OcibundleError } from "../errors.ts";
 import type { Scope } from "../http/message/scope.ts";
 import { discard } from "../http/message/body.ts";
 import type { HttpResponse, Repeatable, RequestBody, Send } from "../http/message/message.ts";
+import type { KnownCodings } from "./coded-blob.ts";
 import { readRefusal, type Subject } from "./refusal.ts";
 
 /** What the files of this folder make requests with. */
@@ -15,6 +16,8 @@ export interface Api {
   strike: (text: string) => string;
   /** Goes with each request as `?ns=`: the registry that this one is a mirror of. */
   ns?: string | undefined;
+  /** Which blobs are compressed on their way, as far as it was seen. */
+  codings: KnownCodings;
   /** What ending an upload may take at least, in milliseconds. */
   finishTimeout?: number | undefined;
 }

@@ -1,12 +1,14 @@
 import { OcibundleError } from "../errors.ts";
 import { repositoryScope } from "../http/message/scope.ts";
 import { discard } from "../http/message/body.ts";
+import { codingNames } from "../http/message/content-coding.ts";
 import { failureError } from "../http/message/failure.ts";
 import type { HttpResponse } from "../http/message/message.ts";
 import type { ByteRange } from "../oci/content.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import { type Api, apiUrl, command, request } from "./api.ts";
+import { codedBlob } from "./coded-blob.ts";
 import { formatRange, parseContentRange } from "./content-range.ts";
 import { RegistryRefusal } from "./refusal.ts";
 import type { BlobAnswer } from "./types.ts";
@@ -40,7 +42,11 @@ export async function headBlob(
   const { status, headers } = await command(api, { ...asked, method: "HEAD", accept });
   if (status === 404) return undefined;
   const size = status === 200 ? readSize(headers.get("content-length")) : undefined;
-  if (size !== undefined && (expected === undefined ? size > 0 : size === expected)) return size;
+  if (
+    size !== undefined &&
+    (expected === undefined ? size > 0 && codingNames(headers).length === 0 : size === expected)
+  )
+    return size;
   const answer = await command(api, {
     ...asked,
     method: "GET",
@@ -62,11 +68,11 @@ export async function headBlob(
 /** The whole blob's size, in bytes, as an answer to a request for its first byte tells it. */
 function sizeOf({ status, headers }: HttpResponse): number | undefined {
   const range = headers.get("content-range");
+  // What is compressed on its way has another size.
+  if (status !== 416 && codingNames(headers).length > 0) return undefined;
   if (status === 206) return parseContentRange(range)?.total;
   if (status === 416) return readSize(/^bytes +\*\/(\d+)$/i.exec(range?.trim() ?? "")?.[1] ?? null);
-  return headers.get("content-encoding") === null
-    ? readSize(headers.get("content-length"))
-    : undefined;
+  return readSize(headers.get("content-length"));
 }
 
 /** `GET` of a blob or of a part of it; see {@link BlobAnswer}. */
@@ -95,8 +101,14 @@ export async function getBlob(
   });
   const body = response.body ?? new Response("").body;
   if (body === null) throw new TypeError("an answer without a body has an empty one");
+  const { headers } = response;
+  const labelled = codingNames(headers).length > 0;
+  const length = lengthOf(response);
   if (response.status === 200) {
-    const length = response.headers.get("content-encoding") === null ? lengthOf(response) : size;
+    if (labelled) {
+      const told = { headers, length, descriptor, known: api.codings, name };
+      return { range: { start: 0, end: size }, body: await codedBlob(body, told) };
+    }
     if (length !== undefined && length !== size) {
       await discard(response);
       throw new OcibundleError(
@@ -106,12 +118,20 @@ export async function getBlob(
     }
     return { range: { start: 0, end: size }, body };
   }
-  const got = parseContentRange(response.headers.get("content-range"));
-  if (range === undefined || got === undefined || !same(got.range, range)) {
+  const got = parseContentRange(headers.get("content-range"));
+  const refuse = (what: string, why: string): OcibundleError => {
     void response.body?.cancel().catch(() => undefined);
-    throw new OcibundleError("network", `${name}: the registry sent another range than asked for`, {
-      cause: new RegistryRefusal(206, [], "the answer's Content-Range is not the one asked for"),
+    return new OcibundleError("network", `${name}: the registry sent ${what}`, {
+      cause: new RegistryRefusal(206, [], why),
     });
+  };
+  if (range === undefined || got === undefined || !same(got.range, range)) {
+    const why = "the answer's Content-Range is not the one asked for";
+    throw refuse("another range than asked for", why);
+  }
+  // A range of compressed bytes is of no use; of one that is only labelled the length is right.
+  if (labelled && (length !== range.end - range.start || (got.total ?? size) !== size)) {
+    throw refuse("a compressed range", "the range is of the compressed blob");
   }
   if (got.total !== undefined && got.total !== size) {
     void response.body?.cancel().catch(() => undefined);

@@ -91,7 +91,15 @@ export function createRegistry(host: string, options: RegistryOptions = {}): Reg
     idleTimeout: options.idleTimeout,
   });
   const { ns, finishTimeout } = options;
-  const api: Api = { host, base, send, strike: secrets.strike, ns, finishTimeout };
+  const api: Api = {
+    host,
+    base,
+    send,
+    strike: secrets.strike,
+    codings: new Map(),
+    ns,
+    finishTimeout,
+  };
   const registry: Registry = {
     host,
     async ping(signal) {

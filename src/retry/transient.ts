@@ -6,6 +6,9 @@ export const maxAttempts = 6;
 /** How often, when nothing can be reached: it is rather a wrong name than a bad moment. */
 export const maxUnreachableAttempts = 3;
 
+/** How often, when a server was waited for in vain: each try may take a minute. */
+export const maxSlowAttempts = 3;
+
 /** The pause after the first failure, in milliseconds; it doubles from one to the next. */
 export const firstPause = 500;
 
@@ -49,6 +52,13 @@ function isTransient(seen: Seen): boolean {
 export const isAskedBack = (seen: Seen): boolean =>
   "status" in seen && (seen.status === 429 || seen.status === 503) && seen.retryAfter !== undefined;
 
+function mostAttempts(seen: Seen): number {
+  if ("status" in seen) return maxAttempts;
+  const { kind } = seen.failure;
+  if (["name", "refused", "unconnected", "proxy"].includes(kind)) return maxUnreachableAttempts;
+  return kind === "timeout" || kind === "stalled" ? maxSlowAttempts : maxAttempts;
+}
+
 /**
  * How long to pause before the next try, in milliseconds, or undefined to give up: doubling pauses,
  * half of each random so that many clients do not come back together, or as long as the server said.
@@ -56,9 +66,7 @@ export const isAskedBack = (seen: Seen): boolean =>
  */
 export function pauseBefore(attempt: number, seen: Seen, random: number): number | undefined {
   if (!isTransient(seen)) return undefined;
-  const unreachable =
-    "failure" in seen && ["name", "refused", "unconnected", "proxy"].includes(seen.failure.kind);
-  if (attempt >= (unreachable ? maxUnreachableAttempts : maxAttempts)) return undefined;
+  if (attempt >= mostAttempts(seen)) return undefined;
   const asked = "status" in seen ? seen.retryAfter : seen.failure.retryAfter;
   const own = Math.min(maxPause, firstPause * 2 ** (attempt - 1)) * (0.5 + random / 2);
   if (asked === undefined) return own;

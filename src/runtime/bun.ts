@@ -52,7 +52,9 @@ function serve({ hostname, port, handle, tls }: ServeOptions): RunningServer {
 }
 
 function connection({ unixSocket, tls, proxy }: ConnectionOptions): RequestInit {
-  const init: BunFetchRequestInit & { timeout: false } = {
+  const init: BunFetchRequestInit & { timeout: false; decompress: false } = {
+    // Bun goes on decompressing what nobody reads: a few kilobytes of a hostile answer fill the memory.
+    decompress: false,
     // Bun's own limit of five minutes would end a registry's long check of a large blob.
     timeout: false,
     // The caller has looked at NO_PROXY already, and at HTTP_PROXY: Bun must not look again.

@@ -30,6 +30,8 @@ export interface Ended {
   stderr: string;
   /** From its start. */
   milliseconds: number;
+  /** The most memory it ever had, in bytes. */
+  peakMemory: number;
 }
 
 /** A program that runs longer hangs. In milliseconds. */
@@ -67,7 +69,9 @@ export function openBench(name: string): Bench {
       ended: child.exited.then(async () => {
         const milliseconds = performance.now() - began;
         const [stdout, stderr] = await outputs;
-        return { code: child.exitCode, signal: child.signalCode, stdout, stderr, milliseconds };
+        const peakMemory = child.resourceUsage()?.maxRSS ?? 0;
+        const { exitCode: code, signalCode: signal } = child;
+        return { code, signal, stdout, stderr, milliseconds, peakMemory };
       }),
     };
   };

@@ -19,9 +19,7 @@ const lengthValue = /^\d{1,15}$/;
 /**
  * Reads the head of an HTTP/1.1 answer to a GET (RFC 9112, sections 4 to 6), without the empty line at
  * its end. `text` has a character for each byte. Undefined for what leaves a doubt: two lengths, a
- * length beside chunks, a transfer coding of another name, folded lines, other versions, no HTTP; and
- * for compressed content, which fetch decompresses. A part of it is left as it is: no part can be
- * decompressed by itself, and what a store calls so may well be the very bytes it was given.
+ * length beside chunks, a transfer coding of another name, folded lines, other versions, no HTTP.
  */
 export function parseResponseHead(text: string): ResponseHead | undefined {
   const [first = "", ...lines] = text.split("\r\n");
@@ -33,16 +31,12 @@ export function parseResponseHead(text: string): ResponseHead | undefined {
     if (name === undefined || value === undefined) return undefined;
     headers.append(name, value);
   }
-  if (status !== 206 && isEncoded(headers)) return undefined;
   const framing = framingOf(status, headers);
   if (framing === undefined) return undefined;
   const connection = headers.get("connection")?.toLowerCase() ?? "keep-alive";
   const keepsAlive = connection === "keep-alive" && framing !== "close";
   return { status, headers, framing, keepsAlive };
 }
-
-const isEncoded = (headers: Headers): boolean =>
-  (headers.get("content-encoding") ?? "identity").toLowerCase() !== "identity";
 
 /** RFC 9112, section 6.3. Two lengths are joined with a comma, and no length then. */
 function framingOf(status: number, headers: Headers): BodyFraming | undefined {

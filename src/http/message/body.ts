@@ -1,10 +1,24 @@
 import { setTimeout, clearTimeout } from "node:timers";
 import { OcibundleError } from "../../errors.ts";
+import { decodeDocument } from "./content-coding.ts";
 import { connectionError, failureError } from "./failure.ts";
 import type { HttpResponse } from "./message.ts";
 
 /** What is read of an answer that nobody wants, so that its connection can be used again. */
 const maxDrainBytes = 64 * 1024;
+
+/** How long a small body may take: a time for any, and a slowest rate for what is longer. */
+export interface BodyPace {
+  /** In milliseconds. */
+  grace: number;
+  /** In bytes a millisecond. */
+  rate: number;
+}
+
+const documentPace: BodyPace = { grace: 30_000, rate: 16 };
+
+/** What nobody wants is not worth waiting for: a new connection is made sooner. */
+const drainPace: BodyPace = { grace: 1000, rate: 64 };
 
 /** A body read into memory up to a limit. */
 export interface CappedBody {
@@ -13,26 +27,66 @@ export interface CappedBody {
   cut: boolean;
 }
 
-/** Reads at most `limit` bytes of a body and cancels what is beyond. */
-export async function readUpTo(response: HttpResponse, limit: number): Promise<CappedBody> {
-  if (response.body === undefined) return { bytes: new Uint8Array(0), cut: false };
+/**
+ * Reads at most `limit` bytes of a body, with its content coding undone, and cancels what is beyond.
+ * Throws `network` when it takes longer than `pace` allows.
+ */
+export async function readUpTo(
+  response: HttpResponse,
+  limit: number,
+  pace: BodyPace = documentPace,
+): Promise<CappedBody> {
+  const { bytes, cut } = await readRaw(response, limit, pace);
+  if (cut) return { bytes, cut };
+  return decodeDocument(bytes, response.headers, limit);
+}
+
+async function readRaw(
+  { body, url }: HttpResponse,
+  limit: number,
+  { grace, rate }: BodyPace,
+): Promise<CappedBody> {
+  if (body === undefined) return { bytes: new Uint8Array(0), cut: false };
   const chunks: Uint8Array[] = [];
   let size = 0;
   let cut = false;
-  const reader = response.body.getReader();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    const room = limit - size;
-    if (value.byteLength > room) {
-      chunks.push(value.slice(0, room));
-      size = limit;
-      cut = true;
-      await reader.cancel().catch(() => undefined);
-      break;
+  let late = false;
+  const reader = body.getReader();
+  const started = performance.now();
+  const left = (): number => started + grace + size / rate - performance.now();
+  const look = (): void => {
+    if (left() > 0) {
+      timer = setTimeout(look, left());
+      return;
     }
-    chunks.push(value);
-    size += value.byteLength;
+    late = true;
+    // The read that waits ends with this.
+    reader.cancel().catch(() => undefined);
+  };
+  let timer = setTimeout(look, grace);
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      const room = limit - size;
+      if (value.byteLength > room) {
+        chunks.push(value.slice(0, room));
+        size = limit;
+        cut = true;
+        await reader.cancel().catch(() => undefined);
+        break;
+      }
+      chunks.push(value);
+      size += value.byteLength;
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+  if (late) {
+    const seconds = Math.round((performance.now() - started) / 1000);
+    throw failureError(url.host, "stalled", {
+      what: `the answer is too slow: ${size} bytes in ${seconds} s`,
+    });
   }
   const bytes = new Uint8Array(size);
   let at = 0;
@@ -63,7 +117,7 @@ export async function readCapped(
 
 /** Lets go of an answer: a short rest is read so that the connection can serve again. Never throws. */
 export async function discard(response: HttpResponse): Promise<void> {
-  await readUpTo(response, maxDrainBytes).catch(() => undefined);
+  await readRaw(response, maxDrainBytes, drainPace).catch(() => undefined);
 }
 
 /** Where the bytes of a body come from: a stream's reader, or what behaves like one. */
@@ -73,9 +127,13 @@ export interface ByteSource {
   cancel(reason?: unknown): Promise<void>;
 }
 
+/** A body slower than this while it is waited for has stopped but for a trickle, in bytes a millisecond. */
+const slowestBody = 0.128;
+
 /**
  * The same bytes, watched: no byte for `idleTimeout` milliseconds while one is waited for is an
- * error, a broken connection a typed one, and with `expected` the number of bytes must be that.
+ * error, or next to none for twice as long; a broken connection is a typed one, and with `expected`
+ * the number of bytes must be that.
  */
 export function watchBody(
   source: ByteSource,
@@ -135,27 +193,43 @@ function watchReads({
 }) {
   /** Of the read that waits: a slow consumer is no fault of the server. */
   let waiting: { since: number; reject: (error: unknown) => void } | undefined;
+  /** What came, and how long it was waited for, since the window began. */
+  let bytes = 0;
+  let waited = 0;
   const aborted = (): void => waiting?.reject(signal.reason);
   signal.addEventListener("abort", aborted, { once: true });
   const look = (): void => {
-    const left =
-      waiting === undefined ? idleTimeout : waiting.since + idleTimeout - performance.now();
-    if (left > 0) timer = later(look, left);
-    else {
-      const what = `the answer stalled: no byte for ${idleTimeout / 1000} s`;
-      waiting?.reject(failureError(host, "stalled", { what }));
+    const now = performance.now();
+    const silent = waiting === undefined ? 0 : now - waiting.since;
+    const total = waited + silent;
+    const stalled = (what: string): void =>
+      waiting?.reject(failureError(host, "stalled", { what: `the answer stalled: ${what}` }));
+    if (silent >= idleTimeout) return stalled(`no byte for ${idleTimeout / 1000} s`);
+    if (waiting !== undefined && total >= 2 * idleTimeout) {
+      if (bytes < total * slowestBody) {
+        return stalled(`${bytes} bytes in ${Math.round(total / 1000)} s`);
+      }
+      bytes = 0;
+      waited = -silent;
     }
+    timer = later(look, Math.max(1, idleTimeout - silent));
   };
   let timer = later(look, idleTimeout);
 
   return {
     async read(source: ByteSource): ReturnType<ByteSource["read"]> {
       signal.throwIfAborted();
+      const since = performance.now();
       try {
-        return await new Promise((resolve, reject) => {
-          waiting = { since: performance.now(), reject };
-          source.read().then(resolve, reject);
-        });
+        const next = await new Promise<Awaited<ReturnType<ByteSource["read"]>>>(
+          (resolve, reject) => {
+            waiting = { since, reject };
+            source.read().then(resolve, reject);
+          },
+        );
+        bytes += next.value?.byteLength ?? 0;
+        waited += performance.now() - since;
+        return next;
       } catch (error) {
         if (signal.aborted) throw signal.reason;
         throw error instanceof OcibundleError ? error : connectionError(host, error);

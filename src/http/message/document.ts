@@ -12,5 +12,8 @@ export const readDocuments =
     const response = await next(request);
     if (request.maxDocument === undefined || response.body === undefined) return response;
     const { bytes } = await readUpTo(response, request.maxDocument + 1);
-    return { ...response, body: new Blob([new Uint8Array(bytes)]).stream() };
+    const headers = new Headers(response.headers);
+    // The bytes are decoded, and decoded once.
+    headers.delete("content-encoding");
+    return { ...response, headers, body: new Blob([new Uint8Array(bytes)]).stream() };
   };

@@ -6,6 +6,7 @@ import { followFile } from "../../runtime/follow-file.ts";
 import type { WorkerPool } from "../../runtime/worker-pool.ts";
 import type { Codec, Followed, FollowJob } from "../../runtime/worker-protocol.ts";
 import type { BlobToFetch } from "./blob-to-fetch.ts";
+import { isMisread } from "../../registry/coded-blob.ts";
 import { unwritable } from "../../store/verified-write.ts";
 import type { Clock } from "../../retry/clock.ts";
 import { decodingOf } from "./decode.ts";
@@ -85,7 +86,14 @@ export function createDownloader(options: DownloadOptions): Downloader {
           atOnce: connections,
           support: supportOf(blob.host),
         });
-      const first = await attempt();
+      let first: string | undefined;
+      try {
+        first = await attempt();
+      } catch (error) {
+        if (!isMisread(error)) throw error;
+        options.emit({ type: "detail", message: `${error.message}; reading it the other way` });
+        first = await attempt();
+      }
       if (first !== undefined) return first;
       // What a former run left was not what its journal said: nothing of it is kept.
       const message = `${blob.label}: what an earlier run had fetched is damaged; fetching it anew`;
@@ -137,7 +145,7 @@ async function downloadOnce(
     wrong = wrongBytes(blob, followed);
   } catch (error) {
     if (job.decode !== undefined) await rm(job.decode.output, { force: true });
-    wrong = undecodable(error, blob, job);
+    wrong = isMisread(error) ? error : undecodable(error, blob, job);
     if (wrong === undefined) {
       throw job.decode === undefined ? error : unwritable(job.decode.output, error);
     }

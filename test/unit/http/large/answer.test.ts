@@ -246,7 +246,7 @@ describe("an answer", () => {
     ],
     [
       "a part of compressed content",
-      "HTTP/1.1 206 Partial Content\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
+      "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
     ],
     ["hints in front", `HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n${ok("abc")}`],
   ])("with %s is read, and its connection kept", async (_, bytes) => {
@@ -296,15 +296,7 @@ describe("an answer", () => {
     ["with lines that end in LF alone", "HTTP/1.1 200 OK\nContent-Length: 3\n\nabc"],
     ["with one such line", "HTTP/1.1 200 OK\r\nContent-Length: 3\n\r\nabc"],
     ["with a control character beside its status", `HTTP/1.1 200 O\0K\r\n${ok("abc").slice(17)}`],
-    [
-      "of compressed content that names no coding first",
-      `HTTP/1.1 200 OK\r\nContent-Encoding: identity, gzip\r\n${ok("abc").slice(17)}`,
-    ],
     ["in another protocol", "SSH-2.0-OpenSSH_9.9\r\n"],
-    [
-      "with compressed content",
-      "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
-    ],
   ])("%s is left to fetch, and so is all that comes from there", async (_, bytes) => {
     await using server = countConnections((socket) => void socket.write(bytes));
     const ask = largeAnswers();
