@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { OcibundleError } from "../../../src/errors.ts";
+import { failureError } from "../../../src/http/message/failure.ts";
 import type { Send } from "../../../src/http/message/message.ts";
 import { retrier, retry } from "../../../src/http/retry.ts";
 import {
@@ -7,6 +8,7 @@ import {
   maxAttempts,
   maxPause,
   maxRetryAfter,
+  maxSlowAttempts,
   maxUnreachableAttempts,
   type RetryBudget,
   retryBudget,
@@ -69,6 +71,12 @@ describe("a request is sent again", () => {
     expect(server.seen).toHaveLength(maxAttempts);
     expect(patience.pauses.every((pause) => pause <= maxPause)).toBe(true);
     expect(patience.pauses).toEqual(patience.pauses.toSorted((a, b) => a - b));
+  });
+
+  test.each(["timeout", "stalled"] as const)("less often after a %s", async (kind) => {
+    const { send, patience } = client(() => Promise.reject(failureError("registry.test", kind)));
+    expect(await failureOf(send(get("http://registry.test/")))).toMatchObject({ code: "network" });
+    expect(patience.pauses).toHaveLength(maxSlowAttempts - 1);
   });
 
   test("less often when nothing can be reached", async () => {
