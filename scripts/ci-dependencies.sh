@@ -16,6 +16,7 @@ debian=(
   zsh:zsh
   fish:fish
   strace:strace
+  mkfs.ext4:e2fsprogs
 )
 
 # name=package@version; the name is what the tests call the program

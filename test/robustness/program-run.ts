@@ -37,8 +37,9 @@ export interface Ended {
 /** A program that runs longer hangs. In milliseconds. */
 const longest = 60_000;
 
-export function openBench(name: string): Bench {
-  const folder = realpathSync(mkdtempSync(join(tmpdir(), `ocibundle-${name}-`)));
+/** `parent`: the directory that the bench is made in. */
+export function openBench(name: string, parent = tmpdir()): Bench {
+  const folder = realpathSync(mkdtempSync(join(parent, `ocibundle-${name}-`)));
   const cache = join(folder, "cache");
   const start: Bench["start"] = (args, env) => spawn([...program(), ...args], env);
   const spawn = (command: string[], env: Record<string, string> = {}): Running => {

@@ -26,7 +26,7 @@ import {
   type WeightsLock,
 } from "../format/weights-lock.ts";
 import { unwritable } from "../../store/verified-write.ts";
-import { isStreamed, writeLockFile } from "./write-lock-file.ts";
+import { isStreamed, sweepLockTemps, writeLockFile } from "./write-lock-file.ts";
 
 export interface LockRequest {
   /** Files and folders; those of the project file when empty. */
@@ -73,6 +73,7 @@ export async function writeLock(job: JobContext, request: LockRequest): Promise<
     now: () => new Date(),
   });
   warnOfManySmallFiles(job, lock.files);
+  await sweepLockTemps(path);
   if (changed) await writeLockFile(path, lock);
   const blobs = new Map(lock.files.map(({ digest, size }) => [digest, size]));
   return {

@@ -1,6 +1,7 @@
 import { realpath } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname } from "node:path";
 import { isSpecial, writeToSpecial } from "../../runtime/own-file.ts";
+import { ownTemp, sweepOwnedTemps } from "../../store/owned-temp.ts";
 import { unwritable, writeWhole } from "../../store/verified-write.ts";
 import { serializeWeightsLock, type WeightsLock } from "../format/weights-lock.ts";
 
@@ -21,7 +22,23 @@ export async function writeLockFile(path: string, lock: WeightsLock): Promise<vo
       throw unwritable(path, error);
     }
   }
+  const { target, directory, prefix } = await placeOf(path);
+  const temporary = ownTemp(directory, prefix);
+  try {
+    await writeWhole(target, temporary.path, (file) => file.writeFile(bytes));
+  } finally {
+    temporary.release();
+  }
+}
+
+/** Removes what killed runs have left beside a lock. Never throws. */
+export async function sweepLockTemps(path: string): Promise<void> {
+  if (await isStreamed(path)) return;
+  const { directory, prefix } = await placeOf(path);
+  await sweepOwnedTemps(directory, prefix);
+}
+
+async function placeOf(path: string) {
   const target = await realpath(path).catch(() => path);
-  const temporary = join(dirname(target), `.${basename(target)}-${crypto.randomUUID()}.tmp`);
-  await writeWhole(target, temporary, (file) => file.writeFile(bytes));
+  return { target, directory: dirname(target), prefix: `.${basename(target)}-` };
 }

@@ -87,7 +87,9 @@ async function prune(cache: Cache, options: PruneOptions): Promise<PruneReport> 
   );
   for (const { kind, item } of longestUnusedFirst) {
     options.signal.throwIfAborted();
-    if (!isDue(item, total, options)) continue;
+    // A part without a byte is nothing that a pull could go on with.
+    const empty = kind === "unfinished" && item.size === 0;
+    if (!empty && !isDue(item, total, options)) continue;
     if (!(await removeUnused(cache, kind, item, options.dryRun))) {
       if (kind === "blob") report.inUse.push(item);
       continue;

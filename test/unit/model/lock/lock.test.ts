@@ -85,6 +85,16 @@ function noise(size: number): Uint8Array {
 const large = 3 * 1024 * 1024;
 const prose = new TextEncoder().encode("It compresses well. ".repeat(large / 20 + 1));
 
+test("what killed runs have left beside the lock is removed, also where the lock does not change", async () => {
+  mkdirSync(join(folder, "weights"));
+  writeFileSync(join(folder, "weights/a.bin"), "1");
+  await writeLock(job(), request());
+  const left = join(folder, `.weights.lock-${crypto.randomUUID()}.tmp`);
+  for (const path of [left, `${left}.lock`]) writeFileSync(path, "");
+  expect((await writeLock(job(), request())).changed).toBe(false);
+  expect(readdirSync(folder).filter((name) => name.startsWith("."))).toEqual([]);
+});
+
 describe("lock", () => {
   test("pins each file to the digest of its bytes", async () => {
     put("weights/a.bin", noise(100));

@@ -131,6 +131,14 @@ describe("pruning", () => {
     expect(fixture.files("tmp")).toEqual([]);
   });
 
+  test("removes the parts of blobs that have no byte yet, with no limit given too", async () => {
+    const { cache } = fixture;
+    await putOld("new", 1);
+    writeFileSync(cache.partialPath(digestOf("begun")), "");
+    expect((await prune({})).removedUnfinished).toHaveLength(1);
+    expect(fixture.files("tmp")).toEqual([]);
+  });
+
   test("removes what ended processes left, and nothing of those that live", async () => {
     const { cache } = fixture;
     const alive = await cache.tempPath("alive");
