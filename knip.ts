@@ -11,7 +11,7 @@ export default {
     "scripts/*.ts",
     "scripts/bench/{sink,plain-fetch}.ts",
     "test/**/*.test.ts",
-    "test/faults/*.ts",
+    "test/{faults,large}/*.ts",
     "test/robustness/large.ts",
     // Started by tests in processes of their own.
     "test/**/{*-child,layout-tagger}.ts",

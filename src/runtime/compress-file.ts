@@ -123,11 +123,17 @@ async function writeAll(file: FileHandle, chunk: Uint8Array): Promise<void> {
   }
 }
 
+/**
+ * The largest size that the runtimes hand to zstd: they take it as 32 bits. A frame of more bytes does not
+ * say its size in its header, which no reader needs.
+ */
+const maxPledgedSize = 2 ** 32 - 1;
+
 function createCompressor(codec: Codec, level: number, size: number): Transform {
   if (codec === "gzip") return createGzip({ level, chunkSize: writeBytes });
   return createZstdCompress({
     chunkSize: writeBytes,
-    pledgedSrcSize: size,
+    ...(size > maxPledgedSize ? {} : { pledgedSrcSize: size }),
     params: { [constants.ZSTD_c_compressionLevel]: level },
   });
 }

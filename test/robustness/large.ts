@@ -50,7 +50,7 @@ describe("a file that is large", () => {
       const { address } = await registry();
       const run = (...args: string[]) => ocibundle(args, { cwd });
       mkdirSync(join(cwd, "weights"));
-      writeSparse(join(cwd, "weights/model.safetensors"), size, 1);
+      writeSparse(join(cwd, "weights/model.bin"), size, 1);
       const reference = `${address}/acme/large-${name.replaceAll(" ", "-")}:v1`;
       await run("lock", "weights", "--dest", "/src/weights", ...flags);
       await run("push", reference, "--weights", "weights");
@@ -63,7 +63,7 @@ describe("a file that is large", () => {
       rmSync(join(cwd, "from-archive"), { recursive: true });
       await run("pull", reference, "-o", "models", "--no-cache");
       await run("verify", "weights.lock", "--dir", "models");
-      expect(statSync(join(cwd, "models/src/weights/model.safetensors")).size).toBe(size);
+      expect(statSync(join(cwd, "models/src/weights/model.bin")).size).toBe(size);
     } finally {
       rmSync(cwd, { recursive: true });
     }
