@@ -4,7 +4,7 @@ import type { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { constants, createGzip, createZstdCompress } from "node:zlib";
 import { compressBytes, hideSystem, readSmallFile, smallFileBytes } from "./small-file.ts";
-import { replaceFile } from "./own-file.ts";
+import { readableMode, replaceFile } from "./own-file.ts";
 import {
   type Codec,
   type CompressJob,
@@ -33,7 +33,7 @@ export async function compressFile(
   }
   const from = await open(input.path, "r");
   try {
-    const to = await replaceFile(output);
+    const to = await replaceFile(output, readableMode);
     try {
       const before = createHash("sha256");
       const after = createHash("sha256");
@@ -76,7 +76,7 @@ async function compressSmall(
   const bytes = readSmallFile(input);
   onChunk?.(bytes.length);
   const compressed = compressBytes(bytes, codec, level);
-  const to = await replaceFile(output);
+  const to = await replaceFile(output, readableMode);
   try {
     await writeAll(to, compressed);
     await to.sync();

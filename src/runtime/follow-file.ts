@@ -4,7 +4,7 @@ import type { FileHandle } from "node:fs/promises";
 import type { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip, createZstdDecompress } from "node:zlib";
-import { replaceFile } from "./own-file.ts";
+import { readableMode, replaceFile } from "./own-file.ts";
 import {
   type Codec,
   decodedTooLongCode,
@@ -55,7 +55,7 @@ async function decodeInto(
 ): Promise<{ hex: string; size: number }> {
   const hash = createHash(algorithm);
   // A killed run can have left the name as a second one of a finished file.
-  const to = await replaceFile(output);
+  const to = await replaceFile(output, readableMode);
   let size = 0;
   try {
     await pipeline(input, createDecompressor(codec), async (chunks: AsyncIterable<Uint8Array>) => {

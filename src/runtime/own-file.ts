@@ -34,6 +34,9 @@ export const readableMode = 0o644;
 /** The mode of files that only this user may read. */
 export const privateMode = 0o600;
 
+/** The mode of directories of a cache: a group may share it, the world may not write to it. */
+export const directoryMode = 0o775;
+
 /** What `replaceFile` tries before it believes that somebody puts something there each time. */
 const maxTries = 8;
 
@@ -106,8 +109,8 @@ export const cloneFile = (source: string, path: string): Promise<void> =>
 
 /**
  * Opens a file that an earlier run left, to go on writing it. Undefined where there is none, or where it
- * is not proven to be this user's own: another type of file, another owner, or one with a second name.
- * Throws errno errors other than those of a file that can't be opened that way.
+ * is not proven to be this user's own: another type of file, another owner, one with a second name, or one
+ * that others may write. Throws errno errors other than those of a file that can't be opened that way.
  */
 export async function openOwnFile(path: string): Promise<FileHandle | undefined> {
   let file: FileHandle;
@@ -118,7 +121,7 @@ export async function openOwnFile(path: string): Promise<FileHandle | undefined>
     throw error;
   }
   try {
-    if (isOwn(await file.stat())) return file;
+    if (await isOwn(path, await file.stat())) return file;
   } catch (error) {
     await file.close();
     throw error;
@@ -139,10 +142,36 @@ const notOwn: ReadonlySet<string> = new Set([
   "EPERM",
 ]);
 
-type FileStats = Pick<Stats, "uid" | "mode" | "nlink"> & { isFile(): boolean };
+const othersMayWrite = 0o022;
 
-const isOwn = (stats: FileStats): boolean =>
-  stats.isFile() && stats.nlink === 1 && (user() ?? stats.uid) === stats.uid;
+async function isOwn(path: string, stats: Stats): Promise<boolean> {
+  if (!stats.isFile() || stats.nlink !== 1 || (stats.mode & othersMayWrite) !== 0) return false;
+  const self = user();
+  if (self === undefined || stats.uid === self) return true;
+  // A network file system can give root's files to another user.
+  return self === 0 && (await statsOfNewFile(path)).uid === stats.uid;
+}
+
+/** What a new file beside `path` is: one is created and removed. Throws errno errors. */
+async function statsOfNewFile(path: string): Promise<Stats> {
+  const probe = `${path}.${crypto.randomUUID()}.tmp`;
+  const file = await createFile(probe);
+  try {
+    return await file.stat();
+  } finally {
+    await file.close();
+    await unlink(probe);
+  }
+}
+
+/**
+ * Gives a file that grew with `readableMode` the permissions that the umask leaves a new file, which others
+ * may write if the user wants it so. Throws errno errors.
+ */
+export async function chmodAsNew(file: FileHandle, path: string): Promise<void> {
+  const { mode } = await statsOfNewFile(path);
+  if (((await file.stat()).mode & 0o777) !== (mode & 0o777)) await file.chmod(mode & 0o777);
+}
 
 /** The user whose files this process makes; undefined where the system has no such number. */
 const user = (): number | undefined => process.geteuid?.();
@@ -151,10 +180,10 @@ const user = (): number | undefined => process.geteuid?.();
  * Whether only this user or root can have written a regular file: the owner is one of them, and nobody
  * else has permission to write it. What another user wrote is not believed.
  */
-function isTrusted(stats: Pick<Stats, "uid" | "mode">): boolean {
+export function isTrusted(stats: Pick<Stats, "uid" | "mode">): boolean {
   const self = user();
   if (self === undefined) return true;
-  return (stats.uid === self || stats.uid === 0) && (stats.mode & 0o022) === 0;
+  return (stats.uid === self || stats.uid === 0) && (stats.mode & othersMayWrite) === 0;
 }
 
 export interface ReadLimits {

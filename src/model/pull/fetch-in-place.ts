@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises";
 import { OcibundleError, errno } from "../../errors.ts";
 import { revealFile, temporaryName } from "../../store/placement/materialize.ts";
 import { openTargetFolder, type TargetFolder } from "../../store/placement/target-folder.ts";
-import { openOwnFile } from "../../runtime/own-file.ts";
+import { chmodAsNew, openOwnFile } from "../../runtime/own-file.ts";
 import { unwritable } from "../../store/verified-write.ts";
 import type { JournalPlace } from "../../transfer/download/download-journal.ts";
 import type { FetchContext, FetchOutcome } from "./pull-context.ts";
@@ -78,6 +78,7 @@ async function finish(
     if (file === undefined)
       throw new OcibundleError("integrity", `"${shown}": its file was replaced`);
     try {
+      await chmodAsNew(file, whole);
       await file.sync();
     } finally {
       await file.close();

@@ -1,5 +1,5 @@
 import type { ByteRange } from "../../oci/content.ts";
-import { createFile } from "../../runtime/own-file.ts";
+import { createFile, readableMode } from "../../runtime/own-file.ts";
 import { fileChunks } from "../../store/file-chunks.ts";
 import { openTargetFolder } from "../../store/placement/target-folder.ts";
 import { writeAll } from "../../store/verified-write.ts";
@@ -63,7 +63,7 @@ async function copyRanges(
   ranges: readonly ByteRange[],
   signal: AbortSignal,
 ): Promise<bigint> {
-  const file = await createFile(to);
+  const file = await createFile(to, readableMode);
   try {
     await file.truncate(size);
     for (const { start, end } of ranges) {

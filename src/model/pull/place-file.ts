@@ -18,17 +18,21 @@ export const ownFileWays: readonly MaterializeWay[] = ["reflink", "copy"];
 export async function materializeFile(
   { entry, parts }: WantedFile,
   original: string,
-  { root, force, alone, seen, session: { signal, emit } }: FetchContext,
+  { root, force, alone, seen, session: { signal, emit, cache } }: FetchContext,
   ways: readonly MaterializeWay[] = seen.noReflinks === true ? plainWays : allWays,
 ): Promise<void> {
   const name = parts.at(-1) ?? "";
   await using folder = await openTargetFolder(root, parts.slice(0, -1));
+  const { digestOriginal } = entry;
+  const isForeign =
+    original === cache.blobPath(digestOriginal) && (await cache.isForeign(digestOriginal));
   const way = await materialize(original, folder, name, {
     signal,
     replace: force,
     temporary: alone ? undefined : temporaryName(`${name} ${randomUUID()}`),
     ways,
+    verify: isForeign ? digestOriginal : undefined,
   });
-  if (way !== "reflink") seen.noReflinks = true;
+  if (!isForeign && way !== "reflink") seen.noReflinks = true;
   emit({ type: "detail", message: `${entry.name}: ${way} of "${original}"` });
 }

@@ -138,7 +138,7 @@ async function digestOf(
   { cache, records, pool, signal }: PlanOptions,
 ): Promise<string | undefined> {
   const cached = await cache.find({ digest: digestOriginal, size: sizeUncompressed }, signal);
-  if (cached !== undefined) {
+  if (cached !== undefined && !(await cache.isForeign(digestOriginal))) {
     const { ino, dev } = await lstat(cached, { bigint: true });
     if (ino === stats.ino && dev === stats.dev) return digestOriginal;
   }

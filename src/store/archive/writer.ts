@@ -5,7 +5,7 @@ import pLimit from "p-limit";
 import { OcibundleError } from "../../errors.ts";
 import type { ContentWriter } from "../../oci/content.ts";
 import { type Digest, matchesDigest, shortDigest } from "../../oci/digest.ts";
-import { createFile } from "../../runtime/own-file.ts";
+import { chmodAsNew, createFile, readableMode } from "../../runtime/own-file.ts";
 import { blockSize, endSize, entryHeader, paddingAfter } from "./header.ts";
 import {
   blobPath,
@@ -141,6 +141,7 @@ export async function createLayoutArchive(
         await appendBytes(indexFileName, Buffer.from(formatLayoutIndex(index)));
         try {
           await file.truncate(end + endSize);
+          await chmodAsNew(file, temporary.path);
           await file.sync();
           await close();
           await refuseOther(path);
@@ -188,7 +189,7 @@ async function begin(path: string, wanted: WantedBlobs = new Map()): Promise<Unf
     await sweepOwnedTemps(folder, prefix);
     if (unfinished !== undefined) return unfinished;
     temporary = ownTemp(folder, prefix);
-    const file = await createFile(temporary.path);
+    const file = await createFile(temporary.path, readableMode);
     return { temporary, file, whole: new Map(), cut: undefined, end: 0 };
   } catch (error) {
     temporary?.release();

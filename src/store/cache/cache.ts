@@ -1,8 +1,10 @@
 import { mkdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { directoryMode } from "../../runtime/own-file.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { type Digest, digestAlgorithm, digestHex } from "../../oci/digest.ts";
 import {
+  type BlobFile,
   type CacheEntry,
   type CacheUse,
   hasBytesOf,
@@ -62,9 +64,12 @@ export interface Cache {
   has(blob: BlobAddress, signal?: AbortSignal): Promise<boolean>;
   /**
    * The blob's file when it is here and fit for use, else undefined. When its size or time of change is
-   * not as recorded the bytes are hashed, and what does not match is thrown away.
+   * not as recorded the bytes are hashed, and what does not match is thrown away. A file that another user
+   * can change is hashed by each process: see `isForeign` before it is used.
    */
   find(blob: BlobAddress, signal?: AbortSignal): Promise<string | undefined>;
+  /** Whether another user can change the blob's file after it was found: what is made of it is checked. */
+  isForeign(digest: Digest): Promise<boolean>;
   /**
    * Takes a file whose size and digest the caller has verified into the cache, flushed, and returns its
    * path there. The file must be on the cache's file system (`tempPath`, `partialPath`).
@@ -160,11 +165,33 @@ export function cacheAt(root: string): Cache {
     await writeEntry(recordTemp, recordPath(digest), checked).catch(() => undefined);
   };
 
+  /** Files of other users that this process has read and found to be right, as they were then. */
+  const read = new Map<string, BlobFile>();
+
+  /** Nothing that another user wrote about a blob is believed, nor a time that its owner can set. */
+  const findForeign = async (
+    { digest, size }: BlobAddress,
+    path: string,
+    file: BlobFile,
+    signal: AbortSignal | undefined,
+  ): Promise<string | undefined> => {
+    const before = read.get(path);
+    const isRead = before?.changedNs === file.changedNs && before.inode === file.inode;
+    if (file.size !== size) return undefined;
+    if (isRead || (await hasBytesOf(digest, path, size, signal))) {
+      read.set(path, file);
+      return path;
+    }
+    await removeDamaged(digest, file.modified);
+    return undefined;
+  };
+
   const find = async (blob: BlobAddress, signal?: AbortSignal): Promise<string | undefined> => {
     const { digest, size } = blob;
     const path = blobPath(digest);
     const file = await statBlob(path);
     if (file === undefined) return undefined;
+    if (!file.trusted) return findForeign(blob, path, file, signal);
     const entry = await readEntry(recordPath(digest), digest);
     if (entry?.modified === file.modified && entry.size === file.size) {
       // Of another size it is not what was asked for, which is no fault of the file's.
@@ -190,13 +217,14 @@ export function cacheAt(root: string): Cache {
     holdTemp: () => temp.hold(),
     discardTemp: (path) => guarded(() => temp.done(path)),
     find,
+    isForeign: async (digest) => (await statBlob(blobPath(digest)))?.trusted === false,
     has: async (blob, signal) => (await find(blob, signal)) !== undefined,
     putFile: (source, digest, size, use = {}) =>
       guarded(async () => {
         await make();
         const modified = await makeReady(source, digest, size);
         const path = blobPath(digest);
-        await mkdir(dirname(path), { recursive: true });
+        await mkdir(dirname(path), { recursive: true, mode: directoryMode });
         // Its bytes are flushed. A name that a power failure takes away is a blob to be fetched again.
         await rename(source, path);
         await temp.done(source);
@@ -210,7 +238,10 @@ export function cacheAt(root: string): Cache {
       }),
     async entry(digest) {
       const path = recordPath(digest);
-      const [entry, lastUsed] = await Promise.all([readEntry(path, digest), lastUse(path)]);
+      const [entry, lastUsed] = await Promise.all([
+        readEntry(path, digest, { ofAnyone: true }),
+        lastUse(path),
+      ]);
       return entry === undefined || lastUsed === undefined ? undefined : { ...entry, lastUsed };
     },
     async noteUse(digest, use = {}) {

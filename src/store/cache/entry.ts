@@ -2,6 +2,7 @@ import { lstat, stat, utimes } from "node:fs/promises";
 import * as v from "valibot";
 import { SizeSchema } from "../../oci/descriptor.ts";
 import { type Digest, DigestSchema, digestHex, hasherFor } from "../../oci/digest.ts";
+import { isTrusted } from "../../runtime/own-file.ts";
 import { fileChunks } from "../file-chunks.ts";
 import { type RecordTemp, readRecord, writeRecord } from "./record-file.ts";
 
@@ -33,9 +34,16 @@ export interface CacheUse {
 const longestList = 8;
 const maxEntryBytes = 64 * 1024;
 
-/** The blob's record, or undefined when there is none that can be read: then the blob is hashed again. */
-export async function readEntry(path: string, digest: Digest): Promise<CacheEntry | undefined> {
-  const entry = await readRecord(path, EntrySchema, maxEntryBytes);
+/**
+ * The blob's record, or undefined when there is none that can be read: then the blob is hashed again. Of
+ * another user's record (`ofAnyone`) only the names are used, and they are only shown.
+ */
+export async function readEntry(
+  path: string,
+  digest: Digest,
+  options: { ofAnyone?: boolean } = {},
+): Promise<CacheEntry | undefined> {
+  const entry = await readRecord(path, EntrySchema, maxEntryBytes, options);
   return entry?.digest === digest ? entry : undefined;
 }
 
@@ -83,6 +91,11 @@ export interface BlobFile {
   size: number;
   /** Whole milliseconds since 1970: all that every runtime tells. */
   modified: number;
+  /** Whether nobody but this user and root can have written it. */
+  trusted: boolean;
+  /** Changes with the content, whoever changes it: of a file that another user owns its owner sets the rest. */
+  changedNs: bigint;
+  inode: bigint;
   /** How many names the file has: more than one when it was materialised as a hard link. */
   links: number;
 }
@@ -90,9 +103,16 @@ export interface BlobFile {
 /** A blob's file as it is now, or undefined when there is no regular file. */
 export async function statBlob(path: string): Promise<BlobFile | undefined> {
   try {
-    const stats = await lstat(path);
+    const stats = await lstat(path, { bigint: true });
     if (!stats.isFile()) return undefined;
-    return { size: stats.size, modified: Math.floor(stats.mtimeMs), links: stats.nlink };
+    return {
+      size: Number(stats.size),
+      modified: Number(stats.mtimeMs),
+      links: Number(stats.nlink),
+      trusted: isTrusted({ uid: Number(stats.uid), mode: Number(stats.mode) }),
+      changedNs: stats.ctimeNs,
+      inode: stats.ino,
+    };
   } catch {
     return undefined;
   }

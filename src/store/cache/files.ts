@@ -1,7 +1,7 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { OcibundleError, errno } from "../../errors.ts";
-import { createFile, openOwnFile, readableMode } from "../../runtime/own-file.ts";
+import { createFile, directoryMode, openOwnFile, readableMode } from "../../runtime/own-file.ts";
 import { type Digest, shortDigest } from "../../oci/digest.ts";
 import { cacheFolders } from "./folder.ts";
 import { sweepTempFiles } from "./temp.ts";
@@ -15,7 +15,9 @@ const tagText = `Signature: 8a477f597d28d172789f06886806bc55
 /** Makes the cache's folders, and removes the temporary files that ended processes left there. */
 export async function makeFolders(root: string): Promise<void> {
   const folders = cacheFolders(root);
-  for (const folder of Object.values(folders)) await mkdir(folder, { recursive: true });
+  for (const folder of Object.values(folders)) {
+    await mkdir(folder, { recursive: true, mode: directoryMode });
+  }
   await sweepTempFiles(folders.temp, folders.locks);
   try {
     const file = await createFile(join(root, tagFile), readableMode);

@@ -1,7 +1,7 @@
 import { mkdir, rename } from "node:fs/promises";
 import { dirname } from "node:path";
 import type * as v from "valibot";
-import { createFile, readableMode, readOwnFile } from "../../runtime/own-file.ts";
+import { createFile, directoryMode, readOwnFile, readableMode } from "../../runtime/own-file.ts";
 import { parseDocument } from "../../oci/document.ts";
 import type { HeldLock, WaitOptions } from "../locks/lock-file.ts";
 
@@ -49,7 +49,7 @@ export async function writeRecord(
     } finally {
       await file.close();
     }
-    await mkdir(dirname(path), { recursive: true });
+    await mkdir(dirname(path), { recursive: true, mode: directoryMode });
     await rename(temp, path);
   } finally {
     await cache.discardTemp(temp);

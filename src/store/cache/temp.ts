@@ -1,5 +1,6 @@
 import { mkdir, readdir, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
+import { directoryMode } from "../../runtime/own-file.ts";
 import { type HeldLock, LockUnavailable, lockFile, tryLockFile } from "../locks/lock-file.ts";
 import { imageTempPrefix, sweepOwnedTemps } from "../owned-temp.ts";
 
@@ -76,7 +77,7 @@ async function startRun(temp: string, locks: string, name: string): Promise<Held
   } catch (error) {
     if (!(error instanceof LockUnavailable)) throw error;
   }
-  await mkdir(join(temp, name));
+  await mkdir(join(temp, name), { mode: directoryMode });
   return lock;
 }
 

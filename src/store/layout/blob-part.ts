@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import type { BlobToMove } from "../../oci/content.ts";
 import { digestHex } from "../../oci/digest.ts";
 import { type HeldLock, LockUnavailable, tryLockFile } from "../locks/lock-file.ts";
-import { openOwnFile, replaceFile } from "../../runtime/own-file.ts";
+import { chmodAsNew, openOwnFile, readableMode, replaceFile } from "../../runtime/own-file.ts";
 import {
   completeVerified,
   type CopyOptions,
@@ -76,12 +76,13 @@ function lockPart(part: string): HeldLock | undefined {
 }
 
 async function grow(part: string, blob: BlobToMove, options: CopyOptions): Promise<void> {
-  const file = (await openOwnFile(part)) ?? (await replaceFile(part));
+  const file = (await openOwnFile(part)) ?? (await replaceFile(part, readableMode));
   try {
     const { size: there } = await file.stat();
     const place = { file, position: 0, there };
     if (there > blob.descriptor.size) await file.truncate(0);
     await completeVerified(blob, place, options);
+    await chmodAsNew(file, part);
     await file.sync();
   } catch (error) {
     if (isIntegrity(error)) await rm(part, { force: true });

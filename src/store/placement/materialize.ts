@@ -3,7 +3,8 @@ import { constants } from "node:fs";
 import { link, lstat, open, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { OcibundleError, errno } from "../../errors.ts";
-import { cloneFile, createFile } from "../../runtime/own-file.ts";
+import { chmodAsNew, cloneFile, createFile, isTrusted } from "../../runtime/own-file.ts";
+import { type Digest, digestHex, hasherFor } from "../../oci/digest.ts";
 import { runtime } from "../../runtime/current.ts";
 import { fileChunks } from "../file-chunks.ts";
 import type { TargetFolder } from "./target-folder.ts";
@@ -27,6 +28,8 @@ export interface MaterializeOptions {
   temporary?: string | undefined;
   /** The ways that may be used, in this order: all unless said otherwise. */
   ways?: readonly MaterializeWay[];
+  /** Set where another user can change the cached file: it is copied, and the copy must have this digest. */
+  verify?: Digest | undefined;
 }
 
 const allWays: readonly MaterializeWay[] = ["reflink", "hard link", "copy"];
@@ -76,7 +79,8 @@ async function place(
   temporary: string,
   options: MaterializeOptions,
 ): Promise<MaterializeWay> {
-  const { signal, ways = allWays } = options;
+  const { signal } = options;
+  const ways = options.verify === undefined ? (options.ways ?? allWays) : (["copy"] as const);
   for (const way of ways) {
     signal.throwIfAborted();
     if (way === "copy") {
@@ -84,7 +88,7 @@ async function place(
       return way;
     }
     try {
-      await (way === "reflink" ? reflink(source, temporary) : link(source, temporary));
+      await (way === "reflink" ? reflink(source, temporary) : hardLink(source, temporary));
       return way;
     } catch (error) {
       if (way === ways.at(-1) || !isImpossible(error)) throw error;
@@ -112,10 +116,18 @@ const impossible: ReadonlySet<string> = new Set([
 
 const isImpossible = (error: unknown): boolean => impossible.has(errno(error) ?? "");
 
+/** EPERM where somebody put another user's file in the source's place meanwhile. */
+async function hardLink(source: string, temporary: string): Promise<void> {
+  await link(source, temporary);
+  const stats = await lstat(temporary);
+  if (stats.isFile() && isTrusted(stats)) return;
+  await rm(temporary, { force: true });
+  throw Object.assign(new Error(`"${source}" is another user's`), { code: "EPERM" });
+}
+
 async function reflink(source: string, temporary: string): Promise<void> {
   // Without the flags `copyFile` would copy, and take as long.
   if (!runtime.clonesFiles) throw Object.assign(new Error("no reflinks"), { code: "ENOTSUP" });
-  const mode = await modeOfNewFile(temporary);
   try {
     await cloneFile(source, temporary);
   } catch (error) {
@@ -125,40 +137,36 @@ async function reflink(source: string, temporary: string): Promise<void> {
   // The copy has the source's mode, which is read-only: opened for reading it can still be changed.
   const file = await open(temporary, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
-    await file.chmod(mode);
+    await chmodAsNew(file, temporary);
     await file.sync();
   } finally {
     await file.close();
   }
 }
 
-/** The permissions that the umask leaves a new file, found out by making one. */
-async function modeOfNewFile(path: string): Promise<number> {
-  const file = await createFile(path);
-  try {
-    return (await file.stat()).mode & 0o777;
-  } finally {
-    await file.close();
-    await rm(path);
-  }
-}
-
 async function copy(
   source: string,
   temporary: string,
-  { signal, onBytes }: MaterializeOptions,
+  { signal, onBytes, verify }: MaterializeOptions,
 ): Promise<void> {
   const { size } = await stat(source);
   const file = await createFile(temporary);
   try {
     let position = 0;
+    const hash = verify === undefined ? undefined : hasherFor(verify);
     for await (const chunk of fileChunks(source, 0, size, signal)) {
+      hash?.update(chunk);
       await writeAll(file, chunk, position);
       position += chunk.byteLength;
       onBytes?.(chunk.byteLength);
     }
     if (position !== size) {
       throw new OcibundleError("integrity", `"${source}" got shorter while it was copied`);
+    }
+    if (verify !== undefined && hash?.digest("hex") !== digestHex(verify)) {
+      throw new OcibundleError("integrity", `"${source}" was changed while it was copied`, {
+        hint: "another user can write that file: set OCIBUNDLE_CACHE to a directory of your own",
+      });
     }
     await file.sync();
   } finally {

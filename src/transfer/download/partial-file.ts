@@ -1,7 +1,7 @@
 import type { FileHandle } from "node:fs/promises";
 import type { ByteRange } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
-import { openOwnFile, replaceFile } from "../../runtime/own-file.ts";
+import { openOwnFile, readableMode, replaceFile } from "../../runtime/own-file.ts";
 import { unwritable } from "../../store/verified-write.ts";
 import {
   type JournalPlace,
@@ -53,7 +53,7 @@ export async function openPartialFile(
   try {
     const left = await openLeft(place, descriptor);
     if (left === undefined) await removeJournal(place);
-    const handle = left?.handle ?? (await replaceFile(place.partial));
+    const handle = left?.handle ?? (await replaceFile(place.partial, readableMode));
     try {
       await handle.truncate(descriptor.size);
       const { ino } = await handle.stat({ bigint: true });
