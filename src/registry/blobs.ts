@@ -75,6 +75,15 @@ function sizeOf({ status, headers }: HttpResponse): number | undefined {
   return readSize(headers.get("content-length"));
 }
 
+/** A blob of more bytes may take long to begin with. */
+const largeBlob = 4 * 1024 ** 3;
+
+/** How long its first byte may take, in milliseconds, besides the time for reading all of it. */
+const largeBlobWait = 60_000;
+
+/** The rate at which a registry is expected to read it, in bytes a millisecond. */
+const slowestCheck = 200 * 1024;
+
 /** `GET` of a blob or of a part of it; see {@link BlobAnswer}. */
 export async function getBlob(
   api: Api,
@@ -96,6 +105,8 @@ export async function getBlob(
     scopes: [repositoryScope(repository, "pull")],
     accept: range === undefined ? [200] : [200, 206],
     large: true,
+    // Some read all of a blob, to check its digest, before they send any of it.
+    ...(size > largeBlob ? { firstByteTimeout: largeBlobWait + size / slowestCheck } : {}),
     thing: `blob ${digest}`,
     signal,
   });

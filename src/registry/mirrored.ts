@@ -4,7 +4,7 @@ import type { EmitHttpEvent } from "../http/message/message.ts";
 import type { ByteRange } from "../oci/content.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { type Digest, isDigest, matchesDigest } from "../oci/digest.ts";
-import { refusalOf } from "./refusal.ts";
+import { rangeRefused, refusalOf } from "./refusal.ts";
 import type { BlobAnswer, Repository } from "./types.ts";
 
 /** A mirror that failed is left alone for so long, in milliseconds. */
@@ -125,7 +125,7 @@ export function mirroredRepository(
       } catch (error) {
         // It may have the blob and no ranges: the caller asks for all of it then.
         const status = refusalOf(error)?.status;
-        const rangeless = status === 206 || status === 400 || status === 416;
+        const rangeless = status !== undefined && rangeRefused.has(status);
         if (range !== undefined && rangeless && !signal.aborted) throw error;
         note(mirror, error, signal);
       }

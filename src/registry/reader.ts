@@ -1,7 +1,7 @@
 import { failureError, httpFailureOf } from "../http/message/failure.ts";
 import type { BlobSource, ByteRange, ContentReader } from "../oci/content.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
-import { refusalOf } from "./refusal.ts";
+import { rangeRefused, refusalOf } from "./refusal.ts";
 import type { BlobAnswer, Repository } from "./types.ts";
 
 /** Reads manifests and blobs of one repository. Nothing is asked before it is needed. */
@@ -75,7 +75,7 @@ async function ask(
     return await repository.getBlob(descriptor, range, signal);
   } catch (error) {
     const status = refusalOf(error)?.status;
-    if (status !== 206 && status !== 400 && status !== 416) throw error;
+    if (status === undefined || !rangeRefused.has(status)) throw error;
     return repository.getBlob(descriptor, undefined, signal);
   }
 }

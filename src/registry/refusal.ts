@@ -41,6 +41,9 @@ export function refusalOf(error: unknown): RegistryRefusal | undefined {
   return undefined;
 }
 
+/** What registries answer to a range that they do not serve; 206 stands for another range than asked for. */
+export const rangeRefused: ReadonlySet<number> = new Set([206, 400, 405, 406, 416, 501]);
+
 /** What a request is about, for messages. */
 export interface Subject {
   /** The registry as the user wrote it. */

@@ -43,6 +43,7 @@ test.each([
   ["zot", []],
   ["artifactory", ["mount", "range", "parallel"]],
   ["gitlab", []],
+  ["crane", []],
   ["s3", []],
 ] as const)("what %s does not do is found out: %p", async (like, lacking) => {
   const { checks, left } = await examine(like);

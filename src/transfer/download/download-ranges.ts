@@ -1,12 +1,13 @@
 import type { LimitFunction } from "p-limit";
 import { OcibundleError } from "../../errors.ts";
 import type { ByteRange } from "../../oci/content.ts";
-import { refusalOf } from "../../registry/refusal.ts";
+import { rangeRefused, refusalOf } from "../../registry/refusal.ts";
 import type { BlobAnswer } from "../../registry/types.ts";
 import type { EmitEvent } from "../events.ts";
-import { Flight, type Piece, cutIntoPieces } from "./flight.ts";
+import { Flight, type Piece, cutIntoPieces, takePiece } from "./flight.ts";
 import type { PartialFile } from "./partial-file.ts";
 import { type Patience, patience, type PatienceOptions } from "../../retry/retry-counter.ts";
+import { betterCost, leastPiece, type RangeCost, slowFirstByte } from "./range-cost.ts";
 import { judgeRange, type Pace } from "./slow-ranges.ts";
 
 /** Asks for bytes of a blob, or for all of it; see {@link BlobAnswer}. */
@@ -16,6 +17,8 @@ export type OpenRange = (range: ByteRange | undefined, signal: AbortSignal) => P
 export interface RangeSupport {
   /** False once it ignored or refused one. */
   ranged: boolean;
+  /** What the cheapest of its latest requests cost. */
+  cost?: RangeCost;
 }
 
 export interface FetchOptions extends PatienceOptions {
@@ -70,6 +73,8 @@ class RangeFetcher {
   private closed = false;
   /** Whether an answer has shown that ranges are served. */
   private confirmed = false;
+  /** Until then one request runs alone: how fast its bytes come tells how the rest is cut. */
+  private aloneUntil = 0;
   private failure: { error: unknown } | undefined;
   private readonly patience: Patience;
   private failedAt = 0;
@@ -122,7 +127,8 @@ class RangeFetcher {
     }
     if (this.failure !== undefined || complete) return;
     const work = this.pending.length + this.slowPieces().length;
-    const most = support.ranged && this.confirmed ? atOnce : 1;
+    const together = this.confirmed && performance.now() >= this.aloneUntil;
+    const most = support.ranged && together ? atOnce : 1;
     const free = Math.min(most - this.flights.size, work) - this.queued;
     for (let more = 0; more < free; more += 1) {
       this.queued += 1;
@@ -149,7 +155,8 @@ class RangeFetcher {
   private async fillSlot(): Promise<void> {
     this.queued -= 1;
     if (this.closed || this.failure !== undefined) return;
-    const piece = this.slowPieces()[0] ?? this.pending.shift();
+    const least = leastPiece(this.options.support.cost, this.size);
+    const piece = this.slowPieces()[0] ?? takePiece(this.pending, least);
     if (piece === undefined) return;
     const flight = new Flight(piece, this.stop.signal);
     this.flights.add(flight);
@@ -166,6 +173,10 @@ class RangeFetcher {
   private land(flight: Flight): void {
     flight.end();
     this.flights.delete(flight);
+    this.aloneUntil = 0;
+    const { support } = this.options;
+    const cost = flight.costOf(this.size);
+    if (cost !== undefined) support.cost = betterCost(support.cost, cost);
     const { piece } = flight;
     if (this.file.missing(piece).length === 0) {
       for (const other of piece.flights) other.supersede();
@@ -183,6 +194,7 @@ class RangeFetcher {
     if (start === undefined) return;
     const wanted = ranged && !(start === 0 && piece.end === this.size);
     const asked = { start: wanted ? start : 0, end: piece.end };
+    flight.ranged = wanted;
     const answer = await this.open(wanted ? asked : undefined, flight.signal);
     const { range } = answer;
     const fits = range.start === asked.start && range.end === asked.end;
@@ -198,6 +210,9 @@ class RangeFetcher {
       flight.piece.start = 0;
       flight.piece.end = this.size;
     }
+    const now = performance.now();
+    const waited = now - flight.startedAt;
+    if (!this.confirmed && waited > slowFirstByte) this.aloneUntil = now + waited;
     this.confirmed = true;
     this.pump();
     await flight.read({ range, body: answer.body }, this.file);
@@ -217,8 +232,9 @@ class RangeFetcher {
     if (flight.superseded || this.failure !== undefined) return;
     if (!(error instanceof OcibundleError) || error.code !== "network") return this.fail(error);
     const status = refusalOf(error)?.status;
-    if (status !== undefined && [206, 400, 416].includes(status)) {
-      if (!this.options.support.ranged) return this.fail(error);
+    if (status !== undefined && rangeRefused.has(status)) {
+      // Several may be refused at once: each asked for a range, and none for the whole blob.
+      if (!flight.ranged) return this.fail(error);
       return this.noRanges(`refuses ranges (${status})`);
     }
     const { bytes } = this.file.written;
@@ -252,6 +268,9 @@ class RangeFetcher {
       const rates = [...others.map(({ rate }) => rate), ...this.rates];
       const patient = {
         ...pace,
+        silent: flight.answered
+          ? pace.silent
+          : Math.max(pace.silent, 3 * (support.cost?.firstByte ?? 0)),
         dead: pace.dead * Math.min(2 ** this.patience.failures, mostPatience),
       };
       const verdict = judgeRange(flight.seenAt(now), rates, patient);

@@ -3,6 +3,7 @@ import type { ByteRange } from "../../oci/content.ts";
 import type { BlobAnswer } from "../../registry/types.ts";
 import { releaseBytes } from "../../runtime/release-bytes.ts";
 import type { PartialFile } from "./partial-file.ts";
+import type { RangeCost } from "./range-cost.ts";
 import type { RangeInFlight } from "./slow-ranges.ts";
 import { MiB } from "../units.ts";
 
@@ -42,6 +43,24 @@ export function cutIntoPieces(
   return pieces;
 }
 
+/**
+ * Takes the first of the pieces, joined with those that follow it without a gap until it has `least`
+ * bytes; all of them where less than half of that would be left.
+ */
+export function takePiece(pieces: Piece[], least: number): Piece | undefined {
+  const first = pieces.shift();
+  if (first === undefined) return undefined;
+  const rest = pieces.reduce((sum, piece) => sum + piece.end - piece.start, 0);
+  const wanted = rest + first.end - first.start < least * 1.5 ? Infinity : least;
+  while (first.end - first.start < wanted) {
+    const [next] = pieces;
+    if (next === undefined || next.start !== first.end || next.flights.size > 0) break;
+    first.end = next.end;
+    pieces.shift();
+  }
+  return first;
+}
+
 /** All pieces on their way are half of what is nearer: all that is in front of them, or all behind. */
 function pieceSize(start: number, size: number, connections: number): number {
   const share = Math.min(start, size - start) / (2 * connections);
@@ -62,9 +81,12 @@ export class Flight {
   /** Whether another request has its bytes: its end is no failure. */
   superseded = false;
   answered = false;
+  /** Whether the request asks for a range, and not for the whole blob. */
+  ranged = false;
   private readonly own = new AbortController();
   private bytes = 0;
   private lastByteAt = this.startedAt;
+  private firstByteAt: number | undefined;
   private measuredAt = this.startedAt;
   private measuredBytes = 0;
 
@@ -121,6 +143,7 @@ export class Flight {
     this.position += bytes;
     this.bytes += bytes;
     this.lastByteAt = performance.now();
+    this.firstByteAt ??= this.lastByteAt;
   }
 
   private cutShort = ({ start, end }: ByteRange): OcibundleError =>
@@ -146,6 +169,14 @@ export class Flight {
       rate: this.rate,
       remaining: this.piece.end - this.position,
     };
+  }
+
+  /** What the request for a part of a blob of `size` bytes cost; undefined where too little came to tell. */
+  costOf(size: number): RangeCost | undefined {
+    if (this.firstByteAt === undefined || this.bytes < MiB) return undefined;
+    const firstByte = this.firstByteAt - this.startedAt;
+    const rate = this.bytes / Math.max(1, this.lastByteAt - this.firstByteAt);
+    return { firstByte, rate, size };
   }
 
   averageRate = (): number => this.bytes / Math.max(1, performance.now() - this.startedAt);

@@ -30,6 +30,8 @@ export interface Behaviour {
   blob?: Uint8Array;
   /** Milliseconds between 64 KiB. */
   pause?: number;
+  /** Milliseconds before the head. */
+  delay?: number;
 }
 
 export interface BlobServer {
@@ -85,6 +87,7 @@ async function answer(
   behaviour: Behaviour,
   tally: Tally,
 ): Promise<void> {
+  if (behaviour.delay !== undefined) await Bun.sleep(behaviour.delay);
   if (behaviour.status !== undefined) {
     response.writeHead(behaviour.status).end();
     return;

@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises";
 import { routeOf } from "../../registry/auth/access.ts";
 import { type Layer } from "../../registry/auth/middleware.ts";
 import { createSigner } from "../../registry/auth/signed.ts";
@@ -14,6 +15,19 @@ export const oneRangeOnly: Layer = (next) => async (request) =>
   request.headers.get("Range")?.includes(",") === true
     ? await refuse(request, 400, "UNSUPPORTED", "there is only one range at a time")
     : await next(request);
+
+/** Reads the whole blob, so many bytes a second, before it sends any part of it. */
+export const readsWholeBlobs =
+  (rate: number): Layer =>
+  (next) =>
+  async (request) => {
+    const response = await next(request);
+    if (request.method !== "GET" || response.status !== 206) return response;
+    if (routeOf(request)?.resource !== "blob") return response;
+    const [, size = "0"] = /\/(\d+)$/.exec(response.headers.get("Content-Range") ?? "") ?? [];
+    await setTimeout((Number(size) / rate) * 1000);
+    return response;
+  };
 
 const folder = "/_storage/";
 const lifetime = 20 * 60 * 1000;

@@ -1,5 +1,5 @@
 import type { Layer } from "../../registry/auth/middleware.ts";
-import { blobsElsewhere, noRanges, oneRangeOnly } from "./downloads.ts";
+import { blobsElsewhere, noRanges, oneRangeOnly, readsWholeBlobs } from "./downloads.ts";
 import { dropsMovedManifests, ociManifestsOnly } from "./manifests.ts";
 import { mountsFromHereOnly, mountsNeedFrom, mountsOfReferencedBlobs, noMounts } from "./mounts.ts";
 import { cookiesAreSessions, requestsWithin, tooManyRequests } from "./traffic.ts";
@@ -116,6 +116,7 @@ const personalities = {
     outer: [],
     inner: [],
   }),
+  crane: ({ bytes }) => ({ auth: "basic", outer: [], inner: [readsWholeBlobs(bytes(200 * MiB))] }),
   s3: () => {
     const { store, redirect } = blobsElsewhere();
     return { auth: "token", outer: [store], inner: [redirect] };

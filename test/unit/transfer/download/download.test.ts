@@ -173,6 +173,18 @@ describe("a server without ranges", () => {
     whole(await pull(blob, ({ index }) => (index === 0 ? {} : { ignoreRange: true })));
   });
 
+  test.each([400, 405, 416, 501])(
+    "that refuses several at once (%d) is served by one stream",
+    async (status) => {
+      const refused = ({ index, ranged }: Asked): Behaviour =>
+        index > 0 && ranged ? { status, delay: 50 } : {};
+      whole(await pull(blob, refused));
+      const ranges = server?.asked.filter(({ ranged }) => ranged) ?? [];
+      expect(ranges.length).toBeGreaterThan(2);
+      expect(server?.asked.length).toBe(ranges.length + 1);
+    },
+  );
+
   test("is asked for the whole blob again when its stream breaks", async () => {
     whole(
       await pull(blob, ({ index }) => ({
@@ -181,6 +193,21 @@ describe("a server without ranges", () => {
       })),
     );
     expect(server?.asked.length).toBe(2);
+  });
+});
+
+describe("a server that reads the whole blob before each range", () => {
+  test("is asked for a piece, and then for the rest", async () => {
+    whole(await pull(blob, () => ({ delay: 400 })));
+    expect(server?.asked.map(({ range }) => range)).toEqual([
+      { start: 0, end: 8 * MiB },
+      { start: 8 * MiB, end: blob.length },
+    ]);
+  });
+
+  test("is asked for ranges side by side where its bytes come slowly, too", async () => {
+    whole(await pull(blob, () => ({ delay: 260, pause: 12 })));
+    expect(server?.asked.length).toBeGreaterThan(2);
   });
 });
 

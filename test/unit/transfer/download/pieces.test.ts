@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { cutIntoPieces } from "../../../../src/transfer/download/flight.ts";
+import { cutIntoPieces, takePiece } from "../../../../src/transfer/download/flight.ts";
+import { betterCost, leastPiece } from "../../../../src/transfer/download/range-cost.ts";
 
 const MiB = 1024 * 1024;
 const sizesOf = (size: number, connections: number): number[] =>
@@ -49,5 +50,63 @@ describe("pieces of a blob", () => {
         }
       }),
     );
+  });
+});
+
+describe("taking pieces", () => {
+  test("joins what follows without a gap, and leaves nothing out", () => {
+    const length = fc.integer({ min: 1, max: 100 * MiB });
+    const parts = fc.array(fc.tuple(fc.nat(2), length), { minLength: 1, maxLength: 30 });
+    fc.assert(
+      fc.property(parts, fc.integer({ min: 0, max: 400 * MiB }), (all, least) => {
+        let end = 0;
+        const pieces = all.map(([gap, size]) => {
+          const start = end + gap * MiB;
+          end = start + size;
+          return { start, end, flights: new Set<never>() };
+        });
+        const expected = pieces.reduce((sum, piece) => sum + piece.end - piece.start, 0);
+        let bytes = 0;
+        let before = 0;
+        for (let one = takePiece(pieces, least); one; one = takePiece(pieces, least)) {
+          expect(one.start).toBeGreaterThanOrEqual(before);
+          const large = one.end - one.start >= least;
+          expect(large || pieces[0] === undefined || pieces[0].start > one.end).toBeTrue();
+          bytes += one.end - one.start;
+          before = one.end;
+        }
+        expect(bytes).toBe(expected);
+      }),
+    );
+  });
+
+  test("takes one at a time where requests cost nothing", () => {
+    const pieces = cutIntoPieces([{ start: 0, end: 64 * MiB }], 64 * MiB, 8);
+    expect(takePiece(pieces, 0)).toMatchObject({ start: 0, end: 8 * MiB });
+    expect(takePiece([], 5)).toBeUndefined();
+  });
+});
+
+describe("the least piece", () => {
+  const cost = { firstByte: 2000, rate: 1000, size: 1000 * MiB };
+  test("brings bytes for four times as long as its first byte takes", () => {
+    expect(leastPiece(cost, cost.size)).toBe(8_000_000);
+    expect(leastPiece({ ...cost, firstByte: 200 }, cost.size)).toBe(0);
+    expect(leastPiece(undefined, cost.size)).toBe(0);
+  });
+
+  test("is small for a blob that is read soon", () => {
+    expect(leastPiece(cost, cost.size / 2)).toBe(4_000_000);
+    expect(leastPiece(cost, cost.size / 20)).toBe(0);
+  });
+
+  test("follows the cheaper of two requests", () => {
+    expect(betterCost(undefined, cost)).toBe(cost);
+    const cheap = { ...cost, firstByte: 20 };
+    expect(betterCost(cost, cheap)).toBe(cheap);
+    expect(betterCost(cheap, cost)).toBe(cheap);
+    // A larger blob takes longer to read: that is not a worse request.
+    const larger = { firstByte: 3000, rate: 500, size: 2 * cost.size };
+    expect(betterCost(cost, larger)).toBe(larger);
   });
 });
