@@ -38,7 +38,7 @@ export async function openImage(text: string, options: OpenImageOptions): Promis
       return withTemp(name, options, async (temp) => {
         const { path, tag } = spec;
         const archive = await plainArchive(absolute(path, options), name, temp, options.signal);
-        const reader = await openLayoutArchive(archive, name, options.signal);
+        const reader = await openLayoutArchive(archive, name, options.signal, options.emit);
         return fromLayout(reader, tag, options);
       });
     case "docker-archive":
@@ -62,7 +62,8 @@ async function fromLayout(
   { signal }: OpenImageOptions,
 ): Promise<Pick<ImageSource, "reader" | "root" | "tag">> {
   const root = await reader.readRoot(tag, signal);
-  return { reader, root, tag: tag ?? (await reader.tagOf(root.digest, signal)) };
+  // What chose it may be its whole name, which is no tag that it could get elsewhere.
+  return { reader, root, tag: (await reader.tagOf(root.digest, signal)) ?? tag };
 }
 
 async function fromEngine(
@@ -139,5 +140,8 @@ async function fromRegistry(
   return { reader, root, name, tag: reference.tag, close: async () => undefined };
 }
 
-const absolute = (path: string, { cwd }: OpenImageOptions): string =>
-  isAbsolute(path) ? path : join(cwd, path);
+/** `-` is standard input, as for tar; a file of that name is `./-`. */
+const absolute = (path: string, { cwd }: OpenImageOptions): string => {
+  if (path === "-") return "/dev/stdin";
+  return isAbsolute(path) ? path : join(cwd, path);
+};

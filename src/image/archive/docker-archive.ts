@@ -35,7 +35,7 @@ export async function openDockerArchive(
   options: OpenImageOptions,
 ): Promise<ConvertedImage> {
   const { signal, knownLayers, emit } = options;
-  const archive = await openArchive(path, name, signal);
+  const archive = await openArchive(path, name, signal, emit);
   const manifest = await readEntry(archive, dockerManifestName, name);
   const image = chooseDockerImage(parseDockerManifest(manifest, name), reference, name);
   const config = await readEntry(archive, image.Config, name);

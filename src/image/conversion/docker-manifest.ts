@@ -25,7 +25,8 @@ export const parseDockerManifest = (bytes: Uint8Array, on: string): DockerImage[
   parseDocument(bytes, DockerManifestSchema, `${on}: ${dockerManifestName}`);
 
 /**
- * The image that has a name, or without one the only image there is.
+ * The image that has a name, or without one the only image there is. Where several have the name, it is
+ * the last one's, as it is after `docker load`.
  * Throws `not_found`, and `usage` where a name is needed.
  */
 export function chooseDockerImage(
@@ -40,17 +41,22 @@ export function chooseDockerImage(
       : `its names are ${tags.slice(0, 10).join(", ")}`;
   if (reference !== undefined) {
     const wanted = formatReference(reference);
-    const image = images.find(({ RepoTags }) =>
+    const image = images.findLast(({ RepoTags }) =>
       RepoTags?.some((tag) => normalized(tag) === wanted),
     );
     if (image !== undefined) return image;
     throw new OcibundleError("not_found", `${on}: no image "${wanted}"`, { hint });
   }
-  const [image, another] = images;
+  const [image] = images;
   if (image === undefined) throw new OcibundleError("not_found", `${on}: no image in it`);
-  if (another === undefined) return image;
+  if (images.every((other) => isSame(image, other))) return image;
   throw new OcibundleError("usage", `${on}: ${images.length} images, and no name given`, { hint });
 }
+
+/** Some writers list an image once for each of its names. */
+const isSame = (one: DockerImage, other: DockerImage): boolean =>
+  one.Config === other.Config &&
+  JSON.stringify(one.Layers ?? []) === JSON.stringify(other.Layers ?? []);
 
 function normalized(tag: string): string | undefined {
   try {

@@ -1,7 +1,5 @@
 import { createHash, type Hash } from "node:crypto";
-import { pipeline } from "node:stream/promises";
-import * as zlib from "node:zlib";
-import { errno, OcibundleError } from "../../errors.ts";
+import { OcibundleError } from "../../errors.ts";
 import type { BlobSource } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import type { Digest } from "../../oci/digest.ts";
@@ -9,6 +7,7 @@ import { mediaTypes } from "../../oci/media-types.ts";
 import { compressionOf } from "../../store/archive/archive.ts";
 import { unwritable, writeAll } from "../../store/verified-write.ts";
 import { createFile, privateMode } from "../../runtime/own-file.ts";
+import { decompress } from "./decompress.ts";
 import { gzip } from "./gzip.ts";
 import type { Layer } from "./layer.ts";
 
@@ -83,9 +82,9 @@ export async function writeLayer(layer: OpenedLayer, path: string, on: string): 
   });
 }
 
-const decompressors = {
-  gzip: { mediaType: mediaTypes.ociLayerGzip, create: () => zlib.createGunzip() },
-  zstd: { mediaType: mediaTypes.ociLayerZstd, create: () => zlib.createZstdDecompress() },
+const layerTypes = {
+  gzip: mediaTypes.ociLayerGzip,
+  zstd: mediaTypes.ociLayerZstd,
 } as const;
 
 /**
@@ -113,20 +112,13 @@ export async function measureLayer(
       blob.update(chunk);
       size += chunk.byteLength;
       await write?.(chunk);
-      // A copy: the decompressor may hold on to it after the buffer is filled anew.
-      yield new Uint8Array(chunk);
+      yield chunk;
     }
   }
-  const { mediaType, create } = decompressors[compression];
-  try {
-    await pipeline(passing, create(), async (decompressed: AsyncIterable<Uint8Array>) => {
-      for await (const chunk of decompressed) content.update(chunk);
-    });
-  } catch (cause) {
-    // zlib's and zstd's own: Z_DATA_ERROR, ZSTD_error_corruption_detected.
-    if (!errno(cause)?.startsWith("Z")) throw cause;
-    throw new OcibundleError("integrity", `${on}: its ${compression} data is damaged`, { cause });
-  }
+  await decompress(compression, passing(), on, async (decompressed) => {
+    for await (const chunk of decompressed) content.update(chunk);
+  });
+  const mediaType = layerTypes[compression];
   return { diffId: sha256(content), descriptor: { mediaType, digest: sha256(blob), size } };
 }
 

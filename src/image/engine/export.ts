@@ -5,7 +5,7 @@ import pLimit from "p-limit";
 import { OcibundleError } from "../../errors.ts";
 import { type Digest, isDigest } from "../../oci/digest.ts";
 import { maxManifestBytes } from "../../oci/document.ts";
-import { compressionOf, followLinks } from "../../store/archive/archive.ts";
+import { compressionOf, followLinks, warnOfTwice } from "../../store/archive/archive.ts";
 import { tarEntries, type TarEntry } from "../../store/archive/entries.ts";
 import { type StreamTarSource, streamTarSource } from "../../store/archive/source.ts";
 import { fileChunks } from "../../store/file-chunks.ts";
@@ -66,18 +66,18 @@ export async function takeExport(
   const signal = AbortSignal.any([options.signal, stop.signal]);
   const source = streamTarSource(body);
   const taken = new Map<string, TarEntry & { content: Content }>();
+  const twice = new Set<string>();
   const take = entryTaker(source, { ...options, signal });
   try {
     for await (const entry of tarEntries(source, name)) {
       signal.throwIfAborted();
       if (entry.type === "folder") continue;
-      if (taken.has(entry.name)) {
-        throw new OcibundleError("file", `${name}: entry "${entry.name}" appears twice`);
-      }
+      if (taken.has(entry.name)) twice.add(entry.name);
       const content: Content = entry.type === "file" ? await take(entry) : other;
       taken.set(entry.name, { ...entry, content });
     }
     await Promise.all(layersOf(taken));
+    warnOfTwice(twice, name, options.emit);
   } catch (error) {
     stop.abort(error);
     await Promise.allSettled(layersOf(taken));

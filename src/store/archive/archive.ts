@@ -1,20 +1,19 @@
-import { type FileHandle, open } from "node:fs/promises";
-import { OcibundleError, errno } from "../../errors.ts";
-import { cutOff, type TarEntry, tarEntries } from "./entries.ts";
+import { type FileHandle, open, stat } from "node:fs/promises";
+import { OcibundleError, errno, faultCode, faultReason } from "../../errors.ts";
+import { type TarEntry, tarEntries } from "./entries.ts";
 import { linkTarget } from "./path.ts";
 import { fileTarSource } from "./source.ts";
 import { type FilePlace, layoutReader, type LayoutReader } from "../layout/reader.ts";
 
 /** A tar archive in a file, its entries known and its content left where it is. */
 export interface Archive {
-  /**
-   * Where an entry's content lies, links within the archive followed; undefined when there is none.
-   * Throws `integrity` when there is none in an archive whose end is not marked: it may have been cut off.
-   */
+  /** Where an entry's content lies, links within the archive followed; undefined when there is none. */
   locate(name: string): FilePlace | undefined;
   /** The names of all files and links, in the archive's order. */
   names(): Iterable<string>;
 }
+
+type EmitWarning = ((event: { type: "warning"; message: string }) => void) | undefined;
 
 const magics = [
   { name: "gzip", bytes: [0x1f, 0x8b] },
@@ -28,37 +27,37 @@ export const compressionOf = (head: Uint8Array): (typeof magics)[number]["name"]
   magics.find(({ bytes }) => bytes.every((byte, at) => head[at] === byte))?.name;
 
 /**
- * Reads the headers of a tar archive, a few hundred bytes an entry.
+ * Reads the headers of a tar archive, a few hundred bytes an entry. Of entries of one name the last counts,
+ * as for tar, and `emit` is told of it.
  *
  * `on` names the archive in messages. Throws `file` for one that is missing, no tar archive,
  * compressed, damaged, or holds what an image's archive can't, `integrity` for one that is cut off: see
  * `tarEntries`.
  */
-export async function openArchive(path: string, on: string, signal: AbortSignal): Promise<Archive> {
+export async function openArchive(
+  path: string,
+  on: string,
+  signal: AbortSignal,
+  emit?: EmitWarning,
+): Promise<Archive> {
   const file = await openFile(path, on);
   try {
     const { size } = await file.stat();
     const entries = new Map<string, TarEntry>();
     await refuseCompressed(file, on);
-    let isEndMarked = false;
-    const all = async function* () {
-      isEndMarked = yield* tarEntries(fileTarSource(file, size), on);
-    };
-    for await (const entry of all()) {
+    const twice = new Set<string>();
+    for await (const entry of tarEntries(fileTarSource(file, size), on)) {
       signal.throwIfAborted();
       if (entry.type === "folder") continue;
-      if (entries.has(entry.name)) {
-        throw new OcibundleError("file", `${on}: entry "${entry.name}" appears twice`);
-      }
+      if (entries.has(entry.name)) twice.add(entry.name);
       entries.set(entry.name, entry);
     }
+    warnOfTwice(twice, on, emit);
     return {
       names: () => entries.keys(),
       locate(name) {
         const entry = followLinks(entries, name, on);
-        if (entry !== undefined) return { path, offset: entry.offset, size: entry.size };
-        if (isEndMarked) return undefined;
-        throw cutOff(on, `it is cut off: no entry "${name}", and no mark of its end`);
+        return entry === undefined ? undefined : { path, offset: entry.offset, size: entry.size };
       },
     };
   } finally {
@@ -66,13 +65,24 @@ export async function openArchive(path: string, on: string, signal: AbortSignal)
   }
 }
 
+/** Tells of names that an archive has more than once. */
+export function warnOfTwice(names: ReadonlySet<string>, on: string, emit: EmitWarning): void {
+  const [first] = names;
+  if (first === undefined) return;
+  const others = names.size === 1 ? "" : ` and ${names.size - 1} more`;
+  const appear = names.size === 1 ? "appears" : "appear";
+  const message = `${on}: entry "${first}"${others} ${appear} more than once; the last one is used`;
+  emit?.({ type: "warning", message });
+}
+
 /** Opens an archive of an OCI image layout for reading. Throws as `openArchive`, and `file` for one of something else. */
 export async function openLayoutArchive(
   path: string,
   name: string,
   signal: AbortSignal,
+  emit?: EmitWarning,
 ): Promise<LayoutReader> {
-  const archive = await openArchive(path, name, signal);
+  const archive = await openArchive(path, name, signal, emit);
   return layoutReader({ name, locate: async (file) => archive.locate(file) });
 }
 
@@ -104,15 +114,18 @@ export function followLinks<T extends Pick<TarEntry, "type" | "name" | "target">
 
 async function openFile(path: string, on: string): Promise<FileHandle> {
   try {
-    const file = await open(path, "r");
-    if ((await file.stat()).isFile()) return file;
-    await file.close();
+    // Looked at first: opening a FIFO waits until somebody writes to it.
+    if ((await stat(path)).isFile()) {
+      const file = await open(path, "r");
+      if ((await file.stat()).isFile()) return file;
+      await file.close();
+    }
   } catch (cause) {
-    const code = errno(cause);
+    const code = faultCode(cause, "reading");
     if (code === undefined) throw cause;
-    const missing = code === "ENOENT" || code === "ENOTDIR";
-    const why = missing ? "no such file" : `the file can't be read: ${code}`;
-    throw new OcibundleError("file", `${on}: ${why}`, { cause });
+    const missing = ["ENOENT", "ENOTDIR"].includes(errno(cause) ?? "");
+    const why = missing ? "no such file" : `cannot read the file: ${faultReason(cause)}`;
+    throw new OcibundleError(code, `${on}: ${why}`, { cause });
   }
   throw new OcibundleError("file", `${on}: not a file`);
 }

@@ -39,21 +39,25 @@ const contentTypes: ReadonlyMap<string, TarEntry["type"]> = new Map([
  * The entries of a tar archive in order: ustar, pax and GNU (long names, sizes over 8 GiB).
  *
  * Content is not read here: the consumer may read it through the source before it asks for the next
- * entry, and what it leaves is passed over. Returns whether the archive's end is marked: one without a
- * mark may be cut off between two entries. `on` names the archive. Throws `file` for what is no tar
- * archive, has a name that leaves it, or an entry that is no file, folder or link; `integrity` for what
- * is cut off.
+ * entry, and what it leaves is passed over. The source is read to its end: an archive without the mark
+ * of its end may be cut off between two entries, and one with data behind it is not what its writer
+ * wrote. `on` names the archive. Throws `file` for what is no tar archive, has a name that leaves it, or
+ * an entry that is no file, folder or link; `integrity` for what is cut off or has data behind its end.
  */
 export async function* tarEntries(
   source: TarSource,
   on: string,
-): AsyncGenerator<TarEntry, boolean, undefined> {
+): AsyncGenerator<TarEntry, void, undefined> {
   const fail = (why: string): OcibundleError => new OcibundleError("file", `${on}: ${why}`);
   let overrides: Overrides = {};
   for (let count = 0; ;) {
     const at = source.position;
     const header = await readHeader(source, on);
-    if (typeof header === "string") return header === "end mark";
+    if (header === "no more") throw cutOff(on, "it is cut off: no mark of its end");
+    if (header === "end mark") {
+      await expectZeros(source, on);
+      return;
+    }
     const { type } = header;
     if (extensionTypes.has(type)) {
       Object.assign(overrides, await readExtension(source, header, on));
@@ -64,8 +68,10 @@ export async function* tarEntries(
     if (known === undefined) {
       throw fail(`entry "${name}" is of a kind that is not read here: ${type}`);
     }
-    const size = known === "file" ? (overrides.size ?? header.size) : 0;
-    if (size === undefined) throw fail(`entry "${name}" at byte ${at} has no size`);
+    const size = known === "file" ? sizeOf(header, overrides, fail, name) : 0;
+    if (size === undefined || !(size >= 0)) {
+      throw fail(`entry "${name}" at byte ${at} has no size`);
+    }
     count += 1;
     if (count > maxEntries) throw fail(`more than ${maxEntries} entries`);
 
@@ -90,8 +96,44 @@ export async function* tarEntries(
   }
 }
 
+/** The largest size that the octal digits of a header hold: eleven of them. */
+const maxHeaderSize = 8 ** 11 - 1;
+
+/**
+ * The size of an entry's content. A pax record takes the place of the header's size where that has no
+ * room for it; two sizes that differ although there is room would be read differently by other tools.
+ */
+function sizeOf(
+  header: Header,
+  { size }: Overrides,
+  fail: (why: string) => OcibundleError,
+  name: string,
+): number | undefined {
+  const inHeader = header.size ?? 0;
+  if (size === undefined) return header.size;
+  if (size === inHeader || inHeader === 0 || size > maxHeaderSize) return size;
+  throw fail(`entry "${name}" has two sizes: ${inHeader} in its header, ${size} in its pax header`);
+}
+
+/** In bytes. What follows the end is zeros: writers fill up their last record, 10 KiB with most of them. */
+const tailChunk = 64 * 1024;
+
+async function expectZeros(source: TarSource, on: string): Promise<void> {
+  for (;;) {
+    const at = source.position;
+    const bytes = await source.read(tailChunk);
+    if (bytes.byteLength === 0) return;
+    const found = bytes.findIndex((byte) => byte !== 0);
+    if (found !== -1) {
+      throw new OcibundleError("integrity", `${on}: data follows its end, at byte ${at + found}`, {
+        hint: "it is damaged, or something was appended to it: make or copy it again",
+      });
+    }
+  }
+}
+
 /** The error for an archive, called `on`, whose end is missing. */
-export const cutOff = (on: string, what: string): OcibundleError =>
+const cutOff = (on: string, what: string): OcibundleError =>
   new OcibundleError("integrity", `${on}: ${what}`, {
     hint: "it is not whole: make or copy it again",
   });
@@ -131,7 +173,7 @@ const extensionTypes: ReadonlySet<string> = new Set([
 /** What an extension says of the entry that follows it. */
 async function readExtension(source: TarSource, header: Header, on: string): Promise<Overrides> {
   const { type, size } = header;
-  if (size === undefined || size > maxExtensionBytes) {
+  if (size === undefined || !(size >= 0 && size <= maxExtensionBytes)) {
     throw new OcibundleError("file", `${on}: an extended header of ${size} bytes`);
   }
   const bytes = new Uint8Array(await source.read(size));

@@ -46,9 +46,12 @@ export const formatLayoutIndex = (index: ImageIndex): string => JSON.stringify(i
 
 export const tagOf = (entry: Descriptor): string | undefined => entry.annotations?.[refNameKey];
 
+/** Where Docker and containerd keep an image's whole name: two images of one tag have different ones. */
+const imageNameKey = "io.containerd.image.name";
+
 /**
- * The entry a tag names, or without a tag the only one there is: of those with a tag, if any has one,
- * since what refers to an image (a signature) is listed beside it without one, or with one made of the
+ * The entry that a tag or an image's whole name (`docker.io/acme/app:v1`) names, or without a tag the only
+ * one there is: of those with a tag, if any has one, since what refers to an image (a signature) is listed beside it without one, or with one made of the
  * image's digest.
  *
  * `name` is that of the layout, for messages. Throws `not_found`, and `usage` where a tag is needed.
@@ -58,7 +61,7 @@ export function findEntry(index: ImageIndex, tag: string | undefined, name: stri
   const images = tagged.filter((entry) => !isAttachmentTag(tagOf(entry) ?? ""));
   const entries =
     tag !== undefined
-      ? tagged.filter(named(tag))
+      ? named(index, tag)
       : ([images, tagged].find(({ length }) => length > 0) ?? index.manifests);
   const [entry] = entries;
   if (entry === undefined) {
@@ -73,18 +76,33 @@ export function findEntry(index: ImageIndex, tag: string | undefined, name: stri
       ? new OcibundleError("usage", `${name}: ${entries.length} images, and no tag given`, {
           hint: choices(index),
         })
-      : new OcibundleError("file", `${name}: two entries have the tag "${tag}"`);
+      : new OcibundleError("usage", `${name}: ${entries.length} images have the tag "${tag}"`, {
+          hint: choices({ ...index, manifests: entries }) ?? "give each image a tag of its own",
+        });
   }
   return entry;
 }
 
-const named = (tag: string) => (entry: Descriptor) => tagOf(entry) === tag;
+function named({ manifests }: ImageIndex, tag: string): Descriptor[] {
+  const tagged = manifests.filter((entry) => tagOf(entry) === tag);
+  if (tagged.length > 0) return tagged;
+  return manifests.filter((entry) => {
+    const image = entry.annotations?.[imageNameKey];
+    return image === tag || image === `docker.io/${tag}` || image === `docker.io/library/${tag}`;
+  });
+}
 
-function choices(index: ImageIndex): string | undefined {
-  const shown = index.manifests.slice(0, 10).map((entry) => tagOf(entry));
-  const tags = shown.filter((tag) => tag !== undefined);
-  if (tags.length > 0) return `its tags are ${tags.map((tag) => `"${tag}"`).join(", ")}`;
-  return index.manifests.length === 0 ? undefined : "its images have no tags";
+/** What can be asked for, for a hint: tags, and whole names where a tag is that of several images. */
+function choices({ manifests }: ImageIndex): string | undefined {
+  if (manifests.length === 0) return undefined;
+  const tags = manifests.map((entry) => tagOf(entry));
+  const shown = manifests.slice(0, 10).flatMap((entry) => {
+    const tag = tagOf(entry);
+    const isTaken = tags.filter((other) => other === tag).length > 1;
+    const wanted = isTaken ? (entry.annotations?.[imageNameKey] ?? tag) : tag;
+    return wanted === undefined ? [] : [`"${wanted}"`];
+  });
+  return shown.length > 0 ? `its tags are ${shown.join(", ")}` : "its images have no tags";
 }
 
 /**

@@ -113,7 +113,7 @@ describe("a docker archive", () => {
       const bytes = Buffer.from(compress(tarBytes(...legacyExport(image))));
       await writeFile(join(bench.folder, "image.tar.x"), bytes.fill(0xff, 20, 60));
       expect(await failure(bench.open("docker-archive:image.tar.x"))).toBe(
-        `file: docker-archive:image.tar.x: its ${codec} data is damaged`,
+        `integrity: docker-archive:image.tar.x: its ${codec} data is damaged`,
       );
       expect(await bench.temporaries()).toEqual([]);
     });
@@ -202,6 +202,30 @@ describe("a docker archive of several images", () => {
       expect(Buffer.compare((await contentOf(source)).config, other.config)).toBe(0);
       await source.close();
     }
+  });
+
+  test("takes the last of two that have one name, as docker load does", async () => {
+    const images = both();
+    const manifest = images.find(({ name }) => name === "manifest.json");
+    const listed = JSON.parse(String(manifest?.content)) as { RepoTags: string[] | null }[];
+    for (const entry of listed) entry.RepoTags = ["acme/app:latest"];
+    const rest = images.filter(({ name }) => name !== "manifest.json");
+    await save(...rest, { name: "manifest.json", content: JSON.stringify(listed) });
+    const source = await bench.open("docker-archive:image.tar:acme/app");
+    expect(Buffer.compare((await contentOf(source)).config, other.config)).toBe(0);
+    await source.close();
+  });
+
+  test("needs no name where all entries are of one image, named or not", async () => {
+    const images = legacyExport(image);
+    const manifest = images.find(({ name }) => name === "manifest.json");
+    const [entry] = JSON.parse(String(manifest?.content));
+    const listed = [entry, { ...entry, RepoTags: null }, { ...entry, RepoTags: ["acme/x:y"] }];
+    const rest = images.filter(({ name }) => name !== "manifest.json");
+    await save(...rest, { name: "manifest.json", content: JSON.stringify(listed) });
+    const source = await bench.open("docker-archive:image.tar");
+    expect(Buffer.compare((await contentOf(source)).config, image.config)).toBe(0);
+    await source.close();
   });
 
   test("asks for a name, and says which there are", async () => {

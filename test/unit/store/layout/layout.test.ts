@@ -232,8 +232,33 @@ describe("choosing an image of a layout", () => {
     const text = await readFile(join(layout, "index.json"), "utf8");
     await writeFile(join(layout, "index.json"), text.replace('"v2"', '"v1"'));
     expect(await failure(store.readRoot("v1", signal))).toBe(
-      'file: oci:…/layout: two entries have the tag "v1"',
+      'usage: oci:…/layout: 2 images have the tag "v1"',
     );
+  });
+
+  test("by its whole name, where two have the tag", async () => {
+    const store = await createLayout(layout, signal);
+    await store.writeManifest(image("a"), "latest", signal);
+    await store.writeManifest(image("b"), "v2", signal);
+    const path = join(layout, "index.json");
+    const index = JSON.parse(await readFile(path, "utf8"));
+    for (const [at, entry] of index.manifests.entries()) {
+      entry.annotations = {
+        "org.opencontainers.image.ref.name": "latest",
+        "io.containerd.image.name": `docker.io/library/${at === 0 ? "a" : "b"}:latest`,
+      };
+    }
+    await writeFile(path, JSON.stringify(index));
+    for (const name of ["b:latest", "docker.io/library/b:latest", "library/b:latest"]) {
+      expect((await store.readRoot(name, signal)).digest).toBe(image("b").digest);
+    }
+    for (const tag of ["latest", undefined]) {
+      const error = await store.readRoot(tag, signal).catch((thrown: OcibundleError) => thrown);
+      expect(error).toMatchObject({
+        code: "usage",
+        hint: 'its tags are "docker.io/library/a:latest", "docker.io/library/b:latest"',
+      });
+    }
   });
 });
 
