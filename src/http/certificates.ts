@@ -1,10 +1,22 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { existsSync } from "node:fs";
-import { readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { errno, OcibundleError } from "../errors.ts";
+import { OcibundleError } from "../errors.ts";
+import {
+  isMissing,
+  isRefusedBySystem,
+  readDocument,
+  unreadableBecause,
+} from "../runtime/read-document.ts";
 import type { ConnectionOptions } from "../runtime/types.ts";
 import type { Environment } from "./proxy.ts";
+import {
+  brokenWarning,
+  maxCertificateBytes,
+  readCertificates,
+  systemAuthorities,
+} from "./system-certificates.ts";
 
 export interface CertificateOptions {
   /** PEM file with authorities to trust besides the system's. */
@@ -41,99 +53,131 @@ export function dockerCertificateFolders(host: string, env: Environment): string
 export const hasDockerCertificates = (host: string, env: Environment): boolean =>
   dockerCertificateFolders(host, env).some((folder) => existsSync(folder));
 
-type Tls = ConnectionOptions["tls"];
+type Tls = NonNullable<ConnectionOptions["tls"]>;
+
+export interface Trust {
+  env: Environment;
+  /** Told what was passed over. */
+  warn(message: string): void;
+}
 
 /**
  * What TLS connections are made with, by origin: read once, when the first is made. The client's own
- * certificate is shown to the registry only, not to where it redirects. Throws `file`, `usage`.
+ * certificate is shown to the registry only, not to where it redirects; and where a login goes
+ * (`carriesLogin`) certificates are checked on every other host, whatever `insecure` says. Throws `file`,
+ * `system`, `usage`.
  */
 export function certificates(
   options: CertificateOptions,
-  registryOrigin: string,
-): (origin: string) => Promise<Tls> {
-  let read: Promise<NonNullable<Tls>> | undefined;
-  return async (origin) => {
-    read ??= readCertificates(options);
+  registryUrl: URL,
+  trust: Trust,
+): (url: URL, carriesLogin: boolean) => Promise<Tls> {
+  let read: Promise<Tls> | undefined;
+  return async (url, carriesLogin) => {
+    read ??= readCertificateFiles(options, trust);
     const { ca, cert, key, insecure } = await read;
-    const own = origin === registryOrigin;
-    const tls: NonNullable<Tls> = {
+    const own = url.origin === registryUrl.origin;
+    const unchecked = insecure === true && (!carriesLogin || url.hostname === registryUrl.hostname);
+    return {
       ...(ca === undefined ? {} : { ca }),
-      ...(insecure === true ? { insecure } : {}),
+      ...(unchecked ? { insecure } : {}),
       ...(own && cert !== undefined && key !== undefined ? { cert, key } : {}),
     };
-    return Object.keys(tls).length === 0 ? undefined : tls;
   };
 }
 
-async function readCertificates(options: CertificateOptions): Promise<NonNullable<Tls>> {
+async function readCertificateFiles(options: CertificateOptions, trust: Trust): Promise<Tls> {
   const { caFile, certFile, keyFile, insecure } = options;
   if ((certFile === undefined) !== (keyFile === undefined)) {
     throw new OcibundleError(
       "usage",
-      "A client certificate needs its key, and a key its certificate",
+      "a client certificate needs its key, and a key its certificate",
       {
         hint: "give both --cert-file and --key-file",
       },
     );
   }
-  const found = await findFiles(options.certificateFolders ?? []);
-  const authorities = [...(caFile === undefined ? [] : [caFile]), ...found.authorities];
-  const own = certFile === undefined || keyFile === undefined ? found.own : { certFile, keyFile };
-  const ca = await Promise.all(authorities.map((path) => readPem(path, "CERTIFICATE")));
+  const found = await findFiles(options.certificateFolders ?? [], trust);
+  const named = caFile === undefined ? [] : await readAuthorities(caFile, true, trust);
+  const beside = await Promise.all(
+    found.authorities.map((path) => orWarn(trust, () => readAuthorities(path, false, trust), [])),
+  );
+  const ca = [...systemAuthorities(trust.env, trust.warn), ...named, ...beside.flat()];
+  const pair =
+    certFile !== undefined && keyFile !== undefined
+      ? await readPair({ certFile, keyFile }, true)
+      : found.own === undefined
+        ? undefined
+        : await ownPair(found.own, trust);
   return {
-    ...(ca.length === 0 ? {} : { ca: ca.join("\n") }),
-    ...(own === undefined ? {} : await readPair(own)),
+    ...(ca.length === 0 ? {} : { ca }),
+    ...pair,
     ...(insecure === true ? { insecure } : {}),
   };
 }
 
-interface FoundFiles {
-  authorities: string[];
-  own?: { certFile: string; keyFile: string };
+/** What `work` gives; where files can't be used that nobody named, a warning and `otherwise`. */
+async function orWarn<T>({ warn }: Trust, work: () => Promise<T>, otherwise: T): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof OcibundleError)) throw error;
+    warn(`${error.message}; going on without it`);
+    return otherwise;
+  }
 }
 
-/** What the first of the folders that is there holds. */
-async function findFiles(folders: readonly string[]): Promise<FoundFiles> {
+const ownPair = (own: PairFiles, trust: Trust) =>
+  orWarn(trust, () => readPair(own, false), undefined);
+
+interface PairFiles {
+  certFile: string;
+  keyFile: string;
+}
+
+interface FoundFiles {
+  authorities: string[];
+  own?: PairFiles;
+}
+
+/** What the first of the folders that is there and can be read holds. */
+async function findFiles(folders: readonly string[], { warn }: Trust): Promise<FoundFiles> {
   for (const folder of folders) {
     let names: string[];
     try {
       names = (await readdir(folder)).toSorted();
-    } catch (cause) {
-      if (errno(cause) === "ENOENT" || errno(cause) === "ENOTDIR") continue;
-      throw new OcibundleError("file", `"${folder}" can't be read`, { cause });
+    } catch (error) {
+      if (!isMissing(error)) warn(`"${folder}" ${unreadableBecause(error)}; going on without it`);
+      continue;
     }
+    const authorities = names
+      .filter((name) => name.endsWith(".crt"))
+      .map((name) => join(folder, name));
     const cert = names.find((name) => name.endsWith(".cert"));
-    const key = cert?.replace(/\.cert$/, ".key");
-    if (cert !== undefined && key !== undefined && !names.includes(key)) {
-      throw new OcibundleError("file", `"${join(folder, cert)}" has no key beside it`, {
-        hint: `put the key there as "${key}"`,
-      });
+    if (cert === undefined) return { authorities };
+    const key = cert.replace(/\.cert$/, ".key");
+    if (names.includes(key)) {
+      const own = { certFile: join(folder, cert), keyFile: join(folder, key) };
+      return { authorities, own };
     }
-    return {
-      authorities: names.filter((name) => name.endsWith(".crt")).map((name) => join(folder, name)),
-      ...(cert === undefined || key === undefined
-        ? {}
-        : { own: { certFile: join(folder, cert), keyFile: join(folder, key) } }),
-    };
+    warn(`"${join(folder, cert)}" has no key "${key}" beside it; going on without it`);
+    return { authorities };
   }
   return { authorities: [] };
 }
 
 /** A client's certificate and its key; one that is not the other's would only fail to connect. */
-async function readPair({
-  certFile,
-  keyFile,
-}: {
-  certFile: string;
-  keyFile: string;
-}): Promise<{ cert: string; key: string }> {
-  const cert = await readPem(certFile, "CERTIFICATE");
-  const key = await readPem(keyFile, "KEY");
+async function readPair(
+  { certFile, keyFile }: PairFiles,
+  isNamed: boolean,
+): Promise<{ cert: string; key: string }> {
+  const cert = await readPem(certFile, "CERTIFICATE", isNamed);
+  const key = await readPem(keyFile, "KEY", isNamed);
   let fits: boolean;
   try {
     fits = new X509Certificate(cert).checkPrivateKey(createPrivateKey(key));
   } catch (cause) {
-    throw new OcibundleError("file", `"${certFile}" and "${keyFile}" can't be used together`, {
+    throw new OcibundleError("file", `"${certFile}" and "${keyFile}" cannot be used together`, {
       hint: "neither may be damaged, and the key may not be encrypted with a password",
       cause,
     });
@@ -144,14 +188,30 @@ async function readPair({
   });
 }
 
-async function readPem(path: string, holds: "CERTIFICATE" | "KEY"): Promise<string> {
+/** The authorities in a file. Those that can't be read are told, as long as there are others. */
+async function readAuthorities(path: string, isNamed: boolean, { warn }: Trust): Promise<string[]> {
+  const text = await readPem(path, "CERTIFICATE", isNamed);
+  const { certificates: authorities, broken } = readCertificates(text);
+  if (authorities.length === 0) {
+    throw new OcibundleError("file", `"${path}" holds no certificate that can be read`);
+  }
+  if (broken > 0) warn(brokenWarning(path, broken));
+  return authorities;
+}
+
+async function readPem(
+  path: string,
+  holds: "CERTIFICATE" | "KEY",
+  named: boolean,
+): Promise<string> {
   let text: string;
   try {
-    text = await readFile(path, "utf8");
+    text = (await readDocument(path, { maxBytes: maxCertificateBytes, named })).toString("utf8");
   } catch (cause) {
-    throw new OcibundleError("file", `"${path}" can't be read`, { cause });
+    const code = isRefusedBySystem(cause) ? "system" : "file";
+    throw new OcibundleError(code, `"${path}" ${unreadableBecause(cause)}`, { cause });
   }
-  if (!new RegExp(`-----BEGIN [A-Z ]*${holds}-----`).test(text)) {
+  if (!new RegExp(`-----BEGIN [A-Z0-9 ]*${holds}-----`).test(text)) {
     throw new OcibundleError("file", `"${path}" holds no ${holds.toLowerCase()} in PEM form`);
   }
   return text;

@@ -1,11 +1,14 @@
 import { OcibundleError } from "../errors.ts";
 import { discard } from "./message/body.ts";
-import { type HttpRequest, type HttpResponse, printableUrl, type Send } from "./message/message.ts";
+import {
+  type HttpRequest,
+  type HttpResponse,
+  printableUrl,
+  type Send,
+  withoutBound,
+} from "./message/message.ts";
 
 const maxRedirects = 10;
-
-/** Headers that are for the origin they were made for, and for no other. */
-const bound = new Set(["authorization", "cookie", "proxy-authorization"]);
 
 /**
  * Follows redirects (RFC 9110, section 15.4): a bounded number, never from https down to http, and
@@ -55,10 +58,7 @@ function parse(location: string, base: URL): URL | undefined {
 
 function redirected(request: HttpRequest, url: URL): HttpRequest {
   if (url.origin === request.url.origin) return { ...request, url };
-  const headers = Object.fromEntries(
-    Object.entries(request.headers).filter(([name]) => !bound.has(name)),
-  );
-  return { ...request, url, headers };
+  return { ...request, url, headers: withoutBound(request.headers) };
 }
 
 const refuse = (url: URL, why: string): OcibundleError =>

@@ -15,8 +15,8 @@ export interface TransportOptions {
   connection: (options: ConnectionOptions) => RequestInit;
   /** From the runtime: whether a TLS socket that is paused stops reading. */
   pausesTls: boolean;
-  /** The certificates for an origin. */
-  tls: (origin: string) => Promise<ConnectionOptions["tls"]>;
+  /** The certificates for a URL; `carriesLogin`: whether what is sent lets somebody in. */
+  tls: (url: URL, carriesLogin: boolean) => Promise<ConnectionOptions["tls"]>;
   /** How long connecting and waiting for the first byte may take together, in milliseconds. */
   firstByteTimeout: number;
   /** How long a body may stop for, in milliseconds. */
@@ -40,7 +40,10 @@ export function transport(options: TransportOptions): Send {
     const size = request.body?.size ?? 0;
     const connection: ConnectionOptions = {
       proxy: proxyFor(url, options.env),
-      tls: url.protocol === "https:" ? await options.tls(url.origin) : undefined,
+      tls:
+        url.protocol === "https:"
+          ? await options.tls(url, request.carriesLogin === true)
+          : undefined,
     };
     // Outside of what is caught below: a body that can't be made is no failure of the network.
     const body = await request.body?.make();

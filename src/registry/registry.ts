@@ -80,7 +80,11 @@ export function createRegistry(host: string, options: RegistryOptions = {}): Reg
     pausesTls: runtime.pausesTls,
     tls: certificates(
       { certificateFolders: dockerCertificateFolders(host, options.env ?? {}), ...options },
-      base.origin,
+      base,
+      {
+        env: options.env ?? {},
+        warn: (message) => options.emit?.({ type: "warning", message }),
+      },
     ),
     credentials: options.credentials ?? (() => Promise.resolve(undefined)),
     emit: options.emit ?? (() => undefined),

@@ -61,14 +61,21 @@ function connection({ unixSocket, tls, proxy }: ConnectionOptions): RequestInit 
     proxy: proxy === undefined ? false : { url: proxy, respectNoProxy: false },
   };
   if (unixSocket !== undefined) init.unix = unixSocket;
-  if (tls !== undefined) {
-    init.tls = {
-      // `ca` takes the place of the runtime's own list, so that is put in front of it.
-      ...(tls.ca === undefined ? {} : { ca: [...getCACertificates("default"), tls.ca] }),
-      ...(tls.cert === undefined ? {} : { cert: tls.cert }),
-      ...(tls.key === undefined ? {} : { key: tls.key }),
-      ...(tls.insecure === true ? { rejectUnauthorized: false } : {}),
-    };
-  }
+  init.tls = {
+    ...(tls?.ca === undefined ? {} : { ca: withOwn(tls.ca) }),
+    ...(tls?.cert === undefined ? {} : { cert: tls.cert }),
+    ...(tls?.key === undefined ? {} : { key: tls.key }),
+    // Said each time: left out, NODE_TLS_REJECT_UNAUTHORIZED decides.
+    rejectUnauthorized: tls?.insecure !== true,
+  };
   return init;
+}
+
+const joined = new WeakMap<readonly string[], string[]>();
+
+/** `ca` takes the place of the runtime's own list, so that is put in front of it. */
+function withOwn(ca: readonly string[]): string[] {
+  const all = joined.get(ca) ?? [...getCACertificates("default"), ...ca];
+  joined.set(ca, all);
+  return all;
 }

@@ -105,7 +105,7 @@ function connection({ unixSocket, tls, proxy }: ConnectionOptions): RequestInit 
   let client = clients.get(key);
   if (client === undefined) {
     client = deno().createHttpClient({
-      ...(tls?.ca === undefined ? {} : { caCerts: [tls.ca] }),
+      ...(tls?.ca === undefined ? {} : { caCerts: [...tls.ca] }),
       ...(tls?.cert === undefined ? {} : { cert: tls.cert }),
       ...(tls?.key === undefined ? {} : { key: tls.key }),
       ...(proxy === undefined ? {} : { proxy: { url: proxy } }),

@@ -55,7 +55,8 @@ function gatherer(path: string, stats: Stats, options: DocumentOptions) {
   const chunks: Buffer[] = [];
   let size = 0;
   return {
-    buffer: Buffer.allocUnsafe(chunkBytes),
+    // Most are far smaller, and what says that it is empty may be one that only the kernel makes.
+    buffer: Buffer.allocUnsafe(stats.size > 0 ? Math.min(stats.size + 1, chunkBytes) : chunkBytes),
     add(bytes: Buffer): void {
       size += bytes.byteLength;
       if (size > maxBytes) throw failure("EFBIG", path, "file too large");
@@ -84,7 +85,7 @@ export async function readDocument(path: string, options: DocumentOptions): Prom
     for (;;) {
       let read = 0;
       try {
-        read = (await file.read(gathered.buffer, 0, chunkBytes, null)).bytesRead;
+        read = (await file.read(gathered.buffer, 0, gathered.buffer.length, null)).bytesRead;
         if (read === 0 && gathered.ends()) return gathered.all();
       } catch (error) {
         if (!wouldBlock(error)) throw error;
@@ -110,7 +111,7 @@ export function readDocumentSync(path: string, options: DocumentOptions): Buffer
     for (;;) {
       let read = 0;
       try {
-        read = readSync(file, gathered.buffer, 0, chunkBytes, null);
+        read = readSync(file, gathered.buffer, 0, gathered.buffer.length, null);
         if (read === 0 && gathered.ends()) return gathered.all();
       } catch (error) {
         if (!wouldBlock(error)) throw error;

@@ -46,8 +46,11 @@ export interface RunningServer {
 export interface ConnectionOptions {
   /** Path of a unix socket to connect to in place of the URL's host. */
   unixSocket?: string | undefined;
-  /** PEM texts; `ca` in addition to the system's. */
-  tls?: { ca?: string; cert?: string; key?: string; insecure?: boolean } | undefined;
+  /**
+   * PEM texts; `ca` in addition to the runtime's own. Certificates are checked unless `insecure`, whatever
+   * the environment says.
+   */
+  tls?: { ca?: readonly string[]; cert?: string; key?: string; insecure?: boolean } | undefined;
   /** URL of an HTTP proxy; without it the connection is direct, whatever the environment says. */
   proxy?: string | undefined;
 }

@@ -1,6 +1,11 @@
 import { OcibundleError } from "../../errors.ts";
 import { discard } from "../message/body.ts";
-import type { HttpRequest, HttpResponse, Send } from "../message/message.ts";
+import {
+  type HttpRequest,
+  type HttpResponse,
+  type Send,
+  withoutBound,
+} from "../message/message.ts";
 import { type Challenge, parseChallenges } from "./challenge.ts";
 import { basicAuthorization, type Credential, type FindCredential } from "./credential.ts";
 import { checkRealm } from "./realm.ts";
@@ -35,8 +40,11 @@ interface Authorization {
  * carry what was asked for, so that no body is sent in vain. A 401 in between (a token that ended in
  * the middle of a transfer) is answered once with a new token.
  *
- * Other origins (where an upload's location or a redirect leads) get nothing, and their 401 is no
- * challenge.
+ * Some registries hide from strangers what needs a login (404, 403) and ask for one at `/v2/` alone: they
+ * are asked there, once, before such an answer is believed.
+ *
+ * Other origins (where an upload's location or a redirect leads) get nothing of the user's. Where a redirect
+ * leads to another registry, its challenge is answered with the token that anybody may have.
  */
 export function authorize(next: Send, options: AuthorizeOptions): Send {
   const { host, url: registry, now, secrets } = options;
@@ -65,6 +73,66 @@ export function authorize(next: Send, options: AuthorizeOptions): Send {
       if (basic && error instanceof OcibundleError) return { scheme: "basic" };
       throw error;
     }
+  }
+
+  /** A bearer challenge of another origin, answered without a login; undefined where it can't be. */
+  async function strangersToken(
+    request: HttpRequest,
+    { url, headers }: HttpResponse,
+  ): Promise<string | undefined> {
+    const bearer = challengesOf(headers).find(({ scheme }) => scheme === "bearer");
+    if (bearer === undefined) return undefined;
+    try {
+      const stranger = { host: url.host, url, plainHttp: options.plainHttp };
+      const asked = parseScopes(bearer.parameters.get("scope") ?? "");
+      return await tokens.get({
+        host: url.host,
+        realm: checkRealm(bearer.parameters.get("realm"), stranger),
+        service: bearer.parameters.get("service"),
+        scopes: asked.length > 0 ? asked : request.scopes,
+        credential: undefined,
+        signal: request.signal,
+      });
+    } catch (error) {
+      request.signal.throwIfAborted();
+      if (error instanceof OcibundleError) return undefined;
+      throw error;
+    }
+  }
+
+  /** What the registry asks for at its base, where it has not asked for anything yet. */
+  let base: Promise<Demand | undefined> | undefined;
+  async function askBase(signal: AbortSignal): Promise<Demand | undefined> {
+    try {
+      const ping = { method: "GET", headers: {}, repeatable: "always", scopes: [] } as const;
+      const response = await next({ ...ping, url: registry, signal });
+      await discard(response);
+      const asks = response.status === 401 && isRegistry(response);
+      return asks ? readDemand(challengesOf(response.headers)) : undefined;
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof OcibundleError) return undefined;
+      throw error;
+    }
+  }
+
+  /** The answer to a request that a stranger got 404 or 403 for; undefined when nothing else is to be had. */
+  async function askKnown(request: HttpRequest): Promise<HttpResponse | undefined> {
+    base ??= askBase(request.signal);
+    const asked = await base.catch((error: unknown) => {
+      base = undefined;
+      throw error;
+    });
+    if (asked === undefined) return undefined;
+    const known = await meet(asked, request, request.scopes).catch(async (error: unknown) => {
+      // A token server that wants a login says no more than the answer that there is.
+      if ((await credentialFor(request.repository)) !== undefined) throw error;
+      request.signal.throwIfAborted();
+      return undefined;
+    });
+    if (known === undefined) return undefined;
+    demand ??= asked;
+    return next(authorized(request, known));
   }
 
   async function meet(
@@ -101,10 +169,29 @@ export function authorize(next: Send, options: AuthorizeOptions): Send {
     if (request.url.origin !== registry.origin) return next(request);
     const first = demand === undefined ? undefined : await meet(demand, request, request.scopes);
     const response = await next(authorized(request, first));
+    if (response.status === 401 && !isRegistry(response)) {
+      const token = await strangersToken(request, response);
+      if (token === undefined) return response;
+      await discard(response);
+      const headers = withoutBound(request.headers);
+      const value = `Bearer ${token}`;
+      return next(authorized({ ...request, url: response.url, headers }, { value }));
+    }
+    if (
+      (response.status === 404 || response.status === 403) &&
+      isRegistry(response) &&
+      first === undefined &&
+      request.body === undefined &&
+      request.url.pathname !== registry.pathname
+    ) {
+      const answer = await askKnown(request);
+      if (answer === undefined) return response;
+      await discard(response);
+      return answer;
+    }
     if (response.status !== 401 || !isRegistry(response)) return response;
 
-    const header = response.headers.get("www-authenticate");
-    const challenges = header === null ? [] : parseChallenges(header);
+    const challenges = challengesOf(response.headers);
     if (first?.token !== undefined) tokens.drop(first.token);
     const asked = readDemand(challenges);
     if (asked === undefined) {
@@ -122,6 +209,11 @@ export function authorize(next: Send, options: AuthorizeOptions): Send {
     await discard(response);
     return next(authorized(request, second));
   };
+}
+
+function challengesOf(headers: Headers): Challenge[] {
+  const header = headers.get("www-authenticate");
+  return header === null ? [] : parseChallenges(header);
 }
 
 /** Nothing that a login would help with. */

@@ -16,13 +16,24 @@ const clientId = "ocibundle";
 /** What a token that says nothing about its life lives, in seconds (distribution, token spec). */
 const defaultLifetime = 60;
 
-/** distribution, docs/spec/auth/token.md and oauth.md. */
+/**
+ * distribution, docs/spec/auth/token.md and oauth.md. Servers leave out what they do not have, or give it as
+ * null or as an empty text.
+ */
 const TokenSchema = v.looseObject({
-  token: v.optional(v.string()),
-  access_token: v.optional(v.string()),
-  refresh_token: v.nullish(v.string()),
-  expires_in: v.nullish(v.number()),
+  token: v.optional(v.unknown()),
+  access_token: v.optional(v.unknown()),
+  refresh_token: v.optional(v.unknown()),
+  expires_in: v.optional(v.unknown()),
 });
+
+const isText = (value: unknown): value is string => typeof value === "string" && value !== "";
+
+/** How long a token lives, in seconds: some servers give a number as a text, some a nonsense. */
+function lifetimeOf(given: unknown): number {
+  const seconds = typeof given === "number" || isText(given) ? Number(given) : 0;
+  return Number.isFinite(seconds) && seconds > 0 ? seconds : defaultLifetime;
+}
 
 export interface Token {
   value: string;
@@ -83,6 +94,7 @@ function getRequest(request: TokenRequest, username?: string, password?: string)
         ? {}
         : { authorization: basicAuthorization(username, password) }),
     },
+    carriesLogin: password !== undefined,
     repeatable: "always",
     scopes: [],
     signal: request.signal,
@@ -104,6 +116,7 @@ function refreshRequest(request: TokenRequest, refreshToken: string): HttpReques
     headers: { accept: "application/json", "content-type": "application/x-www-form-urlencoded" },
     body: { size: bytes.byteLength, make: () => Promise.resolve(bytes) },
     secretBody: true,
+    carriesLogin: true,
     repeatable: "always",
     scopes: [],
     signal: request.signal,
@@ -140,17 +153,14 @@ async function readToken(
   }
   const { bytes, cut } = await readUpTo(response, maxTokenBytes);
   const parsed = cut ? undefined : parseToken(bytes);
-  const value = parsed?.token ?? parsed?.access_token;
+  const value = [parsed?.token, parsed?.access_token].find(isText);
   if (parsed === undefined || value === undefined || !isToken(value)) {
     throw new OcibundleError("network", `${on} answered with something that is no token`);
   }
-  const seconds = parsed.expires_in ?? 0;
-  const lifetime = seconds > 0 ? seconds : defaultLifetime;
-  const refresh = parsed.refresh_token ?? undefined;
   return {
     value,
-    expires: asked + lifetime * 1000,
-    ...(refresh === undefined || refresh === "" ? {} : { refresh }),
+    expires: asked + lifetimeOf(parsed.expires_in) * 1000,
+    ...(isText(parsed.refresh_token) ? { refresh: parsed.refresh_token } : {}),
   };
 }
 

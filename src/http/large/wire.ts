@@ -57,10 +57,11 @@ function trust(host: string, tls: ConnectionOptions["tls"]): Parameters<typeof c
     // An address has no place in the handshake (RFC 6066, section 3); the certificate is checked for it all the same.
     ...(isAddress.test(host) ? {} : { servername: host }),
     // `ca` takes the place of the runtime's own list, so that is put in front of it.
-    ...(ca === undefined ? {} : { ca: [...getCACertificates("default"), ca] }),
+    ...(ca === undefined ? {} : { ca: [...getCACertificates("default"), ...ca] }),
     ...(cert === undefined ? {} : { cert }),
     ...(key === undefined ? {} : { key }),
-    ...(insecure === true ? { rejectUnauthorized: false } : {}),
+    // Said each time: left out, NODE_TLS_REJECT_UNAUTHORIZED decides.
+    rejectUnauthorized: insecure !== true,
   };
 }
 

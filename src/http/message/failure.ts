@@ -168,10 +168,17 @@ function proxyReason(text: string): { what: string; proxyStatus?: number } {
 }
 
 function tlsReason(text: string): { what: string; hint: string } {
+  const clock = `this machine's clock says ${new Date().toISOString().slice(0, 16)}Z`;
+  if (/not.?(?:yet.?valid|valid.?(?:yet|before))/i.test(text)) {
+    return {
+      what: "the TLS certificate is not yet valid",
+      hint: `${clock}: set it if it is behind; else the registry needs another certificate`,
+    };
+  }
   if (/expired/i.test(text)) {
     return {
       what: "the TLS certificate has expired",
-      hint: "check this machine's clock; else the registry needs a new certificate",
+      hint: `${clock}: set it if it is ahead; else the registry needs a new certificate`,
     };
   }
   if (/altname|hostname|not valid for name/i.test(text)) {

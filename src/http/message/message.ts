@@ -20,6 +20,8 @@ export interface HttpRequest {
   /** Names in lower case. */
   headers: Readonly<Record<string, string>>;
   body?: RequestBody | undefined;
+  /** Whether it holds a password or a refresh token: then no certificate of another host goes unchecked. */
+  carriesLogin?: boolean | undefined;
   /** Whether the body lets somebody in: then it goes to the URL's origin and to no other. */
   secretBody?: boolean | undefined;
   repeatable: Repeatable;
@@ -60,3 +62,12 @@ export type EmitHttpEvent = (event: HttpEvent) => void;
 
 /** A URL for messages: never its query or user, which may hold signatures and secrets. */
 export const printableUrl = (url: URL): string => `${url.protocol}//${url.host}${url.pathname}`;
+
+/** Headers that are for the origin they were made for, and for no other. */
+const bound = new Set(["authorization", "cookie", "proxy-authorization"]);
+
+/** Headers without those that are bound to an origin. */
+export const withoutBound = (
+  headers: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(headers).filter(([name]) => !bound.has(name)));

@@ -1,13 +1,31 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { certificates, dockerCertificateFolders } from "../../../src/http/certificates.ts";
+import {
+  type CertificateOptions,
+  certificates,
+  dockerCertificateFolders,
+} from "../../../src/http/certificates.ts";
+import { systemAuthorities } from "../../../src/http/system-certificates.ts";
 import { createRegistry } from "../../../src/registry/registry.ts";
 import { makeCertificate, type TestCertificate } from "../../interop/certificates.ts";
 import { failureOf, never, recordedPatience } from "./scripted.ts";
 
 const origin = "https://registry.test";
+let told: string[] = [];
+/** What is trusted at a URL, without the system's own authorities. */
+const trusted = async (options: CertificateOptions, url = origin, carriesLogin = false) => {
+  told = [];
+  const env = { SSL_CERT_FILE: join(folder, "none"), SSL_CERT_DIR: join(folder, "none") };
+  const warn = (message: string): void => void told.push(message);
+  const tls = await certificates(options, new URL(origin), { env, warn })(
+    new URL(url),
+    carriesLogin,
+  );
+  told = told.filter((message) => !message.startsWith("SSL_CERT_FILE"));
+  return tls;
+};
 let folder = "";
 let first: TestCertificate & { authority: string };
 let second: TestCertificate & { authority: string };
@@ -48,18 +66,18 @@ async function serveTls(askClient: boolean) {
 
 describe("nothing is set up", () => {
   test("without options and folders", async () => {
-    expect(await certificates({}, origin)(origin)).toBeUndefined();
+    expect(await trusted({})).toEqual({});
     const certificateFolders = [join(folder, "none")];
-    expect(await certificates({ certificateFolders }, origin)(origin)).toBeUndefined();
+    expect(await trusted({ certificateFolders })).toEqual({});
   });
 });
 
 describe("a client's own certificate", () => {
   test("is shown to the registry, and to nobody it leads to", async () => {
     const { cert: certFile, key: keyFile, authority: caFile } = second;
-    const tls = certificates({ certFile, keyFile, caFile }, origin);
-    expect(Object.keys((await tls(origin)) ?? {}).toSorted()).toEqual(["ca", "cert", "key"]);
-    expect(Object.keys((await tls("https://storage.test")) ?? {})).toEqual(["ca"]);
+    const options = { certFile, keyFile, caFile };
+    expect(Object.keys(await trusted(options)).toSorted()).toEqual(["ca", "cert", "key"]);
+    expect(Object.keys(await trusted(options, "https://storage.test"))).toEqual(["ca"]);
   });
 
   test("lets in where it is asked for", async () => {
@@ -75,9 +93,7 @@ describe("a client's own certificate", () => {
   });
 
   test("is no use with the key of another one, and neither is shown", async () => {
-    const failure = await failureOf(
-      certificates({ certFile: first.cert, keyFile: second.key }, origin)(origin),
-    );
+    const failure = await failureOf(trusted({ certFile: first.cert, keyFile: second.key }));
     expect(failure).toMatchObject({
       code: "file",
       message: `"${second.key}" is not the key of "${first.cert}"`,
@@ -88,17 +104,15 @@ describe("a client's own certificate", () => {
     const keyFile = join(folder, "damaged.key");
     const text = await readFile(first.key, "utf8");
     await writeFile(keyFile, text.replaceAll(/^[A-Za-z0-9+/=]+$/gm, "AAAA"));
-    const failure = await failureOf(
-      certificates({ certFile: first.cert, keyFile }, origin)(origin),
-    );
+    const failure = await failureOf(trusted({ certFile: first.cert, keyFile }));
     expect(failure).toMatchObject({
       code: "file",
-      message: `"${first.cert}" and "${keyFile}" can't be used together`,
+      message: `"${first.cert}" and "${keyFile}" cannot be used together`,
     });
   });
 
   test.each([{ certFile: "x" }, { keyFile: "x" }])("is no use by half: %p", async (options) => {
-    expect(await failureOf(certificates(options, origin)(origin))).toMatchObject({ code: "usage" });
+    expect(await failureOf(trusted(options))).toMatchObject({ code: "usage" });
   });
 });
 
@@ -135,25 +149,95 @@ describe("Docker's folders", () => {
     const certs = join(folder, "half");
     await mkdir(certs);
     await writeFile(join(certs, "client.cert"), await readFile(first.cert));
-    const failure = await failureOf(certificates({ certificateFolders: [certs] }, origin)(origin));
-    expect(failure).toMatchObject({ code: "file", hint: 'put the key there as "client.key"' });
+    expect(await trusted({ certificateFolders: [certs] })).toEqual({});
+    expect(told).toEqual([
+      `"${join(certs, "client.cert")}" has no key "client.key" beside it; going on without it`,
+    ]);
+  });
+
+  test("that can't be read, or whose files can't, are told and passed over", async () => {
+    const certs = join(folder, "odd");
+    await mkdir(join(certs, "d.crt"), { recursive: true });
+    await writeFile(join(certs, "a.crt"), await readFile(first.authority));
+    await writeFile(join(certs, "b.crt"), "no certificate");
+    await writeFile(join(certs, "c.cert"), await readFile(first.cert));
+    await writeFile(join(certs, "c.key"), await readFile(second.key));
+    const tls = await trusted({ certificateFolders: [join(first.cert, "x"), certs] });
+    expect(tls.ca).toHaveLength(1);
+    expect(tls.cert).toBeUndefined();
+    const reasons = told.map((message) => message.split(";")[0]).toSorted();
+    expect(reasons).toEqual([
+      `"${join(certs, "b.crt")}" holds no certificate in PEM form`,
+      `"${join(certs, "c.key")}" is not the key of "${join(certs, "c.cert")}"`,
+      `"${join(certs, "d.crt")}" is a directory`,
+    ]);
+    const file = join(folder, "a-file");
+    await writeFile(file, "");
+    expect(await trusted({ certificateFolders: [join(file, "x")] })).toEqual({});
   });
 });
 
 describe("a file", () => {
   test("that is not there is named", async () => {
     const caFile = join(folder, "missing.pem");
-    const failure = await failureOf(certificates({ caFile }, origin)(origin));
-    expect(failure).toMatchObject({ code: "file", message: `"${caFile}" can't be read` });
+    const failure = await failureOf(trusted({ caFile }));
+    expect(failure).toMatchObject({ code: "file", message: `"${caFile}" does not exist` });
   });
 
   test("that holds something else is named, its content is not", async () => {
-    const failure = await failureOf(certificates({ caFile: first.key }, origin)(origin));
+    const failure = await failureOf(trusted({ caFile: first.key }));
     expect(failure).toMatchObject({
       code: "file",
       message: `"${first.key}" holds no certificate in PEM form`,
     });
   });
+});
+
+describe("authorities", () => {
+  test("that can't be read are told and left out, as long as there are others", async () => {
+    const caFile = join(folder, "bundle.pem");
+    const text = await readFile(first.authority, "utf8");
+    const broken = text.replaceAll(/^[A-Za-z0-9+/=]+$/gm, "AAAA");
+    await writeFile(caFile, `# one\n${broken}${text}\n${await readFile(second.authority, "utf8")}`);
+    expect((await trusted({ caFile })).ca).toHaveLength(2);
+    expect(told).toEqual([`"${caFile}": a certificate cannot be read; going on without it`]);
+    await writeFile(caFile, broken);
+    expect(await failureOf(trusted({ caFile }))).toMatchObject({ code: "file" });
+  });
+
+  test("are found where SSL_CERT_FILE and SSL_CERT_DIR say, and those of --ca-file beside them", async () => {
+    const dir = join(folder, "system");
+    await mkdir(dir);
+    const text = await readFile(second.authority, "utf8");
+    await writeFile(join(dir, "second.pem"), text);
+    await symlink("second.pem", join(dir, "0123abcd.0"));
+    await writeFile(join(dir, "README"), "no certificate");
+    await writeFile(join(dir, "broken.pem"), text.replaceAll(/^[A-Za-z0-9+/=]+$/gm, "AAAA"));
+    const env = { SSL_CERT_FILE: first.authority, SSL_CERT_DIR: `${join(folder, "none")}:${dir}` };
+    const warnings: string[] = [];
+    const warn = (message: string): void => void warnings.push(message);
+    const found = systemAuthorities(env, warn);
+    expect(found).toHaveLength(2);
+    expect(warnings).toEqual([
+      `"${join(dir, "broken.pem")}": a certificate cannot be read; going on without it`,
+    ]);
+    await using server = await serveTls(false);
+    await createRegistry(server.host, { env, https: true }).ping(never);
+    await createRegistry(server.host, { env, caFile: second.authority }).ping(never);
+    const without = { SSL_CERT_FILE: second.authority, SSL_CERT_DIR: dir };
+    expect(
+      await failureOf(createRegistry(server.host, { env: without, https: true }).ping(never)),
+    ).toMatchObject({ code: "network" });
+  });
+});
+
+test("no certificate goes unchecked where a login goes to another host", async () => {
+  const insecure = { insecure: true };
+  expect(await trusted(insecure)).toEqual(insecure);
+  expect(await trusted(insecure, origin, true)).toEqual(insecure);
+  expect(await trusted(insecure, "https://registry.test:5001", true)).toEqual(insecure);
+  expect(await trusted(insecure, "https://storage.test")).toEqual(insecure);
+  expect(await trusted(insecure, "https://auth.test", true)).toEqual({});
 });
 
 test("that certificates are not checked is said", async () => {

@@ -211,7 +211,7 @@ test.each([
     const seen: unknown[] = [];
     const send = bottom({
       pausesTls,
-      tls: () => Promise.resolve({ ca }),
+      tls: () => Promise.resolve({ ca: [ca] }),
       connection(wanted) {
         seen.push(wanted);
         return runtime.connection(wanted);

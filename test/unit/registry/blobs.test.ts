@@ -122,7 +122,8 @@ describe("whether a blob is there", () => {
         method === "HEAD" ? new Response("", { status }) : partial("bytes 0-0/10", "0"),
       );
       expect(await server.repository.headBlob(blob.digest, never)).toBe(10);
-      expect(server.seen.map(({ method }) => method)).toEqual(["HEAD", "GET"]);
+      const asked = server.seen.filter(({ path }) => path !== "/v2/");
+      expect(asked.map(({ method }) => method)).toEqual(["HEAD", "GET"]);
     },
   );
 

@@ -109,7 +109,7 @@ describe("connection", () => {
     });
     const url = `https://127.0.0.1:${server.port}`;
     await expect(fetch(url, runtime.connection({}))).rejects.toThrow();
-    const withCa = await fetch(url, runtime.connection({ tls: { ca: cert } }));
+    const withCa = await fetch(url, runtime.connection({ tls: { ca: [cert] } }));
     expect(await withCa.text()).toBe("trusted");
     const insecure = await fetch(url, runtime.connection({ tls: { insecure: true } }));
     expect(await insecure.text()).toBe("trusted");

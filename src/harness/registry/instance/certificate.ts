@@ -14,10 +14,10 @@ const lifetime = 30 * 24 * 60 * 60 * 1000;
 const before = 60 * 60 * 1000;
 
 /**
- * Makes an authority and a certificate of it for 127.0.0.1, ::1 and localhost, good for 30 days. The
- * authority's key is forgotten, so that it signs nothing else ever.
+ * Makes an authority and a certificate of it for 127.0.0.1, ::1 and localhost, good for 30 days from
+ * `now`. The authority's key is forgotten, so that it signs nothing else ever.
  */
-export async function makeCertificates(): Promise<LocalCertificates> {
+export async function makeCertificates(now = Date.now()): Promise<LocalCertificates> {
   // Large, and of use to few: loaded only here. The other one is what the library stands on.
   await import("reflect-metadata");
   const x509 = await import("@peculiar/x509");
@@ -25,8 +25,8 @@ export async function makeCertificates(): Promise<LocalCertificates> {
   const newKeys = (): Promise<CryptoKeyPair> =>
     crypto.subtle.generateKey(keyAlgorithm, true, ["sign", "verify"]);
   const [authorityKeys, keys] = [await newKeys(), await newKeys()];
-  const notBefore = new Date(Date.now() - before);
-  const validity = { notBefore, notAfter: new Date(Date.now() + lifetime) };
+  const notBefore = new Date(now - before);
+  const validity = { notBefore, notAfter: new Date(now + lifetime) };
   const authority = await x509.X509CertificateGenerator.createSelfSigned(
     {
       ...validity,

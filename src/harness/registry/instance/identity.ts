@@ -17,7 +17,7 @@ export const identified =
 /** Whether the registry of this record runs: the port may be another program's by now. */
 export async function answers({ port, instance, ca }: InstanceRecord): Promise<boolean> {
   try {
-    const tls = ca === undefined ? undefined : { ca: await readFile(ca, "utf8") };
+    const tls = ca === undefined ? undefined : { ca: [await readFile(ca, "utf8")] };
     const scheme = tls === undefined ? "http" : "https";
     const response = await fetch(`${scheme}://127.0.0.1:${port}/v2/`, {
       ...runtime.connection({ tls }),

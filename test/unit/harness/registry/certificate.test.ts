@@ -19,7 +19,7 @@ describe("a certificate made on the spot", () => {
       afterwards(() => server.stop());
       for (const host of ["127.0.0.1", "localhost"]) {
         const url = `https://${host}:${server.port}/`;
-        const trusting = await fetch(url, runtime.connection({ tls: { ca } }));
+        const trusting = await fetch(url, runtime.connection({ tls: { ca: [ca] } }));
         expect(await trusting.text()).toBe("https:");
         await expect(fetch(url, runtime.connection({}))).rejects.toThrow();
       }

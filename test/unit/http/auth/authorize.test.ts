@@ -348,3 +348,104 @@ describe("nothing is given away", () => {
     expect(other.seen.map(basicOf)).toEqual([null]);
   });
 });
+
+const isBasic = (request: SeenRequest): boolean => basicOf(request)?.startsWith("Basic ") === true;
+
+/** Answers with a status to who has no login, and at /v2/ with a challenge. */
+const hiding = (status: number, base: () => Response, isKnown: (request: SeenRequest) => boolean) =>
+  serve((request) => {
+    if (isKnown(request)) return new Response("ok");
+    return request.path === "/v2/" ? base() : new Response("{}", { status });
+  });
+
+describe("a registry that hides what needs a login, and asks for one at its base alone", () => {
+  test.each([404, 403])("is sent what is known after %d", async (status) => {
+    await using server = hiding(status, () => challenge('Basic realm="x"'), isBasic);
+    const { ask } = client(server, password);
+    expect([await ask(), await ask()]).toEqual([200, 200]);
+    expect(server.seen.map(({ path }) => path)).toEqual([
+      "/v2/acme/llama/tags/list",
+      "/v2/",
+      "/v2/acme/llama/tags/list",
+      "/v2/acme/llama/tags/list",
+    ]);
+  });
+
+  test("is sent the token that anybody may have", async () => {
+    await using tokens = serve(() => Response.json({ token: "t1" }));
+    await using server = hiding(
+      404,
+      () => challenge(`Bearer realm="${tokens.origin}/token"`),
+      (request) => basicOf(request) === "Bearer t1",
+    );
+    expect(await client(server).ask()).toBe(200);
+  });
+
+  test("is believed where nothing is known, and asked once at its base", async () => {
+    await using tokens = serve(() => new Response("", { status: 401 }));
+    await using server = hiding(
+      404,
+      () => challenge(`Bearer realm="${tokens.origin}/token"`),
+      () => false,
+    );
+    const { ask } = client(server);
+    expect([await ask(), await ask()]).toEqual([404, 404]);
+    expect(server.seen.filter(({ path }) => path === "/v2/")).toHaveLength(1);
+  });
+
+  test.each([
+    ["no challenge", () => new Response("{}")],
+    ["an error", () => new Response("", { status: 500 })],
+  ])("is believed where its base answers with %s", async (_, base) => {
+    await using server = hiding(404, base, isBasic);
+    const { ask, looked } = client(server, password);
+    expect([await ask(), await ask()]).toEqual([404, 404]);
+    expect(looked).toEqual([]);
+    expect(server.seen.filter(({ path }) => path === "/v2/")).toHaveLength(1);
+  });
+});
+
+const leading = (to: string) =>
+  serve(({ path }) => new Response("", { status: 307, headers: { location: to + path } }));
+
+describe("a registry that leads to another one", () => {
+  test("which gives anybody a token is read with it, and gets no login", async () => {
+    await using other = tokenRegistry(() => Response.json({ token: "anybody" }));
+    await using server = leading(other.origin);
+    const { ask, looked } = client(server, password);
+    expect(await ask()).toBe(200);
+    expect(await ask({ method: "HEAD" })).toBe(200);
+    expect(other.tokens.map(basicOf)).toEqual([null]);
+    expect(looked).toEqual([]);
+    expect(other.seen.map(basicOf).filter((value) => value?.startsWith("Basic "))).toEqual([]);
+  });
+
+  test("whose token server wants a login stays closed", async () => {
+    await using other = tokenRegistry(() => new Response("", { status: 401 }));
+    await using server = leading(other.origin);
+    expect(await client(server, password).ask()).toBe(401);
+  });
+});
+
+describe("what token servers answer", () => {
+  test.each([
+    [{ access_token: "t1" }],
+    [{ token: "", access_token: "t1" }],
+    [{ token: null, access_token: "t1" }],
+    [{ token: 7, access_token: "t1" }],
+    [{ token: "t1", access_token: null, refresh_token: null, expires_in: null }],
+    [{ token: "t1", expires_in: "3600" }],
+    [{ token: "t1", expires_in: -1 }],
+    [{ token: "t1", expires_in: 1e300 }],
+    [{ token: "t1", expires_in: {} }],
+    [{ token: "t1", refresh_token: 7 }],
+  ])("%j is a token", async (document) => {
+    await using tokens = serve(() => Response.json(document));
+    await using server = serve((request) =>
+      basicOf(request) === "Bearer t1"
+        ? new Response("ok")
+        : challenge(`Bearer realm="${tokens.origin}/token"`),
+    );
+    expect(await client(server).ask()).toBe(200);
+  });
+});

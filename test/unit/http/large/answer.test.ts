@@ -318,7 +318,7 @@ describe("over TLS", () => {
   test("who trusts the authority is served, by name and by address", async () => {
     for (const host of ["localhost", "127.0.0.1"]) {
       const ask = largeAnswers();
-      const request = get(`https://${host}:${server.port}/`, { tls: { ca: certificates.ca } });
+      const request = get(`https://${host}:${server.port}/`, { tls: { ca: [certificates.ca] } });
       for (const _ of [1, 2]) expect(await textOf(ask, request)).toBe("abc");
     }
   });
@@ -337,7 +337,7 @@ describe("over TLS", () => {
     );
     await once(asking.listen(0, "127.0.0.1"), "listening");
     const url = `https://127.0.0.1:${(asking.address() as AddressInfo).port}/`;
-    const failure = await failureOf(largeAnswers()(get(url, { tls: { ca } })));
+    const failure = await failureOf(largeAnswers()(get(url, { tls: { ca: [ca] } })));
     expect(failure).toMatchObject({ code: expect.stringContaining("CERTIFICATE_REQUIRED") });
     asking.close();
   });
@@ -359,7 +359,7 @@ describe("over TLS", () => {
     });
     await once(fast.listen(0, "127.0.0.1"), "listening");
     const url = `https://127.0.0.1:${(fast.address() as AddressInfo).port}/`;
-    const answer = await largeAnswers()(get(url, { tls: { ca } }));
+    const answer = await largeAnswers()(get(url, { tls: { ca: [ca] } }));
     await answer?.body.read();
     for (let before = -1; before !== sent; await Bun.sleep(200)) before = sent;
     expect(sent).toBeLessThan(64 * 1024 * 1024);
@@ -369,7 +369,7 @@ describe("over TLS", () => {
 
   test("a certificate for another name is refused", async () => {
     const other = `https://127.0.0.2:${server.port}/`;
-    const failure = await failureOf(largeAnswers()(get(other, { tls: { ca: certificates.ca } })));
+    const failure = await failureOf(largeAnswers()(get(other, { tls: { ca: [certificates.ca] } })));
     expect(failure).toMatchObject({ code: "ERR_TLS_CERT_ALTNAME_INVALID" });
   });
 });
