@@ -32,6 +32,11 @@ export const command = defineCommand({
       valueHint: "GLOB",
       description: "Only files whose name, dest or file name matches; repeatable",
     },
+    path: {
+      type: "string",
+      valueHint: "PATH",
+      description: "Pull the files below this directory of an image, as in --path /models",
+    },
     image: {
       type: "string",
       valueHint: "TARGET",
@@ -50,7 +55,7 @@ export const command = defineCommand({
       description: "Keep what is fetched in the cache, and take from it what is there",
     },
   },
-  async run({ ref, output, only, image, platform, force, cache }, context) {
+  async run({ ref, output, only, path, image, platform, force, cache }, context) {
     const withWeights = image === undefined || output !== undefined;
     if (platform !== undefined && image === undefined) {
       throw new OcibundleError("usage", "--platform chooses an image, and none is asked for", {
@@ -73,6 +78,7 @@ export const command = defineCommand({
           source: ref,
           output: output ?? ".",
           only,
+          path,
           force,
           useCache: cache,
         })

@@ -13,6 +13,9 @@ export const annotationKeys = {
 /** The artifact type of a weights artifact. */
 export const weightsArtifactType = "application/vnd.cog.weights.v1";
 
+/** The artifact type of weights in Cog's later formats. */
+export const laterWeightsArtifactType = "application/vnd.cog.weight.v1";
+
 /** The name of the weight file a layer holds, or undefined for any other descriptor. */
 export const weightName = (descriptor: Descriptor): string | undefined =>
   descriptor.annotations?.[annotationKeys.weightName];

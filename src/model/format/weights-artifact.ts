@@ -60,6 +60,24 @@ export function weightsManifest(entries: readonly WeightEntry[]): RawManifest {
   return { mediaType: mediaTypes.ociManifest, digest: digestOf(bytes), bytes };
 }
 
+const weightsLayerTypes: ReadonlySet<string> = new Set(Object.values(layerTypes));
+
+/**
+ * Whether a manifest by itself is a weights artifact. Cog's own has no artifact type, since only its index
+ * says what it is: one without is known by its layers.
+ */
+export const isWeightsManifest = ({
+  artifactType,
+  layers,
+}: {
+  artifactType?: string | undefined;
+  layers: readonly Descriptor[];
+}): boolean =>
+  artifactType === weightsArtifactType ||
+  ((artifactType ?? "") === "" &&
+    layers.length > 0 &&
+    layers.every(({ mediaType }) => weightsLayerTypes.has(mediaType)));
+
 /** How many entries of the same average size fit into a manifest. */
 const fitting = (entries: number, bytes: number): number =>
   Math.floor(entries * (maxManifestBytes / bytes));

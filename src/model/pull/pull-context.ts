@@ -1,4 +1,5 @@
 import type { ContentReader } from "../../oci/content.ts";
+import type { Descriptor } from "../../oci/descriptor.ts";
 import type { Repository } from "../../registry/types.ts";
 import type { Downloader } from "../../transfer/download/download.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
@@ -13,10 +14,19 @@ export interface PullSource {
   name: string;
 }
 
+/** Where the bytes of a file lie that is a part of a blob. */
+export interface BlobPart {
+  blob: Descriptor;
+  /** In bytes, from the blob's start. */
+  offset: number;
+}
+
 export interface FetchContext {
   session: Session;
   source: PullSource;
   downloader: Downloader;
+  /** Files that are a part of a blob, and where in it they lie. */
+  parts: ReadonlyMap<WeightEntry, BlobPart>;
   /** The folder pulled into. */
   root: string;
   /** Whether files in the way, which the plan has looked at, are replaced. */

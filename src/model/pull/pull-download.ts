@@ -5,7 +5,7 @@ import { runtime } from "../../runtime/current.ts";
 import type { JournalPlace } from "../../transfer/download/download-journal.ts";
 import type { OpenRange } from "../../transfer/download/download-ranges.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
-import type { FetchContext, PullSource } from "./pull-context.ts";
+import type { BlobPart, FetchContext, PullSource } from "./pull-context.ts";
 import { quoted, type WeightEntry } from "../format/weight-entry.ts";
 
 /** What is told of one weight while it is fetched, in one place or, where that fails, in another. */
@@ -53,7 +53,7 @@ export async function download(
   entry: WeightEntry,
   place: JournalPlace,
   output: string,
-  { session: { signal }, source, downloader }: FetchContext,
+  { session: { signal }, source, downloader, parts }: FetchContext,
   progress: FetchProgress,
 ): Promise<void> {
   const descriptor = storedBlob(entry);
@@ -63,7 +63,7 @@ export async function download(
       return await downloader.download(
         {
           descriptor,
-          open: rangesOf(source, descriptor),
+          open: rangesOf(source, descriptor, parts.get(entry)),
           host: source.repository?.registry.host ?? source.name,
           label: labelOf(entry),
           item: entry.name,
@@ -105,8 +105,43 @@ function explained(error: unknown, entry: WeightEntry, { name }: PullSource): un
 
 const labelOf = ({ name }: WeightEntry): string => `weight ${quoted(name)}`;
 
+/** How the bytes of a file are asked for, of a registry or of a layout's file: a blob, or a part of one. */
+function rangesOf(
+  source: PullSource,
+  descriptor: Descriptor,
+  part: BlobPart | undefined,
+): OpenRange {
+  if (part === undefined) return rangesOfBlob(source, descriptor);
+  const { blob, offset } = part;
+  const open = rangesOfBlob(source, blob);
+  return async (asked, signal) => {
+    const range = asked ?? { start: 0, end: descriptor.size };
+    const wanted = { start: offset + range.start, end: offset + range.end };
+    const { range: got, body } = await open(wanted, signal);
+    if (got.start === wanted.start && got.end === wanted.end) return { range, body };
+    // A server without ranges sent all of it: then the file comes whole, without what is around it.
+    const whole = { start: 0, end: descriptor.size };
+    return { range: whole, body: body.pipeThrough(slice(offset - got.start, descriptor.size)) };
+  };
+}
+
+/** Passes on `length` bytes from `start` on, and drops what is before and behind. */
+function slice(start: number, length: number): TransformStream<Uint8Array, Uint8Array> {
+  let position = 0;
+  const end = start + length;
+  return new TransformStream({
+    transform(chunk, controller) {
+      const from = Math.max(0, start - position);
+      const to = Math.min(chunk.byteLength, end - position);
+      position += chunk.byteLength;
+      if (to > from) controller.enqueue(chunk.subarray(from, to));
+      if (position >= end) controller.terminate();
+    },
+  });
+}
+
 /** How the bytes of a blob are asked for: of a registry, or of a layout's file. */
-function rangesOf({ reader, repository }: PullSource, descriptor: Descriptor): OpenRange {
+function rangesOfBlob({ reader, repository }: PullSource, descriptor: Descriptor): OpenRange {
   if (repository !== undefined) {
     return (range, signal) => repository.getBlob(descriptor, range, signal);
   }

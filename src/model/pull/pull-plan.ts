@@ -27,7 +27,8 @@ export interface PullPlan {
 }
 
 /**
- * The entries that one of the globs names; all where none is given. A glob is an entry's very name, or
+ * The entries that one of the globs names; all where none is given. A glob is an entry's very name or the
+ * directories it begins with (the name of a weight that has several files), or
  * matches a name, a dest with or without its first slash, or, having no slash, a dest's last part.
  * Throws `not_found` for one that names none.
  */
@@ -51,7 +52,7 @@ export function selectEntries(
 
 function entriesOf(entries: readonly WeightEntry[], glob: string): WeightEntry[] {
   // A name may have characters in it that mean something in a glob.
-  const exact = entries.filter(({ name }) => name === glob);
+  const exact = entries.filter(({ name }) => name === glob || name.startsWith(`${glob}/`));
   if (exact.length > 0) return exact;
   const matches = picomatch(glob, { dot: true });
   const matchesDest = (dest: string): boolean =>

@@ -3,7 +3,6 @@ import { resolve } from "node:path";
 import pLimit from "p-limit";
 import { withContext } from "../../errors.ts";
 import type { Digest } from "../../oci/digest.ts";
-import type { RawManifest } from "../../oci/manifest.ts";
 import { createWorkerPool } from "../../runtime/worker-pool.ts";
 import { openFileRecords } from "../../store/records/file-records.ts";
 import { checkDests } from "../../store/placement/safe-path.ts";
@@ -17,16 +16,18 @@ import { checkSpace } from "./pull-space.ts";
 import { settle } from "./fsync.ts";
 import { takeTurn } from "./lock-directory.ts";
 import { refuseLock } from "../places/lock-source.ts";
-import { readWeights } from "../graph/find-weights.ts";
+import { readAllContents } from "../graph/weights-contents.ts";
+import { findFiles } from "./pull-entries.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
 import { openModel, sourceRepository } from "../places/source.ts";
-import { parseWeightsManifest } from "../format/weights-artifact.ts";
 
 export interface PullRequest {
   source: string;
   /** The folder that the dests go under. */
   output: string;
   only: readonly string[];
+  /** The directory of an image whose files are wanted. */
+  path?: string | undefined;
   /** Whether files with other content are replaced. */
   force: boolean;
   useCache: boolean;
@@ -35,8 +36,10 @@ export interface PullRequest {
 /** What `pull` did; with `--json` its shape is part of the surface (docs/json.md). Sizes in bytes. */
 export interface PullReport {
   name: string;
-  /** Of the weights artifact. */
+  /** Of the weights artifact; of the index where it has several. */
   digest: Digest;
+  /** What the weights are stored as: `bundle`, `cog`, `modelpack` … */
+  formats: string[];
   dir: string;
   files: { name: string; path: string; size: number; outcome: "fetched" | "cached" | "kept" }[];
   milliseconds: number;
@@ -49,15 +52,19 @@ export async function pullWeights(job: JobContext, request: PullRequest): Promis
   await refuseLock(session.cwd, request.source);
   const { reader, root, name, close } = await openModel(session, request.source);
   try {
-    const raw = await readWeights(reader, root, session.signal);
-    const entries = selectEntries(parseWeightsManifest(raw, name), request.only);
     const dir = resolve(session.cwd, request.output);
+    const source = { reader, name, repository: sourceRepository(session, request.source) };
+    const contents = await readAllContents(reader, root, session.signal, {
+      forImage: request.path !== undefined,
+    });
+    const digest = (contents.length === 1 ? contents[0]?.raw : root)?.digest ?? root.digest;
+    await using found = await findFiles(contents, { session, source, dir, request });
+    const entries = selectEntries(found.entries, request.only);
     const parts = await checkDests(
       dir,
       entries.map(({ dest }) => dest),
     );
     const files = wantedFiles(dir, entries, parts);
-    const source = { reader, name, repository: sourceRepository(session, request.source) };
     const markers = await openMarkers(
       dir,
       files.map((file) => file.parts),
@@ -66,17 +73,19 @@ export async function pullWeights(job: JobContext, request: PullRequest): Promis
     try {
       turn = await takeTurn(session, dir, markers.path);
       const alone = turn !== undefined;
-      const outcomes = await pullFiles(session, request, {
+      const outcomes = await pullFiles(found.session, request.force, found.useCache, {
         source,
         root: dir,
         files,
+        parts: found.parts,
         markers,
-        raw,
+        digest,
         alone,
       });
       return {
         name,
-        digest: raw.digest,
+        digest,
+        formats: [...new Set(contents.map(({ format }) => format))],
         dir,
         files: files.map((file) => ({
           name: file.entry.name,
@@ -109,8 +118,10 @@ interface Pull {
   root: string;
   files: readonly WantedFile[];
   markers: Markers;
-  /** The weights artifact. */
-  raw: RawManifest;
+  /** Files that are a part of a blob. */
+  parts: FetchContext["parts"];
+  /** Of the weights artifact. */
+  digest: Digest;
   /** Whether no other process writes into the folder at the same time. */
   alone: boolean;
 }
@@ -119,8 +130,9 @@ type Outcomes = ReadonlyMap<WantedFile, "fetched" | "cached">;
 
 async function pullFiles(
   session: Session,
-  { force, useCache }: PullRequest,
-  { source, root, files, markers, raw, alone }: Pull,
+  force: boolean,
+  useCache: boolean,
+  { source, root, files, parts, markers, digest, alone }: Pull,
 ): Promise<Outcomes> {
   const { signal, emit, cache, flags } = session;
   const outcomes = new Map<WantedFile, "fetched" | "cached">();
@@ -136,16 +148,17 @@ async function pullFiles(
     }
     if (plan.wanted.length > 0) {
       const tooSmall = await checkSpace(root, plan.wanted, { cache, useCache, signal });
-      await markers.downloading(raw.digest);
+      await markers.downloading(digest);
       const downloader = createDownloader({ connections: flags.concurrency, workers, emit });
-      const context = { session, source, downloader, root, force, useCache, alone, seen: {} };
+      const seen = {};
+      const context = { session, source, downloader, parts, root, force, useCache, alone, seen };
       if (tooSmall !== undefined) goOnWithoutCache(context, tooSmall);
       for (const [file, outcome] of await fetchAll(plan.wanted, context))
         outcomes.set(file, outcome);
     }
-    if (plan.wanted.length > 0 || (await markers.ready()) !== raw.digest) {
+    if (plan.wanted.length > 0 || (await markers.ready()) !== digest) {
       await settle(root, files, { kept: plan.kept, alone });
-      await markers.done(raw.digest);
+      await markers.done(digest);
     }
     return outcomes;
   } finally {

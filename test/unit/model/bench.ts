@@ -166,7 +166,7 @@ export async function recordingRegistry(): Promise<RecordingRegistry> {
 export async function putBlob(
   registry: RecordingRegistry,
   repository: string,
-  content: string,
+  content: string | Uint8Array<ArrayBuffer>,
   mediaType: string,
 ): Promise<Descriptor> {
   const digest = digestOf(content);

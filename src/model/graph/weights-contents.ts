@@ -1,0 +1,122 @@
+import { OcibundleError } from "../../errors.ts";
+import type { ContentReader } from "../../oci/content.ts";
+import type { Descriptor } from "../../oci/descriptor.ts";
+import { parseDocument } from "../../oci/document.ts";
+import {
+  type ImageIndex,
+  ImageIndexSchema,
+  ImageManifestSchema,
+  type RawManifest,
+} from "../../oci/manifest.ts";
+import { isIndexType } from "../../oci/media-types.ts";
+import { readSmallBlob } from "../../store/small-blob.ts";
+import type { ArtifactContents, ArtifactFormat } from "../format/artifact/contents.ts";
+import { recognise, unknownFormat, weightsTypes } from "../format/artifact/recognise.ts";
+import { entryType, findImage } from "../format/model-index.ts";
+import { layerTypes, type WeightEntry } from "../format/weight-entry.ts";
+import { isWeightsManifest, parseWeightsManifest } from "../format/weights-artifact.ts";
+import { machinePlatform } from "../session/machine-platform.ts";
+import { readChild } from "./content-graph.ts";
+
+/** The weights of one manifest, in whatever format. */
+export interface WeightsContents {
+  raw: RawManifest;
+  /** One word, as in `--json`: `bundle`, `cog`, `modelpack`. */
+  format: string;
+  /** For people. */
+  title: string;
+  /** Files each of which is a blob. */
+  entries: WeightEntry[];
+  /** What has to be looked into to be a list of files. */
+  packed: ArtifactContents;
+}
+
+/**
+ * All weights behind a root: its own, or those of the entries of an index. Throws `not_found` where there
+ * are none. With `forImage` the image of this machine's platform counts in place of the weights.
+ */
+export async function readAllContents(
+  reader: ContentReader,
+  root: RawManifest,
+  signal: AbortSignal,
+  { forImage = false }: { forImage?: boolean } = {},
+): Promise<WeightsContents[]> {
+  if (!isIndexType(root.mediaType)) return [await readContents(reader, root, undefined, signal)];
+  const index = parseDocument(root.bytes, ImageIndexSchema, reader.name);
+  const entries = weightsEntries(index, forImage);
+  if (entries.length === 0) {
+    throw new OcibundleError("not_found", `${reader.name} has no weights`, {
+      hint: "`ocibundle inspect` shows what it has",
+    });
+  }
+  const contents: WeightsContents[] = [];
+  for (const entry of entries) {
+    const raw = await readChild(reader, entry, signal);
+    contents.push(await readContents(reader, raw, entry, signal));
+  }
+  return contents;
+}
+
+function weightsEntries(index: ImageIndex, forImage: boolean): Descriptor[] {
+  const { manifests } = index;
+  if (forImage) {
+    const image = findImage(index, machinePlatform()) ?? manifests.find(isImage);
+    return image === undefined ? [] : [image];
+  }
+  const entries = manifests.filter(isWeights);
+  // An index around a single artifact says nothing that the artifact does not.
+  return entries.length === 0 && manifests.length === 1 ? manifests : entries;
+}
+
+const isImage = (entry: Descriptor): boolean => entryType(entry) === "image";
+
+/** By the bundle's marks, those of Cog's later formats, or an artifact type that is known. */
+const isWeights = (entry: Descriptor): boolean =>
+  entryType(entry) === "weights" ||
+  entry.annotations?.["run.cog.weight.name"] !== undefined ||
+  weightsTypes.has(entry.artifactType?.toLowerCase() ?? "");
+
+/**
+ * What a manifest has of weights. `entry` is the entry of the index that led to it. Throws `not_found` for
+ * a manifest of no known format, `file` for a faulty one.
+ */
+async function readContents(
+  reader: ContentReader,
+  raw: RawManifest,
+  entry: Descriptor | undefined,
+  signal: AbortSignal,
+): Promise<WeightsContents> {
+  const on = reader.name;
+  const manifest = parseDocument(raw.bytes, ImageManifestSchema, on);
+  if (isWeightsManifest(manifest)) {
+    const entries = parseWeightsManifest(raw, on);
+    const packed = { files: [], tars: [] };
+    return { raw, format: "bundle", title: "Cog bundle", entries, packed };
+  }
+  const format = recognise(manifest);
+  if (format === undefined) throw unknownFormat(manifest, on);
+  const config = format.needsConfig
+    ? await readSmallBlob(reader, manifest.config, signal)
+    : new Uint8Array(0);
+  const { files, tars } = format.list(manifest, { config, entry, on });
+  return {
+    raw,
+    format: format.name,
+    title: format.title,
+    entries: files.filter((file) => !file.maybeCompressed).map(plainEntry),
+    packed: { files: files.filter((file) => file.maybeCompressed), tars },
+  };
+}
+
+const plainEntry = ({ name, dest, blob: { digest, size } }: FileOf): WeightEntry =>
+  ({
+    name,
+    dest,
+    digestOriginal: digest,
+    digest,
+    size,
+    sizeUncompressed: size,
+    mediaType: layerTypes.none,
+  }) as WeightEntry;
+
+type FileOf = ReturnType<ArtifactFormat["list"]>["files"][number];

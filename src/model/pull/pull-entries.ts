@@ -1,0 +1,285 @@
+import { rm } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { join, posix } from "node:path";
+import { OcibundleError } from "../../errors.ts";
+import type { Descriptor } from "../../oci/descriptor.ts";
+import { type Cache, cacheAt } from "../../store/cache/cache.ts";
+import { obtainBlob } from "../../store/cache/obtain.ts";
+import { type StoredFile, type StoredTar } from "../format/artifact/contents.ts";
+import {
+  checkEntriesApart,
+  checkNameAndDest,
+  layerTypes,
+  quoted,
+  type WeightEntry,
+} from "../format/weight-entry.ts";
+import type { WeightsContents } from "../graph/weights-contents.ts";
+import { mergeLayers } from "./overlay.ts";
+import { createWorkerPool } from "../../runtime/worker-pool.ts";
+import { createDownloader } from "../../transfer/download/download.ts";
+import type { Session } from "../session/session.ts";
+import type { BlobPart, FetchContext, PullSource } from "./pull-context.ts";
+import { download, fetchProgress } from "./pull-download.ts";
+import { findInTar } from "./tar-ranges.ts";
+import {
+  layerLabel,
+  type UnpackedEntry,
+  unpackedBefore,
+  unpackFile,
+  unpackLayer,
+} from "./unpack-layer.ts";
+
+/** The files of weights in any format, and what is needed to fetch them. */
+export interface FoundFiles extends AsyncDisposable {
+  entries: WeightEntry[];
+  /** Those that are a part of a blob. The others are a blob, or in the session's cache already. */
+  parts: Map<WeightEntry, BlobPart>;
+  /** With the cache that has what was unpacked. */
+  session: Session;
+  useCache: boolean;
+}
+
+/**
+ * The files of weights, looked up where their format does not list them: plain archives by their headers;
+ * what is compressed, or has no digests of its files, is fetched and unpacked into the cache, or into one
+ * that lasts as long as what is returned where there is to be none. Dispose of it after the pull.
+ */
+export async function findFiles(
+  contents: readonly WeightsContents[],
+  {
+    session: given,
+    source,
+    dir,
+    request,
+  }: {
+    session: Session;
+    source: PullSource;
+    dir: string;
+    request: { path?: string | undefined; useCache: boolean; force: boolean };
+  },
+): Promise<FoundFiles> {
+  const isPacked = contents.some(({ packed }) => packed.files.length + packed.tars.length > 0);
+  const scratch = isPacked && !request.useCache ? scratchCache(dir) : undefined;
+  const session = scratch === undefined ? given : { ...given, cache: scratch };
+  const found: FoundFiles = {
+    entries: contents.flatMap(({ entries }) => entries),
+    parts: new Map(),
+    session,
+    useCache: request.useCache || scratch !== undefined,
+    async [Symbol.asyncDispose]() {
+      if (scratch !== undefined) await rm(scratch.root, { recursive: true, force: true });
+    },
+  };
+  try {
+    if (isPacked) await lookInto(contents, found, { source, dir, request });
+    checkEntriesApart(found.entries, source.name);
+    return found;
+  } catch (error) {
+    await found[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function lookInto(
+  contents: readonly WeightsContents[],
+  { entries, parts, session }: FoundFiles,
+  {
+    source,
+    dir,
+    request,
+  }: { source: PullSource; dir: string; request: { path?: string | undefined; force: boolean } },
+): Promise<void> {
+  const workers = createWorkerPool(availableParallelism());
+  const { emit, flags } = session;
+  const downloader = createDownloader({ connections: flags.concurrency, workers, emit });
+  const { force, path } = request;
+  const own = { force, useCache: true, alone: true, seen: {} };
+  const context: FetchContext = { session, source, downloader, root: dir, parts, ...own };
+  try {
+    for (const { packed } of contents) {
+      for (const file of packed.files) entries.push(await decodedEntry(file, context));
+      const overlays = packed.tars.filter((tar) => tar.overlay);
+      if (overlays.length > 0) entries.push(...(await imageEntries(overlays, context, path)));
+      for (const tar of packed.tars) {
+        if (!tar.overlay) entries.push(...(await tarFiles(tar, context, parts)));
+      }
+    }
+  } finally {
+    workers.close();
+  }
+}
+
+/** An entry whose file is in the cache, or will be fetched as it is. */
+function entryOf(
+  { prefix, under }: Pick<StoredTar, "prefix" | "under">,
+  name: string,
+  { digest, size }: Pick<WeightEntry, "digest" | "size">,
+  on: string,
+): WeightEntry {
+  const entry = {
+    name: `${prefix}${name}`,
+    dest: posix.join(under, name),
+    digestOriginal: digest,
+    digest,
+    size,
+    sizeUncompressed: size,
+    mediaType: layerTypes.none,
+  };
+  checkNameAndDest(entry, on);
+  return entry;
+}
+
+async function tarFiles(
+  tar: StoredTar,
+  context: FetchContext,
+  parts: Map<WeightEntry, BlobPart>,
+): Promise<WeightEntry[]> {
+  const { source, session } = context;
+  const on = source.name;
+  if (tar.expected !== undefined) {
+    const offsets = await findInTar(source.reader, tar, session.signal);
+    if (offsets !== undefined) {
+      return Array.from(tar.expected, ([name, file]) => {
+        const entry = entryOf(tar, name, file, on);
+        const offset = offsets.get(name);
+        // An empty file has no range.
+        if (offset !== undefined) parts.set(entry, { blob: tar.blob, offset });
+        return entry;
+      });
+    }
+  }
+  const wanted = tar.expected;
+  const unpacked = await unpack(tar, context, (name) => wanted?.has(name) ?? true);
+  refuseLinks(unpacked, on);
+  return unpacked.flatMap((entry) =>
+    entry.type === "file"
+      ? [entryOf(tar, entry.name, { ...entry, digest: sha256(entry) }, on)]
+      : [],
+  );
+}
+
+const sha256 = ({ digest }: { digest: string }): `sha256:${string}` => digest as `sha256:${string}`;
+
+/** Weights have no links: where one leads could not be checked. */
+function refuseLinks(entries: readonly UnpackedEntry[], on: string): void {
+  const link = entries.find((entry) => entry.type === "link" || entry.type === "symlink");
+  if (link === undefined) return;
+  throw new OcibundleError(
+    "file",
+    `${on}: ${quoted(link.name)} is a link in an archive of weights`,
+    {
+      hint: "pack the archive again with the files that links lead to",
+    },
+  );
+}
+
+async function imageEntries(
+  tars: readonly StoredTar[],
+  context: FetchContext,
+  path: string | undefined,
+): Promise<WeightEntry[]> {
+  const on = context.source.name;
+  if (path === undefined) {
+    throw new OcibundleError("not_found", `${on} is an image and has no weights`, {
+      hint: "take a directory of it with --path, as in `--path /models`; `pull --image` takes the image",
+    });
+  }
+  const directory = posix.join("/", path).replace(/^\//, "").replace(/\/$/, "");
+  const inside = (name: string): boolean => directory === "" || name.startsWith(`${directory}/`);
+  const layers: UnpackedEntry[][] = [];
+  for (const tar of tars) layers.push(await unpack(tar, context, () => true));
+  const { files, unresolved } = mergeLayers(layers);
+  const lost = unresolved.filter(inside);
+  if (lost.length > 0) {
+    const more = lost.length > 1 ? ` and ${lost.length - 1} more` : "";
+    context.session.emit({
+      type: "warning",
+      message: `${quoted(lost[0] ?? "")}${more}: a link that leads to no file of the image is left out`,
+    });
+  }
+  const found = files.filter(({ name }) => inside(name));
+  if (found.length === 0) {
+    throw new OcibundleError("not_found", `${on} has no files below ${quoted(`/${directory}`)}`, {
+      hint: "name another directory of the image with --path",
+    });
+  }
+  const at = directory === "" ? 0 : directory.length + 1;
+  return found.map((file) =>
+    entryOf({ prefix: "", under: "/" }, file.name.slice(at), { ...file, digest: sha256(file) }, on),
+  );
+}
+
+/** The entries of a tar archive, its files in the cache: from an earlier run, or fetched and unpacked. */
+async function unpack(
+  tar: StoredTar,
+  context: FetchContext,
+  wants: (name: string) => boolean,
+): Promise<UnpackedEntry[]> {
+  const { session, source } = context;
+  const { cache, signal } = session;
+  const { blob } = tar;
+  const options = {
+    cache,
+    signal,
+    wants,
+    expected: tar.expected,
+    origin: source.name,
+    on: layerLabel(source.name, blob.digest),
+  };
+  const before = await unpackedBefore(blob.digest, options);
+  if (before !== undefined) return before;
+  return withBlob(blob, context, (path) => unpackLayer(blob.digest, path, options));
+}
+
+/** A blob that may be compressed, as the file that it is of. */
+async function decodedEntry(
+  { name, dest, blob }: StoredFile,
+  context: FetchContext,
+): Promise<WeightEntry> {
+  const { session, source } = context;
+  const { cache, signal } = session;
+  const on = layerLabel(source.name, blob.digest);
+  const file = await withBlob(blob, context, (path) =>
+    unpackFile(path, { cache, signal, name, origin: source.name, on }),
+  );
+  return { ...entryOf({ prefix: "", under: "/" }, dest.slice(1), file, source.name), name };
+}
+
+/** Runs `work` on a blob's file in the cache, fetched if it is not there, and removes it afterwards. */
+async function withBlob<T>(
+  blob: Descriptor,
+  context: FetchContext,
+  work: (path: string) => Promise<T>,
+): Promise<T> {
+  const { session, source } = context;
+  const { cache, signal, emit } = session;
+  const { digest, size } = blob;
+  const layer = {
+    ...entryOf({ prefix: "", under: "/" }, "layer", { digest: sha256(blob), size }, source.name),
+    name: `layer ${digest.slice(0, 19)}`,
+  };
+  emit({ type: "phase", phase: "download", items: 1, bytes: size });
+  const progress = fetchProgress(layer, emit);
+  const obtained = await obtainBlob(
+    cache,
+    { digest, size },
+    {
+      signal,
+      use: { name: layer.name, origin: source.name },
+      fetch: (partial, journal) =>
+        download(layer, { partial, journal }, partial, context, progress),
+    },
+  );
+  emit({ type: "done", phase: "download", item: layer.name });
+  try {
+    return await work(obtained.path);
+  } finally {
+    obtained.release();
+    // Its files are in the cache now; twice the space would be of no use to anybody.
+    if (obtained.outcome === "fetched") await cache.remove(digest).catch(() => undefined);
+  }
+}
+
+/** A cache that lives as long as one run, below the directory that is pulled into. */
+const scratchCache = (directory: string): Cache =>
+  cacheAt(join(directory, `.ocibundle-unpack-${crypto.randomUUID()}`));

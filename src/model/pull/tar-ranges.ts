@@ -1,0 +1,66 @@
+import { Buffer } from "node:buffer";
+import { OcibundleError } from "../../errors.ts";
+import type { ContentReader } from "../../oci/content.ts";
+import { shortDigest } from "../../oci/digest.ts";
+import { tarEntries } from "../../store/archive/entries.ts";
+import { rangeTarSource } from "../../store/archive/range-source.ts";
+import { blobChunks } from "../../store/blob-chunks.ts";
+import type { StoredTar } from "../format/artifact/contents.ts";
+import { quoted } from "../format/weight-entry.ts";
+
+/** Magic bytes of what a layer may be compressed with, whatever its media type says. */
+const magics: readonly (readonly number[])[] = [
+  [0x1f, 0x8b],
+  [0x28, 0xb5, 0x2f, 0xfd],
+];
+
+/** Whether bytes are the beginning of a gzip or zstd stream. */
+const isCompressed = (head: Uint8Array): boolean =>
+  magics.some((magic) => magic.every((byte, index) => head[index] === byte));
+
+/**
+ * Where the expected files lie in a plain tar archive: only its headers are fetched. Undefined for one that
+ * is compressed. The bytes are not verified here: a file's digest decides when it is fetched.
+ *
+ * Throws `integrity` where the archive has other files than expected, or of another size.
+ */
+export async function findInTar(
+  reader: ContentReader,
+  { blob, expected }: StoredTar,
+  signal: AbortSignal,
+): Promise<Map<string, number> | undefined> {
+  const source = await reader.blobSource(blob, signal);
+  const read = async (start: number, end: number): Promise<Uint8Array> => {
+    const chunks: Uint8Array[] = [];
+    // A chunk's memory is used again for a later one.
+    for await (const chunk of blobChunks(source, { start, end }, signal))
+      chunks.push(chunk.slice());
+    return Buffer.concat(chunks);
+  };
+  const head = await read(0, Math.min(512, blob.size));
+  if (isCompressed(head)) return undefined;
+
+  const on = `${reader.name}: layer ${shortDigest(blob.digest)}`;
+  const wanted = expected ?? new Map();
+  const offsets = new Map<string, number>();
+  for await (const entry of tarEntries(rangeTarSource(read, blob.size), on)) {
+    if (entry.type !== "file") continue;
+    const file = wanted.get(entry.name);
+    if (file === undefined) continue;
+    if (file.size !== entry.size) {
+      throw new OcibundleError(
+        "integrity",
+        `${on}: ${quoted(entry.name)} has ${entry.size} bytes there, not ${file.size}`,
+      );
+    }
+    offsets.set(entry.name, entry.offset);
+    // What follows is not wanted.
+    if (offsets.size === wanted.size) break;
+  }
+  for (const name of wanted.keys()) {
+    if (!offsets.has(name)) {
+      throw new OcibundleError("integrity", `${on}: ${quoted(name)} is not in it`);
+    }
+  }
+  return offsets;
+}

@@ -1,0 +1,567 @@
+import { describe, expect, test } from "bun:test";
+import { readdir, readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { gzipSync, zstdCompressSync } from "node:zlib";
+import { setDigest } from "../../../../src/model/format/artifact/cog-weight.ts";
+import { pullWeights } from "../../../../src/model/pull/pull.ts";
+import type { Descriptor } from "../../../../src/oci/descriptor.ts";
+import { digestOf } from "../../../../src/oci/digest.ts";
+import { tarBytes, type TestEntry } from "../../store/tar-bytes.ts";
+import {
+  failure,
+  type Job,
+  jobIn,
+  putBlob,
+  putManifest,
+  type RecordingRegistry,
+  recordingRegistry,
+  temporaryFolder,
+} from "../bench.ts";
+
+const manifestType = "application/vnd.oci.image.manifest.v1+json";
+const indexType = "application/vnd.oci.image.index.v1+json";
+const repository = "acme/model";
+const weights = Buffer.alloc(300_000, "some weights of a model, ");
+const tokenizer = '{"vocab": {}}\n';
+
+interface Bench {
+  registry: RecordingRegistry;
+  job: Job;
+  blob(content: string | Uint8Array, mediaType: string, more?: object): Promise<Descriptor>;
+  manifest(members: Record<string, unknown>, tag?: string): Promise<Descriptor>;
+  pull(options?: {
+    path?: string;
+    only?: string[];
+    useCache?: boolean;
+    output?: string;
+  }): Promise<Awaited<ReturnType<typeof pullWeights>>>;
+  /** What lies in the directory that was pulled into, by path. */
+  pulled(output?: string): Promise<Record<string, string>>;
+}
+
+async function bench(): Promise<Bench> {
+  const registry = await recordingRegistry();
+  const job = jobIn(await temporaryFolder());
+  const at = (output: string) => join(job.cwd, output);
+  return {
+    registry,
+    job,
+    async blob(content, mediaType, more = {}) {
+      const bytes = new Uint8Array(Buffer.from(content));
+      return { ...(await putBlob(registry, repository, bytes, mediaType)), ...more };
+    },
+    manifest: (members, tag) =>
+      putManifest(registry, repository, tag, {
+        schemaVersion: 2,
+        mediaType: manifestType,
+        ...members,
+      }),
+    pull: ({ path, only = [], useCache = true, output = "out" } = {}) =>
+      pullWeights(job, {
+        source: `${registry.host}/${repository}:v1`,
+        output: at(output),
+        only,
+        force: false,
+        useCache,
+        path,
+      }),
+    async pulled(output = "out") {
+      const names = await readdir(at(output), { recursive: true });
+      const files: Record<string, string> = {};
+      for (const name of names.toSorted()) {
+        if (name.split("/").some((part) => part.startsWith("."))) continue;
+        const path = join(at(output), name);
+        if ((await stat(path)).isFile()) files[name] = digestOf(await readFile(path));
+      }
+      return files;
+    },
+  };
+}
+
+const filepath = (path: string) => ({ annotations: { "org.cncf.model.filepath": path } });
+const title = (path: string) => ({ annotations: { "org.opencontainers.image.title": path } });
+const both = {
+  "model.safetensors": digestOf(weights),
+  "tokenizer.json": digestOf(tokenizer),
+};
+const ollamaType = (kind: string) => `application/vnd.ollama.image.${kind}`;
+const emptyConfig = "application/vnd.oci.empty.v1+json";
+
+describe("a model is pulled that another tool wrote:", () => {
+  test("ModelPack, raw layers with paths", async () => {
+    const { blob, manifest, pull, pulled } = await bench();
+    const config = await blob("{}", "application/vnd.cncf.model.config.v1+json");
+    await manifest(
+      {
+        artifactType: "application/vnd.cncf.model.manifest.v1+json",
+        config,
+        layers: [
+          await blob(
+            weights,
+            "application/vnd.cncf.model.weight.v1.raw",
+            filepath("model.safetensors"),
+          ),
+          await blob(
+            tokenizer,
+            "application/vnd.cncf.model.weight.config.v1.raw",
+            filepath("tokenizer.json"),
+          ),
+        ],
+      },
+      "v1",
+    );
+    const { formats } = await pull();
+    expect(formats).toEqual(["modelpack"]);
+    expect(await pulled()).toEqual(both);
+  });
+
+  for (const [name, type, pack] of [
+    ["plain", "tar", (bytes: Buffer) => bytes],
+    ["gzip", "tar+gzip", (bytes: Buffer) => gzipSync(bytes)],
+    ["zstd", "tar+zstd", (bytes: Buffer) => zstdCompressSync(bytes)],
+    ["gzip labelled as plain", "tar", (bytes: Buffer) => gzipSync(bytes)],
+  ] as const) {
+    test(`ModelPack, tar layers, ${name}, with the cache and without`, async () => {
+      const { registry, blob, manifest, pull, pulled, job } = await bench();
+      const tar = tarBytes(
+        { name: "./", type: "Directory" },
+        { name: "./model.safetensors", content: weights },
+        { name: "sub/", type: "Directory" },
+        { name: "sub/tokenizer.json", content: tokenizer },
+        { name: "empty", content: "" },
+      );
+      await manifest(
+        {
+          config: await blob("{}", "application/vnd.cnai.model.config.v1+json"),
+          layers: [await blob(pack(tar), `application/vnd.cnai.model.weight.v1.${type}`)],
+        },
+        "v1",
+      );
+      const files = {
+        empty: digestOf(""),
+        "model.safetensors": digestOf(weights),
+        "sub/tokenizer.json": digestOf(tokenizer),
+      };
+      await pull();
+      expect(await pulled()).toEqual(files);
+      // The second pull has all in the cache: not even the layer is asked for.
+      registry.seen.length = 0;
+      await pull({ output: "again" });
+      expect(await pulled("again")).toEqual(files);
+      expect(registry.seen.filter(({ path }) => path.includes("/blobs/"))).toEqual([]);
+      await pull({ output: "without", useCache: false });
+      expect(await pulled("without")).toEqual(files);
+      expect((await readdir(join(job.cwd, "without"))).filter((n) => n.includes("unpack"))).toEqual(
+        [],
+      );
+    });
+  }
+
+  test("Docker Model Runner 0.1 by types, shards in their order", async () => {
+    const { blob, manifest, pull, pulled } = await bench();
+    await manifest(
+      {
+        config: await blob("{}", "application/vnd.docker.ai.model.config.v0.1+json"),
+        layers: [
+          await blob("one", "application/vnd.docker.ai.gguf.v3"),
+          await blob("two", "application/vnd.docker.ai.gguf.v3"),
+          await blob("MIT", "application/vnd.docker.ai.license"),
+          await blob("{{ x }}", "application/vnd.docker.ai.chat.template.jinja"),
+        ],
+      },
+      "v1",
+    );
+    await pull();
+    expect(await pulled()).toEqual({
+      LICENSE: digestOf("MIT"),
+      "chat_template.jinja": digestOf("{{ x }}"),
+      "model-00001-of-00002.gguf": digestOf("one"),
+      "model-00002-of-00002.gguf": digestOf("two"),
+    });
+  });
+
+  test("Docker Model Runner 0.2 by paths", async () => {
+    const { blob, manifest, pull, pulled } = await bench();
+    await manifest(
+      {
+        config: await blob("{}", "application/vnd.docker.ai.model.config.v0.2+json"),
+        layers: [
+          await blob(
+            weights,
+            "application/vnd.docker.ai.safetensors",
+            filepath("model.safetensors"),
+          ),
+          await blob(tokenizer, "application/vnd.docker.ai.model.file", filepath("tokenizer.json")),
+        ],
+      },
+      "v1",
+    );
+    await pull();
+    expect(await pulled()).toEqual(both);
+  });
+
+  test("a ModelKit without an artifact type", async () => {
+    const { blob, manifest, pull, pulled } = await bench();
+    await manifest(
+      {
+        config: await blob("{}", "application/vnd.kitops.modelkit.config.v1+json"),
+        layers: [
+          await blob(
+            gzipSync(tarBytes({ name: "model.safetensors", content: weights })),
+            "application/vnd.kitops.modelkit.model.v1.tar+gzip",
+          ),
+          await blob(
+            tarBytes({ name: "tokenizer.json", content: tokenizer }),
+            "application/vnd.kitops.modelkit.docs.v1.tar",
+          ),
+        ],
+      },
+      "v1",
+    );
+    await pull();
+    expect(await pulled()).toEqual(both);
+  });
+
+  test("an Ollama model, its parts under names that say what they are", async () => {
+    const { blob, manifest, pull, pulled } = await bench();
+    await manifest(
+      {
+        mediaType: "application/vnd.docker.distribution.manifest.v2+json",
+        config: await blob("{}", "application/vnd.docker.container.image.v1+json"),
+        layers: [
+          await blob(weights, ollamaType("model")),
+          await blob("{{ .Prompt }}", ollamaType("template")),
+          await blob("MIT", ollamaType("license")),
+          await blob("Apache", ollamaType("license")),
+          await blob("{}\n", ollamaType("params")),
+        ],
+      },
+      "v1",
+    );
+    await pull();
+    expect(await pulled()).toEqual({
+      "license-2.txt": digestOf("Apache"),
+      "license.txt": digestOf("MIT"),
+      "model.gguf": digestOf(weights),
+      "params.json": digestOf("{}\n"),
+      template: digestOf("{{ .Prompt }}"),
+    });
+  });
+
+  test("files and a directory as oras pushes them; layers without a title are no files", async () => {
+    const { blob, manifest, pull, pulled } = await bench();
+    await manifest(
+      {
+        artifactType: "application/x-acme",
+        config: await blob("{}", emptyConfig),
+        layers: [
+          await blob(weights, "application/octet-stream", title("model.safetensors")),
+          await blob(
+            gzipSync(tarBytes({ name: "dir/tokenizer.json", content: tokenizer })),
+            "application/vnd.oci.image.layer.v1.tar+gzip",
+            {
+              annotations: {
+                "org.opencontainers.image.title": "dir",
+                "io.deis.oras.content.unpack": "true",
+              },
+            },
+          ),
+          await blob("no file", "application/octet-stream"),
+        ],
+      },
+      "v1",
+    );
+    await pull();
+    expect(await pulled()).toEqual({
+      "dir/tokenizer.json": digestOf(tokenizer),
+      "model.safetensors": digestOf(weights),
+    });
+  });
+
+  test("a directory of an image, its layers laid one over the other", async () => {
+    const { blob, manifest, pull, pulled, job } = await bench();
+    const layer = (...entries: TestEntry[]) =>
+      blob(gzipSync(tarBytes(...entries)), "application/vnd.docker.image.rootfs.diff.tar.gzip");
+    await manifest(
+      {
+        mediaType: "application/vnd.docker.distribution.manifest.v2+json",
+        config: await blob(
+          '{"architecture":"amd64","os":"linux"}',
+          "application/vnd.docker.container.image.v1+json",
+        ),
+        layers: [
+          await layer(
+            { name: "bin/sh", content: "shell" },
+            { name: "models/old.bin", content: "old" },
+            { name: "models/model.safetensors", content: "replaced below" },
+            { name: "models/gone/x", content: "x" },
+            { name: "blobs/tok", content: tokenizer },
+          ),
+          await layer(
+            { name: "models/.wh.old.bin", content: "" },
+            { name: "models/gone/.wh..wh..opq", content: "" },
+            { name: "models/gone/y", content: "y" },
+            { name: "models/model.safetensors", content: weights },
+            { name: "models/tokenizer.json", type: "SymbolicLink", target: "../blobs/tok" },
+            { name: "models/out", type: "SymbolicLink", target: "/nowhere" },
+          ),
+        ],
+      },
+      "v1",
+    );
+    await pull({ path: "/models" });
+    expect(await pulled()).toEqual({ ...both, "gone/y": digestOf("y") });
+    expect(job.warnings()).toEqual([
+      '"models/out": a link that leads to no file of the image is left out',
+    ]);
+    const refused = await failure(pull({ output: "other" }));
+    expect(refused.code).toBe("not_found");
+    expect(refused.hint).toContain("--path /models");
+    expect((await failure(pull({ output: "other", path: "/none" }))).code).toBe("not_found");
+  });
+});
+
+const g3 = async (
+  { blob, manifest }: Bench,
+  {
+    name,
+    target,
+    layers,
+    lie = {},
+  }: {
+    name: string;
+    target: string;
+    layers: { type: string; bytes: Uint8Array; files: Record<string, string | Uint8Array> }[];
+    lie?: Record<string, string>;
+  },
+) => {
+  const described: Descriptor[] = [];
+  const files: { path: string; layer: string; size: number; digest: string }[] = [];
+  for (const layer of layers) {
+    const put = await blob(layer.bytes, layer.type);
+    described.push(put);
+    for (const [path, content] of Object.entries(layer.files)) {
+      const digest = lie[path] ?? digestOf(content);
+      files.push({ path, layer: put.digest, size: Buffer.byteLength(content), digest });
+    }
+  }
+  const config = JSON.stringify({ name, target, setDigest: setDigest(files), files });
+  return manifest({
+    artifactType: "application/vnd.cog.weight.v1",
+    config: await blob(config, "application/vnd.cog.weight.config.v1+json"),
+    layers: described,
+  });
+};
+
+const ociTar = "application/vnd.oci.image.layer.v1.tar";
+const plainTar = (name: string, content: string | Uint8Array) => ({
+  type: ociTar,
+  bytes: tarBytes({ name, content }),
+  files: { [name]: content },
+});
+
+const weightEntry = (descriptor: Descriptor, name: string) => ({
+  ...descriptor,
+  artifactType: "application/vnd.cog.weight.v1",
+  platform: { os: "unknown", architecture: "unknown" },
+  annotations: { "run.cog.weight.name": name },
+});
+
+describe("Cog's weights of today", () => {
+  test("several in one index, from plain and compressed archives, each below its target", async () => {
+    const all = await bench();
+    const { registry, pull, pulled } = all;
+    const model = await g3(all, {
+      name: "llama",
+      target: "/src/weights/llama",
+      layers: [
+        plainTar("model.safetensors", weights),
+        {
+          type: `${ociTar}+gzip`,
+          bytes: gzipSync(
+            tarBytes(
+              { name: "a/x.json", content: "x" },
+              { name: "tokenizer.json", content: tokenizer },
+            ),
+          ),
+          files: { "a/x.json": "x", "tokenizer.json": tokenizer },
+        },
+      ],
+    });
+    const other = await g3(all, {
+      name: "clip",
+      target: "/src/weights/clip",
+      layers: [plainTar("clip.bin", "clip")],
+    });
+    await putManifest(registry, repository, "v1", {
+      schemaVersion: 2,
+      mediaType: indexType,
+      manifests: [weightEntry(model, "llama"), weightEntry(other, "clip")],
+    });
+    const report = await pull();
+    expect(report.formats).toEqual(["cog"]);
+    expect(await pulled()).toEqual({
+      "src/weights/clip/clip.bin": digestOf("clip"),
+      "src/weights/llama/a/x.json": digestOf("x"),
+      "src/weights/llama/model.safetensors": digestOf(weights),
+      "src/weights/llama/tokenizer.json": digestOf(tokenizer),
+    });
+    await pull({ output: "one", only: ["clip"] });
+    expect(Object.keys(await pulled("one"))).toEqual(["src/weights/clip/clip.bin"]);
+  });
+
+  test("a file of a plain archive is fetched by its range, and has to have the digest that is said", async () => {
+    const all = await bench();
+    const content = Buffer.alloc(3_000_000, "0123456789");
+    const { digest } = await g3(all, {
+      name: "w",
+      target: "/w",
+      layers: [plainTar("w.bin", content)],
+    });
+    await all.registry.ask(`/v2/${repository}/manifests/v1`, {
+      method: "PUT",
+      body: await (await all.registry.ask(`/v2/${repository}/manifests/${digest}`)).arrayBuffer(),
+      headers: { "content-type": manifestType },
+    });
+    await all.pull({ useCache: false });
+    expect(await all.pulled()).toEqual({ "w/w.bin": digestOf(content) });
+
+    const lying = await bench();
+    const wrong = await g3(lying, {
+      name: "w",
+      target: "/w",
+      layers: [plainTar("w.bin", content)],
+      lie: { "w.bin": digestOf("other") },
+    });
+    await lying.registry.ask(`/v2/${repository}/manifests/v1`, {
+      method: "PUT",
+      body: await (
+        await lying.registry.ask(`/v2/${repository}/manifests/${wrong.digest}`)
+      ).arrayBuffer(),
+      headers: { "content-type": manifestType },
+    });
+    expect((await failure(lying.pull())).code).toBe("integrity");
+    expect(await lying.pulled()).toEqual({});
+  });
+
+  test("a set digest is of the lines sorted, without a newline at the end", () => {
+    // The lock of Cog's example examples/experimental/resnet-managed-weights.
+    const files = [
+      ["config.json", "a1be0f56d516d0b55f9844ce0fbfe5fb359195cba6c6c102d41ae6c202c84d5e"],
+      ["model.safetensors", "9c6061af1f450bb0847e529fd742aa5066017be379c71bbf5546b198e5b13a1e"],
+      [
+        "preprocessor_config.json",
+        "fd575b890da5a949493e1d1e7a70bfcb9e4b99fe444004d2dbfa253add254741",
+      ],
+    ].map(([path = "", hex = ""]) => ({ path, digest: `sha256:${hex}` }));
+    expect(setDigest(files)).toBe(
+      "sha256:52924993c7eff45d5d1deaecf1f375d774c30faa1b4ce61379f5d552fd376744",
+    );
+  });
+
+  test("one file per manifest, whose label lies about gzip", async () => {
+    const { blob, manifest, pull, pulled } = await bench();
+    await manifest(
+      {
+        artifactType: "application/vnd.cog.weight.v1",
+        config: await blob(
+          JSON.stringify({ schemaVersion: "1.0", name: "m", target: "/src/weights/m.safetensors" }),
+          "application/vnd.cog.weight.config.v1+json",
+        ),
+        layers: [await blob(gzipSync(weights), "application/vnd.cog.weight.layer.v1")],
+      },
+      "v1",
+    );
+    expect((await pull()).formats).toEqual(["cog-single"]);
+    expect(await pulled()).toEqual({ "src/weights/m.safetensors": digestOf(weights) });
+  });
+});
+
+const refusal = async (
+  make: (bench: Bench) => Promise<Record<string, unknown>>,
+): Promise<{ code: string; message: string; files: string[] }> => {
+  const all = await bench();
+  await all.manifest(await make(all), "v1");
+  const { code, message } = await failure(all.pull());
+  const files = await all.pulled().then(Object.keys, () => []);
+  return { code, message, files };
+};
+
+const cut = (bytes: Uint8Array, type: string) =>
+  refusal(async ({ blob }) => ({
+    config: await blob("{}", "application/vnd.cncf.model.config.v1+json"),
+    layers: [await blob(bytes, `application/vnd.cncf.model.weight.v1.${type}`)],
+  }));
+
+const packed = (type: string, ...entries: TestEntry[]) =>
+  refusal(async ({ blob }) => ({
+    config: await blob("{}", "application/vnd.cncf.model.config.v1+json"),
+    layers: [await blob(tarBytes(...entries), `application/vnd.cncf.model.weight.v1.${type}`)],
+  }));
+const raw = (...paths: string[]) =>
+  refusal(async ({ blob }) => ({
+    config: await blob("{}", "application/vnd.cncf.model.config.v1+json"),
+    layers: await Promise.all(
+      paths.map((path, index) =>
+        blob(`content ${index}`, "application/vnd.cncf.model.weight.v1.raw", filepath(path)),
+      ),
+    ),
+  }));
+
+describe("what is hostile or unknown is refused, and nothing is written:", () => {
+  test.each([["../x"], ["/etc/x"], ["a/../../x"], ["a\\b"], ["a\u0000b"], ["a\u001b[31m"]])(
+    "the path %j",
+    async (path) => {
+      expect(await raw(path)).toMatchObject({ code: "file", files: [] });
+    },
+  );
+
+  test("two layers with one path, and a file that is a directory too", async () => {
+    expect(await raw("a", "a")).toMatchObject({ code: "file", files: [] });
+    expect(await raw("a", "a/b")).toMatchObject({ code: "file", files: [] });
+  });
+
+  test("an archive that leaves the directory, or has links", async () => {
+    expect(await packed("tar", { name: "../x", content: "x" })).toMatchObject({
+      code: "file",
+      files: [],
+    });
+    expect(await packed("tar", { name: "/x", content: "x" })).toMatchObject({
+      code: "file",
+      files: [],
+    });
+    expect(
+      await packed("tar", { name: "x", type: "SymbolicLink", target: "/etc/passwd" }),
+    ).toMatchObject({ code: "file", files: [] });
+    expect(await packed("tar", { name: "x", type: "CharacterDevice" })).toMatchObject({
+      code: "file",
+      files: [],
+    });
+  });
+
+  test("an archive that is cut off, and compressed data that is damaged", async () => {
+    const tar = tarBytes({ name: "a", content: weights });
+    expect(await cut(tar.subarray(0, 200_000), "tar")).toMatchObject({
+      code: "integrity",
+      files: [],
+    });
+    const zipped = gzipSync(tar);
+    expect(await cut(zipped.subarray(0, zipped.length - 20), "tar+gzip")).toMatchObject({
+      code: "integrity",
+      files: [],
+    });
+    zipped[zipped.length - 6] = (zipped[zipped.length - 6] ?? 0) ^ 0xff;
+    expect(await cut(zipped, "tar+gzip")).toMatchObject({ code: "integrity", files: [] });
+  });
+
+  test("an artifact of no known format says what was found and what is known", async () => {
+    const { code, message } = await refusal(async ({ blob }) => ({
+      artifactType: "application/x-strange",
+      config: await blob("{}", "application/x-config"),
+      layers: [await blob("x", "application/x-layer")],
+    }));
+    expect(code).toBe("not_found");
+    expect(message).toContain('artifact type "application/x-strange"');
+    expect(message).toContain('layers "application/x-layer"');
+  });
+});
