@@ -1,4 +1,3 @@
-import { afterEach } from "bun:test";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -18,16 +17,7 @@ import {
   type RegistryHandler,
 } from "../../../src/harness/registry/routes/registry.ts";
 import type { TransferEvent } from "../../../src/transfer/events.ts";
-
-const cleanups: (() => Promise<unknown>)[] = [];
-
-const afterwards = (cleanup: () => Promise<unknown>): void => {
-  cleanups.unshift(cleanup);
-};
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0)) await cleanup();
-});
+import { afterwards } from "../../support/afterwards.ts";
 
 /** The typed error that something fails with. */
 export async function failure(promise: Promise<unknown>): Promise<OcibundleError> {

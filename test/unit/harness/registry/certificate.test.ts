@@ -3,7 +3,7 @@ import { X509Certificate } from "node:crypto";
 import { runtime } from "../../../../src/runtime/current.ts";
 import { serveBreakable } from "../../../../src/harness/misbehave/breakable-server.ts";
 import { makeCertificates } from "../../../../src/harness/registry/instance/certificate.ts";
-import { afterwards } from "./registry-fixture.ts";
+import { afterwards } from "../../../support/afterwards.ts";
 
 const handle = (request: Request): Promise<Response> =>
   Promise.resolve(new Response(new URL(request.url).protocol));

@@ -2,7 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { serveBreakable } from "../../../../src/harness/misbehave/breakable-server.ts";
 import { parseFault } from "../../../../src/harness/misbehave/faults/parse.ts";
 import { withFaults } from "../../../../src/harness/misbehave/faults/faults.ts";
-import { afterwards, digestFor, random, registry } from "./registry-fixture.ts";
+import { afterwards } from "../../../support/afterwards.ts";
+import { digestFor, random, registry } from "./registry-fixture.ts";
 
 /** A registry over real connections, with faults. */
 async function faulty(...specs: string[]) {

@@ -13,7 +13,8 @@ import {
   type StartOptions,
 } from "../../../../src/harness/registry/instance/start.ts";
 import { stopRegistry } from "../../../../src/harness/registry/instance/stop.ts";
-import { afterwards, digestFor, temporaryFolder } from "./registry-fixture.ts";
+import { afterwards } from "../../../support/afterwards.ts";
+import { digestFor, temporaryFolder } from "./registry-fixture.ts";
 
 /** A working folder with a state folder of its own. */
 async function workingFolder(): Promise<StartContext & { state: string }> {

@@ -18,7 +18,8 @@ import {
 } from "../../../../src/harness/misbehave/personalities/traffic.ts";
 import type { Layer } from "../../../../src/harness/registry/auth/middleware.ts";
 import { mediaTypes } from "../../../../src/oci/media-types.ts";
-import { afterwards, digestFor, imageOf, registry } from "./registry-fixture.ts";
+import { afterwards } from "../../../support/afterwards.ts";
+import { digestFor, imageOf, registry } from "./registry-fixture.ts";
 
 const uploads = "/v2/acme/llama/blobs/uploads/";
 

@@ -1,4 +1,3 @@
-import { onTestFinished } from "bun:test";
 import { createHash, randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -9,19 +8,7 @@ import {
   type RegistryHandler,
   type RegistryOptions,
 } from "../../../../src/harness/registry/routes/registry.ts";
-
-const cleanups: (() => Promise<unknown>)[] = [];
-
-/** Has `cleanup` run after the test, before what was asked for earlier. */
-export const afterwards = (cleanup: () => Promise<unknown>): void => {
-  // Not an `afterEach` of this module: that would hold for the first file only that imports it.
-  if (cleanups.length === 0) {
-    onTestFinished(async () => {
-      for (const task of cleanups.splice(0)) await task();
-    });
-  }
-  cleanups.unshift(cleanup);
-};
+import { afterwards } from "../../../support/afterwards.ts";
 
 export async function temporaryFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "ocibundle-server-test-"));

@@ -3,7 +3,8 @@ import { readdir, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { runtime } from "../../../../src/runtime/current.ts";
 import { openServed, type Serving } from "../../../../src/harness/registry/serving.ts";
-import { afterwards, digestFor, imageOf, registry, temporaryFolder } from "./registry-fixture.ts";
+import { afterwards } from "../../../support/afterwards.ts";
+import { digestFor, imageOf, registry, temporaryFolder } from "./registry-fixture.ts";
 
 /** A registry with one image that can be reached, and another that pulls through it. */
 async function pulledThrough(upstreamServing: Serving = {}, account = "") {

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { connect } from "node:net";
 import { runtime } from "../../../../src/runtime/current.ts";
-import { afterwards, type Client, digestFor, random, registry } from "./registry-fixture.ts";
+import { afterwards } from "../../../support/afterwards.ts";
+import { type Client, digestFor, random, registry } from "./registry-fixture.ts";
 
 // What only shows on a real connection: lengths, unread bodies, connections that break.
 
