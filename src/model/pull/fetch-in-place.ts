@@ -5,7 +5,7 @@ import { revealFile, temporaryName } from "../../store/placement/materialize.ts"
 import { openTargetFolder, type TargetFolder } from "../../store/placement/target-folder.ts";
 import { chmodAsNew, openOwnFile } from "../../runtime/own-file.ts";
 import { unwritable } from "../../store/verified-write.ts";
-import type { JournalPlace } from "../../transfer/download/download-journal.ts";
+import { type JournalPlace, removeGrown } from "../../transfer/download/download-journal.ts";
 import type { FetchContext, FetchOutcome } from "./pull-context.ts";
 import { download, type FetchProgress } from "./pull-download.ts";
 import { materializeFile, ownFileWays } from "./place-file.ts";
@@ -39,6 +39,7 @@ export async function fetchDirectly(
   try {
     await download(entry, place, whole, context, progress);
     await finish(folder, whole, name, path, context.force);
+    await removeGrown(place);
   } catch (error) {
     throw ofFile(path, error);
   } finally {
@@ -85,7 +86,7 @@ async function finish(
     }
     await revealFile(whole, folder.at(name), replace);
   } catch (error) {
-    await rm(whole, { force: true }).catch(() => undefined);
+    await removeParts(whole);
     if (errno(error) === "EEXIST") {
       throw new OcibundleError("file", `"${shown}" exists already`, { cause: error });
     }

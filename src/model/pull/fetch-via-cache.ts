@@ -1,12 +1,11 @@
-import { rm } from "node:fs/promises";
 import { OcibundleError, errno } from "../../errors.ts";
 import type { Digest } from "../../oci/digest.ts";
-import { removeJournal } from "../../store/cache/files.ts";
+import { statBlob } from "../../store/cache/entry.ts";
 import { isUnusable } from "../../store/cache/folder.ts";
 import { obtainBlob } from "../../store/cache/obtain.ts";
 import { type HeldLock, LockUnavailable } from "../../store/locks/lock-file.ts";
 import { onOneDisk } from "../../store/placement/disk-space.ts";
-import type { JournalPlace } from "../../transfer/download/download-journal.ts";
+import { type JournalPlace, removeGrown } from "../../transfer/download/download-journal.ts";
 import type { FetchContext, FetchOutcome } from "./pull-context.ts";
 import { removeParts } from "./fetch-in-place.ts";
 import { download, type FetchProgress } from "./pull-download.ts";
@@ -65,6 +64,7 @@ export async function fetchThroughCache(
       : error;
   });
   try {
+    if (!isPlain) await removeCompressed(entry.digest, session);
     for (const file of files) await materializeFile(file, blob.path, context);
   } finally {
     blob.release();
@@ -102,8 +102,7 @@ async function orTakenOver(
     if (!(await isCacheInTheWay(failure, context))) throw failure;
   }
   if (await takeOver(file, place, context)) {
-    await removeJournal(place.journal).catch(() => undefined);
-    await rm(place.partial, { force: true }).catch(() => undefined);
+    await removeGrown(place).catch(() => undefined);
   }
   throw failure;
 }
@@ -138,6 +137,25 @@ async function downloadCompressed(
   } finally {
     await removeParts(partial);
     await cache.discardTemp(partial);
+  }
+}
+
+/**
+ * Removes what an original was decompressed from, once that is in its place: until then a run that is
+ * killed leaves it to the next one.
+ */
+async function removeCompressed(digest: Digest, session: Session): Promise<void> {
+  const { cache } = session;
+  const place = { partial: cache.partialPath(digest), journal: cache.journalPath(digest) };
+  if ((await statBlob(place.partial)) === undefined) return;
+  const lock = await tryLock(session, digest);
+  if (lock === undefined) return;
+  try {
+    await removeGrown(place);
+  } catch {
+    // In a cache of another user's the parts are for its owner.
+  } finally {
+    lock.release();
   }
 }
 

@@ -54,6 +54,8 @@ export async function makeReady(path: string, digest: Digest, size: number): Pro
         `the file for ${shortDigest(digest)} has ${stats.size} bytes in place of ${size}`,
       );
     }
+    // Before the permission goes: a run that is killed in here leaves what the next one can go on with.
+    await file.sync();
     // What the umask left of the permissions to read is kept.
     await file.chmod(stats.mode & 0o444);
     await file.sync();

@@ -120,3 +120,9 @@ export async function removeJournal({ journal }: JournalPlace): Promise<void> {
   await rm(journal, { force: true });
   await rm(`${journal}.new`, { force: true });
 }
+
+/** Removes what a blob grew in, and what was noted of it. */
+export async function removeGrown(place: JournalPlace): Promise<void> {
+  await removeJournal(place);
+  await rm(place.partial, { force: true });
+}

@@ -11,7 +11,7 @@ import { unwritable } from "../../store/verified-write.ts";
 import type { Clock } from "../../retry/clock.ts";
 import { decodingOf } from "./decode.ts";
 import { checkSame, undecodable, wrongBytes } from "./download-check.ts";
-import { removeJournal } from "./download-journal.ts";
+import { removeGrown } from "./download-journal.ts";
 import { fetchMissing, type RangeSupport } from "./download-ranges.ts";
 import type { EmitEvent } from "../events.ts";
 import { openPartialFile } from "./partial-file.ts";
@@ -50,8 +50,9 @@ export interface Downloader {
   /**
    * Fetches a blob, going on from what a former run has left, and checks size and digest; with
    * `original`, those of the original too. Resolves to the path that holds what was asked for: the
-   * partial file, or `decoded`. It is not flushed and keeps its name: that is the caller's.
-   * The journal is gone then; so is the partial file where it was decompressed.
+   * partial file, or `decoded`. It is not flushed and keeps its name: that is the caller's. Partial file
+   * and journal stay until then: a run that is killed while it flushes leaves them to the next one, which
+   * fetches nothing. The caller removes them with `removeGrown` when the file has its name.
    *
    * Throws `integrity`, `not_found`, `denied`, `network`, `file`; after `network`, an interruption or a
    * full disk, partial file and journal stay for the next run.
@@ -158,10 +159,7 @@ async function downloadOnce(
     onBytes?.(-file.written.bytes);
     return undefined;
   }
-  await removeJournal(place);
-  if (job.decode === undefined) return place.partial;
-  await rm(place.partial);
-  return job.decode.output;
+  return job.decode === undefined ? place.partial : job.decode.output;
 }
 
 function followJob(
@@ -211,7 +209,6 @@ async function whileFetching(
 }
 
 async function removeAll({ place }: BlobToFetch, { decode }: FollowJob): Promise<void> {
-  await removeJournal(place);
-  await rm(place.partial, { force: true });
+  await removeGrown(place);
   if (decode !== undefined) await rm(decode.output, { force: true });
 }

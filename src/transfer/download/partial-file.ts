@@ -155,10 +155,14 @@ class GrowingFile implements PartialFile {
     }
   }
 
-  /** The journal's last word, where another run could use it. */
+  /**
+   * The journal's last word. Of a whole blob too, which is yet to be flushed and named; a small one is sooner
+   * fetched again than noted.
+   */
   private keep(): void {
     const { bytes } = this.written;
-    if (bytes === this.journaledBytes || bytes === this.descriptor.size) return;
+    if (bytes === this.journaledBytes) return;
+    if (bytes === this.descriptor.size && bytes < journalBytes) return;
     try {
       this.journal();
     } catch {

@@ -1,6 +1,7 @@
 import { createRegistry } from "../../../src/registry/registry.ts";
 import { isDigest } from "../../../src/oci/digest.ts";
 import { createWorkerPool } from "../../../src/runtime/worker-pool.ts";
+import { removeJournal } from "../../../src/transfer/download/download-journal.ts";
 import { createDownloader } from "../../../src/transfer/download/download.ts";
 
 // A process that a test kills: `pull-child.ts HOST DIGEST SIZE PARTIAL JOURNAL [DIE_AT]`:
@@ -29,4 +30,5 @@ await downloader.download(
     },
   },
 );
+await removeJournal({ partial, journal });
 workers.close();
