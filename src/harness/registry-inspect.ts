@@ -9,7 +9,7 @@ import { isImageConfigType, isIndexType, isManifestType } from "../oci/media-typ
 import { formatReference, parseReference, referenceTarget } from "../oci/reference.ts";
 import type { ContentReader } from "../oci/content.ts";
 import { readChild } from "../model/graph/content-graph.ts";
-import { readImageConfig } from "../model/graph/image-part.ts";
+import { readImageConfig } from "../model/graph/image-entry.ts";
 import { entryType } from "../model/format/model-index.ts";
 import { type JobContext, openSession } from "../model/session/session.ts";
 

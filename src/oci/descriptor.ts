@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { DigestSchema } from "./digest.ts";
+import { goObject, GoTextMapSchema } from "./go-object.ts";
 import { PlatformSchema } from "./platform.ts";
 
 /** A size in bytes. Larger than 2^53 - 1 can't be counted exactly and is refused. */
@@ -9,6 +10,7 @@ export const SizeSchema = v.pipe(
   v.minValue(0, "must not be negative"),
 );
 
+/** A media type without parameters, as a header may carry it. */
 export const MediaTypeSchema = v.pipe(
   v.string(),
   v.regex(
@@ -17,11 +19,14 @@ export const MediaTypeSchema = v.pipe(
   ),
 );
 
-export const AnnotationsSchema = v.record(v.string(), v.string());
+export const AnnotationsSchema = GoTextMapSchema;
 
-/** image-spec v1.1, descriptor.md. Unknown members are kept. */
-export const DescriptorSchema = v.looseObject({
-  mediaType: MediaTypeSchema,
+/**
+ * image-spec v1.1, descriptor.md. Unknown members are kept. A media type may be any text, with parameters
+ * or empty, since tools write what they were told (`text/plain; charset=utf-8`).
+ */
+export const DescriptorSchema = goObject({
+  mediaType: v.optional(v.string(), ""),
   digest: DigestSchema,
   size: SizeSchema,
   artifactType: v.optional(v.string()),

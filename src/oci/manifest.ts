@@ -1,7 +1,8 @@
 import * as v from "valibot";
-import { AnnotationsSchema, DescriptorSchema, MediaTypeSchema } from "./descriptor.ts";
+import { AnnotationsSchema, DescriptorSchema } from "./descriptor.ts";
 import type { Digest } from "./digest.ts";
-import { PlatformSchema } from "./platform.ts";
+import { goObject, GoTextMapSchema } from "./go-object.ts";
+import { platformEntries } from "./platform.ts";
 
 /** A manifest or index as its bytes: what is digested, stored and sent; never re-serialised. */
 export interface RawManifest {
@@ -10,36 +11,58 @@ export interface RawManifest {
   bytes: Uint8Array;
 }
 
+/** Some writers leave the version out. */
+const SchemaVersionSchema = v.optional(v.literal(2, "must be 2"));
+
+/** With members of both kinds a document would be read in two ways (CVE-2021-41190). */
+const lacks = (document: object, ...names: string[]): boolean =>
+  names.every((name) => {
+    const value: unknown = Object.getOwnPropertyDescriptor(document, name)?.value;
+    return value === undefined || value === null || (Array.isArray(value) && value.length === 0);
+  });
+
 /** image-spec v1.1, manifest.md; Docker's schema 2 has the same members. Unknown members are kept. */
-export const ImageManifestSchema = v.looseObject({
-  schemaVersion: v.literal(2, "must be 2"),
-  mediaType: v.optional(MediaTypeSchema),
-  artifactType: v.optional(v.string()),
-  config: DescriptorSchema,
-  layers: v.array(DescriptorSchema),
-  subject: v.optional(DescriptorSchema),
-  annotations: v.optional(AnnotationsSchema),
-});
+export const ImageManifestSchema = v.pipe(
+  goObject({
+    schemaVersion: SchemaVersionSchema,
+    mediaType: v.optional(v.string()),
+    artifactType: v.optional(v.string()),
+    config: DescriptorSchema,
+    layers: v.optional(v.array(DescriptorSchema), []),
+    subject: v.optional(DescriptorSchema),
+    annotations: v.optional(AnnotationsSchema),
+  }),
+  v.check(
+    (document) => lacks(document, "manifests", "fsLayers"),
+    "has members of an image and of another kind of manifest",
+  ),
+);
 
 export type ImageManifest = v.InferOutput<typeof ImageManifestSchema>;
 
 /** image-spec v1.1, image-index.md; Docker's manifest list has the same members. */
-export const ImageIndexSchema = v.looseObject({
-  schemaVersion: v.literal(2, "must be 2"),
-  mediaType: v.optional(MediaTypeSchema),
-  artifactType: v.optional(v.string()),
-  manifests: v.array(DescriptorSchema),
-  subject: v.optional(DescriptorSchema),
-  annotations: v.optional(AnnotationsSchema),
-});
+export const ImageIndexSchema = v.pipe(
+  goObject({
+    schemaVersion: SchemaVersionSchema,
+    mediaType: v.optional(v.string()),
+    artifactType: v.optional(v.string()),
+    manifests: v.optional(v.array(DescriptorSchema), []),
+    subject: v.optional(DescriptorSchema),
+    annotations: v.optional(AnnotationsSchema),
+  }),
+  v.check(
+    (document) => lacks(document, "config", "layers", "fsLayers"),
+    "has members of an index and of another kind of manifest",
+  ),
+);
 
 export type ImageIndex = v.InferOutput<typeof ImageIndexSchema>;
 
 /** image-spec v1.1, config.md: only what is used here; the rest is kept. */
-export const ImageConfigSchema = v.looseObject({
-  ...PlatformSchema.entries,
-  rootfs: v.looseObject({ type: v.string(), diff_ids: v.array(v.string()) }),
-  config: v.nullish(v.looseObject({ Labels: v.nullish(v.record(v.string(), v.string())) })),
+export const ImageConfigSchema = goObject({
+  ...platformEntries,
+  rootfs: v.optional(goObject({ diff_ids: v.optional(v.array(v.string()), []) })),
+  config: v.optional(goObject({ Labels: v.optional(GoTextMapSchema) })),
 });
 
 export type ImageConfig = v.InferOutput<typeof ImageConfigSchema>;

@@ -7,16 +7,10 @@ import { type Descriptor, MediaTypeSchema } from "../oci/descriptor.ts";
 import { type Digest, digestOf, isDigest, matchesDigest } from "../oci/digest.ts";
 import { maxManifestBytes } from "../oci/document.ts";
 import type { RawManifest } from "../oci/manifest.ts";
-import { acceptManifests } from "../oci/media-types.ts";
+import { manifestTypeOf, unsupported } from "../oci/manifest-members.ts";
+import { acceptManifests, essenceOf, isGenericType, isSchema1Type } from "../oci/media-types.ts";
 import { type Api, type ApiRequest, apiUrl, command, request } from "./api.ts";
 import { headRefused, readSize } from "./blobs.ts";
-
-/** What every manifest has: enough to tell one from a web page. */
-const AnyManifestSchema = v.looseObject({
-  schemaVersion: v.number(),
-  mediaType: v.optional(MediaTypeSchema),
-  manifests: v.optional(v.array(v.unknown())),
-});
 
 // Tags and digests are safe in a path as they are; what is neither must not lead elsewhere.
 const manifestUrl = (api: Api, repository: string, tagOrDigest: string): URL =>
@@ -66,7 +60,7 @@ export async function headManifest(
     // A digest other than the one asked for can't be right.
     (digest === tagOrDigest || !isDigest(tagOrDigest)) &&
     mediaType !== undefined &&
-    !isGeneric(mediaType)
+    !isGenericType(mediaType)
   ) {
     return { mediaType, digest, size };
   }
@@ -122,12 +116,15 @@ async function readManifest(
       ? named
       : undefined;
   // A page in place of a manifest is told apart from damage: the way out is another.
-  const document = parse(bytes);
-  if (document === undefined) {
+  const said = contentType(response.headers);
+  if (!isManifest(bytes, said)) {
     throw new OcibundleError("network", `${on}: the answer is no manifest`, {
       hint: `check that ${api.host} is a registry`,
     });
   }
+  const mediaType = manifestTypeOf(bytes, said, on);
+  // The digest of a signed manifest of schema 1 is that of a part of it.
+  if (mediaType !== undefined && isSchema1Type(mediaType)) throw unsupported(on, mediaType);
   if (expected !== undefined && !matchesDigest(bytes, expected)) {
     // By tag the header may be the one that is wrong: then the registry has these bytes by their digest.
     const own = digestOf(bytes);
@@ -144,7 +141,6 @@ async function readManifest(
     }
     expected = own;
   }
-  const mediaType = document.mediaType ?? contentType(response.headers);
   if (mediaType === undefined) {
     throw new OcibundleError("network", `${on}: the registry does not tell its media type`);
   }
@@ -169,26 +165,35 @@ async function isKept(
   }
 }
 
-function parse(bytes: Uint8Array): v.InferOutput<typeof AnyManifestSchema> | undefined {
+/** Members that tell a manifest from a page: other kinds of manifests are known by their media type. */
+const manifestMembers = [
+  "schemaVersion",
+  "mediaType",
+  "config",
+  "layers",
+  "blobs",
+  "fsLayers",
+  "manifests",
+];
+
+function isManifest(bytes: Uint8Array, said: string | undefined): boolean {
   try {
     const json: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-    const result = v.safeParse(AnyManifestSchema, json);
-    return result.success ? result.output : undefined;
+    if (typeof json !== "object" || json === null || Array.isArray(json)) return false;
+    return (
+      manifestMembers.some((name) => Object.hasOwn(json, name)) ||
+      said?.startsWith("application/vnd.") === true
+    );
   } catch {
-    return undefined;
+    return false;
   }
 }
 
 /** The media type without its parameters, or undefined. */
 function contentType(headers: Headers): string | undefined {
-  const [type] = (headers.get("content-type") ?? "").split(";");
-  const result = v.safeParse(MediaTypeSchema, type?.trim());
+  const result = v.safeParse(MediaTypeSchema, essenceOf(headers.get("content-type") ?? ""));
   return result.success ? result.output : undefined;
 }
-
-// What servers say of any JSON or of anything: the document knows better.
-const isGeneric = (mediaType: string): boolean =>
-  ["application/json", "application/octet-stream", "text/plain", "text/html"].includes(mediaType);
 
 /** Puts manifest bytes under a tag or their digest. Resolves to the answer's headers. */
 export async function putManifest(

@@ -1,9 +1,10 @@
 import * as v from "valibot";
 import { OcibundleError } from "../errors.ts";
 import { repositoryScope } from "../http/message/scope.ts";
-import { type Descriptor, DescriptorSchema } from "../oci/descriptor.ts";
+import { AnnotationsSchema, type Descriptor, DescriptorSchema } from "../oci/descriptor.ts";
 import { type Digest, digestOf } from "../oci/digest.ts";
 import { parseDocument } from "../oci/document.ts";
+import { goObject } from "../oci/go-object.ts";
 import { type ImageIndex, ImageIndexSchema, type RawManifest } from "../oci/manifest.ts";
 import { isIndexType, mediaTypes } from "../oci/media-types.ts";
 import { referrersTag, referrersTags } from "../oci/referrers-tag.ts";
@@ -12,10 +13,10 @@ import { getManifest, putManifest } from "./manifests.ts";
 import { pages } from "./pages.ts";
 
 /** What of a manifest its referrers entry is made from. */
-const ReferrerSchema = v.looseObject({
+const ReferrerSchema = goObject({
   artifactType: v.optional(v.string()),
-  config: v.optional(v.looseObject({ mediaType: v.optional(v.string()) })),
-  annotations: v.optional(v.record(v.string(), v.string())),
+  config: v.optional(goObject({ mediaType: v.optional(v.string()) })),
+  annotations: v.optional(AnnotationsSchema),
   subject: v.optional(DescriptorSchema),
 });
 

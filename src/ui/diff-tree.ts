@@ -7,6 +7,12 @@ interface Amount {
   bytes: number;
 }
 
+interface Changes {
+  shared: Amount;
+  added: Amount;
+  removed: Amount;
+}
+
 interface Change {
   before: WeightView;
   after: WeightView;
@@ -23,14 +29,15 @@ export interface DiffView {
     moved: readonly Change[];
     shared: readonly WeightView[];
   };
-  image: { shared: Amount; added: Amount; removed: Amount } | null;
+  image: Changes | null;
+  other: Changes | null;
   fetch: { weights: Amount; image: Amount };
 }
 
 const right = (text: string) => ({ text, align: "right" as const });
 
 /** A line for each weight file that differs, the image's blobs, and what it costs to get from A to B. */
-export function diffTree({ a, b, weights, image, fetch }: DiffView): string {
+export function diffTree({ a, b, weights, image, other, fetch }: DiffView): string {
   const files: TreeNode[] = [
     ...weights.added.map((file) => fileNode("added", file.name, file.dest, file.size)),
     ...weights.removed.map((file) => fileNode("removed", file.name, file.dest, file.size)),
@@ -47,18 +54,14 @@ export function diffTree({ a, b, weights, image, fetch }: DiffView): string {
     ),
     ...weights.shared.map((file) => fileNode("shared", file.name, file.dest, file.size)),
   ];
-  const images: TreeNode[] = (["added", "removed", "shared"] as const).flatMap((what) => {
-    const { blobs, bytes } = image?.[what] ?? { blobs: 0, bytes: 0 };
-    if (blobs === 0) return [];
-    const count = `${blobs} ${blobs === 1 ? "blob" : "blobs"}`;
-    return [{ cells: [what, right(count), right(formatSize(bytes))] }];
-  });
+  const [images, others] = [changeNodes(image), changeNodes(other)];
   const total = fetch.weights.bytes + fetch.image.bytes;
   return renderTree({
     cells: [`${a} → ${b}`],
     children: [
       ...(files.length === 0 ? [] : [{ cells: ["weights"], children: files }]),
       ...(images.length === 0 ? [] : [{ cells: ["image"], children: images }]),
+      ...(others.length === 0 ? [] : [{ cells: ["other"], children: others }]),
       {
         cells: [
           `to fetch ${formatSize(total)}: ` +
@@ -68,6 +71,14 @@ export function diffTree({ a, b, weights, image, fetch }: DiffView): string {
     ],
   });
 }
+
+const changeNodes = (changes: Changes | null): TreeNode[] =>
+  (["added", "removed", "shared"] as const).flatMap((what) => {
+    const { blobs, bytes } = changes?.[what] ?? { blobs: 0, bytes: 0 };
+    if (blobs === 0) return [];
+    const count = `${blobs} ${blobs === 1 ? "blob" : "blobs"}`;
+    return [{ cells: [what, right(count), right(formatSize(bytes))] }];
+  });
 
 const fileNode = (what: string, name: string, dest: string, size: number): TreeNode => ({
   cells: [what, name, dest, right(formatSize(size))],

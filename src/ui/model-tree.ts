@@ -16,6 +16,7 @@ export interface ModelView {
   /** What the user asked for, or where it is now. */
   name: string;
   type: string;
+  mediaType: string;
   artifactType: string | null;
   digest: Digest;
   images: readonly {
@@ -24,14 +25,27 @@ export interface ModelView {
     size: number;
     layers: readonly unknown[];
   }[];
-  weights: { digest: Digest; size: number; files: readonly WeightView[] } | null;
+  weights: WeightsView | null;
+  moreWeights: readonly WeightsView[];
   others: readonly {
     digest: Digest;
     mediaType: string;
     artifactType: string | null;
     referenceType: string | null;
+    platform: string | null;
     size: number;
+    missing: boolean;
   }[];
+  content: {
+    config: string | null;
+    layers: readonly { digest: Digest; size: number; mediaType: string; title: string | null }[];
+  } | null;
+}
+
+interface WeightsView {
+  digest: Digest;
+  size: number;
+  files: readonly WeightView[];
 }
 
 export interface LockView {
@@ -59,8 +73,7 @@ export function modelNodes(view: ModelView, withFiles: boolean): TreeNode[] {
       count(image.layers.length, "layer"),
     ],
   }));
-  if (view.weights !== null) {
-    const { files, digest, size } = view.weights;
+  for (const { files, digest, size } of weightsOf(view)) {
     nodes.push({
       cells: ["weights", count(files.length, "file"), shortDigest(digest), sizeCell(size)],
       ...(withFiles ? { children: files.map(weightNode) } : {}),
@@ -75,18 +88,29 @@ export function modelNodes(view: ModelView, withFiles: boolean): TreeNode[] {
           : (other.artifactType ?? other.mediaType),
         shortDigest(other.digest),
         sizeCell(other.size),
+        ...(other.missing
+          ? [`missing${other.platform === null ? "" : ` (${other.platform})`}`]
+          : []),
       ],
     });
   }
+  for (const { title, mediaType, digest, size } of view.content?.layers ?? []) {
+    nodes.push({ cells: ["layer", title ?? "", mediaType, shortDigest(digest), sizeCell(size)] });
+  }
   return nodes;
 }
+
+const weightsOf = ({ weights, moreWeights }: ModelView): readonly WeightsView[] =>
+  weights === null ? [] : [weights, ...moreWeights];
 
 /** A model with every weight file. */
 export const modelTree = (view: ModelView): string =>
   renderTree({
     cells: [
       view.name,
-      view.type === "artifact" ? (view.artifactType ?? view.type) : view.type,
+      view.type === "artifact"
+        ? (view.artifactType ?? view.content?.config ?? view.mediaType)
+        : view.type,
       shortDigest(view.digest),
     ],
     children: modelNodes(view, true),

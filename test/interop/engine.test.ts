@@ -47,8 +47,8 @@ async function opened(
   });
   const { config, layers } = parseDocument(image.root.bytes, ImageManifestSchema, "manifest");
   const bytes = await readSmallBlob(image.reader, config, signal);
-  const { diff_ids } = parseDocument(bytes, ImageConfigSchema, "config").rootfs;
-  return { ...image, config, layers, diffIds: diff_ids };
+  const { rootfs } = parseDocument(bytes, ImageConfigSchema, "config");
+  return { ...image, config, layers, diffIds: rootfs?.diff_ids ?? [] };
 }
 
 /** A sample image as a layout, and loaded into the engine by another tool. */

@@ -209,7 +209,7 @@ describe("model index", () => {
     fc.assert(
       fc.property(images, kept, entries, (ofImages, others, files) => {
         const weights = weightsManifest(files);
-        const raw = modelIndex({ images: ofImages, kept: others, weights });
+        const raw = modelIndex({ images: ofImages, kept: others, weights: [weights] });
         const index = parseDocument(raw.bytes, ImageIndexSchema, "index");
         expect(index.manifests.slice(0, -1)).toEqual([...ofImages, ...others]);
         expect(index.manifests.map(entryType)).toEqual([

@@ -3,6 +3,7 @@ import { OcibundleError } from "../../errors.ts";
 import { DescriptorSchema } from "../../oci/descriptor.ts";
 import { type Digest, DigestSchema, digestOf, isDigest, shortDigest } from "../../oci/digest.ts";
 import { parseDocument } from "../../oci/document.ts";
+import { goObject } from "../../oci/go-object.ts";
 import { formatReference, parseReference, type Reference } from "../../oci/reference.ts";
 
 /** `manifest.json` of what `docker save` and its like write: an entry an image. Other members are not used. */
@@ -67,13 +68,13 @@ function normalized(tag: string): string | undefined {
   }
 }
 
-const RootFsSchema = v.looseObject({
-  rootfs: v.looseObject({ diff_ids: v.array(DigestSchema) }),
+const RootFsSchema = goObject({
+  rootfs: v.optional(goObject({ diff_ids: v.optional(v.array(DigestSchema), []) })),
 });
 
 /** The diff IDs of an image's layers, by its config. Throws `file`. */
 export const configDiffIds = (config: Uint8Array, on: string): Digest[] =>
-  parseDocument(config, RootFsSchema, `${on}: image config`).rootfs.diff_ids;
+  parseDocument(config, RootFsSchema, `${on}: image config`).rootfs?.diff_ids ?? [];
 
 /** Throws `integrity` when `manifest.json` and the config count different layers. */
 export function checkLayerCount(

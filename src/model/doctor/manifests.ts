@@ -139,7 +139,7 @@ async function bindTogether(
   image: Descriptor,
   weights: RawManifest,
 ): Promise<Finding> {
-  const index = modelIndex({ images: [image], kept: [], weights });
+  const index = modelIndex({ images: [image], kept: [], weights: [weights] });
   const tag = trialTag(mark);
   const { name } = repository;
   const { digest, bytes } = index;

@@ -3,8 +3,8 @@ import type { Descriptor } from "../../oci/descriptor.ts";
 import { digestOf } from "../../oci/digest.ts";
 import type { ImageIndex, RawManifest } from "../../oci/manifest.ts";
 import { mediaTypes } from "../../oci/media-types.ts";
-import { isKnownPlatform, matchesPlatform, type Platform } from "../../oci/platform.ts";
-import { annotationKeys, weightsArtifactType } from "./annotations.ts";
+import { isKnownPlatform } from "../../oci/platform.ts";
+import { annotationKeys, laterWeightsArtifactType, weightsArtifactType } from "./annotations.ts";
 import { goJson } from "./go-json.ts";
 
 /** What a model index binds. */
@@ -13,24 +13,36 @@ export interface ModelIndexParts {
   images: readonly Descriptor[];
   /** Other entries of the source's index: attestations. Written as they are. */
   kept: readonly Descriptor[];
-  weights?: RawManifest | undefined;
+  weights?: readonly RawManifest[];
+  /** Of the source's index. */
+  annotations?: Readonly<Record<string, string>> | undefined;
 }
 
 /** The image index of a model (docs/format.md): the images, what else their index had, the weights. */
-export function modelIndex({ images, kept, weights }: ModelIndexParts): RawManifest {
+export function modelIndex({
+  images,
+  kept,
+  weights = [],
+  annotations,
+}: ModelIndexParts): RawManifest {
   const [image, ...otherImages] = images;
   const only = otherImages.length === 0 ? image : undefined;
   const bytes = goJson({
     schemaVersion: 2,
     mediaType: mediaTypes.ociIndex,
     manifests: [
-      ...images,
+      ...images.map(withSystem),
       ...kept,
-      ...(weights === undefined ? [] : [weightsEntry(weights, only)]),
+      ...weights.map((manifest) => weightsEntry(manifest, only)),
     ],
+    ...(annotations === undefined ? {} : { annotations }),
   });
   return { mediaType: mediaTypes.ociIndex, digest: digestOf(bytes), bytes };
 }
+
+/** Readers differ in what they make of an empty system; here it is Linux. */
+const withSystem = (image: Descriptor): Descriptor =>
+  image.platform?.os === "" ? { ...image, platform: { ...image.platform, os: "linux" } } : image;
 
 /** `image`: the one image of the index, where there is exactly one. */
 const weightsEntry = (weights: RawManifest, image: Descriptor | undefined): Descriptor => ({
@@ -49,33 +61,32 @@ const weightsEntry = (weights: RawManifest, image: Descriptor | undefined): Desc
 export type EntryType = "image" | "weights" | "other";
 
 export function entryType(entry: Descriptor): EntryType {
-  if (
-    entry.annotations?.[annotationKeys.referenceType] === "weights" ||
-    entry.artifactType === weightsArtifactType
-  ) {
-    return "weights";
-  }
+  const { artifactType, annotations } = entry;
+  if (artifactType === weightsArtifactType) return "weights";
+  if (isLaterWeights(entry)) return "other";
+  if (annotations?.[annotationKeys.referenceType] === "weights") return "weights";
   return isKnownPlatform(entry.platform) ? "image" : "other";
 }
 
-/** The image for a platform, or undefined. The variant counts only where one is asked for. */
-export const findImage = (index: ImageIndex, platform: Platform): Descriptor | undefined =>
-  index.manifests.find(
-    (entry) =>
-      entryType(entry) === "image" &&
-      entry.platform !== undefined &&
-      matchesPlatform(entry.platform, platform),
-  );
+/** Whether an entry is weights in a later format of Cog's: none of the image, and not to be read here. */
+export const isLaterWeights = ({ artifactType }: Descriptor): boolean =>
+  artifactType === laterWeightsArtifactType;
 
-/** The weights of a model, or undefined where it has none. Throws `file` when there are two. */
+/** The weights artifacts of a model, in the order of the index. */
+export const weightsEntries = (index: ImageIndex): Descriptor[] =>
+  index.manifests.filter((entry) => entryType(entry) === "weights");
+
+/**
+ * The one weights artifact of a model, or undefined where it has none. Throws `usage` when there are
+ * several, naming them.
+ */
 export function findWeights(index: ImageIndex, on = "model index"): Descriptor | undefined {
-  const [first, second] = index.manifests.filter((entry) => entryType(entry) === "weights");
-  if (first !== undefined && second !== undefined) {
-    throw new OcibundleError(
-      "file",
-      `${on}: two weights artifacts, ${first.digest} and ${second.digest}`,
-      { hint: "name the one you mean by its digest" },
-    );
-  }
-  return first;
+  const [first, ...others] = weightsEntries(index);
+  if (first === undefined || others.length === 0) return first;
+  const digests = [first, ...others].slice(0, 10).map(({ digest }) => digest);
+  throw new OcibundleError(
+    "usage",
+    `${on}: ${others.length + 1} weights artifacts: ${digests.join(", ")}`,
+    { hint: `name one by its digest, as REPOSITORY@${first.digest}` },
+  );
 }

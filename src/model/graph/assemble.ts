@@ -1,4 +1,5 @@
 import type { BlobToMove, ContentReader } from "../../oci/content.ts";
+import type { Descriptor } from "../../oci/descriptor.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { RawManifest } from "../../oci/manifest.ts";
 import { type ContentGraph, blobsOfManifest, readChild, readGraph } from "./content-graph.ts";
@@ -7,7 +8,7 @@ import { modelIndex } from "../format/model-index.ts";
 
 /** A model as it is to stand in a registry or a layout: what gets the tag, and what that needs. */
 export interface AssembledModel extends ContentGraph {
-  /** The weights artifact's manifest, where the model has weights. */
+  /** The weights artifact's manifest, where the model has exactly one. */
   weights?: RawManifest;
   image?: ModelImage;
 }
@@ -38,27 +39,33 @@ export function assembleWeights({ manifest, blobs }: WeightsPart): AssembledMode
 export async function assembleBundle(
   reader: ContentReader,
   image: ModelImage,
-  weights: WeightsPart,
+  weights: readonly WeightsPart[],
   signal: AbortSignal,
 ): Promise<AssembledModel> {
   const children: RawManifest[] = [];
   const blobs = new Map<Digest, BlobToMove>();
+  const leftOut: Descriptor[] = [];
   for (const entry of [...image.images, ...image.kept]) {
     const child =
       entry.digest === image.root.digest ? image.root : await readChild(reader, entry, signal);
     const graph = await readGraph(reader, child, signal);
     children.push(...graph.children, child);
+    leftOut.push(...(graph.leftOut ?? []));
     for (const blob of graph.blobs) blobs.set(blob.descriptor.digest, blob);
   }
-  children.push(weights.manifest);
-  for (const blob of weights.blobs) {
+  const { images, kept, annotations } = image;
+  const manifests = weights.map(({ manifest }) => manifest);
+  children.push(...manifests);
+  for (const blob of weights.flatMap((part) => part.blobs)) {
     if (!blobs.has(blob.descriptor.digest)) blobs.set(blob.descriptor.digest, blob);
   }
+  const [only, ...more] = manifests;
   return {
-    root: modelIndex({ images: image.images, kept: image.kept, weights: weights.manifest }),
+    root: modelIndex({ images, kept, weights: manifests, annotations }),
     children,
     blobs: [...blobs.values()],
-    weights: weights.manifest,
+    leftOut,
+    ...(only !== undefined && more.length === 0 ? { weights: only } : {}),
     image,
   };
 }
@@ -66,5 +73,5 @@ export async function assembleBundle(
 /** A weights artifact that a reader has already. */
 export const weightsPartOf = (reader: ContentReader, manifest: RawManifest): WeightsPart => ({
   manifest,
-  blobs: blobsOfManifest(reader, manifest),
+  blobs: blobsOfManifest(reader, manifest, "weights"),
 });

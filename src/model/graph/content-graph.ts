@@ -1,11 +1,14 @@
+import pLimit from "p-limit";
 import { OcibundleError } from "../../errors.ts";
 import type { BlobToMove, ContentReader } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { type Digest, shortDigest } from "../../oci/digest.ts";
-import { parseDocument } from "../../oci/document.ts";
-import { ImageIndexSchema, ImageManifestSchema, type RawManifest } from "../../oci/manifest.ts";
-import { isIndexType, isManifestType } from "../../oci/media-types.ts";
-import { weightName, weightsArtifactType } from "../format/annotations.ts";
+import type { RawManifest } from "../../oci/manifest.ts";
+import { embeddedContent, manifestTypeOf, membersOf } from "../../oci/manifest-members.ts";
+import { isForeignLayerType, isImageConfigType } from "../../oci/media-types.ts";
+import { weightName } from "../format/annotations.ts";
+import { entryType } from "../format/model-index.ts";
+import { isWeightsManifest } from "../format/weights-artifact.ts";
 
 /** Everything one manifest or index needs to be whole somewhere else. */
 export interface ContentGraph {
@@ -14,7 +17,12 @@ export interface ContentGraph {
   children: RawManifest[];
   /** Every config and layer, once a digest. */
   blobs: BlobToMove[];
+  /** Layers that may not be distributed and that the source does not have: whoever needs them fetches them elsewhere. */
+  leftOut?: Descriptor[];
 }
+
+/** What a manifest is part of. `other`: attestations, signatures, artifacts of other tools. */
+export type Group = "image" | "weights" | "other";
 
 // Deeper nesting has no use; a cycle can't exist among digests, but a long chain can.
 const maxDepth = 4;
@@ -26,8 +34,8 @@ const maxManifests = 1000;
  * Reads a manifest or index and all manifests below it.
  *
  * Blobs are only described: each says how to get at its bytes when they are needed.
- * Throws `not_found` for a child that the reader lacks, `file` or `integrity` for a broken one; with
- * `onBroken` they are told of, and left out with all that is below them.
+ * Throws `not_found` for a child that the reader lacks, `file` or `integrity` for a broken one or one
+ * whose content can't be found; with `onBroken` they are told of, and left out with all that is below them.
  */
 export async function readGraph(
   reader: ContentReader,
@@ -39,21 +47,20 @@ export async function readGraph(
   const blobs = new Map<Digest, BlobToMove>();
   const seen = new Set<Digest>([root.digest]);
 
-  const visit = async (manifest: RawManifest, depth: number): Promise<void> => {
+  const visit = async (manifest: RawManifest, depth: number, group?: Group): Promise<void> => {
     const on = `${reader.name}: manifest ${shortDigest(manifest.digest)}`;
-    if (isManifestType(manifest.mediaType)) {
-      for (const blob of blobsOfManifest(reader, manifest)) {
-        if (!blobs.has(blob.descriptor.digest)) blobs.set(blob.descriptor.digest, blob);
+    const { manifests } = membersOf(manifest, on);
+    for (const blob of blobsOfManifest(reader, manifest, group)) {
+      const known = blobs.get(blob.descriptor.digest);
+      // What an image shares with something else is the image's.
+      if (known === undefined || (known.group === "other" && blob.group !== "other")) {
+        blobs.set(blob.descriptor.digest, blob);
       }
-      return;
     }
-    // An artifact of a kind unknown here is moved as it is: it names no blobs that could be found.
-    if (!isIndexType(manifest.mediaType)) return;
-    if (depth === maxDepth) {
+    if (manifests.length > 0 && depth === maxDepth) {
       throw new OcibundleError("file", `${on}: indexes are nested more than ${maxDepth} deep`);
     }
-    const index = parseDocument(manifest.bytes, ImageIndexSchema, on);
-    for (const entry of index.manifests) {
+    for (const entry of manifests) {
       if (seen.has(entry.digest)) continue;
       if (seen.size > maxManifests) {
         throw new OcibundleError("file", `${on}: more than ${maxManifests} manifests`);
@@ -61,7 +68,7 @@ export async function readGraph(
       seen.add(entry.digest);
       try {
         const child = await readChild(reader, entry, signal);
-        await visit(child, depth + 1);
+        await visit(child, depth + 1, group ?? groupOfEntry(entry));
         children.push(child);
       } catch (error) {
         if (onBroken === undefined || !isBroken(error)) throw error;
@@ -70,20 +77,59 @@ export async function readGraph(
     }
   };
   await visit(root, 0);
-  return { root, children, blobs: [...blobs.values()] };
+  return { root, children, ...(await withoutMissingForeign(reader, [...blobs.values()], signal)) };
 }
 
 const isBroken = (error: unknown): error is OcibundleError =>
   error instanceof OcibundleError && ["not_found", "integrity", "file"].includes(error.code);
 
-/** The config and layers of an image manifest or artifact, once a digest; layers that live elsewhere are left out. */
-export function blobsOfManifest(reader: ContentReader, manifest: RawManifest): BlobToMove[] {
+/** What an index tells of an entry; undefined where the entry itself has to tell. */
+function groupOfEntry(entry: Descriptor): Group | undefined {
+  if (entryType(entry) === "weights") return "weights";
+  const isReference = entry.annotations?.["vnd.docker.reference.type"] !== undefined;
+  return isReference ? "other" : undefined;
+}
+
+/** Requests at once for layers that may be elsewhere. */
+const looksAtOnce = 8;
+
+/** Foreign layers that the source has are moved like others; the rest is left out (image-spec v1.1, layer.md). */
+async function withoutMissingForeign(
+  reader: ContentReader,
+  blobs: readonly BlobToMove[],
+  signal: AbortSignal,
+): Promise<{ blobs: BlobToMove[]; leftOut: Descriptor[] }> {
+  const limit = pLimit(looksAtOnce);
+  const isThere = async (descriptor: Descriptor): Promise<boolean> =>
+    !isForeignLayerType(descriptor.mediaType) || limit(() => reader.hasBlob(descriptor, signal));
+  const there = await Promise.all(blobs.map(({ descriptor }) => isThere(descriptor)));
+  return {
+    blobs: blobs.filter((_blob, at) => there[at]),
+    leftOut: blobs.filter((_blob, at) => !there[at]).map(({ descriptor }) => descriptor),
+  };
+}
+
+/**
+ * What a manifest names besides other manifests, once a digest. `group` is what an index says of it.
+ * Throws `file` for a manifest whose content can't be found, `integrity` for wrong embedded content.
+ */
+export function blobsOfManifest(
+  reader: ContentReader,
+  manifest: RawManifest,
+  group?: Group,
+): BlobToMove[] {
   const on = `${reader.name}: manifest ${shortDigest(manifest.digest)}`;
-  const { artifactType, config, layers } = parseDocument(manifest.bytes, ImageManifestSchema, on);
-  const group = artifactType === weightsArtifactType ? "weights" : "image";
+  const members = membersOf(manifest, on);
+  const { config, layers } = members;
+  const isImage =
+    members.artifactType === undefined &&
+    config !== undefined &&
+    isImageConfigType(config.mediaType);
+  const own: Group = isWeightsManifest(members) ? "weights" : isImage ? "image" : "other";
   const blobs = new Map<Digest, BlobToMove>();
-  for (const descriptor of [config, ...layers]) {
-    if (isForeign(descriptor) || blobs.has(descriptor.digest)) continue;
+  for (const descriptor of config === undefined ? layers : [config, ...layers]) {
+    if (blobs.has(descriptor.digest)) continue;
+    embeddedContent(descriptor, on);
     const weight = weightName(descriptor);
     const kind = descriptor === config ? "config" : "layer";
     blobs.set(descriptor.digest, {
@@ -93,7 +139,7 @@ export function blobsOfManifest(reader: ContentReader, manifest: RawManifest): B
           ? `${kind} ${shortDigest(descriptor.digest)}`
           : `weight ${JSON.stringify(weight)}`,
       ...(weight === undefined ? {} : { name: weight }),
-      group,
+      group: group ?? own,
       mismatchHint: `make or copy ${reader.name} again: its bytes are not what its manifest says`,
       source: (signal) => reader.blobSource(descriptor, signal),
       ...(reader.distrust === undefined
@@ -104,24 +150,22 @@ export function blobsOfManifest(reader: ContentReader, manifest: RawManifest): B
   return [...blobs.values()];
 }
 
-/** Reads the manifest an index entry stands for, its size and type checked against the entry. */
+/** Reads the manifest an index entry stands for, its size checked against the entry, and its `data` too. */
 export async function readChild(
   reader: ContentReader,
   entry: Descriptor,
   signal: AbortSignal,
 ): Promise<RawManifest> {
+  const on = `${reader.name}: manifest ${shortDigest(entry.digest)}`;
+  embeddedContent(entry, on);
   const child = await reader.readManifest(entry.digest, signal);
   if (child.bytes.byteLength !== entry.size) {
     throw new OcibundleError(
       "integrity",
-      `${reader.name}: manifest ${shortDigest(entry.digest)} has ${child.bytes.byteLength} bytes, its index says ${entry.size}`,
+      `${on} has ${child.bytes.byteLength} bytes, its index says ${entry.size}`,
     );
   }
-  return { ...child, mediaType: entry.mediaType };
+  // What the entry says is better than what a registry says of a document without a type.
+  const mediaType = manifestTypeOf(child.bytes, entry.mediaType, on) ?? child.mediaType;
+  return { ...child, mediaType };
 }
-
-/** Layers that a registry must not hold: Windows base layers, fetched from their `urls`. */
-const isForeign = (descriptor: Descriptor): boolean =>
-  descriptor.urls !== undefined &&
-  descriptor.urls.length > 0 &&
-  /nondistributable|foreign/.test(descriptor.mediaType);

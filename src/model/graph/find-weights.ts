@@ -1,13 +1,18 @@
 import { OcibundleError } from "../../errors.ts";
 import type { ContentReader } from "../../oci/content.ts";
 import { parseDocument } from "../../oci/document.ts";
-import { ImageIndexSchema, ImageManifestSchema, type RawManifest } from "../../oci/manifest.ts";
-import { isIndexType, isManifestType } from "../../oci/media-types.ts";
-import { weightsArtifactType } from "../format/annotations.ts";
+import { ImageIndexSchema, type RawManifest } from "../../oci/manifest.ts";
+import { membersOf } from "../../oci/manifest-members.ts";
+import { isIndexType } from "../../oci/media-types.ts";
+import { laterWeightsArtifactType } from "../format/annotations.ts";
 import { readChild } from "./content-graph.ts";
-import { findWeights } from "../format/model-index.ts";
+import { findWeights, isLaterWeights } from "../format/model-index.ts";
+import { isWeightsManifest } from "../format/weights-artifact.ts";
 
-/** The weights artifact behind a root: itself, or the one of an index. Throws `not_found`. */
+/**
+ * The weights artifact behind a root: itself, or the one of an index. Throws `not_found` where there is
+ * none, `usage` where there are several, `file` for weights in a format that is not read here.
+ */
 export async function readWeights(
   reader: ContentReader,
   root: RawManifest,
@@ -15,22 +20,30 @@ export async function readWeights(
 ): Promise<RawManifest> {
   if (!isIndexType(root.mediaType)) {
     if (hasOnlyWeights(root, reader.name)) return root;
-    throw withoutWeights(reader.name);
+    throw withoutWeights(reader.name, membersOf(root, reader.name));
   }
   const index = parseDocument(root.bytes, ImageIndexSchema, reader.name);
   const entry = findWeights(index, reader.name);
   if (entry !== undefined) return readChild(reader, entry, signal);
-  throw withoutWeights(reader.name);
+  throw withoutWeights(reader.name, index.manifests.find(isLaterWeights));
 }
 
 /** Whether a root is a weights artifact, beside which there is no image. Throws `file`. */
-export function hasOnlyWeights(root: RawManifest, on: string): boolean {
-  if (!isManifestType(root.mediaType)) return false;
-  const { artifactType } = parseDocument(root.bytes, ImageManifestSchema, on);
-  return artifactType === weightsArtifactType;
-}
+export const hasOnlyWeights = (root: RawManifest, on: string): boolean =>
+  !isIndexType(root.mediaType) && isWeightsManifest(membersOf(root, on));
 
-const withoutWeights = (name: string): OcibundleError =>
-  new OcibundleError("not_found", `${name} has no weights`, {
+function withoutWeights(
+  name: string,
+  found: { artifactType?: string | undefined } | undefined,
+): OcibundleError {
+  if (found?.artifactType === laterWeightsArtifactType) {
+    return new OcibundleError(
+      "file",
+      `${name}: its weights have the type "${laterWeightsArtifactType}" of a later Cog, and no bundle takes them`,
+      { hint: "pull them with `ocibundle pull`, and lock the files" },
+    );
+  }
+  return new OcibundleError("not_found", `${name} has no weights`, {
     hint: "`ocibundle inspect` shows what it has",
   });
+}

@@ -1,36 +1,36 @@
 import { OcibundleError } from "../../errors.ts";
 import type { ContentReader } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
+import { shortDigest } from "../../oci/digest.ts";
 import { parseDocument } from "../../oci/document.ts";
-import { readSmallBlob } from "../../store/small-blob.ts";
-import {
-  type ImageConfig,
-  ImageConfigSchema,
-  type ImageIndex,
-  ImageIndexSchema,
-  type ImageManifest,
-  ImageManifestSchema,
-  type RawManifest,
-} from "../../oci/manifest.ts";
-import { isIndexType, isManifestType, mediaTypes } from "../../oci/media-types.ts";
+import { type ImageIndex, ImageIndexSchema, type RawManifest } from "../../oci/manifest.ts";
+import { isIndexType, isManifestType } from "../../oci/media-types.ts";
 import {
   formatPlatform,
   isKnownPlatform,
   matchesPlatform,
   type Platform,
 } from "../../oci/platform.ts";
-import { weightsArtifactType } from "../format/annotations.ts";
 import { readChild } from "./content-graph.ts";
-import { entryType, findImage } from "../format/model-index.ts";
+import { entryType, isLaterWeights, modelIndex } from "../format/model-index.ts";
+import { chooseImage, describeAll } from "./image-choice.ts";
+import { describeImage, isAttestation, isUndeclared } from "./image-entry.ts";
 
 /** The image of a model as its source has it, narrowed to what is to be kept. */
 export interface ModelImage {
-  /** The manifest or index that stands for the image alone, its bytes untouched. */
+  /**
+   * The manifest or index that stands for the image alone: as it is in the source, or where that index
+   * has weights or other platforms too, an index of what is kept.
+   */
   root: RawManifest;
   /** Index entries of the images, each with its platform. */
   images: Descriptor[];
-  /** Other entries of the source's index (attestations), kept as they are. */
+  /** Other entries of the source's index (attestations of the images that are kept), as they are. */
   kept: Descriptor[];
+  /** Of the source's index. */
+  annotations?: Record<string, string> | undefined;
+  /** Entries of the source's index that are neither kept nor images nor weights, for messages. */
+  leftOut?: Descriptor[];
 }
 
 /**
@@ -47,29 +47,83 @@ export async function readModelImage(
 ): Promise<ModelImage> {
   if (isManifestType(root.mediaType)) {
     const entry = await describeImage(reader, root, signal);
-    if (platform !== undefined && !matchesPlatform(platformOf(entry), platform)) {
-      throw lacksPlatform(reader.name, platform, [entry]);
+    const own = entry.platform ?? { os: "unknown", architecture: "unknown" };
+    if (platform !== undefined && !matchesPlatform(own, platform)) {
+      throw lacksPlatform(reader.name, platform, [own]);
     }
     return { root, images: [entry], kept: [] };
   }
   const index = readIndex(reader, root);
-  const images = index.manifests.filter((entry) => entryType(entry) === "image");
-  const kept = index.manifests.filter((entry) => entryType(entry) === "other");
-  if (platform === undefined) {
-    if (images.length === 0) {
-      // Some builders write an index of one manifest and no platform: the config knows it.
-      const [only, ...more] = kept.filter((entry) => isManifestType(entry.mediaType));
-      if (only !== undefined && more.length === 0) {
-        const child = await readChild(reader, only, signal);
-        return readModelImage(reader, child, undefined, signal);
-      }
+  return platform === undefined
+    ? allPlatforms(reader, root, index, signal)
+    : onePlatform(reader, index, platform, signal);
+}
+
+async function allPlatforms(
+  reader: ContentReader,
+  root: RawManifest,
+  index: ImageIndex,
+  signal: AbortSignal,
+): Promise<ModelImage> {
+  const { manifests, annotations } = index;
+  const images = manifests.filter((entry) => entryType(entry) === "image");
+  const others = manifests.filter((entry) => entryType(entry) === "other");
+  const kept = others.filter((entry) => !isLaterWeights(entry));
+  const hasWeights = images.length + kept.length < manifests.length;
+  const asImage = async (parts: Pick<ModelImage, "images" | "kept">): Promise<ModelImage> => {
+    const all = { ...parts, annotations };
+    return { root: hasWeights ? await standalone(reader, all, signal) : root, ...all };
+  };
+  if (images.length === 0) {
+    // Some builders write an index of one manifest or index and no platform: that knows it.
+    const [only, ...more] = kept.filter(isUndeclared);
+    if (only !== undefined && more.length === 0) {
+      const child = await readChild(reader, only, signal);
+      return readModelImage(reader, child, undefined, signal);
+    }
+    const described = await describeAll(reader, kept.filter(isUndeclared), signal);
+    if (described.length === 0) {
       throw new OcibundleError("file", `${reader.name}: the index has no image in it`);
     }
-    return { root, images, kept };
+    const digests = new Set(described.map(({ digest }) => digest));
+    const rest = kept.filter(({ digest }) => !digests.has(digest));
+    return asImage({ images: described, kept: rest });
   }
-  const chosen = findImage(index, platform);
-  if (chosen === undefined) throw lacksPlatform(reader.name, platform, images);
-  return { root: await readChild(reader, chosen, signal), images: [chosen], kept: [] };
+  return asImage({ images, kept });
+}
+
+async function onePlatform(
+  reader: ContentReader,
+  index: ImageIndex,
+  platform: Platform,
+  signal: AbortSignal,
+): Promise<ModelImage> {
+  const { chosen, platforms } = await chooseImage(reader, index, platform, signal);
+  if (chosen === undefined) throw lacksPlatform(reader.name, platform, platforms);
+  const { annotations } = index;
+  const images = [chosen.entry];
+  const kept = chosen.attestations;
+  const leftOut = index.manifests.filter(
+    (entry) =>
+      entryType(entry) === "other" &&
+      !isLaterWeights(entry) &&
+      !isAttestation(entry) &&
+      !isUndeclared(entry),
+  );
+  const root = await standalone(reader, { images, kept, annotations }, signal);
+  return { root, images, kept, annotations, leftOut };
+}
+
+/** A single manifest stands for itself; more need an index. */
+function standalone(
+  reader: ContentReader,
+  { images, kept, annotations }: Pick<ModelImage, "images" | "kept" | "annotations">,
+  signal: AbortSignal,
+): Promise<RawManifest> | RawManifest {
+  const [only, ...more] = images;
+  return only !== undefined && more.length === 0 && kept.length === 0
+    ? readChild(reader, only, signal)
+    : modelIndex({ images, kept, annotations });
 }
 
 function readIndex(reader: ContentReader, root: RawManifest): ImageIndex {
@@ -81,57 +135,22 @@ function readIndex(reader: ContentReader, root: RawManifest): ImageIndex {
   return parseDocument(root.bytes, ImageIndexSchema, `${reader.name}: index`);
 }
 
-/** The index entry for an image manifest: its platform is what its config says, variant included. */
-async function describeImage(
-  reader: ContentReader,
-  root: RawManifest,
-  signal: AbortSignal,
-): Promise<Descriptor> {
-  const manifest = parseDocument(root.bytes, ImageManifestSchema, `${reader.name}: manifest`);
-  const config = await readImageConfig(reader, manifest, signal);
-  const { os, architecture, variant } = config;
-  return {
-    mediaType: root.mediaType,
-    digest: root.digest,
-    size: root.bytes.byteLength,
-    platform: {
-      os,
-      architecture,
-      ...(variant === undefined ? {} : { variant }),
-      ...(config["os.version"] === undefined ? {} : { "os.version": config["os.version"] }),
-    },
-  };
-}
-
-/** Reads the config of an image manifest. Throws `file` when the manifest is that of another artifact. */
-export async function readImageConfig(
-  reader: ContentReader,
-  manifest: ImageManifest,
-  signal: AbortSignal,
-): Promise<ImageConfig> {
-  const type = manifest.artifactType ?? manifest.config.mediaType;
-  if (type === weightsArtifactType || manifest.config.mediaType === mediaTypes.ociEmpty) {
-    throw new OcibundleError(
-      "file",
-      `${reader.name}: an artifact of type "${type}", not an image`,
-      {
-        hint: "--image takes an image; weights come from weights.lock",
-      },
-    );
-  }
-  const bytes = await readSmallBlob(reader, manifest.config, signal);
-  return parseDocument(bytes, ImageConfigSchema, `${reader.name}: image config`);
-}
-
-const platformOf = (entry: Descriptor): Platform =>
-  entry.platform ?? { os: "unknown", architecture: "unknown" };
-
-function lacksPlatform(name: string, wanted: Platform, images: readonly Descriptor[]) {
-  const known = images
-    .map((entry) => entry.platform)
-    .filter(isKnownPlatform)
-    .map(formatPlatform);
+function lacksPlatform(name: string, wanted: Platform, platforms: readonly Platform[]) {
+  const known = [...new Set(platforms.filter(isKnownPlatform).map(formatPlatform))];
   return new OcibundleError("not_found", `${name}: no image for ${formatPlatform(wanted)}`, {
     hint: known.length === 0 ? "it says no platform at all" : `it has ${known.join(", ")}`,
   });
+}
+
+/** What was left out of a model that was narrowed to a platform, as a warning; undefined for nothing. */
+export function leftOutWarning({ leftOut = [] }: ModelImage): string | undefined {
+  if (leftOut.length === 0) return undefined;
+  const shown = leftOut
+    .slice(0, 5)
+    .map(
+      ({ digest, artifactType, mediaType }) =>
+        `${artifactType ?? mediaType} ${shortDigest(digest)}`,
+    );
+  const more = leftOut.length > shown.length ? `, and ${leftOut.length - shown.length} more` : "";
+  return `left out, because it does not say that it belongs to the image: ${shown.join(", ")}${more}`;
 }

@@ -1,7 +1,7 @@
 import pLimit from "p-limit";
 import { OcibundleError, withContext } from "../../errors.ts";
 import type { BlobOutcome, BlobToMove, ContentWriter } from "../../oci/content.ts";
-import type { Digest } from "../../oci/digest.ts";
+import { type Digest, shortDigest } from "../../oci/digest.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
 import { planTransfer, runTransfer } from "../../transfer/transfer.ts";
 import type { ContentGraph } from "./content-graph.ts";
@@ -46,6 +46,13 @@ export async function publish(
   options: PublishOptions,
 ): Promise<Published> {
   const { signal, emit, concurrency, phase, tag } = options;
+  for (const { digest, urls = [] } of graph.leftOut ?? []) {
+    const where = urls[0] === undefined ? "" : `; it is fetched from ${urls[0]}`;
+    emit({
+      type: "warning",
+      message: `layer ${shortDigest(digest)} is not to be distributed and not at the source, so it was left out${where}`,
+    });
+  }
   const plan = await planTransfer(graph.blobs, target, { signal, emit, concurrency });
   for (const blob of plan.missing) checkTaken(blob, target);
   const outcomes = new Map<Digest, BlobOutcome>();

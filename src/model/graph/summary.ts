@@ -1,13 +1,13 @@
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { type Digest, shortDigest } from "../../oci/digest.ts";
-import { parseDocument } from "../../oci/document.ts";
-import { ImageIndexSchema, ImageManifestSchema, type RawManifest } from "../../oci/manifest.ts";
+import type { RawManifest } from "../../oci/manifest.ts";
+import { type ManifestMembers, membersOf } from "../../oci/manifest-members.ts";
 import { isImageConfigType, isIndexType, isManifestType } from "../../oci/media-types.ts";
 import { formatPlatform, isKnownPlatform } from "../../oci/platform.ts";
-import { weightsArtifactType } from "../format/annotations.ts";
-import { entryType, findWeights } from "../format/model-index.ts";
+import { entryType, isLaterWeights } from "../format/model-index.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
-import { parseWeightsManifest } from "../format/weights-artifact.ts";
+import { isWeightsManifest, parseWeightsManifest } from "../format/weights-artifact.ts";
+import { isAttestation } from "./image-entry.ts";
 
 /** What a model consists of; also the shape of `inspect --json` (docs/json.md). Sizes in bytes. */
 export interface ModelSummary {
@@ -20,8 +20,16 @@ export interface ModelSummary {
   size: number;
   images: ImageSummary[];
   weights: WeightsSummary | null;
+  /** Where an index has several weights artifacts: those after the first. */
+  moreWeights: WeightsSummary[];
   /** Entries that are neither: attestations, other artifacts. */
   others: OtherSummary[];
+  /** Of an artifact of another kind: what it holds. */
+  content: {
+    /** The media type of its config. */
+    config: string | null;
+    layers: { digest: Digest; size: number; mediaType: string; title: string | null }[];
+  } | null;
 }
 
 export interface OtherSummary {
@@ -30,7 +38,10 @@ export interface OtherSummary {
   artifactType: string | null;
   /** `vnd.docker.reference.type`: `attestation-manifest` of what builders attest. */
   referenceType: string | null;
+  platform: string | null;
   size: number;
+  /** Whether the index lists it and it is not there. */
+  missing: boolean;
 }
 
 export interface ImageSummary {
@@ -50,8 +61,8 @@ export interface WeightsSummary {
 }
 
 /**
- * Describes a manifest or index from its bytes and those of its children. `platform` is that of an image
- * that no index says it of. Throws `file`, also for an index with two weights artifacts.
+ * Describes a manifest or index from its bytes and those of its children; one of them that is missing is
+ * listed as the index describes it. `platform` is that of an image that no index says it of. Throws `file`.
  */
 export function summarize(
   root: RawManifest,
@@ -59,63 +70,111 @@ export function summarize(
   on: string,
   platform: string | null = null,
 ): ModelSummary {
+  const members = membersOf(root, on);
+  const { artifactType = null, config, layers } = members;
   const summary: ModelSummary = {
     type: "artifact",
     mediaType: root.mediaType,
-    artifactType: null,
+    artifactType,
     digest: root.digest,
     size: root.bytes.byteLength,
     images: [],
     weights: null,
+    moreWeights: [],
     others: [],
+    content: null,
   };
-  if (isManifestType(root.mediaType)) {
-    const { artifactType, config } = parseDocument(root.bytes, ImageManifestSchema, on);
-    summary.artifactType = artifactType ?? null;
-    if (artifactType === weightsArtifactType) {
-      summary.type = "weights";
-      summary.weights = weightsSummary(root, on);
-    } else if (isImageConfigType(config.mediaType)) {
-      summary.type = "image";
-      summary.images.push(imageSummary(root, platform, on));
-    }
-    return summary;
+  const kind = kindOf(members);
+  if (isIndexType(root.mediaType)) {
+    const byDigest = new Map(children.map((child) => [child.digest, child]));
+    addEntries(summary, members.manifests, byDigest, { on, platform: null, depth: 0 });
+    summary.type = summary.weights === null ? "index" : "bundle";
+  } else if (kind === "weights") {
+    summary.type = "weights";
+    summary.weights = weightsSummary(root, on);
+  } else if (kind === "image") {
+    summary.type = "image";
+    summary.images.push(imageSummary(root, platform, on));
+  } else {
+    summary.content = {
+      config: config?.mediaType ?? null,
+      layers: layers.map(({ digest, size, mediaType, annotations }) => ({
+        digest,
+        size,
+        mediaType,
+        title: annotations?.["org.opencontainers.image.title"] ?? null,
+      })),
+    };
   }
-  if (!isIndexType(root.mediaType)) return summary;
-
-  const byDigest = new Map(children.map((child) => [child.digest, child]));
-  const index = parseDocument(root.bytes, ImageIndexSchema, on);
-  findWeights(index, on);
-  for (const entry of index.manifests) addEntry(summary, entry, byDigest.get(entry.digest), on);
-  summary.type = summary.weights === null ? "index" : "bundle";
   return summary;
 }
 
-function addEntry(
+/** What a manifest is by itself. */
+function kindOf({ config, layers, artifactType }: ManifestMembers): "image" | "weights" | "other" {
+  if (isWeightsManifest({ artifactType, layers })) return "weights";
+  const isImage = config !== undefined && isImageConfigType(config.mediaType);
+  return isImage && (artifactType ?? "") === "" ? "image" : "other";
+}
+
+interface Place {
+  on: string;
+  /** Of the index that lists an index. */
+  platform: string | null;
+  depth: number;
+}
+
+// As deep as graphs are read (content-graph.ts).
+const maxDepth = 4;
+
+function addEntries(
   summary: ModelSummary,
-  entry: Descriptor,
-  raw: RawManifest | undefined,
-  on: string,
+  entries: readonly Descriptor[],
+  byDigest: ReadonlyMap<Digest, RawManifest>,
+  { on, platform, depth }: Place,
 ): void {
-  const type = entryType(entry);
-  const where = `${on}: manifest ${shortDigest(entry.digest)}`;
-  if (type === "weights" && raw !== undefined) summary.weights = weightsSummary(raw, where);
-  else if (type === "image" && raw !== undefined && isManifestType(raw.mediaType)) {
-    const platform = isKnownPlatform(entry.platform) ? formatPlatform(entry.platform) : null;
-    summary.images.push(imageSummary(raw, platform, where));
-  } else {
-    const { digest, mediaType, artifactType = null, size, annotations } = entry;
-    const referenceType = annotations?.["vnd.docker.reference.type"] ?? null;
-    summary.others.push({ digest, mediaType, artifactType, referenceType, size });
+  for (const entry of entries) {
+    const raw = byDigest.get(entry.digest);
+    const where = `${on}: manifest ${shortDigest(entry.digest)}`;
+    const own = isKnownPlatform(entry.platform) ? formatPlatform(entry.platform) : platform;
+    const kind = raw === undefined ? "missing" : kindOfEntry(entry, raw, where);
+    if (raw !== undefined && kind === "index" && depth < maxDepth) {
+      const { manifests } = membersOf(raw, where);
+      addEntries(summary, manifests, byDigest, { on, platform: own, depth: depth + 1 });
+    } else if (raw !== undefined && kind === "weights") {
+      const weights = weightsSummary(raw, where);
+      if (summary.weights === null) summary.weights = weights;
+      else summary.moreWeights.push(weights);
+    } else if (raw !== undefined && kind === "image") {
+      summary.images.push(imageSummary(raw, own, where));
+    } else summary.others.push(otherSummary(entry, raw === undefined));
   }
 }
 
+function kindOfEntry(
+  entry: Descriptor,
+  raw: RawManifest,
+  on: string,
+): "index" | "image" | "weights" | "other" {
+  if (entryType(entry) === "weights") return "weights";
+  if (isAttestation(entry) || isLaterWeights(entry)) return "other";
+  if (isIndexType(raw.mediaType)) return "index";
+  if (!isManifestType(raw.mediaType)) return "other";
+  return entryType(entry) === "image" ? "image" : kindOf(membersOf(raw, on));
+}
+
+function otherSummary(entry: Descriptor, missing: boolean): OtherSummary {
+  const { digest, mediaType, artifactType = null, size, annotations, platform } = entry;
+  const referenceType = annotations?.["vnd.docker.reference.type"] ?? null;
+  const shown = isKnownPlatform(platform) ? formatPlatform(platform) : null;
+  return { digest, mediaType, artifactType, referenceType, platform: shown, size, missing };
+}
+
 function imageSummary(raw: RawManifest, platform: string | null, on: string): ImageSummary {
-  const { config, layers } = parseDocument(raw.bytes, ImageManifestSchema, on);
+  const { config, layers } = membersOf(raw, on);
   return {
     platform,
     digest: raw.digest,
-    size: layers.reduce((sum, layer) => sum + layer.size, config.size),
+    size: layers.reduce((sum, layer) => sum + layer.size, config?.size ?? 0),
     layers: layers.map(({ digest, size, mediaType }) => ({ digest, size, mediaType })),
   };
 }
@@ -129,3 +188,7 @@ function weightsSummary(raw: RawManifest, on: string): WeightsSummary {
     files,
   };
 }
+
+/** Every weight file of a model, of all its weights artifacts. */
+export const allWeights = ({ weights, moreWeights }: ModelSummary): WeightEntry[] | undefined =>
+  weights === null ? undefined : [weights, ...moreWeights].flatMap(({ files }) => files);

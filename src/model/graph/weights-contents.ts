@@ -12,11 +12,12 @@ import { isIndexType } from "../../oci/media-types.ts";
 import { readSmallBlob } from "../../store/small-blob.ts";
 import type { ArtifactContents, ArtifactFormat } from "../format/artifact/contents.ts";
 import { recognise, unknownFormat, weightsTypes } from "../format/artifact/recognise.ts";
-import { entryType, findImage } from "../format/model-index.ts";
+import { entryType } from "../format/model-index.ts";
 import { layerTypes, type WeightEntry } from "../format/weight-entry.ts";
 import { isWeightsManifest, parseWeightsManifest } from "../format/weights-artifact.ts";
 import { machinePlatform } from "../session/machine-platform.ts";
 import { readChild } from "./content-graph.ts";
+import { chooseImage } from "./image-choice.ts";
 
 /** The weights of one manifest, in whatever format. */
 export interface WeightsContents {
@@ -43,7 +44,7 @@ export async function readAllContents(
 ): Promise<WeightsContents[]> {
   if (!isIndexType(root.mediaType)) return [await readContents(reader, root, undefined, signal)];
   const index = parseDocument(root.bytes, ImageIndexSchema, reader.name);
-  const entries = weightsEntries(index, forImage);
+  const entries = forImage ? await imageEntries(reader, index, signal) : weightsEntries(index);
   if (entries.length === 0) {
     throw new OcibundleError("not_found", `${reader.name} has no weights`, {
       hint: "`ocibundle inspect` shows what it has",
@@ -57,12 +58,17 @@ export async function readAllContents(
   return contents;
 }
 
-function weightsEntries(index: ImageIndex, forImage: boolean): Descriptor[] {
-  const { manifests } = index;
-  if (forImage) {
-    const image = findImage(index, machinePlatform()) ?? manifests.find(isImage);
-    return image === undefined ? [] : [image];
-  }
+async function imageEntries(
+  reader: ContentReader,
+  index: ImageIndex,
+  signal: AbortSignal,
+): Promise<Descriptor[]> {
+  const { chosen } = await chooseImage(reader, index, machinePlatform(), signal);
+  const image = chosen?.entry ?? index.manifests.find(isImage);
+  return image === undefined ? [] : [image];
+}
+
+function weightsEntries({ manifests }: ImageIndex): Descriptor[] {
   const entries = manifests.filter(isWeights);
   // An index around a single artifact says nothing that the artifact does not.
   return entries.length === 0 && manifests.length === 1 ? manifests : entries;

@@ -2,24 +2,29 @@ import { OcibundleError, withContext } from "../../errors.ts";
 import type { BlobToMove, ContentReader } from "../../oci/content.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { parseDocument } from "../../oci/document.ts";
-import { ImageIndexSchema } from "../../oci/manifest.ts";
+import { ImageIndexSchema, type RawManifest } from "../../oci/manifest.ts";
 import { isIndexType } from "../../oci/media-types.ts";
 import { formatPlatform, parsePlatform, type Platform } from "../../oci/platform.ts";
 import { formatRepository } from "../../oci/reference.ts";
-import { assembleBundle, assembleStandalone, weightsPartOf } from "../graph/assemble.ts";
-import { type ContentGraph, readChild } from "../graph/content-graph.ts";
+import {
+  assembleBundle,
+  assembleStandalone,
+  type WeightsPart,
+  weightsPartOf,
+} from "../graph/assemble.ts";
+import { type ContentGraph, readChild, readGraph } from "../graph/content-graph.ts";
 import { type Destination, openDestination, parseDestination } from "../places/destination.ts";
 import { keepChildren } from "../graph/keep-children.ts";
-import { loadSource } from "../places/load-model.ts";
-import { holdsNoBytes } from "../places/lock-source.ts";
-import { readModelImage } from "../graph/image-part.ts";
+import { platformOfRoot } from "../places/load-model.ts";
+import { holdsNoBytes, readLock } from "../places/lock-source.ts";
+import { leftOutWarning, readModelImage } from "../graph/image-part.ts";
+import { isLaterWeights, weightsEntries } from "../format/model-index.ts";
 import { checkAttachmentTag, referrersOf } from "../graph/referrers.ts";
-import { findWeights } from "../format/model-index.ts";
 import { openMountSources } from "../places/mount-sources.ts";
 import { publish, type Published } from "../graph/publish.ts";
 import { type PublishReport, publishReport } from "../graph/publish-report.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
-import { sourceRepository } from "../places/source.ts";
+import { openModel, sourceRepository } from "../places/source.ts";
 
 export interface CopyRequest {
   source: string;
@@ -38,25 +43,27 @@ export async function copyModel(job: JobContext, request: CopyRequest): Promise<
   const platform = request.platform === undefined ? undefined : parsePlatform(request.platform);
   try {
     const destination = parseDestination(request.target);
-    const loaded = await loadSource(session, request.source);
-    if (loaded.kind === "lock") {
+    if ((await readLock(session.cwd, request.source)) !== undefined) {
       throw holdsNoBytes(request.source);
     }
-    await using source = loaded;
+    const source = await openModel(session, request.source);
+    await using stack = new AsyncDisposableStack();
+    stack.defer(source.close);
+    const { reader, root } = source;
     const graph =
       platform === undefined
-        ? source.graph
-        : await narrowed(source.reader, source.graph, platform, session.signal);
+        ? await readGraph(reader, root, session.signal)
+        : await narrowed(session, reader, root, platform);
     await using target = await openDestination(session, destination, request.target, graph);
     const copier = await openCopier(session, request, target);
     const tag = tagFor(target, source.tag, graph.root.digest);
     const published = await copier.move(graph, request.referrers ? undefined : tag);
     let referrers = 0;
     if (request.referrers) {
-      for await (const referrer of referrersOf(source.reader, graph, session)) {
+      for await (const referrer of referrersOf(reader, graph, session)) {
         if (referrer.tag !== undefined) {
-          const { root } = referrer.graph;
-          await checkAttachmentTag(target.writer, referrer.tag, root, session.signal);
+          const attached = referrer.graph.root;
+          await checkAttachmentTag(target.writer, referrer.tag, attached, session.signal);
         }
         add(published, await copier.move(referrer.graph, referrer.tag));
         referrers += 1;
@@ -74,7 +81,7 @@ export async function copyModel(job: JobContext, request: CopyRequest): Promise<
       milliseconds: performance.now() - started,
       platform:
         platform === undefined
-          ? (source.summary.images[0]?.platform ?? null)
+          ? await platformOfRoot(source, session.signal)
           : formatPlatform(platform),
       target: target.reference === undefined ? "layout" : "registry",
       dryRun: request.dryRun,
@@ -139,20 +146,29 @@ async function openCopier(
   };
 }
 
-/** The part of a model that one platform needs. Its index is a new one; the manifests below keep their bytes. */
+/**
+ * The part of a model that one platform needs: its image with what is attested of it, and the weights.
+ * Its index is a new one; the manifests below keep their bytes.
+ */
 async function narrowed(
+  { signal, emit }: Session,
   reader: ContentReader,
-  { root }: ContentGraph,
+  root: RawManifest,
   platform: Platform,
-  signal: AbortSignal,
 ): Promise<ContentGraph> {
   const image = await readModelImage(reader, root, platform, signal);
+  const message = leftOutWarning(image);
+  if (message !== undefined) emit({ type: "warning", message });
   if (!isIndexType(root.mediaType)) return assembleStandalone(reader, image, signal);
   const index = parseDocument(root.bytes, ImageIndexSchema, reader.name);
-  const entry = findWeights(index, reader.name);
-  if (entry === undefined) return assembleStandalone(reader, image, signal);
-  const weights = await readChild(reader, entry, signal);
-  return assembleBundle(reader, image, weightsPartOf(reader, weights), signal);
+  const later = index.manifests.filter(isLaterWeights);
+  const weights: WeightsPart[] = [];
+  for (const entry of weightsEntries(index)) {
+    weights.push(weightsPartOf(reader, await readChild(reader, entry, signal)));
+  }
+  if (weights.length + later.length === 0) return assembleStandalone(reader, image, signal);
+  const model = { ...image, kept: [...image.kept, ...later] };
+  return assembleBundle(reader, model, weights, signal);
 }
 
 function add(sum: Published, more: Published): void {

@@ -1,6 +1,8 @@
 import type { Digest } from "../../oci/digest.ts";
+import type { Group } from "../graph/content-graph.ts";
 import { type Loaded, loadSource } from "../places/load-model.ts";
 import { type JobContext, openSession } from "../session/session.ts";
+import { allWeights } from "../graph/summary.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 
 /** How two models differ; with `--json` its shape is part of the surface (docs/json.md). Sizes in bytes. */
@@ -17,9 +19,17 @@ export interface ModelDiff {
     shared: WeightEntry[];
   };
   /** Layers and configs of the images; null when one side is a lock, which has none. */
-  image: { shared: Amount; added: Amount; removed: Amount } | null;
+  image: Changes | null;
+  /** Blobs of what is neither image nor weights: attestations, other artifacts. Null as `image`. */
+  other: Changes | null;
   /** What a node that has A must fetch to have B: every file's bytes once, as they are stored. */
   fetch: { weights: Amount; image: Amount };
+}
+
+export interface Changes {
+  shared: Amount;
+  added: Amount;
+  removed: Amount;
 }
 
 export interface Amount {
@@ -38,26 +48,30 @@ export async function diffModels(job: JobContext, a: string, b: string): Promise
   };
   const [before, after] = [await open(a), await open(b)];
   const weights = diffWeights(weightsOf(before), weightsOf(after));
-  const [layersBefore, layersAfter] = [imageBlobs(before), imageBlobs(after)];
   const originalsBefore = storedSizes(before);
-  const hasImages = before.kind === "model" && after.kind === "model";
+  const changesOf = (group: Group): Changes | null =>
+    before.kind === "model" && after.kind === "model"
+      ? changes(blobsOf(before, group), blobsOf(after, group))
+      : null;
+  const imageBefore = blobsOf(before, "image");
   return {
     a: before.name,
     b: after.name,
     weights,
-    image: hasImages
-      ? {
-          shared: amount(layersAfter, (digest) => layersBefore.has(digest)),
-          added: amount(layersAfter, (digest) => !layersBefore.has(digest)),
-          removed: amount(layersBefore, (digest) => !layersAfter.has(digest)),
-        }
-      : null,
+    image: changesOf("image"),
+    other: changesOf("other"),
     fetch: {
       weights: amount(storedSizes(after), (original) => !originalsBefore.has(original)),
-      image: amount(layersAfter, (digest) => !layersBefore.has(digest)),
+      image: amount(blobsOf(after, "image"), (digest) => !imageBefore.has(digest)),
     },
   };
 }
+
+const changes = (before: Blobs, after: Blobs): Changes => ({
+  shared: amount(after, (digest) => before.has(digest)),
+  added: amount(after, (digest) => !before.has(digest)),
+  removed: amount(before, (digest) => !after.has(digest)),
+});
 
 /** Sorts the weight files of two models by what became of them. */
 export function diffWeights(
@@ -106,7 +120,7 @@ export function diffWeights(
 }
 
 const weightsOf = (loaded: Loaded): readonly WeightEntry[] =>
-  loaded.kind === "lock" ? loaded.files : (loaded.summary.weights?.files ?? []);
+  loaded.kind === "lock" ? loaded.files : (allWeights(loaded.summary) ?? []);
 
 type Blobs = ReadonlyMap<Digest, number>;
 
@@ -123,12 +137,12 @@ function storedSizes(loaded: Loaded): Blobs {
   return sizes;
 }
 
-const imageBlobs = (loaded: Loaded): Blobs =>
+const blobsOf = (loaded: Loaded, wanted: Group): Blobs =>
   new Map(
     loaded.kind === "lock"
       ? []
       : loaded.graph.blobs
-          .filter(({ group }) => group === "image")
+          .filter(({ group }) => group === wanted)
           .map(({ descriptor: { digest, size } }) => [digest, size]),
   );
 

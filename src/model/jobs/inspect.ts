@@ -12,7 +12,12 @@ export type Inspected =
 
 /** Describes what a reference, a layout, an archive or a lock holds. */
 export async function inspectSource(job: JobContext, source: string): Promise<Inspected> {
-  const loaded = await loadSource(openSession(job), source);
+  const session = openSession(job);
+  const loaded = await loadSource(session, source, (_child, error) => {
+    // What an index lists and what it is for is told by the index: a part of it may be elsewhere.
+    if (error.code === "integrity") throw error;
+    session.emit({ type: "warning", message: error.message });
+  });
   if (loaded.kind === "lock") {
     const { name, created, files } = loaded;
     return { name, type: "lock", created, files };

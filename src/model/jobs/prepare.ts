@@ -11,7 +11,7 @@ import {
 } from "../graph/assemble.ts";
 import { chosenWeights } from "../lock/from-lock.ts";
 import { chooseImageFormat, type ModelFormat } from "../format/image-format.ts";
-import { readModelImage } from "../graph/image-part.ts";
+import { leftOutWarning, readModelImage } from "../graph/image-part.ts";
 import { withMountFrom } from "../places/mount-sources.ts";
 import type { Session } from "../session/session.ts";
 import { refuseLock } from "../places/lock-source.ts";
@@ -86,8 +86,10 @@ export async function prepareModel(
     const { reader, root, close } = await openSource(session, parts.image, options);
     stack.defer(close);
     const image = await readModelImage(reader, root, platform, session.signal);
+    const message = leftOutWarning(image);
+    if (message !== undefined) session.emit({ type: "warning", message });
     return chosen === "bundle" && weights !== undefined
-      ? assembleBundle(reader, image, weights, session.signal)
+      ? assembleBundle(reader, image, [weights], session.signal)
       : assembleStandalone(reader, image, session.signal);
   }
 }

@@ -14,6 +14,7 @@ import { type Loaded, loadSource } from "../places/load-model.ts";
 import { readLock } from "../places/lock-source.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
 import { openModel } from "../places/source.ts";
+import { allWeights } from "../graph/summary.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 
 export interface VerifyRequest {
@@ -200,6 +201,10 @@ async function blobsOf(
     const kind = code === "not_found" ? "missing" : "differs";
     broken.push({ item: `manifest ${shortDigest(digest)}`, kind, detail: message });
   });
+  for (const { digest } of graph.leftOut ?? []) {
+    const message = `layer ${shortDigest(digest)} is not to be distributed and not there: not verified`;
+    session.emit({ type: "warning", message });
+  }
   const items = graph.blobs.map((blob): Item => {
     const { descriptor, source, distrust } = blob;
     return {
@@ -252,7 +257,7 @@ function fileItems(loaded: Loaded, dir: string): Item[] {
 }
 
 const weightsOf = (loaded: Loaded): readonly WeightEntry[] => {
-  const files = loaded.kind === "lock" ? loaded.files : loaded.summary.weights?.files;
+  const files = loaded.kind === "lock" ? loaded.files : allWeights(loaded.summary);
   if (files !== undefined) return files;
   throw new OcibundleError("usage", `${loaded.name} has no weights to hold a folder against`);
 };

@@ -1,16 +1,18 @@
 import { OcibundleError } from "../../errors.ts";
 import type { ImageSource } from "../../image/conversion/types.ts";
+import type { Descriptor } from "../../oci/descriptor.ts";
 import { parseDocument } from "../../oci/document.ts";
 import { ImageManifestSchema } from "../../oci/manifest.ts";
 import { isImageConfigType, isManifestType } from "../../oci/media-types.ts";
 import { formatPlatform, isKnownPlatform } from "../../oci/platform.ts";
 import { type ContentGraph, readGraph } from "../graph/content-graph.ts";
 import { readLock } from "./lock-source.ts";
-import { readImageConfig } from "../graph/image-part.ts";
+import { readImageConfig } from "../graph/image-entry.ts";
 import type { Session } from "../session/session.ts";
 import { openModel } from "./source.ts";
 import { type ModelSummary, summarize } from "../graph/summary.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
+import { isWeightsManifest } from "../format/weights-artifact.ts";
 import { parseWeightsLock } from "../format/weights-lock.ts";
 
 /** What a source holds: a lock, or a model that can be read. */
@@ -18,8 +20,15 @@ export type Loaded =
   | { kind: "lock"; name: string; created: string; files: WeightEntry[]; bytes: Uint8Array }
   | ({ kind: "model"; summary: ModelSummary; graph: ContentGraph } & AsyncDisposable & ImageSource);
 
-/** Opens a reference, a layout, an archive or a lock, and reads its manifests. The caller disposes of a model. */
-export async function loadSource(session: Session, text: string): Promise<Loaded> {
+/**
+ * Opens a reference, a layout, an archive or a lock, and reads its manifests. The caller disposes of a
+ * model. Manifests that can't be read end it, unless `onBroken` is told of them.
+ */
+export async function loadSource(
+  session: Session,
+  text: string,
+  onBroken?: (child: Descriptor, error: OcibundleError) => void,
+): Promise<Loaded> {
   const bytes = await readLock(session.cwd, text);
   if (bytes !== undefined) {
     const { created, files } = parseWeightsLock(bytes, text);
@@ -27,8 +36,8 @@ export async function loadSource(session: Session, text: string): Promise<Loaded
   }
   const source = await openModel(session, text);
   try {
-    const graph = await readGraph(source.reader, source.root, session.signal);
-    const platform = await platformOf(source, session.signal);
+    const graph = await readGraph(source.reader, source.root, session.signal, onBroken);
+    const platform = await platformOfRoot(source, session.signal);
     const summary = summarize(graph.root, graph.children, source.name, platform);
     const dispose = { [Symbol.asyncDispose]: () => source.close() };
     return { kind: "model", summary, graph, ...source, ...dispose };
@@ -39,13 +48,13 @@ export async function loadSource(session: Session, text: string): Promise<Loaded
 }
 
 /** The platform of an image without an index, as its config says it; null where that can't be read. */
-async function platformOf(
-  { reader, root }: ImageSource,
+export async function platformOfRoot(
+  { reader, root }: Pick<ImageSource, "reader" | "root">,
   signal: AbortSignal,
 ): Promise<string | null> {
   if (!isManifestType(root.mediaType)) return null;
   const manifest = parseDocument(root.bytes, ImageManifestSchema, reader.name);
-  if (!isImageConfigType(manifest.config.mediaType)) return null;
+  if (!isImageConfigType(manifest.config.mediaType) || isWeightsManifest(manifest)) return null;
   try {
     const config = await readImageConfig(reader, manifest, signal);
     return isKnownPlatform(config) ? formatPlatform(config) : null;

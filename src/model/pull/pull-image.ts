@@ -18,6 +18,7 @@ import {
 } from "../../oci/platform.ts";
 import { formatRepository } from "../../oci/reference.ts";
 import { assembleStandalone } from "../graph/assemble.ts";
+import { readChild } from "../graph/content-graph.ts";
 import { machinePlatform } from "../session/machine-platform.ts";
 import { type ModelImage, readModelImage } from "../graph/image-part.ts";
 import { openOutput, type OutputName } from "../places/output.ts";
@@ -113,7 +114,8 @@ async function chooseImage(
   }
   const here = machinePlatform();
   const wanted = asked ?? (isIndexType(root.mediaType) ? here : undefined);
-  const image = await readModelImage(reader, root, wanted, signal);
+  const found = await readModelImage(reader, root, wanted, signal);
+  const image = await withoutAttestations(reader, found, signal);
   const platform = image.images[0]?.platform;
   if (asked === undefined && isKnownPlatform(platform) && !matchesPlatform(platform, here)) {
     emit({
@@ -122,6 +124,17 @@ async function chooseImage(
     });
   }
   return image;
+}
+
+/** The manifest of the image itself: what runs it has no use for what is attested of it. */
+async function withoutAttestations(
+  reader: ContentReader,
+  image: ModelImage,
+  signal: AbortSignal,
+): Promise<ModelImage> {
+  const [entry] = image.images;
+  if (!isIndexType(image.root.mediaType) || entry === undefined) return image;
+  return { root: await readChild(reader, entry, signal), images: [entry], kept: [] };
 }
 
 function platformOf({ images: [image] }: ModelImage): string | null {

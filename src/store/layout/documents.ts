@@ -3,8 +3,10 @@ import { OcibundleError } from "../../errors.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { type Digest, digestAlgorithm, digestHex, shortDigest } from "../../oci/digest.ts";
 import { parseDocument } from "../../oci/document.ts";
+import { goObject } from "../../oci/go-object.ts";
 import { ImageIndexSchema, type ImageIndex, type RawManifest } from "../../oci/manifest.ts";
-import { isIndexType, mediaTypes } from "../../oci/media-types.ts";
+import { isGenericType, isIndexType, isManifestType, mediaTypes } from "../../oci/media-types.ts";
+import { isKnownPlatform } from "../../oci/platform.ts";
 import { isAttachmentTag } from "../../oci/referrers-tag.ts";
 
 /** Names and documents of an OCI image layout (image-spec v1.1, image-layout.md). */
@@ -20,7 +22,7 @@ export const layoutFileBytes = new TextEncoder().encode('{"imageLayoutVersion":"
 export const blobPath = (digest: Digest): string =>
   `blobs/${digestAlgorithm(digest)}/${digestHex(digest)}`;
 
-const LayoutFileSchema = v.looseObject({ imageLayoutVersion: v.string() });
+const LayoutFileSchema = goObject({ imageLayoutVersion: v.string() });
 
 /** Checks the marker file of a layout. Throws `file` for a version that is not read here. */
 export function checkLayoutFile(bytes: Uint8Array, name: string): void {
@@ -42,7 +44,8 @@ export const emptyIndex = (): ImageIndex => ({
 export const parseLayoutIndex = (bytes: Uint8Array, name: string): ImageIndex =>
   parseDocument(bytes, ImageIndexSchema, `${name}: ${indexFileName}`);
 
-export const formatLayoutIndex = (index: ImageIndex): string => JSON.stringify(index);
+export const formatLayoutIndex = (index: ImageIndex): string =>
+  JSON.stringify({ schemaVersion: 2, ...index });
 
 export const tagOf = (entry: Descriptor): string | undefined => entry.annotations?.[refNameKey];
 
@@ -62,7 +65,7 @@ export function findEntry(index: ImageIndex, tag: string | undefined, name: stri
   const entries =
     tag !== undefined
       ? named(index, tag)
-      : ([images, tagged].find(({ length }) => length > 0) ?? index.manifests);
+      : ([images, tagged].find(({ length }) => length > 0) ?? chosen(index));
   const [entry] = entries;
   if (entry === undefined) {
     throw new OcibundleError(
@@ -81,6 +84,19 @@ export function findEntry(index: ImageIndex, tag: string | undefined, name: stri
         });
   }
   return entry;
+}
+
+/** Without tags: manifests and indexes of what runs, if there are any; an index.json may list anything. */
+function chosen({ manifests }: ImageIndex): Descriptor[] {
+  const readable = manifests.filter(
+    ({ mediaType }) =>
+      isIndexType(mediaType) || isManifestType(mediaType) || isGenericType(mediaType),
+  );
+  const images = readable.filter(
+    ({ platform, artifactType }) =>
+      artifactType === undefined && (platform === undefined || isKnownPlatform(platform)),
+  );
+  return images.length > 0 ? images : readable.length > 0 ? readable : manifests;
 }
 
 function named({ manifests }: ImageIndex, tag: string): Descriptor[] {
@@ -145,7 +161,7 @@ function childDigests(manifest: RawManifest): ReadonlySet<Digest> {
   return new Set(manifests.map((entry) => entry.digest));
 }
 
-const ArtifactTypeSchema = v.looseObject({ artifactType: v.optional(v.string()) });
+const ArtifactTypeSchema = goObject({ artifactType: v.optional(v.string()) });
 
 const artifactTypeOf = (manifest: RawManifest) =>
   parseDocument(manifest.bytes, ArtifactTypeSchema, `manifest ${shortDigest(manifest.digest)}`);

@@ -1,11 +1,11 @@
 import { open, stat } from "node:fs/promises";
-import * as v from "valibot";
 import { OcibundleError, errno } from "../../errors.ts";
 import type { ContentReader } from "../../oci/content.ts";
 import { type Digest, isDigest, matchesDigest, shortDigest } from "../../oci/digest.ts";
-import { maxManifestBytes, parseDocument } from "../../oci/document.ts";
+import { maxManifestBytes } from "../../oci/document.ts";
 import type { ImageIndex, RawManifest } from "../../oci/manifest.ts";
-import { mediaTypes } from "../../oci/media-types.ts";
+import { manifestTypeOf, ownTypeOf } from "../../oci/manifest-members.ts";
+import { essenceOf, isGenericType } from "../../oci/media-types.ts";
 import {
   blobPath,
   checkLayoutFile,
@@ -143,28 +143,19 @@ async function fileSize(path: string): Promise<number | undefined> {
   }
 }
 
-const ManifestKindSchema = v.looseObject({
-  mediaType: v.optional(v.string()),
-  manifests: v.optional(v.array(v.unknown())),
-  layers: v.optional(v.array(v.unknown())),
-});
-
-/**
- * What a manifest is: by its own word, else by its descriptor's, else by its members
- * (image-spec v1.1, manifest.md: `mediaType` was optional). Its own and the descriptor's must agree.
- */
+/** What a manifest is. Its own word and its descriptor's must agree. Throws `integrity`, `file`. */
 function mediaTypeOf(bytes: Uint8Array, described: string | undefined, on: string): string {
-  const { mediaType, manifests, layers } = parseDocument(bytes, ManifestKindSchema, on);
-  if (mediaType !== undefined && described !== undefined && mediaType !== described) {
-    throw new OcibundleError(
-      "integrity",
-      `${on}: says it is "${mediaType}", its descriptor says "${described}"`,
-    );
+  const own = ownTypeOf(bytes, on);
+  if (own !== undefined && described !== undefined && !isGenericType(described)) {
+    if (own !== essenceOf(described)) {
+      throw new OcibundleError(
+        "integrity",
+        `${on}: says it is "${own}", its descriptor says "${described}"`,
+      );
+    }
   }
-  const known = mediaType ?? described;
+  const known = manifestTypeOf(bytes, described, on);
   if (known !== undefined) return known;
-  if (manifests !== undefined && layers === undefined) return mediaTypes.ociIndex;
-  if (layers !== undefined && manifests === undefined) return mediaTypes.ociManifest;
   throw new OcibundleError("file", `${on}: neither a manifest nor an index`);
 }
 

@@ -64,6 +64,32 @@ export async function layoutBench(): Promise<LayoutBench> {
   return bench;
 }
 
+/** The weights artifact of one file, as Cog writes it (without an artifact type) or as it is written here. */
+export async function weightsOf(
+  { manifest, blob }: LayoutBench,
+  name: string,
+  artifactType?: string,
+): Promise<RawManifest> {
+  const layer = await blob(`weights ${name}`, "application/vnd.cog.weights.layer.v1");
+  return manifest({
+    schemaVersion: 2,
+    mediaType: mediaTypes.ociManifest,
+    ...(artifactType === undefined ? {} : { artifactType }),
+    config: await blob("{}", mediaTypes.dockerConfig),
+    layers: [
+      {
+        ...layer,
+        annotations: {
+          "vnd.cog.weights.name": name,
+          "vnd.cog.weights.dest": `/src/weights/${name}`,
+          "vnd.cog.weights.digest.original": layer.digest,
+          "vnd.cog.weights.size.uncompressed": String(layer.size),
+        },
+      },
+    ],
+  });
+}
+
 /** The descriptor of a manifest, with what an index says besides. */
 export const entryOf = (
   { mediaType, digest, bytes }: RawManifest,

@@ -15,16 +15,21 @@ const file = (name: string, size: number) => ({
 const model: ModelView = {
   name: "registry.example.com/acme/llama:v1",
   type: "bundle",
+  mediaType: "application/vnd.oci.image.index.v1+json",
   artifactType: null,
   digest: digest("1"),
   images: [{ platform: "linux/amd64", digest: digest("2"), size: 6_100_000_000, layers: [1] }],
   weights: { digest: digest("3"), size: 16_100_000_000, files: [file("llama", 16_100_000_000)] },
+  moreWeights: [],
+  content: null,
   others: [
     {
       digest: digest("4"),
       mediaType: "application/vnd.oci.image.manifest.v1+json",
       artifactType: null,
       referenceType: "attestation-manifest",
+      platform: null,
+      missing: false,
       size: 400,
     },
     {
@@ -32,6 +37,8 @@ const model: ModelView = {
       mediaType: "application/vnd.oci.image.manifest.v1+json",
       artifactType: "application/vnd.example",
       referenceType: null,
+      platform: null,
+      missing: false,
       size: 500,
     },
   ],
@@ -115,7 +122,10 @@ describe("a tree", () => {
     const artifact = { ...model, type: "artifact", images: [], weights: null, others: [] };
     const artifactType = "application/vnd.example";
     expect(modelTree({ ...artifact, artifactType })).toContain(`  ${artifactType}  sha256:`);
-    expect(modelTree(artifact)).toContain("  artifact  sha256:");
+    expect(modelTree({ ...artifact, content: { config: "text/x", layers: [] } })).toContain(
+      "  text/x  sha256:",
+    );
+    expect(modelTree(artifact)).toContain(`  ${model.mediaType}  sha256:`);
   });
 
   test("of an image that says no platform says so", () => {
@@ -143,6 +153,7 @@ describe("a comparison", () => {
     b: "b",
     weights: { added: [], removed: [], changed: [], moved: [], shared: [] },
     image: { shared: nothing, added: nothing, removed: nothing },
+    other: null,
     fetch: { weights: nothing, image: nothing },
   };
 

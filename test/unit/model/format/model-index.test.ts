@@ -1,10 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import {
-  entryType,
-  findImage,
-  findWeights,
-  modelIndex,
-} from "../../../../src/model/format/model-index.ts";
+import { entryType, findWeights, modelIndex } from "../../../../src/model/format/model-index.ts";
 import { weightsManifest } from "../../../../src/model/format/weights-artifact.ts";
 import { parseWeightsLock } from "../../../../src/model/format/weights-lock.ts";
 import type { Descriptor } from "../../../../src/oci/descriptor.ts";
@@ -45,12 +40,13 @@ const manifestsOf = (bytes: Uint8Array) => JSON.parse(textOf(bytes)).manifests;
 
 /** The annotations of the weights in an index of these images. */
 const reference = (images: Descriptor[]): unknown =>
-  manifestsOf(modelIndex({ images, kept: [attestation], weights }).bytes).at(-1).annotations;
+  manifestsOf(modelIndex({ images, kept: [attestation], weights: [weights] }).bytes).at(-1)
+    .annotations;
 
 describe("writing", () => {
   test("gives the bytes of the format", () => {
     const { files } = parseWeightsLock(fixture("weights.lock"), "weights.lock");
-    const index = modelIndex({ images: [image("d")], kept: [], weights: weightsManifest(files) });
+    const index = modelIndex({ images: [image("d")], kept: [], weights: [weightsManifest(files)] });
     expect(textOf(index.bytes)).toBe(textOf(fixture("model-index.json")));
     expect(index.digest).toBe(
       "sha256:efb5c600060fc042dad771fc856839a748aa0c12410d64ad86c6a5f5af70a43e",
@@ -65,7 +61,7 @@ describe("writing", () => {
   });
 
   test("keeps what else the source's index had as it was", () => {
-    const index = modelIndex({ images: [image("1")], kept: [attestation], weights });
+    const index = modelIndex({ images: [image("1")], kept: [attestation], weights: [weights] });
     expect(manifestsOf(index.bytes)[1]).toEqual(attestation);
   });
 
@@ -96,6 +92,14 @@ describe("the type of an entry", () => {
       "other",
       { mediaType: mediaTypes.ociManifest, digest: digest("1"), size: 1 },
     ],
+    [
+      "weights of a later format of Cog's",
+      "other",
+      weightsEntry("1", {
+        artifactType: "application/vnd.cog.weight.v1",
+        annotations: { "vnd.cog.reference.type": "weights" },
+      }),
+    ],
     ["another artifact", "other", weightsEntry("1", { artifactType: "application/spdx+json" })],
   ])("%s is %s", (_, type, descriptor) => {
     expect(entryType(descriptor)).toBe(type as ReturnType<typeof entryType>);
@@ -103,37 +107,16 @@ describe("the type of an entry", () => {
 });
 
 describe("finding", () => {
-  const index = indexOf(
-    weightsEntry("9"),
-    attestation,
-    image("1"),
-    image("2", "arm64", "v8"),
-    image("3", "arm", "v6"),
-    image("4", "arm", "v7"),
-  );
-  const find = (architecture: string, variant?: string) =>
-    findImage(index, { os: "linux", architecture, ...(variant === undefined ? {} : { variant }) })
-      ?.digest;
-
-  test("the image by platform, the variant where one is asked for", () => {
-    expect(find("amd64")).toBe(digest("1"));
-    expect(find("arm64")).toBe(digest("2"));
-    expect(find("arm", "v7")).toBe(digest("4"));
-    expect(find("arm")).toBe(digest("3"));
-    expect(find("arm64", "v9")).toBeUndefined();
-    expect(find("unknown")).toBeUndefined();
-    expect(findImage(index, { os: "windows", architecture: "amd64" })).toBeUndefined();
-  });
-
+  const index = indexOf(weightsEntry("9"), attestation, image("1"));
   test("the weights wherever they stand", () => {
     expect(findWeights(index)?.digest).toBe(digest("9"));
     expect(findWeights(indexOf(image("1")))).toBeUndefined();
   });
 
-  test("two weights are an error that names both", () => {
+  test("two weights where one is needed are an error that names both", () => {
     const two = indexOf(weightsEntry("7"), image("1"), weightsEntry("8"));
     expect(() => findWeights(two, "acme/llama")).toThrow(
-      `acme/llama: two weights artifacts, ${digest("7")} and ${digest("8")}`,
+      `acme/llama: 2 weights artifacts: ${digest("7")}, ${digest("8")}`,
     );
   });
 });

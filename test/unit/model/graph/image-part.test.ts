@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { readModelImage } from "../../../../src/model/graph/image-part.ts";
-import { parsePlatform } from "../../../../src/oci/platform.ts";
+import { digestOf } from "../../../../src/oci/digest.ts";
+import { bestForPlatform, parsePlatform } from "../../../../src/oci/platform.ts";
 import { mediaTypes } from "../../../../src/oci/media-types.ts";
 import { failure } from "../bench.ts";
 import { amd64, arm64, entryOf, layoutBench, type LayoutBench, signal } from "../layout-bench.ts";
@@ -74,11 +75,83 @@ const bundle = async () => {
   return { ...bench, root, one, two, attestation };
 };
 
+const rankCases = {
+  "linux/arm64/v8": ["arm64", "arm64/v8"],
+  "linux/aarch64": ["arm64"],
+  "linux/x86_64": ["amd64"],
+  "linux/x86-64": ["amd64"],
+  "linux/amd64/v1": ["amd64"],
+  "Linux/AMD64": ["amd64"],
+  "linux/amd64/v2": ["amd64"],
+  "linux/amd64/v3": ["amd64/v3", "amd64"],
+  "linux/amd64": ["amd64", "amd64/v3"],
+  "linux/i386": ["386"],
+  "linux/arm": ["arm/v7", "arm/v6", "arm/v5", "arm/v8"],
+  "linux/arm/7": ["arm/v7"],
+  "linux/armhf": ["arm/v7"],
+  "linux/armel": ["arm/v6", "arm/v5"],
+  "linux/arm/v6": ["arm/v6", "arm/v5"],
+};
+
+describe("the order of platforms", () => {
+  test.each(Object.entries(rankCases))("for %s is %p", (wanted, best) => {
+    const all = ["amd64/v3", "amd64", "386", "arm64/v8", "arm/v5", "arm/v8", "arm/v6", "arm/v7"];
+    let left = all.map((text) => ({ text, platform: parsePlatform(`linux/${text}`) }));
+    for (const text of best) {
+      if (!left.some((choice) => choice.text === text)) continue;
+      const chosen = bestForPlatform(left, parsePlatform(wanted));
+      expect(chosen?.text).toBe(text);
+      left = left.filter((choice) => choice !== chosen);
+    }
+    if (wanted === "linux/arm/v6") {
+      expect(bestForPlatform(left, parsePlatform(wanted))).toBeUndefined();
+    }
+  });
+});
+
 describe("an index", () => {
+  test("of indexes gives the image for a platform, with what is attested of it", async () => {
+    const bench = await layoutBench();
+    const image = entryOf(await bench.image(arm64, "arm"));
+    const attested = entryOf(await bench.image(unknown, "attested"), {
+      platform: unknown,
+      annotations: {
+        "vnd.docker.reference.type": "attestation-manifest",
+        "vnd.docker.reference.digest": image.digest,
+      },
+    });
+    const absent = { mediaType: mediaTypes.ociIndex, digest: digestOf("absent"), size: 6 };
+    const inner = entryOf(await bench.index(image, attested), { platform: arm64 });
+    const root = await bench.index({ ...absent, platform: amd64 }, inner);
+    const found = await readModelImage(bench.layout, root, parsePlatform("linux/arm64"), signal);
+    expect(found.images).toEqual([{ ...image, platform: arm64 }]);
+    expect(found.kept).toEqual([attested]);
+    const missing = readModelImage(bench.layout, root, parsePlatform("linux/amd64"), signal);
+    expect((await failure(missing)).code).toBe("not_found");
+  });
+
+  test("that says no platforms, or half of one, is told by the configs", async () => {
+    const bench = await layoutBench();
+    const half = { os: "linux" } as { os: string; architecture: string };
+    const one = entryOf(await bench.image(amd64, "one"), { platform: half });
+    const two = entryOf(await bench.image({ ...arm64, os: "" }, "two"));
+    const root = await bench.index(one, two);
+    const ask = (text: string) =>
+      readModelImage(bench.layout, root, parsePlatform(text), signal).then(
+        ({ images }) => images[0]?.digest,
+      );
+    expect(await ask("linux/amd64")).toBe(one.digest);
+    expect(await ask("linux/arm64")).toBe(two.digest);
+    const all = await readModelImage(bench.layout, root, undefined, signal);
+    expect(all.images.map(({ digest }) => digest)).toEqual([one.digest, two.digest]);
+  });
+
   test("gives every platform, keeps attestations and leaves out weights, wherever they stand", async () => {
     const { layout, root, one, two, attestation } = await bundle();
     const image = await readModelImage(layout, root, undefined, signal);
-    expect(image).toEqual({ root, images: [two, one], kept: [attestation] });
+    expect(image).toMatchObject({ images: [two, one], kept: [attestation] });
+    const { manifests } = JSON.parse(new TextDecoder().decode(image.root.bytes));
+    expect(manifests).toEqual([two, one, attestation]);
   });
 
   test("gives the platform asked for, whose variant counts where one is asked for", async () => {

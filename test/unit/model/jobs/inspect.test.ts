@@ -3,16 +3,10 @@ import { mkdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { inspectRaw, inspectSource } from "../../../../src/model/jobs/inspect.ts";
 import { maxLockBytes } from "../../../../src/model/format/weights-lock.ts";
+import { digestOf } from "../../../../src/oci/digest.ts";
 import { mediaTypes } from "../../../../src/oci/media-types.ts";
-import {
-  failure,
-  jobIn,
-  preparedJob,
-  recordingRegistry,
-  putManifest,
-  temporaryFolder,
-} from "../bench.ts";
-import { amd64, entryOf, layoutBench, signal } from "../layout-bench.ts";
+import { failure, jobIn, preparedJob, temporaryFolder } from "../bench.ts";
+import { amd64, arm64, entryOf, layoutBench, signal, weightsOf } from "../layout-bench.ts";
 
 describe("a lock is looked for", () => {
   test("where a file stands, and where the name says so", async () => {
@@ -91,30 +85,46 @@ describe("what is shown of an image without an index", () => {
 });
 
 describe("an index", () => {
-  test("with two weights artifacts is refused, and both are named", async () => {
-    const registry = await recordingRegistry();
-    const job = jobIn(await temporaryFolder());
-    const weights = async (artifact: string) =>
-      putManifest(registry, "acme/model", artifact, {
-        schemaVersion: 2,
-        mediaType: mediaTypes.ociIndex,
-        artifactType: artifact,
-        manifests: [],
+  test("shows several weights artifacts, and those of a later format beside them", async () => {
+    const bench = await layoutBench();
+    const weights = async (name: string) =>
+      entryOf(await weightsOf(bench, name), {
+        annotations: { "vnd.cog.reference.type": "weights" },
       });
-    const [one, two] = [await weights("a"), await weights("b")];
-    const annotations = { "vnd.cog.reference.type": "weights" };
-    await putManifest(registry, "acme/model", "v1", {
-      schemaVersion: 2,
-      mediaType: mediaTypes.ociIndex,
-      manifests: [
-        { ...one, annotations },
-        { ...two, annotations },
-      ],
+    const later = entryOf(await bench.image(amd64, "later"), {
+      artifactType: "application/vnd.cog.weight.v1",
+      annotations: { "vnd.cog.reference.type": "weights" },
     });
-    expect(await failure(inspectSource(job, `${registry.host}/acme/model:v1`))).toMatchObject({
-      code: "file",
-      message: `${registry.host}/acme/model:v1: two weights artifacts, ${one.digest} and ${two.digest}`,
-      hint: "name the one you mean by its digest",
+    const [one, two] = [await weights("one"), await weights("two")];
+    await bench.layout.writeManifest(await bench.index(one, two, later), "v1", signal);
+    expect(await inspectSource(jobIn(bench.folder), `oci:${bench.folder}:v1`)).toMatchObject({
+      type: "bundle",
+      weights: { digest: one.digest, files: [{ name: "one" }] },
+      moreWeights: [{ digest: two.digest, files: [{ name: "two" }] }],
+      others: [{ digest: later.digest, artifactType: "application/vnd.cog.weight.v1" }],
+      images: [],
+    });
+  });
+
+  test("shows the images of indexes that it lists for a platform, and what is missing", async () => {
+    const bench = await layoutBench();
+    const inner = await bench.index(entryOf(await bench.image(arm64, "arm")));
+    const absent = { mediaType: mediaTypes.ociManifest, digest: digestOf("absent"), size: 6 };
+    const root = await bench.index(
+      entryOf(inner, { platform: arm64 }),
+      { ...absent, platform: amd64 },
+      entryOf(await bench.image(amd64, "undeclared")),
+    );
+    await bench.layout.writeManifest(root, "v1", signal);
+    const job = jobIn(bench.folder);
+    expect(await inspectSource(job, `oci:${bench.folder}:v1`)).toMatchObject({
+      type: "index",
+      images: [{ platform: "linux/arm64" }, { platform: null }],
+      others: [{ digest: absent.digest, platform: "linux/amd64", missing: true }],
+    });
+    expect(job.events).toContainEqual({
+      type: "warning",
+      message: `oci:${bench.folder}:v1: manifest sha256:${absent.digest.slice(7, 19)}: not in the layout`,
     });
   });
 
@@ -123,9 +133,13 @@ describe("an index", () => {
     const attestation = entryOf(await bench.image(amd64, "attestation"), {
       annotations: { "vnd.docker.reference.type": "attestation-manifest" },
     });
-    const other = entryOf(await bench.image(amd64, "other"), {
+    const artifact = await bench.manifest({
+      schemaVersion: 2,
+      mediaType: mediaTypes.ociManifest,
       artifactType: "application/vnd.example",
+      config: await bench.blob("{}", mediaTypes.ociEmpty),
     });
+    const other = entryOf(artifact, { artifactType: "application/vnd.example" });
     await bench.layout.writeManifest(await bench.index(attestation, other), "v1", signal);
     const job = jobIn(bench.folder);
     expect(await inspectSource(job, `oci:${bench.folder}:v1`)).toMatchObject({
@@ -134,6 +148,31 @@ describe("an index", () => {
         { referenceType: "attestation-manifest", artifactType: null },
         { referenceType: null, artifactType: "application/vnd.example" },
       ],
+    });
+  });
+});
+
+describe("an artifact of another kind", () => {
+  test("is shown with what it holds", async () => {
+    const bench = await layoutBench();
+    const root = await bench.manifest({
+      mediaType: mediaTypes.ociArtifact,
+      artifactType: "application/vnd.example",
+      blobs: [
+        {
+          ...(await bench.blob("notes", "text/plain; charset=utf-8")),
+          annotations: { "org.opencontainers.image.title": "notes.txt" },
+        },
+      ],
+    });
+    await bench.layout.writeManifest(root, "v1", signal);
+    expect(await inspectSource(jobIn(bench.folder), `oci:${bench.folder}:v1`)).toMatchObject({
+      type: "artifact",
+      artifactType: "application/vnd.example",
+      content: {
+        config: null,
+        layers: [{ title: "notes.txt", mediaType: "text/plain; charset=utf-8", size: 5 }],
+      },
     });
   });
 });
