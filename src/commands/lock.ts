@@ -33,6 +33,18 @@ export const command = defineCommand({
       description:
         "How the files are stored; when not given, files that did not change stay as they are, and new ones get auto",
     },
+    include: {
+      type: "string",
+      multiple: true,
+      valueHint: "GLOB",
+      description: "Take only files that match, as in .gitignore",
+    },
+    exclude: {
+      type: "string",
+      multiple: true,
+      valueHint: "GLOB",
+      description: "Leave out files that match, as in .gitignore",
+    },
     check: {
       type: "boolean",
       description: "Write nothing, and fail with a list of what differs from the lock",
@@ -62,13 +74,15 @@ export const command = defineCommand({
 });
 
 /** The command line that writes the lock which was checked, to be typed into a shell. */
-const lockLine = ({ paths, dest, output, compression }: LockRequest): string =>
+const lockLine = ({ paths, dest, output, compression, include, exclude }: LockRequest): string =>
   [
     "ocibundle lock",
     ...paths.map(shellWord),
     ...(dest === undefined ? [] : ["--dest", shellWord(dest)]),
     ...(output === undefined ? [] : ["-o", shellWord(output)]),
     ...(compression === undefined ? [] : ["--compression", compression]),
+    ...(include ?? []).flatMap((pattern) => ["--include", shellWord(pattern)]),
+    ...(exclude ?? []).flatMap((pattern) => ["--exclude", shellWord(pattern)]),
   ].join(" ");
 
 const shellWord = (text: string): string =>

@@ -25,6 +25,18 @@ export const modelArgs = {
     valueHint: "NAME=PATH",
     description: "Where one file of the lock lies",
   },
+  include: {
+    type: "string",
+    multiple: true,
+    valueHint: "GLOB",
+    description: "Use only files of --weights that match, as in .gitignore",
+  },
+  exclude: {
+    type: "string",
+    multiple: true,
+    valueHint: "GLOB",
+    description: "Leave out files of --weights that match, as in .gitignore",
+  },
   lock: {
     type: "string",
     valueHint: "FILE",

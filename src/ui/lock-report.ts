@@ -11,10 +11,22 @@ export interface LockView {
   storedSize: number;
   read: number;
   removed: readonly string[];
+  leftOut: readonly string[];
 }
 
 const count = (number: number, noun: string): string =>
   `${number} ${noun}${number === 1 ? "" : "s"}`;
+
+/** How many names the line of what was left out has. */
+const namesShown = 4;
+
+/** "left out: .git/, .cache/ and 3 more, hidden or excluded", or nothing. */
+function leftOutLine(leftOut: readonly string[]): string {
+  if (leftOut.length === 0) return "";
+  const names = leftOut.slice(0, namesShown).map((name) => escapeText(name));
+  const more = leftOut.length - names.length;
+  return `left out: ${names.join(", ")}${more > 0 ? ` and ${more} more` : ""}, hidden or excluded\n`;
+}
 
 /** What left the lock, a line each; then what became of it, what is in it, how much had to be read. */
 export function lockReport(view: LockView): string {
@@ -23,7 +35,7 @@ export function lockReport(view: LockView): string {
   const stored = storedSize < size ? `, stored as ${formatSize(storedSize)}` : "";
   const work = read === 0 ? "none read again" : `${read} read`;
   const left = renderTable(removed.map((name) => ["removed", name]));
-  return `${left}${what}: ${count(files.length, "file")}, ${formatSize(size)}${stored}, ${work}\n`;
+  return `${left}${what}: ${count(files.length, "file")}, ${formatSize(size)}${stored}, ${work}\n${leftOutLine(view.leftOut)}`;
 }
 
 /** How weight files differ from their lock. */

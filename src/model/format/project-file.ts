@@ -8,13 +8,25 @@ import { parseYaml } from "./yaml.ts";
 /** The names a project file may have, the first one found wins. */
 const projectFileNames = ["ocibundle.yaml", "cog.yaml"] as const;
 
+/** A directory or file of weights, and which of its files are meant. */
+export interface ProjectSource {
+  /** Path, relative to the project file's directory unless absolute. */
+  path: string;
+  /** Patterns as in .gitignore; what matches no `include` (if there are some) or an `exclude` is left out. */
+  include: readonly string[];
+  exclude: readonly string[];
+}
+
 export interface ProjectWeight {
-  /** Of the file; for a folder, what the names of its files start with. From the path otherwise. */
+  /** Of the file; for a directory, what the names of its files start with. From the path otherwise. */
   name?: string | undefined;
-  /** Path of a file or folder, relative to the project file's folder unless absolute. */
-  source: string;
-  /** The dest of the file, or of the folder's files together. */
+  /** One or more; of files with one dest the last source's is taken. */
+  sources: ProjectSource[];
+  /** The dest of the file, or of the directory's files together. */
   target: string;
+  /** Patterns for all sources, besides their own. */
+  include: readonly string[];
+  exclude: readonly string[];
 }
 
 /** What a project file says that is used here (docs/format.md); all else in it is Cog's. */
@@ -26,24 +38,73 @@ export interface ProjectFile {
 
 const TextSchema = v.pipe(v.string("must be a text"), v.minLength(1, "must not be empty"));
 
-const SourceSchema = v.pipe(
-  v.union(
-    [TextSchema, v.object({ uri: TextSchema })],
-    'must be a path or {uri: "file://…"}, and not empty',
-  ),
-  v.rawTransform(({ dataset, addIssue, NEVER }) => {
-    const text = typeof dataset.value === "string" ? dataset.value : dataset.value.uri;
-    const [, scheme, rest = text] = /^([a-z][a-z0-9+.-]*):\/\/(.*)$/is.exec(text) ?? [];
-    if (scheme === undefined) {
-      if (typeof dataset.value === "string") return text;
-      addIssue({ message: `${JSON.stringify(text)} is not a URI that starts with "file://"` });
-      return NEVER;
+/** Refuses members that are not known: one that is ignored could change what is pushed. */
+const onlyMembers = <T extends object>(known: readonly string[]) =>
+  v.rawCheck<T>(({ dataset, addIssue }) => {
+    if (!dataset.typed) return;
+    for (const [key, value] of Object.entries(dataset.value)) {
+      if (known.includes(key) || value === null || value === undefined) continue;
+      addIssue({ message: `${JSON.stringify(key)} is not known here, only ${known.join(", ")}` });
     }
+  });
+
+/** The path that a source's text names: a path itself, or a `file://` URI (RFC 8089). */
+const PathSchema = v.pipe(
+  TextSchema,
+  v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    const text = dataset.value;
+    const [, scheme, rest = text] = /^([a-z][a-z0-9+.-]*):\/\/(.*)$/is.exec(text) ?? [];
+    if (scheme === undefined) return text;
     const path = scheme.toLowerCase() === "file" ? decodePath(rest) : undefined;
     if (path !== undefined && path !== "") return path;
-    addIssue({ message: `${JSON.stringify(text)} is not a file: only "file://" URIs are read` });
+    addIssue({
+      message: `${JSON.stringify(text)} is not a local path: only paths and "file://" URIs are read`,
+    });
     return NEVER;
   }),
+);
+
+// Cog's rules: no "!", which only an order of patterns gives a meaning, and no escapes.
+const PatternSchema = v.pipe(
+  TextSchema,
+  v.regex(/^[^!\\][^\\]*$/, 'must not start with "!" or have a backslash'),
+  v.check((pattern) => pattern.trim() !== "", "must not be empty"),
+);
+
+const PatternsSchema = v.nullish(v.array(PatternSchema, "must be a list of patterns"));
+
+const SourceObjectSchema = v.pipe(
+  v.looseObject({ uri: PathSchema, include: PatternsSchema, exclude: PatternsSchema }),
+  onlyMembers(["uri", "include", "exclude"]),
+  v.transform(({ uri, include, exclude }) => ({
+    path: uri,
+    include: include ?? [],
+    exclude: exclude ?? [],
+  })),
+);
+
+const PlainSourceSchema = v.pipe(
+  PathSchema,
+  v.transform((path): ProjectSource => ({ path, include: [], exclude: [] })),
+);
+
+const isText = (input: unknown): boolean => typeof input === "string";
+
+const OneSourceSchema = v.lazy((input) => (isText(input) ? PlainSourceSchema : SourceObjectSchema));
+
+const ManySourcesSchema = v.pipe(
+  v.array(OneSourceSchema),
+  v.minLength(1, "must have at least one source"),
+);
+
+const SourceSchema = v.pipe(
+  v.custom<unknown>(
+    (input) =>
+      input !== undefined && (isText(input) || (typeof input === "object" && input !== null)),
+    "must be a path, {uri, include, exclude}, or a list of them",
+  ),
+  v.lazy((input) => (Array.isArray(input) ? ManySourcesSchema : OneSourceSchema)),
+  v.transform((sources): ProjectSource[] => (Array.isArray(sources) ? sources : [sources])),
 );
 
 const TargetSchema = v.pipe(
@@ -56,6 +117,20 @@ const TargetSchema = v.pipe(
   }),
 );
 
+const WeightSchema = v.pipe(
+  v.looseObject(
+    {
+      name: v.nullish(TextSchema),
+      source: SourceSchema,
+      target: TargetSchema,
+      include: PatternsSchema,
+      exclude: PatternsSchema,
+    },
+    "must have a source and a target",
+  ),
+  onlyMembers(["name", "source", "target", "include", "exclude"]),
+);
+
 const ProjectSchema = v.pipe(
   v.custom<object>(
     (input) => typeof input === "object" && input !== null && !Array.isArray(input),
@@ -63,36 +138,46 @@ const ProjectSchema = v.pipe(
   ),
   v.object({
     image: v.nullish(TextSchema),
-    weights: v.nullish(
-      v.array(
-        v.object(
-          { name: v.nullish(TextSchema), source: SourceSchema, target: TargetSchema },
-          "must have a source and a target",
-        ),
-        "must be a list",
-      ),
-    ),
+    weights: v.nullish(v.array(WeightSchema, "must be a list")),
   }),
 );
 
 /** Reads a project file; `on` names it in messages. Throws `file` with the path of the first fault. */
 export function parseProjectFile(bytes: Uint8Array, on: string): ProjectFile {
-  const result = v.safeParse(ProjectSchema, parseYaml(bytes, on));
+  const document = parseYaml(bytes, on);
+  const result = v.safeParse(ProjectSchema, document);
   if (!result.success) {
     const [issue] = result.issues;
     const path = v.getDotPath(issue);
     const fault = issue.received === "undefined" ? "is missing" : issue.message;
     throw new OcibundleError("file", `${on}: ${path === null ? "" : `${path}: `}${fault}`);
   }
+  if (!on.endsWith("cog.yaml")) checkMembers(document as object, on);
   const { image, weights } = result.output;
   return {
     image: image ?? undefined,
-    weights: (weights ?? []).map(({ name, source, target }) => ({
+    weights: (weights ?? []).map(({ name, source, target, include, exclude }) => ({
       name: name ?? undefined,
-      source,
+      sources: source,
       target,
+      include: include ?? [],
+      exclude: exclude ?? [],
     })),
   };
+}
+
+/** Cog's file has members of Cog's. In ours one that is not known is a mistake. Throws `file`. */
+function checkMembers(document: object, on: string): void {
+  const known = ["image", "weights"];
+  const unknown = Object.keys(document).find(
+    (key) => !known.includes(key) && !key.startsWith("x-"),
+  );
+  if (unknown === undefined) return;
+  throw new OcibundleError(
+    "file",
+    `${on}: ${JSON.stringify(unknown)} is not known here, only ${known.join(", ")}`,
+    { hint: 'start the name of a member of your own with "x-"' },
+  );
 }
 
 /** The project file of a folder with its path, or undefined when it has none. Throws `file`. */

@@ -28,6 +28,9 @@ export interface ModelParts {
   weights: readonly string[];
   /** `NAME=PATH` for single files. */
   file: readonly string[];
+  /** Patterns as in .gitignore, for the directories and for those of the project file. */
+  include?: readonly string[] | undefined;
+  exclude?: readonly string[] | undefined;
   lock: string | undefined;
   /** A model whose weights artifact is used as it is, in place of a lock. */
   weightsFrom: string | undefined;

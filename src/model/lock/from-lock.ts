@@ -23,6 +23,8 @@ import { parseWeightsLock } from "../format/weights-lock.ts";
 export interface WeightsChoice {
   weights: readonly string[];
   file: readonly string[];
+  include?: readonly string[] | undefined;
+  exclude?: readonly string[] | undefined;
   lock: string | undefined;
 }
 
@@ -70,26 +72,30 @@ const emptyConfigBlob: BlobToMove = {
  */
 async function weightPaths(
   session: Session,
-  { weights, file }: WeightsChoice,
+  { weights, file, include, exclude }: WeightsChoice,
   lock: string,
   entries: readonly WeightEntry[],
 ): Promise<WeightPaths> {
   const { cwd, signal } = session;
+  const patterns = { include, exclude };
   const lacks = (where: string): OcibundleError =>
     new OcibundleError("file", `${lock} has it, but ${where}`, {
       hint: "name the directory that has it with --weights DIR, or the file with --file NAME=PATH",
     });
   if (weights.length === 0 && file.length === 0) {
-    const found = await projectWeightPaths(session, lock, entries);
+    const found = await projectWeightPaths(session, lock, entries, patterns);
     if (found !== undefined) return found;
     return { paths: new Map(), unlocked: [], missing: () => lacks("no file is given for it") };
   }
   const files = fileSources(file, cwd);
   await checkFileFlags(files, entries, lock);
-  const found = await findWeightFiles([...files, ...pathSources(weights, cwd)], {
-    signal,
-    except: [resolve(cwd, lock)],
-  });
+  const found = await findWeightFiles(
+    [...files, ...pathSources(weights, cwd, undefined, patterns)],
+    {
+      signal,
+      except: [resolve(cwd, lock)],
+    },
+  );
   const paths = new Map(found.map(({ name, path }) => [name, path]));
   const missing = () => lacks(`it is not among the files of ${flagsOf(weights, file)}`);
   const lost = weights.length === 0 ? undefined : entries.find(({ name }) => !paths.has(name));

@@ -18,7 +18,7 @@ import {
   type WeightFile,
 } from "../weights/weight-files.ts";
 import { weightsManifest } from "../format/weights-artifact.ts";
-import { unreadable } from "../weights/weight-folder.ts";
+import { unreadable } from "../weights/file-errors.ts";
 import {
   lockFileName,
   maxLockBytes,
@@ -35,6 +35,9 @@ export interface LockRequest {
   /** Path of the lock; weights.lock in the working folder when undefined. */
   output: string | undefined;
   compression: CompressionChoice | undefined;
+  /** Patterns as in .gitignore. */
+  include?: readonly string[] | undefined;
+  exclude?: readonly string[] | undefined;
 }
 
 /** What `lock` did; also the shape of `lock --json`. Sizes in bytes. */
@@ -53,6 +56,8 @@ export interface LockReport {
   unchanged: number;
   /** Names that the lock had before, and no file has now. */
   removed: string[];
+  /** Paths of files and directories that were left out: hidden, or excluded by patterns. */
+  leftOut: string[];
 }
 
 /** Hashes the weight files and writes their lock. Throws `usage`, `file`, `integrity`. */
@@ -64,7 +69,7 @@ export async function writeLock(job: JobContext, request: LockRequest): Promise<
   await access(dirname(path)).catch((error: unknown) => {
     throw unwritable(path, error);
   });
-  const files = await requestedFiles(job, request, name);
+  const { files, leftOut } = await requestedFiles(job, request, name);
   const { lock, changed, read, unchanged } = await lockWeights(files, {
     ...readOptions(job),
     compression: request.compression,
@@ -85,6 +90,7 @@ export async function writeLock(job: JobContext, request: LockRequest): Promise<
     read,
     unchanged,
     removed: gone(previous, lock),
+    leftOut,
   };
 }
 
@@ -102,7 +108,8 @@ export async function checkLock(job: JobContext, request: LockRequest): Promise<
       hint: "write it without --check, or name it with -o",
     });
   }
-  return lockDrift(await requestedFiles(job, request, name), previous, readOptions(job));
+  const { files } = await requestedFiles(job, request, name);
+  return lockDrift(files, previous, readOptions(job));
 }
 
 /** The lock that is there already, or undefined. Throws `file` where something else is. */
@@ -123,40 +130,53 @@ export async function readPrevious(
   return parseWeightsLock(bytes, name);
 }
 
+/** The files to lock, and what was left out of the directories that were given: paths below the working one. */
 async function requestedFiles(
   { cwd, signal, emit }: JobContext,
-  { paths, dest }: LockRequest,
+  request: LockRequest,
   lock: string,
-): Promise<WeightFile[]> {
-  const sources = paths.length > 0 ? pathSources(paths, cwd, dest) : await fromProject(cwd, dest);
+): Promise<{ files: WeightFile[]; leftOut: string[] }> {
+  const { paths, dest } = request;
+  const sources =
+    paths.length > 0 ? pathSources(paths, cwd, dest, request) : await fromProject(cwd, request);
+  const leftOut: string[] = [];
   const files = await findWeightFiles(sources, {
     signal,
     except: [resolve(cwd, lock)],
-    onHidden: (path) => emit({ type: "detail", message: `"${path}" is hidden and left out` }),
+    onLeftOut: (path) => {
+      leftOut.push(path.startsWith(`${cwd}/`) ? path.slice(cwd.length + 1) : path);
+      emit({ type: "detail", message: `"${path}" is left out` });
+    },
   });
-  if (files.length > 0) return files;
+  if (files.length > 0) return { files, leftOut };
   throw new OcibundleError(
     "file",
     `no weight files in ${sources.map(({ path }) => `"${path}"`).join(", ")}`,
-    { hint: "files and folders whose name starts with a dot are left out" },
+    {
+      hint: "files and directories whose name starts with a dot are left out, and what patterns exclude",
+    },
   );
 }
 
-async function fromProject(cwd: string, dest: string | undefined) {
+async function fromProject(cwd: string, request: LockRequest) {
   const found = await readProjectFile(cwd);
   if (found === undefined || found.project.weights.length === 0) {
     const lack =
       found === undefined ? "there is no project file" : `"${found.path}" lists no weights`;
     throw new OcibundleError("usage", `no weights are given, and ${lack}`, {
-      hint: "name files or folders, as `ocibundle lock ./weights`",
+      hint: "name files or directories, as `ocibundle lock ./weights`",
     });
   }
-  if (dest !== undefined) {
-    throw new OcibundleError("usage", "--dest is for files and folders that are named with it", {
-      hint: `the dests of these weights are the targets in "${found.path}"`,
-    });
+  if (request.dest !== undefined) {
+    throw new OcibundleError(
+      "usage",
+      "--dest is for files and directories that are named with it",
+      {
+        hint: `the dests of these weights are the targets in "${found.path}"`,
+      },
+    );
   }
-  return projectSources(found.project, found.path);
+  return projectSources(found.project, found.path, request);
 }
 
 /** A worker takes some megabytes of memory, and no disk feeds more of them. */

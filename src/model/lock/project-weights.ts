@@ -4,8 +4,9 @@ import { errno, OcibundleError, withContext } from "../../errors.ts";
 import { readProjectFile } from "../format/project-file.ts";
 import { quoted, type WeightEntry } from "../format/weight-entry.ts";
 import type { Session } from "../session/session.ts";
+import type { PathPatterns } from "../weights/path-filter.ts";
 import { findWeightFiles, projectSources, type WeightSource } from "../weights/weight-files.ts";
-import { unreadable } from "../weights/weight-folder.ts";
+import { unreadable } from "../weights/file-errors.ts";
 
 /** Where the files of a lock lie on this machine. */
 export interface WeightPaths {
@@ -29,11 +30,12 @@ export async function projectWeightPaths(
   { cwd, signal }: Session,
   lock: string,
   entries: readonly WeightEntry[],
+  patterns: PathPatterns,
 ): Promise<WeightPaths | undefined> {
   const project = await readProjectFile(cwd);
   if (project === undefined) return undefined;
   const on = project.path;
-  const sources = projectSources(project.project, on);
+  const sources = projectSources(project.project, on, patterns);
   const faults = await Promise.all(sources.map(({ path }) => absence(path)));
   const present = sources.filter((_, index) => faults[index] === undefined);
   const files = await findWeightFiles(present, { signal, except: [resolve(cwd, lock)] });

@@ -1,7 +1,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { OcibundleError, errno } from "../../errors.ts";
-import { unreadable } from "../weights/weight-folder.ts";
+import { unreadable } from "../weights/file-errors.ts";
 import { maxLockBytes } from "../format/weights-lock.ts";
 
 /** The lock that is used when none is named. */

@@ -7,7 +7,7 @@ import type { Cache } from "../../store/cache/cache.ts";
 import { type FileRecords, isUnchanged, type KnownFile } from "../../store/records/file-records.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
 import type { CompressionChoice } from "../format/compression.ts";
-import { notAFile, unreadable } from "./weight-folder.ts";
+import { notAFile, unreadable } from "./file-errors.ts";
 
 /** A weight file that is to be read, and how it is to be stored. */
 export interface WantedFile {

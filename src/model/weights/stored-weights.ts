@@ -8,7 +8,7 @@ import { compressionLevels } from "../format/compression.ts";
 import type { Session } from "../session/session.ts";
 import type { StoredWeights } from "./weight-blobs.ts";
 import { compressionOf, type WeightEntry } from "../format/weight-entry.ts";
-import { unreadable } from "./weight-folder.ts";
+import { unreadable } from "./file-errors.ts";
 
 /** Blobs of weight files that are stored compressed: from the cache, or made again from the file. */
 export function storedWeights({ cache, emit }: Session, lock: string): StoredWeights {

@@ -4,7 +4,7 @@ import { OcibundleError } from "../../errors.ts";
 import type { BlobSource, BlobToMove } from "../../oci/content.ts";
 import { isUnchanged } from "../../store/records/file-records.ts";
 import { quoted, type WeightEntry } from "../format/weight-entry.ts";
-import { notAFile, unreadable } from "./weight-folder.ts";
+import { notAFile, unreadable } from "./file-errors.ts";
 
 /** What a lock's blobs are made from. */
 export interface WeightSources {

@@ -1,10 +1,19 @@
 import type { Stats } from "node:fs";
 import { stat } from "node:fs/promises";
-import { basename, dirname, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { OcibundleError } from "../../errors.ts";
 import type { ProjectFile } from "../format/project-file.ts";
 import { quoted, sortedByName } from "../format/weight-entry.ts";
-import { notAFile, unreadable, walkFolder } from "./weight-folder.ts";
+import { notAFile, unreadable } from "./file-errors.ts";
+import { refuseUri } from "./remote-source.ts";
+import {
+  everyFilter,
+  nothingTaken,
+  type PathFilter,
+  pathFilter,
+  type PathPatterns,
+} from "./path-filter.ts";
+import { walkFolder } from "./weight-folder.ts";
 import { giveNames } from "./weight-names.ts";
 
 /** Where the files go in the container when nothing else is said. */
@@ -29,18 +38,31 @@ export interface WeightSource {
   name?: string | undefined;
   /** The dest of the file, or of the folder that the files go under. */
   target: { file: string } | { folder: string; isDefault?: boolean };
+  /** Which files are taken; all of them without it. */
+  filter?: PathFilter | undefined;
+  /** Sources with one such number are one: of their files with one dest the last one is taken. */
+  merged?: number | undefined;
 }
 
 export interface WeightFilesOptions {
   signal: AbortSignal;
   /** Absolute paths that are no weights though they lie in a folder: the lock itself. */
   except?: readonly string[] | undefined;
-  onHidden?: ((path: string) => void) | undefined;
+  /** Told of each file or directory in a directory that is left out. */
+  onLeftOut?: ((path: string) => void) | undefined;
 }
 
-/** The sources that paths on the command line are; `dest` is the folder they go under. */
-export const pathSources = (paths: readonly string[], cwd: string, dest?: string): WeightSource[] =>
-  paths.map((path) => ({ path: resolve(cwd, path), target: targetFolder(dest) }));
+/** The sources that paths on the command line are; `dest` is the directory they go under. Throws `usage`. */
+export const pathSources = (
+  paths: readonly string[],
+  cwd: string,
+  dest?: string,
+  patterns: PathPatterns = {},
+): WeightSource[] =>
+  paths.map((path) => {
+    refuseUri(path);
+    return { path: resolve(cwd, path), target: targetFolder(dest), filter: filterOf(patterns) };
+  });
 
 /** The sources that `--file NAME=PATH` flags are. Throws `usage`. */
 export const fileSources = (flags: readonly string[], cwd: string, dest?: string): WeightSource[] =>
@@ -51,16 +73,33 @@ export const fileSources = (flags: readonly string[], cwd: string, dest?: string
         hint: "name the file as the lock does, as --file llama=./weights/llama.safetensors",
       });
     }
+    refuseUri(path);
     return { name, path: resolve(cwd, path), target: targetFolder(dest) };
   });
 
-/** The sources that a project file lists; its paths are relative to the folder it lies in. */
-export const projectSources = ({ weights }: ProjectFile, path: string): WeightSource[] =>
-  weights.map(({ name, source, target }) => ({
-    name,
-    path: resolve(dirname(path), source),
-    target: { file: target },
-  }));
+/** The sources that a project file lists; its paths are relative to the directory it lies in. */
+export const projectSources = (
+  { weights }: ProjectFile,
+  path: string,
+  patterns: PathPatterns = {},
+): WeightSource[] =>
+  weights.flatMap(({ name, sources, target, include, exclude }, index) =>
+    sources.map((source) => ({
+      name,
+      path: resolve(dirname(path), source.path),
+      target: sources.length === 1 ? { file: target } : { folder: target },
+      filter: filterOf(source, { include, exclude }, patterns),
+      merged: sources.length === 1 ? undefined : index,
+    })),
+  );
+
+/** The filter of several lists of patterns, or undefined where there are none. Throws `usage`. */
+function filterOf(...lists: readonly PathPatterns[]): PathFilter | undefined {
+  const given = lists.filter(
+    ({ include = [], exclude = [] }) => include.length + exclude.length > 0,
+  );
+  return given.length === 0 ? undefined : everyFilter(given.map((list) => pathFilter(list)));
+}
 
 /**
  * Finds the files of the sources and gives each its name (docs/format.md), sorted by name.
@@ -71,22 +110,24 @@ export async function findWeightFiles(
   options: WeightFilesOptions,
 ): Promise<WeightFile[]> {
   const except = new Set(options.except);
-  const found: Found[] = [];
-  const seen = new Set<string>();
+  const found = new Map<string, Found>();
   for (const source of sources) {
+    const { merged } = source;
     for (const file of await filesOf(source, options)) {
-      const key = JSON.stringify([file.path, file.dest, file.name]);
-      if (except.has(file.path) || seen.has(key)) continue;
-      seen.add(key);
-      found.push(file);
+      if (except.has(file.path)) continue;
+      const { path, dest, name } = file;
+      const key = JSON.stringify(merged === undefined ? [path, dest, name] : [merged, dest]);
+      if (merged !== undefined || !found.has(key)) found.set(key, file);
     }
   }
-  return sortedByName(giveNames(found)).map(({ name, path, dest, destIsDefault }) => ({
-    name,
-    path,
-    dest,
-    destIsDefault,
-  }));
+  return sortedByName(giveNames([...found.values()])).map(
+    ({ name, path, dest, destIsDefault }) => ({
+      name,
+      path,
+      dest,
+      destIsDefault,
+    }),
+  );
 }
 
 interface Found {
@@ -99,17 +140,28 @@ interface Found {
 }
 
 async function filesOf(source: WeightSource, options: WeightFilesOptions): Promise<Found[]> {
-  const { path, name, target } = source;
+  const { path, name, target, filter } = source;
   const stats = await statSource(path);
   const destIsDefault = "folder" in target && target.isDefault === true;
   if (stats.isFile()) {
     const below = basename(path);
+    if (filter?.takes(below) === false) {
+      if (isProjects(source)) throw nothingTaken(path);
+      options.onLeftOut?.(path);
+      return [];
+    }
     const dest = "file" in target ? target.file : under(target.folder, below);
     return [{ path, dest, destIsDefault, below, name }];
   }
   if (!stats.isDirectory()) throw notAFile(path, stats);
   const folder = "file" in target ? target.file : target.folder;
-  const files = await walkFolder(path, options);
+  const { signal, onLeftOut } = options;
+  const files = await walkFolder(path, {
+    signal,
+    filter,
+    onLeftOut: (below) => onLeftOut?.(join(path, below)),
+  });
+  if (filter !== undefined && files.length === 0 && isProjects(source)) throw nothingTaken(path);
   return files.map(({ path: file, below }) => ({
     path: file,
     dest: under(folder, below),
@@ -117,6 +169,10 @@ async function filesOf(source: WeightSource, options: WeightFilesOptions): Promi
     below: name === undefined ? below : `${name}/${below}`,
   }));
 }
+
+/** Whether a project file lists the source: patterns that leave nothing of it are a mistake then. */
+const isProjects = ({ target, merged }: WeightSource): boolean =>
+  "file" in target || merged !== undefined;
 
 async function statSource(path: string): Promise<Stats> {
   try {

@@ -1,61 +1,86 @@
-import { type Dirent, type Stats } from "node:fs";
+import type { Dirent, Stats } from "node:fs";
 import { lstat, readdir, realpath, stat } from "node:fs/promises";
 import { join, sep } from "node:path";
 import { errno, OcibundleError } from "../../errors.ts";
+import { notAFile, unreadable } from "./file-errors.ts";
+import { everyFilter, type PathFilter, pathFilter, readIgnoreFile } from "./path-filter.ts";
 
-/** More files than any registry takes in one manifest; a folder with more is a mistake, or a trap. */
+/** More files than any registry takes in one manifest; a directory with more is a mistake, or a trap. */
 const maxWeightFiles = 100_000;
 
 export interface FolderFile {
-  /** Path below the folder, with `/` on every system. */
+  /** Path below the directory, with `/` on every system. */
   below: string;
   path: string;
 }
 
 export interface WalkOptions {
   signal: AbortSignal;
-  /** Told about each hidden file or folder that is left out. */
-  onHidden?: ((path: string) => void) | undefined;
+  filter?: PathFilter | undefined;
+  /** Told of each file or directory that is left out: its path below the directory, `/` behind a directory's. */
+  onLeftOut?: ((below: string) => void) | undefined;
 }
 
 /**
- * The files below a folder, sorted. Files and folders whose name starts with a dot are left out.
- * Symbolic links are followed as long as they stay inside the folder and do not loop.
+ * The files below a directory that its ignore file and the filter take, sorted. What has a name that starts with
+ * a dot is left out unless an include pattern names such a file. Symbolic links are followed wherever they lead:
+ * caches and data version control keep the bytes elsewhere.
  *
- * Throws `file`, naming what is in the way: a link that leaves the folder, loops or points to nothing,
- * a socket, a device, a name that is not UTF-8, something unreadable.
+ * Throws `file`, naming what is in the way: a link that loops or points to nothing, a socket, a device, a name
+ * that is not UTF-8; `system` for what can't be read.
  */
-export async function walkFolder(folder: string, options: WalkOptions): Promise<FolderFile[]> {
-  const root = await realpath(folder).catch((cause: unknown) => {
-    throw unreadable(folder, cause);
+export async function walkFolder(directory: string, options: WalkOptions): Promise<FolderFile[]> {
+  const root = await realpath(directory).catch((cause: unknown) => {
+    throw unreadable(directory, cause);
   });
-  const files: FolderFile[] = [];
-  await walk(folder, "", [root], files, options);
-  return files;
+  const ignored = pathFilter({ exclude: await readIgnoreFile(directory) });
+  const { filter } = options;
+  const walked: Walk = {
+    ...options,
+    filter: filter === undefined ? ignored : everyFilter([ignored, filter]),
+    files: [],
+  };
+  await walk(directory, "", [root], walked);
+  return walked.files;
 }
 
-/** `ancestors`: the real paths of the folder and of those it lies in, the walk's root first. */
+interface Walk extends WalkOptions {
+  filter: PathFilter;
+  files: FolderFile[];
+}
+
+/** `ancestors`: the real paths of the directory and of those it lies in, the walk's root first. */
 async function walk(
-  folder: string,
+  directory: string,
   below: string,
   ancestors: readonly [string, ...string[]],
-  files: FolderFile[],
-  options: WalkOptions,
+  walked: Walk,
 ): Promise<void> {
-  options.signal.throwIfAborted();
-  for (const entry of await list(folder)) {
-    const path = join(folder, entry.name);
-    if (entry.name.startsWith(".")) {
-      options.onHidden?.(path);
+  const { signal, filter, files, onLeftOut } = walked;
+  signal.throwIfAborted();
+  for (const entry of await list(directory)) {
+    const path = join(directory, entry.name);
+    const here = below === "" ? entry.name : `${below}/${entry.name}`;
+    const isHidden = entry.name.startsWith(".") && !filter.namesHidden;
+    const isExcluded = !filter.enters(here) && !filter.takes(here);
+    if (isHidden || isExcluded) {
+      onLeftOut?.(entry.isDirectory() ? `${here}/` : here);
       continue;
     }
     if (entry.name.includes("\uFFFD")) await mustExist(path);
-    const here = below === "" ? entry.name : `${below}/${entry.name}`;
+    // A file that is left out may be a link to nothing: it is not followed.
+    if (entry.isSymbolicLink() && !filter.takes(here) && !(await isDirectory(path))) {
+      onLeftOut?.(here);
+      continue;
+    }
     const target = entry.isSymbolicLink()
       ? await followLink(path, ancestors)
-      : { stats: entry, real: join(ancestors.at(-1) ?? folder, entry.name) };
+      : { stats: entry, real: join(ancestors.at(-1) ?? directory, entry.name) };
     if (target.stats.isDirectory()) {
-      await walk(path, here, [...ancestors, target.real], files, options);
+      if (filter.enters(here)) await walk(path, here, [...ancestors, target.real], walked);
+      else onLeftOut?.(`${here}/`);
+    } else if (!filter.takes(here)) {
+      onLeftOut?.(here);
     } else if (target.stats.isFile()) {
       files.push({ below: here, path });
       if (files.length > maxWeightFiles) {
@@ -69,6 +94,9 @@ async function walk(
     }
   }
 }
+
+const isDirectory = async (path: string): Promise<boolean> =>
+  (await stat(path).catch(() => undefined))?.isDirectory() === true;
 
 async function list(folder: string): Promise<Dirent[]> {
   try {
@@ -92,7 +120,6 @@ async function followLink(
   path: string,
   ancestors: readonly [string, ...string[]],
 ): Promise<{ stats: Stats; real: string }> {
-  const [root] = ancestors;
   let real: string;
   let stats: Stats;
   try {
@@ -104,9 +131,8 @@ async function followLink(
     if (code === "ENOENT") throw refusedLink(path, "points to nothing", cause);
     throw unreadable(path, cause);
   }
-  if (!isInside(real, root)) throw refusedLink(path, `leaves the folder, to "${real}"`);
   if (stats.isDirectory() && ancestors.some((ancestor) => isInside(ancestor, real))) {
-    throw refusedLink(path, "loops: it points to a folder that it lies in");
+    throw refusedLink(path, "loops: it points to a directory that it lies in");
   }
   return { stats, real };
 }
@@ -119,32 +145,3 @@ const refusedLink = (path: string, fault: string, cause?: unknown): OcibundleErr
     hint: "put the file itself in its place, or name it with --file NAME=PATH",
     cause,
   });
-
-/** The error for something that is neither a file nor a folder. */
-export function notAFile(
-  path: string,
-  stats: Pick<Stats, "isSocket" | "isFIFO" | "isBlockDevice" | "isCharacterDevice">,
-): OcibundleError {
-  const kind = stats.isSocket()
-    ? "a socket"
-    : stats.isFIFO()
-      ? "a named pipe"
-      : stats.isBlockDevice() || stats.isCharacterDevice()
-        ? "a device"
-        : "neither a file nor a folder";
-  return new OcibundleError("file", `"${path}" is ${kind}, and can't be a weight file`);
-}
-
-/** The error for a file or folder that could not be looked at. */
-export function unreadable(path: string, cause: unknown): OcibundleError {
-  const code = errno(cause);
-  const fault =
-    code === "ENOENT" && path.includes("\uFFFD")
-      ? "has a name that is not UTF-8"
-      : code === "ENOENT" || code === "ENOTDIR"
-        ? "does not exist"
-        : code === "EACCES" || code === "EPERM"
-          ? "can't be read: permission denied"
-          : `can't be read: ${(cause as Error).message}`;
-  return new OcibundleError("file", `"${path}" ${fault}`, { cause });
-}

@@ -9,20 +9,53 @@ import {
 } from "../../../../src/model/format/project-file.ts";
 import { fixture } from "../fixtures.ts";
 
+const parseOurs = (text: string) =>
+  parseProjectFile(new TextEncoder().encode(text), "ocibundle.yaml");
+
 const parse = (text: string) => parseProjectFile(new TextEncoder().encode(text), "cog.yaml");
 
+const all = { include: [], exclude: [] };
+const from = (path: string) => ({ path, ...all });
+
 describe("reading", () => {
+  test("sources as objects and lists of them, with patterns", () => {
+    const [weight, other] = parse(`
+weights:
+  - target: /a
+    source: {uri: "file://./w", include: ["*.safetensors"], exclude: [original/, secret.pem]}
+  - target: /b
+    source: [w, {uri: x, include: null}]
+    exclude: ["*.pem"]
+`).weights;
+    expect(weight?.sources).toEqual([
+      { path: "./w", include: ["*.safetensors"], exclude: ["original/", "secret.pem"] },
+    ]);
+    expect(other?.sources).toEqual([from("w"), from("x")]);
+    expect(other?.exclude).toEqual(["*.pem"]);
+  });
+
   test("a project of Cog's, its other members ignored", () => {
     expect(parseProjectFile(fixture("cog.yaml"), "cog.yaml")).toEqual({
       image: "registry.example.com/acme/llama",
       weights: [
         {
           name: "llama-3.1-8b",
-          source: "./weights/model.safetensors",
+          sources: [from("./weights/model.safetensors")],
           target: "/src/weights/model.safetensors",
+          ...all,
         },
-        { name: undefined, source: "./tokenizer files", target: "/src/weights/tokenizer" },
-        { name: undefined, source: "/srv/shared/lora.bin", target: "/src/lora.bin" },
+        {
+          name: undefined,
+          sources: [from("./tokenizer files")],
+          target: "/src/weights/tokenizer",
+          ...all,
+        },
+        {
+          name: undefined,
+          sources: [from("/srv/shared/lora.bin")],
+          target: "/src/lora.bin",
+          ...all,
+        },
       ],
     });
   });
@@ -36,9 +69,9 @@ describe("reading", () => {
   });
 
   test("an absolute file URI", () => {
-    expect(parse("weights: [{source: 'FILE:///srv/w', target: /w}]").weights[0]?.source).toBe(
-      "/srv/w",
-    );
+    expect(parse("weights: [{source: 'FILE:///srv/w', target: /w}]").weights[0]?.sources).toEqual([
+      from("/srv/w"),
+    ]);
   });
 });
 
@@ -73,17 +106,38 @@ describe("refuses", () => {
     [
       "a source elsewhere",
       "weights: [{source: 'hf://a/b', target: /a}]",
-      /source: "hf:\/\/a\/b" is not a file: only "file:\/\/" URIs are read$/,
+      /source: "hf:\/\/a\/b" is not a local path: only paths and "file:\/\/" URIs are read$/,
     ],
     [
-      "a URI that is a path",
-      "weights: [{source: {uri: a}, target: /a}]",
-      /"a" is not a URI that starts with "file:\/\/"$/,
+      "a member of a source that is not known",
+      "weights: [{source: {uri: a, includes: [x]}, target: /a}]",
+      /source: "includes" is not known here, only uri, include, exclude$/,
+    ],
+    [
+      "a member of a weight that is not known",
+      "weights: [{source: a, target: /a, compression: zstd}]",
+      /weights\.0: "compression" is not known here, only name, source, target, include, exclude$/,
+    ],
+    ["no sources", "weights: [{source: [], target: /a}]", /must have at least one source$/],
+    [
+      "a source that is a number",
+      "weights: [{source: 5, target: /a}]",
+      /source: must be a path, \{uri, include, exclude\}, or a list of them$/,
+    ],
+    [
+      "a pattern that takes back others",
+      "weights: [{source: {uri: a, exclude: ['!x']}, target: /a}]",
+      /exclude\.0: must not start with "!" or have a backslash$/,
+    ],
+    [
+      "patterns that are a text",
+      "weights: [{source: {uri: a, include: x}, target: /a}]",
+      /include: must be a list of patterns$/,
     ],
     [
       "a URI with a broken escape",
       "weights: [{source: 'file://%zz', target: /a}]",
-      /is not a file/,
+      /is not a local path/,
     ],
     [
       "a relative target",
@@ -97,6 +151,13 @@ describe("refuses", () => {
     ],
   ])("%s", (_, text, message) => {
     expect(() => parse(text)).toThrow(message);
+  });
+
+  test("in ocibundle.yaml what is not known, but for names that start with x-", () => {
+    expect(() => parseOurs("platform: linux/arm64")).toThrow(
+      'ocibundle.yaml: "platform" is not known here, only image, weights',
+    );
+    expect(parseOurs("x-team: a").weights).toEqual([]);
   });
 
   test("bytes that are no UTF-8", () => {

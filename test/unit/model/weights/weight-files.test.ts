@@ -17,6 +17,7 @@ import {
   pathSources,
   projectSources,
 } from "../../../../src/model/weights/weight-files.ts";
+import type { PathPatterns } from "../../../../src/model/weights/path-filter.ts";
 
 const { signal } = new AbortController();
 let folder: string;
@@ -70,10 +71,10 @@ describe("a folder", () => {
     const files = await findWeightFiles(pathSources(["w"], folder), {
       signal,
       except: [join(folder, "w/weights.lock")],
-      onHidden: (path) => hidden.push(path),
+      onLeftOut: (path) => hidden.push(path),
     });
     expect(files.map(({ name }) => name)).toEqual(["a"]);
-    expect(hidden).toEqual([join(folder, "w/.DS_Store"), join(folder, "w/.git")]);
+    expect(hidden).toEqual([join(folder, "w/.DS_Store"), join(folder, "w/.git/")]);
   });
 
   test("takes names as they are", async () => {
@@ -107,19 +108,37 @@ describe("symbolic links", () => {
   });
 
   test.each([
-    ["leaves the folder", "../secret.bin", "leaves the folder, to "],
-    ["leaves the folder by an absolute path", "/etc/hostname", "leaves the folder, to "],
-    ["loops to a folder it lies in", "..", "loops: it points to a folder that it lies in"],
+    ["loops to a directory it lies in", "..", "loops: it points to a directory that it lies in"],
+    ["loops to the root", "/", "loops: it points to a directory that it lies in"],
     ["loops to itself", "link", "loops"],
     ["points to nothing", "nothing.bin", "points to nothing"],
   ])("one that %s is refused by name", async (_, target, message) => {
-    put("w/sub/a.bin", "secret.bin", "w/secret.bin");
+    put("w/sub/a.bin");
     const link = join(folder, "w/sub/link");
-    symlinkSync(target === "../secret.bin" ? "../../secret.bin" : target, link);
+    symlinkSync(target, link);
     await expect(find(["w"])).rejects.toMatchObject({
       code: "file",
       message: expect.stringContaining(`the symbolic link "${link}" ${message}`),
     });
+  });
+
+  test("are followed out of the directory, and keep the link's own name", async () => {
+    put("blobs/d0", "store/sub/b.bin");
+    put("snapshots/abc/config.json");
+    symlinkSync("../../blobs/d0", join(folder, "snapshots/abc/model.safetensors"));
+    symlinkSync(join(folder, "store"), join(folder, "snapshots/abc/store"));
+    expect(await summary(["snapshots/abc"], "/w")).toEqual([
+      ["config", "/w/config.json"],
+      ["model", "/w/model.safetensors"],
+      ["store/sub/b", "/w/store/sub/b.bin"],
+    ]);
+  });
+
+  test("that are excluded may point to nothing", async () => {
+    put("w/a.bin");
+    symlinkSync("nothing", join(folder, "w/gone.lock"));
+    const sources = pathSources(["w"], folder, "/w", { exclude: ["*.lock"] });
+    expect((await findWeightFiles(sources, { signal })).map(({ name }) => name)).toEqual(["a"]);
   });
 
   test("two folders that point to each other are refused", async () => {
@@ -210,13 +229,96 @@ describe("--file", () => {
   });
 });
 
+const all: { include: string[]; exclude: string[] } = { include: [], exclude: [] };
+const from = (path: string, patterns: Partial<typeof all> = {}) => ({ path, ...all, ...patterns });
+
+const taken = async (patterns: PathPatterns): Promise<string[]> => {
+  const sources = pathSources(["w"], folder, "/", patterns);
+  return (await findWeightFiles(sources, { signal })).map(({ dest }) => dest);
+};
+
+const project = (patterns: Partial<typeof all>) =>
+  projectSources(
+    { weights: [{ sources: [from("w", patterns)], target: "/m", ...all }] },
+    join(folder, "cog.yaml"),
+  );
+
+describe("patterns", () => {
+  beforeEach(() => {
+    put("w/a.safetensors", "w/secret.pem", "w/original/b.pth", "w/sub/secret.pem", "w/sub/c.json");
+  });
+
+  test.each([
+    [{ include: ["*.safetensors"] }, ["/a.safetensors"]],
+    [{ include: ["sub/"] }, ["/sub/c.json", "/sub/secret.pem"]],
+    [{ include: ["*.json", "*.pth"] }, ["/original/b.pth", "/sub/c.json"]],
+    [{ exclude: ["original/", "*.pem"] }, ["/a.safetensors", "/sub/c.json"]],
+    [
+      { exclude: ["/secret.pem", "original"] },
+      ["/a.safetensors", "/sub/c.json", "/sub/secret.pem"],
+    ],
+    [{ exclude: ["**/secret.*", "original/*"] }, ["/a.safetensors", "/sub/c.json"]],
+    [{ include: ["*.pem"], exclude: ["sub"] }, ["/secret.pem"]],
+    [{ exclude: ["*", "!*.safetensors"] }, ["/a.safetensors"]],
+    [{ exclude: ["*.PEM", "original", "sub"] }, ["/a.safetensors", "/secret.pem"]],
+  ])("%j", async (patterns, dests) => {
+    expect(await taken(patterns)).toEqual(dests);
+  });
+
+  test("name hidden files only by a name that starts with a dot", async () => {
+    put("w/.vocab", "w/.git/config");
+    expect(await taken({ include: ["*"] })).not.toContain("/.vocab");
+    expect(await taken({ include: [".vocab"] })).toEqual(["/.vocab"]);
+  });
+
+  test("of the directory's own ignore file hold beside those that are given", async () => {
+    writeFileSync(join(folder, "w/.ocibundleignore"), "# comment\n\n*.pem\r\noriginal/\n");
+    expect(await taken({})).toEqual(["/a.safetensors", "/sub/c.json"]);
+    expect(await taken({ include: ["*.pem", "*.json"] })).toEqual(["/sub/c.json"]);
+  });
+
+  test("that are empty are refused", async () => {
+    expect(() => pathSources(["w"], folder, "/", { exclude: [" "] })).toThrow("is empty");
+  });
+
+  test("of a project file hold for its source, and must leave something", async () => {
+    const files = await findWeightFiles(project({ exclude: ["*.pem", "original"] }), { signal });
+    expect(files.map(({ dest }) => dest)).toEqual(["/m/a.safetensors", "/m/sub/c.json"]);
+    await expect(
+      findWeightFiles(project({ include: ["*.gguf"] }), { signal }),
+    ).rejects.toMatchObject({ code: "file", message: expect.stringContaining("no file in") });
+  });
+
+  test("hold for each of several sources, of which the last one wins", async () => {
+    put("x/a.safetensors", "x/d.json");
+    const sources = [from("w", { include: ["*.safetensors"] }), from("x"), from("w/sub/c.json")];
+    const several = { weights: [{ sources, target: "/m", ...all }] };
+    const files = await findWeightFiles(projectSources(several, join(folder, "cog.yaml")), {
+      signal,
+    });
+    expect(files.map(({ path, dest }) => [path, dest])).toEqual([
+      [join(folder, "x/a.safetensors"), "/m/a.safetensors"],
+      [join(folder, "w/sub/c.json"), "/m/c.json"],
+      [join(folder, "x/d.json"), "/m/d.json"],
+    ]);
+  });
+});
+
+test.each(["hf://acme/model", "s3://bucket/prefix", "https://example.com/model.bin"])(
+  "%s is no path on this machine",
+  (text) => {
+    expect(() => pathSources([text], folder)).toThrow("is not a local path");
+    expect(() => fileSources([`a=${text}`], folder)).toThrow("is not a local path");
+  },
+);
+
 test("a project file's sources lie beside it, a folder's files under its target", async () => {
   put("project/weights/model.bin", "project/tokenizer/a.json", "project/tokenizer/b.json");
   const sources = projectSources(
     {
       weights: [
-        { name: "llama", source: "./weights/model.bin", target: "/src/model.bin" },
-        { name: "tok", source: "tokenizer", target: "/src/tokenizer" },
+        { name: "llama", sources: [from("./weights/model.bin")], target: "/src/model.bin", ...all },
+        { name: "tok", sources: [from("tokenizer")], target: "/src/tokenizer", ...all },
       ],
     },
     join(folder, "project/cog.yaml"),
