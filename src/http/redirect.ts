@@ -11,8 +11,8 @@ import {
 const maxRedirects = 10;
 
 /**
- * Follows redirects (RFC 9110, section 15.4): a bounded number, never from https down to http, and
- * without what authorises when the origin changes: headers go, and a body that does is not sent on.
+ * Follows redirects (RFC 9110, section 15.4): a bounded number, never from https down to http
+ * (a host that names itself with http is asked by https), and without what authorises when the origin changes: headers go, and a body that does is not sent on.
  * Where a body or an upload's POST is redirected only 307 and 308, which keep the method, are followed.
  */
 export const followRedirects =
@@ -32,7 +32,11 @@ export const followRedirects =
       if (count === maxRedirects) {
         throw refuse(request.url, `it redirected more than ${maxRedirects} times`);
       }
-      if (current.url.protocol === "https:" && target.protocol !== "https:") {
+      if (
+        current.url.protocol === "https:" &&
+        target.protocol !== "https:" &&
+        !upgrade(target, current.url)
+      ) {
         throw refuse(current.url, `it redirects from https to ${printableUrl(target)}`);
       }
       if (current.secretBody === true && target.origin !== current.url.origin) {
@@ -46,6 +50,19 @@ function isRedirect(response: HttpResponse, method: string): boolean {
   if (response.status === 307 || response.status === 308) return true;
   const followed = response.status === 301 || response.status === 302 || response.status === 303;
   return followed && (method === "GET" || method === "HEAD");
+}
+
+/**
+ * A server behind a proxy that ends TLS may name itself with http: the same host is spoken to as before.
+ * False for another host or port, where the target stays as it is.
+ */
+function upgrade(target: URL, from: URL): boolean {
+  if (target.hostname !== from.hostname || (target.port !== "" && target.port !== from.port)) {
+    return false;
+  }
+  target.protocol = from.protocol;
+  target.port = from.port;
+  return true;
 }
 
 function parse(location: string, base: URL): URL | undefined {

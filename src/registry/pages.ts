@@ -27,10 +27,10 @@ export async function* pages(api: Api, first: ApiRequest): AsyncGenerator<Page, 
     const response = await request(api, { ...first, url, maxDocument: maxManifestBytes });
     const bytes = await readCapped(response, maxManifestBytes, on);
     yield { response, bytes };
-    const next = parseNextLink(response.headers.get("link"));
-    if (next === undefined || response.status !== 200) return;
-    if (!URL.canParse(next, response.url)) return;
-    url = new URL(next, response.url);
+    if (response.status !== 200) return;
+    const next = nextUrl(response, api.base, on);
+    if (next === undefined) return;
+    url = next;
     if (url.origin !== api.base.origin || seen.has(url.href) || seen.size >= maxPages) {
       throw new OcibundleError(
         "network",
@@ -38,4 +38,32 @@ export async function* pages(api: Api, first: ApiRequest): AsyncGenerator<Page, 
       );
     }
   }
+}
+
+/** Where a list goes on; undefined at its end. Throws `network` for what can't be read. */
+function nextUrl({ headers, url }: HttpResponse, base: URL, on: string): URL | undefined {
+  let next: string | undefined;
+  try {
+    next = parseNextLink(headers.get("link"));
+    if (next === undefined) return undefined;
+    return onOwnOrigin(new URL(next, url), base);
+  } catch (cause) {
+    const what = next === undefined ? "a Link header" : "a link to its next page";
+    throw new OcibundleError("network", `${on}: the list has ${what} that can't be read`, {
+      cause,
+    });
+  }
+}
+
+/**
+ * A registry behind a proxy that ends TLS may name itself with http, or with the port behind the proxy: the
+ * same host is spoken to as before.
+ */
+function onOwnOrigin(url: URL, base: URL): URL {
+  if (url.hostname !== base.hostname) return url;
+  url.protocol = base.protocol;
+  url.port = base.port;
+  url.username = "";
+  url.password = "";
+  return url;
 }

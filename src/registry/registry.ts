@@ -106,6 +106,7 @@ export function createRegistry(host: string, options: RegistryOptions = {}): Reg
   };
   const registry: Registry = {
     host,
+    origin: base.origin,
     async ping(signal) {
       await command(api, {
         method: "GET",

@@ -7,6 +7,8 @@ import type { RawManifest } from "../oci/manifest.ts";
 export interface Registry {
   /** As the user wrote it: `docker.io`, `localhost:5000`. */
   readonly host: string;
+  /** Where its API is: `https://registry-1.docker.io`. */
+  readonly origin: string;
   /** The API's version check (`GET /v2/`). Throws `denied`, `network`. */
   ping(signal: AbortSignal): Promise<void>;
   repository(name: string): Repository;

@@ -248,6 +248,11 @@ class RangeFetcher {
     try {
       await this.patience.wait(error, this.stop.signal);
     } catch (final) {
+      // The last resort where only ranges fail: what the next run would go on with would fail as well.
+      if (status === 500 && flight.ranged && !this.stop.signal.aborted) {
+        this.patience.renew();
+        return this.noRanges("answers 500 to a range");
+      }
       this.fail(final);
     }
   }

@@ -3,12 +3,12 @@ import { lstatSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import { type Descriptor, SizeSchema } from "../../oci/descriptor.ts";
-import { privateMode, replaceFileWith } from "../../runtime/own-file.ts";
+import { isTrusted, privateMode, replaceFileWith } from "../../runtime/own-file.ts";
 import type { Repository } from "../../registry/types.ts";
 import { type HeldLock, tryLockFile } from "../../store/locks/lock-file.ts";
 import { readRecord } from "../../store/cache/record-file.ts";
 
-const noteVersion = 1;
+const noteVersion = 2;
 const suffix = ".json";
 const maxNoteBytes = 64 * 1024;
 
@@ -17,6 +17,8 @@ const lifetimeMilliseconds = 24 * 60 * 60 * 1000;
 
 const NoteSchema = v.object({
   version: v.literal(noteVersion),
+  /** Which upload it is about: a note under the name of another one says nothing. */
+  upload: v.string(),
   /** Where the session is. A secret on some registries. */
   location: v.pipe(v.string(), v.url()),
   /** `OCI-Chunk-Min-Length`, in bytes. */
@@ -29,7 +31,7 @@ export type UploadNote = v.InferOutput<typeof NoteSchema>;
 export interface UploadNotes {
   /** Of an earlier run, and not too old to be of use. */
   earlier(): Promise<UploadNote | undefined>;
-  keep(note: Omit<UploadNote, "version">): void;
+  keep(note: Omit<UploadNote, "version" | "upload">): void;
   /** There is nothing to go on with: the upload is done or given up. */
   drop(): void;
   /** Lets go; what is noted stays for another run. */
@@ -54,12 +56,13 @@ export function uploadJournal(folder: string): UploadJournal {
       if (!ready) return undefined;
       const key = `${repository.fullName}\n${digest}`;
       const name = createHash("sha256").update(key).digest("hex");
-      return openNotes(join(folder, name));
+      return openNotes(folder, name);
     },
   };
 }
 
-function openNotes(base: string): UploadNotes | undefined {
+function openNotes(folder: string, name: string): UploadNotes | undefined {
+  const base = join(folder, name);
   const path = `${base}${suffix}`;
   let lock: HeldLock | undefined;
   try {
@@ -70,12 +73,19 @@ function openNotes(base: string): UploadNotes | undefined {
   if (lock === undefined) return undefined;
   return {
     async earlier() {
-      return isOld(path) ? undefined : readRecord(path, NoteSchema, maxNoteBytes);
+      if (isOld(path)) return undefined;
+      // One that another user can have written is not read.
+      const note = await readRecord(path, NoteSchema, maxNoteBytes);
+      return note?.upload === name ? note : undefined;
     },
     keep(note) {
       try {
         const temporary = `${path}.new`;
-        const text = JSON.stringify({ version: noteVersion, ...note } satisfies UploadNote);
+        const text = JSON.stringify({
+          version: noteVersion,
+          upload: name,
+          ...note,
+        } satisfies UploadNote);
         replaceFileWith(temporary, text, privateMode);
         renameSync(temporary, path);
       } catch {
@@ -87,10 +97,15 @@ function openNotes(base: string): UploadNotes | undefined {
   };
 }
 
-/** Makes the folder and removes what is too old; false where there is no place for notes. */
+/**
+ * Makes the folder and removes what is too old; false where there is no place for notes, or where others
+ * can put notes there.
+ */
 function prepare(folder: string): boolean {
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const stats = lstatSync(folder);
+    if (!stats.isDirectory() || !isTrusted(stats)) return false;
     for (const name of readdirSync(folder)) {
       const path = join(folder, name);
       if (!isOld(path)) continue;

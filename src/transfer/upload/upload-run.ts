@@ -10,6 +10,7 @@ import { type Patience, patience, type PatienceOptions } from "../../retry/retry
 import { uploadBody } from "./upload-body.ts";
 import type { UploadNotes } from "./upload-journal.ts";
 import { type UploadPosition, uploadPosition } from "./upload-position.ts";
+import { stuckSession } from "./stuck-session.ts";
 import { newSession, type OpenedSession } from "./upload-session.ts";
 import {
   afterFailure,
@@ -59,6 +60,7 @@ export class Upload {
   private sentTwice = false;
   private readonly at: UploadPosition;
   private readonly patience: Patience;
+  private readonly stuck = stuckSession();
   private repeated = 0;
   private chunk: number;
   private sourceFailure: unknown;
@@ -257,6 +259,16 @@ export class Upload {
         await this.pause(error);
         if (way === "chunks")
           this.chunk = smallerChunk(this.chunk, this.minimumChunk) ?? this.chunk;
+        if (
+          way !== "put" &&
+          this.sourceFailure === undefined &&
+          this.stuck.failed(this.at.has, status)
+        ) {
+          this.detail(`the upload does not get past byte ${this.at.has}; starting it again`);
+          void this.session?.cancel();
+          this.restart();
+          return false;
+        }
         return this.afterSilence(way, error);
     }
   }

@@ -61,7 +61,8 @@ async function resume(
     emit?.({ type: "detail", message: `${repository.fullName}: ${message}` });
   let reason: string;
   try {
-    const session = repository.resumeUpload(note.location);
+    const session = await sessionAt(repository, note.location, signal);
+    if (session === undefined) throw new Error("it is at a host that the registry does not name");
     const position = await session.offset(signal);
     if (position !== undefined && position > 0 && position <= size) {
       tell(`it has ${position} bytes of an earlier upload, which is gone on with`);
@@ -75,6 +76,24 @@ async function resume(
   tell(`an earlier upload can't be gone on with: ${reason}`);
   notes?.drop();
   return undefined;
+}
+
+/**
+ * The session at a location that was noted, or undefined where that is neither on the registry's own host
+ * nor on the one that the registry names for a new upload: bytes are sent to no other.
+ */
+async function sessionAt(
+  repository: Repository,
+  location: string,
+  signal: AbortSignal,
+): Promise<UploadSession | undefined> {
+  const session = repository.resumeUpload(location);
+  const { origin } = new URL(session.location);
+  if (origin === repository.registry.origin) return session;
+  const fresh = await newSession(repository, signal);
+  const same = new URL(fresh.session.location).origin === origin;
+  void fresh.session.cancel();
+  return same ? session : undefined;
 }
 
 /** Tries to mount the blob from each candidate repository. A registry that does not gives a session. */

@@ -80,12 +80,34 @@ describe("redirects", () => {
     expect(server.seen).toHaveLength(11);
   });
 
+  test.each(["https://registry.example.com", "https://registry.example.com:8443"])(
+    "to http at the same host stay with %s",
+    async (origin) => {
+      const seen: HttpRequest[] = [];
+      const behindTls = followRedirects((request) => {
+        seen.push(request);
+        const port = request.url.port === "" ? "" : `:${request.url.port}`;
+        const moved = request.url.pathname === "/x";
+        return Promise.resolve({
+          status: moved ? 307 : 200,
+          headers: new Headers(moved ? { location: `http://registry.example.com${port}/y` } : {}),
+          body: undefined,
+          url: request.url,
+        });
+      });
+      await behindTls(get(`${origin}/x`, { headers: { authorization: "Basic x" } }));
+      expect(seen.map(({ url }) => url.href)).toEqual([`${origin}/x`, `${origin}/y`]);
+    },
+  );
+
   test("https never leads to http", async () => {
-    const insecure = followRedirects(pretend("http://registry.example.com/x?sig=secret"));
-    const failure = await failureOf(insecure(get("https://registry.example.com/x")));
-    expect(failure).toMatchObject({ code: "network" });
-    expect(failure.message).toContain("redirects from https to http://registry.example.com/x");
-    expect(failure.message).not.toContain("secret");
+    for (const host of ["blobs.example.com", "registry.example.com:9000"]) {
+      const insecure = followRedirects(pretend(`http://${host}/x?sig=secret`));
+      const failure = await failureOf(insecure(get("https://registry.example.com/x")));
+      expect(failure).toMatchObject({ code: "network" });
+      expect(failure.message).toContain(`redirects from https to http://${host}/x`);
+      expect(failure.message).not.toContain("secret");
+    }
   });
 
   test.each(["", "file:///etc/passwd", "javascript:1", "http://[x"])(

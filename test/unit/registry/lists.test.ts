@@ -35,6 +35,35 @@ describe("tags", () => {
     expect((await failureOf(elsewhere)).message).toContain("goes on at another host, 127.0.0.2");
   });
 
+  test.each([
+    `</v2/acme/llama/tags/list?last=b>; rel='next'`,
+    `/v2/acme/llama/tags/list?last=b; rel="next"`,
+    `</v2/acme/llama/tags/list?last=b>;REL=next;results="true"`,
+  ])("go on after %p", async (link) => {
+    await using server = scripted(({ path }) =>
+      path.endsWith("list") ? page(["a", "b"], link) : page(["c"]),
+    );
+    expect(await Array.fromAsync(server.repository.listTags(never))).toEqual(["a", "b", "c"]);
+  });
+
+  test("go on at the registry where a link has its host with another scheme or port", async () => {
+    await using server = scripted(({ path }) =>
+      path.endsWith("list")
+        ? page(["a"], '<https://127.0.0.1:5000/v2/acme/llama/tags/list?last=a>; rel="next"')
+        : page(["b"]),
+    );
+    expect(await Array.fromAsync(server.repository.listTags(never))).toEqual(["a", "b"]);
+  });
+
+  test.each(['</v2/x>; rel="next', "next: /v2/x", '<http://[x>; rel="next"'])(
+    "are not taken to end with %p",
+    async (link) => {
+      await using server = scripted(() => page(["a"], link));
+      const tags = Array.fromAsync(server.repository.listTags(never));
+      expect((await failureOf(tags)).message).toContain("that can't be read");
+    },
+  );
+
   test("of a repository that is not there are an error", async () => {
     await using server = scripted(() => refusal(404, "NAME_UNKNOWN"));
     const tags = Array.fromAsync(server.repository.listTags(never));

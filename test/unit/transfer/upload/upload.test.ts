@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import {
+  chmodSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -21,6 +22,7 @@ import type { TransferEvent } from "../../../../src/transfer/events.ts";
 import { registryWriter } from "../../../../src/transfer/upload/registry-writer.ts";
 import { uploadJournal } from "../../../../src/transfer/upload/upload-journal.ts";
 import { nothingSeen, type SeenOfRegistry } from "../../../../src/transfer/upload/upload-method.ts";
+import { serve } from "../../http/scripted.ts";
 import { type Meddle, serveUploads, type UploadRegistry } from "../upload-registry.ts";
 
 const MiB = 1024 * 1024;
@@ -591,6 +593,39 @@ const interrupted = async (chunks: number, behave?: Meddle): Promise<void> => {
   expect((await failureOf(write(toMove(file()), abort.signal))).code).toBe("interrupted");
 };
 
+const spoilt = (): Meddle => {
+  let broken: string | undefined;
+  return async (request, next, nth) => {
+    const { pathname } = new URL(request.url);
+    if (request.method !== "PATCH") return next(request);
+    if (nth === 1) broken = pathname;
+    return pathname === broken ? refuse(request, 500) : next(request);
+  };
+};
+
+describe("a session that a broken request has spoilt", () => {
+  test("is dropped after a second failure at the same place, and the blob sent in another", async () => {
+    await begin(spoilt());
+    await write(toMove(file()));
+    expect(requests("POST").length).toBe(2);
+    expect(details().join("\n")).toContain("does not get past byte");
+  });
+
+  test("is dropped by a later run, too", async () => {
+    await interrupted(1, spoilt());
+    await write(toMove(file()));
+    expect(requests("POST").length).toBe(2);
+  });
+
+  test("is kept through an outage", async () => {
+    await begin((request, next, nth) =>
+      request.method === "PATCH" && nth > 0 && nth < 4 ? refuse(request, 503) : next(request),
+    );
+    await write(toMove(file()));
+    expect(requests("POST").length).toBe(1);
+  });
+});
+
 describe("a later run", () => {
   test("goes on with the upload that was broken off", async () => {
     await interrupted(1);
@@ -659,11 +694,19 @@ describe("a later run", () => {
     expect(statSync(note).mode & 0o777).toBe(0o600);
     expect(statSync(notes()).mode & 0o777).toBe(0o700);
     const text = readFileSync(note, "utf8");
+    const privately = (content: string) => {
+      rmSync(note, { force: true });
+      writeFileSync(note, content, { mode: 0o600 });
+    };
     for (const damage of [
-      () => writeFileSync(note, text.slice(0, -5)),
-      () => writeFileSync(note, text.replace("127.0.0.1", "192.0.2.1")),
+      () => privately(text.slice(0, -5)),
+      () => privately(text.replace(/"upload":"[0-9a-f]+"/, `"upload":"${"0".repeat(64)}"`)),
       () => {
-        writeFileSync(note, text);
+        privately(text);
+        chmodSync(note, 0o666);
+      },
+      () => {
+        privately(text);
         utimesSync(note, 0, 0);
       },
     ]) {
@@ -673,6 +716,36 @@ describe("a later run", () => {
       await write(part);
       expect(requests("POST").length).toBe(posts + 1);
     }
+  });
+
+  test("sends nothing to a host that the registry does not name", async () => {
+    await interrupted(1);
+    await using stranger = serve(
+      () => new Response(null, { status: 204, headers: { range: "0-99" } }),
+    );
+    const note = join(notes(), noted());
+    const text = readFileSync(note, "utf8");
+    rmSync(note);
+    writeFileSync(note, text.replace(/127\.0\.0\.1:\d+/, stranger.host), { mode: 0o600 });
+    await write(toMove(file()));
+    expect(stranger.seen).toEqual([]);
+    expect(details().join("\n")).toContain("at a host that the registry does not name");
+  });
+
+  test("goes on at another host where the registry gives uploads there", async () => {
+    const elsewhere = (response: Response): Response => {
+      const headers = new Headers(response.headers);
+      const location = headers.get("location");
+      const host = registry?.host.replace("127.0.0.1", "localhost") ?? "";
+      if (location !== null) headers.set("location", `http://${host}${location}`);
+      return new Response(response.body, { status: response.status, headers });
+    };
+    await interrupted(1, async (request, next) =>
+      request.url.includes("/uploads/") ? elsewhere(await next(request)) : next(request),
+    );
+    const before = registry?.bytesUp() ?? 0;
+    await write(toMove(file()));
+    expect((registry?.bytesUp() ?? 0) - before).toBeLessThan(blob.length - 15 * MiB);
   });
 
   test("leaves an upload alone that another is at", async () => {
