@@ -71,7 +71,9 @@ async function fromEngine(
   name: string,
   options: OpenImageOptions,
 ): Promise<ImageSource> {
-  const client = engineClient(await findEndpoint(options.env));
+  const client = engineClient(
+    await findEndpoint(options.env, (message) => options.emit?.({ type: "warning", message })),
+  );
   const inspected = await inspectImage(client, image, options.platform, options.signal);
   return withTemp(name, options, (temp) => openEngineImage(client, inspected, name, temp, options));
 }
@@ -88,7 +90,9 @@ async function fromEngineOrRegistry(
   let client: EngineClient;
   let inspected: InspectedImage;
   try {
-    client = engineClient(await findEndpoint(options.env));
+    client = engineClient(
+      await findEndpoint(options.env, (message) => options.emit?.({ type: "warning", message })),
+    );
     inspected = await inspectImage(client, image, platform, signal);
   } catch (error) {
     signal.throwIfAborted();

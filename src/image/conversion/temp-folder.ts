@@ -1,5 +1,6 @@
-import { mkdir, readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { lstat, mkdir, readdir, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { OcibundleError } from "../../errors.ts";
 import {
   type HeldLock,
   lockFile,
@@ -30,7 +31,7 @@ export function tempFolder(parent: string): TempFolder {
   let files = 0;
   const make = async (): Promise<HeldLock | undefined> => {
     try {
-      await mkdir(parent, { recursive: true });
+      await makeParent(parent);
       await sweep(parent);
       const lock = await takeLock(lockPath(parent, name));
       await mkdir(folder);
@@ -52,6 +53,19 @@ export function tempFolder(parent: string): TempFolder {
       lock?.release();
     },
   };
+}
+
+/** Makes the parent. In a directory where everybody may make things, it must be this user's own. */
+async function makeParent(parent: string): Promise<void> {
+  await mkdir(dirname(parent), { recursive: true });
+  const isShared = ((await stat(dirname(parent))).mode & 0o1002) === 0o1002;
+  await mkdir(parent, { recursive: true, ...(isShared ? { mode: 0o700 } : {}) });
+  if (!isShared) return;
+  const stats = await lstat(parent);
+  if (stats.isDirectory() && stats.uid === (process.geteuid?.() ?? stats.uid)) return;
+  throw new OcibundleError("conflict", `"${parent}" is not a directory of this user`, {
+    hint: "set TMPDIR or OCIBUNDLE_CACHE to a directory of your own",
+  });
 }
 
 async function sweep(parent: string): Promise<void> {

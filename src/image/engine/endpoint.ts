@@ -1,10 +1,16 @@
 import { createHash } from "node:crypto";
-import { readFile, stat } from "node:fs/promises";
-import { homedir } from "node:os";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
-import { errno, OcibundleError } from "../../errors.ts";
+import { OcibundleError } from "../../errors.ts";
 import { parseDocument } from "../../oci/document.ts";
+import { homeDirectory } from "../../runtime/home-directory.ts";
+import {
+  isMissing,
+  isRefusedBySystem,
+  readDocument,
+  unreadableBecause,
+} from "../../runtime/read-document.ts";
 
 /** How an engine is reached. */
 export interface EngineEndpoint {
@@ -30,18 +36,21 @@ type Environment = Readonly<Record<string, string | undefined>>;
  * Finds the local engine as Docker's own client does: `DOCKER_HOST`, else the context of
  * `DOCKER_CONTEXT` or of the docker config, else the usual sockets, Podman's among them.
  *
- * Throws `usage` for a kind of address that is not supported, `file` for a broken context.
+ * Throws `usage` for a kind of address that is not supported, `file` and `system` for a broken context.
  */
-export async function findEndpoint(env: Environment): Promise<EngineEndpoint> {
+export async function findEndpoint(
+  env: Environment,
+  warn: (message: string) => void = () => undefined,
+): Promise<EngineEndpoint> {
   const host = env["DOCKER_HOST"];
-  const folder = env["DOCKER_CONFIG"] || join(env["HOME"] || homedir(), ".docker");
+  const folder = env["DOCKER_CONFIG"] || join(homeDirectory(env) ?? "/", ".docker");
   if (host) {
     const tls = env["DOCKER_TLS_VERIFY"]
       ? await readTls(env["DOCKER_CERT_PATH"] || folder, false)
       : undefined;
     return endpointAt(host, "DOCKER_HOST", tls);
   }
-  const context = env["DOCKER_CONTEXT"] || (await currentContext(folder));
+  const context = env["DOCKER_CONTEXT"] || (await currentContext(folder, warn));
   if (context !== undefined && context !== "default") return contextEndpoint(folder, context);
   if (process.platform === "win32") return endpointAt("npipe:////./pipe/docker_engine", undefined);
   const [usual = "", ...others] = usualSockets(env);
@@ -119,13 +128,23 @@ function parseAddress(text: string): { hostname: string; port: number | undefine
   }
 }
 
-const ConfigSchema = v.looseObject({ currentContext: v.optional(v.string()) });
+const ConfigSchema = v.looseObject({ currentContext: v.nullish(v.string()) });
 
-async function currentContext(folder: string): Promise<string | undefined> {
+/** The context that Docker's config names. Nobody named the config: what can't be read is told and passed over. */
+async function currentContext(
+  folder: string,
+  warn: (message: string) => void,
+): Promise<string | undefined> {
   const path = join(folder, "config.json");
-  const bytes = await readIfThere(path);
-  if (bytes === undefined) return undefined;
-  return parseDocument(bytes, ConfigSchema, path).currentContext || undefined;
+  try {
+    const bytes = await readIfThere(path);
+    if (bytes === undefined || bytes.toString().trim() === "") return undefined;
+    return parseDocument(bytes, ConfigSchema, path).currentContext || undefined;
+  } catch (error) {
+    if (!(error instanceof OcibundleError)) throw error;
+    warn(`${error.message}; going on without it`);
+    return undefined;
+  }
 }
 
 const ContextSchema = v.looseObject({
@@ -160,12 +179,15 @@ async function readTls(folder: string, insecure: boolean): Promise<EngineTls> {
   return { ca, cert, key, insecure };
 }
 
-async function readIfThere(path: string): Promise<Uint8Array | undefined> {
+/** More than this is no config, context or certificate, in bytes. */
+const maxBytes = 8 * 1024 * 1024;
+
+async function readIfThere(path: string): Promise<Buffer | undefined> {
   try {
-    return await readFile(path);
+    return await readDocument(path, { maxBytes });
   } catch (cause) {
-    const code = errno(cause);
-    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
-    throw new OcibundleError("file", `"${path}": can't be read: ${code ?? "unknown"}`, { cause });
+    if (isMissing(cause)) return undefined;
+    const code = isRefusedBySystem(cause) ? "system" : "file";
+    throw new OcibundleError(code, `"${path}" ${unreadableBecause(cause)}`, { cause });
   }
 }

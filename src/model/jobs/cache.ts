@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { shortDigest } from "../../oci/digest.ts";
 import { createWorkerPool } from "../../runtime/worker-pool.ts";
-import { openCache } from "../../store/cache/cache.ts";
+import { cacheAt } from "../../store/cache/cache.ts";
 import { cacheFolder } from "../../store/cache/folder.ts";
 import {
   type CachedBlob,
@@ -31,7 +31,7 @@ export interface CacheContents {
 
 /** What is in the cache. */
 export async function listCache(run: Pick<JobContext, "env" | "cwd">): Promise<CacheContents> {
-  const cache = openCache(run);
+  const cache = cacheAt(cacheFolder(run));
   const blobs = await listBlobs(cache);
   const unfinished = await listUnfinished(cache);
   return { path: cache.root, size: bytesOf([...blobs, ...unfinished]), blobs, unfinished };
@@ -48,7 +48,7 @@ export interface CacheVerification {
 /** Reads every blob in the cache and removes what is damaged, so that it is fetched again. */
 export async function verifyCache(job: JobContext): Promise<CacheVerification> {
   const { emit, signal, flags } = job;
-  const cache = openCache(job);
+  const cache = cacheAt(cacheFolder(job));
   const blobs = await listBlobs(cache);
   const size = bytesOf(blobs);
   const pool = createWorkerPool(flags.concurrency ?? availableParallelism());
@@ -84,7 +84,7 @@ export async function pruneUnused(
   { env, cwd, signal }: Pick<JobContext, "env" | "cwd" | "signal">,
   options: { olderThan: number | undefined; maxSize: number | undefined; dryRun: boolean },
 ): Promise<CachePruning> {
-  const cache = openCache({ env, cwd });
+  const cache = cacheAt(cacheFolder({ env, cwd }));
   const report = await pruneCache(cache, { ...options, signal, now: Date.now() });
   return { path: cache.root, dryRun: options.dryRun, ...report };
 }

@@ -177,7 +177,7 @@ async function intoEngine(
   const phase = "write";
   emit({ type: "phase", phase, items: blobs.length, bytes });
   const outcome = await loadImage(
-    engineClient(await findEndpoint(env)),
+    engineClient(await findEndpoint(env, (message) => emit({ type: "warning", message }))),
     {
       manifest,
       config,

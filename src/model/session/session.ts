@@ -1,3 +1,4 @@
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ContentReader, ContentWriter } from "../../oci/content.ts";
 import type { Reference } from "../../oci/reference.ts";
@@ -6,6 +7,7 @@ import { registryReader } from "../../registry/reader.ts";
 import { triesOfRun } from "../../registry/registry.ts";
 import type { Registry, Repository } from "../../registry/types.ts";
 import { type Cache, openCache } from "../../store/cache/cache.ts";
+import { isNowhere } from "../../store/cache/folder.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
 import { registryWriter } from "../../transfer/upload/registry-writer.ts";
 import { uploadJournal } from "../../transfer/upload/upload-journal.ts";
@@ -75,7 +77,7 @@ export function openSession(job: JobContext): Session {
     ...job,
     config,
     cache,
-    tempDir: join(cache.root, "tmp"),
+    tempDir: isNowhere(cache.root) ? systemTemp() : join(cache.root, "tmp"),
     registry,
     repository,
     mirrored,
@@ -84,6 +86,9 @@ export function openSession(job: JobContext): Session {
       registryWriter(repository(reference), { emit: job.emit, journal, memory }),
   };
 }
+
+/** A directory of this user's own in that of the system; who makes it sees that it is. */
+const systemTemp = (): string => join(tmpdir(), `ocibundle-${process.geteuid?.() ?? "tmp"}`);
 
 /** The mirrors of a registry, each as what it makes of a repository's name. */
 const openMirrors = (

@@ -15,7 +15,13 @@ import {
   withUse,
   writeEntry,
 } from "./entry.ts";
-import { type CachePlace, cacheFailure, cacheFolder, cacheFolders, isUnusable } from "./folder.ts";
+import {
+  type CachePlace,
+  cacheFailure,
+  cacheFolderOrNowhere,
+  cacheFolders,
+  isUnusable,
+} from "./folder.ts";
 import { makeFolders, makeReady } from "./files.ts";
 import { openTempFiles } from "./temp.ts";
 import {
@@ -104,8 +110,8 @@ export interface Cache {
 
 const fileName = (digest: Digest): string => `${digestAlgorithm(digest)}-${digestHex(digest)}`;
 
-/** The cache of this environment. Touches nothing on disk. Throws `file` when there is no place for it. */
-export const openCache = (place: CachePlace): Cache => cacheAt(cacheFolder(place));
+/** The cache of this environment; one that takes nothing where no place for it is known. Touches nothing on disk. */
+export const openCache = (place: CachePlace): Cache => cacheAt(cacheFolderOrNowhere(place));
 
 /** The cache in a folder, which need not exist. */
 export function cacheAt(root: string): Cache {

@@ -1,6 +1,6 @@
-import { homedir } from "node:os";
 import { join, posix, resolve, win32 } from "node:path";
 import { OcibundleError, errno } from "../../errors.ts";
+import { homeDirectory } from "../../runtime/home-directory.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -18,16 +18,34 @@ export interface CacheHost {
   home: string | undefined;
 }
 
-const thisCacheHost = (): CacheHost => ({ platform: process.platform, home: homeFolder() });
+const thisCacheHost = (): CacheHost => ({
+  platform: process.platform,
+  home: homeDirectory({}),
+});
 
-/** A user without an entry, as containers have them, has no home. */
-function homeFolder(): string | undefined {
+/** A root below which nothing can be made: a device lies in the way. */
+const nowhere = process.platform === "win32" ? "\\\\.\\NUL\\ocibundle" : "/dev/null/ocibundle";
+
+/** Whether there is no place for a cache at this root: a run does without it. */
+export const isNowhere = (root: string): boolean => root === nowhere;
+
+/**
+ * {@link cacheFolder}, or a root that nothing can be written to where nothing says where the cache could be,
+ * as for a user of a container who has no home: a run goes on then as with a cache that can't be written.
+ */
+export function cacheFolderOrNowhere(place: CachePlace, host?: CacheHost): string {
   try {
-    return homedir();
-  } catch {
-    return undefined;
+    return cacheFolder(place, host);
+  } catch (error) {
+    if (error instanceof OcibundleError) return nowhere;
+    throw error;
   }
 }
+
+const noHome = {
+  message: "there is no directory for the cache: no home directory is known",
+  hint: "set OCIBUNDLE_CACHE to a directory",
+};
 
 /**
  * Where the cache lies: `OCIBUNDLE_CACHE`, else `ocibundle` in `XDG_CACHE_HOME`, else in the
@@ -45,9 +63,7 @@ export function cacheFolder({ env, cwd }: CachePlace, host: CacheHost = thisCach
   if (host.platform === "win32" && local) return path.join(local, "ocibundle", "cache");
   const home = (host.platform === "win32" ? env["USERPROFILE"] : env["HOME"]) || host.home;
   if (!home || !path.isAbsolute(home)) {
-    throw new OcibundleError("file", "there is no folder for the cache: no home folder is known", {
-      hint: "set OCIBUNDLE_CACHE to a folder",
-    });
+    throw new OcibundleError("file", noHome.message, { hint: noHome.hint });
   }
   if (host.platform === "win32") return path.join(home, "AppData", "Local", "ocibundle", "cache");
   if (host.platform === "darwin") return path.join(home, "Library", "Caches", "ocibundle");
@@ -96,6 +112,9 @@ const rules: Readonly<Record<string, { rule: string; hint: string }>> = {
 export function cacheFailure(root: string, error: unknown): unknown {
   const code = errno(error);
   if (error instanceof OcibundleError || code === undefined) return error;
+  if (isNowhere(root)) {
+    return new OcibundleError("file", noHome.message, { hint: noHome.hint, cause: error });
+  }
   const known = rules[code];
   return new OcibundleError(
     "file",

@@ -119,8 +119,17 @@ describe("the engine", () => {
     expect(await find({})).toMatchObject({ origin: 'docker context "work"' });
     expect(await find({ DOCKER_CONTEXT: "default" })).toMatchObject({ origin: undefined });
     await writeFile(join(config, "config.json"), "{");
-    expect(await failure(find({}))).toBe(`file: ${config}/config.json: not a JSON document`);
+    const warnings: string[] = [];
+    const warn = (message: string): void => void warnings.push(message);
+    expect(await findEndpoint({ HOME: home }, warn)).toMatchObject({ origin: undefined });
     await rm(join(config, "config.json"));
+    await mkdir(join(config, "config.json"));
+    expect(await findEndpoint({ HOME: home }, warn)).toMatchObject({ origin: undefined });
+    await rm(join(config, "config.json"), { recursive: true });
+    expect(warnings).toEqual([
+      `${config}/config.json: not a JSON document; going on without it`,
+      `"${config}/config.json" is a directory; going on without it`,
+    ]);
   });
 
   test("is looked for at the usual places, rootless ones and Podman's too", async () => {

@@ -26,7 +26,7 @@ test.each([
 
 test("without a home folder it says what to set", () => {
   expect(() => cacheFolder({ env: {}, cwd: "/work" }, { ...linux, home: undefined })).toThrow(
-    expect.objectContaining({ code: "file", hint: "set OCIBUNDLE_CACHE to a folder" }),
+    expect.objectContaining({ code: "file", hint: "set OCIBUNDLE_CACHE to a directory" }),
   );
 });
 
