@@ -9,6 +9,7 @@ import { type JournalPlace, removeGrown } from "../../transfer/download/download
 import type { FetchContext, FetchOutcome } from "./pull-context.ts";
 import { download, type FetchProgress } from "./pull-download.ts";
 import { materializeFile, ownFileWays } from "./place-file.ts";
+import { placeUnlessThere } from "./same-content.ts";
 import type { WantedFile } from "./pull-plan.ts";
 
 /** Where a compressed blob grows when its original is to grow at `path`. */
@@ -38,7 +39,9 @@ export async function fetchDirectly(
   const { whole, place } = partsIn(folder, first, context.alone ? name : `${name} ${randomUUID()}`);
   try {
     await download(entry, place, whole, context, progress);
-    await finish(folder, whole, name, path, context.force);
+    await placeUnlessThere(folder.at(name), entry, context.session.signal, () =>
+      finish(folder, whole, name, path, context.force),
+    );
     await removeGrown(place);
   } catch (error) {
     throw ofFile(path, error);

@@ -11,6 +11,7 @@ import { removeParts } from "./fetch-in-place.ts";
 import { download, type FetchProgress } from "./pull-download.ts";
 import { materializeFile } from "./place-file.ts";
 import type { WantedFile } from "./pull-plan.ts";
+import { sayUnlocked } from "./pull-warnings.ts";
 import { takeOver } from "./move-partial.ts";
 import type { Session } from "../session/session.ts";
 
@@ -48,6 +49,7 @@ export async function fetchThroughCache(
       signal,
       use: { name: entry.name, origin: source.name },
       fetch,
+      onUnlocked: () => sayUnlocked(context, cache.root),
       onWait: (holder) =>
         emit({
           type: "detail",

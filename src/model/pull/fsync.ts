@@ -1,4 +1,4 @@
-import { readdir, rm } from "node:fs/promises";
+import { lstat, readdir, rm } from "node:fs/promises";
 import pLimit from "p-limit";
 import {
   flushFile,
@@ -31,7 +31,7 @@ export async function settle(
   if (!folders.has("")) folders.set("", []);
   await pLimit(foldersAtOnce).map(folders, async ([path, inside]) => {
     await using folder = await openTargetFolder(root, path === "" ? [] : path.split("/"));
-    if (alone) await removeLeftovers(folder);
+    await removeLeftovers(folder, alone);
     for (const file of inside) {
       // What was fetched is flushed already.
       if (before.has(file)) await flushFile(folder, file.parts.at(-1) ?? "");
@@ -43,9 +43,15 @@ export async function settle(
 /** What a pull that was killed can leave: parts of files, trials, the lock of nobody. */
 const leftover = /^\.ocibundle-(?:[0-9a-f]{16}\.tmp|case-|lock\.)/;
 
-async function removeLeftovers(folder: TargetFolder): Promise<void> {
+/** Where others may write at the same time, what was not written to for so long is a killed run's, in milliseconds. */
+const lifetime = 24 * 60 * 60 * 1000;
+
+async function removeLeftovers(folder: TargetFolder, alone: boolean): Promise<void> {
+  const before = Date.now() - lifetime;
   for (const name of await readdir(folder.at("."))) {
     if (!leftover.test(name)) continue;
+    const changed = await lstat(folder.at(name)).catch(() => undefined);
+    if (!alone && (changed?.mtimeMs ?? Infinity) > before) continue;
     // In a folder of another user's there are none of ours.
     await rm(folder.at(name), { force: true }).catch(() => undefined);
   }

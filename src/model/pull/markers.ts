@@ -1,4 +1,5 @@
-import { readdir, rename, rm } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { lstat, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { openTargetFolder, type TargetFolder } from "../../store/placement/target-folder.ts";
 import { readableMode, readOwnFile, replaceFile } from "../../runtime/own-file.ts";
@@ -14,6 +15,8 @@ type State = (typeof states)[number];
 export interface Markers {
   /** The folder they are in. */
   readonly path: string;
+  /** Says that no other process writes here at the same time: what killed runs have left is removed then. */
+  alone(): void;
   /** The digest that the weights are ready with, as an earlier run that came to its end has left it. */
   ready(): Promise<string | undefined>;
   /** Says that the weights are being fetched; takes back what was said before. */
@@ -31,14 +34,14 @@ export async function openMarkers(
   dests: readonly (readonly string[])[],
 ): Promise<Markers> {
   const folder = await openTargetFolder(root, [...commonFolder(dests), markerFolder]);
+  let isAlone = false;
   const change = async (state: State, text: string): Promise<void> => {
     try {
-      await write(folder, state, text);
+      await write(folder, state, isAlone ? `${state}.tmp` : `${state}-${randomUUID()}.tmp`, text);
       for (const other of states) {
         if (other !== state) await rm(folder.at(other), { force: true });
-        // What a run that was killed while it wrote has left.
-        await rm(folder.at(temporary(other)), { force: true });
       }
+      await removeTemporaries(folder, isAlone ? Infinity : Date.now() - lifetime);
       await folder.sync();
     } catch (error) {
       throw unwritable(join(folder.path, state), error);
@@ -46,6 +49,9 @@ export async function openMarkers(
   };
   return {
     path: folder.path,
+    alone() {
+      isAlone = true;
+    },
     async ready() {
       const names = await readdir(folder.at("."));
       // With another beside it, a run was killed before it had taken that back.
@@ -77,13 +83,31 @@ function readMarker(path: string): string | undefined {
   }
 }
 
-const temporary = (state: State): string => `${state}.tmp`;
+const isTemporary = (name: string): boolean =>
+  name.endsWith(".tmp") && states.some((state) => name.startsWith(state));
 
 const isMarker = (name: string): boolean =>
-  states.some((state) => name === state || name === temporary(state));
+  states.some((state) => name === state) || isTemporary(name);
 
-async function write(folder: TargetFolder, state: State, text: string): Promise<void> {
-  const path = folder.at(temporary(state));
+/** Where others may write at the same time, what is older than this is a killed run's, in milliseconds. */
+const lifetime = 24 * 60 * 60 * 1000;
+
+/** Removes what killed runs have left: what was written before a time, in milliseconds since 1970. */
+async function removeTemporaries(folder: TargetFolder, before: number): Promise<void> {
+  for (const name of await readdir(folder.at("."))) {
+    if (!isTemporary(name)) continue;
+    const stats = await lstat(folder.at(name)).catch(() => undefined);
+    if (stats !== undefined && stats.mtimeMs < before) await rm(folder.at(name), { force: true });
+  }
+}
+
+async function write(
+  folder: TargetFolder,
+  state: State,
+  temporary: string,
+  text: string,
+): Promise<void> {
+  const path = folder.at(temporary);
   try {
     const file = await replaceFile(path, readableMode);
     try {

@@ -6,6 +6,7 @@ import {
 } from "../../store/placement/materialize.ts";
 import { openTargetFolder } from "../../store/placement/target-folder.ts";
 import type { FetchContext } from "./pull-context.ts";
+import { placeUnlessThere } from "./same-content.ts";
 import type { WantedFile } from "./pull-plan.ts";
 
 const allWays: readonly MaterializeWay[] = ["reflink", "hard link", "copy"];
@@ -26,13 +27,16 @@ export async function materializeFile(
   const { digestOriginal } = entry;
   const isForeign =
     original === cache.blobPath(digestOriginal) && (await cache.isForeign(digestOriginal));
-  const way = await materialize(original, folder, name, {
-    signal,
-    replace: force,
-    temporary: alone ? undefined : temporaryName(`${name} ${randomUUID()}`),
-    ways,
-    verify: isForeign ? digestOriginal : undefined,
-  });
+  const way = await placeUnlessThere(folder.at(name), entry, signal, () =>
+    materialize(original, folder, name, {
+      signal,
+      replace: force,
+      temporary: alone ? undefined : temporaryName(`${name} ${randomUUID()}`),
+      ways,
+      verify: isForeign ? digestOriginal : undefined,
+    }),
+  );
+  if (way === "there") return;
   if (!isForeign && way !== "reflink") seen.noReflinks = true;
   emit({ type: "detail", message: `${entry.name}: ${way} of "${original}"` });
 }

@@ -43,6 +43,8 @@ export interface Seen {
   noReflinks?: boolean;
   /** The cache takes nothing more: it is only read from then on. */
   cacheTakesNothing?: boolean;
+  /** It was said that files can't be locked. */
+  saidUnlocked?: boolean;
 }
 
 /** Blobs fetched at once; their connections have one limit of their own. */

@@ -2,6 +2,7 @@ import type { FetchContext, FetchOutcome } from "./pull-context.ts";
 import { fetchDirectly } from "./fetch-in-place.ts";
 import { fetchProgress } from "./pull-download.ts";
 import type { WantedFile } from "./pull-plan.ts";
+import { goOnWithoutCache } from "./pull-warnings.ts";
 import { CacheTakesNothing, fetchThroughCache } from "./fetch-via-cache.ts";
 
 /** Fetches one original, and gives it to every file that wants it. */
@@ -19,15 +20,4 @@ export async function fetchWeight(
     progress.takeBack();
     return fetchDirectly(files, context, progress);
   }
-}
-
-/** From here on the cache is only read, which is said once. */
-export function goOnWithoutCache(
-  { seen, session: { emit } }: Pick<FetchContext, "seen" | "session">,
-  cause: unknown,
-): void {
-  if (seen.cacheTakesNothing === true) return;
-  seen.cacheTakesNothing = true;
-  const why = cause instanceof Error ? cause.message : "it can't be used";
-  emit({ type: "warning", message: `pulling without the cache: ${why}` });
 }

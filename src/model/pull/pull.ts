@@ -9,8 +9,15 @@ import { checkDests } from "../../store/placement/safe-path.ts";
 import type { HeldLock } from "../../store/locks/lock-file.ts";
 import { createDownloader } from "../../transfer/download/download.ts";
 import { type Markers, openMarkers } from "./markers.ts";
-import { type FetchContext, fetchesAtOnce, isSmall, type PullSource } from "./pull-context.ts";
-import { fetchWeight, goOnWithoutCache } from "./pull-fetch.ts";
+import {
+  type FetchContext,
+  fetchesAtOnce,
+  isSmall,
+  type PullSource,
+  type Seen,
+} from "./pull-context.ts";
+import { fetchWeight } from "./pull-fetch.ts";
+import { goOnWithoutCache, sayUnlocked } from "./pull-warnings.ts";
 import { planPull, selectEntries, type WantedFile, wantedFiles } from "./pull-plan.ts";
 import { checkSpace } from "./pull-space.ts";
 import { settle } from "./fsync.ts";
@@ -72,7 +79,11 @@ export async function pullWeights(job: JobContext, request: PullRequest): Promis
     let turn: HeldLock | undefined;
     try {
       turn = await takeTurn(session, dir, markers.path);
-      const alone = turn !== undefined;
+      // A lock in the cache says nothing to who shares the directory and not the cache.
+      const alone = turn?.path.startsWith(dir) === true;
+      const seen: Seen = {};
+      if (alone) markers.alone();
+      else sayUnlocked({ session, seen }, dir);
       const outcomes = await pullFiles(found.session, request.force, found.useCache, {
         source,
         root: dir,
@@ -81,6 +92,7 @@ export async function pullWeights(job: JobContext, request: PullRequest): Promis
         markers,
         digest,
         alone,
+        seen,
       });
       return {
         name,
@@ -124,6 +136,7 @@ interface Pull {
   digest: Digest;
   /** Whether no other process writes into the folder at the same time. */
   alone: boolean;
+  seen: Seen;
 }
 
 type Outcomes = ReadonlyMap<WantedFile, "fetched" | "cached">;
@@ -132,7 +145,7 @@ async function pullFiles(
   session: Session,
   force: boolean,
   useCache: boolean,
-  { source, root, files, parts, markers, digest, alone }: Pull,
+  { source, root, files, parts, markers, digest, alone, seen }: Pull,
 ): Promise<Outcomes> {
   const { signal, emit, cache, flags } = session;
   const outcomes = new Map<WantedFile, "fetched" | "cached">();
@@ -150,7 +163,6 @@ async function pullFiles(
       const tooSmall = await checkSpace(root, plan.wanted, { cache, useCache, signal });
       await markers.downloading(digest);
       const downloader = createDownloader({ connections: flags.concurrency, workers, emit });
-      const seen = {};
       const context = { session, source, downloader, parts, root, force, useCache, alone, seen };
       if (tooSmall !== undefined) goOnWithoutCache(context, tooSmall);
       for (const [file, outcome] of await fetchAll(plan.wanted, context))

@@ -1,4 +1,4 @@
-import { rm } from "node:fs/promises";
+import { rm, stat } from "node:fs/promises";
 import { OcibundleError } from "../../errors.ts";
 import type { Cache } from "./cache.ts";
 import { removeJournal } from "./files.ts";
@@ -12,7 +12,7 @@ import {
   sweepLocks,
 } from "./list.ts";
 import { sweepTempFiles } from "./temp.ts";
-import { LockUnavailable } from "../locks/lock-file.ts";
+import { LockUnavailable, requireLocks } from "../locks/lock-file.ts";
 
 export interface PruneOptions {
   /** Milliseconds: what was not used for longer goes. */
@@ -46,7 +46,7 @@ export interface PruneReport {
  * process reads or fetches stays, and so does what is linked from elsewhere, which neither counts for
  * the size. With neither limit, only leftovers of ended processes go.
  *
- * Throws `file` where files can't be locked or removed.
+ * Throws `system` where files can't be locked, `file` where they can't be removed.
  */
 export async function pruneCache(cache: Cache, options: PruneOptions): Promise<PruneReport> {
   try {
@@ -54,10 +54,10 @@ export async function pruneCache(cache: Cache, options: PruneOptions): Promise<P
   } catch (error) {
     if (!(error instanceof LockUnavailable)) throw error;
     throw new OcibundleError(
-      "file",
-      `the cache folder "${cache.root}" can't be pruned: its files can't be locked`,
+      "system",
+      `cannot prune the cache "${cache.root}": its files can't be locked`,
       {
-        hint: "check its permissions; on a file system without locks, remove it by hand while nothing uses it",
+        hint: "check its permissions; on a file system without locks, remove the directory while nothing uses it",
         cause: error,
       },
     );
@@ -67,6 +67,9 @@ export async function pruneCache(cache: Cache, options: PruneOptions): Promise<P
 type Candidate = { kind: "blob"; item: CachedBlob } | { kind: "unfinished"; item: UnfinishedBlob };
 
 async function prune(cache: Cache, options: PruneOptions): Promise<PruneReport> {
+  const { temp, locks } = cacheFolders(cache.root);
+  // Before the first look: what nobody holds can't be told from what is in use.
+  if (await isDirectory(locks)) requireLocks(locks);
   const blobs = await listBlobs(cache);
   const candidates: Candidate[] = [
     ...blobs.filter(({ linked }) => !linked).map((item) => ({ kind: "blob" as const, item })),
@@ -106,11 +109,13 @@ async function prune(cache: Cache, options: PruneOptions): Promise<PruneReport> 
     report.kept.bytes += blob.size;
   }
   if (!options.dryRun) {
-    const { temp, locks } = cacheFolders(cache.root);
     report.leftovers = (await sweepTempFiles(temp, locks)) + (await sweepLocks(cache));
   }
   return report;
 }
+
+const isDirectory = async (path: string): Promise<boolean> =>
+  (await stat(path).catch(() => undefined))?.isDirectory() === true;
 
 /** Whether something must go, `total` bytes being what is left that can go. */
 function isDue(

@@ -1,5 +1,5 @@
 import { closeSync, futimesSync, rmSync, statSync } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { clearTimeout, setTimeout } from "node:timers";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -86,16 +86,16 @@ function connect(path: string, shared: boolean): DatabaseSync | undefined {
 }
 
 /**
- * Never opens a lock file that exists: closing it again would drop this process's own lock on it. The new
+ * Says whether it created the file. Never opens a lock file that exists: closing it again would drop this process's own lock on it. The new
  * file's time is its mark: one among 2^31 where a file system counts seconds, among far more elsewhere.
  */
-function createIfMissing(path: string): void {
+function createIfMissing(path: string): boolean {
   let file: number;
   try {
     // All who share the directory lock it, and nothing is written to it.
     file = createFileSync(path);
   } catch (error) {
-    if (errno(error) === "EEXIST") return;
+    if (errno(error) === "EEXIST") return false;
     throw error;
   }
   try {
@@ -106,6 +106,7 @@ function createIfMissing(path: string): void {
   } finally {
     closeSync(file);
   }
+  return true;
 }
 
 /** A file that is taken away this often in a row is in use; who waits asks again later. */
@@ -116,17 +117,27 @@ const maxTries = 8;
  * The folder must exist. Throws `LockUnavailable`.
  */
 export function tryLockFile(path: string, options: LockOptions = {}): HeldLock | undefined {
-  const shared = options.shared === true;
+  const { lock, isNew } = tryLock(path, options.shared === true);
+  if (lock !== undefined || canLockBeside(path)) return lock;
+  // Nobody else can have locked it.
+  if (isNew) removeLockFile(path);
+  throw new LockUnavailable(`files in "${dirname(path)}" can't be locked`);
+}
+
+/** The lock, if it was to be had, and whether this call created its file. */
+function tryLock(path: string, shared: boolean): { lock: HeldLock | undefined; isNew: boolean } {
+  let isNew = false;
   try {
     for (let tries = 0; tries < maxTries; tries += 1) {
-      createIfMissing(path);
+      isNew = createIfMissing(path);
       const file = identity(path);
       const lock = file && tryLockOf(path, file, shared);
-      if (lock === "busy") return undefined;
-      if (lock !== undefined) return lock;
+      if (lock === "busy") break;
+      if (lock !== undefined) return { lock, isNew };
     }
-    return undefined;
+    return { lock: undefined, isNew };
   } catch (cause) {
+    if (isNew) removeLockFile(path);
     throw new LockUnavailable(`the lock file "${path}" can't be used`, { cause });
   }
 }
@@ -209,16 +220,39 @@ function removeLockFile(path: string): void {
   }
 }
 
-/** Whether files of this folder can be locked at all: some network file systems answer "busy" for "can't". */
+/** Directories of which it is known whether their files can be locked. */
+const lockable = new Map<string, boolean>();
+
+/** Who sweeps a directory holds each of its locks for a moment. */
+const maxProbes = 3;
+
+/**
+ * Whether files in the directory of `path` can be locked at all: some network file systems answer "busy" for
+ * "can't". Tried once for each directory, with files that nobody else knows.
+ */
 function canLockBeside(path: string): boolean {
-  const probe = `${path}.probe-${process.pid}-${crypto.randomUUID()}`;
-  try {
-    const lock = tryLockFile(probe);
-    lock?.release();
-    return lock !== undefined;
-  } finally {
-    removeLockFile(probe);
+  const directory = dirname(path);
+  const known = lockable.get(directory);
+  if (known !== undefined) return known;
+  let can = false;
+  for (let tries = 0; tries < maxProbes && !can; tries += 1) {
+    const probe = `${path}.probe-${process.pid}-${crypto.randomUUID()}`;
+    try {
+      const { lock } = tryLock(probe, false);
+      lock?.release();
+      can = lock !== undefined;
+    } finally {
+      removeLockFile(probe);
+    }
   }
+  lockable.set(directory, can);
+  return can;
+}
+
+/** Throws `LockUnavailable` where files in a directory, which must exist, can't be locked. */
+export function requireLocks(directory: string): void {
+  if (canLockBeside(join(directory, "lock"))) return;
+  throw new LockUnavailable(`files in "${directory}" can't be locked`);
 }
 
 const firstPause = 5;
@@ -239,9 +273,6 @@ export async function waitForLock<T>(
     if (got !== undefined) return got;
     if (pause === longestPause && !told) {
       told = true;
-      if (!canLockBeside(path)) {
-        throw new LockUnavailable(`files in "${dirname(path)}" can't be locked`);
-      }
       onWait?.(lockHolder(path));
     }
     // Not all at the same moment: two that try different locks in turn would get into each other's way.

@@ -68,10 +68,19 @@ test("one stands at a time, with what it has to say", async () => {
   await markers.close();
 });
 
+test("what another run is writing stays, where there may be one", async () => {
+  const markers = await open("w/x");
+  writeFileSync(join(root, "w/.cog/failed-0123.tmp"), "");
+  await markers.done("sha256:1");
+  expect(state()).toEqual({ ready: "sha256:1\n", "failed-0123.tmp": "" });
+  await markers.close();
+});
+
 test("a run that was killed between two steps was not ready", async () => {
   const markers = await open("w/x");
+  markers.alone();
   await markers.done("sha256:1");
-  for (const left of ["downloading", "failed", "ready.tmp", "failed.tmp"]) {
+  for (const left of ["downloading", "failed", "ready.tmp", "failed-0123.tmp"]) {
     writeFileSync(join(root, "w/.cog", left), "");
     expect(await markers.ready()).toBeUndefined();
     await markers.done("sha256:1");
