@@ -61,7 +61,16 @@ export function parseReference(text: string): Reference {
   };
   if (text === "") fail("it is empty", "a reference looks like registry.example.com/acme/llama:v1");
   if (text.includes("://")) {
-    fail("it has a scheme", "leave out http:// or https://; --plain-http chooses http");
+    const scheme = text.slice(0, text.indexOf("://")).toLowerCase();
+    if (scheme === "http" || scheme === "https") {
+      fail("it has a scheme", "leave out http:// or https://; --plain-http chooses http");
+    }
+    fail(
+      `it has a scheme, ${scheme}://, that is not supported`,
+      ["hf", "huggingface", "s3", "gs"].includes(scheme)
+        ? "download the files first, run `ocibundle lock` on their directory, then push it"
+        : "write it as registry.example.com/name:tag",
+    );
   }
 
   if (holdsLogin(text)) {

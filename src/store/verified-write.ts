@@ -163,7 +163,8 @@ export async function writeWhole(
     await rename(temporary, path);
     await syncFolder(dirname(path));
   } catch (error) {
-    await rm(temporary, { force: true });
+    // What failed first is the news: where nothing can be written, nothing can be removed either.
+    await rm(temporary, { force: true }).catch(() => undefined);
     throw unwritable(path, error);
   }
 }

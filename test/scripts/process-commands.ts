@@ -9,7 +9,7 @@ import type {
 } from "./state.ts";
 
 /** A program that runs longer hangs. In milliseconds. */
-const longest = 120_000;
+const longest = (): number => Number(process.env["OCIBUNDLE_COMMAND_SECONDS"] ?? 120) * 1000;
 /** What of an output a failure shows. */
 const shownCharacters = 4000;
 
@@ -97,7 +97,7 @@ function start(
     stdin: state.stdin === undefined ? "ignore" : Bun.file(state.stdin),
     stdout: "pipe",
     stderr: "pipe",
-    timeout: longest,
+    timeout: longest(),
     killSignal: "SIGKILL",
   });
   state.stdin = undefined;

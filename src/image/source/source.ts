@@ -48,9 +48,11 @@ export function parseSource(text: string): SourceSpec {
     case "docker-storage":
     case "sif":
     case "ostree":
-      if (rest !== undefined && /[/[]/.test(rest)) {
-        throw new OcibundleError("usage", `"${text}": no images are read from "${transport}:"`, {
-          hint,
+    case "tarball":
+      if (rest !== undefined) {
+        const isName = /^[\w][\w.-]*$/.test(rest);
+        throw new OcibundleError("usage", `"${text}": "${transport}:" is not supported`, {
+          hint: isName ? `${hint}; for the repository "${transport}" write docker://${text}` : hint,
         });
       }
   }

@@ -53,12 +53,19 @@ export function parseWeightsLock(bytes: Uint8Array, on: string): WeightsLock {
     throw new OcibundleError(
       "file",
       `${on}: version ${shown(found.version)} is not known, only "${version}" is`,
-      { hint: "use a newer ocibundle, or lock the weights again with this one" },
+      { hint: versionHint(found.version) },
     );
   }
   const lock = parseDocument(bytes, LockSchema, on);
   return { ...lock, files: parseEntries(lock.files, on) };
 }
+
+/** Cog has written locks of other formats to the same name: 1 as a number, and "1.0". */
+const versionHint = (found: unknown): string =>
+  found === 1 || found === "1.0"
+    ? "this is a lock of Cog's own format: keep it, lock the files for ocibundle into another file, as " +
+      "`ocibundle lock ./weights -o ocibundle.lock`, and name that with --lock"
+    : "use a newer ocibundle, or lock the weights into another file with -o";
 
 const shown = (found: unknown): string =>
   typeof found === "string" && found.length <= 40

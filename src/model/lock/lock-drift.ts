@@ -1,13 +1,15 @@
 import { readWeightFiles } from "../weights/read-weight-files.ts";
-import type { ReadOptions } from "../weights/file-state.ts";
-import type { WeightEntry } from "../format/weight-entry.ts";
+import type { ReadOptions, WeightContent } from "../weights/file-state.ts";
+import { type Compression, compressionOf, type WeightEntry } from "../format/weight-entry.ts";
 import type { WeightFile } from "../weights/weight-files.ts";
 import type { WeightsLock } from "../format/weights-lock.ts";
 
+type Difference = "digest" | "size" | "dest" | "blob";
+
 /** How weight files differ from their lock. Names, each list sorted. */
 export interface LockDrift {
-  /** `what` names the members of the entry that differ. */
-  changed: { name: string; what: ("digest" | "size" | "dest")[] }[];
+  /** What of the entry differs; `blob`: the file is the same, and does not give the blob that is to be stored. */
+  changed: { name: string; what: Difference[] }[];
   /** In the lock, and not among the files. */
   missing: string[];
   /** Among the files, and not in the lock. */
@@ -15,7 +17,8 @@ export interface LockDrift {
 }
 
 /**
- * Holds weight files against their lock; the lock is not written and nothing compressed. A dest counts
+ * Compares weight files with their lock, which is not written. A file that is stored compressed is compressed
+ * again unless it is known what comes of it: a push can only send the blob that the lock names. A dest counts
  * where one is asked for. Throws as `readWeightFiles` does.
  */
 export async function lockDrift(
@@ -30,7 +33,12 @@ export async function lockDrift(
     return entry === undefined ? [] : [{ file, entry }];
   });
   const contents = await readWeightFiles(
-    known.map(({ file: { name, path } }) => ({ name, path, choose: () => "none" as const })),
+    known.map(({ file: { name, path }, entry }) => ({
+      name,
+      path,
+      // What has another size is not what the lock says, and needs no compressing to be found out.
+      choose: (size) => (size === entry.sizeUncompressed ? storedAs(entry) : "none"),
+    })),
     options,
   );
   return {
@@ -47,14 +55,19 @@ export async function lockDrift(
 export const isDrift = ({ changed, missing, added }: LockDrift): boolean =>
   changed.length + missing.length + added.length > 0;
 
-function differences(
-  file: WeightFile,
-  entry: WeightEntry,
-  content: { digest: string; size: number },
-): ("digest" | "size" | "dest")[] {
-  const what: ("digest" | "size" | "dest")[] = [];
+function differences(file: WeightFile, entry: WeightEntry, content: WeightContent): Difference[] {
+  const what: Difference[] = [];
   if (content.size !== entry.sizeUncompressed) what.push("size");
   else if (content.digest !== entry.digestOriginal) what.push("digest");
+  // An empty file is never stored as it is; a lock that says so is pushed as it says.
+  else if (entry.digest !== entry.digestOriginal && !givesBlob(content, entry)) what.push("blob");
   if (!file.destIsDefault && file.dest !== entry.dest) what.push("dest");
   return what;
 }
+
+/** How the entry's blob is made; a media type may say otherwise (docs/format.md). */
+const storedAs = (entry: WeightEntry): Compression =>
+  entry.digest === entry.digestOriginal ? "none" : compressionOf(entry.mediaType);
+
+const givesBlob = ({ stored }: WeightContent, { digest, size }: WeightEntry): boolean =>
+  stored?.digest === digest && stored.size === size;

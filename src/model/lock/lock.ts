@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
-import { access, readFile, stat } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
+import { readFile, stat } from "node:fs/promises";
+import { resolve } from "node:path";
 import { errno, OcibundleError } from "../../errors.ts";
 import { openCache } from "../../store/cache/cache.ts";
 import { openFileRecords } from "../../store/records/file-records.ts";
@@ -25,8 +25,7 @@ import {
   parseWeightsLock,
   type WeightsLock,
 } from "../format/weights-lock.ts";
-import { unwritable } from "../../store/verified-write.ts";
-import { isStreamed, sweepLockTemps, writeLockFile } from "./write-lock-file.ts";
+import { checkWritable, isStreamed, sweepLockTemps, writeLockFile } from "./write-lock-file.ts";
 
 export interface LockRequest {
   /** Files and folders; those of the project file when empty. */
@@ -65,10 +64,8 @@ export async function writeLock(job: JobContext, request: LockRequest): Promise<
   const name = request.output ?? lockFileName;
   const path = resolve(job.cwd, name);
   const previous = (await isStreamed(path)) ? undefined : await readPrevious(job, name);
-  // Said before hours of hashing, not after them.
-  await access(dirname(path)).catch((error: unknown) => {
-    throw unwritable(path, error);
-  });
+  // One that is right already is not written.
+  if (previous === undefined) await checkWritable(path);
   const { files, leftOut } = await requestedFiles(job, request, name);
   const { lock, changed, read, unchanged } = await lockWeights(files, {
     ...readOptions(job),

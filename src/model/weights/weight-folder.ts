@@ -142,6 +142,6 @@ const isInside = (path: string, folder: string): boolean =>
 
 const refusedLink = (path: string, fault: string, cause?: unknown): OcibundleError =>
   new OcibundleError("file", `the symbolic link "${path}" ${fault}`, {
-    hint: "put the file itself in its place, or name it with --file NAME=PATH",
+    hint: "remove the link, or leave it out with --exclude",
     cause,
   });

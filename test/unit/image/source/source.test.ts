@@ -71,7 +71,16 @@ describe("a source", () => {
     ["docker://", '"docker://": nothing follows the colon'],
     ["docker-daemon:", '"docker-daemon:": nothing follows the colon'],
     ["docker-archive:a.tar:", '"docker-archive:a.tar:": nothing follows the last colon'],
-    ["dir:/tmp/x", '"dir:/tmp/x": no images are read from "dir:"'],
+    ["dir:/tmp/x", '"dir:/tmp/x": "dir:" is not supported'],
+    ["dir:x", '"dir:x": "dir:" is not supported'],
+    [
+      "hf://acme/model",
+      '"hf://acme/model" is not a reference: it has a scheme, hf://, that is not supported',
+    ],
+    [
+      "s3://bucket/x",
+      '"s3://bucket/x" is not a reference: it has a scheme, s3://, that is not supported',
+    ],
     ["", '"" is not a reference: it is empty'],
     ["Upper/Case", '"Upper/Case" is not a reference: "Case" is not a repository name'],
     ["https://example.com/x", '"https://example.com/x" is not a reference: it has a scheme'],

@@ -14,7 +14,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { gunzipSync, zstdDecompressSync } from "node:zlib";
+import { constants, gunzipSync, gzipSync, zstdDecompressSync } from "node:zlib";
 import { checkLock, type LockRequest, writeLock } from "../../../../src/model/lock/lock.ts";
 import { isDrift } from "../../../../src/model/lock/lock-drift.ts";
 import type { JobContext } from "../../../../src/model/session/session.ts";
@@ -203,6 +203,26 @@ describe("lock", () => {
     expect(await lock()).toMatchObject({ changed: false });
     expect(lockText()).toBe(text);
   });
+
+  test.each(["small words\n", "the same words again and again\n".repeat(100_000)])(
+    "whose blobs another compressor made is no match, as for a push",
+    async (content) => {
+      put("weights/a.bin", content);
+      await lock({ compression: "gzip" });
+      expect(isDrift(await check())).toBeFalse();
+      const lockOfOther = JSON.parse(lockText());
+      const blob = gzipSync(content, { level: 1, strategy: constants.Z_HUFFMAN_ONLY });
+      Object.assign(lockOfOther.files[0], { digest: digestOf(blob), size: blob.length });
+      writeFileSync(join(folder, "weights.lock"), JSON.stringify(lockOfOther, null, 2));
+      expect(await check()).toEqual({
+        changed: [{ name: "a", what: ["blob"] }],
+        missing: [],
+        added: [],
+      });
+      await lock();
+      expect(isDrift(await check())).toBeFalse();
+    },
+  );
 
   test("takes the project file's weights when no path is given", async () => {
     put("models/llama.bin", "llama");
