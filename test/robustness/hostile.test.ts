@@ -23,11 +23,25 @@ describe("a manifest with the", () => {
     "empty dest": { dests: [""], says: /must be an absolute path/ },
     "dest /": { dests: ["/"], says: /must not have an empty component/ },
     "dest //etc/passwd": { dests: ["//etc/passwd"], says: /must not have an empty component/ },
-    "dest of a marker": { dests: ["/a/.cog/ready"], says: /has the reserved part "\.cog"/ },
-    "dest of a temporary file": { dests: ["/.ocibundle-lock"], says: /has the reserved part/ },
+    "dest of a marker": {
+      dests: ["/a/.cog/ready"],
+      says: /the component "\.cog", which is reserved/,
+    },
+    "dest of a temporary file": { dests: ["/.ocibundle-lock"], says: /which is reserved/ },
     "dest with a name of 300 bytes": {
       dests: [`/${"x".repeat(300)}`],
       says: /more than 255 bytes/,
+    },
+    "dest of a Windows device": { dests: ["/a/con"], says: /"con", a device on Windows/ },
+    "dest with a drive letter": { dests: ["/C:/x"], says: /must not start with a drive letter/ },
+    "dest of a lone space": { dests: ["/a/ "], says: /ends with a dot or a space/ },
+    "dest that turns the direction of text": {
+      dests: ["/a\u202Egpj.exe"],
+      says: /dest "\/a\\u202egpj\.exe" must not have an invisible character/,
+    },
+    "dest of 1.9 million parts": {
+      dests: ["/a".repeat(1_900_000)],
+      says: /dest "(?:\/a)+…" must have at most 4096 bytes/,
     },
     "same dest twice": { dests: ["/a/b", "/a/b"], says: /dest "\/a\/b" is that of "0" too/ },
     "dest under another": { dests: ["/a/b", "/a/b/c"], says: /is nested under "\/a\/b"/ },

@@ -30,6 +30,7 @@ export const WeightEntrySchema = v.looseObject({
   name: v.pipe(
     v.string("must be a string"),
     v.minLength(1, "must not be empty"),
+    v.maxBytes(4096, "must have at most 4096 bytes"),
     v.check((name) => name.isWellFormed(), "must be well-formed Unicode"),
   ),
   /** The absolute path in the container. */

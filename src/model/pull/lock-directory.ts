@@ -9,9 +9,10 @@ import {
   type WaitOptions,
 } from "../../store/locks/lock-file.ts";
 import type { Session } from "../session/session.ts";
+import { ownPrefix } from "../../store/placement/dest-rule.ts";
 
 /** The lock of a folder that is pulled into, in that folder: who share the folder need not share a cache. */
-const lockName = ".ocibundle-lock";
+const lockName = `${ownPrefix}lock`;
 
 /**
  * Waits until no other process pulls into the folder `dir`, and has it alone from then on. The lock is in

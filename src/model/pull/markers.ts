@@ -3,10 +3,11 @@ import { lstat, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { openTargetFolder, type TargetFolder } from "../../store/placement/target-folder.ts";
 import { readableMode, readOwnFile, replaceFile } from "../../runtime/own-file.ts";
+import { markerDirectory } from "../../store/placement/dest-rule.ts";
 import { unwritable } from "../../store/verified-write.ts";
 
 /** The folder beside the weights in which `pull` says how far it is (docs/pull.md). */
-export const markerFolder = ".cog";
+export const markerFolder = markerDirectory;
 
 const states = ["downloading", "ready", "failed"] as const;
 type State = (typeof states)[number];

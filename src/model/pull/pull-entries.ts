@@ -28,6 +28,7 @@ import {
   unpackFile,
   unpackLayer,
 } from "./unpack-layer.ts";
+import { ownPrefix } from "../../store/placement/dest-rule.ts";
 
 /** The files of weights in any format, and what is needed to fetch them. */
 export interface FoundFiles extends AsyncDisposable {
@@ -282,4 +283,4 @@ async function withBlob<T>(
 
 /** A cache that lives as long as one run, below the directory that is pulled into. */
 const scratchCache = (directory: string): Cache =>
-  cacheAt(join(directory, `.ocibundle-unpack-${crypto.randomUUID()}`));
+  cacheAt(join(directory, `${ownPrefix}unpack-${crypto.randomUUID()}`));

@@ -12,6 +12,7 @@ import {
   syncFolder,
   unwritable,
 } from "../verified-write.ts";
+import { ownPrefix } from "../placement/dest-rule.ts";
 
 /** From this size on, in bytes, what was written of a blob is worth going on from. */
 export const smallestPart = 1024 * 1024;
@@ -37,7 +38,7 @@ export async function writeThroughPart(
   blob: BlobToMove,
   options: CopyOptions,
 ): Promise<"written" | undefined> {
-  const part = join(folder, `.ocibundle-${digestHex(blob.descriptor.digest)}.part`);
+  const part = join(folder, `${ownPrefix}${digestHex(blob.descriptor.digest)}.part`);
   const lock = lockPart(part);
   if (lock === undefined) return undefined;
   try {

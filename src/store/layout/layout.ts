@@ -19,6 +19,7 @@ import { type HeldLock, lockFile, LockUnavailable } from "../locks/lock-file.ts"
 import { readDocument, type LayoutFiles, type LayoutReader, layoutReader } from "./reader.ts";
 import { isOwnedTemp, ownTemp, sweepOwnedTemps } from "../owned-temp.ts";
 import { copyVerified, unwritable, writeAll, writeWhole } from "../verified-write.ts";
+import { ownPrefix } from "../placement/dest-rule.ts";
 
 /** An OCI image layout in a folder that can be read and written. */
 export interface OciLayout extends LayoutReader, ContentWriter {
@@ -103,7 +104,7 @@ export async function createLayout(
   };
 }
 
-const temporaryPrefix = ".ocibundle-";
+const temporaryPrefix = ownPrefix;
 const lockName = "index.json.lock";
 
 async function prepare(folder: string, name: string, signal: AbortSignal): Promise<void> {

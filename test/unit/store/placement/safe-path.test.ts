@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { checkDest } from "../../../../src/model/format/weight-dest.ts";
 import { checkDests, destParts, findClash } from "../../../../src/store/placement/safe-path.ts";
 
 describe("a dest", () => {
@@ -9,58 +10,89 @@ describe("a dest", () => {
     ["/x", ["x"]],
     ["/src/weights/model.safetensors", ["src", "weights", "model.safetensors"]],
     ["/with space/ünïcode/…", ["with space", "ünïcode", "…"]],
-    ["/-rf/..x/.hidden/...", ["-rf", "..x", ".hidden", "..."]],
+    ["/-rf/..x/.hidden/$HOME", ["-rf", "..x", ".hidden", "$HOME"]],
     [`/${"x".repeat(255)}`, ["x".repeat(255)]],
-    ["/aux/con.bin", ["aux", "con.bin"]],
+    [
+      `/${`${"x".repeat(255)}/`.repeat(15)}${"x".repeat(255)}`,
+      Array.from({ length: 16 }, () => "x".repeat(255)),
+    ],
   ])("%j is the names %j", (dest, parts) => {
     expect(destParts(dest, "linux")).toEqual(parts);
   });
 
   test.each([
-    ["", "is empty"],
-    ["x", "is not absolute"],
-    ["../x", "is not absolute"],
-    ["C:\\x", "is not absolute"],
-    ["/", "has an empty part"],
-    ["//x", "has an empty part"],
-    ["/a//x", "has an empty part"],
-    ["/a/", "has an empty part"],
-    ["/../x", 'has the part ".."'],
-    ["/a/../../b", 'has the part ".."'],
-    ["/a/./b", 'has the part "."'],
-    ["/a\\..\\b", "has a backslash"],
-    ["/a\0b", "has a control character"],
-    ["/a\nb", "has a control character"],
-    ["/a\u0085b", "has a control character"],
-    ["/a\uD800", "is not valid Unicode"],
-    [`/${"x".repeat(256)}`, "has a part of more than 255 bytes"],
-    [`/${"ü".repeat(128)}`, "has a part of more than 255 bytes"],
-    ["/src/.cog/ready", 'has the reserved part ".cog"'],
-    ["/src/.COG/ready", 'has the reserved part ".COG"'],
-    ["/.ocibundle-0123456789abcdef.tmp", "has the reserved part"],
-  ])("%j is refused: it %s", (dest, rule) => {
+    ["", "must be an absolute path"],
+    ["x", "must be an absolute path"],
+    ["../x", "must be an absolute path"],
+    ["C:\\x", "must be an absolute path"],
+    ["/", "an empty component"],
+    ["//x", "an empty component"],
+    ["/a//x", "an empty component"],
+    ["/a/", "an empty component"],
+    ["/../x", 'a ".." component'],
+    ["/a/../../b", 'a ".." component'],
+    ["/a/./b", 'a "." component'],
+    ["/a\\..\\b", "a backslash"],
+    ["/a\0b", "a NUL or control character"],
+    ["/a\nb", "a NUL or control character"],
+    ["/a\u0085b", "a NUL or control character"],
+    ["/a\uD800", "well-formed Unicode"],
+    [`/${"x".repeat(256)}`, "a component of more than 255 bytes"],
+    [`/${"ü".repeat(128)}`, "a component of more than 255 bytes"],
+    ["/src/.cog/ready", 'the component ".cog", which is reserved'],
+    ["/src/.COG/ready", 'the component ".COG", which is reserved'],
+    ["/.ocibundle-0123456789abcdef.tmp", "which is reserved"],
+    [`/${"x".repeat(255)}${`/${"x".repeat(255)}`.repeat(15)}/`, "at most 4096 bytes"],
+    ["/con", 'the component "con", a device on Windows'],
+    ["/aux/x", "a device on Windows"],
+    ["/a/NUL.txt", "a device on Windows"],
+    ["/com1", "a device on Windows"],
+    ["/LPT³.x", "a device on Windows"],
+    ["/nul :x", "a device on Windows"],
+    ["/C:/x", "a drive letter"],
+    ["/c:", "a drive letter"],
+    ["/a.", "ends with a dot or a space"],
+    ["/a ", "ends with a dot or a space"],
+    ["/a/ /b", "ends with a dot or a space"],
+    ["/...", "ends with a dot or a space"],
+    ["/a\u202Egpj.exe", "turns the direction of text"],
+    ["/a\u2066b", "turns the direction of text"],
+    ["/a\u200Bb", "an invisible character"],
+    ["/a\u2028b", "an invisible character"],
+    ["/a\u{E0041}b", "an invisible character"],
+  ])("%j is refused: it must not be %s", (dest, rule) => {
     expect(() => destParts(dest, "linux")).toThrow(
       expect.objectContaining({ code: "file", message: expect.stringContaining(rule) }),
     );
   });
 
-  test.each([
-    ["/con", "a device of Windows"],
-    ["/a/NUL.txt", "a device of Windows"],
-    ["/com1", "a device of Windows"],
-    ["/LPT³.x", "a device of Windows"],
-    ["/a:stream", "a character that Windows does not allow"],
-    ["/what?", "a character that Windows does not allow"],
-    ["/a.", "ends with a dot or a space"],
-    ["/a ", "ends with a dot or a space"],
-  ])("%j is refused on Windows: it has %s", (dest, rule) => {
-    expect(() => destParts(dest, "win32")).toThrow(rule);
-    expect(destParts(dest, "linux")).toHaveLength(dest.split("/").length - 1);
+  test.each(["/a:stream", "/what?"])("%j is refused on Windows only", (dest) => {
+    expect(() => destParts(dest, "win32")).toThrow("a character that Windows does not allow");
+    expect(destParts(dest, "linux")).toEqual([dest.slice(1)]);
   });
 
-  test.each(["/console", "/nully.txt", "/com10", "/a.b"])("%j is fine on Windows", (dest) => {
-    expect(destParts(dest, "win32")).toEqual([dest.slice(1)]);
-  });
+  test.each(["/console", "/nully.txt", "/com10", "/a.b", "/\u{1F468}\u200D\u{1F469}"])(
+    "%j is fine on Windows",
+    (dest) => {
+      expect(destParts(dest, "win32")).toEqual([dest.slice(1)]);
+    },
+  );
+});
+
+test("a dest of millions of parts is refused in no time, and shown cut", () => {
+  const dest = "/a".repeat(1_900_000);
+  const started = performance.now();
+  expect(() => destParts(dest)).toThrow(/^dest "(?:\/a)+…" must have at most 4096 bytes$/);
+  expect(checkDest(dest)?.length).toBeLessThan(200);
+  expect(performance.now() - started).toBeLessThan(500);
+});
+
+test("a lock, a manifest and a pull judge dests alike", () => {
+  for (const dest of ["/con", "/.cog/x", "/C:/x", "/a ", "/a\u202E", "/ok", "/$HOME", "x"]) {
+    const fault = checkDest(dest);
+    if (fault === undefined) expect(destParts(dest)).toEqual(dest.slice(1).split("/"));
+    else expect(() => destParts(dest)).toThrow(`dest ${fault}`);
+  }
 });
 
 describe("two dests clash", () => {
@@ -82,6 +114,15 @@ describe("two dests clash", () => {
 
   test("not where one name only begins like the other", () => {
     expect(findClash(["/a", "/ab", "/a.b", "/b/a"], true)).toBeUndefined();
+  });
+
+  test.each([false, true])("the deepest there can be, by the thousand: in no time", (folded) => {
+    const deep = "/a".repeat(2000);
+    const dests = Array.from({ length: 1000 }, (_, index) => `${deep}/${index}`);
+    const started = performance.now();
+    expect(findClash(dests, folded)).toBeUndefined();
+    expect(findClash([...dests, deep], folded)?.other).toBe(deep);
+    expect(performance.now() - started).toBeLessThan(3000);
   });
 
   test("ten thousand are checked in no time", () => {
@@ -111,6 +152,17 @@ describe("all dests of a pull", () => {
     );
     expect(existsSync(root)).toBe(false);
   });
+
+  test.skipIf(process.platform !== "linux")(
+    "a path that the system would refuse half-way is refused before anything is made",
+    async () => {
+      const dest = `/${"d/".repeat(2000)}x`;
+      await expect(checkDests(join(root, "r".repeat(200)), [dest])).rejects.toThrow(
+        "bytes, and this system takes 4095",
+      );
+      expect(existsSync(root)).toBe(false);
+    },
+  );
 
   test("one used twice, and one under another, are refused", async () => {
     await expect(checkDests(root, ["/a", "/a"])).rejects.toThrow('dest "/a" is used twice');
