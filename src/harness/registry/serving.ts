@@ -32,9 +32,8 @@ export interface Serving {
   fault?: readonly string[] | undefined;
 }
 
-/** Flags that ask for the same again. */
+/** Flags that ask for the same again, but for `--auth`: arguments can be read by everybody on the machine. */
 export const servingArgs = (serving: Serving): string[] => [
-  ...(serving.auth === undefined ? [] : [`--auth=${serving.auth}`]),
   ...(serving.tokenAuth === true ? ["--token-auth"] : []),
   ...(serving.tokenLifetime === undefined ? [] : [`--token-lifetime=${serving.tokenLifetime}ms`]),
   ...(serving.tls === true ? ["--tls"] : []),

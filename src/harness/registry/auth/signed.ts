@@ -13,3 +13,9 @@ export function createSigner(): Signer {
   const sign = (text: string): string => createHmac("sha256", key).update(text).digest("base64url");
   return { sign, isSigned: (text, signature) => sameSecret(sign(text), signature) };
 }
+
+/** What is signed of a token's claims, so that no other signature of the key makes a token. */
+export const accessText = (claims: string): string => `access ${claims}`;
+
+/** What is signed as the token to get tokens with. */
+export const refreshText = "refresh token";

@@ -3,7 +3,7 @@ import { Refusal, refusalResponse } from "../routes/refusal.ts";
 import { type Access, allows, formatScope, neededAccess } from "./access.ts";
 import type { Account } from "./account.ts";
 import { changed, type Layer } from "./middleware.ts";
-import { createSigner, type Signer } from "./signed.ts";
+import { accessText, createSigner, type Signer } from "./signed.ts";
 import { answerTokenRequest } from "./token-realm.ts";
 
 export interface TokenAuthOptions {
@@ -68,31 +68,46 @@ function challenge(
   return refusalResponse(refusal, request.method);
 }
 
-/** A mount out of a repository that the token does not let one read is an upload like any other. */
+/**
+ * A mount out of a repository that the token does not let one read is an upload like any other; so is one
+ * that names no repository, which would take the blob out of any.
+ */
 function withoutForeignMount(request: Request, url: URL, granted: readonly Access[]): Request {
-  const from = url.searchParams.get("from");
-  if (!url.searchParams.has("mount") || from === null) return request;
-  if (allows(granted, { type: "repository", name: from, actions: ["pull"] })) return request;
+  if (!url.searchParams.has("mount")) return request;
+  // Several, or an empty one, are none that was checked.
+  const [from = "", ...others] = url.searchParams.getAll("from");
+  const isNamed = from !== "" && others.length === 0;
+  if (isNamed && allows(granted, { type: "repository", name: from, actions: ["pull"] })) {
+    return request;
+  }
   url.searchParams.delete("mount");
   url.searchParams.delete("from");
   return changed(request, { url });
 }
 
-const ClaimsSchema = v.object({
-  /** Milliseconds since the epoch. */
-  expires: v.number(),
-  access: v.array(v.object({ type: v.string(), name: v.string(), actions: v.array(v.string()) })),
-});
+const ClaimsSchema = v.pipe(
+  v.string(),
+  v.parseJson(),
+  v.object({
+    /** Milliseconds since the epoch. */
+    expires: v.number(),
+    access: v.array(v.object({ type: v.string(), name: v.string(), actions: v.array(v.string()) })),
+  }),
+);
 
 /** What a token grants; undefined where there is none, or one that is not ours or no longer good. */
 function readToken(header: string | null, signer: Signer, now: number): Access[] | undefined {
   const [, claims, signature] = /^bearer +([\w-]+)\.([\w-]+)$/i.exec(header ?? "") ?? [];
-  if (claims === undefined || signature === undefined || !signer.isSigned(claims, signature)) {
+  if (
+    claims === undefined ||
+    signature === undefined ||
+    !signer.isSigned(accessText(claims), signature)
+  ) {
     return undefined;
   }
-  const { expires, access } = v.parse(
+  const { success, output } = v.safeParse(
     ClaimsSchema,
-    JSON.parse(Buffer.from(claims, "base64url").toString("utf8")),
+    Buffer.from(claims, "base64url").toString("utf8"),
   );
-  return now < expires ? access : undefined;
+  return success && now < output.expires ? output.access : undefined;
 }

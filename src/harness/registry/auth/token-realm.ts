@@ -1,6 +1,6 @@
 import { type Access, parseScope } from "./access.ts";
 import { type Account, basicAccount, isAccount, sameSecret } from "./account.ts";
-import type { Signer } from "./signed.ts";
+import { accessText, refreshText, type Signer } from "./signed.ts";
 
 export interface TokenRealm {
   account: Account | undefined;
@@ -69,7 +69,7 @@ function isGranted(form: URLSearchParams, { account, signer }: TokenRealm): bool
         isAccount({ username: given("username"), password: given("password") }, account)
       );
     case "refresh_token":
-      return sameSecret(given("refresh_token"), signer.sign("refresh"));
+      return sameSecret(given("refresh_token"), signer.sign(refreshText));
     default:
       return false;
   }
@@ -90,12 +90,12 @@ function token(
   const claims = Buffer.from(JSON.stringify({ expires: issued + lifetime, access })).toString(
     "base64url",
   );
-  const value = `${claims}.${signer.sign(claims)}`;
+  const value = `${claims}.${signer.sign(accessText(claims))}`;
   return Response.json({
     token: value,
     access_token: value,
     expires_in: lifetime / 1000,
     issued_at: new Date(issued).toISOString(),
-    ...(refresh ? { refresh_token: signer.sign("refresh") } : {}),
+    ...(refresh ? { refresh_token: signer.sign(refreshText) } : {}),
   });
 }

@@ -9,7 +9,12 @@ import type { InstanceRecord, RecordPlace } from "./record.ts";
 /** Names the instance to a background process, which so knows that it is one. */
 export const instanceVariable = "OCIBUNDLE_REGISTRY_INSTANCE";
 
+/** Hands `--auth` to a background process: its arguments can be read by everybody, its environment by nobody else. */
+export const authVariable = "OCIBUNDLE_REGISTRY_AUTH";
+
 export interface LaunchOptions {
+  /** `USER:PASS`, which is no argument. */
+  auth: string | undefined;
   /** After `registry-start --foreground`. */
   args: readonly string[];
   /** Whether the storage is one of its own making. */
@@ -30,7 +35,7 @@ const patience = 60_000;
  * It outlives this process and has none of its streams. Throws what the other process failed with.
  */
 export async function launchRegistry(options: LaunchOptions): Promise<InstanceRecord> {
-  const { args, temporary, serving, cwd, env, place, signal } = options;
+  const { args, auth, temporary, serving, cwd, env, place, signal } = options;
   const fixed = { version: 1, instance: crypto.randomUUID(), temporary, serving } as const;
   const [program, ...before] = runtime.selfCommand();
   const log = await replaceFile(place.logPath, privateMode);
@@ -40,7 +45,11 @@ export async function launchRegistry(options: LaunchOptions): Promise<InstanceRe
       [...before, "registry-start", "--foreground", "--json", "--progress", "json", ...args],
       {
         cwd,
-        env: { ...env, [instanceVariable]: fixed.instance },
+        env: {
+          ...env,
+          [instanceVariable]: fixed.instance,
+          ...(auth === undefined ? {} : { [authVariable]: auth }),
+        },
         detached: true,
         stdio: ["ignore", "pipe", log.fd],
         windowsHide: true,

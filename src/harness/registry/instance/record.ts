@@ -78,7 +78,7 @@ export async function recordPlace(
 /** Names a way of serving: the same one has the same name, and a password in it can't be read. */
 export const servingName = (serving: Serving): string =>
   createHash("sha256")
-    .update(JSON.stringify(servingArgs(serving)))
+    .update(JSON.stringify([serving.auth, ...servingArgs(serving)]))
     .digest("hex");
 
 /** The record, if there is one that can be read. */

@@ -3,7 +3,7 @@ import { OcibundleError } from "../../../errors.ts";
 import { type HeldLock, lockFile, LockUnavailable } from "../../../store/locks/lock-file.ts";
 import { type Serving, servingArgs, servingLayers } from "../serving.ts";
 import { answers } from "./identity.ts";
-import { instanceVariable, launchRegistry } from "./launch.ts";
+import { authVariable, instanceVariable, launchRegistry } from "./launch.ts";
 import {
   type InstanceRecord,
   readInstance,
@@ -58,6 +58,7 @@ export async function startInBackground(
       place,
       temporary: storage === undefined,
       serving: servingName(serving),
+      auth: serving.auth,
       args: [
         ...(port === undefined ? [] : ["--port", String(port)]),
         ...(storage === undefined ? [] : [`--storage=${resolve(context.cwd, storage)}`]),
@@ -88,7 +89,7 @@ export async function runInForeground(
       port: options.port ?? 0,
       storage: options.storage === undefined ? undefined : resolve(context.cwd, options.storage),
       idleTimeout: options.idleTimeout === 0 ? undefined : options.idleTimeout,
-      serving: options.serving ?? {},
+      serving: withAuth(options.serving ?? {}, launched === undefined ? {} : context.env),
       instance: launched ?? crypto.randomUUID(),
       place,
       signal: context.signal,
@@ -101,6 +102,12 @@ export async function runInForeground(
     lock?.release();
   }
 }
+
+/** A background process has the name and password in its environment. */
+const withAuth = (serving: Serving, env: StartContext["env"]): Serving => ({
+  ...serving,
+  auth: serving.auth ?? env[authVariable],
+});
 
 /**
  * The registry that runs for the folder. What one that was killed has left is removed.
@@ -125,7 +132,8 @@ function requireSame(
   if (storage !== undefined && resolve(cwd, storage) !== running.storage) {
     throw alreadyRuns(running, `a registry runs for this folder with "${running.storage}"`);
   }
-  if (servingArgs(serving).length > 0 && servingName(serving) !== running.serving) {
+  const asks = serving.auth !== undefined || servingArgs(serving).length > 0;
+  if (asks && servingName(serving) !== running.serving) {
     throw alreadyRuns(running, "a registry runs for this folder that serves in another way");
   }
 }

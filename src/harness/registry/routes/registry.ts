@@ -1,4 +1,4 @@
-import { errno } from "../../../errors.ts";
+import { errno, OcibundleError } from "../../../errors.ts";
 import { deleteBlob, getBlob } from "./blobs.ts";
 import { listRepositories } from "./catalog.ts";
 import { deleteManifest, getManifest, putManifest } from "./manifests.ts";
@@ -98,13 +98,26 @@ function answersTo(route: Route): Readonly<Record<string, Answer>> {
 
 const fullDisk: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT"]);
 
+/** The errno name of an error, or of what caused it. */
+function deepErrno(error: unknown): string | undefined {
+  for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth += 1) {
+    const code = errno(at);
+    // An error of ours has a code of another kind.
+    if (code !== undefined && !(at instanceof OcibundleError)) return code;
+  }
+  return undefined;
+}
+
 function asRefusal(error: unknown): Refusal {
   if (error instanceof Refusal) return error;
-  const code = errno(error) ?? errno((error as { cause?: unknown } | undefined)?.cause);
+  const code = deepErrno(error);
   if (code === "ENAMETOOLONG") {
     return new Refusal(400, { code: "NAME_INVALID", message: "the name is too long to be stored" });
   }
-  return new Refusal(code !== undefined && fullDisk.has(code) ? 507 : 500, {
+  if (code !== undefined && fullDisk.has(code)) {
+    return new Refusal(507, { code: "UNKNOWN", message: "the registry's disk is full" });
+  }
+  return new Refusal(500, {
     code: "UNKNOWN",
     message: error instanceof Error ? error.message : "the registry failed",
   });

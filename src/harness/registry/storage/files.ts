@@ -1,7 +1,8 @@
 import { mkdir, readdir, readFile, rename, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { errno } from "../../../errors.ts";
-import { createFile } from "../../../runtime/own-file.ts";
+import { createFile, directoryMode, readableMode } from "../../../runtime/own-file.ts";
+import { syncFolder } from "../../../store/verified-write.ts";
 
 const isMissing = (error: unknown): boolean =>
   // A file where a folder should be is as good as nothing there; neither is a name no file can have.
@@ -53,35 +54,39 @@ export async function withFolder(path: string, make: () => Promise<unknown>): Pr
     await make();
   } catch (error) {
     if (errno(error) !== "ENOENT") throw error;
-    await mkdir(dirname(path), { recursive: true });
+    await mkdir(dirname(path), { recursive: true, mode: directoryMode });
     await make();
   }
 }
 
 /**
  * Writes a small file so that its name never shows half of it, making its folder where it is missing.
- * Not flushed: a power failure may take it away.
+ * It is flushed, and so is its name.
  */
 export async function replaceSmall(path: string, content: string): Promise<void> {
   const temporary = join(dirname(path), `.${crypto.randomUUID()}.tmp`);
   await withFolder(path, async () => {
-    const file = await createFile(temporary);
+    const file = await createFile(temporary, readableMode);
     try {
       await file.writeFile(content);
+      await file.sync();
     } finally {
       await file.close();
     }
   });
   await rename(temporary, path);
+  await syncFolder(dirname(path));
 }
 
-/** Makes an empty file whose being there says it all. */
+/** Makes an empty file whose being there says it all, and flushes its name. */
 export const touch = (path: string): Promise<void> =>
   withFolder(path, async () => {
-    const file = await createFile(path).catch((error: unknown) => {
+    const file = await createFile(path, readableMode).catch((error: unknown) => {
       if (errno(error) !== "EEXIST") throw error;
     });
-    await file?.close();
+    if (file === undefined) return;
+    await file.close();
+    await syncFolder(dirname(path));
   });
 
 /** Whether there was such a file to remove. */

@@ -1,7 +1,7 @@
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { type Digest, digestAlgorithm, digestHex, hasherFor } from "../../../oci/digest.ts";
-import { createFile } from "../../../runtime/own-file.ts";
+import { createFile, readableMode } from "../../../runtime/own-file.ts";
 import { readChunks } from "./read-chunks.ts";
 import { appendBody, type Received } from "./append.ts";
 import { fileSize, removed, removeStale, withFolder } from "./files.ts";
@@ -73,7 +73,7 @@ export function openUploadSessions(root: string): UploadSessions {
     async create(repository, algorithm = "sha256") {
       const id = crypto.randomUUID();
       const path = sessionPath(repository, id);
-      await withFolder(path, async () => (await createFile(path)).close());
+      await withFolder(path, async () => (await createFile(path, readableMode)).close());
       const hash = startHash(algorithm);
       return keep({ id, path, size: 0, busy: undefined, hadShortChunk: false, algorithm, hash });
     },

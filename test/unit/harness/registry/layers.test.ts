@@ -168,3 +168,31 @@ describe("a registry with tokens", () => {
     expect((await guarded(ask("/v2/", withHeader(`Bearer ${token}`)))).status).toBe(200);
   });
 });
+
+describe("a token server's other tokens", () => {
+  test("let nobody in: a refresh token is answered with 401, whatever is put in front of it", async () => {
+    const { guarded } = await withTokens();
+    const asked = ask("/token?offline_token=true", withHeader(basic));
+    const answer = (await (await guarded(asked)).json()) as { refresh_token: string };
+    const refresh = answer.refresh_token;
+    for (const bearer of [refresh, `refresh.${refresh}`, `${btoa("refresh token")}.${refresh}`]) {
+      const refused = await guarded(ask("/v2/", withHeader(`Bearer ${bearer}`)));
+      expect(refused.status).toBe(401);
+      expect(refused.headers.get("WWW-Authenticate")).toContain('error="invalid_token"');
+    }
+  });
+
+  test.each(["", "&from=", "&from=acme%2Fsecret", "&from=acme%2Fllama&from=acme%2Fsecret"])(
+    "mount nothing of a repository that they are not for (%p)",
+    async (from) => {
+      const { guarded, token, blob } = await withTokens();
+      const digest = await blob("acme/secret", "secret weights");
+      const authorization = String(await token([scope("acme/llama")]));
+      const post = `/v2/acme/llama/blobs/uploads/?mount=${digest}${from}`;
+      const answered = await guarded(ask(post, withHeader(authorization, "POST")));
+      expect(answered.status).toBe(202);
+      const got = await guarded(ask(`/v2/acme/llama/blobs/${digest}`, withHeader(authorization)));
+      expect(got.status).toBe(404);
+    },
+  );
+});
