@@ -43,9 +43,11 @@ export interface ModelView {
 }
 
 interface WeightsView {
+  format: string;
   digest: Digest;
   size: number;
   files: readonly WeightView[];
+  unlisted: readonly { digest: Digest; size: number; mediaType: string }[];
 }
 
 export interface LockView {
@@ -62,6 +64,10 @@ const weightNode = (file: WeightView): TreeNode => ({
   cells: [file.name, file.dest, shortDigest(file.digest), sizeCell(file.size)],
 });
 
+const archiveNode = ({ mediaType, digest, size }: WeightsView["unlisted"][number]): TreeNode => ({
+  cells: ["archive", mediaType, shortDigest(digest), sizeCell(size)],
+});
+
 /** The lines below a model's name: an image a platform, the weights, and what else there is. */
 export function modelNodes(view: ModelView, withFiles: boolean): TreeNode[] {
   const nodes: TreeNode[] = view.images.map((image) => ({
@@ -73,10 +79,19 @@ export function modelNodes(view: ModelView, withFiles: boolean): TreeNode[] {
       count(image.layers.length, "layer"),
     ],
   }));
-  for (const { files, digest, size } of weightsOf(view)) {
+  for (const { format, files, unlisted, digest, size } of weightsOf(view)) {
+    const what = [
+      ...(files.length > 0 || unlisted.length === 0 ? [count(files.length, "file")] : []),
+      ...(unlisted.length > 0 ? [count(unlisted.length, "archive")] : []),
+    ].join(", ");
     nodes.push({
-      cells: ["weights", count(files.length, "file"), shortDigest(digest), sizeCell(size)],
-      ...(withFiles ? { children: files.map(weightNode) } : {}),
+      cells: [
+        "weights",
+        format === "bundle" ? what : `${what} (${format})`,
+        shortDigest(digest),
+        sizeCell(size),
+      ],
+      ...(withFiles ? { children: [...files.map(weightNode), ...unlisted.map(archiveNode)] } : {}),
     });
   }
   for (const other of view.others) {

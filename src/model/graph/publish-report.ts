@@ -55,7 +55,7 @@ export function publishReport(done: {
   return {
     action,
     target,
-    model: { name, ...summarize(model.root, model.children, name, platform) },
+    model: { name, ...summarize(model.root, model.children, name, { platform }) },
     sent,
     mounted,
     present,

@@ -8,6 +8,7 @@ import { entryType, isLaterWeights } from "../format/model-index.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 import { isWeightsManifest, parseWeightsManifest } from "../format/weights-artifact.ts";
 import { isAttestation } from "./image-entry.ts";
+import { expectedEntries, type WeightsContents } from "./weights-contents.ts";
 
 /** What a model consists of; also the shape of `inspect --json` (docs/json.md). Sizes in bytes. */
 export interface ModelSummary {
@@ -55,20 +56,31 @@ export interface ImageSummary {
 
 export interface WeightsSummary {
   digest: Digest;
+  /** What they are stored as, in one word: `bundle`, `cog`, `modelpack` (docs/artifacts.md). */
+  format: string;
   /** The stored blobs together, each once. */
   size: number;
   files: WeightEntry[];
+  /** Archives whose files are only known once they are unpacked. */
+  unlisted: { digest: Digest; size: number; mediaType: string }[];
+}
+
+export interface SummaryContext {
+  /** That of an image that no index says it of. */
+  platform?: string | null;
+  /** Weights in other formats than the bundle's, by the digest of their manifest. */
+  foreign?: ReadonlyMap<Digest, WeightsContents>;
 }
 
 /**
  * Describes a manifest or index from its bytes and those of its children; one of them that is missing is
- * listed as the index describes it. `platform` is that of an image that no index says it of. Throws `file`.
+ * listed as the index describes it. Throws `file`.
  */
 export function summarize(
   root: RawManifest,
   children: readonly RawManifest[],
   on: string,
-  platform: string | null = null,
+  { platform = null, foreign = new Map() }: SummaryContext = {},
 ): ModelSummary {
   const members = membersOf(root, on);
   const { artifactType = null, config, layers } = members;
@@ -84,11 +96,15 @@ export function summarize(
     others: [],
     content: null,
   };
+  const foreignRoot = foreign.get(root.digest);
   const kind = kindOf(members);
   if (isIndexType(root.mediaType)) {
     const byDigest = new Map(children.map((child) => [child.digest, child]));
-    addEntries(summary, members.manifests, byDigest, { on, platform: null, depth: 0 });
+    addEntries(summary, members.manifests, byDigest, { on, foreign, platform: null, depth: 0 });
     summary.type = summary.weights === null ? "index" : "bundle";
+  } else if (foreignRoot !== undefined) {
+    summary.type = "weights";
+    summary.weights = foreignSummary(foreignRoot);
   } else if (kind === "weights") {
     summary.type = "weights";
     summary.weights = weightsSummary(root, on);
@@ -118,6 +134,7 @@ function kindOf({ config, layers, artifactType }: ManifestMembers): "image" | "w
 
 interface Place {
   on: string;
+  foreign: ReadonlyMap<Digest, WeightsContents>;
   /** Of the index that lists an index. */
   platform: string | null;
   depth: number;
@@ -130,18 +147,25 @@ function addEntries(
   summary: ModelSummary,
   entries: readonly Descriptor[],
   byDigest: ReadonlyMap<Digest, RawManifest>,
-  { on, platform, depth }: Place,
+  { on, foreign, platform, depth }: Place,
 ): void {
   for (const entry of entries) {
     const raw = byDigest.get(entry.digest);
     const where = `${on}: manifest ${shortDigest(entry.digest)}`;
     const own = isKnownPlatform(entry.platform) ? formatPlatform(entry.platform) : platform;
-    const kind = raw === undefined ? "missing" : kindOfEntry(entry, raw, where);
+    const contents = foreign.get(entry.digest);
+    const kind =
+      raw === undefined
+        ? "missing"
+        : contents !== undefined
+          ? "weights"
+          : kindOfEntry(entry, raw, where);
     if (raw !== undefined && kind === "index" && depth < maxDepth) {
       const { manifests } = membersOf(raw, where);
-      addEntries(summary, manifests, byDigest, { on, platform: own, depth: depth + 1 });
+      addEntries(summary, manifests, byDigest, { on, foreign, platform: own, depth: depth + 1 });
     } else if (raw !== undefined && kind === "weights") {
-      const weights = weightsSummary(raw, where);
+      const weights =
+        contents === undefined ? weightsSummary(raw, where) : foreignSummary(contents);
       if (summary.weights === null) summary.weights = weights;
       else summary.moreWeights.push(weights);
     } else if (raw !== undefined && kind === "image") {
@@ -181,14 +205,33 @@ function imageSummary(raw: RawManifest, platform: string | null, on: string): Im
 
 function weightsSummary(raw: RawManifest, on: string): WeightsSummary {
   const files = parseWeightsManifest(raw, on);
-  const sizes = new Map(files.map((file) => [file.digest, file.size]));
+  return { digest: raw.digest, format: "bundle", size: storedBytes(files), files, unlisted: [] };
+}
+
+/** Weights in another format: an archive that lists its files counts as they do. */
+function foreignSummary({ raw, format, entries, packed }: WeightsContents): WeightsSummary {
+  const listed = packed.tars.filter(({ expected }) => expected !== undefined);
+  const unlisted = [...packed.files, ...packed.tars]
+    .filter((stored) => !("expected" in stored) || stored.expected === undefined)
+    .map(({ blob: { digest, size, mediaType } }) => ({ digest, size, mediaType }));
   return {
     digest: raw.digest,
-    size: [...sizes.values()].reduce((sum, size) => sum + size, 0),
-    files,
+    format,
+    size: storedBytes([...entries, ...listed.map(({ blob }) => blob), ...unlisted]),
+    files: [...entries, ...listed.flatMap(expectedEntries)],
+    unlisted,
   };
+}
+
+function storedBytes(blobs: readonly { digest: Digest; size: number }[]): number {
+  const sizes = new Map(blobs.map(({ digest, size }) => [digest, size]));
+  return [...sizes.values()].reduce((sum, size) => sum + size, 0);
 }
 
 /** Every weight file of a model, of all its weights artifacts. */
 export const allWeights = ({ weights, moreWeights }: ModelSummary): WeightEntry[] | undefined =>
   weights === null ? undefined : [weights, ...moreWeights].flatMap(({ files }) => files);
+
+/** Whether a model has weights in archives whose files are not known without unpacking them. */
+export const hasUnlisted = ({ weights, moreWeights }: ModelSummary): boolean =>
+  [weights, ...moreWeights].some((one) => one !== null && one.unlisted.length > 0);

@@ -1,6 +1,8 @@
 import { OcibundleError } from "../../errors.ts";
+import { posix } from "node:path";
 import type { ContentReader } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
+import type { Digest } from "../../oci/digest.ts";
 import { parseDocument } from "../../oci/document.ts";
 import {
   type ImageIndex,
@@ -8,9 +10,9 @@ import {
   ImageManifestSchema,
   type RawManifest,
 } from "../../oci/manifest.ts";
-import { isIndexType } from "../../oci/media-types.ts";
+import { isIndexType, isManifestType } from "../../oci/media-types.ts";
 import { readSmallBlob } from "../../store/small-blob.ts";
-import type { ArtifactContents, ArtifactFormat } from "../format/artifact/contents.ts";
+import type { ArtifactContents, ArtifactFormat, StoredTar } from "../format/artifact/contents.ts";
 import { recognise, unknownFormat, weightsTypes } from "../format/artifact/recognise.ts";
 import { entryType } from "../format/model-index.ts";
 import { layerTypes, type WeightEntry } from "../format/weight-entry.ts";
@@ -113,6 +115,51 @@ async function readContents(
     packed: { files: files.filter((file) => file.maybeCompressed), tars },
   };
 }
+
+/**
+ * Weights in other formats than the bundle's, among a root and its children, by their digests. What is of
+ * no known format, or faulty, is not among them, and `onFault` is told why.
+ */
+export async function readForeign(
+  reader: ContentReader,
+  { root, children }: { root: RawManifest; children: readonly RawManifest[] },
+  signal: AbortSignal,
+  onFault: (error: OcibundleError) => void,
+): Promise<Map<Digest, WeightsContents>> {
+  const entries = isIndexType(root.mediaType)
+    ? parseDocument(root.bytes, ImageIndexSchema, reader.name).manifests
+    : [];
+  const found = new Map<Digest, WeightsContents>();
+  for (const raw of [root, ...children]) {
+    if (!isManifestType(raw.mediaType)) continue;
+    const entry = entries.find(({ digest }) => digest === raw.digest);
+    try {
+      const manifest = parseDocument(raw.bytes, ImageManifestSchema, reader.name);
+      const format = isWeightsManifest(manifest) ? undefined : recognise(manifest);
+      // An image has weights only for who names a directory of it.
+      if (format === undefined || format.name === "image") continue;
+      if (entry !== undefined && !isWeights(entry) && entries.length > 1) continue;
+      found.set(raw.digest, await readContents(reader, raw, entry, signal));
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof OcibundleError) || error.code === "network") throw error;
+      onFault(error);
+    }
+  }
+  return found;
+}
+
+/** The files that an archive is said to have, as entries; each is stored in the archive's blob. */
+export const expectedEntries = ({ expected, under, prefix, blob }: StoredTar): WeightEntry[] =>
+  Array.from(expected ?? [], ([name, { digest, size }]) => ({
+    name: `${prefix}${name}`,
+    dest: posix.join(under, name),
+    digestOriginal: digest,
+    digest: blob.digest as WeightEntry["digest"],
+    size,
+    sizeUncompressed: size,
+    mediaType: layerTypes.none,
+  }));
 
 const plainEntry = ({ name, dest, blob: { digest, size } }: FileOf): WeightEntry =>
   ({

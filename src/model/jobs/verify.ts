@@ -14,7 +14,7 @@ import { type Loaded, loadSource } from "../places/load-model.ts";
 import { readLock } from "../places/lock-source.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
 import { openModel } from "../places/source.ts";
-import { allWeights } from "../graph/summary.ts";
+import { allWeights, hasUnlisted } from "../graph/summary.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 
 export interface VerifyRequest {
@@ -257,6 +257,15 @@ function fileItems(loaded: Loaded, dir: string): Item[] {
 }
 
 const weightsOf = (loaded: Loaded): readonly WeightEntry[] => {
+  if (loaded.kind === "model" && hasUnlisted(loaded.summary)) {
+    throw new OcibundleError(
+      "usage",
+      `${loaded.name} has weights in archives that do not say which files they hold`,
+      {
+        hint: "pull it again over the directory: what is there and right is kept; `verify` without --dir checks the archives",
+      },
+    );
+  }
   const files = loaded.kind === "lock" ? loaded.files : allWeights(loaded.summary);
   if (files !== undefined) return files;
   throw new OcibundleError("usage", `${loaded.name} has no weights to hold a folder against`);

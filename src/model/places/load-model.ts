@@ -11,6 +11,7 @@ import { readImageConfig } from "../graph/image-entry.ts";
 import type { Session } from "../session/session.ts";
 import { openModel } from "./source.ts";
 import { type ModelSummary, summarize } from "../graph/summary.ts";
+import { readForeign } from "../graph/weights-contents.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 import { isWeightsManifest } from "../format/weights-artifact.ts";
 import { parseWeightsLock } from "../format/weights-lock.ts";
@@ -38,7 +39,11 @@ export async function loadSource(
   try {
     const graph = await readGraph(source.reader, source.root, session.signal, onBroken);
     const platform = await platformOfRoot(source, session.signal);
-    const summary = summarize(graph.root, graph.children, source.name, platform);
+    const foreign = await readForeign(source.reader, graph, session.signal, ({ message }) => {
+      session.emit({ type: "warning", message: `files not listed: ${message}` });
+    });
+    const context = { platform, foreign };
+    const summary = summarize(graph.root, graph.children, source.name, context);
     const dispose = { [Symbol.asyncDispose]: () => source.close() };
     return { kind: "model", summary, graph, ...source, ...dispose };
   } catch (error) {

@@ -19,7 +19,13 @@ const model: ModelView = {
   artifactType: null,
   digest: digest("1"),
   images: [{ platform: "linux/amd64", digest: digest("2"), size: 6_100_000_000, layers: [1] }],
-  weights: { digest: digest("3"), size: 16_100_000_000, files: [file("llama", 16_100_000_000)] },
+  weights: {
+    format: "bundle",
+    unlisted: [],
+    digest: digest("3"),
+    size: 16_100_000_000,
+    files: [file("llama", 16_100_000_000)],
+  },
   moreWeights: [],
   content: null,
   others: [

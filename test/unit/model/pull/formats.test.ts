@@ -3,6 +3,9 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { setDigest } from "../../../../src/model/format/artifact/cog-weight.ts";
+import { diffModels } from "../../../../src/model/jobs/diff.ts";
+import { inspectSource } from "../../../../src/model/jobs/inspect.ts";
+import { verifySource } from "../../../../src/model/jobs/verify.ts";
 import { pullWeights } from "../../../../src/model/pull/pull.ts";
 import type { Descriptor } from "../../../../src/oci/descriptor.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
@@ -507,6 +510,84 @@ const raw = (...paths: string[]) =>
       ),
     ),
   }));
+
+describe("inspect, verify and diff", () => {
+  test("list the files of another tool's weights, and say where an archive does not", async () => {
+    const all = await bench();
+    const { blob, manifest, job, registry } = all;
+    const { digest } = await g3(all, {
+      name: "w",
+      target: "/w",
+      layers: [
+        plainTar("w.bin", "content"),
+        {
+          type: `${ociTar}+gzip`,
+          bytes: gzipSync(tarBytes({ name: "t.json", content: tokenizer })),
+          files: { "t.json": tokenizer },
+        },
+      ],
+    });
+    const source = `${registry.host}/${repository}@${digest}`;
+    expect(await inspectSource(job, source)).toMatchObject({
+      type: "weights",
+      weights: {
+        format: "cog",
+        unlisted: [],
+        files: [
+          {
+            name: "w/w.bin",
+            dest: "/w/w.bin",
+            digestOriginal: digestOf("content"),
+            sizeUncompressed: 7,
+          },
+          { name: "w/t.json", dest: "/w/t.json", digestOriginal: digestOf(tokenizer) },
+        ],
+      },
+    });
+    await pullWeights(job, {
+      source,
+      output: join(job.cwd, "out"),
+      only: [],
+      force: false,
+      useCache: true,
+    });
+    const verified = await verifySource(job, { source, dir: join(job.cwd, "out"), quick: false });
+    expect(verified).toMatchObject({ checked: { items: 2 }, problems: [] });
+    await Bun.write(join(job.cwd, "out/w/w.bin"), "changed");
+    const { problems } = await verifySource(job, {
+      source,
+      dir: join(job.cwd, "out"),
+      quick: false,
+    });
+    expect(problems).toMatchObject([{ kind: "differs" }]);
+
+    await manifest(
+      {
+        config: await blob("{}", "application/vnd.cncf.model.config.v1+json"),
+        layers: [
+          await blob("content", "application/vnd.cncf.model.weight.v1.raw", filepath("moved.bin")),
+          await blob(tarBytes({ name: "x" }), "application/vnd.cncf.model.weight.v1.tar"),
+        ],
+      },
+      "v1",
+    );
+    const archived = `${registry.host}/${repository}:v1`;
+    expect(await inspectSource(job, archived)).toMatchObject({
+      weights: { format: "modelpack", files: [{ name: "moved.bin" }], unlisted: [{ size: 1536 }] },
+    });
+    const refused = await failure(
+      verifySource(job, { source: archived, dir: join(job.cwd, "out"), quick: false }),
+    );
+    expect(refused.code).toBe("usage");
+    const { weights: moved } = await diffModels(job, source, archived);
+    expect(moved.moved).toMatchObject([
+      { before: { name: "w/w.bin" }, after: { name: "moved.bin" } },
+    ]);
+    expect(
+      (await verifySource(job, { source: archived, dir: undefined, quick: false })).problems,
+    ).toEqual([]);
+  });
+});
 
 describe("what is hostile or unknown is refused, and nothing is written:", () => {
   test.each([["../x"], ["/etc/x"], ["a/../../x"], ["a\\b"], ["a\u0000b"], ["a\u001b[31m"]])(
