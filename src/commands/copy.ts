@@ -26,19 +26,24 @@ export const command = defineCommand({
       type: "boolean",
       description: "Also signatures and whatever else refers to what is copied",
     },
+    checkBlobs: {
+      type: "boolean",
+      description: "Ask the registry for every blob, even if it has the manifest",
+    },
     dryRun: {
       type: "boolean",
       alias: "n",
       description: "Only say what would be sent and what is there already",
     },
   },
-  async run({ src, dst, platform, referrers, dryRun }, context) {
+  async run({ src, dst, platform, referrers, checkBlobs, dryRun }, context) {
     const result = await copyModel(context, {
       source: src,
       target: dst,
       platform,
       referrers,
       dryRun,
+      checkBlobs,
     });
     context.stdout(
       context.flags.json ? `${JSON.stringify(result, null, 2)}\n` : pushReport(result),

@@ -25,6 +25,10 @@ export const command = defineCommand({
       description:
         "Also tag the weights artifact, so that jobs that remove untagged manifests spare it",
     },
+    checkBlobs: {
+      type: "boolean",
+      description: "Ask the registry for every blob, even if it has the manifest",
+    },
     dryRun: {
       type: "boolean",
       alias: "n",

@@ -31,7 +31,7 @@ export interface TransferPlan {
 /** Asks the target which blobs it has. Throws the first failure, with the blob's label. */
 export async function planTransfer(
   blobs: readonly BlobToMove[],
-  target: ContentWriter,
+  target: Pick<ContentWriter, "hasBlob">,
   { signal, emit, concurrency }: TransferOptions,
 ): Promise<TransferPlan> {
   const unique = mergeByDigest(blobs);

@@ -6,6 +6,7 @@ import type { EmitEvent } from "../../transfer/events.ts";
 import { planTransfer, runTransfer } from "../../transfer/transfer.ts";
 import type { ContentGraph } from "./content-graph.ts";
 import { keepChildren } from "./keep-children.ts";
+import { knownBlobs, lacksBlob } from "./known-blobs.ts";
 
 export interface PublishOptions {
   signal: AbortSignal;
@@ -18,6 +19,8 @@ export interface PublishOptions {
   tag: string | undefined;
   /** Only say what would be done. */
   dryRun?: boolean;
+  /** Ask for every blob, also where the target has a manifest that names it. */
+  checkBlobs?: boolean | undefined;
   /** Further tags for manifests below the root. */
   childTags?: ReadonlyMap<Digest, string>;
 }
@@ -45,15 +48,40 @@ export async function publish(
   target: ContentWriter,
   options: PublishOptions,
 ): Promise<Published> {
-  const { signal, emit, concurrency, phase, tag } = options;
   for (const { digest, urls = [] } of graph.leftOut ?? []) {
     const where = urls[0] === undefined ? "" : `; it is fetched from ${urls[0]}`;
-    emit({
+    options.emit({
       type: "warning",
       message: `layer ${shortDigest(digest)} is not to be distributed and not at the source, so it was left out${where}`,
     });
   }
-  const plan = await planTransfer(graph.blobs, target, { signal, emit, concurrency });
+  const known =
+    options.checkBlobs === true ? noBlobs : await knownBlobs(graph, target, options.signal);
+  try {
+    return await publishBeside(known, graph, target, options);
+  } catch (error) {
+    if (known.size === 0 || !lacksBlob(error)) throw error;
+    const message = `${target.name}: the registry has lost blobs of a manifest that it has; asking for each`;
+    options.emit({ type: "detail", message });
+    return publishBeside(noBlobs, graph, target, options);
+  }
+}
+
+const noBlobs: ReadonlySet<Digest> = new Set();
+
+/** Publishes, with `known` blobs taken for present. */
+async function publishBeside(
+  known: ReadonlySet<Digest>,
+  graph: ContentGraph,
+  target: ContentWriter,
+  options: PublishOptions,
+): Promise<Published> {
+  const { signal, emit, concurrency, phase, tag } = options;
+  const asked: Pick<ContentWriter, "hasBlob"> = {
+    hasBlob: async (descriptor, stop) =>
+      known.has(descriptor.digest) || (await target.hasBlob(descriptor, stop)),
+  };
+  const plan = await planTransfer(graph.blobs, asked, { signal, emit, concurrency });
   for (const blob of plan.missing) checkTaken(blob, target);
   const outcomes = new Map<Digest, BlobOutcome>();
   for (const blob of plan.present) outcomes.set(blob.descriptor.digest, "present");

@@ -34,6 +34,8 @@ export interface CopyRequest {
   /** Also what refers to what is copied: signatures, SBOMs. */
   referrers: boolean;
   dryRun: boolean;
+  /** Ask for every blob, also where the target has a manifest that names it. */
+  checkBlobs?: boolean | undefined;
 }
 
 /** Copies a whole model between registries, layouts and archives. Manifests keep their bytes. */
@@ -113,7 +115,7 @@ interface Copier {
 
 async function openCopier(
   session: Session,
-  { source, dryRun }: CopyRequest,
+  { source, dryRun, checkBlobs }: CopyRequest,
   { writer, reference, commit }: Destination,
 ): Promise<Copier> {
   const from = sourceRepository(session, source);
@@ -131,6 +133,7 @@ async function openCopier(
         phase: reference === undefined ? "write" : "upload",
         tag,
         dryRun,
+        checkBlobs,
       });
     },
     async tag({ root, children }, tag) {

@@ -78,6 +78,16 @@ export async function prepareModel(
   const owned = stack.move();
   return { format, model, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 
+  /** An image that was read from the target's own registry is mounted from its repository. */
+  function mountable(assembled: AssembledModel, image: string, readFrom: string): AssembledModel {
+    const from = sourceRepository(session, image);
+    if (from?.fullName !== readFrom || from.registry.host !== knowledge.host) return assembled;
+    const blobs = withMountFrom(assembled.blobs, ({ group }) =>
+      group === "weights" ? [] : [from.name],
+    );
+    return { ...assembled, blobs };
+  }
+
   async function assemble(chosen: ModelFormat): Promise<AssembledModel> {
     if (parts.image === undefined) {
       if (platform !== undefined) throw platformWithoutImage();
@@ -91,9 +101,11 @@ export async function prepareModel(
     const image = await readModelImage(reader, root, platform, session.signal);
     const message = leftOutWarning(image);
     if (message !== undefined) session.emit({ type: "warning", message });
-    return chosen === "bundle" && weights !== undefined
-      ? assembleBundle(reader, image, [weights], session.signal)
-      : assembleStandalone(reader, image, session.signal);
+    const assembled =
+      chosen === "bundle" && weights !== undefined
+        ? await assembleBundle(reader, image, [weights], session.signal)
+        : await assembleStandalone(reader, image, session.signal);
+    return mountable(assembled, parts.image, reader.name);
   }
 }
 

@@ -22,6 +22,8 @@ export interface PushRequest extends ModelParts {
   /** Where to push to; the project file's `image` when undefined. */
   reference: string | undefined;
   dryRun: boolean;
+  /** Ask for every blob, also where the registry has a manifest that names it. */
+  checkBlobs?: boolean | undefined;
   /** A further tag, for the weights artifact: jobs that remove untagged manifests spare it then. */
   tagWeights: string | undefined;
 }
@@ -53,6 +55,7 @@ export async function pushModel(job: JobContext, request: PushRequest): Promise<
       concurrency: session.flags.concurrency,
       tag,
       dryRun: request.dryRun,
+      checkBlobs: request.checkBlobs,
       childTags: weightsTag(model, request.tagWeights, tag),
     });
     if (!request.dryRun) await memory.keep(model.blobs);

@@ -1,0 +1,68 @@
+import * as v from "valibot";
+import pLimit from "p-limit";
+import { OcibundleError } from "../../errors.ts";
+import type { ContentWriter } from "../../oci/content.ts";
+import type { Digest } from "../../oci/digest.ts";
+import { DescriptorSchema } from "../../oci/descriptor.ts";
+import type { RawManifest } from "../../oci/manifest.ts";
+import { refusalOf } from "../../registry/refusal.ts";
+import type { ContentGraph } from "./content-graph.ts";
+
+/** Up to so many blobs are asked for one by one: it takes no longer than asking for the manifests. */
+const fewBlobs = 16;
+
+/** Manifests asked for at once. */
+const checksAtOnce = 16;
+
+/**
+ * The blobs that the target has because it has a manifest that names them: a registry takes no manifest
+ * without its blobs, and keeps them as long as the manifest. One question in place of one for each of a
+ * thousand weights. Empty where it is not worth asking, or where there is no clear answer.
+ */
+export async function knownBlobs(
+  { root, children, blobs }: ContentGraph,
+  target: ContentWriter,
+  signal: AbortSignal,
+): Promise<ReadonlySet<Digest>> {
+  const known = new Set<Digest>();
+  const manifests = [...children, root];
+  if (target.hasManifest === undefined) return known;
+  if (blobs.length <= Math.max(fewBlobs, manifests.length)) return known;
+  const limit = pLimit(checksAtOnce);
+  const look = async (manifest: RawManifest): Promise<void> => {
+    const digests = blobDigests(manifest);
+    if (digests.length === 0 || (await target.hasManifest?.(manifest, signal)) !== true) return;
+    for (const digest of digests) known.add(digest);
+  };
+  try {
+    await Promise.all(manifests.map((manifest) => limit(look, manifest)));
+    return known;
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof OcibundleError)) throw error;
+    return new Set();
+  }
+}
+
+const BlobsSchema = v.looseObject({
+  config: v.optional(DescriptorSchema),
+  layers: v.optional(v.array(DescriptorSchema)),
+});
+
+/** The config and layers that a manifest names; of an index or of what can't be read, none. */
+function blobDigests({ bytes }: RawManifest): Digest[] {
+  try {
+    const result = v.safeParse(BlobsSchema, JSON.parse(new TextDecoder().decode(bytes)));
+    if (!result.success) return [];
+    const { config, layers = [] } = result.output;
+    return [...(config === undefined ? [] : [config]), ...layers].map(({ digest }) => digest);
+  } catch {
+    return [];
+  }
+}
+
+/** Whether a registry refused a manifest because it lacks a blob: then it has lost one. */
+export const lacksBlob = (error: unknown): boolean =>
+  refusalOf(error)?.codes.some((code) =>
+    ["MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"].includes(code),
+  ) ?? false;
