@@ -45,6 +45,15 @@ const isHost = (text: string): boolean => {
   return domainPattern.test(text) && (port === undefined || Number(port) <= 65535);
 };
 
+/** Whether there is a login in front of the host: USER:PASSWORD@HOST. Behind the @ of a reference is a digest. */
+function holdsLogin(text: string): boolean {
+  const at = text.lastIndexOf("@");
+  const colon = text.indexOf(":");
+  const slash = text.indexOf("/");
+  if (colon === -1 || colon > at || (slash !== -1 && slash < colon)) return false;
+  return /^(?:localhost$|[^/@]*[./]|[^/:@]+:\d+(?:\/|$))/.test(text.slice(at + 1));
+}
+
 /** Reads a reference. Throws `usage`, naming the part that is wrong and the rule it breaks. */
 export function parseReference(text: string): Reference {
   const fail = (why: string, hint: string): never => {
@@ -62,6 +71,12 @@ export function parseReference(text: string): Reference {
         ? "download the files first, run `ocibundle lock` on their directory, then push it"
         : "write it as registry.example.com/name:tag",
     );
+  }
+
+  if (holdsLogin(text)) {
+    throw new OcibundleError("usage", "a reference cannot hold a user and a password", {
+      hint: "log in with `ocibundle login HOST`, and leave out what is in front of the @",
+    });
   }
 
   let rest = text;

@@ -93,6 +93,11 @@ function keepOptions({ env, signal }: JobContext): Parameters<typeof eraseCreden
 /** A registry as references name it. Throws `usage`. */
 function parseHost(text: string): string {
   const hint = `a registry is a host, as registry.example.com or localhost:5000; Docker's is ${defaultHost}`;
+  if (text.includes("@")) {
+    throw new OcibundleError("usage", "a registry is named without a user and a password", {
+      hint: "give --username, and the password on standard input with --password-stdin",
+    });
+  }
   if (text.includes("://")) {
     throw new OcibundleError("usage", `"${text}" is not a registry: it has a scheme`, { hint });
   }

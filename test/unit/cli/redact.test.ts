@@ -28,6 +28,15 @@ describe("secrets", () => {
       "grant_type=refresh_token&refresh_token=hunter2",
       "grant_type=refresh_token&refresh_token=***",
     ],
+    [
+      '"ada:hunter2@localhost:1/a/b:v1" is not a reference',
+      '"ada:***@localhost:1/a/b:v1" is not a reference',
+    ],
+    ["docker://ada:hunter2@h.test/a", "docker://***@h.test/a"],
+    ["docker:ada:hunter2@h.test/a", "docker:ada:***@h.test/a"],
+    ["ada:hunt@er2@myhost", "ada:***@myhost"],
+    ["ada:hun/ter2@registry.test/a", "ada:***@registry.test/a"],
+    ["registries.ada:hunter2@m.test: is not a host", "registries.ada:***@m.test: is not a host"],
     ["password=hunter2, next", "password=***, next"],
     ["ghp_0123456789abcdefghij", "***"],
     ["AKIAIOSFODNN7EXAMPLE", "***"],
@@ -45,6 +54,14 @@ describe("secrets", () => {
     "--file NAME=PATH",
     "user@example.com",
     "registry.example.com/a@sha256:abc",
+    "registry.example.com:5000/a/b:v1@sha256:abc",
+    "acme/llama:v1@sha512:0123456789abcdef0123456789abcdef",
+    "localhost:5000/a:v1@sha256:abc,localhost:5000/b:v1@sha256:def",
+    "oci:models@v2",
+    "oci:/data/models@main:v1",
+    "C:\\Users\\ada@work",
+    "set HTTPS_PROXY to http://USER:PASSWORD@HOST:PORT",
+    "error: user@example.com",
   ])("nothing of this is one: %s", (text) => {
     expect(redact(text)).toBe(text);
   });
