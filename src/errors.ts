@@ -74,8 +74,6 @@ const faults: Readonly<Record<string, { code: "file" | "system" | "conflict"; re
   EBUSY: { code: "system", reason: "it is busy" },
   EDQUOT: { code: "system", reason: "disk quota exceeded" },
   EEXIST: { code: "conflict", reason: "a file with that name exists" },
-  // What Bun says where a file could not be removed for a reason that it has no name for.
-  EFAULT: { code: "system", reason: "the system refused the call" },
   EFBIG: { code: "system", reason: "file too large for this file system" },
   EIO: { code: "system", reason: "input/output error" },
   EISDIR: { code: "conflict", reason: "it is a directory" },
@@ -102,6 +100,9 @@ const faults: Readonly<Record<string, { code: "file" | "system" | "conflict"; re
   EXDEV: { code: "system", reason: "it is on another file system" },
 };
 
+/** What was named is too large, or of a kind that can't be read. */
+const wrongKind: ReadonlySet<string> = new Set(["EFBIG", "ENXIO", "ENODEV"]);
+
 /**
  * The kind of failure that a file-system error is, or undefined for what is none. What was named and can't be
  * read because it is missing or of another kind is `file`; the same fault while writing is a `conflict`.
@@ -112,8 +113,21 @@ export function faultCode(
 ): "file" | "system" | "conflict" | undefined {
   const code = errno(error);
   const known = code === undefined ? undefined : faults[code]?.code;
-  return known === "conflict" && doing === "reading" ? "file" : known;
+  if (doing === "reading" && code !== undefined && known !== undefined) {
+    return known === "conflict" || wrongKind.has(code) ? "file" : known;
+  }
+  return known;
 }
+
+/** The code of a failure to read what was named: `file` unless this machine is at fault. */
+export const readingCode = (cause: unknown): ErrorCode => faultCode(cause, "reading") ?? "file";
+
+/** The code of a failure to write: `conflict` for what is in the way, else mostly `system`. */
+export const writingCode = (cause: unknown): ErrorCode => faultCode(cause, "writing") ?? "system";
+
+/** Whether an error is about files of this machine, not about a registry. */
+export const isLocal = (error: unknown): error is OcibundleError =>
+  error instanceof OcibundleError && ["file", "system", "conflict"].includes(error.code);
 
 /** Why the system refused, in words without a subject: "no space left on device". */
 export function faultReason(error: unknown): string {

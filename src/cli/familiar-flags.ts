@@ -1,24 +1,136 @@
-const tls = "--insecure leaves out the check of certificates, --plain-http speaks http";
-const login = "keep credentials with `ocibundle login HOST`";
-const password =
-  "--password-stdin reads it from standard input, where no list of processes shows it";
+const tls = "use --insecure to skip the check of certificates, --plain-http to use HTTP";
+const login = "log in once with `ocibundle login HOST`";
+const password = "--password-stdin reads it from standard input, where no process list shows it";
+const layout = "name a layout as oci:DIR[:TAG], an archive as oci-archive:FILE[:TAG]";
+const only = "`pull` takes --only GLOB; `lock` takes the files and directories to include";
+const automatic = "not needed: it is always done";
+const tag = "write the tag into the reference, as registry.example.com/acme/llama:v1";
+const platform = "use --platform OS/ARCH";
+const cache = "set OCIBUNDLE_CACHE to the cache's directory";
 
-/** What flags of docker, skopeo, crane and oras are called here: theirs, and the ones that do the same. */
-const familiar: ReadonlyMap<string, string> = new Map([
-  ["--tls-verify", tls],
-  ["--src-tls-verify", tls],
-  ["--dest-tls-verify", tls],
-  ["--skip-tls-verify", tls],
-  ["--debug", "--verbose says what is being done and why"],
-  ["--creds", login],
-  ["--src-creds", login],
-  ["--dest-creds", login],
-  ["--username", login],
-  ["--authfile", "REGISTRY_AUTH_FILE names the file of credentials"],
-  ["--registry-config", "DOCKER_CONFIG names the folder of config.json"],
-  ["--password", password],
-  ["-p", password],
-]);
+/** Flags of docker, hf, oras, crane, regctl and skopeo, and what does the same here. */
+const familiar: Readonly<Record<string, string>> = {
+  "--tls-verify": tls,
+  "--src-tls-verify": tls,
+  "--dest-tls-verify": tls,
+  "--skip-tls-verify": tls,
+  "--tls": tls,
+  "--from-insecure": tls,
+  "--to-insecure": tls,
+  "--from-plain-http": "use --plain-http",
+  "--to-plain-http": "use --plain-http",
+  "--cert-dir": "use --ca-file, --cert-file and --key-file",
+  "--src-cert-dir": "use --ca-file, --cert-file and --key-file",
+  "--dest-cert-dir": "use --ca-file, --cert-file and --key-file",
+  "--cacert": "use --ca-file",
+  "--debug": "use --verbose",
+  "--log-level": "use --verbose",
+  "--creds": login,
+  "--src-creds": login,
+  "--dest-creds": login,
+  "--src-username": login,
+  "--src-password": login,
+  "--dest-username": login,
+  "--dest-password": login,
+  "--username": login,
+  "--token": login,
+  "--src-registry-token": login,
+  "--dest-registry-token": login,
+  "--authfile": "set REGISTRY_AUTH_FILE to the file of credentials",
+  "--src-authfile": "set REGISTRY_AUTH_FILE to the file of credentials",
+  "--dest-authfile": "set REGISTRY_AUTH_FILE to the file of credentials",
+  "--registry-config": "set DOCKER_CONFIG to the directory of config.json",
+  "--password": password,
+  "-p": password,
+  "-t": tag,
+  "--tag": tag,
+  "--revision": tag,
+  "--local-dir": "use -o DIR",
+  "--output-dir": "use -o DIR",
+  "--dir": "use -o DIR",
+  "--cache-dir": cache,
+  "--include": only,
+  "--exclude": only,
+  "--force-download": "use --no-cache to fetch again, --force to replace files",
+  "--overwrite": "use --force",
+  "--max-workers": "use --concurrency N",
+  "--jobs": "use --concurrency N",
+  "-j": "use --concurrency N",
+  "--resume": automatic,
+  "--resume-download": automatic,
+  "--retry-times": automatic,
+  "--preserve-digests": "not needed: `copy` never changes a manifest",
+  "--oci-layout": layout,
+  "--to-oci-layout": layout,
+  "--from-oci-layout": layout,
+  "--all": "not needed: all platforms are taken unless --platform chooses one",
+  "-a": "not needed: all platforms are taken unless --platform chooses one",
+  "--multi-arch": "all platforms are taken unless --platform chooses one",
+  "--recursive": "use --referrers to copy signatures and other referrers, too",
+  "-r": "use --referrers to copy signatures and other referrers, too",
+  "--digest-tags": "use --referrers to copy signatures and other referrers, too",
+  "--override-arch": platform,
+  "--override-os": platform,
+  "--arch": platform,
+  "--os": platform,
+  "--load": "use `ocibundle pull REF --image docker-daemon:NAME:TAG`",
+  "--push": "use `ocibundle push REF`",
+};
 
 /** What to type in the place of another tool's flag, or undefined where it is none that is known. */
-export const familiarFlag = (typed: string): string | undefined => familiar.get(typed);
+export const familiarFlag = (typed: string): string | undefined => {
+  const name = typed.split("=", 1)[0] ?? typed;
+  return Object.hasOwn(familiar, name) ? familiar[name] : undefined;
+};
+
+const copy = "use `ocibundle copy SRC DST`";
+const inspect = "use `ocibundle inspect REF`";
+const credentials = "use `ocibundle login HOST` and `ocibundle logout HOST`";
+
+/** Commands of docker, hf, oras, crane, regctl and skopeo, and what does the same here. */
+const familiarCommands: Readonly<Record<string, string>> = {
+  add: "use `ocibundle lock ./weights`, then `ocibundle push REF`",
+  append: "use `ocibundle push REF --image SRC --weights DIR`",
+  artifact: "use `ocibundle push REF --weights DIR` and `ocibundle pull REF`",
+  attach: "attach artifacts with oras or cosign; `ocibundle copy --referrers` copies them",
+  auth: credentials,
+  blob: "use `ocibundle inspect REF --json` to see the blobs",
+  catalog: "list repositories with the registry's own interface",
+  config: `${inspect} --json`,
+  cp: copy,
+  clone: "use `ocibundle pull REF -o DIR`",
+  digest: "use `ocibundle inspect REF --json`, which has the digest",
+  discover: "use `ocibundle copy --referrers` to copy what refers to a model",
+  download: "use `ocibundle pull REF -o DIR`",
+  export: "use `ocibundle copy REF oci-archive:FILE`",
+  get: "use `ocibundle pull REF -o DIR`",
+  hash: "use `ocibundle lock ./weights`",
+  image: "use `ocibundle push REF --image SRC` and `ocibundle pull REF --image TARGET`",
+  images: "use `ocibundle cache ls` to list what is cached",
+  import: "use `ocibundle push REF --image docker-archive:FILE`",
+  index: inspect,
+  info: inspect,
+  list: "use `ocibundle inspect REF` to see a model, `ocibundle cache ls` to see the cache",
+  load: "use `ocibundle pull REF --image docker-daemon:NAME:TAG`",
+  ls: "use `ocibundle inspect REF` to see a model, `ocibundle cache ls` to see the cache",
+  manifest: "use `ocibundle inspect REF --raw`",
+  mirror: copy,
+  mv: copy,
+  pack: "use `ocibundle build -o oci:DIR`",
+  ping: "use `ocibundle doctor REF`",
+  put: "use `ocibundle push REF`",
+  repo: "use `ocibundle inspect REF` to see a model",
+  resolve: "use `ocibundle inspect REF --json`, which has the digest",
+  save: "use `ocibundle copy REF oci-archive:FILE`",
+  scan: "use `ocibundle cache ls` to list what is cached",
+  show: inspect,
+  sync: copy,
+  tag: "use `ocibundle copy REPO:OLD REPO:NEW`: blobs that are there are not sent again",
+  upload: "use `ocibundle push REF --weights DIR`",
+  validate: "use `ocibundle verify SRC`",
+  version: "did you mean `ocibundle --version`?",
+};
+
+/** What to type in the place of another tool's command, or undefined where it is none that is known. */
+export const familiarCommand = (typed: string): string | undefined =>
+  Object.hasOwn(familiarCommands, typed) ? familiarCommands[typed] : undefined;

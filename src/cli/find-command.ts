@@ -1,6 +1,7 @@
 import { OcibundleError } from "../errors.ts";
 import { seeHelp, unknownFlag } from "./arguments.ts";
 import type { AnyCommand, ArgDefinitions, CommandTable } from "./command.ts";
+import { familiarCommand } from "./familiar-flags.ts";
 import { nearest } from "./nearest.ts";
 import { helpFlag, sharedFlags } from "./shared-flags.ts";
 import { flagsOf, tokenize } from "./tokens.ts";
@@ -97,9 +98,11 @@ const fewCommands = 6;
 
 function unknownCommand(typed: string, table: CommandTable, usage: string): OcibundleError {
   const names = Object.keys(table);
-  const near = typed === "version" ? "--version" : nearest(typed, names);
+  const near = nearest(typed, names);
   const other = names.length > fewCommands ? seeHelp(usage) : `one of ${names.join(", ")}`;
+  const isProgram = usage === "ocibundle";
+  const known = isProgram ? familiarCommand(typed) : undefined;
   return new OcibundleError("usage", `unknown command "${typed}"`, {
-    hint: near === undefined ? other : `did you mean \`${usage} ${near}\`?`,
+    hint: known ?? (near === undefined ? other : `did you mean \`${usage} ${near}\`?`),
   });
 }

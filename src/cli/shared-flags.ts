@@ -5,7 +5,11 @@ import type { Flag } from "./tokens.ts";
 
 /** What every command takes (see SharedFlags). */
 export const sharedFlags = {
-  quiet: { type: "boolean", alias: "q", description: "Show no progress" },
+  quiet: {
+    type: "boolean",
+    alias: "q",
+    description: "Show no progress, and of a result its digest only",
+  },
   verbose: {
     type: "boolean",
     alias: "v",

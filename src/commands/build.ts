@@ -1,6 +1,7 @@
 import { defineCommand } from "../cli/command.ts";
 import { modelArgs } from "./model-args.ts";
 import { buildModel } from "../model/jobs/build.ts";
+import { printResult } from "../cli/print-result.ts";
 import { pushReport } from "../ui/push-report.ts";
 
 export const command = defineCommand({
@@ -26,8 +27,6 @@ export const command = defineCommand({
   },
   async run({ ref, ...parts }, context) {
     const result = await buildModel(context, { reference: ref, ...parts });
-    context.stdout(
-      context.flags.json ? `${JSON.stringify(result, null, 2)}\n` : pushReport(result),
-    );
+    printResult(context, result, result.model.digest, () => pushReport(result));
   },
 });

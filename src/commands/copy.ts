@@ -1,5 +1,6 @@
 import { defineCommand } from "../cli/command.ts";
 import { copyModel } from "../model/jobs/copy.ts";
+import { printResult } from "../cli/print-result.ts";
 import { pushReport } from "../ui/push-report.ts";
 
 export const command = defineCommand({
@@ -45,8 +46,6 @@ export const command = defineCommand({
       dryRun,
       checkBlobs,
     });
-    context.stdout(
-      context.flags.json ? `${JSON.stringify(result, null, 2)}\n` : pushReport(result),
-    );
+    printResult(context, result, result.model.digest, () => pushReport(result));
   },
 });

@@ -1,5 +1,6 @@
 import { defineCommand } from "../cli/command.ts";
 import { OcibundleError } from "../errors.ts";
+import { printResult } from "../cli/print-result.ts";
 import { pullWeights } from "../model/pull/pull.ts";
 import { pullImage } from "../model/pull/pull-image.ts";
 import { imageReport, pullReport } from "../ui/pull-report.ts";
@@ -84,10 +85,9 @@ export const command = defineCommand({
         })
       : undefined;
     const report = { ...weights, ...(pulled === undefined ? {} : { image: pulled }) };
-    context.stdout(
-      context.flags.json
-        ? `${JSON.stringify({ name: ref, ...report }, null, 2)}\n`
-        : `${pulled === undefined ? "" : imageReport(ref, pulled)}${weights === undefined ? "" : pullReport(weights)}`,
-    );
+    const text = (): string =>
+      `${pulled === undefined ? "" : imageReport(ref, pulled)}${weights === undefined ? "" : pullReport(weights)}`;
+    const digest = weights?.digest ?? pulled?.digest ?? "";
+    printResult(context, { name: ref, ...report }, digest, text);
   },
 });

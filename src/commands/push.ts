@@ -1,6 +1,7 @@
 import { defineCommand } from "../cli/command.ts";
 import { modelArgs } from "./model-args.ts";
 import { pushModel } from "../model/jobs/push.ts";
+import { printResult } from "../cli/print-result.ts";
 import { pushReport } from "../ui/push-report.ts";
 
 export const command = defineCommand({
@@ -37,8 +38,6 @@ export const command = defineCommand({
   },
   async run({ ref, ...parts }, context) {
     const result = await pushModel(context, { reference: ref, ...parts });
-    context.stdout(
-      context.flags.json ? `${JSON.stringify(result, null, 2)}\n` : pushReport(result),
-    );
+    printResult(context, result, result.model.digest, () => pushReport(result));
   },
 });

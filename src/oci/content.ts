@@ -47,6 +47,8 @@ export interface BlobToMove {
   distrust?(): boolean;
   /** The first column of progress: `weights` or `image`. */
   group: string;
+  /** What it is to its manifest; a layer unless given. */
+  kind?: BlobKind;
   /** What a person calls it in errors: `weight "llama-3.1-8b"`, `layer sha256:ab12…`. */
   label: string;
   /** What it is called in progress, where that is not the label: `llama-3.1-8b`. */
@@ -54,6 +56,8 @@ export interface BlobToMove {
   /** Repositories on the target's own registry that may have it: mounted from there if so. */
   mountFrom?: readonly string[];
 }
+
+export type BlobKind = "config" | "layer" | "weight";
 
 /** Anything manifests and blobs can be read from: a repository, a layout, an archive, an engine's image. */
 export interface ContentReader {

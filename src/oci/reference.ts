@@ -158,3 +158,7 @@ export const formatReference = (reference: Reference): string =>
 /** What to ask a registry for: the digest when there is one, else the tag. */
 export const referenceTarget = (reference: Reference): string =>
   reference.digest ?? reference.tag ?? defaultTag;
+
+/** A reference to one digest, whatever its tag comes to mean: `registry.example.com/acme/llama@sha256:…`. */
+export const pinned = (reference: Reference, digest: Digest): string =>
+  `${formatRepository(reference)}@${digest}`;

@@ -1,4 +1,4 @@
-import { type Digest, shortDigest } from "../oci/digest.ts";
+import type { Digest } from "../oci/digest.ts";
 import { formatDuration } from "./duration.ts";
 import { formatSize } from "./size.ts";
 import { renderTree } from "./tree.ts";
@@ -36,7 +36,7 @@ export function imageReport(
     `${formatSize(written)} written`,
     ...(present === 0 ? [] : [`${formatSize(present)} already there`]),
   ].join(", ");
-  return `${tree}pulled ${shortDigest(digest)} to ${target} in ${formatDuration(milliseconds)}: ${amounts}\n`;
+  return `${tree}pulled ${digest} to ${target} in ${formatDuration(milliseconds)}: ${amounts}\n`;
 }
 
 const outcomes = ["fetched", "cached", "kept"] as const;
@@ -61,5 +61,5 @@ export function pullReport({ name, digest, dir, files, milliseconds }: PullView)
     return some.length === 0 ? [] : [`${formatSize(bytes)} ${says[outcome]}`];
   });
   const what = amounts.length === 0 ? "no files" : amounts.join(", ");
-  return `${tree}pulled ${shortDigest(digest)} into ${dir} in ${formatDuration(milliseconds)}: ${what}\n`;
+  return `${tree}pulled ${digest} into ${dir} in ${formatDuration(milliseconds)}: ${what}\n`;
 }

@@ -1,4 +1,4 @@
-import { shortDigest } from "../oci/digest.ts";
+import { type Digest, shortDigest } from "../oci/digest.ts";
 import { formatDuration } from "./duration.ts";
 import { modelNodes, type ModelView } from "./model-tree.ts";
 import { formatSize } from "./size.ts";
@@ -11,7 +11,7 @@ interface Amount {
 
 /** What `push`, `build` and `copy` tell when they are done. Sizes in bytes. */
 export interface PushView {
-  /** What was done: `pushed`, `built`, `would push`. */
+  /** What was done, or with a dry run what would be: `pushed`, `built`, `would-push`. */
   action: string;
   target: "registry" | "layout";
   model: ModelView;
@@ -22,7 +22,13 @@ export interface PushView {
   /** What was copied besides, because it refers to the model. */
   referrers: number;
   /** With a dry run: every blob and what would become of it. */
-  plan?: readonly { label: string; size: number; outcome: string }[];
+  plan?: readonly {
+    kind: string;
+    name: string | null;
+    digest: Digest;
+    size: number;
+    outcome: string;
+  }[];
 }
 
 const words = {
@@ -49,7 +55,7 @@ export function pushReport(view: PushView): string {
           cells: ["plan"],
           children: plan.map((blob) => ({
             cells: [
-              blob.label,
+              `${blob.kind} ${blob.name === null ? shortDigest(blob.digest) : JSON.stringify(blob.name)}`,
               { text: formatSize(blob.size), align: "right" as const },
               outcomeWord(blob.outcome),
             ],
@@ -58,5 +64,5 @@ export function pushReport(view: PushView): string {
   const took = plan === undefined ? ` in ${formatDuration(milliseconds)}` : "";
   const more =
     referrers === 0 ? "" : ` and ${referrers} ${referrers === 1 ? "referrer" : "referrers"}`;
-  return `${tree}${details}${action} ${shortDigest(model.digest)}${more}${took}: ${amounts}\n`;
+  return `${tree}${details}${action.replace("-", " ")} ${model.digest}${more}${took}: ${amounts}\n`;
 }

@@ -1,5 +1,6 @@
 import { OcibundleError } from "../../errors.ts";
 import { type Digest, isDigest } from "../../oci/digest.ts";
+import { refuseForeign, sourceForms } from "./foreign-source.ts";
 import { formatReference, parseReference, type Reference } from "../../oci/reference.ts";
 
 /** Where an image is asked for, as skopeo's users write it (docs/images.md). */
@@ -21,8 +22,7 @@ export interface EngineName {
   reference: Reference;
 }
 
-const hint =
-  "a source is docker-daemon:NAME:TAG, docker-archive:FILE, oci:DIR[:TAG], oci-archive:FILE[:TAG], docker://REFERENCE, or a bare name";
+const hint = sourceForms;
 
 /** Reads the source of an image. Throws `usage`, naming the part that is wrong. */
 export function parseSource(text: string): SourceSpec {
@@ -43,18 +43,8 @@ export function parseSource(text: string): SourceSpec {
         return { kind: "registry", reference: parseReference(required(rest.slice(2), text)) };
       }
       break;
-    case "dir":
-    case "containers-storage":
-    case "docker-storage":
-    case "sif":
-    case "ostree":
-    case "tarball":
-      if (rest !== undefined) {
-        const isName = /^[\w][\w.-]*$/.test(rest);
-        throw new OcibundleError("usage", `"${text}": "${transport}:" is not supported`, {
-          hint: isName ? `${hint}; for the repository "${transport}" write docker://${text}` : hint,
-        });
-      }
+    default:
+      refuseForeign(text);
   }
   if (/^(?:\.{0,2}|~)(?:[/\\]|$)/.test(text) && text !== "") {
     throw new OcibundleError("usage", `"${text}" is a path, and does not say of what`, {

@@ -1,3 +1,4 @@
+import { refuseForeign } from "../../image/source/foreign-source.ts";
 import { OcibundleError, withContext } from "../../errors.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { formatReference, parseReference, type Reference } from "../../oci/reference.ts";
@@ -64,6 +65,7 @@ export async function examineRegistry(
   { reference: text, size }: DoctorRequest,
 ): Promise<DoctorReport> {
   const started = performance.now();
+  refuseForeign(text);
   const reference = parseReference(text);
   const name = formatReference(reference);
   try {

@@ -131,9 +131,10 @@ export function blobsOfManifest(
     if (blobs.has(descriptor.digest)) continue;
     embeddedContent(descriptor, on);
     const weight = weightName(descriptor);
-    const kind = descriptor === config ? "config" : "layer";
+    const kind = descriptor === config ? "config" : weight === undefined ? "layer" : "weight";
     blobs.set(descriptor.digest, {
       descriptor,
+      kind,
       label:
         weight === undefined
           ? `${kind} ${shortDigest(descriptor.digest)}`

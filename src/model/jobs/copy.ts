@@ -76,7 +76,8 @@ export async function copyModel(job: JobContext, request: CopyRequest): Promise<
     await copier.finish();
     return publishReport({
       name: target.name,
-      action: request.dryRun ? "would copy" : "copied",
+      reference: target.reference,
+      action: request.dryRun ? "would-copy" : "copied",
       model: graph,
       published,
       referrers,

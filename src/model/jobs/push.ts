@@ -61,7 +61,8 @@ export async function pushModel(job: JobContext, request: PushRequest): Promise<
     if (!request.dryRun) await memory.keep(model.blobs);
     return publishReport({
       name,
-      action: request.dryRun ? "would push" : "pushed",
+      reference,
+      action: request.dryRun ? "would-push" : "pushed",
       model,
       published,
       milliseconds: performance.now() - started,

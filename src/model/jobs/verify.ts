@@ -2,7 +2,7 @@ import { stat } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import pLimit from "p-limit";
-import { OcibundleError, errno } from "../../errors.ts";
+import { OcibundleError, errno, isLocal } from "../../errors.ts";
 import type { BlobSource } from "../../oci/content.ts";
 import { type Digest, shortDigest } from "../../oci/digest.ts";
 import { createWorkerPool, type WorkerPool } from "../../runtime/worker-pool.ts";
@@ -154,7 +154,7 @@ async function verifyItem(
       return problem("differs", error.message);
     }
     if (error instanceof OcibundleError) {
-      if (error.code !== "file") throw error;
+      if (!isLocal(error)) throw error;
       return problem("unreadable", error.message);
     }
     const code = errno(error);

@@ -60,6 +60,7 @@ export async function chosenWeights(
 
 const emptyConfigBlob: BlobToMove = {
   descriptor: emptyConfig,
+  kind: "config",
   label: "config of the weights",
   group: "weights",
   source: () => Promise.resolve({ kind: "bytes", bytes: emptyConfigBytes }),

@@ -3,7 +3,8 @@ import { localPathHint } from "../../image/source/local-path.ts";
 import { openImage } from "../../image/open.ts";
 import { parseSource } from "../../image/source/source.ts";
 import type { ImageSource, OpenImageOptions } from "../../image/conversion/types.ts";
-import { formatReference, parseReference, type Reference } from "../../oci/reference.ts";
+import type { Digest } from "../../oci/digest.ts";
+import { formatReference, parseReference, pinned, type Reference } from "../../oci/reference.ts";
 import type { Repository } from "../../registry/types.ts";
 import { cacheFailure, isUnusable } from "../../store/cache/folder.ts";
 import type { Session } from "../session/session.ts";
@@ -44,6 +45,13 @@ export async function openModel(session: Session, text: string): Promise<ImageSo
     if (hint === undefined) throw error;
     throw new OcibundleError(error.code, error.message, { hint, cause: error });
   }
+}
+
+/** What was read of a source, named by its digest for good; null for a layout or an archive. */
+export function pinnedSource(text: string, digest: Digest): string | null {
+  const spec = parseSource(text);
+  if (spec.kind === "registry") return pinned(spec.reference, digest);
+  return spec.kind === "anywhere" ? pinned(spec.image.reference, digest) : null;
 }
 
 /** The repository that a source is, when it is one of a registry: its mirrors are asked first. */

@@ -25,7 +25,7 @@ import { openOutput, type OutputName } from "../places/output.ts";
 import { publish } from "../graph/publish.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
 import { refuseLock } from "../places/lock-source.ts";
-import { openModel } from "../places/source.ts";
+import { openModel, pinnedSource } from "../places/source.ts";
 import { hasOnlyWeights } from "../graph/find-weights.ts";
 
 export interface PullImageRequest {
@@ -40,6 +40,8 @@ export interface PullImageRequest {
 export interface PulledImage {
   /** Where it is now. */
   target: string;
+  /** Names the image by its digest for good, where it came from a registry; else null. */
+  reference: string | null;
   digest: Digest;
   /** As its config says it, or null where nothing does. */
   platform: string | null;
@@ -70,6 +72,7 @@ export async function pullImage(job: JobContext, request: PullImageRequest): Pro
           : await intoLayout(session, reader, image, { ...target, tag });
       return {
         target: request.target,
+        reference: pinnedSource(request.source, image.root.digest),
         digest: image.root.digest,
         platform: platformOf(image),
         ...moved,

@@ -26,7 +26,7 @@ import { refuseLock } from "../places/lock-source.ts";
 import { readAllContents } from "../graph/weights-contents.ts";
 import { findFiles } from "./pull-entries.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
-import { openModel, sourceRepository } from "../places/source.ts";
+import { openModel, pinnedSource, sourceRepository } from "../places/source.ts";
 
 export interface PullRequest {
   source: string;
@@ -43,6 +43,8 @@ export interface PullRequest {
 /** What `pull` did; with `--json` its shape is part of the surface (docs/json.md). Sizes in bytes. */
 export interface PullReport {
   name: string;
+  /** Names the model by its digest for good, where it came from a registry; else null. */
+  reference: string | null;
   /** Of the weights artifact; of the index where it has several. */
   digest: Digest;
   /** What the weights are stored as: `bundle`, `cog`, `modelpack` … */
@@ -96,6 +98,7 @@ export async function pullWeights(job: JobContext, request: PullRequest): Promis
       });
       return {
         name,
+        reference: pinnedSource(request.source, root.digest),
         digest,
         formats: [...new Set(contents.map(({ format }) => format))],
         dir,

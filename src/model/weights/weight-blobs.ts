@@ -36,6 +36,7 @@ export function weightBlobs(entries: readonly WeightEntry[], sources: WeightSour
     if (blobs.has(entry.digest)) continue;
     blobs.set(entry.digest, {
       descriptor: { mediaType: entry.mediaType, digest: entry.digest, size: entry.size },
+      kind: "weight",
       label: `weight ${quoted(entry.name)}`,
       name: entry.name,
       group: "weights",

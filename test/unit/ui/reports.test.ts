@@ -70,7 +70,7 @@ describe("the report of a push", () => {
         "registry.example.com/acme/llama:v1",
         "├─ image    linux/amd64  sha256:222222222222   6.1 GB  1 layer",
         "└─ weights  1 file       sha256:333333333333  16.1 GB",
-        "pushed sha256:111111111111 in 21 s: 16.1 GB sent, 4.8 GB already there",
+        `pushed ${digest("1")} in 21 s: 16.1 GB sent, 4.8 GB already there`,
         "",
       ].join("\n"),
     );
@@ -85,24 +85,24 @@ describe("the report of a push", () => {
       ": 16.1 GB written, 4.8 GB already there",
     );
     expect(lastLine({ ...pushed, action: "copied", referrers: 1 })).toStartWith(
-      "copied sha256:111111111111 and 1 referrer in 21 s: ",
+      `copied ${digest("1")} and 1 referrer in 21 s: `,
     );
     expect(lastLine({ ...pushed, referrers: 2 })).toContain(" and 2 referrers in ");
   });
 
   test("of a dry run lists what would be done", () => {
     const plan = [
-      { label: "layer sha256:222222222222", size: 10, outcome: "present" },
-      { label: "config sha256:444444444444", size: 2000, outcome: "mounted" },
-      { label: 'weight "llama"', size: 16_100_000_000, outcome: "sent" },
+      { kind: "layer", name: null, digest: digest("2"), size: 10, outcome: "present" },
+      { kind: "config", name: null, digest: digest("4"), size: 2000, outcome: "mounted" },
+      { kind: "weight", name: "llama", digest: digest("5"), size: 16_100_000_000, outcome: "sent" },
     ];
-    const dry = { ...pushed, action: "would push", plan };
+    const dry = { ...pushed, action: "would-push", plan };
     expect(pushReport(dry).split("\n").slice(3)).toEqual([
       "plan",
       "├─ layer sha256:222222222222      10 B  already there",
       "├─ config sha256:444444444444   2.0 kB  to mount",
       '└─ weight "llama"              16.1 GB  to send',
-      "would push sha256:111111111111: 16.1 GB to send, 4.8 GB already there",
+      `would push ${digest("1")}: 16.1 GB to send, 4.8 GB already there`,
       "",
     ]);
     expect(pushReport({ ...dry, target: "layout" })).toContain("16.1 GB  to write\n");

@@ -289,6 +289,6 @@ test("a dry run writes nothing", async () => {
   const job = await preparedJob({ "a.bin": "first" });
   const request = { dryRun: true, referrers: true };
   const report = await copy(job, "oci:image:v1", `${registry.host}/acme/dry:v1`, request);
-  expect(report.action).toBe("would copy");
+  expect(report.action).toBe("would-copy");
   expect(registry.seen.every(({ method }) => method === "HEAD" || method === "GET")).toBeTrue();
 });

@@ -329,11 +329,18 @@ describe("a dry run", () => {
     const job = await preparedJob({ "a.bin": "first", "b.bin": "first" });
     const report = await pushBundle(job, `${registry.host}/acme/model:v1`, { dryRun: true });
     expect(registry.seen.every(({ method }) => method === "HEAD" || method === "GET")).toBeTrue();
-    expect(report.action).toBe("would push");
-    const weights = report.plan?.filter(({ label }) => label.startsWith("weight "));
+    expect(report.action).toBe("would-push");
+    const weights = report.plan?.filter(({ kind }) => kind === "weight");
     // Two names of one blob are sent once.
     expect(weights).toEqual([
-      { label: 'weight "a"', digest: digestOf("first"), size: 5, outcome: "sent" },
+      {
+        kind: "weight",
+        name: "a",
+        digest: digestOf("first"),
+        mediaType: "application/vnd.cog.weights.layer.v1",
+        size: 5,
+        outcome: "sent",
+      },
     ]);
   });
 });
