@@ -82,7 +82,7 @@ async function followLinks(path: string): Promise<string> {
     if (stats === undefined || stats.isFile()) return at;
     if (!stats.isSymbolicLink()) {
       const kind = stats.isDirectory() ? "is a directory" : "is not a regular file";
-      throw new OcibundleError("file", `"${path}" ${kind}`, {
+      throw new OcibundleError("conflict", `"${path}" ${kind}`, {
         hint: "set DOCKER_CONFIG to a directory in which config.json can be written",
       });
     }

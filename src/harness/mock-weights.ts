@@ -95,7 +95,7 @@ async function refuseOthersWork(job: JobContext, { output }: MockRequest): Promi
   const other = previous?.files.find(({ name }) => !mockName.test(name));
   if (other === undefined) return;
   throw new OcibundleError(
-    "file",
+    "conflict",
     `"${output}" is a lock of other weights: ${quoted(other.name)}`,
     {
       hint: "work in an empty folder, or name another lock with -o and another folder with --output-dir",

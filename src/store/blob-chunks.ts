@@ -1,4 +1,4 @@
-import { OcibundleError, errno } from "../errors.ts";
+import { OcibundleError, errno, readingCode } from "../errors.ts";
 import type { BlobSource, ByteRange } from "../oci/content.ts";
 import { fileChunks } from "./file-chunks.ts";
 
@@ -41,5 +41,5 @@ export async function* blobChunks(
 function unreadable(path: string, cause: unknown): unknown {
   const code = errno(cause);
   if (code === undefined || !/^E[A-Z0-9]+$/.test(code)) return cause;
-  return new OcibundleError("file", `"${path}": can't be read: ${code}`, { cause });
+  return new OcibundleError(readingCode(cause), `"${path}": can't be read: ${code}`, { cause });
 }

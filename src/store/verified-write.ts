@@ -1,6 +1,6 @@
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
-import { errno, OcibundleError } from "../errors.ts";
+import { errno, OcibundleError, writingCode } from "../errors.ts";
 import type { BlobToMove, ByteRange } from "../oci/content.ts";
 import { digestHex, hasherFor, shortDigest } from "../oci/digest.ts";
 import { createFile, isSpecial } from "../runtime/own-file.ts";
@@ -137,7 +137,7 @@ export async function writeAll(
 /** Throws `file` where a path is that of a device, a FIFO or a socket: renaming over it would replace it. */
 export async function refuseSpecial(path: string): Promise<void> {
   if (!(await isSpecial(path))) return;
-  throw new OcibundleError("file", `"${path}" is not a regular file`, {
+  throw new OcibundleError("conflict", `"${path}" is not a regular file`, {
     hint: "name a file to be written",
   });
 }
@@ -210,7 +210,7 @@ export function unwritable(path: string, cause: unknown): unknown {
   if (cause instanceof OcibundleError || code === undefined) return cause;
   const rule = Object.hasOwn(rules, code) ? rules[code] : undefined;
   if (rule === undefined) return cause;
-  return new OcibundleError("file", `"${path}": can't be written: ${rule.why}`, {
+  return new OcibundleError(writingCode(cause), `"${path}": can't be written: ${rule.why}`, {
     hint: rule.hint,
     cause,
   });

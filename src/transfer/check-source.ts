@@ -1,6 +1,6 @@
 import { constants } from "node:fs";
 import { access } from "node:fs/promises";
-import { errno, OcibundleError } from "../errors.ts";
+import { errno, OcibundleError, readingCode } from "../errors.ts";
 import type { BlobSource } from "../oci/content.ts";
 
 /**
@@ -14,6 +14,6 @@ export async function checkSource(source: BlobSource | undefined): Promise<void>
     await access(source.path, constants.R_OK);
   } catch (cause) {
     const why = errno(cause) === "ENOENT" ? "does not exist" : "can't be read";
-    throw new OcibundleError("file", `"${source.path}" ${why}`, { cause });
+    throw new OcibundleError(readingCode(cause), `"${source.path}" ${why}`, { cause });
   }
 }

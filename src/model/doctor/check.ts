@@ -1,4 +1,4 @@
-import { errno, OcibundleError } from "../../errors.ts";
+import { errno, OcibundleError, isLocal } from "../../errors.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import type { RawManifest } from "../../oci/manifest.ts";
 import { refusalOf } from "../../registry/refusal.ts";
@@ -116,7 +116,7 @@ export async function reasonToGoOn(
   signal.throwIfAborted();
   if (!(error instanceof OcibundleError)) throw error;
   // A file of this machine: nothing that a registry could help.
-  if (error.code === "file" && errno(error.cause) !== undefined) throw error;
+  if (isLocal(error) && errno(error.cause) !== undefined) throw error;
   // No answer to one request says little; no answer to any is the end.
   if (error.code === "network" && refusalOf(error) === undefined) {
     await registry.ping(signal).catch((pinged: unknown) => {

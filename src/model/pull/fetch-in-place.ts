@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { rm } from "node:fs/promises";
-import { OcibundleError, errno } from "../../errors.ts";
+import { OcibundleError, errno, isLocal } from "../../errors.ts";
 import { revealFile, temporaryName } from "../../store/placement/materialize.ts";
 import { openTargetFolder, type TargetFolder } from "../../store/placement/target-folder.ts";
 import { chmodAsNew, openOwnFile } from "../../runtime/own-file.ts";
@@ -66,8 +66,8 @@ export async function removeParts(path: string): Promise<void> {
 
 /** A file's part has a name that tells nobody anything: the failure is shown as that of the file. */
 function ofFile(path: string, error: unknown): unknown {
-  const isLocal = error instanceof OcibundleError && error.code === "file";
-  return isLocal && errno(error.cause) !== undefined ? unwritable(path, error.cause) : error;
+  const isOfSystem = isLocal(error) && errno(error.cause) !== undefined;
+  return isOfSystem ? unwritable(path, error.cause) : error;
 }
 
 async function finish(
@@ -91,7 +91,7 @@ async function finish(
   } catch (error) {
     await removeParts(whole);
     if (errno(error) === "EEXIST") {
-      throw new OcibundleError("file", `"${shown}" exists already`, { cause: error });
+      throw new OcibundleError("conflict", `"${shown}" exists already`, { cause: error });
     }
     throw unwritable(shown, error);
   }

@@ -1,4 +1,4 @@
-import { OcibundleError, errno } from "../../errors.ts";
+import { errno, isLocal } from "../../errors.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { statBlob } from "../../store/cache/entry.ts";
 import { isUnusable } from "../../store/cache/folder.ts";
@@ -76,9 +76,7 @@ export async function fetchThroughCache(
 
 /** Whether an error says that the cache can't take something, and the target may all the same. */
 async function isCacheInTheWay(error: unknown, { session, root }: FetchContext): Promise<boolean> {
-  if (!(error instanceof OcibundleError) || error.code !== "file" || !isUnusable(error)) {
-    return false;
-  }
+  if (!isLocal(error) || !isUnusable(error)) return false;
   const isFull = errno(error.cause) === "ENOSPC";
   return !(isFull && (await onOneDisk(session.cache.root, root)));
 }

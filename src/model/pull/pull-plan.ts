@@ -96,7 +96,7 @@ export async function planPull(
   const [first, ...more] = inTheWay;
   if (first !== undefined && !options.force) {
     const others = more.length === 0 ? "" : `, and ${more.length} more,`;
-    throw new OcibundleError("file", `"${first.path}"${others} exists with other content`, {
+    throw new OcibundleError("conflict", `"${first.path}"${others} exists with other content`, {
       hint: "pull with --force to replace it, or into another folder with -o",
     });
   }
@@ -122,7 +122,7 @@ async function stateOf(
   }
   if (stats.isSymbolicLink()) return "other";
   if (!stats.isFile()) {
-    throw new OcibundleError("file", `"${path}" exists and is not a file`, {
+    throw new OcibundleError("conflict", `"${path}" exists and is not a file`, {
       hint: "remove it, or pull into another folder with -o",
     });
   }

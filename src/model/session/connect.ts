@@ -1,6 +1,6 @@
 import { accessSync, constants } from "node:fs";
 import { findCredential, rememberHelpers } from "../../credentials/find.ts";
-import { errno, OcibundleError } from "../../errors.ts";
+import { errno, OcibundleError, readingCode } from "../../errors.ts";
 import { createRegistry, type RegistryOptions, triesOfRun } from "../../registry/registry.ts";
 import type { Registry } from "../../registry/types.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
@@ -47,7 +47,7 @@ export function checkFlags({ caFile, certFile, keyFile }: ConnectionFlags): void
       accessSync(path, constants.R_OK);
     } catch (cause) {
       const why = errno(cause) === "ENOENT" ? "does not exist" : "can't be read";
-      throw new OcibundleError("file", `${flag}: "${path}" ${why}`, { cause });
+      throw new OcibundleError(readingCode(cause), `${flag}: "${path}" ${why}`, { cause });
     }
   }
 }

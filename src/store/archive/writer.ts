@@ -168,7 +168,7 @@ async function refuseOther(path: string): Promise<void> {
   await refuseSpecial(path);
   const isDirectory = (await stat(path).catch(() => undefined))?.isDirectory() === true;
   if (!isDirectory) return;
-  throw new OcibundleError("file", `"${path}" is a directory, not an archive`, {
+  throw new OcibundleError("conflict", `"${path}" is a directory, not an archive`, {
     hint: `name a file, or write a layout: "oci:${path}"`,
   });
 }

@@ -1,5 +1,5 @@
 import { join, posix, resolve, win32 } from "node:path";
-import { OcibundleError, errno } from "../../errors.ts";
+import { OcibundleError, errno, writingCode } from "../../errors.ts";
 import { homeDirectory } from "../../runtime/home-directory.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -106,7 +106,7 @@ const rules: Readonly<Record<string, { rule: string; hint: string }>> = {
 };
 
 /**
- * The error that a failed write below the cache folder is shown as: code `file`, naming the folder and
+ * The error that a failed write below the cache folder is shown as, naming the folder and
  * the rule that was broken. What is no file-system error comes back as it is.
  */
 export function cacheFailure(root: string, error: unknown): unknown {
@@ -117,7 +117,7 @@ export function cacheFailure(root: string, error: unknown): unknown {
   }
   const known = rules[code];
   return new OcibundleError(
-    "file",
+    writingCode(error),
     `the cache folder "${root}" can't be used: ${known?.rule ?? (error as Error).message}`,
     { hint: known?.hint ?? "set OCIBUNDLE_CACHE to another folder", cause: error },
   );

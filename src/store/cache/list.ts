@@ -1,7 +1,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import pLimit from "p-limit";
-import { OcibundleError, errno } from "../../errors.ts";
+import { OcibundleError, errno, readingCode } from "../../errors.ts";
 import { type Digest, isDigest } from "../../oci/digest.ts";
 import type { Cache } from "./cache.ts";
 import { statBlob } from "./entry.ts";
@@ -42,10 +42,14 @@ async function listFolder(cache: Cache, folder: string): Promise<string[]> {
     const code = errno(error);
     if (code === "ENOENT") return [];
     const why = (code !== undefined && unreadable[code]) || (error as Error).message;
-    throw new OcibundleError("file", `the cache folder "${cache.root}" can't be read: ${why}`, {
-      hint: "check its permissions, or set OCIBUNDLE_CACHE to another folder",
-      cause: error,
-    });
+    throw new OcibundleError(
+      readingCode(error),
+      `the cache folder "${cache.root}" can't be read: ${why}`,
+      {
+        hint: "check its permissions, or set OCIBUNDLE_CACHE to another folder",
+        cause: error,
+      },
+    );
   }
 }
 

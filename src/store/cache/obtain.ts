@@ -68,7 +68,7 @@ export async function obtainBlob(
     }
   }
   throw new OcibundleError(
-    "file",
+    "system",
     `the cache folder "${cache.root}" does not keep blob ${shortDigest(digest)}`,
     { hint: "pull with --no-cache, or set OCIBUNDLE_CACHE to another folder" },
   );

@@ -120,7 +120,7 @@ async function prepare(folder: string, name: string, signal: AbortSignal): Promi
       !others.includes(layoutFileName) &&
       !(await exists(join(folder, layoutFileName)))
     ) {
-      throw new OcibundleError("file", `${name}: the folder has other things in it`, {
+      throw new OcibundleError("conflict", `${name}: the folder has other things in it`, {
         hint: "name a new folder, an empty one or an OCI image layout",
       });
     }

@@ -31,7 +31,7 @@ export async function requireSpace(needs: readonly SpaceNeed[]): Promise<void> {
   for (const { path, bytes, free } of totals.values()) {
     if (free === undefined || bytes <= free) continue;
     throw new OcibundleError(
-      "file",
+      "system",
       `the disk of "${path}" is too full: ${megabytes(bytes, Math.ceil)} are needed, ${megabytes(free, Math.floor)} are free`,
       { hint: "free space there, run `ocibundle cache prune`, or choose another disk" },
     );

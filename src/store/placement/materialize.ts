@@ -64,7 +64,7 @@ export async function materialize(
     await rm(temporary, { force: true }).catch(() => undefined);
     const shown = join(folder.path, name);
     if (errno(error) === "EEXIST") {
-      throw new OcibundleError("file", `"${shown}" exists already`, { cause: error });
+      throw new OcibundleError("conflict", `"${shown}" exists already`, { cause: error });
     }
     if (errno(error) === "ENOENT" && (await stat(source).catch(() => undefined)) === undefined) {
       throw new OcibundleError("not_found", `"${source}" is no longer in the cache`, {

@@ -124,7 +124,7 @@ async function makeFolder(path: string, shown: string): Promise<boolean> {
 async function notAFolder(path: string, shown: string): Promise<OcibundleError> {
   const link = (await lstat(path).catch(() => undefined))?.isSymbolicLink() === true;
   return new OcibundleError(
-    "file",
+    "conflict",
     `"${shown}" is ${link ? "a symbolic link, and nothing is written through one" : "not a folder"}`,
     { hint: "remove it, or choose another folder with -o" },
   );

@@ -137,7 +137,7 @@ describe("refuses", () => {
 
   test("a folder that is a file", async () => {
     writeFileSync(join(folder, "weights"), "");
-    await expect(mock()).rejects.toMatchObject({ code: "file" });
+    await expect(mock()).rejects.toMatchObject({ code: "conflict" });
   });
 });
 

@@ -135,10 +135,14 @@ async function listen(
   } catch (cause) {
     const why =
       errno(cause) === "EADDRINUSE" ? "it is in use" : (errno(cause) ?? "it can't be used");
-    throw new OcibundleError("usage", `port ${port} of 127.0.0.1: ${why}`, {
-      hint: "choose another with --port, or leave it out for any free one",
-      cause,
-    });
+    throw new OcibundleError(
+      errno(cause) === "EADDRINUSE" ? "conflict" : "system",
+      `port ${port} of 127.0.0.1: ${why}`,
+      {
+        hint: "choose another with --port, or leave it out for any free one",
+        cause,
+      },
+    );
   }
 }
 

@@ -139,7 +139,7 @@ function requireSame(
 }
 
 const alreadyRuns = ({ port }: InstanceRecord, what: string): OcibundleError =>
-  new OcibundleError("usage", what, {
+  new OcibundleError("conflict", what, {
     hint: `use 127.0.0.1:${port}, or end it with \`ocibundle registry-stop\``,
   });
 

@@ -29,7 +29,7 @@ export async function lockStorage(
       const holder = lockHolder(path);
       const who = holder === undefined ? "" : ` (process ${holder.pid} on ${holder.host})`;
       throw new OcibundleError(
-        "file",
+        "conflict",
         `registry storage "${storage}": another registry serves it${who}`,
         {
           hint: "use that one, or end it with `ocibundle registry-stop` in the folder where it was started",

@@ -41,7 +41,7 @@ export async function openStorage(root: string): Promise<Storage> {
     await prepare(root);
   } catch (error) {
     throw errno(error) === "ENOTDIR" || errno(error) === "EEXIST"
-      ? new OcibundleError("file", `registry storage "${root}": not a folder`, { cause: error })
+      ? new OcibundleError("conflict", `registry storage "${root}": not a folder`, { cause: error })
       : unwritable(root, error);
   }
   const content = openContent(root);
@@ -71,7 +71,7 @@ async function prepare(root: string): Promise<void> {
   const path = join(root, markerName);
   const found = await readSmall(path);
   if (found !== undefined && found !== marker) {
-    throw new OcibundleError("file", `registry storage "${root}": of another version`, {
+    throw new OcibundleError("conflict", `registry storage "${root}": of another version`, {
       hint: "use another folder, or the program that made this one",
     });
   }

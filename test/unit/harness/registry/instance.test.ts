@@ -148,7 +148,7 @@ describe("a registry in the background", () => {
     for (const other of [{ port: port === 65535 ? 1024 : port + 1 }, { storage: "two" }]) {
       await expect(startInBackground({ ...none, ...other }, context)).rejects.toThrow(
         expect.objectContaining({
-          code: "usage",
+          code: "conflict",
           hint: expect.stringContaining(`127.0.0.1:${port}`),
         }),
       );
@@ -168,7 +168,7 @@ describe("a registry in the background", () => {
     const { port } = taken.address() as { port: number };
     await expect(startInBackground({ ...none, port }, context)).rejects.toThrow(
       expect.objectContaining({
-        code: "usage",
+        code: "conflict",
         message: `port ${port} of 127.0.0.1: it is in use`,
         hint: expect.stringContaining("--port"),
       }),
@@ -180,7 +180,10 @@ describe("a registry in the background", () => {
     const context = await workingFolder();
     await writeFile(join(context.cwd, "file"), "");
     await expect(startInBackground({ ...none, storage: "file" }, context)).rejects.toThrow(
-      expect.objectContaining({ code: "file", message: expect.stringContaining("not a folder") }),
+      expect.objectContaining({
+        code: "conflict",
+        message: expect.stringContaining("not a folder"),
+      }),
     );
   });
 });
@@ -195,7 +198,7 @@ describe("a registry in the foreground", () => {
     await push(record, "hello");
     expect(await startInBackground(none, context)).toEqual(record);
     await expect(runInForeground(none, context, () => undefined)).rejects.toThrow(
-      expect.objectContaining({ code: "usage" }),
+      expect.objectContaining({ code: "conflict" }),
     );
     abort.abort(new Error("interrupted"));
     await run;

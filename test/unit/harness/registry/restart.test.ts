@@ -77,7 +77,10 @@ describe("a storage that can't be used is refused:", () => {
     const path = join(await temporaryFolder(), "file");
     await writeFile(path, "");
     await expect(createRegistry({ storage: path })).rejects.toThrow(
-      expect.objectContaining({ code: "file", message: expect.stringContaining("not a folder") }),
+      expect.objectContaining({
+        code: "conflict",
+        message: expect.stringContaining("not a folder"),
+      }),
     );
   });
 
@@ -86,7 +89,7 @@ describe("a storage that can't be used is refused:", () => {
     await writeFile(join(storage, "ocibundle-registry.json"), '{"version":2}');
     await expect(createRegistry({ storage })).rejects.toThrow(
       expect.objectContaining({
-        code: "file",
+        code: "conflict",
         message: expect.stringContaining("another version"),
       }),
     );

@@ -97,7 +97,7 @@ test("what can't be written is named, and a failure to say that it failed is not
   writeFileSync(join(root, "w/.cog/ready/file"), "");
   const markers = await open("w/x");
   await expect(markers.done("sha256:1")).rejects.toMatchObject({
-    code: "file",
+    code: "conflict",
     message: expect.stringContaining(`"${join(root, "w/.cog/ready")}": can't be written`),
   });
   rmSync(join(root, "w/.cog"), { recursive: true });

@@ -114,7 +114,7 @@ describe("what is in the way", () => {
     put("b", "longer");
     const refusal = plan([entry("a"), entry("b"), entry("c")]);
     await expect(refusal).rejects.toMatchObject({
-      code: "file",
+      code: "conflict",
       message: `"${join(folder, "out/src/weights/a")}", and 1 more, exists with other content`,
     });
     expect(await plan([entry("a"), entry("b")], true)).toEqual({ kept: [], wanted: ["a", "b"] });
@@ -123,13 +123,13 @@ describe("what is in the way", () => {
   test("is other content where it is a link, whatever that leads to", async () => {
     const path = put("target", "a");
     symlinkSync(path, join(dirname(path), "a"));
-    await expect(plan([entry("a")])).rejects.toMatchObject({ code: "file" });
+    await expect(plan([entry("a")])).rejects.toMatchObject({ code: "conflict" });
   });
 
   test("is never replaced where it is no file", async () => {
     put("a/inside", "x");
     await expect(plan([entry("a")], true)).rejects.toMatchObject({
-      code: "file",
+      code: "conflict",
       message: expect.stringContaining("exists and is not a file"),
     });
   });
