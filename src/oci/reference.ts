@@ -51,7 +51,7 @@ function holdsLogin(text: string): boolean {
   const colon = text.indexOf(":");
   const slash = text.indexOf("/");
   if (colon === -1 || colon > at || (slash !== -1 && slash < colon)) return false;
-  return /^(?:localhost$|[^/@]*[./]|[^/:@]+:\d+(?:\/|$))/.test(text.slice(at + 1));
+  return /^(?!sha\d+:)(?:localhost$|[^/@]*[./]|[^/:@]+:\d{1,5}(?:\/|$))/.test(text.slice(at + 1));
 }
 
 /** Reads a reference. Throws `usage`, naming the part that is wrong and the rule it breaks. */
