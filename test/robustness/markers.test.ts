@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { makeModel, serveModel } from "./model-server.ts";
 import { type Bench, openBench, randomBytes } from "./program-run.ts";
 
@@ -96,6 +96,30 @@ describe("beside the weights", () => {
     expect((await bench.run(args)).code).toBe(0);
     expect(markers(bench)).toEqual(["ready"]);
   }, 60_000);
+});
+
+describe("a pull that fails before it knows what to pull", () => {
+  test("says so in the directory that was named, until the next one knows more", async () => {
+    await using server = await serveModel(model);
+    using bench = openBench("markers");
+    const missing = server.reference.replace(/[^/]+$/, "none:v1");
+    const { code, stderr } = await bench.run(["pull", missing, "-o", "models"]);
+    expect(code).toBe(3);
+    const failed = readFileSync(bench.path("models/.cog/failed"), "utf8");
+    expect(stderr).toContain(failed.trim());
+    expect((await bench.run(["pull", server.reference, "-o", "models"])).code).toBe(0);
+    expect(existsSync(bench.path("models/.cog"))).toBe(false);
+    expect(markers(bench)).toEqual(["ready"]);
+  });
+
+  test("leaves nothing in a directory that nobody named, nor for a wrong command line", async () => {
+    await using server = await serveModel(model);
+    using bench = openBench("markers");
+    expect((await bench.run(["pull", server.reference.replace(/[^/]+$/, "none:v1")])).code).toBe(3);
+    expect((await bench.run(["pull", "acme/Upper", "-o", "models"])).code).toBe(2);
+    expect(existsSync(bench.path(".cog"))).toBe(false);
+    expect(existsSync(bench.path("models"))).toBe(false);
+  });
 });
 
 const strace = Bun.which("strace");

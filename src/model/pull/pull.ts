@@ -8,6 +8,7 @@ import { openFileRecords } from "../../store/records/file-records.ts";
 import { checkDests } from "../../store/placement/safe-path.ts";
 import type { HeldLock } from "../../store/locks/lock-file.ts";
 import { createDownloader } from "../../transfer/download/download.ts";
+import { markEarlyFailure, takeBackEarlyFailure } from "./early-failure.ts";
 import { type Markers, openMarkers } from "./markers.ts";
 import {
   type FetchContext,
@@ -56,8 +57,25 @@ export interface PullReport {
 
 /** Puts a model's weights under a folder at their dest paths, each file verified. */
 export async function pullWeights(job: JobContext, request: PullRequest): Promise<PullReport> {
-  const started = performance.now();
   const session = openSession(job);
+  const progress = { isRead: false };
+  try {
+    return await pullMarked(session, request, progress);
+  } catch (error) {
+    if (!progress.isRead) {
+      await markEarlyFailure(session.cwd, request.output, error, session.signal);
+    }
+    throw error;
+  }
+}
+
+/** Sets `isRead` when the manifests are: one that is refused then leaves nothing. */
+async function pullMarked(
+  session: Session,
+  request: PullRequest,
+  progress: { isRead: boolean },
+): Promise<PullReport> {
+  const started = performance.now();
   await refuseLock(session.cwd, request.source);
   const { reader, root, name, close } = await openModel(session, request.source);
   try {
@@ -66,6 +84,7 @@ export async function pullWeights(job: JobContext, request: PullRequest): Promis
     const contents = await readAllContents(reader, root, session.signal, {
       forImage: request.path !== undefined,
     });
+    progress.isRead = true;
     const digest = (contents.length === 1 ? contents[0]?.raw : root)?.digest ?? root.digest;
     await using found = await findFiles(contents, { session, source, dir, request });
     const entries = selectEntries(found.entries, request.only);
@@ -78,6 +97,7 @@ export async function pullWeights(job: JobContext, request: PullRequest): Promis
       dir,
       files.map((file) => file.parts),
     );
+    await takeBackEarlyFailure(dir, markers);
     let turn: HeldLock | undefined;
     try {
       turn = await takeTurn(session, dir, markers.path);

@@ -1,0 +1,37 @@
+import { rm, rmdir } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { type ErrorCode, OcibundleError } from "../../errors.ts";
+import { markerFolder, type Markers, openMarkers } from "./markers.ts";
+
+/** What says that the model can't be had. What is wrong with it or with the command line leaves nothing. */
+const unavailable: ReadonlySet<ErrorCode> = new Set(["not_found", "denied", "network", "system"]);
+
+/**
+ * Says that weights will not come whose dests are not known yet: in the markers' folder of the directory pulled
+ * into. Not in a working directory that nobody named. Never throws.
+ */
+export async function markEarlyFailure(
+  cwd: string,
+  output: string,
+  error: unknown,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!(error instanceof OcibundleError) || !unavailable.has(error.code)) return;
+  if (output === "." || signal.aborted) return;
+  try {
+    const markers = await openMarkers(resolve(cwd, output), []);
+    await markers.failed(error.message);
+    await markers.close();
+  } catch {
+    // A directory that can't be written to: the failure itself is what counts.
+  }
+}
+
+/** Takes back what an earlier run said before it knew where the markers belong. Never throws. */
+export async function takeBackEarlyFailure(dir: string, { path }: Markers): Promise<void> {
+  const early = join(dir, markerFolder);
+  if (path === early) return;
+  await rm(join(early, "failed"), { force: true }).catch(() => undefined);
+  // Where something else is in it, it stays.
+  await rmdir(early).catch(() => undefined);
+}
