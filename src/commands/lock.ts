@@ -45,6 +45,10 @@ export const command = defineCommand({
       valueHint: "GLOB",
       description: "Leave out files that match, as in .gitignore",
     },
+    allowIncomplete: {
+      type: "boolean",
+      description: "Lock Git LFS pointers and files that are shorter than their headers say",
+    },
     check: {
       type: "boolean",
       description: "Write nothing, and fail with a list of what differs from the lock",

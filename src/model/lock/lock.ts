@@ -5,6 +5,7 @@ import { errno, OcibundleError } from "../../errors.ts";
 import { openCache } from "../../store/cache/cache.ts";
 import { openFileRecords } from "../../store/records/file-records.ts";
 import type { CompressionChoice } from "../format/compression.ts";
+import { checkComplete } from "./check-complete.ts";
 import { type LockDrift, lockDrift } from "./lock-drift.ts";
 import { lockWeights } from "./lock-weights.ts";
 import { readProjectFile } from "../format/project-file.ts";
@@ -37,6 +38,8 @@ export interface LockRequest {
   /** Patterns as in .gitignore. */
   include?: readonly string[] | undefined;
   exclude?: readonly string[] | undefined;
+  /** Whether files that are not whole are locked all the same. */
+  allowIncomplete?: boolean | undefined;
 }
 
 /** What `lock` did; also the shape of `lock --json`. Sizes in bytes. */
@@ -67,6 +70,7 @@ export async function writeLock(job: JobContext, request: LockRequest): Promise<
   // One that is right already is not written.
   if (previous === undefined) await checkWritable(path);
   const { files, leftOut } = await requestedFiles(job, request, name);
+  await checkComplete(job, files, request.allowIncomplete ?? false);
   const { lock, changed, read, unchanged } = await lockWeights(files, {
     ...readOptions(job),
     compression: request.compression,

@@ -1,0 +1,87 @@
+import { type FileHandle, open } from "node:fs/promises";
+import { readGgufEnd } from "./gguf-end.ts";
+
+/** Git LFS writes less than this for a file that it keeps elsewhere (git-lfs/docs/spec.md). In bytes. */
+const maxPointerBytes = 1024;
+const pointerStart = "version https://git-lfs.github.com/spec/v1\n";
+
+/** The library for safetensors refuses headers that are larger. In bytes. */
+const maxHeaderBytes = 100_000_000;
+
+/**
+ * What shows that a weight file is not the whole file that its name promises, as the end of a sentence that
+ * starts with its name, or undefined: a Git LFS pointer, or a safetensors or GGUF file that its header makes
+ * larger or smaller than it is, as a download that broke off leaves them. A file that only has such a name is
+ * left alone. Throws errno errors.
+ */
+export async function incompleteBecause(path: string, size: number): Promise<string | undefined> {
+  const isTensors = /\.safetensors$/i.test(path);
+  const isGguf = /\.gguf$/i.test(path);
+  if (size >= maxPointerBytes && !isTensors && !isGguf) return undefined;
+  if (size === 0) return undefined;
+  await using file = await open(path, "r");
+  if (size < maxPointerBytes) {
+    const start = await readAt(file, 0, pointerStart.length);
+    if (new TextDecoder().decode(start) === pointerStart) {
+      return "is a Git LFS pointer and not the file itself";
+    }
+  }
+  const end = isTensors
+    ? await readTensorsEnd(file, size)
+    : isGguf
+      ? await readGgufEnd(file, size)
+      : undefined;
+  if (end === undefined) return undefined;
+  if (typeof end !== "number") return `is incomplete: its header goes on after its ${size} bytes`;
+  if (end > size) return `is incomplete: it has ${size} of the ${end} bytes that its header says`;
+  if (end < size && isTensors) return `has ${size} bytes, and its header says ${end}`;
+  return undefined;
+}
+
+/**
+ * How many bytes a safetensors file has by its header: 8 bytes of the header's length, the header, the
+ * tensors. `"header"` where the header itself is not whole, undefined for what is no such file.
+ */
+async function readTensorsEnd(
+  file: FileHandle,
+  size: number,
+): Promise<number | "header" | undefined> {
+  const start = await readAt(file, 0, 9);
+  if (start.byteLength < 9 || start[8] !== 0x7b) return undefined;
+  const length = Number(view(start).getBigUint64(0, true));
+  if (length > maxHeaderBytes) return undefined;
+  if (8 + length > size) return "header";
+  try {
+    const header: unknown = JSON.parse(new TextDecoder().decode(await readAt(file, 8, length)));
+    return 8 + length + endOfTensors(header);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+function endOfTensors(header: unknown): number {
+  let end = 0;
+  for (const [name, tensor] of Object.entries(header ?? {})) {
+    if (name === "__metadata__") continue;
+    const offsets = (tensor as { data_offsets?: unknown } | null)?.data_offsets;
+    const last: unknown = Array.isArray(offsets) ? offsets[1] : undefined;
+    if (typeof last === "number" && last > end) end = last;
+  }
+  return end;
+}
+
+/** Up to `length` bytes from `position` on; fewer where the file ends. */
+async function readAt(file: FileHandle, position: number, length: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  let filled = 0;
+  while (filled < length) {
+    const { bytesRead } = await file.read(bytes, filled, length - filled, position + filled);
+    if (bytesRead === 0) break;
+    filled += bytesRead;
+  }
+  return bytes.subarray(0, filled);
+}
+
+const view = (bytes: Uint8Array): DataView =>
+  new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -1,0 +1,158 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { assert, asyncProperty, constantFrom, uint8Array } from "fast-check";
+import { incompleteBecause } from "../../../../src/model/weights/incomplete-file.ts";
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "ocibundle-incomplete-"));
+});
+afterEach(() => {
+  rmSync(folder, { recursive: true });
+});
+
+const judge = (name: string, bytes: Uint8Array | string): Promise<string | undefined> => {
+  const path = join(folder, name);
+  writeFileSync(path, bytes);
+  return incompleteBecause(path, Buffer.byteLength(bytes));
+};
+
+const u32 = (value: number): Buffer => {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
+};
+const u64 = (value: number): Buffer => {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(BigInt(value));
+  return bytes;
+};
+const text = (value: string): Buffer =>
+  Buffer.concat([u64(Buffer.byteLength(value)), Buffer.from(value)]);
+
+/** A safetensors file with one tensor of so many bytes. */
+function safetensors(bytes: number): Buffer {
+  const tensor = { dtype: "U8", shape: [bytes], data_offsets: [0, bytes] };
+  const header = JSON.stringify({ __metadata__: { format: "pt" }, weight: tensor });
+  return Buffer.concat([u64(header.length), Buffer.from(header), Buffer.alloc(bytes)]);
+}
+
+/** A GGUF file with metadata of several kinds and two tensors: 64 values of F32 and 64 of Q4_0. */
+function gguf(): Buffer {
+  const tokens = Buffer.concat(["a", "bc", "def"].map((token) => text(token)));
+  const header = Buffer.concat([
+    Buffer.from("GGUF"),
+    u32(3),
+    u64(2),
+    u64(3),
+    text("general.architecture"),
+    u32(8),
+    text("llama"),
+    text("tokenizer.ggml.tokens"),
+    u32(9),
+    u32(8),
+    u64(3),
+    tokens,
+    text("tokenizer.ggml.scores"),
+    u32(9),
+    u32(6),
+    u64(3),
+    Buffer.alloc(12),
+    text("a.weight"),
+    u32(2),
+    u64(8),
+    u64(8),
+    u32(0),
+    u64(0),
+    text("b.weight"),
+    u32(1),
+    u64(64),
+    u32(2),
+    u64(256),
+  ]);
+  const start = Math.ceil(header.length / 32) * 32;
+  return Buffer.concat([header, Buffer.alloc(start - header.length), Buffer.alloc(256 + 36)]);
+}
+
+const pointer =
+  "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n";
+
+describe("is said of", () => {
+  test.each(["model.safetensors", "model.bin", "tokenizer.json"])(
+    "a Git LFS pointer in the place of %s",
+    async (name) => {
+      expect(await judge(name, pointer)).toBe("is a Git LFS pointer and not the file itself");
+    },
+  );
+
+  test("a safetensors file that is cut anywhere behind the first bytes", async () => {
+    const whole = safetensors(1000);
+    const path = join(folder, "m.safetensors");
+    for (let size = whole.length - 1; size > 8; size -= 37) {
+      writeFileSync(path, whole.subarray(0, size));
+      expect(await incompleteBecause(path, size)).toMatch(/^is incomplete: /);
+    }
+  });
+
+  test("a safetensors file with more bytes than its header says", async () => {
+    const bytes = Buffer.concat([safetensors(10), Buffer.alloc(5)]);
+    expect(await judge("m.safetensors", bytes)).toBe(
+      `has ${bytes.length} bytes, and its header says ${bytes.length - 5}`,
+    );
+  });
+
+  test("a GGUF file that is cut anywhere behind its version", async () => {
+    const whole = gguf();
+    const path = join(folder, "m.gguf");
+    for (let size = whole.length - 1; size >= 8; size -= 11) {
+      writeFileSync(path, whole.subarray(0, size));
+      expect(await incompleteBecause(path, size)).toMatch(/^is incomplete: /);
+    }
+  });
+});
+
+describe("is not said of", () => {
+  test.each([
+    ["a whole safetensors file", "m.safetensors", safetensors(1000)],
+    ["one without tensors", "m.safetensors", safetensors(0)],
+    ["a whole GGUF file", "m.gguf", gguf()],
+    ["one with padding behind it", "m.gguf", Buffer.concat([gguf(), Buffer.alloc(28)])],
+    ["an empty file", "m.safetensors", ""],
+    ["other bytes under such a name", "m.safetensors", "x".repeat(5000)],
+    ["zeros under such a name", "m.gguf", Buffer.alloc(5000)],
+    ["a GGUF file of the other byte order", "m.gguf", Buffer.from("GGUF\0\0\0\u0003")],
+    ["a text that mentions Git LFS", "README.md", `see ${pointer}`],
+  ])("%s", async (_what, name, bytes) => {
+    expect(await judge(name, bytes)).toBeUndefined();
+  });
+
+  test("a sparse safetensors file of more than 4 GiB", async () => {
+    const size = 2 ** 32 + 1000;
+    const header = JSON.stringify({ w: { dtype: "U8", shape: [size], data_offsets: [0, size] } });
+    const path = join(folder, "m.safetensors");
+    writeFileSync(path, Buffer.concat([u64(header.length), Buffer.from(header)]));
+    truncateSync(path, 8 + header.length + size);
+    expect(await incompleteBecause(path, 8 + header.length + size)).toBeUndefined();
+    expect(await incompleteBecause(path, 8 + header.length + size - 1)).toContain("incomplete");
+  });
+});
+
+test("whatever a file holds, the answer is a text or none", async () => {
+  const start = constantFrom(Buffer.from("GGUF\u0003\0\0\0"), gguf().subarray(0, 60), u64(20));
+  await assert(
+    asyncProperty(
+      constantFrom("m.gguf", "m.safetensors"),
+      start,
+      uint8Array({ maxLength: 300 }),
+      async (name, head, tail) => {
+        const fault = await judge(name, Buffer.concat([head, tail]));
+        expect(
+          fault === undefined || fault.startsWith("is ") || fault.startsWith("has "),
+        ).toBeTrue();
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
