@@ -9,6 +9,7 @@ export default {
     "src/main.ts!",
     "src/runtime/worker.ts!",
     "scripts/*.ts",
+    "scripts/release/npm-launcher.js",
     "scripts/bench/{sink,plain-fetch}.ts",
     "test/**/*.test.ts",
     "test/{faults,large}/*.ts",

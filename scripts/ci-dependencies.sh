@@ -17,6 +17,9 @@ debian=(
   fish:fish
   strace:strace
   mkfs.ext4:e2fsprogs
+  dash:dash
+  busybox:busybox
+  shellcheck:shellcheck
 )
 
 # name=package@version; the name is what the tests call the program
@@ -25,6 +28,7 @@ go=(
   crane=github.com/google/go-containerregistry/cmd/crane@v0.22.1
   oras=oras.land/oras/cmd/oras@v1.3.6
   regctl=github.com/regclient/regclient/cmd/regctl@v0.11.7
+  actionlint=github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 )
 
 missing=()

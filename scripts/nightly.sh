@@ -9,7 +9,7 @@
 # OCIBUNDLE_NIGHTLY_ROUNDS: repetitions of the steps `faults` and `kills`, 5 unless given
 # OCIBUNDLE_STEP_SECONDS: a step that takes longer is ended and has failed, 5400 unless given
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 node scripts/setup.mjs || exit 1
 scripts/ci-dependencies.sh || exit 1
 npm run -s build || exit 1

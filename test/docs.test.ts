@@ -6,7 +6,9 @@ import { commands } from "../src/commands/table.ts";
 const root = join(import.meta.dir, "..");
 const pages = [
   "README.md",
-  ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`),
+  ...readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" }).map(
+    (name) => `docs/${name}`,
+  ),
 ].filter((path) => path.endsWith(".md"));
 const readme = readFileSync(join(root, "README.md"), "utf8");
 

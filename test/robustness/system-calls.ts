@@ -52,7 +52,7 @@ export const fileSystemErrors: Readonly<Record<string, readonly string[]>> = {
 /** Whether this machine has the program that the attacks are made with. */
 export const hasStrace = Bun.which("strace") !== null;
 
-const strace = (...args: string[]): string[] => ["strace", "-f", "-qq", "--seccomp-bpf", ...args];
+const strace = (...args: string[]): string[] => ["strace", "-f", "-qq", ...args];
 
 /** Runs the program, and resolves to how often the thread that made most of each call made it. */
 export async function countCalls(

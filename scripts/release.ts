@@ -1,0 +1,112 @@
+// `npm run release`: what a release consists of, in dist/release: an archive for every platform, install.sh, the bill
+// of materials, npm packages, Python wheels, and SHA256SUMS over all of them. The same commit makes the same bytes.
+//
+//   npm run release -- [--only TARGET]... [--out DIR]
+import { $ } from "bun";
+import { createHash } from "node:crypto";
+import { chmod, copyFile, mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import manifest from "../package.json";
+import { compile } from "./compile.ts";
+import { writeTarGz, writeZip } from "./release/archive.ts";
+import { bundledDependencies } from "./release/dependencies.ts";
+import { billOfMaterials, type Product, thirdPartyNotices } from "./release/documents.ts";
+import { writeNpmPackage, writePlatformPackage } from "./release/npm.ts";
+import { archiveName, executableName, isWindows, type Target, targets } from "./release/targets.ts";
+import { writeWheel } from "./release/wheel.ts";
+import { commit } from "./source-commit.ts";
+
+const root = join(import.meta.dir, "..");
+const { values } = parseArgs({
+  options: {
+    only: { type: "string", multiple: true },
+    out: { type: "string", default: join(root, "dist/release") },
+  },
+});
+for (const name of values.only ?? []) {
+  if (!targets.some((target) => target.name === name)) {
+    throw new Error(`--only "${name}": there is ${targets.map((one) => one.name).join(", ")}`);
+  }
+}
+const chosen = targets.filter(({ name }) => values.only?.includes(name) ?? true);
+const out = resolve(values.out);
+const product: Product = {
+  name: manifest.name,
+  version: manifest.version,
+  license: manifest.license,
+  bun: manifest.devDependencies.bun,
+  dependencies: await bundledDependencies(root),
+  time: await sourceTime(),
+};
+const stamp = { version: manifest.version, commit: await commit(root) };
+
+await rm(out, { recursive: true, force: true });
+const stage = join(out, ".stage");
+await mkdir(join(stage, "completions"), { recursive: true });
+await copyFile(join(root, "LICENSE"), join(stage, "LICENSE"));
+await writeFile(join(stage, "THIRD-PARTY-NOTICES.txt"), thirdPartyNotices(product));
+for (const [shell, name] of [
+  ["bash", "ocibundle.bash"],
+  ["zsh", "_ocibundle"],
+  ["fish", "ocibundle.fish"],
+] as const) {
+  const script =
+    await $`${process.execPath} ${join(root, "src/main.ts")} completions ${shell}`.quiet();
+  await writeFile(join(stage, "completions", name), script.stdout);
+}
+for (const target of chosen) await release(target);
+await rm(stage, { recursive: true });
+
+await writeNpmPackage(out, product);
+await writeFile(
+  join(out, "ocibundle.cdx.json"),
+  `${JSON.stringify(billOfMaterials(product), null, 2)}\n`,
+);
+await copyFile(join(root, "install.sh"), join(out, "install.sh"));
+const sums: string[] = [];
+for (const name of (await readdir(out)).toSorted())
+  sums.push(`${await sha256(join(out, name))}  ${name}\n`);
+await writeFile(join(out, "SHA256SUMS"), sums.join(""));
+console.log(sums.join("").trimEnd());
+
+async function release(target: Target): Promise<void> {
+  const executable = join(stage, executableName(target));
+  await compile({
+    entrypoints: [join(root, "src/main.ts"), join(root, "src/runtime/worker.ts")],
+    root: join(root, "src"),
+    outfile: executable,
+    target: target.bun,
+    stamp,
+  });
+  await chmod(executable, 0o755);
+  const completions = ["_ocibundle", "ocibundle.bash", "ocibundle.fish"];
+  const names = [
+    executableName(target),
+    "LICENSE",
+    "THIRD-PARTY-NOTICES.txt",
+    ...completions.map((name) => `completions/${name}`),
+  ];
+  const outfile = join(out, archiveName(target));
+  const write = isWindows(target) ? writeZip : writeTarGz;
+  await write({ directory: stage, names, outfile, time: product.time });
+  await writePlatformPackage(out, product, target, stage);
+  await writeWheel(out, product, target, stage);
+  await rm(executable);
+}
+
+/** SOURCE_DATE_EPOCH, else when the commit was made, else 1980, before which a zip has no times. */
+async function sourceTime(): Promise<Date> {
+  const given = process.env["SOURCE_DATE_EPOCH"];
+  const made = await $`git log -1 --format=%ct`.cwd(root).nothrow().quiet();
+  const seconds = Number(given ?? (made.exitCode === 0 ? made.text() : 315_532_800));
+  if (!Number.isSafeInteger(seconds)) throw new Error("SOURCE_DATE_EPOCH is no number of seconds");
+  return new Date(seconds * 1000);
+}
+
+/** The SHA-256 of a file, in hex. */
+async function sha256(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const chunk of Bun.file(path).stream()) hash.update(chunk);
+  return hash.digest("hex");
+}
