@@ -32,7 +32,8 @@ export function parseDocument<TSchema extends v.GenericSchema>(
   if (result.success) return result.output;
   const [issue] = result.issues;
   const path = v.getDotPath(issue);
-  throw new OcibundleError(code, `${on}: ${path === null ? "" : `${path}: `}${issue.message}`);
+  const fault = path !== null && issue.received === "undefined" ? "is missing" : issue.message;
+  throw new OcibundleError(code, `${on}: ${path === null ? "" : `${path}: `}${fault}`);
 }
 
 const isDeeperThan = (levels: number, value: unknown): boolean =>

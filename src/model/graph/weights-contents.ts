@@ -95,6 +95,13 @@ async function readContents(
   signal: AbortSignal,
 ): Promise<WeightsContents> {
   const on = reader.name;
+  if (!isManifestType(raw.mediaType)) {
+    throw new OcibundleError(
+      "not_found",
+      `${on} has no weights that can be pulled: it is of type "${raw.mediaType}"`,
+      { hint: "`ocibundle inspect` shows what it has, and `ocibundle copy` moves it" },
+    );
+  }
   const manifest = parseDocument(raw.bytes, ImageManifestSchema, on);
   if (isWeightsManifest(manifest)) {
     const entries = parseWeightsManifest(raw, on);

@@ -61,6 +61,35 @@ describe("getting a manifest", () => {
     ]);
   });
 
+  test.each([
+    [{ schemaVersion: 2, config: blobOf("{}"), layers: null }, mediaTypes.ociManifest],
+    [{ schemaVersion: 2, layers: [] }, mediaTypes.ociManifest],
+    [{ schemaVersion: 2, manifests: [] }, mediaTypes.ociIndex],
+    [{ artifactType: "a/b", blobs: [] }, mediaTypes.ociArtifact],
+    [
+      { mediaType: `${mediaTypes.ociIndex.toUpperCase()}; x=y`, manifests: [] },
+      mediaTypes.ociIndex,
+    ],
+  ])("tells its kind by its members where nothing else does: %j", async (document, type) => {
+    const body = new TextEncoder().encode(JSON.stringify(document));
+    await using server = scripted(() => answered({ "content-type": "application/json" }, body));
+    expect((await server.repository.getManifest("v1", never)).mediaType).toBe(type);
+  });
+
+  test.each(["application/vnd.docker.distribution.manifest.v1+prettyjws", "application/json"])(
+    "of Docker's schema 1 is refused by its type, behind %s",
+    async (type) => {
+      const body = new TextEncoder().encode(
+        JSON.stringify({ schemaVersion: 1, fsLayers: [{ blobSum: digest }], signatures: [] }),
+      );
+      await using server = scripted(() => answered({ "content-type": type }, body));
+      expect(await failureOf(server.repository.getManifest(digest, never))).toMatchObject({
+        code: "file",
+        message: expect.stringContaining("distribution.manifest.v1+prettyjws"),
+      });
+    },
+  );
+
   test.each(["text/plain; charset=utf-8", "application/json", "nonsense"])(
     "takes the media type from the document where the header is %p",
     async (type) => {
