@@ -48,6 +48,7 @@ const isHost = (text: string): boolean => {
 /** Whether there is a login in front of the host: USER:PASSWORD@HOST. Behind the @ of a reference is a digest. */
 function holdsLogin(text: string): boolean {
   const at = text.lastIndexOf("@");
+  if (isDigest(text.slice(at + 1))) return false;
   const colon = text.indexOf(":");
   const slash = text.indexOf("/");
   if (colon === -1 || colon > at || (slash !== -1 && slash < colon)) return false;
