@@ -1,7 +1,7 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import { errno, OcibundleError } from "../../errors.ts";
+import { isRefusedBySystem, readDocument, unreadableBecause } from "../../runtime/read-document.ts";
 import { checkDest } from "./weight-dest.ts";
 import { parseYaml } from "./yaml.ts";
 
@@ -180,6 +180,9 @@ function checkMembers(document: object, on: string): void {
   );
 }
 
+/** A project file that is larger is none, in bytes. */
+const maxBytes = 8 * 1024 * 1024;
+
 /** The project file of a folder with its path, or undefined when it has none. Throws `file`. */
 export async function readProjectFile(
   folder: string,
@@ -187,11 +190,14 @@ export async function readProjectFile(
   for (const name of projectFileNames) {
     const path = join(folder, name);
     try {
-      return { path, project: parseProjectFile(await readFile(path), name) };
+      return { path, project: parseProjectFile(await readDocument(path, { maxBytes }), name) };
     } catch (cause) {
       if (errno(cause) === "ENOENT") continue;
       if (cause instanceof OcibundleError) throw cause;
-      throw new OcibundleError("file", `the project file "${path}" can't be read`, { cause });
+      const code = isRefusedBySystem(cause) ? "system" : "file";
+      throw new OcibundleError(code, `the project file "${path}" ${unreadableBecause(cause)}`, {
+        cause,
+      });
     }
   }
   return undefined;

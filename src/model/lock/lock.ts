@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
-import { readFile, stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { errno, OcibundleError } from "../../errors.ts";
+import { readDocument } from "../../runtime/read-document.ts";
 import { openCache } from "../../store/cache/cache.ts";
 import { openFileRecords } from "../../store/records/file-records.ts";
 import type { CompressionChoice } from "../format/compression.ts";
@@ -121,12 +121,10 @@ export async function readPrevious(
   const path = resolve(cwd, name);
   let bytes: Uint8Array;
   try {
-    const { size } = await stat(path);
-    if (size > maxLockBytes) throw new OcibundleError("file", `"${name}" is too large for a lock`);
-    bytes = await readFile(path);
+    bytes = await readDocument(path, { maxBytes: maxLockBytes });
   } catch (cause) {
     if (errno(cause) === "ENOENT") return undefined;
-    throw cause instanceof OcibundleError ? cause : unreadable(name, cause);
+    throw unreadable(name, cause);
   }
   return parseWeightsLock(bytes, name);
 }

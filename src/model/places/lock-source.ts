@@ -1,6 +1,6 @@
-import { readFile, stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { OcibundleError, errno } from "../../errors.ts";
+import { readDocument } from "../../runtime/read-document.ts";
 import { unreadable } from "../weights/file-errors.ts";
 import { maxLockBytes } from "../format/weights-lock.ts";
 
@@ -59,7 +59,7 @@ export async function readChosenLock(
 ): Promise<Uint8Array | undefined> {
   const name = named ?? defaultLock;
   try {
-    const bytes = await readLockFile(resolve(cwd, name), name);
+    const bytes = await readLockFile(resolve(cwd, name), name, named !== undefined);
     if (bytes !== undefined) return bytes;
   } catch (error) {
     if (named === undefined && errno(errorCause(error)) === "ENOENT") return undefined;
@@ -68,21 +68,27 @@ export async function readChosenLock(
   throw new OcibundleError("file", `"${name}" is a folder, not a lock`);
 }
 
-/** The bytes of a lock file, or undefined for a folder. Throws `file`, with the system's error as cause. */
-async function readLockFile(path: string, name: string): Promise<Uint8Array | undefined> {
+/**
+ * The bytes of a lock file, or undefined for a directory. One that the user named may come through a pipe.
+ * Throws `file`, with the system's error as cause.
+ */
+async function readLockFile(
+  path: string,
+  name: string,
+  named = true,
+): Promise<Uint8Array | undefined> {
   try {
-    const stats = await stat(path);
-    if (stats.isDirectory()) return undefined;
-    if (!stats.isFile()) throw new OcibundleError("file", `"${name}" is not a file`);
-    if (stats.size > maxLockBytes) {
-      throw new OcibundleError("file", `"${name}" has ${stats.size} bytes, too many for a lock`, {
+    return await readDocument(path, { maxBytes: maxLockBytes, named });
+  } catch (cause) {
+    const code = errno(cause);
+    if (code === "EISDIR") return undefined;
+    if (code === "EFBIG") {
+      throw new OcibundleError("file", `"${name}" is too large for a lock`, {
         hint: `an archive is named as oci-archive:${name} or docker-archive:${name}`,
+        cause,
       });
     }
-    return await readFile(path);
-  } catch (cause) {
-    if (cause instanceof OcibundleError) throw cause;
-    if (errno(cause) !== "ENOENT") throw unreadable(name, cause);
+    if (code !== "ENOENT") throw unreadable(name, cause);
     throw new OcibundleError("file", `the lock "${name}" does not exist`, {
       hint: "write it, as `ocibundle lock ./weights`",
       cause,

@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
-import { readFile, readdir, rm, stat } from "node:fs/promises";
+import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import { type Descriptor, MediaTypeSchema, SizeSchema } from "../../oci/descriptor.ts";
 import { type Digest, DigestSchema, digestHex, matchesDigest } from "../../oci/digest.ts";
+import { readDocument } from "../../runtime/read-document.ts";
 import type { Cache } from "../cache/cache.ts";
 import { mergeRecord, readRecord, writeRecord } from "../cache/record-file.ts";
 
@@ -130,8 +131,7 @@ export async function readKeptConfig(
 ): Promise<Uint8Array | undefined> {
   const path = join(configFolder(cache), digestHex(digest));
   try {
-    if ((await stat(path)).size > maxConfigBytes) return undefined;
-    const bytes = await readFile(path);
+    const bytes = await readDocument(path, { maxBytes: maxConfigBytes, noFollow: true });
     return matchesDigest(bytes, digest) ? bytes : undefined;
   } catch {
     return undefined;
