@@ -10,6 +10,7 @@ import {
   writeSync,
 } from "node:fs";
 import { copyFile, type FileHandle, open, stat, unlink } from "node:fs/promises";
+import { dirname } from "node:path";
 import process from "node:process";
 import { errno } from "../errors.ts";
 
@@ -152,8 +153,19 @@ async function isOwn(path: string, stats: Stats): Promise<boolean> {
   return self === 0 && (await statsOfNewFile(path)).uid === stats.uid;
 }
 
-/** What a new file beside `path` is: one is created and removed. Throws errno errors. */
+/**
+ * What a new file beside `path` is: one is created that has no name, so that a kill leaves nothing; where
+ * the system has no such files, one that is removed. Throws errno errors.
+ */
 async function statsOfNewFile(path: string): Promise<Stats> {
+  const unnamed = await openUnnamed(dirname(path));
+  if (unnamed !== undefined) {
+    try {
+      return await unnamed.stat();
+    } finally {
+      await unnamed.close();
+    }
+  }
   const probe = `${path}.${crypto.randomUUID()}.tmp`;
   const file = await createFile(probe);
   try {
@@ -162,6 +174,15 @@ async function statsOfNewFile(path: string): Promise<Stats> {
     await file.close();
     await unlink(probe);
   }
+}
+
+/** Linux's O_TMPFILE, which Node's constants lack; it includes O_DIRECTORY. */
+const unnamedFile = 0o20_000_000 | constants.O_DIRECTORY | O_RDWR;
+
+async function openUnnamed(directory: string): Promise<FileHandle | undefined> {
+  if (process.platform !== "linux") return undefined;
+  // Some file systems have none, and answer with one of several errors.
+  return await open(directory, unnamedFile, 0o666).catch(() => undefined);
 }
 
 /**

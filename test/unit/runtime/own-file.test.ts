@@ -12,11 +12,13 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  watch,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
+  chmodAsNew,
   createFile,
   openOwnFile,
   readOwnFile,
@@ -127,5 +129,30 @@ test.skipIf(!isRoot)(
     chownSync(path(), nobody, nobody);
     expect(readOwnFile(path(), { maxBytes: 5 })).toBeUndefined();
     expect(await openOwnFile(path())).toBeUndefined();
+  },
+);
+
+test.skipIf(process.platform !== "linux")(
+  "a file gets the permissions of a new one, and no other name comes about meanwhile (needs Linux)",
+  async () => {
+    const file = await createFile(path(), 0o600);
+    const names = new Set<string | null>();
+    const seen = Promise.withResolvers<void>();
+    const watcher = watch(folder, (_event, name) => {
+      names.add(name);
+      if (name === "sentinel") seen.resolve();
+    });
+    try {
+      await chmodAsNew(file, path());
+      // Events come in order: with this one all before it have come.
+      writeFileSync(join(folder, "sentinel"), "");
+      await seen.promise;
+      expect([...names].toSorted()).toEqual(["file", "sentinel"]);
+      const umask = process.umask();
+      expect(lstatSync(path()).mode & 0o777).toBe(0o666 & ~umask);
+    } finally {
+      watcher.close();
+      await file.close();
+    }
   },
 );
