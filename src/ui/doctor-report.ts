@@ -180,6 +180,11 @@ const lines: Readonly<Record<string, Line>> = {
     yes: "image and weights are one tag",
     no: "a bundle does not go here; push image and weights under a tag each",
   },
+  docker: {
+    title: "Docker's manifests",
+    yes: "images with Docker's media types can be copied here unchanged",
+    no: "images with Docker's media types cannot be copied here unchanged",
+  },
   referrers: {
     title: "referrers",
     seen: ({ filters }) => (filters === true ? "filtered by type" : "not filtered by type"),

@@ -40,7 +40,7 @@ test.each([
   ["dockerhub", []],
   ["quay", []],
   ["harbor", []],
-  ["zot", []],
+  ["zot", ["docker"]],
   ["artifactory", ["mount", "range", "parallel"]],
   ["gitlab", []],
   ["crane", []],

@@ -19,6 +19,7 @@ export const checkNames = [
   "mount",
   "artifact",
   "index",
+  "docker",
   "referrers",
   "range",
   "parallel",

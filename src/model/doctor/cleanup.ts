@@ -34,8 +34,9 @@ export async function cleanUp(
     let finding: Finding | undefined;
     for (const piece of pieces) {
       const answer = await remove(registry, piece, signal);
+      // Some answer 404 to what they do not delete.
+      if (answer === "gone" || answer.result === "no") left.push(piece);
       if (answer === "gone") continue;
-      if (answer.result === "no") left.push(piece);
       if (finding?.result !== "no") finding = answer;
     }
     findings.set(checkOf[kind], finding ?? notTried("there was nothing to delete"));

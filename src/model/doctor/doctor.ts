@@ -22,6 +22,7 @@ import {
 } from "./check.ts";
 import { cleanUp } from "./cleanup.ts";
 import { checkDownloads, checkLatency, type TrialBlob } from "./downloads.ts";
+import { putDockerImage } from "./docker-manifest.ts";
 import { checkManifests } from "./manifests.ts";
 import { checkMount } from "./mount.ts";
 import { openUpload } from "./trial.ts";
@@ -215,6 +216,7 @@ async function tryWriting(examination: Examination): Promise<TrialBlob | undefin
   }
   const [blob] = await checkUploads(examination);
   await checkManifests(examination, blob);
+  await check(examination, "docker", () => putDockerImage(examination));
   await checkMount(examination, blob);
   if (blob === undefined) return undefined;
   return { descriptor: blob, size: blob.size, hash: (range) => body.hash(range) };
@@ -229,6 +231,7 @@ const writing = [
   "mount",
   "artifact",
   "index",
+  "docker",
   "referrers",
 ] as const satisfies readonly CheckName[];
 

@@ -63,28 +63,30 @@ function artifactOf({ digest, size }: TrialDescriptor): RawManifest {
 }
 
 /** Puts a few bytes that only this run has. */
-async function putSmall(examination: Examination, what: string): Promise<TrialDescriptor> {
+export async function putSmall(examination: Examination, what: string): Promise<TrialDescriptor> {
   // The end of an archive first: whoever looks into layers finds an empty one.
   const bytes = encoder.encode(`${"\0".repeat(1024)}ocibundle doctor ${examination.mark} ${what}`);
   const blob = describe(bytes, mediaTypes.ociLayer);
-  note(examination, "blob", blob);
   await writeSmall(examination, bytes, blob);
   return blob;
 }
 
-const describe = (bytes: Uint8Array, mediaType: string): TrialDescriptor => ({
+export const describe = (bytes: Uint8Array, mediaType: string): TrialDescriptor => ({
   mediaType,
   digest: digestOf(bytes),
   size: bytes.byteLength,
 });
 
-async function writeSmall(
-  { repository, signal }: Examination,
+/** Writes a small blob, and notes it as one to be removed where it was not there before. */
+export async function writeSmall(
+  examination: Examination,
   bytes: Uint8Array,
   descriptor: Descriptor,
 ): Promise<void> {
+  const { repository, signal, litter } = examination;
   const writer = registryWriter(repository);
   if (await writer.hasBlob(descriptor, signal)) return;
+  if (!litter.some(({ name }) => name === descriptor.digest)) note(examination, "blob", descriptor);
   const blob: BlobToMove = {
     descriptor,
     label: "trial",
@@ -102,7 +104,8 @@ function note(
   litter.push({ kind, repository: repository.name, name: digest, bytes: size });
 }
 
-async function putChild(examination: Examination, manifest: RawManifest): Promise<void> {
+/** Puts a manifest by its digest. */
+export async function putChild(examination: Examination, manifest: RawManifest): Promise<void> {
   const { repository, signal } = examination;
   note(examination, "manifest", descriptorOf(manifest));
   await repository.putManifest(manifest.digest, manifest, signal);
@@ -117,7 +120,6 @@ async function putImage(examination: Examination): Promise<Descriptor> {
     rootfs: { type: "layers", diff_ids: [layer.digest] },
   });
   const config = describe(bytes, mediaTypes.ociConfig);
-  note(examination, "blob", config);
   await writeSmall(examination, bytes, config);
   const manifest = goJson({
     schemaVersion: 2,

@@ -194,7 +194,7 @@ describe("what a registry refuses is a no, with the reason", () => {
         ? refuse(400, "MANIFEST_INVALID", "unknown artifact type")
         : next(request);
     });
-    const needing = ["artifact", "index", "referrers", "delete-tag", "delete-manifest"] as const;
+    const needing = ["artifact", "index", "referrers", "delete-tag"] as const;
     expect(lacking(report)).toEqual(["login", ...needing]);
     expect(found(report, "artifact")?.reason).toBe("400 MANIFEST_INVALID: unknown artifact type");
     expect(report.left).toEqual([]);
@@ -276,10 +276,27 @@ describe("what a registry refuses is a no, with the reason", () => {
     expect(lacking(report)).toEqual(["login", "delete-tag", "delete-manifest", "delete-blob"]);
     const kinds = Map.groupBy(report.left, ({ kind }) => kind);
     expect(kinds.get("tag")).toHaveLength(1);
-    expect(kinds.get("manifest")).toHaveLength(4);
-    // The trial's body, what was broken off of it, a layer, a config, and the body in the second repository.
-    expect(kinds.get("blob")).toHaveLength(5);
+    expect(kinds.get("manifest")).toHaveLength(5);
+    // The trial's body, what was broken off of it, two layers, two configs, the empty config, and the body in
+    // the second repository.
+    expect(kinds.get("blob")).toHaveLength(8);
     expect(doctorReport(report)).toContain("could not be removed: tag ocibundle-doctor-");
+  });
+
+  test("deletes with 404, although the blobs stay: they are told as left", async () => {
+    const report = await examined(
+      refusing(({ method, url }) => method === "DELETE" && url.includes("/blobs/sha256:"), 404),
+    );
+    expect(report.left.map(({ kind }) => kind)).toEqual(Array.from({ length: 8 }, () => "blob"));
+  });
+
+  test("manifests of Docker's types", async () => {
+    const report = await examined(
+      refusing(({ headers }) => headers.get("content-type")?.includes("docker") === true, 415),
+    );
+    expect(lacking(report)).toEqual(["login", "docker"]);
+    expect(found(report, "docker")?.reason).toContain("415");
+    expect(report.left).toEqual([]);
   });
 
   test("deletes of tags only, which go with their manifests", async () => {
