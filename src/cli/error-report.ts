@@ -1,5 +1,6 @@
 import { OcibundleError, errno, exitCodes, faultCode } from "../errors.ts";
 import type { ErrorCode } from "../errors.ts";
+import { openFileLimit } from "../runtime/open-files.ts";
 import { escapeText } from "../ui/text.ts";
 import { redact } from "./redact.ts";
 
@@ -53,7 +54,24 @@ export function formatReport(report: ErrorReport, verbose: boolean): string {
   return lines.map((line) => `${line}\n`).join("");
 }
 
+/** Who ran out of open files can raise the limit, whatever was to be opened. */
+function tooManyFiles(error: unknown): OcibundleError | undefined {
+  for (let at = error, depth = 0; at instanceof Error && depth < deepest; at = at.cause, depth++) {
+    const isLimit = errno(at) === "EMFILE" || /FdQuotaExceeded/.test(at.message);
+    if (!isLimit || at instanceof OcibundleError) continue;
+    const limit = openFileLimit();
+    const many = limit === undefined ? "" : `: this process may have ${limit} open (ulimit -n)`;
+    return new OcibundleError("system", `too many open files${many}`, {
+      hint: "raise the limit, as with `ulimit -n 1024`, or do less at once with --concurrency 1",
+      cause: error,
+    });
+  }
+  return undefined;
+}
+
 function expected(error: unknown): OcibundleError | undefined {
+  const tooMany = tooManyFiles(error);
+  if (tooMany !== undefined) return tooMany;
   if (error instanceof OcibundleError) return error;
   if (error instanceof AggregateError) {
     return error.errors.map(expected).find((inner) => inner !== undefined);

@@ -1,5 +1,5 @@
 import { $fetch } from "ofetch";
-import { OcibundleError } from "../errors.ts";
+import { errno, OcibundleError } from "../errors.ts";
 import type { ConnectionOptions } from "../runtime/types.ts";
 import { type ByteSource, watchBody } from "./message/body.ts";
 import { connectionError, httpsHint } from "./message/failure.ts";
@@ -74,7 +74,9 @@ export function transport(options: TransportOptions): Send {
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       if (sending.signal.aborted) throw sending.signal.reason;
-      throw ownError(error) ?? connectionError(url.host, error, httpsHint(url));
+      throw (
+        ownError(error) ?? outOfFiles(error) ?? connectionError(url.host, error, httpsHint(url))
+      );
     } finally {
       sending.stop();
     }
@@ -85,6 +87,14 @@ export function transport(options: TransportOptions): Send {
 function ownError(error: unknown): OcibundleError | undefined {
   for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
     if (at instanceof OcibundleError) return at;
+  }
+  return undefined;
+}
+
+/** That this process may open no further connection is no failure of the network. */
+function outOfFiles(error: unknown): Error | undefined {
+  for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
+    if (errno(at) === "EMFILE" || errno(at) === "ENFILE") return at;
   }
   return undefined;
 }

@@ -2,6 +2,7 @@ import pLimit from "p-limit";
 import { OcibundleError, withContext } from "../errors.ts";
 import type { BlobOutcome, BlobToMove, ContentWriter } from "../oci/content.ts";
 import type { Digest } from "../oci/digest.ts";
+import { withinOpenFiles } from "../runtime/open-files.ts";
 import type { EmitEvent } from "./events.ts";
 
 /** Blobs that are sent at once unless told otherwise. */
@@ -37,7 +38,8 @@ export async function planTransfer(
   const unique = mergeByDigest(blobs);
   emit({ type: "phase", phase: "check", items: unique.length });
   const plan: TransferPlan = { present: [], missing: [], bytes: 0 };
-  await forEach(unique, Math.max(checksAtOnce, concurrency ?? 0), signal, async (blob, stop) => {
+  const atOnce = withinOpenFiles(Math.max(checksAtOnce, concurrency ?? 0), 2);
+  await forEach(unique, atOnce, signal, async (blob, stop) => {
     const has = await target.hasBlob(blob.descriptor, stop);
     (has ? plan.present : plan.missing).push(blob);
     if (!has) return;
@@ -64,7 +66,7 @@ export async function runTransfer(
   const outcomes = new Map<Digest, BlobOutcome>();
   if (missing.length === 0) return outcomes;
   emit({ type: "phase", phase, items: missing.length, bytes });
-  await forEach(missing, concurrency, signal, async (blob, stop) => {
+  await forEach(missing, withinOpenFiles(concurrency, 4), signal, async (blob, stop) => {
     const { descriptor, group } = blob;
     const item = itemOf(blob);
     emit({ type: "start", phase, item, group, bytes: descriptor.size });

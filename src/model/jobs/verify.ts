@@ -1,3 +1,4 @@
+import { withinOpenFiles } from "../../runtime/open-files.ts";
 import { stat } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
@@ -74,7 +75,7 @@ export async function verifySource(job: JobContext, request: VerifyRequest): Pro
 
   const expected = items.reduce((sum, item) => sum + item.expected.size, 0);
   session.emit({ type: "phase", phase: "verify", items: items.length, bytes: expected });
-  const limit = pLimit(session.flags.concurrency ?? readsAtOnce);
+  const limit = pLimit(withinOpenFiles(session.flags.concurrency ?? readsAtOnce, 4));
   let read = 0;
   const onBytes = (item: string, bytes: number): void => {
     read += bytes;

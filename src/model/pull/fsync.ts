@@ -1,3 +1,4 @@
+import { withinOpenFiles } from "../../runtime/open-files.ts";
 import { lstat, readdir, rm } from "node:fs/promises";
 import pLimit from "p-limit";
 import {
@@ -29,7 +30,7 @@ export async function settle(
   const before = new Set(kept);
   const folders = Map.groupBy(files, ({ parts }) => parts.slice(0, -1).join("/"));
   if (!folders.has("")) folders.set("", []);
-  await pLimit(foldersAtOnce).map(folders, async ([path, inside]) => {
+  await pLimit(withinOpenFiles(foldersAtOnce, 4)).map(folders, async ([path, inside]) => {
     await using folder = await openTargetFolder(root, path === "" ? [] : path.split("/"));
     await removeLeftovers(folder, alone);
     for (const file of inside) {

@@ -1,3 +1,4 @@
+import { withinOpenFiles } from "../../runtime/open-files.ts";
 import type { ContentReader } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import type { Repository } from "../../registry/types.ts";
@@ -47,8 +48,11 @@ export interface Seen {
   saidUnlocked?: boolean;
 }
 
-/** Blobs fetched at once; their connections have one limit of their own. */
-export const fetchesAtOnce = { large: 4, small: 16 } as const;
+/** Blobs fetched at once; their connections have one limit of their own. Fewer where few files may be open. */
+export const fetchesAtOnce = {
+  large: withinOpenFiles(4, 12),
+  small: withinOpenFiles(16, 8),
+} as const;
 
 /** A file up to this size, in bytes, is mostly waiting: for the registry, and for the disk. */
 const smallSize = 4 * 1024 * 1024;

@@ -1,3 +1,4 @@
+import { withinOpenFiles } from "../../runtime/open-files.ts";
 import type { BigIntStats } from "node:fs";
 import { lstat } from "node:fs/promises";
 import { join, posix } from "node:path";
@@ -90,7 +91,7 @@ export async function planPull(
   files: readonly WantedFile[],
   options: PlanOptions,
 ): Promise<PullPlan> {
-  const limit = pLimit(looksAtOnce);
+  const limit = pLimit(withinOpenFiles(looksAtOnce, 4));
   const states = await Promise.all(files.map((file) => limit(() => stateOf(file, options))));
   const inTheWay = files.filter((_file, index) => states[index] === "other");
   const [first, ...more] = inTheWay;

@@ -7,6 +7,7 @@ import { createWorkerPool } from "../../runtime/worker-pool.ts";
 import { openFileRecords } from "../../store/records/file-records.ts";
 import { checkDests } from "../../store/placement/safe-path.ts";
 import type { HeldLock } from "../../store/locks/lock-file.ts";
+import { withinOpenFiles } from "../../runtime/open-files.ts";
 import { createDownloader } from "../../transfer/download/download.ts";
 import { markEarlyFailure, takeBackEarlyFailure } from "./early-failure.ts";
 import { type Markers, openMarkers } from "./markers.ts";
@@ -172,7 +173,7 @@ async function pullFiles(
 ): Promise<Outcomes> {
   const { signal, emit, cache, flags } = session;
   const outcomes = new Map<WantedFile, "fetched" | "cached">();
-  const workers = createWorkerPool(availableParallelism());
+  const workers = createWorkerPool(withinOpenFiles(availableParallelism(), 8));
   const records = openFileRecords(cache);
   const release = cache.holdTemp();
   try {

@@ -1,3 +1,4 @@
+import { withinOpenFiles } from "../../runtime/open-files.ts";
 import { setTimeout as sleep } from "node:timers/promises";
 import pLimit from "p-limit";
 import { smallFileBytes } from "../../runtime/small-file.ts";
@@ -31,7 +32,7 @@ export async function readWeightFiles(
   wanted: readonly WantedFile[],
   options: ReadOptions,
 ): Promise<WeightContent[]> {
-  const limit = pLimit(statsAtOnce);
+  const limit = pLimit(withinOpenFiles(statsAtOnce, 2));
   const files = await Promise.all(wanted.map((file) => limit(() => lookAt(file, options))));
   const unread = files.filter((file) => file.content === undefined);
   if (unread.length > 0) {

@@ -3,6 +3,7 @@ import pLimit from "p-limit";
 import { OcibundleError } from "../../errors.ts";
 import { digestAlgorithm } from "../../oci/digest.ts";
 import { followFile } from "../../runtime/follow-file.ts";
+import { withinOpenFiles } from "../../runtime/open-files.ts";
 import type { WorkerPool } from "../../runtime/worker-pool.ts";
 import type { Codec, Followed, FollowJob } from "../../runtime/worker-protocol.ts";
 import type { BlobToFetch } from "./blob-to-fetch.ts";
@@ -61,7 +62,7 @@ export interface Downloader {
 }
 
 export function createDownloader(options: DownloadOptions): Downloader {
-  const connections = options.connections ?? defaultConnections;
+  const connections = withinOpenFiles(options.connections ?? defaultConnections, 8);
   const limit = pLimit(connections);
   const supports = new Map<string, RangeSupport>();
   const supportOf = (host: string): RangeSupport => {

@@ -196,7 +196,6 @@ describe("a failure", () => {
     ["ENOENT", 2],
     ["ENOTDIR", 2],
     ["ENOSPC", 7],
-    ["EMFILE", 7],
     ["EEXIST", 8],
     ["EACCES", 7],
     ["ECONNREFUSED", 6],
