@@ -37,7 +37,7 @@ export async function openEngineImage(
   options: OpenImageOptions,
 ): Promise<ConvertedImage> {
   const { signal, configs, knownLayers, emit } = options;
-  const diffIds = inspected.RootFS.Layers ?? [];
+  const diffIds = inspected.RootFS?.Layers ?? [];
   const known = await findKnown(diffIds, options);
 
   const config = await configs?.find(inspected.Id);

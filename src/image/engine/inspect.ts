@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { OcibundleError } from "../../errors.ts";
 import { DigestSchema } from "../../oci/digest.ts";
 import { maxManifestBytes, parseDocument } from "../../oci/document.ts";
-import type { Platform } from "../../oci/platform.ts";
+import { type Platform, writtenPlatform } from "../../oci/platform.ts";
 import { type EngineImage, formatEngineImage } from "../source/source.ts";
 import { type EngineClient, nameOf } from "./client.ts";
 
@@ -12,7 +12,7 @@ const InspectSchema = v.looseObject({
   /** The digest of the config, or with containerd's image store that of a manifest or index. */
   Id: DigestSchema,
   /** Diff IDs. */
-  RootFS: v.looseObject({ Layers: v.nullish(v.array(DigestSchema)) }),
+  RootFS: v.nullish(v.looseObject({ Layers: v.nullish(v.array(DigestSchema)) })),
 });
 
 export interface InspectedImage extends v.InferOutput<typeof InspectSchema> {
@@ -66,5 +66,5 @@ function platformQuery(platform: Platform | undefined, apiVersion: string | unde
   if (platform === undefined) return "";
   const [major = 0, minor = 0] = (apiVersion ?? "").split(".").map(Number);
   if (major < 1 || (major === 1 && minor < 49)) return "";
-  return `?platform=${encodeURIComponent(JSON.stringify(platform))}`;
+  return `?platform=${encodeURIComponent(JSON.stringify(writtenPlatform(platform)))}`;
 }

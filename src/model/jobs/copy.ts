@@ -23,6 +23,7 @@ import { checkAttachmentTag, referrersOf } from "../graph/referrers.ts";
 import { openMountSources } from "../places/mount-sources.ts";
 import { publish, type Published } from "../graph/publish.ts";
 import { type PublishReport, publishReport } from "../graph/publish-report.ts";
+import { summarize } from "../graph/summary.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
 import { openModel, sourceRepository } from "../places/source.ts";
 
@@ -54,8 +55,10 @@ export async function copyModel(job: JobContext, request: CopyRequest): Promise<
     const { reader, root } = source;
     const graph =
       platform === undefined
-        ? await readGraph(reader, root, session.signal)
+        ? await wholeGraph(reader, root, session.signal)
         : await narrowed(session, reader, root, platform);
+    // A fault in what it says of itself is found before anything is written.
+    summarize(graph.root, graph.children, source.name);
     await using target = await openDestination(session, destination, request.target, graph);
     const copier = await openCopier(session, request, target);
     const tag = tagFor(target, source.tag, graph.root.digest);
@@ -148,6 +151,25 @@ async function openCopier(
       await mounts?.keep(moved);
     },
   };
+}
+
+/** Everything below a root. What is missing of an index may be a platform that nobody wants. */
+async function wholeGraph(
+  reader: ContentReader,
+  root: RawManifest,
+  signal: AbortSignal,
+): Promise<ContentGraph> {
+  try {
+    return await readGraph(reader, root, signal);
+  } catch (error) {
+    const isSparse =
+      error instanceof OcibundleError && error.code === "not_found" && isIndexType(root.mediaType);
+    if (!isSparse) throw error;
+    throw new OcibundleError(error.code, error.message, {
+      hint: "copy one of the platforms that are there with --platform",
+      cause: error.cause ?? error,
+    });
+  }
 }
 
 /**

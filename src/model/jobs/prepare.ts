@@ -12,6 +12,7 @@ import {
 import { chosenWeights } from "../lock/from-lock.ts";
 import { chooseImageFormat, type ModelFormat } from "../format/image-format.ts";
 import { leftOutWarning, readModelImage } from "../graph/image-part.ts";
+import { summarize } from "../graph/summary.ts";
 import { withMountFrom } from "../places/mount-sources.ts";
 import type { Session } from "../session/session.ts";
 import { refuseLock } from "../places/lock-source.ts";
@@ -75,6 +76,8 @@ export async function prepareModel(
       parts.weights.length > 0 || parts.file.length > 0 || parts.weightsFrom !== undefined,
   });
   const model = await assemble(format);
+  // A fault in what it says of itself is found before anything is written.
+  summarize(model.root, model.children, parts.weightsFrom ?? parts.image ?? "the model");
   const owned = stack.move();
   return { format, model, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 

@@ -149,3 +149,37 @@ describe("a bundle that Cog pushed", () => {
     expect(fetch).toMatchObject({ weights: { bytes: 0 }, image: image?.added });
   });
 });
+
+test("weights with a dest that no lock may have are refused before anything is written", async () => {
+  const bench = await layoutBench();
+  const weights = await weightsOf(bench, "../a", "application/vnd.cog.weights.v1");
+  await bench.layout.writeManifest(weights, "v1", signal);
+  const source = `oci:${bench.folder}:v1`;
+  const here = await job();
+  for (const failing of [
+    copy(here, source, "oci:copied:v1"),
+    build(here, { weightsFrom: source }),
+    inspectSource(here, source),
+    pull(here, source),
+  ]) {
+    expect((await failure(failing)).message).toContain('must not have a ".." component');
+  }
+  for (const made of ["copied", "built", "pulled"])
+    expect(existsSync(join(here.cwd, made))).toBe(false);
+});
+
+test("an index that lists what is not there is copied with --platform, as the hint says", async () => {
+  const bench = await layoutBench();
+  const there = entryOf(await bench.image(amd64, "there"), { platform: amd64 });
+  const absent = { mediaType: mediaTypes.ociManifest, digest: digestOf("absent"), size: 6 };
+  const root = await bench.index({ ...absent, platform: arm64 }, there);
+  await bench.layout.writeManifest(root, "v1", signal);
+  const source = `oci:${bench.folder}:v1`;
+  const here = await job();
+  expect(await failure(copy(here, source, "oci:copied:v1"))).toMatchObject({
+    code: "not_found",
+    hint: "copy one of the platforms that are there with --platform",
+  });
+  await copy(here, source, "oci:copied:v1", "linux/amd64");
+  expect(await inspectSource(here, "oci:copied:v1")).toMatchObject({ digest: there.digest });
+});
