@@ -21,6 +21,11 @@ export const command = defineCommand({
       type: "positional",
       description: "A registry reference, oci:DIR[:TAG] or oci-archive:FILE[:TAG]",
     },
+    dir: {
+      type: "positional",
+      required: false,
+      description: "Directory to pull into; the same as --output",
+    },
     output: {
       type: "string",
       alias: "o",
@@ -56,7 +61,13 @@ export const command = defineCommand({
       description: "Keep what is fetched in the cache, and take from it what is there",
     },
   },
-  async run({ ref, output, only, path, image, platform, force, cache }, context) {
+  async run({ ref, dir, output: named, only, path, image, platform, force, cache }, context) {
+    if (dir !== undefined && named !== undefined) {
+      throw new OcibundleError("usage", "DIR and --output exclude each other", {
+        hint: "name the directory once",
+      });
+    }
+    const output = dir ?? named;
     const withWeights = image === undefined || output !== undefined;
     if (platform !== undefined && image === undefined) {
       throw new OcibundleError("usage", "--platform chooses an image, and none is asked for", {

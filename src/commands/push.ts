@@ -9,6 +9,7 @@ export const command = defineCommand({
     name: "push",
     description: "Push an image and its weights to a registry, under one tag",
     example: [
+      "ocibundle push registry.example.com/acme/llama:v1 ./weights",
       "ocibundle push registry.example.com/acme/llama:v1 --image llama:dev --weights ./weights",
       "ocibundle push registry.example.com/acme/llama-weights:v1 --weights ./weights",
     ],
@@ -19,7 +20,20 @@ export const command = defineCommand({
       required: false,
       description: "Where to push to; the project file's image when not given",
     },
+    path: {
+      type: "rest",
+      description: "Directories and files of weights: they are locked if they are not, and pushed",
+    },
     ...modelArgs,
+    allowIncomplete: {
+      type: "boolean",
+      description: "Lock Git LFS pointers and files that are shorter than their headers say",
+    },
+    updateLock: {
+      type: "boolean",
+      description: "Bring a lock that differs from PATH up to date",
+    },
+    noLock: { type: "boolean", description: "Neither read nor write a lock for PATH" },
     tagWeights: {
       type: "string",
       valueHint: "TAG",
@@ -36,8 +50,9 @@ export const command = defineCommand({
       description: "Only say what would be sent and what is there already",
     },
   },
-  async run({ ref, ...parts }, context) {
-    const result = await pushModel(context, { reference: ref, ...parts });
+  async run({ ref, path, noLock, ...parts }, context) {
+    const request = { reference: ref, paths: path, writeLock: !noLock, ...parts };
+    const result = await pushModel(context, request);
     printResult(context, result, result.model.digest, () => pushReport(result));
   },
 });

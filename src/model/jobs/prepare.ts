@@ -14,6 +14,7 @@ import { chooseImageFormat, type ModelFormat } from "../format/image-format.ts";
 import { leftOutWarning, readModelImage } from "../graph/image-part.ts";
 import { summarize } from "../graph/summary.ts";
 import { withMountFrom } from "../places/mount-sources.ts";
+import type { WeightsLock } from "../format/weights-lock.ts";
 import type { Session } from "../session/session.ts";
 import { refuseLock } from "../places/lock-source.ts";
 import { openModel, openSource, sourceRepository } from "../places/source.ts";
@@ -33,6 +34,8 @@ export interface ModelParts {
   include?: readonly string[] | undefined;
   exclude?: readonly string[] | undefined;
   lock: string | undefined;
+  /** A lock that is used in place of a file. */
+  given?: WeightsLock | undefined;
   /** A model whose weights artifact is used as it is, in place of a lock. */
   weightsFrom: string | undefined;
   format: string | undefined;

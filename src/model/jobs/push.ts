@@ -13,6 +13,7 @@ import {
 import type { AssembledModel } from "../graph/assemble.ts";
 import { openMountSources } from "../places/mount-sources.ts";
 import { type ModelParts, prepareModel, type TargetKnowledge } from "./prepare.ts";
+import { lockDirectories } from "../lock/lock-directories.ts";
 import { projectImage } from "../format/project-file.ts";
 import { publish } from "../graph/publish.ts";
 import { onlyPlatform, type PublishReport, publishReport } from "../graph/publish-report.ts";
@@ -22,6 +23,12 @@ export interface PushRequest extends ModelParts {
   /** Where to push to; the project file's `image` when undefined. */
   reference: string | undefined;
   dryRun: boolean;
+  /** Directories and files that are locked where they are not, and pushed. */
+  paths?: readonly string[] | undefined;
+  allowIncomplete?: boolean | undefined;
+  /** Whether a lock is read and written for `paths`; it is unless this is false. */
+  writeLock?: boolean | undefined;
+  updateLock?: boolean | undefined;
   /** Ask for every blob, also where the registry has a manifest that names it. */
   checkBlobs?: boolean | undefined;
   /** A further tag, for the weights artifact: jobs that remove untagged manifests spare it then. */
@@ -48,7 +55,8 @@ export async function pushModel(job: JobContext, request: PushRequest): Promise<
   try {
     const target = session.writer(reference);
     const memory = await openMemory(session, reference, target);
-    await using prepared = await prepareModel(session, request, memory.knowledge);
+    const parts = await lockedParts(job, request);
+    await using prepared = await prepareModel(session, parts, memory.knowledge);
     const model = { ...prepared.model, blobs: memory.mounts.offer(prepared.model.blobs) };
     const published = await publish(model, target, {
       ...session,
@@ -73,6 +81,48 @@ export async function pushModel(job: JobContext, request: PushRequest): Promise<
   } catch (error) {
     throw withContext(`push ${name}`, withoutName(error, formatRepository(reference)));
   }
+}
+
+/** The parts, with the lock of the directories that are pushed in one step. Throws `usage`, `integrity`. */
+async function lockedParts(job: JobContext, request: PushRequest): Promise<ModelParts> {
+  const { paths = [], lock, include, exclude, allowIncomplete, dryRun } = request;
+  if (paths.length === 0) {
+    const flag =
+      request.updateLock === true
+        ? "--update-lock"
+        : request.writeLock === false
+          ? "--no-lock"
+          : undefined;
+    if (flag === undefined) return request;
+    throw new OcibundleError("usage", `${flag} is for directories that are pushed in one step`, {
+      hint: "name the directory behind the reference, as `ocibundle push REF ./weights`",
+    });
+  }
+  const others = [
+    ...request.weights.map(() => "--weights"),
+    ...request.file.map(() => "--file"),
+    ...(request.weightsFrom === undefined ? [] : ["--weights-from"]),
+  ];
+  if (others[0] !== undefined) {
+    throw new OcibundleError(
+      "usage",
+      `${others[0]} and a directory behind the reference exclude each other`,
+      {
+        hint: "name all directories behind the reference, or all with --weights",
+      },
+    );
+  }
+  const given = await lockDirectories(job, {
+    paths,
+    lock,
+    include,
+    exclude,
+    allowIncomplete,
+    dryRun,
+    updateLock: request.updateLock ?? false,
+    noLock: request.writeLock === false,
+  });
+  return { ...request, weights: paths, given };
 }
 
 /** What fails on the target says its name, which stands before it already. */

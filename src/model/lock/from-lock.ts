@@ -17,7 +17,7 @@ import {
   type WeightSource,
 } from "../weights/weight-files.ts";
 import { emptyConfig, emptyConfigBytes, weightsManifest } from "../format/weights-artifact.ts";
-import { parseWeightsLock } from "../format/weights-lock.ts";
+import { parseWeightsLock, type WeightsLock } from "../format/weights-lock.ts";
 
 /** Where the lock is and where its files lie, as the command line says. */
 export interface WeightsChoice {
@@ -26,6 +26,8 @@ export interface WeightsChoice {
   include?: readonly string[] | undefined;
   exclude?: readonly string[] | undefined;
   lock: string | undefined;
+  /** The lock itself, which is not read from a file then. */
+  given?: WeightsLock | undefined;
 }
 
 /**
@@ -39,9 +41,9 @@ export async function chosenWeights(
   choice: WeightsChoice,
 ): Promise<WeightsPart | undefined> {
   const lock = choice.lock ?? defaultLock;
-  const bytes = await readChosenLock(session.cwd, choice.lock);
-  if (bytes === undefined) return undefined;
-  const { files } = parseWeightsLock(bytes, lock);
+  const chosen = choice.given ?? (await readLock(session.cwd, choice.lock, lock));
+  if (chosen === undefined) return undefined;
+  const { files } = chosen;
   if (files.length === 0) {
     throw new OcibundleError("file", `${lock} lists no files`, {
       hint: "lock the weights, as `ocibundle lock ./weights`, or remove the lock where there are none",
@@ -56,6 +58,15 @@ export async function chosenWeights(
     manifest,
     blobs: [emptyConfigBlob, ...weightBlobs(files, { lock, paths, missing, stored })],
   };
+}
+
+async function readLock(
+  cwd: string,
+  named: string | undefined,
+  on: string,
+): Promise<WeightsLock | undefined> {
+  const bytes = await readChosenLock(cwd, named);
+  return bytes === undefined ? undefined : parseWeightsLock(bytes, on);
 }
 
 const emptyConfigBlob: BlobToMove = {

@@ -7,7 +7,7 @@ import { openFileRecords } from "../../store/records/file-records.ts";
 import type { CompressionChoice } from "../format/compression.ts";
 import { checkComplete } from "./check-complete.ts";
 import { type LockDrift, lockDrift } from "./lock-drift.ts";
-import { lockWeights } from "./lock-weights.ts";
+import { type LockResult, lockWeights } from "./lock-weights.ts";
 import { readProjectFile } from "../format/project-file.ts";
 import type { ReadOptions } from "../weights/file-state.ts";
 import type { JobContext } from "../session/session.ts";
@@ -69,16 +69,7 @@ export async function writeLock(job: JobContext, request: LockRequest): Promise<
   const previous = (await isStreamed(path)) ? undefined : await readPrevious(job, name);
   // One that is right already is not written.
   if (previous === undefined) await checkWritable(path);
-  const { files, leftOut } = await requestedFiles(job, request, name);
-  await checkComplete(job, files, request.allowIncomplete ?? false);
-  const { lock, changed, read, unchanged } = await lockWeights(files, {
-    ...readOptions(job),
-    compression: request.compression,
-    previous,
-    on: name,
-    now: () => new Date(),
-  });
-  warnOfManySmallFiles(job, lock.files);
+  const { lock, changed, read, unchanged, leftOut } = await makeLock(job, request, name, previous);
   await sweepLockTemps(path);
   if (changed) await writeLockFile(path, lock);
   const blobs = new Map(lock.files.map(({ digest, size }) => [digest, size]));
@@ -93,6 +84,26 @@ export async function writeLock(job: JobContext, request: LockRequest): Promise<
     removed: gone(previous, lock),
     leftOut,
   };
+}
+
+/** The lock of the files that are requested, not written. `on` names it in messages. Throws as `writeLock`. */
+export async function makeLock(
+  job: JobContext,
+  request: LockRequest,
+  on: string,
+  previous: WeightsLock | undefined,
+): Promise<LockResult & { leftOut: string[] }> {
+  const { files, leftOut } = await requestedFiles(job, request, on);
+  await checkComplete(job, files, request.allowIncomplete ?? false);
+  const made = await lockWeights(files, {
+    ...readOptions(job),
+    compression: request.compression,
+    previous,
+    on,
+    now: () => new Date(),
+  });
+  warnOfManySmallFiles(job, made.lock.files);
+  return { ...made, leftOut };
 }
 
 function gone(previous: WeightsLock | undefined, { files }: WeightsLock): string[] {

@@ -1,0 +1,81 @@
+import { resolve } from "node:path";
+import { OcibundleError } from "../../errors.ts";
+import { quoted, type WeightEntry } from "../format/weight-entry.ts";
+import { lockFileName, type WeightsLock } from "../format/weights-lock.ts";
+import type { JobContext } from "../session/session.ts";
+import { makeLock, readPrevious } from "./lock.ts";
+import { checkWritable, sweepLockTemps, writeLockFile } from "./write-lock-file.ts";
+
+/** Directories and files that are to be pushed as they are. */
+export interface DirectoriesRequest {
+  paths: readonly string[];
+  lock: string | undefined;
+  include?: readonly string[] | undefined;
+  exclude?: readonly string[] | undefined;
+  allowIncomplete?: boolean | undefined;
+  /** Whether a lock that differs is brought up to date. */
+  updateLock: boolean;
+  /** Whether a lock is neither read nor written. */
+  noLock: boolean;
+  /** Whether nothing is written. */
+  dryRun: boolean;
+}
+
+/** How many names a message has. */
+const namesShown = 5;
+
+/**
+ * Locks what is not locked, and answers the lock. Throws `integrity` for a lock that differs from the files
+ * where it is not to be updated, and as `makeLock` does.
+ */
+export async function lockDirectories(
+  job: JobContext,
+  { lock: named, updateLock, noLock, dryRun, ...rest }: DirectoriesRequest,
+): Promise<WeightsLock> {
+  const name = named ?? lockFileName;
+  const path = resolve(job.cwd, name);
+  const previous = noLock ? undefined : await readPrevious(job, name);
+  const writes = !noLock && !dryRun;
+  if (writes && previous === undefined) await checkWritable(path);
+  const request = { ...rest, dest: undefined, output: name, compression: undefined };
+  const { lock, changed } = await makeLock(job, request, name, previous);
+  if (previous !== undefined && changed && !updateLock) {
+    throw new OcibundleError(
+      "integrity",
+      `${name} does not match ${rest.paths.map(quoted).join(", ")}: ${difference(previous, lock)}`,
+      {
+        hint: "add --update-lock to push the files as they are, or --no-lock to leave the lock alone",
+      },
+    );
+  }
+  if (writes && changed) {
+    await sweepLockTemps(path);
+    await writeLockFile(path, lock);
+  }
+  return lock;
+}
+
+/** "changed "a"; missing "b", "c"; added "d"" */
+function difference(before: WeightsLock, now: WeightsLock): string {
+  const old = new Map(before.files.map((entry) => [entry.name, entry]));
+  const names = new Set(now.files.map(({ name }) => name));
+  const known = (entry: WeightEntry): boolean => old.has(entry.name);
+  const parts = [
+    [
+      "changed",
+      now.files.filter(
+        (entry) => known(entry) && JSON.stringify(old.get(entry.name)) !== JSON.stringify(entry),
+      ),
+    ],
+    ["missing", before.files.filter(({ name }) => !names.has(name))],
+    ["added", now.files.filter((entry) => !known(entry))],
+  ] as const;
+  return parts
+    .filter(([, entries]) => entries.length > 0)
+    .map(([what, entries]) => {
+      const shown = entries.slice(0, namesShown).map(({ name }) => quoted(name));
+      const more = entries.length - shown.length;
+      return `${what} ${shown.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+    })
+    .join("; ");
+}
