@@ -30,6 +30,9 @@ const maxDepth = 4;
 /** An index lists at most this many manifests: the largest real ones have some dozens. */
 const maxManifests = 1000;
 
+/** All manifests of a graph, which are kept in memory, in bytes. */
+const maxGraphBytes = 128 * 1024 * 1024;
+
 /**
  * Reads a manifest or index and all manifests below it.
  *
@@ -46,6 +49,7 @@ export async function readGraph(
   const children: RawManifest[] = [];
   const blobs = new Map<Digest, BlobToMove>();
   const seen = new Set<Digest>([root.digest]);
+  let bytes = root.bytes.byteLength;
 
   const visit = async (manifest: RawManifest, depth: number, group?: Group): Promise<void> => {
     const on = `${reader.name}: manifest ${shortDigest(manifest.digest)}`;
@@ -60,7 +64,12 @@ export async function readGraph(
     if (manifests.length > 0 && depth === maxDepth) {
       throw new OcibundleError("file", `${on}: indexes are nested more than ${maxDepth} deep`);
     }
-    for (const entry of manifests) {
+    const further = manifests.filter(({ digest }) => !seen.has(digest));
+    bytes += further.reduce((sum, { size }) => sum + size, 0);
+    if (bytes > maxGraphBytes) {
+      throw new OcibundleError("file", `${on}: more than ${maxGraphBytes} bytes of manifests`);
+    }
+    for (const entry of further) {
       if (seen.has(entry.digest)) continue;
       if (seen.size > maxManifests) {
         throw new OcibundleError("file", `${on}: more than ${maxManifests} manifests`);

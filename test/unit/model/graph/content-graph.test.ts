@@ -151,6 +151,18 @@ describe("the graph of a model", () => {
     );
   });
 
+  test("is refused before it is read where its manifests are too large for memory", async () => {
+    const { layout, index } = await layoutBench();
+    const size = 4 * 1024 * 1024;
+    const entries = Array.from({ length: 33 }, (_, number) => ({
+      mediaType: mediaTypes.ociManifest,
+      digest: digestOf(`large ${number}`),
+      size,
+    }));
+    const error = await failure(readGraph(layout, await index(...entries), signal));
+    expect(error.message).toEndWith("more than 134217728 bytes of manifests");
+  });
+
   test("needs every child", async () => {
     const { layout, index } = await layoutBench();
     const missing = { mediaType: mediaTypes.ociManifest, digest: digestOf("missing"), size: 7 };

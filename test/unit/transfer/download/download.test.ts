@@ -185,6 +185,11 @@ describe("a server without ranges", () => {
     },
   );
 
+  test("that answers 500 to every range but the first is served by one stream in the end", async () => {
+    whole(await pull(blob, ({ index, ranged }) => (index > 0 && ranged ? { status: 500 } : {})));
+    expect(server?.asked.at(-1)?.ranged).toBeFalse();
+  });
+
   test("is asked for the whole blob again when its stream breaks", async () => {
     whole(
       await pull(blob, ({ index }) => ({
