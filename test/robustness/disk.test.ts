@@ -91,7 +91,7 @@ describe("a disk that fills up half-way", () => {
       const { code, stderr } = await running.ended;
       expect(stderr).toContain(`"${target}/src/weights/large": can't be written: no space left\n`);
       expect(stderr).toMatch(/hint: make room on that file system, or write elsewhere/);
-      expect(code).toBe(2);
+      expect(code).toBe(7);
       empty();
       server.forget();
       expect((await bench.run(args)).code).toBe(0);
@@ -122,7 +122,7 @@ describe("a disk that fills up half-way", () => {
       );
       expect(stderr).toMatch(/\nhint: free space there, run `ocibundle cache prune`/);
       expect(stderr).not.toContain("warning");
-      expect(code).toBe(2);
+      expect(code).toBe(7);
       expect(filesBelow(target)).not.toContain("src/weights/large");
       empty();
       server.forget();
@@ -217,7 +217,7 @@ describe("a disk that fills up half-way", () => {
       expect(stderr).not.toContain("warning");
       expect(stderr).toMatch(/the disk of ".*" is too full: 1\d MB are needed, \d MB are free/);
       expect(stderr).toMatch(/\nhint: free space there/);
-      expect(code).toBe(2);
+      expect(code).toBe(7);
     }
     expect(server.asked).toEqual([]);
   });
@@ -254,7 +254,7 @@ describe("a target", () => {
         new RegExp(`"${disk.path}/src": can't be written: the file system is read-only`),
       );
       expect(stderr).toMatch(/\nhint: /);
-      expect(code).toBe(2);
+      expect(code).toBe(7);
     }
     expect(server.asked).toEqual([]);
     remount("rw");
@@ -290,7 +290,7 @@ describe("without permission", () => {
       const { code, stderr } = await bench.runAs(nobody, args);
       expect(stderr).toMatch(/models\/src": can't be written: permission denied/);
       expect(stderr).toMatch(/\nhint: check the permissions of its folder/);
-      expect(code).toBe(2);
+      expect(code).toBe(7);
       expect(server.asked).toEqual([]);
       chownSync(bench.path("models"), nobody, nobody);
       expect((await bench.runAs(nobody, args)).code).toBe(0);

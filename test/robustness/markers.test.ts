@@ -65,7 +65,7 @@ describe("beside the weights", () => {
     expect((await bench.run(["pull", server.reference, "-o", "models"])).code).toBe(0);
     expect(marker(bench, "ready")).toBe(model.manifest.digest);
     const args = ["pull", second.reference, "-o", "models"];
-    expect((await bench.run(args)).code).toBe(2);
+    expect((await bench.run(args)).code).toBe(8);
     expect(markers(bench)).toEqual(["failed"]);
     expect(marker(bench, "failed")).toMatch(/exists with other content/);
     expect((await bench.run([...args, "--force"])).code).toBe(0);

@@ -38,6 +38,11 @@ export async function openOutput(
   signal: AbortSignal,
   wanted?: WantedBlobs,
 ): Promise<Output> {
+  if (kind === "oci-archive" && path === "-") {
+    throw new OcibundleError("usage", "an archive cannot be written to standard output", {
+      hint: `name a file, as oci-archive:model.tar; a file that is called so is "oci-archive:./-"`,
+    });
+  }
   const whole = resolve(cwd, path);
   if (kind === "oci") {
     const writer = await createLayout(whole, signal);
