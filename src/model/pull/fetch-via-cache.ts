@@ -1,7 +1,7 @@
 import { errno, isLocal } from "../../errors.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { statBlob } from "../../store/cache/entry.ts";
-import { isUnusable } from "../../store/cache/folder.ts";
+import { cacheFailure, isUnusable } from "../../store/cache/folder.ts";
 import { obtainBlob } from "../../store/cache/obtain.ts";
 import { type HeldLock, LockUnavailable } from "../../store/locks/lock-file.ts";
 import { onOneDisk } from "../../store/placement/disk-space.ts";
@@ -68,6 +68,11 @@ export async function fetchThroughCache(
   try {
     if (!isPlain) await removeCompressed(entry.digest, session);
     for (const file of files) await materializeFile(file, blob.path, context);
+  } catch (error) {
+    // Of the two disks the cache's may be the one that failed.
+    if (!isLocal(error) || errno(error.cause) !== "EIO") throw error;
+    const cause = cacheFailure(cache.root, error.cause);
+    throw new CacheTakesNothing("", seen.cacheTakesNothing === true ? {} : { cause });
   } finally {
     blob.release();
   }

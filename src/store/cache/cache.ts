@@ -7,7 +7,7 @@ import {
   type BlobFile,
   type CacheEntry,
   type CacheUse,
-  hasBytesOf,
+  givesBytesOf,
   lastUse,
   noteUse,
   readEntry,
@@ -184,7 +184,7 @@ export function cacheAt(root: string): Cache {
     const before = read.get(path);
     const isRead = before?.changedNs === file.changedNs && before.inode === file.inode;
     if (file.size !== size) return undefined;
-    if (isRead || (await hasBytesOf(digest, path, size, signal))) {
+    if (isRead || (await givesBytesOf(digest, path, size, signal))) {
       read.set(path, file);
       return path;
     }
@@ -205,7 +205,7 @@ export function cacheAt(root: string): Cache {
     }
     // A blob that lost its size lost its bytes; one that was only touched may be right.
     const resized = entry !== undefined && entry.size !== file.size;
-    if (!resized && (await hasBytesOf(digest, path, file.size, signal))) {
+    if (!resized && (await givesBytesOf(digest, path, file.size, signal))) {
       await confirm({ digest, size: file.size }, file.modified);
       return file.size === size ? path : undefined;
     }

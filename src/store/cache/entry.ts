@@ -1,5 +1,6 @@
 import { lstat, stat, utimes } from "node:fs/promises";
 import * as v from "valibot";
+import { errno } from "../../errors.ts";
 import { SizeSchema } from "../../oci/descriptor.ts";
 import { type Digest, DigestSchema, digestHex, hasherFor } from "../../oci/digest.ts";
 import { isTrusted } from "../../runtime/own-file.ts";
@@ -129,3 +130,10 @@ export async function hasBytesOf(
   for await (const chunk of fileChunks(path, 0, size, signal)) hasher.update(chunk);
   return hasher.digest("hex") === digestHex(digest);
 }
+
+/** `hasBytesOf`, and false where the disk does not give the bytes back: that is as good as other bytes. */
+export const givesBytesOf = (...args: Parameters<typeof hasBytesOf>): Promise<boolean> =>
+  hasBytesOf(...args).catch((error: unknown) => {
+    if (errno(error) === "EIO") return false;
+    throw error;
+  });

@@ -91,6 +91,22 @@ const rules: Readonly<Record<string, { rule: string; hint: string }>> = {
     rule: "this user may not write there",
     hint: "set OCIBUNDLE_CACHE to a folder of your own, or change its permissions",
   },
+  EIO: {
+    rule: "its disk failed",
+    hint: "check that disk, or set OCIBUNDLE_CACHE to another one",
+  },
+  ESTALE: {
+    rule: "the file server no longer knows it",
+    hint: "mount it again, or set OCIBUNDLE_CACHE to another directory",
+  },
+  ENAMETOOLONG: {
+    rule: "its path is too long",
+    hint: "set OCIBUNDLE_CACHE to a shorter path",
+  },
+  ELOOP: {
+    rule: "a symbolic link of its path leads to itself",
+    hint: "set OCIBUNDLE_CACHE to another directory",
+  },
   EFBIG: {
     rule: "its file system takes no file that is so large",
     hint: "set OCIBUNDLE_CACHE to another disk",
