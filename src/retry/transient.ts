@@ -45,7 +45,8 @@ export const isTransientStatus = (status: number): boolean =>
 /** Whether trying again may help at all. */
 function isTransient(seen: Seen): boolean {
   if ("status" in seen) return isTransientStatus(seen.status);
-  return seen.failure.kind !== "tls" && seen.failure.kind !== "protocol";
+  const { kind, brokeOff } = seen.failure;
+  return kind === "tls" ? brokeOff : kind !== "protocol";
 }
 
 /** Whether the server did nothing and named a time to come back: fit for what may not be done twice. */
@@ -55,7 +56,8 @@ export const isAskedBack = (seen: Seen): boolean =>
 function mostAttempts(seen: Seen): number {
   if ("status" in seen) return maxAttempts;
   const { kind } = seen.failure;
-  if (["name", "refused", "unconnected", "proxy"].includes(kind)) return maxUnreachableAttempts;
+  if (["name", "refused", "unconnected", "proxy", "tls"].includes(kind))
+    return maxUnreachableAttempts;
   return kind === "timeout" || kind === "stalled" ? maxSlowAttempts : maxAttempts;
 }
 

@@ -31,6 +31,8 @@ export class HttpFailure extends Error {
   readonly retryAfter: number | undefined;
   /** What a proxy answered in place of connecting. */
   readonly proxyStatus: number | undefined;
+  /** Of TLS: whether the handshake just broke off, as where a server starts, and no certificate is at fault. */
+  readonly brokeOff: boolean;
 
   constructor(
     kind: FailureKind,
@@ -38,6 +40,7 @@ export class HttpFailure extends Error {
     details: {
       retryAfter?: number | undefined;
       proxyStatus?: number | undefined;
+      brokeOff?: boolean | undefined;
       cause?: unknown;
     } = {},
   ) {
@@ -45,6 +48,7 @@ export class HttpFailure extends Error {
     this.kind = kind;
     this.retryAfter = details.retryAfter;
     this.proxyStatus = details.proxyStatus;
+    this.brokeOff = details.brokeOff ?? false;
   }
 }
 
@@ -149,6 +153,7 @@ export function failureError(
     hint?: string | undefined;
     retryAfter?: number | undefined;
     proxyStatus?: number | undefined;
+    brokeOff?: boolean | undefined;
     cause?: unknown;
   } = {},
 ): OcibundleError {
@@ -167,7 +172,7 @@ function proxyReason(text: string): { what: string; proxyStatus?: number } {
     : { what: `${says.proxy} (${status})`, proxyStatus: Number(status) };
 }
 
-function tlsReason(text: string): { what: string; hint: string } {
+function tlsReason(text: string): { what: string; hint: string; brokeOff?: boolean } {
   const clock = `this machine's clock says ${new Date().toISOString().slice(0, 16)}Z`;
   if (/not.?(?:yet.?valid|valid.?(?:yet|before))/i.test(text)) {
     return {
@@ -195,6 +200,7 @@ function tlsReason(text: string): { what: string; hint: string } {
   }
   return {
     what: "the TLS connection failed",
+    brokeOff: !/certificate|bad_cert|unknown_ca|version/i.test(text),
     hint: "if the registry speaks plain HTTP, use --plain-http; if it asks for a certificate of yours, --cert-file and --key-file",
   };
 }

@@ -117,4 +117,48 @@ describe("redirects", () => {
       expect(failure).toMatchObject({ code: "network" });
     },
   );
+
+  test.each([300, 304, 305, 306])("%d is no redirect that is followed", async (status) => {
+    await using server = serve(() => new Response(null, { status, headers: { location: "/x" } }));
+    expect((await send(get(server.origin))).status).toBe(status);
+    expect(server.seen).toHaveLength(1);
+  });
+
+  test.each(["POST", "PUT", "PATCH"])("a %s is sent on by 307 and 308 alone", async (method) => {
+    for (const status of [301, 302, 303, 307, 308]) {
+      await using server = serve(({ path }) =>
+        path === "/end" ? new Response("end") : to("/end", status),
+      );
+      const body = { size: 3, make: () => Promise.resolve(new Blob(["abc"])) };
+      const response = await send(get(`${server.origin}/start`, { method, body }));
+      await response.body?.cancel();
+      expect(response.status).toBe(status < 307 ? status : 200);
+      expect(server.seen.map((seen) => seen.method)).toEqual(
+        status < 307 ? [method] : [method, method],
+      );
+    }
+  });
+
+  test("a user in a location is not used, and not shown", async () => {
+    await using server = serve(({ path }) =>
+      path === "/end" ? new Response("end") : to(`http://ada:s3cret@${server.host}/end`),
+    );
+    const response = await send(get(`${server.origin}/start`));
+    expect(response.url.href).toBe(`${server.origin}/end`);
+    expect(await textOf(response.body)).toBe("end");
+    expect(server.seen[1]?.headers.get("authorization")).toBeNull();
+  });
+
+  test("a redirect whose body does not end is left after a moment", async () => {
+    await using server = serve(({ path }) =>
+      path === "/end"
+        ? new Response("end")
+        : new Response(new ReadableStream({ start: (body) => body.enqueue(new Uint8Array(9)) }), {
+            status: 307,
+            headers: { location: "/end" },
+          }),
+    );
+    const response = await send(get(`${server.origin}/start`));
+    expect(await textOf(response.body)).toBe("end");
+  });
 });

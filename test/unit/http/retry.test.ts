@@ -33,15 +33,18 @@ function client(next: Send = bottom(), budget?: RetryBudget) {
 }
 
 describe("a request is sent again", () => {
-  test.each([408, 425, 429, 500, 502, 503, 504])("after %d", async (status) => {
-    await using server = serve((_, count) =>
-      count < 3 ? new Response("busy", { status }) : new Response("done"),
-    );
-    const { send, patience, events } = client();
-    expect(await textOf((await send(get(server.origin))).body)).toBe("done");
-    expect(patience.pauses).toEqual([firstPause * 0.75, firstPause * 1.5]);
-    expect(events.map(({ type }) => type)).toEqual(["wait", "wait"]);
-  });
+  test.each([408, 425, 429, 500, 502, 503, 504, 507, 520, 522, 524, 529])(
+    "after %d",
+    async (status) => {
+      await using server = serve((_, count) =>
+        count < 3 ? new Response("busy", { status }) : new Response("done"),
+      );
+      const { send, patience, events } = client();
+      expect(await textOf((await send(get(server.origin))).body)).toBe("done");
+      expect(patience.pauses).toEqual([firstPause * 0.75, firstPause * 1.5]);
+      expect(events.map(({ type }) => type)).toEqual(["wait", "wait"]);
+    },
+  );
 
   test("after a broken connection, with its body made anew", async () => {
     let connections = 0;
@@ -77,6 +80,22 @@ describe("a request is sent again", () => {
     const { send, patience } = client(() => Promise.reject(failureError("registry.test", kind)));
     expect(await failureOf(send(get("http://registry.test/")))).toMatchObject({ code: "network" });
     expect(patience.pauses).toHaveLength(maxSlowAttempts - 1);
+  });
+
+  test.each([
+    ["internal error", 80, true],
+    ["user cancelled", 90, true],
+    ["protocol version", 70, false],
+  ])("less often after a TLS alert that may pass: %s", async (_, alert, passes) => {
+    let connections = 0;
+    await using server = serveBytes((socket) => {
+      connections++;
+      socket.end(new Uint8Array([0x15, 3, 3, 0, 2, 2, alert]));
+    });
+    const { send } = client();
+    const url = server.origin.replace("http:", "https:");
+    expect(await failureOf(send(get(url, { large: true })))).toMatchObject({ code: "network" });
+    expect(connections).toBe(passes ? maxUnreachableAttempts : 1);
   });
 
   test("less often when nothing can be reached", async () => {
