@@ -718,6 +718,13 @@ describe("a later run", () => {
     }
   });
 
+  test("uses no notes in a directory that others may write to", async () => {
+    await interrupted(1);
+    chmodSync(notes(), 0o777);
+    await write(toMove(file()));
+    expect(requests("POST").length).toBe(2);
+  });
+
   test("sends nothing to a host that the registry does not name", async () => {
     await interrupted(1);
     await using stranger = serve(
