@@ -10,6 +10,7 @@ import {
   stat,
 } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { errno, OcibundleError } from "../errors.ts";
 import { createFile, privateMode } from "../runtime/own-file.ts";
 import { isRefusedBySystem, unreadableBecause } from "../runtime/read-document.ts";
@@ -20,11 +21,12 @@ import { readConfig } from "./files.ts";
 export type LockPath = (path: string) => Promise<{ release(): void } | undefined>;
 
 /** How often another program may change the file in the middle of ours. */
-const maxTries = 10;
+const maxTries = 50;
 const maxLinks = 40;
 
 /** Without a lock, a file that is younger may be another login's at this moment, in milliseconds. */
 const unlockedAge = 60_000;
+const unlockedPause = 50;
 
 /**
  * Changes a config: `edit` is given what it says now and returns its new text, or undefined to leave it.
@@ -47,7 +49,12 @@ export async function changeConfig(
         const config = await configAt(target);
         const text = edit(config);
         if (text === undefined) return false;
-        if (await replace(target, text, config.text)) return true;
+        if (!(await replace(target, text, config.text))) continue;
+        if (held !== undefined) return true;
+        // Without a lock another login may have read the file before this one and written it after.
+        await sleep(unlockedPause * (1 + Math.random()));
+        const now = await configAt(target);
+        if ((edit(now) ?? now.text) === now.text) return true;
       }
       throw new OcibundleError("conflict", `"${path}" is being changed by another program`, {
         hint: "try again when it is done",

@@ -123,6 +123,14 @@ describe("logins", () => {
     expect(await readdir(dirname(path))).toEqual(["config.json"]);
   });
 
+  test("that run at once all stay where nothing can be locked, too", async () => {
+    const hosts = Array.from({ length: 6 }, (_, index) => `r${index}.test`);
+    const unlocked = { ...options(), lock: () => Promise.resolve(undefined) };
+    await Promise.all(hosts.map((host) => storeCredential(host, ada, unlocked)));
+    const { auths } = JSON.parse(await readFile(path, "utf8")) as { auths: object };
+    expect(Object.keys(auths).toSorted()).toEqual(hosts.toSorted());
+  });
+
   test("that were killed leave nothing behind after the next", async () => {
     await write("{}");
     const left = `${path}.0123456789ab.tmp`;
