@@ -157,8 +157,11 @@ function parseAddress(text: string): Omit<MirrorAddress, "tags" | "headers"> | s
  * Reads a configuration file; `path` names it in messages and is what relative paths in it start from.
  * Throws `file` with the path of the first fault.
  */
-export function parseConfig(bytes: Uint8Array, path: string): Config {
-  const result = v.safeParse(ConfigSchema, parseYaml(bytes, path));
+export const parseConfig = (bytes: Uint8Array, path: string): Config =>
+  configOf(parseYaml(bytes, path), path);
+
+function configOf(document: unknown, path: string): Config {
+  const result = v.safeParse(ConfigSchema, document);
   if (!result.success) {
     const [issue] = result.issues;
     const at = v.getDotPath(issue);
@@ -183,8 +186,8 @@ const maxConfigBytes = 1024 * 1024;
 
 /**
  * The configuration in force: the file that was named, else `ocibundle/config.yaml` in the user's
- * directory for configurations where there is one. One that nobody named and that can't be read is told and
- * passed over; one that can be read must be right. Throws `file`, `system`.
+ * directory for configurations where there is one. One that nobody named and that can't be read, or is no YAML,
+ * is told and passed over; what a config says must be right: a setting is never ignored. Throws `file`, `system`.
  */
 export function readConfig({
   env,
@@ -201,6 +204,10 @@ export function readConfig({
   const named = flags.config === undefined ? undefined : resolve(cwd, flags.config);
   const path = named ?? defaultPath(env);
   if (path === undefined) return none;
+  const passOver = (message: string): Config => {
+    emit({ type: "warning", message: `${message}; going on without it` });
+    return none;
+  };
   let bytes: Uint8Array;
   try {
     bytes = readDocumentSync(path, { maxBytes: maxConfigBytes, named: named !== undefined });
@@ -210,10 +217,17 @@ export function readConfig({
     if (named !== undefined) {
       throw new OcibundleError(isRefusedBySystem(cause) ? "system" : "file", message, { cause });
     }
-    emit({ type: "warning", message: `${message}; going on without it` });
-    return none;
+    return passOver(message);
   }
-  return parseConfig(bytes, path);
+  if (named !== undefined) return parseConfig(bytes, path);
+  let document: unknown;
+  try {
+    document = parseYaml(bytes, path);
+  } catch (error) {
+    if (!(error instanceof OcibundleError)) throw error;
+    return passOver(error.message);
+  }
+  return configOf(document, path);
 }
 
 /** As the XDG base directory specification has it; undefined when no home directory is known. */

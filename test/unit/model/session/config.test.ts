@@ -189,6 +189,19 @@ describe("the configuration in force", () => {
     expect(told).toEqual([`the configuration "${at}" is a directory; going on without it`]);
   });
 
+  test("is not one that is no YAML and that nobody named; what is wrong in one is an error", async () => {
+    const cwd = await temporaryFolder();
+    const own = { env: { HOME: cwd }, cwd, flags: {}, emit };
+    const at = ".config/ocibundle/config.yaml";
+    await writeFiles(cwd, { [at]: "registries: {" });
+    expect(isRead(readConfig(own))).toBe(false);
+    expect(told).toHaveLength(1);
+    expect(told[0]).toEndWith("; going on without it");
+    expect(fault(() => readConfig({ ...own, flags: { config: at } }))).toContain("line 1");
+    await writeFiles(cwd, { [at]: "registries: {docker.io: {plainHttp: 7}}" });
+    expect(fault(() => readConfig(own))).toContain("must be true or false");
+  });
+
   test("is the file that is named, and never one of the folder that one works in", async () => {
     const cwd = await temporaryFolder();
     await writeFiles(cwd, { "config.yaml": text, "ocibundle/config.yaml": text });
