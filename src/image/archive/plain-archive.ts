@@ -29,7 +29,9 @@ export async function plainArchive(
   try {
     return await copyOf(pipeChunks(pipe, signal), on, temp);
   } finally {
-    await pipe.close();
+    // Closing waits for a read that is under way, and a pipe may be silent for good.
+    const closed = pipe.close().catch(() => undefined);
+    if (!signal.aborted) await closed;
   }
 }
 
@@ -102,10 +104,20 @@ async function* pipeChunks(
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const buffer = new Uint8Array(chunkSize);
-  for (;;) {
-    signal.throwIfAborted();
-    const { bytesRead } = await file.read(buffer, 0, chunkSize, null);
-    if (bytesRead === 0) return;
-    yield buffer.subarray(0, bytesRead);
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  aborted.catch(() => undefined);
+  const onAbort = (): void => {
+    reject(signal.reason);
+  };
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    for (;;) {
+      signal.throwIfAborted();
+      const { bytesRead } = await Promise.race([file.read(buffer, 0, chunkSize, null), aborted]);
+      if (bytesRead === 0) return;
+      yield buffer.subarray(0, bytesRead);
+    }
+  } finally {
+    signal.removeEventListener("abort", onAbort);
   }
 }
