@@ -17,6 +17,8 @@ debian=(
   fish:fish
   strace:strace
   mkfs.ext4:e2fsprogs
+  qemu-aarch64:qemu-user
+  aarch64-libc:libc6-arm64-cross
   dash:dash
   busybox:busybox
   shellcheck:shellcheck
@@ -31,9 +33,17 @@ go=(
   actionlint=github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 )
 
+# found NAME: whether a part is there; the libraries of another platform are no command.
+found() {
+  case $1 in
+    aarch64-libc) [ -e /usr/aarch64-linux-gnu/lib/libc.so.6 ] ;;
+    *) command -v "$1" >/dev/null ;;
+  esac
+}
+
 missing=()
 for part in "${debian[@]}"; do
-  command -v "${part%%:*}" >/dev/null || missing+=("${part##*:}")
+  found "${part%%:*}" || missing+=("${part##*:}")
 done
 if [ "${#missing[@]}" -gt 0 ]; then
   root=()

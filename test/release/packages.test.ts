@@ -4,8 +4,11 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { unzipSync } from "fflate";
 import manifest from "../../package.json";
 import { afterwards } from "../support/afterwards.ts";
+
+const MiB = 1024 * 1024;
 
 /** A directory that `npm run release` made; without it nothing here runs. */
 const given = process.env["OCIBUNDLE_RELEASE"];
@@ -29,6 +32,46 @@ const environment = (home: string, path = ""): Record<string, string> => ({
 function run(command: string[], cwd: string, env = environment(cwd)) {
   const { exitCode, stdout, stderr } = Bun.spawnSync(command, { cwd, env });
   return { code: exitCode, stdout: String(stdout), stderr: String(stderr) };
+}
+
+/** The first MiB of the program in an archive, and no more: it is a hundred times larger. */
+async function binaryOf(archive: string): Promise<Buffer> {
+  const path = join(release, archive);
+  if (archive.endsWith(".zip")) {
+    const files = unzipSync(readFileSync(path), {
+      filter: ({ name }) => name === "ocibundle.exe",
+    });
+    return Buffer.from(files["ocibundle.exe"] ?? []).subarray(0, MiB);
+  }
+  const child = Bun.spawn(["tar", "-xzOf", path, "ocibundle"], { stdout: "pipe" });
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of child.stdout) {
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length >= MiB) break;
+  }
+  child.kill();
+  await child.exited;
+  return Buffer.concat(chunks).subarray(0, MiB);
+}
+
+/** The system, the processor and, where it is musl, the C library that a program's first bytes name. */
+function headerOf(bytes: Buffer): string {
+  if (bytes.readUInt32BE(0) === 0x7f_45_4c_46) {
+    const machine = { 0x3e: "amd64", 0xb7: "arm64" }[bytes.readUInt16LE(18)];
+    return `linux-${machine}${bytes.includes("/lib/ld-musl-") ? "-musl" : ""}`;
+  }
+  if (bytes.readUInt32LE(0) === 0xfe_ed_fa_cf) {
+    const machine = { 0x1_00_00_07: "amd64", 0x1_00_00_0c: "arm64" }[bytes.readUInt32LE(4)];
+    return `darwin-${machine}`;
+  }
+  if (bytes.toString("latin1", 0, 2) === "MZ") {
+    const header = bytes.readUInt32LE(0x3c);
+    const machine = { 0x86_64: "amd64", 0xaa_64: "arm64" }[bytes.readUInt16LE(header + 4)];
+    return `windows-${machine}`;
+  }
+  return "unknown";
 }
 
 const version = `${manifest.version} (`;
@@ -57,6 +100,18 @@ describe.skipIf(given === undefined)("a release (OCIBUNDLE_RELEASE names its dir
         "completions/ocibundle.bash",
         "completions/ocibundle.fish",
       ]);
+    }
+  });
+
+  test("has binaries of the platforms that their archives name", async () => {
+    const archives = names.filter((name) => /\.(?:tar\.gz|zip)$/.test(name));
+    for (const name of archives) {
+      const target = name.replace(/^ocibundle-/, "").replace(/\.(?:tar\.gz|zip)$/, "");
+      const [system = "", arch = ""] = target.split("-");
+      expect({ name, header: headerOf(await binaryOf(name)) }).toEqual({
+        name,
+        header: `${system}-${arch}${target.includes("musl") ? "-musl" : ""}`,
+      });
     }
   });
 
