@@ -222,7 +222,7 @@ describe("a place that can't be written", () => {
     expect(await cache.has({ digest: digestOf("a"), size: 1 })).toBe(false);
     const failure = await cache.tempPath("x").catch((error: unknown) => error);
     expect(failure).toMatchObject({
-      code: "file",
+      code: "conflict",
       message: `the cache folder "${cache.root}" can't be used: a part of its path is not a folder`,
     });
     expect(isUnusable(failure)).toBe(true);

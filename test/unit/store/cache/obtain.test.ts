@@ -145,7 +145,7 @@ test.skipIf(disk === undefined)(
         { signal, fetch: (path) => writeFile(path, big) },
       ).catch((error: unknown) => error);
       expect(failure).toMatchObject({
-        code: "file",
+        code: "system",
         message: `the cache folder "${cache.root}" can't be used: the disk is full`,
       });
       expect(isUnusable(failure)).toBe(true);
