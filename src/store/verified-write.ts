@@ -150,10 +150,11 @@ export async function writeWhole(
   path: string,
   temporary: string,
   write: (file: FileHandle) => Promise<void>,
+  mode?: number,
 ): Promise<void> {
   await refuseSpecial(path);
   try {
-    const file = await createFile(temporary);
+    const file = await createFile(temporary, mode);
     try {
       await write(file);
       await file.sync();

@@ -1,3 +1,4 @@
+import { directoryMode } from "../../../runtime/own-file.ts";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { OcibundleError } from "../../../errors.ts";
@@ -22,7 +23,7 @@ export async function lockStorage(
   const path = join(storage, lockName);
   const late = AbortSignal.timeout(patience);
   try {
-    await mkdir(storage, { recursive: true });
+    await mkdir(storage, { recursive: true, mode: directoryMode });
     return await lockFile(path, { signal: AbortSignal.any([signal, late]) });
   } catch {
     if (late.aborted && !signal.aborted) {

@@ -1,6 +1,7 @@
-import { mkdir, rename } from "node:fs/promises";
+import { type FileHandle, mkdir, rename } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Digest } from "../../../oci/digest.ts";
+import { directoryMode, readableMode } from "../../../runtime/own-file.ts";
 import { syncFolder, writeAll, writeWhole } from "../../../store/verified-write.ts";
 import { fileSize, removed, withFolder } from "./files.ts";
 import { contentPath, temporaryFolder } from "./paths.ts";
@@ -30,8 +31,9 @@ export function openContent(root: string): Content {
     async write(bytes, digest) {
       if ((await fileSize(path(digest))) === bytes.byteLength) return;
       const temporary = join(temporaryFolder(root), crypto.randomUUID());
-      await mkdir(dirname(path(digest)), { recursive: true });
-      await writeWhole(path(digest), temporary, (file) => writeAll(file, bytes, 0));
+      await mkdir(dirname(path(digest)), { recursive: true, mode: directoryMode });
+      const write = (file: FileHandle): Promise<void> => writeAll(file, bytes, 0);
+      await writeWhole(path(digest), temporary, write, readableMode);
     },
     async remove(digest) {
       await removed(path(digest));

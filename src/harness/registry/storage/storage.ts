@@ -1,3 +1,4 @@
+import { directoryMode } from "../../../runtime/own-file.ts";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { errno, OcibundleError } from "../../../errors.ts";
@@ -67,7 +68,7 @@ export async function openStorage(root: string): Promise<Storage> {
 }
 
 async function prepare(root: string): Promise<void> {
-  await mkdir(repositoriesFolder(root), { recursive: true });
+  await mkdir(repositoriesFolder(root), { recursive: true, mode: directoryMode });
   const path = join(root, markerName);
   const found = await readSmall(path);
   if (found !== undefined && found !== marker) {
@@ -75,7 +76,7 @@ async function prepare(root: string): Promise<void> {
       hint: "use another folder, or the program that made this one",
     });
   }
-  await mkdir(temporaryFolder(root), { recursive: true });
+  await mkdir(temporaryFolder(root), { recursive: true, mode: directoryMode });
   if (found === undefined) await replaceSmall(path, marker);
   const before = Date.now() - unfinishedLifetime;
   await removeStale(temporaryFolder(root), before);
