@@ -23,6 +23,11 @@ export const command = defineCommand({
       valueHint: "OS/ARCH",
       description: "Only the image of this platform, with the weights",
     },
+    layout: {
+      type: "string",
+      valueHint: "bundle|cog|modelpack|image",
+      description: "Convert the weights to this layout on the way",
+    },
     referrers: {
       type: "boolean",
       description: "Also signatures and whatever else refers to what is copied",
@@ -37,11 +42,12 @@ export const command = defineCommand({
       description: "Only say what would be sent and what is there already",
     },
   },
-  async run({ src, dst, platform, referrers, checkBlobs, dryRun }, context) {
+  async run({ src, dst, platform, layout, referrers, checkBlobs, dryRun }, context) {
     const result = await copyModel(context, {
       source: src,
       target: dst,
       platform,
+      layout,
       referrers,
       dryRun,
       checkBlobs,

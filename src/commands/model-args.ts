@@ -47,6 +47,11 @@ export const modelArgs = {
     valueHint: "SRC",
     description: "Use the weights that another model has; no local copy of them is needed",
   },
+  layout: {
+    type: "string",
+    valueHint: "bundle|cog|modelpack|image",
+    description: "What the weights are written as, for the tools that are to read them",
+  },
   format: {
     type: "string",
     valueHint: "standalone|bundle",

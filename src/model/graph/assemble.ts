@@ -11,6 +11,8 @@ export interface AssembledModel extends ContentGraph {
   /** The weights artifact's manifest, where the model has exactly one. */
   weights?: RawManifest;
   image?: ModelImage;
+  /** Further tags that the layout's tools look for. */
+  childTags?: ReadonlyMap<Digest, string>;
 }
 
 export interface WeightsPart {

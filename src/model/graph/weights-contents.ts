@@ -49,7 +49,9 @@ export async function readAllContents(
   const entries = forImage ? await imageEntries(reader, index, signal) : weightsEntries(index);
   if (entries.length === 0) {
     throw new OcibundleError("not_found", `${reader.name} has no weights`, {
-      hint: "`ocibundle inspect` shows what it has",
+      hint: index.manifests.some(isImage)
+        ? "files of an image are pulled with --path, as in `--path /models`"
+        : "`ocibundle inspect` shows what it has",
     });
   }
   const contents: WeightsContents[] = [];

@@ -1,7 +1,8 @@
 import { withContext } from "../../errors.ts";
 import { parseReference } from "../../oci/reference.ts";
 import { openOutput, parseOutput } from "../places/output.ts";
-import { type ModelParts, prepareModel } from "./prepare.ts";
+import type { ModelParts } from "./model-parts.ts";
+import { prepareModel } from "./prepare.ts";
 import { publish } from "../graph/publish.ts";
 import { onlyPlatform, type PublishReport, publishReport } from "../graph/publish-report.ts";
 import { type JobContext, openSession } from "../session/session.ts";
@@ -28,6 +29,7 @@ export async function buildModel(job: JobContext, request: BuildRequest): Promis
       concurrency: session.flags.concurrency,
       phase: "write",
       tag: output.tag ?? given ?? "latest",
+      ...(model.childTags === undefined ? {} : { childTags: model.childTags }),
     });
     await target.commit();
     return publishReport({

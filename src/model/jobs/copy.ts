@@ -18,8 +18,10 @@ import { keepChildren } from "../graph/keep-children.ts";
 import { platformOfRoot } from "../places/load-model.ts";
 import { holdsNoBytes, readLock } from "../places/lock-source.ts";
 import { leftOutWarning, readModelImage } from "../graph/image-part.ts";
-import { isLaterWeights, weightsEntries } from "../format/model-index.ts";
+import { entryType, isLaterWeights, weightsEntries } from "../format/model-index.ts";
 import { checkAttachmentTag, referrersOf } from "../graph/referrers.ts";
+import { layOut, parseLayout } from "../layout/layouts.ts";
+import { filesOfModel } from "../layout/model-files.ts";
 import { openMountSources } from "../places/mount-sources.ts";
 import { publish, type Published } from "../graph/publish.ts";
 import { type PublishReport, publishReport } from "../graph/publish-report.ts";
@@ -32,6 +34,8 @@ export interface CopyRequest {
   target: string;
   /** Only the image of this platform, with the weights; everything when undefined. */
   platform: string | undefined;
+  /** What the weights are written as at the target; as they are when undefined. */
+  layout?: string | undefined;
   /** Also what refers to what is copied: signatures, SBOMs. */
   referrers: boolean;
   dryRun: boolean;
@@ -53,10 +57,12 @@ export async function copyModel(job: JobContext, request: CopyRequest): Promise<
     await using stack = new AsyncDisposableStack();
     stack.defer(source.close);
     const { reader, root } = source;
-    const graph =
-      platform === undefined
-        ? await wholeGraph(reader, root, session.signal)
-        : await narrowed(session, reader, root, platform);
+    const graph: Tagged =
+      request.layout !== undefined
+        ? await converted(session, request, reader, root)
+        : platform === undefined
+          ? await wholeGraph(reader, root, session.signal)
+          : await narrowed(session, reader, root, platform);
     // A fault in what it says of itself is found before anything is written.
     summarize(graph.root, graph.children, source.name);
     await using target = await openDestination(session, destination, request.target, graph);
@@ -110,8 +116,11 @@ function tagFor(
   });
 }
 
+/** A graph, and the tags that some of its children get. */
+type Tagged = ContentGraph & { childTags?: ReadonlyMap<Digest, string> };
+
 interface Copier {
-  move(graph: ContentGraph, tag: string | undefined): Promise<Published>;
+  move(graph: Tagged, tag: string | undefined): Promise<Published>;
   tag(graph: ContentGraph, tag: string | undefined): Promise<void>;
   /** Makes what was moved final, and remembers it. */
   finish(): Promise<void>;
@@ -134,6 +143,7 @@ async function openCopier(
       return publish({ ...graph, blobs }, writer, {
         ...session,
         concurrency: session.flags.concurrency,
+        ...(graph.childTags === undefined ? {} : { childTags: graph.childTags }),
         phase: reference === undefined ? "write" : "upload",
         tag,
         dryRun,
@@ -170,6 +180,36 @@ async function wholeGraph(
       cause: error.cause ?? error,
     });
   }
+}
+
+/**
+ * The weights of a model in another layout; blobs that it can use as they are keep their digests, so that
+ * one registry mounts them. An image beside them is left out, which is said. Throws `usage`.
+ */
+async function converted(
+  { cache, signal, emit }: Session,
+  { layout = "bundle", platform, referrers }: CopyRequest,
+  reader: ContentReader,
+  root: RawManifest,
+): Promise<Tagged> {
+  const other = platform === undefined ? (referrers ? "--referrers" : undefined) : "--platform";
+  if (other !== undefined) {
+    throw new OcibundleError("usage", `--layout and ${other} exclude each other`, {
+      hint: "a converted model is another one: what refers to the old one is not about it",
+    });
+  }
+  const name = parseLayout(layout);
+  const files = await filesOfModel(reader, root, signal);
+  if (isIndexType(root.mediaType)) {
+    const { manifests } = parseDocument(root.bytes, ImageIndexSchema, reader.name);
+    if (manifests.some((entry) => entryType(entry) === "image")) {
+      emit({
+        type: "warning",
+        message: `only the weights are written in layout ${name}; the image is left out`,
+      });
+    }
+  }
+  return layOut(name, files, { cache, signal, emit });
 }
 
 /**

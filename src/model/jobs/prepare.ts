@@ -14,32 +14,17 @@ import { chooseImageFormat, type ModelFormat } from "../format/image-format.ts";
 import { leftOutWarning, readModelImage } from "../graph/image-part.ts";
 import { summarize } from "../graph/summary.ts";
 import { withMountFrom } from "../places/mount-sources.ts";
-import type { WeightsLock } from "../format/weights-lock.ts";
+import { bundleLayout, type LayoutName, parseLayout } from "../layout/layouts.ts";
+import { filesOfModel } from "../layout/model-files.ts";
+import { readAllContents } from "../graph/weights-contents.ts";
+import type { ContentReader } from "../../oci/content.ts";
+import type { RawManifest } from "../../oci/manifest.ts";
+import type { ModelParts } from "./model-parts.ts";
+import { prepareLayout } from "./prepare-layout.ts";
 import type { Session } from "../session/session.ts";
 import { refuseLock } from "../places/lock-source.ts";
 import { openModel, openSource, sourceRepository } from "../places/source.ts";
 import { readWeights } from "../graph/find-weights.ts";
-
-/** Which image and weights make the model: what `build` and `push` are given. */
-export interface ModelParts {
-  /** A source as in docs/images.md. */
-  image: string | undefined;
-  /** `os/architecture[/variant]`. */
-  platform: string | undefined;
-  /** Folders that hold the lock's files. */
-  weights: readonly string[];
-  /** `NAME=PATH` for single files. */
-  file: readonly string[];
-  /** Patterns as in .gitignore, for the directories and for those of the project file. */
-  include?: readonly string[] | undefined;
-  exclude?: readonly string[] | undefined;
-  lock: string | undefined;
-  /** A lock that is used in place of a file. */
-  given?: WeightsLock | undefined;
-  /** A model whose weights artifact is used as it is, in place of a lock. */
-  weightsFrom: string | undefined;
-  format: string | undefined;
-}
 
 /** What is known of the place the model goes to. */
 export interface TargetKnowledge {
@@ -66,6 +51,13 @@ export async function prepareModel(
 ): Promise<PreparedModel> {
   const platform = parts.platform === undefined ? undefined : parsePlatform(parts.platform);
   await using stack = new AsyncDisposableStack();
+  const layout = layoutOf(parts.layout, session.env);
+  if (layout !== "bundle") {
+    const { host } = knowledge;
+    const laidOut = await prepareLayout(session, parts, layout, { host, stack });
+    const kept = stack.move();
+    return { format: "bundle", model: laidOut, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+  }
   const weights =
     parts.weightsFrom === undefined
       ? await chosenWeights(session, parts)
@@ -115,10 +107,29 @@ export async function prepareModel(
   }
 }
 
+const layoutOf = (
+  flag: string | undefined,
+  env: Readonly<Record<string, string | undefined>>,
+): LayoutName => parseLayout(flag ?? (env["OCIBUNDLE_LAYOUT"] || "bundle"));
+
 const platformWithoutImage = (): OcibundleError =>
   new OcibundleError("usage", "--platform chooses among an image's, and there is no image", {
     hint: "add --image, or drop --platform",
   });
+
+/** The bundle's weights artifact as it is; weights in another format become one, their blobs as they are. */
+async function anyWeights(
+  reader: ContentReader,
+  root: RawManifest,
+  signal: AbortSignal,
+): Promise<WeightsPart> {
+  const contents = await readAllContents(reader, root, signal);
+  if (contents.every(({ format }) => format === "bundle")) {
+    return weightsPartOf(reader, await readWeights(reader, root, signal));
+  }
+  const { root: manifest, blobs } = bundleLayout(await filesOfModel(reader, root, signal));
+  return { manifest, blobs };
+}
 
 /**
  * The weights artifact that another model has, byte for byte; its blobs come from there, or are mounted
@@ -141,7 +152,7 @@ async function weightsOfModel(
   await refuseLock(session.cwd, from);
   const { reader, root, close } = await openModel(session, from);
   stack.defer(close);
-  const part = weightsPartOf(reader, await readWeights(reader, root, session.signal));
+  const part = await anyWeights(reader, root, session.signal);
   const repository = sourceRepository(session, from);
   if (repository === undefined || repository.registry.host !== host) return part;
   return { ...part, blobs: withMountFrom(part.blobs, () => [repository.name]) };

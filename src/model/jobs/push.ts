@@ -12,7 +12,8 @@ import {
 } from "../../store/records/layer-records.ts";
 import type { AssembledModel } from "../graph/assemble.ts";
 import { openMountSources } from "../places/mount-sources.ts";
-import { type ModelParts, prepareModel, type TargetKnowledge } from "./prepare.ts";
+import type { ModelParts } from "./model-parts.ts";
+import { prepareModel, type TargetKnowledge } from "./prepare.ts";
 import { lockDirectories } from "../lock/lock-directories.ts";
 import { projectImage } from "../format/project-file.ts";
 import { publish } from "../graph/publish.ts";
@@ -64,7 +65,10 @@ export async function pushModel(job: JobContext, request: PushRequest): Promise<
       tag,
       dryRun: request.dryRun,
       checkBlobs: request.checkBlobs,
-      childTags: weightsTag(model, request.tagWeights, tag),
+      childTags: new Map([
+        ...(model.childTags ?? []),
+        ...weightsTag(model, request.tagWeights, tag),
+      ]),
     });
     if (!request.dryRun) await memory.keep(model.blobs);
     return publishReport({

@@ -6,9 +6,10 @@ import type { WeightsPart } from "../graph/assemble.ts";
 import { defaultLock, readChosenLock } from "../places/lock-source.ts";
 import { checkWeights } from "./check-weights.ts";
 import { projectWeightPaths, type WeightPaths } from "./project-weights.ts";
+import type { OriginalFile } from "../layout/original-file.ts";
 import type { Session } from "../session/session.ts";
 import { storedWeights } from "../weights/stored-weights.ts";
-import { weightBlobs } from "../weights/weight-blobs.ts";
+import { originalFile, weightBlobs, type WeightSources } from "../weights/weight-blobs.ts";
 import { quoted, type WeightEntry } from "../format/weight-entry.ts";
 import {
   fileSources,
@@ -40,6 +41,28 @@ export async function chosenWeights(
   session: Session,
   choice: WeightsChoice,
 ): Promise<WeightsPart | undefined> {
+  const chosen = await readChoice(session, choice);
+  if (chosen === undefined) return undefined;
+  const { files, sources } = chosen;
+  return {
+    manifest: weightsManifest(files),
+    blobs: [emptyConfigBlob, ...weightBlobs(files, sources)],
+  };
+}
+
+/** The files of the lock that is in force, for layouts that store them in their own way; else as `chosenWeights`. */
+export async function chosenFiles(
+  session: Session,
+  choice: WeightsChoice,
+): Promise<OriginalFile[] | undefined> {
+  const chosen = await readChoice(session, choice);
+  return chosen?.files.map((entry) => originalFile(entry, chosen.sources));
+}
+
+async function readChoice(
+  session: Session,
+  choice: WeightsChoice,
+): Promise<{ files: WeightEntry[]; sources: WeightSources } | undefined> {
   const lock = choice.lock ?? defaultLock;
   const chosen = choice.given ?? (await readLock(session.cwd, choice.lock, lock));
   if (chosen === undefined) return undefined;
@@ -49,15 +72,11 @@ export async function chosenWeights(
       hint: "lock the weights, as `ocibundle lock ./weights`, or remove the lock where there are none",
     });
   }
-  const manifest = weightsManifest(files);
   const { paths, unlocked, missing } = await weightPaths(session, choice, lock, files);
   await checkWeights(session, files, paths, lock);
   tellUnlocked(session, unlocked, lock);
   const stored = storedWeights(session, lock);
-  return {
-    manifest,
-    blobs: [emptyConfigBlob, ...weightBlobs(files, { lock, paths, missing, stored })],
-  };
+  return { files, sources: { lock, paths, missing, stored } };
 }
 
 async function readLock(

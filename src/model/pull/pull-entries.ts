@@ -20,7 +20,7 @@ import { createDownloader } from "../../transfer/download/download.ts";
 import type { Session } from "../session/session.ts";
 import type { BlobPart, FetchContext, PullSource } from "./pull-context.ts";
 import { download, fetchProgress } from "./pull-download.ts";
-import { findInTar } from "./tar-ranges.ts";
+import { findInTar } from "../graph/tar-ranges.ts";
 import {
   layerLabel,
   type UnpackedEntry,

@@ -3,7 +3,9 @@ import { access, stat } from "node:fs/promises";
 import { OcibundleError } from "../../errors.ts";
 import type { BlobSource, BlobToMove } from "../../oci/content.ts";
 import { isUnchanged } from "../../store/records/file-records.ts";
-import { quoted, type WeightEntry } from "../format/weight-entry.ts";
+import { compressionOf, quoted, type WeightEntry } from "../format/weight-entry.ts";
+import { decodedSource } from "../layout/decoded-source.ts";
+import type { OriginalFile } from "../layout/original-file.ts";
 import { notAFile, unreadable } from "./file-errors.ts";
 
 /** What a lock's blobs are made from. */
@@ -73,6 +75,35 @@ async function findPlace(
     throw unreadable(path, cause);
   }
   return { path, stats };
+}
+
+/** A file of the lock as it is, whatever its blob is. */
+export function originalFile(entry: WeightEntry, sources: WeightSources): OriginalFile {
+  const { lock, paths, stored, missing } = sources;
+  const plain = {
+    ...entry,
+    digest: entry.digestOriginal,
+    size: entry.sizeUncompressed,
+  };
+  return {
+    name: entry.name,
+    dest: entry.dest,
+    digest: entry.digestOriginal,
+    size: entry.sizeUncompressed,
+    mismatchHint: lockAgain(lock),
+    check: async (signal) => {
+      if (paths.has(entry.name) || !isCompressed(entry)) await findPlace(plain, sources, signal);
+    },
+    async source(signal) {
+      if (paths.has(entry.name) || !isCompressed(entry))
+        return weightSource(plain, sources, signal);
+      // Its file is not here: the blob that the cache keeps is decompressed.
+      const path = await stored.cached(entry, signal);
+      if (path === undefined) throw missing();
+      const blob = { mediaType: entry.mediaType, digest: entry.digest, size: entry.size };
+      return decodedSource({ kind: "file", path, offset: 0 }, blob, compressionOf(entry.mediaType));
+    },
+  };
 }
 
 async function weightSource(

@@ -1,0 +1,94 @@
+import { OcibundleError } from "../../errors.ts";
+import type { Descriptor } from "../../oci/descriptor.ts";
+import { parsePlatform } from "../../oci/platform.ts";
+import type { AssembledModel } from "../graph/assemble.ts";
+import { assembleStandalone } from "../graph/assemble.ts";
+import { readModelImage } from "../graph/image-part.ts";
+import { cogIndex } from "../layout/cog.ts";
+import { layOut, type LayoutName } from "../layout/layouts.ts";
+import { filesOfModel } from "../layout/model-files.ts";
+import type { OriginalFile } from "../layout/original-file.ts";
+import { chosenFiles } from "../lock/from-lock.ts";
+import { withMountFrom } from "../places/mount-sources.ts";
+import { openModel, openSource, sourceRepository } from "../places/source.ts";
+import type { Session } from "../session/session.ts";
+import type { ModelParts } from "./model-parts.ts";
+
+/**
+ * The weights of a lock or of another model in a layout that is not the bundle's. Sources that were opened
+ * are closed by `stack`. `host` is the registry that it goes to. Throws `usage` for what does not fit.
+ */
+export async function prepareLayout(
+  session: Session,
+  parts: ModelParts,
+  layout: LayoutName,
+  { host, stack }: { host: string | undefined; stack: AsyncDisposableStack },
+): Promise<AssembledModel> {
+  if (parts.format !== undefined) {
+    throw new OcibundleError("usage", `--layout ${layout} and --format exclude each other`);
+  }
+  if (parts.image !== undefined && layout !== "cog") {
+    throw new OcibundleError("usage", `--layout ${layout} holds weights and no image`, {
+      hint: "drop --image, and push the image under a tag of its own; the layouts bundle and cog hold both",
+    });
+  }
+  const { files, repository } = await filesFor(session, parts, stack);
+  const { cache, signal, emit } = session;
+  const { entries, ...graph } = await layOut(layout, files, { cache, signal, emit });
+  const from =
+    repository !== undefined && repository.registry.host === host ? [repository.name] : [];
+  const model: AssembledModel = {
+    ...graph,
+    // What the layout can use as it is stored is mounted; the rest is not there, and is sent.
+    blobs: from.length === 0 ? graph.blobs : withMountFrom(graph.blobs, () => from),
+  };
+  return parts.image === undefined
+    ? model
+    : withImage(session, parts, { source: parts.image, model, entries }, stack);
+}
+
+async function filesFor(
+  session: Session,
+  parts: ModelParts,
+  stack: AsyncDisposableStack,
+): Promise<{ files: OriginalFile[]; repository?: ReturnType<typeof sourceRepository> }> {
+  if (parts.weightsFrom === undefined) {
+    const files = await chosenFiles(session, parts);
+    if (files !== undefined) return { files };
+    throw new OcibundleError("usage", "--layout needs weights, and there is no lock", {
+      hint: "run `ocibundle lock ./weights` first, or name a model with --weights-from",
+    });
+  }
+  const { reader, root, close } = await openModel(session, parts.weightsFrom);
+  stack.defer(close);
+  return {
+    files: await filesOfModel(reader, root, session.signal),
+    repository: sourceRepository(session, parts.weightsFrom),
+  };
+}
+
+/** Cog's index of an image and its weights. */
+async function withImage(
+  session: Session,
+  parts: ModelParts,
+  {
+    source,
+    model,
+    entries,
+  }: { source: string; model: AssembledModel; entries: readonly Descriptor[] },
+  stack: AsyncDisposableStack,
+): Promise<AssembledModel> {
+  const platform = parts.platform === undefined ? undefined : parsePlatform(parts.platform);
+  const { reader, root, close } = await openSource(session, source, { platform });
+  stack.defer(close);
+  const image = await readModelImage(reader, root, platform, session.signal);
+  const whole = await assembleStandalone(reader, image, session.signal);
+  const isIndex = whole.root.digest !== image.images[0]?.digest;
+  return {
+    ...model,
+    root: cogIndex([...image.images, ...image.kept], entries),
+    children: [...whole.children, ...(isIndex ? [] : [whole.root]), ...model.children],
+    blobs: [...whole.blobs, ...model.blobs],
+    image,
+  };
+}

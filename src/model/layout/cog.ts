@@ -1,0 +1,128 @@
+import { OcibundleError } from "../../errors.ts";
+import type { BlobToMove } from "../../oci/content.ts";
+import type { Descriptor } from "../../oci/descriptor.ts";
+import { digestHex, digestOf } from "../../oci/digest.ts";
+import type { RawManifest } from "../../oci/manifest.ts";
+import { mediaTypes } from "../../oci/media-types.ts";
+import { laterWeightsArtifactType } from "../format/annotations.ts";
+import { setDigest } from "../format/artifact/cog-weight.ts";
+import { goJson } from "../format/go-json.ts";
+import { bundles } from "./image.ts";
+import { type OriginalFile, type PlacedFile, placeFiles } from "./original-file.ts";
+import { type TarBlob, tarBlob, type TarOptions } from "./tar-blob.ts";
+
+/** A weight as Cog keeps it: one manifest, and what its index and its tag need to say of it. */
+export interface CogWeight {
+  name: string;
+  manifest: RawManifest;
+  blobs: BlobToMove[];
+  /** The entry of the index. */
+  entry: Descriptor;
+  tag: string;
+}
+
+const configType = "application/vnd.cog.weight.config.v1+json";
+
+/**
+ * The `cog` layout: what Cog has written since 0.19.3, as plain tar archives in Go's exact layout, so that
+ * large files have the digests that Cog's own layers have. Throws `usage` where all files are empty.
+ */
+export async function cogWeight(
+  originals: readonly OriginalFile[],
+  options: TarOptions,
+): Promise<CogWeight> {
+  const { files, directory } = placeFiles(originals);
+  const target = directory === "/" ? "/src/weights" : directory;
+  const name = weightName(target);
+  const tars: TarBlob[] = [];
+  for (const group of withoutEmpty(bundles(files, Number.POSITIVE_INFINITY))) {
+    tars.push(await tarBlob(group, options));
+  }
+  const layerOf = new Map(tars.flatMap((tar) => tar.files.map((file) => [file.path, tar.digest])));
+  const listed = files.map(({ path, size, digest }) => ({
+    path,
+    layer: layerOf.get(path),
+    size,
+    digest,
+  }));
+  const set = setDigest(listed);
+  const config = goJson({ name, target, setDigest: set, files: listed });
+  const layers = tars.toSorted((a, b) => (a.digest < b.digest ? -1 : 1));
+  // The order of members is that of the Go library that Cog writes manifests with.
+  const bytes = goJson({
+    schemaVersion: 2,
+    mediaType: mediaTypes.ociManifest,
+    artifactType: laterWeightsArtifactType,
+    config: { mediaType: configType, size: config.byteLength, digest: digestOf(config) },
+    layers: layers.map((tar) => ({
+      mediaType: mediaTypes.ociLayer,
+      size: tar.size,
+      digest: tar.digest,
+      annotations: { "run.cog.weight.size.uncompressed": String(bytesIn(tar.files)) },
+    })),
+    annotations: {
+      "run.cog.weight.name": name,
+      "run.cog.weight.set-digest": set,
+      "run.cog.weight.target": target,
+    },
+  });
+  const manifest = { mediaType: mediaTypes.ociManifest, digest: digestOf(bytes), bytes };
+  return {
+    name,
+    manifest,
+    tag: `cog-weight.${name}.${digestHex(set as `sha256:${string}`).slice(0, 12)}`,
+    blobs: [
+      {
+        descriptor: { mediaType: configType, digest: digestOf(config), size: config.byteLength },
+        label: "config of the weights",
+        group: "weights",
+        source: () => Promise.resolve({ kind: "bytes", bytes: config }),
+      },
+      ...layers.map((tar) => tar.blob(mediaTypes.ociLayer)),
+    ],
+    entry: {
+      mediaType: manifest.mediaType,
+      size: bytes.byteLength,
+      digest: manifest.digest,
+      annotations: {
+        "run.cog.weight.name": name,
+        "run.cog.weight.set-digest": set,
+        "run.cog.weight.size.uncompressed": String(bytesIn(files)),
+      },
+      platform: { architecture: "unknown", os: "unknown" },
+      artifactType: laterWeightsArtifactType,
+    },
+  };
+}
+
+/** The index of images, if there are any, and Cog's weights. */
+export function cogIndex(
+  images: readonly Descriptor[],
+  weights: readonly Descriptor[],
+): RawManifest {
+  const bytes = goJson({
+    schemaVersion: 2,
+    mediaType: mediaTypes.ociIndex,
+    manifests: [...images, ...weights],
+  });
+  return { mediaType: mediaTypes.ociIndex, digest: digestOf(bytes), bytes };
+}
+
+const bytesIn = (files: readonly PlacedFile[]): number =>
+  files.reduce((sum, { size }) => sum + size, 0);
+
+/** Cog refuses a layer of nothing but empty files: they go to others. */
+function withoutEmpty(groups: readonly PlacedFile[][]): PlacedFile[][] {
+  const empty = groups.filter((group) => bytesIn(group) === 0).flat();
+  const [first, ...others] = groups.filter((group) => bytesIn(group) > 0);
+  if (first === undefined) {
+    throw new OcibundleError("usage", "layout cog: all files are empty, which Cog does not take");
+  }
+  return empty.length === 0 ? [first, ...others] : [[...first, ...empty], ...others];
+}
+
+/** Cog's names are of lower-case letters and digits with `.`, `_` and `-` between them. */
+function weightName(target: string): string {
+  const last = target.slice(target.lastIndexOf("/") + 1).toLowerCase();
+  return last.replaceAll(/[^a-z0-9]+/g, "-").replaceAll(/^-+|-+$/g, "") || "weights";
+}

@@ -1,0 +1,90 @@
+import { OcibundleError } from "../../errors.ts";
+import type { BlobToMove } from "../../oci/content.ts";
+import type { Descriptor } from "../../oci/descriptor.ts";
+import type { Digest } from "../../oci/digest.ts";
+import { emptyConfig, emptyConfigBytes, weightsManifest } from "../format/weights-artifact.ts";
+import { layerTypes } from "../format/weight-entry.ts";
+import type { ContentGraph } from "../graph/content-graph.ts";
+import { cogIndex, cogWeight } from "./cog.ts";
+import { imageLayout } from "./image.ts";
+import { modelPackLayout, rawBlob } from "./modelpack.ts";
+import { type OriginalFile, refuseEmpty } from "./original-file.ts";
+import type { TarOptions } from "./tar-blob.ts";
+
+/** What weights can be written as (docs/artifacts.md). */
+export const layoutNames = ["bundle", "cog", "modelpack", "image"] as const;
+export type LayoutName = (typeof layoutNames)[number];
+
+/** The name of a layout. Throws `usage`. */
+export function parseLayout(text: string): LayoutName {
+  const known = layoutNames.find((name) => name === text);
+  if (known !== undefined) return known;
+  throw new OcibundleError("usage", `--layout "${text}" is not a layout`, {
+    hint: `layouts are ${layoutNames.join(", ")}`,
+  });
+}
+
+/** Weights in a layout, ready to be published. */
+export interface LaidOut extends ContentGraph {
+  /** Further tags that the layout's tools look for. */
+  childTags: ReadonlyMap<Digest, string>;
+  /** What an index says of the weights, where the layout has an index that an image can stand in. */
+  entries: readonly Descriptor[];
+}
+
+const alone = { childTags: new Map<Digest, string>(), entries: [] };
+
+/** Lays files out. Throws `usage` for what a layout can't hold. */
+export async function layOut(
+  layout: LayoutName,
+  files: readonly OriginalFile[],
+  options: TarOptions,
+): Promise<LaidOut> {
+  switch (layout) {
+    case "bundle":
+      return { ...bundleLayout(files), ...alone };
+    case "modelpack":
+      return { ...(await modelPackLayout(files, options.signal)), ...alone };
+    case "image":
+      return { ...(await imageLayout(files, options)), ...alone };
+    case "cog": {
+      const { manifest, blobs, entry, tag } = await cogWeight(files, options);
+      return {
+        root: cogIndex([], [entry]),
+        children: [manifest],
+        blobs,
+        childTags: new Map([[manifest.digest, tag]]),
+        entries: [entry],
+      };
+    }
+  }
+}
+
+/** The bundle's weights artifact, every file stored as it is. */
+export function bundleLayout(files: readonly OriginalFile[]): ContentGraph {
+  const placed = files.map((file) => ({ ...file, path: file.dest.slice(1) }));
+  refuseEmpty(placed, "bundle");
+  const root = weightsManifest(
+    placed.map(({ name, dest, digest, size }) => ({
+      name,
+      dest,
+      digestOriginal: digest,
+      digest,
+      size,
+      sizeUncompressed: size,
+      mediaType: layerTypes.none,
+    })),
+  );
+  const blobs = new Map<Digest, BlobToMove>();
+  for (const file of placed) {
+    const { digest, size } = file;
+    blobs.set(digest, rawBlob(file, { mediaType: layerTypes.none, digest, size }));
+  }
+  const config: BlobToMove = {
+    descriptor: emptyConfig,
+    label: "config of the weights",
+    group: "weights",
+    source: () => Promise.resolve({ kind: "bytes", bytes: emptyConfigBytes }),
+  };
+  return { root, children: [], blobs: [config, ...blobs.values()] };
+}

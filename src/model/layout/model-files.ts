@@ -1,0 +1,101 @@
+import { OcibundleError } from "../../errors.ts";
+import type { BlobSource, ByteRange, ContentReader } from "../../oci/content.ts";
+import type { Descriptor } from "../../oci/descriptor.ts";
+import { shortDigest } from "../../oci/digest.ts";
+import type { RawManifest } from "../../oci/manifest.ts";
+import { findInTar } from "../graph/tar-ranges.ts";
+import { compressionOf, type WeightEntry } from "../format/weight-entry.ts";
+import { expectedEntries, readAllContents } from "../graph/weights-contents.ts";
+import { decodedSource } from "./decoded-source.ts";
+import type { OriginalFile } from "./original-file.ts";
+
+/**
+ * The files of a model's weights where they are stored, in any format whose files have digests. Nothing is
+ * fetched but manifests and the headers of plain archives. Throws `usage` for archives that have to be
+ * unpacked to know their files.
+ */
+export async function filesOfModel(
+  reader: ContentReader,
+  root: RawManifest,
+  signal: AbortSignal,
+): Promise<OriginalFile[]> {
+  const contents = await readAllContents(reader, root, signal);
+  const files: OriginalFile[] = [];
+  for (const { entries, packed } of contents) {
+    for (const entry of entries) files.push(ofEntry(reader, entry));
+    for (const tar of packed.tars) {
+      const offsets = tar.expected === undefined ? undefined : await findInTar(reader, tar, signal);
+      if (offsets === undefined) throw mustUnpack(reader.name, tar.blob);
+      for (const [index, name] of [...(tar.expected?.keys() ?? [])].entries()) {
+        const entry = expectedEntries(tar)[index];
+        const offset = offsets.get(name);
+        if (entry === undefined || offset === undefined) continue;
+        files.push(ofPart(reader, entry, tar.blob, offset));
+      }
+    }
+    const [first] = packed.files;
+    if (first !== undefined) throw mustUnpack(reader.name, first.blob);
+  }
+  return files;
+}
+
+const mustUnpack = (name: string, { digest }: Descriptor): OcibundleError =>
+  new OcibundleError(
+    "usage",
+    `${name}: the files in ${shortDigest(digest)} are known only when it is unpacked`,
+    { hint: "pull the model, and push the directory" },
+  );
+
+const common = (
+  reader: ContentReader,
+  { name, dest, digestOriginal, sizeUncompressed }: WeightEntry,
+) => ({
+  name,
+  dest,
+  digest: digestOriginal,
+  size: sizeUncompressed,
+  mismatchHint: `push or copy ${reader.name} again: its bytes are not what its manifest says`,
+});
+
+function ofEntry(reader: ContentReader, entry: WeightEntry): OriginalFile {
+  const blob = { mediaType: entry.mediaType, digest: entry.digest, size: entry.size };
+  const isPlain = entry.digest === entry.digestOriginal;
+  return {
+    ...common(reader, entry),
+    source: async (signal) => {
+      const stored = await reader.blobSource(blob, signal);
+      return isPlain ? stored : decodedSource(stored, blob, compressionOf(entry.mediaType));
+    },
+    ...(reader.distrust === undefined
+      ? {}
+      : { distrust: () => reader.distrust?.(entry.digest) ?? false }),
+  };
+}
+
+function ofPart(
+  reader: ContentReader,
+  entry: WeightEntry,
+  blob: Descriptor,
+  offset: number,
+): OriginalFile {
+  return {
+    ...common(reader, entry),
+    source: async (signal) => shifted(await reader.blobSource(blob, signal), offset),
+  };
+}
+
+/** A source whose bytes begin at an offset of another's. */
+function shifted(source: BlobSource, offset: number): BlobSource {
+  switch (source.kind) {
+    case "bytes":
+      return { kind: "bytes", bytes: source.bytes.subarray(offset) };
+    case "file":
+      return { ...source, offset: source.offset + offset };
+    case "stream":
+      return {
+        kind: "stream",
+        open: ({ start, end }: ByteRange, signal) =>
+          source.open({ start: start + offset, end: end + offset }, signal),
+      };
+  }
+}

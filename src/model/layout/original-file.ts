@@ -1,0 +1,61 @@
+import { posix } from "node:path";
+import { OcibundleError } from "../../errors.ts";
+import type { BlobSource } from "../../oci/content.ts";
+import { quoted } from "../format/weight-entry.ts";
+
+/** A file of weights as it is, however it is stored. */
+export interface OriginalFile {
+  /** A handle, unique in the model. */
+  name: string;
+  /** The absolute path in the container. */
+  dest: string;
+  digest: `sha256:${string}`;
+  /** In bytes. */
+  size: number;
+  /** Where its bytes lie. Throws what stands against it: a missing file. */
+  source(signal: AbortSignal): Promise<BlobSource>;
+  /** Throws what is known to stand against `source` without any work. */
+  check?(signal: AbortSignal): Promise<void>;
+  mismatchHint?: string;
+  distrust?(): boolean;
+}
+
+/** A file with the path that a layout knows it by: relative, with `/` between the parts. */
+export interface PlacedFile extends OriginalFile {
+  path: string;
+}
+
+/** Files with their paths relative to the directory that all dests share, and that directory, absolute. */
+export function placeFiles(files: readonly OriginalFile[]): {
+  files: PlacedFile[];
+  directory: string;
+} {
+  const [first, ...others] = files;
+  if (first === undefined) throw new OcibundleError("file", "there are no files to push");
+  let shared = posix.dirname(first.dest).split("/");
+  for (const { dest } of others) {
+    const parts = posix.dirname(dest).split("/");
+    const differs = shared.findIndex((part, index) => part !== parts[index]);
+    if (differs !== -1) shared = shared.slice(0, differs);
+  }
+  const directory = shared.join("/") || "/";
+  const cut = directory === "/" ? 1 : directory.length + 1;
+  const placed = files.map((file) => ({ ...file, path: file.dest.slice(cut) }));
+  return { directory, files: placed.toSorted((a, b) => compareBytes(a.path, b.path)) };
+}
+
+const encoder = new TextEncoder();
+
+const compareBytes = (a: string, b: string): number =>
+  Buffer.compare(encoder.encode(a), encoder.encode(b));
+
+/** Throws `usage` where a layout can't hold a file of zero bytes. */
+export function refuseEmpty(files: readonly PlacedFile[], layout: string): void {
+  const empty = files.find(({ size }) => size === 0);
+  if (empty === undefined) return;
+  throw new OcibundleError(
+    "usage",
+    `layout ${layout}: ${quoted(empty.path)} is empty, and registries refuse blobs without bytes`,
+    { hint: `leave it out with --exclude, or use --layout image` },
+  );
+}

@@ -1,0 +1,256 @@
+import { describe, expect, test } from "bun:test";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { copyModel } from "../../../src/model/jobs/copy.ts";
+import { inspectSource } from "../../../src/model/jobs/inspect.ts";
+import { pushModel } from "../../../src/model/jobs/push.ts";
+import { pullWeights } from "../../../src/model/pull/pull.ts";
+import { digestOf } from "../../../src/oci/digest.ts";
+import { failure, type Job, lock, preparedJob, recordingRegistry, writeFiles } from "./bench.ts";
+
+const tensor = (name: string, dtype: string, shape: number[], bytes: number) => {
+  const header = Buffer.from(
+    JSON.stringify({ [name]: { dtype, shape, data_offsets: [0, bytes] } }),
+  );
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(header.byteLength));
+  return Buffer.concat([length, header, Buffer.alloc(bytes, 7)]);
+};
+
+const files = {
+  "model.safetensors": tensor("w", "F32", [50, 1000], 200_000),
+  "config.json":
+    '{"model_type":"llama","architectures":["LlamaForCausalLM"],"torch_dtype":"bfloat16"}',
+  "tokenizer/vocab.txt": "a\nb\n",
+};
+
+const prepared = (): Promise<Job> => preparedJob(files);
+
+const push = (job: Job, reference: string, more: object = {}) =>
+  pushModel(job, {
+    reference,
+    image: undefined,
+    platform: undefined,
+    weights: ["weights"],
+    file: [],
+    lock: undefined,
+    weightsFrom: undefined,
+    format: undefined,
+    dryRun: false,
+    tagWeights: undefined,
+    ...more,
+  });
+
+const pull = (job: Job, source: string, output: string, path?: string) =>
+  pullWeights(job, {
+    source,
+    output: join(job.cwd, output),
+    only: [],
+    path,
+    force: false,
+    useCache: true,
+  });
+
+const copy = (job: Job, source: string, target: string, layout?: string) =>
+  copyModel(job, {
+    source,
+    target,
+    platform: undefined,
+    layout,
+    referrers: false,
+    dryRun: false,
+  });
+
+/** The files below a directory, by their last names. */
+async function contents(directory: string): Promise<Record<string, string>> {
+  const found: Record<string, string> = {};
+  for (const name of await readdir(directory, { recursive: true })) {
+    const path = join(directory, name);
+    if (name.split("/").some((part) => part.startsWith(".")) || !(await stat(path)).isFile())
+      continue;
+    const wanted = Object.keys(files).find((file) => name.endsWith(file)) ?? name;
+    found[wanted] = digestOf(await readFile(path));
+  }
+  return found;
+}
+
+const expected = Object.fromEntries(
+  Object.entries(files).map(([name, content]) => [name, digestOf(content)]),
+);
+
+describe("weights in every layout", () => {
+  for (const layout of ["bundle", "cog", "modelpack", "image"] as const) {
+    const path = layout === "image" ? "/models" : undefined;
+
+    test(`${layout}: pushed, pulled again, the same digest at the second push`, async () => {
+      const registry = await recordingRegistry();
+      const job = await prepared();
+      const reference = `${registry.host}/acme/model:${layout}`;
+      const first = await push(job, reference, { layout });
+      await pull(job, reference, "out", path);
+      expect(await contents(join(job.cwd, "out"))).toEqual(expected);
+      const second = await push(job, reference, { layout });
+      expect(second.model.digest).toBe(first.model.digest);
+      expect(second.sent.blobs).toBe(0);
+    });
+
+    test(`${layout}: converted from a bundle on a registry, nothing on this disk`, async () => {
+      const registry = await recordingRegistry();
+      const job = await prepared();
+      const source = `${registry.host}/acme/model:v1`;
+      await push(job, source);
+      const target = `${registry.host}/acme/${layout}:v1`;
+      const report = await copy(job, source, target, layout);
+      const direct = await push(job, `${registry.host}/acme/direct:v1`, { layout });
+      expect(report.model.digest).toBe(direct.model.digest);
+      await pull(job, target, "out", path);
+      expect(await contents(join(job.cwd, "out"))).toEqual(expected);
+    });
+  }
+
+  test("bundle to modelpack and back in one registry sends no weights", async () => {
+    const registry = await recordingRegistry();
+    const job = await prepared();
+    const source = `${registry.host}/acme/model:v1`;
+    await push(job, source);
+    const there = await copy(job, source, `${registry.host}/acme/pack:v1`, "modelpack");
+    // The config only.
+    expect(there.sent.blobs).toBe(1);
+    expect(there.mounted.blobs).toBe(3);
+    const back = await copy(
+      job,
+      `${registry.host}/acme/pack:v1`,
+      `${registry.host}/acme/back:v1`,
+      "bundle",
+    );
+    expect(back.sent).toMatchObject({ blobs: 0 });
+  });
+
+  test("from cog's plain archives to every other layout", async () => {
+    const registry = await recordingRegistry();
+    const job = await prepared();
+    const source = `${registry.host}/acme/model:cog`;
+    await push(job, source, { layout: "cog" });
+    for (const layout of ["bundle", "modelpack", "image"]) {
+      const target = `${registry.host}/acme/${layout}:v1`;
+      await copy(job, source, target, layout);
+      await pull(job, target, `out-${layout}`, layout === "image" ? "/models" : undefined);
+      expect(await contents(join(job.cwd, `out-${layout}`))).toEqual(expected);
+    }
+  });
+
+  test("compressed weights are stored as they are in layouts that know no compression", async () => {
+    const registry = await recordingRegistry();
+    const job = await prepared();
+    await lock(job, "zstd");
+    const source = `${registry.host}/acme/model:v1`;
+    await push(job, source);
+    for (const layout of ["modelpack", "cog", "image"]) {
+      const target = `${registry.host}/acme/${layout}:v1`;
+      const copied = await copy(job, source, target, layout);
+      const pushed = await push(job, `${registry.host}/acme/other:${layout}`, { layout });
+      expect(copied.model.digest).toBe(pushed.model.digest);
+      await pull(job, target, `out-${layout}`, layout === "image" ? "/models" : undefined);
+      expect(await contents(join(job.cwd, `out-${layout}`))).toEqual(expected);
+    }
+  });
+});
+
+describe("what other tools look for", () => {
+  test("ModelPack's config says what the files say", async () => {
+    const registry = await recordingRegistry();
+    const job = await prepared();
+    const reference = `${registry.host}/acme/model:v1`;
+    await push(job, reference, { layout: "modelpack" });
+    const manifest = await (await registry.ask("/v2/acme/model/manifests/v1")).json();
+    expect(manifest).toMatchObject({
+      artifactType: "application/vnd.cncf.model.manifest.v1+json",
+      config: { mediaType: "application/vnd.cncf.model.config.v1+json" },
+    });
+    const config = await (
+      await registry.ask(
+        `/v2/acme/model/blobs/${(manifest as { config: { digest: string } }).config.digest}`,
+      )
+    ).json();
+    expect(config).toEqual({
+      descriptor: { family: "llama" },
+      modelfs: {
+        type: "layers",
+        diffIds: ["config.json", "model.safetensors", "tokenizer/vocab.txt"].map(
+          (name) => expected[name],
+        ),
+      },
+      config: {
+        format: "safetensors",
+        architecture: "LlamaForCausalLM",
+        precision: "bf16",
+        paramSize: "50k",
+      },
+    });
+    const kinds = (manifest as { layers: { mediaType: string; annotations: object }[] }).layers;
+    expect(kinds.map(({ mediaType }) => mediaType.split(".").slice(3).join("."))).toEqual([
+      "weight.config.v1.raw",
+      "weight.v1.raw",
+      "weight.config.v1.raw",
+    ]);
+    expect(kinds[2]?.annotations).toMatchObject({
+      "org.cncf.model.filepath": "tokenizer/vocab.txt",
+      "org.opencontainers.image.title": "tokenizer/vocab.txt",
+    });
+  });
+
+  test("Cog finds its weight by tag, and an image beside it", async () => {
+    const registry = await recordingRegistry();
+    const job = await prepared();
+    const reference = `${registry.host}/acme/model:v1`;
+    await push(job, reference, { layout: "cog", image: "oci:image:v1" });
+    const index = (await (await registry.ask("/v2/acme/model/manifests/v1")).json()) as {
+      manifests: { artifactType?: string; annotations: Record<string, string> }[];
+    };
+    const weight = index.manifests.find(
+      ({ artifactType }) => artifactType === "application/vnd.cog.weight.v1",
+    );
+    const set = weight?.annotations["run.cog.weight.set-digest"] ?? "";
+    const tag = `cog-weight.weights.${set.slice(7, 19)}`;
+    expect((await registry.ask(`/v2/acme/model/manifests/${tag}`)).status).toBe(200);
+    expect(await inspectSource(job, reference)).toMatchObject({
+      images: [{ platform: "linux/amd64" }],
+      weights: { format: "cog" },
+    });
+  });
+});
+
+describe("what does not fit is refused before anything is sent:", () => {
+  test("an unknown layout, an image without a place, an empty file", async () => {
+    const registry = await recordingRegistry();
+    const job = await prepared();
+    const reference = `${registry.host}/acme/model:v1`;
+    for (const more of [
+      { layout: "tarball" },
+      { layout: "modelpack", image: "oci:image:v1" },
+      { layout: "cog", format: "bundle" },
+    ]) {
+      expect((await failure(push(job, reference, more))).code).toBe("usage");
+    }
+    await writeFiles(join(job.cwd, "weights"), { empty: "" });
+    await lock(job);
+    expect((await failure(push(job, reference, { layout: "modelpack" }))).message).toContain(
+      '"empty"',
+    );
+    expect(registry.done.filter((done) => done.startsWith("PUT"))).toEqual([]);
+    await push(job, reference, { layout: "cog" });
+    await pull(job, reference, "out");
+    expect(Object.keys(await contents(join(job.cwd, "out")))).toContain("src/weights/empty");
+  });
+
+  test("a file that changed after it was locked", async () => {
+    const registry = await recordingRegistry();
+    const job = await prepared();
+    await writeFile(
+      join(job.cwd, "weights/config.json"),
+      files["config.json"].replace("llama", "mamba"),
+    );
+    const refused = await failure(push(job, `${registry.host}/acme/model:v1`, { layout: "image" }));
+    expect(refused.code).toBe("integrity");
+  });
+});
