@@ -68,7 +68,7 @@ describe("a new layout folder", () => {
     await mkdir(layout);
     await writeFile(join(layout, "thesis.txt"), "years of work");
     expect(await failure(createLayout(layout, signal))).toBe(
-      "file: oci:…/layout: the folder has other things in it",
+      "conflict: oci:…/layout: the folder has other things in it",
     );
     expect(await readdir(layout)).toEqual(["thesis.txt"]);
   });
@@ -76,7 +76,7 @@ describe("a new layout folder", () => {
   test("is not made where a file is in the way", async () => {
     await writeFile(layout, "");
     expect(await failure(createLayout(layout, signal))).toBe(
-      `file: "…/layout": can't be written: something is in the way`,
+      `conflict: "…/layout": can't be written: something is in the way`,
     );
   });
 

@@ -13,7 +13,7 @@ test("what fits passes, also below a folder that is not there yet", async () => 
 test("what can't fit anywhere names the folder and both numbers", async () => {
   await expect(requireSpace([{ path: missing, bytes: Number.MAX_SAFE_INTEGER }])).rejects.toThrow(
     expect.objectContaining({
-      code: "file",
+      code: "system",
       message: expect.stringMatching(
         /^the disk of ".*ocibundle-not-there\/below" is too full: 9,007,199,255 MB are needed, [\d,]+ MB are free$/,
       ),

@@ -90,7 +90,7 @@ describe("what is there already", () => {
   test.each(["hard link", "copy"] as const)("is not replaced unasked by %s", async (way) => {
     writeFileSync(target(), "mine");
     await expect(put({ ways: [way] })).rejects.toMatchObject({
-      code: "file",
+      code: "conflict",
       message: `"${target()}" exists already`,
     });
     expect(readFileSync(target(), "utf8")).toBe("mine");
@@ -114,7 +114,7 @@ describe("what is there already", () => {
     const other = join(base, "other");
     writeFileSync(other, "mine");
     symlinkSync(other, target());
-    await expect(put()).rejects.toMatchObject({ code: "file" });
+    await expect(put()).rejects.toMatchObject({ code: "conflict" });
     await put({ replace: true, ways: ["copy"] });
     expect(readFileSync(other, "utf8")).toBe("mine");
     expect(lstatSync(target()).isFile()).toBe(true);
@@ -122,7 +122,7 @@ describe("what is there already", () => {
 
   test("is never a folder that is replaced", async () => {
     mkdirSync(target());
-    await expect(put({ replace: true })).rejects.toMatchObject({ code: "file" });
+    await expect(put({ replace: true })).rejects.toMatchObject({ code: "conflict" });
     expect(readdirSync(folder.path)).toEqual(["x"]);
   });
 
@@ -186,7 +186,7 @@ describe("across file systems", () => {
       await expect(
         materialize(source, other, "x", { signal, replace: false }),
       ).rejects.toMatchObject({
-        code: "file",
+        code: "system",
         message: expect.stringContaining("no space left"),
       });
       expect(readdirSync(other.path)).toEqual([]);

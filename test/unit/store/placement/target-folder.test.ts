@@ -47,7 +47,7 @@ test.each([[["a"]], [["a", "b"]], [["b", "a"]]])(
     symlinkSync(outside, join(root, "a"));
     symlinkSync(outside, join(root, "b", "a"));
     await expect(openTargetFolder(root, parts)).rejects.toMatchObject({
-      code: "file",
+      code: "conflict",
       message: expect.stringContaining("is a symbolic link"),
     });
     expect(existsSync(join(outside, "b"))).toBe(false);
@@ -59,7 +59,7 @@ test("a link back into the root is refused too, and a dangling one", async () =>
   symlinkSync("real", join(root, "inner"));
   symlinkSync("nowhere", join(root, "dangling"));
   for (const part of ["inner", "dangling"]) {
-    await expect(openTargetFolder(root, [part])).rejects.toMatchObject({ code: "file" });
+    await expect(openTargetFolder(root, [part])).rejects.toMatchObject({ code: "conflict" });
   }
 });
 
@@ -67,14 +67,14 @@ test("a file in a folder's place is named", async () => {
   mkdirSync(root);
   writeFileSync(join(root, "a"), "");
   await expect(openTargetFolder(root, ["a", "b"])).rejects.toMatchObject({
-    code: "file",
+    code: "conflict",
     message: `"${join(root, "a")}" is not a folder`,
   });
 });
 
 test("a root that can't be made is named", async () => {
   writeFileSync(root, "");
-  await expect(openTargetFolder(join(root, "x"), [])).rejects.toMatchObject({ code: "file" });
+  await expect(openTargetFolder(join(root, "x"), [])).rejects.toMatchObject({ code: "conflict" });
 });
 
 test.skipIf(process.platform !== "linux")(
