@@ -18,6 +18,12 @@ interface Foreign {
 
 const platforms: Foreign[] = [
   {
+    target: "linux-amd64-baseline",
+    // A processor of 2008: no AVX, no AVX2.
+    command: [Bun.which("qemu-x86_64") ?? "qemu-x86_64", "-cpu", "Nehalem"],
+    needs: [Bun.which("qemu-x86_64") ?? "qemu-x86_64"],
+  },
+  {
     target: "linux-arm64",
     command: [Bun.which("qemu-aarch64") ?? "qemu-aarch64", "-L", arm64Libraries],
     needs: [Bun.which("qemu-aarch64") ?? "qemu-aarch64", arm64Libraries],
