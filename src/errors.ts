@@ -74,6 +74,8 @@ const faults: Readonly<Record<string, { code: "file" | "system" | "conflict"; re
   EBUSY: { code: "system", reason: "it is busy" },
   EDQUOT: { code: "system", reason: "disk quota exceeded" },
   EEXIST: { code: "conflict", reason: "a file with that name exists" },
+  // What Bun says where a file could not be removed for a reason that it has no name for, such as EIO.
+  EFAULT: { code: "system", reason: "the system refused it" },
   EFBIG: { code: "system", reason: "file too large for this file system" },
   EIO: { code: "system", reason: "input/output error" },
   EISDIR: { code: "conflict", reason: "it is a directory" },
