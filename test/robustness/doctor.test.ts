@@ -18,7 +18,7 @@ beforeAll(() => {
 });
 afterAll(() => bench[Symbol.dispose]());
 
-/** What `doctor` finds at a registry that behaves as a hosted one does (docs/registry.md). */
+/** What `doctor` finds at a registry that behaves as a hosted one does (docs/dev/embedded-registry.md). */
 async function examine(like: string): Promise<{ checks: Check[]; left: unknown[] }> {
   const registry = await startEmbeddedRegistry(bench.path(like), ["--like", like]);
   try {

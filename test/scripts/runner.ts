@@ -1,6 +1,6 @@
 /**
  * Runs scripts against the program, as Go's testscript does. A *.txtar file here is a test: its comment is
- * the script, its files are written into $WORK first. docs/testing.md describes the language.
+ * the script, its files are written into $WORK first. docs/dev/testing.md describes the language.
  */
 import { chmod, mkdir, mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -30,7 +30,7 @@ const kindKeys: Readonly<Record<KindName, readonly string[]>> = {
 
 /**
  * Reads a fault: `KIND[:ARGUMENT][,KEY=VALUE…]`, as `status:503,retry-after=1,method=PUT,times=2`
- * (docs/registry.md, "Faults"). Throws `usage`.
+ * (docs/dev/embedded-registry.md, "Faults"). Throws `usage`.
  */
 export function parseFault(text: string): Fault {
   const fail = (why: string): OcibundleError =>

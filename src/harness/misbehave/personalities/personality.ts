@@ -46,7 +46,7 @@ const GiB = 1024 * MiB;
 const second = 1000;
 const minute = 60 * second;
 
-/** What each is known for (docs/registry.md, "Personalities"). */
+/** What each is known for (docs/dev/embedded-registry.md, "Personalities"). */
 const personalities = {
   ghcr: ({ bytes, milliseconds }) => ({
     auth: "token",

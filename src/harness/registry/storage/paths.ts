@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { type Digest, digestAlgorithm, digestHex } from "../../../oci/digest.ts";
 
 /**
- * Where everything lies below the storage's folder (described in docs/registry.md). A repository's
+ * Where everything lies below the storage's folder (described in docs/dev/embedded-registry.md). A repository's
  * parts never start with "_", so its own folders can't be taken for a repository's.
  */
 export const contentPath = (root: string, digest: Digest): string =>
