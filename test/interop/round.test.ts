@@ -111,7 +111,8 @@ describe.each(realRegistries)("the full round at $name", ({ parts, start }) => {
         expectNothingWrong(bench.path(target));
         const before = wire.bytes("down");
         await succeed(bench, pull);
-        expect(wire.bytes("down") - before).toBeLessThan(size + overhead);
+        // On a busy machine a range that comes slowly is asked for once more.
+        expect(wire.bytes("down") - before).toBeLessThan(size * 1.1 + overhead);
         expectNothingWrong(bench.path(target));
         await succeed(bench, ["verify", "weights.lock", "--dir", target]);
         const names = Object.keys(weights).map((name) => `src/weights/${name}`);
