@@ -1,4 +1,3 @@
-import { setTimeout as wait } from "node:timers/promises";
 import { authorize, type AuthorizeOptions } from "./auth/authorize.ts";
 import { giveUpConnecting } from "./connect-timeout.ts";
 import { readDocuments } from "./message/document.ts";
@@ -6,8 +5,9 @@ import type { EmitHttpEvent, Send } from "./message/message.ts";
 import { noticeTls } from "./detect-tls.ts";
 import { followRedirects } from "./redirect.ts";
 import { traced } from "./trace.ts";
-import { type Patience, retrier, retry } from "./retry.ts";
-import type { RetryBudget } from "../retry/transient.ts";
+import { retrier, retry } from "./retry.ts";
+import type { RetryBudget } from "../retry/budget.ts";
+import { type Clock, systemClock } from "../retry/clock.ts";
 import { throughProxy } from "./proxy-errors.ts";
 import { transport, type TransportOptions } from "./transport.ts";
 
@@ -20,25 +20,14 @@ const connecting = { doubtAfter: 5000, connectTimeout: 10_000 } as const;
 /** No byte of a body for this long, in milliseconds. */
 const defaultIdleTimeout = 60_000;
 
-/** The real clock, chance and sleep. */
-const realPatience: Patience = {
-  now: Date.now,
-  random: Math.random,
-  sleep: async (milliseconds, signal) => {
-    await wait(milliseconds, undefined, { signal }).catch((error: unknown) => {
-      throw signal.aborted ? signal.reason : error;
-    });
-  },
-};
-
 export interface ClientOptions
   extends
     Omit<TransportOptions, "firstByteTimeout" | "idleTimeout">,
     Omit<AuthorizeOptions, "now"> {
   firstByteTimeout?: number | undefined;
   idleTimeout?: number | undefined;
-  patience?: Patience | undefined;
-  /** What of a run's failed tries is left to its requests; one of its own unless given. */
+  clock?: Clock | undefined;
+  /** Failed attempts that all registries of a run share; a budget of its own unless given. */
   budget?: RetryBudget | undefined;
   /** Sent with every request to the registry, and to nobody else. */
   headers?: Readonly<Record<string, string>> | undefined;
@@ -57,9 +46,9 @@ const withHeaders =
 
 /** The HTTP client for one registry: transport, redirects, authorisation, retries, one on the other. */
 export function createClient(options: ClientOptions): Send {
-  const patience = options.patience ?? realPatience;
+  const clock = options.clock ?? systemClock;
   const { host, emit, budget } = options;
-  const again = retrier({ host, patience, emit, budget });
+  const again = retrier({ host, clock, emit, budget });
   const bottom = transport({
     ...options,
     firstByteTimeout: options.firstByteTimeout ?? defaultFirstByteTimeout,
@@ -72,7 +61,7 @@ export function createClient(options: ClientOptions): Send {
   const told = traced(withHeaders(throughProxy(connected, options.env), options), emit);
   const authorised = authorize(followRedirects(told), {
     ...options,
-    now: patience.now,
+    now: clock.now,
   });
-  return retry(readDocuments(authorised), again, patience.now);
+  return retry(readDocuments(authorised), again, clock.now);
 }

@@ -2,54 +2,43 @@ import { discard } from "./message/body.ts";
 import { httpFailureOf } from "./message/failure.ts";
 import type { EmitHttpEvent, HttpResponse, Repeatable, Send } from "./message/message.ts";
 import { askedToWait } from "./message/retry-after.ts";
-import {
-  isAskedBack,
-  pauseBefore,
-  type RetryBudget,
-  retryBudget,
-  type Seen,
-} from "../retry/transient.ts";
-
-/** What a retry policy takes from the world, handed in so that tests need no waiting. */
-export interface Patience {
-  /** Milliseconds since the epoch. */
-  now: () => number;
-  /** In [0, 1). */
-  random: () => number;
-  /** Rejects with the signal's reason when it is aborted. */
-  sleep: (milliseconds: number, signal: AbortSignal) => Promise<void>;
-}
+import { waitBeforeRetry } from "../retry/backoff.ts";
+import { type RetryBudget, retryBudget } from "../retry/budget.ts";
+import type { Clock } from "../retry/clock.ts";
+import { askedWait, type AttemptResult, isAskedBack, requestPolicy } from "../retry/transient.ts";
 
 export interface RetryOptions {
   host: string;
-  patience: Patience;
+  clock: Clock;
   emit: EmitHttpEvent;
-  /** Failed tries that its requests have together with those of others; a full budget of its own unless given. */
+  /** Failed attempts that its requests share with those of others; a full budget of its own unless given. */
   budget?: RetryBudget | undefined;
 }
 
-/** Decides after each failed try, and waits. */
+/** Decides after each failed attempt, and waits. */
 export interface Retrier {
   /**
-   * Waits until it is time for the next try; false when there is none. Throws when interrupted.
-   * `attempt` is the number of tries so far.
+   * Waits until it is time for the next attempt; false when there is none. Throws when interrupted.
+   * `attempt` is the number of attempts so far.
    */
   pause(
     attempt: number,
-    seen: Seen,
+    result: AttemptResult,
     repeatable: Repeatable,
     reason: string,
     signal: AbortSignal,
   ): Promise<boolean>;
 }
 
-/** The pure policy with its budget, its clock and its voice. */
-export function retrier({ host, patience, emit, budget = retryBudget() }: RetryOptions): Retrier {
+/** Applies the pure policy with a budget and a clock, and reports each wait. */
+export function retrier({ host, clock, emit, budget = retryBudget() }: RetryOptions): Retrier {
   return {
-    async pause(attempt, seen, repeatable, reason, signal) {
+    async pause(attempt, result, repeatable, reason, signal) {
       if (repeatable === "never") return false;
-      if (repeatable === "asked" && !isAskedBack(seen)) return false;
-      const milliseconds = pauseBefore(attempt, seen, patience.random());
+      if (repeatable === "asked" && !isAskedBack(result)) return false;
+      const policy = requestPolicy(result);
+      if (policy === undefined) return false;
+      const milliseconds = waitBeforeRetry(attempt, clock.random(), policy, askedWait(result));
       if (milliseconds === undefined) return false;
       if (budget.left === 0) {
         // Once, and not where there never was one.
@@ -61,14 +50,14 @@ export function retrier({ host, patience, emit, budget = retryBudget() }: RetryO
         return false;
       }
       budget.left--;
-      emit({ type: "wait", milliseconds: Math.round(milliseconds), reason: `${host}: ${reason}` });
-      await patience.sleep(milliseconds, signal);
+      emit({ type: "wait", milliseconds, reason: `${host}: ${reason}` });
+      await clock.sleep(milliseconds, signal);
       return true;
     },
   };
 }
 
-/** Sends again what failed and may be sent again. The last answer or error is what the caller gets. */
+/** Sends a request again that failed and may be repeated. The caller gets the last answer or error. */
 export const retry =
   (next: Send, { pause }: Retrier, now: () => number): Send =>
   async (request) => {

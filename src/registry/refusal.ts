@@ -4,7 +4,7 @@ import { readUpTo } from "../http/message/body.ts";
 import { httpsHint } from "../http/message/failure.ts";
 import type { HttpResponse } from "../http/message/message.ts";
 import { askedToWait } from "../http/message/retry-after.ts";
-import { maxRetryAfter } from "../retry/transient.ts";
+import { maxRetryAfter } from "../retry/backoff.ts";
 
 /** More of an error's body than this is not read. */
 const maxErrorBytes = 64 * 1024;

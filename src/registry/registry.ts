@@ -10,8 +10,8 @@ import { createClient } from "../http/client.ts";
 import { isLoopback } from "../http/message/loopback.ts";
 import type { EmitHttpEvent } from "../http/message/message.ts";
 import type { Environment } from "../http/proxy.ts";
-import type { Patience } from "../http/retry.ts";
-import { type RetryBudget, retryBudget } from "../retry/transient.ts";
+import { type RetryBudget, retryBudget } from "../retry/budget.ts";
+import type { Clock } from "../retry/clock.ts";
 import { defaultHost } from "../oci/reference.ts";
 import { runtime } from "../runtime/current.ts";
 import { type Api, apiUrl, command } from "./api.ts";
@@ -24,7 +24,7 @@ import { listTags } from "./tags.ts";
 import type { Registry, Repository } from "./types.ts";
 import { startUpload, uploadSession } from "./uploads.ts";
 
-/** The failed tries that a run may have, for all its registries together; with 0 every failure is final. */
+/** Failed attempts that a run may have, for all its registries together; with 0 every failure is final. */
 export const triesOfRun = (allowed?: number): RetryBudget => retryBudget(allowed);
 
 export interface RegistryOptions extends CertificateOptions {
@@ -42,9 +42,8 @@ export interface RegistryOptions extends CertificateOptions {
   env?: Environment | undefined;
   emit?: EmitHttpEvent | undefined;
   userAgent?: string | undefined;
-  /** Clock, chance and sleep of the retries. */
-  patience?: Patience | undefined;
-  /** What of a run's failed tries is left to it; one of its own unless given. */
+  clock?: Clock | undefined;
+  /** Failed attempts that all registries of a run share; a budget of its own unless given. */
   budget?: RetryBudget | undefined;
   /** Connecting and waiting for the first byte of an answer, in milliseconds. */
   firstByteTimeout?: number | undefined;
@@ -88,7 +87,7 @@ export function createRegistry(host: string, options: RegistryOptions = {}): Reg
     ),
     credentials: options.credentials ?? (() => Promise.resolve(undefined)),
     emit: options.emit ?? (() => undefined),
-    patience: options.patience,
+    clock: options.clock,
     budget: options.budget,
     headers: options.headers,
     firstByteTimeout: options.firstByteTimeout,

@@ -1,8 +1,8 @@
 import { setTimeout } from "node:timers/promises";
 
-/** Time and chance, handed in so that a policy can be tried without waiting. */
+/** Time, chance and sleep, handed in so that a policy can be tested without waiting. */
 export interface Clock {
-  /** Milliseconds, from any origin, never going back. */
+  /** Milliseconds since the epoch. */
   now(): number;
   /** At least 0 and below 1. */
   random(): number;
@@ -11,7 +11,7 @@ export interface Clock {
 }
 
 export const systemClock: Clock = {
-  now: () => performance.now(),
+  now: () => Date.now(),
   random: () => Math.random(),
   async sleep(milliseconds, signal) {
     try {

@@ -3,33 +3,33 @@ import { type Clock, systemClock } from "./clock.ts";
 import type { EmitEvent } from "../transfer/events.ts";
 import { type RetryPolicy, transferRetries, waitBeforeRetry } from "./backoff.ts";
 
-export interface PatienceOptions {
-  /** The item that is waited for. */
+export interface RetryCounterOptions {
+  /** The item that is transferred, for events. */
   item?: string | undefined;
   emit?: EmitEvent | undefined;
   clock?: Clock | undefined;
   retries?: RetryPolicy | undefined;
 }
 
-/** Counts the failures in a row of one transfer, and waits between its tries. */
-export interface Patience {
+/** Counts the failures in a row of one transfer, and waits between its attempts. */
+export interface RetryCounter {
   readonly failures: number;
-  /** There was progress: the next failure is the first one again. */
-  renew(): void;
-  /** One more failure, or several at once. */
+  /** Starts counting again: there was progress. */
+  reset(): void;
+  /** Adds one failure, or several at once. */
   count(weight?: number): void;
-  /** Waits as long as the policy says. Throws `error` when it says no more, or the signal's reason. */
+  /** Waits as long as the policy says. Throws `error` when no attempt is left, or the signal's reason. */
   wait(error: OcibundleError, signal: AbortSignal): Promise<void>;
 }
 
-export function patience(options: PatienceOptions): Patience {
+export function retryCounter(options: RetryCounterOptions): RetryCounter {
   const { item, emit, clock = systemClock, retries = transferRetries } = options;
   let failures = 0;
   return {
     get failures() {
       return failures;
     },
-    renew() {
+    reset() {
       failures = 0;
     },
     count(weight = 1) {

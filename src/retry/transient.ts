@@ -1,76 +1,61 @@
 import type { HttpFailure } from "../http/message/failure.ts";
+import { requestRetries, type RetryPolicy, slowRetries, unreachableRetries } from "./backoff.ts";
 
-/** How often a request is sent, the first time included. */
-export const maxAttempts = 6;
+/*
+ * Which failures are retried. How long to wait is in backoff.ts.
+ */
 
-/** How often, when nothing can be reached: it is rather a wrong name than a bad moment. */
-export const maxUnreachableAttempts = 3;
-
-/** How often, when a server was waited for in vain: each try may take a minute. */
-export const maxSlowAttempts = 3;
-
-/** The pause after the first failure, in milliseconds; it doubles from one to the next. */
-export const firstPause = 500;
-
-/** The longest pause of our own choosing, in milliseconds. */
-export const maxPause = 30_000;
-
-/** The longest `Retry-After` that is waited for, in milliseconds; beyond, the run fails and says so. */
-export const maxRetryAfter = 5 * 60_000;
-
-/** Failed tries that all requests of a run may have together. */
-const mostFailedTries = 1000;
-
-/** What is left of the failed tries that requests may have together; counted down by who fails. */
-export interface RetryBudget {
-  readonly allowed: number;
-  left: number;
-  /** Whether it was said that none is left. */
-  told: boolean;
-}
-
-export const retryBudget = (allowed: number = mostFailedTries): RetryBudget => ({
-  allowed,
-  left: allowed,
-  told: false,
-});
-
-/** What happened to a try. */
-export type Seen = { status: number; retryAfter: number | undefined } | { failure: HttpFailure };
-
-/** Statuses that may pass by themselves. */
-export const isTransientStatus = (status: number): boolean =>
-  status === 408 || status === 425 || status === 429 || (status >= 500 && status !== 501);
-
-/** Whether trying again may help at all. */
-function isTransient(seen: Seen): boolean {
-  if ("status" in seen) return isTransientStatus(seen.status);
-  const { kind, brokeOff } = seen.failure;
-  return kind === "tls" ? brokeOff : kind !== "protocol";
-}
-
-/** Whether the server did nothing and named a time to come back: fit for what may not be done twice. */
-export const isAskedBack = (seen: Seen): boolean =>
-  "status" in seen && (seen.status === 429 || seen.status === 503) && seen.retryAfter !== undefined;
-
-function mostAttempts(seen: Seen): number {
-  if ("status" in seen) return maxAttempts;
-  const { kind } = seen.failure;
-  if (["name", "refused", "unconnected", "proxy", "tls"].includes(kind))
-    return maxUnreachableAttempts;
-  return kind === "timeout" || kind === "stalled" ? maxSlowAttempts : maxAttempts;
-}
+/** Statuses below 500 that may pass, by what was asked. */
+const transientStatuses = {
+  request: new Set([408, 425, 429]),
+  // 409 and 423: the registry has not noticed yet that the previous attempt's connection is gone.
+  upload: new Set([408, 409, 423, 425, 429]),
+} as const satisfies Record<string, ReadonlySet<number>>;
 
 /**
- * How long to pause before the next try, in milliseconds, or undefined to give up: doubling pauses,
- * half of each random so that many clients do not come back together, or as long as the server said.
- * `attempt` is the number of tries so far, `random` in [0, 1).
+ * Whether the same request may succeed a moment later. `status` is undefined when no answer came.
+ * `upload` is a request to an upload session, whose state another attempt may still hold.
  */
-export function pauseBefore(attempt: number, seen: Seen, random: number): number | undefined {
-  if (!isTransient(seen)) return undefined;
-  if (attempt >= mostAttempts(seen)) return undefined;
-  const asked = "status" in seen ? seen.retryAfter : seen.failure.retryAfter;
-  const own = Math.min(maxPause, firstPause * 2 ** (attempt - 1)) * (0.5 + random / 2);
-  if (asked === undefined) return own;
-  return asked > maxRetryAfter ? undefined : Math.max(asked, own);
+export const isTransient = (
+  status: number | undefined,
+  asked: keyof typeof transientStatuses = "request",
+): boolean =>
+  status === undefined || (status >= 500 && status !== 501) || transientStatuses[asked].has(status);
+
+/** How one attempt at a request failed: `retryAfter` in milliseconds, as the server asked. */
+export type AttemptResult =
+  | { status: number; retryAfter: number | undefined }
+  | { failure: HttpFailure };
+
+/** Whether the server did nothing and named a time to come back: safe for what must not be done twice. */
+export const isAskedBack = (result: AttemptResult): boolean =>
+  "status" in result &&
+  (result.status === 429 || result.status === 503) &&
+  result.retryAfter !== undefined;
+
+/** What a server asked to wait, in milliseconds. */
+export const askedWait = (result: AttemptResult): number | undefined =>
+  "status" in result ? result.retryAfter : result.failure.retryAfter;
+
+/** The policy for a request that failed, or undefined when another attempt can't help. */
+export function requestPolicy(result: AttemptResult): RetryPolicy | undefined {
+  if ("status" in result) return isTransient(result.status) ? requestRetries : undefined;
+  const { kind, brokeOff } = result.failure;
+  switch (kind) {
+    case "protocol":
+      return undefined;
+    case "tls":
+      return brokeOff ? unreachableRetries : undefined;
+    case "name":
+    case "refused":
+    case "unconnected":
+    case "proxy":
+      return unreachableRetries;
+    case "timeout":
+    case "stalled":
+      return slowRetries;
+    case "reset":
+    case "status":
+      return requestRetries;
+  }
 }

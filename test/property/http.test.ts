@@ -14,7 +14,8 @@ import { type LargeRequest, largeAnswers } from "../../src/http/large/answer.ts"
 import { proxyFor } from "../../src/http/proxy.ts";
 import { parseResponseHead } from "../../src/http/large/head.ts";
 import { parseRetryAfter } from "../../src/http/message/retry-after.ts";
-import { pauseBefore, maxAttempts, maxPause, maxRetryAfter } from "../../src/retry/transient.ts";
+import { maxRetryAfter, requestRetries, waitBeforeRetry } from "../../src/retry/backoff.ts";
+import { requestPolicy } from "../../src/retry/transient.ts";
 import { fewerRuns, runs } from "./runs.ts";
 
 const anyText = fc.string({ unit: "binary" });
@@ -195,11 +196,13 @@ describe("waiting", () => {
         fc.option(fc.nat(10 * 60_000), { nil: undefined }),
         fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
         (attempt, status, retryAfter, random) => {
-          const pause = pauseBefore(attempt, { status, retryAfter }, random);
+          const policy = requestPolicy({ status, retryAfter });
+          if (policy === undefined) return;
+          const pause = waitBeforeRetry(attempt, random, policy, retryAfter);
           if (pause === undefined) return;
-          expect(attempt).toBeLessThan(maxAttempts);
+          expect(attempt).toBeLessThan(requestRetries.tries);
           expect(pause).toBeGreaterThanOrEqual(retryAfter ?? 0);
-          expect(pause).toBeLessThanOrEqual(Math.max(maxPause, maxRetryAfter));
+          expect(pause).toBeLessThanOrEqual(Math.max(requestRetries.longestWait, maxRetryAfter));
         },
       ),
       runs,

@@ -4,7 +4,7 @@ import { discard, readUpTo } from "../message/body.ts";
 import { failureError } from "../message/failure.ts";
 import type { HttpRequest, HttpResponse, Send } from "../message/message.ts";
 import { askedToWait } from "../message/retry-after.ts";
-import { isTransientStatus } from "../../retry/transient.ts";
+import { isTransient } from "../../retry/transient.ts";
 import { basicAuthorization, type Credential } from "./credential.ts";
 import { formatScope, type Scope } from "../message/scope.ts";
 
@@ -131,7 +131,7 @@ async function readToken(
 ): Promise<Token> {
   const on = `${request.host}: token server ${request.realm.host}`;
   const { status } = response;
-  if (isTransientStatus(status)) {
+  if (isTransient(status)) {
     await discard(response);
     throw failureError(request.host, "status", {
       what: `token server ${request.realm.host} answered ${status}`,

@@ -6,7 +6,11 @@ import type { BlobAnswer } from "../../registry/types.ts";
 import type { EmitEvent } from "../events.ts";
 import { Flight, type Piece, cutIntoPieces, takePiece } from "./flight.ts";
 import type { PartialFile } from "./partial-file.ts";
-import { type Patience, patience, type PatienceOptions } from "../../retry/retry-counter.ts";
+import {
+  type RetryCounter,
+  retryCounter,
+  type RetryCounterOptions,
+} from "../../retry/retry-counter.ts";
 import { betterCost, leastPiece, type RangeCost, slowFirstByte } from "./range-cost.ts";
 import { judgeRange, type Pace } from "./slow-ranges.ts";
 
@@ -21,7 +25,7 @@ export interface RangeSupport {
   cost?: RangeCost;
 }
 
-export interface FetchOptions extends PatienceOptions {
+export interface FetchOptions extends RetryCounterOptions {
   signal: AbortSignal;
   /** What the blob is called in errors. */
   label: string;
@@ -76,7 +80,7 @@ class RangeFetcher {
   /** Until then one request runs alone: how fast its bytes come tells how the rest is cut. */
   private aloneUntil = 0;
   private failure: { error: unknown } | undefined;
-  private readonly patience: Patience;
+  private readonly counter: RetryCounter;
   private failedAt = 0;
   private bytesAtFailure = 0;
   private rates: number[] = [];
@@ -86,7 +90,7 @@ class RangeFetcher {
     this.file = file;
     this.size = size;
     this.options = options;
-    this.patience = patience(options);
+    this.counter = retryCounter(options);
     this.bytesAtFailure = file.written.bytes;
   }
 
@@ -238,19 +242,19 @@ class RangeFetcher {
       return this.noRanges(`refuses ranges (${status})`);
     }
     const { bytes } = this.file.written;
-    if (bytes - this.bytesAtFailure >= progressBytes) this.patience.renew();
+    if (bytes - this.bytesAtFailure >= progressBytes) this.counter.reset();
     // Connections that break together are one failure.
-    if (this.patience.failures === 0 || flight.startedAt >= this.failedAt) {
-      this.patience.count(flight.answered ? 1 : unansweredWeight);
+    if (this.counter.failures === 0 || flight.startedAt >= this.failedAt) {
+      this.counter.count(flight.answered ? 1 : unansweredWeight);
       this.failedAt = performance.now();
       this.bytesAtFailure = bytes;
     }
     try {
-      await this.patience.wait(error, this.stop.signal);
+      await this.counter.wait(error, this.stop.signal);
     } catch (final) {
       // The last resort where only ranges fail: what the next run would go on with would fail as well.
       if (status === 500 && flight.ranged && !this.stop.signal.aborted) {
-        this.patience.renew();
+        this.counter.reset();
         return this.noRanges("answers 500 to a range");
       }
       this.fail(final);
@@ -276,7 +280,7 @@ class RangeFetcher {
         silent: flight.answered
           ? pace.silent
           : Math.max(pace.silent, 3 * (support.cost?.firstByte ?? 0)),
-        dead: pace.dead * Math.min(2 ** this.patience.failures, mostPatience),
+        dead: pace.dead * Math.min(2 ** this.counter.failures, mostPatience),
       };
       const verdict = judgeRange(flight.seenAt(now), rates, patient);
       flight.slow = verdict !== "well";

@@ -1,4 +1,5 @@
 import type { RegistryLimits } from "../../registry/limits.ts";
+import { isTransient } from "../../retry/transient.ts";
 import { MiB } from "../units.ts";
 
 /**
@@ -128,13 +129,6 @@ export interface UploadFailure {
   repeated: number;
 }
 
-/** Also 409 and 423: the registry has not yet noticed that the connection of the try before is gone. */
-const passing: ReadonlySet<number> = new Set([408, 409, 423, 425, 429]);
-
-/** Whether the same request may go well a moment later. `status` is undefined when no answer came. */
-export const mayPass = (status: number | undefined): boolean =>
-  status === undefined || (status >= 500 && status !== 501) || passing.has(status);
-
 const waysEnd: ReadonlySet<number> = new Set([201, 400, 405, 411, 415, 422, 501]);
 
 /**
@@ -143,7 +137,7 @@ const waysEnd: ReadonlySet<number> = new Set([201, 400, 405, 411, 415, 422, 501]
  */
 export function afterFailure({ way, status, repeated }: UploadFailure): AfterFailure {
   if (status !== undefined && waysEnd.has(status)) return "next way";
-  if (mayPass(status)) return "wait";
+  if (isTransient(status, "upload")) return "wait";
   if (status === 413) return way === "chunks" ? "smaller" : "next way";
   if (status === 416) return way === "put" || repeated > 0 ? "next way" : "ask";
   if (status === 404) return repeated > 1 ? "next way" : "restart";

@@ -5,8 +5,12 @@ import { shortDigest } from "../../oci/digest.ts";
 import { refusalOf } from "../../registry/refusal.ts";
 import type { Repository, UploadBody, UploadSession } from "../../registry/types.ts";
 import { checkSource } from "../check-source.ts";
-import { type Clock, systemClock } from "../../retry/clock.ts";
-import { type Patience, patience, type PatienceOptions } from "../../retry/retry-counter.ts";
+import {
+  type RetryCounter,
+  retryCounter,
+  type RetryCounterOptions,
+} from "../../retry/retry-counter.ts";
+import { isTransient } from "../../retry/transient.ts";
 import { uploadBody } from "./upload-body.ts";
 import type { UploadNotes } from "./upload-journal.ts";
 import { type UploadPosition, uploadPosition } from "./upload-position.ts";
@@ -16,7 +20,6 @@ import {
   afterFailure,
   firstChunk,
   isSlow,
-  mayPass,
   nextChunk,
   nothingSeen,
   type SeenOfRegistry,
@@ -27,7 +30,7 @@ import {
   waysFor,
 } from "./upload-method.ts";
 
-export interface UploadRunOptions extends PatienceOptions {
+export interface UploadRunOptions extends RetryCounterOptions {
   signal: AbortSignal;
   /** Further bytes that have gone out; negative when some must go again. */
   onBytes?: ((bytes: number) => void) | undefined;
@@ -47,7 +50,6 @@ export class Upload {
   private readonly descriptor: Descriptor;
   private readonly source: BlobSource;
   private readonly options: UploadRunOptions;
-  private readonly clock: Clock;
   private readonly notes: UploadNotes | undefined;
   private session: UploadSession | undefined;
   private minimumChunk: number | undefined;
@@ -59,7 +61,7 @@ export class Upload {
    */
   private sentTwice = false;
   private readonly at: UploadPosition;
-  private readonly patience: Patience;
+  private readonly counter: RetryCounter;
   private readonly stuck = stuckSession();
   private repeated = 0;
   private chunk: number;
@@ -78,10 +80,9 @@ export class Upload {
     this.source = source;
     this.notes = notes;
     this.options = options;
-    this.clock = options.clock ?? systemClock;
     this.seen = options.seen ?? nothingSeen();
     this.at = uploadPosition(options.onBytes);
-    this.patience = patience(options);
+    this.counter = retryCounter(options);
     this.resumed = opened.position > 0;
     this.use(opened);
     this.chunk = firstChunk(this.seen, this.minimumChunk);
@@ -141,7 +142,7 @@ export class Upload {
       void session?.cancel();
       this.restart();
     }
-    this.patience.renew();
+    this.counter.reset();
     this.repeated = 0;
   }
 
@@ -289,7 +290,7 @@ export class Upload {
       signal.throwIfAborted();
       this.detail(`after "${messageOf(error)}": ${messageOf(asking)}`);
       // Distribution ends a session whose last request broke, and says so to the next one.
-      if (mayPass(refusalOf(asking)?.status)) this.at.tell(this.at.has);
+      if (isTransient(refusalOf(asking)?.status, "upload")) this.at.tell(this.at.has);
       else this.restart();
     }
     return false;
@@ -312,13 +313,13 @@ export class Upload {
   private reached(position: number): void {
     if (this.session !== undefined) this.note(this.session);
     if (!this.at.reached(position)) return;
-    this.patience.renew();
+    this.counter.reset();
     this.repeated = 0;
   }
 
   private async pause(error: OcibundleError): Promise<void> {
-    this.patience.count();
-    await this.patience.wait(error, this.options.signal);
+    this.counter.count();
+    await this.counter.wait(error, this.options.signal);
   }
 
   private body(end: number): UploadBody {
@@ -338,9 +339,9 @@ export class Upload {
 
   /** Does something that sends `bytes` bytes, learns the rate and resolves to the milliseconds it took. */
   private async timed(bytes: number, send: () => Promise<void>): Promise<number> {
-    const start = this.clock.now();
+    const start = performance.now();
     await send();
-    const milliseconds = Math.max(1, this.clock.now() - start);
+    const milliseconds = Math.max(1, performance.now() - start);
     // Small bodies measure the way to the registry and back, not its rate.
     if (bytes >= 1024 * 1024) this.seen.rate = bytes / milliseconds;
     return milliseconds;

@@ -10,7 +10,7 @@ import {
 import { systemAuthorities } from "../../../src/http/system-certificates.ts";
 import { createRegistry } from "../../../src/registry/registry.ts";
 import { makeCertificate, type TestCertificate } from "../../interop/certificates.ts";
-import { failureOf, never, recordedPatience } from "./scripted.ts";
+import { failureOf, never, recordedClock } from "./scripted.ts";
 
 const origin = "https://registry.test";
 let told: string[] = [];
@@ -85,8 +85,8 @@ describe("a client's own certificate", () => {
     const caFile = first.authority;
     const options = { caFile, certFile: second.cert, keyFile: second.key };
     await createRegistry(server.host, options).ping(never);
-    const patience = recordedPatience();
-    const wrong = { caFile, certFile: first.cert, keyFile: first.key, patience };
+    const clock = recordedClock();
+    const wrong = { caFile, certFile: first.cert, keyFile: first.key, clock };
     expect(await failureOf(createRegistry(server.host, wrong).ping(never))).toMatchObject({
       code: "network",
     });

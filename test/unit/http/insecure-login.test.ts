@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { makeCertificates } from "../../../src/harness/registry/instance/certificate.ts";
 import { createRegistry } from "../../../src/registry/registry.ts";
-import { failureOf, never, recordedPatience } from "./scripted.ts";
+import { failureOf, never, recordedClock } from "./scripted.ts";
 
 /** A server whose certificate nobody trusts, and what was shown to it. */
 async function serveUntrusted(answer: (request: Request) => Response) {
@@ -37,7 +37,7 @@ async function askWith(tokenHost: string) {
   const registry = createRegistry(`127.0.0.1:${server.port}`, {
     insecure: true,
     credentials: () => Promise.resolve(credential),
-    patience: recordedPatience(),
+    clock: recordedClock(),
   });
   const asked = await registry.ping(never).then(
     () => undefined,

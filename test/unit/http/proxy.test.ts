@@ -1,14 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { proxyFor } from "../../../src/http/proxy.ts";
 import { createRegistry } from "../../../src/registry/registry.ts";
-import {
-  failureOf,
-  never,
-  recordedEvents,
-  recordedPatience,
-  serve,
-  serveBytes,
-} from "./scripted.ts";
+import { failureOf, never, recordedEvents, recordedClock, serve, serveBytes } from "./scripted.ts";
 
 const https = "https://registry.example.com/v2/";
 const http = "http://registry.example.com/v2/";
@@ -62,7 +55,7 @@ test("Docker's registry is spoken to by its name on the wire, over TLS", async (
   });
   const registry = createRegistry("docker.io", {
     env: { HTTPS_PROXY: server.origin },
-    patience: recordedPatience(),
+    clock: recordedClock(),
   });
   await failureOf(registry.ping(never));
   expect(heads[0]).toStartWith("CONNECT registry-1.docker.io:443 HTTP/1.1\r\n");
@@ -81,10 +74,10 @@ test("the environment's own proxy is not asked behind our back", async () => {
 
 /** A registry behind a proxy, with what was told, and how often it waited. */
 function behind(HTTPS_PROXY: string) {
-  const patience = recordedPatience();
+  const clock = recordedClock();
   const { events, emit } = recordedEvents();
-  const registry = createRegistry("registry.invalid", { env: { HTTPS_PROXY }, patience, emit });
-  return { ping: () => failureOf(registry.ping(never)), patience, events };
+  const registry = createRegistry("registry.invalid", { env: { HTTPS_PROXY }, clock, emit });
+  return { ping: () => failureOf(registry.ping(never)), clock, events };
 }
 
 const answering = (status: string) =>
@@ -93,7 +86,7 @@ const answering = (status: string) =>
 describe("what a proxy does wrong is told of it", () => {
   test("that it wants a login, at once and without the one that was given", async () => {
     await using server = answering("407 Proxy Authentication Required");
-    const { ping, patience, events } = behind(`http://ada:s3cret@${server.host}`);
+    const { ping, clock, events } = behind(`http://ada:s3cret@${server.host}`);
     const failure = await ping();
     expect(failure).toMatchObject({
       code: "denied",
@@ -102,7 +95,7 @@ describe("what a proxy does wrong is told of it", () => {
     expect(failure.message).toBe(
       `registry.invalid: the registry API: the proxy ${server.host} (HTTPS_PROXY) wants a user and a password (407)`,
     );
-    expect(patience.pauses).toEqual([]);
+    expect(clock.pauses).toEqual([]);
     expect(JSON.stringify(events)).not.toContain("s3cret");
   });
 
@@ -119,7 +112,7 @@ describe("what a proxy does wrong is told of it", () => {
 
   test("that it does not connect", async () => {
     await using server = answering("403 Forbidden");
-    const { ping, patience } = behind(server.origin);
+    const { ping, clock } = behind(server.origin);
     const failure = await ping();
     expect(failure).toMatchObject({
       code: "network",
@@ -128,7 +121,7 @@ describe("what a proxy does wrong is told of it", () => {
     expect(failure.message).toContain(
       `the proxy ${server.host} (HTTPS_PROXY): no connection was made (403)`,
     );
-    expect(patience.pauses).toHaveLength(2);
+    expect(clock.pauses).toHaveLength(2);
   });
 
   test("that it is not there, or has no address", async () => {
@@ -154,10 +147,10 @@ describe("what a proxy does wrong is told of it", () => {
     ["://s3cret", "this is not the URL of a proxy"],
     ["http://ada:s3cret@127.0.0.1:99999", "this is not the URL of a proxy"],
   ])("and %p is none", async (value, why) => {
-    const { ping, patience } = behind(value);
+    const { ping, clock } = behind(value);
     const failure = await ping();
     expect(failure).toMatchObject({ code: "usage", message: `HTTPS_PROXY: ${why}` });
     expect(failure.message).not.toContain("s3cret");
-    expect(patience.pauses).toEqual([]);
+    expect(clock.pauses).toEqual([]);
   });
 });

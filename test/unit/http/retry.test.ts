@@ -4,32 +4,29 @@ import { failureError } from "../../../src/http/message/failure.ts";
 import type { Send } from "../../../src/http/message/message.ts";
 import { retrier, retry } from "../../../src/http/retry.ts";
 import {
-  firstPause,
-  maxAttempts,
-  maxPause,
   maxRetryAfter,
-  maxSlowAttempts,
-  maxUnreachableAttempts,
-  type RetryBudget,
-  retryBudget,
-} from "../../../src/retry/transient.ts";
+  requestRetries,
+  slowRetries,
+  unreachableRetries,
+} from "../../../src/retry/backoff.ts";
+import { type RetryBudget, retryBudget } from "../../../src/retry/budget.ts";
 import {
   bottom,
   brokenBody,
   failureOf,
   get,
   recordedEvents,
-  recordedPatience,
+  recordedClock,
   serve,
   serveBytes,
   textOf,
 } from "./scripted.ts";
 
 function client(next: Send = bottom(), budget?: RetryBudget) {
-  const patience = recordedPatience();
+  const clock = recordedClock();
   const { events, emit } = recordedEvents();
-  const again = retrier({ host: "registry.test", patience, emit, budget });
-  return { patience, events, send: retry(next, again, patience.now) };
+  const again = retrier({ host: "registry.test", clock, emit, budget });
+  return { clock, events, send: retry(next, again, clock.now) };
 }
 
 describe("a request is sent again", () => {
@@ -39,9 +36,10 @@ describe("a request is sent again", () => {
       await using server = serve((_, count) =>
         count < 3 ? new Response("busy", { status }) : new Response("done"),
       );
-      const { send, patience, events } = client();
+      const { send, clock, events } = client();
       expect(await textOf((await send(get(server.origin))).body)).toBe("done");
-      expect(patience.pauses).toEqual([firstPause * 0.75, firstPause * 1.5]);
+      const { firstWait } = requestRetries;
+      expect(clock.pauses).toEqual([firstWait * 0.75, firstWait * 1.5]);
       expect(events.map(({ type }) => type)).toEqual(["wait", "wait"]);
     },
   );
@@ -69,17 +67,17 @@ describe("a request is sent again", () => {
 
   test("as often as allowed, and then the last answer is the answer", async () => {
     await using server = serve(() => new Response("busy", { status: 503 }));
-    const { send, patience } = client();
+    const { send, clock } = client();
     expect((await send(get(server.origin))).status).toBe(503);
-    expect(server.seen).toHaveLength(maxAttempts);
-    expect(patience.pauses.every((pause) => pause <= maxPause)).toBe(true);
-    expect(patience.pauses).toEqual(patience.pauses.toSorted((a, b) => a - b));
+    expect(server.seen).toHaveLength(requestRetries.tries);
+    expect(clock.pauses.every((pause) => pause <= requestRetries.longestWait)).toBe(true);
+    expect(clock.pauses).toEqual(clock.pauses.toSorted((a, b) => a - b));
   });
 
   test.each(["timeout", "stalled"] as const)("less often after a %s", async (kind) => {
-    const { send, patience } = client(() => Promise.reject(failureError("registry.test", kind)));
+    const { send, clock } = client(() => Promise.reject(failureError("registry.test", kind)));
     expect(await failureOf(send(get("http://registry.test/")))).toMatchObject({ code: "network" });
-    expect(patience.pauses).toHaveLength(maxSlowAttempts - 1);
+    expect(clock.pauses).toHaveLength(slowRetries.tries - 1);
   });
 
   test.each([
@@ -95,15 +93,15 @@ describe("a request is sent again", () => {
     const { send } = client();
     const url = server.origin.replace("http:", "https:");
     expect(await failureOf(send(get(url, { large: true })))).toMatchObject({ code: "network" });
-    expect(connections).toBe(passes ? maxUnreachableAttempts : 1);
+    expect(connections).toBe(passes ? unreachableRetries.tries : 1);
   });
 
   test("less often when nothing can be reached", async () => {
     const server = serve(() => new Response());
     await server[Symbol.asyncDispose]();
-    const { send, patience } = client();
+    const { send, clock } = client();
     expect(await failureOf(send(get(server.origin)))).toMatchObject({ code: "network" });
-    expect(patience.pauses).toHaveLength(maxUnreachableAttempts - 1);
+    expect(clock.pauses).toHaveLength(unreachableRetries.tries - 1);
   });
 });
 
@@ -128,27 +126,27 @@ describe("a request is not sent again", () => {
         ? new Response("x", { status: 429, headers: { "retry-after": "7" } })
         : new Response("x", { status: 503 }),
     );
-    const { send, patience } = client();
+    const { send, clock } = client();
     const response = await send(get(server.origin, { method: "PATCH", repeatable: "asked" }));
     expect(response.status).toBe(503);
-    expect(patience.pauses).toEqual([7000]);
+    expect(clock.pauses).toEqual([7000]);
   });
 
   test("when its body fails by itself", async () => {
-    const { send, patience } = client();
+    const { send, clock } = client();
     const body = brokenBody(1);
     const sent = send(get("http://127.0.0.1:9/", { method: "PUT", body }));
     expect(await failureOf(sent)).toMatchObject({ code: "integrity" });
-    expect(patience.pauses).toEqual([]);
+    expect(clock.pauses).toEqual([]);
   });
 });
 
 describe("all requests of a run together", () => {
   test("have a number of failed tries, whose end is said once", async () => {
     await using server = serve(() => new Response("busy", { status: 503 }));
-    const { send, patience, events } = client(bottom(), retryBudget(7));
+    const { send, clock, events } = client(bottom(), retryBudget(7));
     for (let count = 0; count < 4; count++) await send(get(server.origin));
-    expect(patience.pauses).toHaveLength(7);
+    expect(clock.pauses).toHaveLength(7);
     expect(server.seen).toHaveLength(4 + 7);
     expect(events.filter(({ type }) => type === "warning")).toEqual([
       {
@@ -165,7 +163,7 @@ describe("all requests of a run together", () => {
     await one.send(get(server.origin));
     await other.send(get(server.origin));
     await one.send(get(server.origin));
-    expect(one.patience.pauses.length + other.patience.pauses.length).toBe(7);
+    expect(one.clock.pauses.length + other.clock.pauses.length).toBe(7);
     const said = [...one.events, ...other.events].filter(({ type }) => type === "warning");
     expect(said).toHaveLength(1);
   });
@@ -193,9 +191,9 @@ describe("Retry-After", () => {
             },
           }),
     );
-    const { send, patience, events } = client();
+    const { send, clock, events } = client();
     await send(get(server.origin));
-    expect(patience.pauses).toEqual([120_000, 20_000]);
+    expect(clock.pauses).toEqual([120_000, 20_000]);
     expect(events[0]).toEqual({
       type: "wait",
       milliseconds: 120_000,
@@ -208,9 +206,9 @@ describe("Retry-After", () => {
     await using server = serve(
       () => new Response("", { status: 429, headers: { "retry-after": seconds } }),
     );
-    const { send, patience } = client();
+    const { send, clock } = client();
     expect((await send(get(server.origin))).status).toBe(429);
-    expect(patience.pauses).toEqual([]);
+    expect(clock.pauses).toEqual([]);
   });
 });
 
@@ -219,15 +217,15 @@ test("an interruption ends the wait", async () => {
   const reason = new OcibundleError("interrupted", "Interrupted");
   const controller = new AbortController();
   const { emit } = recordedEvents();
-  const patience = {
-    ...recordedPatience(),
+  const clock = {
+    ...recordedClock(),
     sleep: (_: number, signal: AbortSignal) =>
       new Promise<void>((_resolve, reject) => {
         signal.addEventListener("abort", () => reject(signal.reason));
         controller.abort(reason);
       }),
   };
-  const send = retry(bottom(), retrier({ host: "registry.test", patience, emit }), patience.now);
+  const send = retry(bottom(), retrier({ host: "registry.test", clock, emit }), clock.now);
   expect(await failureOf(send(get(server.origin, { signal: controller.signal })))).toBe(reason);
   expect(server.seen).toHaveLength(1);
 });

@@ -5,7 +5,7 @@ import type {
   RequestBody,
   Send,
 } from "../../../src/http/message/message.ts";
-import type { Patience } from "../../../src/http/retry.ts";
+import type { Clock } from "../../../src/retry/clock.ts";
 import { transport, type TransportOptions } from "../../../src/http/transport.ts";
 import { runtime } from "../../../src/runtime/current.ts";
 
@@ -73,7 +73,7 @@ export function serveBytes(answer: (socket: Bun.Socket, head: string) => void): 
   };
 }
 
-export interface RecordedPatience extends Patience {
+export interface RecordedClock extends Clock {
   /** Every pause asked for, in milliseconds. */
   pauses: number[];
   /** Moves the clock on. */
@@ -81,7 +81,7 @@ export interface RecordedPatience extends Patience {
 }
 
 /** A clock that stands still but for the pauses, which take no time. */
-export function recordedPatience(): RecordedPatience {
+export function recordedClock(): RecordedClock {
   let now = Date.UTC(2026, 1, 2, 10);
   const pauses: number[] = [];
   return {

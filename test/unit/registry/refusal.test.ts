@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import type { OcibundleError } from "../../../src/errors.ts";
-import { failureOf, never, recordedPatience, serve } from "../http/scripted.ts";
+import { failureOf, never, recordedClock, serve } from "../http/scripted.ts";
 import { blobOf, repositoryAt } from "./registry-client.ts";
 
 const blob = blobOf("0123456789");
@@ -8,7 +8,7 @@ const blob = blobOf("0123456789");
 /** What a user is told of an answer to a blob's lookup. */
 async function told(answer: () => Response): Promise<OcibundleError & { host: string }> {
   await using server = serve(answer);
-  const repository = repositoryAt(server.host, { patience: recordedPatience() });
+  const repository = repositoryAt(server.host, { clock: recordedClock() });
   const failure = await failureOf(repository.getBlob(blob, undefined, never));
   return Object.assign(failure as OcibundleError, { host: server.host });
 }

@@ -6,7 +6,7 @@ import { createRegistry, type RegistryOptions } from "../../../src/registry/regi
 import type { Repository, UploadBody, UploadSession } from "../../../src/registry/types.ts";
 import {
   never,
-  recordedPatience,
+  recordedClock,
   type ScriptedServer,
   serve,
   type SeenRequest,
@@ -35,7 +35,7 @@ export function manifestOf(
 
 /** A client that never really waits, for the repository `acme/llama` of a server. */
 export const repositoryAt = (host: string, options: RegistryOptions = {}): Repository =>
-  createRegistry(host, { patience: recordedPatience(), ...options }).repository("acme/llama");
+  createRegistry(host, { clock: recordedClock(), ...options }).repository("acme/llama");
 
 /** A server that answers as scripted, and the repository on it. */
 export function scripted(

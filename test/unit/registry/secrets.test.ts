@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { inspect } from "node:util";
 import type { Credential } from "../../../src/http/auth/credential.ts";
-import { failureOf, never, recordedPatience, serve } from "../http/scripted.ts";
+import { failureOf, never, recordedClock, serve } from "../http/scripted.ts";
 import { blobOf, bodyOf, openUpload, repositoryAt } from "./registry-client.ts";
 
 const blob = blobOf("0123456789");
@@ -30,7 +30,7 @@ async function everythingSaid(credential: Credential): Promise<string> {
   });
   const said: unknown[] = [];
   const repository = repositoryAt(server.host, {
-    patience: recordedPatience(),
+    clock: recordedClock(),
     emit: (event) => said.push(event),
     credentials: () => Promise.resolve(credential),
   });

@@ -9,7 +9,7 @@ import {
   bottom,
   failureOf,
   get,
-  recordedPatience,
+  recordedClock,
   type ScriptedServer,
   serve,
   type SeenRequest,
@@ -20,7 +20,7 @@ const push = repositoryScope("acme/llama", "pull", "push");
 const password: Credential = { kind: "password", username: "ada", password: "s3cret" };
 
 function client(server: ScriptedServer, credential?: Credential, plainHttp = false) {
-  const clock = recordedPatience();
+  const clock = recordedClock();
   const looked: (string | undefined)[] = [];
   const send = authorize(followRedirects(bottom()), {
     host: "registry.test",

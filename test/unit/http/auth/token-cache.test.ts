@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { repositoryScope, type Scope } from "../../../../src/http/message/scope.ts";
 import type { Token, TokenRequest } from "../../../../src/http/auth/token.ts";
 import { tokenCache } from "../../../../src/http/auth/token-cache.ts";
-import { failureOf, never, recordedPatience } from "../scripted.ts";
+import { failureOf, never, recordedClock } from "../scripted.ts";
 
 const pull = repositoryScope("a", "pull");
 const push = repositoryScope("a", "pull", "push");
@@ -18,7 +18,7 @@ const asking = (scopes: readonly Scope[], more: Partial<TokenRequest> = {}): Tok
 });
 
 function cacheOf(fetch?: (request: TokenRequest, count: number) => Promise<Token>) {
-  const clock = recordedPatience();
+  const clock = recordedClock();
   const asked: TokenRequest[] = [];
   const cache = tokenCache((request) => {
     asked.push(request);

@@ -29,9 +29,12 @@ const MiB = 1024 * 1024;
 const blob = randomBytes(40 * MiB + 321);
 const digest = digestOf(blob);
 const mediaType = "application/vnd.cog.weights.layer.v1";
-const instant = { random: () => 0, sleep: (milliseconds: number) => Bun.sleep(milliseconds) };
-const clock = { now: () => performance.now(), ...instant };
-const patience = { now: () => Date.now(), random: () => 0, sleep: () => Promise.resolve() };
+const clock = {
+  now: () => Date.now(),
+  random: () => 0,
+  sleep: (milliseconds: number) => Bun.sleep(milliseconds),
+};
+const instantClock = { ...clock, sleep: () => Promise.resolve() };
 
 let folder: string;
 let path: string;
@@ -88,7 +91,7 @@ async function write(
   signal: AbortSignal = new AbortController().signal,
 ): Promise<BlobOutcome> {
   if (registry === undefined) throw new Error("there is no registry");
-  const client = createRegistry(registry.host, { patience });
+  const client = createRegistry(registry.host, { clock: instantClock });
   const writer = registryWriter(client.repository("acme/llama"), {
     emit: (event) => events.push(event),
     seen,
@@ -136,7 +139,7 @@ const tooLarge = async (request: Request) => {
 };
 
 const fill = async (repository: string): Promise<void> => {
-  const client = createRegistry(registry?.host ?? "", { patience });
+  const client = createRegistry(registry?.host ?? "", { clock: instantClock });
   const writer = registryWriter(client.repository(repository), { seen: new Map(), clock });
   await writer.writeBlob(toMove(file()), { signal: new AbortController().signal });
 };
