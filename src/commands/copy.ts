@@ -25,7 +25,7 @@ export const command = defineCommand({
     },
     layout: {
       type: "string",
-      valueHint: "bundle|cog|modelpack|image",
+      valueHint: "bundle|bundle-1|cog|modelpack|image",
       description: "Convert the weights to this layout on the way",
     },
     referrers: {

@@ -49,7 +49,7 @@ export const modelArgs = {
   },
   layout: {
     type: "string",
-    valueHint: "bundle|cog|modelpack|image",
+    valueHint: "bundle|bundle-1|cog|modelpack|image",
     description: "What the weights are written as, for the tools that are to read them",
   },
   format: {

@@ -6,6 +6,7 @@ export const annotationKeys = {
   weightDest: "vnd.cog.weights.dest",
   weightDigestOriginal: "vnd.cog.weights.digest.original",
   weightSizeUncompressed: "vnd.cog.weights.size.uncompressed",
+  title: "org.opencontainers.image.title",
   referenceType: "vnd.cog.reference.type",
   referenceDigest: "vnd.cog.reference.digest",
 } as const;

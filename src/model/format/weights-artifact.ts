@@ -7,6 +7,7 @@ import { ImageManifestSchema, type RawManifest } from "../../oci/manifest.ts";
 import { mediaTypes } from "../../oci/media-types.ts";
 import { annotationKeys, weightsArtifactType } from "./annotations.ts";
 import { goJson } from "./go-json.ts";
+import { below, sharedDirectory } from "./shared-directory.ts";
 import {
   layerTypes,
   parseEntries,
@@ -28,9 +29,17 @@ export const emptyConfig = {
  * The manifest of a weights artifact (docs/format.md): a pure function of the entries, so that the
  * same weights have the same digest whatever they are bundled with. Layers are sorted by name.
  *
+ * Layers that are a file as it is have a title, its path below the directory that all dests share, so that
+ * tools that know titles and nothing else (oras, CRI-O) write the files. Without `titles` it is the manifest
+ * that was written before there were any.
+ *
  * Throws `file` when there are so many files that registries would refuse the manifest.
  */
-export function weightsManifest(entries: readonly WeightEntry[]): RawManifest {
+export function weightsManifest(
+  entries: readonly WeightEntry[],
+  { titles = true }: { titles?: boolean } = {},
+): RawManifest {
+  const directory = sharedDirectory(entries.map(({ dest }) => dest));
   const bytes = goJson({
     schemaVersion: 2,
     mediaType: mediaTypes.ociManifest,
@@ -45,6 +54,10 @@ export function weightsManifest(entries: readonly WeightEntry[]): RawManifest {
         [annotationKeys.weightDest]: entry.dest,
         [annotationKeys.weightDigestOriginal]: entry.digestOriginal,
         [annotationKeys.weightSizeUncompressed]: String(entry.sizeUncompressed),
+        // What is compressed must not get the name of what it was: oras would write it under that.
+        ...(titles && entry.mediaType === layerTypes.none && entry.digest === entry.digestOriginal
+          ? { [annotationKeys.title]: below(directory, entry.dest) }
+          : {}),
       },
     })),
   });

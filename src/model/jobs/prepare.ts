@@ -16,15 +16,17 @@ import { summarize } from "../graph/summary.ts";
 import { withMountFrom } from "../places/mount-sources.ts";
 import { bundleLayout, type LayoutName, parseLayout } from "../layout/layouts.ts";
 import { filesOfModel } from "../layout/model-files.ts";
-import { readAllContents } from "../graph/weights-contents.ts";
 import type { ContentReader } from "../../oci/content.ts";
-import type { RawManifest } from "../../oci/manifest.ts";
+import { parseDocument } from "../../oci/document.ts";
+import { ImageIndexSchema, type RawManifest } from "../../oci/manifest.ts";
+import { isIndexType } from "../../oci/media-types.ts";
+import { weightsEntries } from "../format/model-index.ts";
 import type { ModelParts } from "./model-parts.ts";
 import { prepareLayout } from "./prepare-layout.ts";
 import type { Session } from "../session/session.ts";
 import { refuseLock } from "../places/lock-source.ts";
 import { openModel, openSource, sourceRepository } from "../places/source.ts";
-import { readWeights } from "../graph/find-weights.ts";
+import { hasOnlyWeights, readWeights } from "../graph/find-weights.ts";
 
 /** What is known of the place the model goes to. */
 export interface TargetKnowledge {
@@ -52,7 +54,7 @@ export async function prepareModel(
   const platform = parts.platform === undefined ? undefined : parsePlatform(parts.platform);
   await using stack = new AsyncDisposableStack();
   const layout = layoutOf(parts.layout, session.env);
-  if (layout !== "bundle") {
+  if (layout !== "bundle" && layout !== "bundle-1") {
     const { host } = knowledge;
     const laidOut = await prepareLayout(session, parts, layout, { host, stack });
     const kept = stack.move();
@@ -60,7 +62,7 @@ export async function prepareModel(
   }
   const weights =
     parts.weightsFrom === undefined
-      ? await chosenWeights(session, parts)
+      ? await chosenWeights(session, { ...parts, titles: layout === "bundle" })
       : await weightsOfModel(session, parts, parts.weightsFrom, knowledge.host, stack);
   const format = chooseImageFormat({
     flag: parts.format,
@@ -123,10 +125,10 @@ async function anyWeights(
   root: RawManifest,
   signal: AbortSignal,
 ): Promise<WeightsPart> {
-  const contents = await readAllContents(reader, root, signal);
-  if (contents.every(({ format }) => format === "bundle")) {
-    return weightsPartOf(reader, await readWeights(reader, root, signal));
-  }
+  const isBundle = isIndexType(root.mediaType)
+    ? weightsEntries(parseDocument(root.bytes, ImageIndexSchema, reader.name)).length > 0
+    : hasOnlyWeights(root, reader.name);
+  if (isBundle) return weightsPartOf(reader, await readWeights(reader, root, signal));
   const { root: manifest, blobs } = bundleLayout(await filesOfModel(reader, root, signal));
   return { manifest, blobs };
 }

@@ -12,7 +12,7 @@ import { type OriginalFile, refuseEmpty } from "./original-file.ts";
 import type { TarOptions } from "./tar-blob.ts";
 
 /** What weights can be written as (docs/artifacts.md). */
-export const layoutNames = ["bundle", "cog", "modelpack", "image"] as const;
+export const layoutNames = ["bundle", "bundle-1", "cog", "modelpack", "image"] as const;
 export type LayoutName = (typeof layoutNames)[number];
 
 /** The name of a layout. Throws `usage`. */
@@ -42,7 +42,8 @@ export async function layOut(
 ): Promise<LaidOut> {
   switch (layout) {
     case "bundle":
-      return { ...bundleLayout(files), ...alone };
+    case "bundle-1":
+      return { ...bundleLayout(files, { titles: layout === "bundle" }), ...alone };
     case "modelpack":
       return { ...(await modelPackLayout(files, options.signal)), ...alone };
     case "image":
@@ -61,7 +62,10 @@ export async function layOut(
 }
 
 /** The bundle's weights artifact, every file stored as it is. */
-export function bundleLayout(files: readonly OriginalFile[]): ContentGraph {
+export function bundleLayout(
+  files: readonly OriginalFile[],
+  options: { titles?: boolean } = {},
+): ContentGraph {
   const placed = files.map((file) => ({ ...file, path: file.dest.slice(1) }));
   refuseEmpty(placed, "bundle");
   const root = weightsManifest(
@@ -74,6 +78,7 @@ export function bundleLayout(files: readonly OriginalFile[]): ContentGraph {
       sizeUncompressed: size,
       mediaType: layerTypes.none,
     })),
+    options,
   );
   const blobs = new Map<Digest, BlobToMove>();
   for (const file of placed) {

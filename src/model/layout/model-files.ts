@@ -24,6 +24,11 @@ export async function filesOfModel(
   for (const { entries, packed } of contents) {
     for (const entry of entries) files.push(ofEntry(reader, entry));
     for (const tar of packed.tars) {
+      if (tar.overlay) {
+        throw new OcibundleError("not_found", `${reader.name} is an image and has no weights`, {
+          hint: "pull a directory of it with `ocibundle pull --path`, and push that",
+        });
+      }
       const offsets = tar.expected === undefined ? undefined : await findInTar(reader, tar, signal);
       if (offsets === undefined) throw mustUnpack(reader.name, tar.blob);
       for (const [index, name] of [...(tar.expected?.keys() ?? [])].entries()) {

@@ -1,6 +1,6 @@
-import { posix } from "node:path";
 import { OcibundleError } from "../../errors.ts";
 import type { BlobSource } from "../../oci/content.ts";
+import { below, sharedDirectory } from "../format/shared-directory.ts";
 import { quoted } from "../format/weight-entry.ts";
 
 /** A file of weights as it is, however it is stored. */
@@ -30,17 +30,9 @@ export function placeFiles(files: readonly OriginalFile[]): {
   files: PlacedFile[];
   directory: string;
 } {
-  const [first, ...others] = files;
-  if (first === undefined) throw new OcibundleError("file", "there are no files to push");
-  let shared = posix.dirname(first.dest).split("/");
-  for (const { dest } of others) {
-    const parts = posix.dirname(dest).split("/");
-    const differs = shared.findIndex((part, index) => part !== parts[index]);
-    if (differs !== -1) shared = shared.slice(0, differs);
-  }
-  const directory = shared.join("/") || "/";
-  const cut = directory === "/" ? 1 : directory.length + 1;
-  const placed = files.map((file) => ({ ...file, path: file.dest.slice(cut) }));
+  if (files.length === 0) throw new OcibundleError("file", "there are no files to push");
+  const directory = sharedDirectory(files.map(({ dest }) => dest));
+  const placed = files.map((file) => ({ ...file, path: below(directory, file.dest) }));
   return { directory, files: placed.toSorted((a, b) => compareBytes(a.path, b.path)) };
 }
 

@@ -29,6 +29,8 @@ export interface WeightsChoice {
   lock: string | undefined;
   /** The lock itself, which is not read from a file then. */
   given?: WeightsLock | undefined;
+  /** Whether layers that are a file as it is get a title. */
+  titles?: boolean | undefined;
 }
 
 /**
@@ -45,7 +47,7 @@ export async function chosenWeights(
   if (chosen === undefined) return undefined;
   const { files, sources } = chosen;
   return {
-    manifest: weightsManifest(files),
+    manifest: weightsManifest(files, { titles: choice.titles ?? true }),
     blobs: [emptyConfigBlob, ...weightBlobs(files, sources)],
   };
 }

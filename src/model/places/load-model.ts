@@ -14,7 +14,7 @@ import { type ModelSummary, summarize } from "../graph/summary.ts";
 import { readForeign } from "../graph/weights-contents.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 import { isWeightsManifest } from "../format/weights-artifact.ts";
-import { parseWeightsLock } from "../format/weights-lock.ts";
+import { parseAnyLock } from "../format/cog-lock.ts";
 
 /** What a source holds: a lock, or a model that can be read. */
 export type Loaded =
@@ -32,7 +32,7 @@ export async function loadSource(
 ): Promise<Loaded> {
   const bytes = await readLock(session.cwd, text);
   if (bytes !== undefined) {
-    const { created, files } = parseWeightsLock(bytes, text);
+    const { created, files } = parseAnyLock(bytes, text);
     return { kind: "lock", name: text, created, files, bytes };
   }
   const source = await openModel(session, text);

@@ -48,8 +48,10 @@ describe("writing", () => {
   test("gives the bytes of the format", () => {
     const manifest = weightsManifest(lock().files);
     expect(textOf(manifest.bytes)).toBe(textOf(fixture("weights-manifest.json")));
+    const untitled = weightsManifest(lock().files, { titles: false });
+    expect(textOf(untitled.bytes)).toBe(textOf(fixture("weights-manifest-1.json")));
     expect(manifest.digest).toBe(
-      "sha256:4d6ba241aa3e30d7099badddda1e5443b55e87396529f394f551ce29823a8e62",
+      "sha256:6ed1100ac9a869b43f30cc1430125a408514aa7f9b128d0b9939be0b4c99b782",
     );
     expect(manifest.mediaType).toBe("application/vnd.oci.image.manifest.v1+json");
   });

@@ -1,0 +1,81 @@
+import * as v from "valibot";
+import { SizeSchema } from "../../oci/descriptor.ts";
+import { parseDocument } from "../../oci/document.ts";
+import { Sha256Schema } from "./artifact/contents.ts";
+import {
+  checkEntriesApart,
+  checkNameAndDest,
+  layerTypes,
+  type WeightEntry,
+} from "./weight-entry.ts";
+import { parseWeightsLock, type WeightsLock } from "./weights-lock.ts";
+
+const VersionSchema = v.looseObject({ version: v.optional(v.unknown()) });
+
+const CogLockSchema = v.looseObject({
+  version: v.literal(1),
+  weights: v.array(
+    v.looseObject({
+      name: v.string(),
+      target: v.string(),
+      importedAt: v.optional(v.string(), ""),
+      files: v.array(
+        v.looseObject({
+          path: v.string(),
+          size: SizeSchema,
+          digest: Sha256Schema,
+          layer: Sha256Schema,
+        }),
+      ),
+    }),
+  ),
+});
+
+/** Layer types that Cog's lock of version "1.0" has for files that are pinned by their own digests. */
+const singleLayer = "application/vnd.cog.weight.layer.v1";
+
+/**
+ * Reads a lock of this format or of Cog's: version 1 (a number), which lists the files of named weights, and
+ * "1.0", which lists files. What is read this way says which files there are: enough to compare with a
+ * directory or another model, and not to push. Throws `file`.
+ */
+export function parseAnyLock(bytes: Uint8Array, on: string): WeightsLock {
+  const { version } = parseDocument(bytes, VersionSchema, on);
+  if (version === 1) return cogLock(bytes, on);
+  return version === "1.0" ? cogFileLock(bytes, on) : parseWeightsLock(bytes, on);
+}
+
+function cogLock(bytes: Uint8Array, on: string): WeightsLock {
+  const { weights } = parseDocument(bytes, CogLockSchema, on);
+  const files = weights.flatMap(({ name, target, files: listed }) =>
+    listed.map(({ path, size, digest, layer }): WeightEntry => {
+      const entry = { name: `${name}/${path}`, dest: `${target.replace(/\/+$/, "")}/${path}` };
+      checkNameAndDest(entry, on);
+      return {
+        ...entry,
+        digestOriginal: digest,
+        digest: layer,
+        size,
+        sizeUncompressed: size,
+        mediaType: layerTypes.none,
+      };
+    }),
+  );
+  checkEntriesApart(files, on);
+  const created =
+    weights
+      .map(({ importedAt }) => importedAt)
+      .toSorted()
+      .at(-1) ?? "";
+  return { version: "1", created, files };
+}
+
+/** Version "1.0" is this format with other layer types. */
+function cogFileLock(bytes: Uint8Array, on: string): WeightsLock {
+  const lock = parseDocument(bytes, v.looseObject({ files: v.array(v.looseObject({})) }), on);
+  const files = lock.files.map((file) =>
+    file["mediaType"] === singleLayer ? { ...file, mediaType: layerTypes.none } : file,
+  );
+  const text = JSON.stringify({ ...lock, version: "1", files });
+  return parseWeightsLock(new TextEncoder().encode(text), on);
+}
