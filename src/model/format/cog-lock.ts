@@ -1,11 +1,11 @@
 import * as v from "valibot";
 import { SizeSchema } from "../../oci/descriptor.ts";
 import { parseDocument } from "../../oci/document.ts";
-import { Sha256Schema } from "./artifact/contents.ts";
 import {
   checkEntriesApart,
   checkNameAndDest,
   layerTypes,
+  Sha256Schema,
   type WeightEntry,
 } from "./weight-entry.ts";
 import { parseWeightsLock, type WeightsLock } from "./weights-lock.ts";

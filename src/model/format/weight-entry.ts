@@ -19,7 +19,7 @@ export type LayerType = (typeof layerTypes)[Compression];
 export const compressionOf = (layerType: LayerType): Compression =>
   layerType === layerTypes.none ? "none" : layerType === layerTypes.gzip ? "gzip" : "zstd";
 
-const Sha256Schema = v.custom<`sha256:${string}`>(
+export const Sha256Schema = v.custom<`sha256:${string}`>(
   (input) => typeof input === "string" && /^sha256:[0-9a-f]{64}$/.test(input),
   'must be "sha256:" and 64 lower-case hex digits',
 );

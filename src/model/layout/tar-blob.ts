@@ -9,8 +9,7 @@ import { blobChunks } from "../../store/blob-chunks.ts";
 import type { Cache } from "../../store/cache/cache.ts";
 import { readRecord, writeRecord } from "../../store/cache/record-file.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
-import { Sha256Schema } from "../format/artifact/contents.ts";
-import { quoted } from "../format/weight-entry.ts";
+import { quoted, Sha256Schema } from "../format/weight-entry.ts";
 import type { PlacedFile } from "./original-file.ts";
 
 /** A plain tar archive of files, put together as it is read: it never lies anywhere as a whole. */

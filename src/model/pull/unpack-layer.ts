@@ -15,8 +15,8 @@ import { type StreamTarSource, streamTarSource } from "../../store/archive/sourc
 import type { Cache } from "../../store/cache/cache.ts";
 import { readRecord, writeRecord } from "../../store/cache/record-file.ts";
 import { writeAll } from "../../store/verified-write.ts";
-import { type ExpectedFile, Sha256Schema } from "../format/artifact/contents.ts";
-import { quoted } from "../format/weight-entry.ts";
+import type { ExpectedFile } from "../format/artifact/contents.ts";
+import { quoted, Sha256Schema } from "../format/weight-entry.ts";
 
 /** An entry of a layer, in its order; a file's content is in the cache. */
 export type UnpackedEntry =

@@ -5,13 +5,12 @@ import type { Descriptor } from "../../../oci/descriptor.ts";
 import { SizeSchema } from "../../../oci/descriptor.ts";
 import { parseDocument } from "../../../oci/document.ts";
 import { laterWeightsArtifactType } from "../annotations.ts";
-import { quoted } from "../weight-entry.ts";
+import { quoted, Sha256Schema } from "../weight-entry.ts";
 import {
   type ArtifactFormat,
   annotationOf,
   type ExpectedFile,
   fileAt,
-  Sha256Schema,
   type StoredTar,
   typeOf,
 } from "./contents.ts";

@@ -1,4 +1,3 @@
-import * as v from "valibot";
 import { OcibundleError } from "../../../errors.ts";
 import type { Descriptor } from "../../../oci/descriptor.ts";
 import type { ImageManifest } from "../../../oci/manifest.ts";
@@ -112,8 +111,3 @@ export function withoutPath(blob: Descriptor, on: string, wanted: string): Ocibu
     { hint: "without it the name of its file is not known; `ocibundle copy` copies it as it is" },
   );
 }
-
-export const Sha256Schema = v.custom<`sha256:${string}`>(
-  (input) => typeof input === "string" && /^sha256:[0-9a-f]{64}$/.test(input),
-  'must be "sha256:" and 64 lower-case hex digits',
-);

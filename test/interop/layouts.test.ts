@@ -1,0 +1,96 @@
+import { describe, expect } from "bun:test";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { findPart } from "../../scripts/parts.ts";
+import { testWith } from "./parts.ts";
+import { realRegistries } from "./registries.ts";
+import { workbench } from "./workbench.ts";
+
+/** Weights that ocibundle writes for other tools, and weights that other tools wrote. */
+const { folder, ocibundle, run, shared } = workbench();
+
+const program = (name: string): string => findPart(name) ?? name;
+const [first] = realRegistries;
+if (first === undefined) throw new Error("no registry to test with");
+const registry = shared(first.start);
+
+const names = ["weights-001.bin", "weights-002.bin"];
+
+/** Weights in every layout, under tags that are called as the layouts are. */
+const pushed = shared(async (cwd) => {
+  const { address } = await registry();
+  const sizes = ["-n", "2", "--min-size", "300kb", "--max-size", "2mb"];
+  await ocibundle(["mock-weights", ...sizes, "--dest-prefix", "/src/weights/"], { cwd });
+  const reference = (layout: string) => `${address}/acme/layouts:${layout}`;
+  for (const layout of ["bundle", "modelpack", "image", "cog"]) {
+    await ocibundle(["push", reference(layout), "--weights", "weights", "--layout", layout], {
+      cwd,
+    });
+  }
+  return { cwd, reference, stop: () => Promise.resolve() };
+});
+
+async function sameFiles(directory: string, expected: string): Promise<void> {
+  const found = (await readdir(directory)).filter((name) => name.startsWith("weights-"));
+  expect(found.toSorted()).toEqual(names);
+  for (const name of names) {
+    const [a, b] = [await readFile(join(directory, name)), await readFile(join(expected, name))];
+    expect(a.equals(b)).toBe(true);
+  }
+}
+
+describe("what ocibundle writes", () => {
+  for (const layout of ["bundle", "modelpack"]) {
+    testWith(["oras"], `layout ${layout} is unpacked by oras`, async () => {
+      const { cwd, reference } = await pushed();
+      const into = await folder("oras");
+      await run([program("oras"), "pull", "--plain-http", "-o", into, reference(layout)]);
+      await sameFiles(into, join(cwd, "weights"));
+    });
+  }
+
+  testWith(["crane"], "layout image is an image for two platforms that crane exports", async () => {
+    const { cwd, reference } = await pushed();
+    for (const platform of ["linux/amd64", "linux/arm64"]) {
+      const image = reference("image");
+      const into = await folder("crane");
+      const archive = join(into, "files.tar");
+      await run([program("crane"), "export", "--insecure", "--platform", platform, image, archive]);
+      await run(["tar", "-xf", archive, "-C", into]);
+      await sameFiles(join(into, "models"), join(cwd, "weights"));
+    }
+  });
+
+  testWith(["skopeo"], "every layout is copied by skopeo, and pulled from the copy", async () => {
+    const { cwd, reference } = await pushed();
+    for (const layout of ["bundle", "modelpack", "image", "cog"]) {
+      const into = await folder("skopeo");
+      const copy = ["copy", "--all", "--src-tls-verify=false", "--insecure-policy"];
+      const [from, to] = [`docker://${reference(layout)}`, `oci:${into}/layout:v1`];
+      await run([program("skopeo"), ...copy, from, to]);
+      const path = layout === "image" ? ["--path", "/models"] : [];
+      await ocibundle(["pull", to, "-o", into, ...path], { cwd });
+      const below = layout === "image" || layout === "modelpack" ? into : join(into, "src/weights");
+      await sameFiles(below, join(cwd, "weights"));
+    }
+  });
+});
+
+describe("what oras writes", () => {
+  testWith(["oras"], "files and a directory are pulled", async () => {
+    const { address } = await registry();
+    const cwd = await folder("files");
+    await mkdir(join(cwd, "tokenizer/sub"), { recursive: true });
+    await writeFile(join(cwd, "model.safetensors"), Buffer.alloc(100_000, "weights"));
+    await writeFile(join(cwd, "tokenizer/vocab.txt"), "a\nb\n");
+    await writeFile(join(cwd, "tokenizer/sub/merges.txt"), "a b\n");
+    const reference = `${address}/acme/by-oras:v1`;
+    const push = ["push", "--plain-http", "--artifact-type", "application/x-acme", reference];
+    await run([program("oras"), ...push, "model.safetensors", "tokenizer"], { cwd });
+    const into = await folder("pulled");
+    await ocibundle(["pull", reference, "-o", into]);
+    for (const name of ["model.safetensors", "tokenizer/vocab.txt", "tokenizer/sub/merges.txt"]) {
+      expect((await readFile(join(into, name))).equals(await readFile(join(cwd, name)))).toBe(true);
+    }
+  });
+});
