@@ -1,8 +1,9 @@
-import { OcibundleError, errno, exitCodes, faultCode } from "../errors.ts";
+import { OcibundleError, errno, exitCodes } from "../errors.ts";
 import type { ErrorCode } from "../errors.ts";
 import { openFileLimit } from "../runtime/open-files.ts";
 import { escapeText } from "../ui/text.ts";
 import { redact } from "./redact.ts";
+import { faultCode } from "../runtime/file-faults.ts";
 
 /** A failure as it is shown and as a script sees it. */
 export interface ErrorReport {

@@ -1,6 +1,7 @@
 import { fstatSync, readFileSync, writeSync } from "node:fs";
 import { isatty } from "node:tty";
-import { OcibundleError, errno, faultReason } from "../errors.ts";
+import { OcibundleError, errno } from "../errors.ts";
+import { faultReason } from "../runtime/file-faults.ts";
 
 /** Where text goes: a standard stream, or what a test reads. */
 export interface Output {

@@ -1,14 +1,10 @@
 import { join } from "node:path";
 import { OcibundleError } from "../errors.ts";
 import { homeDirectory } from "../runtime/home-directory.ts";
-import {
-  isMissing,
-  isRefusedBySystem,
-  readDocument,
-  unreadableBecause,
-} from "../runtime/read-document.ts";
+import { readDocument } from "../runtime/read-document.ts";
 import type { Environment } from "./credential.ts";
 import { type DockerConfig, parseDockerConfig } from "./docker-config.ts";
+import { isMissing, readingCode, unreadableBecause } from "../runtime/file-faults.ts";
 
 /** A file larger than this is no config, in bytes. */
 const maxConfigBytes = 8 * 1024 * 1024;
@@ -78,7 +74,7 @@ export async function readConfig({
     bytes = await readDocument(path, { maxBytes: maxConfigBytes, named });
   } catch (cause) {
     if (isMissing(cause)) return undefined;
-    const code = isRefusedBySystem(cause) ? "system" : "file";
+    const code = readingCode(cause);
     throw new OcibundleError(code, `"${path}" ${unreadableBecause(cause)}`, {
       hint: "logins are kept there; check its permissions, or set DOCKER_CONFIG to another directory",
       cause,

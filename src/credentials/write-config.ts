@@ -13,9 +13,9 @@ import { basename, dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { errno, OcibundleError } from "../errors.ts";
 import { createFile, privateMode } from "../runtime/own-file.ts";
-import { isRefusedBySystem, unreadableBecause } from "../runtime/read-document.ts";
 import { type DockerConfig, parseDockerConfig } from "./docker-config.ts";
 import { readConfig } from "./files.ts";
+import { faultReason, writingCode } from "../runtime/file-faults.ts";
 
 /** Locks a path against other runs of this program; undefined where nothing can be locked. */
 export type LockPath = (path: string) => Promise<{ release(): void } | undefined>;
@@ -65,15 +65,12 @@ export async function changeConfig(
   } catch (cause) {
     if (cause instanceof OcibundleError || errno(cause) === undefined) throw cause;
     throw new OcibundleError(
-      isRefusedBySystem(cause) || isFull(cause) ? "system" : "file",
-      `"${path}" cannot be written: ${unreadableBecause(cause)}`,
+      writingCode(cause),
+      `"${path}" cannot be written: ${faultReason(cause)}`,
       { hint: "check the directory's permissions, or set DOCKER_CONFIG to another one", cause },
     );
   }
 }
-
-const isFull = (error: unknown): boolean =>
-  ["ENOSPC", "EDQUOT", "EROFS"].some((code) => code === errno(error));
 
 const configAt = async (path: string): Promise<DockerConfig> =>
   (await readConfig({ path, named: false })) ?? parseDockerConfig("", path);

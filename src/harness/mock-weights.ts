@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import { OcibundleError } from "../errors.ts";
 import { digestOf } from "../oci/digest.ts";
 import { compressBytes } from "../runtime/small-file.ts";
-import { unwritable, writeAll } from "../store/verified-write.ts";
+import { writeAll } from "../store/verified-write.ts";
 import type { EmitEvent } from "../transfer/events.ts";
 import { type CompressionChoice, compressionLevels } from "../model/format/compression.ts";
 import { readOptions, readPrevious } from "../model/lock/lock.ts";
@@ -21,6 +21,7 @@ import {
 } from "../model/format/weight-entry.ts";
 import { rfc3339, type WeightsLock } from "../model/format/weights-lock.ts";
 import { writeLockFile } from "../model/lock/write-lock-file.ts";
+import { unwritable } from "../runtime/file-faults.ts";
 
 export interface MockRequest {
   count: number;

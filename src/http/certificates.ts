@@ -3,12 +3,7 @@ import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { OcibundleError } from "../errors.ts";
-import {
-  isMissing,
-  isRefusedBySystem,
-  readDocument,
-  unreadableBecause,
-} from "../runtime/read-document.ts";
+import { readDocument } from "../runtime/read-document.ts";
 import type { ConnectionOptions } from "../runtime/types.ts";
 import type { Environment } from "./proxy.ts";
 import {
@@ -17,6 +12,7 @@ import {
   readCertificates,
   systemAuthorities,
 } from "./system-certificates.ts";
+import { isMissing, readingCode, unreadableBecause } from "../runtime/file-faults.ts";
 
 export interface CertificateOptions {
   /** PEM file with authorities to trust besides the system's. */
@@ -208,7 +204,7 @@ async function readPem(
   try {
     text = (await readDocument(path, { maxBytes: maxCertificateBytes, named })).toString("utf8");
   } catch (cause) {
-    const code = isRefusedBySystem(cause) ? "system" : "file";
+    const code = readingCode(cause);
     throw new OcibundleError(code, `"${path}" ${unreadableBecause(cause)}`, { cause });
   }
   if (!new RegExp(`-----BEGIN [A-Z0-9 ]*${holds}-----`).test(text)) {

@@ -2,8 +2,9 @@ import { X509Certificate } from "node:crypto";
 import { type Dirent, readdirSync, readlinkSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { getCACertificates } from "node:tls";
-import { isMissing, readDocumentSync, unreadableBecause } from "../runtime/read-document.ts";
+import { readDocumentSync } from "../runtime/read-document.ts";
 import type { Environment } from "./proxy.ts";
+import { isMissing, unreadableBecause } from "../runtime/file-faults.ts";
 
 /**
  * The authorities that the system trusts. Runtimes bring a list of their own and look into few of the places

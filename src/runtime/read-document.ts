@@ -126,38 +126,3 @@ export function readDocumentSync(path: string, options: DocumentOptions): Buffer
     closeSync(file);
   }
 }
-
-const reasons: Readonly<Record<string, string>> = {
-  ENOENT: "does not exist",
-  ENOTDIR: "does not exist: a part of its path is not a directory",
-  EACCES: "cannot be read: permission denied",
-  EPERM: "cannot be read: permission denied",
-  EISDIR: "is a directory",
-  ENOTREG: "is not a regular file",
-  EFBIG: "is too large",
-  ETIMEDOUT: "is a pipe that did not end in time",
-  ELOOP: "is a symbolic link that leads nowhere",
-  ENXIO: "is not a regular file",
-  EIO: "cannot be read: I/O error",
-  EMFILE: "cannot be read: too many open files",
-  ENFILE: "cannot be read: too many open files",
-};
-
-/** Why {@link readDocument} failed, as what follows the name of the file. */
-export function unreadableBecause(error: unknown): string {
-  const code = (error as { code?: unknown } | undefined)?.code;
-  const name = typeof code === "string" ? code : "unknown error";
-  return reasons[name] ?? `cannot be read: ${name}`;
-}
-
-/** Whether it failed because nothing is there. */
-export const isMissing = (error: unknown): boolean => {
-  const code = (error as { code?: unknown } | undefined)?.code;
-  return code === "ENOENT" || code === "ENOTDIR";
-};
-
-/** Whether it failed because this machine refused (exit code 7), not because of what the file is. */
-export const isRefusedBySystem = (error: unknown): boolean => {
-  const code = (error as { code?: unknown } | undefined)?.code;
-  return ["EACCES", "EPERM", "EIO", "EMFILE", "ENFILE"].some((refusal) => refusal === code);
-};

@@ -1,6 +1,7 @@
-import { OcibundleError, errno, readingCode } from "../errors.ts";
+import { OcibundleError, errno } from "../errors.ts";
 import type { BlobSource, ByteRange } from "../oci/content.ts";
 import { fileChunks } from "./file-chunks.ts";
+import { readingCode, unreadableBecause } from "../runtime/file-faults.ts";
 
 /**
  * The bytes of `range` of a blob, whatever its source, in any chunking.
@@ -41,5 +42,5 @@ export async function* blobChunks(
 function unreadable(path: string, cause: unknown): unknown {
   const code = errno(cause);
   if (code === undefined || !/^E[A-Z0-9]+$/.test(code)) return cause;
-  return new OcibundleError(readingCode(cause), `"${path}": can't be read: ${code}`, { cause });
+  return new OcibundleError(readingCode(cause), `"${path}" ${unreadableBecause(cause)}`, { cause });
 }

@@ -1,11 +1,12 @@
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
-import { errno, OcibundleError, writingCode } from "../errors.ts";
+import { errno, OcibundleError } from "../errors.ts";
 import type { BlobToMove, ByteRange } from "../oci/content.ts";
 import { digestHex, hasherFor, shortDigest } from "../oci/digest.ts";
 import { createFile, isSpecial } from "../runtime/own-file.ts";
 import { blobChunks } from "./blob-chunks.ts";
 import { fileChunks } from "./file-chunks.ts";
+import { unwritable } from "../runtime/file-faults.ts";
 
 export interface CopyOptions {
   signal: AbortSignal;
@@ -185,34 +186,4 @@ export async function syncFolder(path: string): Promise<void> {
       throw error;
     }
   }
-}
-
-/** What file systems answer to writing, and what to do then. Network errors have other codes. */
-const rules: Readonly<Record<string, { why: string; hint?: string }>> = {
-  ENOSPC: { why: "no space left", hint: "make room on that file system, or write elsewhere" },
-  EDQUOT: { why: "the quota is used up", hint: "make room there, or write elsewhere" },
-  EROFS: { why: "the file system is read-only", hint: "write elsewhere" },
-  EACCES: { why: "permission denied", hint: "check the permissions of its folder" },
-  EPERM: { why: "not permitted", hint: "check the permissions of its folder" },
-  ENOENT: { why: "its folder is missing", hint: "make the folder, or write elsewhere" },
-  ENOTDIR: { why: "a part of its path is not a folder", hint: "remove that, or write elsewhere" },
-  EEXIST: { why: "something is in the way", hint: "remove that, or write elsewhere" },
-  EISDIR: { why: "a folder is in the way", hint: "name a file, or write elsewhere" },
-  ENAMETOOLONG: { why: "the name is too long", hint: "write to a shorter path" },
-  EFBIG: { why: "larger than files may be there", hint: "write to another file system" },
-  EMFILE: { why: "too many open files", hint: "raise the limit on open files (ulimit -n)" },
-  ENFILE: { why: "too many open files" },
-  EIO: { why: "the disk failed", hint: "check the disk, or write elsewhere" },
-};
-
-/** A failure to write as an error that a user understands; other failures as they are. */
-export function unwritable(path: string, cause: unknown): unknown {
-  const code = errno(cause);
-  if (cause instanceof OcibundleError || code === undefined) return cause;
-  const rule = Object.hasOwn(rules, code) ? rules[code] : undefined;
-  if (rule === undefined) return cause;
-  return new OcibundleError(writingCode(cause), `"${path}": can't be written: ${rule.why}`, {
-    hint: rule.hint,
-    cause,
-  });
 }

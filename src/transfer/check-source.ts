@@ -1,7 +1,8 @@
 import { constants } from "node:fs";
 import { access } from "node:fs/promises";
-import { errno, OcibundleError, readingCode } from "../errors.ts";
+import { OcibundleError } from "../errors.ts";
 import type { BlobSource } from "../oci/content.ts";
+import { readingCode, unreadableBecause } from "../runtime/file-faults.ts";
 
 /**
  * Throws `integrity` when a source is known not to be what its descriptor was made from, and `file`
@@ -13,7 +14,7 @@ export async function checkSource(source: BlobSource | undefined): Promise<void>
   try {
     await access(source.path, constants.R_OK);
   } catch (cause) {
-    const why = errno(cause) === "ENOENT" ? "does not exist" : "can't be read";
+    const why = unreadableBecause(cause);
     throw new OcibundleError(readingCode(cause), `"${source.path}" ${why}`, { cause });
   }
 }

@@ -89,8 +89,10 @@ describe("a disk that fills up half-way", () => {
       await Promise.race([server.sent(one.size * 0.3), running.ended]);
       const empty = fill(disk);
       const { code, stderr } = await running.ended;
-      expect(stderr).toContain(`"${target}/src/weights/large": can't be written: no space left\n`);
-      expect(stderr).toMatch(/hint: make room on that file system, or write elsewhere/);
+      expect(stderr).toContain(
+        `"${target}/src/weights/large": can't be written: no space left on device\n`,
+      );
+      expect(stderr).toMatch(/hint: free space on that file system, or write elsewhere/);
       expect(code).toBe(7);
       empty();
       server.forget();
@@ -118,7 +120,7 @@ describe("a disk that fills up half-way", () => {
       const empty = fill(disk);
       const { code, stderr } = await running.ended;
       expect(stderr).toContain(
-        `the cache folder "${disk.path}/cache" can't be used: the disk is full\n`,
+        `the cache directory "${disk.path}/cache" can't be used: no space left on device\n`,
       );
       expect(stderr).toMatch(/\nhint: free space there, run `ocibundle cache prune`/);
       expect(stderr).not.toContain("warning");
@@ -148,7 +150,7 @@ describe("a disk that fills up half-way", () => {
         const empty = fill(disk);
         const { code, stderr } = await running.ended;
         expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
-        const why = `the cache folder "${cache}" can't be used: the disk is full`;
+        const why = `the cache directory "${cache}" can't be used: no space left on device`;
         expect(stderr.match(/pulling without the cache: .*(?="\})/g)).toEqual([
           `pulling without the cache: ${why.replaceAll('"', String.raw`\"`)}`,
         ]);
@@ -251,7 +253,7 @@ describe("a target", () => {
     for (const flags of [[], ["--no-cache"]]) {
       const { code, stderr } = await bench.run([...args, ...flags]);
       expect(stderr).toMatch(
-        new RegExp(`"${disk.path}/src": can't be written: the file system is read-only`),
+        new RegExp(`"${disk.path}/src": can't be written: read-only file system`),
       );
       expect(stderr).toMatch(/\nhint: /);
       expect(code).toBe(7);
@@ -314,7 +316,7 @@ describe("without permission", () => {
         bench.path("models"),
       ]);
       expect(stderr).toMatch(
-        /warning: pulling without the cache: the cache folder .* can't be used: this user may not write there/,
+        /warning: pulling without the cache: the cache directory .* can't be used: permission denied/,
       );
       expect(code).toBe(0);
       expect(filesBelow(bench.path("models"))).toEqual(files);

@@ -1,11 +1,12 @@
 import { constants } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
-import { OcibundleError, faultCode, faultReason } from "../../errors.ts";
+import { OcibundleError } from "../../errors.ts";
 import { compressionOf } from "../../store/archive/archive.ts";
 import { fileChunks } from "../../store/file-chunks.ts";
 import { decompress } from "../conversion/decompress.ts";
 import { lookAtHead, writeFile } from "../conversion/layer-content.ts";
 import type { TempFolder } from "../conversion/temp-folder.ts";
+import { faultCode, faultReason } from "../../runtime/file-faults.ts";
 
 /**
  * The path of an archive that can be read at any place: the file itself, or a copy in `temp` where it is

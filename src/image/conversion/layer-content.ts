@@ -5,11 +5,12 @@ import type { Descriptor } from "../../oci/descriptor.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { mediaTypes } from "../../oci/media-types.ts";
 import { compressionOf } from "../../store/archive/archive.ts";
-import { unwritable, writeAll } from "../../store/verified-write.ts";
+import { writeAll } from "../../store/verified-write.ts";
 import { createFile, privateMode } from "../../runtime/own-file.ts";
 import { decompress } from "./decompress.ts";
 import { gzip } from "./gzip.ts";
 import type { Layer } from "./layer.ts";
+import { unwritable } from "../../runtime/file-faults.ts";
 
 /** The bytes of a layer, its beginning looked at. */
 export interface OpenedLayer {

@@ -7,7 +7,7 @@ import {
   LockUnavailable,
   tryLockFile,
 } from "../../store/locks/lock-file.ts";
-import { unwritable } from "../../store/verified-write.ts";
+import { unwritable } from "../../runtime/file-faults.ts";
 
 /** A folder for what is only needed while an image is open; made when the first file is. */
 export interface TempFolder {

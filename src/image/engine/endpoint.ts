@@ -5,12 +5,8 @@ import * as v from "valibot";
 import { OcibundleError } from "../../errors.ts";
 import { parseDocument } from "../../oci/document.ts";
 import { homeDirectory } from "../../runtime/home-directory.ts";
-import {
-  isMissing,
-  isRefusedBySystem,
-  readDocument,
-  unreadableBecause,
-} from "../../runtime/read-document.ts";
+import { readDocument } from "../../runtime/read-document.ts";
+import { isMissing, readingCode, unreadableBecause } from "../../runtime/file-faults.ts";
 
 /** How an engine is reached. */
 export interface EngineEndpoint {
@@ -187,7 +183,7 @@ async function readIfThere(path: string): Promise<Buffer | undefined> {
     return await readDocument(path, { maxBytes });
   } catch (cause) {
     if (isMissing(cause)) return undefined;
-    const code = isRefusedBySystem(cause) ? "system" : "file";
+    const code = readingCode(cause);
     throw new OcibundleError(code, `"${path}" ${unreadableBecause(cause)}`, { cause });
   }
 }

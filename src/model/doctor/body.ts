@@ -5,9 +5,10 @@ import type { Descriptor } from "../../oci/descriptor.ts";
 import { createFile } from "../../runtime/own-file.ts";
 import { blobChunks } from "../../store/blob-chunks.ts";
 import type { Cache } from "../../store/cache/cache.ts";
-import { unwritable, writeAll } from "../../store/verified-write.ts";
+import { writeAll } from "../../store/verified-write.ts";
 import { MiB } from "../../transfer/units.ts";
 import { randomBytes } from "../weights/random-bytes.ts";
+import { unwritable } from "../../runtime/file-faults.ts";
 
 /** A blob of a trial. */
 export type TrialDescriptor = Descriptor & { digest: `sha256:${string}` };

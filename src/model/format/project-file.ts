@@ -1,9 +1,10 @@
 import { join } from "node:path";
 import * as v from "valibot";
 import { errno, OcibundleError } from "../../errors.ts";
-import { isRefusedBySystem, readDocument, unreadableBecause } from "../../runtime/read-document.ts";
+import { readDocument } from "../../runtime/read-document.ts";
 import { checkDest } from "./weight-dest.ts";
 import { parseYaml } from "./yaml.ts";
+import { readingCode, unreadableBecause } from "../../runtime/file-faults.ts";
 
 /** The names a project file may have, the first one found wins. */
 const projectFileNames = ["ocibundle.yaml", "cog.yaml"] as const;
@@ -194,7 +195,7 @@ export async function readProjectFile(
     } catch (cause) {
       if (errno(cause) === "ENOENT") continue;
       if (cause instanceof OcibundleError) throw cause;
-      const code = isRefusedBySystem(cause) ? "system" : "file";
+      const code = readingCode(cause);
       throw new OcibundleError(code, `the project file "${path}" ${unreadableBecause(cause)}`, {
         cause,
       });

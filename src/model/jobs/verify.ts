@@ -6,6 +6,7 @@ import pLimit from "p-limit";
 import { OcibundleError, errno, isLocal } from "../../errors.ts";
 import type { BlobSource } from "../../oci/content.ts";
 import { type Digest, shortDigest } from "../../oci/digest.ts";
+import { unreadableBecause } from "../../runtime/file-faults.ts";
 import { createWorkerPool, type WorkerPool } from "../../runtime/worker-pool.ts";
 import { hashSource } from "../../store/hash-source.ts";
 import { destParts } from "../../store/placement/safe-path.ts";
@@ -158,21 +159,12 @@ async function verifyItem(
       if (!isLocal(error)) throw error;
       return problem("unreadable", error.message);
     }
-    const code = errno(error);
-    if (code === undefined) throw error;
-    return problem("unreadable", unreadable[code] ?? `it can't be read: ${code}`);
+    if (errno(error) === undefined) throw error;
+    return problem("unreadable", `it ${unreadableBecause(error)}`);
   } finally {
     emit({ type: "done", phase: "verify", item: name });
   }
 }
-
-/** What file systems answer to reading, for people. */
-const unreadable: Readonly<Record<string, string>> = {
-  EACCES: "it can't be read: permission denied",
-  EIO: "it can't be read: the disk failed",
-  ENOTDIR: "a part of its path is not a folder",
-  ELOOP: "its path goes through too many symbolic links",
-};
 
 const isMissing = (error: unknown): boolean =>
   (error instanceof OcibundleError && error.code === "not_found") || errno(error) === "ENOENT";

@@ -1,11 +1,12 @@
 import { constants } from "node:fs";
 import { access, realpath } from "node:fs/promises";
 import { basename, dirname } from "node:path";
-import { faultCode, OcibundleError } from "../../errors.ts";
+import { OcibundleError } from "../../errors.ts";
 import { isSpecial, writeToSpecial } from "../../runtime/own-file.ts";
 import { ownTemp, sweepOwnedTemps } from "../../store/owned-temp.ts";
-import { unwritable, writeWhole } from "../../store/verified-write.ts";
+import { writeWhole } from "../../store/verified-write.ts";
 import { serializeWeightsLock, type WeightsLock } from "../format/weights-lock.ts";
+import { faultCode, unwritable } from "../../runtime/file-faults.ts";
 
 /** Whether a lock is written to a path as to a stream: a device or a FIFO, or what the shell opened. */
 export const isStreamed = async (path: string): Promise<boolean> =>

@@ -4,13 +4,13 @@ import { OcibundleError, errno, isLocal } from "../../errors.ts";
 import { revealFile, temporaryName } from "../../store/placement/materialize.ts";
 import { openTargetFolder, type TargetFolder } from "../../store/placement/target-folder.ts";
 import { chmodAsNew, openOwnFile } from "../../runtime/own-file.ts";
-import { unwritable } from "../../store/verified-write.ts";
 import { type JournalPlace, removeGrown } from "../../transfer/download/download-journal.ts";
 import type { FetchContext, FetchOutcome } from "./pull-context.ts";
 import { download, type FetchProgress } from "./pull-download.ts";
 import { materializeFile, ownFileWays } from "./place-file.ts";
 import { placeUnlessThere } from "./same-content.ts";
 import type { WantedFile } from "./pull-plan.ts";
+import { unwritable } from "../../runtime/file-faults.ts";
 
 /** Where a compressed blob grows when its original is to grow at `path`. */
 export const compressedPart = (path: string): string => `${path}.blob`;

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { openTargetFolder, type TargetFolder } from "../../store/placement/target-folder.ts";
 import { readableMode, readOwnFile, replaceFile } from "../../runtime/own-file.ts";
 import { markerDirectory } from "../../store/placement/dest-rule.ts";
-import { unwritable } from "../../store/verified-write.ts";
+import { unwritable } from "../../runtime/file-faults.ts";
 
 /** The folder beside the weights in which `pull` says how far it is (docs/pull.md). */
 export const markerFolder = markerDirectory;

@@ -8,8 +8,8 @@ import { OcibundleError, errno } from "../../errors.ts";
 import type { WorkerPool } from "../../runtime/worker-pool.ts";
 import type { Cache } from "../../store/cache/cache.ts";
 import type { FileRecords } from "../../store/records/file-records.ts";
-import { unwritable } from "../../store/verified-write.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
+import { unwritable } from "../../runtime/file-faults.ts";
 
 /** A weight file and the place it is to have. */
 export interface WantedFile {

@@ -3,14 +3,10 @@ import * as v from "valibot";
 import { OcibundleError } from "../../errors.ts";
 import { isRepositoryName } from "../../oci/reference.ts";
 import { homeDirectory } from "../../runtime/home-directory.ts";
-import {
-  isMissing,
-  isRefusedBySystem,
-  readDocumentSync,
-  unreadableBecause,
-} from "../../runtime/read-document.ts";
+import { readDocumentSync } from "../../runtime/read-document.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
 import { parseYaml } from "../format/yaml.ts";
+import { isMissing, readingCode, unreadableBecause } from "../../runtime/file-faults.ts";
 
 /** Where content of a registry may be had besides the registry itself. */
 export interface MirrorAddress {
@@ -215,7 +211,7 @@ export function readConfig({
     if (named === undefined && isMissing(cause)) return none;
     const message = `the configuration "${path}" ${unreadableBecause(cause)}`;
     if (named !== undefined) {
-      throw new OcibundleError(isRefusedBySystem(cause) ? "system" : "file", message, { cause });
+      throw new OcibundleError(readingCode(cause), message, { cause });
     }
     return passOver(message);
   }

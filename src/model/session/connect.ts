@@ -1,10 +1,11 @@
 import { accessSync, constants } from "node:fs";
 import { findCredential, rememberHelpers } from "../../credentials/find.ts";
-import { errno, OcibundleError, readingCode } from "../../errors.ts";
+import { OcibundleError } from "../../errors.ts";
 import { createRegistry, type RegistryOptions, triesOfRun } from "../../registry/registry.ts";
 import type { Registry } from "../../registry/types.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
 import { type Config, type MirrorAddress, settingsOf } from "./config.ts";
+import { readingCode, unreadableBecause } from "../../runtime/file-faults.ts";
 
 /** The flags of a run that say how the registry it names is spoken to. */
 export interface ConnectionFlags {
@@ -46,7 +47,7 @@ export function checkFlags({ caFile, certFile, keyFile }: ConnectionFlags): void
     try {
       accessSync(path, constants.R_OK);
     } catch (cause) {
-      const why = errno(cause) === "ENOENT" ? "does not exist" : "can't be read";
+      const why = unreadableBecause(cause);
       throw new OcibundleError(readingCode(cause), `${flag}: "${path}" ${why}`, { cause });
     }
   }

@@ -1,4 +1,4 @@
-import { errno } from "../../errors.ts";
+import { faultKind } from "../../runtime/file-faults.ts";
 import type { WorkerPool } from "../../runtime/worker-pool.ts";
 import type { Codec, Compressed } from "../../runtime/worker-protocol.ts";
 import type { Cache } from "../../store/cache/cache.ts";
@@ -31,7 +31,7 @@ export async function compressWeight(
     return compressed;
   } catch (error) {
     // A full disk is the cache's: the weight file is only read.
-    const full = ["ENOSPC", "EDQUOT", "EROFS"].includes(errno(error) ?? "");
+    const full = ["full", "read-only"].includes(faultKind(error) ?? "");
     throw full ? cacheFailure(cache.root, error) : error;
   } finally {
     await cache.discardTemp(output);

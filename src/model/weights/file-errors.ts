@@ -1,6 +1,6 @@
 import type { Stats } from "node:fs";
 import { errno, OcibundleError } from "../../errors.ts";
-import { isRefusedBySystem, unreadableBecause } from "../../runtime/read-document.ts";
+import { readingCode, unreadableBecause } from "../../runtime/file-faults.ts";
 
 /** The error for something that is neither a file nor a directory. */
 export function notAFile(
@@ -19,17 +19,8 @@ export function notAFile(
 
 /** The error for a file or directory that could not be looked at. */
 export function unreadable(path: string, cause: unknown): OcibundleError {
-  const code = errno(cause);
-  const fault =
-    code === "ENOENT" && path.includes("\uFFFD")
-      ? "has a name that is not UTF-8"
-      : code === "ENOENT" || code === "ENOTDIR"
-        ? "does not exist"
-        : code === "EACCES" || code === "EPERM"
-          ? "can't be read: permission denied"
-          : code === "ENOTREG" || code === "EFBIG" || code === "EISDIR"
-            ? unreadableBecause(cause)
-            : `can't be read: ${(cause as Error).message}`;
-  const kind = isRefusedBySystem(cause) ? "system" : "file";
-  return new OcibundleError(kind, `"${path}" ${fault}`, { cause });
+  // A name that is not UTF-8 comes with U+FFFD in it, and then names nothing.
+  const isNotUtf8 = errno(cause) === "ENOENT" && path.includes("\uFFFD");
+  const fault = isNotUtf8 ? "has a name that is not UTF-8" : unreadableBecause(cause);
+  return new OcibundleError(readingCode(cause), `"${path}" ${fault}`, { cause });
 }

@@ -1,9 +1,10 @@
 import { join } from "node:path";
 import ignore from "ignore";
 import { OcibundleError } from "../../errors.ts";
-import { isMissing, readDocument } from "../../runtime/read-document.ts";
+import { readDocument } from "../../runtime/read-document.ts";
 import { quoted } from "../format/weight-entry.ts";
 import { unreadable } from "./file-errors.ts";
+import { isMissing } from "../../runtime/file-faults.ts";
 
 /** Patterns as in a .gitignore file (gitignore(5)), matched against paths below a given directory. */
 export interface PathPatterns {

@@ -1,9 +1,10 @@
 import { type FileHandle, open, stat } from "node:fs/promises";
-import { OcibundleError, errno, faultCode, faultReason } from "../../errors.ts";
+import { OcibundleError, errno } from "../../errors.ts";
 import { type TarEntry, tarEntries } from "./entries.ts";
 import { linkTarget } from "./path.ts";
 import { fileTarSource } from "./source.ts";
 import { type FilePlace, layoutReader, type LayoutReader } from "../layout/reader.ts";
+import { faultCode, faultReason } from "../../runtime/file-faults.ts";
 
 /** A tar archive in a file, its entries known and its content left where it is. */
 export interface Archive {

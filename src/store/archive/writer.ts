@@ -23,9 +23,9 @@ import {
   isIntegrity,
   refuseSpecial,
   syncFolder,
-  unwritable,
   writeAll,
 } from "../verified-write.ts";
+import { unwritable } from "../../runtime/file-faults.ts";
 
 /** An archive of an OCI image layout that is being written. It has its name only after `commit`. */
 export interface LayoutArchiveWriter extends ContentWriter {

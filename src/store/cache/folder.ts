@@ -1,6 +1,7 @@
 import { join, posix, resolve, win32 } from "node:path";
-import { OcibundleError, errno, writingCode } from "../../errors.ts";
+import { OcibundleError, errno } from "../../errors.ts";
 import { homeDirectory } from "../../runtime/home-directory.ts";
+import { type FaultKind, faultKind, faultReason, writingCode } from "../../runtime/file-faults.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -70,81 +71,41 @@ export function cacheFolder({ env, cwd }: CachePlace, host: CacheHost = thisCach
   return path.join(home, ".cache", "ocibundle");
 }
 
-const rules: Readonly<Record<string, { rule: string; hint: string }>> = {
-  ENOSPC: {
-    rule: "the disk is full",
-    hint: "free space there, run `ocibundle cache prune`, or set OCIBUNDLE_CACHE to another disk",
-  },
-  EDQUOT: {
-    rule: "the disk quota is used up",
-    hint: "free space there, run `ocibundle cache prune`, or set OCIBUNDLE_CACHE to another disk",
-  },
-  EROFS: {
-    rule: "the file system is read-only",
-    hint: "set OCIBUNDLE_CACHE to a folder that can be written",
-  },
-  EACCES: {
-    rule: "this user may not write there",
-    hint: "set OCIBUNDLE_CACHE to a folder of your own, or change its permissions",
-  },
-  EPERM: {
-    rule: "this user may not write there",
-    hint: "set OCIBUNDLE_CACHE to a folder of your own, or change its permissions",
-  },
-  EIO: {
-    rule: "its disk failed",
-    hint: "check that disk, or set OCIBUNDLE_CACHE to another one",
-  },
-  ESTALE: {
-    rule: "the file server no longer knows it",
-    hint: "mount it again, or set OCIBUNDLE_CACHE to another directory",
-  },
-  ENAMETOOLONG: {
-    rule: "its path is too long",
-    hint: "set OCIBUNDLE_CACHE to a shorter path",
-  },
-  ELOOP: {
-    rule: "a symbolic link of its path leads to itself",
-    hint: "set OCIBUNDLE_CACHE to another directory",
-  },
-  EFBIG: {
-    rule: "its file system takes no file that is so large",
-    hint: "set OCIBUNDLE_CACHE to another disk",
-  },
-  ENOTDIR: {
-    rule: "a part of its path is not a folder",
-    hint: "remove what is in the way, or set OCIBUNDLE_CACHE to another folder",
-  },
-  EEXIST: {
-    rule: "something that is not a folder is in the way",
-    hint: "remove what is in the way, or set OCIBUNDLE_CACHE to another folder",
-  },
+/** What to do where the cache's own file system is at fault; what has no hint here says nothing about the place. */
+const hints: Readonly<Partial<Record<FaultKind, string>>> = {
+  full: "free space there, run `ocibundle cache prune`, or set OCIBUNDLE_CACHE to another disk",
+  "read-only": "set OCIBUNDLE_CACHE to a directory that can be written",
+  denied: "set OCIBUNDLE_CACHE to a directory of your own, or change its permissions",
+  broken: "check that disk, or set OCIBUNDLE_CACHE to another one",
+  path: "set OCIBUNDLE_CACHE to a shorter path",
+  "too-large": "set OCIBUNDLE_CACHE to another disk",
+  "in-the-way": "remove what is there, or set OCIBUNDLE_CACHE to another directory",
 };
 
 /**
- * The error that a failed write below the cache folder is shown as, naming the folder and
- * the rule that was broken. What is no file-system error comes back as it is.
+ * The error that a failed write below the cache directory is shown as, with the directory and the reason.
+ * What is no file-system error comes back as it is.
  */
 export function cacheFailure(root: string, error: unknown): unknown {
-  const code = errno(error);
-  if (error instanceof OcibundleError || code === undefined) return error;
+  if (error instanceof OcibundleError || errno(error) === undefined) return error;
   if (isNowhere(root)) {
     return new OcibundleError("file", noHome.message, { hint: noHome.hint, cause: error });
   }
-  const known = rules[code];
   return new OcibundleError(
     writingCode(error),
-    `the cache folder "${root}" can't be used: ${known?.rule ?? (error as Error).message}`,
-    { hint: known?.hint ?? "set OCIBUNDLE_CACHE to another folder", cause: error },
+    `the cache directory "${root}" can't be used: ${faultReason(error)}`,
+    { hint: hintFor(error) ?? "set OCIBUNDLE_CACHE to another directory", cause: error },
   );
 }
 
+function hintFor(error: unknown): string | undefined {
+  const kind = faultKind(error);
+  return kind === undefined ? undefined : hints[kind];
+}
+
 /** Whether an error says that the place can't be written, or can't take it: a run may go on without a cache. */
-export const isUnusable = (error: unknown): boolean => {
-  const cause = error instanceof OcibundleError ? error.cause : error;
-  const code = errno(cause);
-  return code !== undefined && Object.hasOwn(rules, code);
-};
+export const isUnusable = (error: unknown): boolean =>
+  hintFor(error instanceof OcibundleError ? error.cause : error) !== undefined;
 
 /** The folders of the cache, below its root. */
 export const cacheFolders = (root: string) =>

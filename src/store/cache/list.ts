@@ -1,13 +1,14 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import pLimit from "p-limit";
-import { OcibundleError, errno, readingCode } from "../../errors.ts";
+import { OcibundleError, errno } from "../../errors.ts";
 import { type Digest, isDigest } from "../../oci/digest.ts";
 import type { Cache } from "./cache.ts";
 import { statBlob } from "./entry.ts";
 import { cacheFolders } from "./folder.ts";
 import { tryLockFile } from "../locks/lock-file.ts";
 import { lockHolderSuffix } from "../locks/lock-holder.ts";
+import { faultReason, readingCode } from "../../runtime/file-faults.ts";
 
 /** A blob in the cache. */
 export interface CachedBlob {
@@ -39,24 +40,17 @@ async function listFolder(cache: Cache, folder: string): Promise<string[]> {
   try {
     return await readdir(folder);
   } catch (error) {
-    const code = errno(error);
-    if (code === "ENOENT") return [];
-    const why = (code !== undefined && unreadable[code]) || (error as Error).message;
+    if (errno(error) === "ENOENT") return [];
     throw new OcibundleError(
       readingCode(error),
-      `the cache folder "${cache.root}" can't be read: ${why}`,
+      `the cache directory "${cache.root}" can't be read: ${faultReason(error)}`,
       {
-        hint: "check its permissions, or set OCIBUNDLE_CACHE to another folder",
+        hint: "check its permissions, or set OCIBUNDLE_CACHE to another directory",
         cause: error,
       },
     );
   }
 }
-
-const unreadable: Readonly<Record<string, string>> = {
-  EACCES: "permission denied",
-  ENOTDIR: "something that is not a folder is in its place",
-};
 
 /** All blobs, the last used first. What is no blob by its name is left out. Throws `file`. */
 export async function listBlobs(cache: Cache): Promise<CachedBlob[]> {

@@ -69,8 +69,8 @@ export async function obtainBlob(
   }
   throw new OcibundleError(
     "system",
-    `the cache folder "${cache.root}" does not keep blob ${shortDigest(digest)}`,
-    { hint: "pull with --no-cache, or set OCIBUNDLE_CACHE to another folder" },
+    `the cache directory "${cache.root}" does not keep blob ${shortDigest(digest)}`,
+    { hint: "pull with --no-cache, or set OCIBUNDLE_CACHE to another directory" },
   );
 }
 

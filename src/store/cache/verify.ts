@@ -1,5 +1,6 @@
 import pLimit from "p-limit";
 import { errno } from "../../errors.ts";
+import { faultKind, unreadableBecause } from "../../runtime/file-faults.ts";
 import { digestAlgorithm } from "../../oci/digest.ts";
 import type { WorkerPool } from "../../runtime/worker-pool.ts";
 import type { Cache } from "./cache.ts";
@@ -64,9 +65,9 @@ async function verifyBlob(
     const code = errno(error);
     if (code === undefined) throw error;
     if (code === "ENOENT") return undefined;
-    reason = `it can't be read: ${code}`;
+    reason = `it ${unreadableBecause(error)}`;
     // What only this user may not read is not damaged for the others.
-    if (code === "EACCES" || code === "EPERM") return { ...blob, reason, removed: false };
+    if (faultKind(error) === "denied") return { ...blob, reason, removed: false };
   }
   return { ...blob, reason, removed: await cache.removeDamaged(digest, file.modified) };
 }

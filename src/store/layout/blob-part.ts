@@ -10,9 +10,9 @@ import {
   isIntegrity,
   refuseSpecial,
   syncFolder,
-  unwritable,
 } from "../verified-write.ts";
 import { ownPrefix } from "../placement/dest-rule.ts";
+import { unwritable } from "../../runtime/file-faults.ts";
 
 /** From this size on, in bytes, what was written of a blob is worth going on from. */
 export const smallestPart = 1024 * 1024;

@@ -18,8 +18,9 @@ import {
 import { type HeldLock, lockFile, LockUnavailable } from "../locks/lock-file.ts";
 import { readDocument, type LayoutFiles, type LayoutReader, layoutReader } from "./reader.ts";
 import { isOwnedTemp, ownTemp, sweepOwnedTemps } from "../owned-temp.ts";
-import { copyVerified, unwritable, writeAll, writeWhole } from "../verified-write.ts";
+import { copyVerified, writeAll, writeWhole } from "../verified-write.ts";
 import { ownPrefix } from "../placement/dest-rule.ts";
+import { unwritable } from "../../runtime/file-faults.ts";
 
 /** An OCI image layout in a folder that can be read and written. */
 export interface OciLayout extends LayoutReader, ContentWriter {

@@ -8,8 +8,9 @@ import { type Digest, digestHex, hasherFor } from "../../oci/digest.ts";
 import { runtime } from "../../runtime/current.ts";
 import { fileChunks } from "../file-chunks.ts";
 import type { TargetFolder } from "./target-folder.ts";
-import { unwritable, writeAll } from "../verified-write.ts";
+import { writeAll } from "../verified-write.ts";
 import { ownPrefix } from "./dest-rule.ts";
+import { unwritable } from "../../runtime/file-faults.ts";
 
 /**
  * How a file came from the cache to its place.

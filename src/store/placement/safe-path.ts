@@ -3,8 +3,8 @@ import { mkdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { OcibundleError } from "../../errors.ts";
 import { createFile } from "../../runtime/own-file.ts";
-import { unwritable } from "../verified-write.ts";
 import { clashingPair, destFault, foldName, ownPrefix, shownDest } from "./dest-rule.ts";
+import { unwritable } from "../../runtime/file-faults.ts";
 
 /**
  * The names below the target directory that a manifest's dest stands for: `/src/weights/x` is

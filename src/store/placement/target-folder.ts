@@ -2,7 +2,7 @@ import { constants, existsSync } from "node:fs";
 import { type FileHandle, lstat, mkdir, open } from "node:fs/promises";
 import { join } from "node:path";
 import { OcibundleError, errno } from "../../errors.ts";
-import { unwritable } from "../verified-write.ts";
+import { unwritable } from "../../runtime/file-faults.ts";
 
 /** A folder that files are written into, reached without following a symbolic link below its root. */
 export interface TargetFolder extends AsyncDisposable {

@@ -8,7 +8,6 @@ import type { WorkerPool } from "../../runtime/worker-pool.ts";
 import type { Codec, Followed, FollowJob } from "../../runtime/worker-protocol.ts";
 import type { BlobToFetch } from "./blob-to-fetch.ts";
 import { isMisread } from "../../registry/coded-blob.ts";
-import { unwritable } from "../../store/verified-write.ts";
 import type { Clock } from "../../retry/clock.ts";
 import { decodingOf } from "./decode.ts";
 import { checkSame, undecodable, wrongBytes } from "./download-check.ts";
@@ -19,6 +18,7 @@ import { openPartialFile } from "./partial-file.ts";
 import type { RetryPolicy } from "../../retry/backoff.ts";
 import { defaultPace, type Pace } from "./slow-ranges.ts";
 import { MiB } from "../units.ts";
+import { unwritable } from "../../runtime/file-faults.ts";
 
 /**
  * Connections of all downloads together, unless told otherwise: over a long way one brings a tenth of

@@ -2,7 +2,6 @@ import type { FileHandle } from "node:fs/promises";
 import type { ByteRange } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { openOwnFile, readableMode, replaceFile } from "../../runtime/own-file.ts";
-import { unwritable } from "../../store/verified-write.ts";
 import {
   type JournalPlace,
   type JournalWriter,
@@ -12,6 +11,7 @@ import {
 } from "./download-journal.ts";
 import { type RangeSet, rangeSet } from "./range-set.ts";
 import { MiB } from "../units.ts";
+import { unwritable } from "../../runtime/file-faults.ts";
 
 /** A journal is written after this share of the blob, at least so many bytes, and at least so often. */
 const journalShare = 1 / 200;

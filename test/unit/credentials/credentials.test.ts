@@ -381,7 +381,7 @@ describe("what is kept", () => {
     const failure = await failureOf(
       storeCredential("registry.test", user("a", "s3cret"), { env, lock }),
     );
-    expect(failure).toMatchObject({ code: "file" });
+    expect(failure).toMatchObject({ code: "conflict" });
     expect(failure.message).not.toContain("s3cret");
   });
 });

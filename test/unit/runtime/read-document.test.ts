@@ -4,12 +4,8 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import {
-  isMissing,
-  readDocument,
-  readDocumentSync,
-  unreadableBecause,
-} from "../../../src/runtime/read-document.ts";
+import { readDocument, readDocumentSync } from "../../../src/runtime/read-document.ts";
+import { isMissing, unreadableBecause } from "../../../src/runtime/file-faults.ts";
 
 let directory = "";
 beforeEach(async () => {
@@ -91,5 +87,5 @@ test("a failure has words", async () => {
   );
   expect(isMissing(error)).toBe(true);
   expect(unreadableBecause(error)).toBe("does not exist");
-  expect(unreadableBecause({ code: "ESTALE" })).toBe("cannot be read: ESTALE");
+  expect(unreadableBecause({ code: "ESTALE" })).toBe("cannot be read: stale file handle");
 });

@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { errno, OcibundleError } from "../../../errors.ts";
 import { runtime } from "../../../runtime/current.ts";
 import type { RunningServer, Runtime, ServeOptions } from "../../../runtime/types.ts";
-import { unwritable } from "../../../store/verified-write.ts";
 import { serveBreakable } from "../../misbehave/breakable-server.ts";
 import type { RegistryHandler } from "../routes/registry.ts";
 import { openServed, type Serving } from "../serving.ts";
@@ -21,6 +20,7 @@ import {
   writeInstance,
 } from "./record.ts";
 import { lockStorage } from "./storage-lock.ts";
+import { unwritable } from "../../../runtime/file-faults.ts";
 
 export interface RunOptions {
   /** 0 for any free one. */

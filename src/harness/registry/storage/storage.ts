@@ -2,7 +2,6 @@ import { directoryMode } from "../../../runtime/own-file.ts";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { errno, OcibundleError } from "../../../errors.ts";
-import { unwritable } from "../../../store/verified-write.ts";
 import { type BlobLinks, openBlobLinks } from "./blob-links.ts";
 import { type Content, openContent } from "./content.ts";
 import { isFolder, readSmall, removeStale, replaceSmall } from "./files.ts";
@@ -12,6 +11,7 @@ import { repositoriesFolder, repositoryFolder, temporaryFolder } from "./paths.t
 import { repositoryNames, repositoryParts } from "./repositories.ts";
 import { openTagLinks, type TagLinks } from "./tag-links.ts";
 import { openUploadSessions, removeStaleUploads, type UploadSessions } from "./upload-sessions.ts";
+import { unwritable } from "../../../runtime/file-faults.ts";
 
 /** Everything a registry keeps, in one folder; nothing but running hashes is in memory alone. */
 export interface Storage {

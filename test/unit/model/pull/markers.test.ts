@@ -60,8 +60,8 @@ test("one stands at a time, with what it has to say", async () => {
   expect(await markers.ready()).toBe("sha256:1");
   await markers.downloading("sha256:2");
   expect(state()).toEqual({ downloading: "sha256:2\n" });
-  await markers.failed("the disk is full");
-  expect(state()).toEqual({ failed: "the disk is full\n" });
+  await markers.failed("no space left on device");
+  expect(state()).toEqual({ failed: "no space left on device\n" });
   await markers.done("sha256:2");
   await markers.failed("another is in the way");
   expect(state()).toEqual({ failed: "another is in the way\n" });

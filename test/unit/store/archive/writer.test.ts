@@ -109,8 +109,8 @@ describe("an archive that is written", () => {
   test("that can't be written says where", async () => {
     await writeFile(path, "");
     await expect(createLayoutArchive(join(path, "out.tar"))).rejects.toMatchObject({
-      code: "file",
-      message: `"${join(path, "out.tar")}": can't be written: something is in the way`,
+      code: "conflict",
+      message: `"${join(path, "out.tar")}": can't be written: a file with that name exists`,
     });
   });
 });

@@ -223,7 +223,7 @@ describe("a place that can't be written", () => {
     const failure = await cache.tempPath("x").catch((error: unknown) => error);
     expect(failure).toMatchObject({
       code: "conflict",
-      message: `the cache folder "${cache.root}" can't be used: a part of its path is not a folder`,
+      message: `the cache directory "${cache.root}" can't be used: a part of its path is not a directory`,
     });
     expect(isUnusable(failure)).toBe(true);
   });
@@ -252,7 +252,7 @@ describe("a place that can't be written", () => {
       await other("1");
       const target = statSync(join(fixture.folder, "other", "weights", "weight-0"));
       expect(target.uid).toBe(65534);
-      await expect(other("2")).rejects.toThrow("this user may not write there");
+      await expect(other("2")).rejects.toThrow("permission denied");
       expect(listFiles(fixture.cache.root)).toEqual(before);
     },
   );

@@ -44,7 +44,7 @@ describe("a failure", () => {
       const shown = cacheFailure("/own", errnoError(code)) as OcibundleError;
       expect(shown).toBeInstanceOf(OcibundleError);
       expect(shown.code).toBe(kind as ErrorCode);
-      expect(shown.message).toStartWith('the cache folder "/own" can\'t be used: ');
+      expect(shown.message).toStartWith('the cache directory "/own" can\'t be used: ');
       expect(shown.hint).toContain("OCIBUNDLE_CACHE");
       expect(isUnusable(shown)).toBe(true);
     },

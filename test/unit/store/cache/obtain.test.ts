@@ -146,7 +146,7 @@ test.skipIf(disk === undefined)(
       ).catch((error: unknown) => error);
       expect(failure).toMatchObject({
         code: "system",
-        message: `the cache folder "${cache.root}" can't be used: the disk is full`,
+        message: `the cache directory "${cache.root}" can't be used: no space left on device`,
       });
       expect(isUnusable(failure)).toBe(true);
     } finally {

@@ -76,7 +76,7 @@ describe("a new layout folder", () => {
   test("is not made where a file is in the way", async () => {
     await writeFile(layout, "");
     expect(await failure(createLayout(layout, signal))).toBe(
-      `conflict: "…/layout": can't be written: something is in the way`,
+      `conflict: "…/layout": can't be written: a file with that name exists`,
     );
   });
 
