@@ -3,7 +3,8 @@ import { type Kept, keptFor } from "../../credentials/kept.ts";
 import { OcibundleError } from "../../errors.ts";
 import { defaultHost, parseReference } from "../../oci/reference.ts";
 import { createRegistry } from "../../registry/registry.ts";
-import { lockFile, LockUnavailable } from "../../store/locks/lock-file.ts";
+import { lockFile } from "../../store/locks/lock-file.ts";
+import { whereLockable } from "../../store/locks/where-possible.ts";
 import { readConfig } from "../session/config.ts";
 import { checkFlags, registryOptions } from "../session/connect.ts";
 import type { JobContext } from "../session/session.ts";
@@ -80,10 +81,10 @@ function keepOptions({ env, signal }: JobContext): Parameters<typeof eraseCreden
     async lock(path) {
       const patience = AbortSignal.any([signal, AbortSignal.timeout(lockPatience)]);
       try {
-        return await lockFile(path, { signal: patience });
+        return await whereLockable(() => lockFile(path, { signal: patience }));
       } catch (error) {
         signal.throwIfAborted();
-        if (error instanceof LockUnavailable || patience.aborted) return undefined;
+        if (patience.aborted) return undefined;
         throw error;
       }
     },

@@ -3,7 +3,7 @@ import { access, realpath } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { OcibundleError } from "../../errors.ts";
 import { isSpecial, writeToSpecial } from "../../runtime/own-file.ts";
-import { ownTemp, sweepOwnedTemps } from "../../store/owned-temp.ts";
+import { ownTemp, sweepOwnedTemps } from "../../store/locks/owned-temp.ts";
 import { writeWhole } from "../../store/verified-write.ts";
 import { serializeWeightsLock, type WeightsLock } from "../format/weights-lock.ts";
 import { faultCode, unwritable } from "../../runtime/file-faults.ts";
@@ -49,8 +49,8 @@ export async function writeLockFile(path: string, lock: WeightsLock): Promise<vo
       throw unwritable(path, error);
     }
   }
-  const { target, directory, prefix } = await placeOf(path);
-  const temporary = ownTemp(directory, prefix);
+  const { target, ...place } = await placeOf(path);
+  const temporary = ownTemp(place);
   try {
     await writeWhole(target, temporary.path, (file) => file.writeFile(bytes));
   } catch (error) {
@@ -63,8 +63,7 @@ export async function writeLockFile(path: string, lock: WeightsLock): Promise<vo
 /** Removes what killed runs have left beside a lock. Never throws. */
 export async function sweepLockTemps(path: string): Promise<void> {
   if (await isStreamed(path)) return;
-  const { directory, prefix } = await placeOf(path);
-  await sweepOwnedTemps(directory, prefix);
+  await sweepOwnedTemps(await placeOf(path));
 }
 
 async function placeOf(path: string) {

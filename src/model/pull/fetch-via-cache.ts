@@ -3,7 +3,7 @@ import type { Digest } from "../../oci/digest.ts";
 import { statBlob } from "../../store/cache/entry.ts";
 import { cacheFailure, isUnusable } from "../../store/cache/folder.ts";
 import { obtainBlob } from "../../store/cache/obtain.ts";
-import { type HeldLock, LockUnavailable } from "../../store/locks/lock-file.ts";
+import { whereLockable } from "../../store/locks/where-possible.ts";
 import { onOneDisk } from "../../store/placement/disk-space.ts";
 import { type JournalPlace, removeGrown } from "../../transfer/download/download-journal.ts";
 import type { FetchContext, FetchOutcome } from "./pull-context.ts";
@@ -124,7 +124,7 @@ async function downloadCompressed(
   const growIn = (place: JournalPlace): Promise<void> =>
     orTakenOver(file, place, context, () => download(entry, place, output, context, progress));
   // Never waited for: two originals whose locks are held already could wait for each other's blob.
-  const lock = await tryLock(context.session, entry.digest);
+  const lock = await whereLockable(() => cache.tryLock(entry.digest));
   if (lock !== undefined) {
     try {
       await growIn({
@@ -153,7 +153,7 @@ async function removeCompressed(digest: Digest, session: Session): Promise<void>
   const { cache } = session;
   const place = { partial: cache.partialPath(digest), journal: cache.journalPath(digest) };
   if ((await statBlob(place.partial)) === undefined) return;
-  const lock = await tryLock(session, digest);
+  const lock = await whereLockable(() => cache.tryLock(digest));
   if (lock === undefined) return;
   try {
     await removeGrown(place);
@@ -161,14 +161,5 @@ async function removeCompressed(digest: Digest, session: Session): Promise<void>
     // In a cache of another user's the parts are for its owner.
   } finally {
     lock.release();
-  }
-}
-
-async function tryLock({ cache }: Session, digest: Digest): Promise<HeldLock | undefined> {
-  try {
-    return await cache.tryLock(digest);
-  } catch (error) {
-    if (error instanceof LockUnavailable) return undefined;
-    throw error;
   }
 }

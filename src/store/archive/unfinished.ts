@@ -3,7 +3,7 @@ import { OcibundleError, errno } from "../../errors.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { openOwnFile } from "../../runtime/own-file.ts";
 import { blobPath, layoutFileName } from "../layout/documents.ts";
-import { type OwnedTemp, takeEndedTemps } from "../owned-temp.ts";
+import { type OwnedTemp, takeEndedTemps, type TempPlace } from "../locks/owned-temp.ts";
 import { tarEntries } from "./entries.ts";
 import { paddingAfter } from "./header.ts";
 import { fileTarSource } from "./source.ts";
@@ -32,12 +32,11 @@ export interface UnfinishedArchive extends Unfinished {
  * have left beside it is removed. Throws errno errors.
  */
 export async function takeUnfinished(
-  folder: string,
-  prefix: string,
+  place: TempPlace,
   wanted: WantedBlobs,
 ): Promise<UnfinishedArchive | undefined> {
   let taken: UnfinishedArchive | undefined;
-  for (const temporary of await takeEndedTemps(folder, prefix)) {
+  for (const temporary of await takeEndedTemps(place)) {
     taken ??= await openUnfinished(temporary, wanted);
     if (taken?.temporary === temporary) continue;
     await rm(temporary.path, { force: true, recursive: true }).catch(() => undefined);

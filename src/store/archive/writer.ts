@@ -17,7 +17,7 @@ import {
   withManifest,
 } from "../layout/documents.ts";
 import { takeUnfinished, type UnfinishedArchive, type WantedBlobs } from "./unfinished.ts";
-import { besides, type OwnedTemp, ownTemp, sweepOwnedTemps } from "../owned-temp.ts";
+import { besides, type OwnedTemp, ownTemp, sweepOwnedTemps } from "../locks/owned-temp.ts";
 import {
   completeVerified,
   isIntegrity,
@@ -180,15 +180,15 @@ const lengthOf = async (path: string): Promise<number> =>
   (await stat(path).catch(() => undefined))?.size ?? 0;
 
 async function begin(path: string, wanted: WantedBlobs = new Map()): Promise<UnfinishedArchive> {
-  const { folder, prefix } = besides(path);
+  const place = besides(path);
   let temporary: OwnedTemp | undefined;
   try {
     await refuseOther(path);
-    await mkdir(folder, { recursive: true });
-    const unfinished = await takeUnfinished(folder, prefix, wanted);
-    await sweepOwnedTemps(folder, prefix);
+    await mkdir(place.directory, { recursive: true });
+    const unfinished = await takeUnfinished(place, wanted);
+    await sweepOwnedTemps(place);
     if (unfinished !== undefined) return unfinished;
-    temporary = ownTemp(folder, prefix);
+    temporary = ownTemp(place);
     const file = await createFile(temporary.path, readableMode);
     return { temporary, file, whole: new Map(), cut: undefined, end: 0 };
   } catch (error) {

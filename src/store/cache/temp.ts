@@ -1,8 +1,13 @@
-import { mkdir, readdir, rm, rmdir } from "node:fs/promises";
+import { mkdir, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { directoryMode } from "../../runtime/own-file.ts";
-import { type HeldLock, LockUnavailable, lockFile, tryLockFile } from "../locks/lock-file.ts";
-import { imageTempPrefix, sweepOwnedTemps } from "../owned-temp.ts";
+import {
+  imageTempPrefix,
+  type OwnedTemp,
+  ownTemp,
+  sweepOwnedTemps,
+  type TempPlace,
+} from "../locks/owned-temp.ts";
 
 /** Temporary files of one process, in a folder of its own that a lock shows to be in use. */
 export interface TempFiles {
@@ -15,12 +20,18 @@ export interface TempFiles {
 }
 
 interface Run {
-  folder: string;
-  ready: Promise<HeldLock | undefined>;
+  directory: OwnedTemp;
+  /** Resolves when the directory is made. */
+  ready: Promise<unknown>;
   paths: Set<string>;
 }
 
-const runPrefix = "run-";
+const runsIn = (temp: string, locks: string): TempPlace => ({
+  directory: temp,
+  prefix: "run-",
+  suffix: "",
+  locks,
+});
 
 /** Temporary files below `temp`, with their locks in `locks`; both folders must exist by the first use. */
 export function openTempFiles(temp: string, locks: string): TempFiles {
@@ -31,23 +42,25 @@ export function openTempFiles(temp: string, locks: string): TempFiles {
     if (current === undefined || holds > 0 || current.paths.size > 0) return;
     run = undefined;
     // What lies there still is nobody's: then the folder stays until it is swept.
-    await rmdir(current.folder).catch(() => undefined);
-    (await current.ready)?.release();
+    await rmdir(current.directory.path).catch(() => undefined);
+    current.directory.release();
   };
   const start = (): Run => {
-    const name = `${runPrefix}${crypto.randomUUID()}`;
-    const folder = join(temp, name);
-    return { folder, ready: startRun(temp, locks, name), paths: new Set() };
+    // Locked before it is there, so that it is never seen without its owner.
+    const directory = ownTemp(runsIn(temp, locks));
+    const ready = mkdir(directory.path, { mode: directoryMode });
+    return { directory, ready, paths: new Set() };
   };
   return {
     async path(name) {
       const current = (run ??= start());
-      const path = join(current.folder, `${name}-${crypto.randomUUID()}.tmp`);
+      const path = join(current.directory.path, `${name}-${crypto.randomUUID()}.tmp`);
       current.paths.add(path);
       try {
         await current.ready;
       } catch (error) {
         if (run === current) run = undefined;
+        current.directory.release();
         throw error;
       }
       return path;
@@ -67,41 +80,10 @@ export function openTempFiles(temp: string, locks: string): TempFiles {
 }
 
 /**
- * Locked before it is there, so that it is never seen without its owner. Only another who sweeps can
- * have the lock, for a moment.
- */
-async function startRun(temp: string, locks: string, name: string): Promise<HeldLock | undefined> {
-  let lock: HeldLock | undefined;
-  try {
-    lock = await lockFile(join(locks, name), { signal: new AbortController().signal });
-  } catch (error) {
-    if (!(error instanceof LockUnavailable)) throw error;
-  }
-  await mkdir(join(temp, name), { mode: directoryMode });
-  return lock;
-}
-
-/**
  * Removes the temporary files of processes that have ended, and returns of how many. Where nothing can
- * be locked, nobody can be known to have ended: there, nothing is removed.
+ * be locked, nobody can be known to have ended: there, no run's are removed.
  */
 export async function sweepTempFiles(temp: string, locks: string): Promise<number> {
-  const names = [...(await listFolder(temp)), ...(await listFolder(locks))]
-    .filter((name) => name.startsWith(runPrefix))
-    .map((name) => name.split(".")[0] ?? name);
-  let swept = 0;
-  for (const name of new Set(names)) {
-    try {
-      const lock = tryLockFile(join(locks, name));
-      if (lock === undefined) continue;
-      await rm(join(temp, name), { recursive: true, force: true });
-      lock.release();
-      swept += 1;
-    } catch {
-      // Another user's, or no locks here.
-    }
-  }
-  return swept + (await sweepOwnedTemps(temp, imageTempPrefix, ""));
+  const images: TempPlace = { directory: temp, prefix: imageTempPrefix, suffix: "" };
+  return (await sweepOwnedTemps(runsIn(temp, locks))) + (await sweepOwnedTemps(images));
 }
-
-const listFolder = (folder: string): Promise<string[]> => readdir(folder).catch(() => []);

@@ -2,7 +2,8 @@ import { mkdir, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { BlobToMove } from "../../oci/content.ts";
 import { digestHex } from "../../oci/digest.ts";
-import { type HeldLock, LockUnavailable, tryLockFile } from "../locks/lock-file.ts";
+import { removeUnheld } from "../locks/owned-temp.ts";
+import { tryLockWherePossible } from "../locks/where-possible.ts";
 import { chmodAsNew, openOwnFile, readableMode, replaceFile } from "../../runtime/own-file.ts";
 import {
   completeVerified,
@@ -39,7 +40,7 @@ export async function writeThroughPart(
   options: CopyOptions,
 ): Promise<"written" | undefined> {
   const part = join(folder, `${ownPrefix}${digestHex(blob.descriptor.digest)}.part`);
-  const lock = lockPart(part);
+  const lock = tryLockWherePossible(part + lockSuffix);
   if (lock === undefined) return undefined;
   try {
     await grow(part, blob, options);
@@ -59,20 +60,7 @@ export async function writeThroughPart(
 export async function sweepBlobParts(folder: string): Promise<void> {
   for (const name of new Set((await readdir(folder)).filter(isBlobPart).map(withoutLock))) {
     const part = join(folder, name);
-    const lock = lockPart(part);
-    if (lock === undefined) continue;
-    // Another user's stays.
-    await rm(part, { force: true }).catch(() => undefined);
-    lock.release();
-  }
-}
-
-function lockPart(part: string): HeldLock | undefined {
-  try {
-    return tryLockFile(part + lockSuffix);
-  } catch (error) {
-    if (error instanceof LockUnavailable) return undefined;
-    throw error;
+    await removeUnheld(part, part + lockSuffix);
   }
 }
 

@@ -15,9 +15,10 @@ import {
   parseLayoutIndex,
   withManifest,
 } from "./documents.ts";
-import { type HeldLock, lockFile, LockUnavailable } from "../locks/lock-file.ts";
+import { lockFile } from "../locks/lock-file.ts";
+import { whereLockable } from "../locks/where-possible.ts";
 import { readDocument, type LayoutFiles, type LayoutReader, layoutReader } from "./reader.ts";
-import { isOwnedTemp, ownTemp, sweepOwnedTemps } from "../owned-temp.ts";
+import { isOwnedTemp, ownTemp, sweepOwnedTemps } from "../locks/owned-temp.ts";
 import { copyVerified, writeAll, writeWhole } from "../verified-write.ts";
 import { ownPrefix } from "../placement/dest-rule.ts";
 import { unwritable } from "../../runtime/file-faults.ts";
@@ -130,7 +131,7 @@ async function prepare(folder: string, name: string, signal: AbortSignal): Promi
   if (!entries.includes(indexFileName)) {
     await updateIndex(folder, name, signal, (index) => index);
   }
-  await sweepOwnedTemps(folder, temporaryPrefix);
+  await sweepOwnedTemps({ directory: folder, prefix: temporaryPrefix });
 }
 
 /** Changes `index.json` in one step: no other process changes it in between, no reader sees a part of it. */
@@ -154,21 +155,11 @@ async function updateIndex(
     const bytes = new TextEncoder().encode(after);
     await writeFileInto(folder, indexFileName, (file) => writeAll(file, bytes, 0));
   };
-  const lock = await lockIndex(folder, signal);
+  const lock = await whereLockable(() => lockFile(join(folder, lockName), { signal }));
   try {
     await update();
   } finally {
     lock?.release();
-  }
-}
-
-/** Without locks, as on some network file systems, one process at a time is all that can be done. */
-async function lockIndex(folder: string, signal: AbortSignal): Promise<HeldLock | undefined> {
-  try {
-    return await lockFile(join(folder, lockName), { signal });
-  } catch (error) {
-    if (error instanceof LockUnavailable) return undefined;
-    throw error;
   }
 }
 
@@ -183,7 +174,7 @@ async function writeFileInto(
   } catch (error) {
     throw unwritable(path, error);
   }
-  const temporary = ownTemp(folder, temporaryPrefix);
+  const temporary = ownTemp({ directory: folder, prefix: temporaryPrefix });
   try {
     await writeWhole(path, temporary.path, write);
   } finally {

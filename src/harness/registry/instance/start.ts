@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { OcibundleError } from "../../../errors.ts";
-import { type HeldLock, lockFile, LockUnavailable } from "../../../store/locks/lock-file.ts";
+import { type HeldLock, lockFile } from "../../../store/locks/lock-file.ts";
+import { whereLockable } from "../../../store/locks/where-possible.ts";
 import { type Serving, servingArgs, servingLayers } from "../serving.ts";
 import { answers } from "./identity.ts";
 import { authVariable, instanceVariable, launchRegistry } from "./launch.ts";
@@ -144,11 +145,5 @@ const alreadyRuns = ({ port }: InstanceRecord, what: string): OcibundleError =>
   });
 
 /** Two starts at once must end with one registry; where files can't be locked, they may end with two. */
-async function lockPlace(place: RecordPlace, signal: AbortSignal): Promise<HeldLock | undefined> {
-  try {
-    return await lockFile(place.lockPath, { signal });
-  } catch (error) {
-    if (error instanceof LockUnavailable) return undefined;
-    throw error;
-  }
-}
+const lockPlace = (place: RecordPlace, signal: AbortSignal): Promise<HeldLock | undefined> =>
+  whereLockable(() => lockFile(place.lockPath, { signal }));

@@ -203,7 +203,7 @@ describe("temporary files", () => {
   test("of a run that lives are not swept by another; those of a dead one are", async () => {
     const path = await fixture.cache.tempPath("alive");
     writeFileSync(path, "1");
-    const dead = join(fixture.cache.root, "tmp", "run-dead");
+    const dead = join(fixture.cache.root, "tmp", `run-${crypto.randomUUID()}`);
     mkdirSync(dead);
     writeFileSync(join(dead, "x.tmp"), "half");
     const other = startChild(["obtain", fixture.cache.root, join(fixture.folder, "out"), "1"]);

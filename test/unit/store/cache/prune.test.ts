@@ -143,7 +143,7 @@ describe("pruning", () => {
     const { cache } = fixture;
     const alive = await cache.tempPath("alive");
     writeFileSync(alive, "1");
-    const dead = join(cache.root, "tmp", "run-dead");
+    const dead = join(cache.root, "tmp", `run-${crypto.randomUUID()}`);
     mkdirSync(dead);
     writeFileSync(join(dead, "x.tmp"), "half");
     writeFileSync(join(cache.root, "locks", "sha256-abandoned"), "");
