@@ -14,6 +14,7 @@ import { type RetryBudget, retryBudget } from "../retry/budget.ts";
 import type { Clock } from "../retry/clock.ts";
 import { defaultHost } from "../oci/reference.ts";
 import { runtime } from "../runtime/current.ts";
+import { versionNumber } from "../version.ts";
 import { type Api, apiUrl, command } from "./api.ts";
 import { ask } from "./ask.ts";
 import { getBlob, headBlob } from "./blobs.ts";
@@ -41,7 +42,6 @@ export interface RegistryOptions extends CertificateOptions {
   /** Where HTTP_PROXY and its like are looked up. */
   env?: Environment | undefined;
   emit?: EmitHttpEvent | undefined;
-  userAgent?: string | undefined;
   clock?: Clock | undefined;
   /** Failed attempts that all registries of a run share; a budget of its own unless given. */
   budget?: RetryBudget | undefined;
@@ -73,7 +73,7 @@ export function createRegistry(host: string, options: RegistryOptions = {}): Reg
     secrets,
     url: base,
     plainHttp: options.plainHttp ?? false,
-    userAgent: options.userAgent ?? "ocibundle",
+    userAgent: `ocibundle/${versionNumber()}`,
     env: options.env ?? {},
     connection: (wanted) => runtime.connection(wanted),
     pausesTls: runtime.pausesTls,
