@@ -164,12 +164,10 @@ async function foresee(
   return Promise.all(blobs.map((blob) => limit(look, blob)));
 }
 
-/** The same target; what it says of wrong bytes comes with what to do about them. */
+/** The same target, whose errors about wrong bytes come with a hint. */
 const withHints = (target: ContentWriter): ContentWriter => {
   const hinting: ContentWriter = {
-    name: target.name,
-    hasBlob: (descriptor, signal) => target.hasBlob(descriptor, signal),
-    writeManifest: (manifest, tag, signal) => target.writeManifest(manifest, tag, signal),
+    ...target,
     async writeBlob(blob, options) {
       let told = 0;
       const onBytes = (bytes: number): void => {
