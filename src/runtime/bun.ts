@@ -12,7 +12,6 @@ export const bunRuntime: Runtime = {
   sendsStreamLength: true,
   clonesFiles: true,
   hashesInWorkers: true,
-  compiled,
   pausesTls: true,
 
   // A file's slice is sent with sendfile: the bytes never pass through JavaScript.
@@ -51,7 +50,7 @@ function serve({ hostname, port, handle, tls }: ServeOptions): RunningServer {
   };
 }
 
-function connection({ unixSocket, tls, proxy }: ConnectionOptions): RequestInit {
+function connection({ tls, proxy }: ConnectionOptions): RequestInit {
   const init: BunFetchRequestInit & { timeout: false; decompress: false } = {
     // Bun goes on decompressing what nobody reads: a few kilobytes of a hostile answer fill the memory.
     decompress: false,
@@ -60,7 +59,6 @@ function connection({ unixSocket, tls, proxy }: ConnectionOptions): RequestInit 
     // The caller has looked at NO_PROXY already, and at HTTP_PROXY: Bun must not look again.
     proxy: proxy === undefined ? false : { url: proxy, respectNoProxy: false },
   };
-  if (unixSocket !== undefined) init.unix = unixSocket;
   init.tls = {
     ...(tls?.ca === undefined ? {} : { ca: withOwn(tls.ca) }),
     ...(tls?.cert === undefined ? {} : { cert: tls.cert }),

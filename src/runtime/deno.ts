@@ -21,7 +21,7 @@ interface DenoGlobal {
     caCerts?: string[];
     cert?: string;
     key?: string;
-    proxy?: { url: string } | { transport: "unix"; path: string };
+    proxy?: { url: string };
   }): object;
 }
 
@@ -33,7 +33,6 @@ export const denoRuntime: Runtime = {
   sendsStreamLength: false,
   clonesFiles: false,
   hashesInWorkers: false,
-  compiled: false,
   pausesTls: false,
   fileBody,
   serve: (options) => Promise.resolve(serve(options)),
@@ -94,14 +93,14 @@ function serve({ hostname, port, handle, tls }: ServeOptions): RunningServer {
 // A client holds a pool of connections: one for each way of connecting, not one for each request.
 const clients = new Map<string, object>();
 
-function connection({ unixSocket, tls, proxy }: ConnectionOptions): RequestInit {
+function connection({ tls, proxy }: ConnectionOptions): RequestInit {
   if (tls?.insecure === true) {
     throw new OcibundleError("usage", "Deno can't leave out the check of certificates by a flag", {
       hint: "start deno with --unsafely-ignore-certificate-errors, or name the registry's CA with --ca-file",
     });
   }
-  if (unixSocket === undefined && tls === undefined && proxy === undefined) return {};
-  const key = JSON.stringify([unixSocket, tls, proxy]);
+  if (tls === undefined && proxy === undefined) return {};
+  const key = JSON.stringify([tls, proxy]);
   let client = clients.get(key);
   if (client === undefined) {
     client = deno().createHttpClient({
@@ -109,7 +108,6 @@ function connection({ unixSocket, tls, proxy }: ConnectionOptions): RequestInit 
       ...(tls?.cert === undefined ? {} : { cert: tls.cert }),
       ...(tls?.key === undefined ? {} : { key: tls.key }),
       ...(proxy === undefined ? {} : { proxy: { url: proxy } }),
-      ...(unixSocket === undefined ? {} : { proxy: { transport: "unix", path: unixSocket } }),
     });
     clients.set(key, client);
   }

@@ -23,8 +23,6 @@ export interface Runtime {
   startWorker(): Worker;
   /** How to start this very program again, arguments not included: the compiled binary, or runtime and script. */
   selfCommand(): [string, ...string[]];
-  /** Whether this is a compiled binary. */
-  readonly compiled: boolean;
 }
 
 export interface ServeOptions {
@@ -44,8 +42,6 @@ export interface RunningServer {
 }
 
 export interface ConnectionOptions {
-  /** Path of a unix socket to connect to in place of the URL's host. */
-  unixSocket?: string | undefined;
   /**
    * PEM texts; `ca` in addition to the runtime's own. Certificates are checked unless `insecure`, whatever
    * the environment says.

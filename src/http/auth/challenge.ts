@@ -4,15 +4,13 @@ export interface Challenge {
   scheme: string;
   /** Names in lower case. The first of a repeated name counts. */
   parameters: ReadonlyMap<string, string>;
-  /** The one value without a name some schemes have. */
-  token68?: string;
 }
 
 /** A header longer than this is no challenge of a registry. */
 const maxHeaderLength = 16 * 1024;
 
 const tokenCharacters = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y;
-const token68Characters = /[A-Za-z0-9._~+/-]+=*(?=[ \t]*(?:,|$))/y;
+const token68 = /[A-Za-z0-9._~+/-]+=*(?=[ \t]*(?:,|$))/y;
 // Some servers leave the quotes out: everything up to a comma or blank is the value then.
 const bareValue = /[^\s,"]*/y;
 const blanks = /[ \t]*/y;
@@ -71,9 +69,9 @@ export function parseChallenges(header: string): Challenge[] {
     if (at < text.length && !/[ \t,]/.test(text[at] ?? "")) return challenges;
     take(blanks);
     const parameters = new Map<string, string>();
-    const token68 = take(token68Characters);
-    if (token68 !== "") {
-      challenges.push({ scheme, parameters, token68 });
+    // The one value without a name of some schemes, none of which is supported.
+    if (take(token68) !== "") {
+      challenges.push({ scheme, parameters });
       continue;
     }
     for (;;) {

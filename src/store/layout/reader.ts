@@ -36,7 +36,6 @@ export interface LayoutFiles {
 
 /** An OCI image layout that can be read, as a folder or as an archive. */
 export interface LayoutReader extends ContentReader {
-  readIndex(signal: AbortSignal): Promise<ImageIndex>;
   /**
    * The manifest that a tag names, or without a tag the only one that is listed.
    * Throws `not_found`, `integrity`, and `usage` where a tag is needed.
@@ -86,7 +85,6 @@ export async function layoutReader(files: LayoutFiles): Promise<LayoutReader> {
 
   return {
     name,
-    readIndex,
     async readRoot(tag, signal) {
       const entry = findEntry(await readIndex(signal), tag, name);
       return readByDigest(entry.digest, entry);

@@ -69,17 +69,6 @@ describe("serve", () => {
 });
 
 describe("connection", () => {
-  test("goes to a unix socket in place of the host", async () => {
-    const socket = join(folder, "engine.sock");
-    const unixServer = Bun.serve({ unix: socket, fetch: () => new Response("over the socket") });
-    try {
-      const answer = await fetch("http://docker/_ping", runtime.connection({ unixSocket: socket }));
-      expect(await answer.text()).toBe("over the socket");
-    } finally {
-      await unixServer.stop(true);
-    }
-  });
-
   test("goes through a proxy, for loopback addresses too", async () => {
     const proxy = await serve((request) => Promise.resolve(new Response(`to ${request.url}`)));
     const answer = await fetch("http://127.0.0.1:9/there", runtime.connection({ proxy }));
