@@ -1,21 +1,21 @@
 import { authorize, type AuthorizeOptions } from "./auth/authorize.ts";
-import { giveUpConnecting } from "./connect-timeout.ts";
-import { readDocuments } from "./message/document.ts";
+import { connectTimeout } from "./connect-timeout.ts";
+import { bufferDocuments } from "./message/buffer-documents.ts";
 import type { EmitHttpEvent, Send } from "./message/message.ts";
-import { noticeTls } from "./detect-tls.ts";
+import { detectTls } from "./detect-tls.ts";
 import { followRedirects } from "./redirect.ts";
 import { traced } from "./trace.ts";
 import { retrier, retry } from "./retry.ts";
 import type { RetryBudget } from "../retry/budget.ts";
 import { type Clock, systemClock } from "../retry/clock.ts";
-import { throughProxy } from "./proxy-errors.ts";
+import { proxyErrors } from "./proxy-errors.ts";
 import { transport, type TransportOptions } from "./transport.ts";
 
 /** Connecting and waiting for the first byte, in milliseconds. */
 const defaultFirstByteTimeout = 60_000;
 
 /** A host that lets nobody connect is given up after both, in milliseconds. */
-const connecting = { doubtAfter: 5000, connectTimeout: 10_000 } as const;
+const connecting = { doubtAfter: 5000, timeout: 10_000 } as const;
 
 /** No byte of a body for this long, in milliseconds. */
 const defaultIdleTimeout = 60_000;
@@ -54,14 +54,14 @@ export function createClient(options: ClientOptions): Send {
     firstByteTimeout: options.firstByteTimeout ?? defaultFirstByteTimeout,
     idleTimeout: options.idleTimeout ?? defaultIdleTimeout,
   });
-  const connected = giveUpConnecting(noticeTls(bottom, options.env), {
+  const connected = connectTimeout(detectTls(bottom, options.env), {
     env: options.env,
     ...connecting,
   });
-  const told = traced(withHeaders(throughProxy(connected, options.env), options), emit);
+  const told = traced(withHeaders(proxyErrors(connected, options.env), options), emit);
   const authorised = authorize(followRedirects(told), {
     ...options,
     now: clock.now,
   });
-  return retry(readDocuments(authorised), again, clock.now);
+  return retry(bufferDocuments(authorised), again, clock.now);
 }

@@ -7,21 +7,18 @@ import { type Environment, findProxy } from "./proxy.ts";
 
 export interface ConnectingOptions {
   env: Environment;
-  /** How long a first answer may take before it is asked whether anybody is there, in milliseconds. */
+  /** How long a first answer may take before a connection is probed, in milliseconds. */
   doubtAfter: number;
-  /** How long a connection may take then, in milliseconds. */
-  connectTimeout: number;
+  /** How long the probe may take to connect, in milliseconds. */
+  timeout: number;
 }
 
 /**
- * Gives a host up that swallows connections, long before the first byte of its answer is due: fetch does
- * not tell connecting from waiting. While no answer has come from an origin, and the first one is late, a
- * connection of its own is tried. Costs nothing where a host answers. Throws `network`.
+ * Fails early for a host that swallows connections: fetch does not tell connecting from waiting, so its
+ * timeout is that of a first byte. When the first answer of an origin is late, a probe connects on its
+ * own; if it can't, the request fails. Costs nothing where a host answers. Throws `network`.
  */
-export function giveUpConnecting(
-  next: Send,
-  { env, doubtAfter, connectTimeout }: ConnectingOptions,
-): Send {
+export function connectTimeout(next: Send, { env, doubtAfter, timeout }: ConnectingOptions): Send {
   const answered = new Set<string>();
 
   return async (request) => {
@@ -31,8 +28,8 @@ export function giveUpConnecting(
     const noConnection = new AbortController();
     let leave: (() => void) | undefined;
     const doubt = setTimeout(() => {
-      leave = tryConnection(proxy === undefined ? url : new URL(proxy.url), connectTimeout, () => {
-        const seconds = Math.round((doubtAfter + connectTimeout) / 1000);
+      leave = tryConnection(proxy === undefined ? url : new URL(proxy.url), timeout, () => {
+        const seconds = Math.round((doubtAfter + timeout) / 1000);
         noConnection.abort(
           failureError(url.host, "unconnected", { what: `no connection within ${seconds} s` }),
         );
@@ -50,7 +47,10 @@ export function giveUpConnecting(
   };
 }
 
-/** Connects, and tells when there is no connection in time. What fails otherwise fails fetch too. Returns what ends it. */
+/**
+ * Connects, and calls `onTimeout` when there is no connection in time. Other failures are left to fetch,
+ * which meets them too. Returns a function that ends the attempt.
+ */
 function tryConnection(url: URL, timeout: number, onTimeout: () => void): () => void {
   const port = url.port === "" ? (url.protocol === "https:" ? 443 : 80) : Number(url.port);
   const socket = connect({ host: hostName(url.host), port });

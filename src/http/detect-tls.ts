@@ -5,14 +5,15 @@ import { hostName } from "./message/loopback.ts";
 import type { Send } from "./message/message.ts";
 import { type Environment, findProxy } from "./proxy.ts";
 
-/** A host that broke off at once does not take longer for its part of a handshake, in milliseconds. */
+/** How long a host that closed the connection at once may take for its part of a handshake, in milliseconds. */
 const handshakeTimeout = 2000;
 
 /**
- * Notices a server that speaks TLS and is asked in plain HTTP. Many just break off, which is tried again for
- * long: before that, while no answer has come from an origin, a handshake is tried. Throws `network`.
+ * Detects a server that speaks TLS when it is asked in plain HTTP. Many of them just close the
+ * connection, which looks like a failure to retry. So, while an origin has not answered yet, a closed
+ * connection is followed by a TLS handshake on trial. Throws `network` when it succeeds.
  */
-export function noticeTls(next: Send, env: Environment): Send {
+export function detectTls(next: Send, env: Environment): Send {
   const answered = new Set<string>();
 
   return async (request) => {
@@ -37,7 +38,7 @@ export function noticeTls(next: Send, env: Environment): Send {
   };
 }
 
-/** Whether the other side takes part in a handshake. Nothing is sent after it, so nobody need be trusted. */
+/** Whether the other side takes part in a handshake. Nothing is sent after it, so no certificate is checked. */
 function speaksTls(url: URL, signal: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
     const port = url.port === "" ? 80 : Number(url.port);

@@ -7,11 +7,11 @@ import { type Environment, findProxy } from "./proxy.ts";
 const leaveOut = (host: string): string => `or put ${host} into NO_PROXY`;
 
 /**
- * Tells the failures of a proxy apart from those of the registry behind it: who can't be reached, and
- * whose password is missing. Throws `usage` for a proxy that can't be used, `denied` for one that wants
- * a login, `network` with the failure that it was.
+ * Names the proxy in errors that it causes, so that they are not taken for errors of the registry behind
+ * it. Throws `usage` for a proxy that can't be used, `denied` for one that requires a login, `network`
+ * with the original failure otherwise.
  */
-export const throughProxy =
+export const proxyErrors =
   (next: Send, env: Environment): Send =>
   async (request) => {
     const proxy = findProxy(request.url, env);
@@ -28,7 +28,7 @@ export const throughProxy =
       if (failure === undefined) throw error;
       const { kind, retryAfter } = failure;
       if (failure.proxyStatus === 407) throw wantsLogin(host, name, proxy.variable);
-      // To a client of a proxy only the proxy has a name and a port: the rest happens behind it.
+      // The client resolves and connects to the proxy only; the proxy does the rest.
       const own = ["name", "refused", "unconnected", "proxy"].includes(kind);
       throw failureError(host, kind, {
         what: own ? `${name}: ${failure.message}` : `${failure.message}, through ${name}`,

@@ -3,12 +3,12 @@ import type { ConnectionOptions } from "../../runtime/types.ts";
 import type { ByteSource } from "../message/body.ts";
 import { bodyOf } from "./body.ts";
 import { parseResponseHead, type ResponseHead } from "./head.ts";
-import { connectWire, type Wire } from "./wire.ts";
+import { openRawConnection, type RawConnection } from "./raw-connection.ts";
 
-/** A GET whose answer may be gigabytes. */
+/** A GET whose answer may have gigabytes. */
 export interface LargeRequest {
   url: URL;
-  /** All that are sent but `Host`. */
+  /** All request headers but `Host`. */
   headers: Readonly<Record<string, string>>;
   tls: ConnectionOptions["tls"];
   signal: AbortSignal;
@@ -20,34 +20,34 @@ export interface LargeAnswer {
   body: ByteSource;
 }
 
-/** A head longer than this is not read, in bytes. */
+/** The longest head that is read, in bytes. */
 const maxHeadBytes = 64 * 1024;
 const answerStart = "HTTP/1.1 ";
-/** Answers such as "103 Early Hints" in front of the one that counts. */
+/** The most interim responses ("103 Early Hints") before the final one. */
 const maxInformational = 5;
 
 /**
- * Makes GET requests on connections of its own, and keeps those. The answer's bytes are handed on as
- * the system gave them: fetch's streams cut them into chunks an eighth as large and copy them twice,
- * for three times the CPU time.
+ * Makes GET requests on raw connections, which it keeps for later requests. Passes bytes on as the
+ * system delivers them: fetch's streams cut them into chunks an eighth as large and copy them twice, for
+ * three times the CPU time.
  *
- * Speaks plain HTTP/1.1 and nothing else: resolves to undefined where the answer leaves a doubt (see
- * response-head.ts), and for every further request to that origin, which are for fetch then. Follows no
- * redirect. Rejects with Node's own errors, or the signal's reason.
+ * Speaks HTTP/1.1 only. Resolves to undefined when the answer is ambiguous (see head.ts), and from then
+ * on for every request to that origin: the caller uses fetch instead. Follows no redirect. Rejects with
+ * Node's own errors, or the signal's reason.
  */
 export function largeAnswers(): (request: LargeRequest) => Promise<LargeAnswer | undefined> {
-  const idle = new Map<string, Wire[]>();
+  const idle = new Map<string, RawConnection[]>();
   const odd = new Set<string>();
 
-  const keep = (origin: string, wire: Wire): void => {
-    wire.idle(true);
-    idle.set(origin, [...(idle.get(origin) ?? []).filter(({ quiet }) => quiet), wire]);
+  const keep = (origin: string, connection: RawConnection): void => {
+    connection.idle(true);
+    idle.set(origin, [...(idle.get(origin) ?? []).filter(({ isClean }) => isClean), connection]);
   };
-  const kept = (origin: string): Wire | undefined => {
-    const wires = idle.get(origin) ?? [];
-    let wire = wires.pop();
-    while (wire?.quiet === false) wire = wires.pop();
-    return wire;
+  const kept = (origin: string): RawConnection | undefined => {
+    const connections = idle.get(origin) ?? [];
+    let connection = connections.pop();
+    while (connection?.isClean === false) connection = connections.pop();
+    return connection;
   };
 
   return async ({ url, headers, tls, signal }) => {
@@ -56,40 +56,40 @@ export function largeAnswers(): (request: LargeRequest) => Promise<LargeAnswer |
     const text = requestText(url, headers);
     signal.throwIfAborted();
     const old = kept(origin);
-    const ask = async (wire: Wire): Promise<LargeAnswer | undefined> => {
-      const close = (): void => wire.close();
+    const ask = async (connection: RawConnection): Promise<LargeAnswer | undefined> => {
+      const close = (): void => connection.close();
       signal.addEventListener("abort", close, { once: true });
       const letGo = (): void => signal.removeEventListener("abort", close);
       try {
         signal.throwIfAborted();
-        wire.idle(false);
-        wire.write(text);
-        const head = await readHead(wire);
+        connection.idle(false);
+        connection.write(text);
+        const head = await readHead(connection);
         if (head === undefined) {
           odd.add(origin);
           letGo();
-          wire.close();
+          connection.close();
           return undefined;
         }
         const done = (reusable: boolean): void => {
           letGo();
-          if (reusable && wire.quiet) keep(origin, wire);
-          else wire.close();
+          if (reusable && connection.isClean) keep(origin, connection);
+          else connection.close();
         };
-        return { status: head.status, headers: head.headers, body: bodyOf(wire, head, done) };
+        return { status: head.status, headers: head.headers, body: bodyOf(connection, head, done) };
       } catch (error) {
         letGo();
-        wire.close();
+        connection.close();
         throw signal.aborted ? signal.reason : error;
       }
     };
-    if (old === undefined) return await ask(await connectWire(url, tls, signal));
+    if (old === undefined) return await ask(await openRawConnection(url, tls, signal));
     try {
       return await ask(old);
     } catch (error) {
-      // The server may have closed a kept connection at the same moment (RFC 9112, section 9.3.1).
+      // The server may have closed an idle connection at the same moment (RFC 9112, section 9.3.1).
       if (!(error instanceof UnansweredError)) throw error;
-      return await ask(await connectWire(url, tls, signal));
+      return await ask(await openRawConnection(url, tls, signal));
     }
   };
 }
@@ -105,31 +105,31 @@ function requestText(url: URL, headers: Readonly<Record<string, string>>): strin
     `Host: ${url.host}`,
     ...Object.entries(headers).map(([name, value]) => `${titled(name)}: ${value}`),
   ];
-  // What would be read as a further line would be a request that nobody made.
+  // A line break in a header would start another header or request.
   if (lines.some((line) => /[^\t\x20-\x7e\x80-\xff]/.test(line))) {
     throw new TypeError("a header holds a character that no header can hold");
   }
   return `${lines.join("\r\n")}\r\n\r\n`;
 }
 
-/** `content-type` as `Content-Type`: case means nothing, but to some proxy somewhere. */
+/** `content-type` as `Content-Type`: case has no meaning, but some proxies depend on it. */
 const titled = (name: string): string =>
   name.replaceAll(/(?<=^|-)[a-z]/g, (letter) => letter.toUpperCase());
 
-/** The head of the answer, undefined where there is a doubt. What follows it stays to be read. */
-async function readHead(wire: Wire): Promise<ResponseHead | undefined> {
+/** Reads the head of the answer and nothing behind it; undefined when it is ambiguous. */
+async function readHead(connection: RawConnection): Promise<ResponseHead | undefined> {
   for (let informational = 0; informational < maxInformational; informational += 1) {
-    const text = await readHeadText(wire);
+    const text = await readHeadText(connection);
     const head = text === undefined ? undefined : parseResponseHead(text);
     if (head === undefined || head.status >= 200) return head;
   }
   return undefined;
 }
 
-async function readHeadText(wire: Wire): Promise<string | undefined> {
+async function readHeadText(connection: RawConnection): Promise<string | undefined> {
   let bytes: Buffer = Buffer.alloc(0);
   for (;;) {
-    const chunk = await nextBytes(wire, bytes.length);
+    const chunk = await nextBytes(connection, bytes.length);
     const searched = Math.max(0, bytes.length - 3);
     bytes =
       bytes.length === 0
@@ -144,7 +144,7 @@ async function readHeadText(wire: Wire): Promise<string | undefined> {
       continue;
     }
     const rest = bytes.subarray(end + 4);
-    if (rest.length > 0) wire.unread(rest);
+    if (rest.length > 0) connection.pushBack(rest);
     return bytes.toString("latin1", 0, end);
   }
 }
@@ -155,13 +155,13 @@ function isAnswer(bytes: Buffer): boolean {
   return answerStart.startsWith(first);
 }
 
-/** What a connection that the server has closed may end with. */
+/** Errors of a connection that the server has closed. */
 const brokenCodes = new Set(["ECONNRESET", "EPIPE"]);
 
-async function nextBytes(wire: Wire, had: number): Promise<Uint8Array> {
+async function nextBytes(connection: RawConnection, had: number): Promise<Uint8Array> {
   let cause: unknown;
   try {
-    const chunk = await wire.read();
+    const chunk = await connection.read();
     if (chunk !== undefined) return chunk;
   } catch (error) {
     // Any other, such as the refusal of this client's certificate, is an answer of its own.

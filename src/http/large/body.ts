@@ -1,18 +1,18 @@
 import type { ByteSource } from "../message/body.ts";
 import type { ResponseHead } from "./head.ts";
-import type { Wire } from "./wire.ts";
+import type { RawConnection } from "./raw-connection.ts";
 
-/** A line between chunks, or of a trailer, longer than this is no HTTP of use. In bytes. */
+/** The longest line between chunks or in a trailer, in bytes. */
 const maxLineBytes = 8 * 1024;
 const maxTrailerLines = 100;
 
 /**
- * The body behind a head. `done` is called once, when it is read or given up, with whether the
- * connection can serve again. A body with a length that ends early just ends: who reads it knows how
- * many bytes there were to be.
+ * The body that follows a head. Calls `done` once, when the body is read to its end or given up, with
+ * whether the connection can be used again. A body with a length that ends early just ends: its reader
+ * knows the length and checks it.
  */
 export function bodyOf(
-  wire: Wire,
+  connection: RawConnection,
   { framing, keepsAlive }: ResponseHead,
   done: (reusable: boolean) => void,
 ): ByteSource {
@@ -24,8 +24,8 @@ export function bodyOf(
   };
   const next =
     framing === "chunked"
-      ? chunkedBytes(wire)
-      : sizedBytes(wire, framing === "close" ? Infinity : framing);
+      ? chunkedBytes(connection)
+      : sizedBytes(connection, framing === "close" ? Infinity : framing);
   const read: ByteSource["read"] = async () => {
     if (over) return { done: true };
     try {
@@ -48,62 +48,62 @@ export function bodyOf(
   };
 }
 
-/** Bytes of a body, if any more came, and whether it is known to be complete with them. */
+/** The next bytes of a body, if any, and whether they are the last. */
 interface BodyBytes {
   value: Uint8Array | undefined;
   last: boolean;
 }
 
-function sizedBytes(wire: Wire, length: number): () => Promise<BodyBytes> {
+function sizedBytes(connection: RawConnection, length: number): () => Promise<BodyBytes> {
   let left = length;
   return async () => {
-    const value = await take(wire, left);
+    const value = await take(connection, left);
     left -= value?.length ?? 0;
     return { value, last: left === 0 };
   };
 }
 
-/** RFC 9112, section 7.1: extensions and trailers are read and mean nothing. */
-function chunkedBytes(wire: Wire): () => Promise<BodyBytes> {
-  /** Of the chunk that is read; undefined in front of the first. */
+/** RFC 9112, section 7.1: extensions and trailers are read and ignored. */
+function chunkedBytes(connection: RawConnection): () => Promise<BodyBytes> {
+  /** Bytes left of the current chunk; undefined before the first. */
   let left: number | undefined;
   return async () => {
     if (left === undefined || left === 0) {
-      if (left === 0 && (await readLine(wire)) !== "") throw notChunked("a chunk has no end");
-      left = chunkSize(await readLine(wire));
+      if (left === 0 && (await readLine(connection)) !== "") throw notChunked("a chunk has no end");
+      left = chunkSize(await readLine(connection));
       if (left === 0) {
-        for (let lines = 0; (await readLine(wire)) !== ""; lines += 1) {
+        for (let lines = 0; (await readLine(connection)) !== ""; lines += 1) {
           if (lines === maxTrailerLines) throw notChunked("its trailer has no end");
         }
         return { value: undefined, last: true };
       }
     }
-    const value = await take(wire, left);
+    const value = await take(connection, left);
     if (value === undefined) throw closedEarly();
     left -= value.length;
     return { value, last: false };
   };
 }
 
-/** The next bytes, `most` at the most; the rest stays to be read. Undefined at the connection's end. */
-async function take(wire: Wire, most: number): Promise<Uint8Array | undefined> {
-  const bytes = await wire.read();
+/** The next bytes, at most `most`. Undefined when the connection has ended. */
+async function take(connection: RawConnection, most: number): Promise<Uint8Array | undefined> {
+  const bytes = await connection.read();
   if (bytes === undefined || bytes.length <= most) return bytes;
-  wire.unread(bytes.subarray(most));
+  connection.pushBack(bytes.subarray(most));
   return bytes.subarray(0, most);
 }
 
-async function readLine(wire: Wire): Promise<string> {
+async function readLine(connection: RawConnection): Promise<string> {
   let line = "";
   for (;;) {
-    const bytes = await wire.read();
+    const bytes = await connection.read();
     if (bytes === undefined) throw closedEarly();
     const end = bytes.indexOf(0x0a);
     const part = end === -1 ? bytes : bytes.subarray(0, end + 1);
     if (line.length + part.length > maxLineBytes) throw notChunked("a line has no end");
     line += Buffer.from(part.buffer, part.byteOffset, part.length).toString("latin1");
     if (end === -1) continue;
-    if (end + 1 < bytes.length) wire.unread(bytes.subarray(end + 1));
+    if (end + 1 < bytes.length) connection.pushBack(bytes.subarray(end + 1));
     if (line.endsWith("\r\n")) return line.slice(0, -2);
     throw notChunked("a line has another end than it must have");
   }

@@ -1,25 +1,25 @@
-/** How it is known where a body ends: its length in bytes, its chunks, or the connection's end. */
+/** What marks the end of a body: its length in bytes, its last chunk, or the end of the connection. */
 export type BodyFraming = number | "chunked" | "close";
 
-/** The head of an answer: all in front of its body. */
+/** The head of a response: status line and headers. */
 export interface ResponseHead {
   status: number;
   headers: Headers;
   framing: BodyFraming;
-  /** Whether the connection serves another request when the body has been read. */
+  /** Whether the connection can be used again after the body. */
   keepsAlive: boolean;
 }
 
-/** What it says beside its status has no control characters (RFC 9112, section 4). */
+/** The reason phrase has no control characters (RFC 9112, section 4). */
 const statusLine = /^HTTP\/1\.1 ([1-5]\d\d) [\t\x20-\x7e\x80-\xff]*$/;
 /** A name is a token, a value has no control characters (RFC 9110, sections 5.1 and 5.5). */
 const fieldLine = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)$/;
 const lengthValue = /^\d{1,15}$/;
 
 /**
- * Reads the head of an HTTP/1.1 answer to a GET (RFC 9112, sections 4 to 6), without the empty line at
- * its end. `text` has a character for each byte. Undefined for what leaves a doubt: two lengths, a
- * length beside chunks, a transfer coding of another name, folded lines, other versions, no HTTP.
+ * Parses the head of an HTTP/1.1 response to a GET (RFC 9112, sections 4 to 6), without the empty line at
+ * its end. `text` has one character for each byte. Undefined for everything ambiguous: two lengths, a
+ * length together with chunks, an unknown transfer coding, folded lines, other versions, no HTTP.
  */
 export function parseResponseHead(text: string): ResponseHead | undefined {
   const [first = "", ...lines] = text.split("\r\n");
@@ -38,7 +38,7 @@ export function parseResponseHead(text: string): ResponseHead | undefined {
   return { status, headers, framing, keepsAlive };
 }
 
-/** RFC 9112, section 6.3. Two lengths are joined with a comma, and no length then. */
+/** RFC 9112, section 6.3. Headers joins two lengths with a comma, which is no length. */
 function framingOf(status: number, headers: Headers): BodyFraming | undefined {
   if (status < 200 || status === 204 || status === 304) return 0;
   const coding = headers.get("transfer-encoding");

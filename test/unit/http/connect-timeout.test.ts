@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { connect, type Socket } from "node:net";
-import { giveUpConnecting } from "../../../src/http/connect-timeout.ts";
-import { throughProxy } from "../../../src/http/proxy-errors.ts";
+import { connectTimeout } from "../../../src/http/connect-timeout.ts";
+import { proxyErrors } from "../../../src/http/proxy-errors.ts";
 import { httpFailureOf } from "../../../src/http/message/failure.ts";
 import { bottom, failureOf, get, serve } from "./scripted.ts";
 
@@ -38,11 +38,11 @@ afterAll(() => {
   listener.kill("SIGKILL");
 });
 
-const limits = { doubtAfter: 200, connectTimeout: 800 };
+const limits = { doubtAfter: 200, timeout: 800 };
 
 describe("a host that swallows connections", () => {
   test("is given up long before its answer would be due", async () => {
-    const send = giveUpConnecting(bottom(), { env: {}, ...limits });
+    const send = connectTimeout(bottom(), { env: {}, ...limits });
     const failure = await failureOf(send(get(`http://127.0.0.1:${port}/v2/`)));
     expect(failure).toMatchObject({ code: "network" });
     expect(failure.message).toBe(`127.0.0.1:${port}: no connection within 1 s`);
@@ -51,7 +51,7 @@ describe("a host that swallows connections", () => {
 
   test("may be a proxy", async () => {
     const env = { HTTPS_PROXY: `http://127.0.0.1:${port}` };
-    const send = throughProxy(giveUpConnecting(bottom({ env }), { env, ...limits }), env);
+    const send = proxyErrors(connectTimeout(bottom({ env }), { env, ...limits }), env);
     const failure = await failureOf(send(get("https://registry.invalid/v2/")));
     expect(failure.message).toBe(
       `registry.invalid: the proxy 127.0.0.1:${port} (HTTPS_PROXY): no connection within 1 s`,
@@ -60,7 +60,7 @@ describe("a host that swallows connections", () => {
 
   test("is left alone by an interruption", async () => {
     const stop = new AbortController();
-    const send = giveUpConnecting(bottom(), { env: {}, doubtAfter: 20, connectTimeout: 60_000 });
+    const send = connectTimeout(bottom(), { env: {}, doubtAfter: 20, timeout: 60_000 });
     const asked = failureOf(send(get(`http://127.0.0.1:${port}/`, { signal: stop.signal })));
     setTimeout(() => stop.abort(new Error("enough")), 50);
     expect(await asked).toMatchObject({ message: "enough" });
@@ -72,7 +72,7 @@ test("a host that lets connect and takes its time is waited for", async () => {
     await Bun.sleep(400);
     return new Response("late");
   });
-  const send = giveUpConnecting(bottom(), { env: {}, doubtAfter: 20, connectTimeout: 200 });
+  const send = connectTimeout(bottom(), { env: {}, doubtAfter: 20, timeout: 200 });
   expect((await send(get(server.origin))).status).toBe(200);
 });
 
@@ -92,7 +92,7 @@ test("a host that has answered once is not doubted again", async () => {
       },
     },
   });
-  const send = giveUpConnecting(bottom(), { env: {}, doubtAfter: 20, connectTimeout: 200 });
+  const send = connectTimeout(bottom(), { env: {}, doubtAfter: 20, timeout: 200 });
   await send(get(`http://127.0.0.1:${server.port}/`));
   const before = connections;
   await send(get(`http://127.0.0.1:${server.port}/late`));

@@ -1,7 +1,7 @@
 import { beforeAll, expect, test } from "bun:test";
 import type { OcibundleError } from "../../../src/errors.ts";
 import { httpFailureOf } from "../../../src/http/message/failure.ts";
-import { noticeTls } from "../../../src/http/detect-tls.ts";
+import { detectTls } from "../../../src/http/detect-tls.ts";
 import {
   type LocalCertificates,
   makeCertificates,
@@ -30,7 +30,7 @@ test("a server of TLS that is asked in plain HTTP is told, with the way out", as
     fetch: () => new Response("hello"),
   });
   const url = `http://127.0.0.1:${running.port}/v2/`;
-  const error = await failureOf(noticeTls(bottom(), {})(get(url)));
+  const error = await failureOf(detectTls(bottom(), {})(get(url)));
   expect(error.message).toBe(
     `127.0.0.1:${running.port}: the server speaks https, and is asked in plain HTTP`,
   );
@@ -45,7 +45,7 @@ test("one that breaks off and speaks no TLS has broken off", async () => {
     connections += 1;
     socket.end();
   });
-  const error = await failureOf(noticeTls(bottom(), {})(get(broken.origin)));
+  const error = await failureOf(detectTls(bottom(), {})(get(broken.origin)));
   expect(httpFailureOf(error)?.kind).toBe("reset");
   expect(connections).toBe(2);
 });
@@ -59,7 +59,7 @@ test("one that has answered before is not asked for a handshake", async () => {
     }
     socket.end();
   });
-  const send = noticeTls(bottom(), {});
+  const send = detectTls(bottom(), {});
   expect((await send(get(flaky.origin))).status).toBe(200);
   expect(httpFailureOf(await failureOf(send(get(flaky.origin))))?.kind).toBe("reset");
   expect(connections).toBe(2);
@@ -74,7 +74,7 @@ test("an interruption ends the handshake with one that says nothing", async () =
     else abort.abort(new Error("enough"));
   });
   const started = performance.now();
-  const work = noticeTls(bottom(), {})(get(silent.origin, { signal: abort.signal }));
+  const work = detectTls(bottom(), {})(get(silent.origin, { signal: abort.signal }));
   expect(httpFailureOf(await failureOf(work))?.kind).toBe("reset");
   expect(connections).toBe(2);
   expect(performance.now() - started).toBeLessThan(1500);

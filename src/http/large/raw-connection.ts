@@ -2,27 +2,27 @@ import { connect as connectPlain, type Socket } from "node:net";
 import { connect as connectTls, getCACertificates } from "node:tls";
 import type { ConnectionOptions } from "../../runtime/types.ts";
 
-/** Bytes as they arrive on a connection, one reader at a time. */
-export interface Wire {
-  /** Writes all of `text`, a character for each byte. */
+/** A TCP or TLS connection that one caller at a time reads from. */
+export interface RawConnection {
+  /** Writes all of `text`, one character for each byte. */
   write(text: string): void;
-  /** The next bytes, or undefined when the other side has closed. Rejects with what broke. */
+  /** The next bytes, or undefined when the other side has closed. Rejects with the socket's error. */
   read(): Promise<Uint8Array | undefined>;
-  /** Gives back bytes that were read too many: the next read has them. */
-  unread(bytes: Uint8Array): void;
-  /** Whether nothing has arrived that nobody asked for, and nothing broke. */
-  readonly quiet: boolean;
-  /** While it is idle it does not hold the process open, and ends with what arrives: nobody asked for that. */
+  /** Returns bytes that were read too far: the next read gets them first. */
+  pushBack(bytes: Uint8Array): void;
+  /** Whether the connection is open and no unread bytes are left: fit for another request. */
+  readonly isClean: boolean;
+  /** An idle connection does not keep the process alive, and closes when bytes arrive that nobody requested. */
   idle(idle: boolean): void;
   close(): void;
 }
 
 /** Connects to the host of a URL; rejects with Node's own errors, or the signal's reason. */
-export function connectWire(
+export function openRawConnection(
   url: URL,
   tls: ConnectionOptions["tls"],
   signal: AbortSignal,
-): Promise<Wire> {
+): Promise<RawConnection> {
   return new Promise((resolve, reject) => {
     const encrypted = url.protocol === "https:";
     const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
@@ -40,7 +40,7 @@ export function connectWire(
     socket.once(encrypted ? "secureConnect" : "connect", () => {
       signal.removeEventListener("abort", aborted);
       socket.removeAllListeners("error").removeAllListeners("close");
-      resolve(wireOf(socket));
+      resolve(connectionOf(socket));
     });
   });
 }
@@ -54,18 +54,18 @@ function trust(host: string, tls: ConnectionOptions["tls"]): Parameters<typeof c
   const { ca, cert, key, insecure } = tls ?? {};
   return {
     ALPNProtocols: ["http/1.1"],
-    // An address has no place in the handshake (RFC 6066, section 3); the certificate is checked for it all the same.
+    // SNI takes no addresses (RFC 6066, section 3); the certificate is checked against the address all the same.
     ...(isAddress.test(host) ? {} : { servername: host }),
-    // `ca` takes the place of the runtime's own list, so that is put in front of it.
+    // `ca` replaces the runtime's own list, so that list is included.
     ...(ca === undefined ? {} : { ca: [...getCACertificates("default"), ...ca] }),
     ...(cert === undefined ? {} : { cert }),
     ...(key === undefined ? {} : { key }),
-    // Said each time: left out, NODE_TLS_REJECT_UNAUTHORIZED decides.
+    // Always explicit: otherwise NODE_TLS_REJECT_UNAUTHORIZED decides.
     rejectUnauthorized: insecure !== true,
   };
 }
 
-function wireOf(socket: Socket): Wire {
+function connectionOf(socket: Socket): RawConnection {
   const arrived: Uint8Array[] = [];
   let waiting: PromiseWithResolvers<Uint8Array | undefined> | undefined;
   let ended: { error: unknown } | undefined;
@@ -108,16 +108,16 @@ function wireOf(socket: Socket): Wire {
       socket.resume();
       return waiting.promise;
     },
-    unread(bytes) {
+    pushBack(bytes) {
       arrived.unshift(bytes);
     },
-    get quiet() {
+    get isClean() {
       return ended === undefined && arrived.length === 0;
     },
     idle(idle) {
       isIdle = idle;
       if (!idle) socket.ref();
-      // A slow reader has stopped it, and a socket that is stopped does not see its end.
+      // A slow reader may have paused the socket, and a paused socket does not see the other side close.
       else socket.unref().resume();
     },
     close: () => void socket.destroy(),
