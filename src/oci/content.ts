@@ -44,7 +44,7 @@ export interface BlobToMove {
   /** What to do when the bytes turn out not to have the digest: the hint of that error. */
   mismatchHint?: string;
   /** After its bytes turned out to be wrong: whether its source will give others from now on. */
-  distrust?(): boolean;
+  reportCorrupt?(): boolean;
   /** The first column of progress: `weights` or `image`. */
   group: string;
   /** What it is to its manifest; a layer unless given. */
@@ -76,7 +76,7 @@ export interface ContentReader {
    * The bytes that came for a blob were wrong. True when they will come from elsewhere now, so that it
    * may be read once more; absent where there is no elsewhere.
    */
-  distrust?(digest: Digest): boolean;
+  reportCorrupt?(digest: Digest): boolean;
   /**
    * The manifests whose `subject` this is; absent where nothing can refer to anything. `onPassed` is told
    * of what may be one and can't be read.

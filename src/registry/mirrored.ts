@@ -66,7 +66,7 @@ export interface Mirror {
  * A repository that is read from its mirrors, in their order, and from itself where they fail or lack
  * something. What is written goes to itself alone; lists are its own, since nobody could see that a
  * mirror's are incomplete. Manifests and small blobs are checked here. Who reads a large blob checks it,
- * and says by `distrust` that it was wrong.
+ * and says by `reportCorrupt` that it was wrong.
  */
 export function mirroredRepository(
   origin: Repository,
@@ -142,7 +142,7 @@ export function mirroredRepository(
     headBlob: (digest, signal, expected) =>
       first({ tagOrDigest: digest, signal }, (at) => at.headBlob(digest, signal, expected)),
     getBlob,
-    distrust(digest) {
+    reportCorrupt(digest) {
       const liars = served.get(digest) ?? [];
       served.delete(digest);
       let any = false;

@@ -12,9 +12,9 @@ export const registryReader = (repository: Repository): ContentReader => ({
     (await repository.headBlob(digest, signal, size)) === size,
   blobSource: (descriptor) => Promise.resolve(blobSource(repository, descriptor)),
   listReferrers: (digest, signal) => repository.listReferrers(digest, undefined, signal),
-  ...(repository.distrust === undefined
+  ...(repository.reportCorrupt === undefined
     ? {}
-    : { distrust: (digest) => repository.distrust?.(digest) ?? false }),
+    : { reportCorrupt: (digest) => repository.reportCorrupt?.(digest) ?? false }),
 });
 
 /** Answers in a row that break off without a byte before it is given up. */

@@ -75,7 +75,7 @@ export interface Repository {
    * The bytes that came for a blob were wrong. True when they came from a mirror, which is not asked
    * again: another try may go well. Absent where there are no mirrors.
    */
-  distrust?(digest: Digest): boolean;
+  reportCorrupt?(digest: Digest): boolean;
 
   /** Opens an upload session, or with `mount` tries to mount first. */
   startUpload(

@@ -152,9 +152,9 @@ export function blobsOfManifest(
       group: group ?? own,
       mismatchHint: `make or copy ${reader.name} again: its bytes are not what its manifest says`,
       source: (signal) => reader.blobSource(descriptor, signal),
-      ...(reader.distrust === undefined
+      ...(reader.reportCorrupt === undefined
         ? {}
-        : { distrust: () => reader.distrust?.(descriptor.digest) ?? false }),
+        : { reportCorrupt: () => reader.reportCorrupt?.(descriptor.digest) ?? false }),
     });
   }
   return [...blobs.values()];

@@ -179,7 +179,7 @@ const withHints = (target: ContentWriter): ContentWriter => {
       } catch (error) {
         if (!(error instanceof OcibundleError) || error.code !== "integrity") throw error;
         // A mirror's bytes: the registry behind it may have the right ones.
-        if (blob.distrust?.() === true) {
+        if (blob.reportCorrupt?.() === true) {
           options.onBytes?.(-told);
           return hinting.writeBlob(blob, options);
         }

@@ -56,7 +56,7 @@ interface Item {
   /** Whether it is there with its size, without reading it. */
   exists(signal: AbortSignal): Promise<boolean>;
   /** After wrong bytes: whether others will come now. */
-  distrust?: (() => boolean) | undefined;
+  reportCorrupt?: (() => boolean) | undefined;
 }
 
 /** Reads from a registry at once, while each core hashes one. */
@@ -138,7 +138,7 @@ async function verifyItem(
       });
       if (found.size === expected.size && found.digest === expected.digest) return undefined;
       // Wrong bytes of a mirror: what the registry behind it has is what is asked about.
-      if (item.distrust?.() === true) {
+      if (item.reportCorrupt?.() === true) {
         onBytes(name, -found.size);
         continue;
       }
@@ -199,13 +199,13 @@ async function blobsOf(
     session.emit({ type: "warning", message });
   }
   const items = graph.blobs.map((blob): Item => {
-    const { descriptor, source, distrust } = blob;
+    const { descriptor, source, reportCorrupt } = blob;
     return {
       name: blob.name ?? blob.label,
       group: blob.group,
       expected: descriptor,
       source,
-      distrust,
+      reportCorrupt,
       exists: (signal) => reader.hasBlob(descriptor, signal),
     };
   });

@@ -71,9 +71,9 @@ function ofEntry(reader: ContentReader, entry: WeightEntry): OriginalFile {
       const stored = await reader.blobSource(blob, signal);
       return isPlain ? stored : decodedSource(stored, blob, compressionOf(entry.mediaType));
     },
-    ...(reader.distrust === undefined
+    ...(reader.reportCorrupt === undefined
       ? {}
-      : { distrust: () => reader.distrust?.(entry.digest) ?? false }),
+      : { reportCorrupt: () => reader.reportCorrupt?.(entry.digest) ?? false }),
   };
 }
 

@@ -67,7 +67,7 @@ export async function modelPackLayout(
 
 /** A file as a blob of its own. */
 export const rawBlob = (
-  { name, source, check, mismatchHint, distrust }: PlacedFile,
+  { name, source, check, mismatchHint, reportCorrupt }: PlacedFile,
   descriptor: BlobToMove["descriptor"],
 ): BlobToMove => ({
   descriptor,
@@ -77,7 +77,7 @@ export const rawBlob = (
   source,
   ...(check === undefined ? {} : { check }),
   ...(mismatchHint === undefined ? {} : { mismatchHint }),
-  ...(distrust === undefined ? {} : { distrust }),
+  ...(reportCorrupt === undefined ? {} : { reportCorrupt }),
 });
 
 /** What modctl's classes come to, by the base name; the first that matches. */

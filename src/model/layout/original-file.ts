@@ -17,7 +17,7 @@ export interface OriginalFile {
   /** Throws what is known to stand against `source` without any work. */
   check?(signal: AbortSignal): Promise<void>;
   mismatchHint?: string;
-  distrust?(): boolean;
+  reportCorrupt?(): boolean;
 }
 
 /** A file with the path that a layout knows it by: relative, with `/` between the parts. */

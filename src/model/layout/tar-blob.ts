@@ -125,7 +125,7 @@ export async function tarBlob(
         for (const file of files) await file.check?.(abort);
       },
       source: () => Promise.resolve(sourceOf(segments)),
-      distrust: () => files.some((file) => file.distrust?.() === true),
+      reportCorrupt: () => files.some((file) => file.reportCorrupt?.() === true),
     }),
   };
 }

@@ -76,7 +76,7 @@ export async function download(
     } catch (error) {
       // A mirror's bytes: the registry behind it may have the right ones.
       const isWrong = error instanceof OcibundleError && error.code === "integrity";
-      if (!isWrong || source.repository?.distrust?.(descriptor.digest) !== true) {
+      if (!isWrong || source.repository?.reportCorrupt?.(descriptor.digest) !== true) {
         throw explained(error, entry, source);
       }
       progress.takeBack();

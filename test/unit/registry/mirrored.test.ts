@@ -256,10 +256,10 @@ describe("a mirror that gives wrong bytes", () => {
     const range = { start: 4, end: 11 };
     const part = async () => readAll((await repository.getBlob(blob, range, never)).body);
     expect(await part()).toBe("#######");
-    expect(repository.distrust?.(blob.digest)).toBe(true);
+    expect(repository.reportCorrupt?.(blob.digest)).toBe(true);
     expect(await part()).toBe("weights");
     // The registry itself gave these: another try would give the same.
-    expect(repository.distrust?.(blob.digest)).toBe(false);
+    expect(repository.reportCorrupt?.(blob.digest)).toBe(false);
     expect(setting.warnings()).toEqual([
       `mirror "mirror-0": the bytes it gave do not have the digest ${blob.digest}; going on without it`,
     ]);
@@ -268,8 +268,8 @@ describe("a mirror that gives wrong bytes", () => {
   test("is nothing to what was had from elsewhere", async () => {
     await using setting = mirrored(full, empty);
     await readAll((await setting.repository.getBlob(blob, { start: 0, end: 3 }, never)).body);
-    expect(setting.repository.distrust?.(blob.digest)).toBe(false);
-    expect(setting.repository.distrust?.(digestOf("never asked for"))).toBe(false);
+    expect(setting.repository.reportCorrupt?.(blob.digest)).toBe(false);
+    expect(setting.repository.reportCorrupt?.(digestOf("never asked for"))).toBe(false);
   });
 });
 
