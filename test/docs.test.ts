@@ -6,6 +6,9 @@ import { commands } from "../src/commands/table.ts";
 const root = join(import.meta.dir, "..");
 const pages = [
   "README.md",
+  "CONTRIBUTING.md",
+  "SECURITY.md",
+  "CHANGELOG.md",
   ...readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" }).map(
     (name) => `docs/${name}`,
   ),
@@ -35,7 +38,28 @@ function brokenLinks(page: string): string[] {
     });
 }
 
+/** The pages that a reader gets to from a page, by links to files of the documentation. */
+function reachable(from: string, seen = new Set<string>()): Set<string> {
+  if (seen.has(from)) return seen;
+  seen.add(from);
+  for (const [, link = ""] of readFileSync(join(root, from), "utf8").matchAll(/\]\(([^)\s]+)\)/g)) {
+    const page = join(dirname(from), link.split("#")[0] ?? "");
+    if (pages.includes(page)) reachable(page, seen);
+  }
+  return seen;
+}
+
 describe("the documentation", () => {
+  test("every page is reached from the README", () => {
+    const found = reachable("README.md");
+    expect(pages.filter((page) => !found.has(page))).toEqual([]);
+  });
+
+  test.each(pages.filter((page) => page.startsWith("docs/")))("%s links on to the next", (page) => {
+    const text = readFileSync(join(root, page), "utf8");
+    expect(text).toMatch(/^Next: \[[^\]]+\]\([^)]+\)$/m);
+  });
+
   test.each(pages)("%s links to what is there", (page) => {
     expect(brokenLinks(page)).toEqual([]);
   });
