@@ -57,7 +57,14 @@ export async function headBlob(
   const total = sizeOf(answer);
   // Only an empty blob has no first byte.
   if (answer.status === 416 && (total ?? size ?? 0) === 0) return 0;
-  const known = total ?? expected ?? size;
+  // An answer without a size shows that the blob is there only if it is a range, names the digest, or is
+  // compressed on its way: a server that is no registry answers anything with 200.
+  const isTold =
+    answer.status === 206 ||
+    answer.headers.get("docker-content-digest") === digest ||
+    headers.get("docker-content-digest") === digest ||
+    codingNames(answer.headers).length > 0;
+  const known = total ?? (isTold ? (expected ?? size) : undefined);
   if (known !== undefined) return known;
   throw failureError(`${api.host}/${repository}`, "protocol", {
     what: `the registry does not tell the size of blob ${digest}`,
