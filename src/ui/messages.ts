@@ -24,7 +24,7 @@ const yellow = (text: string): string => `\u001B[33m${text}\u001B[39m`;
 const faint = (text: string): string => `\u001B[2m${text}\u001B[22m`;
 const asIs = (text: string): string => text;
 
-/** Messages go through consola's core: its levels, our lines (cli.md), and never standard output. */
+/** Messages go through consola's core: its levels, our lines, and never standard output. */
 export function createMessages({ write, colors, verbose }: MessageOutput): Messages {
   const prefixes = {
     warn: (colors ? yellow : asIs)("warning: "),
