@@ -11,18 +11,22 @@ import { openEngineImage } from "./engine/engine-image.ts";
 import { type InspectedImage, inspectImage } from "./engine/inspect.ts";
 import { localPathHint } from "./source/local-path.ts";
 import { plainArchive } from "./archive/plain-archive.ts";
-import { type EngineImage, type EngineName, formatSource, parseSource } from "./source/source.ts";
+import {
+  type EngineImage,
+  type EngineName,
+  formatSource,
+  type SourceSpec,
+} from "./source/source.ts";
 import { type TempFolder, tempFolder } from "./conversion/temp-folder.ts";
 import type { ImageSource, OpenImageOptions } from "./conversion/types.ts";
 
 /**
  * Opens an image where it is: engine, docker archive, layout, registry (docs/images.md).
  *
- * Throws `usage` for a source that can't be understood, `not_found` for one that has no such image,
+ * Throws `not_found` for one that has no such image,
  * `file` and `integrity` for broken ones.
  */
-export async function openImage(text: string, options: OpenImageOptions): Promise<ImageSource> {
-  const spec = parseSource(text);
+export async function openImage(spec: SourceSpec, options: OpenImageOptions): Promise<ImageSource> {
   const name = formatSource(spec);
   options.signal.throwIfAborted();
   switch (spec.kind) {

@@ -24,31 +24,44 @@ export interface EngineName {
 
 const hint = sourceForms;
 
+/**
+ * The schemes, each with how what follows its colon is read; undefined where that is no source of the
+ * scheme. A further one is added here and in `openImage`: nothing else knows them by name.
+ */
+const schemes: Readonly<Record<string, (rest: string, text: string) => SourceSpec | undefined>> = {
+  oci: (rest, text) => ({ kind: "oci", ...splitPath(rest, text) }),
+  "oci-archive": (rest, text) => ({ kind: "oci-archive", ...splitPath(rest, text) }),
+  "docker-archive": (rest, text) => {
+    const { path, tag } = splitPath(rest, text);
+    const reference = tag === undefined ? undefined : parseReference(tag);
+    return { kind: "docker-archive", path, reference };
+  },
+  "docker-daemon": (rest, text) => ({
+    kind: "engine",
+    image: parseEngineImage(required(rest, text)),
+  }),
+  docker: (rest, text) =>
+    rest.startsWith("//")
+      ? { kind: "registry", reference: parseReference(required(rest.slice(2), text)) }
+      : undefined,
+};
+
+/** Whether a text says with its scheme what it names: it is no lock's path then. */
+export const hasScheme = (text: string): boolean =>
+  text.includes(":") && Object.hasOwn(schemes, splitOnce(text, ":")[0]);
+
 /** Reads the source of an image. Throws `usage`, naming the part that is wrong. */
 export function parseSource(text: string): SourceSpec {
-  const [transport, rest] = splitOnce(text, ":");
-  switch (transport) {
-    case "docker-daemon":
-      return { kind: "engine", image: parseEngineImage(required(rest, text)) };
-    case "docker-archive": {
-      const { path, tag } = splitPath(required(rest, text), text);
-      const reference = tag === undefined ? undefined : parseReference(tag);
-      return { kind: "docker-archive", path, reference };
-    }
-    case "oci":
-    case "oci-archive":
-      return { kind: transport, ...splitPath(required(rest, text), text) };
-    case "docker":
-      if (rest?.startsWith("//")) {
-        return { kind: "registry", reference: parseReference(required(rest.slice(2), text)) };
-      }
-      break;
-    default:
-      refuseForeign(text);
+  const [scheme, rest] = splitOnce(text, ":");
+  const read = Object.hasOwn(schemes, scheme) ? schemes[scheme] : undefined;
+  if (read === undefined) refuseForeign(text);
+  else {
+    const spec = read(rest ?? "", text);
+    if (spec !== undefined) return spec;
   }
   if (/^(?:\.{0,2}|~)(?:[/\\]|$)/.test(text) && text !== "") {
-    throw new OcibundleError("usage", `"${text}" is a path, and does not say of what`, {
-      hint: `a layout's folder is named as oci:${text}, an archive as oci-archive:${text} or docker-archive:${text}`,
+    throw new OcibundleError("usage", `"${text}" is ambiguous: it does not say what is there`, {
+      hint: `a layout is oci:${text}, an archive oci-archive:${text} or docker-archive:${text}`,
     });
   }
   const image = parseEngineImage(text);
@@ -91,13 +104,14 @@ function parseEngineImage(text: string): EngineImage {
   }
 }
 
-function required(rest: string | undefined, text: string): string {
-  if (rest !== undefined && rest !== "") return rest;
+function required(rest: string, text: string): string {
+  if (rest !== "") return rest;
   throw new OcibundleError("usage", `"${text}": nothing follows the colon`, { hint });
 }
 
 /** `PATH[:TAG]`. The first colon ends the path, but for the one of a drive letter. */
-function splitPath(text: string, source: string): { path: string; tag: string | undefined } {
+function splitPath(rest: string, source: string): { path: string; tag: string | undefined } {
+  const text = required(rest, source);
   const drive = /^[A-Za-z]:[\\/]/.test(text) ? text.slice(0, 2) : "";
   const [path, tag] = splitOnce(text.slice(drive.length), ":");
   if (path === "") throw new OcibundleError("usage", `"${source}": no path is given`, { hint });

@@ -1,6 +1,6 @@
 import { withContext } from "../../errors.ts";
 import { parseReference } from "../../oci/reference.ts";
-import { openOutput, parseOutput } from "../places/output.ts";
+import { openTarget, parseTarget } from "../places/target.ts";
 import type { ModelParts } from "./model-parts.ts";
 import { prepareModel } from "./prepare.ts";
 import { publish } from "../graph/publish.ts";
@@ -19,11 +19,11 @@ export async function buildModel(job: JobContext, request: BuildRequest): Promis
   const started = performance.now();
   const session = openSession(job);
   const given = request.reference === undefined ? undefined : parseReference(request.reference).tag;
-  const output = parseOutput(request.output);
+  const output = parseTarget(request.output, "build");
   try {
     await using prepared = await prepareModel(session, request, {});
     const { model } = prepared;
-    await using target = await openOutput(output, session.cwd, session.signal);
+    await using target = await openTarget(session, output);
     const published = await publish(model, target.writer, {
       ...session,
       concurrency: session.flags.concurrency,

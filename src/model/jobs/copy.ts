@@ -13,10 +13,9 @@ import {
   weightsPartOf,
 } from "../graph/assemble.ts";
 import { type ContentGraph, readChild, readGraph } from "../graph/content-graph.ts";
-import { type Destination, openDestination, parseDestination } from "../places/destination.ts";
+import { type OpenTarget, openTarget, parseTarget } from "../places/target.ts";
 import { keepChildren } from "../graph/keep-children.ts";
 import { platformOfRoot } from "../places/load-model.ts";
-import { holdsNoBytes, readLock } from "../places/lock-source.ts";
 import { leftOutWarning, readModelImage } from "../graph/image-part.ts";
 import { entryType, isLaterWeights, weightsEntries } from "../format/model-index.ts";
 import { checkAttachmentTag, referrersOf } from "../graph/referrers.ts";
@@ -27,7 +26,8 @@ import { publish, type Published } from "../graph/publish.ts";
 import { type PublishReport, publishReport } from "../graph/publish-report.ts";
 import { summarize } from "../graph/summary.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
-import { openModel, sourceRepository } from "../places/source.ts";
+import { modelPlace } from "../places/place.ts";
+import type { Repository } from "../../registry/types.ts";
 
 export interface CopyRequest {
   source: string;
@@ -49,11 +49,9 @@ export async function copyModel(job: JobContext, request: CopyRequest): Promise<
   const session = openSession(job);
   const platform = request.platform === undefined ? undefined : parsePlatform(request.platform);
   try {
-    const destination = parseDestination(request.target);
-    if ((await readLock(session.cwd, request.source)) !== undefined) {
-      throw holdsNoBytes(request.source);
-    }
-    const source = await openModel(session, request.source);
+    const destination = parseTarget(request.target, "copy");
+    const place = await modelPlace(session, request.source);
+    const source = await place.open();
     await using stack = new AsyncDisposableStack();
     stack.defer(source.close);
     const { reader, root } = source;
@@ -65,8 +63,8 @@ export async function copyModel(job: JobContext, request: CopyRequest): Promise<
           : await narrowed(session, reader, root, platform);
     // A fault in what it says of itself is found before anything is written.
     summarize(graph.root, graph.children, source.name);
-    await using target = await openDestination(session, destination, request.target, graph);
-    const copier = await openCopier(session, request, target);
+    await using target = await openTarget(session, destination, graph);
+    const copier = await openCopier(session, place.repository, request, target);
     const tag = tagFor(target, source.tag, graph.root.digest);
     const published = await copier.move(graph, request.referrers ? undefined : tag);
     let referrers = 0;
@@ -105,7 +103,7 @@ export async function copyModel(job: JobContext, request: CopyRequest): Promise<
 
 /** The tag at the target: a layout takes the source's where it is given none. Throws `usage`. */
 function tagFor(
-  { name, tag, reference }: Destination,
+  { name, tag, reference }: OpenTarget,
   sourceTag: string | undefined,
   digest: Digest,
 ): string | undefined {
@@ -128,10 +126,10 @@ interface Copier {
 
 async function openCopier(
   session: Session,
-  { source, dryRun, checkBlobs }: CopyRequest,
-  { writer, reference, commit }: Destination,
+  from: Repository | undefined,
+  { dryRun, checkBlobs }: Pick<CopyRequest, "dryRun" | "checkBlobs">,
+  { writer, reference, commit }: OpenTarget,
 ): Promise<Copier> {
-  const from = sourceRepository(session, source);
   const also = from !== undefined && from.registry.host === reference?.host ? [from.name] : [];
   const mounts =
     reference === undefined ? undefined : await openMountSources(session, reference, also);

@@ -1,7 +1,6 @@
-import { readLock } from "../places/lock-source.ts";
 import { loadSource } from "../places/load-model.ts";
 import { type JobContext, openSession } from "../session/session.ts";
-import { openModel } from "../places/source.ts";
+import { parsePlace } from "../places/place.ts";
 import type { ModelSummary } from "../graph/summary.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 
@@ -28,9 +27,9 @@ export async function inspectSource(job: JobContext, source: string): Promise<In
 
 /** The bytes behind a source, as they are stored. */
 export async function inspectRaw(job: JobContext, source: string): Promise<Uint8Array> {
-  const lock = await readLock(job.cwd, source);
-  if (lock !== undefined) return lock;
-  const { root, close } = await openModel(openSession(job), source);
+  const place = await parsePlace(openSession(job), source);
+  if (place.kind === "lock") return place.bytes;
+  const { root, close } = await place.open();
   await close();
   return root.bytes;
 }

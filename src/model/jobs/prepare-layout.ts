@@ -10,7 +10,8 @@ import { filesOfModel } from "../layout/model-files.ts";
 import type { OriginalFile } from "../layout/original-file.ts";
 import { chosenFiles } from "../lock/from-lock.ts";
 import { withMountFrom } from "../places/mount-sources.ts";
-import { openModel, openSource, sourceRepository } from "../places/source.ts";
+import { imagePlace, modelPlace } from "../places/place.ts";
+import type { Repository } from "../../registry/types.ts";
 import type { Session } from "../session/session.ts";
 import type { ModelParts } from "./model-parts.ts";
 
@@ -51,7 +52,7 @@ async function filesFor(
   session: Session,
   parts: ModelParts,
   stack: AsyncDisposableStack,
-): Promise<{ files: OriginalFile[]; repository?: ReturnType<typeof sourceRepository> }> {
+): Promise<{ files: OriginalFile[]; repository?: Repository | undefined }> {
   if (parts.weightsFrom === undefined) {
     const files = await chosenFiles(session, parts);
     if (files !== undefined) return { files };
@@ -59,12 +60,10 @@ async function filesFor(
       hint: "run `ocibundle lock ./weights` first, or name a model with --weights-from",
     });
   }
-  const { reader, root, close } = await openModel(session, parts.weightsFrom);
+  const { open, repository } = await modelPlace(session, parts.weightsFrom);
+  const { reader, root, close } = await open();
   stack.defer(close);
-  return {
-    files: await filesOfModel(reader, root, session.signal),
-    repository: sourceRepository(session, parts.weightsFrom),
-  };
+  return { files: await filesOfModel(reader, root, session.signal), repository };
 }
 
 /** Cog's index of an image and its weights. */
@@ -79,7 +78,7 @@ async function withImage(
   stack: AsyncDisposableStack,
 ): Promise<AssembledModel> {
   const platform = parts.platform === undefined ? undefined : parsePlatform(parts.platform);
-  const { reader, root, close } = await openSource(session, source, { platform });
+  const { reader, root, close } = await imagePlace(session, source).open({ platform });
   stack.defer(close);
   const image = await readModelImage(reader, root, platform, session.signal);
   const whole = await assembleStandalone(reader, image, session.signal);

@@ -24,8 +24,8 @@ import { weightsEntries } from "../format/model-index.ts";
 import type { ModelParts } from "./model-parts.ts";
 import { prepareLayout } from "./prepare-layout.ts";
 import type { Session } from "../session/session.ts";
-import { refuseLock } from "../places/lock-source.ts";
-import { openModel, openSource, sourceRepository } from "../places/source.ts";
+import { imagePlace, modelPlace } from "../places/place.ts";
+import type { Repository } from "../../registry/types.ts";
 import { hasOnlyWeights, readWeights } from "../graph/find-weights.ts";
 
 /** What is known of the place the model goes to. */
@@ -79,8 +79,11 @@ export async function prepareModel(
   return { format, model, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 
   /** An image that was read from the target's own registry is mounted from its repository. */
-  function mountable(assembled: AssembledModel, image: string, readFrom: string): AssembledModel {
-    const from = sourceRepository(session, image);
+  function mountable(
+    assembled: AssembledModel,
+    from: Repository | undefined,
+    readFrom: string,
+  ): AssembledModel {
     if (from?.fullName !== readFrom || from.registry.host !== knowledge.host) return assembled;
     const blobs = withMountFrom(assembled.blobs, ({ group }) =>
       group === "weights" ? [] : [from.name],
@@ -96,7 +99,8 @@ export async function prepareModel(
     }
     const { knownLayers, configs } = knowledge;
     const options = { platform, knownLayers, configs };
-    const { reader, root, close } = await openSource(session, parts.image, options);
+    const place = imagePlace(session, parts.image);
+    const { reader, root, close } = await place.open(options);
     stack.defer(close);
     const image = await readModelImage(reader, root, platform, session.signal);
     const message = leftOutWarning(image);
@@ -105,7 +109,7 @@ export async function prepareModel(
       chosen === "bundle" && weights !== undefined
         ? await assembleBundle(reader, image, [weights], session.signal)
         : await assembleStandalone(reader, image, session.signal);
-    return mountable(assembled, parts.image, reader.name);
+    return mountable(assembled, place.repository, reader.name);
   }
 }
 
@@ -151,11 +155,10 @@ async function weightsOfModel(
       hint: "the weights come either from files or from a model that has them",
     });
   }
-  await refuseLock(session.cwd, from);
-  const { reader, root, close } = await openModel(session, from);
+  const { open, repository } = await modelPlace(session, from);
+  const { reader, root, close } = await open();
   stack.defer(close);
   const part = await anyWeights(reader, root, session.signal);
-  const repository = sourceRepository(session, from);
   if (repository === undefined || repository.registry.host !== host) return part;
   return { ...part, blobs: withMountFrom(part.blobs, () => [repository.name]) };
 }

@@ -1,5 +1,4 @@
 import { OcibundleError, withContext } from "../../errors.ts";
-import { parseSource } from "../../image/source/source.ts";
 import type { KnownLayers } from "../../image/conversion/types.ts";
 import type { BlobToMove, ContentWriter } from "../../oci/content.ts";
 import type { Digest } from "../../oci/digest.ts";
@@ -11,6 +10,7 @@ import {
   readKeptConfig,
 } from "../../store/records/layer-records.ts";
 import type { AssembledModel } from "../graph/assemble.ts";
+import { parseTarget } from "../places/target.ts";
 import { openMountSources } from "../places/mount-sources.ts";
 import type { ModelParts } from "./model-parts.ts";
 import { prepareModel, type TargetKnowledge } from "./prepare.ts";
@@ -45,7 +45,7 @@ export interface PushRequest extends ModelParts {
 export async function pushModel(job: JobContext, request: PushRequest): Promise<PublishReport> {
   const started = performance.now();
   const session = openSession(job);
-  const reference = parseTarget(request.reference ?? (await projectImage(session.cwd)));
+  const { reference } = parseTarget(request.reference ?? (await projectImage(session.cwd)), "push");
   const name = formatReference(reference);
   const { tag } = reference;
   if (tag === undefined || reference.digest !== undefined) {
@@ -135,16 +135,6 @@ function withoutName(error: unknown, repository: string): unknown {
   const { code, message, hint } = error;
   const short = message.replace(`${repository}: `, "");
   return new OcibundleError(code, short, { hint, cause: error.cause ?? error });
-}
-
-/** Where a push goes: a reference, with or without `docker://`. Throws `usage`. */
-function parseTarget(text: string): Reference {
-  const spec = parseSource(text);
-  if (spec.kind === "registry") return spec.reference;
-  if (spec.kind === "anywhere") return spec.image.reference;
-  throw new OcibundleError("usage", `"${text}" is not on a registry, and a push goes to one`, {
-    hint: "`ocibundle build` writes layouts and archives",
-  });
 }
 
 /** The tag that the weights artifact gets below an index. Throws `usage`. */

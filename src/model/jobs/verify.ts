@@ -13,9 +13,8 @@ import { destParts } from "../../store/placement/safe-path.ts";
 import { readGraph } from "../graph/content-graph.ts";
 import { extraFiles } from "./extra-files.ts";
 import { type Loaded, loadSource } from "../places/load-model.ts";
-import { readLock } from "../places/lock-source.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
-import { openModel } from "../places/source.ts";
+import { parsePlace } from "../places/place.ts";
 import { allWeights, hasUnlisted } from "../graph/summary.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 
@@ -182,12 +181,13 @@ async function blobsOf(
   text: string,
   stack: AsyncDisposableStack,
 ): Promise<Subject> {
-  if ((await readLock(session.cwd, text)) !== undefined) {
+  const place = await parsePlace(session, text);
+  if (place.kind === "lock") {
     throw new OcibundleError("usage", `"${text}" is a lock, which holds no bytes to verify`, {
       hint: "name the folder of the weights with --dir",
     });
   }
-  const { reader, root, name, close } = await openModel(session, text);
+  const { reader, root, name, close } = await place.open();
   stack.defer(close);
   const broken: Problem[] = [];
   const graph = await readGraph(reader, root, session.signal, ({ digest }, { code, message }) => {

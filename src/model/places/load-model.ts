@@ -6,10 +6,9 @@ import { ImageManifestSchema } from "../../oci/manifest.ts";
 import { isImageConfigType, isManifestType } from "../../oci/media-types.ts";
 import { formatPlatform, isKnownPlatform } from "../../oci/platform.ts";
 import { type ContentGraph, readGraph } from "../graph/content-graph.ts";
-import { readLock } from "./lock-source.ts";
 import { readImageConfig } from "../graph/image-entry.ts";
 import type { Session } from "../session/session.ts";
-import { openModel } from "./source.ts";
+import { parsePlace } from "./place.ts";
 import { type ModelSummary, summarize } from "../graph/summary.ts";
 import { readForeign } from "../graph/weights-contents.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
@@ -30,12 +29,13 @@ export async function loadSource(
   text: string,
   onBroken?: (child: Descriptor, error: OcibundleError) => void,
 ): Promise<Loaded> {
-  const bytes = await readLock(session.cwd, text);
-  if (bytes !== undefined) {
+  const place = await parsePlace(session, text);
+  if (place.kind === "lock") {
+    const { bytes } = place;
     const { created, files } = parseAnyLock(bytes, text);
     return { kind: "lock", name: text, created, files, bytes };
   }
-  const source = await openModel(session, text);
+  const source = await place.open();
   try {
     const graph = await readGraph(source.reader, source.root, session.signal, onBroken);
     const platform = await platformOfRoot(source, session.signal);

@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { OcibundleError, errno } from "../../errors.ts";
 import { readDocument } from "../../runtime/read-document.ts";
+import { hasScheme } from "../../image/source/source.ts";
 import { unreadable } from "../weights/file-errors.ts";
 import { maxLockBytes } from "../format/weights-lock.ts";
 
@@ -13,7 +14,7 @@ export const defaultLock = "weights.lock";
  * to something else.
  */
 export async function readLock(cwd: string, source: string): Promise<Uint8Array | undefined> {
-  if (/^(?:oci|oci-archive|docker|docker-archive|docker-daemon):/.test(source)) return undefined;
+  if (hasScheme(source)) return undefined;
   const isPath = source.endsWith(".lock") || /^\.{0,2}\//.test(source);
   let bytes: Uint8Array | undefined;
   try {
@@ -36,14 +37,6 @@ export async function readLock(cwd: string, source: string): Promise<Uint8Array 
     });
   }
   return bytes;
-}
-
-/**
- * Refuses a lock where the bytes of weights are wanted. Throws `usage`, and `file` for a path to something
- * else that is no reference either.
- */
-export async function refuseLock(cwd: string, source: string): Promise<void> {
-  if ((await readLock(cwd, source)) !== undefined) throw holdsNoBytes(source);
 }
 
 /** Says that a lock is no place to take weights from. */

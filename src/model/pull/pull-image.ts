@@ -2,7 +2,6 @@ import { OcibundleError, withContext } from "../../errors.ts";
 import { engineClient } from "../../image/engine/client.ts";
 import { findEndpoint } from "../../image/engine/endpoint.ts";
 import { loadImage } from "../../image/engine/load.ts";
-import { parseSource } from "../../image/source/source.ts";
 import type { ContentReader } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { type Digest, shortDigest } from "../../oci/digest.ts";
@@ -16,16 +15,14 @@ import {
   parsePlatform,
   type Platform,
 } from "../../oci/platform.ts";
-import { formatRepository } from "../../oci/reference.ts";
 import { assembleStandalone } from "../graph/assemble.ts";
 import { readChild } from "../graph/content-graph.ts";
 import { machinePlatform } from "../session/machine-platform.ts";
 import { type ModelImage, readModelImage } from "../graph/image-part.ts";
-import { openOutput, type OutputName } from "../places/output.ts";
+import { openTarget, parseTarget } from "../places/target.ts";
 import { publish } from "../graph/publish.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
-import { refuseLock } from "../places/lock-source.ts";
-import { openModel, pinnedSource } from "../places/source.ts";
+import { modelPlace } from "../places/place.ts";
 import { hasOnlyWeights } from "../graph/find-weights.ts";
 
 export interface PullImageRequest {
@@ -51,17 +48,15 @@ export interface PulledImage {
   milliseconds: number;
 }
 
-type ImageTarget = OutputName | { kind: "engine"; repository: string; tag: string };
-
 /** Brings the image of a model, for one platform, into a layout or an engine. */
 export async function pullImage(job: JobContext, request: PullImageRequest): Promise<PulledImage> {
   const started = performance.now();
   const session = openSession(job);
-  const target = parseTarget(request.target);
+  const target = parseTarget(request.target, "pullImage");
   const platform = request.platform === undefined ? undefined : parsePlatform(request.platform);
   try {
-    await refuseLock(session.cwd, request.source);
-    const source = await openModel(session, request.source);
+    const place = await modelPlace(session, request.source);
+    const source = await place.open();
     try {
       const { reader, root } = source;
       const image = await chooseImage(session, reader, root, platform);
@@ -72,7 +67,7 @@ export async function pullImage(job: JobContext, request: PullImageRequest): Pro
           : await intoLayout(session, reader, image, { ...target, tag });
       return {
         target: request.target,
-        reference: pinnedSource(request.source, image.root.digest),
+        reference: place.pinned(image.root.digest),
         digest: image.root.digest,
         platform: platformOf(image),
         ...moved,
@@ -84,23 +79,6 @@ export async function pullImage(job: JobContext, request: PullImageRequest): Pro
   } catch (error) {
     throw withContext(`pull the image of ${request.source}`, error);
   }
-}
-
-function parseTarget(text: string): ImageTarget {
-  const spec = parseSource(text);
-  if (spec.kind === "oci" || spec.kind === "oci-archive") return spec;
-  const hint =
-    "an image is pulled to oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-daemon:NAME:TAG";
-  if (spec.kind !== "engine") {
-    throw new OcibundleError("usage", `"${text}": no image is pulled to there`, { hint });
-  }
-  const reference = "id" in spec.image ? undefined : spec.image.reference;
-  if (reference?.tag === undefined || reference.digest !== undefined) {
-    throw new OcibundleError("usage", `"${text}": an engine gives an image a name and a tag`, {
-      hint,
-    });
-  }
-  return { kind: "engine", repository: formatRepository(reference), tag: reference.tag };
 }
 
 /** The image for a platform. One that stands alone is taken whatever it is for, unless one was asked for. */
@@ -150,11 +128,11 @@ async function intoLayout(
   session: Session,
   reader: ContentReader,
   image: ModelImage,
-  target: OutputName,
+  target: Parameters<typeof openTarget>[1] & { tag: string | undefined },
 ): Promise<Moved> {
-  const { cwd, signal, emit, flags } = session;
+  const { signal, emit, flags } = session;
   const graph = await assembleStandalone(reader, image, signal);
-  await using output = await openOutput(target, cwd, signal);
+  await using output = await openTarget(session, target);
   const { sent, present } = await publish(graph, output.writer, {
     signal,
     emit,

@@ -24,11 +24,10 @@ import { planPull, selectEntries, type WantedFile, wantedFiles } from "./pull-pl
 import { checkSpace } from "./pull-space.ts";
 import { settle } from "./fsync.ts";
 import { takeTurn } from "./lock-directory.ts";
-import { refuseLock } from "../places/lock-source.ts";
 import { readAllContents } from "../graph/weights-contents.ts";
 import { findFiles } from "./pull-entries.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
-import { openModel, pinnedSource, sourceRepository } from "../places/source.ts";
+import { modelPlace } from "../places/place.ts";
 
 export interface PullRequest {
   source: string;
@@ -77,11 +76,11 @@ async function pullMarked(
   progress: { isRead: boolean },
 ): Promise<PullReport> {
   const started = performance.now();
-  await refuseLock(session.cwd, request.source);
-  const { reader, root, name, close } = await openModel(session, request.source);
+  const place = await modelPlace(session, request.source);
+  const { reader, root, name, close } = await place.open();
   try {
     const dir = resolve(session.cwd, request.output);
-    const source = { reader, name, repository: sourceRepository(session, request.source) };
+    const source = { reader, name, repository: place.repository };
     const contents = await readAllContents(reader, root, session.signal, {
       forImage: request.path !== undefined,
     });
@@ -119,7 +118,7 @@ async function pullMarked(
       });
       return {
         name,
-        reference: pinnedSource(request.source, root.digest),
+        reference: place.pinned(root.digest),
         digest,
         formats: [...new Set(contents.map(({ format }) => format))],
         dir,

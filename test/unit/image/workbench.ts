@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { OcibundleError } from "../../../src/errors.ts";
 import { openImage } from "../../../src/image/open.ts";
+import { parseSource } from "../../../src/image/source/source.ts";
 import type {
   ImageSource,
   KnownConfigs,
@@ -38,7 +39,7 @@ export async function workbench(env: OpenImageOptions["env"] = {}): Promise<Work
     folder,
     events,
     open: (source, options = {}) =>
-      openImage(source, {
+      openImage(parseSource(source), {
         signal,
         env: { HOME: folder, ...env },
         cwd: folder,
