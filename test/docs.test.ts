@@ -1,7 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { findCommand, programFlags } from "../src/cli/find-command.ts";
+import { flagsOf } from "../src/cli/tokens.ts";
 import { commands } from "../src/commands/table.ts";
+import { exitCodes } from "../src/errors.ts";
 
 const root = join(import.meta.dir, "..");
 const pages = [
@@ -49,7 +52,83 @@ function reachable(from: string, seen = new Set<string>()): Set<string> {
   return seen;
 }
 
+/** What a page shows as typed: `ocibundle` and its words, up to a pipe, a redirection, a comment or the code's end. */
+const commandLines = (text: string): string[] =>
+  [...text.matchAll(/(?<![\w./-])ocibundle (?=[a-z-]+)[^|#>)`\n]*/g)].map(([line]) => line.trim());
+
+/** Prose has "ocibundle" before words too: a line of code begins with it, or has it behind a pipe or `$(`. */
+const codeOf = (page: string): string =>
+  [
+    ...readFileSync(join(root, page), "utf8").matchAll(
+      /^```\w*\n(.*?)^```$|^ {4}(?=ocibundle )(.*)$|`(ocibundle [^`]+)`/gms,
+    ),
+  ]
+    .map(([, block, line, inline]) => block ?? line ?? inline ?? "")
+    .join("\n")
+    .replaceAll(/(?<=\s)#.*$/gm, "");
+
+/** The flags of a command line that its command does not have, and the command where there is none. */
+async function unknownParts(line: string): Promise<string[]> {
+  const [, ...words] = line.replaceAll(/[[\]]|\.\.\./g, " ").split(/\s+/);
+  if (/^[A-Z]|^$/.test(words[0] ?? "")) return [];
+  const known = words.findIndex((word) => word.startsWith("-"));
+  const names = known === -1 ? words : words.slice(0, known);
+  // With --help a group without one of its commands counts too.
+  const found = await findCommand([...names, "--help"], commands).catch(() => undefined);
+  if (found === undefined || (found.command === undefined && names.length > 0)) return [line];
+  const args = found.command !== undefined && "args" in found.command ? found.command.args : {};
+  const flags = flagsOf({ ...programFlags, ...args });
+  const aliases = new Set([...flags.values()].map((flag) => aliasOf(flag.definition)));
+  const typed = words
+    .map((word) => word.split("=")[0] ?? "")
+    .filter((word) => /^--?[a-z]/.test(word));
+  return typed.filter(
+    (flag) =>
+      !(flag.startsWith("--")
+        ? flags.has(flag.slice(2).replace(/^no-/, "")) || flags.has(flag.slice(2))
+        : aliases.has(flag.slice(1))),
+  );
+}
+
+const aliasOf = (definition: object): unknown =>
+  "alias" in definition ? definition.alias : undefined;
+
+/** The variables that the sources read from the environment by name. */
+function variables(): Set<string> {
+  const sources = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })
+    .filter((path) => path.endsWith(".ts") && !path.startsWith("harness/"))
+    .map((path) => readFileSync(join(root, "src", path), "utf8"));
+  return new Set(
+    sources.flatMap((text) =>
+      [...text.matchAll(/\benv\["([A-Z_]+)"\]/g)].map(([, name = ""]) => name),
+    ),
+  );
+}
+
 describe("the documentation", () => {
+  test.each(pages.filter((page) => page !== "docs/dev/testing.md"))(
+    "%s shows commands and flags that exist",
+    async (page) => {
+      const lines = commandLines(codeOf(page));
+      expect((await Promise.all(lines.map(unknownParts))).flat()).toEqual([]);
+    },
+  );
+
+  test("every variable that is read is documented", () => {
+    const page = readFileSync(join(root, "docs/environment.md"), "utf8");
+    const found = variables();
+    expect(found.size).toBeGreaterThan(10);
+    // OS says that a program runs on Windows.
+    expect([...found].filter((name) => name !== "OS" && !page.includes(`\`${name}\``))).toEqual([]);
+  });
+
+  test("every exit code is documented, by its names", () => {
+    const rows = readFileSync(join(root, "docs/exit-codes.md"), "utf8").split("\n");
+    for (const [name, code] of Object.entries(exitCodes)) {
+      expect(rows.find((row) => row.startsWith(`| ${code} |`))).toContain(`\`${name}\``);
+    }
+  });
+
   test("every page is reached from the README", () => {
     const found = reachable("README.md");
     expect(pages.filter((page) => !found.has(page))).toEqual([]);
