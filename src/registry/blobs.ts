@@ -6,9 +6,9 @@ import { failureError } from "../http/message/failure.ts";
 import type { HttpResponse } from "../http/message/message.ts";
 import type { ByteRange } from "../oci/content.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
-import type { Digest } from "../oci/digest.ts";
+import { type Digest, matchesDigest } from "../oci/digest.ts";
 import { type Api, apiUrl, command, request } from "./api.ts";
-import { codedBlob } from "./coded-blob.ts";
+import { codedBlob, isMisread } from "./coded-blob.ts";
 import { formatRange, parseContentRange } from "./content-range.ts";
 import { RegistryRefusal } from "./refusal.ts";
 import type { BlobAnswer } from "./types.ts";
@@ -19,10 +19,14 @@ const blobUrl = (api: Api, repository: string, digest: Digest): URL =>
 /** What a registry, or a proxy before it, answers where it takes no HEAD: a GET may go well. */
 export const headRefused: readonly number[] = [400, 403, 405, 406, 501];
 
+/** A blob of up to so many bytes is read where nothing else tells that it is there. */
+const maxReadToTell = 1024 * 1024;
+
 /**
  * `HEAD` of a blob: its size in bytes, or undefined when there is none. Where HEAD is refused, or says
  * no length or another than `expected`, a `GET` of one byte decides: proxies drop the length or make it 0.
- * A blob that is there, and whose size nobody tells, has the `expected` one.
+ * A blob that is there, and whose size nobody tells, has the `expected` one. An answer with no length, no
+ * range and no digest can be any page: then the bytes decide. Throws `network` where they don't match.
  */
 export async function headBlob(
   api: Api,
@@ -57,19 +61,49 @@ export async function headBlob(
   const total = sizeOf(answer);
   // Only an empty blob has no first byte.
   if (answer.status === 416 && (total ?? size ?? 0) === 0) return 0;
-  // An answer without a size shows that the blob is there only if it is a range, names the digest, or is
-  // compressed on its way: a server that is no registry answers anything with 200.
+  // A server that is no registry answers anything with 200, and may compress it: without a size, a range or
+  // the digest, only the bytes show that the blob is there.
   const isTold =
-    answer.status === 206 ||
-    answer.headers.get("docker-content-digest") === digest ||
-    headers.get("docker-content-digest") === digest ||
-    codingNames(answer.headers).length > 0;
-  const known = total ?? (isTold ? (expected ?? size) : undefined);
-  if (known !== undefined) return known;
+    total !== undefined ||
+    answer.status !== 200 ||
+    [headers, answer.headers].some((of) => of.get("docker-content-digest") === digest);
+  const known = total ?? expected ?? size;
+  const isThere =
+    isTold ||
+    (known !== undefined && (await hasBytes(api, repository, { digest, size: known }, signal)));
+  if (known !== undefined && isThere) return known;
   throw failureError(`${api.host}/${repository}`, "protocol", {
     what: `the registry does not tell the size of blob ${digest}`,
     hint: `check that ${api.host} is a registry`,
   });
+}
+
+/** Whether a small blob can be read and has the bytes of its digest. */
+async function hasBytes(
+  api: Api,
+  repository: string,
+  { digest, size }: { digest: Digest; size: number },
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (size > maxReadToTell) return false;
+  const descriptor = { mediaType: "application/octet-stream", digest, size };
+  const read = async (): Promise<boolean> => {
+    const { body } = await getBlob(api, repository, descriptor, undefined, signal);
+    const chunks: Uint8Array[] = [];
+    let length = 0;
+    for await (const chunk of body) {
+      length += chunk.byteLength;
+      if (length > size) return false;
+      chunks.push(chunk);
+    }
+    return matchesDigest(Buffer.concat(chunks), digest);
+  };
+  try {
+    return await read();
+  } catch (error) {
+    if (!isMisread(error)) throw error;
+    return read();
+  }
 }
 
 /** The whole blob's size, in bytes, as an answer to a request for its first byte tells it. */

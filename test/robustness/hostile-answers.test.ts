@@ -16,6 +16,11 @@ const compressors: Record<string, () => Transform> = {
   zstd: () => createZstdCompress(),
 };
 
+function expectLittle(memory: number): void {
+  if (process.platform === "linux") expect(memory).toBeGreaterThan(0);
+  expect(memory).toBeLessThan(mostMemory);
+}
+
 const bombs = new Map<string, Promise<Uint8Array>>();
 
 /** A gigabyte of zeros, compressed. */
@@ -107,7 +112,7 @@ describe("an answer that decompresses to gigabytes takes no memory", () => {
       using bench = openBench("hostile-answer");
       const { code, peakMemory } = await bench.run(["inspect", `${server.host}/acme/model:v1`]);
       expect(code ?? 0).toBe([401, 403].includes(status) ? 4 : 6);
-      expect(peakMemory).toBeLessThan(mostMemory);
+      expectLittle(peakMemory);
     }, 60_000);
   }
 });
@@ -153,7 +158,7 @@ describe("an answer without an end is left, and takes no memory", () => {
         const args = ["inspect", `${server.host}/acme/model:v1`];
         const { code, peakMemory } = await bench.run(args);
         expect([4, 6]).toContain(code ?? 0);
-        expect(peakMemory).toBeLessThan(mostMemory);
+        expectLittle(peakMemory);
       },
       60_000,
     );

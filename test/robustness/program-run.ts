@@ -1,6 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
+import { peakMemory } from "../../scripts/peak-memory.ts";
 import { program } from "../../scripts/program.ts";
 
 /** Folders of one test, and the program run with them and nothing else of this machine. */
@@ -30,12 +31,15 @@ export interface Ended {
   stderr: string;
   /** From its start. */
   milliseconds: number;
-  /** The most memory it ever had, in bytes. */
+  /** The most memory it was seen to have, in bytes; 0 where the system does not tell. */
   peakMemory: number;
 }
 
 /** A program that runs longer hangs. In milliseconds. */
 const longest = 60_000;
+
+/** How often its memory is looked at, in milliseconds. */
+const lookInterval = 10;
 
 /** `parent`: the directory that the bench is made in. */
 export function openBench(name: string, parent = tmpdir()): Bench {
@@ -60,6 +64,11 @@ export function openBench(name: string, parent = tmpdir()): Bench {
       timeout: longest,
       killSignal: "SIGKILL",
     });
+    // Not getrusage's maxrss: a child inherits the peak of the process that started it.
+    let peak = 0;
+    const look = setInterval(() => {
+      peak = Math.max(peak, peakMemory(child.pid) ?? 0);
+    }, lookInterval);
     const outputs = Promise.all([
       new Response(child.stdout).text(),
       new Response(child.stderr).text(),
@@ -70,9 +79,9 @@ export function openBench(name: string, parent = tmpdir()): Bench {
       ended: child.exited.then(async () => {
         const milliseconds = performance.now() - began;
         const [stdout, stderr] = await outputs;
-        const peakMemory = child.resourceUsage()?.maxRSS ?? 0;
+        clearInterval(look);
         const { exitCode: code, signalCode: signal } = child;
-        return { code, signal, stdout, stderr, milliseconds, peakMemory };
+        return { code, signal, stdout, stderr, milliseconds, peakMemory: peak };
       }),
     };
   };

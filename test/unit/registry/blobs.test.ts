@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { gzipSync } from "node:zlib";
 import { registryReader } from "../../../src/registry/reader.ts";
 import { refusalOf } from "../../../src/registry/refusal.ts";
 import { failureOf, never, serveBytes } from "../http/scripted.ts";
@@ -97,6 +98,19 @@ describe("a whole blob", () => {
   });
 });
 
+/** A server of one chunked answer. */
+const inChunks = (body: Uint8Array | string, headers = "") =>
+  serveBytes((socket, head) => {
+    const start = `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n${headers}\r\n`;
+    socket.write(start);
+    if (!head.startsWith("HEAD")) {
+      socket.write(`${body.length.toString(16)}\r\n`);
+      socket.write(body);
+      socket.write("\r\n0\r\n\r\n");
+    }
+    socket.end();
+  });
+
 describe("whether a blob is there", () => {
   test("is asked by HEAD", async () => {
     await using server = scripted(() => new Response(content));
@@ -154,6 +168,35 @@ describe("whether a blob is there", () => {
       );
     });
     expect(await repositoryAt(server.host).headBlob(blob.digest, never, 10)).toBe(10);
+  });
+
+  test("is told by its bytes where an answer has no length, no range and no digest", async () => {
+    await using server = await inChunks("0123456789");
+    expect(await repositoryAt(server.host).headBlob(blob.digest, never, 10)).toBe(10);
+  });
+
+  test("is told by its bytes where they are compressed on their way", async () => {
+    await using server = await inChunks(gzipSync(content), "Content-Encoding: gzip\r\n");
+    expect(await repositoryAt(server.host).headBlob(blob.digest, never, 10)).toBe(10);
+  });
+
+  test("is told by the digest that the registry names, however large it is", async () => {
+    const named = `Docker-Content-Digest: ${blob.digest}\r\n`;
+    await using server = await inChunks("0123", named);
+    expect(await repositoryAt(server.host).headBlob(blob.digest, never, 1e9)).toBe(1e9);
+  });
+
+  test.each([
+    ["of the same length", "9876543210", 10],
+    ["that is longer", "0123456789<!doctype html>", 10],
+    ["in place of a large blob", "<!doctype html>", 1e9],
+  ])("is not told by any page, such as one %s", async (_, page, size) => {
+    await using server = await inChunks(page);
+    const failure = await failureOf(repositoryAt(server.host).headBlob(blob.digest, never, size));
+    expect(failure).toMatchObject({
+      code: "network",
+      hint: `check that ${server.host} is a registry`,
+    });
   });
 
   test("with another size is told, when HEAD and GET agree on it", async () => {
