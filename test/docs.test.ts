@@ -105,7 +105,40 @@ function variables(): Set<string> {
   );
 }
 
+const filesBelow = (directory: string, ending: RegExp): string[] =>
+  readdirSync(join(root, directory), { recursive: true, encoding: "utf8" })
+    .filter((path) => ending.test(path))
+    .map((path) => `${directory}/${path}`);
+
 describe("the documentation", () => {
+  test.each(pages)("%s names files and directories that exist", (page) => {
+    const text = readFileSync(join(root, page), "utf8");
+    const named = [...text.matchAll(/`((?:src|test|scripts|docs)\/[\w./-]+)`/g)].map(
+      ([, path = ""]) => path,
+    );
+    expect(named.filter((path) => !existsSync(join(root, path)))).toEqual([]);
+  });
+
+  test("the sources, tests and scripts name pages that exist", () => {
+    const files = [
+      ...filesBelow("src", /\.ts$/),
+      ...filesBelow("test", /\.(?:ts|txtar)$/),
+      ...filesBelow("scripts", /\.(?:ts|sh|mjs)$/),
+    ];
+    // What follows a slash or a dot, and docs/spec, are pages of other projects.
+    const missing = files.flatMap((file) =>
+      [
+        ...readFileSync(join(root, file), "utf8").matchAll(
+          /(?<![\w./-])docs\/(?!spec\/)[\w/-]+\.md\b/g,
+        ),
+      ]
+        .map(([path]) => path)
+        .filter((path) => !existsSync(join(root, path)))
+        .map((path) => `${file}: ${path}`),
+    );
+    expect(missing).toEqual([]);
+  });
+
   test.each(pages.filter((page) => page !== "docs/dev/testing.md"))(
     "%s shows commands and flags that exist",
     async (page) => {
