@@ -166,11 +166,15 @@ export const kubernetesCommands = {
     );
     await chmod(path, 0o755);
   },
-  /** `shell-of PAGE FILE`: writes the page's first `sh` block to FILE, with `$NODE` before its absolute paths below /var. */
-  async "shell-of"({ args: [page = "", file = ""], state }) {
+  /**
+   * `shell-of PAGE FILE [TEXT]`: writes the page's first `sh` block, or the first one that contains TEXT, to
+   * FILE, with `$NODE` before its absolute paths below /var.
+   */
+  async "shell-of"({ args: [page = "", file = "", wanted = ""], state }) {
     const text = await readFile(join(repository, page), "utf8");
-    const block = /^```sh\n(.*?)^```$/ms.exec(text)?.[1];
-    if (block === undefined) throw new Error(`${page} has no shell commands`);
+    const blocks = [...text.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block = ""]) => block);
+    const block = blocks.find((one) => one.includes(wanted));
+    if (block === undefined) throw new Error(`${page} has no shell commands with "${wanted}"`);
     await writeFile(resolve(state.cwd, file), block.replaceAll(" /var/", ' "$NODE"/var/'));
   },
 } satisfies Record<string, ScriptCommand>;
