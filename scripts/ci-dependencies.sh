@@ -70,3 +70,11 @@ for part in "${go[@]}"; do
   rm -rf "$work"
   echo "$source" >"$parts/$name.source"
 done
+
+# A program of our own around Cog's packages, one of which needs a C compiler.
+cog=$(cd "$(dirname "$0")/../test/interop/cog" && pwd)
+source=$(cat "$cog"/main.go "$cog"/go.mod | cksum)
+if [ "$(cat "$parts/cog-reader.source" 2>/dev/null)" != "$source" ]; then
+  (cd "$cog" && go build -mod=readonly -ldflags='-s -w' -o "$parts/bin/cog-reader" .)
+  echo "$source" >"$parts/cog-reader.source"
+fi

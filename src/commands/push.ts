@@ -40,6 +40,11 @@ export const command = defineCommand({
       description:
         "Also tag the weights artifact, so that jobs that remove untagged manifests spare it",
     },
+    cogLock: {
+      type: "string",
+      valueHint: "FILE",
+      description: "With --layout cog: also write the lock that Cog itself reads",
+    },
     checkBlobs: {
       type: "boolean",
       description: "Ask the registry for every blob, even if it has the manifest",

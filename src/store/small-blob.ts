@@ -22,8 +22,8 @@ export async function readSmallBlob(
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of blobChunks(source, { start: 0, end: descriptor.size }, signal)) {
-    // A chunk's memory is used again for a later one.
-    chunks.push(chunk.slice());
+    // A copy, which a Buffer's slice is not: a chunk's memory is used again for a later one.
+    chunks.push(new Uint8Array(chunk));
     length += chunk.byteLength;
     if (length > descriptor.size) break;
   }

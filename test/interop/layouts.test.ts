@@ -2,6 +2,7 @@ import { describe, expect } from "bun:test";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { findPart } from "../../scripts/parts.ts";
+import { digestOf } from "../../src/oci/digest.ts";
 import { testWith } from "./parts.ts";
 import { realRegistries } from "./registries.ts";
 import { workbench } from "./workbench.ts";
@@ -73,6 +74,30 @@ describe("what ocibundle writes", () => {
       const below = layout === "image" || layout === "modelpack" ? into : join(into, "src/weights");
       await sameFiles(below, join(cwd, "weights"));
     }
+  });
+});
+
+describe("what Cog reads", () => {
+  testWith(["cog-reader"], "layout cog, with the lock that is written beside it", async () => {
+    const { cwd } = await pushed();
+    const { address } = await registry();
+    await writeFile(join(cwd, "weights/empty.txt"), "");
+    await writeFile(join(cwd, "weights/großes <Vokabular>.json"), "{}");
+    const options = ["--no-lock", "--layout", "cog", "--cog-lock", "cog.lock"];
+    await ocibundle(["push", `${address}/acme/by-cog:v1`, "weights", ...options], { cwd });
+    const store = await folder("store");
+    const said = await run([program("cog-reader"), `${address}/acme/by-cog`, "cog.lock", store], {
+      cwd,
+    });
+    expect(said).toBe("weights: 4 files, 1 layers\n");
+    for (const name of await readdir(join(cwd, "weights"))) {
+      const content = await readFile(join(cwd, "weights", name));
+      const hex = digestOf(content).slice("sha256:".length);
+      const kept = join(store, "files/sha256", hex.slice(0, 2), hex);
+      expect((await readFile(kept)).equals(content)).toBe(true);
+    }
+    await ocibundle(["pull", `${address}/acme/by-cog:v1`, "-o", "by-cog"], { cwd });
+    await ocibundle(["verify", "cog.lock", "--dir", "by-cog"], { cwd });
   });
 });
 

@@ -12,7 +12,8 @@ export type Part =
   | "distribution"
   | "crane"
   | "oras"
-  | "regctl";
+  | "regctl"
+  | "cog-reader";
 
 /** Programs that only root may run. */
 const needRoot: ReadonlySet<Part> = new Set<Part>(["dockerd", "containerd"]);

@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { SizeSchema } from "../../oci/descriptor.ts";
 import { parseDocument } from "../../oci/document.ts";
+import { goIndentedJson } from "./go-json.ts";
 import {
   checkEntriesApart,
   checkNameAndDest,
@@ -79,3 +80,37 @@ function cogFileLock(bytes: Uint8Array, on: string): WeightsLock {
   const text = JSON.stringify({ ...lock, version: "1", files });
   return parseWeightsLock(new TextEncoder().encode(text), on);
 }
+
+/** What Cog's `weights.lock` pins of a weight; members in the order in which Cog writes them. */
+export interface CogLockEntry {
+  name: string;
+  target: string;
+  digest: string;
+  setDigest: string;
+  size: number;
+  sizeCompressed: number;
+  files: { path: string; size: number; digest: string; layer: string | undefined }[];
+  layers: { digest: string; mediaType: string; size: number; sizeUncompressed: number }[];
+}
+
+/**
+ * Cog's `weights.lock`, version 1: what today's `cog` reads. `uri` is the source that its `cog.yaml` names.
+ * The packing is not Cog's own, so `envelopeFormat` is empty: Cog packs again at its next import.
+ */
+export const cogLockOf = (
+  { name, target, ...rest }: CogLockEntry,
+  { uri, importedAt }: { uri: string; importedAt: string },
+): Uint8Array<ArrayBuffer> =>
+  goIndentedJson({
+    version: 1,
+    envelopeFormat: "",
+    weights: [
+      {
+        name,
+        target,
+        sources: [{ uri, fingerprint: rest.setDigest, include: [], exclude: [] }],
+        importedAt,
+        ...rest,
+      },
+    ],
+  });

@@ -4,6 +4,7 @@ import type { Digest } from "../../oci/digest.ts";
 import type { RawManifest } from "../../oci/manifest.ts";
 import { type ContentGraph, blobsOfManifest, readChild, readGraph } from "./content-graph.ts";
 import type { ModelImage } from "./image-part.ts";
+import type { CogLockEntry } from "../format/cog-lock.ts";
 import { modelIndex } from "../format/model-index.ts";
 
 /** A model as it is to stand in a registry or a layout: what gets the tag, and what that needs. */
@@ -13,6 +14,8 @@ export interface AssembledModel extends ContentGraph {
   image?: ModelImage;
   /** Further tags that the layout's tools look for. */
   childTags?: ReadonlyMap<Digest, string>;
+  /** In the `cog` layout: what Cog's own lock says of the weights. */
+  cogEntry?: CogLockEntry;
 }
 
 export interface WeightsPart {

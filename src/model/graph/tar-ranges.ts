@@ -32,9 +32,9 @@ export async function findInTar(
   const source = await reader.blobSource(blob, signal);
   const read = async (start: number, end: number): Promise<Uint8Array> => {
     const chunks: Uint8Array[] = [];
-    // A chunk's memory is used again for a later one.
+    // A copy, which a Buffer's slice is not: a chunk's memory is used again for a later one.
     for await (const chunk of blobChunks(source, { start, end }, signal))
-      chunks.push(chunk.slice());
+      chunks.push(new Uint8Array(chunk));
     return Buffer.concat(chunks);
   };
   const head = await read(0, Math.min(512, blob.size));

@@ -13,6 +13,7 @@ import type { AssembledModel } from "../graph/assemble.ts";
 import { parseTarget } from "../places/target.ts";
 import { openMountSources } from "../places/mount-sources.ts";
 import type { ModelParts } from "./model-parts.ts";
+import { checkCogLock, writeCogLock } from "./cog-lock.ts";
 import { prepareModel, type TargetKnowledge } from "./prepare.ts";
 import { lockDirectories } from "../lock/lock-directories.ts";
 import { projectImage } from "../format/project-file.ts";
@@ -34,6 +35,8 @@ export interface PushRequest extends ModelParts {
   checkBlobs?: boolean | undefined;
   /** A further tag, for the weights artifact: jobs that remove untagged manifests spare it then. */
   tagWeights: string | undefined;
+  /** Where Cog's own lock is written, in the layout cog. */
+  cogLock?: string | undefined;
 }
 
 /**
@@ -54,6 +57,7 @@ export async function pushModel(job: JobContext, request: PushRequest): Promise<
     });
   }
   try {
+    checkCogLock(request.cogLock, request.layout ?? session.env["OCIBUNDLE_LAYOUT"]);
     const target = session.writer(reference);
     const memory = await openMemory(session, reference, target);
     const parts = await lockedParts(job, request);
@@ -70,7 +74,11 @@ export async function pushModel(job: JobContext, request: PushRequest): Promise<
         ...weightsTag(model, request.tagWeights, tag),
       ]),
     });
-    if (!request.dryRun) await memory.keep(model.blobs);
+    if (!request.dryRun) {
+      await memory.keep(model.blobs);
+      const directory = request.paths?.[0] ?? request.weights[0];
+      await writeCogLock(session.cwd, request.cogLock, { entry: model.cogEntry, directory });
+    }
     return publishReport({
       name,
       reference,

@@ -6,6 +6,7 @@ import type { RawManifest } from "../../oci/manifest.ts";
 import { mediaTypes } from "../../oci/media-types.ts";
 import { laterWeightsArtifactType } from "../format/annotations.ts";
 import { setDigest } from "../format/artifact/cog-weight.ts";
+import type { CogLockEntry } from "../format/cog-lock.ts";
 import { goJson } from "../format/go-json.ts";
 import { bundles } from "./image.ts";
 import { type OriginalFile, type PlacedFile, placeFiles } from "./original-file.ts";
@@ -19,6 +20,8 @@ export interface CogWeight {
   /** The entry of the index. */
   entry: Descriptor;
   tag: string;
+  /** Its entry in Cog's lock, version 1, but for the time. */
+  lockEntry: CogLockEntry;
 }
 
 const configType = "application/vnd.cog.weight.config.v1+json";
@@ -80,6 +83,21 @@ export async function cogWeight(
       },
       ...layers.map((tar) => tar.blob(mediaTypes.ociLayer)),
     ],
+    lockEntry: {
+      name,
+      target,
+      digest: manifest.digest,
+      setDigest: set,
+      size: bytesIn(files),
+      sizeCompressed: layers.reduce((sum, { size }) => sum + size, 0),
+      files: listed.map(({ path, size, digest, layer }) => ({ path, size, digest, layer })),
+      layers: layers.map((tar) => ({
+        digest: tar.digest,
+        mediaType: mediaTypes.ociLayer,
+        size: tar.size,
+        sizeUncompressed: bytesIn(tar.files),
+      })),
+    },
     entry: {
       mediaType: manifest.mediaType,
       size: bytes.byteLength,

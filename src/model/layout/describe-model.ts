@@ -97,7 +97,8 @@ async function bytesOf(
 ): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   const source = await file.source(signal);
-  for await (const chunk of blobChunks(source, { start, end }, signal)) chunks.push(chunk.slice());
+  for await (const chunk of blobChunks(source, { start, end }, signal))
+    chunks.push(new Uint8Array(chunk));
   return Buffer.concat(chunks);
 }
 

@@ -2,6 +2,7 @@ import { OcibundleError } from "../../errors.ts";
 import type { BlobToMove } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import type { Digest } from "../../oci/digest.ts";
+import type { CogLockEntry } from "../format/cog-lock.ts";
 import { emptyConfig, emptyConfigBytes, weightsManifest } from "../format/weights-artifact.ts";
 import { layerTypes } from "../format/weight-entry.ts";
 import type { ContentGraph } from "../graph/content-graph.ts";
@@ -30,6 +31,8 @@ export interface LaidOut extends ContentGraph {
   childTags: ReadonlyMap<Digest, string>;
   /** What an index says of the weights, where the layout has an index that an image can stand in. */
   entries: readonly Descriptor[];
+  /** For Cog's own lock. */
+  cogEntry?: CogLockEntry;
 }
 
 const alone = { childTags: new Map<Digest, string>(), entries: [] };
@@ -49,13 +52,14 @@ export async function layOut(
     case "image":
       return { ...(await imageLayout(files, options)), ...alone };
     case "cog": {
-      const { manifest, blobs, entry, tag } = await cogWeight(files, options);
+      const { manifest, blobs, entry, tag, lockEntry } = await cogWeight(files, options);
       return {
         root: cogIndex([], [entry]),
         children: [manifest],
         blobs,
         childTags: new Map([[manifest.digest, tag]]),
         entries: [entry],
+        cogEntry: lockEntry,
       };
     }
   }

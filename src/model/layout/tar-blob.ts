@@ -81,8 +81,8 @@ function sourceOf(segments: readonly Segment[]): BlobSource {
           async pull(controller) {
             const next = await chunks.next();
             if (next.done === true) controller.close();
-            // The chunk's memory is used again for the next one.
-            else controller.enqueue(next.value.slice());
+            // A copy, which a Buffer's slice is not: the memory is used again for the next one.
+            else controller.enqueue(new Uint8Array(next.value));
           },
           async cancel() {
             await chunks.return();

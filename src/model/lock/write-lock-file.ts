@@ -40,8 +40,11 @@ function notWritable(path: string, error: unknown): unknown {
  * Writes a lock where it lies: a link to it stays a link, and a device or a FIFO stays what it is. Throws
  * `file`, `system`.
  */
-export async function writeLockFile(path: string, lock: WeightsLock): Promise<void> {
-  const bytes = serializeWeightsLock(lock);
+export const writeLockFile = (path: string, lock: WeightsLock): Promise<void> =>
+  writeLockBytes(path, serializeWeightsLock(lock));
+
+/** `writeLockFile` of a lock in another format. */
+export async function writeLockBytes(path: string, bytes: Uint8Array): Promise<void> {
   if (await isStreamed(path)) {
     try {
       return await writeToSpecial(path, bytes);

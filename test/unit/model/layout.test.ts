@@ -139,6 +139,24 @@ describe("weights in every layout", () => {
     }
   });
 
+  test("a file of many chunks arrives as it is, in every layout and converted", async () => {
+    const registry = await recordingRegistry();
+    const large = Buffer.alloc(24_000_000);
+    for (let at = 0; at + 4 <= large.length; at += 4096) large.writeUInt32LE(at, at);
+    const job = await preparedJob({ "large.bin": large });
+    for (const layout of ["bundle", "cog", "modelpack", "image"]) {
+      const reference = `${registry.host}/acme/${layout}:v1`;
+      await push(job, reference, { layout });
+      const output = `large-${layout}`;
+      await pull(job, reference, output, layout === "image" ? "/models" : undefined);
+      expect(Object.values(await contents(join(job.cwd, output)))).toEqual([digestOf(large)]);
+    }
+    const source = `${registry.host}/acme/cog:v1`;
+    await copy(job, source, `${registry.host}/acme/again:v1`, "image");
+    await pull(job, `${registry.host}/acme/again:v1`, "again", "/models");
+    expect(Object.values(await contents(join(job.cwd, "again")))).toEqual([digestOf(large)]);
+  });
+
   test("compressed weights are stored as they are in layouts that know no compression", async () => {
     const registry = await recordingRegistry();
     const job = await prepared();

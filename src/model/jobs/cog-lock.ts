@@ -1,0 +1,34 @@
+import { readFile } from "node:fs/promises";
+import { relative, resolve } from "node:path";
+import { OcibundleError } from "../../errors.ts";
+import { cogLockOf, type CogLockEntry } from "../format/cog-lock.ts";
+import { rfc3339 } from "../format/weights-lock.ts";
+import { writeLockBytes } from "../lock/write-lock-file.ts";
+
+/** Refuses `--cog-lock` for what is written in another layout. Throws `usage`. */
+export function checkCogLock(path: string | undefined, layout: string | undefined): void {
+  if (path === undefined || layout === "cog") return;
+  throw new OcibundleError("usage", "--cog-lock is for weights in the layout cog", {
+    hint: "add --layout cog, or drop --cog-lock",
+  });
+}
+
+/**
+ * Writes Cog's lock of what was pushed. A lock that says the same of the weights keeps its time, and so its
+ * bytes. `directory` is where the weights lie, for the source that Cog is to look at. Throws `file`, `system`.
+ */
+export async function writeCogLock(
+  cwd: string,
+  path: string | undefined,
+  { entry, directory }: { entry: CogLockEntry | undefined; directory: string | undefined },
+): Promise<void> {
+  if (path === undefined || entry === undefined) return;
+  const place = directory === undefined ? "" : relative(cwd, resolve(cwd, directory));
+  const uri = place === "" ? "file://." : `file://./${place.replaceAll("\\", "/")}`;
+  const target = resolve(cwd, path);
+  const bytesAt = (importedAt: string): Uint8Array => cogLockOf(entry, { uri, importedAt });
+  const old = await readFile(target, "utf8").catch(() => "");
+  const time = /"importedAt": "([^"]+)"/.exec(old)?.[1];
+  if (time !== undefined && Buffer.compare(bytesAt(time), Buffer.from(old)) === 0) return;
+  await writeLockBytes(target, bytesAt(rfc3339(new Date())));
+}
