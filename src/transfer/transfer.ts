@@ -1,7 +1,7 @@
-import pLimit from "p-limit";
 import { OcibundleError, withContext } from "../errors.ts";
 import type { BlobOutcome, BlobToMove, ContentWriter } from "../oci/content.ts";
 import type { Digest } from "../oci/digest.ts";
+import { parallel } from "../flow/parallel.ts";
 import { withinOpenFiles } from "../runtime/open-files.ts";
 import type { EmitEvent } from "./events.ts";
 
@@ -23,7 +23,7 @@ export interface TransferOptions {
 /** What the target has and what it lacks; each digest once. */
 export interface TransferPlan {
   present: BlobToMove[];
-  /** Largest first: the longest transfer should not be the last to begin. */
+  /** Largest first: the longest transfer should not start last. */
   missing: BlobToMove[];
   /** Of what is missing, in bytes. */
   bytes: number;
@@ -39,12 +39,14 @@ export async function planTransfer(
   emit({ type: "phase", phase: "check", items: unique.length });
   const plan: TransferPlan = { present: [], missing: [], bytes: 0 };
   const atOnce = withinOpenFiles(Math.max(checksAtOnce, concurrency ?? 0), 2);
-  await forEach(unique, atOnce, signal, async (blob, stop) => {
-    const has = await target.hasBlob(blob.descriptor, stop);
-    (has ? plan.present : plan.missing).push(blob);
-    if (!has) return;
-    emit({ type: "done", phase: "check", item: itemOf(blob), outcome: "present" });
-  });
+  await parallel(unique, atOnce, signal, (blob, stop) =>
+    about(blob, async () => {
+      const has = await target.hasBlob(blob.descriptor, stop);
+      (has ? plan.present : plan.missing).push(blob);
+      if (!has) return;
+      emit({ type: "done", phase: "check", item: itemOf(blob), outcome: "present" });
+    }),
+  );
   const rank = new Map(unique.map((blob, index) => [blob, index]));
   const asGiven = (a: BlobToMove, b: BlobToMove) => (rank.get(a) ?? 0) - (rank.get(b) ?? 0);
   plan.present.sort(asGiven);
@@ -54,7 +56,7 @@ export async function planTransfer(
 }
 
 /**
- * Moves what a plan says is missing, several blobs at once. Resolves to what became of each. The first
+ * Transfers the missing blobs of a plan, several at once. Resolves to the outcome of each. The first
  * failure ends the others and is thrown with the blob's label.
  */
 export async function runTransfer(
@@ -66,47 +68,31 @@ export async function runTransfer(
   const outcomes = new Map<Digest, BlobOutcome>();
   if (missing.length === 0) return outcomes;
   emit({ type: "phase", phase, items: missing.length, bytes });
-  await forEach(missing, withinOpenFiles(concurrency, 4), signal, async (blob, stop) => {
-    const { descriptor, group } = blob;
-    const item = itemOf(blob);
-    emit({ type: "start", phase, item, group, bytes: descriptor.size });
-    const outcome = await target.writeBlob(blob, {
-      signal: stop,
-      onBytes: (moved) => emit({ type: "progress", phase, item, bytes: moved }),
-    });
-    outcomes.set(descriptor.digest, outcome);
-    emit({ type: "done", phase, item, outcome });
-  });
+  await parallel(missing, withinOpenFiles(concurrency, 4), signal, (blob, stop) =>
+    about(blob, async () => {
+      const { descriptor, group } = blob;
+      const item = itemOf(blob);
+      emit({ type: "start", phase, item, group, bytes: descriptor.size });
+      const outcome = await target.writeBlob(blob, {
+        signal: stop,
+        onBytes: (moved) => emit({ type: "progress", phase, item, bytes: moved }),
+      });
+      outcomes.set(descriptor.digest, outcome);
+      emit({ type: "done", phase, item, outcome });
+    }),
+  );
   return outcomes;
 }
 
 const itemOf = (blob: BlobToMove): string => blob.name ?? blob.label;
 
-/** Does `work` for each blob, `atOnce` at a time; the first failure aborts the signal of the others. */
-async function forEach(
-  blobs: readonly BlobToMove[],
-  atOnce: number,
-  signal: AbortSignal,
-  work: (blob: BlobToMove, stop: AbortSignal) => Promise<void>,
-): Promise<void> {
-  signal.throwIfAborted();
-  const failed = new AbortController();
-  const stop = AbortSignal.any([signal, failed.signal]);
-  const limit = pLimit(Math.max(1, atOnce));
-  let failure: { error: unknown } | undefined;
-  const one = async (blob: BlobToMove) => {
-    if (stop.aborted) return;
-    try {
-      await work(blob, stop);
-    } catch (error) {
-      // What fails after the first failure fails because of it.
-      failure ??= { error: withContext(blob.label, error) };
-      failed.abort(failure.error);
-    }
-  };
-  await Promise.all(blobs.map((blob) => limit(one, blob)));
-  signal.throwIfAborted();
-  if (failure !== undefined) throw failure.error;
+/** Does work on one blob; its label goes into the errors. */
+async function about(blob: BlobToMove, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    throw withContext(blob.label, error);
+  }
 }
 
 /** One entry for each digest; the places to mount from are joined. Throws `integrity` on two sizes. */

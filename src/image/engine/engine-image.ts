@@ -1,4 +1,4 @@
-import pLimit from "p-limit";
+import { parallel } from "../../flow/parallel.ts";
 import { OcibundleError } from "../../errors.ts";
 import { type Digest, digestOf } from "../../oci/digest.ts";
 import { entryPath } from "../../store/archive/path.ts";
@@ -74,9 +74,8 @@ async function findKnown(
   diffIds: readonly Digest[],
   { knownLayers, signal }: OpenImageOptions,
 ): Promise<Map<Digest, Layer>> {
-  const limit = pLimit(lookups);
-  const layers = await Promise.all(
-    [...new Set(diffIds)].map((diffId) => limit(() => knownLayer(knownLayers, diffId, signal))),
+  const layers = await parallel(new Set(diffIds), lookups, signal, (diffId, stop) =>
+    knownLayer(knownLayers, diffId, stop),
   );
   return new Map(
     layers.filter((layer) => layer !== undefined).map((layer) => [layer.diffId, layer]),

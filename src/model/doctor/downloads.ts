@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { OcibundleError } from "../../errors.ts";
+import { parallel } from "../../flow/parallel.ts";
 import type { ByteRange } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { check, type Examination, type Finding, no, rateOf, yes } from "./check.ts";
@@ -115,8 +116,6 @@ async function fetchBlob(
   ranges: number,
 ): Promise<number> {
   emit({ type: "start", phase: "download", item, group: "doctor", bytes: size });
-  const failed = new AbortController();
-  const stop = AbortSignal.any([signal, failed.signal]);
   const onBytes = (bytes: number): void =>
     emit({ type: "progress", phase: "download", item, bytes });
   const part = Math.ceil(size / ranges);
@@ -126,19 +125,11 @@ async function fetchBlob(
   })).filter(({ start, end }) => start < end);
   try {
     const started = performance.now();
-    await Promise.all(
-      parts.map(async (range) => {
-        try {
-          const whole = range.start === 0 && range.end === size;
-          const asked = whole ? undefined : range;
-          const { body } = await repository.getBlob(descriptor, asked, stop);
-          await readPart(body, range, hash, onBytes);
-        } catch (error) {
-          failed.abort(error);
-          throw error;
-        }
-      }),
-    );
+    await parallel(parts, parts.length, signal, async (range, stop) => {
+      const whole = range.start === 0 && range.end === size;
+      const { body } = await repository.getBlob(descriptor, whole ? undefined : range, stop);
+      await readPart(body, range, hash, onBytes);
+    });
     return rateOf(size, performance.now() - started);
   } finally {
     emit({ type: "done", phase: "download", item });

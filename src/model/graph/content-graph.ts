@@ -1,5 +1,5 @@
-import pLimit from "p-limit";
 import { OcibundleError } from "../../errors.ts";
+import { parallel } from "../../flow/parallel.ts";
 import type { BlobToMove, ContentReader } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { type Digest, shortDigest } from "../../oci/digest.ts";
@@ -108,10 +108,13 @@ async function withoutMissingForeign(
   blobs: readonly BlobToMove[],
   signal: AbortSignal,
 ): Promise<{ blobs: BlobToMove[]; leftOut: Descriptor[] }> {
-  const limit = pLimit(looksAtOnce);
-  const isThere = async (descriptor: Descriptor): Promise<boolean> =>
-    !isForeignLayerType(descriptor.mediaType) || limit(() => reader.hasBlob(descriptor, signal));
-  const there = await Promise.all(blobs.map(({ descriptor }) => isThere(descriptor)));
+  const there = await parallel(
+    blobs,
+    looksAtOnce,
+    signal,
+    async ({ descriptor }, stop) =>
+      !isForeignLayerType(descriptor.mediaType) || (await reader.hasBlob(descriptor, stop)),
+  );
   return {
     blobs: blobs.filter((_blob, at) => there[at]),
     leftOut: blobs.filter((_blob, at) => !there[at]).map(({ descriptor }) => descriptor),

@@ -1,6 +1,6 @@
-import pLimit from "p-limit";
 import { setTimeout } from "node:timers/promises";
 import { OcibundleError } from "../../errors.ts";
+import { parallel } from "../../flow/parallel.ts";
 import type { ContentWriter } from "../../oci/content.ts";
 import { shortDigest } from "../../oci/digest.ts";
 import type { RawManifest } from "../../oci/manifest.ts";
@@ -58,11 +58,11 @@ async function missingOf(
   target: ContentWriter,
   signal: AbortSignal,
 ): Promise<RawManifest[]> {
-  const limit = pLimit(checksAtOnce);
-  const has = await Promise.all(
-    manifests.map((manifest) =>
-      limit(async () => (await target.hasManifest?.(manifest, signal)) ?? true),
-    ),
+  const has = await parallel(
+    manifests,
+    checksAtOnce,
+    signal,
+    async (manifest, stop) => (await target.hasManifest?.(manifest, stop)) ?? true,
   );
   return manifests.filter((_, index) => has[index] === false);
 }

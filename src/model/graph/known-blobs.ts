@@ -1,6 +1,6 @@
 import * as v from "valibot";
-import pLimit from "p-limit";
 import { OcibundleError } from "../../errors.ts";
+import { parallel } from "../../flow/parallel.ts";
 import type { ContentWriter } from "../../oci/content.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { DescriptorSchema } from "../../oci/descriptor.ts";
@@ -28,14 +28,13 @@ export async function knownBlobs(
   const manifests = [...children, root];
   if (target.hasManifest === undefined) return known;
   if (blobs.length <= Math.max(fewBlobs, manifests.length)) return known;
-  const limit = pLimit(checksAtOnce);
-  const look = async (manifest: RawManifest): Promise<void> => {
+  const look = async (manifest: RawManifest, stop: AbortSignal): Promise<void> => {
     const digests = blobDigests(manifest);
-    if (digests.length === 0 || (await target.hasManifest?.(manifest, signal)) !== true) return;
+    if (digests.length === 0 || (await target.hasManifest?.(manifest, stop)) !== true) return;
     for (const digest of digests) known.add(digest);
   };
   try {
-    await Promise.all(manifests.map((manifest) => limit(look, manifest)));
+    await parallel(manifests, checksAtOnce, signal, look);
     return known;
   } catch (error) {
     signal.throwIfAborted();

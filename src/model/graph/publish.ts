@@ -1,5 +1,5 @@
-import pLimit from "p-limit";
 import { OcibundleError, withContext } from "../../errors.ts";
+import { parallel } from "../../flow/parallel.ts";
 import type { BlobOutcome, BlobToMove, ContentWriter } from "../../oci/content.ts";
 import { type Digest, shortDigest } from "../../oci/digest.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
@@ -138,16 +138,13 @@ const checksAtOnce = 16;
 
 /** Finds out what can't be had before anything is moved. */
 async function checkSources(blobs: readonly BlobToMove[], signal: AbortSignal): Promise<void> {
-  const limit = pLimit(checksAtOnce);
-  const check = async (blob: BlobToMove): Promise<void> => {
-    signal.throwIfAborted();
+  await parallel(blobs, checksAtOnce, signal, async (blob, stop) => {
     try {
-      await blob.check?.(signal);
+      await blob.check?.(stop);
     } catch (error) {
       throw withContext(blob.label, error);
     }
-  };
-  await Promise.all(blobs.map((blob) => limit(check, blob)));
+  });
 }
 
 /** What would become of blobs that are missing. */
@@ -156,12 +153,10 @@ async function foresee(
   target: ContentWriter,
   signal: AbortSignal,
 ): Promise<(readonly [BlobToMove, BlobOutcome])[]> {
-  const limit = pLimit(checksAtOnce);
-  const look = async (blob: BlobToMove) => {
-    const mounts = (await target.canMount?.(blob, signal)) ?? false;
+  return parallel(blobs, checksAtOnce, signal, async (blob, stop) => {
+    const mounts = (await target.canMount?.(blob, stop)) ?? false;
     return [blob, mounts ? "mounted" : "sent"] as const;
-  };
-  return Promise.all(blobs.map((blob) => limit(look, blob)));
+  });
 }
 
 /** The same target, whose errors about wrong bytes come with a hint. */

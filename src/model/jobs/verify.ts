@@ -1,8 +1,8 @@
+import { parallel } from "../../flow/parallel.ts";
 import { withinOpenFiles } from "../../runtime/open-files.ts";
 import { stat } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
-import pLimit from "p-limit";
 import { OcibundleError, errno, isLocal } from "../../errors.ts";
 import type { BlobSource } from "../../oci/content.ts";
 import { type Digest, shortDigest } from "../../oci/digest.ts";
@@ -75,14 +75,14 @@ export async function verifySource(job: JobContext, request: VerifyRequest): Pro
 
   const expected = items.reduce((sum, item) => sum + item.expected.size, 0);
   session.emit({ type: "phase", phase: "verify", items: items.length, bytes: expected });
-  const limit = pLimit(withinOpenFiles(session.flags.concurrency ?? readsAtOnce, 4));
+  const atOnce = withinOpenFiles(session.flags.concurrency ?? readsAtOnce, 4);
   let read = 0;
   const onBytes = (item: string, bytes: number): void => {
     read += bytes;
     session.emit({ type: "progress", phase: "verify", item, bytes });
   };
-  const found = await Promise.all(
-    items.map((item) => limit(() => verifyItem(session, pool, item, request.quick, onBytes))),
+  const found = await parallel(items, atOnce, session.signal, (item, signal) =>
+    verifyItem({ ...session, signal }, pool, item, request.quick, onBytes),
   );
   const extra =
     dir === undefined

@@ -1,7 +1,7 @@
 import { open } from "node:fs/promises";
 import { basename, dirname, extname } from "node:path";
-import pLimit from "p-limit";
 import { OcibundleError } from "../../errors.ts";
+import { parallel } from "../../flow/parallel.ts";
 import type { JobContext } from "../session/session.ts";
 import { unreadable } from "../weights/file-errors.ts";
 import { incompleteBecause } from "../weights/incomplete-file.ts";
@@ -23,16 +23,10 @@ export async function checkComplete(
   files: readonly WeightFile[],
   allowIncomplete: boolean,
 ): Promise<void> {
-  const limit = pLimit(checksAtOnce);
-  const faults = await Promise.all(
-    files.map(({ path }) =>
-      limit(async () => {
-        signal.throwIfAborted();
-        const fault = await faultOf(path);
-        return fault === undefined ? [] : [`"${path}" ${fault}`];
-      }),
-    ),
-  );
+  const faults = await parallel(files, checksAtOnce, signal, async ({ path }) => {
+    const fault = await faultOf(path);
+    return fault === undefined ? [] : [`"${path}" ${fault}`];
+  });
   const [first, ...more] = faults.flat();
   if (first !== undefined) {
     const message = `${first}${more.length === 0 ? "" : `, and ${more.length} more are not whole`}`;

@@ -1,5 +1,5 @@
-import pLimit from "p-limit";
 import { OcibundleError, withContext } from "../../errors.ts";
+import { parallel } from "../../flow/parallel.ts";
 import { quoted, type WeightEntry } from "../format/weight-entry.ts";
 import { readOptions } from "./lock.ts";
 import type { Session } from "../session/session.ts";
@@ -27,15 +27,10 @@ export async function checkWeights(
     const path = paths.get(entry.name);
     return path === undefined ? [] : [{ entry, path }];
   });
-  const limit = pLimit(checksAtOnce);
-  await Promise.all(
-    files.map(({ entry, path }) =>
-      limit(() =>
-        about(entry, async () => {
-          await statWeight(entry, path, lock);
-        }),
-      ),
-    ),
+  await parallel(files, checksAtOnce, session.signal, ({ entry, path }) =>
+    about(entry, async () => {
+      await statWeight(entry, path, lock);
+    }),
   );
   const contents = await readWeightFiles(
     files.map(({ entry: { name }, path }) => ({ name, path, choose: () => "none" as const })),

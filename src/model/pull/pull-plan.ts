@@ -2,7 +2,7 @@ import { withinOpenFiles } from "../../runtime/open-files.ts";
 import type { BigIntStats } from "node:fs";
 import { lstat } from "node:fs/promises";
 import { join, posix } from "node:path";
-import pLimit from "p-limit";
+import { parallel } from "../../flow/parallel.ts";
 import picomatch from "picomatch";
 import { OcibundleError, errno } from "../../errors.ts";
 import type { WorkerPool } from "../../runtime/worker-pool.ts";
@@ -91,8 +91,12 @@ export async function planPull(
   files: readonly WantedFile[],
   options: PlanOptions,
 ): Promise<PullPlan> {
-  const limit = pLimit(withinOpenFiles(looksAtOnce, 4));
-  const states = await Promise.all(files.map((file) => limit(() => stateOf(file, options))));
+  const states = await parallel(
+    files,
+    withinOpenFiles(looksAtOnce, 4),
+    options.signal,
+    (file, signal) => stateOf(file, { ...options, signal }),
+  );
   const inTheWay = files.filter((_file, index) => states[index] === "other");
   const [first, ...more] = inTheWay;
   if (first !== undefined && !options.force) {

@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
-import pLimit from "p-limit";
+import { parallel } from "../../flow/parallel.ts";
 import { withContext } from "../../errors.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { createWorkerPool } from "../../runtime/worker-pool.ts";
@@ -209,37 +209,30 @@ async function fetchAll(wanted: readonly WantedFile[], context: FetchContext): P
   const largestFirst = [...groups.values()].toSorted((a, b) => sizeOf(b) - sizeOf(a));
   const bytes = largestFirst.reduce((sum, group) => sum + (group[0]?.entry.size ?? 0), 0);
   session.emit({ type: "phase", phase: "download", items: largestFirst.length, bytes });
-  const failed = new AbortController();
-  const signal = AbortSignal.any([session.signal, failed.signal]);
   const outcomes = new Map<WantedFile, "fetched" | "cached">();
-  const large = pLimit(fetchesAtOnce.large);
-  const small = pLimit(fetchesAtOnce.small);
-  let failure: { error: unknown } | undefined;
-  const one = async ([first, ...others]: WantedFile[]): Promise<void> => {
-    if (first === undefined || signal.aborted) return;
-    try {
-      const within = { ...context, session: { ...session, signal } };
-      const outcome = await fetchWeight([first, ...others], within);
-      for (const file of [first, ...others]) outcomes.set(file, outcome);
-      session.emit({
-        type: "done",
-        phase: "download",
-        item: first.entry.name,
-        ...(outcome === "cached" ? { outcome } : {}),
-      });
-    } catch (error) {
-      failure ??= { error };
-      failed.abort(error);
-    }
+  const fetch = async ([first, ...others]: WantedFile[], signal: AbortSignal): Promise<void> => {
+    if (first === undefined) return;
+    const within = { ...context, session: { ...session, signal } };
+    const outcome = await fetchWeight([first, ...others], within);
+    for (const file of [first, ...others]) outcomes.set(file, outcome);
+    session.emit({
+      type: "done",
+      phase: "download",
+      item: first.entry.name,
+      ...(outcome === "cached" ? { outcome } : {}),
+    });
   };
-  await Promise.all(
-    largestFirst.map((group) =>
-      (group[0] !== undefined && isSmall(group[0].entry) ? small : large)(one, group),
-    ),
+  const queues = [
+    { limit: fetchesAtOnce.large, files: largestFirst.filter((group) => !isSmallGroup(group)) },
+    { limit: fetchesAtOnce.small, files: largestFirst.filter(isSmallGroup) },
+  ];
+  await parallel(queues, queues.length, session.signal, ({ files, limit }, stop) =>
+    parallel(files, limit, stop, fetch),
   );
-  session.signal.throwIfAborted();
-  if (failure !== undefined) throw failure.error;
   return outcomes;
 }
 
 const sizeOf = ([first]: readonly WantedFile[]): number => first?.entry.sizeUncompressed ?? 0;
+
+const isSmallGroup = ([first]: readonly WantedFile[]): boolean =>
+  first !== undefined && isSmall(first.entry);

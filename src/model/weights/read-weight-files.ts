@@ -1,6 +1,6 @@
 import { withinOpenFiles } from "../../runtime/open-files.ts";
 import { setTimeout as sleep } from "node:timers/promises";
-import pLimit from "p-limit";
+import { parallel } from "../../flow/parallel.ts";
 import { smallFileBytes } from "../../runtime/small-file.ts";
 import { createWorkerPool } from "../../runtime/worker-pool.ts";
 import { clockTicks, type KnownFile, unsettledFor } from "../../store/records/file-records.ts";
@@ -32,8 +32,12 @@ export async function readWeightFiles(
   wanted: readonly WantedFile[],
   options: ReadOptions,
 ): Promise<WeightContent[]> {
-  const limit = pLimit(withinOpenFiles(statsAtOnce, 2));
-  const files = await Promise.all(wanted.map((file) => limit(() => lookAt(file, options))));
+  const files = await parallel(
+    wanted,
+    withinOpenFiles(statsAtOnce, 2),
+    options.signal,
+    (file, signal) => lookAt(file, { ...options, signal }),
+  );
   const unread = files.filter((file) => file.content === undefined);
   if (unread.length > 0) {
     await settle(unread, options.signal);
@@ -92,21 +96,16 @@ async function readAll(files: readonly OpenFile[], options: ReadOptions): Promis
     .filter(({ size }) => size > smallFileBytes)
     .toSorted((a, b) => b.size - a.size);
   options.emit({ type: "phase", phase: "hash", items: files.length, bytes: sum(files) });
-  const failed = new AbortController();
-  const signal = AbortSignal.any([options.signal, failed.signal]);
   const pool = createWorkerPool(options.workers);
-  const run: Run = { ...options, signal, pool };
   const jobs = [
-    ...large.map((file) => readLarge(file, run)),
-    ...(small.length === 0 ? [] : [readSmall(small, run)]),
+    ...large.map((file) => (run: Run) => readLarge(file, run)),
+    ...(small.length === 0 ? [] : [(run: Run) => readSmall(small, run)]),
   ];
   try {
-    await Promise.all(jobs);
-  } catch (error) {
-    // The others let go of their files first, so that nothing is written after this has thrown.
-    failed.abort(error);
-    await Promise.allSettled(jobs);
-    throw error;
+    // Nothing is written after this has thrown: each job has let go of its files then.
+    await parallel(jobs, jobs.length, options.signal, (job, signal) =>
+      job({ ...options, signal, pool }),
+    );
   } finally {
     pool.close();
   }

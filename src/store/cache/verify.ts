@@ -1,4 +1,4 @@
-import pLimit from "p-limit";
+import { parallel } from "../../flow/parallel.ts";
 import { errno } from "../../errors.ts";
 import { faultKind, unreadableBecause } from "../../runtime/file-faults.ts";
 import { digestAlgorithm } from "../../oci/digest.ts";
@@ -34,13 +34,11 @@ export async function verifyBlobs(
   blobs: readonly CachedBlob[],
   options: VerifyOptions,
 ): Promise<DamagedBlob[]> {
-  const limit = pLimit(options.pool.size);
   // The largest first, so that none of them is left to be read alone at the end.
   const order = blobs.toSorted((a, b) => b.size - a.size);
-  const damaged = await limit.map(order, async (blob) => {
-    options.signal.throwIfAborted();
+  const damaged = await parallel(order, options.pool.size, options.signal, async (blob, signal) => {
     options.onStart?.(blob);
-    const found = await verifyBlob(cache, blob, options);
+    const found = await verifyBlob(cache, blob, { ...options, signal });
     options.onDone?.(blob);
     return found;
   });

@@ -2,6 +2,7 @@ import { rm } from "node:fs/promises";
 import pLimit from "p-limit";
 import { OcibundleError } from "../../errors.ts";
 import { digestAlgorithm } from "../../oci/digest.ts";
+import { parallel } from "../../flow/parallel.ts";
 import { followFile } from "../../runtime/follow-file.ts";
 import { withinOpenFiles } from "../../runtime/open-files.ts";
 import type { WorkerPool } from "../../runtime/worker-pool.ts";
@@ -190,21 +191,8 @@ async function whileFetching(
   fetching: (stop: AbortSignal) => Promise<void>,
   following: (stop: AbortSignal) => Promise<Followed>,
 ): Promise<Followed> {
-  const failed = new AbortController();
-  const stop = AbortSignal.any([signal, failed.signal]);
-  let failure: { error: unknown } | undefined;
-  const watched = async <T>(work: Promise<T>): Promise<T | undefined> => {
-    try {
-      return await work;
-    } catch (error) {
-      failure ??= { error };
-      failed.abort(error);
-      return undefined;
-    }
-  };
-  const [followed] = await Promise.all([watched(following(stop)), watched(fetching(stop))]);
-  signal.throwIfAborted();
-  if (failure !== undefined) throw failure.error;
+  const both = [following, (stop: AbortSignal) => fetching(stop).then(() => undefined)];
+  const [followed] = await parallel(both, both.length, signal, (work, stop) => work(stop));
   if (followed === undefined) throw new TypeError("a file was followed to no result");
   return followed;
 }
