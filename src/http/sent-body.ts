@@ -1,4 +1,5 @@
 import { setTimeout, clearTimeout } from "node:timers";
+import { passing } from "../flow/passing.ts";
 import { failureError } from "./message/failure.ts";
 
 export interface SendingOptions {
@@ -16,32 +17,31 @@ export interface SendingOptions {
 
 /** A request on its way out. */
 export interface Sending {
-  /** The same body; that of a stream is watched as it goes. */
+  /** The same body; a stream is watched while it is sent. */
   body<Body>(body: Body): Body | ReadableStream<Uint8Array>;
   /** Aborted with a `network` failure when no byte moved for too long. */
   signal: AbortSignal;
-  /** The answer has come, or nothing will. */
+  /** Ends the watch: the answer has come, or the request failed. */
   stop(): void;
 }
 
 /**
- * What can't be watched is given up when it goes out more slowly than this, in bytes a millisecond. Once
- * bodies went through, one that is this many times slower than the last is too.
+ * A body that can't be watched fails when it is sent more slowly than this, in bytes a millisecond. Once
+ * a body went through, so does one that is this many times slower than the last.
  */
 const slowestUpload = 16;
 const muchSlower = 64;
 
-/** What of a body may be on its way, in the system's buffers, after the last of it was taken; in bytes. */
+/** How much of a body may still be in the system's buffers after its last chunk was taken, in bytes. */
 const mostHeld = 4 * 1024 * 1024;
 
 /** The longest time a timer of JavaScript can be set to, in milliseconds. */
 const maxTimer = 2 ** 31 - 1;
 
 /**
- * Watches over the time that a request takes until its answer begins. A body that is a stream is taken
- * piece by piece, as the network has room for it: however slow it is, it goes on as long as a piece is
- * taken in time, and a source that is slow to give the next one is no fault of the network. Of any other
- * body fetch tells nothing, so that it has a time for the whole of it.
+ * Limits the time that a request takes until its answer begins. A body that is a stream is watched chunk
+ * by chunk, as the network takes it: it may be slow as long as each chunk is taken in time. Any other
+ * body goes out unseen, so that the limit is for all of it.
  */
 export function watchSending(options: SendingOptions): Sending {
   const { host, size, rate, firstByteTimeout, idleTimeout } = options;
@@ -65,26 +65,13 @@ export function watchSending(options: SendingOptions): Sending {
     within(firstByteTimeout + bytes / slowest, "timeout", "no answer within");
   };
 
-  const watched = (stream: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> => {
-    const reader = stream.getReader();
-    return new ReadableStream<Uint8Array>(
-      {
-        async pull(controller) {
-          clearTimeout(timer);
-          const { done, value } = await reader.read();
-          if (done) {
-            expectAnswer(Math.min(size, mostHeld));
-            controller.close();
-          } else {
-            within(idleTimeout, "stalled", "the upload stalled: no byte was taken for");
-            controller.enqueue(value);
-          }
-        },
-        cancel: (reason) => reader.cancel(reason),
-      },
-      { highWaterMark: 0 },
-    );
-  };
+  const watched = (stream: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> =>
+    passing(stream, {
+      // A source that is slow to give the next chunk is no fault of the network.
+      onRead: () => clearTimeout(timer),
+      onChunk: () => within(idleTimeout, "stalled", "the upload stalled: no byte was taken for"),
+      onEnd: () => expectAnswer(Math.min(size, mostHeld)),
+    });
 
   expectAnswer(size);
   return {

@@ -1,7 +1,8 @@
 import { $fetch } from "ofetch";
 import { errno, OcibundleError } from "../errors.ts";
 import type { ConnectionOptions } from "../runtime/types.ts";
-import { type ByteSource, watchBody } from "./message/body.ts";
+import type { ByteSource } from "../flow/passing.ts";
+import { watchBody } from "./message/body.ts";
 import { connectionError, httpsHint } from "./message/failure.ts";
 import { largeAnswers } from "./large/answer.ts";
 import type { HttpRequest, HttpResponse, Send } from "./message/message.ts";

@@ -1,5 +1,6 @@
 import { Readable, type Transform } from "node:stream";
-import { OcibundleError } from "../errors.ts";
+import { errno, OcibundleError } from "../errors.ts";
+import { type ByteSource, passing } from "../flow/passing.ts";
 import {
   codingNames,
   codingsOf,
@@ -138,31 +139,30 @@ function exactly(
   misread: (why: string, cause?: unknown) => OcibundleError,
 ): ReadableStream<Uint8Array> {
   const iterator = chunks[Symbol.asyncIterator]();
-  let seen = 0;
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        try {
-          const { done, value } = await iterator.next();
-          seen += done === true ? 0 : value.byteLength;
-          if (done === true ? seen !== size : seen > size) {
-            throw misread(
-              `the answer has ${done === true ? seen : `more than ${size}`} bytes, its descriptor says ${size}`,
-            );
-          }
-          if (done === true) controller.close();
-          else controller.enqueue(value);
-        } catch (error) {
-          await iterator.return?.().catch(() => undefined);
-          const code = (error as { code?: unknown } | null)?.code;
-          const isCoding = typeof code === "string" && /^(?:Z_|ZSTD_|ERR_)/.test(code);
-          controller.error(isCoding ? misread("the answer can't be decompressed", error) : error);
-        }
-      },
-      async cancel() {
-        await iterator.return?.().catch(() => undefined);
-      },
+  const source: ByteSource = {
+    async read() {
+      try {
+        const { done, value } = await iterator.next();
+        return done === true ? { done } : { done: false, value };
+      } catch (error) {
+        const isCoding = /^(?:Z_|ZSTD_|ERR_)/.test(errno(error) ?? "");
+        throw isCoding ? misread("the answer can't be decompressed", error) : error;
+      }
     },
-    { highWaterMark: 0 },
-  );
+    async cancel() {
+      await iterator.return?.();
+    },
+  };
+  let seen = 0;
+  const wrongSize = (has: string): OcibundleError =>
+    misread(`the answer has ${has} bytes, its descriptor says ${size}`);
+  return passing(source, {
+    onChunk(chunk) {
+      seen += chunk.byteLength;
+      if (seen > size) throw wrongSize(`more than ${size}`);
+    },
+    onEnd() {
+      if (seen !== size) throw wrongSize(String(seen));
+    },
+  });
 }

@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
 import { OcibundleError } from "../errors.ts";
+import { passing } from "../flow/passing.ts";
 import type { EmitHttpEvent } from "../http/message/message.ts";
 import type { ByteRange } from "../oci/content.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
@@ -118,8 +119,10 @@ export function mirroredRepository(
         }
         const by = served.get(descriptor.digest) ?? new Set();
         served.set(descriptor.digest, by.add(mirror));
-        const body = watched(answer.body, (error) => {
-          if (!signal.aborted && error instanceof OcibundleError) note(mirror, error, signal);
+        const body = passing(answer.body, {
+          onError(error) {
+            if (!signal.aborted && error instanceof OcibundleError) note(mirror, error, signal);
+          },
         });
         return { ...answer, body };
       } catch (error) {
@@ -178,28 +181,4 @@ async function checked(
     throw new OcibundleError("integrity", `the bytes "${name}" gave do not have digest ${digest}`);
   }
   return new Blob([bytes]).stream();
-}
-
-/** The same stream; what it fails with is told first. */
-function watched(
-  body: ReadableStream<Uint8Array>,
-  onFailure: (error: unknown) => void,
-): ReadableStream<Uint8Array> {
-  const reader = body.getReader();
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        try {
-          const { done, value } = await reader.read();
-          if (done) controller.close();
-          else controller.enqueue(value);
-        } catch (error) {
-          onFailure(error);
-          throw error;
-        }
-      },
-      cancel: (reason) => reader.cancel(reason),
-    },
-    { highWaterMark: 0 },
-  );
 }

@@ -1,3 +1,4 @@
+import { type ByteSource, passing, slice } from "../flow/passing.ts";
 import { failureError, httpFailureOf } from "../http/message/failure.ts";
 import type { BlobSource, ByteRange, ContentReader } from "../oci/content.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
@@ -27,28 +28,26 @@ const blobSource = (repository: Repository, descriptor: Descriptor): BlobSource 
     let at = range.start;
     let empty = 0;
     let reader = await openAt(repository, descriptor, range, signal);
-    return new ReadableStream<Uint8Array>(
-      {
-        async pull(controller) {
-          for (;;) {
-            try {
-              const { done, value } = await reader.read();
-              if (done) return controller.close();
-              at += value.byteLength;
-              empty = 0;
-              return controller.enqueue(value);
-            } catch (error) {
-              // What broke on the way goes on where it was; opening waits as the client's policy says.
-              const passing = httpFailureOf(error) !== undefined && !signal.aborted;
-              if (!passing || ++empty === maxEmptyAnswers) throw error;
-              reader = await openAt(repository, descriptor, { start: at, end: range.end }, signal);
-            }
+    const resuming: ByteSource = {
+      async read() {
+        for (;;) {
+          try {
+            const { done, value } = await reader.read();
+            if (done) return { done };
+            at += value.byteLength;
+            empty = 0;
+            return { done, value };
+          } catch (error) {
+            // A connection that broke is resumed at once: the client waits when it opens another one.
+            const resumes = httpFailureOf(error) !== undefined && !signal.aborted;
+            if (!resumes || ++empty === maxEmptyAnswers) throw error;
+            reader = await openAt(repository, descriptor, { start: at, end: range.end }, signal);
           }
-        },
-        cancel: (reason) => reader.cancel(reason),
+        }
       },
-      { highWaterMark: 0 },
-    );
+      cancel: (reason) => reader.cancel(reason),
+    };
+    return passing(resuming);
   },
 });
 
@@ -81,33 +80,7 @@ async function ask(
 }
 
 /** The bytes of `range` out of an answer that holds them, exactly as many as there must be. */
-function cut(answer: BlobAnswer, range: ByteRange, on: string): ReadableStream<Uint8Array> {
-  const reader = answer.body.getReader();
-  let at = answer.range.start;
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        for (;;) {
-          if (at >= range.end) {
-            controller.close();
-            await reader.cancel().catch(() => undefined);
-            return;
-          }
-          const { done, value } = await reader.read();
-          if (done) {
-            throw failureError(on, "reset", { what: `the answer ended at byte ${at}` });
-          }
-          const from = Math.max(0, range.start - at);
-          const until = Math.min(value.byteLength, range.end - at);
-          at += value.byteLength;
-          if (from < until) {
-            controller.enqueue(value.subarray(from, until));
-            return;
-          }
-        }
-      },
-      cancel: (reason) => reader.cancel(reason),
-    },
-    { highWaterMark: 0 },
+const cut = (answer: BlobAnswer, range: ByteRange, on: string): ReadableStream<Uint8Array> =>
+  slice(answer.body, range.start - answer.range.start, range.end - range.start, (bytes) =>
+    failureError(on, "reset", { what: `the answer ended at byte ${answer.range.start + bytes}` }),
   );
-}

@@ -7,7 +7,7 @@
  */
 import { errno } from "../../errors.ts";
 import type { ConnectionOptions } from "../../runtime/types.ts";
-import type { ByteSource } from "../message/body.ts";
+import type { ByteSource } from "../../flow/passing.ts";
 import { bodyOf } from "./body.ts";
 import { parseResponseHead, type ResponseHead } from "./head.ts";
 import { openRawConnection, type RawConnection } from "./raw-connection.ts";

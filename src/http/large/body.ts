@@ -1,4 +1,4 @@
-import type { ByteSource } from "../message/body.ts";
+import type { ByteSource } from "../../flow/passing.ts";
 import type { ResponseHead } from "./head.ts";
 import type { RawConnection } from "./raw-connection.ts";
 

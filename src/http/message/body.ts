@@ -1,5 +1,6 @@
 import { setTimeout, clearTimeout } from "node:timers";
 import { OcibundleError } from "../../errors.ts";
+import { type ByteSource, passing } from "../../flow/passing.ts";
 import { decodeDocument } from "./content-coding.ts";
 import { connectionError, failureError } from "./failure.ts";
 import type { HttpResponse } from "./message.ts";
@@ -120,20 +121,13 @@ export async function discard(response: HttpResponse): Promise<void> {
   await readRaw(response, maxDrainBytes, drainPace).catch(() => undefined);
 }
 
-/** Where the bytes of a body come from: a stream's reader, or what behaves like one. */
-export interface ByteSource {
-  read(): Promise<{ done: boolean; value?: Uint8Array | undefined }>;
-  /** Ends it before its end. */
-  cancel(reason?: unknown): Promise<void>;
-}
-
 /** A body slower than this while it is waited for has stopped but for a trickle, in bytes a millisecond. */
 const slowestBody = 0.128;
 
 /**
- * The same bytes, watched: no byte for `idleTimeout` milliseconds while one is waited for is an
- * error, or next to none for twice as long; a broken connection is a typed one, and with `expected`
- * the number of bytes must be that.
+ * The same bytes, watched. Fails with `network` when no byte comes for `idleTimeout` milliseconds while
+ * one is waited for, or next to none for twice as long; when the connection breaks; and with `expected`,
+ * when the body has another number of bytes.
  */
 export function watchBody(
   source: ByteSource,
@@ -148,39 +142,28 @@ export function watchBody(
   const { host, expected } = options;
   const watch = watchReads(options);
   let seen = 0;
-
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        try {
-          const { done, value } = await watch.read(source);
-          if (!done && value !== undefined) {
-            seen += value.byteLength;
-            if (expected !== undefined && seen > expected) throw wrongLength(host, seen, expected);
-            controller.enqueue(value);
-            return;
-          }
-          if (expected !== undefined && seen !== expected) throw wrongLength(host, seen, expected);
-          watch.end();
-          controller.close();
-        } catch (error) {
-          watch.end();
-          controller.error(error);
-          source.cancel(error).catch(() => undefined);
-        }
-      },
-      async cancel(reason) {
-        watch.end();
-        await source.cancel(reason).catch(() => undefined);
-      },
+  const watched: ByteSource = {
+    read: () => watch.read(source),
+    cancel(reason) {
+      watch.end();
+      return source.cancel(reason);
     },
-    { highWaterMark: 0 },
-  );
+  };
+  return passing(watched, {
+    onChunk(chunk) {
+      seen += chunk.byteLength;
+      if (expected !== undefined && seen > expected) throw wrongLength(host, seen, expected);
+    },
+    onEnd() {
+      if (expected !== undefined && seen !== expected) throw wrongLength(host, seen, expected);
+      watch.end();
+    },
+  });
 }
 
 /**
- * Reads that end when the signal is aborted or nothing comes for too long. One timer and one listener for
- * all of a body: setting them anew for each of thousands of chunks takes a tenth of a pull's time.
+ * Reads that fail when the signal is aborted or nothing comes for too long. One timer and one listener
+ * serve the whole body: setting them for each of thousands of chunks takes a tenth of a pull's time.
  */
 function watchReads({
   host,

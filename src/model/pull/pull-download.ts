@@ -1,5 +1,6 @@
 import { rename } from "node:fs/promises";
 import { OcibundleError } from "../../errors.ts";
+import { slice } from "../../flow/passing.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { runtime } from "../../runtime/current.ts";
 import type { JournalPlace } from "../../transfer/download/download-journal.ts";
@@ -121,23 +122,8 @@ function rangesOf(
     if (got.start === wanted.start && got.end === wanted.end) return { range, body };
     // A server without ranges sent all of it: then the file comes whole, without what is around it.
     const whole = { start: 0, end: descriptor.size };
-    return { range: whole, body: body.pipeThrough(slice(offset - got.start, descriptor.size)) };
+    return { range: whole, body: slice(body, offset - got.start, descriptor.size) };
   };
-}
-
-/** Passes on `length` bytes from `start` on, and drops what is before and behind. */
-function slice(start: number, length: number): TransformStream<Uint8Array, Uint8Array> {
-  let position = 0;
-  const end = start + length;
-  return new TransformStream({
-    transform(chunk, controller) {
-      const from = Math.max(0, start - position);
-      const to = Math.min(chunk.byteLength, end - position);
-      position += chunk.byteLength;
-      if (to > from) controller.enqueue(chunk.subarray(from, to));
-      if (position >= end) controller.terminate();
-    },
-  });
 }
 
 /** How the bytes of a blob are asked for: of a registry, or of a layout's file. */

@@ -1,4 +1,5 @@
 import { OcibundleError } from "../../errors.ts";
+import { passing } from "../../flow/passing.ts";
 import type { BlobSource, ByteRange } from "../../oci/content.ts";
 import type { UploadBody } from "../../registry/types.ts";
 import { runtime } from "../../runtime/current.ts";
@@ -43,38 +44,24 @@ export function uploadBody(source: BlobSource, range: ByteRange, options: BodyOp
   };
 }
 
-/** The same stream, counted, failing where it is not as long as `range`. */
+/** The same stream, counted. It fails when it is not as long as `range`. */
 function exactly(
   stream: ReadableStream<Uint8Array>,
   { start, end }: ByteRange,
   { onPosition, onSourceError }: BodyOptions,
 ): ReadableStream<Uint8Array> {
-  const reader = stream.getReader();
   let position = start;
-  const next = async () => {
-    const { done, value } = await reader.read();
-    if (done ? position < end : position + value.length > end) {
-      const words = done ? `ended after ${position - start}` : "gave more than its share";
-      throw new OcibundleError("integrity", `the source ${words} of ${end - start} bytes`);
-    }
-    return value;
-  };
-  return new ReadableStream(
-    {
-      async pull(controller) {
-        try {
-          const value = await next();
-          if (value === undefined) return controller.close();
-          position += value.length;
-          onPosition?.(position);
-          controller.enqueue(value);
-        } catch (error) {
-          onSourceError?.(error);
-          throw error;
-        }
-      },
-      cancel: (reason) => reader.cancel(reason),
+  const wrongLength = (words: string): OcibundleError =>
+    new OcibundleError("integrity", `the source ${words} of ${end - start} bytes`);
+  return passing(stream, {
+    onChunk({ length }) {
+      if (position + length > end) throw wrongLength("gave more than its share");
+      position += length;
+      onPosition?.(position);
     },
-    { highWaterMark: 0 },
-  );
+    onEnd() {
+      if (position < end) throw wrongLength(`ended after ${position - start}`);
+    },
+    onError: onSourceError,
+  });
 }
