@@ -133,11 +133,17 @@ describe("a copy from registry to registry", () => {
     const [from, to] = [await recordingRegistry(), await recordingRegistry()];
     const { job, reference, report } = await pushedModel(from);
     const target = `${to.host}/mirror/model:v1`;
-    let puts = 0;
-    to.meddle((request, next) => {
+    const taken: (Response | Promise<Response>)[] = [];
+    to.meddle(async (request, next) => {
       const isBlob = request.method === "PUT" && request.url.includes("/blobs/");
-      if (isBlob && (puts += 1) > 2) return new Response(null, { status: 403 });
-      return next(request);
+      if (!isBlob) return next(request);
+      if (taken.length === 2) {
+        await Promise.all(taken);
+        return new Response(null, { status: 403 });
+      }
+      const answer = next(request);
+      taken.push(answer);
+      return answer;
     });
     expect((await failure(copy(job, reference, target))).code).toBe("denied");
     to.meddle((request, next) => next(request));
