@@ -1,4 +1,4 @@
-import { OcibundleError, errno, exitCodes } from "../errors.ts";
+import { OcibundleError, errno, exitCodes, causesOf } from "../errors.ts";
 import type { ErrorCode } from "../errors.ts";
 import { openFileLimit } from "../runtime/open-files.ts";
 import { escapeText } from "../ui/text.ts";
@@ -57,7 +57,7 @@ export function formatReport(report: ErrorReport, verbose: boolean): string {
 
 /** Who ran out of open files can raise the limit, whatever was to be opened. */
 function tooManyFiles(error: unknown): OcibundleError | undefined {
-  for (let at = error, depth = 0; at instanceof Error && depth < deepest; at = at.cause, depth++) {
+  for (const at of causesOf(error)) {
     const isLimit = errno(at) === "EMFILE" || /FdQuotaExceeded/.test(at.message);
     if (!isLimit || at instanceof OcibundleError) continue;
     const limit = openFileLimit();

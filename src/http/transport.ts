@@ -1,5 +1,5 @@
 import { $fetch } from "ofetch";
-import { errno, OcibundleError } from "../errors.ts";
+import { errno, OcibundleError, causeOf, causesOf } from "../errors.ts";
 import type { ConnectionOptions } from "../runtime/types.ts";
 import type { ByteSource } from "../flow/passing.ts";
 import { watchBody } from "./message/body.ts";
@@ -85,16 +85,11 @@ export function transport(options: TransportOptions): Send {
 }
 
 /** The typed error of a body that failed while it was sent: fetch puts its own around it. */
-function ownError(error: unknown): OcibundleError | undefined {
-  for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
-    if (at instanceof OcibundleError) return at;
-  }
-  return undefined;
-}
+const ownError = (error: unknown): OcibundleError | undefined => causeOf(error, OcibundleError);
 
 /** That this process may open no further connection is no failure of the network. */
 function outOfFiles(error: unknown): Error | undefined {
-  for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
+  for (const at of causesOf(error)) {
     if (errno(at) === "EMFILE" || errno(at) === "ENFILE") return at;
   }
   return undefined;
@@ -176,7 +171,7 @@ function answer(
     body: !hasBody
       ? undefined
       : watchBody(body, {
-          host: request.about ?? request.url.host,
+          subject: request.about ?? request.url.host,
           idleTimeout,
           expected: length === null ? undefined : readLength(length),
           signal: request.signal,

@@ -1,4 +1,4 @@
-import { OcibundleError } from "../errors.ts";
+import { OcibundleError, amended } from "../errors.ts";
 import type { Scope } from "../http/message/scope.ts";
 import { discard } from "../http/message/body.ts";
 import type { HttpResponse, Repeatable, RequestBody, Send } from "../http/message/message.ts";
@@ -71,7 +71,7 @@ export async function request(api: Api, options: ApiRequest): Promise<HttpRespon
       firstByteTimeout: options.firstByteTimeout,
       maxDocument: options.maxDocument,
       large: options.large,
-      about: `${on.name}: ${thing}`,
+      about: [on.name, thing],
       signal,
     });
   } catch (error) {
@@ -88,21 +88,15 @@ export async function command(api: Api, options: ApiRequest): Promise<HttpRespon
   return response;
 }
 
-/** An error of the client with the thing in front, and the registry's name not twice. */
+/** An error of the client with the repository and the thing as its subject, in place of the registry's name. */
 function named(error: unknown, api: Api, on: Subject): unknown {
   if (!(error instanceof OcibundleError) || (error.code !== "network" && error.code !== "denied")) {
     return error;
   }
   // What breaks in a body has the whole name already.
-  if (error.message.startsWith(`${on.name}: ${on.thing}: `)) return error;
-  const known = [`${api.base.host}: `, `${api.host}: `].find((prefix) =>
-    error.message.startsWith(prefix),
-  );
-  const what = error.message.slice(known?.length ?? 0);
-  return new OcibundleError(error.code, `${on.name}: ${on.thing}: ${what}`, {
-    hint: error.hint,
-    cause: error.cause ?? error,
-  });
+  if (error.subject[0] === on.name && error.subject[1] === on.thing) return error;
+  const rest = error.subject.filter((name) => name !== api.base.host && name !== api.host);
+  return amended(error, { subject: [on.name, on.thing, ...rest] });
 }
 
 /** A URL below the API's base; the parts are put in as they are, names of repositories with their slashes. */

@@ -207,7 +207,8 @@ export async function putManifest(
   if (manifest.bytes.byteLength > maxManifestBytes) {
     throw new OcibundleError(
       "file",
-      `${api.host}/${repository}: ${thing} has ${manifest.bytes.byteLength} bytes; registries take ${maxManifestBytes} at most`,
+      `${thing} has ${manifest.bytes.byteLength} bytes; registries take ${maxManifestBytes} at most`,
+      { subject: `${api.host}/${repository}` },
     );
   }
   const { headers } = await command(api, {
@@ -229,7 +230,8 @@ export async function putManifest(
   if (differs && !(await isKept(api, repository, manifest, signal))) {
     throw new OcibundleError(
       "integrity",
-      `${api.host}/${repository}: the registry stored ${stored} in place of ${thing} (${manifest.digest})`,
+      `the registry stored ${stored} in place of ${thing} (${manifest.digest})`,
+      { subject: `${api.host}/${repository}` },
     );
   }
   return headers;

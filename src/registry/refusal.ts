@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { type ErrorCode, OcibundleError } from "../errors.ts";
+import { type ErrorCode, OcibundleError, causeOf } from "../errors.ts";
 import { readUpTo } from "../http/message/body.ts";
 import { httpsHint } from "../http/message/failure.ts";
 import type { HttpResponse } from "../http/message/message.ts";
@@ -34,12 +34,8 @@ export class RegistryRefusal extends Error {
 }
 
 /** The refusal behind an error, or undefined when the registry did not answer. */
-export function refusalOf(error: unknown): RegistryRefusal | undefined {
-  for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
-    if (at instanceof RegistryRefusal) return at;
-  }
-  return undefined;
-}
+export const refusalOf = (error: unknown): RegistryRefusal | undefined =>
+  causeOf(error, RegistryRefusal);
 
 /** What registries answer to a range that they do not serve; 206 stands for another range than asked for. */
 export const rangeRefused: ReadonlySet<number> = new Set([206, 400, 405, 406, 416, 501]);
@@ -78,7 +74,8 @@ export async function readRefusal(response: HttpResponse, on: Subject): Promise<
   const because = words === "" ? String(status) : `${words} (${status})`;
   const { url } = response;
   const at = url.origin === on.origin ? "" : ` at ${url.host}, where the registry leads`;
-  return new OcibundleError(code, `${on.name}: ${says(code, status, on.thing)}${at}: ${because}`, {
+  return new OcibundleError(code, `${says(code, status, on.thing)}${at}: ${because}`, {
+    subject: on.name,
     hint:
       code === "denied" && at !== ""
         ? `no login of ${on.host} is sent there; the link it gives may have ended, or be wrong`

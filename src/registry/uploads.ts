@@ -146,7 +146,8 @@ export function uploadSession(
       if (differs && (await headBlob(api, repository, digest, signal, size)) !== size) {
         throw new OcibundleError(
           "integrity",
-          `${api.host}/${repository}: the registry stored ${stored} in place of blob ${digest}`,
+          `the registry stored ${stored} in place of blob ${digest}`,
+          { subject: `${api.host}/${repository}` },
         );
       }
     },

@@ -1,3 +1,4 @@
+import { sep } from "node:path";
 import { type ErrorCode, errno, OcibundleError } from "../errors.ts";
 
 /** What a fault of a file system calls for; what is written to differs in the hint it gives for each. */
@@ -145,6 +146,21 @@ export function unreadableBecause(error: unknown): string {
   return ruleOf(error)?.reading ?? `cannot be read: ${faultReason(error)}`;
 }
 
+/** What the file system said, where an error of ours carries that; else the error itself. */
+export const fileFault = (error: unknown): unknown =>
+  error instanceof OcibundleError ? error.cause : error;
+
+/** The path of the file that could not be read or written, where an error has it. */
+export function failedPath(error: unknown): string | undefined {
+  const path = (error as { path?: unknown } | null | undefined)?.path;
+  return typeof path === "string" ? path : undefined;
+}
+
+/** Whether a path is a directory's, or below it. */
+export const isBelow = (directory: string, path: string | undefined): boolean =>
+  path !== undefined &&
+  (path === directory || path.startsWith(directory.endsWith(sep) ? directory : directory + sep));
+
 /** Whether an error says that nothing is there. */
 export const isMissing = (error: unknown): boolean =>
   errno(error) === "ENOENT" || errno(error) === "ENOTDIR";
@@ -155,6 +171,7 @@ export function unwritable(path: string, cause: unknown): unknown {
   if (cause instanceof OcibundleError || rule === undefined) return cause;
   return new OcibundleError(rule.code, `"${path}": can't be written: ${rule.reason}`, {
     hint: rule.kind === undefined ? undefined : writingHints[rule.kind],
+    path,
     cause,
   });
 }

@@ -42,5 +42,8 @@ export async function* blobChunks(
 function unreadable(path: string, cause: unknown): unknown {
   const code = errno(cause);
   if (code === undefined || !/^E[A-Z0-9]+$/.test(code)) return cause;
-  return new OcibundleError(readingCode(cause), `"${path}" ${unreadableBecause(cause)}`, { cause });
+  return new OcibundleError(readingCode(cause), `"${path}" ${unreadableBecause(cause)}`, {
+    path,
+    cause,
+  });
 }

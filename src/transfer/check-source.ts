@@ -15,6 +15,9 @@ export async function checkSource(source: BlobSource | undefined): Promise<void>
     await access(source.path, constants.R_OK);
   } catch (cause) {
     const why = unreadableBecause(cause);
-    throw new OcibundleError(readingCode(cause), `"${source.path}" ${why}`, { cause });
+    throw new OcibundleError(readingCode(cause), `"${source.path}" ${why}`, {
+      path: source.path,
+      cause,
+    });
   }
 }

@@ -145,7 +145,9 @@ export function authorize(next: Send, options: AuthorizeOptions): Send {
     if (credential?.kind === "bearer") {
       // Fetch would refuse it too, and show it in its error.
       if (isToken(credential.token)) return { value: `Bearer ${credential.token}` };
-      throw new OcibundleError("denied", `${host}: the registry token kept for it is no token`);
+      throw new OcibundleError("denied", "the registry token kept for it is no token", {
+        subject: host,
+      });
     }
     if (asked.scheme === "basic") {
       if (credential?.kind !== "password") return undefined;
@@ -221,8 +223,11 @@ function unknownSchemes(host: string, challenges: readonly Challenge[]): Ocibund
   const schemes = [...new Set(challenges.map(({ scheme }) => scheme.slice(0, 20)))].slice(0, 3);
   return new OcibundleError(
     "denied",
-    `${host}: the registry asks for a login by ${schemes.join(", ")}, and only basic and bearer are known here (401)`,
-    { hint: "have the registry, or what is in front of it, take a password or a token" },
+    `the registry asks for a login by ${schemes.join(", ")}, and only basic and bearer are known here (401)`,
+    {
+      subject: host,
+      hint: "have the registry, or what is in front of it, take a password or a token",
+    },
   );
 }
 

@@ -11,7 +11,8 @@ export function checkRealm(
   registry: { host: string; url: URL; plainHttp: boolean },
 ): URL {
   const fail = (why: string): OcibundleError =>
-    new OcibundleError("network", `${registry.host}: its token server can't be used: ${why}`, {
+    new OcibundleError("network", `its token server can't be used: ${why}`, {
+      subject: registry.host,
       hint: "this is for the registry's operator to set right",
     });
   if (realm === undefined || realm === "") throw fail("the challenge names no realm");

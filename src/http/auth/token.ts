@@ -129,7 +129,8 @@ async function readToken(
   asked: number,
   now: () => number,
 ): Promise<Token> {
-  const on = `${request.host}: token server ${request.realm.host}`;
+  const on = `token server ${request.realm.host}`;
+  const subject = request.host;
   const { status } = response;
   if (isTransient(status)) {
     await discard(response);
@@ -141,21 +142,23 @@ async function readToken(
   if (status < 200 || status > 299) {
     await discard(response);
     if (status < 400 || status > 499) {
-      throw new OcibundleError("network", `${on} answered ${status}`);
+      throw new OcibundleError("network", `${on} answered ${status}`, { subject });
     }
     throw new OcibundleError(
       "denied",
       request.credential === undefined
         ? `${on} gives no token without a login (${status})`
         : `${on} refused the credentials (${status})`,
-      { hint: `log in with \`ocibundle login ${request.host}\`` },
+      { subject, hint: `log in with \`ocibundle login ${request.host}\`` },
     );
   }
   const { bytes, cut } = await readUpTo(response, maxTokenBytes);
   const parsed = cut ? undefined : parseToken(bytes);
   const value = [parsed?.token, parsed?.access_token].find(isText);
   if (parsed === undefined || value === undefined || !isToken(value)) {
-    throw new OcibundleError("network", `${on} answered with something that is no token`);
+    throw new OcibundleError("network", `${on} answered with something that is no token`, {
+      subject,
+    });
   }
   return {
     value,

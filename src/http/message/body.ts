@@ -133,13 +133,13 @@ export function watchBody(
   source: ByteSource,
   options: {
     /** Where the body comes from or what it is, for messages. */
-    host: string;
+    subject: string | readonly string[];
     idleTimeout: number;
     expected?: number | undefined;
     signal: AbortSignal;
   },
 ): ReadableStream<Uint8Array> {
-  const { host, expected } = options;
+  const { subject, expected } = options;
   const watch = watchReads(options);
   let seen = 0;
   const watched: ByteSource = {
@@ -152,10 +152,10 @@ export function watchBody(
   return passing(watched, {
     onChunk(chunk) {
       seen += chunk.byteLength;
-      if (expected !== undefined && seen > expected) throw wrongLength(host, seen, expected);
+      if (expected !== undefined && seen > expected) throw wrongLength(subject, seen, expected);
     },
     onEnd() {
-      if (expected !== undefined && seen !== expected) throw wrongLength(host, seen, expected);
+      if (expected !== undefined && seen !== expected) throw wrongLength(subject, seen, expected);
       watch.end();
     },
   });
@@ -166,11 +166,11 @@ export function watchBody(
  * serve the whole body: setting them for each of thousands of chunks takes a tenth of a pull's time.
  */
 function watchReads({
-  host,
+  subject,
   idleTimeout,
   signal,
 }: {
-  host: string;
+  subject: string | readonly string[];
   idleTimeout: number;
   signal: AbortSignal;
 }) {
@@ -186,7 +186,7 @@ function watchReads({
     const silent = waiting === undefined ? 0 : now - waiting.since;
     const total = waited + silent;
     const stalled = (what: string): void =>
-      waiting?.reject(failureError(host, "stalled", { what: `the answer stalled: ${what}` }));
+      waiting?.reject(failureError(subject, "stalled", { what: `the answer stalled: ${what}` }));
     if (silent >= idleTimeout) return stalled(`no byte for ${idleTimeout / 1000} s`);
     if (waiting !== undefined && total >= 2 * idleTimeout) {
       if (bytes < total * slowestBody) {
@@ -215,7 +215,7 @@ function watchReads({
         return next;
       } catch (error) {
         if (signal.aborted) throw signal.reason;
-        throw error instanceof OcibundleError ? error : connectionError(host, error);
+        throw error instanceof OcibundleError ? error : connectionError(subject, error);
       } finally {
         waiting = undefined;
       }
@@ -231,8 +231,12 @@ function watchReads({
 const later = (then: () => void, milliseconds: number): ReturnType<typeof setTimeout> =>
   setTimeout(then, milliseconds).unref();
 
-function wrongLength(host: string, seen: number, expected: number): OcibundleError {
-  return failureError(host, seen < expected ? "reset" : "protocol", {
+function wrongLength(
+  subject: string | readonly string[],
+  seen: number,
+  expected: number,
+): OcibundleError {
+  return failureError(subject, seen < expected ? "reset" : "protocol", {
     what:
       seen < expected
         ? `the answer ended after ${seen} of ${expected} bytes`

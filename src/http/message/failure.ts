@@ -1,4 +1,4 @@
-import { errno, OcibundleError } from "../../errors.ts";
+import { errno, OcibundleError, causeOf, causesOf } from "../../errors.ts";
 import { isLoopback } from "./loopback.ts";
 
 /** Why no whole answer came. */
@@ -53,12 +53,8 @@ export class HttpFailure extends Error {
 }
 
 /** The failure inside an error, or undefined when it is of another kind. */
-export function httpFailureOf(error: unknown): HttpFailure | undefined {
-  for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
-    if (at instanceof HttpFailure) return at;
-  }
-  return undefined;
-}
+export const httpFailureOf = (error: unknown): HttpFailure | undefined =>
+  causeOf(error, HttpFailure);
 
 const kinds: Readonly<Record<string, FailureKind>> = {
   ENOTFOUND: "name",
@@ -102,7 +98,7 @@ const hints: Partial<Record<FailureKind, string>> = {
 /** What fetch throws, in our words. Runtimes name the same thing differently; the text is the last resort. */
 function kindOf(error: unknown): { kind: FailureKind; text: string } {
   const texts: string[] = [];
-  for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
+  for (const at of causesOf(error)) {
     // ofetch's own error says what its cause says, and the URL.
     if (at.name === "FetchError" && at.cause !== undefined) continue;
     if (at.name === "TimeoutError") return { kind: "timeout", text: at.message };
@@ -132,10 +128,17 @@ export const httpsHint = (url: URL): string | undefined =>
 export const wayToHttps = ({ host }: URL): string =>
   isLoopback(host) ? "give --ca-file or --insecure" : "leave out --plain-http";
 
-/** A failed connection to `host` as the error a user sees; `resetHint` is for one that just broke. */
-export function connectionError(host: string, error: unknown, resetHint?: string): OcibundleError {
+/** What failed: a host, or what was asked of it. */
+type Subject = string | readonly string[];
+
+/** A failed connection to a host as the error a user sees; `resetHint` is for one that just broke. */
+export function connectionError(
+  subject: Subject,
+  error: unknown,
+  resetHint?: string,
+): OcibundleError {
   const { kind, text } = kindOf(error);
-  return failureError(host, kind, {
+  return failureError(subject, kind, {
     ...(kind === "reset" ? { hint: resetHint } : {}),
     ...(kind === "tls" ? tlsReason(text) : {}),
     ...(kind === "proxy" ? proxyReason(text) : {}),
@@ -146,7 +149,7 @@ export function connectionError(host: string, error: unknown, resetHint?: string
 
 /** A `network` error that carries its {@link HttpFailure}. */
 export function failureError(
-  host: string,
+  subject: Subject,
   kind: FailureKind,
   details: {
     what?: string;
@@ -158,7 +161,8 @@ export function failureError(
   } = {},
 ): OcibundleError {
   const what = details.what ?? says[kind];
-  return new OcibundleError("network", `${host}: ${what}`, {
+  return new OcibundleError("network", what, {
+    subject,
     hint: details.hint ?? hints[kind],
     cause: new HttpFailure(kind, what, details),
   });

@@ -34,7 +34,7 @@ export interface HttpRequest {
   /** Whether the answer may be a large blob, whose bytes are to come in the way that costs least. */
   large?: boolean | undefined;
   /** What the answer's body is, for the messages of what breaks in it. The host unless given. */
-  about?: string | undefined;
+  about?: readonly string[] | undefined;
   /** How long the first byte of the answer may take, in milliseconds, where the usual limit is too short. */
   firstByteTimeout?: number | undefined;
   signal: AbortSignal;

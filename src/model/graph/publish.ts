@@ -1,4 +1,4 @@
-import { OcibundleError, withContext } from "../../errors.ts";
+import { amended, OcibundleError, withContext } from "../../errors.ts";
 import { parallel } from "../../flow/parallel.ts";
 import type { BlobOutcome, BlobToMove, ContentWriter } from "../../oci/content.ts";
 import { type Digest, shortDigest } from "../../oci/digest.ts";
@@ -178,8 +178,7 @@ const withHints = (target: ContentWriter): ContentWriter => {
           options.onBytes?.(-told);
           return hinting.writeBlob(blob, options);
         }
-        const { code, message, hint = blob.mismatchHint } = error;
-        throw new OcibundleError(code, message, { hint, cause: error.cause ?? error });
+        throw amended(error, { hint: error.hint ?? blob.mismatchHint });
       }
     },
   };

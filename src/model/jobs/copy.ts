@@ -1,4 +1,4 @@
-import { OcibundleError, withContext } from "../../errors.ts";
+import { OcibundleError, withContext, amended } from "../../errors.ts";
 import type { BlobToMove, ContentReader } from "../../oci/content.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { parseDocument } from "../../oci/document.ts";
@@ -173,10 +173,7 @@ async function wholeGraph(
     const isSparse =
       error instanceof OcibundleError && error.code === "not_found" && isIndexType(root.mediaType);
     if (!isSparse) throw error;
-    throw new OcibundleError(error.code, error.message, {
-      hint: "copy one of the platforms that are there with --platform",
-      cause: error.cause ?? error,
-    });
+    throw amended(error, { hint: "copy one of the platforms that are there with --platform" });
   }
 }
 

@@ -1,4 +1,4 @@
-import { OcibundleError, withContext } from "../../errors.ts";
+import { OcibundleError, withContext, withoutSubject } from "../../errors.ts";
 import type { KnownLayers } from "../../image/conversion/types.ts";
 import type { BlobToMove, ContentWriter } from "../../oci/content.ts";
 import type { Digest } from "../../oci/digest.ts";
@@ -91,7 +91,7 @@ export async function pushModel(job: JobContext, request: PushRequest): Promise<
       dryRun: request.dryRun,
     });
   } catch (error) {
-    throw withContext(`push ${name}`, withoutName(error, formatRepository(reference)));
+    throw withContext(`push ${name}`, withoutSubject(formatRepository(reference), error));
   }
 }
 
@@ -135,14 +135,6 @@ async function lockedParts(job: JobContext, request: PushRequest): Promise<Model
     noLock: request.writeLock === false,
   });
   return { ...request, weights: paths, given };
-}
-
-/** What fails on the target says its name, which stands before it already. */
-function withoutName(error: unknown, repository: string): unknown {
-  if (!(error instanceof OcibundleError)) return error;
-  const { code, message, hint } = error;
-  const short = message.replace(`${repository}: `, "");
-  return new OcibundleError(code, short, { hint, cause: error.cause ?? error });
 }
 
 /** The tag that the weights artifact gets below an index. Throws `usage`. */

@@ -4,6 +4,7 @@ import { readDocument } from "../../runtime/read-document.ts";
 import { hasScheme } from "../../image/source/source.ts";
 import { unreadable } from "../weights/file-errors.ts";
 import { maxLockBytes } from "../format/weights-lock.ts";
+import { fileFault } from "../../runtime/file-faults.ts";
 
 /** The lock that is used when none is named. */
 export const defaultLock = "weights.lock";
@@ -20,10 +21,10 @@ export async function readLock(cwd: string, source: string): Promise<Uint8Array 
   try {
     bytes = await readLockFile(resolve(cwd, source), source);
   } catch (error) {
-    const code = errno(errorCause(error));
+    const code = errno(fileFault(error));
     const isMissing = code === "ENOENT" || code === "ENOTDIR" || code === "ENAMETOOLONG";
     if (isPath && isMissing && !source.endsWith(".lock"))
-      throw unreadable(source, errorCause(error));
+      throw unreadable(source, fileFault(error));
     if (isPath || !isMissing) throw error;
   }
   if (bytes === undefined && isPath) {
@@ -55,7 +56,7 @@ export async function readChosenLock(
     const bytes = await readLockFile(resolve(cwd, name), name, named !== undefined);
     if (bytes !== undefined) return bytes;
   } catch (error) {
-    if (named === undefined && errno(errorCause(error)) === "ENOENT") return undefined;
+    if (named === undefined && errno(fileFault(error)) === "ENOENT") return undefined;
     throw error;
   }
   throw new OcibundleError("file", `"${name}" is a folder, not a lock`);
@@ -88,8 +89,5 @@ async function readLockFile(
     });
   }
 }
-
-const errorCause = (error: unknown): unknown =>
-  error instanceof OcibundleError ? error.cause : error;
 
 const beginning = (bytes: Uint8Array): string => new TextDecoder().decode(bytes.subarray(0, 64));

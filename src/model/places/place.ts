@@ -1,4 +1,4 @@
-import { OcibundleError } from "../../errors.ts";
+import { OcibundleError, amended } from "../../errors.ts";
 import { openImage } from "../../image/open.ts";
 import type { ImageSource, OpenImageOptions } from "../../image/conversion/types.ts";
 import { localPathHint } from "../../image/source/local-path.ts";
@@ -9,6 +9,7 @@ import type { Repository } from "../../registry/types.ts";
 import { cacheFailure, isUnusable } from "../../store/cache/folder.ts";
 import type { Session } from "../session/session.ts";
 import { holdsNoBytes, readLock } from "./lock-source.ts";
+import { fileFault, isBelow, failedPath } from "../../runtime/file-faults.ts";
 
 /** What a source is opened with besides what every source of a session is. */
 type OpenOptions = Pick<OpenImageOptions, "platform" | "knownLayers" | "configs">;
@@ -65,7 +66,7 @@ export async function parsePlace(session: Session, text: string): Promise<Place 
         if (!(error instanceof OcibundleError)) throw error;
         const hint = await localPathHint(text, session.cwd);
         if (hint === undefined) throw error;
-        throw new OcibundleError(error.code, error.message, { hint, cause: error });
+        throw amended(error, { hint });
       }
     },
   };
@@ -112,7 +113,7 @@ async function openSource(
     });
   } catch (error) {
     // Layers are made in the cache directory: who can't write there is told where that can be changed.
-    const isTemporary = error instanceof OcibundleError && error.message.includes(tempDir);
-    throw isTemporary && isUnusable(error) ? cacheFailure(cache.root, error.cause) : error;
+    const isTemporary = isBelow(tempDir, failedPath(error));
+    throw isTemporary && isUnusable(error) ? cacheFailure(cache.root, fileFault(error)) : error;
   }
 }

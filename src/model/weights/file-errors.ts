@@ -22,5 +22,5 @@ export function unreadable(path: string, cause: unknown): OcibundleError {
   // A name that is not UTF-8 comes with U+FFFD in it, and then names nothing.
   const isNotUtf8 = errno(cause) === "ENOENT" && path.includes("\uFFFD");
   const fault = isNotUtf8 ? "has a name that is not UTF-8" : unreadableBecause(cause);
-  return new OcibundleError(readingCode(cause), `"${path}" ${fault}`, { cause });
+  return new OcibundleError(readingCode(cause), `"${path}" ${fault}`, { path, cause });
 }

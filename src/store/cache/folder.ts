@@ -1,7 +1,13 @@
 import { join, posix, resolve, win32 } from "node:path";
 import { OcibundleError, errno } from "../../errors.ts";
 import { homeDirectory } from "../../runtime/home-directory.ts";
-import { type FaultKind, faultKind, faultReason, writingCode } from "../../runtime/file-faults.ts";
+import {
+  type FaultKind,
+  faultKind,
+  faultReason,
+  writingCode,
+  fileFault,
+} from "../../runtime/file-faults.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -104,8 +110,7 @@ function hintFor(error: unknown): string | undefined {
 }
 
 /** Whether an error says that the place can't be written, or can't take it: a run may go on without a cache. */
-export const isUnusable = (error: unknown): boolean =>
-  hintFor(error instanceof OcibundleError ? error.cause : error) !== undefined;
+export const isUnusable = (error: unknown): boolean => hintFor(fileFault(error)) !== undefined;
 
 /** The folders of the cache, below its root. */
 export const cacheFolders = (root: string) =>

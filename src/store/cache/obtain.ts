@@ -7,6 +7,7 @@ import { removeJournal } from "./files.ts";
 import { cacheFailure, isUnusable } from "./folder.ts";
 import { type HeldLock, LockUnavailable } from "../locks/lock-file.ts";
 import type { LockHolder } from "../locks/lock-holder.ts";
+import { fileFault, isBelow, failedPath } from "../../runtime/file-faults.ts";
 
 export interface ObtainOptions {
   signal: AbortSignal;
@@ -144,21 +145,17 @@ async function fetchInto(
       await removeJournal(journal);
       await cache.discardTemp(path);
     }
-    throw isOurs(cache, error) ? cacheFailure(cache.root, causeOf(error)) : error;
+    throw isOurs(cache, error) ? cacheFailure(cache.root, fileFault(error)) : error;
   }
 }
 
 /** Whether the file system refused something in the cache, and not what is read or fetched from elsewhere. */
 function isOurs({ root }: Cache, error: unknown): boolean {
   if (!isUnusable(error)) return false;
-  if (error instanceof OcibundleError) return error.message.startsWith(`"${root}`);
-  const { path } = error as { path?: unknown };
-  return typeof path !== "string" || path.startsWith(root);
+  const path = failedPath(error);
+  // What the system says without a path is of a file that was open: the one that is fetched to.
+  return path === undefined ? !(error instanceof OcibundleError) : isBelow(root, path);
 }
-
-/** What the file system said. */
-const causeOf = (error: unknown): unknown =>
-  error instanceof OcibundleError ? error.cause : error;
 
 async function removeParts(cache: Cache, digest: Digest): Promise<void> {
   try {

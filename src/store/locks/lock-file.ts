@@ -39,8 +39,13 @@ export class LockUnavailable extends Error {
 /** What keeps the connections of held locks from being collected, which would release them. */
 const held = new Set<DatabaseSync>();
 
-const isBusy = (error: unknown): boolean =>
-  error instanceof Error && /\b(?:locked|busy)\b/i.test(error.message);
+/** SQLITE_BUSY and SQLITE_LOCKED; an extended code has one of them in its lowest byte. */
+const busyCodes: ReadonlySet<number> = new Set([5, 6]);
+
+function isBusy(error: unknown): boolean {
+  const code = (error as { errcode?: unknown }).errcode;
+  return typeof code === "number" && busyCodes.has(code & 0xff);
+}
 
 /**
  * What the file at a path is. The number of a removed file soon goes to a new one, and the clock of a file

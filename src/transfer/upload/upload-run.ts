@@ -358,10 +358,9 @@ export class Upload {
   }
 
   private failure(message: string): OcibundleError {
-    return new OcibundleError(
-      "network",
-      `${this.repository.fullName}: upload of ${shortDigest(this.descriptor.digest)}: ${message}`,
-    );
+    return new OcibundleError("network", message, {
+      subject: [this.repository.fullName, `upload of ${shortDigest(this.descriptor.digest)}`],
+    });
   }
 }
 

@@ -1,4 +1,4 @@
-import { errno, OcibundleError } from "../../../errors.ts";
+import { errno, OcibundleError, causesOf } from "../../../errors.ts";
 import { deleteBlob, getBlob } from "./blobs.ts";
 import { listRepositories } from "./catalog.ts";
 import { deleteManifest, getManifest, putManifest } from "./manifests.ts";
@@ -100,7 +100,7 @@ const fullDisk: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT"]);
 
 /** The errno name of an error, or of what caused it. */
 function deepErrno(error: unknown): string | undefined {
-  for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth += 1) {
+  for (const at of causesOf(error)) {
     const code = errno(at);
     // An error of ours has a code of another kind.
     if (code !== undefined && !(at instanceof OcibundleError)) return code;
