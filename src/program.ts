@@ -16,6 +16,6 @@ export const runProcess = (
 export async function tellUncaught(error: unknown, verbose: boolean): Promise<number> {
   const { describeError, formatReport } = await import("./cli/error-report.ts");
   const report = describeError(error);
-  stderr.write(formatReport(report, verbose));
+  stderr.write(formatReport(report, { verbose, colors: false }));
   return report.exitCode;
 }

@@ -66,7 +66,7 @@ export interface EnumDefinition extends FlagOptions<string> {
   options: readonly string[];
 }
 
-/** Parsed to bytes. `25mb`, `1.5GB`, `4096`; kb, mb, gb, tb are 1024-based. */
+/** Parsed to bytes: `25MiB`, `1.5gb`, `4096`; all units are 1024-based. */
 export interface SizeDefinition extends FlagOptions<number> {
   type: "size";
 }

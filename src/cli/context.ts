@@ -16,6 +16,8 @@ export interface CommandContext {
   /** Where the engine's events go; drawn as `--progress` says. */
   emit: EmitEvent;
   flags: SharedFlags;
+  /** How wide the terminal is that results are shown on; undefined where they go elsewhere, and are not cut. */
+  columns?: number | undefined;
 }
 
 /** The flags every command takes, their `OCIBUNDLE_…` variables already looked at. */

@@ -47,10 +47,15 @@ export function describeError(error: unknown): ErrorReport {
   };
 }
 
-/** The lines of cli.md, each ending in a newline; details only where asked for. */
-export function formatReport(report: ErrorReport, verbose: boolean): string {
-  const lines = [`error: ${report.message}`];
-  if (report.hint !== undefined) lines.push(`hint: ${report.hint}`);
+/** An `error:` line and a `hint:` line, each ending in a newline; details only where asked for. */
+export function formatReport(
+  report: ErrorReport,
+  { verbose, colors }: { verbose: boolean; colors: boolean },
+): string {
+  const paint = (code: number, text: string): string =>
+    colors ? `\u001B[${code}m${text}\u001B[39m` : text;
+  const lines = [`${paint(red, "error:")} ${report.message}`];
+  if (report.hint !== undefined) lines.push(`${paint(cyan, "hint:")} ${report.hint}`);
   if (verbose && report.details !== "") lines.push(report.details);
   return lines.map((line) => `${line}\n`).join("");
 }
@@ -91,6 +96,9 @@ const messageOf = (error: unknown): string =>
   error instanceof Error ? error.message : String(error);
 
 const safe = (text: string): string => escapeText(redact(text));
+
+const red = 31;
+const cyan = 36;
 
 const deepest = 10;
 

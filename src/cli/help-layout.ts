@@ -1,5 +1,5 @@
 import { stripVTControlCharacters } from "node:util";
-import { displayWidth, pad } from "../ui/text.ts";
+import { displayWidth, pad, wrap } from "../ui/text.ts";
 
 /** A line of help has no more columns than this: what any terminal has. */
 const columns = 80;
@@ -47,16 +47,4 @@ function layOutTable(rows: readonly Row[]): string[] {
       ...texts.map((text, at) => (indent + pad(names[at] ?? "", left) + gap + text).trimEnd()),
     ];
   });
-}
-
-/** Breaks text between words into lines of at most `width` columns; a longer word stays whole. */
-function wrap(text: string, width: number): string[] {
-  const lines = [""];
-  for (const word of text.split(" ")) {
-    const last = lines.at(-1) ?? "";
-    const longer = last === "" ? word : `${last} ${word}`;
-    if (last !== "" && displayWidth(longer) > width) lines.push(word);
-    else lines[lines.length - 1] = longer;
-  }
-  return lines;
 }

@@ -108,9 +108,9 @@ function defaultText(definition: ArgDefinition): string | undefined {
   return definition.type === "size" ? typedSize(value) : String(value);
 }
 
-/** As one would type it: `25mb`. */
+/** As it is typed and printed: `25MiB`. */
 function typedSize(bytes: number): string {
-  const units = ["", "kb", "mb", "gb", "tb"];
+  const units = ["", "KiB", "MiB", "GiB", "TiB"];
   let value = bytes;
   while (units.length > 1 && value >= 1024 && value % 1024 === 0) {
     value /= 1024;

@@ -8,6 +8,8 @@ export interface FailureForms {
   /** Standard output is one JSON document. */
   jsonResult: boolean;
   verbose: boolean;
+  /** Whether a terminal shows colours. */
+  colors: boolean;
 }
 
 /**
@@ -16,13 +18,16 @@ export interface FailureForms {
  */
 export function tellFailure(
   { code, exitCode, message, hint, details }: ErrorReport,
-  { jsonProgress, jsonResult, verbose }: FailureForms,
+  { jsonProgress, jsonResult, verbose, colors }: FailureForms,
   { stdout, stderr }: { stdout: Output; stderr: Output },
 ): void {
   stderr.write(
     jsonProgress
       ? `${JSON.stringify({ type: "error", code, exitCode, message, hint })}\n`
-      : formatReport({ code, exitCode, message, hint, details }, verbose),
+      : formatReport(
+          { code, exitCode, message, hint, details },
+          { verbose, colors: stderr.isTerminal && colors },
+        ),
   );
   if (!jsonResult) return;
   const error = { code, exitCode, message, hint: hint ?? null };

@@ -38,6 +38,7 @@ export async function run(
     verbose: argv.includes("-v") || argv.includes("--verbose"),
     jsonResult: asksForJson(argv, io.env),
     jsonProgress: false,
+    colors: !io.env["NO_COLOR"],
   };
   const results = createResults(io.stdout);
   try {
@@ -195,6 +196,7 @@ function contextOf(
     signal: io.signal,
     emit: progress.emit,
     flags,
+    columns: io.stdout.isTerminal ? io.stdout.size().columns : undefined,
   };
 }
 

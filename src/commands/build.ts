@@ -1,7 +1,7 @@
 import { defineCommand } from "../cli/command.ts";
 import { modelArgs } from "./model-args.ts";
 import { buildModel } from "../model/jobs/build.ts";
-import { printResult } from "../cli/print-result.ts";
+import { printResult, viewOf } from "../cli/print-result.ts";
 import { pushReport } from "../ui/push-report.ts";
 
 export const command = defineCommand({
@@ -27,6 +27,6 @@ export const command = defineCommand({
   },
   async run({ ref, ...parts }, context) {
     const result = await buildModel(context, { reference: ref, ...parts });
-    printResult(context, result, result.model.digest, () => pushReport(result));
+    printResult(context, result, result.model.digest, () => pushReport(result, viewOf(context)));
   },
 });

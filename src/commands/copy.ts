@@ -1,6 +1,6 @@
 import { defineCommand } from "../cli/command.ts";
 import { copyModel } from "../model/jobs/copy.ts";
-import { printResult } from "../cli/print-result.ts";
+import { printResult, viewOf } from "../cli/print-result.ts";
 import { pushReport } from "../ui/push-report.ts";
 
 export const command = defineCommand({
@@ -52,6 +52,6 @@ export const command = defineCommand({
       dryRun,
       checkBlobs,
     });
-    printResult(context, result, result.model.digest, () => pushReport(result));
+    printResult(context, result, result.model.digest, () => pushReport(result, viewOf(context)));
   },
 });

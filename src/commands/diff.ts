@@ -1,4 +1,5 @@
 import { defineCommand } from "../cli/command.ts";
+import { viewOf } from "../cli/print-result.ts";
 import { diffModels } from "../model/jobs/diff.ts";
 import { diffTree } from "../ui/diff-tree.ts";
 
@@ -17,6 +18,8 @@ export const command = defineCommand({
   },
   async run({ a, b }, context) {
     const diff = await diffModels(context, a, b);
-    context.stdout(context.flags.json ? `${JSON.stringify(diff, null, 2)}\n` : diffTree(diff));
+    context.stdout(
+      context.flags.json ? `${JSON.stringify(diff, null, 2)}\n` : diffTree(diff, viewOf(context)),
+    );
   },
 });

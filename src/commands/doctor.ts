@@ -1,4 +1,5 @@
 import { defineCommand } from "../cli/command.ts";
+import { viewOf } from "../cli/print-result.ts";
 import { redact } from "../cli/redact.ts";
 import { OcibundleError } from "../errors.ts";
 import { examineRegistry } from "../model/doctor/doctor.ts";
@@ -38,7 +39,9 @@ export const command = defineCommand({
     );
     const report = { ...found, checks };
     context.stdout(
-      context.flags.json ? `${JSON.stringify(report, null, 2)}\n` : doctorReport(report),
+      context.flags.json
+        ? `${JSON.stringify(report, null, 2)}\n`
+        : doctorReport(report, viewOf(context)),
     );
   },
 });

@@ -1,4 +1,5 @@
 import { defineCommand } from "../cli/command.ts";
+import { viewOf } from "../cli/print-result.ts";
 import { OcibundleError } from "../errors.ts";
 import { inspectRaw, inspectSource } from "../model/jobs/inspect.ts";
 import { lockTree, modelTree } from "../ui/model-tree.ts";
@@ -31,7 +32,8 @@ export const command = defineCommand({
       return;
     }
     const found = await inspectSource(context, src);
+    const view = viewOf(context);
     if (context.flags.json) context.stdout(`${JSON.stringify(found, null, 2)}\n`);
-    else context.stdout(found.type === "lock" ? lockTree(found) : modelTree(found));
+    else context.stdout(found.type === "lock" ? lockTree(found, view) : modelTree(found, view));
   },
 });

@@ -1,6 +1,6 @@
 import { defineCommand } from "../cli/command.ts";
 import { OcibundleError } from "../errors.ts";
-import { printResult } from "../cli/print-result.ts";
+import { printResult, viewOf } from "../cli/print-result.ts";
 import { pullWeights } from "../model/pull/pull.ts";
 import { pullImage } from "../model/pull/pull-image.ts";
 import { imageReport, pullReport } from "../ui/pull-report.ts";
@@ -96,8 +96,9 @@ export const command = defineCommand({
         })
       : undefined;
     const report = { ...weights, ...(pulled === undefined ? {} : { image: pulled }) };
+    const view = viewOf(context);
     const text = (): string =>
-      `${pulled === undefined ? "" : imageReport(ref, pulled)}${weights === undefined ? "" : pullReport(weights)}`;
+      `${pulled === undefined ? "" : imageReport(ref, pulled, view)}${weights === undefined ? "" : pullReport({ ...weights, shownDir: output ?? "." }, view)}`;
     const digest = weights?.digest ?? pulled?.digest ?? "";
     printResult(context, { name: ref, ...report }, digest, text);
   },

@@ -1,7 +1,7 @@
 import { defineCommand } from "../cli/command.ts";
 import { modelArgs } from "./model-args.ts";
 import { pushModel } from "../model/jobs/push.ts";
-import { printResult } from "../cli/print-result.ts";
+import { printResult, viewOf } from "../cli/print-result.ts";
 import { pushReport } from "../ui/push-report.ts";
 
 export const command = defineCommand({
@@ -58,6 +58,6 @@ export const command = defineCommand({
   async run({ ref, path, noLock, ...parts }, context) {
     const request = { reference: ref, paths: path, writeLock: !noLock, ...parts };
     const result = await pushModel(context, request);
-    printResult(context, result, result.model.digest, () => pushReport(result));
+    printResult(context, result, result.model.digest, () => pushReport(result, viewOf(context)));
   },
 });

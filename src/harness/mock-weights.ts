@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { mkdir, rename, rm } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { OcibundleError } from "../errors.ts";
 import { digestOf } from "../oci/digest.ts";
 import { compressBytes } from "../runtime/small-file.ts";
@@ -130,7 +130,8 @@ async function writeMock(
   { signal, emit }: { signal: AbortSignal; emit: EmitEvent },
 ): Promise<WeightEntry> {
   const { name, path, dest, size } = file;
-  emit({ type: "start", phase: "write", item: name, group: "weights", bytes: size });
+  const shown = basename(path);
+  emit({ type: "start", phase: "write", item: name, group: "weights", bytes: size, file: shown });
   const temporary = `${path}-${crypto.randomUUID()}.tmp`;
   const hash = createHash("sha256");
   try {

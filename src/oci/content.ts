@@ -53,6 +53,8 @@ export interface BlobToMove {
   label: string;
   /** What it is called in progress, where that is not the label: `llama-3.1-8b`. */
   name?: string;
+  /** The name of the file that it is, extension and all: shown in place of `name`. */
+  file?: string;
   /** Repositories on the target's own registry that may have it: mounted from there if so. */
   mountFrom?: readonly string[];
 }
@@ -93,8 +95,11 @@ export type BlobOutcome = "sent" | "mounted" | "present";
 
 export interface WriteBlobOptions {
   signal: AbortSignal;
-  /** Called with the number of further bytes that have gone out; negative when some must go again. */
-  onBytes?: (bytes: number) => void;
+  /**
+   * Called with the number of further bytes that have gone out; negative when some must go again. `resumed`
+   * where an earlier run has sent them.
+   */
+  onBytes?: (bytes: number, resumed?: boolean) => void;
 }
 
 /** Anything manifests and blobs can be written to. Content is verified before it has its final name. */

@@ -71,7 +71,7 @@ const known: readonly { host: RegExp; limits: RegistryLimits }[] = [
     limits: {
       name: "Azure Container Registry",
       largestPut: 20 * MiB,
-      notes: ["a body without Content-Length is refused"],
+      notes: ["request bodies without Content-Length are rejected"],
     },
   },
   {
@@ -79,8 +79,8 @@ const known: readonly { host: RegExp; limits: RegistryLimits }[] = [
     limits: {
       name: "Docker Hub",
       notes: [
-        "no blob of 23 GB or more is known to have arrived",
-        "it limits how much one may pull in an hour",
+        "uploads of blobs of 23 GB or more are not known to have succeeded",
+        "pulls are rate-limited",
       ],
     },
   },
@@ -89,14 +89,14 @@ const known: readonly { host: RegExp; limits: RegistryLimits }[] = [
     limits: {
       name: "Quay",
       largestPut: 20 * GiB,
-      notes: ["a mount needs the repository that has the blob"],
+      notes: ["mounting requires the source repository"],
     },
   },
   {
     host: /^[a-z0-9-]+\.jfrog\.io$/,
     limits: {
       name: "Artifactory",
-      notes: ["mounts are refused, and some versions answer a Range with 400"],
+      notes: ["mounts are refused, and some versions answer range requests with 400"],
     },
   },
 ];

@@ -8,10 +8,16 @@ import type { BlobOutcome } from "../oci/content.ts";
 export type TransferEvent =
   /** A phase began: `hash`, `export`, `compress`, `check`, `upload`, `download`, `write`, `verify`. */
   | { type: "phase"; phase: Phase; items?: number; bytes?: number }
-  /** Work on an item began. `group` is what a bar's first column says: `weights`, `image`. */
-  | { type: "start"; phase: Phase; item: string; group: string; bytes: number }
-  /** Further bytes of an item are done; negative when some must be done again. */
-  | { type: "progress"; phase: Phase; item: string; bytes: number }
+  /**
+   * Work on an item began. `group` is what a bar's first column says: `weights`, `image`; `file`
+   * is the file's name, which is shown in place of the item's where there is one.
+   */
+  | { type: "start"; phase: Phase; item: string; group: string; bytes: number; file?: string }
+  /**
+   * Further bytes of an item are done; negative when some must be done again. `resumed` where an earlier
+   * run did them: they count as done, and not as moved.
+   */
+  | { type: "progress"; phase: Phase; item: string; bytes: number; resumed?: true }
   /** An item is done. For transfers `outcome` says how. */
   | { type: "done"; phase: Phase; item: string; outcome?: BlobOutcome | "cached" | "kept" }
   /** Waiting before another try, `milliseconds` long, because of `reason`. */

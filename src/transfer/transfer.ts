@@ -72,10 +72,14 @@ export async function runTransfer(
     about(blob, async () => {
       const { descriptor, group } = blob;
       const item = itemOf(blob);
-      emit({ type: "start", phase, item, group, bytes: descriptor.size });
+      const file = blob.file === undefined ? {} : { file: blob.file };
+      emit({ type: "start", phase, item, group, bytes: descriptor.size, ...file });
       const outcome = await target.writeBlob(blob, {
         signal: stop,
-        onBytes: (moved) => emit({ type: "progress", phase, item, bytes: moved }),
+        onBytes: (moved, resumed) => {
+          const before = resumed === true ? { resumed } : {};
+          emit({ type: "progress", phase, item, bytes: moved, ...before });
+        },
       });
       outcomes.set(descriptor.digest, outcome);
       emit({ type: "done", phase, item, outcome });

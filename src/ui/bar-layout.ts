@@ -1,5 +1,6 @@
+import { cutName } from "./cut-name.ts";
 import { formatRemaining } from "./duration.ts";
-import { countItems, isMinor, outcomeText, remaining } from "./ledger.ts";
+import { countItems, isMinor, moving, outcomeText, remaining, resumedText } from "./ledger.ts";
 import type { Item, Ledger, PhaseRecord } from "./ledger.ts";
 import { formatPart, formatRate, formatSize } from "./size.ts";
 import { displayWidth, escapeText, pad, truncate } from "./text.ts";
@@ -15,7 +16,7 @@ export interface Canvas {
 
 /** Lines drawn at most, the total's among them. */
 const mostLines = 10;
-const widestName = 32;
+const widestName = 40;
 
 /** One line before it is cut to the terminal. `done` is from 0 to 1. */
 interface Row {
@@ -74,11 +75,12 @@ function itemRow(item: Item, now: number): Row {
   };
   if (finished) {
     const moved = outcome === undefined || outcome === "sent";
-    return { ...row, tail: moved ? [] : [outcomeText(outcome, phase)] };
+    const note = [...(moved ? [] : [outcomeText(outcome, phase)]), ...resumedText(item)].join(", ");
+    return { ...row, tail: note === "" ? [] : [note] };
   }
   if (waiting !== undefined) {
     const wait = formatRemaining(waiting.until - now);
-    return { ...row, tail: [`${waiting.reason}; again in ${wait}`] };
+    return { ...row, tail: [`retry in ${wait}: ${waiting.reason}`] };
   }
   const rate = item.rate.at(now);
   const verb = phase === "upload" || phase === "download" ? [] : [phase];
@@ -86,7 +88,8 @@ function itemRow(item: Item, now: number): Row {
 }
 
 function totalRow(record: PhaseRecord, now: number): Row {
-  const { phase, items, itemsDone, bytes, bytesDone } = record;
+  const { phase, items, itemsDone } = record;
+  const { bytes, bytesDone } = moving(record);
   const finished = itemsDone >= items;
   const rate = record.rate.at(now);
   return {
@@ -116,36 +119,60 @@ function speed(rate: number, left: number, bytes: number): string[] {
   return [formatRate(rate), `eta ${time === undefined ? "-" : formatRemaining(time)}`];
 }
 
+/** What a bar has where there is room, and what it may shrink to before names are cut; it then goes altogether. */
+const bars = { widest: 24, narrowest: 6 } as const;
+/** What names may shrink to, to keep a bar and to keep what informs. */
+const names = { withBar: 24, without: 6 } as const;
+/** A reason that is longer is cut where it ends: it must not take the room of every row. */
+const longestNote = 36;
+
 function layoutRows(rows: readonly Row[], { columns, colors }: Canvas): string[] {
   const usable = Math.max(1, columns - 1);
-  const groups = widest(rows.map(({ group }) => escapeText(group)));
   const sizes = widest(rows.map(({ size }) => size));
   const rates = widest(rows.map(({ tail }) => (tail.length > 1 ? (tail[0] ?? "") : "")));
-  const fixed = 2 + groups + 2 + 2 + sizes;
-  const barWidth = barColumns(usable);
-  const names = Math.min(
-    widest(rows.map(({ name }) => escapeText(name))),
-    widestName,
-    Math.max(8, usable - fixed - (barWidth > 0 ? barWidth + 2 : 0) - (usable < 60 ? 0 : 22)),
+  const afters = rows.map((row) => afterBar(row, sizes, rates));
+  const after = Math.max(
+    0,
+    ...rows.map(({ tail }, at) =>
+      tail.length > 1 ? displayWidth(afters[at] ?? "") : noteColumns(afters[at] ?? "", sizes),
+    ),
   );
-  return rows.map((row) => {
-    const name = pad(truncate(escapeText(row.name), names), names);
-    const head = `  ${pad(escapeText(row.group), groups)}  ${name}  `;
-    const tail = row.tail.map((part, index) => {
-      const text = escapeText(part);
-      return index === 0 && row.tail.length > 1 ? pad(text, rates, "right") : text;
-    });
-    const after = `${barWidth > 0 ? "  " : ""}${[pad(row.size, sizes, "right"), ...tail].join("   ")}`;
-    const bar = truncate(drawBar(row.done, barWidth), Math.max(0, usable - displayWidth(head)));
-    const line = truncate(`${head}${bar}${after}`, usable).trimEnd();
-    return colors ? colored(line, head.length, bar.length, row.finished) : line;
+  const groups = widest(rows.map(({ group }) => escapeText(group)));
+  const longest = Math.min(widest(rows.map(({ name }) => escapeText(name))), widestName);
+  const withGroups = usable - after - (groups + 2) - 4 >= names.without;
+  const before = withGroups ? groups + 4 : 2;
+  const { name, bar } = share(usable - before - 2 - after, longest);
+  return rows.map((row, at) => {
+    const group = withGroups ? `${pad(escapeText(row.group), groups)}  ` : "";
+    const head = `  ${group}${pad(cutName(escapeText(row.name), name), name)}  `;
+    const drawn = drawBar(row.done, bar);
+    const line = truncate(`${head}${drawn}${bar > 0 ? "  " : ""}${afters[at] ?? ""}`, usable);
+    return colors
+      ? colored(line.trimEnd(), head.length, drawn.length, row.finished)
+      : line.trimEnd();
   });
 }
 
-/** How wide a bar is on so wide a terminal; none where there is no room. */
-function barColumns(usable: number): number {
-  if (usable >= 79) return 24;
-  return usable >= 60 ? 10 : 0;
+/** Size, rate, time that is left: what a row says behind its bar. */
+function afterBar({ size, tail }: Row, sizes: number, rates: number): string {
+  const texts = tail.map((part, index) => {
+    const text = escapeText(part);
+    return index === 0 && tail.length > 1 ? pad(text, rates, "right") : text;
+  });
+  return [pad(size, sizes, "right"), ...texts].join("   ").trimEnd();
+}
+
+const noteColumns = (text: string, sizes: number): number =>
+  Math.min(displayWidth(text), sizes + 3 + longestNote);
+
+/** Divides what is left of a line: the bar shrinks first, then names, then the bar goes. */
+function share(room: number, longest: number): { name: number; bar: number } {
+  const least = Math.min(longest, names.withBar);
+  const bar = Math.min(bars.widest, room - longest - 2);
+  if (bar >= bars.narrowest) return { name: longest, bar };
+  const name = room - bars.narrowest - 2;
+  if (name >= least) return { name, bar: bars.narrowest };
+  return { name: Math.max(1, Math.min(longest, room)), bar: 0 };
 }
 
 const widest = (texts: readonly string[]): number =>

@@ -53,7 +53,7 @@ export function cacheTable(contents: {
   const { path, size, blobs, unfinished } = contents;
   const rows = [...blobs.map((blob) => row(blob)), ...unfinished.map(unfinishedRow)];
   const total = `${formatCount(blobs.length, "blob")}, ${formatSize(size)} in ${path}\n`;
-  return rows.length === 0 ? total : renderTable(rows, head) + total;
+  return rows.length === 0 ? total : renderTable(rows, { head }) + total;
 }
 
 /** What `cache verify` found. */
@@ -66,7 +66,7 @@ export function cacheVerifyReport(verification: {
   const rows = damaged.map((blob) =>
     row(blob, blob.reason, blob.removed ? "removed" : "not removed"),
   );
-  const table = rows.length === 0 ? "" : renderTable(rows, [...head, "FAULT"]);
+  const table = rows.length === 0 ? "" : renderTable(rows, { head: [...head, "FAULT"] });
   return `${table}${formatCount(blobs, "blob")} read, ${formatSize(size)}: ${damaged.length === 0 ? "all right" : `${damaged.length} damaged`}\n`;
 }
 
@@ -87,7 +87,7 @@ export function cachePruneReport(pruning: {
     ...removedUnfinished.map(unfinishedRow),
     ...inUse.map((blob) => row(blob, "in use, kept")),
   ];
-  const table = rows.length === 0 ? "" : renderTable(rows, head);
+  const table = rows.length === 0 ? "" : renderTable(rows, { head });
   const count = removed.length + removedUnfinished.length;
   const verb = dryRun ? "would remove" : "removed";
   const left = leftovers === 0 ? "" : ` and ${formatCount(leftovers, "leftover")}`;

@@ -1,6 +1,7 @@
 import type { WeightView } from "./model-tree.ts";
 import { formatSize } from "./size.ts";
 import { renderTree, type TreeNode } from "./tree.ts";
+import type { View } from "./view.ts";
 
 interface Amount {
   blobs: number;
@@ -34,10 +35,14 @@ export interface DiffView {
   fetch: { weights: Amount; image: Amount };
 }
 
+const cut = (text: string) => ({ text, cut: true as const });
 const right = (text: string) => ({ text, align: "right" as const });
 
 /** A line for each weight file that differs, the image's blobs, and what it costs to get from A to B. */
-export function diffTree({ a, b, weights, image, other, fetch }: DiffView): string {
+export function diffTree(
+  { a, b, weights, image, other, fetch }: DiffView,
+  { columns }: View = {},
+): string {
   const files: TreeNode[] = [
     ...weights.added.map((file) => fileNode("added", file.name, file.dest, file.size)),
     ...weights.removed.map((file) => fileNode("removed", file.name, file.dest, file.size)),
@@ -56,20 +61,23 @@ export function diffTree({ a, b, weights, image, other, fetch }: DiffView): stri
   ];
   const [images, others] = [changeNodes(image), changeNodes(other)];
   const total = fetch.weights.bytes + fetch.image.bytes;
-  return renderTree({
-    cells: [`${a} → ${b}`],
-    children: [
-      ...(files.length === 0 ? [] : [{ cells: ["weights"], children: files }]),
-      ...(images.length === 0 ? [] : [{ cells: ["image"], children: images }]),
-      ...(others.length === 0 ? [] : [{ cells: ["other"], children: others }]),
-      {
-        cells: [
-          `to fetch ${formatSize(total)}: ` +
-            `${formatSize(fetch.weights.bytes)} of weights, ${formatSize(fetch.image.bytes)} of image`,
-        ],
-      },
-    ],
-  });
+  return renderTree(
+    {
+      cells: [`${a} → ${b}`],
+      children: [
+        ...(files.length === 0 ? [] : [{ cells: ["weights"], children: files }]),
+        ...(images.length === 0 ? [] : [{ cells: ["image"], children: images }]),
+        ...(others.length === 0 ? [] : [{ cells: ["other"], children: others }]),
+        {
+          cells: [
+            `to fetch ${formatSize(total)}: ` +
+              `${formatSize(fetch.weights.bytes)} of weights, ${formatSize(fetch.image.bytes)} of image`,
+          ],
+        },
+      ],
+    },
+    columns,
+  );
 }
 
 const changeNodes = (changes: Changes | null): TreeNode[] =>
@@ -81,7 +89,7 @@ const changeNodes = (changes: Changes | null): TreeNode[] =>
   });
 
 const fileNode = (what: string, name: string, dest: string, size: number): TreeNode => ({
-  cells: [what, name, dest, right(formatSize(size))],
+  cells: [what, cut(name), cut(dest), right(formatSize(size))],
 });
 
 const changed = (before: string, after: string): string =>

@@ -1,6 +1,7 @@
 import { formatDuration } from "./duration.ts";
 import { formatRate, formatSize } from "./size.ts";
 import { renderTable } from "./table.ts";
+import type { View } from "./view.ts";
 
 /** What one check of `doctor` has shown. Sizes in bytes, times in milliseconds. */
 export interface DoctorFinding {
@@ -38,8 +39,11 @@ export interface DoctorView {
   milliseconds: number;
 }
 
-/** A line a check: what it is called, whether it works, what was seen and what that means for weights. */
-export function doctorReport({ name, checks, limits, left, milliseconds }: DoctorView): string {
+/** One line per check: its title, whether it works, what was measured and what that means for weights. */
+export function doctorReport(
+  { name, checks, limits, left, milliseconds }: DoctorView,
+  { columns }: View = {},
+): string {
   const works: Works = (...names) =>
     checks.some(({ check, result }) => names.includes(check) && result === "yes");
   const rows = checks.map((finding) => {
@@ -47,16 +51,16 @@ export function doctorReport({ name, checks, limits, left, milliseconds }: Docto
     return [
       `  ${line?.title ?? finding.check}`,
       finding.result === "not tried" ? "-" : finding.result,
-      says(finding, line, works),
+      { text: says(finding, line, works), wrap: true as const },
     ];
   });
   return [
-    `${renderTable([[name]])}${renderTable(rows)}`,
-    limits === null ? "" : limitLines(limits),
+    `${renderTable([[name]])}${renderTable(rows, { columns })}`,
+    limits === null ? "" : limitLines(limits, columns),
     ...left.map(({ kind, repository, name: what }) =>
-      renderTable([[`could not be removed: ${kind} ${what} in ${repository}`]]),
+      renderTable([[`could not remove ${kind} ${what} from ${repository}`]]),
     ),
-    `examined in ${formatDuration(milliseconds)}\n`,
+    `checked in ${formatDuration(milliseconds)}\n`,
   ].join("");
 }
 
@@ -87,13 +91,13 @@ function says(finding: DoctorFinding, line: Line | undefined, works: Works): str
 const joined = (seen: string | undefined, means: string): string =>
   seen === undefined || seen === "" ? means : `${seen}: ${means}`;
 
-const gigabytes = 10;
+const gibibytes = 10;
 
 /** How long a weight of ordinary size takes. */
 const atThisRate = ({ bytesPerSecond = 0 }: DoctorFinding): string =>
   bytesPerSecond === 0
     ? ""
-    : `${gigabytes} GB of weights take ${formatDuration((gigabytes * 1e12) / bytesPerSecond)}`;
+    : `${gibibytes} GiB of weights take ${formatDuration((gibibytes * 1024 ** 3 * 1000) / bytesPerSecond)}`;
 
 const rate = ({ bytesPerSecond = 0, bytes = 0 }: DoctorFinding): string =>
   `${formatSize(bytes)} at ${formatRate(bytesPerSecond)}`;
@@ -107,140 +111,151 @@ const lines: Readonly<Record<string, Line>> = {
   api: {
     title: "API",
     seen: ({ version }) => version ?? "",
-    yes: "it speaks the distribution API",
-    no: "it may be no registry",
+    yes: "the distribution API is supported",
+    no: "this may not be a registry",
   },
   login: {
     title: "login",
-    seen: ({ user }) => `as ${user ?? "somebody"}`,
-    yes: "this is who pushes and pulls",
-    no: "you push and pull as nobody in particular",
+    seen: ({ user }) => `as ${user ?? "unknown user"}`,
+    yes: "used for push and pull",
+    no: "push and pull are anonymous",
   },
   read: {
     title: "pull",
-    seen: ({ digest }) => digest ?? "nothing has this tag yet",
-    yes: "who has this login can pull",
-    no: "what is there can't be pulled with this login",
+    seen: ({ digest }) => digest ?? "no such tag yet",
+    yes: "these credentials can pull",
+    no: "these credentials cannot pull",
   },
   push: {
     title: "push",
-    yes: "you may push here",
-    no: "you can only pull",
+    yes: "these credentials can push",
+    no: "these credentials cannot push",
   },
   put: {
     title: "one PUT",
     seen: rate,
-    yes: "a weight may go in the request that ends its upload",
+    yes: "a weight can be uploaded in a single request",
     no: (_, works) =>
       works("patch", "chunks")
-        ? "only small files go in one request; weights take the ways below"
-        : "only small files go in one request",
+        ? "only small files fit one request; weights use the methods below"
+        : "only small files fit one request",
   },
   patch: {
     title: "one PATCH",
     seen: rate,
-    yes: "a weight goes up in one stream, whatever its size",
-    no: "a weight does not go up in one stream",
+    yes: "a weight of any size can be uploaded in one stream",
+    no: "a weight cannot be uploaded in one stream",
   },
   chunks: {
     title: "chunks",
     seen: ({ chunk = 0, minimumChunk, ...finding }) =>
       [
         rate(finding),
-        `of ${formatSize(chunk)}`,
-        ...(finding.reason === undefined ? [] : [`not of more (${finding.reason})`]),
-        ...(minimumChunk === undefined ? [] : [`at least ${formatSize(minimumChunk)}`]),
+        `chunks of ${formatSize(chunk)}`,
+        ...(finding.reason === undefined ? [] : [`larger ones failed (${finding.reason})`]),
+        ...(minimumChunk === undefined ? [] : [`minimum ${formatSize(minimumChunk)}`]),
       ].join(", "),
     yes: (_, works) =>
       works("resume")
-        ? "a connection that breaks costs one chunk of a weight"
-        : "weights go up piece by piece",
+        ? "a broken connection costs at most one chunk"
+        : "weights are uploaded in chunks",
     no: (_, works) =>
       works("resume")
-        ? "weights go up in one stream, which goes on where it broke"
-        : "a connection that breaks costs all that was sent of a weight",
+        ? "weights are uploaded in one stream, which can be resumed"
+        : "a broken connection restarts the upload of a weight",
   },
   resume: {
     title: "resume",
-    yes: "a push that was interrupted goes on where it was",
-    no: "an upload that breaks off starts from nothing",
+    yes: "interrupted pushes resume",
+    no: "interrupted uploads restart from zero",
   },
   mount: {
     title: "mount",
-    yes: "weights that another repository has are not sent again",
-    no: "weights are sent anew to each repository",
+    yes: "weights of other repositories are mounted, not sent again",
+    no: "weights are sent again to each repository",
   },
   artifact: {
     title: "weights artifact",
-    yes: "weights are stored on their own, beside any image",
-    no: "weights can't be stored on their own here; keep them in the image",
+    yes: "weights can be stored as their own artifact",
+    no: "weights cannot be stored as their own artifact; keep them in the image",
   },
   index: {
     title: "image index",
-    yes: "image and weights are one tag",
-    no: "a bundle does not go here; push image and weights under a tag each",
+    yes: "image and weights can share one tag",
+    no: "bundles are not accepted; push image and weights under separate tags",
   },
   docker: {
-    title: "Docker's manifests",
-    yes: "images with Docker's media types can be copied here unchanged",
-    no: "images with Docker's media types cannot be copied here unchanged",
+    title: "Docker manifests",
+    yes: "images with Docker media types can be copied unchanged",
+    no: "images with Docker media types cannot be copied unchanged",
   },
   referrers: {
     title: "referrers",
     seen: ({ filters }) => (filters === true ? "filtered by type" : "not filtered by type"),
-    yes: "signatures and SBOMs of weights are found by asking",
-    no: "signatures and SBOMs of weights are found by a tag that is kept for them",
+    yes: "signatures and SBOMs are found with the referrers API",
+    no: "signatures and SBOMs are found with the fallback tag",
   },
   range: {
     title: "ranges",
-    seen: ({ servedBy }) => (servedBy === undefined ? "" : `blobs come from ${servedBy}`),
-    yes: "a pull that breaks off goes on where it was",
-    no: "a pull that breaks off starts from nothing",
+    seen: ({ servedBy }) => (servedBy === undefined ? "" : `blobs served by ${servedBy}`),
+    yes: "interrupted pulls resume",
+    no: "interrupted pulls restart from zero",
   },
   parallel: {
     title: "parallel ranges",
-    seen: ({ connections = 0, ...finding }) => `${connections} at once, ${rate(finding)}`,
-    yes: "a large weight comes over several connections",
-    no: "a weight comes over one connection",
+    seen: ({ connections = 0, ...finding }) => `${connections} connections, ${rate(finding)}`,
+    yes: "large weights are pulled over several connections",
+    no: "each weight is pulled over one connection",
   },
   latency: {
     title: "latency",
     seen: ({ milliseconds = 0 }) => `${milliseconds} ms`,
     yes: ({ milliseconds = 0 }) =>
-      `whether ${manyBlobs} blobs are there is known in ${formatDuration(Math.max(shortest, (milliseconds * manyBlobs) / lookedUpAtOnce))}`,
-    no: "nobody knows how long it takes to ask what is there",
+      `checking ${manyBlobs.toLocaleString("en")} blobs takes about ${formatDuration(Math.max(shortest, (milliseconds * manyBlobs) / lookedUpAtOnce))}`,
+    no: "latency could not be measured",
   },
-  upload: { title: "upload", seen: rate, yes: atThisRate, no: "weights of this size do not go up" },
-  download: { title: "download", seen: rate, yes: atThisRate, no: "weights do not come down" },
+  upload: {
+    title: "upload",
+    seen: rate,
+    yes: atThisRate,
+    no: "weights of this size cannot be uploaded",
+  },
+  download: { title: "download", seen: rate, yes: atThisRate, no: "weights cannot be downloaded" },
   "delete-tag": {
     title: "delete a tag",
-    yes: "a model can be taken back",
-    no: "a tag goes with its manifest, if at all",
+    yes: "tags can be deleted",
+    no: "tags cannot be deleted on their own",
   },
   "delete-manifest": {
     title: "delete a manifest",
-    yes: "the weights of a model can be let go",
-    no: "manifests stay until the registry removes them by itself",
+    yes: "manifests can be deleted",
+    no: "manifests stay until the registry removes them",
   },
   "delete-blob": {
     title: "delete a blob",
-    yes: "the space of weights can be had back at once",
-    no: "the space of weights comes back when the registry clears up by itself",
+    yes: "blobs can be deleted",
+    no: "blobs stay until the registry's garbage collection removes them",
   },
 };
 
 const sizeFact = (what: string, bytes: number | undefined): string[] =>
   bytes === undefined ? [] : [`${what} ${formatSize(bytes)}`];
 
-function limitLines(limits: NonNullable<DoctorView["limits"]>): string {
+function limitLines(
+  limits: NonNullable<DoctorView["limits"]>,
+  columns: number | undefined,
+): string {
   const { name, largestBlob, largestPut, largestChunk, smallestChunk, uploadTime, notes } = limits;
   const known = [
-    ...sizeFact("a weight has at most", largestBlob),
-    ...sizeFact("one PUT takes at most", largestPut),
-    ...sizeFact("a chunk has at most", largestChunk),
-    ...sizeFact("a chunk has at least", smallestChunk),
-    ...(uploadTime === undefined ? [] : [`an upload takes at most ${formatDuration(uploadTime)}`]),
+    ...sizeFact("largest blob:", largestBlob),
+    ...sizeFact("largest PUT:", largestPut),
+    ...sizeFact("largest chunk:", largestChunk),
+    ...sizeFact("smallest chunk:", smallestChunk),
+    ...(uploadTime === undefined ? [] : [`longest upload: ${formatDuration(uploadTime)}`]),
     ...notes,
   ];
-  return renderTable([[`known of ${name}`], ...known.map((fact) => [`  ${fact}`])]);
+  return [
+    renderTable([[`known limits of ${name}`]]),
+    ...known.map((fact) => renderTable([["", { text: fact, wrap: true }]], { columns })),
+  ].join("");
 }

@@ -39,6 +39,10 @@ export function createJsonProgress(output: ProgressOutput, clock: Clock): Progre
         line(event);
         return;
       }
+      if (event.resumed === true) {
+        line(event);
+        return;
+      }
       const { phase, item, bytes } = event;
       const key = `${phase} ${item}`;
       const now = clock.now();

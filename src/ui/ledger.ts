@@ -1,6 +1,7 @@
 import type { Phase, TransferEvent } from "../transfer/events.ts";
 import { createRate } from "./rate.ts";
 import type { Rate } from "./rate.ts";
+import { formatSize } from "./size.ts";
 
 export type Outcome = NonNullable<Extract<TransferEvent, { type: "done" }>["outcome"]>;
 
@@ -12,6 +13,8 @@ export interface Item {
   /** The whole of it, in bytes. */
   bytes: number;
   done: number;
+  /** Of what is done, the bytes that an earlier run did. */
+  resumed: number;
   rate: Rate;
   finished: boolean;
   outcome: Outcome | undefined;
@@ -29,7 +32,9 @@ export interface PhaseRecord {
   bytes: number;
   itemsDone: number;
   bytesDone: number;
-  /** Of the bytes that really moved. */
+  /** Of what is done, the bytes that an earlier run did. */
+  resumed: number;
+  /** Of the bytes that moved in this run. */
   rate: Rate;
   active: Map<string, Item>;
   recent: Item[];
@@ -38,6 +43,9 @@ export interface PhaseRecord {
 }
 
 const recentItems = 16;
+
+/** An item whose beginning was not told. */
+const unknown = { group: "", bytes: 0 } as const;
 
 /** What the events of a run add up to. */
 export interface Ledger {
@@ -61,6 +69,7 @@ export function createLedger(): Ledger {
       bytes: 0,
       itemsDone: 0,
       bytesDone: 0,
+      resumed: 0,
       rate: createRate(now),
       active: new Map(),
       recent: [],
@@ -71,24 +80,30 @@ export function createLedger(): Ledger {
     return record;
   };
 
-  const begin = (record: PhaseRecord, name: string, group: string, bytes: number, now: number) => {
+  const begin = (
+    record: PhaseRecord,
+    key: string,
+    { group, bytes, file }: { group: string; bytes: number; file?: string },
+    now: number,
+  ) => {
     const sums = started.get(record) ?? { items: 0, bytes: 0 };
     sums.items += 1;
     sums.bytes += bytes;
     record.items = Math.max(record.items, sums.items);
     record.bytes = Math.max(record.bytes, sums.bytes);
     const item: Item = {
-      name,
+      name: file ?? key,
       group,
       phase: record.phase,
       bytes,
       done: 0,
+      resumed: 0,
       rate: createRate(now),
       finished: false,
       outcome: undefined,
       waiting: undefined,
     };
-    record.active.set(name, item);
+    record.active.set(key, item);
     return item;
   };
 
@@ -101,12 +116,30 @@ export function createLedger(): Ledger {
     phases.push(record);
   };
 
+  const advance = (
+    record: PhaseRecord,
+    item: Item,
+    { bytes, resumed }: Extract<TransferEvent, { type: "progress" }>,
+    now: number,
+  ): void => {
+    item.done += bytes;
+    item.waiting = undefined;
+    record.bytesDone += bytes;
+    // What must be done again may be what an earlier run had done.
+    const before = item.resumed;
+    item.resumed = Math.max(0, resumed === true ? before + bytes : Math.min(before, item.done));
+    record.resumed += item.resumed - before;
+    if (resumed === true) return;
+    item.rate.add(bytes, now);
+    record.rate.add(bytes, now);
+  };
+
   const finish = (
     { phase, item: name, outcome }: Extract<TransferEvent, { type: "done" }>,
     now: number,
   ): Item => {
     const record = phaseOf(phase, now);
-    const item = record.active.get(name) ?? begin(record, name, "", 0, now);
+    const item = record.active.get(name) ?? begin(record, name, unknown, now);
     record.active.delete(name);
     record.itemsDone += 1;
     // What was there already counts as done, though nothing moved.
@@ -128,16 +161,12 @@ export function createLedger(): Ledger {
     record(event, now) {
       if (event.type === "phase") announce(event, now);
       if (event.type === "start") {
-        return begin(phaseOf(event.phase, now), event.item, event.group, event.bytes, now);
+        return begin(phaseOf(event.phase, now), event.item, event, now);
       }
       if (event.type === "progress") {
         const record = phaseOf(event.phase, now);
-        const item = record.active.get(event.item) ?? begin(record, event.item, "", 0, now);
-        item.done += event.bytes;
-        item.waiting = undefined;
-        item.rate.add(event.bytes, now);
-        record.bytesDone += event.bytes;
-        record.rate.add(event.bytes, now);
+        const item = record.active.get(event.item) ?? begin(record, event.item, unknown, now);
+        advance(record, item, event, now);
         return item;
       }
       if (event.type === "done") return finish(event, now);
@@ -166,15 +195,29 @@ export function remaining(left: number, bytesPerSecond: number): number | undefi
   return bytesPerSecond > 0 && left >= 0 ? (left / bytesPerSecond) * 1000 : undefined;
 }
 
+/** The bytes of a phase that this run moves: what an earlier run had done is neither work nor done. */
+export const moving = ({
+  bytes,
+  bytesDone,
+  resumed,
+}: PhaseRecord): { bytes: number; bytesDone: number } => ({
+  bytes: bytes - resumed,
+  bytesDone: bytesDone - resumed,
+});
+
+/** `resumed at 33.6 MiB`, where an earlier run had done a part. */
+export const resumedText = ({ resumed }: Item): string[] =>
+  resumed > 0 ? [`resumed at ${formatSize(resumed)}`] : [];
+
 const outcomeTexts = {
   sent: "sent",
   mounted: "mounted",
-  present: "already there",
-  cached: "from the cache",
-  kept: "already there",
+  present: "up to date",
+  cached: "cached",
+  kept: "up to date",
 } as const satisfies Record<Outcome, string>;
 
-/** What an outcome of a phase is called: `already there`. */
+/** What an outcome of a phase is called: `up to date`. */
 export const outcomeText = (outcome: Outcome, phase: Phase): string =>
   outcome === "sent" && phase === "write" ? "written" : outcomeTexts[outcome];
 

@@ -1,6 +1,8 @@
 import { type Digest, shortDigest } from "../oci/digest.ts";
 import { formatSize } from "./size.ts";
+import { displayWidth } from "./text.ts";
 import { renderTree, type TreeNode } from "./tree.ts";
+import type { View } from "./view.ts";
 
 /** A weight file as a tree shows it. */
 export interface WeightView {
@@ -55,21 +57,66 @@ export interface LockView {
   files: readonly WeightView[];
 }
 
+/** Which weight files a tree lists: none, the first of many, or all. */
+type FilesShown = "none" | "some" | "all";
+
+const cut = (text: string) => ({ text, cut: true as const });
 const sizeCell = (bytes: number) => ({ text: formatSize(bytes), align: "right" as const });
 
 const count = (number: number, noun: string): string =>
   `${number} ${noun}${number === 1 ? "" : "s"}`;
 
-const weightNode = (file: WeightView): TreeNode => ({
-  cells: [file.name, file.dest, shortDigest(file.digest), sizeCell(file.size)],
-});
+/** On a terminal that is too narrow for both, the path says more than the name: it has the extension. */
+const weightNode =
+  (short: boolean) =>
+  (file: WeightView): TreeNode => ({
+    cells: [
+      ...(short && baseName(file.dest).startsWith(file.name) ? [] : [cut(file.name)]),
+      cut(file.dest),
+      shortDigest(file.digest),
+      sizeCell(file.size),
+    ],
+  });
+
+const baseName = (path: string): string => path.slice(path.lastIndexOf("/") + 1);
+
+const widest = (texts: readonly string[]): number => Math.max(0, ...texts.map(displayWidth));
+
+/** Whether name, path, digest and size of every file fit side by side, as far in as a model's files are. */
+function isTooNarrow(files: readonly WeightView[], columns: number | undefined): boolean {
+  if (columns === undefined) return false;
+  const names = widest(files.map(({ name }) => name));
+  const paths = widest(files.map(({ dest }) => dest));
+  return names + paths > columns - besideNames;
+}
+
+/** What a tree's lines, the digest, the size and the gaps between them take. */
+const besideNames = 40;
+
+/** On a terminal a longer list is cut to its first files, unless all were asked for. */
+const mostFiles = 20;
+const shownOfMany = 10;
+
+function fileNodes(
+  files: readonly WeightView[],
+  shown: FilesShown,
+  columns: number | undefined,
+): TreeNode[] {
+  const node = weightNode(isTooNarrow(files, columns));
+  if (shown === "all" || files.length <= mostFiles) return files.map(node);
+  const more = files.length - shownOfMany;
+  return [
+    ...files.slice(0, shownOfMany).map(node),
+    { cells: [{ text: `… ${more} more, listed with -v`, wrap: true }] },
+  ];
+}
 
 const archiveNode = ({ mediaType, digest, size }: WeightsView["unlisted"][number]): TreeNode => ({
-  cells: ["archive", mediaType, shortDigest(digest), sizeCell(size)],
+  cells: ["archive", cut(mediaType), shortDigest(digest), sizeCell(size)],
 });
 
 /** The lines below a model's name: an image a platform, the weights, and what else there is. */
-export function modelNodes(view: ModelView, withFiles: boolean): TreeNode[] {
+export function modelNodes(view: ModelView, shown: FilesShown, columns?: number): TreeNode[] {
   const nodes: TreeNode[] = view.images.map((image) => ({
     cells: [
       "image",
@@ -91,16 +138,22 @@ export function modelNodes(view: ModelView, withFiles: boolean): TreeNode[] {
         shortDigest(digest),
         sizeCell(size),
       ],
-      ...(withFiles ? { children: [...files.map(weightNode), ...unlisted.map(archiveNode)] } : {}),
+      ...(shown === "none"
+        ? {}
+        : {
+            children: [...fileNodes(files, shown, columns), ...unlisted.map(archiveNode)],
+          }),
     });
   }
   for (const other of view.others) {
     nodes.push({
       cells: [
         "other",
-        other.referenceType === "attestation-manifest"
-          ? "attestation"
-          : (other.artifactType ?? other.mediaType),
+        cut(
+          other.referenceType === "attestation-manifest"
+            ? "attestation"
+            : (other.artifactType ?? other.mediaType),
+        ),
         shortDigest(other.digest),
         sizeCell(other.size),
         ...(other.missing
@@ -110,7 +163,9 @@ export function modelNodes(view: ModelView, withFiles: boolean): TreeNode[] {
     });
   }
   for (const { title, mediaType, digest, size } of view.content?.layers ?? []) {
-    nodes.push({ cells: ["layer", title ?? "", mediaType, shortDigest(digest), sizeCell(size)] });
+    nodes.push({
+      cells: ["layer", cut(title ?? ""), cut(mediaType), shortDigest(digest), sizeCell(size)],
+    });
   }
   return nodes;
 }
@@ -118,26 +173,37 @@ export function modelNodes(view: ModelView, withFiles: boolean): TreeNode[] {
 const weightsOf = ({ weights, moreWeights }: ModelView): readonly WeightsView[] =>
   weights === null ? [] : [weights, ...moreWeights];
 
-/** A model with every weight file. */
-export const modelTree = (view: ModelView): string =>
-  renderTree({
-    cells: [
-      view.name,
-      view.type === "artifact"
-        ? (view.artifactType ?? view.content?.config ?? view.mediaType)
-        : view.type,
-      shortDigest(view.digest),
-    ],
-    children: modelNodes(view, true),
-  });
+/** A model with its weight files; on a terminal not more than the first of many, unless `verbose`. */
+export const modelTree = (model: ModelView, view: View = {}): string =>
+  renderTree(
+    {
+      cells: [
+        cut(model.name),
+        cut(
+          model.type === "artifact"
+            ? (model.artifactType ?? model.content?.config ?? model.mediaType)
+            : model.type,
+        ),
+        shortDigest(model.digest),
+      ],
+      children: modelNodes(model, filesShown(view), view.columns),
+    },
+    view.columns,
+  );
 
 /** A lock and its files. */
-export const lockTree = (view: LockView): string =>
-  renderTree({
-    cells: [
-      view.name,
-      count(view.files.length, "file"),
-      formatSize(view.files.reduce((sum, file) => sum + file.size, 0)),
-    ],
-    children: view.files.map(weightNode),
-  });
+export const lockTree = (lock: LockView, view: View = {}): string =>
+  renderTree(
+    {
+      cells: [
+        cut(lock.name),
+        count(lock.files.length, "file"),
+        formatSize(lock.files.reduce((sum, file) => sum + file.size, 0)),
+      ],
+      children: fileNodes(lock.files, filesShown(view), view.columns),
+    },
+    view.columns,
+  );
+
+const filesShown = ({ columns, verbose = false }: View): FilesShown =>
+  verbose || columns === undefined ? "all" : "some";

@@ -1,7 +1,7 @@
 import type { TransferEvent } from "../transfer/events.ts";
 import type { Clock } from "./clock.ts";
 import { formatDuration } from "./duration.ts";
-import { countItems, createLedger, isMinor, outcomeText, remaining } from "./ledger.ts";
+import { countItems, createLedger, isMinor, moving, outcomeText, remaining } from "./ledger.ts";
 import type { Item, PhaseRecord } from "./ledger.ts";
 import { createMessages } from "./messages.ts";
 import type { Progress, ProgressOutput } from "./progress-output.ts";
@@ -21,16 +21,30 @@ export function createPlainProgress(output: ProgressOutput, clock: Clock): Progr
     output.write(`${escapeText(text)}\n`);
   };
 
+  /** What a target has already is one line, however many blobs it is. */
+  let checking: PhaseRecord | undefined;
+  const endCheck = (): void => {
+    if (checking !== undefined && checking.itemsDone > 0) {
+      const { items, itemsDone } = checking;
+      line(`check: ${itemsDone} of ${countItems(items)} up to date`);
+    }
+    checking = undefined;
+  };
+
   const describe = (event: TransferEvent, item: Item | undefined, now: number): void => {
     const phase = ledger.phases.at(-1);
     if (event.type === "phase") {
-      if (phase !== undefined && phase.items > 0) line(`${phase.phase}: ${amount(phase)}`);
+      endCheck();
+      if (event.phase === "check") checking = phase;
+      else if (phase !== undefined && phase.items > 0) line(`${phase.phase}: ${amount(phase)}`);
     } else if (event.type === "done" && item !== undefined) {
       const record = ledger.phases.find((candidate) => candidate.phase === event.phase);
-      if (record === undefined) return;
+      if (record === undefined || record === checking) return;
       if (record.items <= mostItemLines && !isMinor(item, record))
         line(`${event.phase} ${itemEnd(item)}`);
       if (record.itemsDone === record.items && record.items > 1) line(phaseEnd(record, now));
+    } else if (event.type === "progress" && event.resumed === true && item !== undefined) {
+      line(`${event.phase} ${labelOf(item)}: resumed at ${formatSize(item.resumed)}`);
     } else if (event.type === "wait") {
       messages.showWait(event, now);
     }
@@ -52,18 +66,24 @@ export function createPlainProgress(output: ProgressOutput, clock: Clock): Progr
       messages.show(event);
     },
     print: output.write,
-    settle() {},
-    close: stop,
+    settle: endCheck,
+    close() {
+      endCheck();
+      stop();
+    },
   };
 }
 
-const amount = ({ items, bytes }: PhaseRecord): string =>
+const amount = ({ items, bytes }: Pick<PhaseRecord, "items" | "bytes">): string =>
   bytes > 0 ? `${countItems(items)}, ${formatSize(bytes)}` : countItems(items);
 
-function itemEnd({ group, name, bytes, outcome, phase }: Item): string {
-  const what = [group, name].filter((part) => part !== "").join(" ");
+const labelOf = ({ group, name }: Item): string =>
+  [group, name].filter((part) => part !== "").join(" ");
+
+function itemEnd(item: Item): string {
+  const { bytes, outcome, phase } = item;
   const size = bytes > 0 ? `${formatSize(bytes)}, ` : "";
-  return `${what}: ${size}${outcome === undefined ? "done" : outcomeText(outcome, phase)}`;
+  return `${labelOf(item)}: ${size}${outcome === undefined ? "done" : outcomeText(outcome, phase)}`;
 }
 
 function phaseEnd(record: PhaseRecord, now: number): string {
@@ -71,11 +91,13 @@ function phaseEnd(record: PhaseRecord, now: number): string {
     record.outcomes,
     ([outcome, items]) => `, ${items} ${outcomeText(outcome, record.phase)}`,
   );
-  return `${record.phase}: ${amount(record)} in ${formatDuration(now - record.start)}${outcomes.join("")}`;
+  const { items } = record;
+  return `${record.phase}: ${amount({ items, bytes: moving(record).bytes })} in ${formatDuration(now - record.start)}${outcomes.join("")}`;
 }
 
 function howFar(record: PhaseRecord, now: number): string {
-  const { phase, bytes, bytesDone, items, itemsDone } = record;
+  const { phase, items, itemsDone } = record;
+  const { bytes, bytesDone } = moving(record);
   if (bytes === 0) return `${phase}: ${itemsDone} of ${countItems(items)}`;
   const rate = record.rate.at(now);
   const left = remaining(bytes - bytesDone, rate);

@@ -1,14 +1,21 @@
 import type { Digest } from "../oci/digest.ts";
 import { formatDuration } from "./duration.ts";
+import { resultLine } from "./result-line.ts";
 import { formatSize } from "./size.ts";
 import { renderTree } from "./tree.ts";
+import type { View } from "./view.ts";
 
 /** What `pull` shows. Sizes in bytes. */
 export interface PullView {
   name: string;
   digest: Digest;
+  /** Absolute. */
   dir: string;
+  /** The directory as it was named. */
+  shownDir?: string;
   files: readonly { name: string; path: string; size: number; outcome: string }[];
+  /** Of the files fetched, what an earlier run had fetched. */
+  resumed?: number;
   milliseconds: number;
 }
 
@@ -22,44 +29,73 @@ export interface ImageView {
   milliseconds: number;
 }
 
+const right = (text: string) => ({ text, align: "right" as const });
+const cut = (text: string) => ({ text, cut: true as const });
+
 /** The image as a tree, and one line on what it took. */
 export function imageReport(
   name: string,
   { target, digest, platform, written, present, milliseconds }: ImageView,
+  { columns }: View = {},
 ): string {
-  const size = { text: formatSize(written + present), align: "right" as const };
-  const tree = renderTree({
-    cells: [name],
-    children: [{ cells: ["image", platform ?? "", target, size] }],
-  });
+  const size = right(formatSize(written + present));
+  const tree = renderTree(
+    { cells: [name], children: [{ cells: ["image", platform ?? "", cut(target), size] }] },
+    columns,
+  );
   const amounts = [
     `${formatSize(written)} written`,
-    ...(present === 0 ? [] : [`${formatSize(present)} already there`]),
+    ...(present === 0 ? [] : [`${formatSize(present)} up to date`]),
   ].join(", ");
-  return `${tree}pulled ${digest} to ${target} in ${formatDuration(milliseconds)}: ${amounts}\n`;
+  const took = formatDuration(milliseconds);
+  const line = (shown: string) => `pulled ${shown} to ${target} in ${took}: ${amounts}\n`;
+  return tree + resultLine(digest, line, columns);
 }
 
 const outcomes = ["fetched", "cached", "kept"] as const;
-const says = { fetched: "fetched", cached: "from the cache", kept: "there already" } as const;
+const words = { fetched: "fetched", cached: "cached", kept: "up to date" } as const;
 
-/** The files as a tree, and one line on what it took. */
-export function pullReport({ name, digest, dir, files, milliseconds }: PullView): string {
-  const tree = renderTree({
-    cells: [name],
-    children: files.map((file) => ({
-      cells: [
-        file.name,
-        file.path,
-        { text: formatSize(file.size), align: "right" as const },
-        says[file.outcome as keyof typeof says],
-      ],
-    })),
-  });
+/** How much there is of the files, as one line or, for who wants more, a line a file; and what it took. */
+export function pullReport(report: PullView, { columns, verbose = false }: View = {}): string {
+  const { name, digest, dir, files, milliseconds, resumed = 0, shownDir = dir } = report;
+  const sum = (some: PullView["files"]): number =>
+    some.reduce((bytes, { size }) => bytes + size, 0);
+  const summary = {
+    cells: [
+      "weights",
+      `${files.length} ${files.length === 1 ? "file" : "files"}`,
+      right(formatSize(sum(files))),
+    ],
+    ...(verbose
+      ? {
+          children: files.map((file) => ({
+            cells: [
+              cut(pathBelow(dir, file.path)),
+              right(formatSize(file.size)),
+              words[file.outcome as keyof typeof words],
+            ],
+          })),
+        }
+      : {}),
+  };
+  const tree = renderTree({ cells: [name], children: [summary] }, columns);
   const amounts = outcomes.flatMap((outcome) => {
     const some = files.filter((file) => file.outcome === outcome);
-    const bytes = some.reduce((sum, { size }) => sum + size, 0);
-    return some.length === 0 ? [] : [`${formatSize(bytes)} ${says[outcome]}`];
+    return some.length === 0
+      ? []
+      : [`${formatSize(amountOf(outcome, sum(some), resumed))} ${words[outcome]}`];
   });
+  if (resumed > 0) amounts.push(`resumed at ${formatSize(resumed)}`);
   const what = amounts.length === 0 ? "no files" : amounts.join(", ");
-  return `${tree}pulled ${digest} into ${dir} in ${formatDuration(milliseconds)}: ${what}\n`;
+  const took = formatDuration(milliseconds);
+  return (
+    tree +
+    resultLine(digest, (shown) => `pulled ${shown} into ${shownDir} in ${took}: ${what}\n`, columns)
+  );
 }
+
+const amountOf = (outcome: string, bytes: number, resumed: number): number =>
+  outcome === "fetched" ? Math.max(0, bytes - resumed) : bytes;
+
+const pathBelow = (dir: string, path: string): string =>
+  path.startsWith(`${dir}/`) ? path.slice(dir.length + 1) : path;

@@ -1,31 +1,89 @@
-import { displayWidth, escapeText, pad } from "./text.ts";
+import { cutName } from "./cut-name.ts";
+import { displayWidth, escapeText, pad, wrap } from "./text.ts";
 
-/** Text of a column; sizes and other numbers are aligned to the right. Control characters are shown escaped. */
-export type Cell = string | { text: string; align: "right" };
+/**
+ * Text of a column; sizes and other numbers are aligned to the right. On a terminal that is too narrow, names
+ * and paths that are `cut` lose their middle, and sentences in the last column that `wrap` go on below
+ * themselves. Control characters are shown escaped.
+ */
+export type Cell =
+  | string
+  | { text: string; align: "right" }
+  | { text: string; cut: true }
+  | { text: string; wrap: true };
 
 const gap = "  ";
 
-/** Puts cells into columns as wide as their widest. No line ends in a space. */
-export function alignColumns(rows: readonly (readonly Cell[])[]): string[] {
+/** A cut column keeps this many columns, and a wrapped one as many. */
+const narrowest = 12;
+
+/**
+ * Puts cells into columns as wide as their widest, cut and wrapped to `columns` of a terminal where given.
+ * A list of lines for each row: more than one only where a cell is wrapped. No line ends in a space.
+ */
+export function alignColumns(
+  rows: readonly (readonly Cell[])[],
+  columns = Number.POSITIVE_INFINITY,
+): string[][] {
+  const texts = rows.map((row) =>
+    row.map((cell) => escapeText(typeof cell === "string" ? cell : cell.text)),
+  );
+  const widths = widthsOf(rows, texts, columns);
+  return rows.map((row, at) => {
+    const lines = [""];
+    for (const [column, cell] of row.entries()) {
+      const text = texts[at]?.[column] ?? "";
+      const width = widths[column] ?? 0;
+      const before = column === 0 ? "" : gap;
+      if (typeof cell !== "string" && "wrap" in cell) {
+        const start = displayWidth(lines[0] ?? "") + before.length;
+        const [first = "", ...more] = wrap(text, Math.max(narrowest, columns - start));
+        lines[0] += before + first;
+        lines.push(...more.map((line) => " ".repeat(start) + line));
+      } else {
+        const shown = typeof cell !== "string" && "cut" in cell ? cutName(text, width) : text;
+        const align = typeof cell !== "string" && "align" in cell ? cell.align : "left";
+        lines[0] += before + pad(shown, width, align);
+      }
+    }
+    return lines.map((line) => line.trimEnd());
+  });
+}
+
+/** Of each column; the widest of those that may be cut shrink until a line fits, or nothing is left to cut. */
+function widthsOf(
+  rows: readonly (readonly Cell[])[],
+  texts: readonly (readonly string[])[],
+  columns: number,
+): number[] {
   const widths: number[] = [];
-  const lines = rows.map((row) =>
-    row.map((cell, column) => {
-      const text = escapeText(typeof cell === "string" ? cell : cell.text);
-      widths[column] = Math.max(widths[column] ?? 0, displayWidth(text));
-      return { text, align: typeof cell === "string" ? ("left" as const) : cell.align };
-    }),
-  );
-  return lines.map((cells) =>
-    cells
-      .map(({ text, align }, column) => pad(text, widths[column] ?? 0, align))
-      .join(gap)
-      .trimEnd(),
-  );
+  const cuttable = new Set<number>();
+  for (const [at, row] of rows.entries()) {
+    for (const [column, cell] of row.entries()) {
+      if (typeof cell !== "string" && "wrap" in cell) continue;
+      widths[column] = Math.max(widths[column] ?? 0, displayWidth(texts[at]?.[column] ?? ""));
+      if (typeof cell !== "string" && "cut" in cell) cuttable.add(column);
+    }
+  }
+  if (columns === Number.POSITIVE_INFINITY) return widths;
+  let excess = widths.reduce((sum, width) => sum + width + gap.length, -gap.length) - columns;
+  while (excess > 0) {
+    const most = Math.max(0, ...Array.from(cuttable, (column) => widths[column] ?? 0));
+    if (most <= narrowest) break;
+    const widest = [...cuttable].find((column) => widths[column] === most);
+    if (widest !== undefined) widths[widest] = most - 1;
+    excess -= 1;
+  }
+  return widths;
 }
 
 /** A table with an optional head, one line a row, each ending in a newline. */
-export function renderTable(rows: readonly (readonly Cell[])[], head?: readonly Cell[]): string {
-  return alignColumns(head === undefined ? rows : [head, ...rows])
+export function renderTable(
+  rows: readonly (readonly Cell[])[],
+  { head, columns }: { head?: readonly Cell[]; columns?: number | undefined } = {},
+): string {
+  return alignColumns(head === undefined ? rows : [head, ...rows], columns)
+    .flat()
     .map((line) => `${line}\n`)
     .join("");
 }

@@ -38,6 +38,18 @@ export function truncate(text: string, columns: number): string {
   return `${kept}…`;
 }
 
+/** Breaks text between words into lines of at most `width` columns; a longer word stays whole. */
+export function wrap(text: string, width: number): string[] {
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    const last = lines.at(-1) ?? "";
+    const longer = last === "" ? word : `${last} ${word}`;
+    if (last !== "" && displayWidth(longer) > width) lines.push(word);
+    else lines[lines.length - 1] = longer;
+  }
+  return lines;
+}
+
 /** Fills text up with spaces to `columns`. */
 export function pad(text: string, columns: number, align: "left" | "right" = "left"): string {
   const spaces = " ".repeat(Math.max(0, columns - displayWidth(text)));

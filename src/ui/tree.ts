@@ -7,20 +7,29 @@ export interface TreeNode {
   children?: readonly TreeNode[];
 }
 
-/** A tree with ├─ and └─, one line a node, each ending in a newline. Control characters are shown escaped. */
-export function renderTree(root: TreeNode): string {
-  return [...alignColumns([root.cells]), ...branches(root.children ?? [])]
+/**
+ * A tree with ├─ and └─, one line a node, each ending in a newline; cells that may be cut are cut to `columns`
+ * of a terminal where given. Control characters are shown escaped.
+ */
+export function renderTree(root: TreeNode, columns?: number): string {
+  return [...alignColumns([root.cells], columns).flat(), ...branches(root.children ?? [], columns)]
     .map((line) => `${line}\n`)
     .join("");
 }
 
-function branches(nodes: readonly TreeNode[]): string[] {
-  const labels = alignColumns(nodes.map(({ cells }) => cells));
+const indent = 3;
+
+function branches(nodes: readonly TreeNode[], columns?: number): string[] {
+  const within = columns === undefined ? undefined : columns - indent;
+  const labels = alignColumns(
+    nodes.map(({ cells }) => cells),
+    within,
+  );
   return nodes.flatMap(({ children }, index) => {
     const last = index === nodes.length - 1;
     return [
-      `${last ? "└─" : "├─"} ${labels[index] ?? ""}`,
-      ...branches(children ?? []).map((line) => `${last ? "   " : "│  "}${line}`),
+      `${last ? "└─" : "├─"} ${labels[index]?.[0] ?? ""}`,
+      ...branches(children ?? [], within).map((line) => `${last ? "   " : "│  "}${line}`),
     ];
   });
 }

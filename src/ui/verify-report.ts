@@ -10,14 +10,19 @@ export interface VerifyView {
   problems: readonly { item: string; kind: string; detail: string }[];
 }
 
-/** A line for each thing that is wrong, and one on what was looked at. */
+/** A line for each problem, and a last one: `OK: 17 files verified …` or `FAILED: 3 of 17 files differ …`. */
 export function verifyReport({ name, dir, quick, checked, problems }: VerifyView): string {
-  const where = dir === null ? name : `${dir} against ${name}`;
-  const how = quick ? "looked up" : `checked, ${formatSize(checked.bytes)} read`;
-  const found =
-    problems.length === 0 ? "all as it should be" : `${problems.length} not as it should be`;
+  const { items, bytes } = checked;
+  const noun = dir === null ? "object" : "file";
+  const count = `${items} ${noun}${items === 1 ? "" : "s"}`;
+  const where = dir === null ? `in ${name}` : `in ${dir} against ${name}`;
+  const read = quick ? "" : `, ${formatSize(bytes)} read`;
+  const verdict =
+    problems.length === 0
+      ? `OK: ${count} ${quick ? "found" : "verified"}`
+      : `FAILED: ${problems.length} of ${count} ${quick ? "missing" : "differ"}`;
   return (
     renderTable(problems.map(({ kind, item, detail }) => [kind, item, detail])) +
-    `verified ${where}: ${checked.items} ${how}, ${found}\n`
+    `${verdict} ${where}${read}\n`
   );
 }

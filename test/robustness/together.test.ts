@@ -71,7 +71,7 @@ describe("two pulls at once", () => {
       expectWhole(bench.path("models"));
       expect(server.bytesAsked()).toBe(model.size);
       // One of them fetched, and the other found everything there.
-      expect(ended.filter(({ stdout }) => stdout.endsWith("there already\n")).length).toBe(1);
+      expect(ended.filter(({ stdout }) => stdout.endsWith("up to date\n")).length).toBe(1);
     }, 60_000);
   }
 

@@ -1,4 +1,5 @@
 import { defineCommand } from "../../cli/command.ts";
+import { viewOf } from "../../cli/print-result.ts";
 import { OcibundleError } from "../../errors.ts";
 import { pushModel } from "../../model/jobs/push.ts";
 import { pushReport } from "../../ui/push-report.ts";
@@ -33,6 +34,6 @@ export const command = defineCommand({
       format: "standalone",
       dryRun: false,
     });
-    context.stdout(pushReport(result));
+    context.stdout(pushReport(result, viewOf(context)));
   },
 });

@@ -61,6 +61,13 @@ export type WeightEntry = v.InferOutput<typeof WeightEntrySchema>;
 /** A name in double quotes, with what a terminal would obey escaped. */
 export const quoted = (text: string): string => JSON.stringify(text);
 
+/** What a weight is called where it is shown: its name with the extension that its dest has. */
+export function fileNameOf({ name, dest }: Pick<WeightEntry, "name" | "dest">): string {
+  const segments = name.split("/").length;
+  const file = dest.split("/").slice(-segments).join("/");
+  return file.startsWith(`${name}.`) ? file : name;
+}
+
 /**
  * Checks entries from outside one by one and against each other: a name and a dest are used once, no
  * dest lies under another, and a digest has one size. Throws `file`, naming the entry and the rule.

@@ -19,6 +19,8 @@ export interface PublishReport {
   target: "registry" | "layout";
   model: { name: string } & ModelSummary;
   sent: Amount;
+  /** Of the blobs sent, what an earlier run had sent: not a part of the bytes of `sent`. */
+  resumed: Amount;
   mounted: Amount;
   present: Amount;
   milliseconds: number;
@@ -67,7 +69,7 @@ export function publishReport(done: {
     reference,
     referrers = 0,
   } = done;
-  const { sent, mounted, present, outcomes } = published;
+  const { sent, resumed, mounted, present, outcomes } = published;
   const plan = model.blobs.flatMap(({ kind = "layer", name: own, descriptor }) => {
     const { digest, mediaType, size } = descriptor;
     const outcome = outcomes.get(digest);
@@ -81,6 +83,7 @@ export function publishReport(done: {
     target,
     model: { name, ...summarize(model.root, model.children, name, { platform }) },
     sent,
+    resumed,
     mounted,
     present,
     milliseconds: Math.round(milliseconds),

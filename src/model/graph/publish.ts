@@ -3,6 +3,7 @@ import { parallel } from "../../flow/parallel.ts";
 import type { BlobOutcome, BlobToMove, ContentWriter } from "../../oci/content.ts";
 import { type Digest, shortDigest } from "../../oci/digest.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
+import { countResumed } from "../../transfer/resumed-bytes.ts";
 import { planTransfer, runTransfer } from "../../transfer/transfer.ts";
 import type { ContentGraph } from "./content-graph.ts";
 import { keepChildren } from "./keep-children.ts";
@@ -27,7 +28,10 @@ export interface PublishOptions {
 
 /** What moving a model came to. Sizes in bytes; every blob is counted once. */
 export interface Published {
+  /** Without the bytes of `resumed`. */
   sent: Amount;
+  /** Of the blobs sent, what an earlier run had sent. */
+  resumed: Amount;
   mounted: Amount;
   present: Amount;
   /** What became of each blob, or with `dryRun` would. */
@@ -77,6 +81,7 @@ async function publishBeside(
   options: PublishOptions,
 ): Promise<Published> {
   const { signal, emit, concurrency, phase, tag } = options;
+  const counted = countResumed(emit);
   const asked: Pick<ContentWriter, "hasBlob"> = {
     hasBlob: async (descriptor, stop) =>
       known.has(descriptor.digest) || (await target.hasBlob(descriptor, stop)),
@@ -96,7 +101,7 @@ async function publishBeside(
     await checkSources(unmounted, signal);
     const moved = await runTransfer(plan, withHints(target), {
       signal,
-      emit,
+      emit: counted.emit,
       concurrency,
       phase,
     });
@@ -116,8 +121,10 @@ async function publishBeside(
       bytes: blobs.reduce((sum, blob) => sum + blob.descriptor.size, 0),
     };
   };
+  const [sent, resumed] = [amount("sent"), counted.total()];
   return {
-    sent: amount("sent"),
+    sent: { ...sent, bytes: sent.bytes - resumed.bytes },
+    resumed,
     mounted: amount("mounted"),
     present: amount("present"),
     outcomes,
@@ -165,9 +172,9 @@ const withHints = (target: ContentWriter): ContentWriter => {
     ...target,
     async writeBlob(blob, options) {
       let told = 0;
-      const onBytes = (bytes: number): void => {
+      const onBytes = (bytes: number, resumed?: boolean): void => {
         told += bytes;
-        options.onBytes?.(bytes);
+        options.onBytes?.(bytes, resumed);
       };
       try {
         return await target.writeBlob(blob, { ...options, onBytes });

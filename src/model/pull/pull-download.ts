@@ -7,30 +7,44 @@ import type { JournalPlace } from "../../transfer/download/download-journal.ts";
 import type { OpenRange } from "../../transfer/download/download-ranges.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
 import type { BlobPart, FetchContext, PullSource } from "./pull-context.ts";
-import { quoted, type WeightEntry } from "../format/weight-entry.ts";
+import { fileNameOf, quoted, type WeightEntry } from "../format/weight-entry.ts";
 
 /** What is told of one weight while it is fetched, in one place or, where that fails, in another. */
 export interface FetchProgress {
   start(): void;
-  /** Further bytes are there; negative for those that are fetched again. */
-  tell(bytes: number): void;
+  /** Further bytes are there, of an earlier run where `resumed`; negative for those that are fetched again. */
+  tell(bytes: number, resumed?: boolean): void;
   /** None of what was told counts any more. */
   takeBack(): void;
 }
 
 /** The progress of a weight's download: begun once, however often it is gone about. */
-export function fetchProgress({ name: item, size }: WeightEntry, emit: EmitEvent): FetchProgress {
+export function fetchProgress(entry: WeightEntry, emit: EmitEvent): FetchProgress {
+  const { name: item, size } = entry;
   let started = false;
   let told = 0;
-  const tell = (bytes: number): void => {
+  const tell = (bytes: number, resumed = false): void => {
     told += bytes;
-    emit({ type: "progress", phase: "download", item, bytes });
+    emit({
+      type: "progress",
+      phase: "download",
+      item,
+      bytes,
+      ...(resumed ? { resumed } : {}),
+    });
   };
   return {
     start() {
       if (started) return;
       started = true;
-      emit({ type: "start", phase: "download", item, group: "weights", bytes: size });
+      emit({
+        type: "start",
+        phase: "download",
+        item,
+        group: "weights",
+        bytes: size,
+        file: fileNameOf(entry),
+      });
     },
     tell,
     takeBack() {

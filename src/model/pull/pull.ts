@@ -8,6 +8,7 @@ import { openFileRecords } from "../../store/records/file-records.ts";
 import { checkDests } from "../../store/placement/safe-path.ts";
 import type { HeldLock } from "../../store/locks/lock-file.ts";
 import { withinOpenFiles } from "../../runtime/open-files.ts";
+import { countResumed } from "../../transfer/resumed-bytes.ts";
 import { createDownloader } from "../../transfer/download/download.ts";
 import { markEarlyFailure, takeBackEarlyFailure } from "./early-failure.ts";
 import { type Markers, openMarkers } from "./markers.ts";
@@ -52,15 +53,19 @@ export interface PullReport {
   formats: string[];
   dir: string;
   files: { name: string; path: string; size: number; outcome: "fetched" | "cached" | "kept" }[];
+  /** Bytes of fetched files that an earlier run had fetched. */
+  resumed: number;
   milliseconds: number;
 }
 
 /** Puts a model's weights under a folder at their dest paths, each file verified. */
 export async function pullWeights(job: JobContext, request: PullRequest): Promise<PullReport> {
-  const session = openSession(job);
+  const counted = countResumed(job.emit);
+  const session = openSession({ ...job, emit: counted.emit });
   const progress = { isRead: false };
   try {
-    return await pullMarked(session, request, progress);
+    const report = await pullMarked(session, request, progress);
+    return { ...report, resumed: counted.total().bytes };
   } catch (error) {
     if (!progress.isRead) {
       await markEarlyFailure(session.cwd, request.output, error, session.signal);
@@ -74,7 +79,7 @@ async function pullMarked(
   session: Session,
   request: PullRequest,
   progress: { isRead: boolean },
-): Promise<PullReport> {
+): Promise<Omit<PullReport, "resumed">> {
   const started = performance.now();
   const place = await modelPlace(session, request.source);
   const { reader, root, name, close } = await place.open();

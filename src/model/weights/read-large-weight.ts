@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import { compressWeight } from "./compress-weight.ts";
 import { minSaving } from "../format/compression.ts";
 import { finish, type OpenFile, readFailure, type Run, type Sha256 } from "./file-state.ts";
@@ -39,12 +40,12 @@ async function judge({ path, size }: OpenFile, { pool, signal }: Run): Promise<"
 
 /** Does work on a file while its progress is told. */
 async function drawn<T>(
-  { name, size }: OpenFile,
+  { name, path, size }: OpenFile,
   phase: "hash" | "compress",
   { emit }: Run,
   work: (onBytes: (bytes: number) => void) => Promise<T>,
 ): Promise<T> {
-  emit({ type: "start", phase, item: name, group: "weights", bytes: size });
+  emit({ type: "start", phase, item: name, group: "weights", bytes: size, file: basename(path) });
   const result = await work((bytes) => emit({ type: "progress", phase, item: name, bytes }));
   emit({ type: "done", phase, item: name });
   return result;

@@ -3,7 +3,7 @@ import { access, stat } from "node:fs/promises";
 import { OcibundleError } from "../../errors.ts";
 import type { BlobSource, BlobToMove } from "../../oci/content.ts";
 import { isUnchanged } from "../../store/records/file-records.ts";
-import { compressionOf, quoted, type WeightEntry } from "../format/weight-entry.ts";
+import { compressionOf, fileNameOf, quoted, type WeightEntry } from "../format/weight-entry.ts";
 import { decodedSource } from "../layout/decoded-source.ts";
 import type { OriginalFile } from "../layout/original-file.ts";
 import { notAFile, unreadable } from "./file-errors.ts";
@@ -41,6 +41,7 @@ export function weightBlobs(entries: readonly WeightEntry[], sources: WeightSour
       kind: "weight",
       label: `weight ${quoted(entry.name)}`,
       name: entry.name,
+      file: fileNameOf(entry),
       group: "weights",
       mismatchHint: lockAgain(sources.lock),
       check: async (signal) => {

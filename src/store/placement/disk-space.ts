@@ -3,7 +3,7 @@ import { dirname, resolve } from "node:path";
 import { OcibundleError, errno } from "../../errors.ts";
 
 export interface SpaceNeed {
-  /** A folder that need not exist yet. */
+  /** A directory that need not exist yet. */
   path: string;
   /** How many further bytes will be written below it. */
   bytes: number;
@@ -19,7 +19,7 @@ interface FileSystem {
  * Checks that what a run will write fits, before its first byte: needs on one file system are added up.
  * A file system that does not say how much is free is trusted.
  *
- * Throws `file`, naming the folder, what is needed and what is free.
+ * Throws `system`, naming the directory, what is needed and what is free.
  */
 export async function requireSpace(needs: readonly SpaceNeed[]): Promise<void> {
   const totals = new Map<number, SpaceNeed & { free: number | undefined }>();
@@ -32,8 +32,8 @@ export async function requireSpace(needs: readonly SpaceNeed[]): Promise<void> {
     if (free === undefined || bytes <= free) continue;
     throw new OcibundleError(
       "system",
-      `the disk of "${path}" is too full: ${megabytes(bytes, Math.ceil)} are needed, ${megabytes(free, Math.floor)} are free`,
-      { hint: "free space there, run `ocibundle cache prune`, or choose another disk" },
+      `no space left on the disk of "${path}": ${mebibytes(bytes, Math.ceil)} needed, ${mebibytes(free, Math.floor)} free`,
+      { hint: "free up space, run `ocibundle cache prune`, or choose another disk" },
     );
   }
 }
@@ -45,8 +45,8 @@ export async function onOneDisk(a: string, b: string): Promise<boolean> {
 }
 
 /** Rounded away from what would look as if it fitted. */
-const megabytes = (bytes: number, round: (value: number) => number): string =>
-  `${round(bytes / 1e6).toLocaleString("en")} MB`;
+const mebibytes = (bytes: number, round: (value: number) => number): string =>
+  `${round(bytes / 1024 ** 2).toLocaleString("en")} MiB`;
 
 async function fileSystemOf(path: string): Promise<FileSystem> {
   for (let folder = resolve(path); ; folder = dirname(folder)) {

@@ -43,8 +43,8 @@ export interface DownloadOptions {
 
 export interface DownloadCallOptions {
   signal: AbortSignal;
-  /** Further bytes of the blob that are there; those of a former run at once, negative when thrown away. */
-  onBytes?: ((bytes: number) => void) | undefined;
+  /** Further bytes of the blob; those of an earlier run at once and `resumed`; negative when thrown away. */
+  onBytes?: ((bytes: number, resumed?: boolean) => void) | undefined;
 }
 
 /** One for a run: its downloads share their connections, and what was seen of registries. */

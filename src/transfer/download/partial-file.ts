@@ -22,8 +22,8 @@ const journalMilliseconds = 1000;
 const flushBytes = 128 * MiB;
 
 export interface PartialFileOptions {
-  /** Called with bytes newly written, and at once with those of a former run. */
-  onBytes?: ((bytes: number) => void) | undefined;
+  /** Called with bytes newly written, and at once with those of an earlier run, which are `resumed`. */
+  onBytes?: ((bytes: number, resumed?: boolean) => void) | undefined;
   /** Called when everything up to `front` is written. */
   onFront?: ((front: number) => void) | undefined;
 }
@@ -124,7 +124,7 @@ class GrowingFile implements PartialFile {
     this.journaledBytes = this.resumed;
     this.flushedBytes = this.resumed;
     this.journalStep = Math.max(journalBytes, descriptor.size * journalShare);
-    if (this.resumed > 0) this.tell(this.resumed);
+    if (this.resumed > 0) this.tell(this.resumed, true);
   }
 
   missing(range: ByteRange): ByteRange[] {
@@ -170,8 +170,9 @@ class GrowingFile implements PartialFile {
     }
   }
 
-  private tell(bytes: number): void {
-    this.options.onBytes?.(bytes);
+  private tell(bytes: number, resumed = false): void {
+    if (resumed) this.options.onBytes?.(bytes, true);
+    else this.options.onBytes?.(bytes);
     this.options.onFront?.(this.written.front);
   }
 

@@ -25,7 +25,7 @@ export interface RegistryWriterOptions {
 }
 
 /** Rounded down: a blob just over a limit must not look as if it fitted, nor the limit larger than it is. */
-const gigabytes = (bytes: number): string => String(Math.floor(bytes / 1e8) / 10);
+const gibibytes = (bytes: number): string => String(Math.floor((bytes / 1024 ** 3) * 10) / 10);
 
 const seenByProcess = new Map<string, SeenOfRegistry>();
 
@@ -51,8 +51,8 @@ export function registryWriter(
       if (largestBlob === undefined || size <= largestBlob) return;
       throw new OcibundleError(
         "usage",
-        `it is ${gigabytes(size)} GB and ${host} takes ${gigabytes(largestBlob)} GB a layer`,
-        { hint: "store it in several smaller files, or push to another registry" },
+        `size ${gibibytes(size)} GiB exceeds the limit of ${host}: ${gibibytes(largestBlob)} GiB per layer`,
+        { hint: "split it into smaller files, or push to another registry" },
       );
     },
 

@@ -6,10 +6,14 @@ export interface UploadPosition {
   reached(position: number): boolean;
   /** So much has gone out, whatever came of it. */
   tell(position: number): void;
+  /** An earlier run has sent so much. */
+  resume(position: number): void;
 }
 
 /** `onBytes` is told of further bytes that have gone out; negative when some must go again. */
-export function uploadPosition(onBytes?: (bytes: number) => void): UploadPosition {
+export function uploadPosition(
+  onBytes?: (bytes: number, resumed?: boolean) => void,
+): UploadPosition {
   let has = 0;
   let told = 0;
   let furthest = 0;
@@ -30,5 +34,9 @@ export function uploadPosition(onBytes?: (bytes: number) => void): UploadPositio
       return isProgress;
     },
     tell,
+    resume(position) {
+      onBytes?.(position - told, true);
+      told = position;
+    },
   };
 }

@@ -32,8 +32,8 @@ import {
 
 export interface UploadRunOptions extends RetryCounterOptions {
   signal: AbortSignal;
-  /** Further bytes that have gone out; negative when some must go again. */
-  onBytes?: ((bytes: number) => void) | undefined;
+  /** Further bytes that have gone out; negative when some must go again. `resumed`: an earlier run sent them. */
+  onBytes?: ((bytes: number, resumed?: boolean) => void) | undefined;
   /** What this registry has shown before; learned from. */
   seen?: SeenOfRegistry | undefined;
   /** Awaited each time that something may have been added to `seen`. */
@@ -84,6 +84,7 @@ export class Upload {
     this.at = uploadPosition(options.onBytes);
     this.counter = retryCounter(options);
     this.resumed = opened.position > 0;
+    if (this.resumed) this.at.resume(opened.position);
     this.use(opened);
     this.chunk = firstChunk(this.seen, this.minimumChunk);
   }

@@ -88,7 +88,7 @@ describe("the process", () => {
     running.terminal?.close();
     await ended;
     const [first = "", second = ""] = shown.split("\r\n");
-    expect(first).toMatch(/^ {2}weights {2}weights-001 {2}.*█{24}.* 1\.0 MB/);
+    expect(first).toMatch(/^ {2}weights {2}weights-001\.bin {2}.*█{24}.* 1\.0 MiB/);
     expect(second).toContain("1 file");
   });
 });

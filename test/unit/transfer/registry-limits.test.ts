@@ -20,7 +20,7 @@ const writerFor = (host: string) => registryWriter(createRegistry(host).reposito
 
 test("a blob over the known limit of a registry is refused before anything is sent", () => {
   expect(() => writerFor("ghcr.io").checkBlob?.(blob(14 * GiB))).toThrow(
-    new OcibundleError("usage", "it is 15 GB and ghcr.io takes 10.7 GB a layer"),
+    new OcibundleError("usage", "size 14 GiB exceeds the limit of ghcr.io: 10 GiB per layer"),
   );
 });
 

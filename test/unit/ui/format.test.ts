@@ -12,23 +12,24 @@ describe("sizes", () => {
     [0, "0 B"],
     [812, "812 B"],
     [999, "999 B"],
-    [1000, "1.0 kB"],
-    [99_949, "99.9 kB"],
-    [99_950, "100 kB"],
-    [999_499, "999 kB"],
-    [999_950, "1.0 MB"],
-    [252_700_000, "253 MB"],
-    [6_100_000_000, "6.1 GB"],
-    [16_060_000_000, "16.1 GB"],
-    [2 ** 53 - 1, "9.0 PB"],
+    [1023, "1023 B"],
+    [1024, "1.0 KiB"],
+    [99.94 * 1024, "99.9 KiB"],
+    [99.95 * 1024, "100 KiB"],
+    [1023.4 * 1024, "1023 KiB"],
+    [1023.6 * 1024, "1.0 MiB"],
+    [25 * MiB, "25.0 MiB"],
+    [6.1 * 1024 * MiB, "6.1 GiB"],
+    [16.06 * 1024 * MiB, "16.1 GiB"],
+    [2 ** 53 - 1, "8.0 PiB"],
   ])("%d bytes are %s", (bytes, shown) => {
     expect(formatSize(bytes)).toBe(shown);
   });
 
   test("a part is in the unit of its whole", () => {
-    expect(formatPart(9_000_000_000, 16_100_000_000)).toBe("9.0/16.1 GB");
+    expect(formatPart(9 * 1024 * MiB, 16.1 * 1024 * MiB)).toBe("9.0/16.1 GiB");
     expect(formatPart(0, 999)).toBe("0/999 B");
-    expect(formatRate(812_000_000)).toBe("812 MB/s");
+    expect(formatRate(812 * MiB)).toBe("812 MiB/s");
   });
 
   test.each([
@@ -121,7 +122,7 @@ describe("tables and trees", () => {
       ["a", { text: "1 B", align: "right" }, ""],
       ["日本", { text: "16.1 GB", align: "right" }, "x"],
     ] as const;
-    expect(renderTable(rows, ["NAME", "SIZE", "USED"])).toBe(
+    expect(renderTable(rows, { head: ["NAME", "SIZE", "USED"] })).toBe(
       ["NAME  SIZE     USED", "a         1 B", "日本  16.1 GB  x", ""].join("\n"),
     );
   });

@@ -1,37 +1,37 @@
 import { describe, expect, test } from "bun:test";
 import { drawOn } from "./terminal.ts";
 
-const MB = 1_000_000;
+const MiB = 1024 ** 2;
 
 describe("plain lines", () => {
   test("say what begins, what is done, and how far it is every ten seconds", () => {
     const { terminal, clock, progress } = drawOn("plain");
     const { emit } = progress;
-    emit({ type: "phase", phase: "upload", items: 2, bytes: 1100 * MB });
-    emit({ type: "start", phase: "upload", item: "layer", group: "image", bytes: 100 * MB });
+    emit({ type: "phase", phase: "upload", items: 2, bytes: 1100 * MiB });
+    emit({ type: "start", phase: "upload", item: "layer", group: "image", bytes: 100 * MiB });
     emit({ type: "done", phase: "upload", item: "layer", outcome: "present" });
-    emit({ type: "start", phase: "upload", item: "llama\n", group: "weights", bytes: 1000 * MB });
+    emit({ type: "start", phase: "upload", item: "llama\n", group: "weights", bytes: 1000 * MiB });
     for (let second = 0; second < 20; second += 1) {
-      emit({ type: "progress", phase: "upload", item: "llama\n", bytes: 40 * MB });
+      emit({ type: "progress", phase: "upload", item: "llama\n", bytes: 40 * MiB });
       clock.pass(1000);
     }
     emit({ type: "wait", item: "llama\n", milliseconds: 2000, reason: "connection reset" });
     emit({ type: "warning", message: "careful" });
     emit({ type: "detail", message: "not shown" });
-    emit({ type: "progress", phase: "upload", item: "llama\n", bytes: 200 * MB });
+    emit({ type: "progress", phase: "upload", item: "llama\n", bytes: 200 * MiB });
     clock.pass(1000);
     emit({ type: "done", phase: "upload", item: "llama\n", outcome: "sent" });
     progress.close();
     clock.pass(60_000);
     expect(terminal.lines()).toEqual([
-      "upload: 2 items, 1.1 GB",
-      "upload image layer: 100 MB, already there",
-      "upload: 45 % (500 MB of 1.1 GB), 40.0 MB/s, 15 s left",
-      "upload: 81 % (900 MB of 1.1 GB), 40.0 MB/s, 5.0 s left",
+      "upload: 2 items, 1.1 GiB",
+      "upload image layer: 100 MiB, up to date",
+      "upload: 45 % (500 MiB of 1.1 GiB), 40.0 MiB/s, 15 s left",
+      "upload: 81 % (900 MiB of 1.1 GiB), 40.0 MiB/s, 5.0 s left",
       String.raw`llama\n: connection reset; trying again in 2.0 s`,
       "warning: careful",
-      String.raw`upload weights llama\n: 1.0 GB, sent`,
-      "upload: 2 items, 1.1 GB in 21 s, 1 already there, 1 sent",
+      String.raw`upload weights llama\n: 1000 MiB, sent`,
+      "upload: 2 items, 1.1 GiB in 21 s, 1 up to date, 1 sent",
     ]);
   });
 
@@ -54,28 +54,28 @@ describe("plain lines", () => {
   test("say that a layout is written, not sent", () => {
     const { terminal, progress } = drawOn("plain");
     const { emit } = progress;
-    emit({ type: "phase", phase: "write", items: 1, bytes: MB });
-    emit({ type: "start", phase: "write", item: "layer", group: "image", bytes: MB });
+    emit({ type: "phase", phase: "write", items: 1, bytes: MiB });
+    emit({ type: "start", phase: "write", item: "layer", group: "image", bytes: MiB });
     emit({ type: "done", phase: "write", item: "layer", outcome: "sent" });
     progress.close();
     expect(terminal.lines()).toEqual([
-      "write: 1 item, 1.0 MB",
-      "write image layer: 1.0 MB, written",
+      "write: 1 item, 1.0 MiB",
+      "write image layer: 1.0 MiB, written",
     ]);
   });
 
   test("are few for many items", () => {
     const { terminal, clock, progress } = drawOn("plain");
     const { emit } = progress;
-    emit({ type: "phase", phase: "hash", items: 10_000, bytes: 10_000 * MB });
+    emit({ type: "phase", phase: "hash", items: 10_000, bytes: 10_000 * MiB });
     for (let item = 0; item < 10_000; item += 1) {
-      emit({ type: "start", phase: "hash", item: `${item}`, group: "weights", bytes: MB });
+      emit({ type: "start", phase: "hash", item: `${item}`, group: "weights", bytes: MiB });
       clock.pass(3);
       emit({ type: "done", phase: "hash", item: `${item}` });
     }
     progress.close();
     expect(terminal.lines().length).toBeLessThanOrEqual(5);
-    expect(terminal.lines().at(-1)).toBe("hash: 10000 items, 10.0 GB in 30 s");
+    expect(terminal.lines().at(-1)).toBe("hash: 10000 items, 9.8 GiB in 30 s");
   });
 
   test("count what has no size", () => {
@@ -87,8 +87,44 @@ describe("plain lines", () => {
       if (item < 12) emit({ type: "done", phase: "check", item: `${item}` });
     }
     clock.pass(10_000);
-    expect(terminal.lines()).toEqual(["check: 30 items", "check: 12 of 30 items"]);
+    expect(terminal.lines()).toEqual(["check: 12 of 30 items"]);
     progress.close();
+    expect(terminal.lines().at(-1)).toBe("check: 12 of 30 items up to date");
+  });
+
+  test("say once how much the target has already", () => {
+    const { terminal, progress } = drawOn("plain");
+    progress.emit({ type: "phase", phase: "check", items: 5 });
+    for (const item of ["a", "b", "c", "d"]) {
+      progress.emit({ type: "done", phase: "check", item, outcome: "present" });
+    }
+    progress.emit({ type: "phase", phase: "upload", items: 1, bytes: MiB });
+    progress.close();
+    expect(terminal.lines()).toEqual(["check: 4 of 5 items up to date", "upload: 1 item, 1.0 MiB"]);
+  });
+
+  test("do not count what an earlier run had sent", () => {
+    const { terminal, clock, progress } = drawOn("plain");
+    const { emit } = progress;
+    emit({ type: "phase", phase: "upload", items: 2, bytes: 200 * MiB });
+    emit({ type: "start", phase: "upload", item: "a", group: "weights", bytes: 100 * MiB });
+    emit({ type: "start", phase: "upload", item: "b", group: "weights", bytes: 100 * MiB });
+    emit({ type: "progress", phase: "upload", item: "a", bytes: 50 * MiB, resumed: true });
+    clock.pass(10_000);
+    // The registry has lost some of it.
+    emit({ type: "progress", phase: "upload", item: "a", bytes: -20 * MiB });
+    emit({ type: "progress", phase: "upload", item: "a", bytes: 70 * MiB });
+    emit({ type: "done", phase: "upload", item: "a", outcome: "sent" });
+    emit({ type: "done", phase: "upload", item: "b", outcome: "sent" });
+    progress.close();
+    expect(terminal.lines()).toEqual([
+      "upload: 2 items, 200 MiB",
+      "upload weights a: resumed at 50.0 MiB",
+      "upload: 0 % (0 B of 150 MiB), 0 B/s",
+      "upload weights a: 100 MiB, sent",
+      "upload weights b: 100 MiB, sent",
+      "upload: 2 items, 170 MiB in 10 s, 2 sent",
+    ]);
   });
 
   test("a phase without work says nothing", () => {

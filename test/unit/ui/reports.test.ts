@@ -3,6 +3,8 @@ import { diffTree, type DiffView } from "../../../src/ui/diff-tree.ts";
 import { lockTree, modelTree, type ModelView } from "../../../src/ui/model-tree.ts";
 import { pushReport, type PushView } from "../../../src/ui/push-report.ts";
 
+const GiB = 1024 ** 3;
+
 const digest = (digit: string) => `sha256:${digit.repeat(64)}` as const;
 
 const file = (name: string, size: number) => ({
@@ -18,13 +20,13 @@ const model: ModelView = {
   mediaType: "application/vnd.oci.image.index.v1+json",
   artifactType: null,
   digest: digest("1"),
-  images: [{ platform: "linux/amd64", digest: digest("2"), size: 6_100_000_000, layers: [1] }],
+  images: [{ platform: "linux/amd64", digest: digest("2"), size: 6.1 * GiB, layers: [1] }],
   weights: {
     format: "bundle",
     unlisted: [],
     digest: digest("3"),
-    size: 16_100_000_000,
-    files: [file("llama", 16_100_000_000)],
+    size: 16.1 * GiB,
+    files: [file("llama", 16.1 * GiB)],
   },
   moreWeights: [],
   content: null,
@@ -54,9 +56,9 @@ const pushed: PushView = {
   action: "pushed",
   target: "registry",
   model: { ...model, others: [] },
-  sent: { blobs: 2, bytes: 16_100_000_000 },
+  sent: { blobs: 2, bytes: 16.1 * GiB },
   mounted: { blobs: 0, bytes: 0 },
-  present: { blobs: 9, bytes: 4_800_000_000 },
+  present: { blobs: 9, bytes: 4.8 * GiB },
   milliseconds: 21_000,
   referrers: 0,
 };
@@ -68,21 +70,21 @@ describe("the report of a push", () => {
     expect(pushReport(pushed)).toBe(
       [
         "registry.example.com/acme/llama:v1",
-        "├─ image    linux/amd64  sha256:222222222222   6.1 GB  1 layer",
-        "└─ weights  1 file       sha256:333333333333  16.1 GB",
-        `pushed ${digest("1")} in 21 s: 16.1 GB sent, 4.8 GB already there`,
+        "├─ image    linux/amd64  sha256:222222222222   6.1 GiB  1 layer",
+        "└─ weights  1 file       sha256:333333333333  16.1 GiB",
+        `pushed ${digest("1")} in 21 s: 16.1 GiB sent, 4.8 GiB up to date`,
         "",
       ].join("\n"),
     );
   });
 
   test("says what was mounted, written, and copied besides", () => {
-    const mounted = { blobs: 1, bytes: 1000 };
+    const mounted = { blobs: 1, bytes: 1024 };
     expect(lastLine({ ...pushed, mounted })).toEndWith(
-      ": 16.1 GB sent, 1.0 kB mounted, 4.8 GB already there",
+      ": 16.1 GiB sent, 1.0 KiB mounted, 4.8 GiB up to date",
     );
     expect(lastLine({ ...pushed, action: "built", target: "layout" })).toEndWith(
-      ": 16.1 GB written, 4.8 GB already there",
+      ": 16.1 GiB written, 4.8 GiB up to date",
     );
     expect(lastLine({ ...pushed, action: "copied", referrers: 1 })).toStartWith(
       `copied ${digest("1")} and 1 referrer in 21 s: `,
@@ -93,19 +95,19 @@ describe("the report of a push", () => {
   test("of a dry run lists what would be done", () => {
     const plan = [
       { kind: "layer", name: null, digest: digest("2"), size: 10, outcome: "present" },
-      { kind: "config", name: null, digest: digest("4"), size: 2000, outcome: "mounted" },
-      { kind: "weight", name: "llama", digest: digest("5"), size: 16_100_000_000, outcome: "sent" },
+      { kind: "config", name: null, digest: digest("4"), size: 2048, outcome: "mounted" },
+      { kind: "weight", name: "llama", digest: digest("5"), size: 16.1 * GiB, outcome: "sent" },
     ];
     const dry = { ...pushed, action: "would-push", plan };
     expect(pushReport(dry).split("\n").slice(3)).toEqual([
       "plan",
-      "├─ layer sha256:222222222222      10 B  already there",
-      "├─ config sha256:444444444444   2.0 kB  to mount",
-      '└─ weight "llama"              16.1 GB  to send',
-      `would push ${digest("1")}: 16.1 GB to send, 4.8 GB already there`,
+      "├─ layer sha256:222222222222       10 B  up to date",
+      "├─ config sha256:444444444444   2.0 KiB  to mount",
+      '└─ weight "llama"              16.1 GiB  to send',
+      `would push ${digest("1")}: 16.1 GiB to send, 4.8 GiB up to date`,
       "",
     ]);
-    expect(pushReport({ ...dry, target: "layout" })).toContain("16.1 GB  to write\n");
+    expect(pushReport({ ...dry, target: "layout" })).toContain("16.1 GiB  to write\n");
   });
 });
 
@@ -114,11 +116,11 @@ describe("a tree", () => {
     expect(modelTree(model)).toBe(
       [
         "registry.example.com/acme/llama:v1  bundle  sha256:111111111111",
-        "├─ image    linux/amd64              sha256:222222222222   6.1 GB  1 layer",
-        "├─ weights  1 file                   sha256:333333333333  16.1 GB",
-        "│  └─ llama  /src/weights/llama  sha256:aaaaaaaaaaaa  16.1 GB",
-        "├─ other    attestation              sha256:444444444444    400 B",
-        "└─ other    application/vnd.example  sha256:555555555555    500 B",
+        "├─ image    linux/amd64              sha256:222222222222   6.1 GiB  1 layer",
+        "├─ weights  1 file                   sha256:333333333333  16.1 GiB",
+        "│  └─ llama  /src/weights/llama  sha256:aaaaaaaaaaaa  16.1 GiB",
+        "├─ other    attestation              sha256:444444444444     400 B",
+        "└─ other    application/vnd.example  sha256:555555555555     500 B",
         "",
       ].join("\n"),
     );
@@ -169,7 +171,7 @@ describe("a comparison", () => {
   });
 
   test("shows what became of each weight, and counts blobs", () => {
-    const one = { blobs: 1, bytes: 1000 };
+    const one = { blobs: 1, bytes: 1024 };
     expect(
       diffTree({
         ...same,
@@ -193,9 +195,9 @@ describe("a comparison", () => {
         "│  ├─ moved    here → there  /src/weights/here → /src/weights/there  1 B",
         "│  └─ shared   same          /src/weights/same                       1 B",
         "├─ image",
-        "│  ├─ added    1 blob  1.0 kB",
-        "│  └─ shared  2 blobs    20 B",
-        "└─ to fetch 1.0 kB: 3 B of weights, 1.0 kB of image",
+        "│  ├─ added    1 blob  1.0 KiB",
+        "│  └─ shared  2 blobs     20 B",
+        "└─ to fetch 1.0 KiB: 3 B of weights, 1.0 KiB of image",
         "",
       ].join("\n"),
     );

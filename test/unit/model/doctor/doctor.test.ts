@@ -280,7 +280,7 @@ describe("what a registry refuses is a no, with the reason", () => {
     // The trial's body, what was broken off of it, two layers, two configs, the empty config, and the body in
     // the second repository.
     expect(kinds.get("blob")).toHaveLength(8);
-    expect(doctorReport(report)).toContain("could not be removed: tag ocibundle-doctor-");
+    expect(doctorReport(report)).toContain("could not remove tag ocibundle-doctor-");
   });
 
   test("deletes with 404, although the blobs stay: they are told as left", async () => {
@@ -476,10 +476,10 @@ describe("the report", () => {
     expect(text).toBe(
       [
         "ghcr.io/acme/llama:latest",
-        "known of Somebody's",
-        "  a weight has at most 10.7 GB",
+        "known limits of Somebody's",
+        "  largest blob: 10.0 GiB",
         "  a note",
-        "examined in 1.2 s",
+        "checked in 1.2 s",
         "",
       ].join("\n"),
     );

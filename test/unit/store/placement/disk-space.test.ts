@@ -15,7 +15,7 @@ test("what can't fit anywhere names the folder and both numbers", async () => {
     expect.objectContaining({
       code: "system",
       message: expect.stringMatching(
-        /^the disk of ".*ocibundle-not-there\/below" is too full: 9,007,199,255 MB are needed, [\d,]+ MB are free$/,
+        /^no space left on the disk of ".*ocibundle-not-there\/below": 8,589,934,592 MiB needed, [\d,]+ MiB free$/,
       ),
     }),
   );
@@ -31,7 +31,7 @@ describe("on a small disk", () => {
     await requireSpace([part]);
     await requireSpace([part, { path: missing, bytes: 3 * 1024 * 1024 }]);
     await expect(requireSpace([part, { ...part, path: join(path, "other") }])).rejects.toThrow(
-      "7 MB are needed, 4 MB are free",
+      "6 MiB needed, 4 MiB free",
     );
   });
 });
