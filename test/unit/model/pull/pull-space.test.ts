@@ -46,7 +46,7 @@ const check = (entries: WeightEntry[], useCache: boolean): Promise<OcibundleErro
 const packed = (name: string, share: number) =>
   entry(name, free(share), { digest: digest("f"), sizeUncompressed: free(share) });
 
-const refused = { code: "system", message: expect.stringContaining("is too full") };
+const refused = { code: "system", message: expect.stringContaining("no space left") };
 
 test("a file fits or not", async () => {
   for (const useCache of [true, false]) {
