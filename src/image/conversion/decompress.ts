@@ -3,6 +3,9 @@ import { createGunzip, createZstdDecompress } from "node:zlib";
 import { errno, OcibundleError } from "../../errors.ts";
 import { zstdFrames } from "./zstd-frames.ts";
 
+/** In bytes: the default of 16 KiB costs more time than the decompression. */
+const chunkSize = 256 * 1024;
+
 /**
  * Decompresses gzip members or zstd frames, one after the other, and hands what is in them to `consume`.
  *
@@ -16,8 +19,10 @@ export async function decompress(
   consume: (chunks: AsyncIterable<Uint8Array>) => Promise<void>,
 ): Promise<void> {
   const frames = compression === "zstd" ? zstdFrames() : undefined;
-  const decompressor = compression === "zstd" ? createZstdDecompress() : createGunzip();
+  const decompressor =
+    compression === "zstd" ? createZstdDecompress({ chunkSize }) : createGunzip({ chunkSize });
   let taken = 0;
+  let ended = false;
   async function* passing() {
     for await (const chunk of input) {
       frames?.take(chunk);
@@ -25,10 +30,14 @@ export async function decompress(
       // A copy: the decompressor may hold on to it after the buffer is filled anew.
       yield new Uint8Array(chunk);
     }
+    ended = true;
   }
   try {
     await pipeline(passing, decompressor, consume);
   } catch (cause) {
+    // What comes of a frame that is cut off ends early, which is all that `consume` sees.
+    if (ended && frames?.isWhole() === false)
+      throw damaged(on, compression, "it is cut off", cause);
     const code = errno(cause);
     // gunzip ends at a zero byte behind a member, and breaks off what would write more of them.
     const followed = code === "ERR_STREAM_PREMATURE_CLOSE" && decompressor.bytesWritten < taken;

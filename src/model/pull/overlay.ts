@@ -26,14 +26,18 @@ const maxLinks = 40;
 export function mergeLayers(layers: readonly (readonly UnpackedEntry[])[]): {
   files: MergedFile[];
   unresolved: string[];
+  /** Where a path inside the image leads to; undefined for a circle of links. */
+  follow(path: string): string | undefined;
 } {
   const nodes = new Map<string, Node>();
   // Directories that have or had something in them: most entries replace none.
   const directories = new Set<string>();
   const add = (node: Node): void => {
     nodes.set(node.name, node);
-    for (let at = posix.dirname(node.name); at !== "." && !directories.has(at);) {
+    for (let at = posix.dirname(node.name); at !== ".";) {
       directories.add(at);
+      // A file can't stay where a directory is now.
+      if (nodes.get(at)?.type === "file") nodes.delete(at);
       at = posix.dirname(at);
     }
   };
@@ -46,6 +50,10 @@ export function mergeLayers(layers: readonly (readonly UnpackedEntry[])[]): {
     nodes.delete(name);
     removeBelow(name);
   };
+  const linkedName = ({ target }: { target: string }): string =>
+    followed(nodes, target, { last: false }) ?? "";
+  const isDirectory = (name: string): boolean =>
+    directories.has(followed(nodes, name, { last: true }) ?? "");
   for (const layer of layers) {
     // A layer's whiteouts speak of the layers below it only.
     for (const { name } of layer) {
@@ -59,36 +67,57 @@ export function mergeLayers(layers: readonly (readonly UnpackedEntry[])[]): {
     for (const entry of layer) {
       if (posix.basename(entry.name).startsWith(whiteout)) continue;
       if (entry.type === "folder") {
-        nodes.delete(entry.name);
+        // A link to a directory stays, as with container engines.
+        const there = nodes.get(entry.name);
+        if (there?.type !== "symlink" || !isDirectory(entry.name)) nodes.delete(entry.name);
         continue;
       }
+      const name = followed(nodes, entry.name, { last: false }) ?? entry.name;
+      const linked = entry.type === "link" ? nodes.get(linkedName(entry)) : undefined;
       // A file in the place of a directory takes all of it away.
-      remove(entry.name);
-      add(entry);
+      remove(name);
+      // A hard link is another name of what is there now, whatever becomes of the first name later.
+      add({ ...(linked ?? entry), name });
     }
   }
   const files: MergedFile[] = [];
   const unresolved: string[] = [];
   for (const name of nodes.keys()) {
-    const file = resolveLinks(nodes, name);
-    if (file === undefined) unresolved.push(name);
-    else files.push({ name, size: file.size, digest: file.digest });
+    const file = nodes.get(followed(nodes, name, { last: true }) ?? "");
+    if (file?.type === "file") files.push({ name, size: file.size, digest: file.digest });
+    else unresolved.push(name);
   }
-  return { files, unresolved };
+  const follow = (path: string): string | undefined => followed(nodes, path, { last: true });
+  return { files, unresolved, follow };
 }
 
-function resolveLinks(
+/**
+ * A path below the image's root with the links on its way followed: an absolute target is meant below that
+ * root, and ".." does not lead out of it. Undefined for a circle. `last` says whether a link at the very end
+ * is followed too.
+ */
+function followed(
   nodes: ReadonlyMap<string, Node>,
-  name: string,
-): (Node & { type: "file" }) | undefined {
-  let at = name;
-  for (let links = 0; links <= maxLinks; links += 1) {
+  path: string,
+  { last }: { last: boolean },
+): string | undefined {
+  const parts = path.split("/").toReversed();
+  let at = "";
+  let links = 0;
+  for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
+    if (part === "" || part === ".") continue;
+    const directory = at;
+    if (part === "..") {
+      at = at.includes("/") ? posix.dirname(at) : "";
+      continue;
+    }
+    at = posix.join(at, part);
     const node = nodes.get(at);
-    if (node === undefined || node.type === "file") return node;
-    const from =
-      node.type === "link" || node.target.startsWith("/") ? "/" : posix.dirname(`/${at}`);
-    // An absolute target is meant below the image's root, and ".." does not lead out of it.
-    at = posix.join(from, node.target).replace(/^\/+/, "").replace(/\/+$/, "");
+    if (node?.type !== "symlink" || (parts.length === 0 && !last)) continue;
+    links += 1;
+    if (links > maxLinks) return undefined;
+    at = node.target.startsWith("/") ? "" : directory;
+    parts.push(...node.target.split("/").toReversed());
   }
-  return undefined;
+  return at;
 }

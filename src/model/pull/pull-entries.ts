@@ -1,9 +1,7 @@
-import { rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
-import { join, posix } from "node:path";
+import { posix } from "node:path";
 import { OcibundleError } from "../../errors.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
-import { type Cache, cacheAt } from "../../store/cache/cache.ts";
 import { obtainBlob } from "../../store/cache/obtain.ts";
 import { type StoredFile, type StoredTar } from "../format/artifact/contents.ts";
 import {
@@ -28,7 +26,7 @@ import {
   unpackFile,
   unpackLayer,
 } from "./unpack-layer.ts";
-import { ownPrefix } from "../../store/placement/dest-rule.ts";
+import { openScratch, sweepScratch } from "./scratch-cache.ts";
 
 /** The files of weights in any format, and what is needed to fetch them. */
 export interface FoundFiles extends AsyncDisposable {
@@ -60,7 +58,9 @@ export async function findFiles(
   },
 ): Promise<FoundFiles> {
   const isPacked = contents.some(({ packed }) => packed.files.length + packed.tars.length > 0);
-  const scratch = isPacked && !request.useCache ? scratchCache(dir) : undefined;
+  await sweepScratch(dir);
+  const temp = isPacked && !request.useCache ? await openScratch(dir) : undefined;
+  const scratch = temp?.cache;
   const session = scratch === undefined ? given : { ...given, cache: scratch };
   const found: FoundFiles = {
     entries: contents.flatMap(({ entries }) => entries),
@@ -68,7 +68,7 @@ export async function findFiles(
     session,
     useCache: request.useCache || scratch !== undefined,
     async [Symbol.asyncDispose]() {
-      if (scratch !== undefined) await rm(scratch.root, { recursive: true, force: true });
+      await temp?.remove();
     },
   };
   try {
@@ -185,11 +185,12 @@ async function imageEntries(
       hint: "take a directory of it with --path, as in `--path /models`; `pull --image` takes the image",
     });
   }
-  const directory = posix.join("/", path).replace(/^\//, "").replace(/\/$/, "");
-  const inside = (name: string): boolean => directory === "" || name.startsWith(`${directory}/`);
   const layers: UnpackedEntry[][] = [];
   for (const tar of tars) layers.push(await unpack(tar, context, () => true));
-  const { files, unresolved } = mergeLayers(layers);
+  const { files, unresolved, follow } = mergeLayers(layers);
+  const asked = posix.join("/", path).replace(/^\//, "").replace(/\/$/, "");
+  const directory = follow(asked) ?? asked;
+  const inside = (name: string): boolean => directory === "" || name.startsWith(`${directory}/`);
   const lost = unresolved.filter(inside);
   if (lost.length > 0) {
     const more = lost.length > 1 ? ` and ${lost.length - 1} more` : "";
@@ -200,8 +201,12 @@ async function imageEntries(
   }
   const found = files.filter(({ name }) => inside(name));
   if (found.length === 0) {
-    throw new OcibundleError("not_found", `${on} has no files below ${quoted(`/${directory}`)}`, {
-      hint: "name another directory of the image with --path",
+    const isFile = files.some(({ name }) => name === directory);
+    const why = isFile ? "is a file of it, not a directory" : "is no directory with files in it";
+    throw new OcibundleError("not_found", `${on}: ${quoted(`/${asked}`)} ${why}`, {
+      hint: isFile
+        ? `use \`--path ${quoted(posix.dirname(`/${asked}`))}\``
+        : "name another directory of the image with --path",
     });
   }
   const at = directory === "" ? 0 : directory.length + 1;
@@ -224,6 +229,8 @@ async function unpack(
     signal,
     wants,
     expected: tar.expected,
+    overlay: tar.overlay,
+    diffId: tar.diffId,
     origin: source.name,
     on: layerLabel(source.name, blob.digest),
   };
@@ -280,7 +287,3 @@ async function withBlob<T>(
     if (obtained.outcome === "fetched") await cache.remove(digest).catch(() => undefined);
   }
 }
-
-/** A cache that lives as long as one run, below the directory that is pulled into. */
-const scratchCache = (directory: string): Cache =>
-  cacheAt(join(directory, `${ownPrefix}unpack-${crypto.randomUUID()}`));

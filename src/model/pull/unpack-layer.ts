@@ -2,18 +2,19 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
-import { PassThrough, type Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
-import * as zlib from "node:zlib";
 import * as v from "valibot";
-import { OcibundleError, errno } from "../../errors.ts";
+import { OcibundleError } from "../../errors.ts";
+import { decompress } from "../../image/conversion/decompress.ts";
 import { SizeSchema } from "../../oci/descriptor.ts";
 import { type Digest, digestAlgorithm, digestHex, shortDigest } from "../../oci/digest.ts";
 import { createFile, readableMode } from "../../runtime/own-file.ts";
+import { compressionOf } from "../../store/archive/archive.ts";
 import { type TarEntry, tarEntries } from "../../store/archive/entries.ts";
 import { type StreamTarSource, streamTarSource } from "../../store/archive/source.ts";
 import type { Cache } from "../../store/cache/cache.ts";
+import { cacheFailure } from "../../store/cache/folder.ts";
 import { readRecord, writeRecord } from "../../store/cache/record-file.ts";
+import { requireSpace } from "../../store/placement/disk-space.ts";
 import { writeAll } from "../../store/verified-write.ts";
 import type { ExpectedFile } from "../format/artifact/contents.ts";
 import { quoted, Sha256Schema } from "../format/weight-entry.ts";
@@ -31,6 +32,10 @@ export interface UnpackOptions {
   wants(name: string): boolean;
   /** The files that the archive must have. */
   expected: ReadonlyMap<string, ExpectedFile> | undefined;
+  /** Whether it is read as a layer of an image, in which there may be devices. */
+  overlay: boolean;
+  /** What an image says of the layer's bytes once they are decompressed. */
+  diffId: string | undefined;
   /** For `cache ls`: where it came from. */
   origin: string;
   /** Names the layer in messages. */
@@ -84,28 +89,29 @@ export async function unpackLayer(
   options: UnpackOptions,
 ): Promise<UnpackedEntry[]> {
   const { cache, expected, on } = options;
-  const bytes = await decoded(path, on);
-  const source = streamTarSource(bytes);
   const entries: UnpackedEntry[] = [];
+  const files = new Set<string>();
   const release = cache.holdTemp();
   let isWhole = true;
-  try {
-    for await (const entry of tarEntries(source, on)) {
+  const takeEntries = async (bytes: AsyncIterable<Uint8Array>): Promise<void> => {
+    const source = streamTarSource(checked(bytes, options));
+    for await (const entry of tarEntries(source, on, { ofLayer: options.overlay })) {
       options.signal.throwIfAborted();
       const unpacked = await unpackEntry(entry, source, options);
       if (unpacked === undefined) isWhole = false;
       else entries.push(unpacked);
+      if (unpacked?.type === "file") files.add(unpacked.name);
     }
     // What stands behind the archive's end belongs to the stream too: its checksum is there.
-    while ((await source.skip(1024 * 1024)) > 0) options.signal.throwIfAborted();
-  } catch (error) {
-    throw damaged(error, on);
+    while ((await source.skip(readSize)) > 0) options.signal.throwIfAborted();
+  };
+  try {
+    await readDecoded(path, on, takeEntries);
   } finally {
-    await source.close().catch(() => undefined);
     await release();
   }
   for (const name of expected?.keys() ?? []) {
-    if (!entries.some((entry) => entry.type === "file" && entry.name === name)) {
+    if (!files.has(name)) {
       throw new OcibundleError("integrity", `${on}: ${quoted(name)} is not in it`);
     }
   }
@@ -121,18 +127,43 @@ export async function unpackLayer(
 /** Takes a file that may be stored compressed, its bytes verified at `path`, into the cache as it was. */
 export async function unpackFile(
   path: string,
-  { cache, signal, origin, on, name }: Omit<UnpackOptions, "wants" | "expected"> & { name: string },
+  {
+    cache,
+    signal,
+    origin,
+    on,
+    name,
+  }: Omit<UnpackOptions, "wants" | "expected" | "overlay" | "diffId"> & { name: string },
 ): Promise<{ digest: `sha256:${string}`; size: number }> {
   const temp = await cache.tempPath("file");
   try {
-    const file = await writeContent(temp, await decoded(path, on), signal);
+    let file: WrittenFile | undefined;
+    await readDecoded(path, on, async (chunks) => {
+      file = await writeContent(temp, chunks, { cache, signal });
+    });
+    if (file === undefined) throw new OcibundleError("bug", `${on}: nothing was written`);
     await cache.putFile(temp, file.digest, file.size, { name, origin });
     return file;
-  } catch (error) {
-    throw damaged(error, on);
   } finally {
     await cache.discardTemp(temp).catch(() => undefined);
   }
+}
+
+/** The same bytes, held against the diff ID where there is one. Throws `integrity` at their end. */
+async function* checked(
+  bytes: AsyncIterable<Uint8Array>,
+  { diffId, on }: UnpackOptions,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const hash = diffId?.startsWith("sha256:") === true ? createHash("sha256") : undefined;
+  for await (const chunk of bytes) {
+    hash?.update(chunk);
+    yield chunk;
+  }
+  const digest = `sha256:${hash?.digest("hex")}`;
+  if (hash === undefined || digest === diffId) return;
+  throw new OcibundleError("integrity", `${on}: it has the diff ID ${digest}, not ${diffId}`, {
+    hint: "the image's config is of other layers: push the image again",
+  });
 }
 
 /** Undefined for a file that is not wanted. */
@@ -152,7 +183,8 @@ async function unpackEntry(
   }
   const temp = await cache.tempPath("file");
   try {
-    const { digest } = await writeContent(temp, source.chunks(size), signal);
+    await requireSpace([{ path: cache.root, bytes: size }]);
+    const { digest } = await writeContent(temp, source.chunks(size), { cache, signal });
     if (wanted !== undefined && wanted.digest !== digest) {
       const why = `${quoted(name)} has the digest ${digest}, not ${wanted.digest}`;
       throw new OcibundleError("integrity", `${on}: ${why}`);
@@ -164,23 +196,33 @@ async function unpackEntry(
   }
 }
 
+interface WrittenFile {
+  digest: `sha256:${string}`;
+  /** In bytes. */
+  size: number;
+}
+
 async function writeContent(
   path: string,
   chunks: AsyncIterable<Uint8Array>,
-  signal: AbortSignal,
-): Promise<{ digest: `sha256:${string}`; size: number }> {
+  { cache, signal }: Pick<UnpackOptions, "cache" | "signal">,
+): Promise<WrittenFile> {
   const hash = createHash("sha256");
-  const file = await createFile(path, readableMode);
   let position = 0;
+  const onDisk = <T>(work: Promise<T>): Promise<T> =>
+    work.catch((error: unknown) => {
+      throw cacheFailure(cache.root, error);
+    });
+  const file = await onDisk(createFile(path, readableMode));
   try {
     for await (const chunk of chunks) {
       signal.throwIfAborted();
-      const written = writeAll(file, chunk, position);
+      const written = onDisk(writeAll(file, chunk, position));
       hash.update(chunk);
       await written;
       position += chunk.byteLength;
     }
-    await file.sync();
+    await onDisk(file.sync());
   } finally {
     await file.close();
   }
@@ -189,8 +231,12 @@ async function writeContent(
 
 const readSize = 1024 * 1024;
 
-/** The bytes of a layer, decompressed where its first bytes say that it is compressed. */
-async function decoded(path: string, on: string): Promise<AsyncIterable<Uint8Array>> {
+/** Hands the bytes of a layer to `consume`, decompressed where the first of them say that it is compressed. */
+async function readDecoded(
+  path: string,
+  on: string,
+  consume: (chunks: AsyncIterable<Uint8Array>) => Promise<void>,
+): Promise<void> {
   const head = new Uint8Array(4);
   const file = await open(path);
   try {
@@ -199,27 +245,14 @@ async function decoded(path: string, on: string): Promise<AsyncIterable<Uint8Arr
     await file.close();
   }
   const raw = createReadStream(path, { highWaterMark: readSize });
-  const decoder = decoderOf(head);
-  if (decoder === undefined) return raw;
-  const output = new PassThrough({ highWaterMark: readSize });
-  // `output` gets the error of any of them.
-  pipeline(raw, decoder, output).catch((error: unknown) => {
-    output.destroy(error instanceof Error ? error : new Error(`${on}: ${String(error)}`));
-  });
-  return output;
-}
-
-function decoderOf(head: Uint8Array): (Readable & NodeJS.WritableStream) | undefined {
-  if (head[0] === 0x1f && head[1] === 0x8b) return zlib.createGunzip({ chunkSize: readSize });
-  const isZstd = [0x28, 0xb5, 0x2f, 0xfd].every((byte, index) => head[index] === byte);
-  return isZstd ? zlib.createZstdDecompress({ chunkSize: readSize }) : undefined;
-}
-
-/** Of compressed data that is damaged, node says a code of zlib's own. */
-function damaged(error: unknown, on: string): unknown {
-  const code = errno(error) ?? "";
-  if (!/^(?:Z_|ZSTD_|ERR_ZLIB)/.test(code)) return error;
-  return new OcibundleError("integrity", `${on}: its compressed data is damaged`, { cause: error });
+  const compression = compressionOf(head);
+  try {
+    if (compression === "gzip" || compression === "zstd") {
+      await decompress(compression, raw, on, consume);
+    } else await consume(raw);
+  } finally {
+    raw.destroy();
+  }
 }
 
 /** For messages. */

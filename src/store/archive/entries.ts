@@ -43,16 +43,20 @@ const contentTypes: ReadonlyMap<string, TarEntry["type"]> = new Map([
  * of its end may be cut off between two entries, and one with data behind it is not what its writer
  * wrote. `on` names the archive. Throws `file` for what is no tar archive, has a name that leaves it, or
  * an entry that is no file, folder or link; `integrity` for what is cut off or has data behind its end.
+ *
+ * `ofLayer` reads as container engines read a layer: names are below the root even where they begin with
+ * `/`, devices and FIFOs are passed over, and no bytes at all are a layer without entries.
  */
 export async function* tarEntries(
   source: TarSource,
   on: string,
+  { ofLayer = false }: { ofLayer?: boolean } = {},
 ): AsyncGenerator<TarEntry, void, undefined> {
   const fail = (why: string): OcibundleError => new OcibundleError("file", `${on}: ${why}`);
   let overrides: Overrides = {};
   for (let count = 0; ;) {
     const at = source.position;
-    const header = await readHeader(source, on);
+    const header = await readHeader(source, on, ofLayer);
     if (header === "no more") throw cutOff(on, "it is cut off: no mark of its end");
     if (header === "end mark") {
       await expectZeros(source, on);
@@ -63,7 +67,12 @@ export async function* tarEntries(
       Object.assign(overrides, await readExtension(source, header, on));
       continue;
     }
-    const name = entryPath(overrides.path ?? header.path ?? "", on);
+    const named = overrides.path ?? header.path ?? "";
+    const name = entryPath(ofLayer ? named.replace(/^\/+(?=.)/, "") : named, on);
+    if (ofLayer && deviceTypes.has(type)) {
+      overrides = {};
+      continue;
+    }
     const known = contentTypes.get(type);
     if (known === undefined) {
       throw fail(`entry "${name}" is of a kind that is not read here: ${type}`);
@@ -95,6 +104,9 @@ export async function* tarEntries(
     }
   }
 }
+
+/** What only a container engine makes. These entries have no content. */
+const deviceTypes: ReadonlySet<string> = new Set(["CharacterDevice", "BlockDevice", "FIFO"]);
 
 /** The largest size that the octal digits of a header hold: eleven of them. */
 const maxHeaderSize = 8 ** 11 - 1;
@@ -141,9 +153,14 @@ const cutOff = (on: string, what: string): OcibundleError =>
 const padded = (size: number): number => Math.ceil(size / blockSize) * blockSize;
 
 /** The header at the front, or how the archive ends there: by its mark, or because nothing follows. */
-async function readHeader(source: TarSource, on: string): Promise<Header | "end mark" | "no more"> {
+async function readHeader(
+  source: TarSource,
+  on: string,
+  mayBeEmpty: boolean,
+): Promise<Header | "end mark" | "no more"> {
   const at = source.position;
   const block = await source.read(blockSize);
+  if (block.byteLength === 0 && at === 0 && mayBeEmpty) return "end mark";
   if (block.byteLength === 0 && at > 0) return "no more";
   const notTar = `${on}: ${at === 0 ? "not a tar archive" : `damaged at byte ${at}`}`;
   if (block.byteLength < blockSize) {

@@ -1,5 +1,8 @@
 import { OcibundleError } from "../../errors.ts";
 
+/** In characters: no system has longer paths, and what is done with each part takes time. */
+const longestName = 4096;
+
 /**
  * An entry's name in one form: no `.` parts, no `/` at the end. The root's is empty.
  * Throws `file` for a name that is absolute, has `..`, or a NUL.
@@ -11,6 +14,9 @@ export function entryPath(name: string, on: string): string {
     });
   };
   if (name === "") fail("has no name");
+  if (name.length > longestName) {
+    throw new OcibundleError("file", `${on}: an entry has a name of ${name.length} characters`);
+  }
   if (name.startsWith("/") || /^[A-Za-z]:[\\/]/.test(name)) fail("has an absolute path");
   const parts = name.split("/").filter((part) => part !== "" && part !== ".");
   if (parts.includes("..")) fail('has ".." in its path');

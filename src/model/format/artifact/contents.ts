@@ -56,6 +56,8 @@ export interface StoredTar {
   expected: ReadonlyMap<string, ExpectedFile> | undefined;
   /** Whether it is a layer of an image: later layers replace and remove what earlier ones have. */
   overlay: boolean;
+  /** The digest of an image's layer once it is decompressed, where the image's config says it. */
+  diffId?: string | undefined;
 }
 
 export interface ExpectedFile {
