@@ -155,6 +155,20 @@ describe("the documentation", () => {
     expect([...found].filter((name) => name !== "OS" && !page.includes(`\`${name}\``))).toEqual([]);
   });
 
+  test("the messages that troubleshooting quotes are in the sources", () => {
+    const sources = filesBelow("src", /\.ts$/)
+      .map((path) => readFileSync(join(root, path), "utf8"))
+      .join("\n");
+    const page = readFileSync(join(root, "docs/troubleshooting.md"), "utf8");
+    // The first cell of a row; "…" stands for names and values. Codes of registries are theirs.
+    const quoted = [...page.matchAll(/^\| ([^|]*) \|/gm)]
+      .flatMap(([, cell = ""]) => [...cell.matchAll(/`([^`]+)`/g)].map(([, text = ""]) => text))
+      .filter((text) => /[a-z] [a-z]/.test(text));
+    expect(quoted.length).toBeGreaterThan(5);
+    const parts = quoted.flatMap((text) => text.split(/"?…"?/)).map((part) => part.trim());
+    expect(parts.filter((part) => !sources.includes(part))).toEqual([]);
+  });
+
   test("every exit code is documented, by its names", () => {
     const rows = readFileSync(join(root, "docs/exit-codes.md"), "utf8").split("\n");
     for (const [name, code] of Object.entries(exitCodes)) {
