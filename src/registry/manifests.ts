@@ -13,11 +13,11 @@ import { type Api, type ApiRequest, apiUrl, command, request } from "./api.ts";
 import { headRefused, readSize } from "./blobs.ts";
 
 // Tags and digests are safe in a path as they are; what is neither must not lead elsewhere.
-const manifestUrl = (api: Api, repository: string, tagOrDigest: string): URL =>
+export const manifestUrl = (api: Api, repository: string, tagOrDigest: string): URL =>
   apiUrl(api, `${repository}/manifests/${encodeURIComponent(tagOrDigest).replace("%3A", ":")}`);
 
 /** For messages: `manifest "v1"`, `manifest sha256:ab…`. */
-const manifestThing = (tagOrDigest: string): string =>
+export const manifestThing = (tagOrDigest: string): string =>
   isDigest(tagOrDigest) ? `manifest ${tagOrDigest}` : `manifest "${tagOrDigest}"`;
 
 const read = (

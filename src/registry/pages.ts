@@ -19,7 +19,8 @@ export interface Page {
  * (distribution-spec v1.1, "Listing Tags"). A link to another host or back to a page is refused.
  */
 export async function* pages(api: Api, first: ApiRequest): AsyncGenerator<Page, void, undefined> {
-  const on = `${api.host}/${first.repository}: ${first.thing}`;
+  const name = first.repository === undefined ? api.host : `${api.host}/${first.repository}`;
+  const on = `${name}: ${first.thing}`;
   const seen = new Set<string>();
   let url = first.url;
   for (;;) {

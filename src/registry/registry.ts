@@ -19,6 +19,8 @@ import { type Api, apiUrl, command } from "./api.ts";
 import { ask } from "./ask.ts";
 import { getBlob, headBlob } from "./blobs.ts";
 import { resolveLocation } from "./location.ts";
+import { listRepositories } from "./catalog.ts";
+import { deleteManifest } from "./delete.ts";
 import { getManifest, headManifest, putManifest } from "./manifests.ts";
 import { keepReferrersTag, listReferrers } from "./referrers.ts";
 import { listTags } from "./tags.ts";
@@ -117,6 +119,7 @@ export function createRegistry(host: string, options: RegistryOptions = {}): Reg
       });
     },
     repository: (name) => repositoryOf(registry, api, name),
+    listRepositories: (signal) => listRepositories(api, signal),
     ask: (question, signal) => ask(api, question, signal),
   };
   return registry;
@@ -148,6 +151,7 @@ function repositoryOf(registry: Registry, api: Api, name: string): Repository {
       const answer = await putManifest(api, name, tagOrDigest, manifest, signal);
       await keepReferrersTag(api, name, manifest, answer, signal);
     },
+    deleteManifest: (tagOrDigest, signal) => deleteManifest(api, name, tagOrDigest, signal),
     headBlob: (digest, signal, expected) => headBlob(api, name, digest, signal, expected),
     getBlob: (descriptor, range, signal) => getBlob(api, name, descriptor, range, signal),
     startUpload: (options, signal) => startUpload(api, name, options, signal),

@@ -12,6 +12,8 @@ export interface Registry {
   /** The API's version check (`GET /v2/`). Throws `denied`, `network`. */
   ping(signal: AbortSignal): Promise<void>;
   repository(name: string): Repository;
+  /** All repositories, fetched a page at a time. Throws `not_found` where the registry has no catalog. */
+  listRepositories(signal: AbortSignal): AsyncIterable<string>;
   /**
    * One request as it is, any status being an answer: to look at what a registry does. Sent again only
    * when the registry asks for it (429, 503). Throws `network` where no answer came.
@@ -55,6 +57,8 @@ export interface Repository {
   getManifest(tagOrDigest: string, signal: AbortSignal): Promise<RawManifest>;
   /** Puts manifest bytes under a tag or their own digest. */
   putManifest(tagOrDigest: string, manifest: RawManifest, signal: AbortSignal): Promise<void>;
+  /** Deletes a manifest by its digest, with all its tags, or a tag by its name. Throws `denied`, `network`. */
+  deleteManifest(tagOrDigest: string, signal: AbortSignal): Promise<DeleteOutcome>;
 
   /**
    * The blob's size in bytes, or undefined when the repository does not have it. With `expected`, in
@@ -94,6 +98,9 @@ export interface Repository {
     signal: AbortSignal,
   ): Promise<Descriptor[]>;
 }
+
+/** What became of something that was to be deleted; `unsupported` says in words what the registry can't do. */
+export type DeleteOutcome = "deleted" | "absent" | { unsupported: string };
 
 export interface BlobAnswer {
   range: ByteRange;

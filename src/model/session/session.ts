@@ -42,6 +42,8 @@ export interface Session extends JobContext {
   mirrored(reference: Place): Repository;
   /** Reads from mirrors where there are some. */
   reader(reference: Place): ContentReader;
+  /** Reads from the registry itself: what is to be changed there must be what is there. */
+  originReader(reference: Place): ContentReader;
   /** Uploads that an earlier run left unfinished are gone on with. */
   writer(reference: Place): ContentWriter;
 }
@@ -82,6 +84,7 @@ export function openSession(job: JobContext): Session {
     repository,
     mirrored,
     reader: (reference) => registryReader(mirrored(reference)),
+    originReader: (reference) => registryReader(repository(reference)),
     writer: (reference) =>
       registryWriter(repository(reference), { emit: job.emit, journal, memory }),
   };

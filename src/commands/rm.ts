@@ -1,0 +1,56 @@
+import { isatty } from "node:tty";
+import { defineCommand } from "../cli/command.ts";
+import type { CommandContext } from "../cli/context.ts";
+import { printResult } from "../cli/print-result.ts";
+import { OcibundleError } from "../errors.ts";
+import { remove } from "../model/jobs/rm.ts";
+import { openPrompt } from "../ui/prompt.ts";
+import { removalQuestion, removalReport } from "../ui/rm-report.ts";
+
+export const command = defineCommand({
+  meta: {
+    name: "rm",
+    description: "Delete a tag, or with --digest a manifest with all its tags",
+    example: [
+      "ocibundle rm registry.example.com/acme/llama:v1",
+      "ocibundle rm --digest registry.example.com/acme/llama:v1 --yes",
+    ],
+  },
+  args: {
+    ref: { type: "positional", description: "A registry reference with its tag or digest" },
+    digest: { type: "boolean", description: "Delete the manifest with all its tags" },
+    yes: { type: "boolean", alias: "y", description: "Do not ask" },
+    dryRun: { type: "boolean", alias: "n", description: "Show what would be deleted" },
+  },
+  async run({ ref, digest, yes, dryRun }, context) {
+    const result = await remove(context, {
+      reference: ref,
+      digest,
+      dryRun,
+      confirm: async (removal) => yes || confirm(removalQuestion(removal), context),
+    });
+    printResult(context, result, result.digest, () => removalReport(result));
+  },
+});
+
+/** Asks for a yes at the terminal. Throws `usage` where there is none. */
+async function confirm(
+  question: string,
+  { stderr: write, signal }: CommandContext,
+): Promise<boolean> {
+  const hint = "add --yes to delete without a question";
+  if (!isatty(0)) {
+    throw new OcibundleError(
+      "usage",
+      "cannot ask for confirmation: standard input is not a terminal",
+      { hint },
+    );
+  }
+  const prompt = openPrompt({ hint, write, signal });
+  try {
+    const answer = await prompt.ask(question.replaceAll("\n", "\r\n"), { echo: true });
+    return /^\s*y(?:es)?\s*$/i.test(answer);
+  } finally {
+    prompt.close();
+  }
+}

@@ -1,0 +1,45 @@
+import { type Digest, shortDigest } from "../oci/digest.ts";
+import { escapeText } from "./text.ts";
+
+/** What `rm` deletes, as it is asked about and reported. */
+interface RemovalView {
+  action: string;
+  what: "tag" | "manifest";
+  name: string;
+  tag: string | null;
+  digest: Digest;
+  otherTags: readonly string[];
+  neededBy: readonly string[];
+  referrers: number;
+}
+
+const nameOf = ({ name, tag, digest }: RemovalView): string =>
+  escapeText(tag === null ? `${name}@${digest}` : `${name}:${tag}`);
+
+const list = (tags: readonly string[]): string => escapeText(tags.join(", "));
+
+/** A line on each consequence. */
+function consequences(view: RemovalView): string[] {
+  const { what, otherTags, neededBy, referrers } = view;
+  const lines: string[] = [];
+  if (otherTags.length > 0) {
+    const fate = what === "tag" ? "stay" : "are deleted with it";
+    lines.push(`other tags of the same manifest ${fate}: ${list(otherTags)}`);
+  }
+  if (neededBy.length > 0) lines.push(`the manifest stays: needed by ${list(neededBy)}`);
+  if (referrers > 0) lines.push(`signatures and other referrers that stay: ${referrers}`);
+  return lines.map((line) => `  ${line}\n`);
+}
+
+const subject = (view: RemovalView): string =>
+  view.what === "tag"
+    ? `tag ${nameOf(view)} (${shortDigest(view.digest)})`
+    : `manifest ${shortDigest(view.digest)} of ${nameOf(view)}`;
+
+/** The question before anything is deleted. */
+export const removalQuestion = (view: RemovalView): string =>
+  `delete ${subject(view)}\n${consequences(view).join("")}delete it? [y/N] `;
+
+/** What was deleted, or would be. */
+export const removalReport = (view: RemovalView): string =>
+  `${view.action === "deleted" ? "deleted" : "would delete"} ${subject(view)}\n${consequences(view).join("")}`;

@@ -1,0 +1,18 @@
+import { type Digest, shortDigest } from "../oci/digest.ts";
+import { renderTable } from "./table.ts";
+import { escapeText } from "./text.ts";
+
+/** What `tag` shows: a line for each tag, and one on what they stand for. */
+export function tagReport(result: {
+  action: string;
+  reference: string;
+  tags: readonly { tag: string; outcome: string; before: Digest | null }[];
+}): string {
+  const { action, reference, tags } = result;
+  const rows = tags.map(({ tag, outcome, before }) => [
+    tag,
+    outcome,
+    outcome === "moved" && before !== null ? `from ${shortDigest(before)}` : "",
+  ]);
+  return `${renderTable(rows)}${action === "would-tag" ? "would tag" : "tagged"} ${escapeText(reference)}\n`;
+}
