@@ -60,7 +60,7 @@ export function tagTable(listing: {
   const { name, tags, size, attachments } = listing;
   const more = attachments === 0 ? "" : `; ${count(attachments, "attachment tag")} not listed`;
   const total = `${escapeText(name)}: ${count(tags.length, "tag")}, ${formatSize(size)}${more}\n`;
-  return tags.length === 0 ? total : renderTable(tags.map(row), head) + total;
+  return tags.length === 0 ? total : renderTable(tags.map(row), { head }) + total;
 }
 
 /** The repositories of a registry, one a line. */
