@@ -17,18 +17,18 @@ const env: Record<string, string | undefined> = {
 };
 
 try {
-  say("Two versions of a model's image, as OCI layouts. Only the code differs.");
+  say("Two versions of the image of a model, as OCI layouts. Only the code differs.");
   await writeSampleImage(join(folder, "image-v1"), "v1", sampleLayers("print('first')\n"));
   await writeSampleImage(join(folder, "image-v2"), "v2", sampleLayers("print('second')\n"));
 
-  say("Weights: three random files, and a lock that pins each to its digest.");
+  say("Three random weight files, and a lock that pins each to its digest.");
   await show("mock-weights --count 3 --min-size 8mb --max-size 24mb --seed 1");
   await show("lock weights --dest /src/weights");
 
-  say("The model in a local OCI layout: one index, image and weights beside each other.");
+  say("Build the model in a local OCI layout: one index of image and weights.");
   await show("build --image oci:image-v1:v1 --weights weights -o oci:model");
 
-  say("A registry of our own, and the push.");
+  say("Start a registry and push the model.");
   const started = await show("registry-start");
   const address = /export TEST_REGISTRY=(\S+)/.exec(started)?.[1];
   if (address === undefined) throw new Error("registry-start named no address");
@@ -36,20 +36,20 @@ try {
   await show(`push ${address}/acme/model:v1 --image oci:image-v1:v1 --weights weights`);
   await show(`inspect ${address}/acme/model:v1`);
 
-  say("The same push again: everything is there.");
+  say("Push again: everything is there already.");
   await show(`push ${address}/acme/model:v1 --image oci:image-v1:v1 --weights weights`);
 
-  say("The code changed, the weights did not: a few hundred bytes are sent.");
+  say("Push new code with the same weights: only a few hundred bytes are sent.");
   await show(`push ${address}/acme/model:v2 --image oci:image-v2:v2 --weights weights`);
 
-  say("A node fetches the weights: no file has its name before its digest is right.");
+  say("Pull the weights. A file has its final name only after its digest was verified.");
   await show(`pull ${address}/acme/model:v1 -o node/v1`);
 
-  say("The next version comes to the same node: its weights are there.");
+  say("Pull the next version: the node has its weights already.");
   await show(`diff ${address}/acme/model:v1 ${address}/acme/model:v2`);
   await show(`pull ${address}/acme/model:v2 -o node/v2`);
 
-  say("Every byte below a folder, held against what was pushed.");
+  say("Verify every file against its digest.");
   await show(`verify ${address}/acme/model:v2 --dir node/v2`);
 } finally {
   if (env["TEST_REGISTRY"] !== undefined) await show("registry-stop");
