@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Outcome } from "./bench/benchmark.ts";
 import { hash } from "./bench/hash.ts";
+import { layoutsBenchmark } from "./bench/layouts.ts";
 import { load } from "./bench/load.ts";
 import { pull } from "./bench/pull.ts";
 import { pushLarge, pushNull, pushRegistries } from "./bench/push.ts";
@@ -14,7 +15,17 @@ import { openStage } from "./bench/stage.ts";
 import { start } from "./bench/start.ts";
 import { unchanged } from "./bench/unchanged.ts";
 
-const benchmarks = [start, hash, unchanged, pushNull, pushLarge, pushRegistries, pull, load];
+const benchmarks = [
+  start,
+  hash,
+  unchanged,
+  pushNull,
+  pushLarge,
+  pushRegistries,
+  pull,
+  layoutsBenchmark,
+  load,
+];
 
 const { values } = parseArgs({
   options: {
