@@ -1,6 +1,6 @@
 import { defineCommand } from "../cli/command.ts";
 import { modelArgs } from "./model-args.ts";
-import { pushModel } from "../model/jobs/push.ts";
+import { pushLayouts } from "../model/jobs/push-layouts.ts";
 import { printResult, viewOf } from "../cli/print-result.ts";
 import { pushReport } from "../ui/push-report.ts";
 
@@ -57,7 +57,12 @@ export const command = defineCommand({
   },
   async run({ ref, path, noLock, ...parts }, context) {
     const request = { reference: ref, paths: path, writeLock: !noLock, ...parts };
-    const result = await pushModel(context, request);
-    printResult(context, result, result.model.digest, () => pushReport(result, viewOf(context)));
+    const results = await pushLayouts(context, request);
+    const [result, ...others] = results;
+    if (result === undefined) throw new TypeError("a push without a result");
+    const digests = results.map(({ model }) => model.digest).join("\n");
+    printResult(context, others.length === 0 ? result : { pushes: results }, digests, () =>
+      results.map((one) => pushReport(one, viewOf(context))).join(""),
+    );
   },
 });

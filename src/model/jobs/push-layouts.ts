@@ -1,0 +1,39 @@
+import { OcibundleError } from "../../errors.ts";
+import { formatReference } from "../../oci/reference.ts";
+import { projectImage } from "../format/project-file.ts";
+import type { PublishReport } from "../graph/publish-report.ts";
+import { type LayoutName, parseLayout } from "../layout/layouts.ts";
+import { parseTarget } from "../places/target.ts";
+import type { JobContext } from "../session/session.ts";
+import { type PushRequest, pushModel } from "./push.ts";
+
+/**
+ * Pushes a model in one layout or in several: the first under the tag, each further one under the tag and
+ * its own name, as `v1-modelpack`. Blobs that layouts share are sent once. Throws as `pushModel`, before
+ * anything is sent where a layout is not known.
+ */
+export async function pushLayouts(job: JobContext, request: PushRequest): Promise<PublishReport[]> {
+  const layouts = layoutsOf(request.layout ?? (job.env["OCIBUNDLE_LAYOUT"] || undefined));
+  const [first, ...others] = layouts;
+  if (first === undefined || others.length === 0) {
+    return [await pushModel(job, { ...request, layout: first })];
+  }
+  const text = request.reference ?? (await projectImage(job.cwd));
+  const { reference } = parseTarget(text, "push");
+  const reports = [await pushModel(job, { ...request, reference: text, layout: first })];
+  for (const layout of others) {
+    const tag = `${reference.tag ?? "latest"}-${layout}`;
+    const further = formatReference({ ...reference, tag });
+    // Only some layouts have a place for an image, and it stands under the first tag.
+    const image = layout === "cog" || layout.startsWith("bundle") ? request.image : undefined;
+    reports.push(await pushModel(job, { ...request, reference: further, layout, image }));
+  }
+  return reports;
+}
+
+function layoutsOf(text: string | undefined): LayoutName[] {
+  if (text === undefined) return [];
+  const layouts = text.split(",").map((name) => parseLayout(name.trim()));
+  if (new Set(layouts).size === layouts.length) return layouts;
+  throw new OcibundleError("usage", `--layout "${text}" names a layout twice`);
+}
