@@ -5,7 +5,12 @@ import type { Descriptor } from "../../oci/descriptor.ts";
 import { type Digest, shortDigest } from "../../oci/digest.ts";
 import type { RawManifest } from "../../oci/manifest.ts";
 import { embeddedContent, manifestTypeOf, membersOf } from "../../oci/manifest-members.ts";
-import { isForeignLayerType, isImageConfigType } from "../../oci/media-types.ts";
+import {
+  essenceOf,
+  isForeignLayerType,
+  isGenericType,
+  isImageConfigType,
+} from "../../oci/media-types.ts";
 import { weightName } from "../format/annotations.ts";
 import { entryType } from "../format/model-index.ts";
 import { isWeightsManifest } from "../format/weights-artifact.ts";
@@ -80,13 +85,33 @@ export async function readGraph(
         await visit(child, depth + 1, group ?? groupOfEntry(entry));
         children.push(child);
       } catch (error) {
-        if (onBroken === undefined || !isBroken(error)) throw error;
-        onBroken(entry, error);
+        if (!isBroken(error)) throw error;
+        if (await isBlob(reader, entry, error, signal)) {
+          blobs.set(entry.digest, blobOf(reader, entry, group ?? groupOfEntry(entry) ?? "other"));
+        } else if (onBroken === undefined) throw error;
+        else onBroken(entry, error);
       }
     }
   };
   await visit(root, 0);
   return { root, children, ...(await withoutMissingForeign(reader, [...blobs.values()], signal)) };
+}
+
+/**
+ * Whether an entry of an index is no manifest but a blob, which layouts and indexes may list too (image-spec
+ * v1.1, image-index.md, "manifests"). What its type calls a manifest never is one.
+ */
+async function isBlob(
+  reader: ContentReader,
+  entry: Descriptor,
+  { code }: OcibundleError,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const type = essenceOf(entry.mediaType);
+  if (isGenericType(type) || /manifest|index/.test(type)) return false;
+  // A JSON document that was read may be a manifest of a kind that is not known here.
+  if (code !== "not_found" && type.endsWith("json")) return false;
+  return reader.hasBlob(entry, signal);
 }
 
 const isBroken = (error: unknown): error is OcibundleError =>
@@ -142,25 +167,34 @@ export function blobsOfManifest(
   for (const descriptor of config === undefined ? layers : [config, ...layers]) {
     if (blobs.has(descriptor.digest)) continue;
     embeddedContent(descriptor, on);
-    const weight = weightName(descriptor);
-    const kind = descriptor === config ? "config" : weight === undefined ? "layer" : "weight";
-    blobs.set(descriptor.digest, {
-      descriptor,
-      kind,
-      label:
-        weight === undefined
-          ? `${kind} ${shortDigest(descriptor.digest)}`
-          : `weight ${JSON.stringify(weight)}`,
-      ...(weight === undefined ? {} : { name: weight }),
-      group: group ?? own,
-      mismatchHint: `make or copy ${reader.name} again: its bytes are not what its manifest says`,
-      source: (signal) => reader.blobSource(descriptor, signal),
-      ...(reader.reportCorrupt === undefined
-        ? {}
-        : { reportCorrupt: () => reader.reportCorrupt?.(descriptor.digest) ?? false }),
-    });
+    blobs.set(descriptor.digest, blobOf(reader, descriptor, group ?? own, descriptor === config));
   }
   return [...blobs.values()];
+}
+
+function blobOf(
+  reader: ContentReader,
+  descriptor: Descriptor,
+  group: Group,
+  isConfig = false,
+): BlobToMove {
+  const weight = weightName(descriptor);
+  const kind = isConfig ? "config" : weight === undefined ? "layer" : "weight";
+  return {
+    descriptor,
+    kind,
+    label:
+      weight === undefined
+        ? `${kind} ${shortDigest(descriptor.digest)}`
+        : `weight ${JSON.stringify(weight)}`,
+    ...(weight === undefined ? {} : { name: weight }),
+    group,
+    mismatchHint: `make or copy ${reader.name} again: its bytes are not what its manifest says`,
+    source: (signal) => reader.blobSource(descriptor, signal),
+    ...(reader.reportCorrupt === undefined
+      ? {}
+      : { reportCorrupt: () => reader.reportCorrupt?.(descriptor.digest) ?? false }),
+  };
 }
 
 /** Reads the manifest an index entry stands for, its size checked against the entry, and its `data` too. */

@@ -81,7 +81,10 @@ export function publishReport(done: {
     action,
     reference: reference === undefined ? null : pinned(reference, model.root.digest),
     target,
-    model: { name, ...summarize(model.root, model.children, name, { platform }) },
+    model: {
+      name,
+      ...summarize(model.root, model.children, name, { platform, blobs: model.blobs }),
+    },
     sent,
     resumed,
     mounted,

@@ -70,6 +70,8 @@ export interface SummaryContext {
   platform?: string | null;
   /** Weights in other formats than the bundle's, by the digest of their manifest. */
   foreign?: ReadonlyMap<Digest, WeightsContents>;
+  /** The blobs that are there: an index may list one beside its manifests. */
+  blobs?: readonly { descriptor: Descriptor }[];
 }
 
 /**
@@ -80,7 +82,7 @@ export function summarize(
   root: RawManifest,
   children: readonly RawManifest[],
   on: string,
-  { platform = null, foreign = new Map() }: SummaryContext = {},
+  { platform = null, foreign = new Map(), blobs = [] }: SummaryContext = {},
 ): ModelSummary {
   const members = membersOf(root, on);
   const { artifactType = null, config, layers } = members;
@@ -100,7 +102,9 @@ export function summarize(
   const kind = kindOf(members);
   if (isIndexType(root.mediaType)) {
     const byDigest = new Map(children.map((child) => [child.digest, child]));
-    addEntries(summary, members.manifests, byDigest, { on, foreign, platform: null, depth: 0 });
+    const there = new Set(blobs.map(({ descriptor }) => descriptor.digest));
+    const place = { on, foreign, there, platform: null, depth: 0 };
+    addEntries(summary, members.manifests, byDigest, place);
     summary.type = summary.weights === null ? "index" : "bundle";
   } else if (foreignRoot !== undefined) {
     summary.type = "weights";
@@ -135,6 +139,8 @@ function kindOf({ config, layers, artifactType }: ManifestMembers): "image" | "w
 interface Place {
   on: string;
   foreign: ReadonlyMap<Digest, WeightsContents>;
+  /** Blobs that are no manifests. */
+  there: ReadonlySet<Digest>;
   /** Of the index that lists an index. */
   platform: string | null;
   depth: number;
@@ -147,7 +153,7 @@ function addEntries(
   summary: ModelSummary,
   entries: readonly Descriptor[],
   byDigest: ReadonlyMap<Digest, RawManifest>,
-  { on, foreign, platform, depth }: Place,
+  { on, foreign, there, platform, depth }: Place,
 ): void {
   for (const entry of entries) {
     const raw = byDigest.get(entry.digest);
@@ -162,7 +168,8 @@ function addEntries(
           : kindOfEntry(entry, raw, where);
     if (raw !== undefined && kind === "index" && depth < maxDepth) {
       const { manifests } = membersOf(raw, where);
-      addEntries(summary, manifests, byDigest, { on, foreign, platform: own, depth: depth + 1 });
+      const place = { on, foreign, there, platform: own, depth: depth + 1 };
+      addEntries(summary, manifests, byDigest, place);
     } else if (raw !== undefined && kind === "weights") {
       const weights =
         contents === undefined ? weightsSummary(raw, where) : foreignSummary(contents);
@@ -170,7 +177,7 @@ function addEntries(
       else summary.moreWeights.push(weights);
     } else if (raw !== undefined && kind === "image") {
       summary.images.push(imageSummary(raw, own, where));
-    } else summary.others.push(otherSummary(entry, raw === undefined));
+    } else summary.others.push(otherSummary(entry, raw === undefined && !there.has(entry.digest)));
   }
 }
 

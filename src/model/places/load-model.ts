@@ -42,7 +42,7 @@ export async function loadSource(
     const foreign = await readForeign(source.reader, graph, session.signal, ({ message }) => {
       session.emit({ type: "warning", message: `files not listed: ${message}` });
     });
-    const context = { platform, foreign };
+    const context = { platform, foreign, blobs: graph.blobs };
     const summary = summarize(graph.root, graph.children, source.name, context);
     const dispose = { [Symbol.asyncDispose]: () => source.close() };
     return { kind: "model", summary, graph, ...source, ...dispose };

@@ -51,6 +51,19 @@ describe("the graph of a model", () => {
     );
   });
 
+  test("has an entry that is no manifest as a blob", async () => {
+    const { layout, image, index, blob } = await layoutBench();
+    const one = await image(amd64, "one");
+    const { digest, size } = await blob("<a/>");
+    const entry = { mediaType: "application/xml", digest, size };
+    const { blobs, children } = await readGraph(layout, await index(entryOf(one), entry), signal);
+    expect(children.map((child) => child.digest)).toEqual([one.digest]);
+    expect(blobs.find(({ descriptor }) => descriptor.digest === digest)?.group).toBe("other");
+    const gone = { ...entry, digest: digestOf("gone") };
+    const error = await failure(readGraph(layout, await index(gone), signal));
+    expect(error.code).toBe("not_found");
+  });
+
   test.each([
     ["an artifact manifest", mediaTypes.ociArtifact, "blobs"],
     ["a manifest of another kind", "application/vnd.example+json", "layers"],
