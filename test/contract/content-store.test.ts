@@ -1,6 +1,8 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { registryReader } from "../../src/registry/reader.ts";
 import { createRegistry as registryClient } from "../../src/registry/registry.ts";
 import { runtime } from "../../src/runtime/current.ts";
@@ -15,12 +17,20 @@ const { signal } = new AbortController();
 const newFolder = () => mkdtemp(join(tmpdir(), "ocibundle-store-"));
 const remove = (folder: string) => rm(folder, { recursive: true, force: true });
 
+const listedIn = (text: string): string[] =>
+  (JSON.parse(text) as { manifests: { digest: string }[] }).manifests.map(({ digest }) => digest);
+
 contentStoreContract("a layout folder", async () => {
   const folder = await newFolder();
   const layout = join(folder, "layout");
+  const writer = await createLayout(layout, signal);
   return {
-    writer: await createLayout(layout, signal),
+    writer,
     read: () => openLayout(layout),
+    async listed(committed) {
+      if (committed) await writer.commit(signal);
+      return listedIn(await readFile(join(layout, "index.json"), "utf8"));
+    },
     close: () => remove(folder),
   };
 });
@@ -34,6 +44,13 @@ contentStoreContract("a layout archive", async () => {
     async read() {
       await writer.commit(signal);
       return openLayoutArchive(path, "oci-archive:layout.tar", signal);
+    },
+    async listed(committed) {
+      // Before the end nothing has the archive's name.
+      if (!committed) return (await readdir(folder)).filter((name) => name === "layout.tar");
+      await writer.commit(signal);
+      const { stdout } = await promisify(execFile)("tar", ["-xOf", path, "index.json"]);
+      return listedIn(stdout);
     },
     async close() {
       await writer.discard();

@@ -16,6 +16,11 @@ export interface OpenStore {
   writer: ContentWriter;
   /** Ends writing, where there is an end to it, and opens what was written. */
   read(): Promise<ContentReader>;
+  /**
+   * The digests of the manifests that who opens the place finds listed there without having been told of
+   * any, `committed` or as a run that broke off leaves them. Absent where nothing lists manifests.
+   */
+  listed?(committed: boolean): Promise<string[]>;
   close(): Promise<void>;
 }
 
@@ -248,6 +253,22 @@ export function contentStoreContract(name: string, openStore: () => Promise<Open
       expect((await reader.readManifest("v1", signal)).mediaType).toBe(mediaTypes.ociIndex);
       expect((await reader.readManifest(child.digest, signal)).mediaType).toBe(
         mediaTypes.ociManifest,
+      );
+    });
+
+    test("a run that broke off leaves no untagged manifest listed; one that did not, lists it", async () => {
+      if (store.listed === undefined) return;
+      const [child, referrer] = [await writtenImage("child"), await writtenImage("referrer")];
+      const index = rawManifest(mediaTypes.ociIndex, {
+        manifests: [descriptorOf(child.bytes, child.mediaType)],
+      });
+      await store.writer.writeManifest(child, undefined, signal);
+      await store.writer.writeManifest(index, undefined, signal);
+      await store.writer.writeManifest(referrer, "sha256-tag.sig", signal);
+      expect(await store.listed(false)).not.toContain(index.digest);
+      expect(await store.listed(false)).not.toContain(child.digest);
+      expect((await store.listed(true)).toSorted()).toEqual(
+        [index.digest, referrer.digest].toSorted(),
       );
     });
 

@@ -138,7 +138,7 @@ async function openLayoutTarget(
     return {
       ...shared,
       writer,
-      commit: () => writer.settle(),
+      commit: () => writer.commit(signal),
       [Symbol.asyncDispose]: async () => undefined,
     };
   }

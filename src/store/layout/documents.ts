@@ -154,7 +154,8 @@ export function withManifest(
   return { ...index, manifests: [...kept, entry] };
 }
 
-function childDigests(manifest: RawManifest): ReadonlySet<Digest> {
+/** What an index lists; nothing for any other manifest. */
+export function childDigests(manifest: RawManifest): ReadonlySet<Digest> {
   if (!isIndexType(manifest.mediaType)) return new Set();
   const on = `index ${shortDigest(manifest.digest)}`;
   const { manifests } = parseDocument(manifest.bytes, ImageIndexSchema, on);

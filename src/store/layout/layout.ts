@@ -2,8 +2,8 @@ import { mkdir, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { OcibundleError, errno } from "../../errors.ts";
 import type { ContentWriter } from "../../oci/content.ts";
-import { matchesDigest, shortDigest } from "../../oci/digest.ts";
-import type { ImageIndex } from "../../oci/manifest.ts";
+import { type Digest, matchesDigest, shortDigest } from "../../oci/digest.ts";
+import type { ImageIndex, RawManifest } from "../../oci/manifest.ts";
 import { isBlobPart, smallestPart, sweepBlobParts, writeThroughPart } from "./blob-part.ts";
 import {
   blobPath,
@@ -14,6 +14,7 @@ import {
   layoutFileName,
   parseLayoutIndex,
   withManifest,
+  childDigests,
 } from "./documents.ts";
 import { lockFile } from "../locks/lock-file.ts";
 import { whereLockable } from "../locks/where-possible.ts";
@@ -25,8 +26,12 @@ import { unwritable } from "../../runtime/file-faults.ts";
 
 /** An OCI image layout in a folder that can be read and written. */
 export interface OciLayout extends LayoutReader, ContentWriter {
-  /** Everything that is wanted is there: removes what earlier runs have left. Throws errno errors. */
-  settle(): Promise<void>;
+  /**
+   * Everything that is wanted is there: lists the manifests that were written without a tag, and removes
+   * what earlier runs have left. Until then `index.json` does not name them, so that a run that breaks off
+   * leaves no image that looks whole. Throws errno errors.
+   */
+  commit(signal: AbortSignal): Promise<void>;
 }
 
 /** Opens a layout folder for reading. Throws `file` for one that is missing or no layout. */
@@ -58,6 +63,9 @@ export async function createLayout(
   }
   const files = folderFiles(folder, name);
   const reader = await layoutReader(files);
+  /** Manifests that `commit` lists, unless an index that was written lists them. */
+  const untagged = new Map<Digest, RawManifest>();
+  const reachable = new Set<Digest>();
   const has = async (digestPath: string, size: number): Promise<boolean> =>
     (await files.locate(digestPath))?.size === size;
 
@@ -100,9 +108,23 @@ export async function createLayout(
       if (!(await has(blobPath(digest), bytes.byteLength))) {
         await writeFileInto(folder, blobPath(digest), (file) => writeAll(file, bytes, 0));
       }
+      for (const child of childDigests(manifest)) reachable.add(child);
+      if (tag === undefined) {
+        untagged.set(digest, manifest);
+        return;
+      }
       await updateIndex(folder, name, writeSignal, (index) => withManifest(index, manifest, tag));
     },
-    settle: () => sweepBlobParts(folder),
+    async commit(writeSignal) {
+      const listed = [...untagged.values()].filter(({ digest }) => !reachable.has(digest));
+      if (listed.length > 0) {
+        await updateIndex(folder, name, writeSignal, (index) =>
+          listed.reduce((before, manifest) => withManifest(before, manifest, undefined), index),
+        );
+      }
+      untagged.clear();
+      await sweepBlobParts(folder);
+    },
   };
 }
 

@@ -94,10 +94,10 @@ test("a blob that another is at is written beside it, and its part is not swept 
   const lock = tryLockFile(join(folder, `${part}.lock`));
   expect(await writeThroughPart(folder, file(), blob, { signal })).toBeUndefined();
   expect(await layout.writeBlob(blob, { signal })).toBe("sent");
-  await layout.settle();
+  await layout.commit(signal);
   expect(readFileSync(join(folder, part), "utf8")).toBe("of another");
   lock?.release();
-  await layout.settle();
+  await layout.commit(signal);
   expect(readdirSync(folder).toSorted()).toEqual(["blobs", "index.json", "oci-layout"]);
 });
 

@@ -85,12 +85,15 @@ describe("a new layout folder", () => {
     const child = image("a");
     await store.writeManifest(child, undefined, signal);
     await store.writeManifest(child, undefined, signal);
+    expect((await readIndexFile()).manifests).toEqual([]);
+    await store.commit(signal);
     expect((await readIndexFile()).manifests.map(({ digest }) => digest)).toEqual([child.digest]);
 
     const root = indexOf(child);
     for (const tag of ["v1", undefined]) {
       await store.writeManifest(child, undefined, signal);
       await store.writeManifest(root, tag, signal);
+      await store.commit(signal);
       const { manifests } = await readIndexFile();
       expect(manifests.map(({ digest }) => digest)).toEqual([root.digest]);
     }
