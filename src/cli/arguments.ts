@@ -46,7 +46,7 @@ function defaultOf(definition: FlagDefinition): unknown {
   return definition.default ?? (definition.multiple === true ? [] : undefined);
 }
 
-export const seeHelp = (usage: string): string => `run \`${usage} --help\` to see how it is used`;
+export const seeHelp = (usage: string): string => `run \`${usage} --help\` for usage`;
 
 /** The error for a flag that does not exist. */
 export function unknownFlag(
@@ -73,7 +73,7 @@ function flagValue({ flag, typed, negated, value }: FlagToken, before: unknown):
   }
   if (value === undefined || value === "") {
     throw new OcibundleError("usage", `${typed} needs a value`, {
-      hint: `write ${typed}${typed.startsWith("--") ? "=" : " "}${valueHint(flag)}`,
+      hint: `use ${typed}${typed.startsWith("--") ? "=" : " "}${valueHint(flag)}`,
     });
   }
   const converted = convertValue(definition, value, typed);
@@ -81,7 +81,7 @@ function flagValue({ flag, typed, negated, value }: FlagToken, before: unknown):
     return [...(Array.isArray(before) ? (before as unknown[]) : []), converted];
   }
   if (before !== undefined && before !== converted) {
-    throw new OcibundleError("usage", `--${flag.name} is given twice, with different values`, {
+    throw new OcibundleError("usage", `--${flag.name} is given twice with different values`, {
       hint: "give it once",
     });
   }
@@ -105,7 +105,7 @@ const booleans: ReadonlyMap<string, boolean> = new Map([
 export function parseBoolean(text: string, label: string): boolean {
   const value = booleans.get(text.toLowerCase());
   if (value === undefined) {
-    throw new OcibundleError("usage", `${label}: "${text}" is neither true nor false`);
+    throw new OcibundleError("usage", `${label}: "${text}" is not true or false`);
   }
   return value;
 }
@@ -150,7 +150,7 @@ function assignPositionals(
   const left = [...words];
   if (left.includes("")) {
     throw new OcibundleError("usage", "an argument is empty", {
-      hint: "is a variable of the shell unset?",
+      hint: "check for unset shell variables",
     });
   }
   let most = 0;

@@ -33,7 +33,7 @@ export function describeError(error: unknown): ErrorReport {
       code: "bug",
       exitCode: exitCodes.bug,
       message: safe(known?.message ?? `unexpected ${name}: ${messageOf(error)}`),
-      hint: "this is a bug in ocibundle; please report it with what the same command prints with -v",
+      hint: "this is a bug in ocibundle; run the command again with -v and report its output",
       details: detailsOf(error),
     };
   }
@@ -66,9 +66,9 @@ function tooManyFiles(error: unknown): OcibundleError | undefined {
     const isLimit = errno(at) === "EMFILE" || /FdQuotaExceeded/.test(at.message);
     if (!isLimit || at instanceof OcibundleError) continue;
     const limit = openFileLimit();
-    const many = limit === undefined ? "" : `: this process may have ${limit} open (ulimit -n)`;
+    const many = limit === undefined ? "" : `: the limit is ${limit} (ulimit -n)`;
     return new OcibundleError("system", `too many open files${many}`, {
-      hint: "raise the limit, as with `ulimit -n 1024`, or do less at once with --concurrency 1",
+      hint: "raise the limit with `ulimit -n 1024`, or use --concurrency 1",
       cause: error,
     });
   }

@@ -19,7 +19,7 @@ export interface Invocation {
 }
 
 const versionFlag = {
-  version: { type: "boolean", description: "Show version and commit" },
+  version: { type: "boolean", description: "Show the version and commit" },
 } as const;
 
 /** Flags of the program itself, for its help. */
@@ -81,7 +81,7 @@ async function find(
   }
   if (command !== undefined && !help) {
     const names = Object.keys(table).join(", ");
-    throw new OcibundleError("usage", `a command of \`${usage}\` is missing`, {
+    throw new OcibundleError("usage", `\`${usage}\` needs a command`, {
       hint: `one of ${names}`,
     });
   }

@@ -7,7 +7,7 @@ import type { AnyCommand, ArgDefinition, ArgDefinitions, CommandTable } from "./
 import { layOutHelp } from "./help-layout.ts";
 import { programFlags } from "./find-command.ts";
 
-export const programDescription = "Moves model weights through any OCI registry";
+export const programDescription = "Move model weights through any OCI registry";
 export const programExamples = [
   "ocibundle lock ./weights --dest /src/weights",
   "ocibundle push registry.example.com/acme/llama:v1 --image llama:dev --weights ./weights",
@@ -29,7 +29,7 @@ export async function programHelp(table: CommandTable): Promise<string> {
 export async function commandHelp(command: AnyCommand, path: readonly string[]): Promise<string> {
   const parent: CommandDef = { meta: { name: path.slice(0, -1).join(" ") } };
   const usage = await renderUsage(await cittyCommand(command), parent);
-  const more = "Flags that every command takes: see `ocibundle --help`.";
+  const more = "Run `ocibundle --help` for the flags of every command.";
   return tidy(`${layOutHelp(usage)}\n\n${examples(command.meta.example)}\n${more}\n`);
 }
 

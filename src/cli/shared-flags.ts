@@ -8,45 +8,49 @@ export const sharedFlags = {
   quiet: {
     type: "boolean",
     alias: "q",
-    description: "Show no progress, and of a result its digest only",
+    description: "Print only the digest of the result, and no progress",
   },
   verbose: {
     type: "boolean",
     alias: "v",
-    description: "Say what is being done and why, and where an error came from",
+    description: "Log each step and its reason; show stack traces",
   },
   json: { type: "boolean", description: "Print the result as one JSON document" },
   progress: {
     type: "enum",
     options: ["auto", "bar", "plain", "json", "none"],
     default: "auto",
-    description: "How progress is shown on standard error",
+    description: "Set how progress is shown on standard error",
   },
   concurrency: {
     type: "number",
     min: 1,
     valueHint: "N",
-    description: "How many transfers at once",
+    description: "Set the number of concurrent transfers",
   },
-  plainHttp: { type: "boolean", description: "Talk http to the registry" },
-  insecure: { type: "boolean", description: "Do not check the registry's certificate" },
+  plainHttp: { type: "boolean", description: "Use plain HTTP instead of HTTPS" },
+  insecure: { type: "boolean", description: "Skip verification of the registry's certificate" },
   caFile: {
     type: "string",
     valueHint: "FILE",
-    description: "Certificates to trust besides the system's",
+    description: "Trust the CA certificates in this file, too",
   },
-  certFile: { type: "string", valueHint: "FILE", description: "Certificate to show the registry" },
-  keyFile: { type: "string", valueHint: "FILE", description: "Key of that certificate" },
+  certFile: { type: "string", valueHint: "FILE", description: "Use this client certificate" },
+  keyFile: {
+    type: "string",
+    valueHint: "FILE",
+    description: "Use this key for the client certificate",
+  },
   config: {
     type: "string",
     valueHint: "FILE",
-    description: "Configuration file: mirrors and settings of registries",
+    description: "Use this configuration file",
   },
 } as const satisfies Record<keyof SharedFlags, FlagDefinition>;
 
 /** `--help` is known to every command, and asked before anything else is checked. */
 export const helpFlag = {
-  help: { type: "boolean", alias: "h", description: "Show how a command is used" },
+  help: { type: "boolean", alias: "h", description: "Show help" },
 } as const satisfies Record<string, FlagDefinition>;
 
 /** `plain-http` → `OCIBUNDLE_PLAIN_HTTP`. */

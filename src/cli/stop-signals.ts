@@ -24,7 +24,7 @@ function stopAt(signal: NodeJS.Signals, code: ErrorCode, message: string): void 
       again.end?.(code);
       return;
     }
-    const hint = "what was transferred is kept for the next run";
+    const hint = "run the command again to resume";
     stopping.abort(new OcibundleError(code, message, { hint }));
   });
 }

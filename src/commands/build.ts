@@ -7,14 +7,14 @@ import { pushReport } from "../ui/push-report.ts";
 export const command = defineCommand({
   meta: {
     name: "build",
-    description: "Assemble the model locally, in an OCI layout",
+    description: "Build a model locally as an OCI layout or archive",
     example: "ocibundle build --image llama:dev --weights ./weights -o oci:./model:v1",
   },
   args: {
     ref: {
       type: "positional",
       required: false,
-      description: "The reference whose tag the model gets in the layout",
+      description: "Reference whose tag the model gets in the layout",
     },
     ...modelArgs,
     output: {
@@ -22,7 +22,7 @@ export const command = defineCommand({
       alias: "o",
       required: true,
       valueHint: "oci:DIR[:TAG]|oci-archive:FILE[:TAG]",
-      description: "The layout to write: a folder, or one tar file",
+      description: "Layout directory or archive file to write",
     },
   },
   async run({ ref, ...parts }, context) {

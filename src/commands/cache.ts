@@ -8,7 +8,7 @@ const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
 const path = defineCommand({
   meta: {
     name: "path",
-    description: "Print the cache's folder",
+    description: "Print the cache directory",
     example: "ocibundle cache path",
   },
   args: {},
@@ -21,7 +21,7 @@ const path = defineCommand({
 const ls = defineCommand({
   meta: {
     name: "ls",
-    description: "List what is in the cache, what was used last first",
+    description: "List cached blobs, most recently used first",
     example: "ocibundle cache ls --json",
   },
   args: {},
@@ -34,7 +34,7 @@ const ls = defineCommand({
 const verify = defineCommand({
   meta: {
     name: "verify",
-    description: "Read every blob in the cache and remove what is damaged",
+    description: "Verify every cached blob and remove damaged ones",
     example: "ocibundle cache verify",
   },
   args: {},
@@ -47,7 +47,7 @@ const verify = defineCommand({
     throw new OcibundleError(
       "integrity",
       `cache verify: ${damaged.length} of ${found.blobs} blobs are damaged, ${removed} removed`,
-      { hint: "what was removed is fetched again when it is needed; check the disk" },
+      { hint: "check the disk; removed blobs are fetched again when needed" },
     );
   },
 });
@@ -55,25 +55,28 @@ const verify = defineCommand({
 const prune = defineCommand({
   meta: {
     name: "prune",
-    description:
-      "Remove what was not used for long; without a limit, only what ended processes left",
+    description: "Delete unused blobs; without a limit, only leftovers of interrupted runs",
     example: [
       "ocibundle cache prune --older-than 30d",
-      "ocibundle cache prune --max-size 100gb --dry-run",
+      "ocibundle cache prune --max-size 100GiB --dry-run",
     ],
   },
   args: {
     olderThan: {
       type: "duration",
       valueHint: "D",
-      description: "Remove what was last used longer ago",
+      description: "Delete blobs not used for this long",
     },
     maxSize: {
       type: "size",
       valueHint: "S",
-      description: "Remove what was used longest ago until the rest is no larger",
+      description: "Delete the least recently used blobs until the cache is at most this size",
     },
-    dryRun: { type: "boolean", alias: "n", description: "Only say what would be removed" },
+    dryRun: {
+      type: "boolean",
+      alias: "n",
+      description: "Print what would be deleted, and delete nothing",
+    },
   },
   async run(options, context) {
     const pruned = await pruneUnused(context, options);
@@ -84,7 +87,7 @@ const prune = defineCommand({
 export const command = defineCommandGroup({
   meta: {
     name: "cache",
-    description: "Show and clean the local store of weights",
+    description: "Manage the local cache of weights",
     example: "ocibundle cache ls",
   },
   commands: {

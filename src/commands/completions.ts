@@ -12,7 +12,7 @@ export const completionsOf = (commands: CommandTable): Command =>
   defineCommand({
     meta: {
       name: "completions",
-      description: "Print a script that completes commands and flags in a shell",
+      description: "Print a shell completion script",
       example: [
         "source <(ocibundle completions bash)",
         "ocibundle completions zsh > ~/.zsh/completions/_ocibundle",
@@ -23,7 +23,7 @@ export const completionsOf = (commands: CommandTable): Command =>
       shell: {
         type: "positional",
         options: ["bash", "zsh", "fish"],
-        description: "The shell it is for",
+        description: "Shell to complete in",
       },
     },
     async run({ shell }, context) {

@@ -6,7 +6,7 @@ import { pushReport } from "../ui/push-report.ts";
 export const command = defineCommand({
   meta: {
     name: "copy",
-    description: "Copy a whole model between registries, layouts and archives",
+    description: "Copy a model between registries, layouts and archives",
     example: [
       "ocibundle copy registry.example.com/acme/llama:v1 mirror.example.com/acme/llama:v1",
       "ocibundle copy registry.example.com/acme/llama:v1 oci-archive:llama.tar:v1",
@@ -15,31 +15,31 @@ export const command = defineCommand({
   args: {
     src: {
       type: "positional",
-      description: "A registry reference, oci:DIR[:TAG] or oci-archive:FILE[:TAG]",
+      description: "Registry reference, oci:DIR[:TAG] or oci-archive:FILE[:TAG]",
     },
-    dst: { type: "positional", description: "Where to: the same forms" },
+    dst: { type: "positional", description: "Destination, in the same forms" },
     platform: {
       type: "string",
       valueHint: "OS/ARCH",
-      description: "Only the image of this platform, with the weights",
+      description: "Copy only the image of this platform, and the weights",
     },
     layout: {
       type: "string",
       valueHint: "bundle|bundle-1|cog|modelpack|image",
-      description: "Convert the weights to this layout on the way",
+      description: "Convert the weights to this layout",
     },
     referrers: {
       type: "boolean",
-      description: "Also signatures and whatever else refers to what is copied",
+      description: "Also copy signatures and other referrers",
     },
     checkBlobs: {
       type: "boolean",
-      description: "Ask the registry for every blob, even if it has the manifest",
+      description: "Check every blob, even if the registry has the manifest",
     },
     dryRun: {
       type: "boolean",
       alias: "n",
-      description: "Only say what would be sent and what is there already",
+      description: "Print what would be sent, and send nothing",
     },
   },
   async run({ src, dst, platform, layout, referrers, checkBlobs, dryRun }, context) {

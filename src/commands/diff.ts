@@ -6,15 +6,15 @@ import { diffTree } from "../ui/diff-tree.ts";
 export const command = defineCommand({
   meta: {
     name: "diff",
-    description: "Show which weights two models share, and what moving from one to the other costs",
+    description: "Compare two models and show what an update has to download",
     example: [
       "ocibundle diff registry.example.com/acme/llama:v1 registry.example.com/acme/llama:v2",
       "ocibundle diff weights.lock registry.example.com/acme/llama:v2 --json",
     ],
   },
   args: {
-    a: { type: "positional", description: "A reference, a layout, an archive or a lock" },
-    b: { type: "positional", description: "Another one" },
+    a: { type: "positional", description: "Registry reference, layout, archive or lock file" },
+    b: { type: "positional", description: "Model to compare with, in the same forms" },
   },
   async run({ a, b }, context) {
     const diff = await diffModels(context, a, b);

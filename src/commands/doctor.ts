@@ -10,27 +10,27 @@ const defaultSize = 32 * 1024 * 1024;
 export const command = defineCommand({
   meta: {
     name: "doctor",
-    description: "Try out what a registry can do for weights, and how fast it is",
+    description: "Test which features a registry supports, and how fast it is",
     example: [
       "ocibundle doctor registry.example.com/acme/llama",
-      "ocibundle doctor ghcr.io/acme/llama --size 256mb --json",
+      "ocibundle doctor ghcr.io/acme/llama --size 256MiB --json",
     ],
   },
   args: {
     ref: {
       type: "positional",
-      description: "A repository to try things in; all of it is removed where the registry lets it",
+      description: "Repository to test in; test content is deleted if the registry permits it",
     },
     size: {
       type: "size",
       valueHint: "SIZE",
       default: defaultSize,
-      description: "How much to send in each way that there is (32mb)",
+      description: "Amount of data per test (default: 32MiB)",
     },
   },
   async run({ ref, size }, context) {
     if (size === 0) {
-      throw new OcibundleError("usage", "--size: nothing can be told from an empty body");
+      throw new OcibundleError("usage", "--size must be greater than 0");
     }
     const found = await examineRegistry(context, { reference: ref, size });
     // The reasons are a stranger's words, and standard output is not watched for secrets.

@@ -7,7 +7,7 @@ import { lockTree, modelTree } from "../ui/model-tree.ts";
 export const command = defineCommand({
   meta: {
     name: "inspect",
-    description: "Show what a reference, a layout, an archive or a lock holds",
+    description: "Show the content of a reference, layout, archive or lock file",
     example: [
       "ocibundle inspect registry.example.com/acme/llama:v1",
       "ocibundle inspect oci:./model --json",
@@ -17,14 +17,14 @@ export const command = defineCommand({
   args: {
     src: {
       type: "positional",
-      description: "A registry reference, oci:DIR[:TAG], oci-archive:FILE[:TAG] or a lock file",
+      description: "Registry reference, oci:DIR[:TAG], oci-archive:FILE[:TAG] or lock file",
     },
-    raw: { type: "boolean", description: "Write the exact bytes of the manifest, index or lock" },
+    raw: { type: "boolean", description: "Print the exact bytes of the manifest, index or lock" },
   },
   async run({ src, raw }, context) {
     if (raw && context.flags.json) {
-      throw new OcibundleError("usage", "--raw and --json exclude each other", {
-        hint: "--raw writes the bytes as they are stored; --json describes them",
+      throw new OcibundleError("usage", "--raw and --json cannot be used together", {
+        hint: "use --raw for the stored bytes, or --json for a description",
       });
     }
     if (raw) {

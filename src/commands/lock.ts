@@ -7,51 +7,51 @@ import { driftReport, driftSummary, lockReport } from "../ui/lock-report.ts";
 export const command = defineCommand({
   meta: {
     name: "lock",
-    description: "Hash weight files and pin them in weights.lock",
+    description: "Hash weight files and record them in weights.lock",
     example: ["ocibundle lock ./weights --dest /src/weights", "ocibundle lock ./weights --check"],
   },
   args: {
     path: {
       type: "rest",
-      description: "Files, and folders of them; what the project file lists when not given",
+      description: "Weight files and directories (default: those of the project file)",
     },
     dest: {
       type: "string",
       valueHint: "DIR",
       description:
-        "The folder in the container that the files go under; when not given, files that the lock has stay where they are, and new ones go under /src/weights",
+        "Directory in the container to place the files in (default: as recorded in the lock, /src/weights for new files)",
     },
     output: {
       type: "string",
       alias: "o",
       valueHint: "FILE",
-      description: "The lock; weights.lock when not given",
+      description: "Lock file to write (default: weights.lock)",
     },
     compression: {
       type: "enum",
       options: ["auto", "none", "gzip", "zstd"],
       description:
-        "How the files are stored; when not given, files that did not change stay as they are, and new ones get auto",
+        "Compression of the stored files (default: as recorded for unchanged files, auto for others)",
     },
     include: {
       type: "string",
       multiple: true,
       valueHint: "GLOB",
-      description: "Take only files that match, as in .gitignore",
+      description: "Lock only files that match this .gitignore pattern",
     },
     exclude: {
       type: "string",
       multiple: true,
       valueHint: "GLOB",
-      description: "Leave out files that match, as in .gitignore",
+      description: "Exclude files that match this .gitignore pattern",
     },
     allowIncomplete: {
       type: "boolean",
-      description: "Lock Git LFS pointers and files that are shorter than their headers say",
+      description: "Accept Git LFS pointers and truncated files",
     },
     check: {
       type: "boolean",
-      description: "Write nothing, and fail with a list of what differs from the lock",
+      description: "Compare the files with the lock, and write nothing",
     },
   },
   async run({ path, check, ...rest }, context) {
@@ -72,7 +72,7 @@ export const command = defineCommand({
     throw new OcibundleError(
       "integrity",
       `"${lock}" does not match the files: ${driftSummary(drift)}`,
-      { hint: `run \`${lockLine(request)}\` to bring it up to date` },
+      { hint: `run \`${lockLine(request)}\` to update the lock` },
     );
   },
 });

@@ -11,19 +11,19 @@ const maxPasswordBytes = 64 * 1024;
 export const command = defineCommand({
   meta: {
     name: "login",
-    description: "Log in to a registry, and keep the password where Docker does",
+    description: "Log in to a registry and store the password where Docker does",
     example: [
       "ocibundle login registry.example.com",
       "cat token.txt | ocibundle login ghcr.io --username ada --password-stdin",
     ],
   },
   args: {
-    host: { type: "positional", description: "The registry, as ghcr.io or localhost:5000" },
+    host: { type: "positional", description: "Registry host, such as ghcr.io or localhost:5000" },
     username: {
       type: "string",
       alias: "u",
       valueHint: "NAME",
-      description: "The user's name; asked for when not given",
+      description: "Username (default: prompt)",
     },
     passwordStdin: {
       type: "boolean",
@@ -48,7 +48,7 @@ interface Who {
 async function given(username: string | undefined, context: CommandContext): Promise<Who> {
   if (username === undefined) {
     throw new OcibundleError("usage", "--password-stdin needs --username", {
-      hint: "standard input holds the password only",
+      hint: "add --username: standard input holds only the password",
     });
   }
   return { username, password: await readPassword(context) };
@@ -58,7 +58,7 @@ async function askFor(
   name: string | undefined,
   { stderr: write, signal }: CommandContext,
 ): Promise<Who> {
-  const hint = "give --username and --password-stdin, with the password on standard input";
+  const hint = "use --username and --password-stdin, with the password on standard input";
   const prompt = openPrompt({ hint, write, signal });
   try {
     const username = name ?? (await prompt.ask("Username: ", { echo: true }));
@@ -77,7 +77,7 @@ async function readPassword({ stdin, signal }: CommandContext): Promise<string> 
     chunks.push(chunk);
     size += chunk.byteLength;
     if (size > maxPasswordBytes) {
-      throw new OcibundleError("usage", "Standard input is too long for a password");
+      throw new OcibundleError("usage", "standard input is too long for a password");
     }
   }
   return Buffer.concat(chunks)

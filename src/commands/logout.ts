@@ -5,11 +5,11 @@ import { logoutReport } from "../ui/login-report.ts";
 export const command = defineCommand({
   meta: {
     name: "logout",
-    description: "Forget the password of a registry",
+    description: "Log out of a registry and remove its stored password",
     example: "ocibundle logout registry.example.com",
   },
   args: {
-    host: { type: "positional", description: "The registry, as ghcr.io or localhost:5000" },
+    host: { type: "positional", description: "Registry host, such as ghcr.io or localhost:5000" },
   },
   async run({ host }, context) {
     const result = await logout(context, host);

@@ -8,8 +8,7 @@ import { imageReport, pullReport } from "../ui/pull-report.ts";
 export const command = defineCommand({
   meta: {
     name: "pull",
-    description:
-      "Fetch the weights of a model to their dest paths below a folder, its image with --image",
+    description: "Pull the weights of a model into a directory, or its image with --image",
     example: [
       "ocibundle pull registry.example.com/acme/llama:v1 -o /models/llama",
       'ocibundle pull registry.example.com/acme/llama:v1 --only "*.safetensors"',
@@ -19,7 +18,7 @@ export const command = defineCommand({
   args: {
     ref: {
       type: "positional",
-      description: "A registry reference, oci:DIR[:TAG] or oci-archive:FILE[:TAG]",
+      description: "Registry reference, oci:DIR[:TAG] or oci-archive:FILE[:TAG]",
     },
     dir: {
       type: "positional",
@@ -30,55 +29,55 @@ export const command = defineCommand({
       type: "string",
       alias: "o",
       valueHint: "DIR",
-      description: "The folder that the dests go under; this one unless given",
+      description: "Directory to pull into (default: the working directory)",
     },
     only: {
       type: "string",
       multiple: true,
       valueHint: "GLOB",
-      description: "Only files whose name, dest or file name matches; repeatable",
+      description: "Pull only files whose name, path or file name matches",
     },
     path: {
       type: "string",
       valueHint: "PATH",
-      description: "Pull the files below this directory of an image, as in --path /models",
+      description: "Pull the files below this directory of an image, such as /models",
     },
     image: {
       type: "string",
       valueHint: "TARGET",
       description:
-        "Bring the image to oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-daemon:NAME:TAG; the weights too where -o is given",
+        "Pull the image to oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-daemon:NAME:TAG; with -o, also the weights",
     },
     platform: {
       type: "string",
       valueHint: "OS/ARCH",
-      description: "With --image: which image of several; that of this machine unless given",
+      description: "With --image, the platform to pull (default: that of this machine)",
     },
-    force: { type: "boolean", description: "Replace files that have other content" },
+    force: { type: "boolean", description: "Replace files whose content differs" },
     cache: {
       type: "boolean",
       default: true,
-      description: "Keep what is fetched in the cache, and take from it what is there",
+      description: "Use the local cache",
     },
   },
   async run({ ref, dir, output: named, only, path, image, platform, force, cache }, context) {
     if (dir !== undefined && named !== undefined) {
-      throw new OcibundleError("usage", "DIR and --output exclude each other", {
-        hint: "name the directory once",
+      throw new OcibundleError("usage", "DIR and --output cannot be used together", {
+        hint: "remove one of them",
       });
     }
     const output = dir ?? named;
     const withWeights = image === undefined || output !== undefined;
     if (platform !== undefined && image === undefined) {
-      throw new OcibundleError("usage", "--platform chooses an image, and none is asked for", {
-        hint: "add --image, or leave --platform out: weights are the same for every platform",
+      throw new OcibundleError("usage", "--platform needs --image", {
+        hint: "add --image, or omit --platform: weights are the same for every platform",
       });
     }
     if (!withWeights && (only.length > 0 || force)) {
       throw new OcibundleError(
         "usage",
-        `${force ? "--force" : "--only"} is about the weights, and only the image is asked for`,
-        { hint: "name the folder of the weights with -o" },
+        `${force ? "--force" : "--only"} applies to weights, but only the image is pulled`,
+        { hint: "add -o DIR to pull the weights, too" },
       );
     }
     const pulled =

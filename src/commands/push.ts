@@ -18,27 +18,26 @@ export const command = defineCommand({
     ref: {
       type: "positional",
       required: false,
-      description: "Where to push to; the project file's image when not given",
+      description: "Registry reference to push to (default: the image of the project file)",
     },
     path: {
       type: "rest",
-      description: "Directories and files of weights: they are locked if they are not, and pushed",
+      description: "Weight files and directories to lock, if needed, and push",
     },
     ...modelArgs,
     allowIncomplete: {
       type: "boolean",
-      description: "Lock Git LFS pointers and files that are shorter than their headers say",
+      description: "Accept Git LFS pointers and truncated files",
     },
     updateLock: {
       type: "boolean",
-      description: "Bring a lock that differs from PATH up to date",
+      description: "Update a lock that differs from PATH",
     },
-    noLock: { type: "boolean", description: "Neither read nor write a lock for PATH" },
+    noLock: { type: "boolean", description: "Do not read or write a lock for PATH" },
     tagWeights: {
       type: "string",
       valueHint: "TAG",
-      description:
-        "Also tag the weights artifact, so that jobs that remove untagged manifests spare it",
+      description: "Also tag the weights artifact, to keep it from cleanup of untagged manifests",
     },
     cogLock: {
       type: "string",
@@ -47,12 +46,12 @@ export const command = defineCommand({
     },
     checkBlobs: {
       type: "boolean",
-      description: "Ask the registry for every blob, even if it has the manifest",
+      description: "Check every blob, even if the registry has the manifest",
     },
     dryRun: {
       type: "boolean",
       alias: "n",
-      description: "Only say what would be sent and what is there already",
+      description: "Print what would be sent, and send nothing",
     },
   },
   async run({ ref, path, noLock, ...parts }, context) {

@@ -6,7 +6,7 @@ import { verifyReport } from "../ui/verify-report.ts";
 export const command = defineCommand({
   meta: {
     name: "verify",
-    description: "Hold every byte against its digest",
+    description: "Verify all content against its digests",
     example: [
       "ocibundle verify registry.example.com/acme/llama:v1 --dir /models/llama",
       "ocibundle verify weights.lock --dir /models/llama",
@@ -16,16 +16,16 @@ export const command = defineCommand({
   args: {
     src: {
       type: "positional",
-      description: "A registry reference, oci:DIR[:TAG], oci-archive:FILE[:TAG] or a lock file",
+      description: "Registry reference, oci:DIR[:TAG], oci-archive:FILE[:TAG] or lock file",
     },
     dir: {
       type: "string",
       valueHint: "DIR",
-      description: "The folder it was pulled into; without it the source is held against itself",
+      description: "Directory to verify (default: verify the source itself)",
     },
     quick: {
       type: "boolean",
-      description: "Only look whether everything is there with its size",
+      description: "Check only existence and size",
     },
   },
   async run({ src, dir, quick }, context) {
@@ -46,10 +46,10 @@ export const command = defineCommand({
       dir === undefined
         ? "push or copy it again"
         : isMissing
-          ? `pull it there first: files are looked for at their dest below "${dir}"; \`lock --check\` compares what was locked`
+          ? `pull into "${dir}" first, or run \`ocibundle lock --check\` to compare local files with a lock`
           : `pull it again${problems.some(({ kind }) => kind === "differs") ? " with --force" : ""}`;
     throw new OcibundleError("integrity", `verify ${name}: ${found.join(", ")}`, {
-      hint: wrong === 0 ? "remove what does not belong there" : again,
+      hint: wrong === 0 ? "remove the extra files" : again,
     });
   },
 });

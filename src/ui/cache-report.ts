@@ -67,7 +67,7 @@ export function cacheVerifyReport(verification: {
     row(blob, blob.reason, blob.removed ? "removed" : "not removed"),
   );
   const table = rows.length === 0 ? "" : renderTable(rows, { head: [...head, "FAULT"] });
-  return `${table}${formatCount(blobs, "blob")} read, ${formatSize(size)}: ${damaged.length === 0 ? "all right" : `${damaged.length} damaged`}\n`;
+  return `${table}${formatCount(blobs, "blob")} verified, ${formatSize(size)}: ${damaged.length === 0 ? "OK" : `${damaged.length} damaged`}\n`;
 }
 
 /** What `cache prune` removed, or would. */
@@ -85,13 +85,13 @@ export function cachePruneReport(pruning: {
   const rows = [
     ...removed.map((blob) => row(blob)),
     ...removedUnfinished.map(unfinishedRow),
-    ...inUse.map((blob) => row(blob, "in use, kept")),
+    ...inUse.map((blob) => row(blob, "in use")),
   ];
   const table = rows.length === 0 ? "" : renderTable(rows, { head });
   const count = removed.length + removedUnfinished.length;
   const verb = dryRun ? "would remove" : "removed";
-  const left = leftovers === 0 ? "" : ` and ${formatCount(leftovers, "leftover")}`;
-  const links = linked.length === 0 ? "" : `, ${linked.length} of them linked from elsewhere`;
+  const left = leftovers === 0 ? "" : ` and ${formatCount(leftovers, "leftover file")}`;
+  const links = linked.length === 0 ? "" : `, ${linked.length} of them in use as hard links`;
   return (
     `${table}${verb} ${formatCount(count, "blob")}, ${formatSize(freed)}${left}; ` +
     `${formatCount(kept.blobs, "blob")} kept, ${formatSize(kept.bytes)}${links}\n`

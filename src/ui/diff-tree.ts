@@ -70,8 +70,8 @@ export function diffTree(
         ...(others.length === 0 ? [] : [{ cells: ["other"], children: others }]),
         {
           cells: [
-            `to fetch ${formatSize(total)}: ` +
-              `${formatSize(fetch.weights.bytes)} of weights, ${formatSize(fetch.image.bytes)} of image`,
+            `to download ${formatSize(total)}: ` +
+              `${formatSize(fetch.weights.bytes)} weights, ${formatSize(fetch.image.bytes)} image`,
           ],
         },
       ],

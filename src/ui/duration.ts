@@ -55,7 +55,7 @@ export function parseDuration(text: string): number {
   const milliseconds = Math.round(total);
   if (!Number.isSafeInteger(milliseconds)) {
     throw new OcibundleError("usage", `"${text}" is not a duration`, {
-      hint: 'a duration is a number with ms, s, m, h, d or w, as "30s" or "1h30m"',
+      hint: "use a number with a unit of ms, s, m, h, d or w, such as 30s or 1h30m",
     });
   }
   return milliseconds;

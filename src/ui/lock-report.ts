@@ -20,12 +20,12 @@ const count = (number: number, noun: string): string =>
 /** How many names the line of what was left out has. */
 const namesShown = 4;
 
-/** "left out: .git/, .cache/ and 3 more, hidden or excluded", or nothing. */
+/** "skipped (hidden or excluded): .git/, .cache/ and 3 more", or nothing. */
 function leftOutLine(leftOut: readonly string[]): string {
   if (leftOut.length === 0) return "";
   const names = leftOut.slice(0, namesShown).map((name) => escapeText(name));
   const more = leftOut.length - names.length;
-  return `left out: ${names.join(", ")}${more > 0 ? ` and ${more} more` : ""}, hidden or excluded\n`;
+  return `skipped (hidden or excluded): ${names.join(", ")}${more > 0 ? ` and ${more} more` : ""}\n`;
 }
 
 /** What left the lock, a line each; then what became of it, what is in it, how much had to be read. */
@@ -33,7 +33,7 @@ export function lockReport(view: LockView): string {
   const { lock, changed, files, size, storedSize, read, removed } = view;
   const what = `${escapeText(lock)} ${changed ? "written" : "is up to date"}`;
   const stored = storedSize < size ? `, stored as ${formatSize(storedSize)}` : "";
-  const work = read === 0 ? "none read again" : `${read} read`;
+  const work = read === 0 ? "no file read" : `${read} read`;
   const left = renderTable(removed.map((name) => ["removed", name]));
   return `${left}${what}: ${count(files.length, "file")}, ${formatSize(size)}${stored}, ${work}\n${leftOutLine(view.leftOut)}`;
 }

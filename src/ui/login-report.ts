@@ -7,11 +7,11 @@ export function loginReport(result: {
 }): string {
   const { host, username, keptBy, checked } = result;
   const lines = [`logged in to ${host} as ${username}`];
-  if (!checked) lines.push(`${host} asked for no password, so it was not checked`);
+  if (!checked) lines.push(`the password was not verified: ${host} requires no login`);
   lines.push(
     keptBy.kind === "helper"
-      ? `the password is kept by docker-credential-${keptBy.name}`
-      : `the password is kept in ${keptBy.path}, not encrypted`,
+      ? `password stored by docker-credential-${keptBy.name}`
+      : `password stored unencrypted in ${keptBy.path}`,
   );
   return `${lines.join("\n")}\n`;
 }
@@ -27,8 +27,8 @@ export function logoutReport(result: {
   for (const place of left) {
     lines.push(
       place.kind === "helper"
-        ? `docker-credential-${place.name} still has a password for it`
-        : `${place.path} still has an entry "${place.key}", which was not made by a login here`,
+        ? `docker-credential-${place.name} still has a password for ${host}`
+        : `${place.path} still has an entry "${place.key}" that was not created by ocibundle`,
     );
   }
   return `${lines.join("\n")}\n`;

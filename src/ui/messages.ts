@@ -56,7 +56,7 @@ export function createMessages({ write, colors, verbose }: MessageOutput): Messa
       for (const [shown, until] of shownUntil) if (until <= now) shownUntil.delete(shown);
       if (shownUntil.has(words)) return;
       shownUntil.set(words, now + milliseconds);
-      log.info(`${words}; trying again in ${formatDuration(milliseconds)}`);
+      log.info(`${words}; retrying in ${formatDuration(milliseconds)}`);
     },
   };
 }

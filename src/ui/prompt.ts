@@ -42,9 +42,9 @@ export function openPrompt({ hint, write, signal }: PromptOptions): Prompt {
       const key = next.done === true ? "\r" : next.value;
       if (key === "\r" || key === "\n") return answer.join("");
       if (key === keys.endOfInput && answer.length === 0) {
-        throw new OcibundleError("usage", "Nothing was typed in", { hint });
+        throw new OcibundleError("usage", "no input was given", { hint });
       }
-      if (key === keys.interrupt) throw new OcibundleError("interrupted", "Interrupted");
+      if (key === keys.interrupt) throw new OcibundleError("interrupted", "interrupted");
       if (key === keys.eraseLine) {
         if (echo) write("\b \b".repeat(answer.length));
         answer.length = 0;
@@ -89,6 +89,6 @@ function openTerminal(hint: string): ReadStream {
   try {
     return new ReadStream(openSync("/dev/tty", "r+"));
   } catch (cause) {
-    throw new OcibundleError("usage", "There is no terminal to ask at", { hint, cause });
+    throw new OcibundleError("usage", "cannot prompt: no terminal is available", { hint, cause });
   }
 }

@@ -227,7 +227,7 @@ describe("login at a terminal", () => {
   const nowhere = ["login", "localhost:1"];
 
   test.each([
-    ["^D for the name", [["Username: ", "\u0004"]], 2, "error: Nothing was typed in"],
+    ["^D for the name", [["Username: ", "\u0004"]], 2, "error: no input was given"],
     [
       "^D for the password",
       [

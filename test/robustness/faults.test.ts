@@ -68,7 +68,7 @@ const overcome: Record<string, (asked: Asked) => Behaviour> = {
   "sends too much of every range": every({ extra: 70_000 }),
   "sends too little of its first ranges": ({ index }) => (index < 2 ? { short: 5000 } : {}),
   "lies in every Content-Range": every({ contentRange: `bytes 5-100/${bytes.length}` }),
-  "has a Content-Range that can't be read": every({ contentRange: "bytes all" }),
+  "has a Content-Range that cannot be read": every({ contentRange: "bytes all" }),
   "answers 200 with everything to a Range": () => ({ ignoreRange: true }),
   "answers 400 to a Range": every({ status: 400 }),
   "answers 416 to a Range": every({ status: 416 }),

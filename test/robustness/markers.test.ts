@@ -34,7 +34,7 @@ describe("beside the weights", () => {
         const ended = await running.ended;
         expect(performance.now() - asked).toBeLessThan(1000);
         expect(ended.code).toBe(code);
-        expect(ended.stderr).toMatch(/hint: what was transferred is kept for the next run/);
+        expect(ended.stderr).toMatch(/hint: run the command again to resume/);
         expect(markers(bench)).toEqual(["downloading"]);
         server.holdAfter(Infinity);
         expect((await bench.run(args)).code).toBe(0);

@@ -20,7 +20,7 @@ async function interrupted(host: string, signal: NodeJS.Signals, flags: readonly
   let at = Number.NaN;
   for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
     said += text;
-    if (!Number.isNaN(at) || !/trying again in|"type":"wait"/.test(said)) continue;
+    if (!Number.isNaN(at) || !/retrying in|"type":"wait"/.test(said)) continue;
     at = performance.now();
     child.kill(signal);
   }
@@ -34,7 +34,7 @@ test.each([
   await using server = serve(() => busy(429));
   const ended = await interrupted(server.host, signal);
   expect(ended.code).toBe(code);
-  expect(ended.said).toContain("too many requests (429); trying again in 3 min 20 s");
+  expect(ended.said).toContain("too many requests (429); retrying in 3 min 20 s");
   expect(ended.milliseconds).toBeLessThan(atOnce);
   expect(server.seen).toHaveLength(1);
 });

@@ -7,12 +7,12 @@ import { pushReport } from "../../ui/push-report.ts";
 export const command = defineCommand({
   meta: {
     name: "docker-push",
-    description: "Push an image of the local engine to the registry of $TEST_REGISTRY",
+    description: "Push an image of the local engine to $TEST_REGISTRY",
     example: "ocibundle docker-push llama:dev acme/llama:v1",
     hidden: true,
   },
   args: {
-    image: { type: "positional", description: "The image's name in the engine, or any source" },
+    image: { type: "positional", description: "Image name in the engine, or any source" },
     repo: { type: "positional", description: "REPO:TAG on $TEST_REGISTRY" },
   },
   async run({ image, repo }, context) {

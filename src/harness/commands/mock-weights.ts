@@ -7,8 +7,8 @@ const mebibyte = 1024 * 1024;
 export const command = defineCommand({
   meta: {
     name: "mock-weights",
-    description: "Write random files to test with, and their weights.lock",
-    example: "ocibundle mock-weights --count 3 --min-size 1mb --max-size 2mb --seed 1",
+    description: "Write random weight files and their weights.lock for tests",
+    example: "ocibundle mock-weights --count 3 --min-size 1MiB --max-size 2MiB --seed 1",
     hidden: true,
   },
   args: {
@@ -18,25 +18,25 @@ export const command = defineCommand({
       min: 1,
       max: 100_000,
       default: 3,
-      description: "How many files",
+      description: "Number of files",
     },
     minSize: {
       type: "size",
       default: 25 * mebibyte,
-      description: "Size of the smallest: 25mb, 1.5gb, or bytes",
+      description: "Smallest file size, such as 25MiB, 1.5gb or 4096 (units are 1024-based)",
     },
-    maxSize: { type: "size", default: 50 * mebibyte, description: "Size of the largest" },
+    maxSize: { type: "size", default: 50 * mebibyte, description: "Largest file size" },
     outputDir: {
       type: "string",
       valueHint: "DIR",
       default: "weights",
-      description: "Folder of the files",
+      description: "Directory to write the files to",
     },
     destPrefix: {
       type: "string",
       valueHint: "PREFIX",
       default: "/cache/",
-      description: "What their dests start with",
+      description: "Directory in the container to place the files in",
     },
     output: {
       type: "string",
@@ -48,13 +48,13 @@ export const command = defineCommand({
     seed: {
       type: "number",
       max: Number.MAX_SAFE_INTEGER,
-      description: "The same seed gives the same files",
+      description: "Seed of the random content",
     },
     compression: {
       type: "enum",
       options: ["none", "auto", "gzip", "zstd"],
       default: "none",
-      description: "How the lock says that they are stored",
+      description: "Compression of the stored files",
     },
   },
   async run(args, context) {

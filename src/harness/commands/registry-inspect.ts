@@ -4,14 +4,14 @@ import { registryInspect } from "../registry-inspect.ts";
 export const command = defineCommand({
   meta: {
     name: "registry-inspect",
-    description: "Write the manifest behind a reference as JSON, for scripted tests",
+    description: "Print the manifest of a reference as JSON, for scripted tests",
     example: 'ocibundle registry-inspect "$TEST_REGISTRY/acme/llama:v1"',
     hidden: true,
   },
   args: {
     ref: {
       type: "positional",
-      description: "A reference, or REPO:TAG on $TEST_REGISTRY",
+      description: "Reference, or REPO:TAG on $TEST_REGISTRY",
     },
   },
   async run({ ref }, context) {

@@ -20,7 +20,7 @@ async function readAuth(
   { cwd, stdin, signal }: CommandContext,
 ): Promise<string> {
   if (auth !== undefined) {
-    throw new OcibundleError("usage", "--auth and --auth-file can't be given together");
+    throw new OcibundleError("usage", "--auth and --auth-file cannot be used together");
   }
   const chunks: Uint8Array[] = [];
   let size = 0;
@@ -33,7 +33,7 @@ async function readAuth(
     }
   } catch (cause) {
     signal.throwIfAborted();
-    const why = errno(cause) === "ENOENT" ? "does not exist" : "can't be read";
+    const why = errno(cause) === "ENOENT" ? "does not exist" : "cannot be read";
     throw new OcibundleError("file", `--auth-file: "${path}" ${why}`, { cause });
   }
   const text = Buffer.concat(chunks)
@@ -46,7 +46,7 @@ async function readAuth(
 export const command = defineCommand({
   meta: {
     name: "registry-start",
-    description: "Start a registry on 127.0.0.1 for the working folder, or find the one that runs",
+    description: "Start a test registry for the working directory, or find the running one",
     example: [
       'eval "$(ocibundle registry-start)"',
       "ocibundle registry-start --foreground --port 5000 --storage ./registry",
@@ -54,57 +54,59 @@ export const command = defineCommand({
     hidden: true,
   },
   args: {
-    foreground: { type: "boolean", description: "Run in this process until it is interrupted" },
+    foreground: { type: "boolean", description: "Run in the foreground until interrupted" },
     port: {
       type: "number",
       max: 65535,
-      description: "The port to listen on; any free one unless given",
+      description: "Port to listen on (default: any free port)",
     },
     storage: {
       type: "string",
       valueHint: "DIR",
-      description: "Keep content there; a temporary folder, removed at the end, unless given",
+      description: "Directory to store content in (default: a temporary directory)",
     },
     idleTimeout: {
       type: "duration",
-      description:
-        "End after so long without a request, 0 for never (default: 10m in the background)",
+      description: "Shut down after this idle time; 0 means never (default: 10m in background)",
     },
-    auth: { type: "string", valueHint: "USER:PASS", description: "Ask for this name and password" },
+    auth: {
+      type: "string",
+      valueHint: "USER:PASS",
+      description: "Require this username and password",
+    },
     authFile: {
       type: "string",
       valueHint: "FILE",
-      description: "Read the name and password of --auth from a file, - for standard input",
+      description: "Read the credentials of --auth from this file; - is standard input",
     },
-    tokenAuth: { type: "boolean", description: "Ask for tokens, which it gives itself at /token" },
-    tokenLifetime: { type: "duration", description: "What a token lives (default: 5m)" },
+    tokenAuth: { type: "boolean", description: "Require bearer tokens, issued at /token" },
+    tokenLifetime: { type: "duration", description: "Lifetime of a token (default: 5m)" },
     tls: {
       type: "boolean",
-      description:
-        "Speak https, with a certificate made on the spot: TEST_REGISTRY_CA names its CA",
+      description: "Serve HTTPS with a generated certificate; TEST_REGISTRY_CA names its CA file",
     },
-    readOnly: { type: "boolean", description: "Refuse everything that writes" },
+    readOnly: { type: "boolean", description: "Reject all writes" },
     upstream: {
       type: "string",
       valueHint: "URL",
-      description: "Pull through: fetch what is not there from this registry, and keep it",
+      description: "Act as a pull-through cache of this registry",
     },
     like: {
       type: "enum",
       options: personalityNames,
-      description: "Behave as that registry does where it differs from the specification",
+      description: "Imitate this registry where it deviates from the specification",
     },
     scale: {
       type: "number",
       min: 1,
       max: 1_000_000,
-      description: "Make the limits of --like so many times smaller",
+      description: "Divide the limits of --like by this number",
     },
     fault: {
       type: "string",
       multiple: true,
       valueHint: "SPEC",
-      description: "Make something go wrong, as status:503,method=PUT,times=2",
+      description: "Inject a fault, such as status:503,method=PUT,times=2",
     },
   },
   async run({ foreground, port, storage, idleTimeout, authFile, ...ways }, context) {

@@ -4,7 +4,7 @@ import { stopRegistry } from "../registry/instance/stop.ts";
 export const command = defineCommand({
   meta: {
     name: "registry-stop",
-    description: "End the working folder's registry and remove what it stored",
+    description: "Stop the test registry of the working directory and delete its content",
     example: 'eval "$(ocibundle registry-stop)"',
     hidden: true,
   },
@@ -17,7 +17,7 @@ export const command = defineCommand({
     } else if (stopped !== undefined) {
       context.stdout("unset TEST_REGISTRY\n");
     } else if (!context.flags.quiet) {
-      context.stderr("no registry runs for this folder\n");
+      context.stderr("no registry is running for this directory\n");
     }
   },
 });

@@ -51,7 +51,7 @@ describe("the process", () => {
     expect(await running.exited).toBe(code);
     expect(performance.now() - began).toBeLessThan(1000);
     expect(await text(running.stderr)).toBe(
-      `error: ${said}\nhint: what was transferred is kept for the next run\n`,
+      `error: ${said}\nhint: run the command again to resume\n`,
     );
     expect(await text(running.stdout)).toBe("");
   });

@@ -58,7 +58,7 @@ describe("a run", () => {
     expect(await runWith(table, ["cache"])).toEqual({
       code: 2,
       stdout: "",
-      stderr: "error: a command of `ocibundle cache` is missing\nhint: one of do\n",
+      stderr: "error: `ocibundle cache` needs a command\nhint: one of do\n",
     });
     expect((await runWith(table, ["cache", "od"])).stderr).toContain(
       "did you mean `ocibundle cache do`?",
@@ -110,7 +110,7 @@ describe("shared flags", () => {
       env: { OCIBUNDLE_JSON: "often" },
     });
     expect(code).toBe(2);
-    expect(stderr).toStartWith('error: OCIBUNDLE_JSON: "often" is neither true nor false\n');
+    expect(stderr).toStartWith('error: OCIBUNDLE_JSON: "often" is not true or false\n');
   });
 });
 

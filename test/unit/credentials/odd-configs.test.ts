@@ -148,7 +148,7 @@ describe("places", () => {
   });
 });
 
-describe("a config that nobody named and that can't be read is told, and passed over", () => {
+describe("a config that nobody named and that cannot be read is told, and passed over", () => {
   test.each([
     ["a directory", () => mkdir(path(), { recursive: true }), "is a directory"],
     [

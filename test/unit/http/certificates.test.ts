@@ -155,7 +155,7 @@ describe("Docker's folders", () => {
     ]);
   });
 
-  test("that can't be read, or whose files can't, are told and passed over", async () => {
+  test("that cannot be read, or whose files can't, are told and passed over", async () => {
     const certs = join(folder, "odd");
     await mkdir(join(certs, "d.crt"), { recursive: true });
     await writeFile(join(certs, "a.crt"), await readFile(first.authority));
@@ -194,7 +194,7 @@ describe("a file", () => {
 });
 
 describe("authorities", () => {
-  test("that can't be read are told and left out, as long as there are others", async () => {
+  test("that cannot be read are told and left out, as long as there are others", async () => {
     const caFile = join(folder, "bundle.pem");
     const text = await readFile(first.authority, "utf8");
     const broken = text.replaceAll(/^[A-Za-z0-9+/=]+$/gm, "AAAA");

@@ -42,7 +42,7 @@ test.each([
     expect(await running.exited).toBe(code);
     expect(performance.now() - began).toBeLessThan(1500);
     const said = await new Response(running.stderr).text();
-    expect(said).toContain("hint: what was transferred is kept for the next run\n");
+    expect(said).toContain("hint: run the command again to resume\n");
     const tag = "/v2/acme/model/manifests/v1";
     expect((await registry.ask(tag, { method: "HEAD" })).status).toBe(404);
 

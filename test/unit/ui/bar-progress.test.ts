@@ -80,7 +80,7 @@ describe("bars", () => {
       "sending a in one PATCH",
       "two",
       "lines",
-      "the registry said 503; trying again in 3.0 s",
+      "the registry said 503; retrying in 3.0 s",
       "  image  a  ████████████████████████  2.0 MiB   mounted",
     ]);
   });

@@ -28,7 +28,7 @@ describe("plain lines", () => {
       "upload image layer: 100 MiB, up to date",
       "upload: 45 % (500 MiB of 1.1 GiB), 40.0 MiB/s, 15 s left",
       "upload: 81 % (900 MiB of 1.1 GiB), 40.0 MiB/s, 5.0 s left",
-      String.raw`llama\n: connection reset; trying again in 2.0 s`,
+      String.raw`llama\n: connection reset; retrying in 2.0 s`,
       "warning: careful",
       String.raw`upload weights llama\n: 1000 MiB, sent`,
       "upload: 2 items, 1.1 GiB in 21 s, 1 up to date, 1 sent",
@@ -45,9 +45,9 @@ describe("plain lines", () => {
     progress.emit(refused);
     progress.close();
     expect(terminal.lines()).toEqual([
-      "connection refused; trying again in 0.4 s",
-      "a: connection refused; trying again in 0.4 s",
-      "connection refused; trying again in 0.4 s",
+      "connection refused; retrying in 0.4 s",
+      "a: connection refused; retrying in 0.4 s",
+      "connection refused; retrying in 0.4 s",
     ]);
   });
 

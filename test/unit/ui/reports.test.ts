@@ -166,7 +166,7 @@ describe("a comparison", () => {
   };
 
   test("leaves out what is empty", () => {
-    expect(diffTree(same)).toBe("a → b\n└─ to fetch 0 B: 0 B of weights, 0 B of image\n");
+    expect(diffTree(same)).toBe("a → b\n└─ to download 0 B: 0 B weights, 0 B image\n");
     expect(diffTree({ ...same, image: null })).toBe(diffTree(same));
   });
 
@@ -197,7 +197,7 @@ describe("a comparison", () => {
         "├─ image",
         "│  ├─ added    1 blob  1.0 KiB",
         "│  └─ shared  2 blobs     20 B",
-        "└─ to fetch 1.0 KiB: 3 B of weights, 1.0 KiB of image",
+        "└─ to download 1.0 KiB: 3 B weights, 1.0 KiB image",
         "",
       ].join("\n"),
     );

@@ -181,7 +181,7 @@ describe("the configuration in force", () => {
     expect(isRead(readConfig(elsewhere))).toBe(true);
   });
 
-  test("is not one that can't be read and that nobody named, which is told", async () => {
+  test("is not one that cannot be read and that nobody named, which is told", async () => {
     const cwd = await temporaryFolder();
     const at = join(cwd, ".config", "ocibundle", "config.yaml");
     await mkdir(at, { recursive: true });

@@ -183,7 +183,7 @@ describe("refuses by name", () => {
     await expect(find(["w"])).rejects.toThrow("has a name that is not UTF-8");
   });
 
-  test.skipIf(process.getuid?.() === 0)("a folder that can't be read", async () => {
+  test.skipIf(process.getuid?.() === 0)("a folder that cannot be read", async () => {
     put("w/sub/a.bin");
     chmodSync(join(folder, "w/sub"), 0);
     await expect(find(["w"])).rejects.toThrow("permission denied");
