@@ -1,12 +1,12 @@
-const tls = "use --insecure to skip the check of certificates, --plain-http to use HTTP";
+const tls = "use --insecure to skip certificate verification, or --plain-http to use HTTP";
 const login = "log in once with `ocibundle login HOST`";
-const password = "--password-stdin reads it from standard input, where no process list shows it";
+const password = "use --password-stdin: flags are visible in process lists";
 const layout = "name a layout as oci:DIR[:TAG], an archive as oci-archive:FILE[:TAG]";
-const only = "`pull` takes --only GLOB; `lock` takes the files and directories to include";
-const automatic = "not needed: it is always done";
+const only = "use `ocibundle pull --only GLOB`, or `ocibundle lock PATH` for the files to include";
+const automatic = "omit it: this is always done";
 const tag = "write the tag into the reference, as registry.example.com/acme/llama:v1";
 const platform = "use --platform OS/ARCH";
-const cache = "set OCIBUNDLE_CACHE to the cache's directory";
+const cache = "set OCIBUNDLE_CACHE to the cache directory";
 
 /** Flags of docker, hf, oras, crane, regctl and skopeo, and what does the same here. */
 const familiar: Readonly<Record<string, string>> = {
@@ -36,9 +36,9 @@ const familiar: Readonly<Record<string, string>> = {
   "--token": login,
   "--src-registry-token": login,
   "--dest-registry-token": login,
-  "--authfile": "set REGISTRY_AUTH_FILE to the file of credentials",
-  "--src-authfile": "set REGISTRY_AUTH_FILE to the file of credentials",
-  "--dest-authfile": "set REGISTRY_AUTH_FILE to the file of credentials",
+  "--authfile": "set REGISTRY_AUTH_FILE to the credentials file",
+  "--src-authfile": "set REGISTRY_AUTH_FILE to the credentials file",
+  "--dest-authfile": "set REGISTRY_AUTH_FILE to the credentials file",
   "--registry-config": "set DOCKER_CONFIG to the directory of config.json",
   "--password": password,
   "-p": password,
@@ -59,16 +59,16 @@ const familiar: Readonly<Record<string, string>> = {
   "--resume": automatic,
   "--resume-download": automatic,
   "--retry-times": automatic,
-  "--preserve-digests": "not needed: `copy` never changes a manifest",
+  "--preserve-digests": "omit it: `copy` never changes manifests",
   "--oci-layout": layout,
   "--to-oci-layout": layout,
   "--from-oci-layout": layout,
-  "--all": "not needed: all platforms are taken unless --platform chooses one",
-  "-a": "not needed: all platforms are taken unless --platform chooses one",
-  "--multi-arch": "all platforms are taken unless --platform chooses one",
-  "--recursive": "use --referrers to copy signatures and other referrers, too",
-  "-r": "use --referrers to copy signatures and other referrers, too",
-  "--digest-tags": "use --referrers to copy signatures and other referrers, too",
+  "--all": "omit it: all platforms are copied unless --platform is given",
+  "-a": "omit it: all platforms are copied unless --platform is given",
+  "--multi-arch": "omit it: all platforms are copied unless --platform is given",
+  "--recursive": "use --referrers to copy signatures and other referrers",
+  "-r": "use --referrers to copy signatures and other referrers",
+  "--digest-tags": "use --referrers to copy signatures and other referrers",
   "--override-arch": platform,
   "--override-os": platform,
   "--arch": platform,
@@ -98,7 +98,7 @@ const familiarCommands: Readonly<Record<string, string>> = {
   config: `${inspect} --json`,
   cp: copy,
   clone: "use `ocibundle pull REF -o DIR`",
-  digest: "use `ocibundle inspect REF --json`, which has the digest",
+  digest: "use `ocibundle inspect REF --json`, which includes the digest",
   discover: "use `ocibundle referrers REF` to list what refers to a model",
   download: "use `ocibundle pull REF -o DIR`",
   export: "use `ocibundle copy REF oci-archive:FILE`",
@@ -118,7 +118,7 @@ const familiarCommands: Readonly<Record<string, string>> = {
   ping: "use `ocibundle doctor REF`",
   put: "use `ocibundle push REF`",
   repo: "use `ocibundle ls REPO` to list tags",
-  resolve: "use `ocibundle inspect REF --json`, which has the digest",
+  resolve: "use `ocibundle inspect REF --json`, which includes the digest",
   save: "use `ocibundle copy REF oci-archive:FILE`",
   scan: "use `ocibundle cache ls` to list what is cached",
   show: inspect,
