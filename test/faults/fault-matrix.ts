@@ -17,7 +17,7 @@ import type { RegistryHandler } from "../../src/harness/registry/routes/registry
 import { openServed } from "../../src/harness/registry/serving.ts";
 import { createDownloader } from "../../src/transfer/download/download.ts";
 import { registryWriter } from "../../src/transfer/upload/registry-writer.ts";
-import { nothingSeen } from "../../src/transfer/upload/upload-method.ts";
+import { unknownTraits } from "../../src/transfer/upload/registry-traits.ts";
 import { randomBytes } from "../robustness/program-run.ts";
 
 /**
@@ -150,8 +150,8 @@ async function pushAndPull(host: string, place: string, patience: number): Promi
   });
   const repository = registry.repository("acme/llama");
   // As if a registry was seen before: chunks are small, and the stall of one is not waited out.
-  const seen = new Map([[host, { ...nothingSeen(), largestChunk: 5 * MiB, rate: 20_000 }]]);
-  const writer = registryWriter(repository, { clock, retries, seen });
+  const traits = new Map([[host, { ...unknownTraits(), largestChunk: 5 * MiB, rate: 20_000 }]]);
+  const writer = registryWriter(repository, { clock, retries, traits });
   await registry.ping(signal);
   for (const { bytes, descriptor } of blobs) {
     if (await writer.hasBlob(descriptor, signal)) throw new Error("there before it was sent");

@@ -3,14 +3,9 @@ import * as fc from "fast-check";
 import { cutIntoPieces } from "../../src/transfer/download/flight.ts";
 import { rangeSet } from "../../src/transfer/download/range-set.ts";
 import { waitBeforeRetry } from "../../src/retry/backoff.ts";
-import {
-  chunkSizes,
-  firstChunk,
-  nextChunk,
-  nothingSeen,
-  type UploadWay,
-  waysFor,
-} from "../../src/transfer/upload/upload-method.ts";
+import { chunkSizes, firstChunk, nextChunk } from "../../src/transfer/upload/chunk-size.ts";
+import { unknownTraits } from "../../src/transfer/upload/registry-traits.ts";
+import { type UploadMethod, uploadMethods } from "../../src/transfer/upload/upload-method.ts";
 import { runs } from "./runs.ts";
 
 const length = 64;
@@ -76,14 +71,14 @@ test("pieces are the gaps, cut, in order", () => {
 });
 
 test("every way of uploading is tried once, whatever was refused", () => {
-  const ways: UploadWay[] = ["put", "patch", "chunks"];
+  const methods: UploadMethod[] = ["put", "patch", "chunks"];
   fc.assert(
-    fc.property(fc.nat(), fc.subarray(ways), (size, refused) => {
-      const seen = nothingSeen();
-      for (const way of refused) seen.refused.set(way, "no");
-      const order = waysFor(size, seen);
-      expect(order.toSorted()).toEqual(ways.toSorted());
-      expect(order.slice(ways.length - refused.length).toSorted()).toEqual(refused.toSorted());
+    fc.property(fc.nat(), fc.subarray(methods), (size, refused) => {
+      const traits = unknownTraits();
+      for (const method of refused) traits.refused.set(method, "no");
+      const order = uploadMethods(size, traits);
+      expect(order.toSorted()).toEqual(methods.toSorted());
+      expect(order.slice(methods.length - refused.length).toSorted()).toEqual(refused.toSorted());
     }),
     runs,
   );
@@ -98,9 +93,9 @@ test("a chunk is within its limits and not below the registry's minimum", () => 
       fc.option(fc.nat(512 * MiB), { nil: undefined }),
       fc.integer({ min: 1, max: chunkSizes.largest }),
       (rate, milliseconds, minimum, largestChunk) => {
-        const seen = { ...nothingSeen(), rate, largestChunk };
-        const first = firstChunk(seen, minimum);
-        for (const size of [first, nextChunk(first, milliseconds, seen, minimum)]) {
+        const traits = { ...unknownTraits(), rate, largestChunk };
+        const first = firstChunk(traits, minimum);
+        for (const size of [first, nextChunk(first, milliseconds, traits, minimum)]) {
           expect(Number.isSafeInteger(size)).toBe(true);
           expect(size).toBeGreaterThanOrEqual(Math.max(chunkSizes.smallest, minimum ?? 0));
           const most = Math.max(chunkSizes.smallest, minimum ?? 0, largestChunk);

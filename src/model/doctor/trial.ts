@@ -1,7 +1,7 @@
 import type { ByteRange } from "../../oci/content.ts";
 import type { UploadBody, UploadSession } from "../../registry/types.ts";
 import { uploadBody } from "../../transfer/upload/upload-body.ts";
-import { isSlow } from "../../transfer/upload/upload-method.ts";
+import { isSlow } from "../../transfer/upload/chunk-size.ts";
 import type { TrialDescriptor } from "./body.ts";
 import { type Examination, type Finding, odd, rateOf, yes } from "./check.ts";
 

@@ -9,35 +9,42 @@ import type { RetryPolicy } from "../../retry/backoff.ts";
 import type { UploadJournal } from "./upload-journal.ts";
 import type { UploadMemory } from "./upload-memory.ts";
 import { uploadBlob } from "./upload.ts";
-import { seenAtFirst, type SeenOfRegistry } from "./upload-method.ts";
+import { initialTraits, type RegistryTraits } from "./registry-traits.ts";
 
 export interface RegistryWriterOptions {
-  /** Told of waits and of why a way of uploading was left. */
+  /** Gets waits, and the reason why an upload method was left. */
   emit?: EmitEvent | undefined;
-  /** What is known of registries by host; shared by the whole process unless given. */
-  seen?: Map<string, SeenOfRegistry> | undefined;
+  /** What is known about registries, by host; shared by the whole process unless given. */
+  traits?: Map<string, RegistryTraits> | undefined;
   clock?: Clock | undefined;
   retries?: RetryPolicy | undefined;
-  /** Where large uploads are noted, for a later run to go on with. */
+  /** Where large uploads are recorded, so that a later run can resume them. */
   journal?: UploadJournal | undefined;
-  /** How registries took uploads in earlier runs. */
+  /** What earlier runs learned about registries. */
   memory?: UploadMemory | undefined;
 }
 
 /** Rounded down: a blob just over a limit must not look as if it fitted, nor the limit larger than it is. */
 const gibibytes = (bytes: number): string => String(Math.floor((bytes / 1024 ** 3) * 10) / 10);
 
-const seenByProcess = new Map<string, SeenOfRegistry>();
+const traitsInProcess = new Map<string, RegistryTraits>();
 
 /** Writes to a repository of a registry: HEAD, mount or upload, manifests by digest and tag. */
 export function registryWriter(
   repository: Repository,
-  { emit, seen = seenByProcess, clock, retries, journal, memory }: RegistryWriterOptions = {},
+  {
+    emit,
+    traits: known = traitsInProcess,
+    clock,
+    retries,
+    journal,
+    memory,
+  }: RegistryWriterOptions = {},
 ): ContentWriter {
   const { host } = repository.registry;
   const limits = limitsOf(host);
-  const seenHere = seen.get(host) ?? seenAtFirst(limits);
-  seen.set(host, seenHere);
+  const traits = known.get(host) ?? initialTraits(limits);
+  known.set(host, traits);
   return {
     name: repository.fullName,
 
@@ -65,10 +72,10 @@ export function registryWriter(
         await checkSource(source);
         return source;
       };
-      await memory?.recall(host, seenHere);
-      const onLearned = async () => await memory?.keep(host, seenHere);
-      const known = { seen: seenHere, onLearned, clock, retries, journal };
-      const options = { signal, onBytes, emit, item, mountFrom, ...known };
+      await memory?.recall(host, traits);
+      const onLearned = async () => await memory?.keep(host, traits);
+      const shared = { traits, onLearned, clock, retries, journal };
+      const options = { signal, onBytes, emit, item, mountFrom, ...shared };
       try {
         return await uploadBlob(repository, descriptor, open, options);
       } catch (error) {

@@ -10,7 +10,9 @@ import {
   writeRecord,
 } from "../../store/cache/record-file.ts";
 import type { EmitEvent } from "../events.ts";
-import { chunkSizes, type SeenOfRegistry, type UploadWay, wayNames } from "./upload-method.ts";
+import { chunkSizes } from "./chunk-size.ts";
+import type { RegistryTraits } from "./registry-traits.ts";
+import { methodNames, type UploadMethod } from "./upload-method.ts";
 
 /** What was noticed counts for a week, in milliseconds: registries and the proxies before them change. */
 const lifetime = 7 * 24 * 60 * 60 * 1000;
@@ -19,7 +21,7 @@ const maxRegistries = 64;
 const maxReason = 300;
 const maxBytes = 256 * 1024;
 
-const ways = ["put", "chunks", "patch"] as const satisfies readonly UploadWay[];
+const methods = ["put", "chunks", "patch"] as const satisfies readonly UploadMethod[];
 
 /** When something was noticed, in milliseconds since 1970. */
 const noticed = SizeSchema;
@@ -28,7 +30,7 @@ const RememberedSchema = v.object({
   host: v.string(),
   refused: v.array(
     v.object({
-      way: v.picklist(ways),
+      way: v.picklist(methods),
       // It is shown on a terminal.
       reason: v.pipe(v.string(), v.maxLength(maxReason), v.regex(/^[^\p{Cc}]*$/u)),
       noticed,
@@ -58,16 +60,16 @@ interface MemoryPlace extends RecordTemp {
  * blob of each. It only saves work: neither method throws.
  */
 export interface UploadMemory {
-  /** Adds to `seen` what is remembered of a registry, and tells of it; once a run. */
-  recall(host: string, seen: SeenOfRegistry): Promise<void>;
+  /** Adds to `traits` what is remembered about a registry, and reports it; once a run. */
+  recall(host: string, traits: RegistryTraits): Promise<void>;
   /** Keeps what was learned since, and corrects what turned out to be wrong. */
-  keep(host: string, seen: SeenOfRegistry): Promise<void>;
+  keep(host: string, traits: RegistryTraits): Promise<void>;
 }
 
 /** What is known of one registry in this run. */
 interface Known {
   /** Before anything was remembered: this is known without a memory. */
-  first: SeenOfRegistry;
+  first: RegistryTraits;
   recalled: Remembered;
   /** What was learned, as of the last time it was kept. */
   kept: string;
@@ -82,41 +84,41 @@ export function uploadMemory(
   const path = join(place.recordsDir, "upload-ways.json");
   const known = new Map<string, Promise<Known>>();
 
-  const recall = async (host: string, seen: SeenOfRegistry): Promise<Known> => {
-    const first = { ...seen, refused: new Map(seen.refused) };
+  const recall = async (host: string, traits: RegistryTraits): Promise<Known> => {
+    const first = { ...traits, refused: new Map(traits.refused) };
     const recalled = of(host, await read(path, now()));
     const told = (message: string, since: number) =>
       emit?.({ type: "detail", message: `${host}: ${message} ${ago(now() - since)}` });
-    for (const { way, reason, noticed: since } of recalled.refused) {
-      if (seen.refused.has(way)) continue;
-      seen.refused.set(way, reason);
-      told(`${wayNames[way]} is tried last: it was refused (${reason})`, since);
+    for (const { way: method, reason, noticed: since } of recalled.refused) {
+      if (traits.refused.has(method)) continue;
+      traits.refused.set(method, reason);
+      told(`${methodNames[method]} is tried last: it was refused (${reason})`, since);
     }
     const { largestChunk } = recalled;
-    if (largestChunk !== undefined && largestChunk.bytes < seen.largestChunk) {
-      seen.largestChunk = largestChunk.bytes;
+    if (largestChunk !== undefined && largestChunk.bytes < traits.largestChunk) {
+      traits.largestChunk = largestChunk.bytes;
       told(
         `chunks have ${largestChunk.bytes} bytes at most: more was refused`,
         largestChunk.noticed,
       );
     }
-    return { first, recalled, kept: learned(seen) };
+    return { first, recalled, kept: learned(traits) };
   };
 
   return {
-    async recall(host, seen) {
-      const before = known.get(host) ?? recall(host, seen);
+    async recall(host, traits) {
+      const before = known.get(host) ?? recall(host, traits);
       known.set(host, before);
       await before;
     },
 
-    async keep(host, seen) {
+    async keep(host, traits) {
       const here = await known.get(host);
-      if (here === undefined || here.kept === learned(seen)) return;
-      here.kept = learned(seen);
+      if (here === undefined || here.kept === learned(traits)) return;
+      here.kept = learned(traits);
       await mergeRecord(place, "upload-ways", async () => {
         const all = await read(path, now());
-        const merged = merge(of(host, all), here, seen, now());
+        const merged = merge(of(host, all), here, traits, now());
         const others = all.filter((one) => one.host !== host);
         const isEmpty = merged.refused.length === 0 && merged.largestChunk === undefined;
         const registries = [...others, ...(isEmpty ? [] : [merged])].slice(-maxRegistries);
@@ -154,27 +156,27 @@ const of = (host: string, registries: readonly Remembered[]): Remembered =>
   registries.find((one) => one.host === host) ?? { host, refused: [] };
 
 /** What can change in a run and is worth keeping, as a text to compare. */
-const learned = ({ refused, largestChunk }: SeenOfRegistry): string =>
+const learned = ({ refused, largestChunk }: RegistryTraits): string =>
   JSON.stringify([[...refused.keys()].toSorted(), largestChunk]);
 
 /** What the file says by now, with what this run found out to be so, or no longer so. */
 function merge(
   current: Remembered,
   { first, recalled }: Known,
-  seen: SeenOfRegistry,
+  traits: RegistryTraits,
   now: number,
 ): Remembered {
-  const refused = ways.flatMap((way) => {
-    if (first.refused.has(way)) return [];
-    const before = recalled.refused.find((one) => one.way === way);
-    const others = current.refused.find((one) => one.way === way);
-    const reason = seen.refused.get(way);
+  const refused = methods.flatMap((method) => {
+    if (first.refused.has(method)) return [];
+    const before = recalled.refused.find((one) => one.way === method);
+    const others = current.refused.find((one) => one.way === method);
+    const reason = traits.refused.get(method);
     // Not taken as new: it is not known anew.
     if (reason !== undefined)
-      return [before ?? others ?? { way, reason: clean(reason), noticed: now }];
+      return [before ?? others ?? { way: method, reason: clean(reason), noticed: now }];
     return before === undefined && others !== undefined ? [others] : [];
   });
-  const { largestChunk: bytes } = seen;
+  const { largestChunk: bytes } = traits;
   const limited = bytes < first.largestChunk;
   const largestChunk = !limited
     ? current.largestChunk

@@ -3,20 +3,21 @@ import type { BlobOutcome, BlobSource } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import type { Repository } from "../../registry/types.ts";
 import type { UploadJournal } from "./upload-journal.ts";
-import { Upload, type UploadRunOptions } from "./upload-run.ts";
+import type { UploadRunOptions } from "./upload-context.ts";
+import { runUpload } from "./upload-run.ts";
 import { findSession, newSession } from "./upload-session.ts";
 import { smallBlob } from "./upload-method.ts";
 
 export interface UploadOptions extends UploadRunOptions {
   mountFrom?: readonly string[] | undefined;
-  /** Where large uploads are noted, for a later run to go on with. */
+  /** Where large uploads are recorded, so that a later run can resume them. */
   journal?: UploadJournal | undefined;
 }
 
 /**
- * Brings a blob's bytes into a repository: an earlier run's upload is gone on with; else mounted where
- * that works, else uploaded in the first way that the registry takes. `source` is called when its bytes
- * are needed. After a failure the session is asked what it has, and the rest is sent.
+ * Uploads a blob to a repository: resumes the upload of an earlier run; else mounts the blob; else sends
+ * it with the first method that the registry accepts. Calls `source` when the bytes are needed. After a
+ * failure, asks the session what it has and sends the rest.
  * Throws `integrity` when the registry finds other bytes, `denied`, or the last failure.
  */
 export async function uploadBlob(
@@ -25,7 +26,7 @@ export async function uploadBlob(
   source: () => Promise<BlobSource>,
   options: UploadOptions,
 ): Promise<BlobOutcome> {
-  // A small blob is sent again sooner than anything is noted about it.
+  // Sending a small blob again takes less time than recording it.
   const worth = descriptor.size > smallBlob;
   const notes = worth ? options.journal?.open(repository, descriptor) : undefined;
   try {
@@ -38,12 +39,12 @@ export async function uploadBlob(
       if (found?.position === 0) void found.session.cancel();
       throw error;
     }
-    const session = found ?? (await newSession(repository, options.signal));
-    await new Upload(repository, descriptor, bytes, session, notes, options).run();
+    const opened = found ?? (await newSession(repository, options.signal));
+    await runUpload({ repository, descriptor, source: bytes, opened, notes }, options);
     notes?.drop();
     return "sent";
   } catch (error) {
-    // Wrong bytes are nothing to go on with.
+    // Wrong bytes are not resumed.
     if (error instanceof OcibundleError && error.code === "integrity") notes?.drop();
     throw error;
   } finally {

@@ -5,7 +5,8 @@ import { digestOf } from "../../../src/oci/digest.ts";
 import { limitsOf } from "../../../src/registry/limits.ts";
 import { createRegistry } from "../../../src/registry/registry.ts";
 import { registryWriter } from "../../../src/transfer/upload/registry-writer.ts";
-import { seenAtFirst, waysFor } from "../../../src/transfer/upload/upload-method.ts";
+import { initialTraits } from "../../../src/transfer/upload/registry-traits.ts";
+import { uploadMethods } from "../../../src/transfer/upload/upload-method.ts";
 
 const GiB = 1024 ** 3;
 
@@ -31,7 +32,7 @@ test("a blob within the limit, and any blob where no limit is known, is let thro
 
 test("a registry known to take no large chunks gets one body first", () => {
   for (const host of ["ghcr.io", "europe-docker.pkg.dev"]) {
-    expect(waysFor(GiB, seenAtFirst(limitsOf(host)))[0]).toBe("patch");
+    expect(uploadMethods(GiB, initialTraits(limitsOf(host)))[0]).toBe("patch");
   }
-  expect(waysFor(GiB, seenAtFirst(limitsOf("registry.example.com")))[0]).toBe("chunks");
+  expect(uploadMethods(GiB, initialTraits(limitsOf("registry.example.com")))[0]).toBe("chunks");
 });

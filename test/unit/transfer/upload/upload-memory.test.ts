@@ -5,10 +5,10 @@ import { limitsOf } from "../../../../src/registry/limits.ts";
 import type { TransferEvent } from "../../../../src/transfer/events.ts";
 import { uploadMemory } from "../../../../src/transfer/upload/upload-memory.ts";
 import {
-  nothingSeen,
-  seenAtFirst,
-  type SeenOfRegistry,
-} from "../../../../src/transfer/upload/upload-method.ts";
+  unknownTraits,
+  initialTraits,
+  type RegistryTraits,
+} from "../../../../src/transfer/upload/registry-traits.ts";
 import { type CacheFixture, cacheFixture } from "../../store/cache-fixture.ts";
 
 const MiB = 1024 * 1024;
@@ -33,17 +33,17 @@ const emit = (event: TransferEvent) => {
 
 /** A run that recalls, learns what `learn` does to what is seen, and keeps it. */
 async function run(
-  learn: (seen: SeenOfRegistry) => void = () => undefined,
-  { at = host, seen = nothingSeen() }: { at?: string; seen?: SeenOfRegistry } = {},
-): Promise<SeenOfRegistry> {
+  learn: (traits: RegistryTraits) => void = () => undefined,
+  { at = host, traits = unknownTraits() }: { at?: string; traits?: RegistryTraits } = {},
+): Promise<RegistryTraits> {
   const memory = uploadMemory(fixture.cache, emit, () => now);
-  await memory.recall(at, seen);
-  learn(seen);
-  await memory.keep(at, seen);
-  return seen;
+  await memory.recall(at, traits);
+  learn(traits);
+  await memory.keep(at, traits);
+  return traits;
 }
 
-const noChunks = (seen: SeenOfRegistry) => void seen.refused.set("chunks", "416 too large");
+const noChunks = (traits: RegistryTraits) => void traits.refused.set("chunks", "416 too large");
 const refused = async (at = host) => [...(await run(undefined, { at })).refused];
 
 describe("a later run", () => {
@@ -59,7 +59,7 @@ describe("a later run", () => {
   });
 
   test("knows how large a chunk may be", async () => {
-    await run((seen) => (seen.largestChunk = 8 * MiB));
+    await run((traits) => (traits.largestChunk = 8 * MiB));
     expect((await run()).largestChunk).toBe(8 * MiB);
     expect(told.join()).toContain("chunks have 8388608 bytes at most");
   });
@@ -67,29 +67,29 @@ describe("a later run", () => {
   test("forgets it a week after it was noticed, however often it was used meanwhile", async () => {
     await run(noChunks);
     now += 6 * day;
-    await run((seen) => (seen.largestChunk = 8 * MiB));
+    await run((traits) => (traits.largestChunk = 8 * MiB));
     now += day;
-    const seen = await run();
-    expect([...seen.refused]).toEqual([]);
-    expect(seen.largestChunk).toBe(8 * MiB);
+    const traits = await run();
+    expect([...traits.refused]).toEqual([]);
+    expect(traits.largestChunk).toBe(8 * MiB);
   });
 
   test("corrects what turned out to be wrong", async () => {
     await run(noChunks);
-    await run((seen) => {
-      seen.refused.delete("chunks");
-      seen.refused.set("patch", "405");
+    await run((traits) => {
+      traits.refused.delete("chunks");
+      traits.refused.set("patch", "405");
     });
     expect(await refused()).toEqual([["patch", "405"]]);
-    await run((seen) => seen.refused.clear());
+    await run((traits) => traits.refused.clear());
     expect(readFileSync(file(), "utf8")).toBe('{"version":1,"registries":[]}');
   });
 
   test("is told once of what several repositories of a registry share", async () => {
     await run(noChunks);
     const memory = uploadMemory(fixture.cache, emit, () => now);
-    const seen = nothingSeen();
-    await Promise.all([memory.recall(host, seen), memory.recall(host, seen)]);
+    const traits = unknownTraits();
+    await Promise.all([memory.recall(host, traits), memory.recall(host, traits)]);
     expect(told.length).toBe(1);
   });
 });
@@ -101,9 +101,9 @@ describe("what is kept", () => {
   });
 
   test("is not what is known of a hosted registry anyway", async () => {
-    const hosted = seenAtFirst(limitsOf("europe-docker.pkg.dev"));
+    const hosted = initialTraits(limitsOf("europe-docker.pkg.dev"));
     expect(hosted.refused.has("chunks")).toBe(true);
-    await run((seen) => seen.refused.set("patch", "405"), { seen: hosted });
+    await run((traits) => traits.refused.set("patch", "405"), { traits: hosted });
     expect((await refused()).map(([way]) => way)).toEqual(["patch"]);
   });
 
@@ -113,7 +113,7 @@ describe("what is kept", () => {
   });
 
   test("has no control characters and an end, whatever the registry said", async () => {
-    await run((seen) => seen.refused.set("chunks", `\u001b[31m${"x".repeat(5000)}`));
+    await run((traits) => traits.refused.set("chunks", `\u001b[31m${"x".repeat(5000)}`));
     const [[, reason = ""] = []] = await refused();
     expect(reason).toStartWith(" [31mxxx");
     expect(reason.length).toBe(300);
@@ -130,8 +130,8 @@ describe("what is kept", () => {
     await Promise.all(hosts.map((at) => run(noChunks, { at })));
     for (const at of hosts) expect((await refused(at)).length).toBe(1);
     await Promise.all([
-      run((seen) => seen.refused.set("patch", "405")),
-      run((seen) => seen.refused.set("chunks", "400")),
+      run((traits) => traits.refused.set("patch", "405")),
+      run((traits) => traits.refused.set("chunks", "400")),
     ]);
     expect((await refused()).map(([way]) => way).toSorted()).toEqual(["chunks", "patch"]);
   });
@@ -154,9 +154,9 @@ describe("what is not believed", () => {
   ])("%s, and is replaced by what is learned next", async (_, text) => {
     mkdirSync(dirname(file()), { recursive: true });
     writeFileSync(file(), text);
-    const seen = await run((learnt) => learnt.refused.set("patch", "405"));
-    expect([...seen.refused.keys()]).toEqual(["patch"]);
-    expect(seen.largestChunk).toBe(nothingSeen().largestChunk);
+    const traits = await run((learnt) => learnt.refused.set("patch", "405"));
+    expect([...traits.refused.keys()]).toEqual(["patch"]);
+    expect(traits.largestChunk).toBe(unknownTraits().largestChunk);
     expect((await refused()).map(([way]) => way)).toEqual(["patch"]);
   });
 

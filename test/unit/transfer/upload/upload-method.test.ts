@@ -1,54 +1,56 @@
 import { describe, expect, test } from "bun:test";
 import {
-  afterFailure,
   chunkSizes,
   firstChunk,
   isSlow,
   nextChunk,
-  nothingSeen,
-  smallBlob,
   smallerChunk,
-  waysFor,
+} from "../../../../src/transfer/upload/chunk-size.ts";
+import { unknownTraits } from "../../../../src/transfer/upload/registry-traits.ts";
+import {
+  afterFailure,
+  smallBlob,
+  uploadMethods,
 } from "../../../../src/transfer/upload/upload-method.ts";
 
 const MiB = 1024 * 1024;
 
-describe("waysFor", () => {
+describe("uploadMethods", () => {
   test("sends a small blob with one PUT and a large one in chunks", () => {
-    expect(waysFor(smallBlob, nothingSeen())[0]).toBe("put");
-    expect(waysFor(smallBlob + 1, nothingSeen())).toEqual(["chunks", "patch", "put"]);
+    expect(uploadMethods(smallBlob, unknownTraits())[0]).toBe("put");
+    expect(uploadMethods(smallBlob + 1, unknownTraits())).toEqual(["chunks", "patch", "put"]);
   });
 
   test("tries what was refused last, and never not at all", () => {
-    const seen = nothingSeen();
-    seen.refused.set("chunks", "416");
-    expect(waysFor(2 ** 40, seen)).toEqual(["patch", "put", "chunks"]);
-    seen.refused.set("patch", "405");
-    seen.refused.set("put", "413");
-    expect(waysFor(2 ** 40, seen)).toEqual(["chunks", "patch", "put"]);
+    const traits = unknownTraits();
+    traits.refused.set("chunks", "416");
+    expect(uploadMethods(2 ** 40, traits)).toEqual(["patch", "put", "chunks"]);
+    traits.refused.set("patch", "405");
+    traits.refused.set("put", "413");
+    expect(uploadMethods(2 ** 40, traits)).toEqual(["chunks", "patch", "put"]);
   });
 });
 
 describe("the size of a chunk", () => {
   test("begins moderately where nothing is known, and by the rate where it is", () => {
-    expect(firstChunk(nothingSeen(), undefined)).toBe(chunkSizes.first);
-    const fast = { ...nothingSeen(), rate: 1e9 };
+    expect(firstChunk(unknownTraits(), undefined)).toBe(chunkSizes.first);
+    const fast = { ...unknownTraits(), rate: 1e9 };
     expect(firstChunk(fast, undefined)).toBe(chunkSizes.largest);
-    const slow = { ...nothingSeen(), rate: 1000 };
+    const slow = { ...unknownTraits(), rate: 1000 };
     expect(firstChunk(slow, undefined)).toBe(chunkSizes.smallest);
   });
 
   test("grows while chunks are quick, stays, and shrinks when they take long", () => {
-    const seen = nothingSeen();
-    expect(nextChunk(16 * MiB, 100, seen, undefined)).toBe(32 * MiB);
-    expect(nextChunk(16 * MiB, 900, seen, undefined)).toBe(16 * MiB);
-    expect(nextChunk(16 * MiB, 9000, seen, undefined)).toBe(8 * MiB);
-    expect(nextChunk(chunkSizes.largest, 1, seen, undefined)).toBe(chunkSizes.largest);
+    const traits = unknownTraits();
+    expect(nextChunk(16 * MiB, 100, traits, undefined)).toBe(32 * MiB);
+    expect(nextChunk(16 * MiB, 900, traits, undefined)).toBe(16 * MiB);
+    expect(nextChunk(16 * MiB, 9000, traits, undefined)).toBe(8 * MiB);
+    expect(nextChunk(chunkSizes.largest, 1, traits, undefined)).toBe(chunkSizes.largest);
   });
 
   test("keeps the registry's minimum and what it has refused", () => {
-    expect(firstChunk(nothingSeen(), 300 * MiB)).toBe(300 * MiB);
-    expect(nextChunk(16 * MiB, 1, { ...nothingSeen(), largestChunk: 20 * MiB }, undefined)).toBe(
+    expect(firstChunk(unknownTraits(), 300 * MiB)).toBe(300 * MiB);
+    expect(nextChunk(16 * MiB, 1, { ...unknownTraits(), largestChunk: 20 * MiB }, undefined)).toBe(
       20 * MiB,
     );
     expect(smallerChunk(64 * MiB, undefined)).toBe(32 * MiB);
@@ -65,8 +67,8 @@ test("a body is counted on its way while the rate is not known, or when it will 
   expect(isSlow(1000, 0)).toBe(false);
 });
 
-const after = (way: "put" | "chunks" | "patch", status: number | undefined, repeated = 0) =>
-  afterFailure({ way, status, repeated });
+const after = (method: "put" | "chunks" | "patch", status: number | undefined, repeated = 0) =>
+  afterFailure({ method, status, repeated });
 
 describe("afterFailure", () => {
   test("waits when no answer came, or one that may pass", () => {
@@ -75,25 +77,26 @@ describe("afterFailure", () => {
     }
   });
 
-  test("goes on to the next way when a request is not known", () => {
-    for (const status of [201, 400, 405, 411, 501]) expect(after("patch", status)).toBe("next way");
+  test("goes on to the next method when a request is not known", () => {
+    for (const status of [201, 400, 405, 411, 501])
+      expect(after("patch", status)).toBe("next method");
   });
 
   test("makes chunks smaller and leaves other bodies that are too large", () => {
     expect(after("chunks", 413)).toBe("smaller");
-    expect(after("patch", 413)).toBe("next way");
-    expect(after("put", 413)).toBe("next way");
+    expect(after("patch", 413)).toBe("next method");
+    expect(after("put", 413)).toBe("next method");
   });
 
   test("asks once where a chunk does not follow", () => {
     expect(after("chunks", 416)).toBe("ask");
-    expect(after("chunks", 416, 1)).toBe("next way");
+    expect(after("chunks", 416, 1)).toBe("next method");
   });
 
   test("opens a lost session again, twice at most", () => {
     expect(after("chunks", 404)).toBe("restart");
     expect(after("chunks", 404, 1)).toBe("restart");
-    expect(after("chunks", 404, 2)).toBe("next way");
+    expect(after("chunks", 404, 2)).toBe("next method");
   });
 
   test("takes what is left as final", () => {

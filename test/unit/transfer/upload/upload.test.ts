@@ -21,7 +21,10 @@ import { tryLockFile } from "../../../../src/store/locks/lock-file.ts";
 import type { TransferEvent } from "../../../../src/transfer/events.ts";
 import { registryWriter } from "../../../../src/transfer/upload/registry-writer.ts";
 import { uploadJournal } from "../../../../src/transfer/upload/upload-journal.ts";
-import { nothingSeen, type SeenOfRegistry } from "../../../../src/transfer/upload/upload-method.ts";
+import {
+  unknownTraits,
+  type RegistryTraits,
+} from "../../../../src/transfer/upload/registry-traits.ts";
 import { serve } from "../../http/scripted.ts";
 import { type Meddle, serveUploads, type UploadRegistry } from "../upload-registry.ts";
 
@@ -40,7 +43,7 @@ let folder: string;
 let path: string;
 let registry: UploadRegistry | undefined;
 let events: TransferEvent[];
-let seen: Map<string, SeenOfRegistry>;
+let traits: Map<string, RegistryTraits>;
 /** How often it was told in the last write that bytes have gone out. */
 let tellings = 0;
 
@@ -52,7 +55,7 @@ beforeEach(() => {
   path = join(folder, "weights.bin");
   writeFileSync(path, blob);
   events = [];
-  seen = new Map();
+  traits = new Map();
   rmSync(notes(), { recursive: true, force: true });
 });
 
@@ -94,7 +97,7 @@ async function write(
   const client = createRegistry(registry.host, { clock: instantClock });
   const writer = registryWriter(client.repository("acme/llama"), {
     emit: (event) => events.push(event),
-    seen,
+    traits,
     clock,
     retries: { tries: 5, firstWait: 10, longestWait: 100 },
     journal: uploadJournal(notes()),
@@ -140,7 +143,7 @@ const tooLarge = async (request: Request) => {
 
 const fill = async (repository: string): Promise<void> => {
   const client = createRegistry(registry?.host ?? "", { clock: instantClock });
-  const writer = registryWriter(client.repository(repository), { seen: new Map(), clock });
+  const writer = registryWriter(client.repository(repository), { traits: new Map(), clock });
   await writer.writeBlob(toMove(file()), { signal: new AbortController().signal });
 };
 
@@ -267,7 +270,7 @@ describe("a registry that refuses a way", () => {
         : next(request),
     );
     await write(toMove(file()));
-    expect([...seen.values()][0]?.largestChunk).toBe(8 * MiB);
+    expect([...traits.values()][0]?.largestChunk).toBe(8 * MiB);
     const accepted = requests("PATCH").filter(({ contentLength }) => Number(contentLength) < 9e6);
     expect(accepted.length).toBe(6);
   });
@@ -399,8 +402,8 @@ describe("a wire that is cut", () => {
 
   test("is not trusted to be as fast as before: what follows is watched on its way", async () => {
     const { host, cutAfter } = await begin();
-    const fast = { ...nothingSeen(), rate: 1e6, largestChunk: 16 * MiB };
-    seen.set(host, fast);
+    const fast = { ...unknownTraits(), rate: 1e6, largestChunk: 16 * MiB };
+    traits.set(host, fast);
     await write(toMove(file()));
     const unwatched = tellings;
     expect(unwatched).toBe(requests("PATCH").length);

@@ -1,0 +1,23 @@
+import type { RegistryLimits } from "../../registry/limits.ts";
+import { chunkSizes, type ChunkTraits } from "./chunk-size.ts";
+import type { RefusedMethods } from "./upload-method.ts";
+
+/** What one registry has shown of how it takes uploads. */
+export interface RegistryTraits extends ChunkTraits, RefusedMethods {}
+
+export const unknownTraits = (): RegistryTraits => ({
+  refused: new Map(),
+  largestChunk: chunkSizes.largest,
+  rate: 0,
+});
+
+/** What is known about a hosted registry before the first request to it. */
+export function initialTraits(limits: RegistryLimits | undefined): RegistryTraits {
+  const traits = unknownTraits();
+  const { name, largestChunk = chunkSizes.largest, chunks = true } = limits ?? {};
+  if (!chunks) traits.refused.set("chunks", `${name} takes no chunks`);
+  else if (largestChunk < chunkSizes.smallest) {
+    traits.refused.set("chunks", `${name} takes small chunks only`);
+  } else traits.largestChunk = Math.min(traits.largestChunk, largestChunk);
+  return traits;
+}
