@@ -36,7 +36,7 @@ const maxDepth = 4;
 const maxManifests = 1000;
 
 /** All manifests of a graph, which are kept in memory, in bytes. */
-const maxGraphBytes = 128 * 1024 * 1024;
+export const maxGraphBytes = 128 * 1024 * 1024;
 
 /**
  * Reads a manifest or index and all manifests below it.

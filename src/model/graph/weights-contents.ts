@@ -18,7 +18,7 @@ import { entryType } from "../format/model-index.ts";
 import { layerTypes, type WeightEntry } from "../format/weight-entry.ts";
 import { isWeightsManifest, parseWeightsManifest } from "../format/weights-artifact.ts";
 import { machinePlatform } from "../session/machine-platform.ts";
-import { readChild } from "./content-graph.ts";
+import { maxGraphBytes, readChild } from "./content-graph.ts";
 import { chooseImage } from "./image-choice.ts";
 
 /** The weights of one manifest, in whatever format. */
@@ -52,6 +52,14 @@ export async function readAllContents(
       hint: index.manifests.some(isImage)
         ? "files of an image are pulled with --path, as in `--path /models`"
         : "`ocibundle inspect` shows what it has",
+    });
+  }
+  // All of them are kept in memory until the last file is in its place.
+  const bytes = entries.reduce((sum, { size }) => sum + size, 0);
+  if (bytes > maxGraphBytes) {
+    throw new OcibundleError("file", `more than ${maxGraphBytes} bytes of weights manifests`, {
+      subject: reader.name,
+      hint: "pull one of its weights artifacts by digest; `ocibundle inspect` lists them",
     });
   }
   const contents: WeightsContents[] = [];

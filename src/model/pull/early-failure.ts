@@ -18,9 +18,15 @@ export async function markEarlyFailure(
 ): Promise<void> {
   if (!(error instanceof OcibundleError) || !unavailable.has(error.code)) return;
   if (output === "." || signal.aborted) return;
+  await markFailure(resolve(cwd, output), error.message);
+}
+
+/** Says in the markers' directory of the directory pulled into that weights will not come. Never throws. */
+export async function markFailure(dir: string, message: string): Promise<void> {
   try {
-    const markers = await openMarkers(resolve(cwd, output), []);
-    await markers.failed(error.message);
+    const markers = openMarkers(dir, []);
+    await markers.make();
+    await markers.failed(message);
     await markers.close();
   } catch {
     // A directory that can't be written to: the failure itself is what counts.

@@ -6,12 +6,13 @@ import {
   openTargetFolder,
   type TargetFolder,
 } from "../../store/placement/target-folder.ts";
+import { isPullLeftover } from "../../store/placement/dest-rule.ts";
 import type { WantedFile } from "./pull-plan.ts";
 
 /** Folders worked on at once. */
 const foldersAtOnce = 8;
 
-export interface SettleOptions {
+export interface FsyncOptions {
   /** Files that were there before: whoever wrote them may not have flushed them. */
   kept: readonly WantedFile[];
   /** Whether no other process writes into the folder at the same time. */
@@ -22,10 +23,10 @@ export interface SettleOptions {
  * Makes pulled files survive a power failure, each folder once for all files in it, and removes what
  * killed runs have left beside them. Throws `file`.
  */
-export async function settle(
+export async function fsyncPulled(
   root: string,
   files: readonly WantedFile[],
-  { kept, alone }: SettleOptions,
+  { kept, alone }: FsyncOptions,
 ): Promise<void> {
   const before = new Set(kept);
   const folders = Map.groupBy(files, ({ parts }) => parts.slice(0, -1).join("/"));
@@ -41,16 +42,13 @@ export async function settle(
   });
 }
 
-/** What a pull that was killed can leave: parts of files, trials, the lock of nobody. */
-const leftover = /^\.ocibundle-(?:[0-9a-f]{16}\.tmp|case-|lock\.)/;
-
 /** Where others may write at the same time, what was not written to for so long is a killed run's, in milliseconds. */
 const lifetime = 24 * 60 * 60 * 1000;
 
 async function removeLeftovers(folder: TargetFolder, alone: boolean): Promise<void> {
   const before = Date.now() - lifetime;
   for (const name of await readdir(folder.at("."))) {
-    if (!leftover.test(name)) continue;
+    if (!isPullLeftover(name)) continue;
     const changed = await lstat(folder.at(name)).catch(() => undefined);
     if (!alone && (changed?.mtimeMs ?? Infinity) > before) continue;
     // In a folder of another user's there are none of ours.

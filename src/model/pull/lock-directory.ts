@@ -9,20 +9,17 @@ import {
   type WaitOptions,
 } from "../../store/locks/lock-file.ts";
 import type { Session } from "../session/session.ts";
-import { ownPrefix } from "../../store/placement/dest-rule.ts";
-
-/** The lock of a folder that is pulled into, in that folder: who share the folder need not share a cache. */
-const lockName = `${ownPrefix}lock`;
+import { pullLockName } from "../../store/placement/dest-rule.ts";
 
 /**
- * Waits until no other process pulls into the folder `dir`, and has it alone from then on. The lock is in
- * the folder itself, else in `markers`, else in the cache. Undefined where nothing can be locked. Throws
- * the signal's reason.
+ * Waits until no other process pulls into the directory `dir`, and locks it. The lock is in the directory
+ * itself, since those who share it need not share a cache; else in that of the markers, which `markers`
+ * makes and names; else in the cache. Undefined where nothing can be locked. Throws the signal's reason.
  */
-export async function takeTurn(
+export async function lockDirectory(
   { cache, signal, emit }: Pick<Session, "cache" | "signal" | "emit">,
   dir: string,
-  markers: string,
+  markers: () => Promise<string>,
 ): Promise<HeldLock | undefined> {
   const options: WaitOptions = {
     signal,
@@ -34,8 +31,8 @@ export async function takeTurn(
       }),
   };
   const places = [
-    () => lockFile(join(dir, lockName), options),
-    () => lockFile(join(markers, "lock"), options),
+    () => lockFile(join(dir, pullLockName), options),
+    async () => lockFile(join(await markers(), "lock"), options),
     async () => cache.lockName(`pull-${hexOf(await realpath(dir))}`, options),
   ];
   for (const lock of places) {

@@ -14,8 +14,10 @@ type State = (typeof states)[number];
 
 /** What a process that waits for the weights looks at. Each marker appears whole, and only one at a time stays. */
 export interface Markers {
-  /** The folder they are in. */
+  /** The directory they are in. */
   readonly path: string;
+  /** Makes the directory, if that was not done, and returns its path. Throws `conflict`, `system`. */
+  make(): Promise<string>;
   /** Says that no other process writes here at the same time: what killed runs have left is removed then. */
   alone(): void;
   /** The digest that the weights are ready with, as an earlier run that came to its end has left it. */
@@ -24,19 +26,26 @@ export interface Markers {
   downloading(digest: string): Promise<void>;
   /** Says that every file is there, flushed. */
   done(digest: string): Promise<void>;
-  /** Says that they will not come, and why. Never throws: the failure itself is what counts. */
-  failed(message: string): Promise<void>;
+  /**
+   * Says that they will not come, and why; false where nothing was made or said here before. Never throws:
+   * the failure itself is what counts.
+   */
+  failed(message: string): Promise<boolean>;
   close(): Promise<void>;
 }
 
-/** Opens the marker folder in the folder that all dests have in common. Throws `file`, `denied`. */
-export async function openMarkers(
-  root: string,
-  dests: readonly (readonly string[])[],
-): Promise<Markers> {
-  const folder = await openTargetFolder(root, [...commonFolder(dests), markerFolder]);
+/**
+ * The markers in the directory that all dests have in common. Nothing is made before there is something to
+ * say: dests can lie thousands of directories deep, and a plan that fails leaves none of them.
+ */
+export function openMarkers(root: string, dests: readonly (readonly string[])[]): Markers {
+  const parts = [...commonFolder(dests), markerFolder];
+  const markerPath = join(root, ...parts);
+  let opened: Promise<TargetFolder> | undefined;
+  const open = (): Promise<TargetFolder> => (opened ??= openTargetFolder(root, parts));
   let isAlone = false;
   const change = async (state: State, text: string): Promise<void> => {
+    const folder = await open();
     try {
       await write(folder, state, isAlone ? `${state}.tmp` : `${state}-${randomUUID()}.tmp`, text);
       for (const other of states) {
@@ -49,11 +58,13 @@ export async function openMarkers(
     }
   };
   return {
-    path: folder.path,
+    path: markerPath,
+    make: async () => (await open()).path,
     alone() {
       isAlone = true;
     },
     async ready() {
+      const folder = await open();
       const names = await readdir(folder.at("."));
       // With another beside it, a run was killed before it had taken that back.
       if (names.some((name) => name !== "ready" && isMarker(name))) return undefined;
@@ -63,12 +74,17 @@ export async function openMarkers(
     done: (digest) => change("ready", digest),
     async failed(message) {
       try {
-        await change("failed", message);
+        const isThere = opened !== undefined || (await lstat(markerPath)).isDirectory();
+        if (isThere) await change("failed", message);
+        return isThere;
       } catch {
-        // A full or vanished disk is what most likely failed in the first place.
+        // A full or vanished disk is what most likely failed in the first place; or nothing is there.
+        return false;
       }
     },
-    close: () => folder.close(),
+    async close() {
+      await (await opened?.catch(() => undefined))?.close();
+    },
   };
 }
 

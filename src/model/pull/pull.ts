@@ -6,11 +6,12 @@ import type { Digest } from "../../oci/digest.ts";
 import { createWorkerPool } from "../../runtime/worker-pool.ts";
 import { openFileRecords } from "../../store/records/file-records.ts";
 import { checkDests } from "../../store/placement/safe-path.ts";
+import { openTargetFolder } from "../../store/placement/target-folder.ts";
 import type { HeldLock } from "../../store/locks/lock-file.ts";
 import { withinOpenFiles } from "../../runtime/open-files.ts";
 import { countResumed } from "../../transfer/resumed-bytes.ts";
 import { createDownloader } from "../../transfer/download/download.ts";
-import { markEarlyFailure, takeBackEarlyFailure } from "./early-failure.ts";
+import { markEarlyFailure, markFailure, takeBackEarlyFailure } from "./early-failure.ts";
 import { type Markers, openMarkers } from "./markers.ts";
 import {
   type FetchContext,
@@ -23,8 +24,8 @@ import { fetchWeight } from "./pull-fetch.ts";
 import { goOnWithoutCache, sayUnlocked } from "./pull-warnings.ts";
 import { planPull, selectEntries, type WantedFile, wantedFiles } from "./pull-plan.ts";
 import { checkSpace } from "./pull-space.ts";
-import { settle } from "./fsync.ts";
-import { takeTurn } from "./lock-directory.ts";
+import { fsyncPulled } from "./fsync.ts";
+import { lockDirectory } from "./lock-directory.ts";
 import { readAllContents } from "../graph/weights-contents.ts";
 import { findFiles } from "./pull-entries.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
@@ -98,14 +99,15 @@ async function pullMarked(
       entries.map(({ dest }) => dest),
     );
     const files = wantedFiles(dir, entries, parts);
-    const markers = await openMarkers(
+    const markers = openMarkers(
       dir,
       files.map((file) => file.parts),
     );
     await takeBackEarlyFailure(dir, markers);
+    await (await openTargetFolder(dir, [])).close();
     let turn: HeldLock | undefined;
     try {
-      turn = await takeTurn(session, dir, markers.path);
+      turn = await lockDirectory(session, dir, markers.make);
       // A lock in the cache says nothing to who shares the directory and not the cache.
       const alone = turn?.path.startsWith(dir) === true;
       const seen: Seen = {};
@@ -138,7 +140,10 @@ async function pullMarked(
     } catch (error) {
       // Who was interrupted has not failed: the next run goes on from what is there.
       if (!session.signal.aborted) {
-        await markers.failed(error instanceof Error ? error.message : String(error));
+        const message = error instanceof Error ? error.message : String(error);
+        // Before the first download there is no such directory: then it is as if the dests were not known.
+        const isMarked = await markers.failed(message);
+        if (!isMarked && request.output !== ".") await markFailure(dir, message);
       }
       throw error;
     } finally {
@@ -197,7 +202,7 @@ async function pullFiles(
         outcomes.set(file, outcome);
     }
     if (plan.wanted.length > 0 || (await markers.ready()) !== digest) {
-      await settle(root, files, { kept: plan.kept, alone });
+      await fsyncPulled(root, files, { kept: plan.kept, alone });
       await markers.done(digest);
     }
     return outcomes;

@@ -4,6 +4,24 @@ import { Buffer } from "node:buffer";
 export const markerDirectory = ".cog";
 /** What names of temporary files, locks and parts start with, in every directory that is written to. */
 export const ownPrefix = ".ocibundle-";
+/** The lock of a directory that is pulled into. */
+export const pullLockName = `${ownPrefix}lock`;
+/** A trial of whether a file system tells upper and lower case apart. */
+export const caseTrialPrefix = `${ownPrefix}case-`;
+/** A file that grows beside its final place, by a hash of its name in hex. */
+export const partName = (hash: string): string =>
+  `${ownPrefix}${hash.slice(0, partHashLength)}.tmp`;
+const partHashLength = 16;
+
+/**
+ * Whether a name is one that a pull which was killed can leave beside weights: a part of a file with what
+ * belongs to it, a trial, what belongs to a lock; not the lock itself, which may be held.
+ */
+export function isPullLeftover(name: string): boolean {
+  if (name.startsWith(caseTrialPrefix) || name.startsWith(`${pullLockName}.`)) return true;
+  const hash = name.slice(ownPrefix.length, ownPrefix.length + partHashLength);
+  return /^[0-9a-f]{16}$/.test(hash) && name.startsWith(partName(hash));
+}
 
 /** What Linux takes for a whole path, in bytes. */
 const longestDest = 4096;

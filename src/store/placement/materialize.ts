@@ -9,7 +9,7 @@ import { runtime } from "../../runtime/current.ts";
 import { fileChunks } from "../file-chunks.ts";
 import type { TargetFolder } from "./target-folder.ts";
 import { writeAll } from "../verified-write.ts";
-import { ownPrefix } from "./dest-rule.ts";
+import { partName } from "./dest-rule.ts";
 import { unwritable } from "../../runtime/file-faults.ts";
 
 /**
@@ -38,7 +38,7 @@ const allWays: readonly MaterializeWay[] = ["reflink", "hard link", "copy"];
 
 /** The name in the same folder under which a file grows until it is whole; the same for each run. */
 export const temporaryName = (name: string): string =>
-  `${ownPrefix}${createHash("sha256").update(name).digest("hex").slice(0, 16)}.tmp`;
+  partName(createHash("sha256").update(name).digest("hex"));
 
 /**
  * Puts the bytes of a cached file under a name in a folder, by the cheapest way that works there, and

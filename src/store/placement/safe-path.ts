@@ -3,7 +3,7 @@ import { mkdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { OcibundleError } from "../../errors.ts";
 import { createFile } from "../../runtime/own-file.ts";
-import { clashingPair, destFault, foldName, ownPrefix, shownDest } from "./dest-rule.ts";
+import { clashingPair, destFault, foldName, caseTrialPrefix, shownDest } from "./dest-rule.ts";
 import { unwritable } from "../../runtime/file-faults.ts";
 
 /**
@@ -88,7 +88,7 @@ export async function checkDests(
 
 /** Whether the file system of `root` takes names that differ in case for one. Makes `root`. */
 async function foldsNames(root: string): Promise<boolean> {
-  const name = `${ownPrefix}case-${crypto.randomUUID()}`;
+  const name = `${caseTrialPrefix}${crypto.randomUUID()}`;
   const path = join(root, name);
   try {
     await mkdir(root, { recursive: true });

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { WeightEntry } from "../../../../src/model/format/weight-entry.ts";
 import { wantedFiles } from "../../../../src/model/pull/pull-plan.ts";
-import { settle } from "../../../../src/model/pull/fsync.ts";
+import { fsyncPulled } from "../../../../src/model/pull/fsync.ts";
 import { temporaryName } from "../../../../src/store/placement/materialize.ts";
 import { entry } from "../fixtures.ts";
 
@@ -33,7 +33,7 @@ test("what killed runs have left is removed beside the files and in the root, an
   put(`src/weights/${part}.journal.new`, `src/weights/${part}.blob`, "src/weights/.ocibundle");
   put(".ocibundle-case-1", ".ocibundle-lock", ".ocibundle-lock.probe-1-2", ".ocibundle-1.tmp");
   put(`src/${part}`);
-  await settle(root, files(), { kept: [], alone: true });
+  await fsyncPulled(root, files(), { kept: [], alone: true });
   expect(readdirSync(join(root, "src/weights")).toSorted()).toEqual([".ocibundle", "x"]);
   // The lock is held; a layout's own temporary files, and folders without weights, are others' business.
   expect(readdirSync(root).toSorted()).toEqual([".ocibundle-1.tmp", ".ocibundle-lock", "src"]);
@@ -42,11 +42,13 @@ test("what killed runs have left is removed beside the files and in the root, an
 
 test("where others may be at work, their parts stay", async () => {
   put("src/weights/x", `src/weights/${part}`);
-  await settle(root, files(), { kept: files(), alone: false });
+  await fsyncPulled(root, files(), { kept: files(), alone: false });
   expect(readdirSync(join(root, "src/weights")).toSorted()).toEqual([part, "x"]);
 });
 
 test("a kept file that is gone is an error, and no reason to say that all is ready", async () => {
   const kept = files();
-  await expect(settle(root, kept, { kept, alone: true })).rejects.toMatchObject({ code: "file" });
+  await expect(fsyncPulled(root, kept, { kept, alone: true })).rejects.toMatchObject({
+    code: "file",
+  });
 });

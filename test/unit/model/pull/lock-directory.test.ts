@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { takeTurn } from "../../../../src/model/pull/lock-directory.ts";
+import { lockDirectory } from "../../../../src/model/pull/lock-directory.ts";
 import { OcibundleError } from "../../../../src/errors.ts";
 import { cacheAt } from "../../../../src/store/cache/cache.ts";
 import type { TransferEvent } from "../../../../src/transfer/events.ts";
@@ -21,7 +21,11 @@ const turn = (signal = new AbortController().signal, dir = join(root, "models"))
   const markers = join(dir, ".cog");
   mkdirSync(markers, { recursive: true });
   const cache = cacheAt(join(root, "cache"));
-  return takeTurn({ cache, signal, emit: (event) => events.push(event) }, dir, markers);
+  return lockDirectory(
+    { cache, signal, emit: (event) => events.push(event) },
+    dir,
+    async () => markers,
+  );
 };
 
 test("one at a time has a folder, and leaves nothing in it", async () => {

@@ -43,15 +43,18 @@ test("markers lie in the folder that all files have in common", async () => {
     [["a/one", "b/two"], ""],
     [["one"], ""],
   ] as const) {
-    const markers = await open(...dests);
+    const markers = open(...dests);
     expect(markers.path).toBe(join(root, folder, ".cog"));
+    expect(existsSync(markers.path)).toBe(false);
+    expect(await markers.make()).toBe(markers.path);
     expect(existsSync(markers.path)).toBe(true);
     await markers.close();
+    rmSync(markers.path, { recursive: true });
   }
 });
 
 test("one stands at a time, with what it has to say", async () => {
-  const markers = await open("w/x");
+  const markers = open("w/x");
   await markers.downloading("sha256:1");
   expect(state()).toEqual({ downloading: "sha256:1\n" });
   expect(await markers.ready()).toBeUndefined();
@@ -69,7 +72,8 @@ test("one stands at a time, with what it has to say", async () => {
 });
 
 test("what another run is writing stays, where there may be one", async () => {
-  const markers = await open("w/x");
+  const markers = open("w/x");
+  await markers.make();
   writeFileSync(join(root, "w/.cog/failed-0123.tmp"), "");
   await markers.done("sha256:1");
   expect(state()).toEqual({ ready: "sha256:1\n", "failed-0123.tmp": "" });
@@ -77,7 +81,7 @@ test("what another run is writing stays, where there may be one", async () => {
 });
 
 test("a run that was killed between two steps was not ready", async () => {
-  const markers = await open("w/x");
+  const markers = open("w/x");
   markers.alone();
   await markers.done("sha256:1");
   for (const left of ["downloading", "failed", "ready.tmp", "failed-0123.tmp"]) {
@@ -95,7 +99,7 @@ test("a run that was killed between two steps was not ready", async () => {
 test("what can't be written is named, and a failure to say that it failed is not one more", async () => {
   mkdirSync(join(root, "w/.cog/ready"), { recursive: true });
   writeFileSync(join(root, "w/.cog/ready/file"), "");
-  const markers = await open("w/x");
+  const markers = open("w/x");
   await expect(markers.done("sha256:1")).rejects.toMatchObject({
     code: "conflict",
     message: expect.stringContaining(`"${join(root, "w/.cog/ready")}": can't be written`),
@@ -104,4 +108,16 @@ test("what can't be written is named, and a failure to say that it failed is not
   await markers.failed("anything");
   await markers.close();
   chmodSync(join(root, "w"), 0o755);
+});
+
+test("a failure before anything was said makes no directory", async () => {
+  const markers = open("w/x");
+  expect(await markers.failed("the disk is too full")).toBe(false);
+  await markers.close();
+  expect(readdirSync(root)).toEqual([]);
+  mkdirSync(join(root, "w/.cog"), { recursive: true });
+  const again = open("w/x");
+  expect(await again.failed("the disk is too full")).toBe(true);
+  expect(state()).toEqual({ failed: "the disk is too full\n" });
+  await again.close();
 });

@@ -86,7 +86,7 @@ describe("a layer of an image", () => {
       const bomb = tarBytes({ name: "zeros", content: new Uint8Array(64_000_000) });
       const error = await failure(unpack(gzipSync(bomb), { at: disk.path }));
       expect(error.code).toBe("system");
-      expect(error.message).toContain("64 MB are needed");
+      expect(error.message).toContain("62 MiB needed");
     } finally {
       disk.remove();
     }
