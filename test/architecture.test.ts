@@ -15,10 +15,12 @@ const mayImport: Record<string, readonly string[]> = {
   cli: ["ui"],
   // The table loads the hidden commands too.
   commands: ["cli", "model", "ui", "harness/commands"],
-  model: ["image", "transfer", "registry", "store", "oci"],
+  model: ["image", "transfer", "registry", "hub", "store", "oci"],
   image: ["registry", "store", "oci"],
   transfer: ["registry", "store", "oci", "retry"],
   registry: ["http", "oci", "retry"],
+  // A hub of models speaks HTTP as a registry does: ranges and pages are read by the same code.
+  hub: ["http", "oci", "retry", "registry"],
   http: ["retry"],
   retry: [],
   store: ["oci"],

@@ -8,12 +8,16 @@ export const command = defineCommand({
   meta: {
     name: "lock",
     description: "Hash weight files and record them in weights.lock",
-    example: ["ocibundle lock ./weights --dest /src/weights", "ocibundle lock ./weights --check"],
+    example: [
+      "ocibundle lock ./weights --dest /src/weights",
+      "ocibundle lock ./weights --check",
+      "ocibundle lock hf://ORG/MODEL",
+    ],
   },
   args: {
     path: {
       type: "rest",
-      description: "Weight files and directories (default: those of the project file)",
+      description: "Weight files, directories and hf:// models (default: the project file's)",
     },
     dest: {
       type: "string",

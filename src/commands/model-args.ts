@@ -17,7 +17,7 @@ export const modelArgs = {
     type: "string",
     multiple: true,
     valueHint: "DIR",
-    description: "Directory with files of the lock",
+    description: "Directory or hf://ORG/MODEL with files of the lock",
   },
   file: {
     type: "string",

@@ -10,6 +10,7 @@ export const command = defineCommand({
     description: "Push an image and its weights to a registry, under one tag",
     example: [
       "ocibundle push registry.example.com/acme/llama:v1 ./weights",
+      "ocibundle push registry.example.com/acme/llama:v1 hf://ORG/MODEL",
       "ocibundle push registry.example.com/acme/llama:v1 --image llama:dev --weights ./weights",
       "ocibundle push registry.example.com/acme/llama-weights:v1 --weights ./weights",
     ],
@@ -22,7 +23,7 @@ export const command = defineCommand({
     },
     path: {
       type: "rest",
-      description: "Weight files and directories to lock, if needed, and push",
+      description: "Weight files, directories and hf:// models to lock, if needed, and push",
     },
     ...modelArgs,
     allowIncomplete: {

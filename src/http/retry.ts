@@ -79,7 +79,7 @@ export const retry =
         attempt,
         { status, retryAfter },
         request.repeatable,
-        status === 429 ? "too many requests (429)" : `the registry answered ${status}`,
+        status === 429 ? "too many requests (429)" : `the server answered ${status}`,
         request.signal,
       );
       if (!again) return response;

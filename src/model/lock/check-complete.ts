@@ -11,6 +11,8 @@ import type { WeightFile } from "../weights/weight-files.ts";
 /** Files looked at at once. */
 const checksAtOnce = 16;
 
+const isLocal = ({ remote }: WeightFile): boolean => remote === undefined;
+
 const pickleExtensions = new Set([".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth"]);
 
 /**
@@ -23,7 +25,7 @@ export async function checkComplete(
   files: readonly WeightFile[],
   allowIncomplete: boolean,
 ): Promise<void> {
-  const faults = await parallel(files, checksAtOnce, signal, async ({ path }) => {
+  const faults = await parallel(files.filter(isLocal), checksAtOnce, signal, async ({ path }) => {
     const fault = await faultOf(path);
     return fault === undefined ? [] : [`"${path}" ${fault}`];
   });
@@ -65,7 +67,10 @@ async function picklesBeside(files: readonly WeightFile[]): Promise<string[]> {
     ({ path }) => pickleExtensions.has(extname(path)) && safe.has(dirname(path)),
   );
   const found: string[] = [];
-  for (const { path } of suspects) if (await isPickle(path)) found.push(basename(path));
+  for (const { path, remote } of suspects) {
+    // The name is all that is known of a remote file without fetching it.
+    if (remote === undefined ? await isPickle(path) : true) found.push(basename(path));
+  }
   return found;
 }
 

@@ -3,7 +3,8 @@ import { parallel } from "../../flow/parallel.ts";
 import { quoted, type WeightEntry } from "../format/weight-entry.ts";
 import { readOptions } from "./lock.ts";
 import type { Session } from "../session/session.ts";
-import { readWeightFiles } from "../weights/read-weight-files.ts";
+import { readWeights } from "../weights/read-weights.ts";
+import type { RemoteFile } from "../weights/remote-file.ts";
 import { lockAgain, statWeight } from "../weights/weight-blobs.ts";
 
 /** Files looked at at once. */
@@ -22,18 +23,25 @@ export async function checkWeights(
   entries: readonly WeightEntry[],
   paths: ReadonlyMap<string, string>,
   lock: string,
+  remotes: ReadonlyMap<string, RemoteFile> = new Map(),
 ): Promise<void> {
   const files = entries.flatMap((entry) => {
-    const path = paths.get(entry.name);
-    return path === undefined ? [] : [{ entry, path }];
+    const remote = remotes.get(entry.name);
+    const path = remote?.uri ?? paths.get(entry.name);
+    return path === undefined ? [] : [{ entry, path, remote }];
   });
-  await parallel(files, checksAtOnce, session.signal, ({ entry, path }) =>
+  await parallel(files, checksAtOnce, session.signal, ({ entry, path, remote }) =>
     about(entry, async () => {
-      await statWeight(entry, path, lock);
+      if (remote === undefined) await statWeight(entry, path, lock);
     }),
   );
-  const contents = await readWeightFiles(
-    files.map(({ entry: { name }, path }) => ({ name, path, choose: () => "none" as const })),
+  const contents = await readWeights(
+    files.map(({ entry: { name }, path, remote }) => ({
+      name,
+      path,
+      remote,
+      choose: () => "none" as const,
+    })),
     readOptions(session),
   );
   for (const [index, { entry, path }] of files.entries()) {

@@ -8,6 +8,8 @@ import { checkWeights } from "./check-weights.ts";
 import { projectWeightPaths, type WeightPaths } from "./project-weights.ts";
 import type { OriginalFile } from "../layout/original-file.ts";
 import type { Session } from "../session/session.ts";
+import { hubFiles } from "../weights/hub-source.ts";
+import type { RemoteFile } from "../weights/remote-file.ts";
 import { storedWeights } from "../weights/stored-weights.ts";
 import { originalFile, weightBlobs, type WeightSources } from "../weights/weight-blobs.ts";
 import { quoted, type WeightEntry } from "../format/weight-entry.ts";
@@ -74,11 +76,11 @@ async function readChoice(
       hint: "lock the weights, as `ocibundle lock ./weights`, or remove the lock where there are none",
     });
   }
-  const { paths, unlocked, missing } = await weightPaths(session, choice, lock, files);
-  await checkWeights(session, files, paths, lock);
+  const { paths, remotes, unlocked, missing } = await weightPaths(session, choice, lock, files);
+  await checkWeights(session, files, paths, lock, remotes);
   tellUnlocked(session, unlocked, lock);
   const stored = storedWeights(session, lock);
-  return { files, sources: { lock, paths, missing, stored } };
+  return { files, sources: { lock, paths, remotes, missing, stored } };
 }
 
 async function readLock(
@@ -118,7 +120,8 @@ async function weightPaths(
   if (weights.length === 0 && file.length === 0) {
     const found = await projectWeightPaths(session, lock, entries, patterns);
     if (found !== undefined) return found;
-    return { paths: new Map(), unlocked: [], missing: () => lacks("no file is given for it") };
+    const none = { paths: new Map(), remotes: new Map(), unlocked: [] };
+    return { ...none, missing: () => lacks("no file is given for it") };
   }
   const files = fileSources(file, cwd);
   await checkFileFlags(files, entries, lock);
@@ -127,15 +130,22 @@ async function weightPaths(
     {
       signal,
       except: [resolve(cwd, lock)],
+      remoteFiles: (address, options) => hubFiles(session, address, options),
     },
   );
-  const paths = new Map(found.map(({ name, path }) => [name, path]));
+  const paths = new Map<string, string>();
+  const remotes = new Map<string, RemoteFile>();
+  for (const { name, path, remote } of found) {
+    if (remote === undefined) paths.set(name, path);
+    else remotes.set(name, remote);
+  }
+  const isThere = (name: string): boolean => paths.has(name) || remotes.has(name);
   const missing = () => lacks(`it is not among the files of ${flagsOf(weights, file)}`);
-  const lost = weights.length === 0 ? undefined : entries.find(({ name }) => !paths.has(name));
+  const lost = weights.length === 0 ? undefined : entries.find(({ name }) => !isThere(name));
   if (lost !== undefined) throw withContext(`weight ${quoted(lost.name)}`, missing());
   const locked = new Set(entries.map(({ name }) => name));
-  const unlocked = [...paths.keys()].filter((name) => !locked.has(name));
-  return { paths, unlocked, missing };
+  const unlocked = found.map(({ name }) => name).filter((name) => !locked.has(name));
+  return { paths, remotes, unlocked, missing };
 }
 
 const flagsOf = (weights: readonly string[], file: readonly string[]): string =>

@@ -39,6 +39,8 @@ export async function lockDirectories(
   if (writes && previous === undefined) await checkWritable(path);
   const request = { ...rest, dest: undefined, output: name, compression: undefined };
   const { lock, changed } = await makeLock(job, request, name, previous);
+  const fits = previous !== undefined && isSameWeights(previous, lock);
+  if (fits && !updateLock) return previous;
   if (previous !== undefined && changed && !updateLock) {
     throw new OcibundleError(
       "integrity",
@@ -55,6 +57,17 @@ export async function lockDirectories(
   return lock;
 }
 
+/** Whether two locks differ only in where their files came from: a revision that moved, and left them alone. */
+const isSameWeights = (a: WeightsLock, b: WeightsLock): boolean =>
+  a.files.length === b.files.length && difference(a, b) === "";
+
+const withoutSource = (entry: WeightEntry): string =>
+  JSON.stringify(
+    Object.entries(entry)
+      .filter(([member]) => member !== "source")
+      .toSorted(([x], [y]) => (x < y ? -1 : 1)),
+  );
+
 /** "changed "a"; missing "b", "c"; added "d"" */
 function difference(before: WeightsLock, now: WeightsLock): string {
   const old = new Map(before.files.map((entry) => [entry.name, entry]));
@@ -63,9 +76,10 @@ function difference(before: WeightsLock, now: WeightsLock): string {
   const parts = [
     [
       "changed",
-      now.files.filter(
-        (entry) => known(entry) && JSON.stringify(old.get(entry.name)) !== JSON.stringify(entry),
-      ),
+      now.files.filter((entry) => {
+        const was = old.get(entry.name);
+        return was !== undefined && withoutSource(was) !== withoutSource(entry);
+      }),
     ],
     ["missing", before.files.filter(({ name }) => !names.has(name))],
     ["added", now.files.filter((entry) => !known(entry))],

@@ -1,4 +1,4 @@
-import { readWeightFiles } from "../weights/read-weight-files.ts";
+import { readWeights } from "../weights/read-weights.ts";
 import type { ReadOptions, WeightContent } from "../weights/file-state.ts";
 import { type Compression, compressionOf, type WeightEntry } from "../format/weight-entry.ts";
 import type { WeightFile } from "../weights/weight-files.ts";
@@ -32,12 +32,14 @@ export async function lockDrift(
     const entry = entries.get(file.name);
     return entry === undefined ? [] : [{ file, entry }];
   });
-  const contents = await readWeightFiles(
-    known.map(({ file: { name, path }, entry }) => ({
+  const contents = await readWeights(
+    known.map(({ file: { name, path, remote }, entry }) => ({
       name,
       path,
+      remote,
       // What has another size is not what the lock says, and needs no compressing to be found out.
-      choose: (size) => (size === entry.sizeUncompressed ? storedAs(entry) : "none"),
+      choose: (size) =>
+        remote === undefined && size === entry.sizeUncompressed ? storedAs(entry) : "none",
     })),
     options,
   );
@@ -60,7 +62,13 @@ function differences(file: WeightFile, entry: WeightEntry, content: WeightConten
   if (content.size !== entry.sizeUncompressed) what.push("size");
   else if (content.digest !== entry.digestOriginal) what.push("digest");
   // An empty file is never stored as it is; a lock that says so is pushed as it says.
-  else if (entry.digest !== entry.digestOriginal && !givesBlob(content, entry)) what.push("blob");
+  // What is sent from a hub is decided when it is pushed.
+  else if (
+    file.remote === undefined &&
+    entry.digest !== entry.digestOriginal &&
+    !givesBlob(content, entry)
+  )
+    what.push("blob");
   if (!file.destIsDefault && file.dest !== entry.dest) what.push("dest");
   return what;
 }

@@ -1,5 +1,5 @@
 import type { CompressionChoice } from "../format/compression.ts";
-import { readWeightFiles } from "../weights/read-weight-files.ts";
+import { readWeights } from "../weights/read-weights.ts";
 import type { ReadOptions, WeightContent } from "../weights/file-state.ts";
 import {
   checkEntriesApart,
@@ -50,11 +50,13 @@ export async function lockWeights(
   // Dests are checked before hours of hashing, not after.
   const placed = files.map((file) => ({ ...file, dest: destOf(file, before.get(file.name)) }));
   checkDests(placed, on);
-  const contents = await readWeightFiles(
-    placed.map(({ name, path }) => ({
+  const contents = await readWeights(
+    placed.map(({ name, path, remote }) => ({
       name,
       path,
-      choose: (size) => options.compression ?? storedAs(before.get(name), size),
+      remote,
+      choose: (size) =>
+        options.compression ?? (remote === undefined ? storedAs(before.get(name), size) : "none"),
     })),
     options,
   );
@@ -97,7 +99,7 @@ const codecOf = (entry: WeightEntry): CompressionChoice => {
 };
 
 function entryOf(
-  { name, dest }: WeightFile,
+  { name, dest, remote }: WeightFile,
   { digest, size, stored }: WeightContent,
   before: WeightEntry | undefined,
   keepMediaType: boolean,
@@ -114,6 +116,8 @@ function entryOf(
     contentType: before === undefined ? contentType : before.contentType,
   };
   if (entry.contentType === undefined) delete entry.contentType;
+  if (remote !== undefined) entry["source"] = remote.uri;
+  else if (before?.digestOriginal !== digest) delete entry["source"];
   const isSameBlob = before?.digest === entry.digest && before.digestOriginal === digest;
   if (keepMediaType && isSameBlob) entry.mediaType = before.mediaType;
   return entry;

@@ -4,6 +4,7 @@ import { errno, OcibundleError } from "../../errors.ts";
 import { readDocument } from "../../runtime/read-document.ts";
 import { openCache } from "../../store/cache/cache.ts";
 import { openFileRecords } from "../../store/records/file-records.ts";
+import { openHubRecords } from "../../store/records/hub-records.ts";
 import type { CompressionChoice } from "../format/compression.ts";
 import { checkComplete } from "./check-complete.ts";
 import { type LockDrift, lockDrift } from "./lock-drift.ts";
@@ -11,6 +12,7 @@ import { type LockResult, lockWeights } from "./lock-weights.ts";
 import { readProjectFile } from "../format/project-file.ts";
 import type { ReadOptions } from "../weights/file-state.ts";
 import type { JobContext } from "../session/session.ts";
+import { hubFiles } from "../weights/hub-source.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 import {
   findWeightFiles,
@@ -142,17 +144,19 @@ export async function readPrevious(
 
 /** The files to lock, and what was left out of the directories that were given: paths below the working one. */
 async function requestedFiles(
-  { cwd, signal, emit }: JobContext,
+  job: JobContext,
   request: LockRequest,
   lock: string,
 ): Promise<{ files: WeightFile[]; leftOut: string[] }> {
   const { paths, dest } = request;
+  const { cwd, signal, emit } = job;
   const sources =
     paths.length > 0 ? pathSources(paths, cwd, dest, request) : await fromProject(cwd, request);
   const leftOut: string[] = [];
   const files = await findWeightFiles(sources, {
     signal,
     except: [resolve(cwd, lock)],
+    remoteFiles: (address, options) => hubFiles(job, address, options),
     onLeftOut: (path) => {
       leftOut.push(path.startsWith(`${cwd}/`) ? path.slice(cwd.length + 1) : path);
       emit({ type: "detail", message: `"${path}" is left out` });
@@ -196,7 +200,8 @@ const maxWorkers = 16;
 export function readOptions({ env, cwd, signal, emit, flags }: JobContext): ReadOptions {
   const cache = openCache({ env, cwd });
   const workers = Math.min(availableParallelism(), flags.concurrency ?? maxWorkers, maxWorkers);
-  return { records: openFileRecords(cache), cache, signal, emit, workers };
+  const records = openFileRecords(cache);
+  return { records, hubRecords: openHubRecords(cache), cache, signal, emit, workers };
 }
 
 /** A lock may have any number of files; the manifest that comes of it may not. */

@@ -4,6 +4,8 @@ import { errno, OcibundleError, withContext } from "../../errors.ts";
 import { readProjectFile } from "../format/project-file.ts";
 import { quoted, type WeightEntry } from "../format/weight-entry.ts";
 import type { Session } from "../session/session.ts";
+import { hubFiles } from "../weights/hub-source.ts";
+import type { RemoteFile } from "../weights/remote-file.ts";
 import type { PathPatterns } from "../weights/path-filter.ts";
 import { findWeightFiles, projectSources, type WeightSource } from "../weights/weight-files.ts";
 import { unreadable } from "../weights/file-errors.ts";
@@ -12,6 +14,8 @@ import { unreadable } from "../weights/file-errors.ts";
 export interface WeightPaths {
   /** By the name that the lock has for the file. */
   paths: ReadonlyMap<string, string>;
+  /** Those that are not on this machine, by the same names. */
+  remotes: ReadonlyMap<string, RemoteFile>;
   /** Names of files that are there and not in the lock. */
   unlocked: readonly string[];
   /** Why there is no path for an entry, to be thrown when its file is needed. */
@@ -27,22 +31,32 @@ export interface WeightPaths {
  * the lock's dest.
  */
 export async function projectWeightPaths(
-  { cwd, signal }: Session,
+  session: Session,
   lock: string,
   entries: readonly WeightEntry[],
   patterns: PathPatterns,
 ): Promise<WeightPaths | undefined> {
+  const { cwd, signal } = session;
   const project = await readProjectFile(cwd);
   if (project === undefined) return undefined;
   const on = project.path;
   const sources = projectSources(project.project, on, patterns);
-  const faults = await Promise.all(sources.map(({ path }) => absence(path)));
+  const faults = await Promise.all(
+    sources.map(({ path, hub }) =>
+      hub === undefined ? absence(path) : Promise.resolve(undefined),
+    ),
+  );
   const present = sources.filter((_, index) => faults[index] === undefined);
-  const files = await findWeightFiles(present, { signal, except: [resolve(cwd, lock)] });
+  const files = await findWeightFiles(present, {
+    signal,
+    except: [resolve(cwd, lock)],
+    remoteFiles: (address, options) => hubFiles(session, address, options),
+  });
   const byName = new Map(files.map((file) => [file.name, file]));
   // Names depend on what lies beside a file, dests do not.
   const byDest = new Map(files.map((file) => [file.dest, file]));
   const paths = new Map<string, string>();
+  const remotes = new Map<string, RemoteFile>();
   const unlocked = new Set(files);
   for (const entry of entries) {
     const file = byDest.get(entry.dest) ?? byName.get(entry.name);
@@ -51,7 +65,8 @@ export async function projectWeightPaths(
       continue;
     }
     if (file.dest !== entry.dest) throw moved(entry, file.dest, lock, on);
-    paths.set(entry.name, file.path);
+    if (file.remote === undefined) paths.set(entry.name, file.path);
+    else remotes.set(entry.name, file.remote);
     unlocked.delete(file);
   }
   const absent = faults.find((fault) => fault !== undefined);
@@ -61,6 +76,7 @@ export async function projectWeightPaths(
     });
   return {
     paths,
+    remotes,
     unlocked: [...unlocked].map(({ name }) => name),
     missing: () => absent ?? unlisted(),
   };

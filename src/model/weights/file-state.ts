@@ -5,6 +5,7 @@ import type { WorkerPool } from "../../runtime/worker-pool.ts";
 import { type Codec, fileEndedCode, type PackedFile } from "../../runtime/worker-protocol.ts";
 import type { Cache } from "../../store/cache/cache.ts";
 import { type FileRecords, isUnchanged, type KnownFile } from "../../store/records/file-records.ts";
+import type { HubRecords } from "../../store/records/hub-records.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
 import type { CompressionChoice } from "../format/compression.ts";
 import { notAFile, unreadable } from "./file-errors.ts";
@@ -31,6 +32,8 @@ export interface WeightContent {
 
 export interface ReadOptions {
   records: FileRecords;
+  /** Of remote files. */
+  hubRecords?: HubRecords | undefined;
   cache: Pick<Cache, "root" | "tempPath" | "discardTemp" | "putFile">;
   signal: AbortSignal;
   emit: EmitEvent;

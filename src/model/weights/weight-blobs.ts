@@ -7,6 +7,7 @@ import { compressionOf, fileNameOf, quoted, type WeightEntry } from "../format/w
 import { decodedSource } from "../layout/decoded-source.ts";
 import type { OriginalFile } from "../layout/original-file.ts";
 import { notAFile, unreadable } from "./file-errors.ts";
+import { type RemoteFile, remoteMismatch, remoteSource } from "./remote-file.ts";
 
 /** What a lock's blobs are made from. */
 export interface WeightSources {
@@ -14,6 +15,8 @@ export interface WeightSources {
   lock: string;
   /** Where each file lies, by its name in the lock. */
   paths: ReadonlyMap<string, string>;
+  /** Those that are not on this machine, by the same names. */
+  remotes?: ReadonlyMap<string, RemoteFile> | undefined;
   /** Why there is no path for an entry, to be thrown when its file is needed. */
   missing(): OcibundleError;
   stored: StoredWeights;
@@ -43,7 +46,7 @@ export function weightBlobs(entries: readonly WeightEntry[], sources: WeightSour
       name: entry.name,
       file: fileNameOf(entry),
       group: "weights",
-      mismatchHint: lockAgain(sources.lock),
+      mismatchHint: mismatchHint(entry, sources),
       check: async (signal) => {
         await findPlace(entry, sources, signal);
       },
@@ -53,16 +56,23 @@ export function weightBlobs(entries: readonly WeightEntry[], sources: WeightSour
   return [...blobs.values()];
 }
 
+function mismatchHint({ name }: WeightEntry, { remotes, lock }: WeightSources): string {
+  const remote = remotes?.get(name);
+  return remote === undefined ? lockAgain(lock) : remoteMismatch(remote.uri);
+}
+
 const isCompressed = (entry: WeightEntry): boolean => entry.digest !== entry.digestOriginal;
 
 /** The blob itself, or the file that it is made from as it is now. */
-type Place = { blob: string } | { path: string; stats: BigIntStats };
+type Place = { blob: string } | { path: string; stats: BigIntStats } | { remote: BlobSource };
 
 async function findPlace(
   entry: WeightEntry,
-  { paths, missing, stored, lock }: WeightSources,
+  { paths, remotes, missing, stored, lock }: WeightSources,
   signal: AbortSignal,
 ): Promise<Place> {
+  const remote = remotes?.get(entry.name);
+  if (remote !== undefined) return { remote: remoteSource(entry, remote, lock) };
   const path = paths.get(entry.name);
   if (path === undefined || isCompressed(entry)) {
     const blob = await stored.cached(entry, signal);
@@ -80,7 +90,8 @@ async function findPlace(
 
 /** A file of the lock as it is, whatever its blob is. */
 export function originalFile(entry: WeightEntry, sources: WeightSources): OriginalFile {
-  const { lock, paths, stored, missing } = sources;
+  const { paths, remotes, stored, missing } = sources;
+  const isHere = paths.has(entry.name) || remotes?.has(entry.name) === true;
   const plain = {
     ...entry,
     digest: entry.digestOriginal,
@@ -91,13 +102,12 @@ export function originalFile(entry: WeightEntry, sources: WeightSources): Origin
     dest: entry.dest,
     digest: entry.digestOriginal,
     size: entry.sizeUncompressed,
-    mismatchHint: lockAgain(lock),
+    mismatchHint: mismatchHint(entry, sources),
     check: async (signal) => {
-      if (paths.has(entry.name) || !isCompressed(entry)) await findPlace(plain, sources, signal);
+      if (isHere || !isCompressed(entry)) await findPlace(plain, sources, signal);
     },
     async source(signal) {
-      if (paths.has(entry.name) || !isCompressed(entry))
-        return weightSource(plain, sources, signal);
+      if (isHere || !isCompressed(entry)) return weightSource(plain, sources, signal);
       // Its file is not here: the blob that the cache keeps is decompressed.
       const path = await stored.cached(entry, signal);
       if (path === undefined) throw missing();
@@ -114,6 +124,7 @@ async function weightSource(
 ): Promise<BlobSource> {
   const { lock, stored } = sources;
   const place = await findPlace(entry, sources, signal);
+  if ("remote" in place) return place.remote;
   if ("blob" in place) return { kind: "file", path: place.blob, offset: 0 };
   const { path, stats } = place;
   if (isCompressed(entry)) return stored.compress(entry, path, signal);

@@ -5,6 +5,9 @@ import { OcibundleError } from "../../errors.ts";
 import type { ProjectFile } from "../format/project-file.ts";
 import { quoted, sortedByName } from "../format/weight-entry.ts";
 import { notAFile, unreadable } from "./file-errors.ts";
+import { type HubAddress, isHubUri, parseHubUri } from "../../hub/uri.ts";
+import type { FoundRemote } from "./hub-source.ts";
+import type { RemoteFile } from "./remote-file.ts";
 import { refuseUri } from "./remote-source.ts";
 import {
   everyFilter,
@@ -19,11 +22,12 @@ import { giveNames } from "./weight-names.ts";
 /** Where the files go in the container when nothing else is said. */
 const defaultDest = "/src/weights";
 
-/** A file of weights on this machine. */
+/** A file of weights, on this machine or where it can be fetched from. */
 export interface WeightFile {
   name: string;
-  /** Absolute. */
+  /** Absolute; of a remote file its address. */
   path: string;
+  remote?: RemoteFile | undefined;
   /** The absolute path in the container; not yet checked against the rules for dests. */
   dest: string;
   /** Whether nobody said where the file goes, so that another dest is as good. */
@@ -32,8 +36,9 @@ export interface WeightFile {
 
 /** A file or a folder of them, as a flag or the project file names it. */
 export interface WeightSource {
-  /** Absolute. */
+  /** Absolute; of a model on a hub its address. */
   path: string;
+  hub?: HubAddress | undefined;
   /** The name of the file; for a folder, what its files' names start with. From the path otherwise. */
   name?: string | undefined;
   /** The dest of the file, or of the folder that the files go under. */
@@ -48,6 +53,11 @@ export interface WeightFilesOptions {
   signal: AbortSignal;
   /** Absolute paths that are no weights though they lie in a folder: the lock itself. */
   except?: readonly string[] | undefined;
+  /** The files of a model on a hub; needed where a source is one. */
+  remoteFiles?: (
+    address: HubAddress,
+    options: { filter?: PathFilter | undefined; onLeftOut?: ((path: string) => void) | undefined },
+  ) => Promise<FoundRemote[]>;
   /** Told of each file or directory in a directory that is left out. */
   onLeftOut?: ((path: string) => void) | undefined;
 }
@@ -60,6 +70,10 @@ export const pathSources = (
   patterns: PathPatterns = {},
 ): WeightSource[] =>
   paths.map((path) => {
+    if (isHubUri(path)) {
+      const hub = parseHubUri(path);
+      return { path, hub, target: targetFolder(dest), filter: filterOf(patterns) };
+    }
     refuseUri(path);
     return { path: resolve(cwd, path), target: targetFolder(dest), filter: filterOf(patterns) };
   });
@@ -121,9 +135,10 @@ export async function findWeightFiles(
     }
   }
   return sortedByName(giveNames([...found.values()])).map(
-    ({ name, path, dest, destIsDefault }) => ({
+    ({ name, path, remote, dest, destIsDefault }) => ({
       name,
       path,
+      ...(remote === undefined ? {} : { remote }),
       dest,
       destIsDefault,
     }),
@@ -132,6 +147,7 @@ export async function findWeightFiles(
 
 interface Found {
   path: string;
+  remote?: RemoteFile | undefined;
   dest: string;
   destIsDefault: boolean;
   /** The path below the given folder, which becomes the name unless there is one already. */
@@ -141,6 +157,7 @@ interface Found {
 
 async function filesOf(source: WeightSource, options: WeightFilesOptions): Promise<Found[]> {
   const { path, name, target, filter } = source;
+  if (source.hub !== undefined) return await filesOfHub(source, source.hub, options);
   const stats = await statSource(path);
   const destIsDefault = "folder" in target && target.isDefault === true;
   if (stats.isFile()) {
@@ -166,6 +183,25 @@ async function filesOf(source: WeightSource, options: WeightFilesOptions): Promi
     path: file,
     dest: under(folder, below),
     destIsDefault,
+    below: name === undefined ? below : `${name}/${below}`,
+  }));
+}
+
+async function filesOfHub(
+  source: WeightSource,
+  hub: HubAddress,
+  { remoteFiles, onLeftOut }: WeightFilesOptions,
+): Promise<Found[]> {
+  const { path, name, target, filter } = source;
+  if (remoteFiles === undefined) throw new TypeError(`nothing lists the files of ${path}`);
+  const files = await remoteFiles(hub, { filter, onLeftOut });
+  if (files.length === 0 && isProjects(source)) throw nothingTaken(path);
+  const folder = "file" in target ? target.file : target.folder;
+  return files.map(({ below, remote }) => ({
+    path: remote.uri,
+    remote,
+    dest: under(folder, below),
+    destIsDefault: "folder" in target && target.isDefault === true,
     below: name === undefined ? below : `${name}/${below}`,
   }));
 }

@@ -22,6 +22,8 @@ export async function recover(
   await checkSource(source);
   const error = context.sourceFailure ?? failure;
   if (!(error instanceof OcibundleError)) throw error;
+  // A source that is gone does not come back.
+  if (error === context.sourceFailure && error.code === "not_found") throw error;
   const refusal = refusalOf(error);
   const status = refusal?.status;
   const finishing = method === "put" || cursor.position === descriptor.size;

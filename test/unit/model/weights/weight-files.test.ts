@@ -304,7 +304,7 @@ describe("patterns", () => {
   });
 });
 
-test.each(["hf://acme/model", "s3://bucket/prefix", "https://example.com/model.bin"])(
+test.each(["s3://bucket/prefix", "https://example.com/model.bin"])(
   "%s is no path on this machine",
   (text) => {
     expect(() => pathSources([text], folder)).toThrow("is not a local path");

@@ -1,0 +1,106 @@
+import { OcibundleError } from "../errors.ts";
+import { codingNames } from "../http/message/content-coding.ts";
+import type { HttpResponse } from "../http/message/message.ts";
+import type { ByteRange } from "../oci/content.ts";
+import { formatRange, parseContentRange } from "../registry/content-range.ts";
+import type { HubClient } from "./client.ts";
+import type { HubFile } from "./listing.ts";
+import { type PartAnswer, readAhead, type Slots } from "./read-ahead.ts";
+import { hubStatusOf } from "./refusal.ts";
+import { formatHubUri } from "./uri.ts";
+
+/** What a storage answers to a URL whose signature ran out. */
+const expired: ReadonlySet<number> = new Set([400, 401, 403, 404, 410]);
+
+/** What a server answers to whoever has too many connections. */
+const tooMany: ReadonlySet<number> = new Set([403, 429, 503]);
+
+export interface HubFileAt {
+  model: string;
+  /** 40 hex digits. */
+  commit: string;
+  file: Pick<HubFile, "path" | "size">;
+  /** Shared by all files of a run. */
+  slots: Slots;
+}
+
+/**
+ * Opens ranges of a file. The hub is asked once where the bytes are, and each range is then asked for there,
+ * without the token; where that ends in a refusal the hub is asked again. Rejects with `integrity` where
+ * the file has another size than was listed.
+ */
+export function hubFileOpener(
+  client: HubClient,
+  { model, commit, file, slots }: HubFileAt,
+): (range: ByteRange, signal: AbortSignal) => ReadableStream<Uint8Array> {
+  const name = formatHubUri({ model, revision: commit, path: file.path });
+  const path = file.path.split("/").map(encodeURIComponent).join("/");
+  const root = client.endpoint.href.replace(/\/$/, "");
+  const origin = new URL(`${root}/${model}/resolve/${commit}/${path}`);
+  let location: URL | undefined;
+
+  const ask = async (range: ByteRange, signal: AbortSignal): Promise<HttpResponse> => {
+    const asked = {
+      name,
+      model,
+      headers: { range: formatRange(range) },
+      accept: [200, 206],
+      large: true,
+      signal,
+    };
+    const known = location;
+    if (known !== undefined) {
+      try {
+        return await client.get({ ...asked, url: known });
+      } catch (error) {
+        if (!expired.has(hubStatusOf(error) ?? 0)) throw error;
+        if (location === known) location = undefined;
+      }
+    }
+    const response = await client.get({ ...asked, url: location ?? origin });
+    if (response.url.href !== origin.href) location = response.url;
+    return response;
+  };
+
+  const open = async (range: ByteRange, signal: AbortSignal): Promise<PartAnswer> => {
+    const response = await ask(range, signal);
+    const { status, headers } = response;
+    const body = response.body ?? new Blob([]).stream();
+    const refuse = (code: "integrity" | "network", why: string): OcibundleError => {
+      void body.cancel().catch(() => undefined);
+      return new OcibundleError(code, `${name}: ${why}`, {
+        hint: "check that HF_ENDPOINT is a hub, and try again",
+      });
+    };
+    if (codingNames(headers).length > 0) {
+      throw refuse("network", "the hub sent it compressed, and it was not asked to");
+    }
+    if (status === 200) {
+      const length = headers.get("content-length");
+      if (length !== null && length !== String(file.size)) {
+        throw refuse("integrity", `the hub has ${length} bytes, its listing says ${file.size}`);
+      }
+      return { range: { start: 0, end: file.size }, body };
+    }
+    const got = parseContentRange(headers.get("content-range"));
+    if (got === undefined || got.range.start !== range.start || got.range.end !== range.end) {
+      throw refuse("network", "the hub sent another range than was asked for");
+    }
+    if (got.total !== undefined && got.total !== file.size) {
+      throw refuse("integrity", `the hub has ${got.total} bytes, its listing says ${file.size}`);
+    }
+    return { range, body };
+  };
+
+  return (range, signal) =>
+    range.start >= range.end
+      ? new Blob([]).stream()
+      : readAhead({
+          open,
+          range,
+          slots,
+          signal,
+          name,
+          isTooMany: (error) => tooMany.has(hubStatusOf(error) ?? 0),
+        });
+}

@@ -1,0 +1,61 @@
+import type { CertificateOptions } from "../http/certificates.ts";
+import type { EmitHttpEvent } from "../http/message/message.ts";
+import type { ByteRange } from "../oci/content.ts";
+import type { Clock } from "../retry/clock.ts";
+import { createHubClient } from "./client.ts";
+import { hubEndpoint, hubToken } from "./endpoint.ts";
+import { hubFileOpener } from "./file.ts";
+import { type HubFile, type HubListing, listModel } from "./listing.ts";
+import { slots } from "./read-ahead.ts";
+import { formatHubUri, type HubAddress } from "./uri.ts";
+
+export interface OpenHubOptions {
+  env: Readonly<Record<string, string | undefined>>;
+  /** Whether a hub that is not on loopback may be asked by plain HTTP. */
+  plainHttp: boolean;
+  /** The certificates for the hub at `host`. */
+  certificates(host: string): CertificateOptions;
+  emit: EmitHttpEvent;
+  clock?: Clock | undefined;
+}
+
+/** One hub, and what a run knows of it. */
+export interface Hub {
+  /** With the path that it may have, without a slash at its end. */
+  endpoint: string;
+  /** The files of a model; asked for once for each revision. */
+  list(address: HubAddress, signal: AbortSignal): Promise<HubListing>;
+  /** The bytes of a range of a listed file. */
+  open(
+    listing: Pick<HubListing, "model" | "commit">,
+    file: HubFile,
+  ): (range: ByteRange, signal: AbortSignal) => ReadableStream<Uint8Array>;
+}
+
+/** The hub that the environment names. Makes no request by itself. Throws `usage`, `file`. */
+export async function openHub({ env, plainHttp, ...options }: OpenHubOptions): Promise<Hub> {
+  const endpoint = hubEndpoint(env, plainHttp);
+  const token = await hubToken(env);
+  const { emit, clock } = options;
+  const client = createHubClient({
+    ...options.certificates(endpoint.host),
+    endpoint,
+    token,
+    env,
+    emit,
+    clock,
+  });
+  const shared = slots();
+  const listings = new Map<string, Promise<HubListing>>();
+  return {
+    endpoint: endpoint.href.replace(/\/$/, ""),
+    list(address, signal) {
+      const key = formatHubUri({ ...address, path: "" });
+      const known = listings.get(key) ?? listModel(client, address, signal);
+      listings.set(key, known);
+      return known;
+    },
+    open: ({ model, commit }, file) =>
+      hubFileOpener(client, { model, commit, file, slots: shared }),
+  };
+}

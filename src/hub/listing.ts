@@ -1,0 +1,157 @@
+import * as v from "valibot";
+import { OcibundleError } from "../errors.ts";
+import { readCapped } from "../http/message/body.ts";
+import type { HttpResponse } from "../http/message/message.ts";
+import { parseNextLink } from "../registry/link.ts";
+import type { HubClient } from "./client.ts";
+import { formatHubUri, type HubAddress, isSafePath } from "./uri.ts";
+
+/** A file of a model at a commit, as the hub lists it. */
+export interface HubFile {
+  /** Relative to the model, with `/` between its parts. */
+  path: string;
+  /** In bytes. */
+  size: number;
+  /** Of its content, where the hub says it: of the files that Git LFS stores. */
+  digest: `sha256:${string}` | undefined;
+  /** Git's own identifier of the content (a SHA-1 of a header and the content), where it is one. */
+  gitId: string | undefined;
+}
+
+export interface HubListing {
+  model: string;
+  /** 40 hex digits. */
+  commit: string;
+  files: HubFile[];
+}
+
+/** A page is larger than this for no hub, in bytes; one has 1,000 entries. */
+const maxPageBytes = 4 * 1024 * 1024;
+const maxEntries = 100_000;
+const maxPages = 10_000;
+
+const RevisionSchema = v.looseObject({
+  sha: v.pipe(v.string(), v.regex(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/)),
+});
+
+const SizeSchema = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+
+const EntrySchema = v.variant("type", [
+  v.looseObject({ type: v.literal("directory"), path: v.string() }),
+  v.looseObject({
+    type: v.literal("file"),
+    path: v.string(),
+    size: SizeSchema,
+    oid: v.optional(v.nullable(v.string())),
+    lfs: v.optional(v.nullable(v.looseObject({ oid: v.string(), size: v.optional(SizeSchema) }))),
+  }),
+]);
+
+const PageSchema = v.array(v.unknown());
+
+/**
+ * The files of a model at the commit that a revision stands for now. The commit is asked for first, so that
+ * all that follows is about one state of the model. Throws `not_found`, `denied`; `network` for a listing that
+ * breaks the rules.
+ */
+export async function listModel(
+  client: HubClient,
+  address: HubAddress,
+  signal: AbortSignal,
+): Promise<HubListing> {
+  const { model, revision } = address;
+  const name = formatHubUri({ ...address, path: "" });
+  const api = `${client.endpoint.href.replace(/\/$/, "")}/api/models/${model}`;
+  const asked = { name, model, accept: [200], maxDocument: maxPageBytes, signal };
+  const url = new URL(`${api}/revision/${encodeURIComponent(revision)}`);
+  const commit = read(
+    RevisionSchema,
+    await document(await client.get({ ...asked, url }), name),
+    name,
+    "the revision",
+  ).sha;
+  const files: HubFile[] = [];
+  const seen = new Set<string>();
+  let count = 0;
+  let next: URL | undefined = new URL(`${api}/tree/${commit}?recursive=true&expand=false`);
+  while (next !== undefined) {
+    if (seen.has(next.href) || seen.size >= maxPages) throw broken(name, "goes on without an end");
+    seen.add(next.href);
+    const response: HttpResponse = await client.get({ ...asked, url: next });
+    const page = read(PageSchema, await document(response, name), name, "the listing");
+    count += page.length;
+    if (count > maxEntries) throw broken(name, `has more than ${maxEntries} entries`);
+    files.push(...page.flatMap((entry) => fileOf(entry, name)));
+    next = nextPage(response, client.endpoint, name);
+  }
+  const paths = new Set<string>();
+  for (const { path } of files) {
+    if (paths.has(path)) throw broken(name, `has ${JSON.stringify(path)} twice`);
+    paths.add(path);
+  }
+  return { model, commit, files };
+}
+
+async function document(response: HttpResponse, name: string): Promise<unknown> {
+  const bytes = await readCapped(response, maxPageBytes, name);
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw broken(name, "is not JSON", cause);
+  }
+}
+
+function read<T extends v.GenericSchema>(
+  schema: T,
+  input: unknown,
+  name: string,
+  what: string,
+): v.InferOutput<T> {
+  const result = v.safeParse(schema, input);
+  if (result.success) return result.output;
+  throw broken(name, `can't be read: ${what} is not as the hub's API has it`);
+}
+
+function fileOf(input: unknown, name: string): HubFile[] {
+  const result = v.safeParse(EntrySchema, input);
+  const path = (input as { path?: unknown } | null)?.path;
+  const label = typeof path === "string" ? JSON.stringify(path.slice(0, 200)) : "an entry";
+  if (typeof path !== "string" || !isSafePath(path)) {
+    throw broken(name, `has ${label}, which is not a path below the model`);
+  }
+  if (!result.success) throw broken(name, `has ${label} with a type or a size that no file has`);
+  const entry = result.output;
+  if (entry.type === "directory") return [];
+  const { size, oid, lfs } = entry;
+  const sha256 = /^(?:sha256:)?([0-9a-f]{64})$/i.exec(lfs?.oid ?? "")?.[1]?.toLowerCase();
+  return [
+    {
+      path,
+      size: lfs?.size ?? size,
+      digest: sha256 === undefined ? undefined : `sha256:${sha256}`,
+      gitId: lfs || !/^[0-9a-f]{40}$/.test(oid ?? "") ? undefined : (oid ?? undefined),
+    },
+  ];
+}
+
+/** Where a listing goes on; undefined at its end. It goes on at the endpoint, or it is refused. */
+function nextPage({ headers, url }: HttpResponse, endpoint: URL, name: string): URL | undefined {
+  let next: URL;
+  try {
+    const link = parseNextLink(headers.get("link"));
+    if (link === undefined) return undefined;
+    next = new URL(link, url);
+  } catch (cause) {
+    throw broken(name, "has a link to its next page that can't be read", cause);
+  }
+  next.username = "";
+  next.password = "";
+  if (next.origin !== endpoint.origin) throw broken(name, `goes on at another host, ${next.host}`);
+  return next;
+}
+
+const broken = (name: string, why: string, cause?: unknown): OcibundleError =>
+  new OcibundleError("network", `${name}: the hub's listing ${why}`, {
+    hint: "check that HF_ENDPOINT is a hub",
+    cause,
+  });

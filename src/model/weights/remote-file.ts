@@ -1,0 +1,90 @@
+import { createHash } from "node:crypto";
+import { OcibundleError } from "../../errors.ts";
+import type { BlobSource, ByteRange } from "../../oci/content.ts";
+import { digestOf } from "../../oci/digest.ts";
+import { compressBytes } from "../../runtime/small-file.ts";
+import { compressionLevels } from "../format/compression.ts";
+import { compressionOf, type WeightEntry } from "../format/weight-entry.ts";
+import type { Sha256, WeightContent } from "./file-state.ts";
+
+/** A weight file that is not on this machine, and is never written to its disk. */
+export interface RemoteFile {
+  /** Where it lies, with the revision: `hf://acme/llama@<40 hex>/model.safetensors`. */
+  uri: string;
+  /** In bytes. */
+  size: number;
+  /** Of its content, where that is known without fetching it. */
+  digest: Sha256 | undefined;
+  open(range: ByteRange, signal: AbortSignal): ReadableStream<Uint8Array>;
+  /** Git's identifier of the content, where the source lists one. */
+  gitId?: string | undefined;
+  /** What its digest is kept by: its content where that is identified, and its address. */
+  keys?: { content: string | undefined; address: string };
+  /** Its bytes, where they were fetched to be hashed and are few enough to be kept. */
+  bytes?: Uint8Array | undefined;
+}
+
+/** Hints what to do where a source gives other bytes than the digest that it names. */
+export const remoteMismatch = (uri: string): string =>
+  `the source of ${uri} sent other bytes than it lists; try again, or check what is between here and it`;
+
+export interface Hashed {
+  sha256: Sha256;
+  /** Git's identifier of the content. */
+  gitId: string;
+  bytes: Uint8Array | undefined;
+}
+
+/** Reads a file once and hashes it; its bytes are kept where there are at most `keep`. */
+export async function hashRemote(
+  { uri, size, open }: RemoteFile,
+  keep: number,
+  signal: AbortSignal,
+): Promise<Hashed> {
+  const sha256 = createHash("sha256");
+  const git = createHash("sha1").update(`blob ${size}\0`);
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of open({ start: 0, end: size }, signal)) {
+    length += chunk.byteLength;
+    sha256.update(chunk);
+    git.update(chunk);
+    if (size <= keep) chunks.push(chunk.slice());
+  }
+  if (length !== size) {
+    throw new OcibundleError("integrity", `${uri} has ${length} bytes, and ${size} were listed`);
+  }
+  return {
+    sha256: `sha256:${sha256.digest("hex")}`,
+    gitId: git.digest("hex"),
+    bytes: size <= keep ? new Uint8Array(Buffer.concat(chunks)) : undefined,
+  };
+}
+
+const noBytes = (): Uint8Array => compressBytes(new Uint8Array(0), "gzip", compressionLevels.gzip);
+
+/** What a remote file is stored as: as it is, and an empty one as local ones are. */
+export function remoteContent(digest: Sha256, size: number, read: boolean): WeightContent {
+  if (size > 0) return { digest, size, read };
+  const bytes = noBytes();
+  const stored = { codec: "gzip", digest: digestOf(bytes), size: bytes.byteLength } as const;
+  return { digest, size, read, stored };
+}
+
+/** Where the bytes of an entry's blob lie. Throws `usage` for one that is stored compressed. */
+export function remoteSource(entry: WeightEntry, remote: RemoteFile, lock: string): BlobSource {
+  if (entry.digest !== entry.digestOriginal) {
+    if (entry.size < 4096 && entry.sizeUncompressed === 0) {
+      const bytes = noBytes();
+      if (digestOf(bytes) === entry.digest) return { kind: "bytes", bytes };
+    }
+    throw new OcibundleError(
+      "usage",
+      `${lock} has it compressed with ${compressionOf(entry.mediaType)}, and ${remote.uri} can only be sent as it is`,
+      { hint: `lock it from there, as \`ocibundle lock ${remote.uri.replace(/@.*/s, "")}\`` },
+    );
+  }
+  const { bytes } = remote;
+  if (bytes !== undefined) return { kind: "bytes", bytes };
+  return { kind: "stream", open: (range, signal) => Promise.resolve(remote.open(range, signal)) };
+}
