@@ -1,16 +1,17 @@
-import { OcibundleError } from "../errors.ts";
+import { amended, OcibundleError } from "../errors.ts";
 import { knownSecrets } from "../http/auth/secrets.ts";
 import { certificates, type CertificateOptions } from "../http/certificates.ts";
-import { giveUpConnecting } from "../http/connect-timeout.ts";
-import { readDocuments } from "../http/message/document.ts";
+import { connectTimeout } from "../http/connect-timeout.ts";
+import { bufferDocuments } from "../http/message/buffer-documents.ts";
 import { httpFailureOf } from "../http/message/failure.ts";
 import type { EmitHttpEvent, HttpResponse, Send } from "../http/message/message.ts";
-import { throughProxy } from "../http/proxy-errors.ts";
+import { proxyErrors } from "../http/proxy-errors.ts";
 import { followRedirects } from "../http/redirect.ts";
 import { retrier, retry } from "../http/retry.ts";
 import { traced } from "../http/trace.ts";
 import { transport } from "../http/transport.ts";
 import { type Clock, systemClock } from "../retry/clock.ts";
+import { versionNumber } from "../version.ts";
 import { runtime } from "../runtime/current.ts";
 import { honorRateLimit } from "./rate-limit.ts";
 import { type HubSubject, readHubRefusal } from "./refusal.ts";
@@ -52,7 +53,7 @@ export interface HubClient {
 const patience = 60_000;
 
 /** A host that lets nobody connect is given up after both, in milliseconds. */
-const connecting = { doubtAfter: 5000, connectTimeout: 10_000 } as const;
+const connecting = { doubtAfter: 5000, timeout: 10_000 } as const;
 
 /** A client for a hub. Makes no request by itself. */
 export function createHubClient(options: HubOptions): HubClient {
@@ -60,7 +61,7 @@ export function createHubClient(options: HubOptions): HubClient {
   const secrets = knownSecrets();
   if (token !== undefined) secrets.addToken(token);
   const bottom = transport({
-    userAgent: "ocibundle",
+    userAgent: `ocibundle/${versionNumber()}`,
     env,
     connection: (wanted) => runtime.connection(wanted),
     pausesTls: runtime.pausesTls,
@@ -71,10 +72,10 @@ export function createHubClient(options: HubOptions): HubClient {
     firstByteTimeout: patience,
     idleTimeout: patience,
   });
-  const connected = giveUpConnecting(bottom, { env, ...connecting });
-  const told = traced(throughProxy(connected, env), emit);
+  const connected = connectTimeout(bottom, { env, ...connecting });
+  const told = traced(proxyErrors(connected, env), emit);
   const send: Send = retry(
-    honorRateLimit(readDocuments(followRedirects(told))),
+    honorRateLimit(bufferDocuments(followRedirects(told))),
     retrier({ host: endpoint.host, clock, emit }),
     clock.now,
   );
@@ -101,7 +102,7 @@ export function createHubClient(options: HubOptions): HubClient {
           repeatable: "always",
           scopes: [],
           carriesLogin: token !== undefined,
-          about: name,
+          about: [name],
           maxDocument,
           large,
           signal,
@@ -123,8 +124,6 @@ function aboutHub(error: unknown, name: string): unknown {
     failure === undefined || failure.kind === "tls"
       ? error.hint
       : "check the network between here and the hub, HF_ENDPOINT, and any proxy";
-  return new OcibundleError("network", `${name}: ${error.message}`, {
-    hint,
-    cause: error.cause ?? error,
-  });
+  const { subject } = error;
+  return amended(error, { hint, subject: subject.includes(name) ? subject : [name, ...subject] });
 }

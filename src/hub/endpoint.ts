@@ -1,8 +1,9 @@
 import { isAbsolute, join } from "node:path";
-import { OcibundleError, readingCode } from "../errors.ts";
+import { OcibundleError } from "../errors.ts";
 import { isLoopback } from "../http/message/loopback.ts";
 import { homeDirectory } from "../runtime/home-directory.ts";
-import { isMissing, readDocument, unreadableBecause } from "../runtime/read-document.ts";
+import { isMissing, readingCode, unreadableBecause } from "../runtime/file-faults.ts";
+import { readDocument } from "../runtime/read-document.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -68,7 +68,8 @@ export function hubFileOpener(
     const body = response.body ?? new Blob([]).stream();
     const refuse = (code: "integrity" | "network", why: string): OcibundleError => {
       void body.cancel().catch(() => undefined);
-      return new OcibundleError(code, `${name}: ${why}`, {
+      return new OcibundleError(code, why, {
+        subject: name,
         hint: "check that HF_ENDPOINT is a hub, and try again",
       });
     };

@@ -151,7 +151,8 @@ function nextPage({ headers, url }: HttpResponse, endpoint: URL, name: string): 
 }
 
 const broken = (name: string, why: string, cause?: unknown): OcibundleError =>
-  new OcibundleError("network", `${name}: the hub's listing ${why}`, {
+  new OcibundleError("network", `the hub's listing ${why}`, {
+    subject: name,
     hint: "check that HF_ENDPOINT is a hub",
     cause,
   });

@@ -1,4 +1,4 @@
-import { type ErrorCode, OcibundleError } from "../errors.ts";
+import { causeOf, type ErrorCode, OcibundleError } from "../errors.ts";
 import { readUpTo } from "../http/message/body.ts";
 import type { HttpResponse } from "../http/message/message.ts";
 
@@ -13,12 +13,8 @@ class HubRefusal extends Error {
 }
 
 /** The status inside an error, or undefined when it is about something else. */
-export function hubStatusOf(error: unknown): number | undefined {
-  for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
-    if (at instanceof HubRefusal) return at.status;
-  }
-  return undefined;
-}
+export const hubStatusOf = (error: unknown): number | undefined =>
+  causeOf(error, HubRefusal)?.status;
 
 /** What an answer is about, for messages. */
 export interface HubSubject {
@@ -48,15 +44,16 @@ export async function readHubRefusal(
   if (url.origin !== on.origin) {
     return new OcibundleError(
       "network",
-      `${on.name}: the hub's storage at ${url.host} refused it: ${because}`,
+      `the hub's storage at ${url.host} refused it: ${because}`,
       {
+        subject: on.name,
         hint: "the storage does not give very large files by plain HTTP: download it with `hf download`, then push that directory",
         cause,
       },
     );
   }
   const { code, says, hint } = meaning(status, headers.get("x-error-code") ?? "", on);
-  return new OcibundleError(code, `${on.name}: ${says}: ${because}`, { hint, cause });
+  return new OcibundleError(code, `${says}: ${because}`, { subject: on.name, hint, cause });
 }
 
 interface Meaning {

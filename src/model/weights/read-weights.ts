@@ -1,5 +1,5 @@
-import pLimit from "p-limit";
 import { OcibundleError } from "../../errors.ts";
+import { parallel } from "../../flow/parallel.ts";
 import type { ReadOptions, WantedFile, WeightContent } from "./file-state.ts";
 import { readWeightFiles } from "./read-weight-files.ts";
 import { hashRemote, remoteContent, type RemoteFile } from "./remote-file.ts";
@@ -61,17 +61,13 @@ async function hashUnknown(
   if (unknown.size === 0) return unknown;
   const bytes = [...unknown].reduce((sum, { size }) => sum + size, 0);
   emit({ type: "phase", phase: "hash", items: unknown.size, bytes });
-  const stop = new AbortController();
-  const stopped = AbortSignal.any([signal, stop.signal]);
-  const limit = pLimit(fetchesAtOnce);
   let kept = 0;
-  const one = async (remote: RemoteFile): Promise<void> => {
-    stopped.throwIfAborted();
+  const one = async (remote: RemoteFile, stop: AbortSignal): Promise<void> => {
     const { uri: item, size, gitId, keys } = remote;
     emit({ type: "start", phase: "hash", item, group: "weights", bytes: size });
     const keep = kept + size <= keptBytesOfRun ? keptBytes : 0;
     if (size <= keep) kept += size;
-    const hashed = await hashRemote(remote, keep, stopped);
+    const hashed = await hashRemote(remote, keep, stop);
     remote.digest = hashed.sha256;
     remote.bytes = hashed.bytes;
     if (gitId !== undefined && gitId !== hashed.gitId) {
@@ -82,13 +78,8 @@ async function hashUnknown(
     emit({ type: "progress", phase: "hash", item, bytes: size });
     emit({ type: "done", phase: "hash", item });
   };
-  const work = [...unknown].map((remote) => limit(one, remote));
   try {
-    await Promise.all(work);
-  } catch (error) {
-    stop.abort(error);
-    await Promise.allSettled(work);
-    throw error;
+    await parallel(unknown, fetchesAtOnce, signal, one);
   } finally {
     await hubRecords?.save();
   }
