@@ -25,6 +25,8 @@ export interface SampleOptions {
   platforms?: readonly string[];
   /** Adds what builders add for each image: an entry of platform unknown/unknown. */
   attestation?: boolean;
+  /** What its config says of when it was made. */
+  created?: string;
 }
 
 /**
@@ -35,7 +37,11 @@ export async function writeSampleImage(
   folder: string,
   tag: string,
   layers: readonly Files[],
-  { platforms = ["linux/amd64"], attestation = false }: SampleOptions = {},
+  {
+    platforms = ["linux/amd64"],
+    attestation = false,
+    created = "2026-01-01T00:00:00Z",
+  }: SampleOptions = {},
 ): Promise<void> {
   const blobs = join(folder, "blobs", "sha256");
   await mkdir(blobs, { recursive: true });
@@ -63,7 +69,7 @@ export async function writeSampleImage(
       const [os, architecture, variant] = platform.split("/");
       const where = { os, architecture, ...(variant === undefined ? {} : { variant }) };
       const config = await putJson("application/vnd.oci.image.config.v1+json", {
-        created: "2026-01-01T00:00:00Z",
+        created,
         ...where,
         config: {
           Entrypoint: ["/bin/predict"],

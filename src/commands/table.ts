@@ -14,6 +14,7 @@ export const commands: CommandTable = commandTable({
   ls: async () => (await import("./ls.ts")).command,
   tag: async () => (await import("./tag.ts")).command,
   rm: async () => (await import("./rm.ts")).command,
+  prune: async () => (await import("./prune.ts")).command,
   cache: async () => (await import("./cache.ts")).command,
   doctor: async () => (await import("./doctor.ts")).command,
   login: async () => (await import("./login.ts")).command,

@@ -4,11 +4,13 @@ import type { ScriptCommand } from "./state.ts";
 
 /** Commands that make images without an engine. */
 export const imageCommands = {
-  /** `sample-image FOLDER TAG [PLATFORM...] [attestation]`: an OCI layout with a small image that runs. */
+  /** `sample-image FOLDER TAG [PLATFORM...] [attestation] [created=DATE]`: an OCI layout with a small image that runs. */
   async "sample-image"({ args: [folder = "", tag = "", ...rest], state }) {
-    const platforms = rest.filter((word) => word !== "attestation");
+    const created = rest.find((word) => word.startsWith("created="))?.slice("created=".length);
+    const platforms = rest.filter((word) => word !== "attestation" && !word.startsWith("created="));
     await writeSampleImage(resolve(state.cwd, folder), tag, sampleLayers(`print("${tag}")\n`), {
       ...(platforms.length === 0 ? {} : { platforms }),
+      ...(created === undefined ? {} : { created }),
       attestation: rest.includes("attestation"),
     });
   },

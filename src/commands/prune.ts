@@ -1,0 +1,43 @@
+import { defineCommand } from "../cli/command.ts";
+import { pruneRepository, pruningFailure } from "../model/jobs/prune.ts";
+import { pruneReport } from "../ui/prune-report.ts";
+
+export const command = defineCommand({
+  meta: {
+    name: "prune",
+    description: "Delete old tags of a repository, and what only they need",
+    example: [
+      "ocibundle prune registry.example.com/acme/llama --keep-last 10 --dry-run",
+      "ocibundle prune registry.example.com/acme/llama --older-than 90d --match 'pr-*'",
+    ],
+  },
+  args: {
+    repo: { type: "positional", description: "A repository of a registry" },
+    keepLast: {
+      type: "number",
+      valueHint: "N",
+      description: "Keep the N newest of the matching versions",
+    },
+    olderThan: {
+      type: "duration",
+      valueHint: "D",
+      description: "Delete only what was created longer ago, as 90d",
+    },
+    match: {
+      type: "string",
+      multiple: true,
+      valueHint: "GLOB",
+      description: "Delete only tags that match; may be repeated",
+    },
+    dryRun: { type: "boolean", alias: "n", description: "Show what would be deleted" },
+  },
+  async run({ repo, keepLast, olderThan, match, dryRun }, context) {
+    const request = { repository: repo, keepLast, olderThan, match, dryRun };
+    const result = await pruneRepository(context, request);
+    context.stdout(
+      context.flags.json ? `${JSON.stringify(result, null, 2)}\n` : pruneReport(result),
+    );
+    const failure = pruningFailure(result);
+    if (failure !== undefined) throw failure;
+  },
+});

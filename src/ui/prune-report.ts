@@ -1,0 +1,47 @@
+import { type Digest, shortDigest } from "../oci/digest.ts";
+import { formatSize } from "./size.ts";
+import { renderTable } from "./table.ts";
+import { escapeText } from "./text.ts";
+
+interface PruningView {
+  name: string;
+  dryRun: boolean;
+  tags: readonly {
+    tag: string;
+    digest: Digest;
+    created: string | null;
+    outcome: string;
+    reason: string | null;
+  }[];
+  manifests: readonly { digest: Digest; outcome: string }[];
+  /** In bytes. */
+  freed: number;
+}
+
+/** Reasons that a user would not expect: what the rules keep is only counted. */
+const shownReasons: Readonly<Record<string, string>> = {
+  moved: "kept: another client moved it",
+  needed: "kept: something needs it now",
+  unsupported: "kept: the registry cannot delete the tag alone",
+  undated: "kept: no date",
+};
+
+const count = (number: number, noun: string): string =>
+  `${number} ${noun}${number === 1 ? "" : "s"}`;
+
+/** What `prune` deleted or would delete: a line for each tag, and one on all of it. */
+export function pruneReport({ name, dryRun, tags, manifests, freed }: PruningView): string {
+  const rows = tags.flatMap(({ tag, digest, created, outcome, reason }) => {
+    const what = outcome === "kept" ? shownReasons[reason ?? ""] : outcome.replace("-", " ");
+    const date = created === null ? "-" : created.slice(0, 16).replace("T", " ");
+    return what === undefined ? [] : [[tag, shortDigest(digest), date, what]];
+  });
+  const gone = tags.filter(({ outcome }) => outcome !== "kept").length;
+  const below = manifests.filter(({ outcome }) => outcome !== "kept").length;
+  const more = below === 0 ? "" : ` and ${count(below, "manifest")} below or attached`;
+  return (
+    renderTable(rows) +
+    `${escapeText(name)}: ${dryRun ? "would delete" : "deleted"} ${count(gone, "tag")}${more}, ` +
+    `${formatSize(freed)} freed; ${count(tags.length - gone, "tag")} kept\n`
+  );
+}
