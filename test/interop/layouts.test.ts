@@ -3,6 +3,7 @@ import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { findPart } from "../../scripts/parts.ts";
 import { digestOf } from "../../src/oci/digest.ts";
+import { startContainerd } from "./engines.ts";
 import { testWith } from "./parts.ts";
 import { realRegistries } from "./registries.ts";
 import { workbench } from "./workbench.ts";
@@ -14,6 +15,8 @@ const program = (name: string): string => findPart(name) ?? name;
 const [first] = realRegistries;
 if (first === undefined) throw new Error("no registry to test with");
 const registry = shared(first.start);
+
+const containerd = shared(startContainerd);
 
 const names = ["weights-001.bin", "weights-002.bin"];
 
@@ -59,6 +62,20 @@ describe("what ocibundle writes", () => {
       await run([program("crane"), "export", "--insecure", "--platform", platform, image, archive]);
       await run(["tar", "-xf", archive, "-C", into]);
       await sameFiles(join(into, "models"), join(cwd, "weights"));
+    }
+  });
+
+  testWith(["containerd", "ctr"], "layout image is pulled and mounted by containerd", async () => {
+    const { cwd, reference } = await pushed();
+    const { socket } = await containerd();
+    const ctr = (...args: string[]) => run(["ctr", "--address", socket, "images", ...args]);
+    await ctr("pull", "--plain-http", "--snapshotter", "native", reference("image"));
+    const into = await folder("mounted");
+    await ctr("mount", "--snapshotter", "native", reference("image"), into);
+    try {
+      await sameFiles(join(into, "models"), join(cwd, "weights"));
+    } finally {
+      await run(["umount", into]);
     }
   });
 
