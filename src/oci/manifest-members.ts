@@ -5,7 +5,7 @@ import { type Descriptor, DescriptorSchema, MediaTypeSchema } from "./descriptor
 import { matchesDigest, shortDigest } from "./digest.ts";
 import { parseDocument } from "./document.ts";
 import { goObject } from "./go-object.ts";
-import { ImageIndexSchema, ImageManifestSchema, type RawManifest } from "./manifest.ts";
+import { ArtifactManifestSchema, ImageIndexSchema, type RawManifest } from "./manifest.ts";
 import {
   essenceOf,
   isGenericType,
@@ -95,7 +95,7 @@ export function membersOf(raw: RawManifest, on: string): ManifestMembers {
     return { manifests, config: undefined, layers: [], artifactType };
   }
   if (isManifestType(mediaType)) {
-    const { config, layers, artifactType } = parseDocument(bytes, ImageManifestSchema, on);
+    const { config, layers, artifactType } = parseDocument(bytes, ArtifactManifestSchema, on);
     return { manifests: [], config, layers, artifactType };
   }
   if (isSchema1Type(mediaType)) throw unsupported(on, mediaType);

@@ -21,21 +21,28 @@ const lacks = (document: object, ...names: string[]): boolean =>
     return value === undefined || value === null || (Array.isArray(value) && value.length === 0);
   });
 
+const imageMembers = {
+  schemaVersion: SchemaVersionSchema,
+  mediaType: v.optional(v.string()),
+  artifactType: v.optional(v.string()),
+  layers: v.optional(v.array(DescriptorSchema), []),
+  subject: v.optional(DescriptorSchema),
+  annotations: v.optional(AnnotationsSchema),
+};
+
+const isOfOneKind = (document: object): boolean => lacks(document, "manifests", "fsLayers");
+const twoKinds = "has members of an image and of another kind of manifest";
+
 /** image-spec v1.1, manifest.md; Docker's schema 2 has the same members. Unknown members are kept. */
 export const ImageManifestSchema = v.pipe(
-  goObject({
-    schemaVersion: SchemaVersionSchema,
-    mediaType: v.optional(v.string()),
-    artifactType: v.optional(v.string()),
-    config: DescriptorSchema,
-    layers: v.optional(v.array(DescriptorSchema), []),
-    subject: v.optional(DescriptorSchema),
-    annotations: v.optional(AnnotationsSchema),
-  }),
-  v.check(
-    (document) => lacks(document, "manifests", "fsLayers"),
-    "has members of an image and of another kind of manifest",
-  ),
+  goObject({ ...imageMembers, config: DescriptorSchema }),
+  v.check((document) => isOfOneKind(document), twoKinds),
+);
+
+/** The same of an artifact, whose config may be null or absent. */
+export const ArtifactManifestSchema = v.pipe(
+  goObject({ ...imageMembers, config: v.optional(DescriptorSchema) }),
+  v.check((document) => isOfOneKind(document), twoKinds),
 );
 
 export type ImageManifest = v.InferOutput<typeof ImageManifestSchema>;

@@ -7,16 +7,21 @@ import { parseDocument } from "../../oci/document.ts";
 import {
   type ImageIndex,
   ImageIndexSchema,
-  ImageManifestSchema,
+  type ImageManifest,
   type RawManifest,
 } from "../../oci/manifest.ts";
+import { membersOf } from "../../oci/manifest-members.ts";
 import { isIndexType, isManifestType } from "../../oci/media-types.ts";
 import { readSmallBlob } from "../../store/small-blob.ts";
 import type { ArtifactContents, ArtifactFormat, StoredTar } from "../format/artifact/contents.ts";
 import { recognise, unknownFormat, weightsTypes } from "../format/artifact/recognise.ts";
 import { entryType } from "../format/model-index.ts";
 import { layerTypes, type WeightEntry } from "../format/weight-entry.ts";
-import { isWeightsManifest, parseWeightsManifest } from "../format/weights-artifact.ts";
+import {
+  emptyConfig,
+  isWeightsManifest,
+  parseWeightsManifest,
+} from "../format/weights-artifact.ts";
 import { machinePlatform } from "../session/machine-platform.ts";
 import { maxGraphBytes, readChild } from "./content-graph.ts";
 import { chooseImage } from "./image-choice.ts";
@@ -105,14 +110,7 @@ async function readContents(
   signal: AbortSignal,
 ): Promise<WeightsContents> {
   const on = reader.name;
-  if (!isManifestType(raw.mediaType)) {
-    throw new OcibundleError(
-      "not_found",
-      `${on} has no weights that can be pulled: it is of type "${raw.mediaType}"`,
-      { hint: "`ocibundle inspect` shows what it has, and `ocibundle copy` moves it" },
-    );
-  }
-  const manifest = parseDocument(raw.bytes, ImageManifestSchema, on);
+  const manifest = manifestOf(raw, on);
   if (isWeightsManifest(manifest)) {
     const entries = parseWeightsManifest(raw, on);
     const packed = { files: [], tars: [] };
@@ -151,7 +149,7 @@ export async function readForeign(
     if (!isManifestType(raw.mediaType)) continue;
     const entry = entries.find(({ digest }) => digest === raw.digest);
     try {
-      const manifest = parseDocument(raw.bytes, ImageManifestSchema, reader.name);
+      const manifest = manifestOf(raw, reader.name);
       const format = isWeightsManifest(manifest) ? undefined : recognise(manifest);
       // An image has weights only for who names a directory of it.
       if (format === undefined || format.name === "image") continue;
@@ -164,6 +162,12 @@ export async function readForeign(
     }
   }
   return found;
+}
+
+/** What formats look at. Artifacts of other kinds may have no config, or one that is null. */
+function manifestOf(raw: RawManifest, on: string): ImageManifest {
+  const { config = emptyConfig, layers, artifactType } = membersOf(raw, on);
+  return { schemaVersion: 2, mediaType: raw.mediaType, config, layers, artifactType };
 }
 
 /** The files that an archive is said to have, as entries; each is stored in the archive's blob. */

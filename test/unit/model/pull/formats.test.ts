@@ -281,6 +281,28 @@ describe("a model is pulled that another tool wrote:", () => {
     });
   });
 
+  test.each([
+    ["null", { config: null }],
+    ["no", {}],
+  ])("an artifact with %s config, and one digest under two titles", async (_, config) => {
+    const { blob, pull, pulled, job, registry } = await bench();
+    const layers = [
+      await blob("same", "application/octet-stream", title("a")),
+      await blob("same", "application/octet-stream", title("b/c")),
+    ];
+    // Our own registry refuses such a manifest; others have taken it.
+    const document = { schemaVersion: 2, mediaType: manifestType, ...config, layers };
+    registry.meddle((request, next) =>
+      request.url.includes("/manifests/")
+        ? Response.json(document, { headers: { "content-type": manifestType } })
+        : next(request),
+    );
+    await pull();
+    expect(await pulled()).toEqual({ a: digestOf("same"), "b/c": digestOf("same") });
+    const source = `${registry.host}/${repository}:v1`;
+    expect(await inspectSource(job, source)).toMatchObject({ weights: { format: "generic" } });
+  });
+
   test("a directory of an image, its layers laid one over the other", async () => {
     const { blob, manifest, pull, pulled, job } = await bench();
     const layer = (...entries: TestEntry[]) =>
