@@ -4,7 +4,7 @@ import { slice } from "../../flow/passing.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { runtime } from "../../runtime/current.ts";
 import type { JournalPlace } from "../../transfer/download/download-journal.ts";
-import type { OpenRange } from "../../transfer/download/download-ranges.ts";
+import type { OpenRange } from "../../transfer/download/range-work.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
 import type { BlobPart, FetchContext, PullSource } from "./pull-context.ts";
 import { fileNameOf, quoted, type WeightEntry } from "../format/weight-entry.ts";

@@ -1,7 +1,7 @@
 import type { Descriptor } from "../../oci/descriptor.ts";
 import type { Original } from "./decode.ts";
 import type { JournalPlace } from "./download-journal.ts";
-import type { OpenRange } from "./download-ranges.ts";
+import type { OpenRange } from "./range-work.ts";
 
 /** A blob to be fetched. */
 export interface BlobToFetch {
