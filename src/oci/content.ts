@@ -75,6 +75,17 @@ export interface ContentReader {
   /** Where the blob's bytes lie. Throws `not_found` where that is known at once. */
   blobSource(descriptor: Descriptor, signal: AbortSignal): Promise<BlobSource>;
   /**
+   * The bytes of a range of a blob, or of all of it, as a server answers: `range` says which came. Absent
+   * where `blobSource` gives any range exactly. Throws as `blobSource`.
+   */
+  readonly ranges?: (
+    descriptor: Descriptor,
+    range: ByteRange | undefined,
+    signal: AbortSignal,
+  ) => Promise<{ range: ByteRange; body: ReadableStream<Uint8Array> }>;
+  /** The host of the registry that it reads from, where it is one. */
+  readonly host?: string;
+  /**
    * The bytes that came for a blob were wrong. True when they will come from elsewhere now, so that it
    * may be read once more; absent where there is no elsewhere.
    */

@@ -12,6 +12,8 @@ export const registryReader = (repository: Repository): ContentReader => ({
   hasBlob: async ({ digest, size }, signal) =>
     (await repository.headBlob(digest, signal, size)) === size,
   blobSource: (descriptor) => Promise.resolve(blobSource(repository, descriptor)),
+  host: repository.registry.host,
+  ranges: (descriptor, range, signal) => repository.getBlob(descriptor, range, signal),
   listReferrers: (digest, signal) => repository.listReferrers(digest, undefined, signal),
   ...(repository.reportCorrupt === undefined
     ? {}

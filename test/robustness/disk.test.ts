@@ -122,7 +122,7 @@ describe("a disk that fills up half-way", () => {
       expect(stderr).toContain(
         `the cache directory "${disk.path}/cache" can't be used: no space left on device\n`,
       );
-      expect(stderr).toMatch(/\nhint: free space there, run `ocibundle cache prune`/);
+      expect(stderr).toMatch(/\nhint: free up space, run `ocibundle cache prune`/);
       expect(stderr).not.toContain("warning");
       expect(code).toBe(7);
       expect(filesBelow(target)).not.toContain("src/weights/large");
@@ -218,7 +218,7 @@ describe("a disk that fills up half-way", () => {
       const { code, stderr } = await bench.run(["pull", server.reference, "-o", target, ...flags]);
       expect(stderr).not.toContain("warning");
       expect(stderr).toMatch(/no space left on the disk of ".*": 1\d MiB needed, \d MiB free/);
-      expect(stderr).toMatch(/\nhint: free space there/);
+      expect(stderr).toMatch(/\nhint: free up space/);
       expect(code).toBe(7);
     }
     expect(server.asked).toEqual([]);
@@ -291,7 +291,7 @@ describe("without permission", () => {
       const args = ["pull", server.reference, "-o", bench.path("models")];
       const { code, stderr } = await bench.runAs(nobody, args);
       expect(stderr).toMatch(/models\/src": can't be written: permission denied/);
-      expect(stderr).toMatch(/\nhint: check the permissions of its folder/);
+      expect(stderr).toMatch(/\nhint: check the permissions of its directory/);
       expect(code).toBe(7);
       expect(server.asked).toEqual([]);
       chownSync(bench.path("models"), nobody, nobody);

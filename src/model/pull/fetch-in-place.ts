@@ -27,7 +27,7 @@ export function partsIn(
 }
 
 /** Fetches beside the final place, with nothing kept elsewhere; further files are copied from the first. */
-export async function fetchDirectly(
+export async function fetchInPlace(
   [first, ...others]: readonly [WantedFile, ...WantedFile[]],
   context: FetchContext,
   progress: FetchProgress,

@@ -1,8 +1,8 @@
 import { errno, isLocal } from "../../errors.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { statBlob } from "../../store/cache/entry.ts";
-import { cacheFailure, isUnusable } from "../../store/cache/folder.ts";
-import { obtainBlob } from "../../store/cache/obtain.ts";
+import { cacheFailure } from "../../store/cache/folder.ts";
+import { isCacheFault, obtainBlob, type Unusable } from "../../store/cache/obtain.ts";
 import { whereLockable } from "../../store/locks/where-possible.ts";
 import { onOneDisk } from "../../store/placement/disk-space.ts";
 import { type JournalPlace, removeGrown } from "../../transfer/download/download-journal.ts";
@@ -12,37 +12,32 @@ import { download, type FetchProgress } from "./pull-download.ts";
 import { materializeFile } from "./place-file.ts";
 import type { WantedFile } from "./pull-plan.ts";
 import { sayUnlocked } from "./pull-warnings.ts";
-import { takeOver } from "./move-partial.ts";
+import { movePartial } from "./move-partial.ts";
+import { fileFault } from "../../runtime/file-faults.ts";
 import type { Session } from "../session/session.ts";
 
-/** The cache can't take a blob: the pull goes on without. `cause` says why, unless that was said before. */
-export class CacheTakesNothing extends Error {}
-
 /**
- * Fetches an original into the cache, unless it is there, and gives it to its files. Throws
- * `CacheTakesNothing` where only the cache is in the way; what was fetched lies where `fetchDirectly` goes
- * on from it then.
+ * Fetches an original into the cache, unless it is there, and gives it to its files. Resolves to `unusable`
+ * where only the cache is in the way; what was fetched lies where `fetchInPlace` goes on from it then.
  */
-export async function fetchThroughCache(
+export async function fetchViaCache(
   files: readonly [WantedFile, ...WantedFile[]],
   context: FetchContext,
   progress: FetchProgress,
-): Promise<FetchOutcome> {
-  const { session, source, seen } = context;
+): Promise<FetchOutcome | Unusable> {
+  const { session, source } = context;
   const { cache, signal, emit } = session;
   const [first] = files;
   const { entry } = first;
   const isPlain = entry.digest === entry.digestOriginal;
   let begun = false;
-  const fetch = async (path: string, journal: string): Promise<void> => {
+  const fetch = async (path: string, journal: string): Promise<void | Unusable> => {
     begun = true;
     if (!isPlain) return downloadCompressed(first, path, context, progress);
     const place = { partial: path, journal };
-    return orTakenOver(first, place, context, () =>
-      download(entry, place, path, context, progress),
-    );
+    return growOrMove(first, place, context, () => download(entry, place, path, context, progress));
   };
-  const obtaining = obtainBlob(
+  const obtained = await obtainBlob(
     cache,
     { digest: entry.digestOriginal, size: entry.sizeUncompressed },
     {
@@ -57,59 +52,54 @@ export async function fetchThroughCache(
         }),
     },
   );
-  const blob = await obtaining.catch(async (error: unknown) => {
-    if (error instanceof CacheTakesNothing) throw error;
+  if (obtained.kind === "unusable") {
     // Before it began, nothing but the cache was asked for anything.
-    const isInTheWay = begun ? await isCacheInTheWay(error, context) : isUnusable(error);
-    throw isInTheWay
-      ? new CacheTakesNothing("", seen.cacheTakesNothing === true ? {} : { cause: error })
-      : error;
-  });
+    if (begun && !(await mayGoWithout(obtained.why, context))) throw obtained.why;
+    return obtained;
+  }
   try {
     if (!isPlain) await removeCompressed(entry.digest, session);
-    for (const file of files) await materializeFile(file, blob.path, context);
+    for (const file of files) await materializeFile(file, obtained.path, context);
   } catch (error) {
     // Of the two disks the cache's may be the one that failed.
     if (!isLocal(error) || errno(error.cause) !== "EIO") throw error;
-    const cause = cacheFailure(cache.root, error.cause);
-    throw new CacheTakesNothing("", seen.cacheTakesNothing === true ? {} : { cause });
+    return { kind: "unusable", why: cacheFailure(cache.root, error.cause) };
   } finally {
-    blob.release();
+    obtained.release();
   }
-  return blob.outcome;
+  return obtained.outcome;
 }
 
-/** Whether an error says that the cache can't take something, and the target may all the same. */
-async function isCacheInTheWay(error: unknown, { session, root }: FetchContext): Promise<boolean> {
-  if (!isLocal(error) || !isUnusable(error)) return false;
-  const isFull = errno(error.cause) === "ENOSPC";
+/** Whether the target may take what the cache can't: not where both are on one disk that is full. */
+async function mayGoWithout(why: unknown, { session, root }: FetchContext): Promise<boolean> {
+  const isFull = errno(fileFault(why)) === "ENOSPC";
   return !(isFull && (await onOneDisk(session.cache.root, root)));
 }
 
 /**
- * Lets a blob grow at a place in the cache. Where the cache takes nothing, what lies there is taken over to
- * the target, and `CacheTakesNothing` or the failure thrown.
+ * Lets a blob grow at a place in the cache. Where the cache takes nothing, what lies there is moved to the
+ * target.
  */
-async function orTakenOver(
+async function growOrMove(
   file: WantedFile,
   place: JournalPlace,
   context: FetchContext,
   grow: () => Promise<void>,
-): Promise<void> {
-  let failure: unknown = new CacheTakesNothing();
+): Promise<void | Unusable> {
+  const { cache } = context.session;
+  let why: unknown;
   if (context.seen.cacheTakesNothing !== true) {
     try {
-      await grow();
-      return;
+      return await grow();
     } catch (error) {
-      failure = error;
+      if (!isCacheFault(cache, error) || !(await mayGoWithout(error, context))) throw error;
+      why = cacheFailure(cache.root, fileFault(error));
     }
-    if (!(await isCacheInTheWay(failure, context))) throw failure;
   }
-  if (await takeOver(file, place, context)) {
+  if (await movePartial(file, place, context)) {
     await removeGrown(place).catch(() => undefined);
   }
-  throw failure;
+  return { kind: "unusable", why };
 }
 
 /** Lets a compressed blob grow in the cache, under a lock of its own, and decompresses it to `output`. */
@@ -118,27 +108,26 @@ async function downloadCompressed(
   output: string,
   context: FetchContext,
   progress: FetchProgress,
-): Promise<void> {
+): Promise<void | Unusable> {
   const { cache } = context.session;
   const { entry } = file;
-  const growIn = (place: JournalPlace): Promise<void> =>
-    orTakenOver(file, place, context, () => download(entry, place, output, context, progress));
+  const growIn = (place: JournalPlace): Promise<void | Unusable> =>
+    growOrMove(file, place, context, () => download(entry, place, output, context, progress));
   // Never waited for: two originals whose locks are held already could wait for each other's blob.
   const lock = await whereLockable(() => cache.tryLock(entry.digest));
   if (lock !== undefined) {
     try {
-      await growIn({
+      return await growIn({
         partial: cache.partialPath(entry.digest),
         journal: cache.journalPath(entry.digest),
       });
     } finally {
       lock.release();
     }
-    return;
   }
   const partial = await cache.tempPath("blob");
   try {
-    await growIn({ partial, journal: `${partial}.journal` });
+    return await growIn({ partial, journal: `${partial}.journal` });
   } finally {
     await removeParts(partial);
     await cache.discardTemp(partial);

@@ -14,11 +14,11 @@ import { storedBlob } from "./pull-download.ts";
 import type { WantedFile } from "./pull-plan.ts";
 
 /**
- * Takes what lies of a blob in the cache, at `from`, to where `fetchDirectly` goes on from it, so that it
+ * Takes what lies of a blob in the cache, at `from`, to where `fetchInPlace` goes on from it, so that it
  * is not fetched again. Says whether it did: what was there already is left alone, and what can't be
  * taken is fetched. Hold the blob's lock; `from` is the caller's to remove.
  */
-export async function takeOver(
+export async function movePartial(
   file: WantedFile,
   from: JournalPlace,
   { root, alone, session: { signal, emit } }: FetchContext,

@@ -1,19 +1,12 @@
 import { withinOpenFiles } from "../../runtime/open-files.ts";
 import type { ContentReader } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
-import type { Repository } from "../../registry/types.ts";
 import type { Downloader } from "../../transfer/download/download.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 import type { Session } from "../session/session.ts";
 
-/** Where a pull's blobs come from. */
-export interface PullSource {
-  reader: ContentReader;
-  /** Set when it is a registry, whose answers say what it makes of a range. */
-  repository: Repository | undefined;
-  /** For `cache ls`: the reference. */
-  name: string;
-}
+/** Where a pull's blobs come from; its name is the reference, for `cache ls`. */
+export type PullSource = ContentReader;
 
 /** Where the bytes of a file lie that is a part of a blob. */
 export interface BlobPart {

@@ -79,7 +79,7 @@ export async function download(
         {
           descriptor,
           open: rangesOf(source, descriptor, parts.get(entry)),
-          host: source.repository?.registry.host ?? source.name,
+          host: source.host ?? source.name,
           label: labelOf(entry),
           item: entry.name,
           place,
@@ -91,7 +91,7 @@ export async function download(
     } catch (error) {
       // A mirror's bytes: the registry behind it may have the right ones.
       const isWrong = error instanceof OcibundleError && error.code === "integrity";
-      if (!isWrong || source.repository?.reportCorrupt?.(descriptor.digest) !== true) {
+      if (!isWrong || source.reportCorrupt?.(descriptor.digest) !== true) {
         throw explained(error, entry, source);
       }
       progress.takeBack();
@@ -141,10 +141,9 @@ function rangesOf(
 }
 
 /** How the bytes of a blob are asked for: of a registry, or of a layout's file. */
-function rangesOfBlob({ reader, repository }: PullSource, descriptor: Descriptor): OpenRange {
-  if (repository !== undefined) {
-    return (range, signal) => repository.getBlob(descriptor, range, signal);
-  }
+function rangesOfBlob(reader: PullSource, descriptor: Descriptor): OpenRange {
+  const { ranges } = reader;
+  if (ranges !== undefined) return (range, signal) => ranges(descriptor, range, signal);
   return async (asked, signal) => {
     const range = asked ?? { start: 0, end: descriptor.size };
     const source = await reader.blobSource(descriptor, signal);

@@ -2,7 +2,7 @@ import { availableParallelism } from "node:os";
 import { posix } from "node:path";
 import { OcibundleError } from "../../errors.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
-import { obtainBlob } from "../../store/cache/obtain.ts";
+import { obtainBlob, requireBlob } from "../../store/cache/obtain.ts";
 import { type StoredFile, type StoredTar } from "../format/artifact/contents.ts";
 import {
   checkEntriesApart,
@@ -138,7 +138,7 @@ async function tarFiles(
   const { source, session } = context;
   const on = source.name;
   if (tar.expected !== undefined) {
-    const offsets = await findInTar(source.reader, tar, session.signal);
+    const offsets = await findInTar(source, tar, session.signal);
     if (offsets !== undefined) {
       return Array.from(tar.expected, ([name, file]) => {
         const entry = entryOf(tar, name, file, on);
@@ -268,15 +268,17 @@ async function withBlob<T>(
   };
   emit({ type: "phase", phase: "download", items: 1, bytes: size });
   const progress = fetchProgress(layer, emit);
-  const obtained = await obtainBlob(
-    cache,
-    { digest, size },
-    {
-      signal,
-      use: { name: layer.name, origin: source.name },
-      fetch: (partial, journal) =>
-        download(layer, { partial, journal }, partial, context, progress),
-    },
+  const obtained = requireBlob(
+    await obtainBlob(
+      cache,
+      { digest, size },
+      {
+        signal,
+        use: { name: layer.name, origin: source.name },
+        fetch: (partial, journal) =>
+          download(layer, { partial, journal }, partial, context, progress),
+      },
+    ),
   );
   emit({ type: "done", phase: "download", item: layer.name });
   try {

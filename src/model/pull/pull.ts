@@ -86,7 +86,7 @@ async function pullMarked(
   const { reader, root, name, close } = await place.open();
   try {
     const dir = resolve(session.cwd, request.output);
-    const source = { reader, name, repository: place.repository };
+    const source = { ...reader, name };
     const contents = await readAllContents(reader, root, session.signal, {
       forImage: request.path !== undefined,
     });

@@ -95,12 +95,20 @@ const hints: Readonly<Partial<Record<FaultKind, string>>> = {
 export function cacheFailure(root: string, error: unknown): unknown {
   if (error instanceof OcibundleError || errno(error) === undefined) return error;
   if (isNowhere(root)) {
-    return new OcibundleError("file", noHome.message, { hint: noHome.hint, cause: error });
+    return new OcibundleError("file", noHome.message, {
+      hint: noHome.hint,
+      path: root,
+      cause: error,
+    });
   }
   return new OcibundleError(
     writingCode(error),
     `the cache directory "${root}" can't be used: ${faultReason(error)}`,
-    { hint: hintFor(error) ?? "set OCIBUNDLE_CACHE to another directory", cause: error },
+    {
+      hint: hintFor(error) ?? "set OCIBUNDLE_CACHE to another directory",
+      path: root,
+      cause: error,
+    },
   );
 }
 

@@ -14,9 +14,10 @@ export interface ObtainOptions {
   use?: CacheUse;
   /**
    * Fetches the blob to `path`, verified, and resolves when all of it is there. What an earlier run left
-   * at `path`, and of its journal at `journal`, is still there to go on from.
+   * at `path`, and of its journal at `journal`, is still there to go on from. Resolves to `unusable` where
+   * the cache was in the way; a failure to write below the cache's directory counts as that, too.
    */
-  fetch(path: string, journal: string): Promise<void>;
+  fetch(path: string, journal: string): Promise<void | Unusable>;
   /** Called once when another process is at the same blob and is waited for. */
   onWait?: ((holder: LockHolder | undefined) => void) | undefined;
   /** Called when nothing can be locked here: then two processes may fetch one blob twice. */
@@ -24,11 +25,25 @@ export interface ObtainOptions {
 }
 
 export interface ObtainedBlob {
+  kind: "blob";
   /** The blob's file in the cache: read it, or materialise it, before `release`. */
   path: string;
   outcome: "cached" | "fetched";
   /** From here on the blob may be pruned. */
   release(): void;
+}
+
+/** The cache can't take a blob: whoever wants it may do without a cache. */
+export interface Unusable {
+  kind: "unusable";
+  /** The error that says why, or undefined where that was said before. */
+  why: unknown;
+}
+
+/** The blob, for whoever can't do without the cache. Throws what says why it can't be used. */
+export function requireBlob(obtained: ObtainedBlob | Unusable): ObtainedBlob {
+  if (obtained.kind === "unusable") throw obtained.why;
+  return obtained;
 }
 
 /** More tries mean that something takes the blob away each time. */
@@ -38,14 +53,26 @@ const maxFetches = 3;
  * The blob's file in the cache, fetched by one process while others that want it wait, and kept from
  * being pruned until it is released.
  *
- * Throws what `fetch` throws, the signal's reason, and `file` when the cache can't be written (see
- * `isUnusable` for going on without a cache).
+ * Throws what `fetch` throws, the signal's reason, and `system` when the cache loses the blob again and again.
  */
 export async function obtainBlob(
   cache: Cache,
   blob: BlobAddress,
   options: ObtainOptions,
-): Promise<ObtainedBlob> {
+): Promise<ObtainedBlob | Unusable> {
+  try {
+    return await findOrFetch(cache, blob, options);
+  } catch (error) {
+    if (!isCacheFault(cache, error)) throw error;
+    return { kind: "unusable", why: cacheFailure(cache.root, fileFault(error)) };
+  }
+}
+
+async function findOrFetch(
+  cache: Cache,
+  blob: BlobAddress,
+  options: ObtainOptions,
+): Promise<ObtainedBlob | Unusable> {
   const { digest } = blob;
   let outcome: ObtainedBlob["outcome"] = "cached";
   for (let fetches = 0; fetches <= maxFetches; fetches += 1) {
@@ -54,16 +81,19 @@ export async function obtainBlob(
     );
     if (path !== undefined) {
       await cache.noteUse(digest, options.use);
-      return { path, outcome, release: () => lock?.release() };
+      return { kind: "blob", path, outcome, release: () => lock?.release() };
     }
     let keeps = false;
     try {
-      await fetchInto(cache, blob, options, lock !== undefined);
+      const refused = await fetchInto(cache, blob, options, lock !== undefined);
+      if (refused !== undefined) return refused;
       outcome = "fetched";
       // Those who wait for it have it from here on, and nobody can prune it.
       const kept = lock?.share() === true ? await cache.find(blob, options.signal) : undefined;
       keeps = kept !== undefined;
-      if (kept !== undefined) return { path: kept, outcome, release: () => lock?.release() };
+      if (kept !== undefined) {
+        return { kind: "blob", path: kept, outcome, release: () => lock?.release() };
+      }
     } finally {
       if (!keeps) lock?.release();
     }
@@ -132,25 +162,28 @@ async function fetchInto(
   { digest, size }: BlobAddress,
   { fetch, use }: ObtainOptions,
   locked: boolean,
-): Promise<void> {
+): Promise<Unusable | undefined> {
   // Without a lock another process may be writing the common file.
   const path = locked ? cache.partialPath(digest) : await cache.tempPath("blob");
   const journal = locked ? cache.journalPath(digest) : `${path}.journal`;
+  let isKept = locked;
   try {
-    await fetch(path, journal);
+    const refused = await fetch(path, journal);
+    if (refused !== undefined) return refused;
     await cache.putFile(path, digest, size, use);
     await removeJournal(journal);
-  } catch (error) {
-    if (!locked) {
+    isKept = true;
+    return undefined;
+  } finally {
+    if (!isKept) {
       await removeJournal(journal);
       await cache.discardTemp(path);
     }
-    throw isOurs(cache, error) ? cacheFailure(cache.root, fileFault(error)) : error;
   }
 }
 
 /** Whether the file system refused something in the cache, and not what is read or fetched from elsewhere. */
-function isOurs({ root }: Cache, error: unknown): boolean {
+export function isCacheFault({ root }: Pick<Cache, "root">, error: unknown): boolean {
   if (!isUnusable(error)) return false;
   const path = failedPath(error);
   // What the system says without a path is of a file that was open: the one that is fetched to.

@@ -11,7 +11,7 @@ import { appendFile, open, readFile, stat, writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Digest, digestOf } from "../../../src/oci/digest.ts";
 import { cacheAt } from "../../../src/store/cache/cache.ts";
-import { obtainBlob } from "../../../src/store/cache/obtain.ts";
+import { obtainBlob, requireBlob } from "../../../src/store/cache/obtain.ts";
 import { lockFile } from "../../../src/store/locks/lock-file.ts";
 import { materialize } from "../../../src/store/placement/materialize.ts";
 import { openTargetFolder } from "../../../src/store/placement/target-folder.ts";
@@ -55,17 +55,19 @@ async function obtainAll(root: string, out: string, seed: number): Promise<void>
   const cache = cacheAt(root);
   const folder = await openTargetFolder(out, ["weights"]);
   for (const [index, { name, bytes, digest, size }] of childBlobs(seed).entries()) {
-    const blob = await obtainBlob(
-      cache,
-      { digest, size },
-      {
-        signal,
-        use: { name, origin: "test" },
-        fetch: async (path, journal) => {
-          await writeFile(journal, "half");
-          await writeOn(path, bytes);
+    const blob = requireBlob(
+      await obtainBlob(
+        cache,
+        { digest, size },
+        {
+          signal,
+          use: { name, origin: "test" },
+          fetch: async (path, journal) => {
+            await writeFile(journal, "half");
+            await writeOn(path, bytes);
+          },
         },
-      },
+      ),
     );
     await materialize(blob.path, folder, name, {
       signal,
@@ -105,16 +107,18 @@ async function main([action, first = "", second = "", third = ""]: string[]): Pr
       return obtainAll(first, second, Number(third));
     case "once": {
       const bytes = seededBytes(1, 200_000);
-      const blob = await obtainBlob(
-        cacheAt(first),
-        { digest: digestOf(bytes), size: bytes.byteLength },
-        {
-          signal,
-          fetch: async (path) => {
-            await appendFile(second, "fetch\n");
-            await writeOn(path, bytes);
+      const blob = requireBlob(
+        await obtainBlob(
+          cacheAt(first),
+          { digest: digestOf(bytes), size: bytes.byteLength },
+          {
+            signal,
+            fetch: async (path) => {
+              await appendFile(second, "fetch\n");
+              await writeOn(path, bytes);
+            },
           },
-        },
+        ),
       );
       process.stdout.write(blob.outcome);
       blob.release();

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { FetchContext } from "../../../../src/model/pull/pull-context.ts";
 import { wantedFiles } from "../../../../src/model/pull/pull-plan.ts";
-import { takeOver } from "../../../../src/model/pull/move-partial.ts";
+import { movePartial } from "../../../../src/model/pull/move-partial.ts";
 import type { WeightEntry } from "../../../../src/model/format/weight-entry.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { temporaryName } from "../../../../src/store/placement/materialize.ts";
@@ -52,7 +52,7 @@ const take = (from: JournalPlace, alone = true): Promise<boolean> => {
   const [file] = wantedFiles(root, [entry], new Map([["/w", ["w"]]]));
   if (file === undefined) throw new TypeError("there is one entry");
   const session = { signal: new AbortController().signal, emit: () => undefined };
-  return takeOver(file, from, { root, alone, session } as unknown as FetchContext);
+  return movePartial(file, from, { root, alone, session } as unknown as FetchContext);
 };
 
 const target = (): string => join(folder, "models", temporaryName("w"));

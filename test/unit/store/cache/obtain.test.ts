@@ -5,8 +5,7 @@ import { join } from "node:path";
 import { OcibundleError } from "../../../../src/errors.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { cacheAt } from "../../../../src/store/cache/cache.ts";
-import { isUnusable } from "../../../../src/store/cache/folder.ts";
-import { obtainBlob } from "../../../../src/store/cache/obtain.ts";
+import { obtainBlob, requireBlob } from "../../../../src/store/cache/obtain.ts";
 import { pruneCache } from "../../../../src/store/cache/prune.ts";
 import { type CacheFixture, cacheFixture } from "../cache-fixture.ts";
 import { startChild } from "../cache-process.ts";
@@ -27,15 +26,17 @@ afterEach(() => fixture.remove());
 test("what is missing is fetched, what is there is not", async () => {
   const { cache } = fixture;
   const use = { name: "llama", origin: "host/repository" };
-  const first = await obtainBlob(cache, blob, {
-    signal,
-    use,
-    fetch: (path) => writeFile(path, text),
-  });
+  const first = requireBlob(
+    await obtainBlob(cache, blob, {
+      signal,
+      use,
+      fetch: (path) => writeFile(path, text),
+    }),
+  );
   expect(first.outcome).toBe("fetched");
   expect(readFileSync(first.path, "utf8")).toBe(text);
   first.release();
-  const second = await obtainBlob(cache, blob, { signal, fetch: never });
+  const second = requireBlob(await obtainBlob(cache, blob, { signal, fetch: never }));
   expect(second).toMatchObject({ outcome: "cached", path: first.path });
   second.release();
   expect(await cache.entry(blob.digest)).toMatchObject({
@@ -56,14 +57,16 @@ test("two processes that want one blob fetch it once", async () => {
 
 test("two in one process that want one blob fetch it once", async () => {
   let fetches = 0;
-  const obtain = () =>
-    obtainBlob(fixture.cache, blob, {
-      signal,
-      fetch: async (path) => {
-        fetches += 1;
-        await writeFile(path, text);
-      },
-    });
+  const obtain = async () =>
+    requireBlob(
+      await obtainBlob(fixture.cache, blob, {
+        signal,
+        fetch: async (path) => {
+          fetches += 1;
+          await writeFile(path, text);
+        },
+      }),
+    );
   const blobs = await Promise.all([obtain(), obtain(), obtain()]);
   expect(fetches).toBe(1);
   for (const { release } of blobs) release();
@@ -80,12 +83,14 @@ test("a fetch that failed leaves its part for the next one to go on from", async
   });
   await expect(failing).rejects.toMatchObject({ code: "network" });
   expect(fixture.files("blobs")).toEqual([]);
-  const obtained = await obtainBlob(fixture.cache, blob, {
-    signal,
-    fetch: async (path, journal) => {
-      await appendFile(path, text.slice(Number(await readFile(journal, "utf8"))));
-    },
-  });
+  const obtained = requireBlob(
+    await obtainBlob(fixture.cache, blob, {
+      signal,
+      fetch: async (path, journal) => {
+        await appendFile(path, text.slice(Number(await readFile(journal, "utf8"))));
+      },
+    }),
+  );
   expect(readFileSync(obtained.path, "utf8")).toBe(text);
   obtained.release();
   expect(fixture.files("tmp")).toEqual([]);
@@ -94,10 +99,12 @@ test("a fetch that failed leaves its part for the next one to go on from", async
 test("a damaged blob is fetched again", async () => {
   await fixture.put(text);
   fixture.overwrite(blob.digest, "short");
-  const obtained = await obtainBlob(fixture.cache, blob, {
-    signal,
-    fetch: (path) => writeFile(path, text),
-  });
+  const obtained = requireBlob(
+    await obtainBlob(fixture.cache, blob, {
+      signal,
+      fetch: (path) => writeFile(path, text),
+    }),
+  );
   expect(obtained.outcome).toBe("fetched");
   expect(readFileSync(obtained.path, "utf8")).toBe(text);
   obtained.release();
@@ -105,7 +112,7 @@ test("a damaged blob is fetched again", async () => {
 
 test("what was obtained is not pruned before its release", async () => {
   await fixture.put(text);
-  const obtained = await obtainBlob(fixture.cache, blob, { signal, fetch: never });
+  const obtained = requireBlob(await obtainBlob(fixture.cache, blob, { signal, fetch: never }));
   const options = { maxSize: 0, dryRun: false, now: Date.now(), signal };
   expect((await pruneCache(fixture.cache, options)).inUse).toHaveLength(1);
   expect(existsSync(obtained.path)).toBe(true);
@@ -125,10 +132,8 @@ test("a fetch that leaves too little is an integrity error", async () => {
 test("a cache that can't be written says so before anything is fetched", async () => {
   writeFileSync(join(fixture.folder, "file"), "");
   const cache = cacheAt(join(fixture.folder, "file", "cache"));
-  const failure = await obtainBlob(cache, blob, { signal, fetch: never }).catch(
-    (error: unknown) => error,
-  );
-  expect(isUnusable(failure)).toBe(true);
+  const obtained = await obtainBlob(cache, blob, { signal, fetch: never });
+  expect(obtained).toMatchObject({ kind: "unusable", why: { code: "conflict" } });
 });
 
 const disk = mountTmpfs(1024 * 1024);
@@ -139,16 +144,18 @@ test.skipIf(disk === undefined)(
     try {
       const cache = cacheAt(join(disk.path, "cache"));
       const big = "x".repeat(2 * 1024 * 1024);
-      const failure = await obtainBlob(
+      const obtained = await obtainBlob(
         cache,
         { digest: digestOf(big), size: big.length },
         { signal, fetch: (path) => writeFile(path, big) },
-      ).catch((error: unknown) => error);
-      expect(failure).toMatchObject({
-        code: "system",
-        message: `the cache directory "${cache.root}" can't be used: no space left on device`,
+      );
+      expect(obtained).toMatchObject({
+        kind: "unusable",
+        why: {
+          code: "system",
+          message: `the cache directory "${cache.root}" can't be used: no space left on device`,
+        },
       });
-      expect(isUnusable(failure)).toBe(true);
     } finally {
       disk.remove();
     }
