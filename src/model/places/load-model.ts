@@ -3,6 +3,7 @@ import type { ImageSource } from "../../image/conversion/types.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { parseDocument } from "../../oci/document.ts";
 import { ImageManifestSchema } from "../../oci/manifest.ts";
+import { membersOf } from "../../oci/manifest-members.ts";
 import { isImageConfigType, isManifestType } from "../../oci/media-types.ts";
 import { formatPlatform, isKnownPlatform } from "../../oci/platform.ts";
 import { type ContentGraph, readGraph } from "../graph/content-graph.ts";
@@ -58,6 +59,8 @@ export async function platformOfRoot(
   signal: AbortSignal,
 ): Promise<string | null> {
   if (!isManifestType(root.mediaType)) return null;
+  // An artifact may have no config.
+  if (membersOf(root, reader.name).config === undefined) return null;
   const manifest = parseDocument(root.bytes, ImageManifestSchema, reader.name);
   if (!isImageConfigType(manifest.config.mediaType) || isWeightsManifest(manifest)) return null;
   try {
