@@ -2,7 +2,9 @@ import { defineCommand } from "../cli/command.ts";
 import { viewOf } from "../cli/print-result.ts";
 import { OcibundleError } from "../errors.ts";
 import { inspectRaw, inspectSource } from "../model/jobs/inspect.ts";
+import { allReferrers, listAllReferrers } from "../model/jobs/referrers.ts";
 import { lockTree, modelTree } from "../ui/model-tree.ts";
+import { referrersLine } from "../ui/referrers-report.ts";
 
 export const command = defineCommand({
   meta: {
@@ -33,7 +35,13 @@ export const command = defineCommand({
     }
     const found = await inspectSource(context, src);
     const view = viewOf(context);
+    // Looked up only where details are wanted: it takes requests of its own.
+    const listing =
+      context.flags.verbose && !context.flags.json && found.type !== "lock"
+        ? await listAllReferrers(context, src)
+        : undefined;
     if (context.flags.json) context.stdout(`${JSON.stringify(found, null, 2)}\n`);
     else context.stdout(found.type === "lock" ? lockTree(found, view) : modelTree(found, view));
+    if (listing !== undefined) context.stdout(referrersLine(allReferrers(listing)));
   },
 });

@@ -21,6 +21,8 @@ const maxManifestBytes = 64 * 1024 * 1024;
 /** Something that belongs to a model and is not below it. */
 export interface Referrer {
   graph: ContentGraph;
+  /** The manifest that it refers to. */
+  subject: Digest;
   /** Set where it is found by its tag and not by its `subject`. */
   tag: string | undefined;
 }
@@ -28,6 +30,8 @@ export interface Referrer {
 interface Options {
   signal: AbortSignal;
   emit: EmitEvent;
+  /** Told of a referrer that can't be read, which is left out then; without it such a one ends the run. */
+  onBroken?: (entry: { digest: Digest; subject: Digest }, error: OcibundleError) => void;
 }
 
 /**
@@ -38,7 +42,7 @@ interface Options {
 export async function* referrersOf(
   reader: ContentReader,
   graph: ContentGraph,
-  { signal, emit }: Options,
+  { signal, emit, onBroken }: Options,
 ): AsyncGenerator<Referrer, void, undefined> {
   const seen = new Set<Digest>([...graph.children, graph.root].map(({ digest }) => digest));
   const subjects = [...seen].map((digest) => ({ digest, depth: 0 }));
@@ -65,17 +69,26 @@ export async function* referrersOf(
       if (depth === maxDepth) {
         throw tooMany(`referrers of referrers are more than ${maxDepth} deep`);
       }
-      const manifest = known ?? (await readReferrer(reader, entry, digest, signal, warn));
-      if (manifest === undefined) continue;
+      let referrer: ContentGraph;
+      try {
+        const manifest = known ?? (await readReferrer(reader, entry, digest, signal, warn));
+        if (manifest === undefined) continue;
+        referrer = await readGraph(reader, manifest, signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (onBroken === undefined || !(error instanceof OcibundleError)) throw error;
+        seen.add(id);
+        onBroken({ digest: id, subject: digest }, error);
+        continue;
+      }
       seen.add(id);
-      const referrer = await readGraph(reader, manifest, signal);
       for (const one of [...referrer.children, referrer.root]) bytes += one.bytes.byteLength;
       const count = seen.size - graph.children.length - 1;
       if (count > maxReferrers) throw tooMany(`more than ${maxReferrers} referrers`);
       if (bytes > maxManifestBytes) {
         throw tooMany(`the manifests of referrers have more than ${maxManifestBytes} bytes`);
       }
-      yield { graph: referrer, tag };
+      yield { graph: referrer, subject: digest, tag };
       subjects.push({ digest: id, depth: depth + 1 });
     }
   }

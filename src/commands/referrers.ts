@@ -1,0 +1,28 @@
+import { defineCommand } from "../cli/command.ts";
+import { listAllReferrers, referrersFailure } from "../model/jobs/referrers.ts";
+import { referrersTree } from "../ui/referrers-report.ts";
+
+export const command = defineCommand({
+  meta: {
+    name: "referrers",
+    description: "List signatures, SBOMs, attestations and whatever else refers to a manifest",
+    example: [
+      "ocibundle referrers registry.example.com/acme/llama:v1",
+      "ocibundle referrers oci:./model --json",
+    ],
+  },
+  args: {
+    ref: {
+      type: "positional",
+      description: "A registry reference, oci:DIR[:TAG] or oci-archive:FILE[:TAG]",
+    },
+  },
+  async run({ ref }, context) {
+    const listing = await listAllReferrers(context, ref);
+    context.stdout(
+      context.flags.json ? `${JSON.stringify(listing, null, 2)}\n` : referrersTree(listing),
+    );
+    const failure = referrersFailure(listing);
+    if (failure !== undefined) throw failure;
+  },
+});
