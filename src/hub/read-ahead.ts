@@ -1,4 +1,5 @@
 import { failureError, httpFailureOf } from "../http/message/failure.ts";
+import { releaseBytes } from "../runtime/release-bytes.ts";
 import type { ByteRange } from "../oci/content.ts";
 
 /** Bytes that are asked for in one request while several are under way for one file. */
@@ -7,30 +8,40 @@ const partBytes = 4 * 1024 * 1024;
 /** Further parts that are fetched while one is handed on. */
 const partsAhead = 4;
 
-/** Parts that all files of a run may hold in memory together: 40 MB. */
-const partsOfRun = 10;
+/** Parts that all files of a run may hold in memory together: 24 MiB. */
+const partsOfRun = 6;
+
+/** How much of a part is handed on at once, in bytes. */
+const pieceBytes = 128 * 1024;
 
 /** Answers in a row that break off without a byte before the file is given up. */
 const maxEmptyAnswers = 4;
 
-/** The parts that may still be fetched ahead of their turn. */
+/**
+ * The memory that parts are fetched into ahead of their turn. It is used again: what waits for the garbage
+ * collection would be several times as much.
+ */
 export interface Slots {
-  /** Takes one, if one is left. */
-  take(): boolean;
-  give(): void;
+  /** The memory for one part, if some is left. */
+  take(): Uint8Array | undefined;
+  give(memory: Uint8Array): void;
   /** Lets nothing be fetched ahead any more: the server wants fewer connections. */
   stop(): void;
 }
 
 export function slots(count: number = partsOfRun): Slots {
+  const free: Uint8Array[] = [];
   let left = count;
   return {
     take() {
-      if (left <= 0) return false;
+      if (left <= 0) return undefined;
       left -= 1;
-      return true;
+      return free.pop() ?? new Uint8Array(partBytes);
     },
-    give: () => void (left += 1),
+    give(memory) {
+      left += 1;
+      free.push(memory);
+    },
     stop: () => void (left = Number.NEGATIVE_INFINITY),
   };
 }
@@ -68,47 +79,57 @@ export function readAhead(options: ReadAheadOptions): ReadableStream<Uint8Array>
   let head:
     | { reader: ReadableStreamDefaultReader<Uint8Array>; at: number; end: number }
     | undefined;
-  let buffered: Uint8Array[] = [];
-  const ahead: { range: ByteRange; chunks: Promise<Uint8Array[] | undefined> }[] = [];
+  let part: { memory: Uint8Array; at: number; end: number } | undefined;
+  const ahead: { range: ByteRange; memory: Uint8Array; isWhole: Promise<boolean> }[] = [];
   let empty = 0;
   let hasRanges = true;
 
   const end = (): void => {
     stopped.abort();
-    buffered = [];
-    for (const { chunks } of ahead.splice(0)) void chunks.finally(() => free.give());
+    if (part !== undefined) free.give(part.memory);
+    part = undefined;
+    for (const { memory, isWhole } of ahead.splice(0)) {
+      void isWhole.finally(() => {
+        free.give(memory);
+      });
+    }
     void head?.reader.cancel().catch(() => undefined);
   };
 
-  /** A part as a whole, or undefined where it could not be had: it is asked for again in its turn. */
-  const fetchPart = async (part: ByteRange): Promise<Uint8Array[] | undefined> => {
+  /** Fetches a part; false where it could not be had: it is asked for again in its turn. */
+  const fetchPart = async (
+    { start, end: until }: ByteRange,
+    into: Uint8Array,
+  ): Promise<boolean> => {
     try {
-      const { range: got, body } = await open(part, signal);
-      if (got.start !== part.start || got.end !== part.end) {
+      const { range: got, body } = await open({ start, end: until }, signal);
+      if (got.start !== start || got.end !== until) {
         hasRanges = false;
         await body.cancel().catch(() => undefined);
-        return undefined;
+        return false;
       }
-      const chunks: Uint8Array[] = [];
       let size = 0;
       for await (const chunk of body) {
+        if (size + chunk.byteLength > until - start) return false;
+        into.set(chunk, size);
         size += chunk.byteLength;
-        if (size > part.end - part.start) return undefined;
-        chunks.push(chunk);
+        releaseBytes(chunk);
       }
-      return size === part.end - part.start ? chunks : undefined;
+      return size === until - start;
     } catch (error) {
       if (isTooMany(error)) free.stop();
-      return undefined;
+      return false;
     }
   };
 
   const topUp = (): void => {
     if (!hasRanges) return;
-    while (ahead.length < partsAhead && asked < range.end && free.take()) {
-      const part = { start: asked, end: Math.min(asked + partBytes, range.end) };
-      asked = part.end;
-      ahead.push({ range: part, chunks: fetchPart(part) });
+    while (ahead.length < partsAhead && asked < range.end) {
+      const memory = free.take();
+      if (memory === undefined) return;
+      const next = { start: asked, end: Math.min(asked + partBytes, range.end) };
+      asked = next.end;
+      ahead.push({ range: next, memory, isWhole: fetchPart(next, memory) });
     }
   };
 
@@ -117,12 +138,13 @@ export function readAhead(options: ReadAheadOptions): ReadableStream<Uint8Array>
     // An answer that broke off is gone on with before what is behind it.
     const next = ahead[0]?.range.start === at ? ahead.shift() : undefined;
     if (next !== undefined) {
-      const chunks = await next.chunks;
-      free.give();
-      if (chunks !== undefined) {
-        buffered = chunks;
+      const { memory } = next;
+      if ((await next.isWhole) && !signal.aborted) {
+        part = { memory, at: 0, end: next.range.end - next.range.start };
         return topUp();
       }
+      free.give(memory);
+      signal.throwIfAborted();
     }
     const until = hasRanges
       ? Math.min(at + partBytes, ahead[0]?.range.start ?? range.end, range.end)
@@ -138,7 +160,19 @@ export function readAhead(options: ReadAheadOptions): ReadableStream<Uint8Array>
     topUp();
   };
 
-  /** The next bytes of the open part, or undefined at its end. */
+  /** A piece of the part that is in memory, copied: the memory is used again. */
+  const fromPart = (): Uint8Array | undefined => {
+    if (part === undefined) return undefined;
+    const piece = part.memory.slice(part.at, Math.min(part.at + pieceBytes, part.end));
+    part.at += piece.byteLength;
+    if (part.at === part.end) {
+      free.give(part.memory);
+      part = undefined;
+    }
+    return piece;
+  };
+
+  /** The next bytes of the open answer, or undefined at its end. */
   const fromHead = async (): Promise<Uint8Array | undefined> => {
     while (head !== undefined) {
       if (head.at >= head.end) {
@@ -167,7 +201,7 @@ export function readAhead(options: ReadAheadOptions): ReadableStream<Uint8Array>
               return controller.close();
             }
             try {
-              const chunk = buffered.shift() ?? (await fromHead());
+              const chunk = fromPart() ?? (await fromHead());
               if (chunk === undefined) {
                 await advance();
                 continue;

@@ -50,7 +50,14 @@ export interface ScriptedHub {
   seen: HubRequestSeen[];
 }
 
-const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
+const hashes = new WeakMap<Uint8Array, string>();
+
+function sha256(bytes: Uint8Array): string {
+  const hash = hashes.get(bytes) ?? createHash("sha256").update(bytes).digest("hex");
+  hashes.set(bytes, hash);
+  return hash;
+}
+
 const gitId = (bytes: Uint8Array): string =>
   createHash("sha1").update(`blob ${bytes.byteLength}\0`).update(bytes).digest("hex");
 

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import * as v from "valibot";
 import { errno, OcibundleError } from "../../errors.ts";
+import { isHubUri } from "../../hub/uri.ts";
 import { readDocument } from "../../runtime/read-document.ts";
 import { checkDest } from "./weight-dest.ts";
 import { parseYaml } from "./yaml.ts";
@@ -11,7 +12,7 @@ const projectFileNames = ["ocibundle.yaml", "cog.yaml"] as const;
 
 /** A directory or file of weights, and which of its files are meant. */
 export interface ProjectSource {
-  /** Path, relative to the project file's directory unless absolute. */
+  /** Path, relative to the project file's directory unless absolute; or `hf://ORG/MODEL[@REV][/PATH]`. */
   path: string;
   /** Patterns as in .gitignore; what matches no `include` (if there are some) or an `exclude` is left out. */
   include: readonly string[];
@@ -49,17 +50,17 @@ const onlyMembers = <T extends object>(known: readonly string[]) =>
     }
   });
 
-/** The path that a source's text names: a path itself, or a `file://` URI (RFC 8089). */
+/** The path that a source's text names: a path itself, or a `file://` URI (RFC 8089). The address of a model on a hub stays as it is. */
 const PathSchema = v.pipe(
   TextSchema,
   v.rawTransform(({ dataset, addIssue, NEVER }) => {
     const text = dataset.value;
     const [, scheme, rest = text] = /^([a-z][a-z0-9+.-]*):\/\/(.*)$/is.exec(text) ?? [];
-    if (scheme === undefined) return text;
+    if (scheme === undefined || isHubUri(text)) return text;
     const path = scheme.toLowerCase() === "file" ? decodePath(rest) : undefined;
     if (path !== undefined && path !== "") return path;
     addIssue({
-      message: `${JSON.stringify(text)} is not a local path: only paths and "file://" URIs are read`,
+      message: `${JSON.stringify(text)} is not a path, a "file://" URI or an "hf://" model`,
     });
     return NEVER;
   }),

@@ -47,6 +47,8 @@ async function open(job: HubJob): Promise<HubRun> {
 /** A file of a model, with its path below what was named. */
 export interface FoundRemote {
   below: string;
+  /** Whether the address is that of this file. */
+  isNamed: boolean;
   remote: RemoteFile;
 }
 
@@ -82,7 +84,8 @@ export async function hubFiles(
   const records = openHubRecords(openCache(job));
   const taken: FoundRemote[] = [];
   for (const { file, below } of found) {
-    if (!takes(filter, below, file.path === address.path)) {
+    const isNamed = file.path === address.path;
+    if (!takes(filter, below, isNamed)) {
       onLeftOut?.(root.endsWith(`/${below}`) ? root : `${root}/${below}`);
       continue;
     }
@@ -98,7 +101,7 @@ export async function hubFiles(
       open: run.hub.open(listing, file),
     };
     run.files.set(uri, remote);
-    taken.push({ below, remote });
+    taken.push({ below, isNamed, remote });
   }
   return taken;
 }

@@ -100,7 +100,9 @@ export const projectSources = (
   weights.flatMap(({ name, sources, target, include, exclude }, index) =>
     sources.map((source) => ({
       name,
-      path: resolve(dirname(path), source.path),
+      ...(isHubUri(source.path)
+        ? { path: source.path, hub: parseHubUri(source.path) }
+        : { path: resolve(dirname(path), source.path) }),
       target: sources.length === 1 ? { file: target } : { folder: target },
       filter: filterOf(source, { include, exclude }, patterns),
       merged: sources.length === 1 ? undefined : index,
@@ -196,14 +198,14 @@ async function filesOfHub(
   if (remoteFiles === undefined) throw new TypeError(`nothing lists the files of ${path}`);
   const files = await remoteFiles(hub, { filter, onLeftOut });
   if (files.length === 0 && isProjects(source)) throw nothingTaken(path);
+  const destIsDefault = "folder" in target && target.isDefault === true;
   const folder = "file" in target ? target.file : target.folder;
-  return files.map(({ below, remote }) => ({
-    path: remote.uri,
-    remote,
-    dest: under(folder, below),
-    destIsDefault: "folder" in target && target.isDefault === true,
-    below: name === undefined ? below : `${name}/${below}`,
-  }));
+  return files.map(({ below, isNamed, remote }) => {
+    const found = { path: remote.uri, remote, destIsDefault };
+    const dest = isNamed && "file" in target ? target.file : under(folder, below);
+    if (isNamed || name === undefined) return { ...found, dest, below, name };
+    return { ...found, dest, below: `${name}/${below}` };
+  });
 }
 
 /** Whether a project file lists the source: patterns that leave nothing of it are a mistake then. */

@@ -105,8 +105,8 @@ describe("refuses", () => {
     ["an empty source", "weights: [{source: '', target: /a}]", /source: must not be empty$/],
     [
       "a source elsewhere",
-      "weights: [{source: 'hf://a/b', target: /a}]",
-      /source: "hf:\/\/a\/b" is not a local path: only paths and "file:\/\/" URIs are read$/,
+      "weights: [{source: 's3://a/b', target: /a}]",
+      /source: "s3:\/\/a\/b" is not a path, a "file:\/\/" URI or an "hf:\/\/" model$/,
     ],
     [
       "a member of a source that is not known",
@@ -137,7 +137,7 @@ describe("refuses", () => {
     [
       "a URI with a broken escape",
       "weights: [{source: 'file://%zz', target: /a}]",
-      /is not a local path/,
+      /is not a path, /,
     ],
     [
       "a relative target",

@@ -247,6 +247,24 @@ test("what does not go together is said", async () => {
   expect(await fails("hf://acme/tiny", {}, { HF_TOKEN: "a\nb" })).not.toContain("a\nb");
 });
 
+test("a project file lists models and files of them", async () => {
+  const hub = await hubOf();
+  const job = await jobFor(hub);
+  writeFileSync(
+    join(job.cwd, "ocibundle.yaml"),
+    `weights:
+  - {name: all, source: {uri: "hf://acme/tiny", exclude: [original/]}, target: /m}
+  - {name: one, source: "hf://acme/tiny/original/model.bin", target: /other/w.bin}
+`,
+  );
+  const { files } = await writeLock(job, { ...request(), paths: [] });
+  expect(files.map(({ name, dest }) => [name, dest])).toEqual([
+    ["all/config", "/m/config.json"],
+    ["all/model", "/m/model.safetensors"],
+    ["one", "/other/w.bin"],
+  ]);
+});
+
 test("many small files are locked", async () => {
   const files = Object.fromEntries(
     Array.from({ length: 300 }, (_, index) => [`f${index}.json`, `{"n":${index}}`]),
