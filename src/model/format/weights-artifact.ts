@@ -31,7 +31,7 @@ export const emptyConfig = {
  *
  * Layers that are a file as it is have a title, its path below the directory that all dests share, so that
  * tools that know titles and nothing else (oras, CRI-O) write the files. Without `titles` it is the manifest
- * that was written before there were any.
+ * that was written before there were any. Titles are left out where a manifest with them is too large.
  *
  * Throws `file` when there are so many files that registries would refuse the manifest.
  */
@@ -39,8 +39,24 @@ export function weightsManifest(
   entries: readonly WeightEntry[],
   { titles = true }: { titles?: boolean } = {},
 ): RawManifest {
+  const titled = manifestBytes(entries, titles);
+  const fits = !titles || titled.byteLength <= maxManifestBytes;
+  const bytes = fits ? titled : manifestBytes(entries, false);
+  if (bytes.byteLength > maxManifestBytes) {
+    throw new OcibundleError(
+      "file",
+      `${entries.length} weight files make a manifest of ${bytes.byteLength} bytes, and registries take ${maxManifestBytes} at most`,
+      {
+        hint: `about ${fitting(entries.length, bytes.byteLength)} like these fit; put the small files into one archive, and lock that`,
+      },
+    );
+  }
+  return { mediaType: mediaTypes.ociManifest, digest: digestOf(bytes), bytes };
+}
+
+function manifestBytes(entries: readonly WeightEntry[], titles: boolean): Uint8Array {
   const directory = sharedDirectory(entries.map(({ dest }) => dest));
-  const bytes = goJson({
+  return goJson({
     schemaVersion: 2,
     mediaType: mediaTypes.ociManifest,
     artifactType: weightsArtifactType,
@@ -61,16 +77,6 @@ export function weightsManifest(
       },
     })),
   });
-  if (bytes.byteLength > maxManifestBytes) {
-    throw new OcibundleError(
-      "file",
-      `${entries.length} weight files make a manifest of ${bytes.byteLength} bytes, and registries take ${maxManifestBytes} at most`,
-      {
-        hint: `about ${fitting(entries.length, bytes.byteLength)} like these fit; put the small files into one archive, and lock that`,
-      },
-    );
-  }
-  return { mediaType: mediaTypes.ociManifest, digest: digestOf(bytes), bytes };
 }
 
 const weightsLayerTypes: ReadonlySet<string> = new Set(Object.values(layerTypes));

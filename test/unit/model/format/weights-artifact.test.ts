@@ -68,6 +68,15 @@ describe("writing", () => {
     expect(layers.map((one: { digest: string }) => one.digest)).toEqual([digest("a"), digest("a")]);
   });
 
+  test("leaves titles out where it would be too large with them", () => {
+    const entries = Array.from({ length: 10_000 }, (_, index) => entry(String(index)));
+    expect(weightsManifest(entries).bytes).toEqual(
+      weightsManifest(entries, { titles: false }).bytes,
+    );
+    const fewer = weightsManifest(entries.slice(0, 9000));
+    expect(textOf(fewer.bytes)).toContain("org.opencontainers.image.title");
+  });
+
   test("refuses more files than a registry takes in a manifest", () => {
     const entries = Array.from({ length: 10_000 }, (_, index) =>
       entry(`weights-of-a-model-${index}`),
