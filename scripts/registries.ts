@@ -16,6 +16,8 @@ interface DockerRegistryConfig {
   tls?: { certificate: string; key: string; clientcas?: string[] };
   /** Pulls through: `{ remoteurl }`. */
   proxy?: object;
+  /** Whether manifests may be deleted; true unless given. */
+  deletes?: boolean;
   /** The loopback address that it listens on; `127.0.0.1` unless given. */
   listenOn?: "127.0.0.1" | "[::1]";
 }
@@ -45,7 +47,7 @@ export async function startCraneRegistry(folder: string): Promise<TestRegistry> 
 async function startDistribution(
   binary: string,
   folder: string,
-  { auth, tls, proxy, listenOn = "127.0.0.1" }: DockerRegistryConfig,
+  { auth, tls, proxy, deletes = true, listenOn = "127.0.0.1" }: DockerRegistryConfig,
 ): Promise<TestRegistry> {
   await mkdir(folder, { recursive: true });
   const config = join(folder, "config.yml");
@@ -55,7 +57,10 @@ async function startDistribution(
     JSON.stringify({
       version: "0.1",
       log: { level: "info", accesslog: { disabled: true } },
-      storage: { filesystem: { rootdirectory: join(folder, "data") }, delete: { enabled: true } },
+      storage: {
+        filesystem: { rootdirectory: join(folder, "data") },
+        delete: { enabled: deletes },
+      },
       http: {
         addr: `${listenOn}:0`,
         secret: "of no value",
