@@ -94,7 +94,7 @@ const faults: Readonly<Record<string, FaultRule>> = {
 };
 
 const writingHints: Readonly<Record<FaultKind, string>> = {
-  full: "free space on that file system, or write elsewhere",
+  full: "free up space on that file system, or write elsewhere",
   "read-only": "write elsewhere",
   denied: "check the permissions of its directory",
   broken: "check the disk, or write elsewhere",

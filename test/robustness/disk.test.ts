@@ -92,7 +92,7 @@ describe("a disk that fills up half-way", () => {
       expect(stderr).toContain(
         `"${target}/src/weights/large": can't be written: no space left on device\n`,
       );
-      expect(stderr).toMatch(/hint: free space on that file system, or write elsewhere/);
+      expect(stderr).toMatch(/hint: free up space on that file system, or write elsewhere/);
       expect(code).toBe(7);
       empty();
       server.forget();
@@ -122,7 +122,7 @@ describe("a disk that fills up half-way", () => {
       expect(stderr).toContain(
         `the cache directory "${disk.path}/cache" can't be used: no space left on device\n`,
       );
-      expect(stderr).toMatch(/\nhint: free up space, run `ocibundle cache prune`/);
+      expect(stderr).toMatch(/\nhint: free up space there, run `ocibundle cache prune`/);
       expect(stderr).not.toContain("warning");
       expect(code).toBe(7);
       expect(filesBelow(target)).not.toContain("src/weights/large");

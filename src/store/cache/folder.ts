@@ -79,7 +79,7 @@ export function cacheFolder({ env, cwd }: CachePlace, host: CacheHost = thisCach
 
 /** What to do where the cache's own file system is at fault; what has no hint here says nothing about the place. */
 const hints: Readonly<Partial<Record<FaultKind, string>>> = {
-  full: "free space there, run `ocibundle cache prune`, or set OCIBUNDLE_CACHE to another disk",
+  full: "free up space there, run `ocibundle cache prune`, or set OCIBUNDLE_CACHE to another disk",
   "read-only": "set OCIBUNDLE_CACHE to a directory that can be written",
   denied: "set OCIBUNDLE_CACHE to a directory of your own, or change its permissions",
   broken: "check that disk, or set OCIBUNDLE_CACHE to another one",

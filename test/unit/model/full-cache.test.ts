@@ -64,7 +64,7 @@ describe.skipIf(disk === undefined)(name, () => {
       expect(error.code).toBe("system");
       expect(error.message).toEndWith("/cache\" can't be used: no space left on device");
       expect(error.hint).toBe(
-        "free space there, run `ocibundle cache prune`, or set OCIBUNDLE_CACHE to another disk",
+        "free up space there, run `ocibundle cache prune`, or set OCIBUNDLE_CACHE to another disk",
       );
     }
     expect(registry.done.filter((done) => done.includes("/manifests/"))).toEqual([]);
