@@ -1,3 +1,4 @@
+import { hubCommands } from "./hub-commands.ts";
 import { fileCommands } from "./file-commands.ts";
 import { imageCommands } from "./image-commands.ts";
 import { kubernetesCommands } from "./kubernetes-commands.ts";
@@ -15,6 +16,7 @@ export const scriptCommands: Readonly<Record<string, ScriptCommand>> = Object.as
     ...imageCommands,
     ...kubernetesCommands,
     ...jsonCommands,
+    ...hubCommands,
     env({ args, state }: CommandCall) {
       for (const assignment of args) {
         const split = assignment.indexOf("=");

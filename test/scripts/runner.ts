@@ -83,6 +83,7 @@ async function prepare(base: string): Promise<ScriptState> {
     last: undefined,
     background: [],
     registries: new Set(),
+    hubs: [],
     log: [],
   };
 }
@@ -112,6 +113,7 @@ async function runLines(script: string, state: ScriptState): Promise<void> {
 async function cleanUp(state: ScriptState): Promise<void> {
   for (const { process: running } of state.background) running.kill("SIGKILL");
   await Promise.all(state.background.map(({ process: running }) => running.exited));
+  await Promise.all(state.hubs.map((hub) => hub.close()));
   for (const cwd of state.registries) {
     const [file = "", ...args] = program;
     const stop = Bun.spawn([file, ...args, "registry-stop"], {

@@ -12,6 +12,8 @@ export interface ScriptState {
   background: BackgroundProcess[];
   /** Folders in which a registry was started. */
   registries: Set<string>;
+  /** Hubs that were started, in this process. */
+  hubs: { close(): Promise<void> }[];
   log: string[];
 }
 
