@@ -118,7 +118,7 @@ async function orWarn<T>({ warn }: Trust, work: () => Promise<T>, otherwise: T):
     return await work();
   } catch (error) {
     if (!(error instanceof OcibundleError)) throw error;
-    warn(`${error.message}; going on without it`);
+    warn(`${error.message}; continuing without it`);
     return otherwise;
   }
 }
@@ -143,7 +143,7 @@ async function findFiles(folders: readonly string[], { warn }: Trust): Promise<F
     try {
       names = (await readdir(folder)).toSorted();
     } catch (error) {
-      if (!isMissing(error)) warn(`"${folder}" ${unreadableBecause(error)}; going on without it`);
+      if (!isMissing(error)) warn(`"${folder}" ${unreadableBecause(error)}; continuing without it`);
       continue;
     }
     const authorities = names
@@ -156,7 +156,7 @@ async function findFiles(folders: readonly string[], { warn }: Trust): Promise<F
       const own = { certFile: join(folder, cert), keyFile: join(folder, key) };
       return { authorities, own };
     }
-    warn(`"${join(folder, cert)}" has no key "${key}" beside it; going on without it`);
+    warn(`"${join(folder, cert)}" has no key "${key}" beside it; continuing without it`);
     return { authorities };
   }
   return { authorities: [] };

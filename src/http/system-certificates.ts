@@ -57,7 +57,7 @@ export function readCertificates(
 
 /** What is said of the broken ones in a file. */
 export const brokenWarning = (path: string, broken: number): string =>
-  `"${path}": ${broken === 1 ? "a certificate" : `${broken} certificates`} cannot be read; going on without ${broken === 1 ? "it" : "them"}`;
+  `"${path}": ${broken === 1 ? "a certificate" : `${broken} certificates`} cannot be read; continuing without ${broken === 1 ? "it" : "them"}`;
 
 const remembered = new Map<string, readonly string[]>();
 
@@ -85,9 +85,9 @@ export function systemAuthorities(
       if (broken > 0) warn(brokenWarning(path, broken));
     } catch (error) {
       if (isNamed)
-        warn(`SSL_CERT_FILE: "${path}" ${unreadableBecause(error)}; going on without it`);
+        warn(`SSL_CERT_FILE: "${path}" ${unreadableBecause(error)}; continuing without it`);
       else if (!isMissing(error))
-        warn(`"${path}" ${unreadableBecause(error)}; going on without it`);
+        warn(`"${path}" ${unreadableBecause(error)}; continuing without it`);
     }
   };
   const paths = new Map<string, boolean>();

@@ -40,7 +40,7 @@ export function mirrorHealth(
     until = end;
     emit({
       type: told && end !== Infinity ? "detail" : "warning",
-      message: `mirror "${name}": ${why}; going on without it`,
+      message: `mirror "${name}": ${why}; continuing without it`,
     });
     told = true;
   };

@@ -74,11 +74,11 @@ const faults: Readonly<Record<string, FaultRule>> = {
   // What `readDocument` says of a FIFO, a socket or a device.
   ENOTREG: {
     code: "conflict",
-    reason: "it is not a regular file",
+    reason: "not a regular file",
     kind: "in-the-way",
     reading: "is not a regular file",
   },
-  ENOTEMPTY: { code: "conflict", reason: "the directory is not empty", kind: "in-the-way" },
+  ENOTEMPTY: { code: "conflict", reason: "directory not empty", kind: "in-the-way" },
   ENOTSUP: { code: "system", reason: "not supported by this file system" },
   ENXIO: {
     code: "system",
@@ -97,11 +97,11 @@ const writingHints: Readonly<Record<FaultKind, string>> = {
   full: "free up space on that file system, or write elsewhere",
   "read-only": "write elsewhere",
   denied: "check the permissions of its directory",
-  broken: "check the disk, or write elsewhere",
-  "in-the-way": "remove what is there, or write elsewhere",
+  broken: "check the disk, or write to another one",
+  "in-the-way": "remove the file in the way, or write to another directory",
   path: "write to a shorter path",
   "too-large": "write to another file system",
-  missing: "create the directory, or write elsewhere",
+  missing: "create the directory, or write to another one",
   "open-files": "raise the limit on open files (ulimit -n)",
 };
 
@@ -169,7 +169,7 @@ export const isMissing = (error: unknown): boolean =>
 export function unwritable(path: string, cause: unknown): unknown {
   const rule = ruleOf(cause);
   if (cause instanceof OcibundleError || rule === undefined) return cause;
-  return new OcibundleError(rule.code, `"${path}": can't be written: ${rule.reason}`, {
+  return new OcibundleError(rule.code, `"${path}": cannot write: ${rule.reason}`, {
     hint: rule.kind === undefined ? undefined : writingHints[rule.kind],
     path,
     cause,

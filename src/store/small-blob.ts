@@ -16,7 +16,7 @@ export async function readSmallBlob(
 ): Promise<Uint8Array> {
   const on = `${reader.name}: blob ${shortDigest(descriptor.digest)}`;
   if (descriptor.size > maxSmallBlobBytes) {
-    throw new OcibundleError("file", `${on}: ${descriptor.size} bytes are too many for a document`);
+    throw new OcibundleError("file", `${on}: too large for a document: ${descriptor.size} bytes`);
   }
   const source = await reader.blobSource(descriptor, signal);
   const chunks: Uint8Array[] = [];

@@ -53,7 +53,7 @@ export async function copyVerified(
   if (hash.digest("hex") !== digestHex(descriptor.digest)) {
     throw new OcibundleError(
       "integrity",
-      `the bytes do not have the digest ${shortDigest(descriptor.digest)}`,
+      `the content does not have digest ${shortDigest(descriptor.digest)}`,
     );
   }
 }
@@ -139,7 +139,7 @@ export async function writeAll(
 export async function refuseSpecial(path: string): Promise<void> {
   if (!(await isSpecial(path))) return;
   throw new OcibundleError("conflict", `"${path}" is not a regular file`, {
-    hint: "name a file to be written",
+    hint: "use the path of a file",
   });
 }
 

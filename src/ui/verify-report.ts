@@ -20,7 +20,9 @@ export function verifyReport({ name, dir, quick, checked, problems }: VerifyView
   const verdict =
     problems.length === 0
       ? `OK: ${count} ${quick ? "found" : "verified"}`
-      : `FAILED: ${problems.length} of ${count} ${quick ? "missing" : "differ"}`;
+      : problems.length > items
+        ? `FAILED: ${problems.length} problems with ${count}`
+        : `FAILED: ${problems.length} of ${count} ${quick ? "missing" : "differ"}`;
   return (
     renderTable(problems.map(({ kind, item, detail }) => [kind, item, detail])) +
     `${verdict} ${where}${read}\n`

@@ -173,7 +173,7 @@ describe("docker-registry with a password", () => {
     const failure = await failureOf(
       bench.run(["sh", "-c", `echo "wr"0ng | "$@"`, "sh", ...command], { env: { HOME } }),
     );
-    expect(failure.message).toContain(`${address}: the registry refused the user or the password`);
+    expect(failure.message).toContain(`${address}: invalid username or password`);
     expect(failure.message).not.toContain("wr0ng");
     expect(await findCredential(address, undefined, { HOME })).toBeUndefined();
   });

@@ -50,7 +50,7 @@ describe("doctor", () => {
     expect(lacking).toEqual(["login", "resume", "referrers", "delete-tag"]);
     // Distribution ends an upload of which a request broke.
     expect(checks.find(({ check }) => check === "resume")?.reason).toBe(
-      "an upload that broke off is gone",
+      "an interrupted upload is lost",
     );
     expect(left).toEqual([]);
   });

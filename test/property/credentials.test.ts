@@ -131,7 +131,7 @@ test("a member that is set or removed changes nothing else", () => {
       const before = JSON.parse(text) as Record<string, unknown>;
       const old = before["auths"];
       const isObject = typeof old === "object" && old !== null && !Array.isArray(old);
-      // What stands there in place of an object is replaced.
+      // What stands there, expected an object is replaced.
       const members = isObject ? Object.entries(old) : [];
       const set = editMember(text, "auths", { remove: () => false, set: { key, value } });
       const expected = Object.fromEntries([...members, [key, value]]);

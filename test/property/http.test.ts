@@ -311,7 +311,7 @@ const oddParts = [
   "+",
 ];
 
-/** One line more, or another part in place of up to two characters. */
+/** One line more, or another part, expected up to two characters. */
 const change = fc.oneof(
   fc.record({ line: fc.constantFrom(...oddLines), at: fc.nat(3) }),
   fc.record({ part: fc.constantFrom(...oddParts), at: fc.nat(120), length: fc.nat(2) }),

@@ -90,7 +90,7 @@ describe("a disk that fills up half-way", () => {
       const empty = fill(disk);
       const { code, stderr } = await running.ended;
       expect(stderr).toContain(
-        `"${target}/src/weights/large": can't be written: no space left on device\n`,
+        `"${target}/src/weights/large": cannot write: no space left on device\n`,
       );
       expect(stderr).toMatch(/hint: free up space on that file system, or write elsewhere/);
       expect(code).toBe(7);
@@ -120,7 +120,7 @@ describe("a disk that fills up half-way", () => {
       const empty = fill(disk);
       const { code, stderr } = await running.ended;
       expect(stderr).toContain(
-        `the cache directory "${disk.path}/cache" can't be used: no space left on device\n`,
+        `cannot use cannot read the cache directory "${disk.path}/cache": no space left on device\n`,
       );
       expect(stderr).toMatch(/\nhint: free up space there, run `ocibundle cache prune`/);
       expect(stderr).not.toContain("warning");
@@ -150,7 +150,7 @@ describe("a disk that fills up half-way", () => {
         const empty = fill(disk);
         const { code, stderr } = await running.ended;
         expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
-        const why = `the cache directory "${cache}" can't be used: no space left on device`;
+        const why = `cannot use cannot read the cache directory "${cache}": no space left on device`;
         expect(stderr.match(/pulling without the cache: .*(?="\})/g)).toEqual([
           `pulling without the cache: ${why.replaceAll('"', String.raw`\"`)}`,
         ]);
@@ -160,8 +160,7 @@ describe("a disk that fills up half-way", () => {
         expect(filesBelow(bench.path("models")).length).toBe(one.weights.length + 1);
         expect(filesBelow(join(cache, "tmp"))).toEqual([]);
         // What was there is not asked for again.
-        const [, kept = "0"] =
-          /large: (\d+) bytes of it were taken from the cache/.exec(stderr) ?? [];
+        const [, kept = "0"] = /large: (\d+) bytes of the cache/.exec(stderr) ?? [];
         expect(Number(kept)).toBeGreaterThan(one.size * 0.1);
         expect(server.bytesAsked()).toBeLessThanOrEqual(2 * one.size - Number(kept));
         expect(progressOf(stderr)).toBe(one.size);
@@ -252,9 +251,7 @@ describe("a target", () => {
     remount("ro");
     for (const flags of [[], ["--no-cache"]]) {
       const { code, stderr } = await bench.run([...args, ...flags]);
-      expect(stderr).toMatch(
-        new RegExp(`"${disk.path}/src": can't be written: read-only file system`),
-      );
+      expect(stderr).toMatch(new RegExp(`"${disk.path}/src": cannot write: read-only file system`));
       expect(stderr).toMatch(/\nhint: /);
       expect(code).toBe(7);
     }

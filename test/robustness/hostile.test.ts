@@ -43,7 +43,7 @@ describe("a manifest with the", () => {
       dests: ["/a".repeat(1_900_000)],
       says: /dest "(?:\/a)+…" must have at most 4096 bytes/,
     },
-    "same dest twice": { dests: ["/a/b", "/a/b"], says: /dest "\/a\/b" is that of "0" too/ },
+    "same dest twice": { dests: ["/a/b", "/a/b"], says: /dest "\/a\/b" is also used by "0" too/ },
     "dest under another": { dests: ["/a/b", "/a/b/c"], says: /is nested under "\/a\/b"/ },
   };
   for (const [what, { dests, says }] of Object.entries(refused)) {

@@ -90,7 +90,7 @@ export interface Behaviour {
   extra?: number;
   /** The answer just ends so many bytes before it should. */
   short?: number;
-  /** Taken in place of the blob. */
+  /** Taken, expected the blob. */
   blob?: Uint8Array;
   /** Milliseconds between 64 KiB. */
   pause?: number;

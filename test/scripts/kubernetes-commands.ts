@@ -151,7 +151,7 @@ async function containerScript(
 export const kubernetesCommands = {
   /**
    * `kubernetes PAGE POD CONTAINER FILE`: writes a script to FILE that runs a container of a pod of a page,
-   * with the script's registry in place of registry.example.com.
+   * with the script's registry, expected registry.example.com.
    */
   async kubernetes({ args: [page = "", name = "", containerName = "", file = ""], state }) {
     const pod = await readPod(page, name);

@@ -53,7 +53,7 @@ test("a file that can't be written is known by its path, whatever stands in fron
   const error = withContext("weight a", unwritable("/cache/tmp/x", full));
   expect(error).toMatchObject({
     code: "system",
-    message: `weight a: "/cache/tmp/x": can't be written: no space left on device`,
+    message: `weight a: "/cache/tmp/x": cannot write: no space left on device`,
   });
   expect(isBelow("/cache", failedPath(error))).toBe(true);
   expect(isBelow("/cac", failedPath(error))).toBe(false);

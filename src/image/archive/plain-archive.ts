@@ -91,7 +91,7 @@ async function openPipe(path: string, on: string): Promise<FileHandle> {
     const code = faultCode(cause, "reading");
     if (code === undefined) throw cause;
     throw new OcibundleError(code, `${on}: cannot read the pipe: ${faultReason(cause)}`, {
-      hint: "write the archive into a file, and name that",
+      hint: "write the archive to a file first",
       cause,
     });
   }

@@ -37,7 +37,7 @@ export async function decompress(
   } catch (cause) {
     // What comes of a frame that is cut off ends early, which is all that `consume` sees.
     if (ended && frames?.isWhole() === false)
-      throw damaged(on, compression, "it is cut off", cause);
+      throw damaged(on, compression, "it is truncated", cause);
     const code = errno(cause);
     // gunzip ends at a zero byte behind a member, and breaks off what would write more of them.
     const followed = code === "ERR_STREAM_PREMATURE_CLOSE" && decompressor.bytesWritten < taken;
@@ -47,7 +47,7 @@ export async function decompress(
     throw damaged(on, compression, undefined, cause);
   }
   if (decompressor.bytesWritten < taken) throw damaged(on, compression, "other data follows it");
-  if (frames?.isWhole() === false) throw damaged(on, compression, "it is cut off");
+  if (frames?.isWhole() === false) throw damaged(on, compression, "it is truncated");
 }
 
 const damaged = (
@@ -57,6 +57,6 @@ const damaged = (
   cause?: unknown,
 ): OcibundleError => {
   const reason = why === undefined ? "" : `: ${why}`;
-  const message = `${on}: its ${compression} data is damaged${reason}`;
-  return new OcibundleError("integrity", message, { hint: "make or copy it again", cause });
+  const message = `${on}: the ${compression} data is damaged${reason}`;
+  return new OcibundleError("integrity", message, { hint: "create or copy it again", cause });
 };

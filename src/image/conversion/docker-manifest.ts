@@ -37,9 +37,7 @@ export function chooseDockerImage(
 ): DockerImage {
   const tags = images.flatMap((image) => image.RepoTags ?? []);
   const hint =
-    tags.length === 0
-      ? "its images have no names"
-      : `its names are ${tags.slice(0, 10).join(", ")}`;
+    tags.length === 0 ? "its images have no names" : `use one of ${tags.slice(0, 10).join(", ")}`;
   if (reference !== undefined) {
     const wanted = formatReference(reference);
     const image = images.findLast(({ RepoTags }) =>
@@ -49,7 +47,7 @@ export function chooseDockerImage(
     throw new OcibundleError("not_found", `${on}: no image "${wanted}"`, { hint });
   }
   const [image] = images;
-  if (image === undefined) throw new OcibundleError("not_found", `${on}: no image in it`);
+  if (image === undefined) throw new OcibundleError("not_found", `${on}: no image`);
   if (images.every((other) => isSame(image, other))) return image;
   throw new OcibundleError("usage", `${on}: ${images.length} images, and no name given`, { hint });
 }

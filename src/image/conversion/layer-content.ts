@@ -102,7 +102,7 @@ export async function measureLayer(
     throw new OcibundleError(
       "file",
       `${on}: ${compression === undefined ? "not compressed" : `compressed with ${compression}`}`,
-      { hint: "layers are plain tar files, or compressed with gzip or zstd" },
+      { hint: "use layers that are plain tar files, or compressed with gzip or zstd" },
     );
   }
   const blob = createHash("sha256");

@@ -142,7 +142,7 @@ async function* received(
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof OcibundleError) throw error;
-    throw new OcibundleError("network", `${nameOf(endpoint)}: the connection broke off`, {
+    throw new OcibundleError("network", `${nameOf(endpoint)}: connection lost`, {
       cause: error,
     });
   } finally {
@@ -187,18 +187,18 @@ function unreachable(endpoint: EngineEndpoint, cause: unknown): OcibundleError {
     case "ECONNREFUSED":
     case "FailedToOpenSocket":
     case "ConnectionRefused":
-      return new OcibundleError("network", `${name}: no engine is running there`, {
-        hint: "start Docker or Podman, or say in DOCKER_HOST where it listens",
+      return new OcibundleError("network", `${name}: no engine is running`, {
+        hint: "start Docker or Podman, or set DOCKER_HOST",
         cause,
       });
     case "EACCES":
     case "EPERM":
-      return new OcibundleError("denied", `${name}: this user may not use its socket`, {
+      return new OcibundleError("denied", `${name}: permission denied for its socket`, {
         hint: 'join the group that owns the socket (often "docker"), or use a rootless engine',
         cause,
       });
     default:
-      return new OcibundleError("network", `${name}: can't be reached: ${code ?? String(cause)}`, {
+      return new OcibundleError("network", `${name}: cannot connect: ${code ?? String(cause)}`, {
         cause,
       });
   }

@@ -100,14 +100,11 @@ function endpointAt(url: string, origin: string | undefined, tls?: EngineTls): E
     }
     case "ssh":
       throw fail(
-        "can't be reached: engines over ssh are not supported",
+        "is not supported: it uses ssh",
         `forward its socket with "ssh -nNT -L /tmp/engine.sock:/var/run/docker.sock HOST", and set DOCKER_HOST=unix:///tmp/engine.sock`,
       );
     default:
-      throw fail(
-        "is not the address of an engine",
-        "an address is unix:///PATH or tcp://HOST:PORT",
-      );
+      throw fail("is not the address of an engine", "use unix:///PATH or tcp://HOST:PORT");
   }
 }
 
@@ -138,7 +135,7 @@ async function currentContext(
     return parseDocument(bytes, ConfigSchema, path).currentContext || undefined;
   } catch (error) {
     if (!(error instanceof OcibundleError)) throw error;
-    warn(`${error.message}; going on without it`);
+    warn(`${error.message}; continuing without it`);
     return undefined;
   }
 }
@@ -155,7 +152,7 @@ async function contextEndpoint(folder: string, name: string): Promise<EngineEndp
   const path = join(folder, "contexts", "meta", id, "meta.json");
   const bytes = await readIfThere(path);
   if (bytes === undefined) {
-    throw new OcibundleError("file", `docker context "${name}": there is no such context`, {
+    throw new OcibundleError("file", `docker context "${name}" does not exist`, {
       hint: "choose another with `docker context use`, or set DOCKER_HOST",
     });
   }

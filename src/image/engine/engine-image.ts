@@ -46,7 +46,7 @@ export async function openEngineImage(
       .map((diffId) => known.get(diffId))
       .filter((layer) => layer !== undefined);
     if (layers.length === diffIds.length) {
-      emit?.({ type: "detail", message: `${name}: unchanged, so it is not exported` });
+      emit?.({ type: "detail", message: `${name}: up to date, not exported` });
       return convertImage(name, config, diffIds, layers);
     }
   }
@@ -96,10 +96,7 @@ async function convertExport(taken: TakenExport, diffIds: readonly Digest[], nam
   const images = parseDockerManifest(document(dockerManifestName), name);
   const candidates = images.filter(({ Config }) => isOf(document(Config), diffIds, name));
   if (images.length > 0 && candidates.length === 0) {
-    throw new OcibundleError(
-      "integrity",
-      `${name}: the export is not of the image that was asked for`,
-    );
+    throw new OcibundleError("integrity", `${name}: the engine exported another image`);
   }
   const [first, ...others] = candidates;
   const image =

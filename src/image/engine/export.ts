@@ -150,7 +150,7 @@ function entryTaker(source: StreamTarSource, options: ExportOptions) {
     const digest = digestInName(entry.name);
     const passedOver = digest && (known.get(digest) ?? byBlob.get(digest));
     if (passedOver) {
-      emit?.({ type: "detail", message: `layer ${passedOver.diffId} is on the registry already` });
+      emit?.({ type: "detail", message: `layer ${passedOver.diffId}: up to date` });
       return { kind: "layer", layer: Promise.resolve(passedOver) };
     }
     const mayBeLayer = digest !== undefined || entry.name.endsWith(".tar");

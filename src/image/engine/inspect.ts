@@ -42,7 +42,7 @@ export async function inspectImage(
 function lacksImage({ endpoint }: EngineClient, name: string, cause: unknown): unknown {
   if (!(cause instanceof OcibundleError) || cause.code !== "not_found") return cause;
   return new OcibundleError("not_found", `${nameOf(endpoint)}: no image "${name}"`, {
-    hint: "`docker images` lists what there is",
+    hint: "run `docker images` to list images",
     cause,
   });
 }

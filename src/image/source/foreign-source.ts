@@ -2,14 +2,14 @@ import { OcibundleError } from "../../errors.ts";
 
 /** For hints. */
 export const sourceForms =
-  "a source is docker-daemon:NAME:TAG, docker-archive:FILE, oci:DIR[:TAG], oci-archive:FILE[:TAG], docker://REFERENCE, or a bare name";
+  "use docker-daemon:NAME:TAG, docker-archive:FILE, oci:DIR[:TAG], oci-archive:FILE[:TAG], docker://REFERENCE, or a name";
 
 type Hint = (rest: string) => string;
 
-const layout: Hint = (rest) => `an OCI image layout is oci:${rest}`;
+const layout: Hint = (rest) => `use oci:${rest} for an OCI image layout`;
 const layoutOrArchive: Hint = (rest) =>
-  `an OCI image layout is oci:${rest}, an archive oci-archive:${rest} or docker-archive:${rest}`;
-const archive: Hint = (rest) => `an archive is oci-archive:${rest} or docker-archive:${rest}`;
+  `use oci:${rest} for a layout, oci-archive:${rest} or docker-archive:${rest} for an archive`;
+const archive: Hint = (rest) => `use oci-archive:${rest} or docker-archive:${rest}`;
 const engine: Hint = () =>
   "use docker-daemon:NAME:TAG with the engine's socket, or push the image with its own tool";
 

@@ -7,15 +7,16 @@ import { join, resolve } from "node:path";
  */
 export async function localPathHint(text: string, cwd: string): Promise<string | undefined> {
   const path = resolve(cwd, text);
-  const taken = `"${text}" was taken for a name on a registry`;
-  if (await isThere(join(path, "oci-layout"))) return `${taken}; the layout here is oci:${text}`;
+  const taken = `"${text}" was read as a registry reference`;
+  if (await isThere(join(path, "oci-layout")))
+    return `${taken}; use oci:${text} for the local layout`;
   const untagged = resolve(cwd, text.replace(/:[^:]*$/, ""));
   if (await isThere(join(untagged, "oci-layout")))
-    return `${taken}; the layout here is oci:${text}`;
+    return `${taken}; use oci:${text} for the local layout`;
   const stats = await stat(path).catch(() => undefined);
-  if (stats?.isDirectory()) return `${taken}, not for the folder here`;
+  if (stats?.isDirectory()) return `${taken}, not as the local directory`;
   if (stats?.isFile()) {
-    return `${taken}; an archive here is oci-archive:${text} or docker-archive:${text}`;
+    return `${taken}; use oci-archive:${text} or docker-archive:${text} for the local archive`;
   }
   return undefined;
 }

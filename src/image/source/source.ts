@@ -60,8 +60,8 @@ export function parseSource(text: string): SourceSpec {
     if (spec !== undefined) return spec;
   }
   if (/^(?:\.{0,2}|~)(?:[/\\]|$)/.test(text) && text !== "") {
-    throw new OcibundleError("usage", `"${text}" is ambiguous: it does not say what is there`, {
-      hint: `a layout is oci:${text}, an archive oci-archive:${text} or docker-archive:${text}`,
+    throw new OcibundleError("usage", `"${text}" is ambiguous`, {
+      hint: `prefix it: oci:${text} for a layout, oci-archive:${text} or docker-archive:${text} for an archive`,
     });
   }
   const image = parseEngineImage(text);
@@ -117,7 +117,7 @@ function splitPath(rest: string, source: string): { path: string; tag: string | 
   if (path === "") throw new OcibundleError("usage", `"${source}": no path is given`, { hint });
   if (tag === "") {
     throw new OcibundleError("usage", `"${source}": nothing follows the last colon`, {
-      hint: "leave the colon out where no tag is meant",
+      hint: "add a tag, or remove the colon",
     });
   }
   return { path: drive + path, tag };

@@ -39,7 +39,7 @@ export async function cleanUp(
       if (answer === "gone") continue;
       if (finding?.result !== "no") finding = answer;
     }
-    findings.set(checkOf[kind], finding ?? notTried("there was nothing to delete"));
+    findings.set(checkOf[kind], finding ?? notTried("nothing to delete"));
   }
   return withoutGone(registry, left, signal);
 }

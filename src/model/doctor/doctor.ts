@@ -86,7 +86,7 @@ export async function examineRegistry(
       size,
       checks: checkNames.map((of) => ({
         check: of,
-        ...(examination.findings.get(of) ?? notTried("it was not reached")),
+        ...(examination.findings.get(of) ?? notTried("not reached")),
       })),
       limits: limitsOf(host) ?? null,
       left,
@@ -190,7 +190,7 @@ async function checkAccess(
   if (findings.get("push")?.result === "no" && root === undefined) {
     if (refused instanceof OcibundleError && refused.code === "denied") throw refused;
     if (refused !== undefined || findings.get("api")?.result === "no") {
-      throw new OcibundleError("network", `${registry.host} answers, and not as a registry does`, {
+      throw new OcibundleError("network", `${registry.host} does not answer as a registry`, {
         hint: `check that ${registry.host} is a registry`,
         cause: refused,
       });
@@ -201,8 +201,8 @@ async function checkAccess(
 }
 
 function loginOf({ asked, as }: Login): Finding {
-  if (!asked) return no("the registry asks for no login");
-  if (as === undefined) return no("nothing is kept to log in with");
+  if (!asked) return no("the registry requires no login");
+  if (as === undefined) return no("no credentials are stored");
   if (as.username !== undefined && as.username !== "") return yes({ user: as.username });
   return yes({ user: as.kind === "bearer" ? "a registry token" : "an identity token" });
 }
@@ -239,7 +239,7 @@ async function tryReading(examination: Examination, blob: TrialBlob | undefined)
   await checkLatency(examination, blob?.descriptor);
   if (blob !== undefined) return checkDownloads(examination, blob);
   for (const name of ["range", "parallel", "download"] as const) {
-    examination.findings.set(name, notTried("there is no blob to read"));
+    examination.findings.set(name, notTried("no blob to read"));
   }
 }
 

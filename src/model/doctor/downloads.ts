@@ -29,7 +29,7 @@ export async function checkDownloads(examination: Examination, blob: TrialBlob):
   const one = await measured(examination, blob, "one stream", 1);
   await check(examination, "parallel", async () => {
     if (examination.findings.get("range")?.result !== "yes") {
-      return no("there are no ranges to ask for at once");
+      return no("range requests are not supported");
     }
     const rate = await fetchBlob(examination, blob, `${rangesAtOnce} ranges`, rangesAtOnce);
     return yes({ bytes: blob.size, bytesPerSecond: rate, connections: rangesAtOnce });
@@ -67,7 +67,7 @@ async function checkRange(
   const answer = await repository.getBlob(descriptor, range, signal);
   if (answer.range.start !== range.start || answer.range.end !== range.end) {
     await answer.body.cancel().catch(() => undefined);
-    return no("the whole blob came in place of a part (200)");
+    return no("the whole blob was returned instead of a range (200)");
   }
   await readPart(answer.body, range, hash);
   const { host } = await registry.ask(
@@ -157,9 +157,9 @@ async function readPart(
   }
   await reader.cancel().catch(() => undefined);
   if (seen < size) {
-    throw new OcibundleError("integrity", `${seen} bytes came of ${size}`);
+    throw new OcibundleError("integrity", `received ${seen} of ${size} bytes`);
   }
   if (hash !== undefined && hashed.digest("hex") !== (await hash(range))) {
-    throw new OcibundleError("integrity", "other bytes came than were sent");
+    throw new OcibundleError("integrity", "the received bytes differ from those sent");
   }
 }

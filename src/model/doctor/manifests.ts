@@ -39,11 +39,11 @@ export async function checkManifests(
     return yes();
   });
   await check(examination, "index", async () => {
-    if (artifact === undefined) return no("there is no weights artifact to bind");
+    if (artifact === undefined) return no("no weights artifact to reference");
     return bindTogether(examination, await putImage(examination), artifact);
   });
   await check(examination, "referrers", async () => {
-    if (artifact === undefined) return no("there is nothing to refer to");
+    if (artifact === undefined) return no("no manifest to refer to");
     return referTo(examination, artifact);
   });
 }
@@ -150,7 +150,7 @@ async function bindTogether(
   await repository.putManifest(tag, index, signal);
   const got = await repository.getManifest(tag, signal);
   if (got.digest === digest && Buffer.compare(got.bytes, bytes) === 0) return yes();
-  return no("other bytes came back under the tag than were put there");
+  return no("the tag returns other bytes than were pushed");
 }
 
 /** Puts something with a subject, and asks what refers to that. */
@@ -195,7 +195,7 @@ async function referTo(examination: Examination, subject: RawManifest): Promise<
   const on = "the list of referrers";
   const listed = parseDocument(all.bytes, ImageIndexSchema, on, "network").manifests;
   if (!listed.some(({ digest }) => digest === referrer.digest)) {
-    return no("the list lacks what was just put there");
+    return no("the list lacks the manifest just pushed");
   }
   const filtered = await list("application/vnd.ocibundle.other.v1");
   return yes({ filters: filtered.status === 200 && isEmptyList(filtered.bytes) });

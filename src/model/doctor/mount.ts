@@ -11,10 +11,11 @@ export async function checkMount(
   blob: Descriptor | undefined,
 ): Promise<void> {
   await check(examination, "mount", async () => {
-    if (blob === undefined) return notTried("no blob was taken");
+    if (blob === undefined) return notTried("no blob was accepted");
     const { name } = examination.repository;
     const other = `${name}-ocibundle-doctor`;
-    if (!isRepositoryName(other)) return notTried("the repository's name is too long for another");
+    if (!isRepositoryName(other))
+      return notTried("the name of the second repository would be too long");
     return mountInto(examination, other, blob);
   });
 }
@@ -40,10 +41,10 @@ async function mountInto(
   const location = answer.headers.get("location");
   if (answer.status === 202 && location !== null) {
     await registry.repository(other).resumeUpload(location).cancel();
-    return no("it opens an upload in place of a mount (202)");
+    return no("the registry opens an upload instead of mounting (202)");
   }
   if (answer.status !== 201) return no(answer.said);
   litter.push({ kind: "blob", repository: other, name: digest, bytes: size });
   const has = await registry.repository(other).headBlob(digest, signal);
-  return has === size ? yes() : no("it says to have mounted the blob, and does not have it");
+  return has === size ? yes() : no("the registry reports a mount but does not have the blob");
 }

@@ -15,8 +15,8 @@ export interface Offset {
 /** An offset that is not the one that was sent, in words. */
 export const sayOffset = ({ sent, said }: Offset): string =>
   said === undefined
-    ? "an upload does not say how much of it is there"
-    : `an upload says to have ${said} bytes after ${sent} were sent`;
+    ? "the upload does not report its progress"
+    : `the upload reports ${said} bytes after ${sent} were sent`;
 
 /** What the session says to have; a refusal to say is undefined. */
 export async function askedOffset(
@@ -64,7 +64,7 @@ export async function resumeBroken(
       if (refusalOf(error) !== undefined) throw error;
     });
     const said = await offsetAfterBreak(session, signal);
-    if (said === undefined) throw odd("an upload that broke off is gone");
+    if (said === undefined) throw odd("an interrupted upload is lost");
     if (said < half || said > size) throw odd(sayOffset({ sent: half, said }));
     if (said < size) await send(said, trial.part({ start: said, end: size }));
     await session.finish(blob.digest, undefined, signal);

@@ -52,7 +52,7 @@ export function openTrial({ body, emit, repository, signal, litter }: Examinatio
         await work(session);
         const milliseconds = performance.now() - started;
         const has = await repository.headBlob(blob.digest, signal);
-        if (has !== blob.size) throw odd("the blob was taken, and is not there");
+        if (has !== blob.size) throw odd("the blob was accepted but does not exist");
         if (!sent.some(({ digest }) => digest === blob.digest)) sent.push(blob);
         rate = blob.size / Math.max(1, milliseconds);
         return yes({ bytes: blob.size, bytesPerSecond: rateOf(blob.size, milliseconds) });
@@ -72,6 +72,6 @@ export async function openUpload(
   signal: AbortSignal,
 ): Promise<UploadSession> {
   const answer = await repository.startUpload({}, signal);
-  if (answer.mounted) throw odd("it mounted a blob without being asked");
+  if (answer.mounted) throw odd("the registry mounted a blob without being asked");
   return answer.session;
 }

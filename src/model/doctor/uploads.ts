@@ -33,7 +33,7 @@ export async function checkUploads(examination: Examination): Promise<TrialDescr
   await check(examination, "patch", () =>
     trial.send("one PATCH", whole, async (session) => {
       const has = await session.patchAll(trial.part({ start: 0, end: whole.size }), signal);
-      if (has !== whole.size) throw odd(`${whole.size} bytes were sent and it has ${has}`);
+      if (has !== whole.size) throw odd(`${whole.size} bytes were sent, the registry has ${has}`);
       await session.finish(whole.digest, undefined, signal);
     }),
   );
@@ -48,7 +48,7 @@ export async function checkUploads(examination: Examination): Promise<TrialDescr
     const rates = (["put", "patch", "chunks"] as const).flatMap(
       (name) => findings.get(name)?.bytesPerSecond ?? [],
     );
-    if (rates.length === 0) return Promise.resolve(no("nothing of this size was taken"));
+    if (rates.length === 0) return Promise.resolve(no("no body of this size was accepted"));
     return Promise.resolve(yes({ bytes: body.size, bytesPerSecond: Math.max(...rates) }));
   });
   return trial.sent.toSorted((a, b) => b.size - a.size);
@@ -78,7 +78,8 @@ async function sendChunks(
           const said = await askedOffset(session, signal);
           offsets.push({ sent: end, said });
           // Some say nothing new in the answer itself, and the truth when they are asked.
-          if (has !== end && said !== end) throw odd(`${end} bytes were sent and it has ${has}`);
+          if (has !== end && said !== end)
+            throw odd(`${end} bytes were sent, the registry has ${has}`);
         }
         await session.finish(blob.digest, undefined, signal);
       });

@@ -17,8 +17,7 @@ export interface FormatChoice {
   weightsGiven: boolean;
 }
 
-const lockFirst =
-  "lock the weights first, as `ocibundle lock ./weights`, or name a lock with --lock";
+const lockFirst = "run `ocibundle lock ./weights` first, or name a lock with --lock";
 
 /**
  * Which format a model gets: `--format` over `OCIBUNDLE_FORMAT` over `COG_OCI_INDEX=1` over `bundle`
@@ -28,30 +27,30 @@ export function chooseImageFormat(choice: FormatChoice): ModelFormat {
   const { hasImage, hasWeights, weightsGiven } = choice;
   const asked = wantedFormat(choice);
   if (weightsGiven && !hasWeights) {
-    throw new OcibundleError("usage", "weights are given, but there is no weights.lock", {
+    throw new OcibundleError("usage", "weights.lock does not exist", {
       hint: lockFirst,
     });
   }
   if (!hasImage) {
     if (choice.flag !== undefined && asked !== undefined) {
-      throw new OcibundleError("usage", `${asked.by}: there is no image`, {
-        hint: `add --image, or drop ${asked.by}`,
+      throw new OcibundleError("usage", `${asked.by} needs an image`, {
+        hint: `add --image, or remove ${asked.by}`,
       });
     }
     if (hasWeights) return "weights";
-    throw new OcibundleError("usage", "there is neither an image nor a weights.lock", {
+    throw new OcibundleError("usage", "no image and no weights.lock are given", {
       hint: `add --image, or ${lockFirst}`,
     });
   }
   const format = asked?.format ?? (hasWeights ? "bundle" : "standalone");
   if (format === "bundle" && !hasWeights) {
-    throw new OcibundleError("usage", `${asked?.by}: there is no weights.lock to bundle`, {
-      hint: `${lockFirst}, or drop ${asked?.by}`,
+    throw new OcibundleError("usage", `${asked?.by} needs a weights.lock`, {
+      hint: `${lockFirst}, or remove ${asked?.by}`,
     });
   }
   if (format === "standalone" && weightsGiven) {
-    throw new OcibundleError("usage", `${asked?.by}: a standalone image has no place for weights`, {
-      hint: "drop --weights, --file and --weights-from, or use --format bundle",
+    throw new OcibundleError("usage", `${asked?.by}: a standalone image cannot hold weights`, {
+      hint: "remove --weights, --file and --weights-from, or use --format bundle",
     });
   }
   return format;
@@ -75,6 +74,6 @@ function wantedFormat({ flag, env }: FormatChoice): WantedFormat | undefined {
 function parseFormat(text: string, by: string): WantedFormat {
   if (text === "standalone" || text === "bundle") return { format: text, by };
   throw new OcibundleError("usage", `${by}: ${JSON.stringify(text)} is not an image format`, {
-    hint: 'the formats are "standalone" and "bundle"',
+    hint: 'use "standalone" or "bundle"',
   });
 }

@@ -87,6 +87,6 @@ export function findWeights(index: ImageIndex, on = "model index"): Descriptor |
   throw new OcibundleError(
     "usage",
     `${on}: ${others.length + 1} weights artifacts: ${digests.join(", ")}`,
-    { hint: `name one by its digest, as REPOSITORY@${first.digest}` },
+    { hint: `use a digest, such as REPOSITORY@${first.digest}` },
   );
 }

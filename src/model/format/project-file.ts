@@ -38,7 +38,7 @@ export interface ProjectFile {
   weights: ProjectWeight[];
 }
 
-const TextSchema = v.pipe(v.string("must be a text"), v.minLength(1, "must not be empty"));
+const TextSchema = v.pipe(v.string("must be a string"), v.minLength(1, "must not be empty"));
 
 /** Refuses members that are not known: one that is ignored could change what is pushed. */
 const onlyMembers = <T extends object>(known: readonly string[]) =>
@@ -46,7 +46,9 @@ const onlyMembers = <T extends object>(known: readonly string[]) =>
     if (!dataset.typed) return;
     for (const [key, value] of Object.entries(dataset.value)) {
       if (known.includes(key) || value === null || value === undefined) continue;
-      addIssue({ message: `${JSON.stringify(key)} is not known here, only ${known.join(", ")}` });
+      addIssue({
+        message: `unknown member ${JSON.stringify(key)}, expected one of ${known.join(", ")}`,
+      });
     }
   });
 
@@ -177,8 +179,8 @@ function checkMembers(document: object, on: string): void {
   if (unknown === undefined) return;
   throw new OcibundleError(
     "file",
-    `${on}: ${JSON.stringify(unknown)} is not known here, only ${known.join(", ")}`,
-    { hint: 'start the name of a member of your own with "x-"' },
+    `${on}: unknown member ${JSON.stringify(unknown)}, expected one of ${known.join(", ")}`,
+    { hint: 'prefix custom members with "x-"' },
   );
 }
 
@@ -209,10 +211,9 @@ export async function readProjectFile(
 export async function projectImage(folder: string): Promise<string> {
   const found = await readProjectFile(folder);
   if (found?.project.image !== undefined) return found.project.image;
-  const lack =
-    found === undefined ? "there is no project file" : `"${found.path}" has no "image" in it`;
-  throw new OcibundleError("usage", `no reference is given, and ${lack}`, {
-    hint: `name where to, as registry.example.com/name:tag, or set "image" in ${projectFileNames[0]}`,
+  const lack = found === undefined ? "no project file exists" : `"${found.path}" has no "image"`;
+  throw new OcibundleError("usage", `no reference is given and ${lack}`, {
+    hint: `add a reference, such as registry.example.com/name:tag, or set "image" in ${projectFileNames[0]}`,
   });
 }
 

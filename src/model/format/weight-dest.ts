@@ -21,7 +21,7 @@ export function checkDestsApart(
   throw refuse(
     entry.name,
     pair.kind === "same"
-      ? `dest ${shownDest(entry.dest)} is that of ${owner} too`
+      ? `dest ${shownDest(entry.dest)} is also used by ${owner}`
       : `dest ${shownDest(entry.dest)} is nested under ${shownDest(other.dest)}, the dest of ${owner}`,
   );
 }

@@ -104,7 +104,7 @@ function checkSizes(entries: readonly WeightEntry[], on: string): void {
         throw faultyEntry(
           on,
           quoted(name),
-          `the digest ${of} has two sizes, ${known} and ${bytes} bytes`,
+          `digest ${of} has two sizes: ${known} and ${bytes} bytes`,
         );
       }
       sizes.set(of, bytes);

@@ -123,7 +123,7 @@ function readLayer(layer: Descriptor, on: string): Record<keyof WeightEntry, unk
     if (value !== undefined) return value;
     const name = annotations[annotationKeys.weightName];
     const label = name === undefined ? `layer ${shortDigest(digest)}` : `entry ${quoted(name)}`;
-    throw new OcibundleError("file", `${on}: ${label}: the annotation "${key}" is missing`);
+    throw new OcibundleError("file", `${on}: ${label}: annotation "${key}" is missing`);
   };
   const ofFile = <T>(key: string, ofBlob: T): string | T =>
     mediaType === layerTypes.none ? (annotations[key] ?? ofBlob) : required(key);

@@ -23,10 +23,10 @@ const version = "1";
 const LockSchema = v.looseObject({
   version: v.literal(version),
   created: v.pipe(
-    v.string("must be a time as RFC 3339 has it"),
+    v.string("must be an RFC 3339 time"),
     v.regex(
       /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)$/,
-      "must be a time as RFC 3339 has it",
+      "must be an RFC 3339 time",
     ),
   ),
   files: v.array(v.unknown(), "must be a list"),
@@ -52,7 +52,7 @@ export function parseWeightsLock(bytes: Uint8Array, on: string): WeightsLock {
   if (found.version !== version) {
     throw new OcibundleError(
       "file",
-      `${on}: version ${shown(found.version)} is not known, only "${version}" is`,
+      `${on}: version ${shown(found.version)} is not supported, only "${version}" is`,
       { hint: versionHint(found.version) },
     );
   }
@@ -63,9 +63,9 @@ export function parseWeightsLock(bytes: Uint8Array, on: string): WeightsLock {
 /** Cog has written locks of other formats to the same name: 1 as a number, and "1.0". */
 const versionHint = (found: unknown): string =>
   found === 1 || found === "1.0"
-    ? "this is a lock of Cog's own format: keep it, lock the files for ocibundle into another file, as " +
+    ? "keep this lock of Cog, write another one with " +
       "`ocibundle lock ./weights -o ocibundle.lock`, and name that with --lock"
-    : "use a newer ocibundle, or lock the weights into another file with -o";
+    : "update ocibundle, or write another lock with -o";
 
 const shown = (found: unknown): string =>
   typeof found === "string" && found.length <= 40

@@ -67,7 +67,10 @@ export async function readGraph(
       }
     }
     if (manifests.length > 0 && depth === maxDepth) {
-      throw new OcibundleError("file", `${on}: indexes are nested more than ${maxDepth} deep`);
+      throw new OcibundleError(
+        "file",
+        `${on}: indexes are nested more than ${maxDepth} levels deep`,
+      );
     }
     const further = manifests.filter(({ digest }) => !seen.has(digest));
     bytes += further.reduce((sum, { size }) => sum + size, 0);
@@ -189,7 +192,7 @@ function blobOf(
         : `weight ${JSON.stringify(weight)}`,
     ...(weight === undefined ? {} : { name: weight }),
     group,
-    mismatchHint: `make or copy ${reader.name} again: its bytes are not what its manifest says`,
+    mismatchHint: `create or copy ${reader.name} again: its content does not match its manifest`,
     source: (signal) => reader.blobSource(descriptor, signal),
     ...(reader.reportCorrupt === undefined
       ? {}
@@ -209,7 +212,7 @@ export async function readChild(
   if (child.bytes.byteLength !== entry.size) {
     throw new OcibundleError(
       "integrity",
-      `${on} has ${child.bytes.byteLength} bytes, its index says ${entry.size}`,
+      `${on} has ${child.bytes.byteLength} bytes, the index says ${entry.size}`,
     );
   }
   // What the entry says is better than what a registry says of a document without a type.

@@ -44,6 +44,6 @@ function withoutWeights(
     );
   }
   return new OcibundleError("not_found", `${name} has no weights`, {
-    hint: "`ocibundle inspect` shows what it has",
+    hint: "run `ocibundle inspect` to see its content",
   });
 }

@@ -74,7 +74,7 @@ export async function readImageConfig(
       "file",
       `${reader.name}: an artifact of type "${artifactType || config.mediaType}", not an image`,
       {
-        hint: "--image takes an image; weights come from weights.lock",
+        hint: "name an image with --image, and weights with --weights",
       },
     );
   }

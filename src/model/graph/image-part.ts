@@ -83,7 +83,7 @@ async function allPlatforms(
     }
     const described = await describeAll(reader, kept.filter(isUndeclared), signal);
     if (described.length === 0) {
-      throw new OcibundleError("file", `${reader.name}: the index has no image in it`);
+      throw new OcibundleError("file", `${reader.name}: the index has no image`);
     }
     const digests = new Set(described.map(({ digest }) => digest));
     const rest = kept.filter(({ digest }) => !digests.has(digest));
@@ -129,7 +129,7 @@ function standalone(
 function readIndex(reader: ContentReader, root: RawManifest): ImageIndex {
   if (!isIndexType(root.mediaType)) {
     throw new OcibundleError("file", `${reader.name}: "${root.mediaType}" is not an image`, {
-      hint: "an image is an OCI or Docker manifest, or an index of them",
+      hint: "name an OCI or Docker image, or an index of images",
     });
   }
   return parseDocument(root.bytes, ImageIndexSchema, `${reader.name}: index`);
@@ -138,7 +138,7 @@ function readIndex(reader: ContentReader, root: RawManifest): ImageIndex {
 function lacksPlatform(name: string, wanted: Platform, platforms: readonly Platform[]) {
   const known = [...new Set(platforms.filter(isKnownPlatform).map(formatPlatform))];
   return new OcibundleError("not_found", `${name}: no image for ${formatPlatform(wanted)}`, {
-    hint: known.length === 0 ? "it says no platform at all" : `it has ${known.join(", ")}`,
+    hint: known.length === 0 ? "the index has no platforms" : `it has ${known.join(", ")}`,
   });
 }
 
@@ -152,5 +152,5 @@ export function leftOutWarning({ leftOut = [] }: ModelImage): string | undefined
         `${artifactType ?? mediaType} ${shortDigest(digest)}`,
     );
   const more = leftOut.length > shown.length ? `, and ${leftOut.length - shown.length} more` : "";
-  return `left out, because it does not say that it belongs to the image: ${shown.join(", ")}${more}`;
+  return `skipped, not marked as part of the image: ${shown.join(", ")}${more}`;
 }

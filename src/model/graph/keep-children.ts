@@ -34,11 +34,11 @@ export async function keepChildren(
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof OcibundleError) || error.code !== "denied") throw error;
-      const message = `could not check that the manifests below the tag are still there: ${error.message}`;
+      const message = `could not check that the manifests of the tag still exist: ${error.message}`;
       return emit({ type: "warning", message });
     }
     for (const child of unsure) {
-      const message = `${target.name}: manifest ${shortDigest(child.digest)} is gone after the tag moved; writing it again`;
+      const message = `${target.name}: manifest ${shortDigest(child.digest)} disappeared after the tag was moved; writing it again`;
       emit({ type: "detail", message });
       await target.writeManifest(child, undefined, signal);
     }
@@ -48,8 +48,8 @@ export async function keepChildren(
   if (first === undefined) return;
   throw new OcibundleError(
     "network",
-    `${target.name}: the registry does not keep manifest ${first.digest}, which the tag's index lists`,
-    { hint: "push to a tag that does not exist yet" },
+    `${target.name}: the registry deleted manifest ${first.digest}, which the index lists`,
+    { hint: "push to a new tag" },
   );
 }
 

@@ -53,10 +53,10 @@ export async function publish(
   options: PublishOptions,
 ): Promise<Published> {
   for (const { digest, urls = [] } of graph.leftOut ?? []) {
-    const where = urls[0] === undefined ? "" : `; it is fetched from ${urls[0]}`;
+    const where = urls[0] === undefined ? "" : `; clients download it from ${urls[0]}`;
     options.emit({
       type: "warning",
-      message: `layer ${shortDigest(digest)} is not to be distributed and not at the source, so it was left out${where}`,
+      message: `layer ${shortDigest(digest)} is non-distributable and missing at the source: skipped${where}`,
     });
   }
   const known =
@@ -65,7 +65,7 @@ export async function publish(
     return await publishBeside(known, graph, target, options);
   } catch (error) {
     if (known.size === 0 || !lacksBlob(error)) throw error;
-    const message = `${target.name}: the registry has lost blobs of a manifest that it has; asking for each`;
+    const message = `${target.name}: the registry lost blobs of an existing manifest; checking each blob`;
     options.emit({ type: "detail", message });
     return publishBeside(noBlobs, graph, target, options);
   }

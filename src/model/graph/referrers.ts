@@ -49,7 +49,7 @@ export async function* referrersOf(
   let bytes = 0;
   const tooMany = (what: string): OcibundleError =>
     new OcibundleError("file", `${reader.name}: ${what}`, {
-      hint: "copy without --referrers, or remove what does not belong there",
+      hint: "copy without --referrers, or delete the extra referrers",
     });
   const warn = (message: string): void => emit({ type: "warning", message });
 
@@ -67,7 +67,7 @@ export async function* referrersOf(
       const id = known?.digest ?? entry?.digest;
       if (id === undefined || seen.has(id)) continue;
       if (depth === maxDepth) {
-        throw tooMany(`referrers of referrers are more than ${maxDepth} deep`);
+        throw tooMany(`referrers are nested more than ${maxDepth} levels deep`);
       }
       let referrer: ContentGraph;
       try {
@@ -111,12 +111,12 @@ async function readReferrer(
     manifest = await readChild(reader, entry, signal);
   } catch (error) {
     if (!(error instanceof OcibundleError) || error.code !== "not_found") throw error;
-    warn(`${on} is listed and does not exist; it is skipped`);
+    warn(`${on} is listed but does not exist: skipped`);
     return undefined;
   }
   const refersTo = parseDocument(manifest.bytes, SubjectSchema, on).subject?.digest;
   if (refersTo === subject) return manifest;
-  warn(`${on} is listed for ${shortDigest(subject)} and does not refer to it; it is skipped`);
+  warn(`${on} is listed for ${shortDigest(subject)} but does not refer to it: skipped`);
   return undefined;
 }
 

@@ -73,7 +73,10 @@ export async function readRepository(
       throw new OcibundleError("file", `${on} lists more than ${maxEntries} manifests`);
     }
     if (node.children.length > 0 && depth === maxDepth) {
-      throw new OcibundleError("file", `${on}: indexes are nested more than ${maxDepth} deep`);
+      throw new OcibundleError(
+        "file",
+        `${on}: indexes are nested more than ${maxDepth} levels deep`,
+      );
     }
     nodes.set(node.digest, node);
     const belows = node.children.map((child) =>

@@ -50,7 +50,7 @@ export async function findInTar(
     if (file.size !== entry.size) {
       throw new OcibundleError(
         "integrity",
-        `${on}: ${quoted(entry.name)} has ${entry.size} bytes there, not ${file.size}`,
+        `${on}: ${quoted(entry.name)} has ${entry.size} bytes, expected ${file.size}`,
       );
     }
     offsets.set(entry.name, entry.offset);
@@ -59,7 +59,7 @@ export async function findInTar(
   }
   for (const name of wanted.keys()) {
     if (!offsets.has(name)) {
-      throw new OcibundleError("integrity", `${on}: ${quoted(name)} is not in it`);
+      throw new OcibundleError("integrity", `${on}: ${quoted(name)} is missing`);
     }
   }
   return offsets;

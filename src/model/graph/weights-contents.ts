@@ -55,8 +55,8 @@ export async function readAllContents(
   if (entries.length === 0) {
     throw new OcibundleError("not_found", `${reader.name} has no weights`, {
       hint: index.manifests.some(isImage)
-        ? "files of an image are pulled with --path, as in `--path /models`"
-        : "`ocibundle inspect` shows what it has",
+        ? "use --path to pull files of an image, such as `--path /models`"
+        : "run `ocibundle inspect` to see its content",
     });
   }
   // All of them are kept in memory until the last file is in its place.

@@ -8,8 +8,8 @@ import { writeLockBytes } from "../lock/write-lock-file.ts";
 /** Refuses `--cog-lock` for what is written in another layout. Throws `usage`. */
 export function checkCogLock(path: string | undefined, layout: string | undefined): void {
   if (path === undefined || layout === "cog") return;
-  throw new OcibundleError("usage", "--cog-lock is for weights in the layout cog", {
-    hint: "add --layout cog, or drop --cog-lock",
+  throw new OcibundleError("usage", "--cog-lock needs the layout cog", {
+    hint: "add --layout cog, or remove --cog-lock",
   });
 }
 

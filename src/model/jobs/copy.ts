@@ -109,8 +109,8 @@ function tagFor(
 ): string | undefined {
   if (reference === undefined) return tag ?? sourceTag;
   if (reference.digest === undefined || reference.digest === digest) return tag;
-  throw new OcibundleError("usage", `"${name}" names another digest than ${digest}`, {
-    hint: `leave the digest out, as ${formatRepository(reference)}:v1`,
+  throw new OcibundleError("usage", `"${name}" has a digest other than ${digest}`, {
+    hint: `use a tag, such as ${formatRepository(reference)}:v1`,
   });
 }
 
@@ -173,7 +173,7 @@ async function wholeGraph(
     const isSparse =
       error instanceof OcibundleError && error.code === "not_found" && isIndexType(root.mediaType);
     if (!isSparse) throw error;
-    throw amended(error, { hint: "copy one of the platforms that are there with --platform" });
+    throw amended(error, { hint: "copy one of the existing platforms with --platform" });
   }
 }
 
@@ -189,8 +189,8 @@ async function converted(
 ): Promise<Tagged> {
   const other = platform === undefined ? (referrers ? "--referrers" : undefined) : "--platform";
   if (other !== undefined) {
-    throw new OcibundleError("usage", `--layout and ${other} exclude each other`, {
-      hint: "a converted model is another one: what refers to the old one is not about it",
+    throw new OcibundleError("usage", `--layout and ${other} cannot be used together`, {
+      hint: "remove one of them: a converted model has a new digest, and no referrers",
     });
   }
   const name = parseLayout(layout);
@@ -200,7 +200,7 @@ async function converted(
     if (manifests.some((entry) => entryType(entry) === "image")) {
       emit({
         type: "warning",
-        message: `only the weights are written in layout ${name}; the image is left out`,
+        message: `layout ${name} holds only weights: the image is skipped`,
       });
     }
   }

@@ -39,9 +39,9 @@ export async function login(
   checkFlags(job.flags);
   const { username, password } = await askFor();
   if (username === "" || username.includes(":")) {
-    throw new OcibundleError("usage", "The user's name is empty or has a colon in it");
+    throw new OcibundleError("usage", "the username is empty or contains a colon");
   }
-  if (password === "") throw new OcibundleError("usage", "The password is empty");
+  if (password === "") throw new OcibundleError("usage", "the password is empty");
   const credential = { kind: "password", username, password } as const;
   let checked = false;
   const registry = createRegistry(host, {
@@ -55,8 +55,8 @@ export async function login(
     await registry.ping(job.signal);
   } catch (error) {
     if (!(error instanceof OcibundleError) || error.code !== "denied") throw error;
-    throw new OcibundleError("denied", `${host}: the registry refused the user or the password`, {
-      hint: "some registries take a token in place of the password; it must not have expired",
+    throw new OcibundleError("denied", `${host}: invalid username or password`, {
+      hint: "check the password; some registries require an access token instead",
       cause: error,
     });
   }
@@ -93,10 +93,10 @@ function keepOptions({ env, signal }: JobContext): Parameters<typeof eraseCreden
 
 /** A registry as references name it. Throws `usage`. */
 function parseHost(text: string): string {
-  const hint = `a registry is a host, as registry.example.com or localhost:5000; Docker's is ${defaultHost}`;
+  const hint = `use a host, such as registry.example.com or localhost:5000; Docker Hub is ${defaultHost}`;
   if (text.includes("@")) {
-    throw new OcibundleError("usage", "a registry is named without a user and a password", {
-      hint: "give --username, and the password on standard input with --password-stdin",
+    throw new OcibundleError("usage", "a registry host cannot contain a username or password", {
+      hint: "use --username, and --password-stdin with the password on standard input",
     });
   }
   if (text.includes("://")) {

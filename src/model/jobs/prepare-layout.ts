@@ -26,11 +26,11 @@ export async function prepareLayout(
   { host, stack }: { host: string | undefined; stack: AsyncDisposableStack },
 ): Promise<AssembledModel> {
   if (parts.format !== undefined) {
-    throw new OcibundleError("usage", `--layout ${layout} and --format exclude each other`);
+    throw new OcibundleError("usage", `--layout ${layout} and --format cannot be used together`);
   }
   if (parts.image !== undefined && layout !== "cog") {
-    throw new OcibundleError("usage", `--layout ${layout} holds weights and no image`, {
-      hint: "drop --image, and push the image under a tag of its own; the layouts bundle and cog hold both",
+    throw new OcibundleError("usage", `--layout ${layout} cannot hold an image`, {
+      hint: "push the image under its own tag, or use the layout bundle or cog",
     });
   }
   const { files, repository } = await filesFor(session, parts, stack);
@@ -56,7 +56,7 @@ async function filesFor(
   if (parts.weightsFrom === undefined) {
     const files = await chosenFiles(session, parts);
     if (files !== undefined) return { files };
-    throw new OcibundleError("usage", "--layout needs weights, and there is no lock", {
+    throw new OcibundleError("usage", "--layout needs weights, but no lock exists", {
       hint: "run `ocibundle lock ./weights` first, or name a model with --weights-from",
     });
   }

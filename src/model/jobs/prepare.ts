@@ -94,7 +94,7 @@ export async function prepareModel(
   async function assemble(chosen: ModelFormat): Promise<AssembledModel> {
     if (parts.image === undefined) {
       if (platform !== undefined) throw platformWithoutImage();
-      if (weights === undefined) throw new TypeError(`no weights for the format "${chosen}"`);
+      if (weights === undefined) throw new TypeError(`format "${chosen}" needs weights`);
       return assembleWeights(weights);
     }
     const { knownLayers, configs } = knowledge;
@@ -119,8 +119,8 @@ const layoutOf = (
 ): LayoutName => parseLayout(flag ?? (env["OCIBUNDLE_LAYOUT"] || "bundle"));
 
 const platformWithoutImage = (): OcibundleError =>
-  new OcibundleError("usage", "--platform chooses among an image's, and there is no image", {
-    hint: "add --image, or drop --platform",
+  new OcibundleError("usage", "--platform needs an image", {
+    hint: "add --image, or remove --platform",
   });
 
 /** The bundle's weights artifact as it is; weights in another format become one, their blobs as they are. */
@@ -151,8 +151,8 @@ async function weightsOfModel(
   const others = [...parts.weights.map(() => "--weights"), ...parts.file.map(() => "--file")];
   const other = others[0] ?? (parts.lock === undefined ? undefined : "--lock");
   if (other !== undefined) {
-    throw new OcibundleError("usage", `--weights-from and ${other} exclude each other`, {
-      hint: "the weights come either from files or from a model that has them",
+    throw new OcibundleError("usage", `--weights-from and ${other} cannot be used together`, {
+      hint: "use either local files or the weights of another model",
     });
   }
   const { open, repository } = await modelPlace(session, from);

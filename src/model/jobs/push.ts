@@ -52,8 +52,8 @@ export async function pushModel(job: JobContext, request: PushRequest): Promise<
   const name = formatReference(reference);
   const { tag } = reference;
   if (tag === undefined || reference.digest !== undefined) {
-    throw new OcibundleError("usage", `"${name}" names a digest: a push goes to a tag`, {
-      hint: `leave the digest out, as ${formatRepository(reference)}:v1`,
+    throw new OcibundleError("usage", `"${name}" has a digest: push needs a tag`, {
+      hint: `use a tag, such as ${formatRepository(reference)}:v1`,
     });
   }
   try {
@@ -106,8 +106,8 @@ async function lockedParts(job: JobContext, request: PushRequest): Promise<Model
           ? "--no-lock"
           : undefined;
     if (flag === undefined) return request;
-    throw new OcibundleError("usage", `${flag} is for directories that are pushed in one step`, {
-      hint: "name the directory behind the reference, as `ocibundle push REF ./weights`",
+    throw new OcibundleError("usage", `${flag} needs a directory to push`, {
+      hint: "add the directory after the reference: `ocibundle push REF ./weights`",
     });
   }
   const others = [
@@ -118,9 +118,9 @@ async function lockedParts(job: JobContext, request: PushRequest): Promise<Model
   if (others[0] !== undefined) {
     throw new OcibundleError(
       "usage",
-      `${others[0]} and a directory behind the reference exclude each other`,
+      `${others[0]} and a directory after the reference cannot be used together`,
       {
-        hint: "name all directories behind the reference, or all with --weights",
+        hint: "name all directories after the reference, or all with --weights",
       },
     );
   }
@@ -147,10 +147,10 @@ function weightsTag(
   const fail = (why: string, hint: string): never => {
     throw new OcibundleError("usage", `--tag-weights ${tag}: ${why}`, { hint });
   };
-  if (!isTag(tag)) fail("not a tag", "a tag has letters, digits, _ . and -, and 128 at most");
-  if (tag === rootTag) fail("the model itself gets this tag", "choose another one");
+  if (!isTag(tag)) fail("not a tag", "use letters, digits, _ . and -, at most 128");
+  if (tag === rootTag) fail("the model has the same tag", "choose another one");
   if (weights === undefined || weights.digest === root.digest) {
-    return fail("there is no weights artifact below an index", "drop it, or bundle an image");
+    return fail("the model has no index with a weights artifact", "remove it, or add an image");
   }
   return new Map([[weights.digest, tag]]);
 }

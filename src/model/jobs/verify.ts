@@ -102,7 +102,7 @@ export async function verifySource(job: JobContext, request: VerifyRequest): Pro
       ...extra.map((path) => ({
         item: path,
         kind: "extra" as const,
-        detail: "it is none of the model's weights",
+        detail: "not part of the model",
       })),
     ],
   };
@@ -126,7 +126,7 @@ async function verifyItem(
   try {
     if (quick) {
       const there = await item.exists(signal);
-      return there ? undefined : problem("missing", "it is not there with its size");
+      return there ? undefined : problem("missing", "missing, or of another size");
     }
     for (;;) {
       const source = await item.source(signal);
@@ -144,13 +144,13 @@ async function verifyItem(
       return problem(
         "differs",
         found.size === expected.size
-          ? `its digest is ${found.digest} in place of ${expected.digest}`
-          : `it has ${found.size} bytes in place of ${expected.size}`,
+          ? `digest is ${found.digest}, expected ${expected.digest}`
+          : `size is ${found.size} bytes, expected ${expected.size}`,
       );
     }
   } catch (error) {
     signal.throwIfAborted();
-    if (isMissing(error)) return problem("missing", "it does not exist");
+    if (isMissing(error)) return problem("missing", "does not exist");
     if (error instanceof OcibundleError && error.code === "integrity") {
       return problem("differs", error.message);
     }
@@ -159,7 +159,7 @@ async function verifyItem(
       return problem("unreadable", error.message);
     }
     if (errno(error) === undefined) throw error;
-    return problem("unreadable", `it ${unreadableBecause(error)}`);
+    return problem("unreadable", unreadableBecause(error));
   } finally {
     emit({ type: "done", phase: "verify", item: name });
   }
@@ -183,8 +183,8 @@ async function blobsOf(
 ): Promise<Subject> {
   const place = await parsePlace(session, text);
   if (place.kind === "lock") {
-    throw new OcibundleError("usage", `"${text}" is a lock, which holds no bytes to verify`, {
-      hint: "name the folder of the weights with --dir",
+    throw new OcibundleError("usage", `"${text}" is a lock, which has no content to verify`, {
+      hint: "name the directory of the weights with --dir",
     });
   }
   const { reader, root, name, close } = await place.open();
@@ -195,7 +195,7 @@ async function blobsOf(
     broken.push({ item: `manifest ${shortDigest(digest)}`, kind, detail: message });
   });
   for (const { digest } of graph.leftOut ?? []) {
-    const message = `layer ${shortDigest(digest)} is not to be distributed and not there: not verified`;
+    const message = `layer ${shortDigest(digest)} is non-distributable and missing: skipped`;
     session.emit({ type: "warning", message });
   }
   const items = graph.blobs.map((blob): Item => {
@@ -230,7 +230,7 @@ function fileItems(loaded: Loaded, dir: string): Item[] {
     const sizeOf = async (): Promise<number> => {
       const stats = await stat(path);
       if (stats.isFile()) return stats.size;
-      throw new OcibundleError("integrity", "it is not a file");
+      throw new OcibundleError("integrity", "not a regular file");
     };
     return {
       name: path,
@@ -241,7 +241,7 @@ function fileItems(loaded: Loaded, dir: string): Item[] {
         if (size === sizeUncompressed) return { kind: "file", path, offset: 0 };
         throw new OcibundleError(
           "integrity",
-          `it has ${size} bytes in place of ${sizeUncompressed}`,
+          `size is ${size} bytes, expected ${sizeUncompressed}`,
         );
       },
       exists: async () => (await sizeOf()) === sizeUncompressed,
@@ -251,15 +251,11 @@ function fileItems(loaded: Loaded, dir: string): Item[] {
 
 const weightsOf = (loaded: Loaded): readonly WeightEntry[] => {
   if (loaded.kind === "model" && hasUnlisted(loaded.summary)) {
-    throw new OcibundleError(
-      "usage",
-      `${loaded.name} has weights in archives that do not say which files they hold`,
-      {
-        hint: "pull it again over the directory: what is there and right is kept; `verify` without --dir checks the archives",
-      },
-    );
+    throw new OcibundleError("usage", `${loaded.name} has archives whose files are unknown`, {
+      hint: "pull it again into the directory, or run `ocibundle verify` without --dir",
+    });
   }
   const files = loaded.kind === "lock" ? loaded.files : allWeights(loaded.summary);
   if (files !== undefined) return files;
-  throw new OcibundleError("usage", `${loaded.name} has no weights to hold a folder against`);
+  throw new OcibundleError("usage", `${loaded.name} has no weights to compare a directory with`);
 };

@@ -134,7 +134,10 @@ function withoutEmpty(groups: readonly PlacedFile[][]): PlacedFile[][] {
   const empty = groups.filter((group) => bytesIn(group) === 0).flat();
   const [first, ...others] = groups.filter((group) => bytesIn(group) > 0);
   if (first === undefined) {
-    throw new OcibundleError("usage", "layout cog: all files are empty, which Cog does not take");
+    throw new OcibundleError(
+      "usage",
+      "layout cog: all files are empty, which Cog does not support",
+    );
   }
   return empty.length === 0 ? [first, ...others] : [[...first, ...empty], ...others];
 }

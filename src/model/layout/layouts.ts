@@ -21,7 +21,7 @@ export function parseLayout(text: string): LayoutName {
   const known = layoutNames.find((name) => name === text);
   if (known !== undefined) return known;
   throw new OcibundleError("usage", `--layout "${text}" is not a layout`, {
-    hint: `layouts are ${layoutNames.join(", ")}`,
+    hint: `use one of ${layoutNames.join(", ")}`,
   });
 }
 

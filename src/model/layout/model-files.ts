@@ -26,7 +26,7 @@ export async function filesOfModel(
     for (const tar of packed.tars) {
       if (tar.overlay) {
         throw new OcibundleError("not_found", `${reader.name} is an image and has no weights`, {
-          hint: "pull a directory of it with `ocibundle pull --path`, and push that",
+          hint: "pull a directory with `ocibundle pull --path`, then push it",
         });
       }
       const offsets = tar.expected === undefined ? undefined : await findInTar(reader, tar, signal);
@@ -45,11 +45,9 @@ export async function filesOfModel(
 }
 
 const mustUnpack = (name: string, { digest }: Descriptor): OcibundleError =>
-  new OcibundleError(
-    "usage",
-    `${name}: the files in ${shortDigest(digest)} are known only when it is unpacked`,
-    { hint: "pull the model, and push the directory" },
-  );
+  new OcibundleError("usage", `${name}: the files of archive ${shortDigest(digest)} are unknown`, {
+    hint: "pull the model, then push the directory",
+  });
 
 const common = (
   reader: ContentReader,
@@ -59,7 +57,7 @@ const common = (
   dest,
   digest: digestOriginal,
   size: sizeUncompressed,
-  mismatchHint: `push or copy ${reader.name} again: its bytes are not what its manifest says`,
+  mismatchHint: `push or copy ${reader.name} again: its content does not match its manifest`,
 });
 
 function ofEntry(reader: ContentReader, entry: WeightEntry): OriginalFile {

@@ -30,7 +30,7 @@ export function placeFiles(files: readonly OriginalFile[]): {
   files: PlacedFile[];
   directory: string;
 } {
-  if (files.length === 0) throw new OcibundleError("file", "there are no files to push");
+  if (files.length === 0) throw new OcibundleError("file", "no files to push");
   const directory = sharedDirectory(files.map(({ dest }) => dest));
   const placed = files.map((file) => ({ ...file, path: below(directory, file.dest) }));
   return { directory, files: placed.toSorted((a, b) => compareBytes(a.path, b.path)) };
@@ -47,7 +47,7 @@ export function refuseEmpty(files: readonly PlacedFile[], layout: string): void 
   if (empty === undefined) return;
   throw new OcibundleError(
     "usage",
-    `layout ${layout}: ${quoted(empty.path)} is empty, and registries refuse blobs without bytes`,
-    { hint: `leave it out with --exclude, or use --layout image` },
+    `layout ${layout}: ${quoted(empty.path)} is empty, and registries reject empty blobs`,
+    { hint: `exclude it with --exclude, or use --layout image` },
   );
 }

@@ -34,7 +34,7 @@ export async function checkComplete(
     const message = `${first}${more.length === 0 ? "" : `, and ${more.length} more are not whole`}`;
     if (!allowIncomplete) {
       throw new OcibundleError("file", message, {
-        hint: "fetch it again (`git lfs pull`, or the download), or lock it as it is with --allow-incomplete",
+        hint: "download it again (such as with `git lfs pull`), or add --allow-incomplete",
       });
     }
     emit({ type: "warning", message });

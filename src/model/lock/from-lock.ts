@@ -73,7 +73,7 @@ async function readChoice(
   const { files } = chosen;
   if (files.length === 0) {
     throw new OcibundleError("file", `${lock} lists no files`, {
-      hint: "lock the weights, as `ocibundle lock ./weights`, or remove the lock where there are none",
+      hint: "run `ocibundle lock ./weights`, or delete the lock",
     });
   }
   const { paths, remotes, unlocked, missing } = await weightPaths(session, choice, lock, files);
@@ -114,8 +114,8 @@ async function weightPaths(
   const { cwd, signal } = session;
   const patterns = { include, exclude };
   const lacks = (where: string): OcibundleError =>
-    new OcibundleError("file", `${lock} has it, but ${where}`, {
-      hint: "name the directory that has it with --weights DIR, or the file with --file NAME=PATH",
+    new OcibundleError("file", `listed in ${lock}, but ${where}`, {
+      hint: "name its directory with --weights DIR, or the file with --file NAME=PATH",
     });
   if (weights.length === 0 && file.length === 0) {
     const found = await projectWeightPaths(session, lock, entries, patterns);
@@ -170,8 +170,8 @@ async function checkFileFlags(
     }
     const stats = await stat(path).catch(() => undefined);
     if (stats?.isDirectory() === true) {
-      throw new OcibundleError("usage", `--file ${name}=…: "${path}" is a folder`, {
-        hint: "folders are named with --weights DIR",
+      throw new OcibundleError("usage", `--file ${name}=…: "${path}" is a directory`, {
+        hint: "use --weights DIR for directories",
       });
     }
   }

@@ -46,7 +46,7 @@ export async function lockDirectories(
       "integrity",
       `${name} does not match ${rest.paths.map(quoted).join(", ")}: ${difference(previous, lock)}`,
       {
-        hint: "add --update-lock to push the files as they are, or --no-lock to leave the lock alone",
+        hint: "add --update-lock to update the lock, or --no-lock to ignore it",
       },
     );
   }

@@ -119,7 +119,7 @@ export async function checkLock(job: JobContext, request: LockRequest): Promise<
   const previous = await readPrevious(job, name);
   if (previous === undefined) {
     throw new OcibundleError("file", `the lock "${name}" does not exist`, {
-      hint: "write it without --check, or name it with -o",
+      hint: "create it by omitting --check, or name it with -o",
     });
   }
   const { files } = await requestedFiles(job, request, name);
@@ -159,7 +159,7 @@ async function requestedFiles(
     remoteFiles: (address, options) => hubFiles(job, address, options),
     onLeftOut: (path) => {
       leftOut.push(path.startsWith(`${cwd}/`) ? path.slice(cwd.length + 1) : path);
-      emit({ type: "detail", message: `"${path}" is left out` });
+      emit({ type: "detail", message: `"${path}": skipped` });
     },
   });
   if (files.length > 0) return { files, leftOut };
@@ -167,7 +167,7 @@ async function requestedFiles(
     "file",
     `no weight files in ${sources.map(({ path }) => `"${path}"`).join(", ")}`,
     {
-      hint: "files and directories whose name starts with a dot are left out, and what patterns exclude",
+      hint: "check the patterns; hidden files and directories are skipped",
     },
   );
 }
@@ -176,19 +176,15 @@ async function fromProject(cwd: string, request: LockRequest) {
   const found = await readProjectFile(cwd);
   if (found === undefined || found.project.weights.length === 0) {
     const lack =
-      found === undefined ? "there is no project file" : `"${found.path}" lists no weights`;
-    throw new OcibundleError("usage", `no weights are given, and ${lack}`, {
-      hint: "name files or directories, as `ocibundle lock ./weights`",
+      found === undefined ? "no project file exists" : `"${found.path}" lists no weights`;
+    throw new OcibundleError("usage", `no weights are given and ${lack}`, {
+      hint: "name files or directories: `ocibundle lock ./weights`",
     });
   }
   if (request.dest !== undefined) {
-    throw new OcibundleError(
-      "usage",
-      "--dest is for files and directories that are named with it",
-      {
-        hint: `the dests of these weights are the targets in "${found.path}"`,
-      },
-    );
+    throw new OcibundleError("usage", "--dest needs files or directories on the command line", {
+      hint: `set the targets in "${found.path}"`,
+    });
   }
   return projectSources(found.project, found.path, request);
 }

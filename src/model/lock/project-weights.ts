@@ -71,8 +71,8 @@ export async function projectWeightPaths(
   }
   const absent = faults.find((fault) => fault !== undefined);
   const unlisted = () =>
-    new OcibundleError("file", `${lock} has it, but it is not among the weights of "${on}"`, {
-      hint: "name the directory that has it with --weights DIR, or the file with --file NAME=PATH",
+    new OcibundleError("file", `listed in ${lock}, but not among the weights of "${on}"`, {
+      hint: "name its directory with --weights DIR, or the file with --file NAME=PATH",
     });
   return {
     paths,
@@ -107,7 +107,7 @@ const gone = (entry: WeightEntry, lock: string, project: string): unknown =>
     `weight ${quoted(entry.name)}`,
     new OcibundleError(
       "file",
-      `${lock} has it, but it is not among the weights of "${project}" any more`,
+      `listed in ${lock}, but no longer among the weights of "${project}"`,
       { hint: lockFirst },
     ),
   );

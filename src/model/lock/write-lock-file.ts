@@ -32,7 +32,7 @@ function notWritable(path: string, error: unknown): unknown {
   const { message, cause } = failure;
   const code = faultCode(cause, "writing") ?? failure.code;
   const hint =
-    code === "system" ? "name a lock in a directory that can be written, as -o FILE" : failure.hint;
+    code === "system" ? "name a lock in a writable directory with -o FILE" : failure.hint;
   return new OcibundleError(code, message, { hint, cause });
 }
 

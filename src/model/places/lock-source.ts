@@ -28,13 +28,13 @@ export async function readLock(cwd: string, source: string): Promise<Uint8Array 
     if (isPath || !isMissing) throw error;
   }
   if (bytes === undefined && isPath) {
-    throw new OcibundleError("file", `"${source}" is a folder, not a lock`, {
-      hint: `a layout is named as oci:${source}`,
+    throw new OcibundleError("file", `"${source}" is a directory, not a lock`, {
+      hint: `prefix a layout with oci: as in oci:${source}`,
     });
   }
   if (bytes !== undefined && !source.endsWith(".lock") && !/^\s*\{/.test(beginning(bytes))) {
-    throw new OcibundleError("file", `"${source}" is a file, and not a lock`, {
-      hint: `an archive is named as oci-archive:${source} or docker-archive:${source}`,
+    throw new OcibundleError("file", `"${source}" is not a lock`, {
+      hint: `prefix an archive: oci-archive:${source} or docker-archive:${source}`,
     });
   }
   return bytes;
@@ -42,8 +42,8 @@ export async function readLock(cwd: string, source: string): Promise<Uint8Array 
 
 /** Says that a lock is no place to take weights from. */
 export const holdsNoBytes = (source: string): OcibundleError =>
-  new OcibundleError("usage", `"${source}" is a lock, which holds no bytes`, {
-    hint: "name a reference, oci:DIR[:TAG] or oci-archive:FILE[:TAG]",
+  new OcibundleError("usage", `"${source}" is a lock, which has no content`, {
+    hint: "use a reference, oci:DIR[:TAG] or oci-archive:FILE[:TAG]",
   });
 
 /** The lock that `--lock` names, or the one of the working folder where there is one. */
@@ -59,7 +59,7 @@ export async function readChosenLock(
     if (named === undefined && errno(fileFault(error)) === "ENOENT") return undefined;
     throw error;
   }
-  throw new OcibundleError("file", `"${name}" is a folder, not a lock`);
+  throw new OcibundleError("file", `"${name}" is a directory, not a lock`);
 }
 
 /**
@@ -78,13 +78,13 @@ async function readLockFile(
     if (code === "EISDIR") return undefined;
     if (code === "EFBIG") {
       throw new OcibundleError("file", `"${name}" is too large for a lock`, {
-        hint: `an archive is named as oci-archive:${name} or docker-archive:${name}`,
+        hint: `prefix an archive: oci-archive:${name} or docker-archive:${name}`,
         cause,
       });
     }
     if (code !== "ENOENT") throw unreadable(name, cause);
     throw new OcibundleError("file", `the lock "${name}" does not exist`, {
-      hint: "write it, as `ocibundle lock ./weights`",
+      hint: "run `ocibundle lock ./weights` to create it",
       cause,
     });
   }

@@ -19,23 +19,23 @@ export type Target =
 const jobs = {
   push: {
     takes: ["registry"],
-    refuses: (text: string) => `push needs a registry reference, and "${text}" is none`,
-    hint: "`ocibundle build` writes layouts and archives",
+    refuses: (text: string) => `push needs a registry reference; "${text}" is not one`,
+    hint: "use `ocibundle build` to write layouts and archives",
   },
   build: {
     takes: ["oci", "oci-archive"],
     refuses: (text: string) => `"${text}" is not a layout`,
-    hint: "-o takes oci:DIR[:TAG] or oci-archive:FILE[:TAG]; for a registry use `ocibundle push`",
+    hint: "use oci:DIR[:TAG] or oci-archive:FILE[:TAG], or `ocibundle push` for a registry",
   },
   copy: {
     takes: ["registry", "oci", "oci-archive"],
     refuses: (text: string) => `cannot copy to "${text}"`,
-    hint: "copy to a registry reference, oci:DIR[:TAG] or oci-archive:FILE[:TAG]",
+    hint: "use a registry reference, oci:DIR[:TAG] or oci-archive:FILE[:TAG]",
   },
   pullImage: {
     takes: ["oci", "oci-archive", "engine"],
     refuses: (text: string) => `cannot pull an image to "${text}"`,
-    hint: "an image is pulled to oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-daemon:NAME:TAG",
+    hint: "use oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-daemon:NAME:TAG",
   },
 } as const satisfies Record<
   string,
@@ -67,7 +67,7 @@ function targetOf(text: string, hint: string): Target | undefined {
     case "engine": {
       const reference = "id" in spec.image ? undefined : spec.image.reference;
       if (reference?.tag === undefined || reference.digest !== undefined) {
-        const why = `"${text}": an engine gives an image a name and a tag`;
+        const why = `"${text}" needs a name and a tag`;
         throw new OcibundleError("usage", why, { hint });
       }
       return { kind: "engine", text, repository: formatRepository(reference), tag: reference.tag };

@@ -80,7 +80,7 @@ async function finish(
   try {
     const file = await openOwnFile(whole);
     if (file === undefined)
-      throw new OcibundleError("integrity", `"${shown}": its file was replaced`);
+      throw new OcibundleError("integrity", `"${shown}" was replaced during the pull`);
     try {
       await chmodAsNew(file, whole);
       await file.sync();
@@ -91,7 +91,7 @@ async function finish(
   } catch (error) {
     await removeParts(whole);
     if (errno(error) === "EEXIST") {
-      throw new OcibundleError("conflict", `"${shown}" exists already`, { cause: error });
+      throw new OcibundleError("conflict", `"${shown}" already exists`, { cause: error });
     }
     throw unwritable(shown, error);
   }

@@ -27,7 +27,7 @@ export async function lockDirectory(
       emit({
         type: "wait",
         milliseconds: 0,
-        reason: `process ${holder?.pid ?? "unknown"} is pulling into "${dir}"`,
+        reason: `waiting for process ${holder?.pid ?? "unknown"}, which is pulling into "${dir}"`,
       }),
   };
   const places = [

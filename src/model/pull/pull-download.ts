@@ -109,12 +109,12 @@ function explained(error: unknown, entry: WeightEntry, { name }: PullSource): un
   const { code, message, cause } = error;
   if (code === "not_found") {
     return new OcibundleError(code, `${labelOf(entry)}: ${message}`, {
-      hint: `its manifest is there and the blob is not: push or copy ${name} again`,
+      hint: `push or copy ${name} again: its manifest exists, but the blob does not`,
       cause,
     });
   }
   if (code !== "integrity" || error.hint !== undefined) return error;
-  const hint = `\`ocibundle verify ${name}\` names all that is wrong there; push or copy it again`;
+  const hint = `run \`ocibundle verify ${name}\` for details, then push or copy it again`;
   return new OcibundleError(code, message, { hint, cause });
 }
 

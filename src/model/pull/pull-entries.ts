@@ -167,9 +167,9 @@ function refuseLinks(entries: readonly UnpackedEntry[], on: string): void {
   if (link === undefined) return;
   throw new OcibundleError(
     "file",
-    `${on}: ${quoted(link.name)} is a link in an archive of weights`,
+    `${on}: ${quoted(link.name)} is a link, which is not supported in weights`,
     {
-      hint: "pack the archive again with the files that links lead to",
+      hint: "pack the archive again with files instead of links",
     },
   );
 }
@@ -182,7 +182,7 @@ async function imageEntries(
   const on = context.source.name;
   if (path === undefined) {
     throw new OcibundleError("not_found", `${on} is an image and has no weights`, {
-      hint: "take a directory of it with --path, as in `--path /models`; `pull --image` takes the image",
+      hint: "use --path to pull a directory, such as `--path /models`, or --image to pull the image",
     });
   }
   const layers: UnpackedEntry[][] = [];
@@ -196,7 +196,7 @@ async function imageEntries(
     const more = lost.length > 1 ? ` and ${lost.length - 1} more` : "";
     context.session.emit({
       type: "warning",
-      message: `${quoted(lost[0] ?? "")}${more}: a link that leads to no file of the image is left out`,
+      message: `${quoted(lost[0] ?? "")}${more}: skipped, the link has no target in the image`,
     });
   }
   const found = files.filter(({ name }) => inside(name));
@@ -206,7 +206,7 @@ async function imageEntries(
     throw new OcibundleError("not_found", `${on}: ${quoted(`/${asked}`)} ${why}`, {
       hint: isFile
         ? `use \`--path ${quoted(posix.dirname(`/${asked}`))}\``
-        : "name another directory of the image with --path",
+        : "use another directory of the image with --path",
     });
   }
   const at = directory === "" ? 0 : directory.length + 1;

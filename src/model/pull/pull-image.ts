@@ -89,8 +89,8 @@ async function chooseImage(
   asked: Platform | undefined,
 ): Promise<ModelImage> {
   if (hasOnlyWeights(root, reader.name)) {
-    throw new OcibundleError("not_found", `${reader.name} has no image, only weights`, {
-      hint: "pull the weights with -o DIR",
+    throw new OcibundleError("not_found", `${reader.name} has only weights and no image`, {
+      hint: "use -o DIR to pull the weights",
     });
   }
   const here = machinePlatform();
@@ -101,7 +101,7 @@ async function chooseImage(
   if (asked === undefined && isKnownPlatform(platform) && !matchesPlatform(platform, here)) {
     emit({
       type: "warning",
-      message: `the image is for ${formatPlatform(platform)}, and this machine is ${formatPlatform(here)}`,
+      message: `the image is for ${formatPlatform(platform)}, this machine is ${formatPlatform(here)}`,
     });
   }
   return image;

@@ -43,7 +43,7 @@ export function selectEntries(
     const found = entriesOf(entries, glob);
     if (found.length === 0) {
       throw new OcibundleError("not_found", `--only "${glob}" matches no weight file`, {
-        hint: `there are ${namesOf(entries)}`,
+        hint: `use a pattern that matches one of ${namesOf(entries)}`,
       });
     }
     for (const entry of found) selected.add(entry);
@@ -102,7 +102,7 @@ export async function planPull(
   if (first !== undefined && !options.force) {
     const others = more.length === 0 ? "" : `, and ${more.length} more,`;
     throw new OcibundleError("conflict", `"${first.path}"${others} exists with other content`, {
-      hint: "pull with --force to replace it, or into another folder with -o",
+      hint: "add --force to replace it, or pull into another directory with -o",
     });
   }
   return {
@@ -127,8 +127,8 @@ async function stateOf(
   }
   if (stats.isSymbolicLink()) return "other";
   if (!stats.isFile()) {
-    throw new OcibundleError("conflict", `"${path}" exists and is not a file`, {
-      hint: "remove it, or pull into another folder with -o",
+    throw new OcibundleError("conflict", `"${path}" exists and is not a regular file`, {
+      hint: "remove it, or pull into another directory with -o",
     });
   }
   if (stats.size !== BigInt(entry.sizeUncompressed)) return "other";

@@ -6,7 +6,7 @@ type Told = Pick<FetchContext, "seen" | "session">;
 export function goOnWithoutCache({ seen, session: { emit } }: Told, cause: unknown): void {
   if (seen.cacheTakesNothing === true) return;
   seen.cacheTakesNothing = true;
-  const why = cause instanceof Error ? cause.message : "it can't be used";
+  const why = cause instanceof Error ? cause.message : "it cannot be used";
   emit({ type: "warning", message: `pulling without the cache: ${why}` });
 }
 
@@ -14,6 +14,6 @@ export function goOnWithoutCache({ seen, session: { emit } }: Told, cause: unkno
 export function sayUnlocked({ seen, session: { emit } }: Told, directory: string): void {
   if (seen.saidUnlocked === true) return;
   seen.saidUnlocked = true;
-  const message = `files in "${directory}" can't be locked: pulls that run at the same time may fetch the same blobs`;
+  const message = `cannot lock files in "${directory}": concurrent pulls may download the same blobs`;
   emit({ type: "warning", message });
 }

@@ -112,7 +112,7 @@ export async function unpackLayer(
   }
   for (const name of expected?.keys() ?? []) {
     if (!files.has(name)) {
-      throw new OcibundleError("integrity", `${on}: ${quoted(name)} is not in it`);
+      throw new OcibundleError("integrity", `${on}: ${quoted(name)} is missing`);
     }
   }
   if (isWhole) {
@@ -178,7 +178,7 @@ async function unpackEntry(
   const { cache, expected, on, origin, signal } = options;
   const wanted = expected?.get(name);
   if (wanted !== undefined && wanted.size !== size) {
-    const why = `${quoted(name)} has ${size} bytes there, not ${wanted.size}`;
+    const why = `${quoted(name)} has ${size} bytes, expected ${wanted.size}`;
     throw new OcibundleError("integrity", `${on}: ${why}`);
   }
   const temp = await cache.tempPath("file");
@@ -186,7 +186,7 @@ async function unpackEntry(
     await requireSpace([{ path: cache.root, bytes: size }]);
     const { digest } = await writeContent(temp, source.chunks(size), { cache, signal });
     if (wanted !== undefined && wanted.digest !== digest) {
-      const why = `${quoted(name)} has the digest ${digest}, not ${wanted.digest}`;
+      const why = `${quoted(name)} has digest ${digest}, expected ${wanted.digest}`;
       throw new OcibundleError("integrity", `${on}: ${why}`);
     }
     await cache.putFile(temp, digest, size, { name, origin });

@@ -80,7 +80,7 @@ const HeadersSchema = v.pipe(
       v.check((name) => !ownHeaders.test(name), "is a header that can't be set"),
     ),
     v.pipe(
-      v.string("must be a text"),
+      v.string("must be a string"),
       v.regex(/^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/, "is not the value of a header"),
     ),
   ),
@@ -201,7 +201,7 @@ export function readConfig({
   const path = named ?? defaultPath(env);
   if (path === undefined) return none;
   const passOver = (message: string): Config => {
-    emit({ type: "warning", message: `${message}; going on without it` });
+    emit({ type: "warning", message: `${message}; continuing without it` });
     return none;
   };
   let bytes: Uint8Array;

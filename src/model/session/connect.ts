@@ -33,13 +33,9 @@ interface Connecting {
  */
 export function checkFlags({ caFile, certFile, keyFile }: ConnectionFlags): void {
   if ((certFile === undefined) !== (keyFile === undefined)) {
-    throw new OcibundleError(
-      "usage",
-      "--cert-file and --key-file are given together or not at all",
-      {
-        hint: "a client's certificate is of no use without its key",
-      },
-    );
+    throw new OcibundleError("usage", "--cert-file and --key-file must be used together", {
+      hint: "add the missing flag",
+    });
   }
   const files = { "--ca-file": caFile, "--cert-file": certFile, "--key-file": keyFile };
   for (const [flag, path] of Object.entries(files)) {
@@ -105,7 +101,7 @@ function lookUp({ env, emit, signal }: Omit<Connecting, "flags" | "config">): Fi
     findCredential(host, repository, env, {
       signal,
       warn(message) {
-        const words = `${message}; going on without it`;
+        const words = `${message}; continuing without it`;
         if (!told.has(words)) emit({ type: "warning", message: words });
         told.add(words);
       },

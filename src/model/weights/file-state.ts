@@ -90,7 +90,7 @@ export async function finish(
 
 const changed = ({ path }: OpenFile): OcibundleError =>
   new OcibundleError("integrity", `"${path}" changed while it was being read`, {
-    hint: "lock it when nothing writes to it any more",
+    hint: "try again when no program writes to it",
   });
 
 /** The error for a file that could not be read. */

@@ -23,7 +23,7 @@ export async function incompleteBecause(path: string, size: number): Promise<str
   if (size < maxPointerBytes) {
     const start = await readAt(file, 0, pointerStart.length);
     if (new TextDecoder().decode(start) === pointerStart) {
-      return "is a Git LFS pointer and not the file itself";
+      return "is a Git LFS pointer, not the file itself";
     }
   }
   const end = isTensors
@@ -32,9 +32,10 @@ export async function incompleteBecause(path: string, size: number): Promise<str
       ? await readGgufEnd(file, size)
       : undefined;
   if (end === undefined) return undefined;
-  if (typeof end !== "number") return `is incomplete: its header goes on after its ${size} bytes`;
-  if (end > size) return `is incomplete: it has ${size} of the ${end} bytes that its header says`;
-  if (end < size && isTensors) return `has ${size} bytes, and its header says ${end}`;
+  if (typeof end !== "number")
+    return `is truncated: its header is longer than the ${size} bytes of the file`;
+  if (end > size) return `is truncated: it has ${size} of ${end} bytes`;
+  if (end < size && isTensors) return `has ${size} bytes, its header says ${end}`;
   return undefined;
 }
 

@@ -70,8 +70,8 @@ export async function readIgnoreFile(directory: string): Promise<string[]> {
 export const nothingTaken = (path: string): OcibundleError =>
   new OcibundleError(
     "file",
-    `no file in ${quoted(path)} is left by the include and exclude patterns`,
+    `no file in ${quoted(path)} matches the include and exclude patterns`,
     {
-      hint: "patterns are those of .gitignore, matched against paths below the directory",
+      hint: "use .gitignore patterns, relative to the directory",
     },
   );

@@ -6,7 +6,7 @@ const hints: Readonly<Record<string, string>> = {
   gs: "download it first, as `gcloud storage rsync -r gs://BUCKET/PREFIX ./weights`, then name that directory",
 };
 
-const otherHint = "download it first, then name the file or the directory";
+const otherHint = "download it first, then name the file or directory";
 
 /** Refuses a URI where a path is wanted. Throws `usage`. */
 export function refuseUri(text: string): void {

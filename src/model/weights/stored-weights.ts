@@ -13,8 +13,8 @@ import { unreadable } from "./file-errors.ts";
 /** Blobs of weight files that are stored compressed: from the cache, or made again from the file. */
 export function storedWeights({ cache, emit }: Session, lock: string): StoredWeights {
   const mismatch = (path: string, cause?: unknown): OcibundleError =>
-    new OcibundleError("integrity", `"${path}" does not give the blob that ${lock} says`, {
-      hint: "the file changed, or another version compressed it; run `ocibundle lock` as before, then push again",
+    new OcibundleError("integrity", `"${path}" does not match ${lock}`, {
+      hint: "run `ocibundle lock` as before, then push again",
       cause,
     });
   return {

@@ -32,7 +32,7 @@ export interface StoredWeights {
 
 /** What to do about a file that is not what a lock says. */
 export const lockAgain = (lock: string): string =>
-  `the file changed since ${lock} was written; run \`ocibundle lock\` as before, then push again`;
+  `the file changed since ${lock} was written; run \`ocibundle lock\`, then push again`;
 
 /** The lock's blobs as things to be moved, once a digest; a file is looked at only when its blob is needed. */
 export function weightBlobs(entries: readonly WeightEntry[], sources: WeightSources): BlobToMove[] {
@@ -134,7 +134,7 @@ async function weightSource(
     offset: 0,
     check: async () => {
       if (isUnchanged(stats, await statWeight(entry, path, lock))) return;
-      throw new OcibundleError("integrity", `"${path}" changed while it was being sent`, {
+      throw new OcibundleError("integrity", `"${path}" changed while it was sent`, {
         hint: lockAgain(lock),
       });
     },
@@ -153,7 +153,7 @@ export async function statWeight(
   } catch (cause) {
     throw unreadable(path, cause);
   }
-  if (stats.isDirectory()) throw new OcibundleError("file", `"${path}" is a folder, not a file`);
+  if (stats.isDirectory()) throw new OcibundleError("file", `"${path}" is a directory, not a file`);
   if (!stats.isFile()) throw notAFile(path, stats);
   if (stats.size !== BigInt(entry.sizeUncompressed)) {
     throw new OcibundleError(

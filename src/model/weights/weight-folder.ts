@@ -84,10 +84,7 @@ async function walk(
     } else if (target.stats.isFile()) {
       files.push({ below: here, path });
       if (files.length > maxWeightFiles) {
-        throw new OcibundleError(
-          "file",
-          `"${ancestors[0]}" has more than ${maxWeightFiles} files in it`,
-        );
+        throw new OcibundleError("file", `"${ancestors[0]}" has more than ${maxWeightFiles} files`);
       }
     } else {
       throw notAFile(path, target.stats);
@@ -128,11 +125,11 @@ async function followLink(
   } catch (cause) {
     const code = errno(cause);
     if (code === "ELOOP") throw refusedLink(path, "loops", cause);
-    if (code === "ENOENT") throw refusedLink(path, "points to nothing", cause);
+    if (code === "ENOENT") throw refusedLink(path, "is broken", cause);
     throw unreadable(path, cause);
   }
   if (stats.isDirectory() && ancestors.some((ancestor) => isInside(ancestor, real))) {
-    throw refusedLink(path, "loops: it points to a directory that it lies in");
+    throw refusedLink(path, "forms a loop");
   }
   return { stats, real };
 }
@@ -142,6 +139,6 @@ const isInside = (path: string, folder: string): boolean =>
 
 const refusedLink = (path: string, fault: string, cause?: unknown): OcibundleError =>
   new OcibundleError("file", `the symbolic link "${path}" ${fault}`, {
-    hint: "remove the link, or leave it out with --exclude",
+    hint: "remove the link, or add --exclude",
     cause,
   });

@@ -39,7 +39,7 @@ export function giveNames<T extends Nameable>(files: readonly T[]): (T & { name:
     throw new OcibundleError(
       "file",
       `two weight files would have the name ${quoted(a.name)}: "${a.path}" and "${b.path}"`,
-      { hint: "list them in ocibundle.yaml, each with a `name` of its own" },
+      { hint: "list them in ocibundle.yaml with different names" },
     );
   }
   return named;

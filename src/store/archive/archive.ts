@@ -98,7 +98,7 @@ export function followLinks<T extends Pick<TarEntry, "type" | "name" | "target">
   let entry = entries.get(name);
   for (let links = 0; entry?.type === "link" || entry?.type === "symlink"; links += 1) {
     if (links === maxLinks) {
-      throw new OcibundleError("file", `${on}: the links of entry "${name}" go in a circle`);
+      throw new OcibundleError("file", `${on}: the links of entry "${name}" form a loop`);
     }
     const { type, name: linkName, target } = entry;
     const next: string = linkTarget({ type, name: linkName, target }, on);
@@ -136,6 +136,6 @@ async function refuseCompressed(file: FileHandle, on: string): Promise<void> {
   const compression = compressionOf(buffer);
   if (compression === undefined) return;
   throw new OcibundleError("file", `${on}: the archive is compressed with ${compression}`, {
-    hint: "decompress it first; the layers in it are compressed already",
+    hint: "decompress it first",
   });
 }

@@ -57,7 +57,7 @@ export async function* tarEntries(
   for (let count = 0; ;) {
     const at = source.position;
     const header = await readHeader(source, on, ofLayer);
-    if (header === "no more") throw cutOff(on, "it is cut off: no mark of its end");
+    if (header === "no more") throw cutOff(on, "truncated: the end mark is missing");
     if (header === "end mark") {
       await expectZeros(source, on);
       return;
@@ -75,7 +75,7 @@ export async function* tarEntries(
     }
     const known = contentTypes.get(type);
     if (known === undefined) {
-      throw fail(`entry "${name}" is of a kind that is not read here: ${type}`);
+      throw fail(`entry "${name}" has the unsupported type ${type}`);
     }
     const size = known === "file" ? sizeOf(header, overrides, fail, name) : 0;
     if (size === undefined || !(size >= 0)) {
@@ -100,7 +100,7 @@ export async function* tarEntries(
     // The padding of the very last entry may be missing.
     if ((await source.skip(left)) < left && source.position < offset + size) {
       const found = `${source.position - offset} of ${size} bytes`;
-      throw cutOff(on, `entry "${name}" is cut off: ${found}`);
+      throw cutOff(on, `entry "${name}" is truncated: ${found}`);
     }
   }
 }
@@ -138,7 +138,7 @@ async function expectZeros(source: TarSource, on: string): Promise<void> {
     const found = bytes.findIndex((byte) => byte !== 0);
     if (found !== -1) {
       throw new OcibundleError("integrity", `${on}: data follows its end, at byte ${at + found}`, {
-        hint: "it is damaged, or something was appended to it: make or copy it again",
+        hint: "create or copy it again: it is damaged, or data was appended",
       });
     }
   }
@@ -147,7 +147,7 @@ async function expectZeros(source: TarSource, on: string): Promise<void> {
 /** The error for an archive, called `on`, whose end is missing. */
 const cutOff = (on: string, what: string): OcibundleError =>
   new OcibundleError("integrity", `${on}: ${what}`, {
-    hint: "it is not whole: make or copy it again",
+    hint: "create or copy it again: it is truncated",
   });
 
 const padded = (size: number): number => Math.ceil(size / blockSize) * blockSize;
@@ -164,7 +164,7 @@ async function readHeader(
   if (block.byteLength === 0 && at > 0) return "no more";
   const notTar = `${on}: ${at === 0 ? "not a tar archive" : `damaged at byte ${at}`}`;
   if (block.byteLength < blockSize) {
-    if (at > 0) throw cutOff(on, `it is cut off in the header at byte ${at}`);
+    if (at > 0) throw cutOff(on, `truncated in the header at byte ${at}`);
     throw new OcibundleError("file", notTar);
   }
   let header: Header;
@@ -196,7 +196,7 @@ async function readExtension(source: TarSource, header: Header, on: string): Pro
   const bytes = new Uint8Array(await source.read(size));
   const padding = padded(size) - size;
   if (bytes.byteLength < size || (await source.skip(padding)) < padding) {
-    throw cutOff(on, "it is cut off in an extended header");
+    throw cutOff(on, "truncated in an extended header");
   }
   switch (type) {
     case "NextFileHasLongPath":

@@ -10,7 +10,7 @@ const longestName = 4096;
 export function entryPath(name: string, on: string): string {
   const fail = (why: string): never => {
     throw new OcibundleError("file", `${on}: entry ${JSON.stringify(name)} ${why}`, {
-      hint: "an archive with such a name was not made by a tool for images; nothing of it is read",
+      hint: "use an archive that was created by an image tool",
     });
   };
   if (name === "") fail("has no name");

@@ -31,8 +31,8 @@ export function paxOverrides(bytes: Uint8Array, on: string): Overrides {
     if (key === "path" || key === "linkpath") overrides[key] = value;
     else if (key === "size") overrides.size = paxSize(value, on);
     else if (key.startsWith("GNU.sparse.")) {
-      throw new OcibundleError("file", `${on}: it holds a sparse file`, {
-        hint: "write the archive again without --sparse",
+      throw new OcibundleError("file", `${on}: sparse files are not supported`, {
+        hint: "create the archive again without --sparse",
       });
     }
     at = end;

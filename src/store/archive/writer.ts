@@ -169,7 +169,7 @@ async function refuseOther(path: string): Promise<void> {
   const isDirectory = (await stat(path).catch(() => undefined))?.isDirectory() === true;
   if (!isDirectory) return;
   throw new OcibundleError("conflict", `"${path}" is a directory, not an archive`, {
-    hint: `name a file, or write a layout: "oci:${path}"`,
+    hint: `use a file, or "oci:${path}" to write a layout`,
   });
 }
 

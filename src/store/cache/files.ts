@@ -51,7 +51,7 @@ export async function makeReady(path: string, digest: Digest, size: number): Pro
     if (stats.size !== size) {
       throw new OcibundleError(
         "integrity",
-        `the file for ${shortDigest(digest)} has ${stats.size} bytes in place of ${size}`,
+        `the file for ${shortDigest(digest)} has ${stats.size} bytes, expected ${size}`,
       );
     }
     // Before the permission goes: a run that is killed in here leaves what the next one can go on with.

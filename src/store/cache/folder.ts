@@ -50,7 +50,7 @@ export function cacheFolderOrNowhere(place: CachePlace, host?: CacheHost): strin
 }
 
 const noHome = {
-  message: "there is no directory for the cache: no home directory is known",
+  message: "no cache directory: the home directory is unknown",
   hint: "set OCIBUNDLE_CACHE to a directory",
 };
 
@@ -85,7 +85,7 @@ const hints: Readonly<Partial<Record<FaultKind, string>>> = {
   broken: "check that disk, or set OCIBUNDLE_CACHE to another one",
   path: "set OCIBUNDLE_CACHE to a shorter path",
   "too-large": "set OCIBUNDLE_CACHE to another disk",
-  "in-the-way": "remove what is there, or set OCIBUNDLE_CACHE to another directory",
+  "in-the-way": "remove the file in the way, or set OCIBUNDLE_CACHE to another directory",
 };
 
 /**

@@ -43,7 +43,7 @@ async function listFolder(cache: Cache, folder: string): Promise<string[]> {
     if (errno(error) === "ENOENT") return [];
     throw new OcibundleError(
       readingCode(error),
-      `the cache directory "${cache.root}" can't be read: ${faultReason(error)}`,
+      `cannot read the cache directory "${cache.root}": ${faultReason(error)}`,
       {
         hint: "check its permissions, or set OCIBUNDLE_CACHE to another directory",
         cause: error,

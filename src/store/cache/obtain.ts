@@ -100,7 +100,7 @@ async function findOrFetch(
   }
   throw new OcibundleError(
     "system",
-    `the cache directory "${cache.root}" does not keep blob ${shortDigest(digest)}`,
+    `the cache directory "${cache.root}" lost blob ${shortDigest(digest)}`,
     { hint: "pull with --no-cache, or set OCIBUNDLE_CACHE to another directory" },
   );
 }

@@ -55,9 +55,9 @@ export async function pruneCache(cache: Cache, options: PruneOptions): Promise<P
     if (!(error instanceof LockUnavailable)) throw error;
     throw new OcibundleError(
       "system",
-      `cannot prune the cache "${cache.root}": its files can't be locked`,
+      `cannot prune the cache "${cache.root}": cannot lock its files`,
       {
-        hint: "check its permissions; on a file system without locks, remove the directory while nothing uses it",
+        hint: "check its permissions; on a file system without locks, delete the directory",
         cause: error,
       },
     );

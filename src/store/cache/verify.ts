@@ -53,7 +53,7 @@ async function verifyBlob(
   const { digest } = blob;
   const file = await statBlob(cache.blobPath(digest));
   if (file === undefined) return undefined;
-  let reason = "its bytes have another digest";
+  let reason = "the digest does not match";
   try {
     if (await isIntact(cache, blob, file.size, options)) {
       await cache.confirm({ digest, size: file.size }, file.modified);
@@ -63,7 +63,7 @@ async function verifyBlob(
     const code = errno(error);
     if (code === undefined) throw error;
     if (code === "ENOENT") return undefined;
-    reason = `it ${unreadableBecause(error)}`;
+    reason = unreadableBecause(error);
     // What only this user may not read is not damaged for the others.
     if (faultKind(error) === "denied") return { ...blob, reason, removed: false };
   }

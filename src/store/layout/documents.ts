@@ -30,7 +30,7 @@ export function checkLayoutFile(bytes: Uint8Array, name: string): void {
   const { imageLayoutVersion } = parseDocument(bytes, LayoutFileSchema, on);
   if (!/^1\.\d+\.\d+$/.test(imageLayoutVersion)) {
     throw new OcibundleError("file", `${on}: version "${imageLayoutVersion}" is not supported`, {
-      hint: "image layouts of version 1 are read",
+      hint: "use an image layout of version 1",
     });
   }
 }
@@ -80,7 +80,7 @@ export function findEntry(index: ImageIndex, tag: string | undefined, name: stri
           hint: choices(index),
         })
       : new OcibundleError("usage", `${name}: ${entries.length} images have the tag "${tag}"`, {
-          hint: choices({ ...index, manifests: entries }) ?? "give each image a tag of its own",
+          hint: choices({ ...index, manifests: entries }) ?? "give each image its own tag",
         });
   }
   return entry;
@@ -118,7 +118,7 @@ function choices({ manifests }: ImageIndex): string | undefined {
     const wanted = isTaken ? (entry.annotations?.[imageNameKey] ?? tag) : tag;
     return wanted === undefined ? [] : [`"${wanted}"`];
   });
-  return shown.length > 0 ? `its tags are ${shown.join(", ")}` : "its images have no tags";
+  return shown.length > 0 ? `use one of the tags ${shown.join(", ")}` : "its images have no tags";
 }
 
 /**

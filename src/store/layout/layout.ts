@@ -37,10 +37,10 @@ export interface OciLayout extends LayoutReader, ContentWriter {
 /** Opens a layout folder for reading. Throws `file` for one that is missing or no layout. */
 export async function openLayout(folder: string, name = `oci:${folder}`): Promise<LayoutReader> {
   const found = await kindOf(folder);
-  if (found === undefined) throw new OcibundleError("file", `${name}: no such folder`);
+  if (found === undefined) throw new OcibundleError("file", `${name}: no such directory`);
   if (found === "other") {
-    throw new OcibundleError("file", `${name}: not a folder`, {
-      hint: `an archive of a layout is "oci-archive:${folder}"`,
+    throw new OcibundleError("file", `${name}: not a directory`, {
+      hint: `use "oci-archive:${folder}" for an archive`,
     });
   }
   return layoutReader(folderFiles(folder, name));
@@ -144,8 +144,8 @@ async function prepare(folder: string, name: string, signal: AbortSignal): Promi
       !others.includes(layoutFileName) &&
       !(await exists(join(folder, layoutFileName)))
     ) {
-      throw new OcibundleError("conflict", `${name}: the folder has other things in it`, {
-        hint: "name a new folder, an empty one or an OCI image layout",
+      throw new OcibundleError("conflict", `${name}: the directory has other content`, {
+        hint: "use a new or empty directory, or an OCI image layout",
       });
     }
     await writeFileInto(folder, layoutFileName, (file) => writeAll(file, layoutFileBytes, 0));

@@ -160,7 +160,7 @@ function mediaTypeOf(bytes: Uint8Array, described: string | undefined, on: strin
 /** The bytes of a small file. Throws `file` when it is larger than a manifest may be. */
 export async function readDocument(place: FilePlace, on: string): Promise<Uint8Array> {
   if (place.size > maxManifestBytes) {
-    throw new OcibundleError("file", `${on}: ${place.size} bytes are too many for a document`);
+    throw new OcibundleError("file", `${on}: too large for a document: ${place.size} bytes`);
   }
   const buffer = new Uint8Array(place.size);
   const file = await open(place.path, "r");

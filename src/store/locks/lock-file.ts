@@ -126,7 +126,7 @@ export function tryLockFile(path: string, options: LockOptions = {}): HeldLock |
   if (lock !== undefined || canLockBeside(path)) return lock;
   // Nobody else can have locked it.
   if (isNew) removeLockFile(path);
-  throw new LockUnavailable(`files in "${dirname(path)}" can't be locked`);
+  throw new LockUnavailable(`cannot lock files in "${dirname(path)}"`);
 }
 
 /** The lock, if it was to be had, and whether this call created its file. */
@@ -143,7 +143,7 @@ function tryLock(path: string, shared: boolean): { lock: HeldLock | undefined; i
     return { lock: undefined, isNew };
   } catch (cause) {
     if (isNew) removeLockFile(path);
-    throw new LockUnavailable(`the lock file "${path}" can't be used`, { cause });
+    throw new LockUnavailable(`cannot use the lock file "${path}"`, { cause });
   }
 }
 
@@ -257,7 +257,7 @@ function canLockBeside(path: string): boolean {
 /** Throws `LockUnavailable` where files in a directory, which must exist, can't be locked. */
 export function requireLocks(directory: string): void {
   if (canLockBeside(join(directory, "lock"))) return;
-  throw new LockUnavailable(`files in "${directory}" can't be locked`);
+  throw new LockUnavailable(`cannot lock files in "${directory}"`);
 }
 
 const firstPause = 5;

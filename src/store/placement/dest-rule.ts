@@ -55,7 +55,7 @@ export function destFault(dest: string, platform: string = process.platform): st
   if (/\p{Cc}/u.test(dest)) return "must not have a NUL or control character";
   if (!dest.isWellFormed()) return "must be well-formed Unicode";
   if (invisible.test(dest)) {
-    return "must not have an invisible character or one that turns the direction of text";
+    return "must not have an invisible or bidirectional control character";
   }
   if (/^\/[A-Za-z]:(?:\/|$)/.test(dest)) return "must not start with a drive letter";
   for (const name of dest.slice(1).split("/")) {

@@ -65,7 +65,7 @@ export async function materialize(
     await rm(temporary, { force: true }).catch(() => undefined);
     const shown = join(folder.path, name);
     if (errno(error) === "EEXIST") {
-      throw new OcibundleError("conflict", `"${shown}" exists already`, { cause: error });
+      throw new OcibundleError("conflict", `"${shown}" already exists`, { cause: error });
     }
     if (errno(error) === "ENOENT" && (await stat(source).catch(() => undefined)) === undefined) {
       throw new OcibundleError("not_found", `"${source}" is no longer in the cache`, {
@@ -163,11 +163,11 @@ async function copy(
       onBytes?.(chunk.byteLength);
     }
     if (position !== size) {
-      throw new OcibundleError("integrity", `"${source}" got shorter while it was copied`);
+      throw new OcibundleError("integrity", `"${source}" was truncated while it was copied`);
     }
     if (verify !== undefined && hash?.digest("hex") !== digestHex(verify)) {
       throw new OcibundleError("integrity", `"${source}" was changed while it was copied`, {
-        hint: "another user can write that file: set OCIBUNDLE_CACHE to a directory of your own",
+        hint: "set OCIBUNDLE_CACHE to a directory of your own: another user can write this file",
       });
     }
     await file.sync();

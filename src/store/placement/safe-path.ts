@@ -16,7 +16,7 @@ export function destParts(dest: string, platform: string = process.platform): st
   const fault = destFault(dest, platform);
   if (fault === undefined) return dest.slice(1).split("/");
   throw new OcibundleError("file", `dest ${shownDest(dest)} ${fault}`, {
-    hint: "the weights were pushed with a dest that can't be written here",
+    hint: "push the weights with another dest: this one is not allowed",
   });
 }
 
@@ -48,8 +48,8 @@ function checkLength(root: string, dest: string): void {
   if (longest === undefined || length <= longest) return;
   throw new OcibundleError(
     "file",
-    `dest ${shownDest(dest)} makes a path of ${length} bytes, and this system takes ${longest}`,
-    { hint: "choose a directory with a shorter path with -o" },
+    `dest ${shownDest(dest)} makes a path of ${length} bytes, the limit of this system is ${longest}`,
+    { hint: "use a directory with a shorter path with -o" },
   );
 }
 
@@ -74,7 +74,7 @@ export async function checkDests(
   if (kind === "under") {
     throw new OcibundleError(
       "file",
-      `dest ${shownDest(dest)} lies under ${shownDest(other)}, which is a file`,
+      `dest ${shownDest(dest)} is below ${shownDest(other)}, which is a file`,
     );
   }
   throw new OcibundleError(
@@ -82,7 +82,7 @@ export async function checkDests(
     dest === other
       ? `dest ${shownDest(dest)} is used twice`
       : `dests ${shownDest(other)} and ${shownDest(dest)} are one file on the file system of "${root}"`,
-    dest === other ? {} : { hint: "choose a folder on a file system that tells them apart" },
+    dest === other ? {} : { hint: "use a directory on a case-sensitive file system" },
   );
 }
 

@@ -125,7 +125,7 @@ async function notAFolder(path: string, shown: string): Promise<OcibundleError> 
   const link = (await lstat(path).catch(() => undefined))?.isSymbolicLink() === true;
   return new OcibundleError(
     "conflict",
-    `"${shown}" is ${link ? "a symbolic link, and nothing is written through one" : "not a folder"}`,
-    { hint: "remove it, or choose another folder with -o" },
+    `"${shown}" is ${link ? "a symbolic link" : "not a directory"}`,
+    { hint: "remove it, or use another directory with -o" },
   );
 }

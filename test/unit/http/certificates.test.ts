@@ -151,7 +151,7 @@ describe("Docker's folders", () => {
     await writeFile(join(certs, "client.cert"), await readFile(first.cert));
     expect(await trusted({ certificateFolders: [certs] })).toEqual({});
     expect(told).toEqual([
-      `"${join(certs, "client.cert")}" has no key "client.key" beside it; going on without it`,
+      `"${join(certs, "client.cert")}" has no key "client.key" beside it; continuing without it`,
     ]);
   });
 
@@ -200,7 +200,7 @@ describe("authorities", () => {
     const broken = text.replaceAll(/^[A-Za-z0-9+/=]+$/gm, "AAAA");
     await writeFile(caFile, `# one\n${broken}${text}\n${await readFile(second.authority, "utf8")}`);
     expect((await trusted({ caFile })).ca).toHaveLength(2);
-    expect(told).toEqual([`"${caFile}": a certificate cannot be read; going on without it`]);
+    expect(told).toEqual([`"${caFile}": a certificate cannot be read; continuing without it`]);
     await writeFile(caFile, broken);
     expect(await failureOf(trusted({ caFile }))).toMatchObject({ code: "file" });
   });
@@ -219,7 +219,7 @@ describe("authorities", () => {
     const found = systemAuthorities(env, warn);
     expect(found).toHaveLength(2);
     expect(warnings).toEqual([
-      `"${join(dir, "broken.pem")}": a certificate cannot be read; going on without it`,
+      `"${join(dir, "broken.pem")}": a certificate cannot be read; continuing without it`,
     ]);
     await using server = await serveTls(false);
     await createRegistry(server.host, { env, https: true }).ping(never);

@@ -113,7 +113,7 @@ describe("the engine", () => {
     await mkdir(other);
     await writeFile(join(other, "config.json"), '{"currentContext":"gone","auths":{}}');
     expect(await failure(find({ DOCKER_CONFIG: other }))).toBe(
-      'file: docker context "gone": there is no such context',
+      'file: docker context "gone" does not exist',
     );
     await writeFile(join(config, "config.json"), '{"currentContext":"work"}');
     expect(await find({})).toMatchObject({ origin: 'docker context "work"' });
@@ -127,8 +127,8 @@ describe("the engine", () => {
     expect(await findEndpoint({ HOME: home }, warn)).toMatchObject({ origin: undefined });
     await rm(join(config, "config.json"), { recursive: true });
     expect(warnings).toEqual([
-      `${config}/config.json: not a JSON document; going on without it`,
-      `"${config}/config.json" is a directory; going on without it`,
+      `${config}/config.json: not a JSON document; continuing without it`,
+      `"${config}/config.json" is a directory; continuing without it`,
     ]);
   });
 
@@ -154,7 +154,7 @@ describe("the engine", () => {
   });
 
   for (const [url, why] of [
-    ["ssh://host", `"ssh://host" can't be reached: engines over ssh are not supported`],
+    ["ssh://host", `"ssh://host" is not supported: it uses ssh`],
     ["unix://relative", '"unix://relative" is not the path of a socket'],
     ["fd://3", '"fd://3" is not the address of an engine'],
     ["localhost", '"localhost" is not the address of an engine'],

@@ -218,7 +218,7 @@ describe("a bare name that the engine does not have", () => {
     await writeFile(join(bench.folder, "llama", "oci-layout"), "{}");
     await expect(bench.open("llama:v1")).rejects.toMatchObject({
       code: "not_found",
-      hint: '"llama:v1" was taken for a name on a registry; the layout here is oci:llama:v1',
+      hint: '"llama:v1" was read as a registry reference; use oci:llama:v1',
     });
   });
 
@@ -232,7 +232,7 @@ describe("a bare name that the engine does not have", () => {
     const gone = bench.open("acme/none:v1");
     await expect(gone).rejects.toMatchObject({
       code: "not_found",
-      hint: "start Docker or Podman, or say in DOCKER_HOST where it listens",
+      hint: "start Docker or Podman, or set DOCKER_HOST",
     });
     // Stopped twice: `afterEach` needs one that runs.
     await start(engineWith(image, modernExport));
@@ -277,7 +277,7 @@ describe("an engine that is none, or fails", () => {
     await answering(200, "");
     await engine.stop();
     expect(await open()).toBe(
-      `network: engine at ${engine.url} (DOCKER_HOST): no engine is running there`,
+      `network: engine at ${engine.url} (DOCKER_HOST): no engine is running`,
     );
     await answering(200, "");
   });
@@ -308,7 +308,7 @@ describe("a broken export", () => {
     },
     "of another image": {
       shape: () => modernExport(sampleImage([sampleLayer("another")])),
-      says: /^integrity: .*: the export is not of the image that was asked for$/,
+      says: /^integrity: .*: the engine exported another image$/,
     },
     'with ".." in a path': {
       shape: (one) => [{ name: "../evil", content: "x" }, ...modernExport(one)],
@@ -363,7 +363,7 @@ describe("a broken export", () => {
       }),
     );
     expect(await failure(bench.open("docker-daemon:acme/app:dev"))).toBe(
-      `network: engine at ${engine.url} (DOCKER_HOST): the connection broke off`,
+      `network: engine at ${engine.url} (DOCKER_HOST): connection lost`,
     );
     expect(await bench.temporaries()).toEqual([]);
   });

@@ -62,7 +62,7 @@ describe.skipIf(disk === undefined)(name, () => {
     for (const work of [pushed, () => lock(job, "gzip")]) {
       const error = await failure(work());
       expect(error.code).toBe("system");
-      expect(error.message).toEndWith("/cache\" can't be used: no space left on device");
+      expect(error.message).toEndWith('/cache": no space left on device');
       expect(error.hint).toBe(
         "free up space there, run `ocibundle cache prune`, or set OCIBUNDLE_CACHE to another disk",
       );

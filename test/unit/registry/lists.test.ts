@@ -155,7 +155,7 @@ describe("referrers", () => {
     expect((await failureOf(list)).message).toContain("a page of the list cannot be read");
   });
 
-  test("are none where the tag is that of an image", async () => {
+  test("are none where the tag is also used by an image", async () => {
     const image = { schemaVersion: 2, mediaType: mediaTypes.ociManifest };
     await using server = scripted(({ path }) =>
       path.includes("/referrers/")

@@ -159,7 +159,7 @@ describe("a mirror that fails", () => {
     }
     expect(mirrors[0]?.seen).toHaveLength(1);
     expect(setting.warnings()).toHaveLength(1);
-    expect(setting.warnings()[0]).toMatch(/^mirror "mirror-0": .*; going on without it$/);
+    expect(setting.warnings()[0]).toMatch(/^mirror "mirror-0": .*; continuing without it$/);
     clock.now = restAfterFailure;
     expect(await repository.getManifest("v1", never)).toEqual(manifest);
     expect(mirrors[0]?.seen).toHaveLength(2);
@@ -261,7 +261,7 @@ describe("a mirror that gives wrong bytes", () => {
     // The registry itself gave these: another try would give the same.
     expect(repository.reportCorrupt?.(blob.digest)).toBe(false);
     expect(setting.warnings()).toEqual([
-      `mirror "mirror-0": the bytes it gave do not have the digest ${blob.digest}; going on without it`,
+      `mirror "mirror-0": the bytes it gave do not have the digest ${blob.digest}; continuing without it`,
     ]);
   });
 

@@ -55,10 +55,10 @@ export async function recordPlace(
     const found = await lstat(folder);
     // Anyone may make folders in the system's temporary one.
     const foreign = process.getuid !== undefined && found.uid !== process.getuid();
-    if (!found.isDirectory() || foreign) throw new Error("it is not a folder of this user's");
+    if (!found.isDirectory() || foreign) throw new Error("it is not a directory of this user");
   } catch (cause) {
     throw new OcibundleError("system", `"${folder}" can't be used for the state of registries`, {
-      hint: "set XDG_RUNTIME_DIR to a folder of your own",
+      hint: "set XDG_RUNTIME_DIR to a directory of your own",
       cause,
     });
   }

@@ -134,7 +134,7 @@ async function listen(
     });
   } catch (cause) {
     const why =
-      errno(cause) === "EADDRINUSE" ? "it is in use" : (errno(cause) ?? "it can't be used");
+      errno(cause) === "EADDRINUSE" ? "it is in use" : (errno(cause) ?? "it cannot be used");
     throw new OcibundleError(
       errno(cause) === "EADDRINUSE" ? "conflict" : "system",
       `port ${port} of 127.0.0.1: ${why}`,

@@ -42,7 +42,9 @@ export async function openStorage(root: string): Promise<Storage> {
     await prepare(root);
   } catch (error) {
     throw errno(error) === "ENOTDIR" || errno(error) === "EEXIST"
-      ? new OcibundleError("conflict", `registry storage "${root}": not a folder`, { cause: error })
+      ? new OcibundleError("conflict", `registry storage "${root}": not a directory`, {
+          cause: error,
+        })
       : unwritable(root, error);
   }
   const content = openContent(root);
@@ -72,8 +74,8 @@ async function prepare(root: string): Promise<void> {
   const path = join(root, markerName);
   const found = await readSmall(path);
   if (found !== undefined && found !== marker) {
-    throw new OcibundleError("conflict", `registry storage "${root}": of another version`, {
-      hint: "use another folder, or the program that made this one",
+    throw new OcibundleError("conflict", `registry storage "${root}": unsupported version`, {
+      hint: "use another directory, or the version that created this one",
     });
   }
   await mkdir(temporaryFolder(root), { recursive: true, mode: directoryMode });

@@ -45,7 +45,7 @@ export const cogSingle: ArtifactFormat = {
     const name = annotationOf(of, "vnd.cog.weight.name") ?? said.name;
     const dest = annotationOf(of, "vnd.cog.weight.dest") ?? said.target;
     if (name === undefined || dest === undefined) {
-      throw new OcibundleError("file", `${on}: its config names no file and no target`);
+      throw new OcibundleError("file", `${on}: the config has no file and no target`);
     }
     const { dest: checked } = fileAt(dest.replace(/^\//, ""), on);
     return { files: [{ name, dest: checked, blob: layer, maybeCompressed: true }], tars: [] };
@@ -90,7 +90,10 @@ export const cogWeight: ArtifactFormat = {
     for (const [digest, listed] of files) {
       const blob = byDigest.get(digest);
       if (blob === undefined) {
-        throw new OcibundleError("file", `${on}: config names the layer ${digest}, which it lacks`);
+        throw new OcibundleError(
+          "file",
+          `${on}: the config names layer ${digest}, which is missing`,
+        );
       }
       const expected = new Map<string, ExpectedFile>();
       for (const { path, size, digest: ofFile } of listed) {
@@ -124,6 +127,6 @@ function checkSetDigest(
   if (said.setDigest === undefined || said.setDigest === setDigest(said.files)) return;
   throw new OcibundleError(
     "integrity",
-    `${on}: its set digest is ${quoted(said.setDigest)}, but its files make ${setDigest(said.files)}`,
+    `${on}: the set digest is ${quoted(said.setDigest)}, but the files have ${setDigest(said.files)}`,
   );
 }

@@ -110,6 +110,6 @@ export function withoutPath(blob: Descriptor, on: string, wanted: string): Ocibu
   return new OcibundleError(
     "file",
     `${on}: the layer ${blob.digest} (${quoted(blob.mediaType)}) has no ${wanted}`,
-    { hint: "without it the name of its file is not known; `ocibundle copy` copies it as it is" },
+    { hint: "use `ocibundle copy`: without it the file name is unknown" },
   );
 }

@@ -48,6 +48,6 @@ export function unknownFormat(manifest: ImageManifest, on: string): OcibundleErr
     types.length === 0 ? "no layers" : `layers ${types.slice(0, shownTypes).join(", ")}${more}`,
   ].join("; ");
   return new OcibundleError("not_found", `${on} has no weights in a known format: ${found}`, {
-    hint: `formats that are read: Cog bundle, ${artifactFormats.map((format) => format.title).join(", ")}`,
+    hint: `supported formats: Cog bundle, ${artifactFormats.map((format) => format.title).join(", ")}`,
   });
 }

@@ -137,7 +137,7 @@ describe("a docker archive", () => {
     const { signal } = new AbortController();
     expect(await second.reader.hasBlob(descriptor, signal)).toBe(false);
     expect(await failure(second.reader.blobSource(descriptor, signal))).toMatch(
-      /^not_found: .* the registry had layer sha256:[0-9a-f]{12}, and has lost it since$/,
+      /^not_found: .* the registry had layer sha256:[0-9a-f]{12}$/,
     );
     await second.close();
   });
@@ -234,7 +234,7 @@ describe("a docker archive of several images", () => {
     await expect(unnamed).rejects.toMatchObject({
       code: "usage",
       message: "docker-archive:image.tar: 2 images, and no name given",
-      hint: "its names are acme/app:dev, acme/other:latest",
+      hint: "use one of acme/app:dev, acme/other:latest",
     });
     expect(await failure(bench.open("docker-archive:image.tar:acme/none"))).toBe(
       'not_found: docker-archive:image.tar:docker.io/acme/none:latest: no image "docker.io/acme/none:latest"',
@@ -271,7 +271,7 @@ describe("a broken docker archive", () => {
     },
     "with no image in it": {
       entries: manifest([]),
-      says: /^not_found: .*: no image in it$/,
+      says: /^not_found: .*: no image$/,
     },
     "without the config": {
       entries: change(new RegExp(`^${configName}$`), () => undefined),
@@ -307,7 +307,7 @@ describe("a broken docker archive", () => {
       entries: manifest([{ Config: configName, Layers: Array(4).fill("../../etc/passwd") }]),
       says: /^file: .*: entry "..\/..\/etc\/passwd" has ".." in its path$/,
     },
-    "with a link out in place of a layer": {
+    "with a link out, expected a layer": {
       entries: change(firstLayer, ({ name }) => ({
         name,
         type: "SymbolicLink",

@@ -56,7 +56,7 @@ describe("a temporary folder", () => {
     await mkdir(join(parent, ".."), { recursive: true });
     await writeFile(parent, "a file");
     expect(await failure(tempFolder(parent).newFile())).toBe(
-      `conflict: "${parent}": can't be written: a file with that name exists`,
+      `conflict: "${parent}": cannot write: a file with that name exists`,
     );
   });
 });

@@ -15,13 +15,13 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 test.each([
-  ["layout", "; the layout here is oci:layout"],
-  ["layout:v1", "; the layout here is oci:layout:v1"],
-  ["weights", ", not for the folder here"],
-  ["llama.tar", "; an archive here is oci-archive:llama.tar or docker-archive:llama.tar"],
+  ["layout", "; use oci:layout"],
+  ["layout:v1", "; use oci:layout:v1"],
+  ["weights", ", not as the local directory"],
+  ["llama.tar", "; use oci-archive:llama.tar or docker-archive:llama.tar"],
 ])("what lies here as %s is told", async (text, end) => {
   expect(await localPathHint(text, folder)).toBe(
-    `"${text}" was taken for a name on a registry${end}`,
+    `"${text}" was read as a registry reference${end}`,
   );
 });
 

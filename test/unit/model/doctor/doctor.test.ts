@@ -168,7 +168,7 @@ describe("what a registry refuses is a no, with the reason", () => {
     });
     expect(lacking(report)).toEqual(["login", "resume"]);
     expect(found(report, "resume")?.reason).toBe(
-      "an upload says to have 16384 bytes after 32768 were sent",
+      "the upload reports 16384 bytes after 32768 were sent",
     );
   });
 
@@ -249,7 +249,9 @@ describe("what a registry refuses is a no, with the reason", () => {
       return new Response(await response.bytes());
     });
     expect(lacking(whole)).toEqual(["login", "range", "parallel"]);
-    expect(found(whole, "range")?.reason).toBe("the whole blob came in place of a part (200)");
+    expect(found(whole, "range")?.reason).toBe(
+      "the whole blob was returned instead of a range (200)",
+    );
     expect(found(whole, "download")).toMatchObject({ result: "yes" });
     const refused = await examined(refusing(({ headers }) => headers.has("range"), 400));
     expect(lacking(refused)).toEqual(["login", "range", "parallel"]);
@@ -266,7 +268,7 @@ describe("what a registry refuses is a no, with the reason", () => {
       );
     });
     expect(lacking(report)).toEqual(["login", "range", "parallel", "download"]);
-    expect(found(report, "download")?.reason).toBe("other bytes came than were sent");
+    expect(found(report, "download")?.reason).toBe("the received bytes differ from those sent");
   });
 
   test("deletes: what is left is told", async () => {
@@ -341,7 +343,7 @@ describe("who may only pull", () => {
     const report = await examined(readOnly);
     expect(found(report, "range")).toMatchObject({
       result: "not tried",
-      reason: "there is no blob to read",
+      reason: "no blob to read",
     });
     expect(found(report, "latency")?.result).toBe("yes");
   });

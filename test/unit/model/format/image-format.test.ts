@@ -41,37 +41,37 @@ describe("refused", () => {
     [
       "a bundle without a lock",
       { flag: "bundle", hasWeights: false },
-      "--format bundle: there is no weights.lock to bundle",
+      "--format bundle needs a weights.lock",
     ],
     [
       "a bundle by Cog's variable without a lock",
       { env: { COG_OCI_INDEX: "1" }, hasWeights: false },
-      "COG_OCI_INDEX=1: there is no weights.lock to bundle",
+      "COG_OCI_INDEX=1 needs a weights.lock",
     ],
     [
       "standalone with weights",
       { flag: "standalone", weightsGiven: true },
-      "--format standalone: a standalone image has no place for weights",
+      "--format standalone: a standalone image cannot hold weights",
     ],
     [
       "standalone by the variable with weights",
       { env: { OCIBUNDLE_FORMAT: "standalone" }, weightsGiven: true },
-      "OCIBUNDLE_FORMAT=standalone: a standalone image has no place for weights",
+      "OCIBUNDLE_FORMAT=standalone: a standalone image cannot hold weights",
     ],
     [
       "weights without a lock",
       { hasWeights: false, weightsGiven: true },
-      "weights are given, but there is no weights.lock",
+      "weights.lock does not exist",
     ],
     [
       "neither image nor weights",
       { hasImage: false, hasWeights: false },
-      "there is neither an image nor a weights.lock",
+      "no image and no weights.lock are given",
     ],
     [
       "a format for weights alone",
       { flag: "bundle", hasImage: false },
-      "--format bundle: there is no image",
+      "--format bundle needs an image",
     ],
     ["another format", { flag: "Bundle" }, '--format Bundle: "Bundle" is not an image format'],
     [

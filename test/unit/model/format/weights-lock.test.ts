@@ -75,10 +75,10 @@ describe("writing", () => {
 describe("refuses", () => {
   test("another version by its name", () => {
     expect(refusal({ ...lockOf(), version: "1.0" })).toBe(
-      'weights.lock: version "1.0" is not known, only "1" is',
+      'weights.lock: version "1.0" is not supported, only "1" is',
     );
     expect(refusal({ ...lockOf(), version: 1 })).toBe(
-      'weights.lock: version of type number is not known, only "1" is',
+      'weights.lock: version of type number is not supported, only "1" is',
     );
   });
 
@@ -157,7 +157,7 @@ describe("refuses", () => {
 
   test("two entries with one dest", () => {
     expect(refusal(lockOf(entry("a", { dest: "/x/y" }), entry("b", { dest: "/x/y" })))).toBe(
-      'weights.lock: entry "b": dest "/x/y" is that of "a" too',
+      'weights.lock: entry "b": dest "/x/y" is also used by "a" too',
     );
   });
 

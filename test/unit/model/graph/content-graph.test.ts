@@ -191,7 +191,7 @@ describe("a child", () => {
     const size = one.bytes.byteLength + 1;
     const error = await failure(readChild(layout, entryOf(one, { size }), signal));
     expect(error.code).toBe("integrity");
-    expect(error.message).toEndWith(`has ${one.bytes.byteLength} bytes, its index says ${size}`);
+    expect(error.message).toEndWith(`has ${one.bytes.byteLength} bytes, the index says ${size}`);
   });
 });
 

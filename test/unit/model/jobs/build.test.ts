@@ -97,15 +97,12 @@ describe("which files are the lock's", () => {
   test.each([
     [{ file: ["a"] }, '--file "a": not a NAME=PATH'],
     [{ file: ["nobody=weights/a.bin"] }, '--file nobody=…: weights.lock has no "nobody"'],
-    [{ file: ["a=weights"] }, 'weights" is a folder'],
+    [{ file: ["a=weights"] }, 'weights" is a directory'],
     [{ file: ["a=missing.bin"] }, 'missing.bin" does not exist'],
     [{ weights: ["missing"] }, 'missing" does not exist'],
     [{ file: ["a=weights/b.bin"] }, "has 6 bytes, weights.lock says 5"],
-    [
-      { file: ["b=weights/b.bin"] },
-      'weight "a": weights.lock has it, but it is not among the files of --file',
-    ],
-    [{}, ": weights.lock has it, but no file is given for it"],
+    [{ file: ["b=weights/b.bin"] }, 'weight "a": listed in weights.lock, but not among the files of --file'],
+    [{}, ": listed in weights.lock, but no file is given"],
   ])("%j: …%s", async (request, message) => {
     const job = await preparedJob({ "a.bin": "first", "b.bin": "second" });
     const error = await failure(build(job, request));
@@ -196,7 +193,7 @@ describe("the layout that is written", () => {
   test("is not written over something else", async () => {
     const job = await preparedJob({ "a.bin": "first" });
     const error = await failure(build(job, { ...bundle, output: "oci:weights" }));
-    expect(error.message).toEndWith("the folder has other things in it");
+    expect(error.message).toEndWith("the directory has other content");
   });
 
   test("as an archive is whole or not there", async () => {

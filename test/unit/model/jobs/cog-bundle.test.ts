@@ -179,7 +179,7 @@ test("an index that lists what is not there is copied with --platform, as the hi
   const here = await job();
   expect(await failure(copy(here, source, "oci:copied:v1"))).toMatchObject({
     code: "not_found",
-    hint: "copy one of the platforms that are there with --platform",
+    hint: "copy one of the existing platforms with --platform",
   });
   await copy(here, source, "oci:copied:v1", "linux/amd64");
   expect(await inspectSource(here, "oci:copied:v1")).toMatchObject({ digest: there.digest });

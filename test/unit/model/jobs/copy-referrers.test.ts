@@ -159,7 +159,7 @@ describe("referrers without an end", () => {
       subject = await put(from, `link ${depth}`, { subject });
     }
     const error = await failure(copy(job, source, `${to.host}/mirror/model:v1`));
-    expect(error.message).toContain("referrers of referrers are more than 8 deep");
+    expect(error.message).toContain("referrers are nested more than 8 levels deep");
     expect(await digestAt(to, "mirror/model/manifests/v1")).toBeNull();
   });
 

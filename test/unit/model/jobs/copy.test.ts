@@ -257,7 +257,7 @@ describe("the tag of a copy", () => {
     expect(model.digest).toBe(report.model.digest);
     const error = await failure(copy(job, reference, `${target}@sha256:${"0".repeat(64)}`));
     expect(error.code).toBe("usage");
-    expect(error.hint).toBe(`leave the digest out, as ${target}:v1`);
+    expect(error.hint).toBe(`use a tag, such as ${target}:v1`);
   });
 });
 
@@ -266,7 +266,7 @@ describe("what can't be copied", () => {
     const job = await preparedJob({ "a.bin": "first" });
     expect(await failure(copy(job, "weights.lock", "oci:never"))).toMatchObject({
       code: "usage",
-      message: 'copy weights.lock to oci:never: "weights.lock" is a lock, which holds no bytes',
+      message: 'copy weights.lock to oci:never: "weights.lock" is a lock, which has no content',
     });
   });
 

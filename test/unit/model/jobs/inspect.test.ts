@@ -18,17 +18,21 @@ describe("a lock is looked for", () => {
     expect(await failure(inspectSource(job, "other.lock"))).toMatchObject({
       code: "file",
       message: 'the lock "other.lock" does not exist',
-      hint: "write it, as `ocibundle lock ./weights`",
+      hint: "run `ocibundle lock ./weights` to create it",
     });
   });
 
   test.each([
     ["./nothing", '"./nothing" does not exist', undefined],
-    ["./weights", '"./weights" is a folder, not a lock', "a layout is named as oci:./weights"],
+    [
+      "./weights",
+      '"./weights" is a directory, not a lock',
+      "prefix a layout with oci: as in oci:./weights",
+    ],
     [
       "image/index.tar",
-      '"image/index.tar" is a file, and not a lock',
-      "an archive is named as oci-archive:image/index.tar or docker-archive:image/index.tar",
+      '"image/index.tar" is not a lock',
+      "prefix an archive: oci-archive:image/index.tar or docker-archive:image/index.tar",
     ],
   ])("%s: %s", async (source, message, hint) => {
     const job = await preparedJob({ "a.bin": "first" });
@@ -55,7 +59,7 @@ describe("a lock is looked for", () => {
     await mkdir(join(job.cwd, "127.0.0.1:1", "acme"), { recursive: true });
     expect(await failure(inspectSource(job, "127.0.0.1:1/acme"))).toMatchObject({
       code: "network",
-      hint: '"127.0.0.1:1/acme" was taken for a name on a registry, not for the folder here',
+      hint: '"127.0.0.1:1/acme" was read as a registry reference, not as the local directory',
     });
   });
 });

@@ -181,6 +181,6 @@ describe("a project file", () => {
     await writeFiles(join(job.cwd, "ckpt"), { "a.bin": "first" });
     const error = await failure(build(job));
     expect(error.code).toBe("file");
-    expect(error.message).toContain('weight "b": weights.lock has it, but it is not among the');
+    expect(error.message).toContain('weight "b": listed in weights.lock, but no longer among the');
   });
 });

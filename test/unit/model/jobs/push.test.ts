@@ -187,7 +187,7 @@ describe("weights that another repository has", () => {
 
 describe("a weight file that is not what the lock says", () => {
   const again =
-    "the file changed since weights.lock was written; run `ocibundle lock` as before, then push again";
+    "the file changed since weights.lock was written; run `ocibundle lock`, then push again";
 
   test("is found before anything is sent: another size", async () => {
     const registry = await recordingRegistry();
@@ -239,7 +239,7 @@ describe("a weight file that is not what the lock says", () => {
     });
     const error = await failure(push(job, `${registry.host}/acme/model:v1`));
     expect(error).toMatchObject({ code: "integrity", hint: again });
-    expect(error.message).toEndWith('/weights/a.bin" changed while it was being sent');
+    expect(error.message).toEndWith('/weights/a.bin" changed while it was sent');
     expect(await tagged(registry, "acme/model:v1")).toBeNull();
   });
 
@@ -261,7 +261,7 @@ describe("a weight file that is not what the lock says", () => {
     const error = await failure(push(job, `${registry.host}/acme/model:v1`));
     expect(sentParts).toBeGreaterThan(1);
     expect(error).toMatchObject({ code: "integrity", hint: again });
-    expect(error.message).toEndWith('/weights/a.bin" changed while it was being sent');
+    expect(error.message).toEndWith('/weights/a.bin" changed while it was sent');
     expect(await tagged(registry, "acme/model:v1")).toBeNull();
   });
 
@@ -287,8 +287,8 @@ describe("a weight file that is not there", () => {
     const error = await failure(push(job, `${registry.host}/acme/model:v1`));
     expect(error).toMatchObject({
       code: "file",
-      message: `push ${registry.host}/acme/model:v1: weight "b": weights.lock has it, but it is not among the files of --weights "weights"`,
-      hint: "name the directory that has it with --weights DIR, or the file with --file NAME=PATH",
+      message: `push ${registry.host}/acme/model:v1: weight "b": listed in weights.lock, but not among the files of --weights "weights"`,
+      hint: "name its directory with --weights DIR, or the file with --file NAME=PATH",
     });
     expect(requests(registry, "POST")).toEqual([]);
   });
@@ -299,7 +299,7 @@ describe("a weight file that is not there", () => {
     const error = await failure(
       push(job, `${registry.host}/acme/model:v1`, { weights: [], dryRun: true }),
     );
-    expect(error.message).toEndWith("weights.lock has it, but no file is given for it");
+    expect(error.message).toEndWith("weights.lock, but no file is given");
   });
 
   test("is an error where the registry has it, for its directory was named", async () => {
@@ -367,7 +367,7 @@ describe("a dry run where another repository has the weights", () => {
     registry.meddle(() => new Response(null, { status: 404 }));
     const request = { weights: [], dryRun: true };
     const error = await failure(push(job, `${registry.host}/acme/two:v1`, request));
-    expect(error.message).toEndWith("weights.lock has it, but no file is given for it");
+    expect(error.message).toEndWith("weights.lock, but no file is given");
   });
 });
 
@@ -377,14 +377,14 @@ describe("what is wrong with a request", () => {
     const reference = `localhost:1/acme/model@sha256:${"0".repeat(64)}`;
     expect(await failure(push(job, reference))).toMatchObject({
       code: "usage",
-      hint: "leave the digest out, as localhost:1/acme/model:v1",
+      hint: "use a tag, such as localhost:1/acme/model:v1",
     });
   });
 
   test.each([
     [{ tagWeights: "-x" }, "not a tag"],
-    [{ tagWeights: "v1" }, "the model itself gets this tag"],
-    [{ tagWeights: "w", image: undefined }, "there is no weights artifact below an index"],
+    [{ tagWeights: "v1" }, "the model has the same tag"],
+    [{ tagWeights: "w", image: undefined }, "the model has no index with a weights artifact"],
   ])("%j: %s", async (request, why) => {
     const registry = await recordingRegistry();
     const job = await preparedJob({ "a.bin": "first" });

@@ -416,7 +416,7 @@ describe("a lock is refused", () => {
     put("weights/a.bin", "a");
     await expect(lock({ output: "no/such/weights.lock" })).rejects.toMatchObject({
       code: "file",
-      message: expect.stringContaining("can't be written"),
+      message: expect.stringContaining("cannot write"),
     });
   });
 

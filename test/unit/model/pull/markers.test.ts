@@ -102,7 +102,7 @@ test("what can't be written is named, and a failure to say that it failed is not
   const markers = open("w/x");
   await expect(markers.done("sha256:1")).rejects.toMatchObject({
     code: "conflict",
-    message: expect.stringContaining(`"${join(root, "w/.cog/ready")}": can't be written`),
+    message: expect.stringContaining(`"${join(root, "w/.cog/ready")}": cannot write`),
   });
   rmSync(join(root, "w/.cog"), { recursive: true });
   await markers.failed("anything");

@@ -186,7 +186,7 @@ describe("the configuration in force", () => {
     const at = join(cwd, ".config", "ocibundle", "config.yaml");
     await mkdir(at, { recursive: true });
     expect(isRead(readConfig({ env: { HOME: cwd }, cwd, flags: {}, emit }))).toBe(false);
-    expect(told).toEqual([`the configuration "${at}" is a directory; going on without it`]);
+    expect(told).toEqual([`the configuration "${at}" is a directory; continuing without it`]);
   });
 
   test("is not one that is no YAML and that nobody named; what is wrong in one is an error", async () => {
@@ -196,7 +196,7 @@ describe("the configuration in force", () => {
     await writeFiles(cwd, { [at]: "registries: {" });
     expect(isRead(readConfig(own))).toBe(false);
     expect(told).toHaveLength(1);
-    expect(told[0]).toEndWith("; going on without it");
+    expect(told[0]).toEndWith("; continuing without it");
     expect(fault(() => readConfig({ ...own, flags: { config: at } }))).toContain("line 1");
     await writeFiles(cwd, { [at]: "registries: {docker.io: {plainHttp: 7}}" });
     expect(fault(() => readConfig(own))).toContain("must be true or false");

@@ -83,7 +83,7 @@ describe("is said of", () => {
   test.each(["model.safetensors", "model.bin", "tokenizer.json"])(
     "a Git LFS pointer in the place of %s",
     async (name) => {
-      expect(await judge(name, pointer)).toBe("is a Git LFS pointer and not the file itself");
+      expect(await judge(name, pointer)).toBe("is a Git LFS pointer, not the file itself");
     },
   );
 
@@ -99,7 +99,7 @@ describe("is said of", () => {
   test("a safetensors file with more bytes than its header says", async () => {
     const bytes = Buffer.concat([safetensors(10), Buffer.alloc(5)]);
     expect(await judge("m.safetensors", bytes)).toBe(
-      `has ${bytes.length} bytes, and its header says ${bytes.length - 5}`,
+      `has ${bytes.length} bytes, its header says ${bytes.length - 5}`,
     );
   });
 

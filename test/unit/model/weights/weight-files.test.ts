@@ -108,10 +108,10 @@ describe("symbolic links", () => {
   });
 
   test.each([
-    ["loops to a directory it lies in", "..", "loops: it points to a directory that it lies in"],
-    ["loops to the root", "/", "loops: it points to a directory that it lies in"],
+    ["loops to a directory it lies in", "..", "forms a loop"],
+    ["loops to the root", "/", "forms a loop"],
     ["loops to itself", "link", "loops"],
-    ["points to nothing", "nothing.bin", "points to nothing"],
+    ["is broken", "nothing.bin", "is broken"],
   ])("one that %s is refused by name", async (_, target, message) => {
     put("w/sub/a.bin");
     const link = join(folder, "w/sub/link");

@@ -183,18 +183,18 @@ describe("an archive", () => {
     },
     "a device": {
       entries: [{ name: "sda", type: "BlockDevice" }],
-      says: 'file: it: entry "sda" is of a kind that is not read here: BlockDevice',
+      says: 'file: it: entry "sda" has the unsupported type BlockDevice',
     },
     "an old sparse file": {
       entries: [{ name: "s", type: "SparseFile" }],
-      says: 'file: it: entry "s" is of a kind that is not read here: SparseFile',
+      says: 'file: it: entry "s" has the unsupported type SparseFile',
     },
     "a pax sparse file": {
       entries: [
         { name: "p", type: "ExtendedHeader", content: paxRecord("GNU.sparse.major", "1") },
         { name: "s" },
       ],
-      says: "file: it: it holds a sparse file",
+      says: "file: it: sparse files are not supported",
     },
     "a pax size that is no number": {
       entries: [
@@ -213,7 +213,7 @@ describe("an archive", () => {
     },
     "content that is cut off": {
       entries: [{ name: "long", content: "x", size: 5000 }],
-      says: 'integrity: it: entry "long" is cut off: 1536 of 5000 bytes',
+      says: 'integrity: it: entry "long" is truncated: 1536 of 5000 bytes',
     },
   };
   for (const [what, { entries, says }] of Object.entries(refused)) {
@@ -235,7 +235,7 @@ describe("an archive", () => {
       target: "missing",
       says: 'file: it: entry "a/link" links to "a/missing", which is missing',
     },
-    "to itself": { target: "link", says: 'file: it: the links of entry "a/link" go in a circle' },
+    "to itself": { target: "link", says: 'file: it: the links of entry "a/link" form a loop' },
   };
   for (const [where, { target, says }] of Object.entries(broken)) {
     test(`with a link ${where} refuses to follow it`, async () => {
@@ -371,6 +371,6 @@ describe("an archive that arrives", () => {
     const all = (async () => {
       for await (const entry of tarEntries(streamTarSource(cut), "it")) void entry;
     })();
-    expect(await failure(all)).toBe('integrity: it: entry "one" is cut off: 488 of 1000 bytes');
+    expect(await failure(all)).toBe('integrity: it: entry "one" is truncated: 488 of 1000 bytes');
   });
 });

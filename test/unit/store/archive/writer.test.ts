@@ -110,7 +110,7 @@ describe("an archive that is written", () => {
     await writeFile(path, "");
     await expect(createLayoutArchive(join(path, "out.tar"))).rejects.toMatchObject({
       code: "conflict",
-      message: `"${join(path, "out.tar")}": can't be written: a file with that name exists`,
+      message: `"${join(path, "out.tar")}": cannot write: a file with that name exists`,
     });
   });
 });

@@ -35,7 +35,7 @@ describe("putting", () => {
     expect(existsSync(fixture.cache.root)).toBe(false);
   });
 
-  test("a blob lies under its digest, read-only, and nothing temporary is left", async () => {
+  test("a blob is below its digest, read-only, and nothing temporary is left", async () => {
     const { digest, size } = await fixture.put("weights");
     const path = fixture.cache.blobPath(digest);
     expect(path).toBe(join(fixture.cache.root, "blobs", "sha256", digestHex(digest)));
@@ -223,7 +223,7 @@ describe("a place that can't be written", () => {
     const failure = await cache.tempPath("x").catch((error: unknown) => error);
     expect(failure).toMatchObject({
       code: "conflict",
-      message: `the cache directory "${cache.root}" can't be used: a part of its path is not a directory`,
+      message: `cannot use cannot read the cache directory "${cache.root}": a part of its path is not a directory`,
     });
     expect(isUnusable(failure)).toBe(true);
   });

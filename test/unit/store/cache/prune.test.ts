@@ -104,7 +104,7 @@ describe("pruning", () => {
     expect(names((await prune({ maxSize: 10 })).removed)).toEqual(["used"]);
   });
 
-  test("keeps what is linked from elsewhere, and does not count it", async () => {
+  test("keeps what is in use as hard links, and does not count it", async () => {
     const { digest } = await putOld("linked", 9);
     await putOld("alone", 1);
     linkSync(fixture.cache.blobPath(digest), join(fixture.folder, "target"));

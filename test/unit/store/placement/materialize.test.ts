@@ -91,7 +91,7 @@ describe("what is there already", () => {
     writeFileSync(target(), "mine");
     await expect(put({ ways: [way] })).rejects.toMatchObject({
       code: "conflict",
-      message: `"${target()}" exists already`,
+      message: `"${target()}" already exists`,
     });
     expect(readFileSync(target(), "utf8")).toBe("mine");
     expect(readdirSync(folder.path)).toEqual(["x"]);

@@ -167,7 +167,7 @@ describe("all dests of a pull", () => {
   test("one used twice, and one under another, are refused", async () => {
     await expect(checkDests(root, ["/a", "/a"])).rejects.toThrow('dest "/a" is used twice');
     await expect(checkDests(root, ["/a", "/a/b"])).rejects.toThrow(
-      'dest "/a/b" lies under "/a", which is a file',
+      'dest "/a/b" is below "/a", which is a file',
     );
   });
 

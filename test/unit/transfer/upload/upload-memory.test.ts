@@ -125,7 +125,7 @@ describe("what is kept", () => {
     expect((await refused("r2.test")).length).toBe(1);
   });
 
-  test("at the same time by several processes is that of all", async () => {
+  test("at the same time by several processes is also used by all", async () => {
     const hosts = Array.from({ length: 6 }, (_, index) => `r${index}.test`);
     await Promise.all(hosts.map((at) => run(noChunks, { at })));
     for (const at of hosts) expect((await refused(at)).length).toBe(1);
