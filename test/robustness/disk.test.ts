@@ -120,7 +120,7 @@ describe("a disk that fills up half-way", () => {
       const empty = fill(disk);
       const { code, stderr } = await running.ended;
       expect(stderr).toContain(
-        `cannot use cannot read the cache directory "${disk.path}/cache": no space left on device\n`,
+        `cannot use the cache directory "${disk.path}/cache": no space left on device\n`,
       );
       expect(stderr).toMatch(/\nhint: free up space there, run `ocibundle cache prune`/);
       expect(stderr).not.toContain("warning");
@@ -150,7 +150,7 @@ describe("a disk that fills up half-way", () => {
         const empty = fill(disk);
         const { code, stderr } = await running.ended;
         expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
-        const why = `cannot use cannot read the cache directory "${cache}": no space left on device`;
+        const why = `cannot use the cache directory "${cache}": no space left on device`;
         expect(stderr.match(/pulling without the cache: .*(?="\})/g)).toEqual([
           `pulling without the cache: ${why.replaceAll('"', String.raw`\"`)}`,
         ]);

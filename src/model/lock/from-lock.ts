@@ -121,7 +121,7 @@ async function weightPaths(
     const found = await projectWeightPaths(session, lock, entries, patterns);
     if (found !== undefined) return found;
     const none = { paths: new Map(), remotes: new Map(), unlocked: [] };
-    return { ...none, missing: () => lacks("no file is given for it") };
+    return { ...none, missing: () => lacks("no file is given") };
   }
   const files = fileSources(file, cwd);
   await checkFileFlags(files, entries, lock);
@@ -140,7 +140,7 @@ async function weightPaths(
     else remotes.set(name, remote);
   }
   const isThere = (name: string): boolean => paths.has(name) || remotes.has(name);
-  const missing = () => lacks(`it is not among the files of ${flagsOf(weights, file)}`);
+  const missing = () => lacks(`not among the files of ${flagsOf(weights, file)}`);
   const lost = weights.length === 0 ? undefined : entries.find(({ name }) => !isThere(name));
   if (lost !== undefined) throw withContext(`weight ${quoted(lost.name)}`, missing());
   const locked = new Set(entries.map(({ name }) => name));

@@ -103,7 +103,7 @@ export function cacheFailure(root: string, error: unknown): unknown {
   }
   return new OcibundleError(
     writingCode(error),
-    `the cache directory "${root}" can't be used: ${faultReason(error)}`,
+    `cannot use the cache directory "${root}": ${faultReason(error)}`,
     {
       hint: hintFor(error) ?? "set OCIBUNDLE_CACHE to another directory",
       path: root,

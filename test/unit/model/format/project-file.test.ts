@@ -111,12 +111,12 @@ describe("refuses", () => {
     [
       "a member of a source that is not known",
       "weights: [{source: {uri: a, includes: [x]}, target: /a}]",
-      /source: "includes", expected one of uri, include, exclude$/,
+      /source: unknown member "includes", expected one of uri, include, exclude$/,
     ],
     [
       "a member of a weight that is not known",
       "weights: [{source: a, target: /a, compression: zstd}]",
-      /weights\.0: "compression", expected one of name, source, target, include, exclude$/,
+      /weights\.0: unknown member "compression", expected one of name, source, target, include, exclude$/,
     ],
     ["no sources", "weights: [{source: [], target: /a}]", /must have at least one source$/],
     [
@@ -155,7 +155,7 @@ describe("refuses", () => {
 
   test("in ocibundle.yaml what is not known, but for names that start with x-", () => {
     expect(() => parseOurs("platform: linux/arm64")).toThrow(
-      'ocibundle.yaml: "platform", expected one of image, weights',
+      'ocibundle.yaml: unknown member "platform", expected one of image, weights',
     );
     expect(parseOurs("x-team: a").weights).toEqual([]);
   });

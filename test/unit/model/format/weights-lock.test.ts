@@ -92,7 +92,7 @@ describe("refuses", () => {
   });
 
   test.each([
-    ["a created that is no time", { created: "yesterday" }, "created: must be a time as RFC 3339"],
+    ["a created that is no time", { created: "yesterday" }, "created: must be an RFC 3339 time"],
     ["no list of files", { files: {} }, "files: must be a list"],
   ])("%s", (_, members, message) => {
     expect(refusal({ ...lockOf(), ...members })).toContain(message);

@@ -142,7 +142,7 @@ describe("the graph of a model", () => {
     for (let depth = 0; depth < 6; depth += 1) root = await index(entryOf(root));
     const error = await failure(readGraph(layout, root, signal));
     expect(error.code).toBe("file");
-    expect(error.message).toEndWith("indexes are nested more than 4 deep");
+    expect(error.message).toEndWith("indexes are nested more than 4 levels deep");
   });
 
   test("is refused where an index lists thousands", async () => {

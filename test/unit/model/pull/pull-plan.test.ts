@@ -63,7 +63,7 @@ describe("--only", () => {
       expect.objectContaining({
         code: "not_found",
         message: '--only "none" matches no weight file',
-        hint: "there are a/one.bin, a/two.bin, three",
+        hint: "use a pattern that matches one of a/one.bin, a/two.bin, three",
       }),
     );
     const many = Array.from({ length: 7 }, (_, index) => entry(`w${index}`));
@@ -130,7 +130,7 @@ describe("what is in the way", () => {
     put("a/inside", "x");
     await expect(plan([entry("a")], true)).rejects.toMatchObject({
       code: "conflict",
-      message: expect.stringContaining("exists and is not a file"),
+      message: expect.stringContaining("exists and is not a regular file"),
     });
   });
 

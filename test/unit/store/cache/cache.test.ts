@@ -223,7 +223,7 @@ describe("a place that can't be written", () => {
     const failure = await cache.tempPath("x").catch((error: unknown) => error);
     expect(failure).toMatchObject({
       code: "conflict",
-      message: `cannot use cannot read the cache directory "${cache.root}": a part of its path is not a directory`,
+      message: `cannot use the cache directory "${cache.root}": a part of its path is not a directory`,
     });
     expect(isUnusable(failure)).toBe(true);
   });

@@ -153,7 +153,7 @@ test.skipIf(disk === undefined)(
         kind: "unusable",
         why: {
           code: "system",
-          message: `the cache directory "${cache.root}" can't be used: no space left on device`,
+          message: `cannot use the cache directory "${cache.root}": no space left on device`,
         },
       });
     } finally {
