@@ -20,7 +20,7 @@ export interface HubFile {
 
 export interface HubListing {
   model: string;
-  /** 40 hex digits. */
+  /** What the hub calls it: 40 hex digits on Hugging Face. */
   commit: string;
   files: HubFile[];
 }
@@ -31,7 +31,8 @@ const maxEntries = 100_000;
 const maxPages = 10_000;
 
 const RevisionSchema = v.looseObject({
-  sha: v.pipe(v.string(), v.regex(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/)),
+  // 40 hex digits on Hugging Face; hubs that stand before other stores have others.
+  sha: v.pipe(v.string(), v.regex(/^[A-Za-z0-9][\w-]{0,127}$/)),
 });
 
 const SizeSchema = v.pipe(v.number(), v.safeInteger(), v.minValue(0));

@@ -125,5 +125,6 @@ function takes(filter: PathFilter | undefined, below: string, isNamed: boolean):
 
 const recordKeys = (endpoint: string, uri: string, { gitId, size }: HubFile) => ({
   content: gitId === undefined ? undefined : `git:${gitId}:${size}`,
-  address: `${endpoint} ${uri} ${size}`,
+  // What is no hash may stand for other content tomorrow.
+  address: /@(?:[0-9a-f]{40}|[0-9a-f]{64})\//.test(uri) ? `${endpoint} ${uri} ${size}` : undefined,
 });

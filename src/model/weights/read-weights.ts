@@ -74,7 +74,7 @@ async function hashUnknown(
       const message = `${item} does not have the Git object ID that the hub lists, ${gitId}`;
       emit({ type: "warning", message });
     } else if (keys?.content !== undefined) hubRecords?.add(keys.content, hashed.sha256);
-    if (keys !== undefined) hubRecords?.add(keys.address, hashed.sha256);
+    if (keys?.address !== undefined) hubRecords?.add(keys.address, hashed.sha256);
     emit({ type: "progress", phase: "hash", item, bytes: size });
     emit({ type: "done", phase: "hash", item });
   };

@@ -19,7 +19,7 @@ export interface RemoteFile {
   /** Git's identifier of the content, where the source lists one. */
   gitId?: string | undefined;
   /** What its digest is kept by: its content where that is identified, and its address. */
-  keys?: { content: string | undefined; address: string };
+  keys?: { content: string | undefined; address: string | undefined };
   /** Its bytes, where they were fetched to be hashed and are few enough to be kept. */
   bytes?: Uint8Array | undefined;
 }

@@ -119,6 +119,33 @@ test("what the registry has is not fetched again, nor for another repository of 
   expect(await stored(registry, digestOf(large), "acme/other")).toBe(digestOf(large));
 });
 
+test("an interrupted push is resumed, and ends with the right bytes", async () => {
+  const { hub, registry, job } = await bench({}, { "a.bin": pattern(40_000_000, 3) });
+  const stop = new AbortController();
+  const running = { ...job(), signal: stop.signal };
+  const request = {
+    ...parts,
+    reference: `${registry.host}/acme/m:v1`,
+    paths: ["hf://acme/tiny"],
+  };
+  const stopEarly = ({ emit }: typeof running): typeof running => ({
+    ...running,
+    emit(event) {
+      emit(event);
+      if (hub.seen.filter(({ at }) => at === "storage").length > 4)
+        stop.abort(new Error("stopped"));
+    },
+  });
+  const interrupted: unknown = await pushModel(stopEarly(running), request).catch(
+    (error: unknown) => error,
+  );
+  expect(interrupted).toBeInstanceOf(Error);
+  expect((await registry.ask("/v2/acme/m/manifests/v1")).status).toBe(404);
+  await pushModel(job(), request);
+  const digest = digestOf(pattern(40_000_000, 3));
+  expect(await stored(registry, digest)).toBe(digest);
+});
+
 test("a dry run says what would be sent, and fetches no weight", async () => {
   const { hub, push, folder } = await bench();
   const report = await push("m:v1", { dryRun: true });
