@@ -1,6 +1,7 @@
 import { OcibundleError } from "../../errors.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { formatRepository, type Reference } from "../../oci/reference.ts";
+import { cosignTags } from "../../oci/referrers-tag.ts";
 import type { Repository } from "../../registry/types.ts";
 import { readRepository } from "../graph/repository-graph.ts";
 import { cannotDelete, untag } from "../graph/untag.ts";
@@ -135,6 +136,7 @@ async function lookUp(
   const needs = (root: Digest): boolean =>
     graph.nodes.get(root)?.children.some((child) => child === digest || needs(child)) ?? false;
   const referrers = await repository.listReferrers(digest, undefined, signal);
+  const attachments = new Set(cosignTags(digest));
   return {
     action: "would-delete",
     what: request.digest ? "manifest" : "tag",
@@ -147,7 +149,7 @@ async function lookUp(
     neededBy: graph.tags
       .filter((one) => one.digest !== null && one.digest !== digest && needs(one.digest))
       .map((one) => one.tag),
-    referrers: referrers.length,
+    referrers: referrers.length + graph.tags.filter(({ tag: one }) => attachments.has(one)).length,
   };
 }
 

@@ -78,6 +78,20 @@ describe("rm of a tag", () => {
     expect(await digestOfTag(registry, "v1")).not.toBeNull();
   });
 
+  test("counts what cosign keeps under a tag among what refers to it", async () => {
+    const registry = await recordingRegistry();
+    const { digest } = await put(registry, "v1");
+    await put(registry, `${digest.replace(":", "-")}.sig`, "signature");
+    let referrers = 0;
+    await rm(registry, "v1", {
+      confirm: (removal) => {
+        ({ referrers } = removal);
+        return Promise.resolve(true);
+      },
+    });
+    expect(referrers).toBe(1);
+  });
+
   test("deletes nothing without a yes", async () => {
     const registry = await recordingRegistry();
     await put(registry, "v1");
