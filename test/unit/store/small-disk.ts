@@ -16,7 +16,7 @@ const succeeds = (command: string, ...args: string[]): boolean =>
 export function mountTmpfs(bytes: number): Disk | undefined {
   const path = mkdtempSync(join(tmpdir(), "ocibundle-disk-"));
   const remove = (): void => {
-    spawnSync("umount", [path], { stdio: "ignore" });
+    spawnSync("umount", ["--lazy", path], { stdio: "ignore" });
     rmSync(path, { recursive: true, force: true });
   };
   if (succeeds("mount", "-t", "tmpfs", "-o", `size=${bytes}`, "tmpfs", path)) {
@@ -32,7 +32,7 @@ export function mountXfs(): Disk | undefined {
   const image = join(folder, "image");
   const path = mkdtempSync(join(folder, "mounted-"));
   const remove = (): void => {
-    spawnSync("umount", [path], { stdio: "ignore" });
+    spawnSync("umount", ["--lazy", path], { stdio: "ignore" });
     rmSync(folder, { recursive: true, force: true });
   };
   writeFileSync(image, "");
