@@ -82,7 +82,7 @@ describe("writing", () => {
       entry(`weights-of-a-model-${index}`),
     );
     expect(() => weightsManifest(entries)).toThrow(
-      /^10000 weight files is too large: \d+ bytes, the limit of registries is 4194304 at most$/,
+      /^10000 weight files make a manifest of \d+ bytes, and registries take 4194304 at most$/,
     );
   });
 });
@@ -125,7 +125,7 @@ describe("reading", () => {
     [
       "a size that is no number",
       layer(annotated({ "vnd.cog.weights.size.uncompressed": "1e3" })),
-      'entry "a": annotation "vnd.cog.weights.size.uncompressed" must be a number of bytes, not "1e3"',
+      'entry "a": the annotation "vnd.cog.weights.size.uncompressed" must be a number of bytes, not "1e3"',
     ],
     [
       "a size that can't be counted",
@@ -154,7 +154,7 @@ describe("reading", () => {
   test("refuses two layers for one dest", () => {
     const other = layer(annotated({ "vnd.cog.weights.name": "b" }));
     expect(() => parseWeightsManifest(manifestOf(layer(annotated()), other), "weights")).toThrow(
-      'weights: entry "b": dest "/cache/a" is also used by "a" too',
+      'weights: entry "b": dest "/cache/a" is also used by "a"',
     );
   });
 

@@ -157,7 +157,7 @@ describe("refuses", () => {
 
   test("two entries with one dest", () => {
     expect(refusal(lockOf(entry("a", { dest: "/x/y" }), entry("b", { dest: "/x/y" })))).toBe(
-      'weights.lock: entry "b": dest "/x/y" is also used by "a" too',
+      'weights.lock: entry "b": dest "/x/y" is also used by "a"',
     );
   });
 
