@@ -2,6 +2,7 @@ import { Buffer } from "node:buffer";
 import { OcibundleError } from "../errors.ts";
 import type { ContentReader } from "../oci/content.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
+import { embeddedContent } from "../oci/manifest-members.ts";
 import { matchesDigest, shortDigest } from "../oci/digest.ts";
 import { blobChunks } from "./blob-chunks.ts";
 
@@ -18,6 +19,8 @@ export async function readSmallBlob(
   if (descriptor.size > maxSmallBlobBytes) {
     throw new OcibundleError("file", `${on}: too large for a document: ${descriptor.size} bytes`);
   }
+  const embedded = embeddedContent(descriptor, reader.name);
+  if (embedded !== undefined) return embedded;
   const source = await reader.blobSource(descriptor, signal);
   const chunks: Uint8Array[] = [];
   let length = 0;

@@ -169,8 +169,11 @@ export function blobsOfManifest(
   const blobs = new Map<Digest, BlobToMove>();
   for (const descriptor of config === undefined ? layers : [config, ...layers]) {
     if (blobs.has(descriptor.digest)) continue;
-    embeddedContent(descriptor, on);
-    blobs.set(descriptor.digest, blobOf(reader, descriptor, group ?? own, descriptor === config));
+    const blob = blobOf(reader, descriptor, group ?? own, descriptor === config);
+    const bytes = embeddedContent(descriptor, on);
+    // What the manifest has with it need not be stored apart.
+    if (bytes !== undefined) blob.source = () => Promise.resolve({ kind: "bytes", bytes });
+    blobs.set(descriptor.digest, blob);
   }
   return [...blobs.values()];
 }

@@ -199,12 +199,13 @@ async function blobsOf(
     session.emit({ type: "warning", message });
   }
   const items = graph.blobs.map((blob): Item => {
-    const { descriptor, source, reportCorrupt } = blob;
+    const { descriptor, reportCorrupt } = blob;
     return {
       name: blob.name ?? blob.label,
       group: blob.group,
       expected: descriptor,
-      source,
+      // Not what a manifest has of it as "data": what is stored is verified.
+      source: (signal) => reader.blobSource(descriptor, signal),
       reportCorrupt,
       exists: (signal) => reader.hasBlob(descriptor, signal),
     };

@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { OcibundleError } from "../../errors.ts";
 import { parseSource } from "../../image/source/source.ts";
 import type { ContentWriter } from "../../oci/content.ts";
+import { isDigest } from "../../oci/digest.ts";
 import { formatReference, formatRepository, type Reference } from "../../oci/reference.ts";
 import type { WantedBlobs } from "../../store/archive/unfinished.ts";
 import { createLayoutArchive } from "../../store/archive/writer.ts";
@@ -59,6 +60,11 @@ function targetOf(text: string, hint: string): Target | undefined {
   switch (spec.kind) {
     case "oci":
     case "oci-archive":
+      if (spec.tag !== undefined && isDigest(spec.tag)) {
+        throw new OcibundleError("usage", `"${text}" names a digest, which cannot be written to`, {
+          hint: "name a tag",
+        });
+      }
       return { ...spec, text };
     case "registry":
       return { ...spec, text };

@@ -1,7 +1,13 @@
 import * as v from "valibot";
 import { OcibundleError } from "../../errors.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
-import { type Digest, digestAlgorithm, digestHex, shortDigest } from "../../oci/digest.ts";
+import {
+  type Digest,
+  digestAlgorithm,
+  digestHex,
+  isDigest,
+  shortDigest,
+} from "../../oci/digest.ts";
 import { parseDocument } from "../../oci/document.ts";
 import { goObject } from "../../oci/go-object.ts";
 import { ImageIndexSchema, type ImageIndex, type RawManifest } from "../../oci/manifest.ts";
@@ -80,7 +86,7 @@ export function findEntry(index: ImageIndex, tag: string | undefined, name: stri
           hint: choices(index),
         })
       : new OcibundleError("usage", `${name}: ${entries.length} images have the tag "${tag}"`, {
-          hint: choices({ ...index, manifests: entries }) ?? "give each image its own tag",
+          hint: choices({ ...index, manifests: entries }),
         });
   }
   return entry;
@@ -102,23 +108,29 @@ function chosen({ manifests }: ImageIndex): Descriptor[] {
 function named({ manifests }: ImageIndex, tag: string): Descriptor[] {
   const tagged = manifests.filter((entry) => tagOf(entry) === tag);
   if (tagged.length > 0) return tagged;
+  if (isDigest(tag)) return manifests.filter((entry) => entry.digest === tag);
   return manifests.filter((entry) => {
     const image = entry.annotations?.[imageNameKey];
     return image === tag || image === `docker.io/${tag}` || image === `docker.io/library/${tag}`;
   });
 }
 
-/** What can be asked for, for a hint: tags, and whole names where a tag is that of several images. */
+/** What can be asked for, for a hint: tags, and whole names or digests where a tag is that of several images. */
 function choices({ manifests }: ImageIndex): string | undefined {
   if (manifests.length === 0) return undefined;
   const tags = manifests.map((entry) => tagOf(entry));
-  const shown = manifests.slice(0, 10).flatMap((entry) => {
+  const shown = manifests.slice(0, 10).map((entry) => {
     const tag = tagOf(entry);
     const isTaken = tags.filter((other) => other === tag).length > 1;
-    const wanted = isTaken ? (entry.annotations?.[imageNameKey] ?? tag) : tag;
-    return wanted === undefined ? [] : [`"${wanted}"`];
+    const wanted = isTaken
+      ? (entry.annotations?.[imageNameKey] ?? entry.digest)
+      : (tag ?? entry.digest);
+    return `"${wanted}"`;
   });
-  return shown.length > 0 ? `use one of the tags ${shown.join(", ")}` : "its images have no tags";
+  const areTags = shown.every((text) => !isDigest(text.slice(1, -1)));
+  return areTags
+    ? `use one of the tags ${shown.join(", ")}`
+    : `use one of them, as in oci:DIR@DIGEST: ${shown.join(", ")}`;
 }
 
 /**

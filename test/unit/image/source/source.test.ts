@@ -8,6 +8,12 @@ describe("a source", () => {
   test("is read as skopeo reads it", () => {
     expect(parseSource("oci:./layout")).toEqual({ kind: "oci", path: "./layout", tag: undefined });
     expect(parseSource("oci:dir:v1")).toEqual({ kind: "oci", path: "dir", tag: "v1" });
+    expect(parseSource(`oci:a/dir@${digest}`)).toEqual({ kind: "oci", path: "a/dir", tag: digest });
+    expect(parseSource(`oci:dir@sha256:v1`)).toEqual({
+      kind: "oci",
+      path: "dir@sha256",
+      tag: "v1",
+    });
     expect(parseSource("oci:dir:localhost/app:v1")).toEqual({
       kind: "oci",
       path: "dir",

@@ -64,6 +64,25 @@ describe("the graph of a model", () => {
     expect(error.code).toBe("not_found");
   });
 
+  test("has what a descriptor carries as data without asking for it", async () => {
+    const { layout, manifest } = await layoutBench();
+    const data = (content: string) => ({
+      mediaType: "text/plain",
+      digest: digestOf(content),
+      size: content.length,
+      data: btoa(content),
+    });
+    const root = await manifest({
+      mediaType: mediaTypes.ociManifest,
+      config: data("{}"),
+      layers: [data("one")],
+    });
+    const { blobs } = await readGraph(layout, root, signal);
+    const sources = await Promise.all(blobs.map(({ source }) => source(signal)));
+    const texts = sources.map((source) => source.kind === "bytes" && String(source.bytes));
+    expect(texts).toEqual(["{}", "one"]);
+  });
+
   test.each([
     ["an artifact manifest", mediaTypes.ociArtifact, "blobs"],
     ["a manifest of another kind", "application/vnd.example+json", "layers"],

@@ -237,6 +237,10 @@ describe("choosing an image of a layout", () => {
     expect(await failure(store.readRoot("v1", signal))).toBe(
       'usage: oci:…/layout: 2 images have the tag "v1"',
     );
+    const { digest } = image("b");
+    const error = await store.readRoot("v1", signal).catch((thrown: OcibundleError) => thrown);
+    expect((error as OcibundleError).hint).toContain(`"${digest}"`);
+    expect((await store.readRoot(digest, signal)).digest).toBe(digest);
   });
 
   test("by its whole name, where two have the tag", async () => {
