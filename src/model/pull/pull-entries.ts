@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import { posix } from "node:path";
 import { OcibundleError } from "../../errors.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
+import { isUnusable } from "../../store/cache/folder.ts";
 import { obtainBlob, requireBlob } from "../../store/cache/obtain.ts";
 import { type StoredFile, type StoredTar } from "../format/artifact/contents.ts";
 import {
@@ -16,6 +17,7 @@ import { mergeLayers } from "./overlay.ts";
 import { createWorkerPool } from "../../runtime/worker-pool.ts";
 import { createDownloader } from "../../transfer/download/download.ts";
 import type { Session } from "../session/session.ts";
+import { goOnWithoutCache } from "./pull-warnings.ts";
 import type { BlobPart, FetchContext, PullSource } from "./pull-context.ts";
 import { download, fetchProgress } from "./pull-download.ts";
 import { findInTar } from "../graph/tar-ranges.ts";
@@ -77,7 +79,10 @@ export async function findFiles(
     return found;
   } catch (error) {
     await found[Symbol.asyncDispose]();
-    throw error;
+    if (!isPacked || !request.useCache || !isUnusable(error)) throw error;
+    goOnWithoutCache({ session: given, seen: {} }, error);
+    const without = { ...request, useCache: false };
+    return findFiles(contents, { session: given, source, dir, request: without });
   }
 }
 
@@ -152,11 +157,16 @@ async function tarFiles(
   const wanted = tar.expected;
   const unpacked = await unpack(tar, context, (name) => wanted?.has(name) ?? true);
   refuseLinks(unpacked, on);
-  return unpacked.flatMap((entry) =>
-    entry.type === "file"
-      ? [entryOf(tar, entry.name, { ...entry, digest: sha256(entry) }, on)]
-      : [],
-  );
+  const files = new Map<string, WeightEntry>();
+  for (const entry of unpacked) {
+    if (entry.type !== "file") continue;
+    if (files.has(entry.name)) {
+      const message = `${on}: ${quoted(entry.name)} appears more than once in an archive; the last one is used`;
+      session.emit({ type: "warning", message });
+    }
+    files.set(entry.name, entryOf(tar, entry.name, { ...entry, digest: sha256(entry) }, on));
+  }
+  return [...files.values()];
 }
 
 const sha256 = ({ digest }: { digest: string }): `sha256:${string}` => digest as `sha256:${string}`;

@@ -16,6 +16,13 @@ function rawManifest(document: { mediaType: string; [member: string]: unknown })
   return { mediaType: document.mediaType, digest: digestOf(bytes), bytes };
 }
 
+const data = (content: string) => ({
+  mediaType: "text/plain",
+  digest: digestOf(content),
+  size: content.length,
+  data: btoa(content),
+});
+
 describe("the graph of a model", () => {
   test("has children before their parents, and every blob once", async () => {
     const { layout, image, index } = await layoutBench();
@@ -66,12 +73,6 @@ describe("the graph of a model", () => {
 
   test("has what a descriptor carries as data without asking for it", async () => {
     const { layout, manifest } = await layoutBench();
-    const data = (content: string) => ({
-      mediaType: "text/plain",
-      digest: digestOf(content),
-      size: content.length,
-      data: btoa(content),
-    });
     const root = await manifest({
       mediaType: mediaTypes.ociManifest,
       config: data("{}"),

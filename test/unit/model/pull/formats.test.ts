@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { setDigest } from "../../../../src/model/format/artifact/cog-weight.ts";
@@ -159,6 +159,42 @@ describe("a model is pulled that another tool wrote:", () => {
       );
     });
   }
+
+  test("of an archive with two entries of one name, the last", async () => {
+    const { blob, manifest, pull, pulled, job } = await bench();
+    const tar = tarBytes({ name: "a", content: "first" }, { name: "a", content: "second" });
+    await manifest(
+      {
+        config: await blob("{}", "application/vnd.cnai.model.config.v1+json"),
+        layers: [await blob(tar, "application/vnd.cnai.model.weight.v1.tar")],
+      },
+      "v1",
+    );
+    await pull();
+    expect(await pulled()).toEqual({ a: digestOf("second") });
+    expect(job.warnings().join()).toContain('"a" appears more than once in an archive');
+  });
+
+  test("without the cache where that can't be used", async () => {
+    const { blob, manifest, pull, pulled, job } = await bench();
+    await manifest(
+      {
+        config: await blob("{}", "application/vnd.cnai.model.config.v1+json"),
+        layers: [
+          await blob(
+            tarBytes({ name: "a", content: "content" }),
+            "application/vnd.cnai.model.weight.v1.tar",
+          ),
+        ],
+      },
+      "v1",
+    );
+    await writeFile(join(job.cwd, "no-directory"), "");
+    job.env = { ...job.env, OCIBUNDLE_CACHE: join(job.cwd, "no-directory") };
+    await pull();
+    expect(await pulled()).toEqual({ a: digestOf("content") });
+    expect(job.warnings().join()).toContain("pulling without the cache");
+  });
 
   test("Docker Model Runner 0.1 by types, shards in their order", async () => {
     const { blob, manifest, pull, pulled } = await bench();
