@@ -23,6 +23,7 @@ import { download, fetchProgress } from "./pull-download.ts";
 import { findInTar } from "../graph/tar-ranges.ts";
 import {
   layerLabel,
+  refuseLinks,
   type UnpackedEntry,
   unpackedBefore,
   unpackFile,
@@ -81,8 +82,8 @@ export async function findFiles(
     await found[Symbol.asyncDispose]();
     if (!isPacked || !request.useCache || !isUnusable(error)) throw error;
     goOnWithoutCache({ session: given, seen: {} }, error);
-    const without = { ...request, useCache: false };
-    return findFiles(contents, { session: given, source, dir, request: without });
+    const again = { session: given, source, dir, request: { ...request, useCache: false } };
+    return findFiles(contents, again);
   }
 }
 
@@ -97,8 +98,8 @@ async function lookInto(
 ): Promise<void> {
   const workers = createWorkerPool(availableParallelism());
   const { emit, flags } = session;
-  const downloader = createDownloader({ connections: flags.concurrency, workers, emit });
   const { force, path } = request;
+  const downloader = createDownloader({ connections: flags.concurrency, workers, emit });
   const own = { force, useCache: true, alone: true, seen: {} };
   const context: FetchContext = { session, source, downloader, root: dir, parts, ...own };
   try {
@@ -171,19 +172,6 @@ async function tarFiles(
 
 const sha256 = ({ digest }: { digest: string }): `sha256:${string}` => digest as `sha256:${string}`;
 
-/** Weights have no links: where one leads could not be checked. */
-function refuseLinks(entries: readonly UnpackedEntry[], on: string): void {
-  const link = entries.find((entry) => entry.type === "link" || entry.type === "symlink");
-  if (link === undefined) return;
-  throw new OcibundleError(
-    "file",
-    `${on}: ${quoted(link.name)} is a link, which is not supported in weights`,
-    {
-      hint: "pack the archive again with files instead of links",
-    },
-  );
-}
-
 async function imageEntries(
   tars: readonly StoredTar[],
   context: FetchContext,
@@ -231,8 +219,8 @@ async function unpack(
   context: FetchContext,
   wants: (name: string) => boolean,
 ): Promise<UnpackedEntry[]> {
-  const { session, source } = context;
-  const { cache, signal } = session;
+  const { source } = context;
+  const { cache, signal } = context.session;
   const { blob } = tar;
   const options = {
     cache,
@@ -254,8 +242,8 @@ async function decodedEntry(
   { name, dest, blob }: StoredFile,
   context: FetchContext,
 ): Promise<WeightEntry> {
-  const { session, source } = context;
-  const { cache, signal } = session;
+  const { source } = context;
+  const { cache, signal } = context.session;
   const on = layerLabel(source.name, blob.digest);
   const file = await withBlob(blob, context, (path) =>
     unpackFile(path, { cache, signal, name, origin: source.name, on }),

@@ -255,6 +255,19 @@ async function readDecoded(
   }
 }
 
+/** Weights have no links: where one leads could not be checked. */
+export function refuseLinks(entries: readonly UnpackedEntry[], on: string): void {
+  const link = entries.find((entry) => entry.type === "link" || entry.type === "symlink");
+  if (link === undefined) return;
+  throw new OcibundleError(
+    "file",
+    `${on}: ${quoted(link.name)} is a link, which is not supported in weights`,
+    {
+      hint: "pack the archive again with files instead of links",
+    },
+  );
+}
+
 /** For messages. */
 export const layerLabel = (name: string, layer: Digest): string =>
   `${name}: layer ${shortDigest(layer)}`;
