@@ -16,7 +16,7 @@ function rawManifest(document: { mediaType: string; [member: string]: unknown })
   return { mediaType: document.mediaType, digest: digestOf(bytes), bytes };
 }
 
-const data = (content: string) => ({
+const embedded = (content: string) => ({
   mediaType: "text/plain",
   digest: digestOf(content),
   size: content.length,
@@ -75,8 +75,8 @@ describe("the graph of a model", () => {
     const { layout, manifest } = await layoutBench();
     const root = await manifest({
       mediaType: mediaTypes.ociManifest,
-      config: data("{}"),
-      layers: [data("one")],
+      config: embedded("{}"),
+      layers: [embedded("one")],
     });
     const { blobs } = await readGraph(layout, root, signal);
     const sources = await Promise.all(blobs.map(({ source }) => source(signal)));
