@@ -37,7 +37,7 @@ describe("a manifest with the", () => {
     "dest of a lone space": { dests: ["/a/ "], says: /ends with a dot or a space/ },
     "dest that turns the direction of text": {
       dests: ["/a\u202Egpj.exe"],
-      says: /dest "\/a\\u202egpj\.exe" must not have an invisible character/,
+      says: /dest "\/a\\u202egpj\.exe" must not have an invisible or bidirectional control character/,
     },
     "dest of 1.9 million parts": {
       dests: ["/a".repeat(1_900_000)],

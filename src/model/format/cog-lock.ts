@@ -11,7 +11,10 @@ import {
 } from "./weight-entry.ts";
 import { parseWeightsLock, type WeightsLock } from "./weights-lock.ts";
 
-const VersionSchema = v.looseObject({ version: v.optional(v.unknown()) });
+const VersionSchema = v.looseObject({
+  version: v.optional(v.unknown()),
+  weights: v.optional(v.unknown()),
+});
 
 const CogLockSchema = v.looseObject({
   version: v.literal(1),
@@ -41,8 +44,8 @@ const singleLayer = "application/vnd.cog.weight.layer.v1";
  * directory or another model, and not to push. Throws `file`.
  */
 export function parseAnyLock(bytes: Uint8Array, on: string): WeightsLock {
-  const { version } = parseDocument(bytes, VersionSchema, on);
-  if (version === 1) return cogLock(bytes, on);
+  const { version, weights } = parseDocument(bytes, VersionSchema, on);
+  if (version === 1 && weights !== undefined) return cogLock(bytes, on);
   return version === "1.0" ? cogFileLock(bytes, on) : parseWeightsLock(bytes, on);
 }
 

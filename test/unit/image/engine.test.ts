@@ -218,7 +218,7 @@ describe("a bare name that the engine does not have", () => {
     await writeFile(join(bench.folder, "llama", "oci-layout"), "{}");
     await expect(bench.open("llama:v1")).rejects.toMatchObject({
       code: "not_found",
-      hint: '"llama:v1" was read as a registry reference; use oci:llama:v1',
+      hint: '"llama:v1" was read as a registry reference; use oci:llama:v1 for the local layout',
     });
   });
 
@@ -316,7 +316,7 @@ describe("a broken export", () => {
     },
     "that is cut off": {
       shape: (one) => [...modernExport(one), { name: "more.tar", content: "x", size: 10_000_000 }],
-      says: /^integrity: .*: entry "more.tar" is cut off/,
+      says: /^integrity: .*: entry "more.tar" is truncated/,
     },
     "with documents without end": {
       shape: (one) => [

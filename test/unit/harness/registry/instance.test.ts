@@ -182,7 +182,7 @@ describe("a registry in the background", () => {
     await expect(startInBackground({ ...none, storage: "file" }, context)).rejects.toThrow(
       expect.objectContaining({
         code: "conflict",
-        message: expect.stringContaining("not a folder"),
+        message: expect.stringContaining("not a directory"),
       }),
     );
   });

@@ -79,18 +79,18 @@ describe("a storage that can't be used is refused:", () => {
     await expect(createRegistry({ storage: path })).rejects.toThrow(
       expect.objectContaining({
         code: "conflict",
-        message: expect.stringContaining("not a folder"),
+        message: expect.stringContaining("not a directory"),
       }),
     );
   });
 
-  test("a folder of another version", async () => {
+  test("a folder of unsupported version", async () => {
     const storage = await temporaryFolder();
     await writeFile(join(storage, "ocibundle-registry.json"), '{"version":2}');
     await expect(createRegistry({ storage })).rejects.toThrow(
       expect.objectContaining({
         code: "conflict",
-        message: expect.stringContaining("another version"),
+        message: expect.stringContaining("unsupported version"),
       }),
     );
   });

@@ -113,7 +113,7 @@ describe("a docker archive", () => {
       const bytes = Buffer.from(compress(tarBytes(...legacyExport(image))));
       await writeFile(join(bench.folder, "image.tar.x"), bytes.fill(0xff, 20, 60));
       expect(await failure(bench.open("docker-archive:image.tar.x"))).toBe(
-        `integrity: docker-archive:image.tar.x: its ${codec} data is damaged`,
+        `integrity: docker-archive:image.tar.x: the ${codec} data is damaged`,
       );
       expect(await bench.temporaries()).toEqual([]);
     });
@@ -137,7 +137,7 @@ describe("a docker archive", () => {
     const { signal } = new AbortController();
     expect(await second.reader.hasBlob(descriptor, signal)).toBe(false);
     expect(await failure(second.reader.blobSource(descriptor, signal))).toMatch(
-      /^not_found: .* the registry had layer sha256:[0-9a-f]{12}$/,
+      /^not_found: .* the registry lost layer sha256:[0-9a-f]{12}$/,
     );
     await second.close();
   });
@@ -327,7 +327,7 @@ describe("a broken docker archive", () => {
         ...entry,
         content: gzipSync(sampleLayer("x")).subarray(0, 40),
       })),
-      says: /^integrity: .*: layer ".*": its gzip data is damaged$/,
+      says: /^integrity: .*: layer ".*": the gzip data is damaged$/,
     },
   };
   for (const [what, { entries, says }] of Object.entries(faults)) {

@@ -75,7 +75,7 @@ describe("compressed data", () => {
         for (const before of [Buffer.alloc(0), bytes]) {
           const cut = Buffer.concat([before, bytes.subarray(0, length)]);
           expect(await taken(compression, [cut])).toMatch(
-            /^integrity: it: its \w+ data is damaged/,
+            /^integrity: it: the \w+ data is damaged/,
           );
         }
       }

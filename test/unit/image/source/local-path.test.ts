@@ -15,10 +15,10 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 test.each([
-  ["layout", "; use oci:layout"],
-  ["layout:v1", "; use oci:layout:v1"],
+  ["layout", "; use oci:layout for the local layout"],
+  ["layout:v1", "; use oci:layout:v1 for the local layout"],
   ["weights", ", not as the local directory"],
-  ["llama.tar", "; use oci-archive:llama.tar or docker-archive:llama.tar"],
+  ["llama.tar", "; use oci-archive:llama.tar or docker-archive:llama.tar for the local archive"],
 ])("what lies here as %s is told", async (text, end) => {
   expect(await localPathHint(text, folder)).toBe(
     `"${text}" was read as a registry reference${end}`,

@@ -92,7 +92,7 @@ describe("is said of", () => {
     const path = join(folder, "m.safetensors");
     for (let size = whole.length - 1; size > 8; size -= 37) {
       writeFileSync(path, whole.subarray(0, size));
-      expect(await incompleteBecause(path, size)).toMatch(/^is incomplete: /);
+      expect(await incompleteBecause(path, size)).toMatch(/^is truncated: /);
     }
   });
 
@@ -108,7 +108,7 @@ describe("is said of", () => {
     const path = join(folder, "m.gguf");
     for (let size = whole.length - 1; size >= 8; size -= 11) {
       writeFileSync(path, whole.subarray(0, size));
-      expect(await incompleteBecause(path, size)).toMatch(/^is incomplete: /);
+      expect(await incompleteBecause(path, size)).toMatch(/^is truncated: /);
     }
   });
 });
@@ -135,7 +135,7 @@ describe("is not said of", () => {
     writeFileSync(path, Buffer.concat([u64(header.length), Buffer.from(header)]));
     truncateSync(path, 8 + header.length + size);
     expect(await incompleteBecause(path, 8 + header.length + size)).toBeUndefined();
-    expect(await incompleteBecause(path, 8 + header.length + size - 1)).toContain("incomplete");
+    expect(await incompleteBecause(path, 8 + header.length + size - 1)).toContain("truncated");
   });
 });
 

@@ -272,7 +272,7 @@ describe("an archive", () => {
     const marked = whole.byteLength - 1024;
     for (let length = 512; length <= marked; length += 1) {
       const path = await archiveOf(whole.subarray(0, length));
-      expect(await failure(openArchive(path, "it", signal))).toMatch(/^integrity: it: .*cut off/);
+      expect(await failure(openArchive(path, "it", signal))).toMatch(/^integrity: it: .*truncated/);
     }
     // One block of zeros is an end, too: some writers leave it at that.
     const path = await archiveOf(whole.subarray(0, marked + 512));

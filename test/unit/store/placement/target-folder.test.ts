@@ -68,7 +68,7 @@ test("a file in a folder's place is named", async () => {
   writeFileSync(join(root, "a"), "");
   await expect(openTargetFolder(root, ["a", "b"])).rejects.toMatchObject({
     code: "conflict",
-    message: `"${join(root, "a")}" is not a folder`,
+    message: `"${join(root, "a")}" is not a directory`,
   });
 });
 
