@@ -35,7 +35,8 @@ export function retrier({ host, clock, emit, budget = retryBudget() }: RetryOpti
   return {
     async pause(attempt, result, repeatable, reason, signal) {
       if (repeatable === "never") return false;
-      if (repeatable === "asked" && !isAskedBack(result)) return false;
+      const isLimit = repeatable === "limited" && "status" in result && result.status === 429;
+      if (repeatable !== "always" && !isLimit && !isAskedBack(result)) return false;
       const policy = requestPolicy(result);
       if (policy === undefined) return false;
       const milliseconds = waitBeforeRetry(attempt, clock.random(), policy, askedWait(result));

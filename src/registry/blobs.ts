@@ -7,24 +7,24 @@ import type { HttpResponse } from "../http/message/message.ts";
 import type { ByteRange } from "../oci/content.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { type Digest, matchesDigest } from "../oci/digest.ts";
-import { type Api, apiUrl, command, request } from "./api.ts";
+import { type Api, type ApiRequest, apiUrl, command, request } from "./api.ts";
 import { codedBlob, isMisread } from "./coded-blob.ts";
 import { formatRange, parseContentRange } from "./content-range.ts";
-import { RegistryRefusal } from "./refusal.ts";
+import { RegistryRefusal, refusalOf } from "./refusal.ts";
 import type { BlobAnswer } from "./types.ts";
 
 const blobUrl = (api: Api, repository: string, digest: Digest): URL =>
   apiUrl(api, `${repository}/blobs/${digest}`);
 
 /** What a registry, or a proxy before it, answers where it takes no HEAD: a GET may go well. */
-export const headRefused: readonly number[] = [400, 403, 405, 406, 501];
+const headRefused: readonly number[] = [400, 403, 405, 406, 501];
 
 /** A blob of up to so many bytes is read where nothing else tells that it is there. */
 const maxReadToTell = 1024 * 1024;
 
 /**
- * `HEAD` of a blob: its size in bytes, or undefined when there is none. Where HEAD is refused, or says
- * no length or another than `expected`, a `GET` of one byte decides: proxies drop the length or make it 0.
+ * `HEAD` of a blob: its size in bytes, or undefined when there is none. Where HEAD is refused or fails, or
+ * says no length or another than `expected`, a `GET` of one byte decides: proxies drop the length or make it 0.
  * A blob that is there, and whose size nobody tells, has the `expected` one. An answer with no length, no
  * range and no digest can be any page: then the bytes decide. Throws `network` where they don't match.
  */
@@ -42,8 +42,7 @@ export async function headBlob(
     thing: `blob ${digest}`,
     signal,
   };
-  const accept = [200, 404, ...headRefused];
-  const { status, headers } = await command(api, { ...asked, method: "HEAD", accept });
+  const { status, headers } = await tryHead(api, asked);
   if (status === 404) return undefined;
   const size = status === 200 ? readSize(headers.get("content-length")) : undefined;
   if (
@@ -76,6 +75,27 @@ export async function headBlob(
     what: `the registry does not tell the size of blob ${digest}`,
     hint: `check that ${api.host} is a registry`,
   });
+}
+
+type Asked = Omit<ApiRequest, "method" | "accept">;
+
+/**
+ * The answer to a `HEAD`; status 0 stands for one that failed where a `GET` may go well, which is then the
+ * one that is tried again: some servers fail at every HEAD.
+ */
+export async function tryHead(
+  api: Api,
+  asked: Asked,
+): Promise<{ status: number; headers: Headers }> {
+  const accept = [200, 404, ...headRefused];
+  try {
+    return await command(api, { ...asked, method: "HEAD", accept, repeatable: "limited" });
+  } catch (error) {
+    asked.signal.throwIfAborted();
+    const isFinal = [401, 429].includes(refusalOf(error)?.status ?? 0);
+    if (isFinal || !(error instanceof OcibundleError) || error.code === "denied") throw error;
+    return { status: 0, headers: new Headers() };
+  }
 }
 
 /** Whether a small blob can be read and has the bytes of its digest. */

@@ -10,7 +10,7 @@ import type { RawManifest } from "../oci/manifest.ts";
 import { manifestTypeOf, unsupported } from "../oci/manifest-members.ts";
 import { acceptManifests, essenceOf, isGenericType, isSchema1Type } from "../oci/media-types.ts";
 import { type Api, type ApiRequest, apiUrl, command, request } from "./api.ts";
-import { headRefused, readSize } from "./blobs.ts";
+import { readSize, tryHead } from "./blobs.ts";
 
 // Tags and digests are safe in a path as they are; what is neither must not lead elsewhere.
 export const manifestUrl = (api: Api, repository: string, tagOrDigest: string): URL =>
@@ -42,11 +42,7 @@ export async function headManifest(
   signal: AbortSignal,
 ): Promise<Descriptor | undefined> {
   const asked = read(api, repository, tagOrDigest, signal);
-  const { status, headers } = await command(api, {
-    ...asked,
-    method: "HEAD",
-    accept: [200, 404, ...headRefused],
-  });
+  const { status, headers } = await tryHead(api, asked);
   if (status === 404) return undefined;
   const size = readSize(headers.get("content-length"));
   const digest = headers.get("docker-content-digest");

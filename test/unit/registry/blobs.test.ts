@@ -141,6 +141,50 @@ describe("whether a blob is there", () => {
     },
   );
 
+  test.each([302, 410, 418, 500, 502, 503, 504])(
+    "is told by one byte after a single HEAD that failed: %d",
+    async (status) => {
+      await using server = scripted(({ method, path }) =>
+        method === "HEAD"
+          ? new Response("", { status, headers: status === 302 ? { location: path } : {} })
+          : partial("bytes 0-0/10", "0"),
+      );
+      expect(await server.repository.headBlob(blob.digest, never)).toBe(10);
+      const asked = server.seen.filter(({ path }) => path !== "/v2/").map(({ method }) => method);
+      expect(asked.filter((method) => method === "GET")).toHaveLength(1);
+      if (status !== 302) expect(asked).toEqual(["HEAD", "GET"]);
+    },
+  );
+
+  test("is told by one byte after HEAD broke off", async () => {
+    await using server = serveBytes((socket, request) => {
+      socket.end(
+        request.startsWith("HEAD")
+          ? ""
+          : "HTTP/1.1 206 Partial\r\nContent-Range: bytes 0-0/10\r\nContent-Length: 1\r\n\r\n0",
+      );
+    });
+    expect(await repositoryAt(server.host).headBlob(blob.digest, never)).toBe(10);
+  });
+
+  test("is asked by HEAD again after too many requests, and by nothing else", async () => {
+    await using server = scripted(({ path }, count) =>
+      path === "/v2/" || count > 3 ? new Response(content) : new Response("", { status: 429 }),
+    );
+    expect(await server.repository.headBlob(blob.digest, never)).toBe(10);
+    const asked = server.seen.filter(({ path }) => path !== "/v2/").map(({ method }) => method);
+    expect(asked.length).toBeGreaterThan(1);
+    expect(new Set(asked)).toEqual(new Set(["HEAD"]));
+  });
+
+  test("is an error where HEAD and GET fail", async () => {
+    await using server = scripted(
+      ({ path }) => new Response("", { status: path === "/v2/" ? 200 : 500 }),
+    );
+    const failure = await failureOf(server.repository.headBlob(blob.digest, never));
+    expect(failure).toMatchObject({ code: "network" });
+  });
+
   test("is not said by a HEAD that was refused", async () => {
     await using server = scripted(({ method }) =>
       method === "HEAD" ? new Response("", { status: 405 }) : refusal(404, "BLOB_UNKNOWN"),

@@ -156,7 +156,7 @@ describe("asking for a manifest's head", () => {
     expect(server.seen.map(({ method }) => method)).toEqual(["HEAD", "GET"]);
   });
 
-  test.each([400, 403, 405, 406, 501])(
+  test.each([302, 400, 403, 405, 406, 500, 501, 502, 503, 504])(
     "that is refused (%d) is followed by the bytes",
     async (status) => {
       await using server = scripted(({ method }) =>
