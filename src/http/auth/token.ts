@@ -18,7 +18,7 @@ const defaultLifetime = 60;
 
 /**
  * distribution, docs/spec/auth/token.md and oauth.md. Servers leave out what they do not have, or give it as
- * null or as an empty text.
+ * null or as an empty text. Go's clients take the names in any case, and so some servers write them so.
  */
 const TokenSchema = v.looseObject({
   token: v.optional(v.unknown()),
@@ -170,10 +170,17 @@ async function readToken(
 /** Whether a text can stand in a header as a token. */
 export const isToken = (text: string): boolean => /^[\x21-\x7e]+$/.test(text);
 
+/** An object with its names in lower case; of two that differ in case, the one that is in lower case counts. */
+function inLowerCase(json: unknown): unknown {
+  if (typeof json !== "object" || json === null) return json;
+  const lower = Object.entries(json).map(([key, value]) => [key.toLowerCase(), value] as const);
+  return { ...Object.fromEntries(lower), ...json };
+}
+
 function parseToken(bytes: Uint8Array): v.InferOutput<typeof TokenSchema> | undefined {
   try {
     const json: unknown = JSON.parse(new TextDecoder().decode(bytes));
-    const result = v.safeParse(TokenSchema, json);
+    const result = v.safeParse(TokenSchema, inLowerCase(json));
     return result.success ? result.output : undefined;
   } catch {
     return undefined;

@@ -439,6 +439,9 @@ describe("what token servers answer", () => {
     [{ token: "t1", expires_in: 1e300 }],
     [{ token: "t1", expires_in: {} }],
     [{ token: "t1", refresh_token: 7 }],
+    [{ Token: "t1", Expires_In: 300 }],
+    [{ Access_Token: "t1" }],
+    [{ TOKEN: "t2", token: "t1" }],
   ])("%j is a token", async (document) => {
     await using tokens = serve(() => Response.json(document));
     await using server = serve((request) =>
