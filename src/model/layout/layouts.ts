@@ -1,15 +1,17 @@
 import { OcibundleError } from "../../errors.ts";
 import type { BlobToMove } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
-import type { Digest } from "../../oci/digest.ts";
+import { type Digest, digestOf } from "../../oci/digest.ts";
+import { compressBytes } from "../../runtime/small-file.ts";
 import type { CogLockEntry } from "../format/cog-lock.ts";
+import { compressionLevels } from "../format/compression.ts";
 import { emptyConfig, emptyConfigBytes, weightsManifest } from "../format/weights-artifact.ts";
-import { layerTypes } from "../format/weight-entry.ts";
+import { layerTypes, quoted } from "../format/weight-entry.ts";
 import type { ContentGraph } from "../graph/content-graph.ts";
 import { cogIndex, cogWeight } from "./cog.ts";
 import { imageLayout } from "./image.ts";
 import { modelPackLayout, rawBlob } from "./modelpack.ts";
-import { type OriginalFile, refuseEmpty } from "./original-file.ts";
+import type { OriginalFile } from "./original-file.ts";
 import type { TarOptions } from "./tar-blob.ts";
 
 /** What weights can be written as (docs/artifacts.md). */
@@ -65,29 +67,39 @@ export async function layOut(
   }
 }
 
-/** The bundle's weights artifact, every file stored as it is. */
+const nothing = new Uint8Array(0);
+const packed = compressBytes(nothing, "gzip", compressionLevels.gzip);
+
+/** How an empty file is stored, as in a lock: registries reject empty blobs. */
+const emptyFile = {
+  descriptor: { mediaType: layerTypes.gzip, digest: digestOf(packed), size: packed.byteLength },
+  group: "weights",
+  source: () => Promise.resolve({ kind: "bytes", bytes: packed } as const),
+} as const;
+
+/** The bundle's weights artifact, every file stored as it is; an empty one as gzip. */
 export function bundleLayout(
   files: readonly OriginalFile[],
   options: { titles?: boolean } = {},
 ): ContentGraph {
   const placed = files.map((file) => ({ ...file, path: file.dest.slice(1) }));
-  refuseEmpty(placed, "bundle");
   const root = weightsManifest(
     placed.map(({ name, dest, digest, size }) => ({
       name,
       dest,
       digestOriginal: digest,
-      digest,
-      size,
       sizeUncompressed: size,
-      mediaType: layerTypes.none,
+      ...(size === 0 ? emptyFile.descriptor : { mediaType: layerTypes.none, digest, size }),
     })),
     options,
   );
   const blobs = new Map<Digest, BlobToMove>();
   for (const file of placed) {
-    const { digest, size } = file;
-    blobs.set(digest, rawBlob(file, { mediaType: layerTypes.none, digest, size }));
+    const { name, digest, size } = file;
+    if (size === 0) {
+      const label = `weight ${quoted(name)}`;
+      blobs.set(emptyFile.descriptor.digest, { ...emptyFile, label, name });
+    } else blobs.set(digest, rawBlob(file, { mediaType: layerTypes.none, digest, size }));
   }
   const config: BlobToMove = {
     descriptor: emptyConfig,

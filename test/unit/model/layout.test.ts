@@ -261,6 +261,25 @@ describe("what does not fit is refused before anything is sent:", () => {
     expect(Object.keys(await contents(join(job.cwd, "out")))).toContain("src/weights/empty");
   });
 
+  test("but an empty file in a bundle, which has the digest that `lock` gives it", async () => {
+    const registry = await recordingRegistry();
+    const job = await preparedJob({ "a.txt": "a\nb\n", empty: "" });
+    await lock(job);
+    const reference = `${registry.host}/acme/model`;
+    await push(job, `${reference}:v1`);
+    await push(job, `${reference}:cog`, { layout: "cog" });
+    await copy(job, `${reference}:cog`, `${reference}:again`, "bundle");
+    const digests = async (tag: string): Promise<string[]> => {
+      const response = await registry.ask(`/v2/acme/model/manifests/${tag}`);
+      const { layers } = (await response.json()) as { layers: { digest: string }[] };
+      return layers.map(({ digest }) => digest).toSorted();
+    };
+    expect(await digests("v1")).toHaveLength(2);
+    expect(await digests("again")).toEqual(await digests("v1"));
+    await pull(job, `${reference}:again`, "out");
+    expect(Object.keys(await contents(join(job.cwd, "out")))).toContain("src/weights/empty");
+  });
+
   test("a file that changed after it was locked", async () => {
     const registry = await recordingRegistry();
     const job = await prepared();
