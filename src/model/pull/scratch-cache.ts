@@ -2,7 +2,7 @@ import { mkdir, rm } from "node:fs/promises";
 import { unwritable } from "../../runtime/file-faults.ts";
 import { type Cache, cacheAt } from "../../store/cache/cache.ts";
 import { ownTemp, sweepOwnedTemps, type TempPlace } from "../../store/locks/owned-temp.ts";
-import { ownPrefix } from "../../store/placement/dest-rule.ts";
+import { scratchPrefix } from "../../store/cache/folder.ts";
 
 /** A cache that lives as long as one run, below the directory that is pulled into. */
 export interface ScratchCache {
@@ -12,7 +12,7 @@ export interface ScratchCache {
 
 const placeIn = (directory: string): TempPlace => ({
   directory,
-  prefix: `${ownPrefix}unpack-`,
+  prefix: scratchPrefix,
   suffix: "",
 });
 

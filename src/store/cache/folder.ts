@@ -1,4 +1,4 @@
-import { join, posix, resolve, win32 } from "node:path";
+import { basename, dirname, join, posix, resolve, win32 } from "node:path";
 import { OcibundleError, errno } from "../../errors.ts";
 import { homeDirectory } from "../../runtime/home-directory.ts";
 import {
@@ -7,7 +7,9 @@ import {
   faultReason,
   writingCode,
   fileFault,
+  unwritable,
 } from "../../runtime/file-faults.ts";
+import { ownPrefix } from "../placement/dest-rule.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -77,6 +79,9 @@ export function cacheFolder({ env, cwd }: CachePlace, host: CacheHost = thisCach
   return path.join(home, ".cache", "ocibundle");
 }
 
+/** What a cache's directory begins with that is made for one run, in the directory that is pulled into. */
+export const scratchPrefix = `${ownPrefix}unpack-`;
+
 /** What to do where the cache's own file system is at fault; what has no hint here says nothing about the place. */
 const hints: Readonly<Partial<Record<FaultKind, string>>> = {
   full: "free up space there, run `ocibundle cache prune`, or set OCIBUNDLE_CACHE to another disk",
@@ -89,11 +94,13 @@ const hints: Readonly<Partial<Record<FaultKind, string>>> = {
 };
 
 /**
- * The error that a failed write below the cache directory is shown as, with the directory and the reason.
+ * The error that a failed write below the cache directory is shown as, with the directory and the reason;
+ * of a cache for one run, the directory that it lies in.
  * What is no file-system error comes back as it is.
  */
 export function cacheFailure(root: string, error: unknown): unknown {
   if (error instanceof OcibundleError || errno(error) === undefined) return error;
+  if (basename(root).startsWith(scratchPrefix)) return unwritable(dirname(root), error);
   if (isNowhere(root)) {
     return new OcibundleError("file", noHome.message, {
       hint: noHome.hint,

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
+import { cacheFailure } from "../../../../src/store/cache/folder.ts";
 import { openScratch, sweepScratch } from "../../../../src/model/pull/scratch-cache.ts";
 import { unpackLayer, type UnpackedEntry } from "../../../../src/model/pull/unpack-layer.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
@@ -90,6 +91,15 @@ describe("a layer of an image", () => {
     } finally {
       disk.remove();
     }
+  });
+});
+
+test("a cache of one run on a full disk speaks of the directory that is pulled into", () => {
+  const full = Object.assign(new Error("no space"), { code: "ENOSPC" });
+  expect(cacheFailure("/data/models/.ocibundle-unpack-0a1b", full)).toMatchObject({
+    code: "system",
+    message: '"/data/models": cannot write: no space left on device',
+    hint: "free up space on that file system, or write elsewhere",
   });
 });
 
