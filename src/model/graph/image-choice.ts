@@ -38,13 +38,17 @@ const maxConfigs = 50;
  * Finds the image for a platform in an index, also in indexes that it lists for a platform, as buildx
  * writes them. Only what may be the image is read, so that the rest need not be there.
  *
- * Throws `not_found` where an index that may have it is missing and no other has it.
+ * With `takesLone`, an image that is alone and says no platform, in its config neither, is taken.
+ *
+ * Throws `not_found` where an index that may have it is missing and no other has it, and what stands
+ * against reading that only image.
  */
 export async function chooseImage(
   reader: ContentReader,
   index: ImageIndex,
   wanted: Platform,
   signal: AbortSignal,
+  takesLone = false,
 ): Promise<ImageChoice> {
   const candidates: ImageCandidate[] = [];
   const undeclared: ImageCandidate[] = [];
@@ -107,6 +111,15 @@ export async function chooseImage(
         undeclared.find((other) => other.entry.digest === entry.digest)?.attestations ?? [],
     }));
     chosen = find(all);
+  }
+  const [only, ...more] = undeclared;
+  // The only image, of which nothing says what it runs on: it is the one that is meant.
+  const isLone =
+    only !== undefined && more.length + platforms.length === 0 && missing === undefined;
+  if (takesLone && isLone) {
+    const child = await readChild(reader, only.entry, signal);
+    await describeImage(reader, child, signal);
+    chosen = only;
   }
   if (chosen === undefined && missing !== undefined) throw missing;
   return { chosen, platforms };

@@ -37,6 +37,8 @@ export interface ModelImage {
  * Reads an image from a source: a single manifest, or an index with all its platforms or the one
  * asked for. A weights entry of a source that is itself a bundle is left out.
  *
+ * `takesLone`: nobody asked for that platform, so an index's only image will do if nothing says what it is for.
+ *
  * Throws `not_found` when `platform` is not among them, `file` when the root is no image.
  */
 export async function readModelImage(
@@ -44,6 +46,7 @@ export async function readModelImage(
   root: RawManifest,
   platform: Platform | undefined,
   signal: AbortSignal,
+  { takesLone = false }: { takesLone?: boolean } = {},
 ): Promise<ModelImage> {
   if (isManifestType(root.mediaType)) {
     const entry = await describeImage(reader, root, signal);
@@ -56,7 +59,7 @@ export async function readModelImage(
   const index = readIndex(reader, root);
   return platform === undefined
     ? allPlatforms(reader, root, index, signal)
-    : onePlatform(reader, index, platform, signal);
+    : onePlatform(reader, index, platform, signal, takesLone);
 }
 
 async function allPlatforms(
@@ -97,8 +100,9 @@ async function onePlatform(
   index: ImageIndex,
   platform: Platform,
   signal: AbortSignal,
+  takesLone: boolean,
 ): Promise<ModelImage> {
-  const { chosen, platforms } = await chooseImage(reader, index, platform, signal);
+  const { chosen, platforms } = await chooseImage(reader, index, platform, signal, takesLone);
   if (chosen === undefined) throw lacksPlatform(reader.name, platform, platforms);
   const { annotations } = index;
   const images = [chosen.entry];

@@ -95,7 +95,9 @@ async function chooseImage(
   }
   const here = machinePlatform();
   const wanted = asked ?? (isIndexType(root.mediaType) ? here : undefined);
-  const found = await readModelImage(reader, root, wanted, signal);
+  const found = await readModelImage(reader, root, wanted, signal, {
+    takesLone: asked === undefined,
+  });
   const image = await withoutAttestations(reader, found, signal);
   const platform = image.images[0]?.platform;
   if (asked === undefined && isKnownPlatform(platform) && !matchesPlatform(platform, here)) {

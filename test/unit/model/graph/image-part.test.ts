@@ -146,6 +146,29 @@ describe("an index", () => {
     expect(all.images.map(({ digest }) => digest)).toEqual([one.digest, two.digest]);
   });
 
+  test("of one image that says no platform anywhere gives it where none was asked for", async () => {
+    const bench = await layoutBench();
+    const only = entryOf(await bench.image({ os: "", architecture: "" }, "only"));
+    const root = await bench.index(only);
+    const ask = (takesLone: boolean) =>
+      readModelImage(bench.layout, root, parsePlatform("linux/amd64"), signal, { takesLone });
+    expect((await ask(true)).root.digest).toBe(only.digest);
+    expect((await failure(ask(false))).code).toBe("not_found");
+    const two = await bench.index(
+      only,
+      entryOf(await bench.image({ os: "", architecture: "" }, "two")),
+    );
+    const among = readModelImage(bench.layout, two, parsePlatform("linux/amd64"), signal, {
+      takesLone: true,
+    });
+    expect((await failure(among)).code).toBe("not_found");
+    const arm = await bench.index(entryOf(await bench.image(arm64, "arm")));
+    const other = readModelImage(bench.layout, arm, parsePlatform("linux/amd64"), signal, {
+      takesLone: true,
+    });
+    expect((await failure(other)).hint).toBe("it has linux/arm64");
+  });
+
   test("gives every platform, keeps attestations and leaves out weights, wherever they stand", async () => {
     const { layout, root, one, two, attestation } = await bundle();
     const image = await readModelImage(layout, root, undefined, signal);
