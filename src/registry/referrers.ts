@@ -63,7 +63,7 @@ export async function listReferrers(
     found.push(...index.manifests);
     if (found.length > maxEntries) {
       throw new OcibundleError("file", `${on} has more than ${maxEntries} entries`, {
-        hint: "copy without --referrers, or delete the extra referrers",
+        hint: "delete the referrers that are not needed",
       });
     }
     first = false;
