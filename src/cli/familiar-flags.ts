@@ -123,6 +123,7 @@ const familiarCommands: Readonly<Record<string, string>> = {
   scan: "use `ocibundle cache ls` to list what is cached",
   show: inspect,
   sync: copy,
+  tags: "use `ocibundle ls REPO` to list tags",
   upload: "use `ocibundle push REF --weights DIR`",
   validate: "use `ocibundle verify SRC`",
   version: "did you mean `ocibundle --version`?",
