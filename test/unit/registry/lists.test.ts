@@ -173,7 +173,10 @@ describe("referrers", () => {
       index(many, { link: `<?last=${count}>; rel="next"` }),
     );
     const list = server.repository.listReferrers(digest, undefined, never);
-    expect((await failureOf(list)).message).toContain("has more than 2000 entries");
+    expect(await failureOf(list)).toMatchObject({
+      message: expect.stringContaining("has more than 2000 entries"),
+      hint: "delete the referrers that are not needed",
+    });
     expect(server.seen).toHaveLength(2);
   });
 
