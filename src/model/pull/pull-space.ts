@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { OcibundleError } from "../../errors.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { Cache } from "../../store/cache/cache.ts";
+import { shownRoot } from "../../store/cache/folder.ts";
 import { onOneDisk, requireSpace, type SpaceNeed } from "../../store/placement/disk-space.ts";
 import { temporaryName } from "../../store/placement/materialize.ts";
 import { fetchesAtOnce, isSmall } from "./pull-context.ts";
@@ -81,7 +82,7 @@ async function spaceNeeded(
   }
   const passing = passingBytes(fetched);
   return [
-    { path: cache.root, bytes: writes ? inCache + passing : 0 },
+    { path: shownRoot(cache.root), bytes: writes ? inCache + passing : 0 },
     { path: root, bytes: writes ? inTarget : inTarget + passing },
   ];
 }

@@ -12,7 +12,7 @@ import { compressionOf } from "../../store/archive/archive.ts";
 import { type TarEntry, tarEntries } from "../../store/archive/entries.ts";
 import { type StreamTarSource, streamTarSource } from "../../store/archive/source.ts";
 import type { Cache } from "../../store/cache/cache.ts";
-import { cacheFailure } from "../../store/cache/folder.ts";
+import { cacheFailure, shownRoot } from "../../store/cache/folder.ts";
 import { readRecord, writeRecord } from "../../store/cache/record-file.ts";
 import { requireSpace } from "../../store/placement/disk-space.ts";
 import { writeAll } from "../../store/verified-write.ts";
@@ -183,7 +183,7 @@ async function unpackEntry(
   }
   const temp = await cache.tempPath("file");
   try {
-    await requireSpace([{ path: cache.root, bytes: size }]);
+    await requireSpace([{ path: shownRoot(cache.root), bytes: size }]);
     const { digest } = await writeContent(temp, source.chunks(size), { cache, signal });
     if (wanted !== undefined && wanted.digest !== digest) {
       const why = `${quoted(name)} has digest ${digest}, expected ${wanted.digest}`;

@@ -82,6 +82,10 @@ export function cacheFolder({ env, cwd }: CachePlace, host: CacheHost = thisCach
 /** What a cache's directory begins with that is made for one run, in the directory that is pulled into. */
 export const scratchPrefix = `${ownPrefix}unpack-`;
 
+/** The directory that a user knows a cache by: of one for one run, the directory that it lies in. */
+export const shownRoot = (root: string): string =>
+  basename(root).startsWith(scratchPrefix) ? dirname(root) : root;
+
 /** What to do where the cache's own file system is at fault; what has no hint here says nothing about the place. */
 const hints: Readonly<Partial<Record<FaultKind, string>>> = {
   full: "free up space there, run `ocibundle cache prune`, or set OCIBUNDLE_CACHE to another disk",
@@ -100,7 +104,7 @@ const hints: Readonly<Partial<Record<FaultKind, string>>> = {
  */
 export function cacheFailure(root: string, error: unknown): unknown {
   if (error instanceof OcibundleError || errno(error) === undefined) return error;
-  if (basename(root).startsWith(scratchPrefix)) return unwritable(dirname(root), error);
+  if (shownRoot(root) !== root) return unwritable(shownRoot(root), error);
   if (isNowhere(root)) {
     return new OcibundleError("file", noHome.message, {
       hint: noHome.hint,

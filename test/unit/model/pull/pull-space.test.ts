@@ -32,11 +32,15 @@ const entry = (name: string, size: number, more: Partial<WeightEntry> = {}): Wei
     ...more,
   }) as WeightEntry;
 
-const check = (entries: WeightEntry[], useCache: boolean): Promise<OcibundleError | undefined> => {
+const check = (
+  entries: WeightEntry[],
+  useCache: boolean,
+  cache = "cache",
+): Promise<OcibundleError | undefined> => {
   const parts = new Map(entries.map(({ dest }) => [dest, dest.slice(1).split("/")]));
   const root = join(folder, "out");
   return checkSpace(root, wantedFiles(root, entries, parts), {
-    cache: cacheAt(join(folder, "cache")),
+    cache: cacheAt(join(folder, cache)),
     useCache,
     signal: new AbortController().signal,
   });
@@ -75,4 +79,10 @@ test("a compressed blob needs its space besides, and only as many as are fetched
   }
   const eight = ["1", "2", "3", "4", "5", "6", "7", "8"].map((name) => packed(name, 0.08));
   await check(eight, true);
+});
+
+test("a cache of one run is not named, but the directory that is pulled into", async () => {
+  const failed = check([entry("a", free(1.5))], true, "out/.ocibundle-unpack-0a1b");
+  const message = expect.stringContaining(`the disk of "${join(folder, "out")}"`);
+  await expect(failed).rejects.toMatchObject({ code: "system", message });
 });
