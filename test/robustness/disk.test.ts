@@ -160,7 +160,7 @@ describe("a disk that fills up half-way", () => {
         expect(filesBelow(bench.path("models")).length).toBe(one.weights.length + 1);
         expect(filesBelow(join(cache, "tmp"))).toEqual([]);
         // What was there is not asked for again.
-        const [, kept = "0"] = /large: (\d+) bytes of the cache/.exec(stderr) ?? [];
+        const [, kept = "0"] = /large: resumed with (\d+) bytes of the cache/.exec(stderr) ?? [];
         expect(Number(kept)).toBeGreaterThan(one.size * 0.1);
         expect(server.bytesAsked()).toBeLessThanOrEqual(2 * one.size - Number(kept));
         expect(progressOf(stderr)).toBe(one.size);
@@ -287,7 +287,7 @@ describe("without permission", () => {
       chownSync(bench.cache, nobody, nobody);
       const args = ["pull", server.reference, "-o", bench.path("models")];
       const { code, stderr } = await bench.runAs(nobody, args);
-      expect(stderr).toMatch(/models\/src": can't be written: permission denied/);
+      expect(stderr).toMatch(/models\/src": cannot write: permission denied/);
       expect(stderr).toMatch(/\nhint: check the permissions of its directory/);
       expect(code).toBe(7);
       expect(server.asked).toEqual([]);
@@ -313,7 +313,7 @@ describe("without permission", () => {
         bench.path("models"),
       ]);
       expect(stderr).toMatch(
-        /warning: pulling without the cache: the cache directory .* can't be used: permission denied/,
+        /warning: pulling without the cache: cannot use the cache directory .*: permission denied/,
       );
       expect(code).toBe(0);
       expect(filesBelow(bench.path("models"))).toEqual(files);

@@ -43,7 +43,7 @@ describe("a manifest with the", () => {
       dests: ["/a".repeat(1_900_000)],
       says: /dest "(?:\/a)+…" must have at most 4096 bytes/,
     },
-    "same dest twice": { dests: ["/a/b", "/a/b"], says: /dest "\/a\/b" is also used by "0" too/ },
+    "same dest twice": { dests: ["/a/b", "/a/b"], says: /dest "\/a\/b" is also used by "0"/ },
     "dest under another": { dests: ["/a/b", "/a/b/c"], says: /is nested under "\/a\/b"/ },
   };
   for (const [what, { dests, says }] of Object.entries(refused)) {
@@ -128,7 +128,7 @@ describe("a manifest with the", () => {
     await using server = await serveModel(model);
     using bench = openBench("hostile");
     const { code, stderr } = await bench.run(["pull", server.reference, "-o", "models"]);
-    expect(stderr).toMatch(/has two sizes, 5 and 6 bytes/);
+    expect(stderr).toMatch(/has two sizes: 5 and 6 bytes/);
     expect(code).toBe(2);
   }, 60_000);
 
