@@ -52,6 +52,8 @@ export function openBench(name: string, parent = tmpdir()): Bench {
       cwd: folder,
       env: {
         PATH: process.env["PATH"] ?? "",
+        // From source, the runtime would keep what it transpiles below HOME.
+        BUN_RUNTIME_TRANSPILER_CACHE_PATH: "0",
         HOME: folder,
         OCIBUNDLE_CACHE: cache,
         DOCKER_CONFIG: join(folder, "docker"),
