@@ -135,19 +135,33 @@ export async function recordingRegistry(): Promise<RecordingRegistry> {
       meddling = meddle;
     },
   };
+  const handle = async (request: Request): Promise<Response> => {
+    const { pathname: path, searchParams: query } = new URL(request.url);
+    const { method } = request;
+    registry.seen.push({ method, path, query });
+    const response = await meddling(request, handler);
+    if (response.ok) registry.done.push(`${method} ${path.replace(/^\/v2\//, "")}`);
+    return response;
+  };
+  // Who is interrupted leaves requests that are still being served: they write to the storage.
+  const running = new Set<Promise<unknown>>();
   const server = await runtime.serve({
     hostname: "127.0.0.1",
     port: 0,
-    async handle(request) {
-      const { pathname: path, searchParams: query } = new URL(request.url);
-      const { method } = request;
-      registry.seen.push({ method, path, query });
-      const response = await meddling(request, handler);
-      if (response.ok) registry.done.push(`${method} ${path.replace(/^\/v2\//, "")}`);
-      return response;
+    handle(request) {
+      const answer = handle(request);
+      running.add(answer);
+      void answer.then(
+        () => running.delete(answer),
+        () => running.delete(answer),
+      );
+      return answer;
     },
   });
-  afterwards(() => server.stop());
+  afterwards(async () => {
+    await server.stop();
+    await Promise.race([Promise.allSettled(running), Bun.sleep(2000)]);
+  });
   registry.host = `127.0.0.1:${server.port}`;
   return registry;
 }
