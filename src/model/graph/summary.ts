@@ -216,7 +216,7 @@ function weightsSummary(raw: RawManifest, on: string): WeightsSummary {
 }
 
 /** Weights in another format: an archive that lists its files counts as they do. */
-function foreignSummary({ raw, format, entries, packed }: WeightsContents): WeightsSummary {
+function foreignSummary({ raw, format, entries, packed, parts }: WeightsContents): WeightsSummary {
   const listed = packed.tars.filter(({ expected }) => expected !== undefined);
   const unlisted = [...packed.files, ...packed.tars]
     .filter((stored) => !("expected" in stored) || stored.expected === undefined)
@@ -224,7 +224,11 @@ function foreignSummary({ raw, format, entries, packed }: WeightsContents): Weig
   return {
     digest: raw.digest,
     format,
-    size: storedBytes([...entries, ...listed.map(({ blob }) => blob), ...unlisted]),
+    size: storedBytes([
+      ...(parts?.parts.map(({ stored }) => stored) ?? entries),
+      ...listed.map(({ blob }) => blob),
+      ...unlisted,
+    ]),
     files: [...entries, ...listed.flatMap(expectedEntries)],
     unlisted,
   };

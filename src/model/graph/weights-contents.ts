@@ -22,6 +22,11 @@ import {
   isWeightsManifest,
   parseWeightsManifest,
 } from "../format/weights-artifact.ts";
+import {
+  isPartsManifest,
+  type PartsArtifact,
+  parsePartsArtifact,
+} from "../parts/parts-artifact.ts";
 import { machinePlatform } from "../session/machine-platform.ts";
 import { maxGraphBytes, readChild } from "./content-graph.ts";
 import { chooseImage } from "./image-choice.ts";
@@ -37,6 +42,8 @@ export interface WeightsContents {
   entries: WeightEntry[];
   /** What has to be looked into to be a list of files. */
   packed: ArtifactContents;
+  /** How the files are put together where no blob is a file: the entries' digests name none then. */
+  parts?: PartsArtifact;
 }
 
 /**
@@ -49,7 +56,9 @@ export async function readAllContents(
   signal: AbortSignal,
   { forImage = false }: { forImage?: boolean } = {},
 ): Promise<WeightsContents[]> {
-  if (!isIndexType(root.mediaType)) return [await readContents(reader, root, undefined, signal)];
+  if (!isIndexType(root.mediaType)) {
+    return [withoutParts(await readContents(reader, root, undefined, signal), reader.name)];
+  }
   const index = parseDocument(root.bytes, ImageIndexSchema, reader.name);
   const entries = forImage ? await imageEntries(reader, index, signal) : weightsEntries(index);
   if (entries.length === 0) {
@@ -70,9 +79,17 @@ export async function readAllContents(
   const contents: WeightsContents[] = [];
   for (const entry of entries) {
     const raw = await readChild(reader, entry, signal);
-    contents.push(await readContents(reader, raw, entry, signal));
+    contents.push(withoutParts(await readContents(reader, raw, entry, signal), reader.name));
   }
   return contents;
+}
+
+/** Throws `file` for weights whose files are no blobs. */
+function withoutParts(contents: WeightsContents, on: string): WeightsContents {
+  if (contents.parts === undefined) return contents;
+  throw new OcibundleError("file", `${on}: its weights are stored in parts`, {
+    hint: "update ocibundle",
+  });
 }
 
 async function imageEntries(
@@ -116,6 +133,11 @@ async function readContents(
     const packed = { files: [], tars: [] };
     return { raw, format: "bundle", title: "Cog bundle", entries, packed };
   }
+  if (isPartsManifest(manifest)) {
+    const parts = await readParts(reader, manifest, signal);
+    const packed = { files: [], tars: [] };
+    return { raw, format: "parts", title: "parts", entries: entriesOf(parts), packed, parts };
+  }
   const format = recognise(manifest);
   if (format === undefined) throw unknownFormat(manifest, on);
   const config = format.needsConfig
@@ -130,6 +152,26 @@ async function readContents(
     packed: { files: files.filter((file) => file.maybeCompressed), tars },
   };
 }
+
+async function readParts(
+  reader: ContentReader,
+  manifest: ImageManifest,
+  signal: AbortSignal,
+): Promise<PartsArtifact> {
+  const config = await readSmallBlob(reader, manifest.config, signal);
+  return parsePartsArtifact(manifest, config, reader.name);
+}
+
+const entriesOf = ({ recipe }: PartsArtifact): WeightEntry[] =>
+  recipe.files.map(({ name, dest, digest, size }) => ({
+    name,
+    dest,
+    digestOriginal: digest,
+    digest,
+    size,
+    sizeUncompressed: size,
+    mediaType: layerTypes.none,
+  }));
 
 /**
  * Weights in other formats than the bundle's, among a root and its children, by their digests. What is of
@@ -150,9 +192,10 @@ export async function readForeign(
     const entry = entries.find(({ digest }) => digest === raw.digest);
     try {
       const manifest = manifestOf(raw, reader.name);
-      const format = isWeightsManifest(manifest) ? undefined : recognise(manifest);
+      if (isWeightsManifest(manifest)) continue;
+      const format = isPartsManifest(manifest) ? "parts" : recognise(manifest)?.name;
       // An image has weights only for who names a directory of it.
-      if (format === undefined || format.name === "image") continue;
+      if (format === undefined || format === "image") continue;
       if (entry !== undefined && !isWeights(entry) && entries.length > 1) continue;
       found.set(raw.digest, await readContents(reader, raw, entry, signal));
     } catch (error) {

@@ -1,0 +1,192 @@
+import { OcibundleError } from "../../errors.ts";
+import type { Descriptor } from "../../oci/descriptor.ts";
+import { type Digest, digestOf, shortDigest } from "../../oci/digest.ts";
+import { type ImageManifest, type RawManifest } from "../../oci/manifest.ts";
+import { maxManifestBytes } from "../../oci/document.ts";
+import { essenceOf, mediaTypes } from "../../oci/media-types.ts";
+import { goJson } from "../format/go-json.ts";
+import { layerTypes, quoted, Sha256Schema } from "../format/weight-entry.ts";
+import * as v from "valibot";
+import { parseRecipe, type Part, type Recipe, recipeType } from "./recipe.ts";
+
+/** The artifact type of weights that are stored in parts (docs/format.md). */
+const partsArtifactType = "application/vnd.ocibundle.weights.parts.v1";
+
+/** The media type of a layer that is a part as it is. */
+const partType = "application/vnd.ocibundle.weights.part.v1";
+
+/**
+ * How a part is stored: as it is, as a zstd stream, or as byte planes of elements of two or four bytes, the
+ * planes that compress as zstd.
+ */
+export type PartEncoding = "none" | "gzip" | "zstd" | "bp2.zstd" | "bp4.zstd";
+
+/** Annotations of a layer that is a part in another form. */
+const partAnnotations = {
+  digestOriginal: "vnd.ocibundle.part.digest.original",
+  sizeOriginal: "vnd.ocibundle.part.size.original",
+} as const;
+
+/** By the media type of a layer; a file that is not split is stored as in a plain artifact. */
+const encodings: ReadonlyMap<string, PartEncoding> = new Map([
+  [partType, "none"],
+  [`${partType}+zstd`, "zstd"],
+  [`${partType}+bp2.zstd`, "bp2.zstd"],
+  [`${partType}+bp4.zstd`, "bp4.zstd"],
+  [layerTypes.none, "none"],
+  [layerTypes.gzip, "gzip"],
+  [layerTypes.zstd, "zstd"],
+]);
+
+/** A part and the blob that stores it. */
+export interface StoredPart {
+  /** Of its original bytes. */
+  digest: Part[0];
+  /** Of its original bytes. */
+  size: number;
+  encoding: PartEncoding;
+  /** The blob that stores it. */
+  stored: { digest: Digest; size: number };
+}
+
+export interface PartsArtifact {
+  recipe: Recipe;
+  /** One for each part of the recipe, in its order. */
+  parts: StoredPart[];
+}
+
+/** Whether a manifest is weights in parts: by its artifact type, or by a recipe where there is no other type. */
+export const isPartsManifest = ({
+  artifactType,
+  config,
+}: {
+  artifactType?: string | undefined;
+  config?: Pick<Descriptor, "mediaType"> | undefined;
+}): boolean =>
+  essenceOf(artifactType ?? "") === partsArtifactType ||
+  ((artifactType ?? "") === "" && config !== undefined && hasRecipe({ config }));
+
+/** Whether a manifest's config is a recipe; that of plain weights may be one too. */
+const hasRecipe = ({ config }: { config: Pick<Descriptor, "mediaType"> }): boolean =>
+  essenceOf(config.mediaType) === recipeType;
+
+/** Weights in parts, from a manifest and the bytes of its config. Throws `file`, naming the rule that is broken. */
+export function parsePartsArtifact(
+  manifest: Pick<ImageManifest, "config" | "layers">,
+  config: Uint8Array,
+  on: string,
+): PartsArtifact {
+  if (!hasRecipe(manifest)) {
+    throw new OcibundleError(
+      "file",
+      `${on}: weights in parts, but the config ${quoted(manifest.config.mediaType)} is no recipe`,
+    );
+  }
+  const recipe = parseRecipe(config, on);
+  return { recipe, parts: matchParts(recipe.parts, manifest.layers, on) };
+}
+
+/**
+ * The layer of each part: the one with its digest, or the one that says to be another form of it. Layers that
+ * are no parts are passed over. Throws `file` for a part without a layer, and for sizes that differ.
+ */
+function matchParts(parts: readonly Part[], layers: readonly Descriptor[], on: string) {
+  const stored = new Map<string, StoredPart>();
+  for (const layer of layers) {
+    const part = partOf(layer, on);
+    // One that can be written as it comes is preferred.
+    if (part !== undefined && (part.encoding === "none" || !stored.has(part.digest))) {
+      stored.set(part.digest, part);
+    }
+  }
+  return parts.map(([digest, size]) => {
+    const part = stored.get(digest);
+    if (part === undefined) {
+      throw new OcibundleError(
+        "file",
+        `${on}: the recipe names part ${shortDigest(digest)}, which is not among the layers`,
+      );
+    }
+    if (part.size === size) return part;
+    throw new OcibundleError(
+      "file",
+      `${on}: part ${shortDigest(digest)} has ${part.size} bytes by its layer and ${size} by the recipe`,
+    );
+  });
+}
+
+const blobOf = ({ digest, size }: Descriptor) => ({ digest, size });
+
+const DecimalSchema = v.pipe(v.string(), v.regex(/^(?:0|[1-9]\d{0,15})$/), v.transform(Number));
+
+function partOf(layer: Descriptor, on: string): StoredPart | undefined {
+  const encoding = encodings.get(essenceOf(layer.mediaType));
+  if (encoding === undefined) return undefined;
+  const said = layer.annotations?.[partAnnotations.digestOriginal];
+  if (encoding === "none") {
+    if (!v.is(Sha256Schema, layer.digest) || (said ?? layer.digest) !== layer.digest)
+      return undefined;
+    return { digest: layer.digest, size: layer.size, encoding, stored: blobOf(layer) };
+  }
+  // Without its original digest nothing says which part it is.
+  if (said === undefined) return undefined;
+  const size = v.safeParse(DecimalSchema, layer.annotations?.[partAnnotations.sizeOriginal]);
+  const label = `layer ${shortDigest(layer.digest)}`;
+  if (!v.is(Sha256Schema, said)) {
+    throw new OcibundleError(
+      "file",
+      `${on}: ${label}: the annotation "${partAnnotations.digestOriginal}" must be a digest, not ${quoted(said)}`,
+    );
+  }
+  if (!size.success || !Number.isSafeInteger(size.output)) {
+    throw new OcibundleError(
+      "file",
+      `${on}: ${label}: the annotation "${partAnnotations.sizeOriginal}" must be a number of bytes`,
+    );
+  }
+  return { digest: said, size: size.output, encoding, stored: blobOf(layer) };
+}
+
+/**
+ * The layer of a part as it is stored. `whole`: whether the part is a file that is not split.
+ *
+ * @public
+ */
+export function partLayer(
+  { digest, size, encoding, stored }: StoredPart,
+  { whole }: { whole: boolean },
+): Descriptor {
+  const base = whole ? layerTypes.none : partType;
+  if (encoding === "none") return { mediaType: base, ...stored };
+  return {
+    mediaType: `${base}+${encoding}`,
+    ...stored,
+    annotations: {
+      [partAnnotations.digestOriginal]: digest,
+      [partAnnotations.sizeOriginal]: String(size),
+    },
+  };
+}
+
+/**
+ * The manifest of weights in parts: a pure function of the recipe and of how its parts are stored. `layers`
+ * are in the order in which the recipe first uses them. Throws `file` where registries would refuse it.
+ *
+ * @public
+ */
+export function partsManifest(recipe: Uint8Array, layers: readonly Descriptor[]): RawManifest {
+  const bytes = goJson({
+    schemaVersion: 2,
+    mediaType: mediaTypes.ociManifest,
+    artifactType: partsArtifactType,
+    config: { mediaType: recipeType, digest: digestOf(recipe), size: recipe.byteLength },
+    layers,
+  });
+  if (bytes.byteLength <= maxManifestBytes) {
+    return { mediaType: mediaTypes.ociManifest, digest: digestOf(bytes), bytes };
+  }
+  throw new OcibundleError(
+    "file",
+    `${layers.length} parts make a manifest of ${bytes.byteLength} bytes, and registries take ${maxManifestBytes} at most`,
+  );
+}

@@ -1,0 +1,199 @@
+import * as v from "valibot";
+import { OcibundleError } from "../../errors.ts";
+import { SizeSchema } from "../../oci/descriptor.ts";
+import { maxManifestBytes, parseDocument } from "../../oci/document.ts";
+import { goJson } from "../format/go-json.ts";
+import {
+  checkEntriesApart,
+  quoted,
+  Sha256Schema,
+  WeightEntrySchema,
+} from "../format/weight-entry.ts";
+
+/** The media type of a recipe, which is the config of its artifact (docs/format.md). */
+export const recipeType = "application/vnd.ocibundle.weights.recipe.v1+json";
+
+/** Larger recipes are neither read nor written. In bytes. */
+const maxRecipeBytes = maxManifestBytes;
+const maxParts = 100_000;
+const maxSegments = 1_000_000;
+
+/** Files may be this much larger together than the parts that they are put together from. */
+const maxExpansion = 1000;
+
+/** `sha256:` and hex digits, and a size in bytes. */
+export type Part = readonly [digest: `sha256:${string}`, size: number];
+
+/** A piece of a part: the part's index, the offset in it and the length, in bytes. */
+export type Segment = readonly [part: number, offset: number, length: number];
+
+/** How files were split. Whoever puts them together again need not know `by`. */
+export interface Split {
+  /** The rule, such as `tree/1`. */
+  by: string;
+  /** The rule's numbers of bytes. */
+  least?: number | undefined;
+  most?: number | undefined;
+}
+
+/** A file: its segments, one after another. */
+export interface RecipeFile {
+  name: string;
+  dest: string;
+  /** Of the whole file: a claim, which the digests of the parts do not prove. */
+  digest: `sha256:${string}`;
+  size: number;
+  segments: readonly Segment[];
+}
+
+/** How files are put together from parts. Digests and sizes are those of the original bytes, however they are stored. */
+export interface Recipe {
+  split: Split;
+  parts: readonly Part[];
+  files: readonly RecipeFile[];
+}
+
+const isSize = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && Number(value) >= 0;
+
+const SplitSchema = v.looseObject({
+  by: v.string("must be a string"),
+  least: v.optional(SizeSchema),
+  most: v.optional(SizeSchema),
+});
+
+const SegmentsSchema = v.array(
+  v.custom<Segment>(
+    (input) => Array.isArray(input) && input.length === 3 && input.every(isSize),
+    "must be a part, an offset and a length",
+  ),
+  "must be a list",
+);
+
+const RecipeSchema = v.looseObject({
+  split: SplitSchema,
+  parts: v.array(
+    v.custom<Part>(
+      (input) =>
+        Array.isArray(input) &&
+        input.length === 2 &&
+        v.is(Sha256Schema, input[0]) &&
+        isSize(input[1]),
+      "must be a digest and a size",
+    ),
+    "must be a list",
+  ),
+  files: v.array(
+    v.looseObject({
+      ...v.pick(WeightEntrySchema, ["name", "dest"]).entries,
+      digest: Sha256Schema,
+      size: SizeSchema,
+      segments: SegmentsSchema,
+    }),
+    "must be a list",
+  ),
+});
+
+const VersionSchema = v.looseObject({ version: v.optional(v.unknown()) }, "must be an object");
+
+/** Reads a recipe; `on` names it in messages. Throws `file`, naming the file and the rule that it breaks. */
+export function parseRecipe(bytes: Uint8Array, on: string): Recipe {
+  if (bytes.byteLength > maxRecipeBytes) {
+    throw new OcibundleError("file", `${on}: the recipe has more than ${maxRecipeBytes} bytes`);
+  }
+  const { version } = parseDocument(bytes, VersionSchema, `${on}: recipe`);
+  if (version !== "1") {
+    const found = typeof version === "string" ? quoted(version.slice(0, 40)) : typeof version;
+    throw new OcibundleError("file", `${on}: recipe version ${found} is not supported`, {
+      hint: "update ocibundle",
+    });
+  }
+  const { split, parts, files } = parseDocument(bytes, RecipeSchema, `${on}: recipe`);
+  const recipe: Recipe = {
+    split,
+    parts,
+    files: files.map(({ name, dest, digest, size, segments }) => {
+      return { name, dest, digest, size, segments };
+    }),
+  };
+  checkRecipe(recipe, on);
+  return recipe;
+}
+
+/**
+ * The bytes of a recipe: a pure function of it. Throws `file` for one that no reader would take.
+ *
+ * @public
+ */
+export function serializeRecipe(recipe: Recipe, on: string): Uint8Array<ArrayBuffer> {
+  checkRecipe(recipe, on);
+  const { split, parts, files } = recipe;
+  const bytes = goJson({
+    version: "1",
+    split: { by: split.by, least: split.least, most: split.most },
+    parts,
+    files: files.map(({ name, dest, digest, size, segments }) => {
+      return { name, dest, digest, size, segments };
+    }),
+  });
+  if (bytes.byteLength <= maxRecipeBytes) return bytes;
+  throw new OcibundleError(
+    "file",
+    `${on}: the recipe has ${bytes.byteLength} bytes, and ${maxRecipeBytes} are allowed`,
+  );
+}
+
+/** Everything about a recipe that its own bytes decide. Throws `file`. */
+function checkRecipe({ parts, files }: Recipe, on: string): void {
+  const refuse = (fault: string) => new OcibundleError("file", `${on}: recipe: ${fault}`);
+  if (parts.length > maxParts) {
+    throw refuse(`${parts.length} parts, and ${maxParts} are allowed`);
+  }
+  const digests = new Set(parts.map(([digest]) => digest));
+  if (digests.size < parts.length) throw refuse("a part is listed twice");
+  const segments = files.reduce((total, file) => total + file.segments.length, 0);
+  if (segments > maxSegments) {
+    throw refuse(`${segments} segments, and ${maxSegments} are allowed`);
+  }
+  checkEntriesApart(files, `${on}: recipe`);
+  const sizes = new Map<string, number>();
+  for (const { name, digest, size, segments: own } of files) {
+    const fault = faultOfSegments(own, parts, size);
+    if (fault !== undefined) throw refuse(`file ${quoted(name)}: ${fault}`);
+    if ((sizes.get(digest) ?? size) !== size) {
+      throw refuse(`file ${quoted(name)}: digest ${digest} has two sizes`);
+    }
+    sizes.set(digest, size);
+  }
+  const stored = parts.reduce((total, [, size]) => total + size, 0);
+  const whole = files.reduce((total, { size }) => total + size, 0);
+  if (!Number.isSafeInteger(whole) || !Number.isSafeInteger(stored)) {
+    throw refuse("its sizes are too large to be counted");
+  }
+  if (whole > stored * maxExpansion) {
+    throw refuse(`files of ${whole} bytes are made from parts of ${stored}`);
+  }
+}
+
+/**
+ * What is wrong with the segments of a file of `size` bytes, as the end of a sentence, or undefined. Since
+ * they follow one another they neither overlap nor leave gaps if their lengths add up.
+ */
+function faultOfSegments(
+  segments: readonly Segment[],
+  parts: readonly (readonly [unknown, number, ...unknown[]])[],
+  size: number,
+): string | undefined {
+  let length = 0;
+  for (const [index, [part, offset, bytes]] of segments.entries()) {
+    const whole = parts[part]?.[1];
+    if (whole === undefined) return `segment ${index + 1} names part ${part} of ${parts.length}`;
+    if (bytes === 0) return `segment ${index + 1} is empty`;
+    // Two safe integers add up exactly enough to be compared.
+    if (offset + bytes > whole) {
+      return `segment ${index + 1} reaches beyond the ${whole} bytes of its part`;
+    }
+    length += bytes;
+  }
+  return length === size ? undefined : `its segments have ${length} bytes, and it has ${size}`;
+}
