@@ -1,3 +1,5 @@
+import type { OcibundleError } from "../errors.ts";
+import type { View } from "../ui/view.ts";
 import type { CommandContext } from "./context.ts";
 
 /** What `--help` and the completions say about a command. */
@@ -112,11 +114,22 @@ export type ParsedArgs<Args extends ArgDefinitions> = {
   [Name in keyof Args]: ParsedArg<Args[Name]>;
 };
 
-/** A command of which the arguments' types are forgotten, as the table holds it. */
-export interface Command {
+/** How a report is printed to standard output. */
+export interface ReportFormat<Report> {
+  /** For people. Bytes are printed as they are. */
+  text(report: Report, view: View): string | Uint8Array;
+  /** What `--json` prints. Unless given, the report itself. */
+  json?(report: Report): object;
+  /** What `--quiet` prints in place of the text, without the line end. Unless given, the text. */
+  digest?(report: Report): string;
+}
+
+/** A command whose types of arguments and report are erased, as the table holds it. */
+export interface Command extends ReportFormat<unknown> {
   meta: CommandMeta;
   args: ArgDefinitions;
-  run(args: Record<string, unknown>, context: CommandContext): Promise<void>;
+  run(args: Record<string, unknown>, context: CommandContext): Promise<unknown>;
+  failure?(report: unknown, args: Record<string, unknown>): OcibundleError | undefined;
 }
 
 /** A command that only has commands below it, as `cache`. */
@@ -131,10 +144,12 @@ export type AnyCommand = Command | CommandGroup;
 export type CommandTable = Readonly<Record<string, () => Promise<AnyCommand>>>;
 
 /**
- * Defines a command: what its arguments are, and what it does with them once they were checked.
+ * Defines a command: its arguments, what it does with them once they were checked, and how its report is printed.
  *
- * `run` writes results by `context.stdout`, throws an OcibundleError on failure, and ends soon after
- * `context.signal` is aborted. Its arguments have the types that the definitions say:
+ * `run` returns the report, throws an OcibundleError on failure, and ends soon after `context.signal` is aborted.
+ * It returns undefined where nothing is left to print: a server prints its address before it serves
+ * (`printReport`). `failure` decides, after the report was printed, whether the run failed nevertheless:
+ * files differ, tags could not be deleted. Arguments have the types that the definitions say:
  *
  *     export const command = defineCommand({
  *       meta: { name: "pull", description: "…", example: "ocibundle pull …" },
@@ -143,14 +158,19 @@ export type CommandTable = Readonly<Record<string, () => Promise<AnyCommand>>>;
  *         output: { type: "string", alias: "o", valueHint: "DIR", default: ".", description: "…" },
  *         only: { type: "string", multiple: true, valueHint: "GLOB", description: "…" },
  *       },
- *       async run({ ref, output, only }, context) {},
+ *       run: ({ ref, output, only }, context) => pullWeights(context, { ref, output, only }),
+ *       text: pullReport,
+ *       digest: ({ digest }) => digest,
  *     });
  */
-export function defineCommand<const Args extends ArgDefinitions>(definition: {
-  meta: CommandMeta;
-  args: Args;
-  run(args: ParsedArgs<Args>, context: CommandContext): Promise<void>;
-}): Command {
+export function defineCommand<const Args extends ArgDefinitions, Report>(
+  definition: {
+    meta: CommandMeta;
+    args: Args;
+    run(args: ParsedArgs<Args>, context: CommandContext): Promise<Report | undefined>;
+    failure?(report: NoInfer<Report>, args: ParsedArgs<Args>): OcibundleError | undefined;
+  } & ReportFormat<NoInfer<Report>>,
+): Command {
   return definition as Command;
 }
 

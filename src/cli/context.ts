@@ -2,14 +2,14 @@ import type { EmitEvent } from "../transfer/events.ts";
 
 /** What a command is given besides its own arguments; nothing else of the process is touched below `main`. */
 export interface CommandContext {
-  /** Writes to standard output: results only. Bytes go out as they are. A failure ends the run once the command is done. */
+  /** Writes to standard output: reports only (`printReport`). Bytes are written as they are. A failure to write ends the run once the command is done. */
   stdout(text: string | Uint8Array): void;
   /** Writes to standard error, above the progress that is being drawn; secrets are struck out. */
   stderr(text: string): void;
   /** Opens standard input. Only what was asked to read it calls this: what is left unread is the caller's. */
   stdin(): ReadableStream<Uint8Array>;
   env: Readonly<Record<string, string | undefined>>;
-  /** The working folder, absolute. */
+  /** The working directory, absolute. */
   cwd: string;
   /** Aborted by SIGINT, SIGTERM and SIGHUP, with an OcibundleError (`interrupted`, `terminated`, `hangup`) as its reason. */
   signal: AbortSignal;

@@ -7,6 +7,7 @@ import type { CommandContext, SharedFlags } from "./context.ts";
 import { findCommand } from "./find-command.ts";
 import type { Invocation } from "./find-command.ts";
 import type { Output } from "./output.ts";
+import { json, printReport } from "./print-report.ts";
 import { redact } from "./redact.ts";
 import { asksForJson, fromEnvironment, sharedFlags } from "./shared-flags.ts";
 
@@ -71,7 +72,13 @@ export async function run(
       colors: io.stderr.isTerminal && !io.env["NO_COLOR"],
       verbose: flags.verbose,
     });
-    await withinGrace(command.run(args, contextOf(io, flags, progress, results)), io.signal);
+    const context = contextOf(io, flags, progress, results);
+    const report = await withinGrace(command.run(args, context), io.signal);
+    if (report !== undefined) {
+      printReport(command, report, context);
+      const failure = command.failure?.(report, args);
+      if (failure !== undefined) throw failure;
+    }
     progress.close();
     results.check();
     return 0;
@@ -115,8 +122,6 @@ function createResults(stdout: Output): Results {
     },
   };
 }
-
-const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
 
 async function showHelp(
   invocation: Invocation,
@@ -201,7 +206,7 @@ function contextOf(
 }
 
 /** The command's end, or the abort's reason when the command does not end soon after it. */
-async function withinGrace(work: Promise<void>, signal: AbortSignal): Promise<void> {
+async function withinGrace<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let onAbort: (() => void) | undefined;
   const overdue = new Promise<never>((_, reject) => {
@@ -218,7 +223,7 @@ async function withinGrace(work: Promise<void>, signal: AbortSignal): Promise<vo
     else signal.addEventListener("abort", onAbort, { once: true });
   });
   try {
-    await Promise.race([work, overdue]);
+    return await Promise.race([work, overdue]);
   } finally {
     clearTimeout(timer);
     if (onAbort !== undefined) signal.removeEventListener("abort", onAbort);

@@ -1,5 +1,4 @@
 import { defineCommand } from "../cli/command.ts";
-import { printResult } from "../cli/print-result.ts";
 import { attachFile } from "../model/jobs/attach.ts";
 import { attachReport } from "../ui/attach-report.ts";
 
@@ -20,8 +19,7 @@ export const command = defineCommand({
       description: "The artifact type, as application/spdx+json",
     },
   },
-  async run({ ref, file, type }, context) {
-    const result = await attachFile(context, { reference: ref, file, type });
-    printResult(context, result, result.digest, () => attachReport(result));
-  },
+  run: ({ ref, file, type }, context) => attachFile(context, { reference: ref, file, type }),
+  text: attachReport,
+  digest: ({ digest }) => digest,
 });

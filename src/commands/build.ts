@@ -1,7 +1,6 @@
 import { defineCommand } from "../cli/command.ts";
 import { modelArgs } from "./model-args.ts";
 import { buildModel } from "../model/jobs/build.ts";
-import { printResult, viewOf } from "../cli/print-result.ts";
 import { pushReport } from "../ui/push-report.ts";
 
 export const command = defineCommand({
@@ -25,8 +24,7 @@ export const command = defineCommand({
       description: "Layout directory or archive file to write",
     },
   },
-  async run({ ref, ...parts }, context) {
-    const result = await buildModel(context, { reference: ref, ...parts });
-    printResult(context, result, result.model.digest, () => pushReport(result, viewOf(context)));
-  },
+  run: ({ ref, ...parts }, context) => buildModel(context, { reference: ref, ...parts }),
+  text: pushReport,
+  digest: ({ model }) => model.digest,
 });

@@ -3,8 +3,6 @@ import { OcibundleError } from "../errors.ts";
 import { cachePath, listCache, pruneUnused, verifyCache } from "../model/jobs/cache.ts";
 import { cachePruneReport, cacheTable, cacheVerifyReport } from "../ui/cache-report.ts";
 
-const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
-
 const path = defineCommand({
   meta: {
     name: "path",
@@ -12,10 +10,8 @@ const path = defineCommand({
     example: "ocibundle cache path",
   },
   args: {},
-  async run(_, context) {
-    const found = cachePath(context);
-    context.stdout(context.flags.json ? json(found) : `${found.path}\n`);
-  },
+  run: async (_, context) => cachePath(context),
+  text: ({ path: directory }) => `${directory}\n`,
 });
 
 const ls = defineCommand({
@@ -25,10 +21,8 @@ const ls = defineCommand({
     example: "ocibundle cache ls --json",
   },
   args: {},
-  async run(_, context) {
-    const contents = await listCache(context);
-    context.stdout(context.flags.json ? json(contents) : cacheTable(contents));
-  },
+  run: (_, context) => listCache(context),
+  text: cacheTable,
 });
 
 const verify = defineCommand({
@@ -38,15 +32,14 @@ const verify = defineCommand({
     example: "ocibundle cache verify",
   },
   args: {},
-  async run(_, context) {
-    const found = await verifyCache(context);
-    context.stdout(context.flags.json ? json(found) : cacheVerifyReport(found));
-    const { damaged } = found;
-    if (damaged.length === 0) return;
+  run: (_, context) => verifyCache(context),
+  text: cacheVerifyReport,
+  failure({ blobs, damaged }) {
+    if (damaged.length === 0) return undefined;
     const removed = damaged.filter((blob) => blob.removed).length;
-    throw new OcibundleError(
+    return new OcibundleError(
       "integrity",
-      `cache verify: ${damaged.length} of ${found.blobs} blobs are damaged, ${removed} removed`,
+      `cache verify: ${damaged.length} of ${blobs} blobs are damaged, ${removed} removed`,
       { hint: "check the disk; removed blobs are fetched again when needed" },
     );
   },
@@ -78,10 +71,8 @@ const prune = defineCommand({
       description: "Print what would be deleted, and delete nothing",
     },
   },
-  async run(options, context) {
-    const pruned = await pruneUnused(context, options);
-    context.stdout(context.flags.json ? json(pruned) : cachePruneReport(pruned));
-  },
+  run: (options, context) => pruneUnused(context, options),
+  text: cachePruneReport,
 });
 
 export const command = defineCommandGroup({

@@ -26,10 +26,9 @@ export const completionsOf = (commands: CommandTable): Command =>
         description: "Shell to complete in",
       },
     },
-    async run({ shell }, context) {
-      const script = generators[shell](await outlineCommands(commands));
-      context.stdout(
-        context.flags.json ? `${JSON.stringify({ shell, script }, null, 2)}\n` : script,
-      );
-    },
+    run: async ({ shell }) => ({
+      shell,
+      script: generators[shell](await outlineCommands(commands)),
+    }),
+    text: ({ script }) => script,
   });

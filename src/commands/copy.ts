@@ -1,6 +1,5 @@
 import { defineCommand } from "../cli/command.ts";
 import { copyModel } from "../model/jobs/copy.ts";
-import { printResult, viewOf } from "../cli/print-result.ts";
 import { pushReport } from "../ui/push-report.ts";
 
 export const command = defineCommand({
@@ -42,16 +41,8 @@ export const command = defineCommand({
       description: "Print what would be sent, and send nothing",
     },
   },
-  async run({ src, dst, platform, layout, referrers, checkBlobs, dryRun }, context) {
-    const result = await copyModel(context, {
-      source: src,
-      target: dst,
-      platform,
-      layout,
-      referrers,
-      dryRun,
-      checkBlobs,
-    });
-    printResult(context, result, result.model.digest, () => pushReport(result, viewOf(context)));
-  },
+  run: ({ src, dst, ...options }, context) =>
+    copyModel(context, { source: src, target: dst, ...options }),
+  text: pushReport,
+  digest: ({ model }) => model.digest,
 });

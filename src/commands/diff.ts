@@ -1,5 +1,4 @@
 import { defineCommand } from "../cli/command.ts";
-import { viewOf } from "../cli/print-result.ts";
 import { diffModels } from "../model/jobs/diff.ts";
 import { diffTree } from "../ui/diff-tree.ts";
 
@@ -16,10 +15,6 @@ export const command = defineCommand({
     a: { type: "positional", description: "Registry reference, layout, archive or lock file" },
     b: { type: "positional", description: "Model to compare with, in the same forms" },
   },
-  async run({ a, b }, context) {
-    const diff = await diffModels(context, a, b);
-    context.stdout(
-      context.flags.json ? `${JSON.stringify(diff, null, 2)}\n` : diffTree(diff, viewOf(context)),
-    );
-  },
+  run: ({ a, b }, context) => diffModels(context, a, b),
+  text: diffTree,
 });

@@ -1,5 +1,4 @@
 import { defineCommand } from "../cli/command.ts";
-import { viewOf } from "../cli/print-result.ts";
 import { redact } from "../cli/redact.ts";
 import { OcibundleError } from "../errors.ts";
 import { examineRegistry } from "../model/doctor/doctor.ts";
@@ -37,11 +36,7 @@ export const command = defineCommand({
     const checks = found.checks.map((finding) =>
       finding.reason === undefined ? finding : { ...finding, reason: redact(finding.reason) },
     );
-    const report = { ...found, checks };
-    context.stdout(
-      context.flags.json
-        ? `${JSON.stringify(report, null, 2)}\n`
-        : doctorReport(report, viewOf(context)),
-    );
+    return { ...found, checks };
   },
+  text: doctorReport,
 });

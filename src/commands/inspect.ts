@@ -1,5 +1,4 @@
 import { defineCommand } from "../cli/command.ts";
-import { viewOf } from "../cli/print-result.ts";
 import { OcibundleError } from "../errors.ts";
 import { inspectRaw, inspectSource } from "../model/jobs/inspect.ts";
 import { allReferrers, listAllReferrers } from "../model/jobs/referrers.ts";
@@ -29,19 +28,20 @@ export const command = defineCommand({
         hint: "use --raw for the stored bytes, or --json for a description",
       });
     }
-    if (raw) {
-      context.stdout(await inspectRaw(context, src));
-      return;
-    }
+    if (raw) return { bytes: await inspectRaw(context, src) };
     const found = await inspectSource(context, src);
-    const view = viewOf(context);
     // Looked up only where details are wanted: it takes requests of its own.
     const listing =
       context.flags.verbose && !context.flags.json && found.type !== "lock"
         ? await listAllReferrers(context, src)
         : undefined;
-    if (context.flags.json) context.stdout(`${JSON.stringify(found, null, 2)}\n`);
-    else context.stdout(found.type === "lock" ? lockTree(found, view) : modelTree(found, view));
-    if (listing !== undefined) context.stdout(referrersLine(allReferrers(listing)));
+    return { found, listing };
   },
+  text(report, view) {
+    if ("bytes" in report) return report.bytes;
+    const { found, listing } = report;
+    const tree = found.type === "lock" ? lockTree(found, view) : modelTree(found, view);
+    return listing === undefined ? tree : tree + referrersLine(allReferrers(listing));
+  },
+  json: (report) => ("found" in report ? report.found : report),
 });

@@ -60,26 +60,26 @@ export const command = defineCommand({
   },
   async run({ path, check, ...rest }, context) {
     const request = { paths: path, ...rest };
-    const { json } = context.flags;
-    if (!check) {
-      const report = await writeLock(context, request);
-      context.stdout(json ? `${JSON.stringify(report, null, 2)}\n` : lockReport(report));
-      return;
-    }
+    if (!check) return writeLock(context, request);
     const drift = await checkLock(context, request);
-    context.stdout(json ? `${JSON.stringify(drift, null, 2)}\n` : driftReport(drift));
-    const lock = request.output ?? "weights.lock";
-    if (!isDrift(drift)) {
-      if (!context.flags.quiet) context.stderr(`${lock} matches the files\n`);
-      return;
+    if (!isDrift(drift) && !context.flags.quiet) {
+      context.stderr(`${lockName(request)} matches the files\n`);
     }
-    throw new OcibundleError(
+    return drift;
+  },
+  text: (report) => ("missing" in report ? driftReport(report) : lockReport(report)),
+  failure(report, { path, ...rest }) {
+    if (!("missing" in report) || !isDrift(report)) return undefined;
+    const request = { paths: path, ...rest };
+    return new OcibundleError(
       "integrity",
-      `"${lock}" does not match the files: ${driftSummary(drift)}`,
+      `"${lockName(request)}" does not match the files: ${driftSummary(report)}`,
       { hint: `run \`${lockLine(request)}\` to update the lock` },
     );
   },
 });
+
+const lockName = ({ output = "weights.lock" }: LockRequest): string => output;
 
 /** The command line that writes the lock which was checked, to be typed into a shell. */
 const lockLine = ({ paths, dest, output, compression, include, exclude }: LockRequest): string =>

@@ -30,14 +30,11 @@ export const command = defineCommand({
       description: "Read the password from standard input",
     },
   },
-  async run({ host, username, passwordStdin }, context) {
-    const result = await login(context, host, () =>
+  run: ({ host, username, passwordStdin }, context) =>
+    login(context, host, () =>
       passwordStdin ? given(username, context) : askFor(username, context),
-    );
-    context.stdout(
-      context.flags.json ? `${JSON.stringify(result, null, 2)}\n` : loginReport(result),
-    );
-  },
+    ),
+  text: loginReport,
 });
 
 interface Who {

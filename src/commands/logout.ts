@@ -11,10 +11,6 @@ export const command = defineCommand({
   args: {
     host: { type: "positional", description: "Registry host, such as ghcr.io or localhost:5000" },
   },
-  async run({ host }, context) {
-    const result = await logout(context, host);
-    context.stdout(
-      context.flags.json ? `${JSON.stringify(result, null, 2)}\n` : logoutReport(result),
-    );
-  },
+  run: ({ host }, context) => logout(context, host),
+  text: logoutReport,
 });

@@ -18,13 +18,7 @@ export const command = defineCommand({
       description: "A repository, one tag or digest of it, or a registry's host",
     },
   },
-  async run({ ref }, context) {
-    const { stdout } = context;
-    const listing = await listRegistry(context, ref);
-    if (context.flags.json) stdout(`${JSON.stringify(listing, null, 2)}\n`);
-    else if ("repositories" in listing) stdout(repositoryList(listing));
-    else stdout(tagTable(listing));
-    const failure = listingFailure(listing);
-    if (failure !== undefined) throw failure;
-  },
+  run: ({ ref }, context) => listRegistry(context, ref),
+  text: (listing) => ("repositories" in listing ? repositoryList(listing) : tagTable(listing)),
+  failure: listingFailure,
 });

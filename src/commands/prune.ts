@@ -31,13 +31,7 @@ export const command = defineCommand({
     },
     dryRun: { type: "boolean", alias: "n", description: "Show what would be deleted" },
   },
-  async run({ repo, keepLast, olderThan, match, dryRun }, context) {
-    const request = { repository: repo, keepLast, olderThan, match, dryRun };
-    const result = await pruneRepository(context, request);
-    context.stdout(
-      context.flags.json ? `${JSON.stringify(result, null, 2)}\n` : pruneReport(result),
-    );
-    const failure = pruningFailure(result);
-    if (failure !== undefined) throw failure;
-  },
+  run: ({ repo, ...rules }, context) => pruneRepository(context, { repository: repo, ...rules }),
+  text: pruneReport,
+  failure: pruningFailure,
 });

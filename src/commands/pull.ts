@@ -1,6 +1,5 @@
 import { defineCommand } from "../cli/command.ts";
 import { OcibundleError } from "../errors.ts";
-import { printResult, viewOf } from "../cli/print-result.ts";
 import { pullWeights } from "../model/pull/pull.ts";
 import { pullImage } from "../model/pull/pull-image.ts";
 import { imageReport, pullReport } from "../ui/pull-report.ts";
@@ -94,11 +93,15 @@ export const command = defineCommand({
           useCache: cache,
         })
       : undefined;
-    const report = { ...weights, ...(pulled === undefined ? {} : { image: pulled }) };
-    const view = viewOf(context);
-    const text = (): string =>
-      `${pulled === undefined ? "" : imageReport(ref, pulled, view)}${weights === undefined ? "" : pullReport({ ...weights, shownDir: output ?? "." }, view)}`;
-    const digest = weights?.digest ?? pulled?.digest ?? "";
-    printResult(context, { name: ref, ...report }, digest, text);
+    return { name: ref, output: output ?? ".", weights, image: pulled };
   },
+  text: ({ name, output, weights, image }, view) =>
+    (image === undefined ? "" : imageReport(name, image, view)) +
+    (weights === undefined ? "" : pullReport({ ...weights, shownDir: output }, view)),
+  json: ({ name, weights, image }) => ({
+    name,
+    ...weights,
+    ...(image === undefined ? {} : { image }),
+  }),
+  digest: ({ weights, image }) => weights?.digest ?? image?.digest ?? "",
 });

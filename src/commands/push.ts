@@ -1,7 +1,6 @@
 import { defineCommand } from "../cli/command.ts";
 import { modelArgs } from "./model-args.ts";
 import { pushLayouts } from "../model/jobs/push-layouts.ts";
-import { printResult, viewOf } from "../cli/print-result.ts";
 import { pushReport } from "../ui/push-report.ts";
 
 export const command = defineCommand({
@@ -56,13 +55,9 @@ export const command = defineCommand({
     },
   },
   async run({ ref, path, noLock, ...parts }, context) {
-    const request = { reference: ref, paths: path, writeLock: !noLock, ...parts };
-    const results = await pushLayouts(context, request);
-    const [result, ...others] = results;
-    if (result === undefined) throw new TypeError("a push without a result");
-    const digests = results.map(({ model }) => model.digest).join("\n");
-    printResult(context, others.length === 0 ? result : { pushes: results }, digests, () =>
-      results.map((one) => pushReport(one, viewOf(context))).join(""),
-    );
+    return pushLayouts(context, { reference: ref, paths: path, writeLock: !noLock, ...parts });
   },
+  text: (results, view) => results.map((result) => pushReport(result, view)).join(""),
+  json: (results) => (results.length === 1 && results[0] ? results[0] : { pushes: results }),
+  digest: (results) => results.map(({ model }) => model.digest).join("\n"),
 });

@@ -17,12 +17,7 @@ export const command = defineCommand({
       description: "A registry reference, oci:DIR[:TAG] or oci-archive:FILE[:TAG]",
     },
   },
-  async run({ ref }, context) {
-    const listing = await listAllReferrers(context, ref);
-    context.stdout(
-      context.flags.json ? `${JSON.stringify(listing, null, 2)}\n` : referrersTree(listing),
-    );
-    const failure = referrersFailure(listing);
-    if (failure !== undefined) throw failure;
-  },
+  run: ({ ref }, context) => listAllReferrers(context, ref),
+  text: referrersTree,
+  failure: referrersFailure,
 });

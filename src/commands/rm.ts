@@ -1,7 +1,6 @@
 import { isatty } from "node:tty";
 import { defineCommand } from "../cli/command.ts";
 import type { CommandContext } from "../cli/context.ts";
-import { printResult } from "../cli/print-result.ts";
 import { OcibundleError } from "../errors.ts";
 import { remove } from "../model/jobs/rm.ts";
 import { openPrompt } from "../ui/prompt.ts";
@@ -22,15 +21,15 @@ export const command = defineCommand({
     yes: { type: "boolean", alias: "y", description: "Do not ask" },
     dryRun: { type: "boolean", alias: "n", description: "Show what would be deleted" },
   },
-  async run({ ref, digest, yes, dryRun }, context) {
-    const result = await remove(context, {
+  run: ({ ref, digest, yes, dryRun }, context) =>
+    remove(context, {
       reference: ref,
       digest,
       dryRun,
       confirm: async (removal) => yes || confirm(removalQuestion(removal), context),
-    });
-    printResult(context, result, result.digest, () => removalReport(result));
-  },
+    }),
+  text: removalReport,
+  digest: ({ digest }) => digest,
 });
 
 /** Asks for a yes at the terminal. Throws `usage` where there is none. */

@@ -1,5 +1,4 @@
 import { defineCommand } from "../cli/command.ts";
-import { printResult } from "../cli/print-result.ts";
 import { setTags } from "../model/jobs/tag.ts";
 import { tagReport } from "../ui/tag-report.ts";
 
@@ -25,8 +24,7 @@ export const command = defineCommand({
       description: "Show what would change, and change nothing",
     },
   },
-  async run({ src, tag, dryRun }, context) {
-    const result = await setTags(context, { source: src, tags: tag, dryRun });
-    printResult(context, result, result.digest, () => tagReport(result));
-  },
+  run: ({ src, tag, dryRun }, context) => setTags(context, { source: src, tags: tag, dryRun }),
+  text: tagReport,
+  digest: ({ digest }) => digest,
 });

@@ -28,13 +28,10 @@ export const command = defineCommand({
       description: "Check only existence and size",
     },
   },
-  async run({ src, dir, quick }, context) {
-    const report = await verifySource(context, { source: src, dir, quick });
-    context.stdout(
-      context.flags.json ? `${JSON.stringify(report, null, 2)}\n` : verifyReport(report),
-    );
-    const { problems, checked, name } = report;
-    if (problems.length === 0) return;
+  run: ({ src, ...options }, context) => verifySource(context, { source: src, ...options }),
+  text: verifyReport,
+  failure({ problems, checked, name }, { dir }) {
+    if (problems.length === 0) return undefined;
     const extra = problems.filter(({ kind }) => kind === "extra").length;
     const wrong = problems.length - extra;
     const found = [
@@ -48,7 +45,7 @@ export const command = defineCommand({
         : isMissing
           ? `pull into "${dir}" first, or run \`ocibundle lock --check\` to compare local files with a lock`
           : `pull it again${problems.some(({ kind }) => kind === "differs") ? " with --force" : ""}`;
-    throw new OcibundleError("integrity", `verify ${name}: ${found.join(", ")}`, {
+    return new OcibundleError("integrity", `verify ${name}: ${found.join(", ")}`, {
       hint: wrong === 0 ? "remove the extra files" : again,
     });
   },

@@ -1,5 +1,4 @@
 import { defineCommand } from "../../cli/command.ts";
-import { viewOf } from "../../cli/print-result.ts";
 import { OcibundleError } from "../../errors.ts";
 import { pushModel } from "../../model/jobs/push.ts";
 import { pushReport } from "../../ui/push-report.ts";
@@ -22,7 +21,7 @@ export const command = defineCommand({
         hint: 'start a registry first: eval "$(ocibundle registry-start)"',
       });
     }
-    const result = await pushModel(context, {
+    return pushModel(context, {
       reference: `${host}/${repo}`,
       image,
       platform: undefined,
@@ -34,6 +33,6 @@ export const command = defineCommand({
       format: "standalone",
       dryRun: false,
     });
-    context.stdout(pushReport(result, viewOf(context)));
   },
+  text: pushReport,
 });

@@ -57,10 +57,6 @@ export const command = defineCommand({
       description: "Compression of the stored files",
     },
   },
-  async run(args, context) {
-    const report = await mockWeights(context, args);
-    context.stdout(
-      context.flags.json ? `${JSON.stringify(report, null, 2)}\n` : mockReport(report),
-    );
-  },
+  run: (args, context) => mockWeights(context, args),
+  text: mockReport,
 });

@@ -1,4 +1,5 @@
 import { defineCommand } from "../../cli/command.ts";
+import { json } from "../../cli/print-report.ts";
 import { registryInspect } from "../registry-inspect.ts";
 
 export const command = defineCommand({
@@ -14,7 +15,6 @@ export const command = defineCommand({
       description: "Reference, or REPO:TAG on $TEST_REGISTRY",
     },
   },
-  async run({ ref }, context) {
-    context.stdout(`${JSON.stringify(await registryInspect(context, ref), null, 2)}\n`);
-  },
+  run: ({ ref }, context) => registryInspect(context, ref),
+  text: json,
 });

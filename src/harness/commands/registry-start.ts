@@ -1,7 +1,8 @@
 import { createReadStream } from "node:fs";
 import { resolve } from "node:path";
-import { defineCommand } from "../../cli/command.ts";
+import { defineCommand, type ReportFormat } from "../../cli/command.ts";
 import type { CommandContext } from "../../cli/context.ts";
+import { printReport } from "../../cli/print-report.ts";
 import { errno, OcibundleError } from "../../errors.ts";
 import type { InstanceRecord } from "../registry/instance/record.ts";
 import { personalityNames } from "../misbehave/personalities/personality.ts";
@@ -42,6 +43,19 @@ async function readAuth(
   if (/^[^:\n]+:[^\n]+$/.test(text)) return text;
   throw new OcibundleError("file", `--auth-file: "${path}" is not of the form USER:PASS`);
 }
+
+const addressOf = ({ port }: InstanceRecord): string => `127.0.0.1:${port}`;
+
+const format: ReportFormat<InstanceRecord> = {
+  text: (record) =>
+    `export TEST_REGISTRY=${addressOf(record)}\n${record.ca === undefined ? "" : `export TEST_REGISTRY_CA=${quoted(record.ca)}\n`}`,
+  json: (record) => ({
+    registry: addressOf(record),
+    pid: record.pid,
+    storage: record.storage,
+    ca: record.ca,
+  }),
+};
 
 export const command = defineCommand({
   meta: {
@@ -112,16 +126,11 @@ export const command = defineCommand({
   async run({ foreground, port, storage, idleTimeout, authFile, ...ways }, context) {
     const auth = authFile === undefined ? ways.auth : await readAuth(authFile, ways.auth, context);
     const options = { port, storage, idleTimeout, serving: { ...ways, auth } };
-    const show = (record: InstanceRecord): void => {
-      const registry = `127.0.0.1:${record.port}`;
-      const { pid, storage: folder, ca } = record;
-      context.stdout(
-        context.flags.json
-          ? `${JSON.stringify({ registry, pid, storage: folder, ca }, null, 2)}\n`
-          : `export TEST_REGISTRY=${registry}\n${ca === undefined ? "" : `export TEST_REGISTRY_CA=${quoted(ca)}\n`}`,
-      );
-    };
-    if (foreground) await runInForeground(options, context, show);
-    else show(await startInBackground(options, context));
+    if (!foreground) return startInBackground(options, context);
+    await runInForeground(options, context, (record) => {
+      printReport(format, record, context);
+    });
+    return undefined;
   },
+  ...format,
 });

@@ -11,13 +11,10 @@ export const command = defineCommand({
   args: {},
   async run(_, context) {
     const stopped = await stopRegistry(context);
-    if (context.flags.json) {
-      const registry = stopped === undefined ? null : `127.0.0.1:${stopped.port}`;
-      context.stdout(`${JSON.stringify({ registry }, null, 2)}\n`);
-    } else if (stopped !== undefined) {
-      context.stdout("unset TEST_REGISTRY\n");
-    } else if (!context.flags.quiet) {
+    if (stopped === undefined && !context.flags.quiet && !context.flags.json) {
       context.stderr("no registry is running for this directory\n");
     }
+    return { registry: stopped === undefined ? null : `127.0.0.1:${stopped.port}` };
   },
+  text: ({ registry }) => (registry === null ? "" : "unset TEST_REGISTRY\n"),
 });

@@ -9,7 +9,8 @@ import { zshCompletions } from "../../../src/cli/completions/zsh.ts";
 import { defineCommand, defineCommandGroup } from "../../../src/cli/command.ts";
 import { tableOf } from "./program.ts";
 
-const run = async (): Promise<void> => {};
+const run = async (): Promise<undefined> => undefined;
+const noText = (): string => "";
 const meta = (name: string, description: string, hidden = false) => ({
   name,
   description,
@@ -26,25 +27,28 @@ const table = tableOf(
       format: { type: "enum", options: ["standalone", "bundle"], description: "" },
     },
     run,
+    text: noText,
   }),
   defineCommand({
     meta: meta("completions", "Complete"),
     args: { shell: { type: "positional", options: ["bash", "zsh"], description: "" } },
     run,
+    text: noText,
   }),
   defineCommandGroup({
     meta: meta("cache", "The store"),
     commands: {
-      path: async () => defineCommand({ meta: meta("path", "Where"), args: {}, run }),
+      path: async () => defineCommand({ meta: meta("path", "Where"), args: {}, run, text: noText }),
       prune: async () =>
         defineCommand({
           meta: meta("prune", "Less"),
           args: { maxSize: { type: "size", description: "" } },
           run,
+          text: noText,
         }),
     },
   }),
-  defineCommand({ meta: meta("secret", "Hidden", true), args: {}, run }),
+  defineCommand({ meta: meta("secret", "Hidden", true), args: {}, run, text: noText }),
 );
 
 let folder: string;

@@ -8,7 +8,15 @@ import { runWith, tableOf } from "./program.ts";
 const meta = (name: string) => ({ name, description: "Do it", example: `ocibundle ${name} x` });
 
 const doing = (run: (context: CommandContext) => Promise<void> | void): Command =>
-  defineCommand({ meta: meta("do"), args: {}, run: async (_, context) => run(context) });
+  defineCommand({
+    meta: meta("do"),
+    args: {},
+    run: async (_, context) => {
+      await run(context);
+      return undefined;
+    },
+    text: () => "",
+  });
 
 /** What a command saw of the flags. */
 async function flagsSeen(words: string[], env: Record<string, string> = {}): Promise<SharedFlags> {
@@ -23,20 +31,40 @@ async function flagsSeen(words: string[], env: Record<string, string> = {}): Pro
   return seen;
 }
 
+const greet = defineCommand({
+  meta: meta("greet"),
+  args: { name: { type: "positional", description: "" } },
+  run: async ({ name }, { stdout }) => {
+    if (name === "early") stdout("served\n");
+    return name === "early" ? undefined : { greeted: name };
+  },
+  text: ({ greeted }, { verbose }) => (verbose ? new TextEncoder().encode(greeted) : greeted),
+  digest: ({ greeted }) => greeted.toUpperCase(),
+  failure: ({ greeted }, { name }) =>
+    greeted === "nobody" ? new OcibundleError("not_found", `${name} is away`) : undefined,
+});
+
+/** What `greet` prints to standard output. */
+const printed = async (...words: string[]): Promise<string> =>
+  (await runWith(tableOf(greet), words)).stdout;
+
 describe("a run", () => {
-  test("hands a command its arguments, and its results to standard output", async () => {
-    const greet = defineCommand({
-      meta: meta("greet"),
-      args: { name: { type: "positional", description: "" } },
-      async run(args, context) {
-        context.stdout(`${JSON.stringify(args)}\n`);
-        context.stdout(new TextEncoder().encode("bytes\n"));
-      },
-    });
-    expect(await runWith(tableOf(greet), ["-q", "greet", "--verbose", "you"])).toEqual({
-      code: 0,
-      stdout: '{"name":"you"}\nbytes\n',
-      stderr: "",
+  test("hands a command its arguments, and prints its report", async () => {
+    expect(await printed("greet", "you")).toBe("you");
+    expect(await printed("-v", "greet", "you")).toBe("you");
+    expect(await printed("-q", "greet", "--verbose", "you")).toBe("YOU\n");
+    expect(await printed("greet", "you", "-q", "--json")).toBe('{\n  "greeted": "you"\n}\n');
+  });
+
+  test("prints nothing more for a command that has printed its report itself", async () => {
+    expect((await runWith(tableOf(greet), ["greet", "early"])).stdout).toBe("served\n");
+  });
+
+  test("fails after the report was printed", async () => {
+    expect(await runWith(tableOf(greet), ["greet", "nobody", "--json"])).toEqual({
+      code: exitCodes.not_found,
+      stdout: '{\n  "greeted": "nobody"\n}\n',
+      stderr: "error: nobody is away\n",
     });
   });
 
