@@ -1,111 +1,104 @@
-import { renderUsage } from "citty";
-import type { ArgDef, CommandDef } from "citty";
+import type { ArgumentHelp, FlagHelp, HelpDocument } from "../report/help.ts";
 import { formatRemaining } from "../ui/duration.ts";
-import { valueHint } from "./arguments.ts";
+import { displayWidth, pad, wrap } from "../ui/text.ts";
+import { sharedFlags } from "./shared-flags.ts";
 import { flagName } from "./command.ts";
-import type { AnyCommand, ArgDefinition, ArgDefinitions, CommandTable } from "./command.ts";
-import { layOutHelp } from "./help-layout.ts";
-import { programFlags } from "./find-command.ts";
 
-export const programDescription = "Move model weights through any OCI registry";
-export const programExamples = [
-  "ocibundle lock ./weights --dest /src/weights",
-  "ocibundle push registry.example.com/acme/llama:v1 --image llama:dev --weights ./weights",
-  "ocibundle pull registry.example.com/acme/llama:v1 -o /models",
+/** No line of help has more columns, so that it fits every terminal. */
+const columns = 80;
+const indent = "  ";
+const gap = "  ";
+
+/** A longer label, a flag with its value, gets a line of its own. */
+const widestLabel = 26;
+
+type Row = readonly [label: string, description: string];
+
+/** Draws what `--help` prints. A command's own help leaves out the flags that all commands share. */
+export function formatHelp(help: HelpDocument, { colors }: { colors: boolean }): string {
+  const isProgram = help.command === "ocibundle";
+  const flags = help.flags.filter(({ name }) => isProgram || !isShared(name));
+  const paint = (code: keyof typeof styles, text: string): string =>
+    colors ? `\u001B[${styles[code].join("m\u001B[")}m${text}\u001B[0m` : text;
+  const heading = (text: string): string => paint("heading", text);
+  const section = (title: string, rows: readonly Row[]): string[] =>
+    rows.length === 0
+      ? []
+      : [heading(title), "", ...layOut(rows, (text) => paint("name", text)), ""];
+  const more = [
+    ...(help.commands.length > 0
+      ? [`Run \`${help.command} COMMAND --help\` for the flags and examples of a command.`]
+      : []),
+    ...(isProgram ? [] : ["Run `ocibundle --help` for the flags that all commands share."]),
+  ];
+  return [
+    paint("description", help.description),
+    "",
+    `${heading("USAGE")} ${paint("name", usageOf(help, flags))}`,
+    "",
+    ...section("ARGUMENTS", help.arguments.map(argumentRow)),
+    ...section(
+      "COMMANDS",
+      help.commands.map(({ name, description }) => [name, description]),
+    ),
+    ...section("OPTIONS", flags.map(flagRow)),
+    heading("EXAMPLES"),
+    "",
+    ...help.examples.map((line) => indent + line),
+    "",
+    ...more,
+    "",
+  ].join("\n");
+}
+
+const styles = { description: [90], heading: [1, 4], name: [36] } as const;
+
+const sharedNames: ReadonlySet<string> = new Set(
+  [...Object.keys(sharedFlags), "help"].map((key) => `--${flagName(key)}`),
+);
+const isShared = (name: string): boolean => sharedNames.has(name);
+
+function usageOf(help: HelpDocument, flags: readonly FlagHelp[]): string {
+  const parts = help.arguments.map(({ name, required, repeatable }) => {
+    const shown = repeatable ? `${name}...` : name;
+    return required ? `<${shown}>` : `[${shown}]`;
+  });
+  return [
+    help.command,
+    ...(flags.length > 0 ? ["[OPTIONS]"] : []),
+    ...flags.filter(({ required }) => required).map(flagLabel),
+    ...parts,
+    ...(help.commands.length > 0 ? ["COMMAND"] : []),
+  ].join(" ");
+}
+
+const argumentRow = ({ name, description, options }: ArgumentHelp): Row => [
+  name,
+  options === null ? description : `${description} (one of ${options.join(", ")})`,
 ];
 
-/** What `ocibundle --help` shows: the commands that are not hidden, and the flags that all of them take. */
-export async function programHelp(table: CommandTable): Promise<string> {
-  const subCommands = await listed(table);
-  const usage = await renderUsage({
-    meta: { name: "ocibundle", description: programDescription },
-    args: argsForHelp(programFlags),
-    subCommands,
-  });
-  return tidy(`${layOutHelp(usage)}\n\n${examples(programExamples)}`);
+/** `--output=<DIR>`, `--[no-]cache`. */
+const flagLabel = ({ name, value, default: initial }: FlagHelp): string => {
+  if (value !== null) return `${name}=<${value}>`;
+  return initial === true ? name.replace("--", "--[no-]") : name;
+};
+
+function flagRow(flag: FlagHelp): Row {
+  const { alias, description, repeatable, value } = flag;
+  const initial = value === null ? undefined : defaultText(flag);
+  const notes = [
+    ...(repeatable ? ["repeatable"] : []),
+    ...(flag.required ? ["required"] : []),
+    ...(initial === undefined ? [] : [`default: ${initial}`]),
+  ].map((note) => ` (${note})`);
+  return [(alias === null ? "" : `${alias}, `) + flagLabel(flag), description + notes.join("")];
 }
 
-/** What `ocibundle NAME --help` shows. `path` are the names typed, the program's first. */
-export async function commandHelp(command: AnyCommand, path: readonly string[]): Promise<string> {
-  const parent: CommandDef = { meta: { name: path.slice(0, -1).join(" ") } };
-  const usage = await renderUsage(await cittyCommand(command), parent);
-  const more = "Run `ocibundle --help` for the flags of every command.";
-  return tidy(`${layOutHelp(usage)}\n\n${examples(command.meta.example)}\n${more}\n`);
-}
-
-/** No spaces at line ends, no two empty lines in a row. */
-const tidy = (text: string): string =>
-  text.replaceAll(/[ \t]+$/gm, "").replaceAll(/\n{3,}/g, "\n\n");
-
-async function cittyCommand(command: AnyCommand): Promise<CommandDef> {
-  const { name } = command.meta;
-  const meta = { name, description: command.meta.description };
-  return "commands" in command
-    ? { meta, subCommands: await listed(command.commands) }
-    : { meta, args: argsForHelp(command.args) };
-}
-
-async function listed(table: CommandTable): Promise<Record<string, CommandDef>> {
-  const commands = await Promise.all(
-    Object.entries(table).map(async ([name, load]) => [name, (await load()).meta] as const),
-  );
-  return Object.fromEntries(
-    commands
-      .filter(([, meta]) => meta.hidden !== true)
-      .map(([name, meta]) => [name, { meta: { name, description: meta.description } }]),
-  );
-}
-
-const examples = (lines: string | readonly string[]): string =>
-  ["EXAMPLES", "", ...[lines].flat().map((line) => `  ${line}`), ""].join("\n");
-
-const argsForHelp = (definitions: ArgDefinitions): Record<string, ArgDef> =>
-  Object.fromEntries(
-    Object.entries(definitions).map(([key, definition]) => argForHelp(key, definition)),
-  );
-
-function argForHelp(key: string, definition: ArgDefinition): [string, ArgDef] {
-  const name = flagName(key);
-  if (definition.type === "positional" || definition.type === "rest") {
-    const { options } = { options: undefined, ...definition };
-    return [
-      definition.type === "rest" ? `${name}...` : name,
-      {
-        type: "positional",
-        description: definition.description,
-        required: definition.required ?? definition.type === "positional",
-        ...(options === undefined ? {} : { valueHint: options.join("|") }),
-      },
-    ];
-  }
-  const alias = definition.alias === undefined ? {} : { alias: definition.alias };
-  if (definition.type === "boolean") {
-    const { description: text, default: value } = definition;
-    return [
-      name,
-      { type: "boolean", description: text, ...alias, ...(value ? { default: true } : {}) },
-    ];
-  }
-  const initial = defaultText(definition);
-  return [
-    name,
-    {
-      type: "string",
-      description: definition.description + (definition.multiple === true ? " (repeatable)" : ""),
-      valueHint: valueHint({ key, name, definition }),
-      ...alias,
-      ...(initial === undefined ? {} : { default: initial }),
-      ...(definition.required === true ? { required: true } : {}),
-    },
-  ];
-}
-
-function defaultText(definition: ArgDefinition): string | undefined {
-  if (!("default" in definition) || definition.default === undefined) return undefined;
-  const value = definition.default;
+function defaultText({ type, default: value }: FlagHelp): string | undefined {
+  if (value === null) return undefined;
   if (typeof value !== "number") return String(value);
-  if (definition.type === "duration") return formatRemaining(value);
-  return definition.type === "size" ? typedSize(value) : String(value);
+  if (type === "duration") return formatRemaining(value);
+  return type === "size" ? typedSize(value) : String(value);
 }
 
 /** As it is typed and printed: `25MiB`. */
@@ -117,4 +110,29 @@ function typedSize(bytes: number): string {
     units.shift();
   }
   return `${value}${units[0]}`;
+}
+
+/** A table: what is typed at the left, what it does beside it, broken between words. */
+function layOut(rows: readonly Row[], paint: (label: string) => string): string[] {
+  const widths = rows.map(([label]) => displayWidth(label)).filter((width) => width <= widestLabel);
+  const left = Math.max(0, ...widths);
+  const beside = columns - indent.length - left - gap.length;
+  return rows.flatMap(([label, description]) => {
+    const texts = wrap(description, beside);
+    const isWide = displayWidth(label) > left;
+    const first = isWide ? [indent + paint(label)] : [];
+    return [
+      ...first,
+      ...texts.map((text, at) => {
+        const named = at === 0 && !isWide;
+        return (
+          indent +
+          (named ? paint(label) : "") +
+          pad("", left - (named ? displayWidth(label) : 0)) +
+          gap +
+          text
+        );
+      }),
+    ];
+  });
 }

@@ -131,21 +131,18 @@ async function showHelp(
   asJson: boolean,
 ): Promise<number> {
   const { command, path, help } = invocation;
+  const [{ describeHelp }, { formatHelp }] = await Promise.all([
+    import("./describe-help.ts"),
+    import("./help.ts"),
+  ]);
+  const document = await describeHelp(command, path, commands);
   if (help && asJson) {
-    const { describeHelp } = await import("./help-json.ts");
-    results.write(json(await describeHelp(command, path, commands)));
+    results.write(json(document));
     return 0;
   }
-  const [{ commandHelp, programHelp }, { stripVTControlCharacters }] = await Promise.all([
-    import("./help.ts"),
-    import("node:util"),
-  ]);
-  const text =
-    command === undefined ? await programHelp(commands) : await commandHelp(command, path);
   // Asked for, it is a result; without a command, it stands for the error.
   const output = help ? io.stdout : io.stderr;
-  const colors = output.isTerminal && !io.env["NO_COLOR"];
-  const shown = colors ? text : stripVTControlCharacters(text);
+  const shown = formatHelp(document, { colors: output.isTerminal && !io.env["NO_COLOR"] });
   if (help) {
     results.write(shown);
     return 0;

@@ -24,7 +24,7 @@ export const command = defineCommand({
       type: "size",
       valueHint: "SIZE",
       default: defaultSize,
-      description: "Amount of data per test (default: 32MiB)",
+      description: "Amount of data per test",
     },
   },
   async run({ ref, size }, context) {

@@ -92,7 +92,7 @@ describe("a run", () => {
       "did you mean `ocibundle cache do`?",
     );
     const help = await runWith(table, ["cache", "--help"]);
-    expect(help.stdout).toContain("USAGE ocibundle cache do");
+    expect(help.stdout).toContain("USAGE ocibundle cache COMMAND");
     expect((await runWith(table, ["cache", "do", "-h"])).stdout).toContain(
       "USAGE ocibundle cache do",
     );

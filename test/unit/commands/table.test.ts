@@ -59,12 +59,13 @@ describe("every command", () => {
       expect([command.meta.example].flat().join("\n")).toContain(`ocibundle ${path.join(" ")}`);
       expect(stdout).toContain([command.meta.example].flat()[0] ?? "");
       if ("commands" in command) continue;
-      for (const name of flagsOf(command.args).keys()) expect(stdout).toContain(`--${name}`);
+      for (const name of flagsOf(command.args).keys())
+        expect(stdout).toMatch(new RegExp(`--(?:\\[no-\\])?${name}\\b`));
     }
   });
 
   test("fits its help into 80 columns, and leaves no word of it out", async () => {
-    const typed = /^(?:USAGE| {2}ocibundle|.* \(ocibundle.*\)$| {2}-\S+(?:, \S+)?$)/;
+    const typed = /^(?:USAGE| {2}ocibundle| {2}-\S+(?:, \S+)?$)/;
     for await (const { path, command } of everyCommand(commands)) {
       const { stdout } = await runWith(commands, [...path, "--help"]);
       const lines = stdout.split("\n").filter((line) => !typed.test(line));

@@ -1,37 +1,16 @@
+import type { ArgumentHelp, FlagHelp, HelpDocument } from "../report/help.ts";
+import { valueHint } from "./arguments.ts";
 import { flagName, positionalName } from "./command.ts";
 import type { AnyCommand, ArgDefinition, ArgDefinitions, CommandTable } from "./command.ts";
 import { programFlags } from "./find-command.ts";
-import { programDescription, programExamples } from "./help.ts";
 import { helpFlag, sharedFlags } from "./shared-flags.ts";
 
-/** What `--help --json` prints (docs/json.md). */
-export interface HelpDocument {
-  /** As typed: `ocibundle cache ls`. */
-  command: string;
-  description: string;
-  examples: string[];
-  /** In their order. */
-  arguments: ArgumentHelp[];
-  flags: FlagHelp[];
-  /** Those below it. Hidden ones are left out. */
-  commands: { name: string; description: string }[];
-}
-
-interface ArgumentHelp {
-  name: string;
-  description: string;
-  required: boolean;
-  repeatable: boolean;
-  options: readonly string[] | null;
-}
-
-interface FlagHelp extends ArgumentHelp {
-  /** One letter, or null. */
-  alias: string | null;
-  type: Exclude<ArgDefinition["type"], "positional" | "rest">;
-  /** Sizes in bytes, durations in milliseconds; null where there is none. */
-  default: string | number | boolean | null;
-}
+const programDescription = "Move model weights through any OCI registry";
+const programExamples = [
+  "ocibundle lock ./weights --dest /src/weights",
+  "ocibundle push registry.example.com/acme/llama:v1 --image llama:dev --weights ./weights",
+  "ocibundle pull registry.example.com/acme/llama:v1 -o /models",
+];
 
 /** Describes a command, or the program where it is undefined. `path` are the names typed, the program's first. */
 export async function describeHelp(
@@ -75,11 +54,13 @@ function flagHelp(key: string, definition: ArgDefinition): FlagHelp[] {
   if (definition.type === "positional" || definition.type === "rest") return [];
   const { type, description, alias = null } = definition;
   const isBoolean = type === "boolean";
+  const name = flagName(key);
   return [
     {
-      name: `--${flagName(key)}`,
+      name: `--${name}`,
       alias: alias === null ? null : `-${alias}`,
       type,
+      value: isBoolean ? null : valueHint({ key, name, definition }),
       description,
       required: !isBoolean && definition.required === true,
       repeatable: !isBoolean && definition.multiple === true,
