@@ -22,6 +22,7 @@ debian=(
   dash:dash
   busybox:busybox
   shellcheck:shellcheck
+  chromium:chromium
 )
 
 # name=package@version; the name is what the tests call the program

@@ -18,6 +18,7 @@ export const commands: CommandTable = commandTable({
   attach: async () => (await import("./attach.ts")).command,
   referrers: async () => (await import("./referrers.ts")).command,
   cache: async () => (await import("./cache.ts")).command,
+  report: async () => (await import("./report.ts")).command,
   doctor: async () => (await import("./doctor.ts")).command,
   login: async () => (await import("./login.ts")).command,
   logout: async () => (await import("./logout.ts")).command,

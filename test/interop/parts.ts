@@ -13,7 +13,8 @@ export type Part =
   | "crane"
   | "oras"
   | "regctl"
-  | "cog-reader";
+  | "cog-reader"
+  | "chromium";
 
 /** Programs that only root may run. */
 const needRoot: ReadonlySet<Part> = new Set<Part>(["dockerd", "containerd"]);

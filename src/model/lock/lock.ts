@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import { errno, OcibundleError } from "../../errors.ts";
 import { readDocument } from "../../runtime/read-document.ts";
 import { openCache } from "../../store/cache/cache.ts";
+import { isStreamed } from "../../store/output-file.ts";
 import { openFileRecords } from "../../store/records/file-records.ts";
 import { openHubRecords } from "../../store/records/hub-records.ts";
 import type { CompressionChoice } from "../format/compression.ts";
@@ -28,7 +29,7 @@ import {
   parseWeightsLock,
   type WeightsLock,
 } from "../format/weights-lock.ts";
-import { checkWritable, isStreamed, sweepLockTemps, writeLockFile } from "./write-lock-file.ts";
+import { checkWritable, sweepLockTemps, writeLockFile } from "./write-lock-file.ts";
 
 export interface LockRequest {
   /** Files and folders; those of the project file when empty. */

@@ -1,0 +1,213 @@
+import { resolve } from "node:path";
+import picomatch from "picomatch";
+import { OcibundleError } from "../../errors.ts";
+import type { BlobKind, ModelsReport, VersionReport } from "../../report/models-report.ts";
+import { parallel } from "../../flow/parallel.ts";
+import type { Digest } from "../../oci/digest.ts";
+import { formatReference, formatRepository, type Reference } from "../../oci/reference.ts";
+import { fileNameOf } from "../format/weight-entry.ts";
+import { compareVersions, type StoredBlob, type StoredVersion } from "../graph/compare-versions.ts";
+import { isVersionTag, readRepository } from "../graph/repository-graph.ts";
+import { allWeights } from "../graph/summary.ts";
+import { type Loaded, loadSource } from "../places/load-model.ts";
+import { modelPlace } from "../places/place.ts";
+import { parseRegistryPlace } from "../places/registry-place.ts";
+import { type JobContext, openSession, type Session } from "../session/session.ts";
+import { writeOutputFile } from "../../store/output-file.ts";
+
+export interface ReportRequest {
+  /** Repositories, references, layouts and archives. */
+  models: readonly string[];
+  /** Globs of the tags of a repository; all tags when empty. */
+  match: readonly string[];
+  /** Of a repository's tags, only this many of the newest. */
+  last: number;
+}
+
+/** Models whose manifests are read at once. */
+const modelsAtOnce = 4;
+
+interface Wanted {
+  name: string;
+  label: string;
+  created: Date | null;
+}
+
+/**
+ * Reads the manifests of all versions and finds out what they share. No weights are fetched. Tags that
+ * can't be read are listed with the reason. Throws `usage`, and what keeps a model that was named by its
+ * own name from being read.
+ */
+export async function reportModels(
+  job: JobContext,
+  { models, match, last }: ReportRequest,
+): Promise<ModelsReport> {
+  const session = openSession(job);
+  const broken: ModelsReport["broken"] = [];
+  const wanted: Wanted[] = [];
+  let leftOut = 0;
+  for (const text of models) {
+    const repository = await repositoryOf(session, text);
+    if (repository === undefined) {
+      const label = text.replace(/^.*\/(?=[^/])/, "");
+      wanted.push({ name: text, label, created: null });
+      continue;
+    }
+    const tags = await tagsOf(session, repository, { match, broken });
+    wanted.push(...tags.slice(Math.max(0, tags.length - last)));
+    leftOut += Math.max(0, tags.length - last);
+  }
+  if (wanted.length === 0) throw nothing(models, match, broken);
+  const loaded = await parallel(wanted, modelsAtOnce, session.signal, (one) =>
+    loadVersion(session, one),
+  );
+  const comparison = compareVersions(loaded.map(({ stored }) => stored));
+  return {
+    models: [...models],
+    versions: loaded.map(({ version }, at) => ({
+      ...version,
+      ...(comparison.sizes[at] ?? { size: 0, own: 0 }),
+    })),
+    broken,
+    leftOut,
+    size: comparison.size,
+    blobs: comparison.blobs,
+    fetch: comparison.fetch,
+  };
+}
+
+/** The repository that a text names without a tag or a digest; undefined for anything else. */
+async function repositoryOf(session: Session, text: string): Promise<Reference | undefined> {
+  if ((await modelPlace(session, text)).repository === undefined) return undefined;
+  const { reference, tag } = parseRegistryPlace(text, "report");
+  return tag === undefined && reference.digest === undefined ? reference : undefined;
+}
+
+/** The versions of a repository, the oldest first: by date where all have one, else by name. */
+async function tagsOf(
+  session: Session,
+  reference: Reference,
+  { match, broken }: { match: readonly string[]; broken: ModelsReport["broken"] },
+): Promise<Wanted[]> {
+  const graph = await readRepository(
+    session.repository(reference),
+    session.originReader(reference),
+    { signal: session.signal, concurrency: session.flags.concurrency },
+  );
+  const matches = match.length === 0 ? () => true : picomatch([...match]);
+  const wanted: Wanted[] = [];
+  for (const tag of graph.tags) {
+    if (!matches(tag.tag) || !isVersionTag(tag, graph.nodes)) continue;
+    const name = `${formatRepository(reference)}:${tag.tag}`;
+    if (tag.error !== null || tag.digest === null) {
+      const message = tag.error?.message ?? "it cannot be read";
+      session.emit({ type: "warning", message: `tag "${tag.tag}" is broken: ${message}` });
+      broken.push({ name, message });
+      continue;
+    }
+    const created = graph.nodes.get(tag.digest)?.created ?? null;
+    // The manifest that the tag stands for now, even if it moves meanwhile.
+    const pinned = formatReference({ ...reference, tag: tag.tag, digest: tag.digest });
+    wanted.push({ name: pinned, label: tag.tag, created });
+  }
+  const byName = new Intl.Collator("en", { numeric: true });
+  const isDated = wanted.every(({ created }) => created !== null);
+  return wanted.toSorted(
+    (a, b) =>
+      (isDated ? Number(a.created) - Number(b.created) : 0) || byName.compare(a.label, b.label),
+  );
+}
+
+function nothing(
+  models: readonly string[],
+  match: readonly string[],
+  broken: ModelsReport["broken"],
+): OcibundleError {
+  const on = models.join(", ");
+  if (broken.length > 0) {
+    return new OcibundleError("integrity", `${on}: none of ${broken.length} tags can be read`);
+  }
+  return new OcibundleError("not_found", `${on}: no tag${match.length > 0 ? " matches" : ""}`, {
+    hint: "run `ocibundle ls` for the tags of a repository",
+  });
+}
+
+async function loadVersion(
+  session: Session,
+  { name, label, created }: Wanted,
+): Promise<{ version: Omit<VersionReport, "size" | "own">; stored: StoredVersion }> {
+  const loaded = await loadSource(session, name, (_child, error) => {
+    if (error.code === "integrity") throw error;
+    session.emit({ type: "warning", message: error.message });
+  });
+  if (loaded.kind === "lock") throw new Error(`a lock in place of a model: ${name}`);
+  await using model = loaded;
+  const { summary } = model;
+  const files = allWeights(summary) ?? [];
+  return {
+    version: {
+      name,
+      label,
+      digest: summary.digest,
+      type: summary.type,
+      format: summary.weights?.format ?? null,
+      created: created?.toISOString() ?? null,
+      files: files.length,
+      weights: files.reduce((sum, { sizeUncompressed }) => sum + sizeUncompressed, 0),
+    },
+    stored: { blobs: blobsOf(model), fetched: fetchedOf(model) },
+  };
+}
+
+type Model = Extract<Loaded, { kind: "model" }>;
+
+function blobsOf({ graph, summary }: Model): Map<Digest, StoredBlob> {
+  const names = new Map<Digest, string[]>();
+  for (const file of allWeights(summary) ?? []) {
+    const known = names.get(file.digest);
+    if (known === undefined) names.set(file.digest, [fileNameOf(file)]);
+    else known.push(fileNameOf(file));
+  }
+  const blobs = new Map<Digest, StoredBlob>();
+  for (const { digest, bytes } of [graph.root, ...graph.children]) {
+    blobs.set(digest, { size: bytes.byteLength, kind: "manifest", names: [] });
+  }
+  for (const { descriptor, group } of graph.blobs) {
+    const { digest, size } = descriptor;
+    const stored = names.get(digest) ?? [];
+    blobs.set(digest, { size, kind: kindOf(group, stored), names: stored });
+  }
+  return blobs;
+}
+
+function kindOf(group: string, names: readonly string[]): BlobKind {
+  if (names.length > 0 || group === "weights") return "weights";
+  return group === "image" ? "image" : "other";
+}
+
+/** As `diff` counts it: nodes keep weight files as they are, and image layers as they are stored. */
+function fetchedOf({ graph, summary }: Model): Map<Digest, number> {
+  const fetched = new Map<Digest, number>();
+  for (const { digestOriginal, size } of allWeights(summary) ?? []) {
+    if (!fetched.has(digestOriginal)) fetched.set(digestOriginal, size);
+  }
+  for (const { descriptor, group } of graph.blobs) {
+    if (group === "image") fetched.set(descriptor.digest, descriptor.size);
+  }
+  return fetched;
+}
+
+/** The error that a report with broken tags ends with, or undefined where all tags are well. */
+export function reportFailure({ broken, versions }: ModelsReport): OcibundleError | undefined {
+  if (broken.length === 0) return undefined;
+  const all = broken.length + versions.length;
+  return new OcibundleError("integrity", `${broken.length} of ${all} tags cannot be read`);
+}
+
+/** Writes a report's page to the file that was named. Throws `file`, `system`. */
+export const writeReport = ({ cwd }: JobContext, path: string, page: string): Promise<void> =>
+  writeOutputFile(
+    resolve(cwd, path),
+    new TextEncoder().encode(page),
+    "name a file in a writable directory with -o FILE",
+  );
