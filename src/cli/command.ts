@@ -12,6 +12,11 @@ export interface CommandMeta {
   example: string | readonly string[];
   /** Not listed by `--help` and the completions. */
   hidden?: boolean;
+  /**
+   * How long it may take to end once it was told to, in milliseconds: a server finishes what it is sending.
+   * Soon, unless said otherwise.
+   */
+  grace?: number;
 }
 
 interface Described {

@@ -8,6 +8,8 @@ export interface CommandContext {
   stderr(text: string): void;
   /** Opens standard input. Only what was asked to read it calls this: what is left unread is the caller's. */
   stdin(): ReadableStream<Uint8Array>;
+  /** Makes another program's exit code that of the run, unless the run fails itself. */
+  endWith(code: number): void;
   env: Readonly<Record<string, string | undefined>>;
   /** The working directory, absolute. */
   cwd: string;

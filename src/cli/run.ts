@@ -72,8 +72,9 @@ export async function run(
       colors: io.stderr.isTerminal && !io.env["NO_COLOR"],
       verbose: flags.verbose,
     });
-    const context = contextOf(io, flags, progress, results);
-    const report = await withinGrace(command.run(args, context), io.signal);
+    const ended = { code: 0 };
+    const context = contextOf(io, flags, progress, results, ended);
+    const report = await withinGrace(command.run(args, context), io.signal, command.meta.grace);
     if (report !== undefined) {
       printReport(command, report, context);
       const failure = command.failure?.(report, args);
@@ -81,7 +82,7 @@ export async function run(
     }
     progress.close();
     results.check();
-    return 0;
+    return ended.code;
   } catch (error) {
     progress?.close();
     const { describeError } = await import("./error-report.ts");
@@ -183,6 +184,7 @@ function contextOf(
   flags: SharedFlags,
   progress: Progress,
   results: Results,
+  ended: { code: number },
 ): CommandContext {
   return {
     stdout: (content) => {
@@ -193,6 +195,9 @@ function contextOf(
       progress.print(text);
     },
     stdin: () => io.stdin(),
+    endWith: (code) => {
+      ended.code = code;
+    },
     env: io.env,
     cwd: io.cwd,
     signal: io.signal,
@@ -203,7 +208,11 @@ function contextOf(
 }
 
 /** The command's end, or the abort's reason when the command does not end soon after it. */
-async function withinGrace<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+async function withinGrace<T>(
+  work: Promise<T>,
+  signal: AbortSignal,
+  grace = graceAfterAbort,
+): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let onAbort: (() => void) | undefined;
   const overdue = new Promise<never>((_, reject) => {
@@ -214,7 +223,7 @@ async function withinGrace<T>(work: Promise<T>, signal: AbortSignal): Promise<T>
             ? signal.reason
             : new OcibundleError("interrupted", "interrupted"),
         );
-      }, graceAfterAbort);
+      }, grace);
     };
     if (signal.aborted) onAbort();
     else signal.addEventListener("abort", onAbort, { once: true });

@@ -7,6 +7,7 @@ export const commands: CommandTable = commandTable({
   build: async () => (await import("./build.ts")).command,
   push: async () => (await import("./push.ts")).command,
   pull: async () => (await import("./pull.ts")).command,
+  serve: async () => (await import("./serve.ts")).command,
   inspect: async () => (await import("./inspect.ts")).command,
   verify: async () => (await import("./verify.ts")).command,
   diff: async () => (await import("./diff.ts")).command,

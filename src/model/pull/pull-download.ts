@@ -16,6 +16,8 @@ export interface FetchProgress {
   tell(bytes: number, resumed?: boolean): void;
   /** None of what was told counts any more. */
   takeBack(): void;
+  /** The bytes up to `front` are where the blob grows, not verified; 0 before each new try. */
+  front?(front: number): void;
 }
 
 /** The progress of a weight's download: begun once, however often it is gone about. */
@@ -68,7 +70,12 @@ export async function download(
   entry: WeightEntry,
   place: JournalPlace,
   output: string,
-  { session: { signal }, source, downloader, parts }: FetchContext,
+  {
+    session: { signal },
+    source,
+    downloader,
+    parts,
+  }: Pick<FetchContext, "source" | "downloader" | "parts"> & { session: { signal: AbortSignal } },
   progress: FetchProgress,
 ): Promise<void> {
   const descriptor = storedBlob(entry);
@@ -86,7 +93,7 @@ export async function download(
           original: { digest: entry.digestOriginal, size: entry.sizeUncompressed },
           decoded: output,
         },
-        { signal, onBytes: progress.tell },
+        { signal, onBytes: progress.tell, onFront: progress.front },
       );
     } catch (error) {
       // A mirror's bytes: the registry behind it may have the right ones.
@@ -121,7 +128,7 @@ function explained(error: unknown, entry: WeightEntry, { name }: PullSource): un
 const labelOf = ({ name }: WeightEntry): string => `weight ${quoted(name)}`;
 
 /** How the bytes of a file are asked for, of a registry or of a layout's file: a blob, or a part of one. */
-function rangesOf(
+export function rangesOf(
   source: PullSource,
   descriptor: Descriptor,
   part: BlobPart | undefined,

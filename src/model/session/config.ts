@@ -37,6 +37,20 @@ export interface RegistrySettings {
 export interface Config {
   /** By host, as a {@link Reference} has it; `*` for those without an entry of their own. */
   registries: ReadonlyMap<string, RegistrySettings>;
+  serve: ServeSettings;
+}
+
+/** What `serve` is given unless its flags say otherwise (docs/serve.md). Paths are absolute. */
+export interface ServeSettings {
+  /** Ids of models, and what is served under them. */
+  map: Readonly<Record<string, string>>;
+  registry?: string | undefined;
+  tag?: string | undefined;
+  listen?: string | undefined;
+  tokenFile?: string | undefined;
+  anonymous?: boolean | undefined;
+  hostNames: readonly string[];
+  root?: string | undefined;
 }
 
 const known = (issue: { expected: string | null; received: string }): string => {
@@ -123,13 +137,39 @@ const HostSchema = v.pipe(
   v.check((text) => text === "*" || isHost(text), "is not a host, as docker.io or localhost:5000"),
 );
 
+const TextSchema = v.optional(
+  v.pipe(v.string("must be a string"), v.minLength(1, "must not be empty")),
+);
+
+const ServeSchema = v.strictObject(
+  {
+    map: v.optional(
+      v.pipe(MappingSchema, v.record(v.string(), v.string("must be a reference"))),
+      {},
+    ),
+    registry: TextSchema,
+    tag: TextSchema,
+    listen: TextSchema,
+    tokenFile: PathSchema,
+    anonymous: FlagSchema,
+    hostNames: v.optional(v.array(v.string("must be a string"), "must be a list"), []),
+    root: TextSchema,
+  },
+  known,
+);
+
 const ConfigSchema = v.pipe(
   MappingSchema,
   v.strictObject(
-    { registries: v.optional(v.pipe(MappingSchema, v.record(HostSchema, SettingsSchema))) },
+    {
+      registries: v.optional(v.pipe(MappingSchema, v.record(HostSchema, SettingsSchema))),
+      serve: v.optional(ServeSchema),
+    },
     known,
   ),
 );
+
+const noServe: ServeSettings = { map: {}, hostNames: [] };
 
 /** The parts of a mirror's address, or what is wrong with it. */
 function parseAddress(text: string): Omit<MirrorAddress, "tags" | "headers"> | string {
@@ -170,7 +210,10 @@ function configOf(document: unknown, path: string): Config {
     );
     return [host.toLowerCase(), { mirrors, ...flags, ...Object.fromEntries(files) }] as const;
   });
-  return { registries: new Map(registries) };
+  const { serve = noServe } = result.output;
+  const { tokenFile } = serve;
+  const token = tokenFile === undefined ? {} : { tokenFile: resolve(dirname(path), tokenFile) };
+  return { registries: new Map(registries), serve: { ...serve, ...token } };
 }
 
 /** What is set for a host: its own entry, or the one for all others; never parts of both. */
@@ -196,7 +239,7 @@ export function readConfig({
   flags: { config?: string | undefined };
   emit: EmitEvent;
 }): Config {
-  const none: Config = { registries: new Map() };
+  const none: Config = { registries: new Map(), serve: noServe };
   const named = flags.config === undefined ? undefined : resolve(cwd, flags.config);
   const path = named ?? defaultPath(env);
   if (path === undefined) return none;

@@ -46,6 +46,11 @@ export interface DownloadCallOptions {
   signal: AbortSignal;
   /** Further bytes of the blob; those of an earlier run at once and `resumed`; negative when thrown away. */
   onBytes?: ((bytes: number, resumed?: boolean) => void) | undefined;
+  /**
+   * Called when everything up to `front` is in the partial file, not verified yet; with 0 before each new try,
+   * which may bring other bytes.
+   */
+  onFront?: ((front: number) => void) | undefined;
 }
 
 /** One for a run: its downloads share their connections, and what was seen of registries. */
@@ -124,17 +129,19 @@ interface Settings {
 async function downloadOnce(
   blob: BlobToFetch,
   codec: Codec | undefined,
-  { signal, onBytes }: DownloadCallOptions,
+  { signal, onBytes, onFront }: DownloadCallOptions,
   settings: Settings,
 ): Promise<string | undefined> {
   const { descriptor, place, label, item, open } = blob;
   const front = new BigInt64Array(new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT));
   const job = followJob(blob, codec, front);
+  onFront?.(0);
   const file = await openPartialFile(place, descriptor, {
     onBytes,
     onFront(position) {
       Atomics.store(front, 0, BigInt(position));
       Atomics.notify(front, 0);
+      onFront?.(position);
     },
   });
   let wrong: OcibundleError | undefined;

@@ -1,0 +1,205 @@
+import { Buffer } from "node:buffer";
+import { type FileHandle, open, stat } from "node:fs/promises";
+import { OcibundleError, errno } from "../../errors.ts";
+import type { ByteRange } from "../../oci/content.ts";
+
+/** Read from a file and sent in one piece, in bytes. */
+const chunkBytes = 256 * 1024;
+
+/** How often the growth of a file is looked at that is decompressed into, in milliseconds. */
+const growthEvery = 25;
+
+/**
+ * A file that is being fetched, for all who want it: its bytes are handed on while they arrive. What is sent
+ * before all of it was verified is never a whole answer, since the last byte of each waits.
+ */
+export interface Feed {
+  /** Where the bytes are now; undefined before the first. `growing`: how far is seen by the file's size. */
+  grow(path: string, growing: boolean): void;
+  /** Bytes up to there are in the file; 0 when they may become others. */
+  front(front: number): void;
+  /** All of it is there, and right. */
+  verify(): void;
+  /** It has its last name. */
+  settle(path: string): void;
+  fail(error: unknown): void;
+  /** Whether the bytes of a range are there, verified or not. */
+  has(range: ByteRange): boolean;
+  /** Resolves when bytes can be sent, or after `patience` milliseconds. Throws what ended the fetch. */
+  begun(patience: number): Promise<void>;
+  /**
+   * The bytes of a range as they arrive. Without `verified` its last byte does not wait either. Throws what
+   * ended the fetch, and where bytes that were sent are not those that will be right.
+   */
+  bytes(
+    range: ByteRange,
+    options: { signal: AbortSignal; verified: boolean },
+  ): AsyncGenerator<Uint8Array, void, undefined>;
+  /** How many are reading. */
+  readonly readers: number;
+}
+
+/** `onIdle` is called when the last reader has left; `onTaint` when wrong bytes were sent. */
+export function createFeed({ onIdle, onTaint }: { onIdle(): void; onTaint(): void }): Feed {
+  let path: string | undefined;
+  let growing = false;
+  let position = 0;
+  let generation = 0;
+  let verified = false;
+  let settled = false;
+  let failure: { error: unknown } | undefined;
+  let readers = 0;
+  let waiters: (() => void)[] = [];
+  const wake = (): void => {
+    const all = waiters;
+    waiters = [];
+    for (const waiter of all) waiter();
+  };
+  /** Until something happens; where the file's own size is what tells, for a moment. */
+  const changed = (signal: AbortSignal, patience: number | undefined): Promise<void> =>
+    new Promise((resolve) => {
+      const end = (): void => {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", end);
+        resolve();
+      };
+      const wait = growing && !verified ? growthEvery : patience;
+      const timer = wait === undefined ? undefined : setTimeout(end, wait);
+      signal.addEventListener("abort", end, { once: true });
+      waiters.push(end);
+    });
+  const look = async (): Promise<void> => {
+    if (!growing || verified || path === undefined) return;
+    const now = generation;
+    const size = await stat(path).then(
+      (stats) => stats.size,
+      () => 0,
+    );
+    if (now === generation && size > position) position = size;
+  };
+
+  async function* bytes(
+    range: ByteRange,
+    options: { signal: AbortSignal; verified: boolean },
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const { signal } = options;
+    const held = options.verified ? 1 : 0;
+    let file: FileHandle | undefined;
+    let seen = generation;
+    let at = range.start;
+    readers += 1;
+    try {
+      while (at < range.end && !signal.aborted) {
+        if (failure !== undefined) throw failure.error;
+        await look();
+        if (seen !== generation) {
+          if (at > range.start) throw new OcibundleError("integrity", "wrong bytes were sent");
+          await file?.close();
+          file = undefined;
+          seen = generation;
+        }
+        const limit = verified ? range.end : Math.min(position, range.end - held);
+        if (limit <= at || path === undefined) {
+          await changed(signal, undefined);
+          continue;
+        }
+        file ??= await openThere(path);
+        if (file === undefined) {
+          if (settled) throw new OcibundleError("network", "the cache lost a file");
+          await changed(signal, growthEvery);
+          continue;
+        }
+        const chunk = Buffer.allocUnsafe(Math.min(chunkBytes, limit - at));
+        const { bytesRead } = await file.read(chunk, 0, chunk.byteLength, at);
+        if (seen !== generation) continue;
+        if (bytesRead === 0) {
+          await changed(signal, growthEvery);
+          continue;
+        }
+        at += bytesRead;
+        yield chunk.subarray(0, bytesRead);
+      }
+    } catch (error) {
+      if (at > range.start && error instanceof OcibundleError && error.code === "integrity")
+        onTaint();
+      throw error;
+    } finally {
+      await file?.close();
+      readers -= 1;
+      if (readers === 0) onIdle();
+    }
+  }
+
+  return {
+    grow(at, isGrowing) {
+      path = at;
+      growing = isGrowing;
+      wake();
+    },
+    front(front) {
+      // What is decompressed has another length than what it is made from: there only a new try is of interest.
+      if (growing && front > 0) return;
+      if (front < position) generation += 1;
+      position = front;
+      wake();
+    },
+    verify() {
+      verified = true;
+      wake();
+    },
+    settle(at) {
+      path = at;
+      verified = true;
+      settled = true;
+      wake();
+    },
+    fail(error) {
+      failure = { error };
+      wake();
+    },
+    has: (range) => failure === undefined && (verified || position >= range.end),
+    async begun(patience) {
+      const until = performance.now() + patience;
+      const never = new AbortController().signal;
+      const isWaiting = (): boolean =>
+        failure === undefined && !verified && position === 0 && performance.now() < until;
+      while (isWaiting()) {
+        await changed(never, until - performance.now());
+        await look();
+      }
+      if (failure !== undefined) throw failure.error;
+    },
+    bytes,
+    get readers() {
+      return readers;
+    },
+  };
+}
+
+/** The file, or undefined where it has another name by now. */
+async function openThere(path: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(path);
+  } catch (error) {
+    if (errno(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+/** Bytes of a file that stays. */
+export async function* fileBytes(
+  file: FileHandle,
+  range: ByteRange,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    for (let at = range.start; at < range.end;) {
+      const chunk = Buffer.allocUnsafe(Math.min(chunkBytes, range.end - at));
+      const { bytesRead } = await file.read(chunk, 0, chunk.byteLength, at);
+      if (bytesRead === 0) throw new OcibundleError("integrity", "a file of the cache was cut");
+      at += bytesRead;
+      yield chunk.subarray(0, bytesRead);
+    }
+  } finally {
+    await file.close();
+  }
+}

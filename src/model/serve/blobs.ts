@@ -1,0 +1,262 @@
+import { open } from "node:fs/promises";
+import pLimit, { type LimitFunction } from "p-limit";
+import { OcibundleError } from "../../errors.ts";
+import type { ByteRange, ContentReader } from "../../oci/content.ts";
+import type { Digest } from "../../oci/digest.ts";
+import { withinOpenFiles } from "../../runtime/open-files.ts";
+import type { HubBytes } from "../../serve/hub-source.ts";
+import { obtainBlob, requireBlob } from "../../store/cache/obtain.ts";
+import { whereLockable } from "../../store/locks/where-possible.ts";
+import type { Downloader } from "../../transfer/download/download.ts";
+import { removeGrown } from "../../transfer/download/download-journal.ts";
+import { MiB } from "../../transfer/units.ts";
+import type { WeightEntry } from "../format/weight-entry.ts";
+import { isSmall } from "../pull/pull-context.ts";
+import { download, type FetchProgress, rangesOf, storedBlob } from "../pull/pull-download.ts";
+import type { Session } from "../session/session.ts";
+import { createFeed, type Feed, fileBytes } from "./blob-feed.ts";
+import type { Located } from "./snapshot.ts";
+
+/**
+ * A range up to this size of a file that is not in the cache is asked of the registry by itself, not verified:
+ * clients look at the headers of files that they never fetch.
+ */
+const directBytes = 8 * MiB;
+
+/** Files fetched at once. Each large one has a worker that hashes it; a client that waits gives up after 10 s. */
+const largeAtOnce = withinOpenFiles(16, 12);
+const smallAtOnce = withinOpenFiles(32, 8);
+
+/** Workers that hash what is fetched. */
+export const feedWorkers = Math.min(8, largeAtOnce);
+
+/** How long the first byte is waited for before an answer begins, in milliseconds: clients give up after 10 s. */
+const firstByte = 8000;
+
+/** How long a fetch goes on that nobody waits for, in milliseconds: a client may come again. */
+const linger = 10_000;
+
+/** How long a failure is the answer to who asks again, in milliseconds. */
+const failureKept = 2000;
+
+/** How long a file that is not to be kept stays after its last use, in milliseconds. */
+const unkept = 60_000;
+
+/** More files of which wrong bytes were sent are not remembered. */
+const mostTainted = 4096;
+
+/** The bytes of files: from the cache, or fetched into it once for all who ask. */
+export interface Blobs {
+  read(
+    reader: ContentReader,
+    located: Located,
+    range: ByteRange,
+    signal: AbortSignal,
+  ): Promise<HubBytes>;
+  isTainted(digest: Digest): boolean;
+  /** Resolves when every fetch has let go of its files; they are to be ended by the session's signal. */
+  settle(): Promise<void>;
+}
+
+interface Fetch {
+  feed: Feed;
+  work: Promise<void>;
+}
+
+export function createBlobs({
+  session,
+  downloader,
+  offline,
+  keep,
+}: {
+  session: Session;
+  downloader: Downloader;
+  offline: boolean;
+  /** Whether files stay in the cache; else until they were not used for a while. */
+  keep: boolean;
+}): Blobs {
+  const { cache, signal: ending, emit } = session;
+  const fetches = new Map<Digest, Fetch>();
+  const failures = new Map<Digest, { error: unknown; until: number }>();
+  const tainted = new Set<Digest>();
+  const removals = new Map<Digest, ReturnType<typeof setTimeout>>();
+  const used = (digest: Digest): void => {
+    if (keep) return;
+    clearTimeout(removals.get(digest));
+    const remove = (): void => {
+      removals.delete(digest);
+      void cache.remove(digest).catch(() => undefined);
+    };
+    removals.set(digest, setTimeout(remove, unkept).unref());
+  };
+  const limits = { large: pLimit(largeAtOnce), small: pLimit(smallAtOnce) };
+
+  const cached = async (entry: WeightEntry, range: ByteRange): Promise<HubBytes | undefined> => {
+    const blob = { digest: entry.digestOriginal, size: entry.sizeUncompressed };
+    const path = await cache.find(blob, ending);
+    if (path === undefined) return undefined;
+    try {
+      // Once it is open, nothing takes it away.
+      const file = await open(path);
+      void cache.noteUse(blob.digest, { name: entry.name });
+      used(blob.digest);
+      return { from: "cache", chunks: fileBytes(file, range) };
+    } catch {
+      return undefined;
+    }
+  };
+
+  const start = (reader: ContentReader, located: Located): Fetch => {
+    const { entry } = located;
+    const { digestOriginal } = entry;
+    const stop = new AbortController();
+    let idle: ReturnType<typeof setTimeout> | undefined;
+    const endIfIdle = (patience: number): void => {
+      clearTimeout(idle);
+      idle = setTimeout(() => {
+        if (feed.readers === 0) stop.abort(new Error("nobody waits for it"));
+      }, patience);
+      idle.unref();
+    };
+    const feed = createFeed({
+      onIdle: () => endIfIdle(linger),
+      onTaint() {
+        if (tainted.size < mostTainted) tainted.add(digestOriginal);
+      },
+    });
+    endIfIdle(firstByte + linger);
+    const signal = AbortSignal.any([ending, stop.signal]);
+    const limit: LimitFunction = isSmall(entry) ? limits.small : limits.large;
+    const run = async (): Promise<void> => {
+      try {
+        await limit(() => obtain(reader, located, feed, signal));
+      } catch (error) {
+        feed.fail(error);
+        const message = error instanceof Error ? error.message : String(error);
+        if (!signal.aborted) {
+          failures.set(digestOriginal, { error, until: performance.now() + failureKept });
+          emit({ type: "warning", message });
+        }
+      } finally {
+        clearTimeout(idle);
+        fetches.delete(digestOriginal);
+      }
+    };
+    const fetch: Fetch = { feed, work: run() };
+    fetches.set(digestOriginal, fetch);
+    return fetch;
+  };
+
+  /** Fetches a file into the cache; its feed is told of each byte. */
+  const obtain = async (
+    reader: ContentReader,
+    { entry, parts, unpacked }: Located,
+    feed: Feed,
+    signal: AbortSignal,
+  ): Promise<void> => {
+    if (offline || unpacked) throw lacking(entry, offline);
+    const progress: FetchProgress = {
+      start() {},
+      tell() {},
+      takeBack() {},
+      front: (front) => feed.front(front),
+    };
+    const context = { session: { signal }, source: reader, downloader, parts };
+    const blob = { digest: entry.digestOriginal, size: entry.sizeUncompressed };
+    const obtained = requireBlob(
+      await obtainBlob(cache, blob, {
+        signal,
+        use: { name: entry.name, origin: reader.name },
+        async fetch(path, journal) {
+          if (entry.digest === entry.digestOriginal || parts.has(entry)) {
+            feed.grow(path, false);
+            await download(entry, { partial: path, journal }, path, context, progress);
+          } else {
+            feed.grow(path, true);
+            await withStored(entry, (place) => download(entry, place, path, context, progress));
+          }
+          // Before it is flushed and named: clients wait for its last byte.
+          feed.verify();
+        },
+      }),
+    );
+    feed.settle(obtained.path);
+    // Who reads has the file open: it may be pruned from here on.
+    obtained.release();
+    used(blob.digest);
+  };
+
+  /** A place for a blob that is decompressed: one that a killed run's successor goes on from, where it can be locked. */
+  const withStored = async (
+    { digest }: WeightEntry,
+    work: (place: { partial: string; journal: string }) => Promise<void>,
+  ): Promise<void> => {
+    const lock = await whereLockable(() => cache.tryLock(digest));
+    const partial = lock === undefined ? await cache.tempPath("blob") : cache.partialPath(digest);
+    const journal = lock === undefined ? `${partial}.journal` : cache.journalPath(digest);
+    try {
+      await work({ partial, journal });
+      await removeGrown({ partial, journal });
+    } finally {
+      if (lock === undefined) await cache.discardTemp(partial);
+      lock?.release();
+    }
+  };
+
+  return {
+    async read(reader, located, range, signal) {
+      const { entry, parts } = located;
+      const digest = entry.digestOriginal;
+      const known = fetches.get(digest);
+      if (known === undefined) {
+        const there = await cached(entry, range);
+        if (there !== undefined) return there;
+      }
+      const failed = failures.get(digest);
+      if (failed !== undefined) {
+        if (performance.now() < failed.until) throw failed.error;
+        failures.delete(digest);
+      }
+      if (!offline && isGlance(entry, range)) {
+        const running = fetches.get(digest)?.feed;
+        if (running?.has(range) === true) {
+          return { from: "registry", chunks: running.bytes(range, { signal, verified: false }) };
+        }
+        if (entry.digest === digest || parts.has(entry)) {
+          const chunks = await glance(reader, located, range, signal);
+          if (chunks !== undefined) return { from: "registry", chunks };
+        }
+      }
+      const { feed } = fetches.get(digest) ?? start(reader, located);
+      await feed.begun(firstByte);
+      return { from: "registry", chunks: feed.bytes(range, { signal, verified: true }) };
+    },
+    isTainted: (digest) => tainted.has(digest),
+    async settle() {
+      for (const removal of removals.values()) clearTimeout(removal);
+      await Promise.all(Array.from(fetches.values(), ({ work }) => work));
+    },
+  };
+}
+
+/** Whether a range is a look into a large file, and not the file. */
+const isGlance = ({ sizeUncompressed }: WeightEntry, { start, end }: ByteRange): boolean =>
+  end - start <= directBytes && sizeUncompressed > 2 * directBytes;
+
+/** A range as the registry gives it; undefined where it has no ranges. */
+async function glance(
+  reader: ContentReader,
+  { entry, parts }: Located,
+  range: ByteRange,
+  signal: AbortSignal,
+): Promise<AsyncIterable<Uint8Array> | undefined> {
+  const answer = await rangesOf(reader, storedBlob(entry), parts.get(entry))(range, signal);
+  if (answer.range.start === range.start && answer.range.end === range.end) return answer.body;
+  await answer.body.cancel().catch(() => undefined);
+  return undefined;
+}
+
+const lacking = ({ name }: WeightEntry, offline: boolean): OcibundleError =>
+  new OcibundleError("network", `the cache has no file "${name}"`, {
+    hint: offline ? "omit --offline" : "request it again",
+  });

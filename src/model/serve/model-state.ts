@@ -1,0 +1,201 @@
+import { OcibundleError } from "../../errors.ts";
+import type { ContentReader } from "../../oci/content.ts";
+import { type Digest, isDigest } from "../../oci/digest.ts";
+import type { RawManifest } from "../../oci/manifest.ts";
+import { modelPlace } from "../places/place.ts";
+import type { Session } from "../session/session.ts";
+import type { ModelPlace } from "./catalog.ts";
+import type { ManifestMemory } from "./kept-manifests.ts";
+import { readServed, type Served } from "./snapshot.ts";
+
+/** More names of one model are not kept. */
+const mostNames = 512;
+
+/** One model's revisions: each is read once, and asked for again when it is no longer believed. */
+export interface ModelState {
+  /** For messages and records: `registry.example.com/acme/llama`. */
+  readonly name: string;
+  /** What a tag or a digest stands for. */
+  at(tagOrDigest: string): Promise<Served>;
+  /** What `main` stands for. */
+  main(): Promise<Served>;
+  /** What a commit is, where it was seen before. */
+  commit(commit: string): Promise<Served | undefined>;
+  /** Tags; undefined where the place has none. Throws `not_found` where there is no such repository. */
+  listTags: (() => AsyncIterable<string>) | undefined;
+  close(): Promise<void>;
+}
+
+export interface StateOptions {
+  session: Session;
+  memory: ManifestMemory;
+  root: string | undefined;
+  /** How long a tag is believed, in milliseconds. */
+  refresh: number;
+  offline: boolean;
+}
+
+interface Known {
+  served: Served;
+  /** Of the manifest that the name stands for. */
+  digest: Digest;
+  at: number;
+}
+
+export function openState(place: ModelPlace, options: StateOptions): ModelState {
+  return place.kind === "registry" ? registryState(place, options) : localState(place, options);
+}
+
+function registryState(
+  place: ModelPlace & { kind: "registry" },
+  { session, memory, root, refresh, offline }: StateOptions,
+): ModelState {
+  const { host, repository, main } = place;
+  const reader = memory.keep(session.reader({ host, repository }), offline);
+  const { name } = reader;
+  const revisions = createRevisions({ name, session, memory, root, refresh });
+  const at = (tagOrDigest: string): Promise<Served> =>
+    revisions.named(tagOrDigest, async () => ({
+      reader,
+      root: await reader.readManifest(tagOrDigest, session.signal),
+    }));
+  return {
+    name,
+    at,
+    main: () => at(main),
+    async commit(commit) {
+      const seen = revisions.seen(commit);
+      if (seen !== undefined) return seen;
+      const digest = await memory.findCommit(name, commit);
+      if (digest === undefined) return undefined;
+      const served = await at(digest);
+      return served.commit === commit ? served : undefined;
+    },
+    listTags: offline
+      ? undefined
+      : () => session.mirrored({ host, repository }).listTags(session.signal),
+    async close() {},
+  };
+}
+
+/** A layout or an archive. A layout is looked at again, since a build may have moved its tag. */
+function localState(
+  { text }: ModelPlace & { kind: "local" },
+  { session, memory, root, refresh }: StateOptions,
+): ModelState {
+  const closers: (() => Promise<void>)[] = [];
+  const isLayout = text.startsWith("oci:");
+  let latest: { reader: ContentReader; root: RawManifest } | undefined;
+  const revisions = createRevisions({
+    name: text,
+    session,
+    memory,
+    root,
+    refresh: isLayout ? refresh : Number.POSITIVE_INFINITY,
+  });
+  const open = async () => {
+    const source = await (await modelPlace(session, text)).open();
+    if (source.root.digest === latest?.root.digest) {
+      await source.close();
+      return latest;
+    }
+    closers.push(() => source.close());
+    latest = { reader: { ...source.reader, name: source.name }, root: source.root };
+    return latest;
+  };
+  const main = (): Promise<Served> => revisions.named("main", open);
+  return {
+    name: text,
+    main,
+    async at(tagOrDigest) {
+      if (!isDigest(tagOrDigest)) throw new OcibundleError("not_found", `no tag "${tagOrDigest}"`);
+      await main();
+      return revisions.named(tagOrDigest, async () => {
+        const { reader } = latest ?? (await open());
+        return { reader, root: await reader.readManifest(tagOrDigest, session.signal) };
+      });
+    },
+    async commit(commit) {
+      await main();
+      return revisions.seen(commit);
+    },
+    listTags: undefined,
+    async close() {
+      for (const closer of closers) await closer();
+    },
+  };
+}
+
+function createRevisions({
+  name,
+  session,
+  memory,
+  root,
+  refresh,
+}: Pick<StateOptions, "session" | "memory" | "root" | "refresh"> & { name: string }) {
+  const names = new Map<string, Known>();
+  const commits = new Map<string, Served>();
+  const pending = new Map<string, Promise<Served>>();
+
+  const remember = async (key: string, served: Served, digest: Digest): Promise<void> => {
+    const other = commits.get(served.commit);
+    if (other !== undefined && other.digest !== served.digest) {
+      throw new OcibundleError(
+        "integrity",
+        `${name}: ${served.digest} and ${other.digest} begin with the same 40 digits`,
+      );
+    }
+    const [oldest] = names.keys();
+    if (names.size >= mostNames && oldest !== undefined && oldest !== key) {
+      commits.delete(names.get(oldest)?.served.commit ?? "");
+      names.delete(oldest);
+    }
+    commits.set(served.commit, served);
+    names.set(key, { served, digest, at: performance.now() });
+    if (other === undefined) await memory.noteCommit(name, served.commit, served.digest);
+  };
+
+  const read = async (
+    key: string,
+    open: () => Promise<{ reader: ContentReader; root: RawManifest }>,
+  ): Promise<Served> => {
+    const known = names.get(key);
+    try {
+      const source = await open();
+      if (known?.digest === source.root.digest) {
+        known.at = performance.now();
+        return known.served;
+      }
+      const served = await readServed(source.reader, source.root, { session, root });
+      // The same weights behind other code: what was looked up of them stays.
+      const same = commits.get(served.commit);
+      const kept = same?.digest === served.digest ? same : served;
+      await remember(key, kept, source.root.digest);
+      return kept;
+    } catch (error) {
+      const isDown = error instanceof OcibundleError && error.code === "network";
+      if (known === undefined || !isDown) throw error;
+      const message = `${error.message}; serving what "${key}" of ${name} stood for before`;
+      session.emit({ type: "warning", message });
+      known.at = performance.now();
+      return known.served;
+    }
+  };
+
+  return {
+    seen: (commit: string): Served | undefined => commits.get(commit),
+    /** What a name stands for: as it is known, else as `open` reads it, once for all who ask meanwhile. */
+    named(
+      key: string,
+      open: () => Promise<{ reader: ContentReader; root: RawManifest }>,
+    ): Promise<Served> {
+      const known = names.get(key);
+      const isFresh =
+        known !== undefined && (isDigest(key) || performance.now() - known.at < refresh);
+      if (isFresh) return Promise.resolve(known.served);
+      const running = pending.get(key) ?? read(key, open).finally(() => pending.delete(key));
+      pending.set(key, running);
+      return running;
+    },
+  };
+}

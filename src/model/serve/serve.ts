@@ -1,0 +1,200 @@
+import { tmpdir } from "node:os";
+import { resolve } from "node:path";
+import { isIP } from "node:net";
+import { OcibundleError } from "../../errors.ts";
+import { readDocumentSync } from "../../runtime/read-document.ts";
+import { readingCode, unreadableBecause } from "../../runtime/file-faults.ts";
+import { withinOpenFiles } from "../../runtime/open-files.ts";
+import { createWorkerPool } from "../../runtime/worker-pool.ts";
+import { hostCheck, isLoopback, tokenCheck } from "../../serve/access.ts";
+import { createHandler } from "../../serve/handle.ts";
+import { createMetrics } from "../../serve/metrics.ts";
+import { listen, type Listening } from "../../serve/server.ts";
+import { createDownloader } from "../../transfer/download/download.ts";
+import type { EmitEvent, TransferEvent } from "../../transfer/events.ts";
+import { openScratch, sweepScratch } from "../pull/scratch-cache.ts";
+import { type JobContext, openSession, type Session } from "../session/session.ts";
+import { createBlobs, feedWorkers } from "./blobs.ts";
+import { parseCatalog } from "./catalog.ts";
+import { hubEnvironment, runChild } from "./child.ts";
+import { manifestMemory } from "./kept-manifests.ts";
+import { createModels } from "./models.ts";
+
+export interface ServeRequest {
+  map: readonly string[];
+  registry: string | undefined;
+  tag: string | undefined;
+  /** `ADDRESS:PORT`. */
+  listen: string | undefined;
+  tokenFile: string | undefined;
+  anonymous: boolean;
+  hostNames: readonly string[];
+  /** In milliseconds. */
+  refresh: number;
+  offline: boolean;
+  root: string | undefined;
+  useCache: boolean;
+  list: boolean;
+  /** A program to run, and to end with. */
+  command: readonly string[];
+}
+
+/** What `serve` tells when it listens; with `--json` part of the surface. */
+export interface ServeReport {
+  endpoint: string;
+  pid: number;
+}
+
+const defaultListen = "127.0.0.1:8086";
+
+/** How long answers that have begun may take once the server was told to end, in milliseconds. */
+export const drainMilliseconds = 10_000;
+
+/** A client that sends no request, or takes nothing of an answer, is not waited for longer, in milliseconds. */
+const patience = { request: 30_000, reading: 60_000 };
+
+const maxConnections = withinOpenFiles(1024, 2);
+const maxBodies = withinOpenFiles(256, 2);
+
+/** The longest token that is read, in bytes. */
+const maxTokenBytes = 4096;
+
+/**
+ * Serves models of registries as the Hugging Face Hub does, until the job is aborted or the program that it
+ * runs ends. Resolves to that program's exit code, or undefined. Throws `usage`, `file`, `conflict`, `system`.
+ */
+export async function serveModels(
+  job: JobContext,
+  request: ServeRequest,
+  onListening: (report: ServeReport) => void,
+): Promise<number | undefined> {
+  // Ended later than the job: what is being sent is finished first.
+  const ending = new AbortController();
+  const given = openSession({ ...job, signal: ending.signal, emit: withoutProgress(job.emit) });
+  const { serve: configured } = given.config;
+  const catalog = parseCatalog({
+    ...request,
+    configured: configured.map,
+    registry: request.registry ?? configured.registry,
+    tag: request.tag ?? configured.tag,
+  });
+  const { address, port } = parseListen(request.listen ?? configured.listen ?? defaultListen);
+  const token = readToken(job, request.tokenFile ?? configured.tokenFile);
+  const anonymous = request.anonymous || configured.anonymous === true;
+  if (token === undefined && !anonymous && !isLoopback(address)) {
+    throw new OcibundleError("usage", `anybody who reaches ${address} could read these models`, {
+      hint: "add --token-file FILE, or --anonymous if that is meant",
+    });
+  }
+  const scratch = request.useCache ? undefined : await openScratch(tmpdir());
+  await sweepScratch(tmpdir());
+  const session: Session = scratch === undefined ? given : { ...given, cache: scratch.cache };
+  const workers = createWorkerPool(feedWorkers);
+  const metrics = createMetrics();
+  let server: Listening | undefined;
+  try {
+    const downloader = createDownloader({
+      connections: session.flags.concurrency,
+      workers,
+      emit: session.emit,
+    });
+    const { offline, refresh, list } = request;
+    const root = request.root ?? configured.root;
+    const blobs = createBlobs({ session, downloader, offline, keep: request.useCache });
+    const memory = manifestMemory(session.cache);
+    const models = createModels(catalog, blobs, { session, memory, root, refresh, offline });
+    server = await listen({
+      address,
+      port,
+      maxConnections,
+      patience,
+      handle: createHandler({
+        source: models,
+        list,
+        metrics,
+        isHost: hostCheck(address, [...request.hostNames, ...configured.hostNames]),
+        isAllowed: tokenCheck(token),
+        maxBodies,
+        reading: patience.reading,
+        connections: () => server?.connections() ?? 0,
+        log: (message) => job.emit({ type: "detail", message }),
+      }),
+    });
+    try {
+      const endpoint = endpointOf(server);
+      onListening({ endpoint, pid: process.pid });
+      const [name, ...args] = request.command;
+      if (name === undefined) {
+        await aborted(job.signal);
+        return undefined;
+      }
+      const { cwd, signal } = job;
+      const env = hubEnvironment(job.env, endpoint, token);
+      return await runChild({ command: [name, ...args], env, cwd, signal });
+    } finally {
+      await server.close(AbortSignal.timeout(drainMilliseconds));
+      ending.abort(new OcibundleError("terminated", "the server ends"));
+      await blobs.settle();
+      await models.close();
+    }
+  } finally {
+    ending.abort();
+    workers.close();
+    await scratch?.remove();
+  }
+}
+
+/** Items of progress would be counted for as long as the server lives: it tells of warnings and details only. */
+const withoutProgress =
+  (emit: EmitEvent): EmitEvent =>
+  (event: TransferEvent) => {
+    if (event.type === "warning" || event.type === "detail") emit(event);
+  };
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((end) => {
+    if (signal.aborted) end();
+    signal.addEventListener("abort", () => end(), { once: true });
+  });
+
+/** `ADDRESS:PORT`, `:PORT` or `ADDRESS`. Throws `usage`. */
+export function parseListen(text: string): { address: string; port: number } {
+  const match = /^(?:\[([0-9a-f:.]+)\]|([^:[\]]*))(?::(\d{1,5}))?$/i.exec(text);
+  const named = match?.[1] ?? match?.[2] ?? "";
+  const address = named === "" || named === "localhost" ? "127.0.0.1" : named;
+  const port = Number(match?.[3] ?? "8086");
+  if (match === null || isIP(address) === 0 || port > 65_535) {
+    throw new OcibundleError("usage", `--listen: "${text}" is not of the form ADDRESS:PORT`, {
+      hint: "use an address of this machine, as 127.0.0.1:8086 or 0.0.0.0:8086; port 0 is any free one",
+    });
+  }
+  return { address, port };
+}
+
+/** Where clients of this machine reach a server. */
+function endpointOf({ address, port }: Listening): string {
+  const local = address === "0.0.0.0" ? "127.0.0.1" : address === "::" ? "::1" : address;
+  return `http://${isIP(local) === 6 ? `[${local}]` : local}:${port}`;
+}
+
+/** The token of a file, else of the environment. Throws `file`, `usage` for one that no header can carry. */
+function readToken({ cwd, env }: JobContext, path: string | undefined): string | undefined {
+  const variable = env["OCIBUNDLE_SERVE_TOKEN"];
+  let text = variable === "" ? undefined : variable;
+  let on = "OCIBUNDLE_SERVE_TOKEN";
+  if (path !== undefined) {
+    on = `--token-file "${path}"`;
+    try {
+      const file = resolve(cwd, path);
+      const bytes = readDocumentSync(file, { maxBytes: maxTokenBytes, named: true });
+      text = new TextDecoder().decode(bytes).trim();
+    } catch (cause) {
+      throw new OcibundleError(readingCode(cause), `${on} ${unreadableBecause(cause)}`, { cause });
+    }
+  }
+  if (text === undefined) return undefined;
+  if (/^[\u0021-\u007e]+$/.test(text)) return text;
+  throw new OcibundleError("usage", `${on} has no token`, {
+    hint: "write one line of letters and digits, as `openssl rand -hex 32` prints it",
+  });
+}

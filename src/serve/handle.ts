@@ -1,0 +1,215 @@
+import { Buffer } from "node:buffer";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { type Answer, failureAnswer, json, refusal, text } from "./answer.ts";
+import type { HubBytes } from "./hub-source.ts";
+import { type Metrics } from "./metrics.ts";
+import { maxTargetBytes, parseTarget } from "./request.ts";
+import { type RouteName, route, type RouteOptions } from "./routes.ts";
+import { sendBody, StalledClient } from "./send-body.ts";
+
+export interface HandleOptions extends RouteOptions {
+  metrics: Metrics;
+  isHost(header: string | undefined): boolean;
+  isAllowed(authorization: string | undefined): boolean;
+  /** Answers with bytes of files in progress at most; more wait a little, and are refused then. */
+  maxBodies: number;
+  /** How long a client may take nothing, in milliseconds. */
+  reading: number;
+  connections(): number;
+  /** A line for each request; it has no token and no query. */
+  log(line: string): void;
+}
+
+/** The largest body of a POST, in bytes: paths of a model's files. */
+const maxPostBytes = 1024 * 1024;
+
+/** How long a request waits for its turn to have bytes of a file, in milliseconds: clients give up after 10 s. */
+const turnPatience = 8000;
+
+class TooLarge extends Error {}
+
+/** Answers requests: what is refused for all of them first, then what their target stands for. */
+export function createHandler(options: HandleOptions) {
+  const { metrics, log } = options;
+  const bodies = turns(options.maxBodies);
+  return async (message: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const started = performance.now();
+    const gone = new AbortController();
+    response.once("close", () => gone.abort());
+    response.on("error", () => gone.abort());
+    const { route: name, answer } = await answerTo(message, gone.signal, options, bodies.count);
+    const { method } = message;
+    const sent = { bytes: 0 };
+    let end = "";
+    try {
+      response.writeHead(answer.status, { ...standing, ...answer.headers });
+      if (method === "HEAD" || answer.body === undefined) {
+        response.end();
+      } else if (answer.body instanceof Uint8Array) {
+        response.end(answer.body);
+      } else {
+        const isWhole = await bodies.run(() => sendBytes(response, answer.body as HubBytes, sent));
+        if (isWhole) response.end();
+        // Some close the connection as soon as they have the last byte.
+        else if (String(sent.bytes) !== answer.headers["content-length"]) end = ", the client left";
+      }
+    } catch (error) {
+      const reason = error instanceof StalledClient ? "stalled" : "failed";
+      metrics.cut(reason);
+      end = `, cut: ${error instanceof Error ? error.message : String(error)}`;
+      // Bytes that are written and not taken yet would keep the rest waiting.
+      message.socket.destroy();
+      throw error;
+    } finally {
+      const took = (performance.now() - started) / 1000;
+      metrics.answered(name, answer.status, took);
+      log(
+        `${method} ${pathOf(message)} ${answer.status} ${sent.bytes} bytes ${took.toFixed(3)} s${end}`,
+      );
+    }
+
+    async function sendBytes(
+      to: ServerResponse,
+      { from, chunks }: HubBytes,
+      counter: { bytes: number },
+    ): Promise<boolean> {
+      metrics.began(from);
+      return sendBody(to, chunks, {
+        gone: gone.signal,
+        patience: options.reading,
+        onSent(bytes) {
+          counter.bytes += bytes;
+          metrics.sent(from, bytes);
+        },
+      });
+    }
+  };
+}
+
+/** What every answer has: it is for no page of another site, and no guess at what it is. */
+const standing = { "x-content-type-options": "nosniff", "cache-control": "private, no-cache" };
+
+const pathOf = ({ url = "/" }: IncomingMessage): string =>
+  JSON.stringify((url.split("?")[0] ?? "").slice(0, 512)).slice(1, -1);
+
+async function answerTo(
+  message: IncomingMessage,
+  signal: AbortSignal,
+  options: HandleOptions,
+  bodies: () => number,
+): Promise<{ route: RouteName; answer: Answer }> {
+  const { isHost, isAllowed, metrics, connections } = options;
+  const { url = "/", method = "", headers, headersDistinct } = message;
+  if (url.length > maxTargetBytes) return other(refusal(414, "the path is too long"));
+  const hosts = headersDistinct["host"] ?? [];
+  if (hosts.length !== 1 || !isHost(hosts[0])) {
+    return other(refusal(421, "this host name is not served; allow it with --host-name"));
+  }
+  const target = parseTarget(url);
+  if (target === undefined) return other(refusal(400, "the path is malformed"));
+  const path = target.segments.join("/");
+  if (path === "healthz") return other(reads(method) ? text("ok\n") : notAllowed(["GET", "HEAD"]));
+  if (!isAllowed(headers.authorization)) {
+    // Clients take the code for a model that is missing or private, and show the message.
+    return other(
+      refusal(401, "invalid token: ocibundle serve wants the one of --token-file as HF_TOKEN", {
+        code: "RepoNotFound",
+        headers: { "www-authenticate": 'Bearer realm="ocibundle"' },
+      }),
+    );
+  }
+  if (path === "metrics") {
+    const shown = metrics.text({ connections: connections(), bodies: bodies() });
+    return other(
+      reads(method) ? text(shown, "text/plain; version=0.0.4") : notAllowed(["GET", "HEAD"]),
+    );
+  }
+  const found = route(target, options);
+  if (found === undefined) {
+    return other(reads(method) ? noSuchThing(path) : notAllowed(["GET", "HEAD"]));
+  }
+  if (!found.methods.includes(method)) {
+    return { route: found.route, answer: notAllowed(found.methods) };
+  }
+  try {
+    const answer = await found.answer({
+      method: method as "GET" | "HEAD" | "POST",
+      target,
+      headers,
+      body: () => readBody(message),
+      signal,
+    });
+    return { route: found.route, answer };
+  } catch (error) {
+    if (error instanceof TooLarge) {
+      const answer = refusal(413, error.message, { headers: { connection: "close" } });
+      return { route: found.route, answer };
+    }
+    if (error instanceof SyntaxError)
+      return { route: found.route, answer: refusal(400, error.message) };
+    return { route: found.route, answer: failureAnswer(error) };
+  }
+}
+
+const other = (answer: Answer) => ({ route: "other" as const, answer });
+
+const reads = (method: string): boolean => method === "GET" || method === "HEAD";
+
+const notAllowed = (methods: readonly string[]): Answer =>
+  refusal(405, "this is read-only: models are changed in the registry", {
+    headers: { allow: methods.join(", "), connection: "close" },
+  });
+
+/** Other things than models are not here; a client says that of a repository. */
+function noSuchThing(path: string): Answer {
+  const kind = /^(?:api\/)?(datasets|spaces|kernels|buckets)\//.exec(path)?.[1];
+  const message = kind === undefined ? "there is nothing here" : `ocibundle serves no ${kind}`;
+  return path === ""
+    ? json({ service: "ocibundle" })
+    : refusal(404, message, { code: "RepoNotFound" });
+}
+
+async function readBody(message: IncomingMessage): Promise<string> {
+  const tooLarge = (): TooLarge => new TooLarge(`the body has more than ${maxPostBytes} bytes`);
+  if (Number(message.headers["content-length"] ?? 0) > maxPostBytes) throw tooLarge();
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of message as AsyncIterable<Uint8Array>) {
+    size += chunk.byteLength;
+    if (size > maxPostBytes) throw tooLarge();
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+/** So many at once; others wait for their turn, and fail when it takes too long. */
+function turns(most: number) {
+  let running = 0;
+  const waiting: (() => void)[] = [];
+  return {
+    count: () => running,
+    async run<T>(work: () => Promise<T>): Promise<T> {
+      if (running >= most) {
+        await new Promise<void>((resolve, reject) => {
+          const begin = (): void => {
+            clearTimeout(timer);
+            resolve();
+          };
+          const timer = setTimeout(() => {
+            waiting.splice(waiting.indexOf(begin), 1);
+            reject(new Error("too many answers at once"));
+          }, turnPatience);
+          waiting.push(begin);
+        });
+      } else running += 1;
+      try {
+        return await work();
+      } finally {
+        // Who waits takes the turn over.
+        const next = waiting.shift();
+        if (next === undefined) running -= 1;
+        else next();
+      }
+    },
+  };
+}

@@ -1,0 +1,132 @@
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import { errno, OcibundleError } from "../errors.ts";
+
+/** How long a client may take, in milliseconds. */
+export interface Patience {
+  /** To send a whole request, from its connection or from its last answer on. */
+  request: number;
+  /** To take anything of what is being sent to it. */
+  reading: number;
+}
+
+export interface ListenOptions {
+  address: string;
+  /** 0 for any free one. */
+  port: number;
+  /** More are refused at once. */
+  maxConnections: number;
+  patience: Patience;
+  handle(message: IncomingMessage, response: ServerResponse): Promise<void>;
+}
+
+export interface Listening {
+  address: string;
+  port: number;
+  connections(): number;
+  /** Takes no more connections, waits for what is being answered until `signal` is aborted, and closes all. */
+  close(signal: AbortSignal): Promise<void>;
+}
+
+/**
+ * A server over `node:http`: it keeps a target as it was sent, sends a stream with a length, and can cut a
+ * connection in the middle of an answer, which the runtimes' own servers can't. Bun knows no timeouts for it:
+ * they are kept here. Throws `conflict` for an address that is in use, `usage` for one that can't be used.
+ */
+export async function listen(options: ListenOptions): Promise<Listening> {
+  const { address, port, maxConnections, patience, handle } = options;
+  const sockets = new Set<Socket>();
+  const timers = new WeakMap<Socket, ReturnType<typeof setTimeout>>();
+  let busy = 0;
+  let closing = false;
+  let onIdle: (() => void) | undefined;
+  const disarm = (socket: Socket): void => clearTimeout(timers.get(socket));
+  const arm = (socket: Socket): void => {
+    disarm(socket);
+    const timer = setTimeout(() => socket.destroy(), patience.request);
+    timer.unref();
+    timers.set(socket, timer);
+  };
+  const server = createServer((message, response) => {
+    const { socket } = message;
+    disarm(socket);
+    busy += 1;
+    if (closing) response.setHeader("Connection", "close");
+    let ended = false;
+    const end = (): void => {
+      if (ended) return;
+      ended = true;
+      busy -= 1;
+      if (closing) socket.end();
+      else arm(socket);
+      if (busy === 0) onIdle?.();
+    };
+    response.once("close", end);
+    // Whatever goes wrong, the client sees a connection that ends.
+    handle(message, response)
+      .catch(() => socket.destroy())
+      .finally(() => {
+        if (socket.destroyed) end();
+      });
+  });
+  server.on("connection", (socket) => {
+    if (sockets.size >= maxConnections || closing) {
+      socket.destroy();
+      return;
+    }
+    sockets.add(socket);
+    socket.on("error", () => socket.destroy());
+    socket.once("close", () => {
+      sockets.delete(socket);
+      disarm(socket);
+    });
+    arm(socket);
+  });
+  server.on("clientError", (_error, socket) => void socket.destroy());
+  // Two timeouts of Node's own, which would end slow bodies and idle connections in other ways.
+  server.requestTimeout = 0;
+  server.keepAliveTimeout = patience.request;
+  const listening = once(server, "listening");
+  server.listen({ port, host: address, backlog: 511 });
+  try {
+    await listening;
+  } catch (cause) {
+    throw unlistenable(address, port, cause);
+  }
+  const bound = server.address() as AddressInfo;
+  return {
+    address: bound.address,
+    port: bound.port,
+    connections: () => sockets.size,
+    async close(signal) {
+      closing = true;
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      if (busy > 0) {
+        await new Promise<void>((resolve) => {
+          onIdle = resolve;
+          if (signal.aborted) resolve();
+          signal.addEventListener("abort", () => resolve(), { once: true });
+        });
+      }
+      for (const socket of sockets) socket.destroy();
+      server.closeAllConnections();
+      await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, 200))]);
+    },
+  };
+}
+
+function unlistenable(address: string, port: number, cause: unknown): OcibundleError {
+  const code = errno(cause);
+  const on = `cannot listen on ${address}:${port}`;
+  if (code === "EADDRINUSE") {
+    const hint = "choose another port with --listen; port 0 is any free one";
+    return new OcibundleError("conflict", `${on}: the port is in use`, { hint, cause });
+  }
+  if (code === "EACCES") {
+    const hint = "choose a port above 1023 with --listen";
+    return new OcibundleError("system", `${on}: permission denied`, { hint, cause });
+  }
+  const hint = "use an address of this machine with --listen, as 127.0.0.1:8086";
+  return new OcibundleError("usage", `${on}: ${code ?? "it cannot be used"}`, { hint, cause });
+}
