@@ -49,6 +49,11 @@ export const command = defineCommand({
       valueHint: "GLOB",
       description: "Exclude files that match this .gitignore pattern",
     },
+    parts: {
+      type: "boolean",
+      description: "Split large files into parts, for push --layout parts",
+    },
+    noParts: { type: "boolean", description: "Drop the parts that the lock has" },
     allowIncomplete: {
       type: "boolean",
       description: "Accept Git LFS pointers and truncated files",
@@ -58,8 +63,11 @@ export const command = defineCommand({
       description: "Compare the files with the lock, and write nothing",
     },
   },
-  async run({ path, check, ...rest }, context) {
-    const request = { paths: path, ...rest };
+  async run({ path, check, noParts, parts, ...rest }, context) {
+    if (parts && noParts) {
+      throw new OcibundleError("usage", "--parts and --no-parts cannot be used together");
+    }
+    const request = { paths: path, ...rest, parts: noParts ? false : parts || undefined };
     if (!check) return writeLock(context, request);
     const drift = await checkLock(context, request);
     if (!isDrift(drift) && !context.flags.quiet) {

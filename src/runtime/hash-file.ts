@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { closeSync, openSync, readSync } from "node:fs";
-import type { FileRange, Hashed } from "./worker-protocol.ts";
+import type { FilePieces, FileRange, Hashed } from "./worker-protocol.ts";
 
 // Small enough to stay in a core's cache between the kernel's copy and the hash: measured as fast as
 // reading ahead in a second thread, and it leaves the other core to another file.
@@ -14,21 +14,34 @@ let chunk: Uint8Array | undefined;
  * `onChunk` is told the number of bytes read after each chunk, and ends the work by throwing.
  * Blocks: for files of more than a megabyte or so, use the worker pool. Throws errno errors.
  */
-export function hashFileSync(range: FileRange, onChunk?: (bytes: number) => void): Hashed {
+export const hashFileSync = (
+  { path, start, end }: FileRange,
+  onChunk?: (bytes: number) => void,
+): Hashed => hashPiecesSync({ path, pieces: [{ start, end }] }, onChunk);
+
+/** The same of several pieces of a file as if they followed one another; ends where the file does. */
+export function hashPiecesSync(
+  { path, pieces }: FilePieces,
+  onChunk?: (bytes: number) => void,
+): Hashed {
   chunk ??= new Uint8Array(chunkBytes);
   const hash = createHash("sha256");
-  const file = openSync(range.path, "r");
+  const file = openSync(path, "r");
+  let size = 0;
   try {
-    let offset = range.start;
-    while (offset < range.end) {
-      const wanted = Math.min(chunk.length, range.end - offset);
-      const bytes = readSync(file, chunk, 0, wanted, offset);
-      if (bytes === 0) break;
-      hash.update(bytes === chunk.length ? chunk : chunk.subarray(0, bytes));
-      offset += bytes;
-      onChunk?.(bytes);
+    for (const { start, end } of pieces) {
+      let offset = start;
+      while (offset < end) {
+        const wanted = Math.min(chunk.length, end - offset);
+        const bytes = readSync(file, chunk, 0, wanted, offset);
+        if (bytes === 0) break;
+        hash.update(bytes === chunk.length ? chunk : chunk.subarray(0, bytes));
+        offset += bytes;
+        size += bytes;
+        onChunk?.(bytes);
+      }
     }
-    return { digest: `sha256:${hash.digest("hex")}`, size: offset - range.start };
+    return { digest: `sha256:${hash.digest("hex")}`, size };
   } finally {
     closeSync(file);
   }

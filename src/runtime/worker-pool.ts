@@ -2,6 +2,7 @@ import { runtime } from "./current.ts";
 import type {
   CompressJob,
   Compressed,
+  FilePieces,
   FileRange,
   FollowJob,
   Followed,
@@ -33,6 +34,8 @@ export interface WorkerPool {
   readonly size: number;
   /** Hashes files one after another in one worker: a batch where they are small. */
   hash(files: readonly FileRange[], options: JobOptions): Promise<Hashed[]>;
+  /** Hashes pieces of files in one worker, the pieces of an item as if they followed one another. */
+  hashPieces(items: readonly FilePieces[], options: JobOptions): Promise<Hashed[]>;
   /** Compresses a file range into another file. */
   compress(job: CompressJob, options: JobOptions): Promise<Compressed>;
   /** How much compressing each file would save, as a share of its size; see `probeFile`. */
@@ -178,6 +181,12 @@ export function createWorkerPool(size: number, start = runtime.startWorker): Wor
     async hash(files, options) {
       if (files.length === 0) return [];
       const task = await submit({ kind: "hash", files }, options);
+      if (task.type !== "hashed") throw unexpected(task);
+      return task.results;
+    },
+    async hashPieces(items, options) {
+      if (items.length === 0) return [];
+      const task = await submit({ kind: "hash-pieces", items }, options);
       if (task.type !== "hashed") throw unexpected(task);
       return task.results;
     },

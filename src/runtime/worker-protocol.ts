@@ -5,6 +5,12 @@ export interface FileRange {
   end: number;
 }
 
+/** Pieces of one file that are hashed as if they followed one another. */
+export interface FilePieces {
+  path: string;
+  pieces: readonly { start: number; end: number }[];
+}
+
 /** What was read or written: its sha256 digest and its size in bytes. */
 export interface Hashed {
   digest: `sha256:${string}`;
@@ -86,6 +92,7 @@ export type DigestStep =
 export type Job =
   | { kind: "digest"; step: DigestStep }
   | { kind: "hash"; files: readonly FileRange[] }
+  | { kind: "hash-pieces"; items: readonly FilePieces[] }
   | { kind: "probe"; files: readonly { path: string; size: number }[] }
   | { kind: "pack"; files: readonly SmallFile[]; options: PackOptions }
   | { kind: "compress"; job: CompressJob }

@@ -2,7 +2,7 @@ import { errno } from "../errors.ts";
 import { compressFile } from "./compress-file.ts";
 import { digestStep } from "./digest-streams.ts";
 import { followFile } from "./follow-file.ts";
-import { hashFileSync } from "./hash-file.ts";
+import { hashFileSync, hashPiecesSync } from "./hash-file.ts";
 import { probeFile } from "./probe-file.ts";
 import { packSmallFile } from "./small-file.ts";
 import type { Job, JobMessage, WorkerMessage } from "./worker-protocol.ts";
@@ -42,6 +42,14 @@ async function run(job: Job, progress: Progress): Promise<WorkerMessage> {
         results: job.files.map((file, item) => {
           progress.begin(item);
           return hashFileSync(file, progress.add);
+        }),
+      };
+    case "hash-pieces":
+      return {
+        type: "hashed",
+        results: job.items.map((item, at) => {
+          progress.begin(at);
+          return hashPiecesSync(item, progress.add);
         }),
       };
     case "probe":

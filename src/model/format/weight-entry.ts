@@ -56,6 +56,9 @@ export const WeightEntrySchema = v.looseObject({
   contentType: v.optional(v.string("must be a string")),
 });
 
+/** The member of an entry that says how its file is split into parts (docs/format.md). */
+export const lockPartsMember = "ocibundle.parts";
+
 export type WeightEntry = v.InferOutput<typeof WeightEntrySchema>;
 
 /** A name in double quotes, with what a terminal would obey escaped. */

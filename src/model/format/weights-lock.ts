@@ -1,7 +1,8 @@
+import { randomUUID } from "node:crypto";
 import * as v from "valibot";
 import { OcibundleError } from "../../errors.ts";
 import { parseDocument } from "../../oci/document.ts";
-import { parseEntries, sortedByName, type WeightEntry } from "./weight-entry.ts";
+import { lockPartsMember, parseEntries, sortedByName, type WeightEntry } from "./weight-entry.ts";
 
 /** The name of the lock in the working folder. */
 export const lockFileName = "weights.lock";
@@ -76,8 +77,34 @@ const shown = (found: unknown): string =>
 export function serializeWeightsLock(lock: WeightsLock): Uint8Array {
   const { version: _, created, files, ...unknown } = lock;
   const sorted = { version, created, files: sortedByName(files), ...unknown };
-  return new TextEncoder().encode(`${JSON.stringify(sorted, null, 2)}\n`);
+  return new TextEncoder().encode(`${indented(sorted)}\n`);
 }
+
+/** Indented JSON, with each list of a file's parts and segments on one line: they have hundreds of items. */
+function indented(lock: object): string {
+  const lists: string[] = [];
+  // No text of the lock has it: what stands for a list is not to be mistaken.
+  const mark = randomUUID();
+  const text = JSON.stringify(
+    lock,
+    function (this: unknown, key: string, value: unknown) {
+      if (key !== lockPartsMember || !isObject(value)) return value;
+      const held = Object.entries(value).map(([name, member]) => {
+        if (!Array.isArray(member)) return [name, member];
+        return [name, `${mark}${lists.push(JSON.stringify(member)) - 1}${mark}`];
+      });
+      return Object.fromEntries(held);
+    },
+    2,
+  );
+  return text.replaceAll(
+    new RegExp(`"${mark}(\\d+)${mark}"`, "g"),
+    (whole, at: string) => lists[Number(at)] ?? whole,
+  );
+}
+
+const isObject = (value: unknown): value is object =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** A time for `created`, to the second as Cog writes it: "2026-02-02T10:00:00Z". */
 export const rfc3339 = (time: Date): string => `${time.toISOString().slice(0, 19)}Z`;

@@ -10,11 +10,20 @@ import {
   type WeightEntry,
 } from "../format/weight-entry.ts";
 import type { WeightFile } from "../weights/weight-files.ts";
+import { lockPartsMember } from "../format/weight-entry.ts";
+import { lockPartsOf, lockPartsValue } from "../parts/lock-parts.ts";
+import { asItIs } from "../parts/parts-artifact.ts";
+import { segmentsOf } from "../parts/segments.ts";
+import { type TreeNumbers, treeNumbersOf, treeRule } from "../parts/tree.ts";
+import { type CutFiles, cutFiles } from "../weights/cut-files.ts";
+import type { FileCut } from "../weights/file-state.ts";
 import { rfc3339, type WeightsLock } from "../format/weights-lock.ts";
 
 export interface LockOptions extends ReadOptions {
   /** What is asked for by `--compression`; `auto` otherwise, and what is stored already stays so. */
   compression: CompressionChoice | undefined;
+  /** Whether large files are split into parts; they are where the previous lock has some. */
+  parts?: boolean | undefined;
   /** The lock that is to be brought up to date. */
   previous: WeightsLock | undefined;
   /** The lock's name in messages. */
@@ -50,13 +59,21 @@ export async function lockWeights(
   // Dests are checked before hours of hashing, not after.
   const placed = files.map((file) => ({ ...file, dest: destOf(file, before.get(file.name)) }));
   checkDests(placed, on);
+  const sticky = splitOf(previous, on);
+  const wanted = options.parts ?? sticky !== undefined;
+  const cut = wanted ? await cutLocal(placed, sticky, options.signal) : undefined;
   const contents = await readWeights(
-    placed.map(({ name, path, remote }) => ({
+    placed.map(({ name, path, remote }, index) => ({
       name,
       path,
       remote,
+      cut: cut?.cuts[index],
+      // What is split is stored as it is: nobody makes one stream of it that is never sent.
       choose: (size) =>
-        options.compression ?? (remote === undefined ? storedAs(before.get(name), size) : "none"),
+        cut?.cuts[index] !== undefined
+          ? "none"
+          : (options.compression ??
+            (remote === undefined ? storedAs(before.get(name), size) : "none")),
     })),
     options,
   );
@@ -64,7 +81,9 @@ export async function lockWeights(
     placed.map((file, index) => {
       const content = contents[index];
       if (content === undefined) throw new Error(`"${file.path}" has no content`);
-      return entryOf(file, content, before.get(file.name), options.compression === undefined);
+      const keepsType = options.compression === undefined;
+      const entry = entryOf(file, content, before.get(file.name), keepsType);
+      return withParts(entry, content, cut?.cuts[index], cut?.numbers);
     }),
   );
   const changed = previous === undefined || !isSameSet(entries, previous.files);
@@ -75,6 +94,47 @@ export async function lockWeights(
     changed,
     read,
     unchanged: contents.length - read,
+  };
+}
+
+const cutLocal = (
+  files: readonly WeightFile[],
+  numbers: TreeNumbers | undefined,
+  signal: AbortSignal,
+): Promise<CutFiles> =>
+  cutFiles(
+    files.map(({ path, remote }) => ({ path: remote === undefined ? path : undefined })),
+    numbers,
+    signal,
+  );
+
+/** The numbers that a lock was split by: a version that is split by others shares no parts with it. */
+function splitOf(lock: WeightsLock | undefined, on: string): TreeNumbers | undefined {
+  for (const entry of lock?.files ?? []) {
+    const split = lockPartsOf(entry, on)?.split;
+    const numbers = split === undefined ? undefined : treeNumbersOf(split);
+    if (numbers !== undefined) return numbers;
+  }
+  return undefined;
+}
+
+/** An entry with the parts that its file was cut into, or without any. */
+function withParts(
+  entry: WeightEntry,
+  { parts: digests }: WeightContent,
+  cut: FileCut | undefined,
+  numbers: TreeNumbers | undefined,
+): WeightEntry {
+  const { [lockPartsMember]: _, ...rest } = entry;
+  if (cut === undefined || digests === undefined || numbers === undefined) return rest;
+  const { parts, segments } = segmentsOf(cut.plan, digests);
+  return {
+    ...rest,
+    [lockPartsMember]: lockPartsValue({
+      split: { by: treeRule, ...numbers },
+      parts: parts.map(asItIs),
+      segments,
+    }),
   };
 }
 

@@ -43,6 +43,8 @@ export interface LockRequest {
   exclude?: readonly string[] | undefined;
   /** Whether files that are not whole are locked all the same. */
   allowIncomplete?: boolean | undefined;
+  /** Whether large files are split into parts; as the lock that is there has it when undefined. */
+  parts?: boolean | undefined;
 }
 
 /** What `lock` did; also the shape of `lock --json`. Sizes in bytes. */
@@ -101,6 +103,7 @@ export async function makeLock(
   const made = await lockWeights(files, {
     ...readOptions(job),
     compression: request.compression,
+    parts: request.parts,
     previous,
     on,
     now: () => new Date(),

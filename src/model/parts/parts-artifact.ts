@@ -49,6 +49,14 @@ export interface StoredPart {
   stored: { digest: Digest; size: number };
 }
 
+/** A part that is stored as it is. */
+export const asItIs = ([digest, size]: Part): StoredPart => ({
+  digest,
+  size,
+  encoding: "none",
+  stored: { digest, size },
+});
+
 export interface PartsArtifact {
   recipe: Recipe;
   /** One for each part of the recipe, in its order. */

@@ -56,13 +56,13 @@ export interface Recipe {
 const isSize = (value: unknown): value is number =>
   Number.isSafeInteger(value) && Number(value) >= 0;
 
-const SplitSchema = v.looseObject({
+export const SplitSchema = v.looseObject({
   by: v.string("must be a string"),
   least: v.optional(SizeSchema),
   most: v.optional(SizeSchema),
 });
 
-const SegmentsSchema = v.array(
+export const SegmentsSchema = v.array(
   v.custom<Segment>(
     (input) => Array.isArray(input) && input.length === 3 && input.every(isSize),
     "must be a part, an offset and a length",
@@ -179,7 +179,7 @@ function checkRecipe({ parts, files }: Recipe, on: string): void {
  * What is wrong with the segments of a file of `size` bytes, as the end of a sentence, or undefined. Since
  * they follow one another they neither overlap nor leave gaps if their lengths add up.
  */
-function faultOfSegments(
+export function faultOfSegments(
   segments: readonly Segment[],
   parts: readonly (readonly [unknown, number, ...unknown[]])[],
   size: number,

@@ -8,6 +8,7 @@ import { type FileRecords, isUnchanged, type KnownFile } from "../../store/recor
 import type { HubRecords } from "../../store/records/hub-records.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
 import type { CompressionChoice } from "../format/compression.ts";
+import type { PartPlan } from "../parts/tree.ts";
 import { notAFile, unreadable } from "./file-errors.ts";
 
 /** A weight file that is to be read, and how it is to be stored. */
@@ -16,6 +17,15 @@ export interface WantedFile {
   path: string;
   /** Called with the file's size in bytes. */
   choose(size: number): CompressionChoice;
+  /** How the file is to be cut into parts, where it is. */
+  cut?: FileCut | undefined;
+}
+
+/** The parts of a file that are to be hashed. */
+export interface FileCut {
+  plan: readonly PartPlan[];
+  /** The rule and its numbers, for records. */
+  split: string;
 }
 
 export type Sha256 = `sha256:${string}`;
@@ -28,6 +38,8 @@ export interface WeightContent {
   stored?: { codec: Codec; digest: Sha256; size: number };
   /** Whether the file was read; if not, it is unchanged since it was read last. */
   read: boolean;
+  /** The digests of its parts, where the file was to be cut. */
+  parts?: Sha256[] | undefined;
 }
 
 export interface ReadOptions {
@@ -72,7 +84,7 @@ export async function statWeight(path: string): Promise<BigIntStats> {
 export async function finish(
   file: OpenFile,
   began: number,
-  { original, auto, stored }: PackedFile,
+  { original, auto, stored, parts }: PackedFile & { parts?: Sha256[] | undefined },
   { records }: ReadOptions,
 ): Promise<void> {
   const now = await statWeight(file.path);
@@ -80,18 +92,31 @@ export async function finish(
   const { digest, size } = original;
   await records.add(file.path, file.stats, began, {
     digest,
+    ...(parts === undefined || file.cut === undefined
+      ? {}
+      : { parts: { split: file.cut.split, digests: parts } }),
     ...(auto === undefined ? {} : { auto }),
     ...(stored === undefined
       ? {}
       : { [stored.codec]: { digest: stored.digest, size: stored.size } }),
   });
-  file.content = { digest, size, read: true, ...(stored === undefined ? {} : { stored }) };
+  file.content = { digest, size, read: true, parts, ...(stored === undefined ? {} : { stored }) };
 }
 
 const changed = ({ path }: OpenFile): OcibundleError =>
   new OcibundleError("integrity", `"${path}" changed while it was being read`, {
     hint: "try again when no program writes to it",
   });
+
+/** The digests of a file's parts, as a record has them. */
+export function knownParts(
+  known: KnownFile | undefined,
+  cut: FileCut | undefined,
+): Sha256[] | undefined {
+  if (cut === undefined || known?.parts?.split !== cut.split) return undefined;
+  const { digests } = known.parts;
+  return digests.length === cut.plan.length ? (digests as Sha256[]) : undefined;
+}
 
 /** The error for a file that could not be read. */
 export function readFailure(file: OpenFile, error: unknown): unknown {

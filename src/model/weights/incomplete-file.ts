@@ -1,12 +1,11 @@
-import { type FileHandle, open } from "node:fs/promises";
-import { readGgufEnd } from "./gguf-end.ts";
+import { open } from "node:fs/promises";
+import { readGgufEnd } from "../tensors/gguf.ts";
+import { fileReader, type ReadAt } from "../tensors/read-at.ts";
+import { maxSafetensorsHeader } from "../tensors/safetensors.ts";
 
 /** Git LFS writes less than this for a file that it keeps elsewhere (git-lfs/docs/spec.md). In bytes. */
 const maxPointerBytes = 1024;
 const pointerStart = "version https://git-lfs.github.com/spec/v1\n";
-
-/** The library for safetensors refuses headers that are larger. In bytes. */
-const maxHeaderBytes = 100_000_000;
 
 /**
  * What shows that a weight file is not the whole file that its name promises, as the end of a sentence that
@@ -20,16 +19,17 @@ export async function incompleteBecause(path: string, size: number): Promise<str
   if (size >= maxPointerBytes && !isTensors && !isGguf) return undefined;
   if (size === 0) return undefined;
   await using file = await open(path, "r");
+  const readAt = fileReader(file);
   if (size < maxPointerBytes) {
-    const start = await readAt(file, 0, pointerStart.length);
+    const start = await readAt(0, pointerStart.length);
     if (new TextDecoder().decode(start) === pointerStart) {
       return "is a Git LFS pointer, not the file itself";
     }
   }
   const end = isTensors
-    ? await readTensorsEnd(file, size)
+    ? await readTensorsEnd(readAt, size)
     : isGguf
-      ? await readGgufEnd(file, size)
+      ? await readGgufEnd(readAt, size)
       : undefined;
   if (end === undefined) return undefined;
   if (typeof end !== "number")
@@ -44,16 +44,16 @@ export async function incompleteBecause(path: string, size: number): Promise<str
  * tensors. `"header"` where the header itself is not whole, undefined for what is no such file.
  */
 async function readTensorsEnd(
-  file: FileHandle,
+  readAt: ReadAt,
   size: number,
 ): Promise<number | "header" | undefined> {
-  const start = await readAt(file, 0, 9);
+  const start = await readAt(0, 9);
   if (start.byteLength < 9 || start[8] !== 0x7b) return undefined;
   const length = Number(view(start).getBigUint64(0, true));
-  if (length > maxHeaderBytes) return undefined;
+  if (length > maxSafetensorsHeader) return undefined;
   if (8 + length > size) return "header";
   try {
-    const header: unknown = JSON.parse(new TextDecoder().decode(await readAt(file, 8, length)));
+    const header: unknown = JSON.parse(new TextDecoder().decode(await readAt(8, length)));
     return 8 + length + endOfTensors(header);
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
@@ -70,18 +70,6 @@ function endOfTensors(header: unknown): number {
     if (typeof last === "number" && last > end) end = last;
   }
   return end;
-}
-
-/** Up to `length` bytes from `position` on; fewer where the file ends. */
-async function readAt(file: FileHandle, position: number, length: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length);
-  let filled = 0;
-  while (filled < length) {
-    const { bytesRead } = await file.read(bytes, filled, length - filled, position + filled);
-    if (bytesRead === 0) break;
-    filled += bytesRead;
-  }
-  return bytes.subarray(0, filled);
 }
 
 const view = (bytes: Uint8Array): DataView =>

@@ -1,7 +1,19 @@
 import { basename } from "node:path";
 import { compressWeight } from "./compress-weight.ts";
 import { minSaving } from "../format/compression.ts";
-import { finish, type OpenFile, readFailure, type Run, type Sha256 } from "./file-state.ts";
+import { parallel } from "../../flow/parallel.ts";
+import type { Hashed } from "../../runtime/worker-protocol.ts";
+import { sizeOf } from "../parts/segments.ts";
+import type { PartPlan } from "../parts/tree.ts";
+import {
+  type FileCut,
+  finish,
+  knownParts,
+  type OpenFile,
+  readFailure,
+  type Run,
+  type Sha256,
+} from "./file-state.ts";
 
 /** Reads one large file in a worker: hashes it, or compresses it into the cache. */
 export async function readLarge(file: OpenFile, run: Run): Promise<void> {
@@ -15,6 +27,10 @@ export async function readLarge(file: OpenFile, run: Run): Promise<void> {
         compressWeight(file, codec, { ...run, onBytes }),
       );
       await finish(file, began, { original: input, ...verdict, stored: { codec, ...output } }, run);
+      return;
+    }
+    if (file.cut !== undefined) {
+      await finish(file, began, { ...(await hashCut(file, file.cut, run)), ...verdict }, run);
       return;
     }
     if (file.known !== undefined) {
@@ -31,6 +47,51 @@ export async function readLarge(file: OpenFile, run: Run): Promise<void> {
   } catch (error) {
     throw readFailure(file, error);
   }
+}
+
+/** So many bytes of parts are hashed as one job: few messages, and work for every core until the end. */
+const jobBytes = 64 * 1024 * 1024;
+
+/** Hashes the parts of a file, and the whole where it is not known, at the same time. */
+async function hashCut(file: OpenFile, { plan }: FileCut, run: Run) {
+  const { path, size, known } = file;
+  const ofParts = knownParts(known, file.cut);
+  const batches: PartPlan[][] = [];
+  let bytes = jobBytes;
+  for (const part of ofParts === undefined ? plan : []) {
+    if (bytes >= jobBytes) {
+      batches.push([]);
+      bytes = 0;
+    }
+    batches.at(-1)?.push(part);
+    bytes += sizeOf(part);
+  }
+  return drawn(file, "hash", run, async (onBytes) => {
+    // The whole is one stream of bytes, and takes longest: it begins first.
+    const whole = async (signal: AbortSignal) => {
+      if (known !== undefined) return { digest: known.digest as Sha256, size };
+      const [hashed] = await run.pool.hash([{ path, start: 0, end: size }], { signal, onBytes });
+      if (hashed === undefined) throw new Error("a file was hashed to nothing");
+      return hashed;
+    };
+    const some = (batch: PartPlan[]) => (signal: AbortSignal) =>
+      run.pool.hashPieces(
+        batch.map((pieces) => ({ path, pieces })),
+        { signal, onBytes: known === undefined ? undefined : onBytes },
+      );
+    const original: { hashed?: Hashed } = {};
+    const jobs = [
+      async (signal: AbortSignal) => {
+        original.hashed = await whole(signal);
+        return [];
+      },
+      ...batches.map(some),
+    ];
+    const hashed = await parallel(jobs, jobs.length, run.signal, (job, signal) => job(signal));
+    const digests = hashed.flat().map(({ digest }) => digest);
+    if (original.hashed === undefined) throw new Error("a file was hashed to nothing");
+    return { original: original.hashed, parts: ofParts ?? digests };
+  });
 }
 
 async function judge({ path, size }: OpenFile, { pool, signal }: Run): Promise<"none" | "zstd"> {

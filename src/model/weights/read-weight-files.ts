@@ -8,6 +8,7 @@ import type { CompressionChoice } from "../format/compression.ts";
 import { readLarge } from "./read-large-weight.ts";
 import { readSmall } from "./read-small-weights.ts";
 import {
+  knownParts,
   type OpenFile,
   type ReadOptions,
   type Run,
@@ -60,7 +61,7 @@ async function lookAt(file: WantedFile, { records, signal }: ReadOptions): Promi
   // Many registries refuse a blob of zero bytes; gzip makes twenty of them.
   const choice = size === 0 ? "gzip" : file.choose(size);
   const known = await records.find(file.path, stats);
-  const content = known === undefined ? undefined : contentOf(known, size, choice);
+  const content = known === undefined ? undefined : contentOf(known, size, choice, file.cut);
   return { ...file, stats, size, choice, known, ...(content === undefined ? {} : { content }) };
 }
 
@@ -69,10 +70,13 @@ function contentOf(
   known: KnownFile,
   size: number,
   choice: CompressionChoice,
+  cut: WantedFile["cut"],
 ): WeightContent | undefined {
   const codec = choice === "auto" ? known.auto : choice;
   if (codec === undefined) return undefined;
-  const original = { digest: known.digest as Sha256, size, read: false };
+  const parts = cut === undefined ? undefined : knownParts(known, cut);
+  if (cut !== undefined && parts === undefined) return undefined;
+  const original = { digest: known.digest as Sha256, size, read: false, parts };
   if (codec === "none") return original;
   const stored = known[codec];
   if (stored === undefined) return undefined;

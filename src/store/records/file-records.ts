@@ -17,6 +17,10 @@ const KnownFileSchema = v.object({
   zstd: v.optional(HashedSchema),
   /** What a look at its samples said about compressing it. */
   auto: v.optional(v.picklist(["none", "zstd"])),
+  /** The digests of its parts, and by which rule and numbers it was cut. */
+  parts: v.optional(
+    v.object({ split: v.string(), digests: v.pipe(v.array(DigestSchema), v.maxLength(10_000)) }),
+  ),
 });
 
 /** What is known of a file's content as long as the file is unchanged. */

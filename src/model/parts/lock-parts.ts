@@ -1,0 +1,91 @@
+import * as v from "valibot";
+import { OcibundleError } from "../../errors.ts";
+import { SizeSchema } from "../../oci/descriptor.ts";
+import { lockPartsMember, quoted, type WeightEntry } from "../format/weight-entry.ts";
+import { asItIs, type PartEncoding, type StoredPart } from "./parts-artifact.ts";
+import {
+  faultOfSegments,
+  type Segment,
+  SegmentsSchema,
+  type Split,
+  SplitSchema,
+} from "./recipe.ts";
+
+/** How an entry of a lock is split: its own parts, and its segments by their indexes. */
+export interface LockParts {
+  split: Split;
+  parts: StoredPart[];
+  segments: readonly Segment[];
+}
+
+const Hex = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, "must be 64 lower-case hex digits"));
+const Suffix = v.picklist(["+zstd", "+bp2.zstd", "+bp4.zstd"]);
+
+const LockPartsSchema = v.looseObject({
+  split: SplitSchema,
+  parts: v.pipe(
+    v.array(
+      v.union(
+        [
+          v.strictTuple([Hex, SizeSchema]),
+          v.strictTuple([Hex, SizeSchema, Hex, SizeSchema, Suffix]),
+        ],
+        "must be a digest and a size, and how it is stored",
+      ),
+    ),
+    v.maxLength(100_000, "must be 100000 parts at most"),
+  ),
+  segments: v.pipe(SegmentsSchema, v.maxLength(1_000_000, "must be 1000000 segments at most")),
+});
+
+/**
+ * What a lock says of the parts of a file, or undefined. Throws `file`, naming the entry and the rule.
+ */
+export function lockPartsOf(entry: WeightEntry, on: string): LockParts | undefined {
+  const said = entry[lockPartsMember];
+  if (said === undefined) return undefined;
+  const refuse = (fault: string) =>
+    new OcibundleError("file", `${on}: entry ${quoted(entry.name)}: ${lockPartsMember}: ${fault}`, {
+      hint: "run `ocibundle lock` again",
+    });
+  const result = v.safeParse(LockPartsSchema, said);
+  if (!result.success) {
+    const [issue] = result.issues;
+    const path = v.getDotPath(issue);
+    throw refuse(`${path === null ? "" : `${path}: `}${issue.message}`);
+  }
+  const { split, parts, segments } = result.output;
+  const fault = faultOfSegments(segments, parts, entry.sizeUncompressed);
+  if (fault !== undefined) throw refuse(fault);
+  return { split, segments, parts: parts.map(storedPart) };
+}
+
+type LockedPart = v.InferOutput<typeof LockPartsSchema>["parts"][number];
+
+function storedPart([hex, size, storedHex, storedSize, suffix]: LockedPart): StoredPart {
+  const digest = `sha256:${hex}` as const;
+  if (storedHex === undefined || storedSize === undefined || suffix === undefined) {
+    return asItIs([digest, size]);
+  }
+  return {
+    digest,
+    size,
+    encoding: suffix.slice(1) as PartEncoding,
+    stored: { digest: `sha256:${storedHex}`, size: storedSize },
+  };
+}
+
+/**
+ * The member of a lock's entry.
+ */
+export const lockPartsValue = ({ split, parts, segments }: LockParts): unknown => ({
+  split: { by: split.by, least: split.least, most: split.most },
+  parts: parts.map(({ digest, size, encoding, stored }) =>
+    encoding === "none"
+      ? [hexOf(digest), size]
+      : [hexOf(digest), size, hexOf(stored.digest), stored.size, `+${encoding}`],
+  ),
+  segments,
+});
+
+const hexOf = (digest: string): string => digest.replace(/^sha256:/, "");

@@ -1,0 +1,74 @@
+import type { TensorFile } from "../tensors/read-at.ts";
+import {
+  fixedParts,
+  minOtherFileBytes,
+  minTensorFileBytes,
+  type PartPlan,
+  type TreeNumbers,
+  treeParts,
+} from "./tree.ts";
+
+/** A file that may be split: its size, and what it has of tensors. */
+export interface FileToSplit {
+  size: number;
+  tensors: TensorFile | undefined;
+}
+
+/** So many layers a manifest may have on every registry that is known (Amazon ECR takes 500). */
+const mostLayers = 480;
+
+const mebibyte = 1024 * 1024;
+const least = { lowest: 64 * 1024, highest: mebibyte };
+const lowestMost = 512 * mebibyte;
+/** A part holds this much on average at least, unless there are few parts. */
+const averageBytes = 4 * mebibyte;
+const fewParts = 16;
+/** No file is larger; where doubling has come here it ends. */
+const largestLeast = 2 ** 46;
+
+/** Whether a file is split: small ones are not, and others than those of tensors only when they are large. */
+export const isSplit = ({ size, tensors }: FileToSplit): boolean =>
+  size >= (tensors === undefined ? minOtherFileBytes : minTensorFileBytes);
+
+/** Whether a file of this size is split if it has tensors. */
+export const mayBeSplit = (size: number): boolean => size >= minTensorFileBytes;
+
+/** What a file is cut into by these numbers. */
+export const partsOfFile = ({ size, tensors }: FileToSplit, numbers: TreeNumbers): PartPlan[] =>
+  tensors === undefined ? fixedParts(size, numbers) : treeParts(tensors, numbers);
+
+/**
+ * The numbers for files that are split together for the first time: the smallest parts that are not too many.
+ * `others` counts the layers beside them.
+ */
+export function chooseNumbers(
+  files: readonly FileToSplit[],
+  { others = 0, layers = mostLayers }: { others?: number; layers?: number } = {},
+): TreeNumbers {
+  const split = files.filter(isSplit);
+  const total = split.reduce((sum, { size }) => sum + size, 0);
+  const allowed = Math.min(
+    Math.max(fewParts, layers - others),
+    Math.max(fewParts, Math.floor(total / averageBytes)),
+  );
+  let numbers = numbersOf(firstLeast(total));
+  while (numbers.least < largestLeast && countParts(split, numbers) > allowed) {
+    numbers = numbersOf(numbers.least * 2);
+  }
+  return numbers;
+}
+
+const numbersOf = (bytes: number): TreeNumbers => ({
+  least: bytes,
+  most: Math.max(lowestMost, 2 * bytes),
+});
+
+/** The power of two below a 4096th of all bytes, within limits. */
+function firstLeast(total: number): number {
+  let bytes = least.lowest;
+  while (bytes < least.highest && bytes * 2 <= total / 4096) bytes *= 2;
+  return bytes;
+}
+
+const countParts = (files: readonly FileToSplit[], numbers: TreeNumbers): number =>
+  files.reduce((sum, file) => sum + partsOfFile(file, numbers).length, 0);

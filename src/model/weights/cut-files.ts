@@ -1,0 +1,61 @@
+import { open } from "node:fs/promises";
+import { parallel } from "../../flow/parallel.ts";
+import { withinOpenFiles } from "../../runtime/open-files.ts";
+import {
+  chooseNumbers,
+  type FileToSplit,
+  isSplit,
+  mayBeSplit,
+  partsOfFile,
+} from "../parts/tree-numbers.ts";
+import { type TreeNumbers, treeRule } from "../parts/tree.ts";
+import { fileReader } from "../tensors/read-at.ts";
+import { readTensors } from "../tensors/read-tensors.ts";
+import { unreadable } from "./file-errors.ts";
+import { type FileCut, statWeight } from "./file-state.ts";
+
+/** Headers that are read at once. */
+const headersAtOnce = 8;
+
+export interface CutFiles {
+  numbers: TreeNumbers;
+  /** In the order of the files; undefined for one that is not split. */
+  cuts: (FileCut | undefined)[];
+}
+
+/**
+ * How files are cut into parts: each by its header, all by the same numbers, which are chosen unless they are
+ * given. Files without a path are not split. Throws `file` for what can't be read.
+ */
+export async function cutFiles(
+  files: readonly { path: string | undefined }[],
+  given: TreeNumbers | undefined,
+  signal: AbortSignal,
+): Promise<CutFiles> {
+  const found = await parallel(files, withinOpenFiles(headersAtOnce, 1), signal, ({ path }) =>
+    path === undefined ? Promise.resolve(undefined) : lookInto(path),
+  );
+  const split = found.filter((file): file is FileToSplit => file !== undefined && isSplit(file));
+  const others = found.length - split.length;
+  const numbers = given ?? chooseNumbers(split, { others });
+  const key = `${treeRule} ${numbers.least} ${numbers.most}`;
+  return {
+    numbers,
+    cuts: found.map((file) =>
+      file === undefined || !isSplit(file)
+        ? undefined
+        : { plan: partsOfFile(file, numbers), split: key },
+    ),
+  };
+}
+
+async function lookInto(path: string): Promise<FileToSplit> {
+  const size = Number((await statWeight(path)).size);
+  if (!mayBeSplit(size)) return { size, tensors: undefined };
+  try {
+    await using file = await open(path, "r");
+    return { size, tensors: await readTensors(fileReader(file), size) };
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+}

@@ -1,0 +1,96 @@
+import { expect, test } from "bun:test";
+import * as fc from "fast-check";
+import { parseRecipe, serializeRecipe } from "../../src/model/parts/recipe.ts";
+import { recipeOf, segmentsOf } from "../../src/model/parts/segments.ts";
+import { fixedParts, treeParts } from "../../src/model/parts/tree.ts";
+import { readTensors } from "../../src/model/tensors/read-tensors.ts";
+import { digestOf } from "../../src/oci/digest.ts";
+import { gguf, readerOf, safetensors, zip } from "../unit/model/tensors/files.ts";
+import { fewerRuns } from "./runs.ts";
+
+const names = fc.array(fc.constantFrom("a", "b", "layers", "0", "10", "weight"), {
+  minLength: 1,
+  maxLength: 5,
+});
+
+const tensors = fc.uniqueArray(
+  fc.tuple(
+    names.map((path) => path.join(".")),
+    fc.uint8Array({ minLength: 1, maxLength: 200 }),
+  ),
+  { minLength: 1, maxLength: 30, selector: ([name]) => name },
+);
+
+const files = fc.oneof(
+  tensors.map((list) => safetensors(list)),
+  tensors.map((list) => zip(list.map(([name, data]) => ({ name, data })))),
+  tensors.map((list) => {
+    let offset = 0;
+    const placed = list.map(([name, { length }]) => {
+      const tensor = { name, values: length, offset };
+      offset += Math.ceil(length / 32) * 32;
+      return tensor;
+    });
+    return gguf(placed, offset);
+  }),
+  fc.uint8Array({ minLength: 1, maxLength: 900 }),
+);
+
+const numbers = fc
+  .record({ least: fc.integer({ min: 1, max: 600 }), factor: fc.integer({ min: 1, max: 16 }) })
+  .map(({ least, factor }) => ({ least, most: least * factor }));
+
+test("any file gives a recipe, and the recipe with its parts gives the same file", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(files, { minLength: 1, maxLength: 3 }), numbers, async (all, by) => {
+      const stored = new Map<string, Uint8Array>();
+      const split = await Promise.all(
+        all.map(async (bytes, at) => {
+          const found = await readTensors(readerOf(bytes), bytes.byteLength);
+          const plan =
+            found === undefined ? fixedParts(bytes.byteLength, by) : treeParts(found, by);
+          const digests = plan.map((extents) => {
+            const part = Buffer.concat(extents.map(({ start, end }) => bytes.subarray(start, end)));
+            const digest = digestOf(part);
+            stored.set(digest, part);
+            return digest;
+          });
+          const file = { name: `f${at}`, dest: `/f${at}`, digest: digestOf(bytes) };
+          return { ...file, size: bytes.byteLength, ...segmentsOf(plan, digests) };
+        }),
+      );
+      const recipe = recipeOf({ by: "tree/1", ...by }, split);
+      const read = parseRecipe(serializeRecipe(recipe, "it"), "it");
+      for (const [at, { segments }] of read.files.entries()) {
+        const pieces = segments.map(([part, offset, length]) =>
+          stored.get(read.parts[part]?.[0] ?? "")?.subarray(offset, offset + length),
+        );
+        const whole = Buffer.concat(pieces.map((piece) => piece ?? new Uint8Array(0)));
+        expect(whole.equals(Buffer.from(all[at] ?? []))).toBe(true);
+      }
+      // Made again, it is the same: nothing but the files and the numbers decides.
+      expect(serializeRecipe(recipe, "it")).toEqual(serializeRecipe(read, "it"));
+    }),
+    fewerRuns(0.25),
+  );
+});
+
+test("no bytes make a parser fail, or find tensors that do not tile the file", async () => {
+  const damaged = fc
+    .tuple(files, fc.array(fc.tuple(fc.nat(), fc.integer({ min: 0, max: 255 })), { maxLength: 8 }))
+    .map(([bytes, changes]) => {
+      const copy = Uint8Array.from(bytes);
+      for (const [at, value] of changes) copy[at % copy.length] = value;
+      return copy;
+    });
+  await fc.assert(
+    fc.asyncProperty(damaged, async (bytes) => {
+      const found = await readTensors(readerOf(bytes), bytes.byteLength);
+      if (found === undefined) return;
+      const extents = [...found.header, ...found.tensors].toSorted((a, b) => a.start - b.start);
+      expect(extents.every(({ start }, at) => start === (extents[at - 1]?.end ?? 0))).toBe(true);
+      expect(extents.at(-1)?.end).toBe(bytes.byteLength);
+    }),
+    fewerRuns(0.25),
+  );
+});

@@ -1,0 +1,240 @@
+import { describe, expect, test } from "bun:test";
+import { readGguf } from "../../../../src/model/tensors/gguf.ts";
+import type { TensorFile } from "../../../../src/model/tensors/read-at.ts";
+import { readTensors } from "../../../../src/model/tensors/read-tensors.ts";
+import { gguf, readerOf, safetensors, withHeader, u64, zip, type ZipEntry } from "./files.ts";
+
+const read = (bytes: Uint8Array): Promise<TensorFile | undefined> =>
+  readTensors(readerOf(bytes), bytes.byteLength);
+
+const bytes = (length: number): Uint8Array => new Uint8Array(length).fill(7);
+
+const of = (start: number, end: number) => ({
+  dtype: "BF16",
+  shape: [5],
+  data_offsets: [start, end],
+});
+
+describe("tensors are found in", () => {
+  test("safetensors, whatever the order of its header", async () => {
+    const header = JSON.stringify({
+      b: of(10, 30),
+      __metadata__: { format: "pt" },
+      none: of(10, 10),
+      a: of(0, 10),
+    });
+    const start = 8 + header.length;
+    expect(await read(withHeader(header, bytes(30)))).toEqual({
+      format: "safetensors",
+      header: [{ start: 0, end: start }],
+      tensors: [
+        { name: "a", dtype: "BF16", shape: [5], start, end: start + 10 },
+        { name: "b", dtype: "BF16", shape: [5], start: start + 10, end: start + 30 },
+      ],
+    });
+  });
+
+  test("GGUF, whose padding belongs to the tensor before it", async () => {
+    const file = gguf(
+      [
+        { name: "b", values: 40, offset: 64 },
+        { name: "a", values: 33, offset: 0 },
+        { name: "odd", values: 1, offset: 128, type: 999 },
+      ],
+      150,
+    );
+    const start = file.length - 150;
+    expect(await read(file)).toEqual({
+      format: "gguf",
+      header: [{ start: 0, end: start }],
+      tensors: [
+        { name: "a", dtype: "I8", shape: [33], start, end: start + 64 },
+        { name: "b", dtype: "I8", shape: [40], start: start + 64, end: start + 128 },
+        { name: "odd", dtype: undefined, shape: [1], start: start + 128, end: start + 150 },
+      ],
+    });
+  });
+
+  test.each([
+    ["a zip archive", {}],
+    ["one with a directory of 64 bits", { is64: true }],
+    ["one with a comment", { comment: "PK\u0005\u0006 is no end" }],
+  ])("%s, whose headers are all one header", async (_, options) => {
+    const entries = [
+      { name: "archive/data.pkl", data: bytes(5) },
+      { name: "archive/data/0", data: bytes(100) },
+      { name: "archive/empty", data: bytes(0) },
+      { name: "archive/data/1", data: bytes(50) },
+    ];
+    const archive = zip(entries, options);
+    const found = await read(archive);
+    expect(found?.tensors.map(({ name, start, end }) => [name, end - start])).toEqual([
+      ["archive/data.pkl", 5],
+      ["archive/data/0", 100],
+      ["archive/data/1", 50],
+    ]);
+    for (const { start, end } of found?.tensors ?? []) {
+      expect(archive.subarray(start, end)).toEqual(Buffer.from(bytes(end - start)));
+    }
+    const all = [...(found?.header ?? []), ...(found?.tensors ?? [])];
+    expect(all.reduce((sum, { start, end }) => sum + end - start, 0)).toBe(archive.length);
+  });
+});
+
+const offsets = (...pairs: [string, number | string, number | string][]): string =>
+  `{${pairs.map(([name, start, end]) => `"${name}":{"dtype":"U8","shape":[1],"data_offsets":[${start},${end}]}`).join(",")}}`;
+
+describe("nothing is found in", () => {
+  test.each<[string, string, number]>([
+    ["tensors that overlap", offsets(["a", 0, 10], ["b", 9, 20]), 20],
+    ["a tensor that ends before it begins", offsets(["a", 10, 0], ["b", 0, 10]), 10],
+    ["a tensor beyond the file", offsets(["a", 0, 10], ["b", 10, 2000]), 20],
+    ["a tensor at 2^63", offsets(["a", 0, 10], ["b", 10, "9223372036854775808"]), 20],
+    ["a tensor at half a byte", offsets(["a", 0, 0.5]), 20],
+    ["a tensor at a negative place", offsets(["a", -10, 10]), 20],
+    ["a name twice", offsets(["a", 0, 10], ["a", 10, 20]), 20],
+    ["a name twice, the second time escaped", offsets(["a", 0, 10], ["\\u0061", 10, 20]), 20],
+    ["tensors that leave bytes at the end", offsets(["a", 0, 10]), 20],
+    ["tensors that leave bytes at the start", offsets(["a", 10, 20]), 20],
+    ["no tensors", "{}", 0],
+    ["no tensors but bytes", '{"__metadata__":{}}', 20],
+    ["offsets that are text", offsets(["a", '"0"', '"10"']), 10],
+    ["a tensor that is a number", '{"a":1}', 10],
+    ["a shape of 2^63", offsets(["a", 0, 10]).replace("[1]", "[9223372036854775808]"), 10],
+    ["a header that is no JSON", '{"a', 10],
+    ["a header that is a list", "[]", 10],
+  ])("safetensors with %s", async (_, header, data) => {
+    expect(await read(withHeader(header, bytes(data)))).toBeUndefined();
+  });
+
+  test("safetensors whose header is said to be 100 MB, without reading it", async () => {
+    const start = Buffer.concat([u64(100_000_000), Buffer.from("{")]);
+    let most = 0;
+    const found = await readTensors((position, length) => {
+      most = Math.max(most, length);
+      const filled = Buffer.alloc(length, 0x20);
+      start.copy(filled, 0, Math.min(position, start.length));
+      return Promise.resolve(filled);
+    }, 200_000_000);
+    expect(found).toBeUndefined();
+    expect(most).toBeLessThan(16 * 1024 * 1024);
+  });
+
+  test("safetensors whose header has 2^63 bytes", async () => {
+    expect(await read(Buffer.concat([u64(2n ** 63n), Buffer.from("{}")]))).toBeUndefined();
+  });
+
+  test("safetensors with a million tensors", async () => {
+    const many = Array.from({ length: 100_001 }, (_unused, at) => [`t${at}`, bytes(1)] as const);
+    expect(await read(safetensors(many))).toBeUndefined();
+  });
+
+  test.each<[string, Buffer]>([
+    [
+      "tensors that overlap",
+      gguf(
+        [
+          { name: "a", values: 40, offset: 0 },
+          { name: "b", values: 1, offset: 32 },
+        ],
+        64,
+      ),
+    ],
+    ["a tensor beyond the file", gguf([{ name: "a", values: 65, offset: 0 }], 64)],
+    [
+      "a tensor at 2^63",
+      gguf(
+        [
+          { name: "a", values: 1, offset: 0 },
+          { name: "b", values: 1, offset: 2n ** 63n },
+        ],
+        64,
+      ),
+    ],
+    [
+      "a tensor that is not aligned",
+      gguf(
+        [
+          { name: "a", values: 1, offset: 0 },
+          { name: "b", values: 1, offset: 33 },
+        ],
+        64,
+      ),
+    ],
+    [
+      "a name twice",
+      gguf(
+        [
+          { name: "a", values: 1, offset: 0 },
+          { name: "a", values: 1, offset: 32 },
+        ],
+        64,
+      ),
+    ],
+    [
+      "two tensors in one place",
+      gguf(
+        [
+          { name: "a", values: 1, offset: 0 },
+          { name: "b", values: 1, offset: 0 },
+        ],
+        64,
+      ),
+    ],
+    ["tensors that leave bytes at the start", gguf([{ name: "a", values: 1, offset: 32 }], 64)],
+    ["no tensors", gguf([], 64)],
+    ["no bytes of tensors", gguf([{ name: "a", values: 1, offset: 0 }], 0)],
+    ["an alignment of 0", gguf([{ name: "a", values: 1, offset: 0 }], 64, 0)],
+  ])("GGUF with %s", async (_, file) => {
+    expect(await read(file)).toBeUndefined();
+  });
+
+  test("GGUF with a million tensors", async () => {
+    const file = gguf([], 10_000_000);
+    u64(1_000_000).copy(file, 8);
+    let reads = 0;
+    const reader = readerOf(file);
+    const counted = (position: number, length: number) => {
+      reads += 1;
+      return reader(position, length);
+    };
+    expect(await readGguf(counted, file.length)).toBeUndefined();
+    expect(reads).toBe(1);
+  });
+
+  const entry = (name: string, more: Partial<ZipEntry> = {}): ZipEntry => ({
+    name,
+    data: bytes(50),
+    ...more,
+  });
+
+  test.each<[string, Buffer]>([
+    ["a compressed entry", zip([entry("a", { method: 8 })])],
+    ["an encrypted entry", zip([entry("a", { flags: 1 })])],
+    ["a name twice", zip([entry("a"), entry("a")])],
+    ["two entries in one place", zip([entry("a"), entry("b", { at: 0 })])],
+    ["an entry that reaches into the directory", zip([entry("a", { length: 51 })])],
+    ["an entry whose header is elsewhere", zip([entry("a", { at: 3 })])],
+    ["an entry whose header is beyond the file", zip([entry("a", { at: 3_000_000_000 })])],
+    ["an entry at 2^53", zip([entry("a", { at: 2 ** 53 - 1 })], { is64: true })],
+    ["no entries", zip([])],
+    ["only empty entries", zip([entry("a", { data: bytes(0) })])],
+  ])("a zip archive with %s", async (_, archive) => {
+    expect(await read(archive)).toBeUndefined();
+  });
+
+  test("what is cut anywhere", async () => {
+    const files = [
+      safetensors([["a", bytes(50)]]),
+      gguf([{ name: "a", values: 50, offset: 0 }], 50),
+      zip([entry("a")]),
+      zip([entry("a")], { is64: true }),
+    ];
+    for (const file of files) {
+      expect(await read(file)).toBeDefined();
+      for (let size = 0; size < file.length; size += 1) {
+        expect(await read(file.subarray(0, size))).toBeUndefined();
+      }
+    }
+  });
+});
