@@ -28,14 +28,15 @@ const mayImport: Record<string, readonly string[]> = {
   store: ["oci"],
   credentials: [],
   ui: ["report", "oci"],
-  report: ["oci"],
+  // Types only: the shapes that --json prints.
+  report: ["oci", "store", "registry", "credentials"],
   oci: [],
   runtime: [],
   errors: [],
   // Loops and streams that know nothing of what runs or passes in them.
   flow: [],
   version: [],
-  harness: ["model", "transfer", "registry", "store", "oci"],
+  harness: ["model", "report", "transfer", "registry", "store", "oci"],
   "harness/commands": ["cli", "model", "ui", "harness", "harness/registry", "harness/misbehave"],
   // The embedded registry: client and server meet on the wire only.
   "harness/registry": ["store", "oci", "harness/misbehave"],
@@ -291,6 +292,19 @@ describe("the house", () => {
 
   test("only main reads the environment and the working directory", () => {
     expect(touching(modules, readsProcess, /^main\.ts$/)).toEqual([]);
+  });
+
+  test("a report is a type and nothing that runs", () => {
+    const reports = modules.filter(({ path }) => part(path) === "report").map(({ path }) => path);
+    const statements = reports.flatMap((path) =>
+      readFileSync(join(root, path), "utf8")
+        .split("\n")
+        .filter((line) => /^\w/.test(line)),
+    );
+    expect(
+      statements.filter((line) => !/^(?:import type|export (?:type|interface)) /.test(line)),
+    ).toEqual([]);
+    expect(reports).not.toEqual([]);
   });
 
   test("only http uses ofetch", () => {

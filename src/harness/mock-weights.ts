@@ -22,6 +22,7 @@ import {
 import { rfc3339, type WeightsLock } from "../model/format/weights-lock.ts";
 import { writeLockFile } from "../model/lock/write-lock-file.ts";
 import { unwritable } from "../runtime/file-faults.ts";
+import type { MockReport } from "../report/lock.ts";
 
 export interface MockRequest {
   count: number;
@@ -34,15 +35,6 @@ export interface MockRequest {
   /** The same seed gives the same sizes and bytes; one is drawn when undefined. */
   seed: number | undefined;
   compression: CompressionChoice;
-}
-
-/** What `mock-weights` made; also the shape of its `--json`. Sizes in bytes. */
-export interface MockReport {
-  lock: string;
-  folder: string;
-  files: WeightEntry[];
-  /** Of the files as they are. */
-  size: number;
 }
 
 const mockName = /^weights-\d{3,}$/;

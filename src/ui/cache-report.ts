@@ -1,22 +1,10 @@
-import { type Digest, shortDigest } from "../oci/digest.ts";
+import { shortDigest } from "../oci/digest.ts";
+import type { CacheContents, CachePruning, CacheVerification } from "../report/cache.ts";
 import { formatSize } from "./size.ts";
 import { type Cell, renderTable } from "./table.ts";
 
-interface BlobView {
-  digest: Digest;
-  /** In bytes. */
-  size: number;
-  lastUsed: Date;
-  names: readonly string[];
-  origins: readonly string[];
-  linked: boolean;
-}
-
-interface UnfinishedView {
-  digest: Digest;
-  size: number;
-  lastUsed: Date;
-}
+type Blob = CacheContents["blobs"][number];
+type UnfinishedBlob = CacheContents["unfinished"][number];
 
 const right = (text: string): Cell => ({ text, align: "right" });
 /** To the minute, UTC. */
@@ -24,7 +12,7 @@ const formatTime = (time: Date): string => time.toISOString().slice(0, 16).repla
 const formatCount = (count: number, noun: string): string =>
   `${count} ${noun}${count === 1 ? "" : "s"}`;
 
-const row = (blob: BlobView, ...more: string[]): Cell[] => [
+const row = (blob: Blob, ...more: string[]): Cell[] => [
   blob.names.length === 0 ? "-" : blob.names.join(", "),
   shortDigest(blob.digest),
   right(formatSize(blob.size)),
@@ -33,7 +21,7 @@ const row = (blob: BlobView, ...more: string[]): Cell[] => [
   ...more,
 ];
 
-const unfinishedRow = (blob: UnfinishedView): Cell[] => [
+const unfinishedRow = (blob: UnfinishedBlob): Cell[] => [
   "(unfinished)",
   shortDigest(blob.digest),
   right(formatSize(blob.size)),
@@ -44,25 +32,14 @@ const unfinishedRow = (blob: UnfinishedView): Cell[] => [
 const head: readonly Cell[] = ["NAME", "DIGEST", right("SIZE"), "LAST USED (UTC)", "FROM"];
 
 /** The cache's blobs as a table, with a last line on all of them. */
-export function cacheTable(contents: {
-  path: string;
-  size: number;
-  blobs: readonly BlobView[];
-  unfinished: readonly UnfinishedView[];
-}): string {
-  const { path, size, blobs, unfinished } = contents;
+export function cacheTable({ path, size, blobs, unfinished }: CacheContents): string {
   const rows = [...blobs.map((blob) => row(blob)), ...unfinished.map(unfinishedRow)];
   const total = `${formatCount(blobs.length, "blob")}, ${formatSize(size)} in ${path}\n`;
   return rows.length === 0 ? total : renderTable(rows, { head }) + total;
 }
 
 /** What `cache verify` found. */
-export function cacheVerifyReport(verification: {
-  blobs: number;
-  size: number;
-  damaged: readonly (BlobView & { reason: string; removed: boolean })[];
-}): string {
-  const { blobs, size, damaged } = verification;
+export function cacheVerifyReport({ blobs, size, damaged }: CacheVerification): string {
   const rows = damaged.map((blob) =>
     row(blob, blob.reason, blob.removed ? "removed" : "not removed"),
   );
@@ -71,16 +48,7 @@ export function cacheVerifyReport(verification: {
 }
 
 /** What `cache prune` removed, or would. */
-export function cachePruneReport(pruning: {
-  dryRun: boolean;
-  removed: readonly BlobView[];
-  removedUnfinished: readonly UnfinishedView[];
-  inUse: readonly BlobView[];
-  linked: readonly BlobView[];
-  kept: { blobs: number; bytes: number };
-  leftovers: number;
-  freed: number;
-}): string {
+export function cachePruneReport(pruning: CachePruning): string {
   const { dryRun, removed, removedUnfinished, inUse, linked, kept, leftovers, freed } = pruning;
   const rows = [
     ...removed.map((blob) => row(blob)),

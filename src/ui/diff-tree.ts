@@ -1,46 +1,14 @@
-import type { WeightView } from "./model-tree.ts";
+import type { Changes, ModelDiff } from "../report/diff.ts";
 import { formatSize } from "./size.ts";
 import { renderTree, type TreeNode } from "./tree.ts";
 import type { View } from "./view.ts";
-
-interface Amount {
-  blobs: number;
-  bytes: number;
-}
-
-interface Changes {
-  shared: Amount;
-  added: Amount;
-  removed: Amount;
-}
-
-interface Change {
-  before: WeightView;
-  after: WeightView;
-}
-
-/** What `diff` shows. Sizes in bytes. */
-export interface DiffView {
-  a: string;
-  b: string;
-  weights: {
-    added: readonly WeightView[];
-    removed: readonly WeightView[];
-    changed: readonly Change[];
-    moved: readonly Change[];
-    shared: readonly WeightView[];
-  };
-  image: Changes | null;
-  other: Changes | null;
-  fetch: { weights: Amount; image: Amount };
-}
 
 const cut = (text: string) => ({ text, cut: true as const });
 const right = (text: string) => ({ text, align: "right" as const });
 
 /** A line for each weight file that differs, the image's blobs, and what it costs to get from A to B. */
 export function diffTree(
-  { a, b, weights, image, other, fetch }: DiffView,
+  { a, b, weights, image, other, fetch }: ModelDiff,
   { columns }: View = {},
 ): string {
   const files: TreeNode[] = [

@@ -1,47 +1,14 @@
+import type { DoctorReport } from "../report/doctor.ts";
 import { formatDuration } from "./duration.ts";
 import { formatRate, formatSize } from "./size.ts";
 import { renderTable } from "./table.ts";
 import type { View } from "./view.ts";
 
-/** What one check of `doctor` has shown. Sizes in bytes, times in milliseconds. */
-export interface DoctorFinding {
-  check: string;
-  result: "yes" | "no" | "not tried";
-  reason?: string;
-  version?: string;
-  user?: string;
-  digest?: string;
-  bytes?: number;
-  bytesPerSecond?: number;
-  chunk?: number;
-  minimumChunk?: number;
-  filters?: boolean;
-  servedBy?: string;
-  connections?: number;
-  milliseconds?: number;
-}
-
-/** What `doctor` shows. */
-export interface DoctorView {
-  name: string;
-  checks: readonly DoctorFinding[];
-  limits: {
-    name: string;
-    largestBlob?: number;
-    largestPut?: number;
-    largestChunk?: number;
-    chunks?: boolean;
-    smallestChunk?: number;
-    uploadTime?: number;
-    notes: readonly string[];
-  } | null;
-  left: readonly { kind: string; repository: string; name: string }[];
-  milliseconds: number;
-}
+type DoctorFinding = DoctorReport["checks"][number];
 
 /** One line per check: its title, whether it works, what was measured and what that means for weights. */
 export function doctorReport(
-  { name, checks, limits, left, milliseconds }: DoctorView,
+  { name, checks, limits, left, milliseconds }: DoctorReport,
   { columns }: View = {},
 ): string {
   const works: Works = (...names) =>
@@ -242,7 +209,7 @@ const sizeFact = (what: string, bytes: number | undefined): string[] =>
   bytes === undefined ? [] : [`${what} ${formatSize(bytes)}`];
 
 function limitLines(
-  limits: NonNullable<DoctorView["limits"]>,
+  limits: NonNullable<DoctorReport["limits"]>,
   columns: number | undefined,
 ): string {
   const { name, largestBlob, largestPut, largestChunk, smallestChunk, uploadTime, notes } = limits;

@@ -1,18 +1,7 @@
+import type { LockDrift, LockReport, MockReport } from "../report/lock.ts";
 import { formatSize } from "./size.ts";
 import { type Cell, renderTable } from "./table.ts";
 import { escapeText } from "./text.ts";
-
-/** What `lock` tells when it is done. Sizes in bytes. */
-export interface LockView {
-  lock: string;
-  changed: boolean;
-  files: readonly unknown[];
-  size: number;
-  storedSize: number;
-  read: number;
-  removed: readonly string[];
-  leftOut: readonly string[];
-}
 
 const count = (number: number, noun: string): string =>
   `${number} ${noun}${number === 1 ? "" : "s"}`;
@@ -29,7 +18,7 @@ function leftOutLine(leftOut: readonly string[]): string {
 }
 
 /** What left the lock, a line each; then what became of it, what is in it, how much had to be read. */
-export function lockReport(view: LockView): string {
+export function lockReport(view: LockReport): string {
   const { lock, changed, files, size, storedSize, read, removed } = view;
   const what = `${escapeText(lock)} ${changed ? "written" : "is up to date"}`;
   const stored = storedSize < size ? `, stored as ${formatSize(storedSize)}` : "";
@@ -38,15 +27,8 @@ export function lockReport(view: LockView): string {
   return `${left}${what}: ${count(files.length, "file")}, ${formatSize(size)}${stored}, ${work}\n${leftOutLine(view.leftOut)}`;
 }
 
-/** How weight files differ from their lock. */
-export interface DriftView {
-  changed: readonly { name: string; what: readonly string[] }[];
-  missing: readonly string[];
-  added: readonly string[];
-}
-
 /** A line for each file that differs, and nothing where none does. */
-export function driftReport({ changed, missing, added }: DriftView): string {
+export function driftReport({ changed, missing, added }: LockDrift): string {
   const rows: Cell[][] = [
     ...changed.map(({ name, what }) => ["changed", name, what.join(", ")]),
     ...missing.map((name) => ["missing", name]),
@@ -56,7 +38,7 @@ export function driftReport({ changed, missing, added }: DriftView): string {
 }
 
 /** "1 changed, 2 added" */
-export const driftSummary = ({ changed, missing, added }: DriftView): string =>
+export const driftSummary = ({ changed, missing, added }: LockDrift): string =>
   (
     [
       ["changed", changed.length],
@@ -69,10 +51,5 @@ export const driftSummary = ({ changed, missing, added }: DriftView): string =>
     .join(", ");
 
 /** One line on what `mock-weights` made. */
-export const mockReport = (view: {
-  lock: string;
-  folder: string;
-  files: readonly unknown[];
-  size: number;
-}): string =>
+export const mockReport = (view: MockReport): string =>
   `${escapeText(view.lock)} written: ${count(view.files.length, "file")}, ${formatSize(view.size)} in ${escapeText(view.folder)}\n`;

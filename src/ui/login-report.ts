@@ -1,11 +1,7 @@
+import type { LoginResult, LogoutResult } from "../report/login.ts";
+
 /** What is said after a login. */
-export function loginReport(result: {
-  host: string;
-  username: string;
-  keptBy: { kind: "helper"; name: string } | { kind: "file"; path: string };
-  checked: boolean;
-}): string {
-  const { host, username, keptBy, checked } = result;
+export function loginReport({ host, username, keptBy, checked }: LoginResult): string {
   const lines = [`logged in to ${host} as ${username}`];
   if (!checked) lines.push(`the password was not verified: ${host} requires no login`);
   lines.push(
@@ -17,12 +13,7 @@ export function loginReport(result: {
 }
 
 /** What is said after a logout. */
-export function logoutReport(result: {
-  host: string;
-  removed: boolean;
-  left: readonly ({ kind: "helper"; name: string } | { kind: "file"; path: string; key: string })[];
-}): string {
-  const { host, removed, left } = result;
+export function logoutReport({ host, removed, left }: LogoutResult): string {
   const lines = [removed ? `logged out of ${host}` : `was not logged in to ${host}`];
   for (const place of left) {
     lines.push(

@@ -1,21 +1,8 @@
-import { type Digest, shortDigest } from "../oci/digest.ts";
+import { shortDigest } from "../oci/digest.ts";
+import type { RegistryListing, RepositoryListing, TagListing } from "../report/ls.ts";
 import { formatSize } from "./size.ts";
 import { type Cell, renderTable } from "./table.ts";
 import { escapeText } from "./text.ts";
-
-/** A tag as `ls` shows it. Sizes in bytes, null where unknown. */
-interface TagView {
-  tag: string;
-  digest: Digest | null;
-  kind: string | null;
-  format: string | null;
-  size: number | null;
-  own: number | null;
-  shared: number | null;
-  created: string | null;
-  signed: boolean | null;
-  error: object | null;
-}
 
 const right = (text: string): Cell => ({ text, align: "right" });
 const sizeCell = (bytes: number | null): Cell => right(bytes === null ? "-" : formatSize(bytes));
@@ -33,13 +20,13 @@ const head: readonly Cell[] = [
   "SIGNED",
 ];
 
-const kindOf = ({ kind, format, error }: TagView): string => {
+const kindOf = ({ kind, format, error }: TagListing): string => {
   if (error !== null) return kind === null ? "broken" : `${kind}, broken`;
   if (kind !== "weights" || format === null || format === "bundle") return kind ?? "-";
   return `weights (${format})`;
 };
 
-const row = (view: TagView): Cell[] => [
+const row = (view: TagListing): Cell[] => [
   view.tag,
   kindOf(view),
   view.digest === null ? "-" : shortDigest(view.digest),
@@ -51,18 +38,12 @@ const row = (view: TagView): Cell[] => [
 ];
 
 /** The tags of a repository as a table with a last line on all of them. */
-export function tagTable(listing: {
-  name: string;
-  tags: readonly TagView[];
-  size: number;
-  attachments: number;
-}): string {
-  const { name, tags, size, attachments } = listing;
+export function tagTable({ name, tags, size, attachments }: RepositoryListing): string {
   const more = attachments === 0 ? "" : `; ${count(attachments, "attachment tag")} not listed`;
   const total = `${escapeText(name)}: ${count(tags.length, "tag")}, ${formatSize(size)}${more}\n`;
   return tags.length === 0 ? total : renderTable(tags.map(row), { head }) + total;
 }
 
 /** The repositories of a registry, one a line. */
-export const repositoryList = (listing: { repositories: readonly string[] }): string =>
+export const repositoryList = (listing: RegistryListing): string =>
   listing.repositories.map((name) => `${escapeText(name)}\n`).join("");

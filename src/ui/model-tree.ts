@@ -1,61 +1,13 @@
-import { type Digest, shortDigest } from "../oci/digest.ts";
+import { shortDigest } from "../oci/digest.ts";
+import type { Inspected, ModelSummary, WeightsSummary } from "../report/model.ts";
+import type { ReportedWeight } from "../report/weights.ts";
 import { formatSize } from "./size.ts";
 import { displayWidth } from "./text.ts";
 import { renderTree, type TreeNode } from "./tree.ts";
 import type { View } from "./view.ts";
 
-/** A weight file as a tree shows it. */
-export interface WeightView {
-  name: string;
-  dest: string;
-  /** Stored, in bytes. */
-  size: number;
-  digest: Digest;
-}
-
-/** What `inspect` and the reports of `push` and `build` show of a model. Sizes in bytes. */
-export interface ModelView {
-  /** What the user asked for, or where it is now. */
-  name: string;
-  type: string;
-  mediaType: string;
-  artifactType: string | null;
-  digest: Digest;
-  images: readonly {
-    platform: string | null;
-    digest: Digest;
-    size: number;
-    layers: readonly unknown[];
-  }[];
-  weights: WeightsView | null;
-  moreWeights: readonly WeightsView[];
-  others: readonly {
-    digest: Digest;
-    mediaType: string;
-    artifactType: string | null;
-    referenceType: string | null;
-    platform: string | null;
-    size: number;
-    missing: boolean;
-  }[];
-  content: {
-    config: string | null;
-    layers: readonly { digest: Digest; size: number; mediaType: string; title: string | null }[];
-  } | null;
-}
-
-interface WeightsView {
-  format: string;
-  digest: Digest;
-  size: number;
-  files: readonly WeightView[];
-  unlisted: readonly { digest: Digest; size: number; mediaType: string }[];
-}
-
-export interface LockView {
-  name: string;
-  files: readonly WeightView[];
-}
+type Model = { name: string } & ModelSummary;
+type Lock = Extract<Inspected, { type: "lock" }>;
 
 /** Which weight files a tree lists: none, the first of many, or all. */
 type FilesShown = "none" | "some" | "all";
@@ -69,7 +21,7 @@ const count = (number: number, noun: string): string =>
 /** On a terminal that is too narrow for both, the path says more than the name: it has the extension. */
 const weightNode =
   (short: boolean) =>
-  (file: WeightView): TreeNode => ({
+  (file: ReportedWeight): TreeNode => ({
     cells: [
       ...(short && baseName(file.dest).startsWith(file.name) ? [] : [cut(file.name)]),
       cut(file.dest),
@@ -83,7 +35,7 @@ const baseName = (path: string): string => path.slice(path.lastIndexOf("/") + 1)
 const widest = (texts: readonly string[]): number => Math.max(0, ...texts.map(displayWidth));
 
 /** Whether name, path, digest and size of every file fit side by side, as far in as a model's files are. */
-function isTooNarrow(files: readonly WeightView[], columns: number | undefined): boolean {
+function isTooNarrow(files: readonly ReportedWeight[], columns: number | undefined): boolean {
   if (columns === undefined) return false;
   const names = widest(files.map(({ name }) => name));
   const paths = widest(files.map(({ dest }) => dest));
@@ -98,7 +50,7 @@ const mostFiles = 20;
 const shownOfMany = 10;
 
 function fileNodes(
-  files: readonly WeightView[],
+  files: readonly ReportedWeight[],
   shown: FilesShown,
   columns: number | undefined,
 ): TreeNode[] {
@@ -111,12 +63,16 @@ function fileNodes(
   ];
 }
 
-const archiveNode = ({ mediaType, digest, size }: WeightsView["unlisted"][number]): TreeNode => ({
+const archiveNode = ({
+  mediaType,
+  digest,
+  size,
+}: WeightsSummary["unlisted"][number]): TreeNode => ({
   cells: ["archive", cut(mediaType), shortDigest(digest), sizeCell(size)],
 });
 
 /** The lines below a model's name: an image a platform, the weights, and what else there is. */
-export function modelNodes(view: ModelView, shown: FilesShown, columns?: number): TreeNode[] {
+export function modelNodes(view: ModelSummary, shown: FilesShown, columns?: number): TreeNode[] {
   const nodes: TreeNode[] = view.images.map((image) => ({
     cells: [
       "image",
@@ -170,11 +126,11 @@ export function modelNodes(view: ModelView, shown: FilesShown, columns?: number)
   return nodes;
 }
 
-const weightsOf = ({ weights, moreWeights }: ModelView): readonly WeightsView[] =>
+const weightsOf = ({ weights, moreWeights }: ModelSummary): readonly WeightsSummary[] =>
   weights === null ? [] : [weights, ...moreWeights];
 
 /** A model with its weight files; on a terminal not more than the first of many, unless `verbose`. */
-export const modelTree = (model: ModelView, view: View = {}): string =>
+export const modelTree = (model: Model, view: View = {}): string =>
   renderTree(
     {
       cells: [
@@ -192,7 +148,7 @@ export const modelTree = (model: ModelView, view: View = {}): string =>
   );
 
 /** A lock and its files. */
-export const lockTree = (lock: LockView, view: View = {}): string =>
+export const lockTree = (lock: Lock, view: View = {}): string =>
   renderTree(
     {
       cells: [

@@ -1,22 +1,8 @@
-import { type Digest, shortDigest } from "../oci/digest.ts";
+import { shortDigest } from "../oci/digest.ts";
+import type { RepositoryPruning } from "../report/prune.ts";
 import { formatSize } from "./size.ts";
 import { renderTable } from "./table.ts";
 import { escapeText } from "./text.ts";
-
-interface PruningView {
-  name: string;
-  dryRun: boolean;
-  tags: readonly {
-    tag: string;
-    digest: Digest;
-    created: string | null;
-    outcome: string;
-    reason: string | null;
-  }[];
-  manifests: readonly { digest: Digest; outcome: string }[];
-  /** In bytes. */
-  freed: number;
-}
 
 /** Reasons that a user would not expect: what the rules keep is only counted. */
 const shownReasons: Readonly<Record<string, string>> = {
@@ -30,7 +16,7 @@ const count = (number: number, noun: string): string =>
   `${number} ${noun}${number === 1 ? "" : "s"}`;
 
 /** What `prune` deleted or would delete: a line for each tag, and one on all of it. */
-export function pruneReport({ name, dryRun, tags, manifests, freed }: PruningView): string {
+export function pruneReport({ name, dryRun, tags, manifests, freed }: RepositoryPruning): string {
   const rows = tags.flatMap(({ tag, digest, created, outcome, reason }) => {
     const what = outcome === "kept" ? shownReasons[reason ?? ""] : outcome.replace("-", " ");
     const date = created === null ? "-" : created.slice(0, 16).replace("T", " ");

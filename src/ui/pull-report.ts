@@ -1,33 +1,9 @@
-import type { Digest } from "../oci/digest.ts";
+import type { PulledImage, PullReport } from "../report/pull.ts";
 import { formatDuration } from "./duration.ts";
 import { resultLine } from "./result-line.ts";
 import { formatSize } from "./size.ts";
 import { renderTree } from "./tree.ts";
 import type { View } from "./view.ts";
-
-/** What `pull` shows. Sizes in bytes. */
-export interface PullView {
-  name: string;
-  digest: Digest;
-  /** Absolute. */
-  dir: string;
-  /** The directory as it was named. */
-  shownDir?: string;
-  files: readonly { name: string; path: string; size: number; outcome: string }[];
-  /** Of the files fetched, what an earlier run had fetched. */
-  resumed?: number;
-  milliseconds: number;
-}
-
-/** What `pull --image` shows. Sizes in bytes. */
-export interface ImageView {
-  target: string;
-  digest: Digest;
-  platform: string | null;
-  written: number;
-  present: number;
-  milliseconds: number;
-}
 
 const right = (text: string) => ({ text, align: "right" as const });
 const cut = (text: string) => ({ text, cut: true as const });
@@ -35,7 +11,7 @@ const cut = (text: string) => ({ text, cut: true as const });
 /** The image as a tree, and one line on what it took. */
 export function imageReport(
   name: string,
-  { target, digest, platform, written, present, milliseconds }: ImageView,
+  { target, digest, platform, written, present, milliseconds }: PulledImage,
   { columns }: View = {},
 ): string {
   const size = right(formatSize(written + present));
@@ -56,10 +32,12 @@ const outcomes = ["fetched", "cached", "kept"] as const;
 const words = { fetched: "fetched", cached: "cached", kept: "up to date" } as const;
 
 /** How much there is of the files, as one line or, for who wants more, a line a file; and what it took. */
-export function pullReport(report: PullView, { columns, verbose = false }: View = {}): string {
-  const { name, digest, dir, files, milliseconds, resumed = 0, shownDir = dir } = report;
-  const sum = (some: PullView["files"]): number =>
-    some.reduce((bytes, { size }) => bytes + size, 0);
+export function pullReport(
+  /** `shownDir`: the directory as it was named. */
+  report: PullReport & { shownDir?: string },
+  { columns, verbose = false }: View = {},
+): string {
+  const { name, digest, dir, files, milliseconds, resumed, shownDir = dir } = report;
   const summary = {
     cells: [
       "weights",
@@ -93,6 +71,9 @@ export function pullReport(report: PullView, { columns, verbose = false }: View 
     resultLine(digest, (shown) => `pulled ${shown} into ${shownDir} in ${took}: ${what}\n`, columns)
   );
 }
+
+const sum = (files: PullReport["files"]): number =>
+  files.reduce((bytes, { size }) => bytes + size, 0);
 
 const amountOf = (outcome: string, bytes: number, resumed: number): number =>
   outcome === "fetched" ? Math.max(0, bytes - resumed) : bytes;

@@ -1,39 +1,12 @@
-import { type Digest, shortDigest } from "../oci/digest.ts";
+import { shortDigest } from "../oci/digest.ts";
+import type { Amount } from "../report/amount.ts";
+import type { PublishReport } from "../report/publish.ts";
 import { formatDuration } from "./duration.ts";
-import { modelNodes, type ModelView } from "./model-tree.ts";
+import { modelNodes } from "./model-tree.ts";
 import { formatSize } from "./size.ts";
 import { resultLine } from "./result-line.ts";
 import { renderTree } from "./tree.ts";
 import type { View } from "./view.ts";
-
-interface Amount {
-  blobs: number;
-  bytes: number;
-}
-
-/** What `push`, `build` and `copy` report when they are done. Sizes in bytes. */
-export interface PushView {
-  /** What was done, or with a dry run what would be: `pushed`, `built`, `would-push`. */
-  action: string;
-  target: "registry" | "layout";
-  model: ModelView;
-  sent: Amount;
-  /** Of the blobs sent, what an earlier run had sent; not a part of the bytes of `sent`. */
-  resumed?: Amount;
-  mounted: Amount;
-  present: Amount;
-  milliseconds: number;
-  /** What was copied besides, because it refers to the model. */
-  referrers: number;
-  /** With a dry run: every blob and what would become of it. */
-  plan?: readonly {
-    kind: string;
-    name: string | null;
-    digest: Digest;
-    size: number;
-    outcome: string;
-  }[];
-}
 
 const words = {
   done: { registry: "sent", layout: "written", mounted: "mounted" },
@@ -41,7 +14,7 @@ const words = {
 } as const;
 
 /** The model as a tree, and one line on what it took. */
-export function pushReport(report: PushView, view: View = {}): string {
+export function pushReport(report: PublishReport, view: View = {}): string {
   const { action, target, model, sent, mounted, present, milliseconds, referrers, plan } = report;
   const { columns, verbose = false } = view;
   const said = words[plan === undefined ? "done" : "planned"];
@@ -87,5 +60,5 @@ export function pushReport(report: PushView, view: View = {}): string {
   return tree + details + line;
 }
 
-const resumedAmount = (resumed: Amount | undefined): string[] =>
-  resumed === undefined || resumed.bytes === 0 ? [] : [`resumed at ${formatSize(resumed.bytes)}`];
+const resumedAmount = (resumed: Amount): string[] =>
+  resumed.bytes === 0 ? [] : [`resumed at ${formatSize(resumed.bytes)}`];

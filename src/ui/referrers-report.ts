@@ -1,20 +1,9 @@
-import { type Digest, shortDigest } from "../oci/digest.ts";
+import { shortDigest } from "../oci/digest.ts";
+import type { ReferrerListing, ReferrerReport } from "../report/referrers.ts";
 import { formatSize } from "./size.ts";
 import { renderTree, type TreeNode } from "./tree.ts";
 
-interface ReferrerView {
-  digest: Digest;
-  kind: string | null;
-  artifactType: string | null;
-  /** In bytes. */
-  size: number | null;
-  tag: string | null;
-  titles: readonly string[];
-  error: object | null;
-  referrers: readonly ReferrerView[];
-}
-
-const nodeOf = (view: ReferrerView): TreeNode => ({
+const nodeOf = (view: ReferrerReport): TreeNode => ({
   cells: [
     view.error === null ? (view.kind ?? "other") : "broken",
     view.artifactType ?? "",
@@ -26,13 +15,7 @@ const nodeOf = (view: ReferrerView): TreeNode => ({
 });
 
 /** A manifest with what refers to it, and to the manifests below it. */
-export function referrersTree(listing: {
-  name: string;
-  digest: Digest;
-  referrers: readonly ReferrerView[];
-  children: readonly { digest: Digest; referrers: readonly ReferrerView[] }[];
-}): string {
-  const { name, digest, referrers, children } = listing;
+export function referrersTree({ name, digest, referrers, children }: ReferrerListing): string {
   const isEmpty = referrers.length === 0 && children.length === 0;
   return renderTree({
     cells: [name, shortDigest(digest), ...(isEmpty ? ["no referrers"] : [])],
@@ -47,9 +30,7 @@ export function referrersTree(listing: {
 }
 
 /** How many referrers of each kind there are, in one line. */
-export function referrersLine(
-  all: readonly { kind: string | null; error: object | null }[],
-): string {
+export function referrersLine(all: readonly ReferrerReport[]): string {
   const counts = new Map<string, number>();
   for (const { kind, error } of all) {
     const what = error === null ? (kind ?? "other") : "broken";

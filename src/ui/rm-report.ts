@@ -1,25 +1,14 @@
-import { type Digest, shortDigest } from "../oci/digest.ts";
+import { shortDigest } from "../oci/digest.ts";
+import type { Removal } from "../report/rm.ts";
 import { escapeText } from "./text.ts";
 
-/** What `rm` deletes, as it is asked about and reported. */
-interface RemovalView {
-  action: string;
-  what: "tag" | "manifest";
-  name: string;
-  tag: string | null;
-  digest: Digest;
-  otherTags: readonly string[];
-  neededBy: readonly string[];
-  referrers: number;
-}
-
-const nameOf = ({ name, tag, digest }: RemovalView): string =>
+const nameOf = ({ name, tag, digest }: Removal): string =>
   escapeText(tag === null ? `${name}@${digest}` : `${name}:${tag}`);
 
 const list = (tags: readonly string[]): string => escapeText(tags.join(", "));
 
 /** A line on each consequence. */
-function consequences(view: RemovalView): string[] {
+function consequences(view: Removal): string[] {
   const { what, otherTags, neededBy, referrers } = view;
   const lines: string[] = [];
   if (otherTags.length > 0) {
@@ -31,15 +20,15 @@ function consequences(view: RemovalView): string[] {
   return lines.map((line) => `  ${line}\n`);
 }
 
-const subject = (view: RemovalView): string =>
+const subject = (view: Removal): string =>
   view.what === "tag"
     ? `tag ${nameOf(view)} (${shortDigest(view.digest)})`
     : `manifest ${shortDigest(view.digest)} of ${nameOf(view)}`;
 
 /** The question before anything is deleted. */
-export const removalQuestion = (view: RemovalView): string =>
+export const removalQuestion = (view: Removal): string =>
   `delete ${subject(view)}\n${consequences(view).join("")}delete it? [y/N] `;
 
 /** What was deleted, or would be. */
-export const removalReport = (view: RemovalView): string =>
+export const removalReport = (view: Removal): string =>
   `${view.action === "deleted" ? "deleted" : "would delete"} ${subject(view)}\n${consequences(view).join("")}`;

@@ -1,14 +1,10 @@
-import { type Digest, shortDigest } from "../oci/digest.ts";
+import { shortDigest } from "../oci/digest.ts";
+import type { TagResult } from "../report/tag.ts";
 import { renderTable } from "./table.ts";
 import { escapeText } from "./text.ts";
 
 /** What `tag` shows: a line for each tag, and one on what they stand for. */
-export function tagReport(result: {
-  action: string;
-  reference: string;
-  tags: readonly { tag: string; outcome: string; before: Digest | null }[];
-}): string {
-  const { action, reference, tags } = result;
+export function tagReport({ action, reference, tags }: TagResult): string {
   const rows = tags.map(({ tag, outcome, before }) => [
     tag,
     outcome,

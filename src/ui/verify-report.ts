@@ -1,17 +1,9 @@
+import type { VerifyReport } from "../report/verify.ts";
 import { formatSize } from "./size.ts";
 import { renderTable } from "./table.ts";
 
-/** What `verify` shows. Sizes in bytes. */
-export interface VerifyView {
-  name: string;
-  dir: string | null;
-  quick: boolean;
-  checked: { items: number; bytes: number };
-  problems: readonly { item: string; kind: string; detail: string }[];
-}
-
 /** A line for each problem, and a last one: `OK: 17 files verified …` or `FAILED: 3 of 17 files differ …`. */
-export function verifyReport({ name, dir, quick, checked, problems }: VerifyView): string {
+export function verifyReport({ name, dir, quick, checked, problems }: VerifyReport): string {
   const { items, bytes } = checked;
   const noun = dir === null ? "object" : "file";
   const count = `${items} ${noun}${items === 1 ? "" : "s"}`;

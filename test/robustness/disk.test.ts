@@ -10,11 +10,11 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import type { PullReport } from "../../src/model/pull/pull.ts";
 import type { TransferEvent } from "../../src/transfer/events.ts";
 import { type Disk, mountTmpfs } from "../unit/store/small-disk.ts";
 import { makeModel, serveModel } from "./model-server.ts";
 import { compressibleBytes, filesBelow, openBench, randomBytes, sameBytes } from "./program-run.ts";
+import type { PullReport } from "../../src/report/pull.ts";
 
 const MiB = 1024 * 1024;
 const model = makeModel([

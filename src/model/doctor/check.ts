@@ -5,6 +5,7 @@ import { refusalOf } from "../../registry/refusal.ts";
 import type { Registry, Repository } from "../../registry/types.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
 import type { TrialBody } from "./body.ts";
+import type { CheckName, CreatedObject, Finding } from "../../report/doctor.ts";
 
 /** What is looked at, in the order in which it is told. With `--json` these are part of the surface (docs/doctor.md). */
 export const checkNames = [
@@ -29,45 +30,10 @@ export const checkNames = [
   "delete-tag",
   "delete-manifest",
   "delete-blob",
-] as const;
-
-export type CheckName = (typeof checkNames)[number];
-
-/** What one look has shown. What is not known of it is absent; sizes in bytes, times in milliseconds. */
-export interface Finding {
-  result: "yes" | "no" | "not tried";
-  /** Why it is not a "yes", in the registry's words where it said some. */
-  reason?: string;
-  /** `api`: the version that the registry names. */
-  version?: string;
-  /** `login`: who the registry was told that one is. */
-  user?: string;
-  /** `read`: what the reference stands for. */
-  digest?: string;
-  /** Of the trial body. */
-  bytes?: number;
-  bytesPerSecond?: number;
-  /** `chunks`: of the size that went through. */
-  chunk?: number;
-  /** `chunks`: what the registry asks for at least, or no member. */
-  minimumChunk?: number;
-  /** `referrers`: whether the registry filters the list by type. */
-  filters?: boolean;
-  /** `range`: the host that blobs come from, where it is another than the registry's. */
-  servedBy?: string;
-  /** `parallel`: ranges asked for at once. */
-  connections?: number;
-  /** `latency`. */
-  milliseconds?: number;
-}
-
-/** Something put on the registry for a trial, to be taken away again. */
-export type Litter =
-  | { kind: "tag"; repository: string; name: string }
-  | { kind: "manifest" | "blob"; repository: string; name: string; bytes: number };
+] as const satisfies readonly CheckName[];
 
 /** What the checks share: the registry at hand, what was put there, what was found. */
-export interface Examination {
+export interface DoctorRun {
   registry: Registry;
   repository: Repository;
   signal: AbortSignal;
@@ -76,7 +42,7 @@ export interface Examination {
   /** Of this run alone: eight hexadecimal digits. */
   mark: string;
   /** Put there by this run, in that order. */
-  litter: Litter[];
+  created: CreatedObject[];
   findings: Map<CheckName, Finding>;
 }
 
@@ -95,7 +61,7 @@ export const notTried = (reason: string): Finding => ({ result: "not tried", rea
  * a programming mistake, a file of this machine, a registry that can't be reached any more.
  */
 export async function check(
-  examination: Examination,
+  run: DoctorRun,
   name: CheckName,
   look: () => Promise<Finding>,
 ): Promise<Finding> {
@@ -103,15 +69,15 @@ export async function check(
   try {
     finding = await look();
   } catch (error) {
-    finding = no(await reasonToGoOn(examination, error));
+    finding = no(await reasonToGoOn(run, error));
   }
-  examination.findings.set(name, finding);
+  run.findings.set(name, finding);
   return finding;
 }
 
 /** The reason of a failure that only this check ends with; any other failure is thrown. */
 export async function reasonToGoOn(
-  { registry, signal }: Pick<Examination, "registry" | "signal">,
+  { registry, signal }: Pick<DoctorRun, "registry" | "signal">,
   error: unknown,
 ): Promise<string> {
   signal.throwIfAborted();

@@ -1,36 +1,28 @@
 import { OcibundleError } from "../../errors.ts";
 import { isDigest } from "../../oci/digest.ts";
-import {
-  type CheckName,
-  type Examination,
-  type Finding,
-  type Litter,
-  no,
-  notTried,
-  reasonOf,
-  yes,
-} from "./check.ts";
+import { type DoctorRun, no, notTried, reasonOf, yes } from "./check.ts";
+import type { CheckName, Finding, CreatedObject } from "../../report/doctor.ts";
 
 const checkOf = {
   tag: "delete-tag",
   manifest: "delete-manifest",
   blob: "delete-blob",
-} as const satisfies Record<Litter["kind"], CheckName>;
+} as const satisfies Record<CreatedObject["kind"], CheckName>;
 
 /** Names before what they name, and that before what it needs. */
-const order = ["tag", "manifest", "blob"] as const satisfies readonly Litter["kind"][];
+const order = ["tag", "manifest", "blob"] as const satisfies readonly CreatedObject["kind"][];
 
 /**
  * Takes away what the trials have put on the registry, which shows what can be deleted there at all.
  * Resolves to what is left. Throws nothing but the signal's reason.
  */
 export async function cleanUp(
-  { registry, litter, findings }: Examination,
+  { registry, created, findings }: DoctorRun,
   signal: AbortSignal,
-): Promise<Litter[]> {
-  const left: Litter[] = [];
+): Promise<CreatedObject[]> {
+  const left: CreatedObject[] = [];
   for (const kind of order) {
-    const pieces = litter.filter((piece) => piece.kind === kind).toReversed();
+    const pieces = created.filter((piece) => piece.kind === kind).toReversed();
     let finding: Finding | undefined;
     for (const piece of pieces) {
       const answer = await remove(registry, piece, signal);
@@ -46,18 +38,18 @@ export async function cleanUp(
 
 /** A tag goes with its manifest, and what failed to be put was never there. */
 async function withoutGone(
-  registry: Examination["registry"],
-  left: readonly Litter[],
+  registry: DoctorRun["registry"],
+  left: readonly CreatedObject[],
   signal: AbortSignal,
-): Promise<Litter[]> {
-  const there: Litter[] = [];
+): Promise<CreatedObject[]> {
+  const there: CreatedObject[] = [];
   for (const piece of left) if (await isThere(registry, piece, signal)) there.push(piece);
   return there;
 }
 
 async function isThere(
-  registry: Examination["registry"],
-  { kind, repository, name }: Litter,
+  registry: DoctorRun["registry"],
+  { kind, repository, name }: CreatedObject,
   signal: AbortSignal,
 ): Promise<boolean> {
   const on = registry.repository(repository);
@@ -76,8 +68,8 @@ async function isThere(
 
 /** Deletes one thing (distribution-spec v1.1, "Content Management"). */
 async function remove(
-  registry: Examination["registry"],
-  { kind, repository, name }: Litter,
+  registry: DoctorRun["registry"],
+  { kind, repository, name }: CreatedObject,
   signal: AbortSignal,
 ): Promise<Finding | "gone"> {
   try {

@@ -2,24 +2,13 @@ import { refuseForeign } from "../../image/source/foreign-source.ts";
 import { OcibundleError, withContext } from "../../errors.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { formatReference, parseReference, type Reference } from "../../oci/reference.ts";
-import { limitsOf, type RegistryLimits } from "../../registry/limits.ts";
+import { limitsOf } from "../../registry/limits.ts";
 import { registryReader } from "../../registry/reader.ts";
 import { refusalOf } from "../../registry/refusal.ts";
 import type { Registry } from "../../registry/types.ts";
 import { readGraph } from "../graph/content-graph.ts";
 import { type TrialBody, trialBody } from "./body.ts";
-import {
-  check,
-  type CheckName,
-  checkNames,
-  type Examination,
-  type Finding,
-  type Litter,
-  no,
-  notTried,
-  reasonToGoOn,
-  yes,
-} from "./check.ts";
+import { check, checkNames, type DoctorRun, no, notTried, reasonToGoOn, yes } from "./check.ts";
 import { cleanUp } from "./cleanup.ts";
 import { checkDownloads, checkLatency, type TrialBlob } from "./downloads.ts";
 import { putDockerImage } from "./docker-manifest.ts";
@@ -29,26 +18,13 @@ import { openUpload } from "./trial.ts";
 import { checkUploads } from "./uploads.ts";
 import { connect } from "../session/connect.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
+import type { CheckName, DoctorReport, Finding, CreatedObject } from "../../report/doctor.ts";
 
 export interface DoctorRequest {
   /** A repository, with or without a tag; nothing need be there. */
   reference: string;
   /** Of the trial body, in bytes. */
   size: number;
-}
-
-/** What `doctor` found; with `--json` its shape is part of the surface (docs/doctor.md). */
-export interface DoctorReport {
-  name: string;
-  host: string;
-  /** Of the trial body, in bytes. */
-  size: number;
-  checks: ({ check: CheckName } & Finding)[];
-  /** What is known of this host beforehand. */
-  limits: RegistryLimits | null;
-  /** What was put there and could not be removed. */
-  left: Litter[];
-  milliseconds: number;
 }
 
 /** What cleaning up may take after an interruption, in milliseconds. */
@@ -78,15 +54,15 @@ export async function examineRegistry(
       login.as ??= credential;
     });
     await using body = await trialBody(session.cache, size, session.signal);
-    const examination = openExamination(session, registry, reference, body);
-    const left = await examine(examination, reference, login);
+    const run = openExamination(session, registry, reference, body);
+    const left = await examine(run, reference, login);
     return {
       name,
       host,
       size,
       checks: checkNames.map((of) => ({
         check: of,
-        ...(examination.findings.get(of) ?? notTried("not reached")),
+        ...(run.findings.get(of) ?? notTried("not reached")),
       })),
       limits: limitsOf(host) ?? null,
       left,
@@ -102,14 +78,14 @@ const openExamination = (
   registry: Registry,
   { repository }: Reference,
   body: TrialBody,
-): Examination => ({
+): DoctorRun => ({
   registry,
   repository: registry.repository(repository),
   signal,
   emit,
   body,
   mark: crypto.randomUUID().slice(0, 8),
-  litter: [],
+  created: [],
   findings: new Map(),
 });
 
@@ -120,39 +96,39 @@ interface Login {
 }
 
 async function examine(
-  examination: Examination,
+  run: DoctorRun,
   reference: Reference,
   login: Login,
-): Promise<Litter[]> {
-  const { signal } = examination;
-  await checkApi(examination);
-  const root = await checkAccess(examination, reference, login);
-  let left: Litter[] = [];
+): Promise<CreatedObject[]> {
+  const { signal } = run;
+  await checkApi(run);
+  const root = await checkAccess(run, reference, login);
+  let left: CreatedObject[] = [];
   let done = false;
   try {
-    const trial = await tryWriting(examination);
-    await tryReading(examination, trial ?? (await storedBlob(examination, root)));
+    const trial = await tryWriting(run);
+    await tryReading(run, trial ?? (await storedBlob(run, root)));
     done = true;
   } finally {
     // What an interrupted run has put there is in nobody's way if it can be helped.
     const end = signal.aborted ? AbortSignal.timeout(lastCleanup) : signal;
-    const cleaning = cleanUp(examination, end);
-    left = done ? await cleaning : await cleaning.catch(() => examination.litter);
-    if (!done && left.length > 0) examination.emit({ type: "warning", message: leftBehind(left) });
+    const cleaning = cleanUp(run, end);
+    left = done ? await cleaning : await cleaning.catch(() => run.created);
+    if (!done && left.length > 0) run.emit({ type: "warning", message: leftBehind(left) });
   }
   return left;
 }
 
-const leftBehind = (left: readonly Litter[]): string =>
+const leftBehind = (left: readonly CreatedObject[]): string =>
   `left on the registry: ${left.map(({ kind, repository, name }) => `${kind} ${name} in ${repository}`).join(", ")}`;
 
 /** Whether there is a registry at all. Throws `network` where nobody answers, `denied` for a wrong password. */
-async function checkApi(examination: Examination): Promise<void> {
-  const { registry, signal } = examination;
+async function checkApi(run: DoctorRun): Promise<void> {
+  const { registry, signal } = run;
   await registry.ping(signal).catch((error: unknown) => {
     if (refusalOf(error) === undefined) throw error;
   });
-  await check(examination, "api", async () => {
+  await check(run, "api", async () => {
     const { status, headers, said } = await registry.ask({ method: "GET", path: "" }, signal);
     // Some say nothing to who is not logged in, and let everybody pull all the same.
     if (status !== 200 && status !== 401 && status !== 403) return no(said);
@@ -166,14 +142,14 @@ async function checkApi(examination: Examination): Promise<void> {
  * when neither is allowed.
  */
 async function checkAccess(
-  examination: Examination,
+  run: DoctorRun,
   reference: Reference,
   login: Login,
 ): Promise<Descriptor | undefined> {
-  const { repository, registry, signal, findings } = examination;
+  const { repository, registry, signal, findings } = run;
   let root: Descriptor | undefined;
   let refused: unknown;
-  await check(examination, "read", async () => {
+  await check(run, "read", async () => {
     try {
       root = await repository.headManifest(reference.digest ?? reference.tag ?? "latest", signal);
       return yes(root === undefined ? {} : { digest: root.digest });
@@ -182,7 +158,7 @@ async function checkAccess(
       throw error;
     }
   });
-  await check(examination, "push", async () => {
+  await check(run, "push", async () => {
     const upload = await openUpload(repository, signal);
     await upload.cancel();
     return yes();
@@ -208,16 +184,16 @@ function loginOf({ asked, as }: Login): Finding {
 }
 
 /** Everything that puts something there, where that is allowed. Resolves to the trial body, where it was taken. */
-async function tryWriting(examination: Examination): Promise<TrialBlob | undefined> {
-  const { findings, body } = examination;
+async function tryWriting(run: DoctorRun): Promise<TrialBlob | undefined> {
+  const { findings, body } = run;
   if (findings.get("push")?.result !== "yes") {
     for (const name of writing) findings.set(name, notTried("pushing is not allowed"));
     return undefined;
   }
-  const [blob] = await checkUploads(examination);
-  await checkManifests(examination, blob);
-  await check(examination, "docker", () => putDockerImage(examination));
-  await checkMount(examination, blob);
+  const [blob] = await checkUploads(run);
+  await checkManifests(run, blob);
+  await check(run, "docker", () => putDockerImage(run));
+  await checkMount(run, blob);
   if (blob === undefined) return undefined;
   return { descriptor: blob, size: blob.size, hash: (range) => body.hash(range) };
 }
@@ -235,21 +211,21 @@ const writing = [
   "referrers",
 ] as const satisfies readonly CheckName[];
 
-async function tryReading(examination: Examination, blob: TrialBlob | undefined): Promise<void> {
-  await checkLatency(examination, blob?.descriptor);
-  if (blob !== undefined) return checkDownloads(examination, blob);
+async function tryReading(run: DoctorRun, blob: TrialBlob | undefined): Promise<void> {
+  await checkLatency(run, blob?.descriptor);
+  if (blob !== undefined) return checkDownloads(run, blob);
   for (const name of ["range", "parallel", "download"] as const) {
-    examination.findings.set(name, notTried("no blob to read"));
+    run.findings.set(name, notTried("no blob to read"));
   }
 }
 
 /** The largest blob of what the reference stands for, of which no more is read than of a trial body. */
 async function storedBlob(
-  examination: Examination,
+  run: DoctorRun,
   root: Descriptor | undefined,
 ): Promise<TrialBlob | undefined> {
   if (root === undefined) return undefined;
-  const { repository, signal, body } = examination;
+  const { repository, signal, body } = run;
   try {
     const reader = registryReader(repository);
     const { blobs } = await readGraph(
@@ -262,7 +238,7 @@ async function storedBlob(
     const { descriptor } = largest;
     return { descriptor, size: Math.min(descriptor.size, body.size) };
   } catch (error) {
-    await reasonToGoOn(examination, error);
+    await reasonToGoOn(run, error);
     return undefined;
   }
 }

@@ -3,7 +3,8 @@ import { OcibundleError } from "../../errors.ts";
 import { parallel } from "../../flow/parallel.ts";
 import type { ByteRange } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
-import { check, type Examination, type Finding, no, rateOf, yes } from "./check.ts";
+import { check, type DoctorRun, no, rateOf, yes } from "./check.ts";
+import type { Finding } from "../../report/doctor.ts";
 
 /** Ranges asked for at once, and lookups of which the middle one counts. */
 const rangesAtOnce = 4;
@@ -22,28 +23,25 @@ export interface TrialBlob {
 }
 
 /** Reads a blob in every way that a pull does, and measures. */
-export async function checkDownloads(examination: Examination, blob: TrialBlob): Promise<void> {
-  const { emit } = examination;
+export async function checkDownloads(run: DoctorRun, blob: TrialBlob): Promise<void> {
+  const { emit } = run;
   emit({ type: "phase", phase: "download", items: 2, bytes: 2 * blob.size });
-  await check(examination, "range", () => checkRange(examination, blob));
-  const one = await measured(examination, blob, "one stream", 1);
-  await check(examination, "parallel", async () => {
-    if (examination.findings.get("range")?.result !== "yes") {
+  await check(run, "range", () => checkRange(run, blob));
+  const one = await measured(run, blob, "one stream", 1);
+  await check(run, "parallel", async () => {
+    if (run.findings.get("range")?.result !== "yes") {
       return no("range requests are not supported");
     }
-    const rate = await fetchBlob(examination, blob, `${rangesAtOnce} ranges`, rangesAtOnce);
+    const rate = await fetchBlob(run, blob, `${rangesAtOnce} ranges`, rangesAtOnce);
     return yes({ bytes: blob.size, bytesPerSecond: rate, connections: rangesAtOnce });
   });
-  await check(examination, "download", () => Promise.resolve(best(examination, blob.size, one)));
+  await check(run, "download", () => Promise.resolve(best(run, blob.size, one)));
 }
 
 /** How long it takes to ask whether something is there. */
-export async function checkLatency(
-  examination: Examination,
-  blob: Descriptor | undefined,
-): Promise<void> {
-  const { registry, repository, signal } = examination;
-  await check(examination, "latency", async () => {
+export async function checkLatency(run: DoctorRun, blob: Descriptor | undefined): Promise<void> {
+  const { registry, repository, signal } = run;
+  await check(run, "latency", async () => {
     const times: number[] = [];
     // The first one may have to connect.
     for (let count = 0; count <= lookups; count += 1) {
@@ -59,7 +57,7 @@ export async function checkLatency(
 
 /** A part from the middle, which only a registry with ranges can give. */
 async function checkRange(
-  { registry, repository, signal }: Examination,
+  { registry, repository, signal }: DoctorRun,
   { descriptor, size, hash }: TrialBlob,
 ): Promise<Finding> {
   const start = Math.floor(size / 3);
@@ -87,14 +85,14 @@ const sameHost = (host: string, registry: string): boolean =>
   host === registry || (registry === "docker.io" && host.endsWith(".docker.io"));
 
 async function measured(
-  examination: Examination,
+  run: DoctorRun,
   blob: TrialBlob,
   item: string,
   ranges: number,
 ): Promise<Finding> {
-  const { findings } = examination;
-  const finding = await check(examination, "download", async () => {
-    const rate = await fetchBlob(examination, blob, item, ranges);
+  const { findings } = run;
+  const finding = await check(run, "download", async () => {
+    const rate = await fetchBlob(run, blob, item, ranges);
     return yes({ bytes: blob.size, bytesPerSecond: rate });
   });
   findings.delete("download");
@@ -102,7 +100,7 @@ async function measured(
 }
 
 /** The faster of one stream and of ranges at once. */
-function best({ findings }: Examination, bytes: number, one: Finding): Finding {
+function best({ findings }: DoctorRun, bytes: number, one: Finding): Finding {
   const many = findings.get("parallel")?.bytesPerSecond;
   if (one.bytesPerSecond === undefined && many === undefined) return one;
   return yes({ bytes, bytesPerSecond: Math.max(one.bytesPerSecond ?? 0, many ?? 0) });
@@ -110,7 +108,7 @@ function best({ findings }: Examination, bytes: number, one: Finding): Finding {
 
 /** Reads a blob in so many parts at once; resolves to the rate in bytes a second. */
 async function fetchBlob(
-  { repository, signal, emit }: Examination,
+  { repository, signal, emit }: DoctorRun,
   { descriptor, size, hash }: TrialBlob,
   item: string,
   ranges: number,

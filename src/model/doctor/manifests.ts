@@ -7,11 +7,12 @@ import { mediaTypes } from "../../oci/media-types.ts";
 import type { BlobToMove } from "../../oci/content.ts";
 import { registryWriter } from "../../transfer/upload/registry-writer.ts";
 import type { TrialDescriptor } from "./body.ts";
-import { check, descriptorOf, type Examination, type Finding, no, yes } from "./check.ts";
+import { check, descriptorOf, type DoctorRun, no, yes } from "./check.ts";
 import { goJson } from "../format/go-json.ts";
 import { modelIndex } from "../format/model-index.ts";
 import { layerTypes } from "../format/weight-entry.ts";
 import { emptyConfig, emptyConfigBytes, weightsManifest } from "../format/weights-artifact.ts";
+import type { Finding } from "../../report/doctor.ts";
 
 /** What refers to the trial's artifact. */
 const refererType = "application/vnd.ocibundle.doctor.v1";
@@ -26,25 +27,25 @@ const trialTag = (mark: string): string => `ocibundle-doctor-${mark}`;
  * a push does. `weight` is a blob that is there; a small one is put where it is undefined.
  */
 export async function checkManifests(
-  examination: Examination,
+  run: DoctorRun,
   weight: TrialDescriptor | undefined,
 ): Promise<void> {
   let artifact: RawManifest | undefined;
-  await check(examination, "artifact", async () => {
-    const stored = weight ?? (await putSmall(examination, "weight"));
-    await writeSmall(examination, emptyConfigBytes, emptyConfig);
+  await check(run, "artifact", async () => {
+    const stored = weight ?? (await putSmall(run, "weight"));
+    await writeSmall(run, emptyConfigBytes, emptyConfig);
     const made = artifactOf(stored);
-    await putChild(examination, made);
+    await putChild(run, made);
     artifact = made;
     return yes();
   });
-  await check(examination, "index", async () => {
+  await check(run, "index", async () => {
     if (artifact === undefined) return no("no weights artifact to reference");
-    return bindTogether(examination, await putImage(examination), artifact);
+    return bindTogether(run, await putImage(run), artifact);
   });
-  await check(examination, "referrers", async () => {
+  await check(run, "referrers", async () => {
     if (artifact === undefined) return no("no manifest to refer to");
-    return referTo(examination, artifact);
+    return referTo(run, artifact);
   });
 }
 
@@ -63,11 +64,11 @@ function artifactOf({ digest, size }: TrialDescriptor): RawManifest {
 }
 
 /** Puts a few bytes that only this run has. */
-export async function putSmall(examination: Examination, what: string): Promise<TrialDescriptor> {
+export async function putSmall(run: DoctorRun, what: string): Promise<TrialDescriptor> {
   // The end of an archive first: whoever looks into layers finds an empty one.
-  const bytes = encoder.encode(`${"\0".repeat(1024)}ocibundle doctor ${examination.mark} ${what}`);
+  const bytes = encoder.encode(`${"\0".repeat(1024)}ocibundle doctor ${run.mark} ${what}`);
   const blob = describe(bytes, mediaTypes.ociLayer);
-  await writeSmall(examination, bytes, blob);
+  await writeSmall(run, bytes, blob);
   return blob;
 }
 
@@ -79,14 +80,14 @@ export const describe = (bytes: Uint8Array, mediaType: string): TrialDescriptor 
 
 /** Writes a small blob, and notes it as one to be removed where it was not there before. */
 export async function writeSmall(
-  examination: Examination,
+  run: DoctorRun,
   bytes: Uint8Array,
   descriptor: Descriptor,
 ): Promise<void> {
-  const { repository, signal, litter } = examination;
+  const { repository, signal, created } = run;
   const writer = registryWriter(repository);
   if (await writer.hasBlob(descriptor, signal)) return;
-  if (!litter.some(({ name }) => name === descriptor.digest)) note(examination, "blob", descriptor);
+  if (!created.some(({ name }) => name === descriptor.digest)) note(run, "blob", descriptor);
   const blob: BlobToMove = {
     descriptor,
     label: "trial",
@@ -97,30 +98,30 @@ export async function writeSmall(
 }
 
 function note(
-  { litter, repository }: Examination,
+  { created, repository }: DoctorRun,
   kind: "manifest" | "blob",
   { digest, size }: Descriptor,
 ): void {
-  litter.push({ kind, repository: repository.name, name: digest, bytes: size });
+  created.push({ kind, repository: repository.name, name: digest, bytes: size });
 }
 
 /** Puts a manifest by its digest. */
-export async function putChild(examination: Examination, manifest: RawManifest): Promise<void> {
-  const { repository, signal } = examination;
-  note(examination, "manifest", descriptorOf(manifest));
+export async function putChild(run: DoctorRun, manifest: RawManifest): Promise<void> {
+  const { repository, signal } = run;
+  note(run, "manifest", descriptorOf(manifest));
   await repository.putManifest(manifest.digest, manifest, signal);
 }
 
-async function putImage(examination: Examination): Promise<Descriptor> {
-  const layer = await putSmall(examination, "layer");
+async function putImage(run: DoctorRun): Promise<Descriptor> {
+  const layer = await putSmall(run, "layer");
   const platform = { architecture: "amd64", os: "linux" };
   const bytes = goJson({
     ...platform,
-    config: { Labels: { "ocibundle.doctor": examination.mark } },
+    config: { Labels: { "ocibundle.doctor": run.mark } },
     rootfs: { type: "layers", diff_ids: [layer.digest] },
   });
   const config = describe(bytes, mediaTypes.ociConfig);
-  await writeSmall(examination, bytes, config);
+  await writeSmall(run, bytes, config);
   const manifest = goJson({
     schemaVersion: 2,
     mediaType: mediaTypes.ociManifest,
@@ -132,12 +133,12 @@ async function putImage(examination: Examination): Promise<Descriptor> {
     digest: digestOf(manifest),
     bytes: manifest,
   };
-  await putChild(examination, image);
+  await putChild(run, image);
   return { ...descriptorOf(image), platform };
 }
 
 async function bindTogether(
-  { repository, signal, litter, mark }: Examination,
+  { repository, signal, created, mark }: DoctorRun,
   image: Descriptor,
   weights: RawManifest,
 ): Promise<Finding> {
@@ -145,8 +146,8 @@ async function bindTogether(
   const tag = trialTag(mark);
   const { name } = repository;
   const { digest, bytes } = index;
-  litter.push({ kind: "manifest", repository: name, name: digest, bytes: bytes.byteLength });
-  litter.push({ kind: "tag", repository: name, name: tag });
+  created.push({ kind: "manifest", repository: name, name: digest, bytes: bytes.byteLength });
+  created.push({ kind: "tag", repository: name, name: tag });
   await repository.putManifest(tag, index, signal);
   const got = await repository.getManifest(tag, signal);
   if (got.digest === digest && Buffer.compare(got.bytes, bytes) === 0) return yes();
@@ -154,8 +155,8 @@ async function bindTogether(
 }
 
 /** Puts something with a subject, and asks what refers to that. */
-async function referTo(examination: Examination, subject: RawManifest): Promise<Finding> {
-  const { registry, repository, signal } = examination;
+async function referTo(run: DoctorRun, subject: RawManifest): Promise<Finding> {
+  const { registry, repository, signal } = run;
   const bytes = goJson({
     schemaVersion: 2,
     mediaType: mediaTypes.ociManifest,
@@ -165,7 +166,7 @@ async function referTo(examination: Examination, subject: RawManifest): Promise<
     subject: descriptorOf(subject),
   });
   const referrer = { mediaType: mediaTypes.ociManifest, digest: digestOf(bytes), bytes };
-  note(examination, "manifest", descriptorOf(referrer));
+  note(run, "manifest", descriptorOf(referrer));
   // Not by `putManifest`: that would keep the tag that stands in for the API.
   const put = await registry.ask(
     {

@@ -1,27 +1,25 @@
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { isRepositoryName } from "../../oci/reference.ts";
-import { check, type Examination, type Finding, no, notTried, yes } from "./check.ts";
+import { check, type DoctorRun, no, notTried, yes } from "./check.ts";
+import type { Finding } from "../../report/doctor.ts";
 
 /**
  * Tries to mount a blob into a second repository beside the first. To be done when a manifest names the
  * blob: some registries mount no other.
  */
-export async function checkMount(
-  examination: Examination,
-  blob: Descriptor | undefined,
-): Promise<void> {
-  await check(examination, "mount", async () => {
+export async function checkMount(run: DoctorRun, blob: Descriptor | undefined): Promise<void> {
+  await check(run, "mount", async () => {
     if (blob === undefined) return notTried("no blob was accepted");
-    const { name } = examination.repository;
+    const { name } = run.repository;
     const other = `${name}-ocibundle-doctor`;
     if (!isRepositoryName(other))
       return notTried("the name of the second repository would be too long");
-    return mountInto(examination, other, blob);
+    return mountInto(run, other, blob);
   });
 }
 
 async function mountInto(
-  { registry, repository, signal, litter }: Examination,
+  { registry, repository, signal, created }: DoctorRun,
   other: string,
   { digest, size }: Descriptor,
 ): Promise<Finding> {
@@ -44,7 +42,7 @@ async function mountInto(
     return no("the registry opens an upload instead of mounting (202)");
   }
   if (answer.status !== 201) return no(answer.said);
-  litter.push({ kind: "blob", repository: other, name: digest, bytes: size });
+  created.push({ kind: "blob", repository: other, name: digest, bytes: size });
   const has = await registry.repository(other).headBlob(digest, signal);
   return has === size ? yes() : no("the registry reports a mount but does not have the blob");
 }

@@ -3,8 +3,9 @@ import { OcibundleError } from "../../errors.ts";
 import { refusalOf } from "../../registry/refusal.ts";
 import type { UploadBody, UploadSession } from "../../registry/types.ts";
 import { MiB } from "../../transfer/units.ts";
-import { type Examination, type Finding, notTried, odd } from "./check.ts";
+import { type DoctorRun, notTried, odd } from "./check.ts";
 import type { Trial } from "./trial.ts";
+import type { Finding } from "../../report/doctor.ts";
 
 /** What a session said to have, after so many bytes had gone there. */
 export interface Offset {
@@ -43,7 +44,7 @@ const streamPart = MiB;
  * the registry says to be, in chunks where it takes them, else in a stream.
  */
 export async function resumeBroken(
-  { body, signal, findings }: Examination,
+  { body, signal, findings }: DoctorRun,
   trial: Trial,
 ): Promise<Finding> {
   const chunk =

@@ -3,7 +3,8 @@ import type { UploadBody, UploadSession } from "../../registry/types.ts";
 import { uploadBody } from "../../transfer/upload/upload-body.ts";
 import { isSlow } from "../../transfer/upload/chunk-size.ts";
 import type { TrialDescriptor } from "./body.ts";
-import { type Examination, type Finding, odd, rateOf, yes } from "./check.ts";
+import { type DoctorRun, odd, rateOf, yes } from "./check.ts";
+import type { Finding } from "../../report/doctor.ts";
 
 export interface Trial {
   /** Blobs that are there, each once. */
@@ -19,7 +20,7 @@ export interface Trial {
 }
 
 /** What a trial of uploads works with. */
-export function openTrial({ body, emit, repository, signal, litter }: Examination): Trial {
+export function openTrial({ body, emit, repository, signal, created }: DoctorRun): Trial {
   const sent: TrialDescriptor[] = [];
   let item = "";
   /** In bytes a millisecond, of the last body that went through. */
@@ -30,8 +31,8 @@ export function openTrial({ body, emit, repository, signal, litter }: Examinatio
     told = position;
   };
   const noteBlob = ({ digest, size }: TrialDescriptor): void => {
-    if (litter.some(({ name }) => name === digest)) return;
-    litter.push({ kind: "blob", repository: repository.name, name: digest, bytes: size });
+    if (created.some(({ name }) => name === digest)) return;
+    created.push({ kind: "blob", repository: repository.name, name: digest, bytes: size });
   };
   return {
     sent,
@@ -68,7 +69,7 @@ export function openTrial({ body, emit, repository, signal, litter }: Examinatio
 
 /** Opens an upload. Throws `denied` and its like. */
 export async function openUpload(
-  repository: Examination["repository"],
+  repository: DoctorRun["repository"],
   signal: AbortSignal,
 ): Promise<UploadSession> {
   const answer = await repository.startUpload({}, signal);

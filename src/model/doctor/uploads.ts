@@ -2,9 +2,10 @@ import { OcibundleError } from "../../errors.ts";
 import { refusalOf } from "../../registry/refusal.ts";
 import { MiB } from "../../transfer/units.ts";
 import type { TrialDescriptor } from "./body.ts";
-import { check, type Examination, type Finding, no, odd, reasonOf, yes } from "./check.ts";
+import { check, type DoctorRun, no, odd, reasonOf, yes } from "./check.ts";
 import { askedOffset, type Offset, resumeBroken, sayOffset } from "./resume.ts";
 import { openTrial, openUpload, type Trial } from "./trial.ts";
+import type { Finding } from "../../report/doctor.ts";
 
 /** Chunks of one trial, where its size allows: enough to see whether the registry counts them. */
 const chunksOfTrial = 4;
@@ -19,18 +20,18 @@ const refusalsOfSize: ReadonlySet<number | undefined> = new Set([400, 413, 416])
  * Sends the trial body in every way that a blob can go. Resolves to the blobs that are there then, the
  * largest first.
  */
-export async function checkUploads(examination: Examination): Promise<TrialDescriptor[]> {
-  const { body, emit, signal, findings } = examination;
+export async function checkUploads(run: DoctorRun): Promise<TrialDescriptor[]> {
+  const { body, emit, signal, findings } = run;
   const whole = await body.prefix(body.size);
   emit({ type: "phase", phase: "upload", items: 4, bytes: 4 * body.size });
-  const trial = openTrial(examination);
+  const trial = openTrial(run);
 
-  await check(examination, "put", () =>
+  await check(run, "put", () =>
     trial.send("one PUT", whole, (session) =>
       session.finish(whole.digest, trial.part({ start: 0, end: whole.size }), signal),
     ),
   );
-  await check(examination, "patch", () =>
+  await check(run, "patch", () =>
     trial.send("one PATCH", whole, async (session) => {
       const has = await session.patchAll(trial.part({ start: 0, end: whole.size }), signal);
       if (has !== whole.size) throw odd(`${whole.size} bytes were sent, the registry has ${has}`);
@@ -38,13 +39,13 @@ export async function checkUploads(examination: Examination): Promise<TrialDescr
     }),
   );
   const offsets: Offset[] = [];
-  await check(examination, "chunks", () => sendChunks(examination, trial, offsets));
-  await check(examination, "resume", () => {
+  await check(run, "chunks", () => sendChunks(run, trial, offsets));
+  await check(run, "resume", () => {
     const wrong = offsets.find(({ sent, said }) => sent !== said);
     if (wrong !== undefined) return Promise.resolve(no(sayOffset(wrong)));
-    return resumeBroken(examination, trial);
+    return resumeBroken(run, trial);
   });
-  await check(examination, "upload", async () => {
+  await check(run, "upload", async () => {
     const rates = (["put", "patch", "chunks"] as const).flatMap(
       (name) => findings.get(name)?.bytesPerSecond ?? [],
     );
@@ -56,7 +57,7 @@ export async function checkUploads(examination: Examination): Promise<TrialDescr
 
 /** Sends chunks, smaller ones where larger are refused, and asks in between what is there. */
 async function sendChunks(
-  { body, signal, repository }: Examination,
+  { body, signal, repository }: DoctorRun,
   trial: Trial,
   offsets: Offset[],
 ): Promise<Finding> {

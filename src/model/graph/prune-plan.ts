@@ -1,6 +1,7 @@
 import type { Digest } from "../../oci/digest.ts";
 import { cosignTags, referrersTags } from "../../oci/referrers-tag.ts";
 import type { RepositoryNode } from "./repository-node.ts";
+import type { KeepReason } from "../../report/prune.ts";
 
 /** What a plan is made from: pure data, as read from a repository. */
 export interface PruneInput {
@@ -23,9 +24,6 @@ export interface PruneRules {
   matches: (tag: string) => boolean;
   now: number;
 }
-
-/** Why a tag stays. */
-export type KeepReason = "no-match" | "newest" | "young" | "undated";
 
 export interface PruneChoice {
   /** Tags that the rules let go. */

@@ -8,6 +8,7 @@ import { planTransfer, runTransfer } from "../../transfer/transfer.ts";
 import type { ContentGraph } from "./content-graph.ts";
 import { keepChildren } from "./keep-children.ts";
 import { knownBlobs, lacksBlob } from "./known-blobs.ts";
+import type { Amount } from "../../report/amount.ts";
 
 export interface PublishOptions {
   signal: AbortSignal;
@@ -36,11 +37,6 @@ export interface Published {
   present: Amount;
   /** What became of each blob, or with `dryRun` would. */
   outcomes: Map<Digest, BlobOutcome>;
-}
-
-export interface Amount {
-  blobs: number;
-  bytes: number;
 }
 
 /**

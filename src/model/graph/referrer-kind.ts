@@ -1,7 +1,5 @@
 import type { Descriptor } from "../../oci/descriptor.ts";
-
-/** What something that refers to a manifest is for. */
-export type ReferrerKind = "signature" | "attestation" | "sbom" | "other";
+import type { ReferrerKind } from "../../report/referrers.ts";
 
 const signatureTypes = /^application\/vnd\.(?:dev\.cosign\.|cncf\.notary\.signature)/;
 const sigstoreBundle = /^application\/vnd\.dev\.sigstore\.bundle/;

@@ -8,9 +8,7 @@ import { membersOf } from "../../oci/manifest-members.ts";
 import { isImageConfigType, isIndexType, isManifestType } from "../../oci/media-types.ts";
 import { recognise } from "../format/artifact/recognise.ts";
 import { isWeightsManifest } from "../format/weights-artifact.ts";
-
-/** What a manifest is, in one word. */
-export type NodeKind = "bundle" | "weights" | "image" | "index" | "artifact";
+import type { NodeKind } from "../../report/ls.ts";
 
 /** What is kept of one manifest of a repository: small, since a repository may have thousands. */
 export interface RepositoryNode {

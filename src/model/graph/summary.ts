@@ -9,61 +9,12 @@ import type { WeightEntry } from "../format/weight-entry.ts";
 import { isWeightsManifest, parseWeightsManifest } from "../format/weights-artifact.ts";
 import { isAttestation } from "./image-entry.ts";
 import { expectedEntries, type WeightsContents } from "./weights-contents.ts";
-
-/** What a model consists of; also the shape of `inspect --json` (docs/json.md). Sizes in bytes. */
-export interface ModelSummary {
-  /** `bundle`: an index with weights. `index`, `image`, `weights`: that alone. `artifact`: something else. */
-  type: "bundle" | "index" | "image" | "weights" | "artifact";
-  mediaType: string;
-  artifactType: string | null;
-  digest: Digest;
-  /** Of the manifest or index itself. */
-  size: number;
-  images: ImageSummary[];
-  weights: WeightsSummary | null;
-  /** Where an index has several weights artifacts: those after the first. */
-  moreWeights: WeightsSummary[];
-  /** Entries that are neither: attestations, other artifacts. */
-  others: OtherSummary[];
-  /** Of an artifact of another kind: what it holds. */
-  content: {
-    /** The media type of its config. */
-    config: string | null;
-    layers: { digest: Digest; size: number; mediaType: string; title: string | null }[];
-  } | null;
-}
-
-export interface OtherSummary {
-  digest: Digest;
-  mediaType: string;
-  artifactType: string | null;
-  /** `vnd.docker.reference.type`: `attestation-manifest` of what builders attest. */
-  referenceType: string | null;
-  platform: string | null;
-  size: number;
-  /** Whether the index lists it and it is not there. */
-  missing: boolean;
-}
-
-export interface ImageSummary {
-  /** `linux/amd64`, or null where nothing says it. */
-  platform: string | null;
-  digest: Digest;
-  /** Config and layers together. */
-  size: number;
-  layers: { digest: Digest; size: number; mediaType: string }[];
-}
-
-export interface WeightsSummary {
-  digest: Digest;
-  /** What they are stored as, in one word: `bundle`, `cog`, `modelpack` (docs/artifacts.md). */
-  format: string;
-  /** The stored blobs together, each once. */
-  size: number;
-  files: WeightEntry[];
-  /** Archives whose files are only known once they are unpacked. */
-  unlisted: { digest: Digest; size: number; mediaType: string }[];
-}
+import type {
+  ImageSummary,
+  ModelSummary,
+  OtherSummary,
+  WeightsSummary,
+} from "../../report/model.ts";
 
 export interface SummaryContext {
   /** That of an image that no index says it of. */

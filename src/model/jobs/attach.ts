@@ -13,16 +13,7 @@ import { publish } from "../graph/publish.ts";
 import { parseRegistryPlace } from "../places/registry-place.ts";
 import { type JobContext, openSession } from "../session/session.ts";
 import { notAFile, unreadable } from "../weights/file-errors.ts";
-
-/** What `attach` did; with `--json` its shape is part of the surface (docs/json.md). */
-export interface Attached {
-  /** The artifact by its digest. */
-  reference: string;
-  digest: Digest;
-  artifactType: string;
-  subject: Digest;
-  file: { title: string; digest: Digest; size: number };
-}
+import type { Attached } from "../../report/attach.ts";
 
 export interface AttachRequest {
   reference: string;

@@ -4,8 +4,9 @@ import { openTarget, parseTarget } from "../places/target.ts";
 import type { ModelParts } from "./model-parts.ts";
 import { prepareModel } from "./prepare.ts";
 import { publish } from "../graph/publish.ts";
-import { onlyPlatform, type PublishReport, publishReport } from "../graph/publish-report.ts";
+import { onlyPlatform, publishReport } from "../graph/publish-report.ts";
 import { type JobContext, openSession } from "../session/session.ts";
+import type { PublishReport } from "../../report/publish.ts";
 
 export interface BuildRequest extends ModelParts {
   /** Only its tag is used, where the output names none. */

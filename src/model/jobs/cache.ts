@@ -3,15 +3,11 @@ import { shortDigest } from "../../oci/digest.ts";
 import { createWorkerPool } from "../../runtime/worker-pool.ts";
 import { cacheAt } from "../../store/cache/cache.ts";
 import { cacheFolder } from "../../store/cache/folder.ts";
-import {
-  type CachedBlob,
-  type UnfinishedBlob,
-  listBlobs,
-  listUnfinished,
-} from "../../store/cache/list.ts";
-import { type PruneReport, pruneCache } from "../../store/cache/prune.ts";
-import { type DamagedBlob, verifyBlobs } from "../../store/cache/verify.ts";
+import { type CachedBlob, listBlobs, listUnfinished } from "../../store/cache/list.ts";
+import { pruneCache } from "../../store/cache/prune.ts";
+import { verifyBlobs } from "../../store/cache/verify.ts";
 import type { JobContext } from "../session/session.ts";
+import type { CacheContents, CachePruning, CacheVerification } from "../../report/cache.ts";
 
 // What these answer is, with `--json`, part of the surface: docs/cache.md. Sizes are in bytes.
 
@@ -20,29 +16,12 @@ export const cachePath = (run: Pick<JobContext, "env" | "cwd">): { path: string 
   path: cacheFolder(run),
 });
 
-export interface CacheContents {
-  path: string;
-  /** Of blobs and unfinished ones together. */
-  size: number;
-  /** The last used first. */
-  blobs: CachedBlob[];
-  unfinished: UnfinishedBlob[];
-}
-
 /** What is in the cache. */
 export async function listCache(run: Pick<JobContext, "env" | "cwd">): Promise<CacheContents> {
   const cache = cacheAt(cacheFolder(run));
   const blobs = await listBlobs(cache);
   const unfinished = await listUnfinished(cache);
   return { path: cache.root, size: bytesOf([...blobs, ...unfinished]), blobs, unfinished };
-}
-
-export interface CacheVerification {
-  path: string;
-  /** How many blobs were read. */
-  blobs: number;
-  size: number;
-  damaged: DamagedBlob[];
 }
 
 /** Reads every blob in the cache and removes what is damaged, so that it is fetched again. */
@@ -69,11 +48,6 @@ export async function verifyCache(job: JobContext): Promise<CacheVerification> {
   } finally {
     pool.close();
   }
-}
-
-export interface CachePruning extends PruneReport {
-  path: string;
-  dryRun: boolean;
 }
 
 /**

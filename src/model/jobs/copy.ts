@@ -23,11 +23,12 @@ import { layOut, parseLayout } from "../layout/layouts.ts";
 import { filesOfModel } from "../layout/model-files.ts";
 import { openMountSources } from "../places/mount-sources.ts";
 import { publish, type Published } from "../graph/publish.ts";
-import { type PublishReport, publishReport } from "../graph/publish-report.ts";
+import { publishReport } from "../graph/publish-report.ts";
 import { summarize } from "../graph/summary.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
 import { modelPlace } from "../places/place.ts";
 import type { Repository } from "../../registry/types.ts";
+import type { PublishReport } from "../../report/publish.ts";
 
 export interface CopyRequest {
   source: string;

@@ -4,33 +4,7 @@ import { type Loaded, loadSource } from "../places/load-model.ts";
 import { type JobContext, openSession } from "../session/session.ts";
 import { allWeights } from "../graph/summary.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
-
-/** How two models differ; with `--json` its shape is part of the surface (docs/json.md). Sizes in bytes. */
-export interface ModelDiff {
-  a: string;
-  b: string;
-  weights: {
-    added: WeightEntry[];
-    removed: WeightEntry[];
-    /** Same name, other bytes. */
-    changed: { before: WeightEntry; after: WeightEntry }[];
-    /** Same bytes, other name or dest. */
-    moved: { before: WeightEntry; after: WeightEntry }[];
-    shared: WeightEntry[];
-  };
-  /** Layers and configs of the images; null when one side is a lock, which has none. */
-  image: Changes | null;
-  /** Blobs of what is neither image nor weights: attestations, other artifacts. Null as `image`. */
-  other: Changes | null;
-  /** What a node that has A must fetch to have B: every file's bytes once, as they are stored. */
-  fetch: { weights: Amount; image: Amount };
-}
-
-export interface Changes {
-  shared: Amount;
-  added: Amount;
-  removed: Amount;
-}
+import type { Changes, ModelDiff } from "../../report/diff.ts";
 
 export interface Amount {
   blobs: number;

@@ -1,13 +1,7 @@
 import { loadSource } from "../places/load-model.ts";
 import { type JobContext, openSession } from "../session/session.ts";
 import { parsePlace } from "../places/place.ts";
-import type { ModelSummary } from "../graph/summary.ts";
-import type { WeightEntry } from "../format/weight-entry.ts";
-
-/** What `inspect` found; with `--json` its shape is part of the surface (docs/json.md). */
-export type Inspected =
-  | ({ name: string } & ModelSummary)
-  | { name: string; type: "lock"; created: string; files: WeightEntry[] };
+import type { Inspected } from "../../report/model.ts";
 
 /** Describes what a reference, a layout, an archive or a lock holds. */
 export async function inspectSource(job: JobContext, source: string): Promise<Inspected> {

@@ -1,5 +1,5 @@
 import { eraseCredential, storeCredential } from "../../credentials/keep.ts";
-import { type Kept, keptFor } from "../../credentials/kept.ts";
+import { keptFor } from "../../credentials/kept.ts";
 import { OcibundleError } from "../../errors.ts";
 import { defaultHost, parseReference } from "../../oci/reference.ts";
 import { createRegistry } from "../../registry/registry.ts";
@@ -8,23 +8,7 @@ import { whereLockable } from "../../store/locks/where-possible.ts";
 import { readConfig } from "../session/config.ts";
 import { checkFlags, registryOptions } from "../session/connect.ts";
 import type { JobContext } from "../session/session.ts";
-
-export interface LoginResult {
-  host: string;
-  username: string;
-  /** The program or the file that keeps the password from now on. */
-  keptBy: { kind: "helper"; name: string } | { kind: "file"; path: string };
-  /** Whether the registry asked for the password: one that lets everybody in checks none. */
-  checked: boolean;
-}
-
-export interface LogoutResult {
-  host: string;
-  /** Whether there was anything to forget. */
-  removed: boolean;
-  /** Where something is kept all the same, for the registry or for repositories of it. */
-  left: Kept[];
-}
+import type { LoginResult, LogoutResult } from "../../report/login.ts";
 
 /**
  * Tries a user and a password at a registry, and keeps them where Docker does once it took them. They are

@@ -4,15 +4,10 @@ import type { Digest } from "../../oci/digest.ts";
 import { formatRepository } from "../../oci/reference.ts";
 import { deletePlanned } from "../graph/prune-delete.ts";
 import { addReferrers, type PruneGraph, readPruneGraph } from "../graph/prune-graph.ts";
-import {
-  chooseTags,
-  goesWith,
-  type KeepReason,
-  keptBy,
-  type PruneRules,
-} from "../graph/prune-plan.ts";
+import { chooseTags, goesWith, keptBy, type PruneRules } from "../graph/prune-plan.ts";
 import { parseRegistryPlace } from "../places/registry-place.ts";
 import { type JobContext, openSession } from "../session/session.ts";
+import type { KeepReason, RepositoryPruning } from "../../report/prune.ts";
 
 export interface PruneRequest {
   repository: string;
@@ -22,27 +17,6 @@ export interface PruneRequest {
   /** Globs of tags; all tags when empty. */
   match: readonly string[];
   dryRun: boolean;
-}
-
-/** What `prune` did; with `--json` its shape is part of the surface (docs/json.md). Sizes in bytes. */
-export interface RepositoryPruning {
-  name: string;
-  dryRun: boolean;
-  tags: PrunedTag[];
-  /** Manifests without a tag of their own that went as well: children and referrers of what was deleted. */
-  manifests: { digest: Digest; outcome: "deleted" | "would-delete" | "kept" }[];
-  /** What nothing in the repository names any more; the registry frees it when it collects garbage. */
-  freed: number;
-  milliseconds: number;
-}
-
-export interface PrunedTag {
-  tag: string;
-  digest: Digest;
-  created: string | null;
-  outcome: "deleted" | "would-delete" | "kept";
-  /** Why it was kept, else null. */
-  reason: KeepReason | "moved" | "needed" | "unsupported" | null;
 }
 
 /**

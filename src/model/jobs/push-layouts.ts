@@ -1,11 +1,11 @@
 import { OcibundleError } from "../../errors.ts";
 import { formatReference } from "../../oci/reference.ts";
 import { projectImage } from "../format/project-file.ts";
-import type { PublishReport } from "../graph/publish-report.ts";
 import { type LayoutName, parseLayout } from "../layout/layouts.ts";
 import { parseTarget } from "../places/target.ts";
 import type { JobContext } from "../session/session.ts";
 import { type PushRequest, pushModel } from "./push.ts";
+import type { PublishReport } from "../../report/publish.ts";
 
 /**
  * Pushes a model in one layout or in several: the first under the tag, each further one under the tag and

@@ -18,8 +18,9 @@ import { prepareModel, type TargetKnowledge } from "./prepare.ts";
 import { lockDirectories } from "../lock/lock-directories.ts";
 import { projectImage } from "../format/project-file.ts";
 import { publish } from "../graph/publish.ts";
-import { onlyPlatform, type PublishReport, publishReport } from "../graph/publish-report.ts";
+import { onlyPlatform, publishReport } from "../graph/publish-report.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
+import type { PublishReport } from "../../report/publish.ts";
 
 export interface PushRequest extends ModelParts {
   /** Where to push to; the project file's `image` when undefined. */

@@ -1,41 +1,16 @@
 import * as v from "valibot";
-import { type ErrorCode, OcibundleError } from "../../errors.ts";
+import { OcibundleError } from "../../errors.ts";
 import { AnnotationsSchema } from "../../oci/descriptor.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { parseDocument } from "../../oci/document.ts";
 import { goObject } from "../../oci/go-object.ts";
 import { membersOf } from "../../oci/manifest-members.ts";
 import { readGraph } from "../graph/content-graph.ts";
-import { kindOfReferrer, type ReferrerKind } from "../graph/referrer-kind.ts";
+import { kindOfReferrer } from "../graph/referrer-kind.ts";
 import { type Referrer, referrersOf } from "../graph/referrers.ts";
 import { modelPlace } from "../places/place.ts";
 import { type JobContext, openSession } from "../session/session.ts";
-
-/** What `referrers` found; with `--json` its shape is part of the surface (docs/json.md). Sizes in bytes. */
-export interface ReferrerListing {
-  name: string;
-  digest: Digest;
-  /** What refers to the manifest itself. */
-  referrers: ReferrerReport[];
-  /** Manifests below it that something refers to. */
-  children: { digest: Digest; referrers: ReferrerReport[] }[];
-}
-
-export interface ReferrerReport {
-  digest: Digest;
-  kind: ReferrerKind | null;
-  artifactType: string | null;
-  /** The manifest and its blobs together; null where it can't be read. */
-  size: number | null;
-  /** The tag that it was found by, where it has no `subject`. */
-  tag: string | null;
-  /** Names of its files. */
-  titles: string[];
-  /** Why it can't be read; null where all is well. */
-  error: { code: ErrorCode; message: string } | null;
-  /** What refers to it in turn. */
-  referrers: ReferrerReport[];
-}
+import type { ReferrerListing, ReferrerReport } from "../../report/referrers.ts";
 
 /**
  * Lists what refers to a manifest and to those below it: by `subject`, by the fallback tag and by cosign's

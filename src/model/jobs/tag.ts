@@ -1,5 +1,4 @@
 import { OcibundleError, withContext } from "../../errors.ts";
-import type { Digest } from "../../oci/digest.ts";
 import {
   formatReference,
   formatRepository,
@@ -10,16 +9,7 @@ import {
 import type { Reference } from "../../oci/reference.ts";
 import { parseRegistryPlace } from "../places/registry-place.ts";
 import { type JobContext, openSession } from "../session/session.ts";
-
-/** What `tag` did; with `--json` its shape is part of the surface (docs/json.md). */
-export interface TagResult {
-  action: "tagged" | "would-tag";
-  /** The manifest by its digest. */
-  reference: string;
-  digest: Digest;
-  mediaType: string;
-  tags: { tag: string; outcome: "created" | "moved" | "unchanged"; before: Digest | null }[];
-}
+import type { TagResult } from "../../report/tag.ts";
 
 /**
  * Sets tags on a manifest in its repository. The manifest keeps its bytes. Throws `usage` before anything is

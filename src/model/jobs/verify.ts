@@ -17,6 +17,7 @@ import { type JobContext, openSession, type Session } from "../session/session.t
 import { parsePlace } from "../places/place.ts";
 import { allWeights, hasUnlisted } from "../graph/summary.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
+import type { Problem, VerifyReport } from "../../report/verify.ts";
 
 export interface VerifyRequest {
   source: string;
@@ -24,24 +25,6 @@ export interface VerifyRequest {
   dir: string | undefined;
   /** Only ask whether everything is there with its size; read nothing. */
   quick: boolean;
-}
-
-/** What `verify` found; with `--json` its shape is part of the surface (docs/json.md). */
-export interface VerifyReport {
-  name: string;
-  /** The folder that was read, or null. */
-  dir: string | null;
-  quick: boolean;
-  /** `bytes` are those that were read: none of what is missing. */
-  checked: { items: number; bytes: number };
-  problems: Problem[];
-}
-
-export interface Problem {
-  /** The path of a file, or what a blob is called. */
-  item: string;
-  kind: "differs" | "missing" | "extra" | "unreadable";
-  detail: string;
 }
 
 /** Something that has a size and a digest, and where it should be. */

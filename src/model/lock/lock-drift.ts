@@ -3,18 +3,7 @@ import type { ReadOptions, WeightContent } from "../weights/file-state.ts";
 import { type Compression, compressionOf, type WeightEntry } from "../format/weight-entry.ts";
 import type { WeightFile } from "../weights/weight-files.ts";
 import type { WeightsLock } from "../format/weights-lock.ts";
-
-type Difference = "digest" | "size" | "dest" | "blob";
-
-/** How weight files differ from their lock. Names, each list sorted. */
-export interface LockDrift {
-  /** What of the entry differs; `blob`: the file is the same, and does not give the blob that is to be stored. */
-  changed: { name: string; what: Difference[] }[];
-  /** In the lock, and not among the files. */
-  missing: string[];
-  /** Among the files, and not in the lock. */
-  added: string[];
-}
+import type { Difference, LockDrift } from "../../report/lock.ts";
 
 /**
  * Compares weight files with their lock, which is not written. A file that is stored compressed is compressed

@@ -8,7 +8,7 @@ import { openFileRecords } from "../../store/records/file-records.ts";
 import { openHubRecords } from "../../store/records/hub-records.ts";
 import type { CompressionChoice } from "../format/compression.ts";
 import { checkComplete } from "./check-complete.ts";
-import { type LockDrift, lockDrift } from "./lock-drift.ts";
+import { lockDrift } from "./lock-drift.ts";
 import { type LockResult, lockWeights } from "./lock-weights.ts";
 import { readProjectFile } from "../format/project-file.ts";
 import type { ReadOptions } from "../weights/file-state.ts";
@@ -30,6 +30,7 @@ import {
   type WeightsLock,
 } from "../format/weights-lock.ts";
 import { checkWritable, sweepLockTemps, writeLockFile } from "./write-lock-file.ts";
+import type { LockDrift, LockReport } from "../../report/lock.ts";
 
 export interface LockRequest {
   /** Files and folders; those of the project file when empty. */
@@ -45,26 +46,6 @@ export interface LockRequest {
   allowIncomplete?: boolean | undefined;
   /** Whether large files are split into parts; as the lock that is there has it when undefined. */
   parts?: boolean | undefined;
-}
-
-/** What `lock` did; also the shape of `lock --json`. Sizes in bytes. */
-export interface LockReport {
-  /** The lock's path as it was given. */
-  lock: string;
-  /** Whether the lock was written; one that is right already is left alone. */
-  changed: boolean;
-  files: WeightEntry[];
-  /** Of the files as they are. */
-  size: number;
-  /** Of the blobs, each counted once. */
-  storedSize: number;
-  /** How many files were read, and how many were known to be unchanged. */
-  read: number;
-  unchanged: number;
-  /** Names that the lock had before, and no file has now. */
-  removed: string[];
-  /** Paths of files and directories that were left out: hidden, or excluded by patterns. */
-  leftOut: string[];
 }
 
 /** Hashes the weight files and writes their lock. Throws `usage`, `file`, `integrity`. */

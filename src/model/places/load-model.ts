@@ -10,11 +10,12 @@ import { type ContentGraph, readGraph } from "../graph/content-graph.ts";
 import { readImageConfig } from "../graph/image-entry.ts";
 import type { Session } from "../session/session.ts";
 import { parsePlace } from "./place.ts";
-import { type ModelSummary, summarize } from "../graph/summary.ts";
+import { summarize } from "../graph/summary.ts";
 import { readForeign } from "../graph/weights-contents.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 import { isWeightsManifest } from "../format/weights-artifact.ts";
 import { parseAnyLock } from "../format/cog-lock.ts";
+import type { ModelSummary } from "../../report/model.ts";
 
 /** What a source holds: a lock, or a model that can be read. */
 export type Loaded =

@@ -4,7 +4,7 @@ import { findEndpoint } from "../../image/engine/endpoint.ts";
 import { loadImage } from "../../image/engine/load.ts";
 import type { ContentReader } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
-import { type Digest, shortDigest } from "../../oci/digest.ts";
+import { shortDigest } from "../../oci/digest.ts";
 import { parseDocument } from "../../oci/document.ts";
 import { ImageManifestSchema, type RawManifest } from "../../oci/manifest.ts";
 import { isIndexType } from "../../oci/media-types.ts";
@@ -24,6 +24,7 @@ import { publish } from "../graph/publish.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
 import { modelPlace } from "../places/place.ts";
 import { hasOnlyWeights } from "../graph/find-weights.ts";
+import type { PulledImage } from "../../report/pull.ts";
 
 export interface PullImageRequest {
   source: string;
@@ -31,21 +32,6 @@ export interface PullImageRequest {
   target: string;
   /** This machine's unless given. */
   platform: string | undefined;
-}
-
-/** What became of a pulled image; with `--json` its shape is part of the surface (docs/json.md). */
-export interface PulledImage {
-  /** Where it is now. */
-  target: string;
-  /** Names the image by its digest for good, where it came from a registry; else null. */
-  reference: string | null;
-  digest: Digest;
-  /** As its config says it, or null where nothing does. */
-  platform: string | null;
-  /** What was written, and what was there already, in bytes. */
-  written: number;
-  present: number;
-  milliseconds: number;
 }
 
 /** Brings the image of a model, for one platform, into a layout or an engine. */

@@ -30,6 +30,7 @@ import { readAllContents } from "../graph/weights-contents.ts";
 import { findFiles } from "./pull-entries.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
 import { modelPlace } from "../places/place.ts";
+import type { PullReport } from "../../report/pull.ts";
 
 export interface PullRequest {
   source: string;
@@ -41,22 +42,6 @@ export interface PullRequest {
   /** Whether files with other content are replaced. */
   force: boolean;
   useCache: boolean;
-}
-
-/** What `pull` did; with `--json` its shape is part of the surface (docs/json.md). Sizes in bytes. */
-export interface PullReport {
-  name: string;
-  /** Names the model by its digest for good, where it came from a registry; else null. */
-  reference: string | null;
-  /** Of the weights artifact; of the index where it has several. */
-  digest: Digest;
-  /** What the weights are stored as: `bundle`, `cog`, `modelpack` … */
-  formats: string[];
-  dir: string;
-  files: { name: string; path: string; size: number; outcome: "fetched" | "cached" | "kept" }[];
-  /** Bytes of fetched files that an earlier run had fetched. */
-  resumed: number;
-  milliseconds: number;
 }
 
 /** Puts a model's weights under a folder at their dest paths, each file verified. */

@@ -1,26 +1,35 @@
 import { describe, expect, test } from "bun:test";
-import { diffTree, type DiffView } from "../../../src/ui/diff-tree.ts";
-import { lockTree, modelTree, type ModelView } from "../../../src/ui/model-tree.ts";
-import { pushReport, type PushView } from "../../../src/ui/push-report.ts";
+import type { ModelDiff } from "../../../src/report/diff.ts";
+import type { PublishReport } from "../../../src/report/publish.ts";
+import type { ReportedWeight } from "../../../src/report/weights.ts";
+import { diffTree } from "../../../src/ui/diff-tree.ts";
+import { lockTree, modelTree } from "../../../src/ui/model-tree.ts";
+import { pushReport } from "../../../src/ui/push-report.ts";
 
 const GiB = 1024 ** 3;
 
 const digest = (digit: string) => `sha256:${digit.repeat(64)}` as const;
 
-const file = (name: string, size: number) => ({
+const file = (name: string, size: number): ReportedWeight => ({
   name,
   dest: `/src/weights/${name}`,
   size,
   digest: digest("a"),
+  digestOriginal: digest("a"),
+  sizeUncompressed: size,
+  mediaType: "application/vnd.cog.weights.layer.v1",
 });
 
-const model: ModelView = {
+const layer = { digest: digest("6"), size: 6.1 * GiB, mediaType: "application/vnd.example.layer" };
+
+const model: PublishReport["model"] = {
   name: "registry.example.com/acme/llama:v1",
   type: "bundle",
   mediaType: "application/vnd.oci.image.index.v1+json",
   artifactType: null,
   digest: digest("1"),
-  images: [{ platform: "linux/amd64", digest: digest("2"), size: 6.1 * GiB, layers: [1] }],
+  size: 1000,
+  images: [{ platform: "linux/amd64", digest: digest("2"), size: 6.1 * GiB, layers: [layer] }],
   weights: {
     format: "bundle",
     unlisted: [],
@@ -52,18 +61,21 @@ const model: ModelView = {
   ],
 };
 
-const pushed: PushView = {
+const pushed: PublishReport = {
   action: "pushed",
+  reference: null,
   target: "registry",
   model: { ...model, others: [] },
   sent: { blobs: 2, bytes: 16.1 * GiB },
+  resumed: { blobs: 0, bytes: 0 },
   mounted: { blobs: 0, bytes: 0 },
   present: { blobs: 9, bytes: 4.8 * GiB },
   milliseconds: 21_000,
   referrers: 0,
 };
 
-const lastLine = (view: PushView): string => pushReport(view).trimEnd().split("\n").at(-1) ?? "";
+const lastLine = (view: PublishReport): string =>
+  pushReport(view).trimEnd().split("\n").at(-1) ?? "";
 
 describe("the report of a push", () => {
   test("is the model, and a line on what it took", () => {
@@ -93,12 +105,21 @@ describe("the report of a push", () => {
   });
 
   test("of a dry run lists what would be done", () => {
-    const plan = [
-      { kind: "layer", name: null, digest: digest("2"), size: 10, outcome: "present" },
-      { kind: "config", name: null, digest: digest("4"), size: 2048, outcome: "mounted" },
-      { kind: "weight", name: "llama", digest: digest("5"), size: 16.1 * GiB, outcome: "sent" },
+    const mediaType = "application/vnd.example";
+    const blob = { mediaType, name: null };
+    const plan: PublishReport["plan"] = [
+      { ...blob, kind: "layer", digest: digest("2"), size: 10, outcome: "present" },
+      { ...blob, kind: "config", digest: digest("4"), size: 2048, outcome: "mounted" },
+      {
+        ...blob,
+        kind: "weight",
+        name: "llama",
+        digest: digest("5"),
+        size: 16.1 * GiB,
+        outcome: "sent",
+      },
     ];
-    const dry = { ...pushed, action: "would-push", plan };
+    const dry: PublishReport = { ...pushed, action: "would-push", plan };
     expect(pushReport(dry).split("\n").slice(3)).toEqual([
       "plan",
       "├─ layer sha256:222222222222       10 B  up to date",
@@ -127,7 +148,13 @@ describe("a tree", () => {
   });
 
   test("of something else says what that is", () => {
-    const artifact = { ...model, type: "artifact", images: [], weights: null, others: [] };
+    const artifact: PublishReport["model"] = {
+      ...model,
+      type: "artifact",
+      images: [],
+      weights: null,
+      others: [],
+    };
     const artifactType = "application/vnd.example";
     expect(modelTree({ ...artifact, artifactType })).toContain(`  ${artifactType}  sha256:`);
     expect(modelTree({ ...artifact, content: { config: "text/x", layers: [] } })).toContain(
@@ -143,7 +170,14 @@ describe("a tree", () => {
   });
 
   test("of a lock shows its files", () => {
-    expect(lockTree({ name: "weights.lock", files: [file("a", 1), file("b\n", 2)] })).toBe(
+    expect(
+      lockTree({
+        name: "weights.lock",
+        type: "lock",
+        created: "",
+        files: [file("a", 1), file("b\n", 2)],
+      }),
+    ).toBe(
       [
         "weights.lock  2 files  3 B",
         "├─ a    /src/weights/a    sha256:aaaaaaaaaaaa  1 B",
@@ -156,7 +190,7 @@ describe("a tree", () => {
 
 describe("a comparison", () => {
   const nothing = { blobs: 0, bytes: 0 };
-  const same: DiffView = {
+  const same: ModelDiff = {
     a: "a",
     b: "b",
     weights: { added: [], removed: [], changed: [], moved: [], shared: [] },

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { readdir } from "node:fs/promises";
-import { type DoctorReport, examineRegistry } from "../../../../src/model/doctor/doctor.ts";
-import { checkNames, type CheckName } from "../../../../src/model/doctor/check.ts";
+import { examineRegistry } from "../../../../src/model/doctor/doctor.ts";
+import { checkNames } from "../../../../src/model/doctor/check.ts";
 import { createRegistry } from "../../../../src/harness/registry/routes/registry.ts";
 import { doctorReport } from "../../../../src/ui/doctor-report.ts";
 import {
@@ -15,6 +15,7 @@ import {
   recordingRegistry,
   temporaryFolder,
 } from "../bench.ts";
+import type { CheckName, DoctorReport } from "../../../../src/report/doctor.ts";
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -470,6 +471,8 @@ describe("the report", () => {
   test("has the limits of a hosted registry", () => {
     const text = doctorReport({
       name: "ghcr.io/acme/llama:latest",
+      host: "ghcr.io",
+      size: 1024,
       checks: [],
       limits: { name: "Somebody's", largestBlob: 10 * 1024 ** 3, chunks: false, notes: ["a note"] },
       left: [],
