@@ -53,13 +53,31 @@ export const command = defineCommand({
       description: "With --image, the platform to pull (default: that of this machine)",
     },
     force: { type: "boolean", description: "Replace files whose content differs" },
+    seed: {
+      type: "string",
+      multiple: true,
+      valueHint: "PATH",
+      description: "Reuse parts found in this file or directory instead of downloading them",
+    },
+    check: {
+      type: "string",
+      valueHint: "whole",
+      description: "With whole, also check the digest of files that are put together from parts",
+    },
     cache: {
       type: "boolean",
       default: true,
       description: "Use the local cache",
     },
   },
-  async run({ ref, dir, output: named, only, path, image, platform, force, cache }, context) {
+  async run(args, context) {
+    const { ref, dir, output: named, only, path, image, platform } = args;
+    const { force, seed: seeds, check, cache } = args;
+    if (check !== undefined && check !== "whole") {
+      throw new OcibundleError("usage", `--check must be whole, not "${check}"`, {
+        hint: "use --check whole",
+      });
+    }
     if (dir !== undefined && named !== undefined) {
       throw new OcibundleError("usage", "DIR and --output cannot be used together", {
         hint: "remove one of them",
@@ -72,10 +90,17 @@ export const command = defineCommand({
         hint: "add --image, or omit --platform: weights are the same for every platform",
       });
     }
-    if (!withWeights && (only.length > 0 || force)) {
+    const ofWeights = force
+      ? "--force"
+      : only.length > 0
+        ? "--only"
+        : seeds.length > 0
+          ? "--seed"
+          : check && "--check";
+    if (!withWeights && ofWeights !== undefined) {
       throw new OcibundleError(
         "usage",
-        `${force ? "--force" : "--only"} applies to weights, but only the image is pulled`,
+        `${ofWeights} applies to weights, but only the image is pulled`,
         { hint: "add -o DIR to pull the weights, too" },
       );
     }
@@ -90,6 +115,8 @@ export const command = defineCommand({
           only,
           path,
           force,
+          seeds,
+          checkWhole: check === "whole",
           useCache: cache,
         })
       : undefined;

@@ -13,6 +13,8 @@ export interface PullReport {
   files: { name: string; path: string; size: number; outcome: "fetched" | "cached" | "kept" }[];
   /** Bytes of fetched files that an earlier run had fetched. */
   resumed: number;
+  /** Bytes of fetched files that were taken from other files on this machine. */
+  reused: number;
   milliseconds: number;
 }
 

@@ -109,6 +109,22 @@ export const cloneFile = (source: string, path: string): Promise<void> =>
   copyFile(source, path, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE);
 
 /**
+ * Makes a file that shares its blocks with another, in place of whatever has the name, to be opened and
+ * written by `openOwnFile`. Throws as `cloneFile`.
+ */
+export async function cloneToWrite(source: string, path: string): Promise<void> {
+  await unlink(path).catch(unlessGone);
+  await cloneFile(source, path);
+  // It has the source's mode, which may be read-only: opened for reading it can still be changed.
+  const file = await open(path, readOnly);
+  try {
+    await file.chmod(readableMode);
+  } finally {
+    await file.close();
+  }
+}
+
+/**
  * Opens a file that an earlier run left, to go on writing it. Undefined where there is none, or where it
  * is not proven to be this user's own: another type of file, another owner, one with a second name, or one
  * that others may write. Throws errno errors other than those of a file that can't be opened that way.

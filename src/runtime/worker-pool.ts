@@ -11,6 +11,7 @@ import type {
   JobMessage,
   PackedFile,
   PackOptions,
+  PartJob,
   SmallFile,
   WorkerMessage,
 } from "./worker-protocol.ts";
@@ -44,6 +45,8 @@ export interface WorkerPool {
   pack(files: readonly SmallFile[], how: PackOptions, options: JobOptions): Promise<PackedFile[]>;
   /** Hashes a file while it is being written, and decompresses it if asked (see follow-file.ts). */
   follow(job: FollowJob, options: JobOptions): Promise<Followed>;
+  /** Gathers, hashes, decodes and writes a part of a file (see part-job.ts); progress counts stored bytes. */
+  part(job: PartJob, options: JobOptions): Promise<Hashed>;
   /** Ends the workers, and the jobs that are not done with an error. */
   close(): void;
 }
@@ -208,6 +211,11 @@ export function createWorkerPool(size: number, start = runtime.startWorker): Wor
     async follow(job, options) {
       const task = await submit({ kind: "follow", job }, options);
       if (task.type !== "followed") throw unexpected(task);
+      return task.result;
+    },
+    async part(job, options) {
+      const task = await submit({ kind: "part", job }, options);
+      if (task.type !== "part") throw unexpected(task);
       return task.result;
     },
     close() {

@@ -58,6 +58,26 @@ export interface Followed {
   decoded?: { hex: string; size: number };
 }
 
+/** How a part of a file may be stored other than as it is. */
+export type PartCodec = Codec | "bp2.zstd" | "bp4.zstd";
+
+/** Where bytes `start` up to `end` of a part lie in a file: from `position` on. */
+export interface PartPlace {
+  start: number;
+  end: number;
+  position: number;
+}
+
+/** A part that is gathered, hashed, and perhaps decoded and written elsewhere (see part-job.ts). */
+export interface PartJob {
+  /** Its stored form, one range after another. */
+  from: readonly FileRange[];
+  /** How it is stored; `size`: of the original, which nothing may exceed. */
+  decode?: { codec: PartCodec; size: number } | undefined;
+  /** Where its original bytes are written: places in the order of their starts, in a file of this user's own. */
+  to?: { path: string; places: readonly PartPlace[] } | undefined;
+}
+
 /** A file small enough to be read whole, and how it is to be stored. */
 export interface SmallFile {
   path: string;
@@ -96,7 +116,8 @@ export type Job =
   | { kind: "probe"; files: readonly { path: string; size: number }[] }
   | { kind: "pack"; files: readonly SmallFile[]; options: PackOptions }
   | { kind: "compress"; job: CompressJob }
-  | { kind: "follow"; job: FollowJob };
+  | { kind: "follow"; job: FollowJob }
+  | { kind: "part"; job: PartJob };
 
 /** To the worker. It does one job at a time; `cancel[0]` other than 0 ends the job at its next chunk. */
 export interface JobMessage {
@@ -113,4 +134,5 @@ export type WorkerMessage =
   | { type: "packed"; results: PackedFile[] }
   | { type: "compressed"; result: Compressed }
   | { type: "followed"; result: Followed }
+  | { type: "part"; result: Hashed }
   | { type: "failed"; item: number; message: string; code: string | undefined };

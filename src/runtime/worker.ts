@@ -3,6 +3,7 @@ import { compressFile } from "./compress-file.ts";
 import { digestStep } from "./digest-streams.ts";
 import { followFile } from "./follow-file.ts";
 import { hashFileSync, hashPiecesSync } from "./hash-file.ts";
+import { runPartJob } from "./part-job.ts";
 import { probeFile } from "./probe-file.ts";
 import { packSmallFile } from "./small-file.ts";
 import type { Job, JobMessage, WorkerMessage } from "./worker-protocol.ts";
@@ -70,6 +71,8 @@ async function run(job: Job, progress: Progress): Promise<WorkerMessage> {
       };
     case "follow":
       return { type: "followed", result: await followFile(job.job, progress.add) };
+    case "part":
+      return { type: "part", result: await runPartJob(job.job, progress.add) };
     case "compress":
       return { type: "compressed", result: await compressFile(job.job, progress.add) };
   }

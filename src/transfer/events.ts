@@ -15,9 +15,16 @@ export type TransferEvent =
   | { type: "start"; phase: Phase; item: string; group: string; bytes: number; file?: string }
   /**
    * Further bytes of an item are done; negative when some must be done again. `resumed` where an earlier
-   * run did them: they count as done, and not as moved.
+   * run did them: they count as done, and not as moved; `reused`, too, where they were taken from other files.
    */
-  | { type: "progress"; phase: Phase; item: string; bytes: number; resumed?: true }
+  | {
+      type: "progress";
+      phase: Phase;
+      item: string;
+      bytes: number;
+      resumed?: true;
+      reused?: true;
+    }
   /** An item is done. For transfers `outcome` says how. */
   | { type: "done"; phase: Phase; item: string; outcome?: BlobOutcome | "cached" | "kept" }
   /** Waiting before another try, `milliseconds` long, because of `reason`. */

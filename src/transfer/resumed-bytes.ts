@@ -6,14 +6,18 @@ export interface ResumedBytes {
   emit: EmitEvent;
   /** Items that were resumed and their bytes, without what had to be moved again. */
   total(): { blobs: number; bytes: number };
+  /** Bytes that were taken from other files on this machine. */
+  reused(): number;
 }
 
 /** Counts resumed bytes among the events of a run, so that its report does not call them sent or fetched. */
 export function countResumed(emit: EmitEvent): ResumedBytes {
+  let reused = 0;
   const items = new Map<string, { done: number; resumed: number }>();
   return {
     emit(event) {
-      if (event.type === "progress" && (event.resumed === true || event.bytes < 0)) {
+      if (event.type === "progress" && event.reused === true) reused += event.bytes;
+      else if (event.type === "progress" && (event.resumed === true || event.bytes < 0)) {
         const { item, bytes } = event;
         const { done, resumed } = items.get(item) ?? { done: 0, resumed: 0 };
         const left = Math.max(0, done + bytes);
@@ -27,6 +31,7 @@ export function countResumed(emit: EmitEvent): ResumedBytes {
       }
       emit(event);
     },
+    reused: () => reused,
     total() {
       const resumed = [...items.values()].filter((item) => item.resumed > 0);
       return {

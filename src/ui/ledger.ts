@@ -15,6 +15,8 @@ export interface Item {
   done: number;
   /** Of what is done, the bytes that an earlier run did. */
   resumed: number;
+  /** Of these, bytes that were taken from other files on this machine. */
+  reused: number;
   rate: Rate;
   finished: boolean;
   outcome: Outcome | undefined;
@@ -98,6 +100,7 @@ export function createLedger(): Ledger {
       bytes,
       done: 0,
       resumed: 0,
+      reused: 0,
       rate: createRate(now),
       finished: false,
       outcome: undefined,
@@ -119,7 +122,7 @@ export function createLedger(): Ledger {
   const advance = (
     record: PhaseRecord,
     item: Item,
-    { bytes, resumed }: Extract<TransferEvent, { type: "progress" }>,
+    { bytes, resumed, reused }: Extract<TransferEvent, { type: "progress" }>,
     now: number,
   ): void => {
     item.done += bytes;
@@ -129,6 +132,7 @@ export function createLedger(): Ledger {
     const before = item.resumed;
     item.resumed = Math.max(0, resumed === true ? before + bytes : Math.min(before, item.done));
     record.resumed += item.resumed - before;
+    if (reused === true) item.reused += bytes;
     if (resumed === true) return;
     item.rate.add(bytes, now);
     record.rate.add(bytes, now);
@@ -205,9 +209,11 @@ export const moving = ({
   bytesDone: bytesDone - resumed,
 });
 
-/** `resumed at 33.6 MiB`, where an earlier run had done a part. */
-export const resumedText = ({ resumed }: Item): string[] =>
-  resumed > 0 ? [`resumed at ${formatSize(resumed)}`] : [];
+/** `33.6 MiB reused, resumed at 33.6 MiB`: what other files had, and what an earlier run had done. */
+export const resumedText = ({ resumed, reused }: Item): string[] => [
+  ...(reused > 0 ? [`${formatSize(reused)} reused`] : []),
+  ...(resumed > reused ? [`resumed at ${formatSize(resumed - reused)}`] : []),
+];
 
 const outcomeTexts = {
   sent: "sent",

@@ -43,7 +43,12 @@ export function createPlainProgress(output: ProgressOutput, clock: Clock): Progr
       if (record.items <= mostItemLines && !isMinor(item, record))
         line(`${event.phase} ${itemEnd(item)}`);
       if (record.itemsDone === record.items && record.items > 1) line(phaseEnd(record, now));
-    } else if (event.type === "progress" && event.resumed === true && item !== undefined) {
+    } else if (
+      event.type === "progress" &&
+      event.resumed === true &&
+      event.reused !== true &&
+      item !== undefined
+    ) {
       line(`${event.phase} ${labelOf(item)}: resumed at ${formatSize(item.resumed)}`);
     } else if (event.type === "wait") {
       messages.showWait(event, now);

@@ -37,7 +37,7 @@ export function pullReport(
   report: PullReport & { shownDir?: string },
   { columns, verbose = false }: View = {},
 ): string {
-  const { name, digest, dir, files, milliseconds, resumed, shownDir = dir } = report;
+  const { name, digest, dir, files, milliseconds, resumed, reused, shownDir = dir } = report;
   const summary = {
     cells: [
       "weights",
@@ -61,8 +61,9 @@ export function pullReport(
     const some = files.filter((file) => file.outcome === outcome);
     return some.length === 0
       ? []
-      : [`${formatSize(amountOf(outcome, sum(some), resumed))} ${words[outcome]}`];
+      : [`${formatSize(amountOf(outcome, sum(some), resumed + reused))} ${words[outcome]}`];
   });
+  if (reused > 0) amounts.push(`${formatSize(reused)} reused`);
   if (resumed > 0) amounts.push(`resumed at ${formatSize(resumed)}`);
   const what = amounts.length === 0 ? "no files" : amounts.join(", ");
   const took = formatDuration(milliseconds);
@@ -75,8 +76,8 @@ export function pullReport(
 const sum = (files: PullReport["files"]): number =>
   files.reduce((bytes, { size }) => bytes + size, 0);
 
-const amountOf = (outcome: string, bytes: number, resumed: number): number =>
-  outcome === "fetched" ? Math.max(0, bytes - resumed) : bytes;
+const amountOf = (outcome: string, bytes: number, had: number): number =>
+  outcome === "fetched" ? Math.max(0, bytes - had) : bytes;
 
 const pathBelow = (dir: string, path: string): string =>
   path.startsWith(`${dir}/`) ? path.slice(dir.length + 1) : path;

@@ -56,9 +56,7 @@ export async function readAllContents(
   signal: AbortSignal,
   { forImage = false }: { forImage?: boolean } = {},
 ): Promise<WeightsContents[]> {
-  if (!isIndexType(root.mediaType)) {
-    return [withoutParts(await readContents(reader, root, undefined, signal), reader.name)];
-  }
+  if (!isIndexType(root.mediaType)) return [await readContents(reader, root, undefined, signal)];
   const index = parseDocument(root.bytes, ImageIndexSchema, reader.name);
   const entries = forImage ? await imageEntries(reader, index, signal) : weightsEntries(index);
   if (entries.length === 0) {
@@ -79,17 +77,9 @@ export async function readAllContents(
   const contents: WeightsContents[] = [];
   for (const entry of entries) {
     const raw = await readChild(reader, entry, signal);
-    contents.push(withoutParts(await readContents(reader, raw, entry, signal), reader.name));
+    contents.push(await readContents(reader, raw, entry, signal));
   }
   return contents;
-}
-
-/** Throws `file` for weights whose files are no blobs. */
-function withoutParts(contents: WeightsContents, on: string): WeightsContents {
-  if (contents.parts === undefined) return contents;
-  throw new OcibundleError("file", `${on}: its weights are stored in parts`, {
-    hint: "update ocibundle",
-  });
 }
 
 async function imageEntries(

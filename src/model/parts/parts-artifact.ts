@@ -57,6 +57,12 @@ export const asItIs = ([digest, size]: Part): StoredPart => ({
   stored: { digest, size },
 });
 
+/** The blob of a part as it is asked for. */
+export const blobOfPart = ({ encoding, stored }: StoredPart): Descriptor => ({
+  mediaType: encoding === "none" ? partType : `${partType}+${encoding}`,
+  ...stored,
+});
+
 export interface PartsArtifact {
   recipe: Recipe;
   /** One for each part of the recipe, in its order. */

@@ -40,7 +40,7 @@ export async function fetchInPlace(
   try {
     await download(entry, place, whole, context, progress);
     await placeUnlessThere(folder.at(name), entry, context.session.signal, () =>
-      finish(folder, whole, name, path, context.force),
+      finishFile(folder, whole, name, path, context.force),
     );
     await removeGrown(place);
   } catch (error) {
@@ -65,12 +65,13 @@ export async function removeParts(path: string): Promise<void> {
 }
 
 /** A file's part has a name that tells nobody anything: the failure is shown as that of the file. */
-function ofFile(path: string, error: unknown): unknown {
+export function ofFile(path: string, error: unknown): unknown {
   const isOfSystem = isLocal(error) && errno(error.cause) !== undefined;
   return isOfSystem ? unwritable(path, error.cause) : error;
 }
 
-async function finish(
+/** Gives a whole file its final name, flushed. Throws `conflict`, `file`, `integrity`. */
+export async function finishFile(
   folder: TargetFolder,
   whole: string,
   name: string,

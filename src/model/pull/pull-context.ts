@@ -3,6 +3,8 @@ import type { ContentReader } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import type { Downloader } from "../../transfer/download/download.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
+import type { WorkerPool } from "../../runtime/worker-pool.ts";
+import type { Assembly } from "./assembly.ts";
 import type { Session } from "../session/session.ts";
 
 /** Where a pull's blobs come from; its name is the reference, for `cache ls`. */
@@ -19,6 +21,10 @@ export interface FetchContext {
   session: Session;
   source: PullSource;
   downloader: Downloader;
+  /** Hash, copy and decode parts. */
+  workers: WorkerPool;
+  /** What files have in common that are put together from parts. */
+  assembly: Assembly;
   /** Files that are a part of a blob, and where in it they lie. */
   parts: ReadonlyMap<WeightEntry, BlobPart>;
   /** The folder pulled into. */
@@ -35,6 +41,8 @@ export interface FetchContext {
 export interface Seen {
   /** Files can't share blocks with the cache: then it is not tried for each. */
   noReflinks?: boolean;
+  /** Files can't be clones of others: parts of them are copied. */
+  noClones?: boolean;
   /** The cache takes nothing more: it is only read from then on. */
   cacheTakesNothing?: boolean;
   /** It was said that files can't be locked. */

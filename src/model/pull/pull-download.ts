@@ -14,6 +14,8 @@ export interface FetchProgress {
   start(): void;
   /** Further bytes are there, of an earlier run where `resumed`; negative for those that are fetched again. */
   tell(bytes: number, resumed?: boolean): void;
+  /** Further bytes were taken from what lies on this machine. */
+  reuse(bytes: number): void;
   /** None of what was told counts any more. */
   takeBack(): void;
   /** The bytes up to `front` are where the blob grows, not verified; 0 before each new try. */
@@ -49,6 +51,10 @@ export function fetchProgress(entry: WeightEntry, emit: EmitEvent): FetchProgres
       });
     },
     tell,
+    reuse(bytes) {
+      told += bytes;
+      emit({ type: "progress", phase: "download", item, bytes, resumed: true, reused: true });
+    },
     takeBack() {
       if (told !== 0) tell(-told);
     },
@@ -111,7 +117,7 @@ export async function download(
 }
 
 /** A failure to have a weight's blob: which weight it is, and what to do where the source is at fault. */
-function explained(error: unknown, entry: WeightEntry, { name }: PullSource): unknown {
+export function explained(error: unknown, entry: WeightEntry, { name }: PullSource): unknown {
   if (!(error instanceof OcibundleError)) return error;
   const { code, message, cause } = error;
   if (code === "not_found") {
@@ -125,7 +131,7 @@ function explained(error: unknown, entry: WeightEntry, { name }: PullSource): un
   return new OcibundleError(code, message, { hint, cause });
 }
 
-const labelOf = ({ name }: WeightEntry): string => `weight ${quoted(name)}`;
+export const labelOf = ({ name }: WeightEntry): string => `weight ${quoted(name)}`;
 
 /** How the bytes of a file are asked for, of a registry or of a layout's file: a blob, or a part of one. */
 export function rangesOf(
@@ -148,7 +154,7 @@ export function rangesOf(
 }
 
 /** How the bytes of a blob are asked for: of a registry, or of a layout's file. */
-function rangesOfBlob(reader: PullSource, descriptor: Descriptor): OpenRange {
+export function rangesOfBlob(reader: PullSource, descriptor: Descriptor): OpenRange {
   const { ranges } = reader;
   if (ranges !== undefined) return (range, signal) => ranges(descriptor, range, signal);
   return async (asked, signal) => {

@@ -18,6 +18,9 @@ import { createWorkerPool } from "../../runtime/worker-pool.ts";
 import { createDownloader } from "../../transfer/download/download.ts";
 import type { Session } from "../session/session.ts";
 import { goOnWithoutCache } from "./pull-warnings.ts";
+import { noAssembly } from "./assembly.ts";
+import type { FilePlan } from "../parts/file-plan.ts";
+import { listFiles } from "./part-files.ts";
 import type { BlobPart, FetchContext, PullSource } from "./pull-context.ts";
 import { download, fetchProgress } from "./pull-download.ts";
 import { findInTar } from "../graph/tar-ranges.ts";
@@ -36,6 +39,8 @@ export interface FoundFiles extends AsyncDisposable {
   entries: WeightEntry[];
   /** Those that are a part of a blob. The others are a blob, or in the session's cache already. */
   parts: Map<WeightEntry, BlobPart>;
+  /** Those that are put together from parts. */
+  plans: Map<WeightEntry, FilePlan>;
   /** With the cache that has what was unpacked. */
   session: Session;
   useCache: boolean;
@@ -65,9 +70,11 @@ export async function findFiles(
   const temp = isPacked && !request.useCache ? await openScratch(dir) : undefined;
   const scratch = temp?.cache;
   const session = scratch === undefined ? given : { ...given, cache: scratch };
+  const plans = new Map<WeightEntry, FilePlan>();
   const found: FoundFiles = {
-    entries: contents.flatMap(({ entries }) => entries),
+    entries: contents.flatMap((one) => listFiles(one, plans, source.name)),
     parts: new Map(),
+    plans,
     session,
     useCache: request.useCache || scratch !== undefined,
     async [Symbol.asyncDispose]() {
@@ -100,7 +107,8 @@ async function lookInto(
   const { emit, flags } = session;
   const { force, path } = request;
   const downloader = createDownloader({ connections: flags.concurrency, workers, emit });
-  const own = { force, useCache: true, alone: true, seen: {} };
+  const assembly = noAssembly(session.cache);
+  const own = { force, useCache: true, alone: true, seen: {}, workers, assembly };
   const context: FetchContext = { session, source, downloader, root: dir, parts, ...own };
   try {
     for (const { packed } of contents) {

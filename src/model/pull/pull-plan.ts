@@ -78,6 +78,8 @@ export interface PlanOptions {
   cache: Cache;
   records: FileRecords;
   pool: WorkerPool;
+  /** Whether a file of the right size is known to be right without being read. */
+  isKnown?: (file: WantedFile) => Promise<boolean>;
 }
 
 /** Files looked at at once. */
@@ -112,9 +114,10 @@ export async function planPull(
 }
 
 async function stateOf(
-  { entry, path }: WantedFile,
+  file: WantedFile,
   options: PlanOptions,
 ): Promise<"missing" | "same" | "other"> {
+  const { entry, path } = file;
   options.signal.throwIfAborted();
   let stats: BigIntStats;
   try {
@@ -132,6 +135,7 @@ async function stateOf(
     });
   }
   if (stats.size !== BigInt(entry.sizeUncompressed)) return "other";
+  if ((await options.isKnown?.(file)) === true) return "same";
   const digest = await digestOf(path, stats, entry, options);
   return digest === entry.digestOriginal ? "same" : "other";
 }

@@ -2,6 +2,8 @@ import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { OcibundleError } from "../../errors.ts";
 import type { Digest } from "../../oci/digest.ts";
+import { assembledCache } from "../../store/cache/assembled.ts";
+import type { FilePlan } from "../parts/file-plan.ts";
 import type { Cache } from "../../store/cache/cache.ts";
 import { shownRoot } from "../../store/cache/folder.ts";
 import { onOneDisk, requireSpace, type SpaceNeed } from "../../store/placement/disk-space.ts";
@@ -15,6 +17,8 @@ export interface SpaceOptions {
   cache: Cache;
   useCache: boolean;
   signal: AbortSignal;
+  /** Files that are put together from parts. */
+  plans?: ReadonlyMap<WeightEntry, FilePlan> | undefined;
 }
 
 /**
@@ -25,9 +29,9 @@ export interface SpaceOptions {
 export async function checkSpace(
   root: string,
   wanted: readonly WantedFile[],
-  { cache, useCache, signal }: SpaceOptions,
+  { cache, useCache, signal, plans }: SpaceOptions,
 ): Promise<OcibundleError | undefined> {
-  const options = { cache, linked: await onOneDisk(cache.root, root), signal };
+  const options = { cache, linked: await onOneDisk(cache.root, root), signal, plans };
   const direct = { ...options, reads: useCache, writes: false };
   if (!useCache) {
     await requireSpace(await spaceNeeded(root, wanted, direct));
@@ -53,19 +57,24 @@ interface NeedOptions {
   /** Whether what is fetched goes there. */
   writes: boolean;
   signal: AbortSignal;
+  plans: SpaceOptions["plans"];
 }
 
 async function spaceNeeded(
   root: string,
   wanted: readonly WantedFile[],
-  { cache, linked, reads, writes, signal }: NeedOptions,
+  { cache: main, linked, reads, writes, signal, plans }: NeedOptions,
 ): Promise<SpaceNeed[]> {
   const originals = new Set<Digest>();
   const fetched: WeightEntry[] = [];
   let inCache = 0;
   let inTarget = 0;
   for (const file of wanted) {
-    const { digestOriginal, digest, sizeUncompressed: size } = file.entry;
+    const made = plans?.get(file.entry);
+    const cache = made === undefined ? main : assembledCache(main);
+    const { sizeUncompressed: size } = file.entry;
+    const { digestOriginal, digest } =
+      made === undefined ? file.entry : { digestOriginal: made.key, digest: made.key };
     const again = originals.has(digestOriginal);
     originals.add(digestOriginal);
     const cached = reads && (await cache.has({ digest: digestOriginal, size }, signal));
@@ -82,7 +91,7 @@ async function spaceNeeded(
   }
   const passing = passingBytes(fetched);
   return [
-    { path: shownRoot(cache.root), bytes: writes ? inCache + passing : 0 },
+    { path: shownRoot(main.root), bytes: writes ? inCache + passing : 0 },
     { path: root, bytes: writes ? inTarget : inTarget + passing },
   ];
 }

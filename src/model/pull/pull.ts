@@ -1,9 +1,9 @@
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
-import { parallel } from "../../flow/parallel.ts";
 import { withContext } from "../../errors.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { createWorkerPool } from "../../runtime/worker-pool.ts";
+import { openPartRecords } from "../../store/records/part-records.ts";
 import { openFileRecords } from "../../store/records/file-records.ts";
 import { checkDests } from "../../store/placement/safe-path.ts";
 import { openTargetFolder } from "../../store/placement/target-folder.ts";
@@ -13,14 +13,11 @@ import { countResumed } from "../../transfer/resumed-bytes.ts";
 import { createDownloader } from "../../transfer/download/download.ts";
 import { markEarlyFailure, markFailure, takeBackEarlyFailure } from "./early-failure.ts";
 import { type Markers, openMarkers } from "./markers.ts";
-import {
-  type FetchContext,
-  fetchesAtOnce,
-  isSmall,
-  type PullSource,
-  type Seen,
-} from "./pull-context.ts";
-import { fetchWeight } from "./pull-fetch.ts";
+import { fetchAll, type Outcomes } from "./fetch-all.ts";
+import type { FetchContext, PullSource, Seen } from "./pull-context.ts";
+import type { WeightEntry } from "../format/weight-entry.ts";
+import type { FilePlan } from "../parts/file-plan.ts";
+import { holdsPlan, noRecords, openAssembly } from "./part-pull.ts";
 import { goOnWithoutCache, sayUnlocked } from "./pull-warnings.ts";
 import { planPull, selectEntries, type WantedFile, wantedFiles } from "./pull-plan.ts";
 import { checkSpace } from "./pull-space.ts";
@@ -42,6 +39,10 @@ export interface PullRequest {
   /** Whether files with other content are replaced. */
   force: boolean;
   useCache: boolean;
+  /** Files and directories that parts of the weights are looked for in. */
+  seeds?: readonly string[] | undefined;
+  /** Whether the digest of each file that is put together from parts is checked as well. */
+  checkWhole?: boolean | undefined;
 }
 
 /** Puts a model's weights under a folder at their dest paths, each file verified. */
@@ -51,7 +52,7 @@ export async function pullWeights(job: JobContext, request: PullRequest): Promis
   const progress = { isRead: false };
   try {
     const report = await pullMarked(session, request, progress);
-    return { ...report, resumed: counted.total().bytes };
+    return { ...report, resumed: counted.total().bytes, reused: counted.reused() };
   } catch (error) {
     if (!progress.isRead) {
       await markEarlyFailure(session.cwd, request.output, error, session.signal);
@@ -65,7 +66,7 @@ async function pullMarked(
   session: Session,
   request: PullRequest,
   progress: { isRead: boolean },
-): Promise<Omit<PullReport, "resumed">> {
+): Promise<Omit<PullReport, "resumed" | "reused">> {
   const started = performance.now();
   const place = await modelPlace(session, request.source);
   const { reader, root, name, close } = await place.open();
@@ -98,16 +99,21 @@ async function pullMarked(
       const seen: Seen = {};
       if (alone) markers.alone();
       else sayUnlocked({ session, seen }, dir);
-      const outcomes = await pullFiles(found.session, request.force, found.useCache, {
-        source,
-        root: dir,
-        files,
-        parts: found.parts,
-        markers,
-        digest,
-        alone,
-        seen,
-      });
+      const outcomes = await pullFiles(
+        found.session,
+        { ...request, useCache: found.useCache },
+        {
+          source,
+          root: dir,
+          files,
+          parts: found.parts,
+          plans: found.plans,
+          markers,
+          digest,
+          alone,
+          seen,
+        },
+      );
       return {
         name,
         reference: place.pinned(root.digest),
@@ -150,6 +156,8 @@ interface Pull {
   markers: Markers;
   /** Files that are a part of a blob. */
   parts: FetchContext["parts"];
+  /** Files that are put together from parts. */
+  plans: ReadonlyMap<WeightEntry, FilePlan>;
   /** Of the weights artifact. */
   digest: Digest;
   /** Whether no other process writes into the folder at the same time. */
@@ -157,37 +165,65 @@ interface Pull {
   seen: Seen;
 }
 
-type Outcomes = ReadonlyMap<WantedFile, "fetched" | "cached">;
-
 async function pullFiles(
   session: Session,
-  force: boolean,
-  useCache: boolean,
-  { source, root, files, parts, markers, digest, alone, seen }: Pull,
+  { force, useCache, seeds = [], checkWhole = false }: Omit<PullRequest, "source">,
+  { source, root, files, parts, plans, markers, digest, alone, seen }: Pull,
 ): Promise<Outcomes> {
   const { signal, emit, cache, flags } = session;
   const outcomes = new Map<WantedFile, "fetched" | "cached">();
   const workers = createWorkerPool(withinOpenFiles(availableParallelism(), 8));
   const records = openFileRecords(cache);
+  const partRecords = useCache ? openPartRecords(cache) : noRecords;
   const release = cache.holdTemp();
   try {
     emit({ type: "phase", phase: "check", items: files.length });
-    const plan = await planPull(files, { signal, force, cache, records, pool: workers });
+    const isKnown = async ({ entry, path }: WantedFile): Promise<boolean> => {
+      const made = plans.get(entry);
+      return made !== undefined && !checkWhole && holdsPlan(path, made, session, partRecords);
+    };
+    const plan = await planPull(files, { signal, force, cache, records, pool: workers, isKnown });
     await records.save();
     for (const { entry } of plan.kept) {
       emit({ type: "done", phase: "check", item: entry.name, outcome: "kept" });
     }
     if (plan.wanted.length > 0) {
-      const tooSmall = await checkSpace(root, plan.wanted, { cache, useCache, signal });
+      const tooSmall = await checkSpace(root, plan.wanted, { cache, useCache, signal, plans });
       await markers.downloading(digest);
       const downloader = createDownloader({ connections: flags.concurrency, workers, emit });
-      const context = { session, source, downloader, parts, root, force, useCache, alone, seen };
+      const assembly = await openAssembly({
+        session,
+        workers,
+        records: partRecords,
+        plans,
+        wanted: plan.wanted,
+        seeds,
+        checkWhole,
+        useCache,
+      });
+      const context: FetchContext = {
+        session,
+        source,
+        downloader,
+        workers,
+        assembly,
+        parts,
+        root,
+        force,
+        useCache,
+        alone,
+        seen,
+      };
       if (tooSmall !== undefined) goOnWithoutCache(context, tooSmall);
       for (const [file, outcome] of await fetchAll(plan.wanted, context))
         outcomes.set(file, outcome);
     }
     if (plan.wanted.length > 0 || (await markers.ready()) !== digest) {
       await fsyncPulled(root, files, { kept: plan.kept, alone });
+      for (const { entry, path } of plan.wanted) {
+        const made = plans.get(entry);
+        if (made !== undefined) await partRecords.add(path, made.content);
+      }
       await markers.done(digest);
     }
     return outcomes;
@@ -196,38 +232,3 @@ async function pullFiles(
     await release().catch(() => undefined);
   }
 }
-
-/** Fetches every original once, the largest first. The first failure ends the others. */
-async function fetchAll(wanted: readonly WantedFile[], context: FetchContext): Promise<Outcomes> {
-  const { session } = context;
-  const groups = Map.groupBy(wanted, ({ entry }) => entry.digestOriginal);
-  const largestFirst = [...groups.values()].toSorted((a, b) => sizeOf(b) - sizeOf(a));
-  const bytes = largestFirst.reduce((sum, group) => sum + (group[0]?.entry.size ?? 0), 0);
-  session.emit({ type: "phase", phase: "download", items: largestFirst.length, bytes });
-  const outcomes = new Map<WantedFile, "fetched" | "cached">();
-  const fetch = async ([first, ...others]: WantedFile[], signal: AbortSignal): Promise<void> => {
-    if (first === undefined) return;
-    const within = { ...context, session: { ...session, signal } };
-    const outcome = await fetchWeight([first, ...others], within);
-    for (const file of [first, ...others]) outcomes.set(file, outcome);
-    session.emit({
-      type: "done",
-      phase: "download",
-      item: first.entry.name,
-      ...(outcome === "cached" ? { outcome } : {}),
-    });
-  };
-  const queues = [
-    { limit: fetchesAtOnce.large, files: largestFirst.filter((group) => !isSmallGroup(group)) },
-    { limit: fetchesAtOnce.small, files: largestFirst.filter(isSmallGroup) },
-  ];
-  await parallel(queues, queues.length, session.signal, ({ files, limit }, stop) =>
-    parallel(files, limit, stop, fetch),
-  );
-  return outcomes;
-}
-
-const sizeOf = ([first]: readonly WantedFile[]): number => first?.entry.sizeUncompressed ?? 0;
-
-const isSmallGroup = ([first]: readonly WantedFile[]): boolean =>
-  first !== undefined && isSmall(first.entry);

@@ -158,6 +158,7 @@ export function createBlobs({
     const progress: FetchProgress = {
       start() {},
       tell() {},
+      reuse() {},
       takeBack() {},
       front: (front) => feed.front(front),
     };

@@ -106,6 +106,11 @@ async function contentsOf(
 ): Promise<{ contents: WeightsContents[]; isImage: boolean }> {
   try {
     const contents = await readAllContents(reader, manifest, signal);
+    if (contents.some(({ parts }) => parts !== undefined)) {
+      throw new OcibundleError("file", `${reader.name}: weights in parts are not served`, {
+        hint: "pull them with `ocibundle pull`",
+      });
+    }
     const isImage = contents.some(({ format }) => format === "image");
     return { contents, isImage: isImage && root !== undefined };
   } catch (error) {

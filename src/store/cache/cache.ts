@@ -113,8 +113,8 @@ const fileName = (digest: Digest): string => `${digestAlgorithm(digest)}-${diges
 /** The cache of this environment; one that takes nothing where no place for it is known. Touches nothing on disk. */
 export const openCache = (place: CachePlace): Cache => cacheAt(cacheFolderOrNowhere(place));
 
-/** The cache in a folder, which need not exist. */
-export function cacheAt(root: string): Cache {
+/** The cache in a folder, which need not exist. `gives` says whether a file has the bytes that its name means. */
+export function cacheAt(root: string, gives: typeof givesBytesOf = givesBytesOf): Cache {
   const folders = cacheFolders(root);
   const recordPath = (digest: Digest) => join(folders.records, "blobs", fileName(digest));
   const blobPath = (digest: Digest) =>
@@ -184,7 +184,7 @@ export function cacheAt(root: string): Cache {
     const before = read.get(path);
     const isRead = before?.changedNs === file.changedNs && before.inode === file.inode;
     if (file.size !== size) return undefined;
-    if (isRead || (await givesBytesOf(digest, path, size, signal))) {
+    if (isRead || (await gives(digest, path, size, signal))) {
       read.set(path, file);
       return path;
     }
@@ -205,7 +205,7 @@ export function cacheAt(root: string): Cache {
     }
     // A blob that lost its size lost its bytes; one that was only touched may be right.
     const resized = entry !== undefined && entry.size !== file.size;
-    if (!resized && (await givesBytesOf(digest, path, file.size, signal))) {
+    if (!resized && (await gives(digest, path, file.size, signal))) {
       await confirm({ digest, size: file.size }, file.modified);
       return file.size === size ? path : undefined;
     }

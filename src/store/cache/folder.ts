@@ -36,7 +36,7 @@ const thisCacheHost = (): CacheHost => ({
 const nowhere = process.platform === "win32" ? "\\\\.\\NUL\\ocibundle" : "/dev/null/ocibundle";
 
 /** Whether there is no place for a cache at this root: a run does without it. */
-export const isNowhere = (root: string): boolean => root === nowhere;
+export const isNowhere = (root: string): boolean => mainRoot(root) === nowhere;
 
 /**
  * {@link cacheFolder}, or a root that nothing can be written to where nothing says where the cache could be,
@@ -79,12 +79,23 @@ export function cacheFolder({ env, cwd }: CachePlace, host: CacheHost = thisCach
   return path.join(home, ".cache", "ocibundle");
 }
 
+/** The directory in a cache of files that were put together from parts: a cache of its own. */
+const assembledName = "assembled";
+
+export const assembledRoot = (root: string): string => join(root, assembledName);
+
+/** The directory of the cache that a cache lies in, or of itself. */
+export const mainRoot = (root: string): string =>
+  basename(root) === assembledName ? dirname(root) : root;
+
 /** What a cache's directory begins with that is made for one run, in the directory that is pulled into. */
 export const scratchPrefix = `${ownPrefix}unpack-`;
 
 /** The directory that a user knows a cache by: of one for one run, the directory that it lies in. */
-export const shownRoot = (root: string): string =>
-  basename(root).startsWith(scratchPrefix) ? dirname(root) : root;
+export function shownRoot(root: string): string {
+  const main = mainRoot(root);
+  return basename(main).startsWith(scratchPrefix) ? dirname(main) : main;
+}
 
 /** What to do where the cache's own file system is at fault; what has no hint here says nothing about the place. */
 const hints: Readonly<Partial<Record<FaultKind, string>>> = {
@@ -104,6 +115,8 @@ const hints: Readonly<Partial<Record<FaultKind, string>>> = {
  */
 export function cacheFailure(root: string, error: unknown): unknown {
   if (error instanceof OcibundleError || errno(error) === undefined) return error;
+  const main = mainRoot(root);
+  if (main !== root) return cacheFailure(main, error);
   if (shownRoot(root) !== root) return unwritable(shownRoot(root), error);
   if (isNowhere(root)) {
     return new OcibundleError("file", noHome.message, {

@@ -4,7 +4,7 @@ import { type Digest, shortDigest } from "../../oci/digest.ts";
 import type { BlobAddress, Cache } from "./cache.ts";
 import { type CacheUse, statBlob } from "./entry.ts";
 import { removeJournal } from "./files.ts";
-import { cacheFailure, isUnusable } from "./folder.ts";
+import { cacheFailure, isUnusable, mainRoot } from "./folder.ts";
 import { type HeldLock, LockUnavailable } from "../locks/lock-file.ts";
 import type { LockHolder } from "../locks/lock-holder.ts";
 import { fileFault, isBelow, failedPath } from "../../runtime/file-faults.ts";
@@ -187,7 +187,7 @@ export function isCacheFault({ root }: Pick<Cache, "root">, error: unknown): boo
   if (!isUnusable(error)) return false;
   const path = failedPath(error);
   // What the system says without a path is of a file that was open: the one that is fetched to.
-  return path === undefined ? !(error instanceof OcibundleError) : isBelow(root, path);
+  return path === undefined ? !(error instanceof OcibundleError) : isBelow(mainRoot(root), path);
 }
 
 async function removeParts(cache: Cache, digest: Digest): Promise<void> {

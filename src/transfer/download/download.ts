@@ -16,7 +16,7 @@ import { removeGrown } from "./download-journal.ts";
 import { fetchMissing } from "./download-ranges.ts";
 import type { RangeSupport } from "./range-work.ts";
 import type { EmitEvent } from "../events.ts";
-import { openPartialFile } from "./partial-file.ts";
+import { openPartialFile, type PartialFile } from "./partial-file.ts";
 import type { RetryPolicy } from "../../retry/backoff.ts";
 import { defaultPace, type Pace } from "./slow-ranges.ts";
 import { MiB } from "../units.ts";
@@ -66,7 +66,22 @@ export interface Downloader {
    * full disk, partial file and journal stay for the next run.
    */
   download(blob: BlobToFetch, options: DownloadCallOptions): Promise<string>;
+  /**
+   * Fetches what is missing of a blob into a file, over the same connections; nothing is checked. A blob of
+   * at most `oneStreamBytes` comes over one connection. Throws `not_found`, `denied`, `network`, `file`.
+   */
+  fetchInto(
+    file: PartialFile,
+    blob: Pick<BlobToFetch, "open" | "host" | "label" | "item"> & { size: number },
+    signal: AbortSignal,
+  ): Promise<void>;
 }
+
+/** A blob up to this size that is one of many comes over one connection. In bytes. */
+const oneStreamBytes = 64 * MiB;
+
+/** Connections for such a blob: its own, and one that repeats a request that is stuck. */
+const streamAndRepeat = 2;
 
 export function createDownloader(options: DownloadOptions): Downloader {
   const connections = withinOpenFiles(options.connections ?? defaultConnections, 8);
@@ -77,24 +92,34 @@ export function createDownloader(options: DownloadOptions): Downloader {
     supports.set(host, support);
     return support;
   };
+  const settings = (host: string): Settings => ({
+    workers: options.workers,
+    emit: options.emit,
+    clock: options.clock,
+    retries: options.retries,
+    pace: options.pace ?? defaultPace,
+    limit,
+    atOnce: connections,
+    support: supportOf(host),
+  });
   return {
+    fetchInto: (file, { open, host, label, item, size }, signal) => {
+      const inOnePiece = size <= oneStreamBytes;
+      return fetchMissing(open, file, size, {
+        ...settings(host),
+        ...(inOnePiece ? { atOnce: streamAndRepeat, inOnePiece } : {}),
+        signal,
+        label,
+        item,
+      });
+    },
     async download(blob, call) {
       const decoding = blob.original && decodingOf(blob.descriptor, blob.original);
       if (decoding?.warning !== undefined) {
         options.emit({ type: "warning", message: `${blob.label}: ${decoding.warning}` });
       }
       if (blob.original && decoding?.codec === undefined) checkSame(blob, blob.original);
-      const attempt = () =>
-        downloadOnce(blob, decoding?.codec, call, {
-          workers: options.workers,
-          emit: options.emit,
-          clock: options.clock,
-          retries: options.retries,
-          pace: options.pace ?? defaultPace,
-          limit,
-          atOnce: connections,
-          support: supportOf(blob.host),
-        });
+      const attempt = () => downloadOnce(blob, decoding?.codec, call, settings(blob.host));
       let first: string | undefined;
       try {
         first = await attempt();

@@ -10,6 +10,7 @@ import {
   removeJournal,
 } from "./download-journal.ts";
 import { type RangeSet, rangeSet } from "./range-set.ts";
+import { cutChunks, dropBytes } from "./chunks.ts";
 import { MiB } from "../units.ts";
 import { unwritable } from "../../runtime/file-faults.ts";
 
@@ -26,6 +27,11 @@ export interface PartialFileOptions {
   onBytes?: ((bytes: number, resumed?: boolean) => void) | undefined;
   /** Called when everything up to `front` is written. */
   onFront?: ((front: number) => void) | undefined;
+  /**
+   * Makes the file where no former run has left one, from something that is alike, and says which ranges
+   * of it are right; undefined where it made none.
+   */
+  begin?: ((path: string) => Promise<ByteRange[] | undefined>) | undefined;
 }
 
 /** A blob's file while it grows: each byte is written once, whoever brings it. */
@@ -44,20 +50,33 @@ export interface PartialFile {
   close(): Promise<void>;
 }
 
+/** One that others write to as well, and whose bytes may turn out to be wrong. */
+export interface AssemblyFile extends PartialFile {
+  /** Bytes that another has written to the file. Throws `file`. */
+  note(range: ByteRange): void;
+  /** Bytes that are wrong: they are missing from now on. */
+  forget(range: ByteRange): void;
+}
+
 /** Opens or makes the partial file of a blob, with what a former run's journal says is in it. */
 export async function openPartialFile(
   place: JournalPlace,
   descriptor: Descriptor,
   options: PartialFileOptions = {},
-): Promise<PartialFile> {
+): Promise<AssemblyFile> {
   try {
     const left = await openLeft(place, descriptor);
     if (left === undefined) await removeJournal(place);
-    const handle = left?.handle ?? (await replaceFile(place.partial, readableMode));
+    const begun = left ?? (await openBegun(place, options));
+    const handle = begun?.handle ?? (await replaceFile(place.partial, readableMode));
     try {
       await handle.truncate(descriptor.size);
       const { ino } = await handle.stat({ bigint: true });
-      return new GrowingFile(handle, ino, place, descriptor, left?.known ?? [], options);
+      return new GrowingFile(handle, ino, place, descriptor, {
+        ...options,
+        known: begun?.known ?? [],
+        resumed: left !== undefined,
+      });
     } catch (error) {
       await handle.close();
       throw error;
@@ -88,7 +107,24 @@ async function openLeft(
   return undefined;
 }
 
-class GrowingFile implements PartialFile {
+async function openBegun(
+  { partial }: JournalPlace,
+  { begin }: PartialFileOptions,
+): Promise<{ handle: FileHandle; known: ByteRange[] } | undefined> {
+  const known = await begin?.(partial);
+  if (known === undefined) return undefined;
+  const handle = await openOwnFile(partial);
+  return handle === undefined ? undefined : { handle, known };
+}
+
+interface GrowingOptions extends PartialFileOptions {
+  /** What is in the file already. */
+  known: readonly ByteRange[];
+  /** Whether a former run has left that. */
+  resumed: boolean;
+}
+
+class GrowingFile implements AssemblyFile {
   readonly resumed: number;
   readonly written: RangeSet;
   /** What was written and what is being written. */
@@ -97,7 +133,7 @@ class GrowingFile implements PartialFile {
   private readonly journalWriter: JournalWriter;
   private readonly place: JournalPlace;
   private readonly descriptor: Descriptor;
-  private readonly options: PartialFileOptions;
+  private readonly options: GrowingOptions;
   private readonly journalStep: number;
   private journaledBytes: number;
   private journaledAt = performance.now();
@@ -110,19 +146,18 @@ class GrowingFile implements PartialFile {
     inode: bigint,
     place: JournalPlace,
     descriptor: Descriptor,
-    known: readonly ByteRange[],
-    options: PartialFileOptions,
+    options: GrowingOptions,
   ) {
     this.handle = handle;
     this.journalWriter = journalWriter(place, descriptor, inode);
     this.place = place;
     this.descriptor = descriptor;
     this.options = options;
-    this.written = rangeSet(known);
-    this.claimed = rangeSet(known);
-    this.resumed = this.written.bytes;
+    this.written = rangeSet(options.known);
+    this.claimed = rangeSet(options.known);
+    this.resumed = options.resumed ? this.written.bytes : 0;
     this.journaledBytes = this.resumed;
-    this.flushedBytes = this.resumed;
+    this.flushedBytes = this.written.bytes;
     this.journalStep = Math.max(journalBytes, descriptor.size * journalShare);
     if (this.resumed > 0) this.tell(this.resumed, true);
   }
@@ -136,12 +171,26 @@ class GrowingFile implements PartialFile {
     const gaps = this.claimed.missing({ start: position, end });
     for (const gap of gaps) this.claimed.add(gap);
     for (const gap of gaps) {
-      await this.writeAll(gap.start, cut(chunks, position, gap));
+      await this.writeAll(gap.start, cutChunks(chunks, position, gap));
       this.written.add(gap);
       this.tell(gap.end - gap.start);
     }
     this.journalNowAndThen();
     this.flushNowAndThen();
+  }
+
+  note(range: ByteRange): void {
+    this.claimed.add(range);
+    this.written.add(range);
+    this.journalNowAndThen();
+    this.flushNowAndThen();
+  }
+
+  forget(range: ByteRange): void {
+    this.claimed.remove(range);
+    this.written.remove(range);
+    // The journal must not go on saying that they are there.
+    this.journal();
   }
 
   async close(): Promise<void> {
@@ -223,27 +272,4 @@ class GrowingFile implements PartialFile {
     this.journaledBytes = this.written.bytes;
     this.journaledAt = performance.now();
   }
-}
-
-/** The bytes of `range` out of chunks that begin at `position`. */
-function cut(chunks: readonly Uint8Array[], position: number, range: ByteRange): Uint8Array[] {
-  const parts: Uint8Array[] = [];
-  for (const chunk of chunks) {
-    const start = Math.max(0, range.start - position);
-    const end = Math.min(chunk.length, range.end - position);
-    if (start < end) parts.push(chunk.subarray(start, end));
-    position += chunk.length;
-  }
-  return parts;
-}
-
-/** What is left after the first `bytes` bytes of the chunks. */
-function dropBytes(chunks: readonly Uint8Array[], bytes: number): Uint8Array[] {
-  const left: Uint8Array[] = [];
-  for (const chunk of chunks) {
-    const skip = Math.min(bytes, chunk.length);
-    bytes -= skip;
-    if (skip < chunk.length) left.push(chunk.subarray(skip));
-  }
-  return left;
 }

@@ -8,6 +8,8 @@ export interface RangeSet {
   /** Up to where everything from the first byte on is there. */
   readonly front: number;
   add(range: ByteRange): void;
+  /** What is there of a range is not there any more. */
+  remove(range: ByteRange): void;
   /** The parts of `range` that are not there, in order. */
   missing(range: ByteRange): ByteRange[];
 }
@@ -29,10 +31,25 @@ export function rangeSet(initial: readonly ByteRange[] = []): RangeSet {
     bytes += end - start;
   };
 
+  const remove = ({ start, end }: ByteRange): void => {
+    if (start >= end) return;
+    const first = firstEndingAt(ranges, start);
+    const left: ByteRange[] = [];
+    let last = first;
+    for (let range = ranges[last]; range && range.start < end; range = ranges[++last]) {
+      bytes -= range.end - range.start;
+      if (range.start < start) left.push({ start: range.start, end: Math.min(range.end, start) });
+      if (range.end > end) left.push({ start: Math.max(range.start, end), end: range.end });
+    }
+    ranges.splice(first, last - first, ...left);
+    for (const range of left) bytes += range.end - range.start;
+  };
+
   for (const range of initial) add(range);
   return {
     ranges,
     add,
+    remove,
     get bytes() {
       return bytes;
     },

@@ -21,6 +21,8 @@ export interface RangeWorkOptions {
   label: string;
   /** Connections for this blob at most. */
   atOnce: number;
+  /** Each gap is asked for at once, and not in pieces. */
+  inOnePiece?: boolean | undefined;
   support: RangeSupport;
   emit: EmitEvent;
 }
@@ -43,17 +45,20 @@ export interface RangeWork {
   withoutRanges(reason: string): void;
 }
 
+const pieceOf = (range: ByteRange): Piece => ({ ...range, flights: new Set() });
+
 export function rangeWork(
   file: PartialFile,
   size: number,
-  { label, atOnce, support, emit }: RangeWorkOptions,
+  { label, atOnce, inOnePiece = false, support, emit }: RangeWorkOptions,
 ): RangeWork {
   const whole: ByteRange = { start: 0, end: size };
   const flights = new Set<Flight>();
-  const allPieces = (): Piece[] =>
-    support.ranged
-      ? cutIntoPieces(file.missing(whole), size, atOnce)
-      : [{ ...whole, flights: new Set() }];
+  const allPieces = (): Piece[] => {
+    if (!support.ranged) return [pieceOf(whole)];
+    const gaps = file.missing(whole);
+    return inOnePiece ? gaps.map(pieceOf) : cutIntoPieces(gaps, size, atOnce);
+  };
   let waiting = allPieces();
 
   const slowPieces = (): Piece[] => {

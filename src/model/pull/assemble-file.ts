@@ -1,0 +1,124 @@
+import { OcibundleError } from "../../errors.ts";
+import { parallel } from "../../flow/parallel.ts";
+import { withinOpenFiles } from "../../runtime/open-files.ts";
+import { type JournalPlace, removeGrown } from "../../transfer/download/download-journal.ts";
+import { openPartialFile } from "../../transfer/download/partial-file.ts";
+import type { WeightEntry } from "../format/weight-entry.ts";
+import type { FilePlan, PlannedPart } from "../parts/file-plan.ts";
+import { copyPart, type FileAssembly, isThere, takeLocal } from "./assemble-part.ts";
+import { fetchPart, fetchTogether } from "./fetch-part.ts";
+import { cloneSeed } from "./clone-seed.ts";
+import type { FetchContext } from "./pull-context.ts";
+import { explained, type FetchProgress, labelOf } from "./pull-download.ts";
+
+/** Parts of one file that are fetched at once; their connections have one limit of their own. */
+const partsAtOnce = withinOpenFiles(12, 6);
+
+/**
+ * Puts a file together at `place.partial`, going on from what a former run has left there: from parts that lie
+ * on this machine, and from the registry. Every part is verified; the whole file only where that is asked for.
+ * It is not flushed, and partial file and journal are the caller's to remove when it has its name.
+ *
+ * Throws `integrity`, and leaves nothing then; `not_found`, `denied`, `network`, `file`, after which the next
+ * run goes on from what is there.
+ */
+export async function assembleFile(
+  entry: WeightEntry,
+  plan: FilePlan,
+  place: JournalPlace,
+  context: FetchContext,
+  progress: FetchProgress,
+): Promise<void> {
+  progress.start();
+  const { session, assembly } = context;
+  const proven = new Set<PlannedPart>();
+  try {
+    const file = await openPartialFile(
+      place,
+      { mediaType: "", digest: plan.key, size: plan.size },
+      {
+        onBytes: progress.tell,
+        begin: async (path) => {
+          const cloned = await cloneSeed(path, plan, context);
+          for (const part of cloned?.proven ?? []) proven.add(part);
+          return cloned?.ranges;
+        },
+      },
+    );
+    try {
+      if (file.resumed === 0) progress.reuse(file.written.bytes);
+      assembly.place(plan, place.partial);
+      await putTogether({ entry, plan, place, file, context, progress }, proven);
+    } finally {
+      await file.close();
+    }
+    if (assembly.checkWhole) await checkWhole(entry, plan, place, context);
+  } catch (error) {
+    const isWrong = error instanceof OcibundleError && error.code === "integrity";
+    if (isWrong && !session.signal.aborted) await removeGrown(place);
+    throw error;
+  }
+}
+
+async function putTogether(one: FileAssembly, proven: ReadonlySet<PlannedPart>): Promise<void> {
+  const { plan, file, context } = one;
+  const { assembly } = context;
+  const { signal } = context.session;
+  const largestFirst = plan.parts.toSorted((a, b) => b.stored.size - a.stored.size);
+  const wanted = largestFirst.filter((part) => !proven.has(part));
+  // One blob that is the whole file brings all that is missing of it at once.
+  const isOwn = (part: PlannedPart): boolean =>
+    plan.blob !== undefined || assembly.claim(part.stored.digest, plan);
+  const own = wanted.filter(isOwn);
+  const claimed = new Set(own);
+  const borrowed = wanted.filter((part) => !claimed.has(part));
+  try {
+    const isLocal = (part: PlannedPart): boolean =>
+      isThere(file, part) || assembly.seeds.of(part.stored.digest).length > 0;
+    const local = own.filter(isLocal);
+    const remote = own.filter((part) => !isLocal(part));
+    const lost: PlannedPart[] = [];
+    const take = async (part: PlannedPart, stop: AbortSignal): Promise<void> => {
+      if (!(await takeLocal(one, part, stop))) lost.push(part);
+    };
+    const fetch = (part: PlannedPart, stop: AbortSignal): Promise<void> =>
+      fetchPart(one, part, stop);
+    if (plan.blob === undefined) {
+      const queues = [
+        { parts: local, limit: context.workers.size, work: take },
+        { parts: remote, limit: partsAtOnce, work: fetch },
+      ];
+      await parallel(queues, queues.length, signal, ({ parts, limit, work }, stop) =>
+        parallel(parts, limit, stop, work),
+      );
+      await parallel(lost, partsAtOnce, signal, fetch);
+    } else {
+      await parallel(local, context.workers.size, signal, take);
+      await fetchTogether(one, plan.blob, [...lost, ...remote], signal);
+    }
+  } finally {
+    for (const { stored } of plan.parts) assembly.release(stored.digest, plan);
+  }
+  await parallel(borrowed, partsAtOnce, signal, async (part, stop) => {
+    const lent = await assembly.borrow(part.stored.digest);
+    if (lent !== undefined && (await copyPart(one, part, lent, stop))) return;
+    await fetchPart(one, part, stop);
+  });
+}
+
+async function checkWhole(
+  entry: WeightEntry,
+  { claim, size }: FilePlan,
+  { partial }: JournalPlace,
+  { session, source, workers }: FetchContext,
+): Promise<void> {
+  const [found] = await workers.hash([{ path: partial, start: 0, end: size }], {
+    signal: session.signal,
+  });
+  if (found?.digest === claim) return;
+  const error = new OcibundleError(
+    "integrity",
+    `${labelOf(entry)}: its parts are right, and together they do not have the digest ${claim}`,
+  );
+  throw explained(error, entry, source);
+}

@@ -1,0 +1,129 @@
+import { errno } from "../../errors.ts";
+import { unwritable } from "../../runtime/file-faults.ts";
+import type { PartJob, PartPlace } from "../../runtime/worker-protocol.ts";
+import type { JournalPlace } from "../../transfer/download/download-journal.ts";
+import type { AssemblyFile } from "../../transfer/download/partial-file.ts";
+import type { WeightEntry } from "../format/weight-entry.ts";
+import type { FilePlan, PlannedPart } from "../parts/file-plan.ts";
+import type { FetchContext } from "./pull-context.ts";
+import type { FetchProgress } from "./pull-download.ts";
+import { type PartSeed, rangesOf } from "./seeds.ts";
+
+/** A file while it is put together. */
+export interface FileAssembly {
+  entry: WeightEntry;
+  plan: FilePlan;
+  /** Where it grows. */
+  place: JournalPlace;
+  file: AssemblyFile;
+  context: FetchContext;
+  progress: FetchProgress;
+}
+
+const rangeOfPlace = ({ start, end, position }: PartPlace) => ({
+  start: position,
+  end: position + end - start,
+});
+
+const bytesOf = (places: readonly PartPlace[]): number =>
+  places.reduce((sum, { start, end }) => sum + end - start, 0);
+
+/** Whether every byte of a part is in the file, once: they are yet to be verified. */
+export const isThere = (file: AssemblyFile, { once }: PlannedPart): boolean =>
+  once?.every((place) => file.missing(rangeOfPlace(place)).length === 0) === true;
+
+/** Whether a job's result is the part. */
+export const isPart = (
+  { stored }: PlannedPart,
+  { digest, size }: { digest: string; size: number },
+): boolean => digest === stored.digest && size === stored.size;
+
+/**
+ * Verifies a part that lies in the file, and writes it to its further places. Says whether it is right; what
+ * is wrong is missing from then on. Throws `file`, `system`.
+ */
+export async function settlePart(
+  one: FileAssembly,
+  part: PlannedPart,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { place, context } = one;
+  const { once = [], places } = part;
+  const rest = places.filter((other) => !once.includes(other));
+  const job: PartJob = {
+    from: rangesOf(place.partial, once),
+    ...(rest.length === 0 ? {} : { to: { path: place.partial, places: rest } }),
+  };
+  try {
+    if (isPart(part, await context.workers.part(job, { signal }))) {
+      noteWritten(one, rest);
+      return true;
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    throw unwritable(place.partial, error);
+  }
+  forget(one, places);
+  return false;
+}
+
+/** Says that others have written these places, and that their bytes are right. */
+export function noteWritten({ file, progress }: FileAssembly, places: readonly PartPlace[]): void {
+  for (const place of places) {
+    const range = rangeOfPlace(place);
+    const news = file.written.missing(range).reduce((sum, gap) => sum + gap.end - gap.start, 0);
+    file.note(range);
+    if (news > 0) progress.tell(news);
+  }
+}
+
+export function forget({ file, progress }: FileAssembly, places: readonly PartPlace[]): void {
+  for (const place of places) {
+    const range = rangeOfPlace(place);
+    const gone = file.written.missing(range).reduce((sum, gap) => sum - gap.end + gap.start, 0);
+    const there = bytesOf([place]) + gone;
+    if (there === 0) continue;
+    file.forget(range);
+    progress.tell(-there);
+  }
+}
+
+/** Takes a part from what lies on this machine; false where none of it is right. Throws `file`, `system`. */
+export async function takeLocal(
+  one: FileAssembly,
+  part: PlannedPart,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (isThere(one.file, part) && (await settlePart(one, part, signal))) return true;
+  for (const seed of one.context.assembly.seeds.of(part.stored.digest)) {
+    if (await copyPart(one, part, seed, signal)) return true;
+    one.context.assembly.seeds.reject(seed.path);
+  }
+  return false;
+}
+
+/** What says that the file that is written to is at fault, and not the one that is read. */
+const ofTarget: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT", "EFBIG", "EROFS"]);
+
+/** Copies a part from another file, hashed on the way; false where it is not there. Throws `file`, `system`. */
+export async function copyPart(
+  one: FileAssembly,
+  part: PlannedPart,
+  { path, places: there }: Pick<PartSeed, "path" | "places">,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { place, progress, context } = one;
+  const job = { from: rangesOf(path, there), to: { path: place.partial, places: part.places } };
+  // What an earlier run had fetched of it is overwritten.
+  forget(one, part.places);
+  try {
+    if (!isPart(part, await context.workers.part(job, { signal }))) return false;
+  } catch (error) {
+    signal.throwIfAborted();
+    if (ofTarget.has(errno(error) ?? "")) throw unwritable(place.partial, error);
+    return false;
+  }
+  for (const written of part.places) one.file.note(rangeOfPlace(written));
+  progress.reuse(bytesOf(part.places));
+  return true;
+}

@@ -1,0 +1,82 @@
+import { lstat } from "node:fs/promises";
+import { errno } from "../../errors.ts";
+import type { ByteRange } from "../../oci/content.ts";
+import { runtime } from "../../runtime/current.ts";
+import { cloneToWrite } from "../../runtime/own-file.ts";
+import type { PartPlace } from "../../runtime/worker-protocol.ts";
+import { isUnchanged } from "../../store/records/file-records.ts";
+import type { FilePlan, PlannedPart } from "../parts/file-plan.ts";
+import type { FetchContext } from "./pull-context.ts";
+import type { PartSeed } from "./seeds.ts";
+
+/** A file that began as a clone of another. */
+export interface ClonedSeed {
+  /** Which ranges of it belong there. */
+  ranges: ByteRange[];
+  /** The parts whose bytes need not be hashed: nobody has changed them since they were verified. */
+  proven: PlannedPart[];
+}
+
+/**
+ * Makes a file as a clone of the seed that has the most wanted bytes at the places where they are wanted.
+ * Undefined where there is none, or where files can't be cloned.
+ */
+export async function cloneSeed(
+  path: string,
+  plan: FilePlan,
+  { assembly, seen }: Pick<FetchContext, "assembly" | "seen">,
+): Promise<ClonedSeed | undefined> {
+  if (!runtime.clonesFiles || seen.noClones === true) return undefined;
+  const files = new Map<string, { bytes: number; parts: Map<PlannedPart, PartSeed> }>();
+  for (const part of plan.parts) {
+    for (const seed of assembly.seeds.of(part.stored.digest)) {
+      if (!liesAlike(part, seed.places)) continue;
+      const file = files.get(seed.path) ?? { bytes: 0, parts: new Map<PlannedPart, PartSeed>() };
+      file.bytes += part.stored.size;
+      file.parts.set(part, seed);
+      files.set(seed.path, file);
+    }
+  }
+  const [best] = [...files].toSorted(([, a], [, b]) => b.bytes - a.bytes);
+  if (best === undefined) return undefined;
+  const [source, { parts }] = best;
+  try {
+    await cloneToWrite(source, path);
+  } catch (error) {
+    if (cannotClone.has(errno(error) ?? "")) seen.noClones = true;
+    return undefined;
+  }
+  const [first] = parts.values();
+  const now = await lstat(source, { bigint: true }).catch(() => undefined);
+  const isSame = first !== undefined && now !== undefined && isUnchanged(first.stats, now);
+  return {
+    ranges: [...parts.keys()].flatMap(({ places }) => places.map(rangeOf)),
+    proven: isSame ? [...parts].flatMap(([part, { trusted }]) => (trusted ? [part] : [])) : [],
+  };
+}
+
+/** What says that there are no clones between these two places, and not that a seed is gone. */
+const cannotClone: ReadonlySet<string> = new Set([
+  "ENOTSUP",
+  "EOPNOTSUPP",
+  "ENOSYS",
+  "ENOTTY",
+  "EINVAL",
+  "EXDEV",
+]);
+
+/** Whether a part lies in a seed where it is wanted. */
+function liesAlike({ places }: PlannedPart, there: readonly PartPlace[]): boolean {
+  return (
+    places.length === there.length &&
+    places.every(({ start, end, position }, index) => {
+      const other = there[index];
+      return other?.start === start && other.end === end && other.position === position;
+    })
+  );
+}
+
+const rangeOf = ({ start, end, position }: PartPlace): ByteRange => ({
+  start: position,
+  end: position + end - start,
+});

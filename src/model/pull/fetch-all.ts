@@ -1,0 +1,51 @@
+import { parallel } from "../../flow/parallel.ts";
+import { type FetchContext, fetchesAtOnce, isSmall } from "./pull-context.ts";
+import { fetchParts } from "./fetch-parts.ts";
+import { fetchWeight } from "./pull-fetch.ts";
+import type { WantedFile } from "./pull-plan.ts";
+
+/** How the files of a pull came to their places. */
+export type Outcomes = ReadonlyMap<WantedFile, "fetched" | "cached">;
+
+/** Fetches every original once, the largest first. The first failure ends the others. */
+export async function fetchAll(
+  wanted: readonly WantedFile[],
+  context: FetchContext,
+): Promise<Outcomes> {
+  const { session } = context;
+  const { plans } = context.assembly;
+  const groups = Map.groupBy(wanted, ({ entry }) => plans.get(entry)?.key ?? entry.digestOriginal);
+  const largestFirst = [...groups.values()].toSorted((a, b) => sizeOf(b) - sizeOf(a));
+  const bytes = largestFirst.reduce((sum, group) => sum + (group[0]?.entry.size ?? 0), 0);
+  session.emit({ type: "phase", phase: "download", items: largestFirst.length, bytes });
+  const outcomes = new Map<WantedFile, "fetched" | "cached">();
+  const fetch = async ([first, ...others]: WantedFile[], signal: AbortSignal): Promise<void> => {
+    if (first === undefined) return;
+    const within = { ...context, session: { ...session, signal } };
+    const made = plans.get(first.entry);
+    const outcome =
+      made === undefined
+        ? await fetchWeight([first, ...others], within)
+        : await fetchParts([first, ...others], made, within);
+    for (const file of [first, ...others]) outcomes.set(file, outcome);
+    session.emit({
+      type: "done",
+      phase: "download",
+      item: first.entry.name,
+      ...(outcome === "cached" ? { outcome } : {}),
+    });
+  };
+  const queues = [
+    { limit: fetchesAtOnce.large, files: largestFirst.filter((group) => !isSmallGroup(group)) },
+    { limit: fetchesAtOnce.small, files: largestFirst.filter(isSmallGroup) },
+  ];
+  await parallel(queues, queues.length, session.signal, ({ files, limit }, stop) =>
+    parallel(files, limit, stop, fetch),
+  );
+  return outcomes;
+}
+
+const sizeOf = ([first]: readonly WantedFile[]): number => first?.entry.sizeUncompressed ?? 0;
+
+const isSmallGroup = ([first]: readonly WantedFile[]): boolean =>
+  first !== undefined && isSmall(first.entry);

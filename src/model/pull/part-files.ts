@@ -1,0 +1,61 @@
+import { OcibundleError } from "../../errors.ts";
+import { digestOf } from "../../oci/digest.ts";
+import { layerTypes, quoted, type WeightEntry } from "../format/weight-entry.ts";
+import type { WeightsContents } from "../graph/weights-contents.ts";
+import { type FilePlan, planFile, wholePart } from "../parts/file-plan.ts";
+import type { PartsArtifact } from "../parts/parts-artifact.ts";
+import type { RecipeFile } from "../parts/recipe.ts";
+
+/**
+ * The files of weights each of which is a blob, or is put together from parts: then `plans` gets how. Throws
+ * `integrity` for a file that can't have the digest that is said of it.
+ */
+export function listFiles(
+  { entries, parts }: WeightsContents,
+  plans: Map<WeightEntry, FilePlan>,
+  on: string,
+): WeightEntry[] {
+  if (parts === undefined) return entries;
+  return parts.recipe.files.map((file) => {
+    const whole = wholeFile(file, parts, on);
+    if (whole !== undefined) return whole;
+    const { name, dest, digest, size } = file;
+    const entry = {
+      name,
+      dest,
+      digestOriginal: digest,
+      digest,
+      size,
+      sizeUncompressed: size,
+      mediaType: layerTypes.none,
+    };
+    plans.set(entry, planFile(file, parts));
+    return entry;
+  });
+}
+
+/** A file that is one part, stored as a plain artifact stores files: its digest is proven by the part. */
+function wholeFile(file: RecipeFile, artifact: PartsArtifact, on: string): WeightEntry | undefined {
+  const part = wholePart(file, artifact);
+  const proven = part?.digest ?? (file.size === 0 ? digestOf("") : undefined);
+  if (proven !== undefined && proven !== file.digest) {
+    throw new OcibundleError(
+      "integrity",
+      `${on}: recipe: file ${quoted(file.name)} has the digest ${file.digest}, and its only part has another`,
+    );
+  }
+  if (part === undefined || part.encoding === "bp2.zstd" || part.encoding === "bp4.zstd") {
+    return undefined;
+  }
+  const { name, dest } = file;
+  const { digest, size, encoding, stored } = part;
+  return {
+    name,
+    dest,
+    digestOriginal: digest,
+    digest: stored.digest as WeightEntry["digest"],
+    size: stored.size,
+    sizeUncompressed: size,
+    mediaType: layerTypes[encoding],
+  };
+}

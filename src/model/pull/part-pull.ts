@@ -1,0 +1,116 @@
+import { lstat, readdir } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { OcibundleError, errno } from "../../errors.ts";
+import { unreadableBecause } from "../../runtime/file-faults.ts";
+import type { WorkerPool } from "../../runtime/worker-pool.ts";
+import { assembledCache } from "../../store/cache/assembled.ts";
+import type { PartRecords } from "../../store/records/part-records.ts";
+import type { WeightEntry } from "../format/weight-entry.ts";
+import type { FilePlan } from "../parts/file-plan.ts";
+import type { Session } from "../session/session.ts";
+import { type Assembly, createAssembly } from "./assembly.ts";
+import type { WantedFile } from "./pull-plan.ts";
+import { findSeeds } from "./seeds.ts";
+
+/** Whether a file in its place is known to hold what a plan says, without being read. */
+export async function holdsPlan(
+  path: string,
+  { key, size, content }: FilePlan,
+  { cache }: Pick<Session, "cache">,
+  records: PartRecords,
+): Promise<boolean> {
+  const assembled = assembledCache(cache);
+  const found = await assembled.find({ digest: key, size });
+  const there = await lstat(path);
+  const cached = found === undefined ? undefined : await lstat(found);
+  if (cached?.ino === there.ino && cached.dev === there.dev) {
+    return !(await assembled.isForeign(key));
+  }
+  const digests = new Set(content.map(([digest]) => digest));
+  const holders = await records.holders((digest) => digests.has(digest));
+  const said = holders.find((holder) => holder.path === path);
+  return said?.trusted === true && JSON.stringify(said.content) === JSON.stringify(content);
+}
+
+export interface AssemblyOptions {
+  session: Session;
+  workers: WorkerPool;
+  records: PartRecords;
+  plans: ReadonlyMap<WeightEntry, FilePlan>;
+  wanted: readonly WantedFile[];
+  /** Files and directories that may have parts, as they were given. */
+  seeds: readonly string[];
+  checkWhole: boolean;
+  useCache: boolean;
+}
+
+/** What the wanted files that are put together from parts have in common; their seeds are looked for. */
+export async function openAssembly(options: AssemblyOptions): Promise<Assembly> {
+  const { session, workers, records, plans, wanted, seeds, checkWhole, useCache } = options;
+  const { signal, cache } = session;
+  const files = wanted.filter(({ entry }) => plans.has(entry));
+  const needed = new Map<WeightEntry, FilePlan>();
+  const near: string[] = [];
+  for (const { entry, path } of files) {
+    const plan = plans.get(entry);
+    if (plan === undefined) continue;
+    needed.set(entry, plan);
+    near.push(path);
+    const whole = useCache
+      ? await cache.find({ digest: plan.claim, size: plan.size }, signal)
+      : undefined;
+    if (whole !== undefined) near.push(whole);
+  }
+  const named = await namedSeeds(session, seeds);
+  const found = await findSeeds([...needed.values()], {
+    records,
+    files: needed.size === 0 ? [] : [...named, ...near],
+    workers,
+    signal,
+  });
+  return createAssembly(needed, { seeds: found, records, checkWhole });
+}
+
+/** Files that are looked at below the directories that are named as seeds. */
+const maxSeedFiles = 10_000;
+
+/** Throws `file`, `not_found` for one that can't be read. */
+async function namedSeeds(
+  { cwd, emit }: Pick<Session, "cwd" | "emit">,
+  seeds: readonly string[],
+): Promise<string[]> {
+  const files: string[] = [];
+  for (const seed of seeds) {
+    const path = resolve(cwd, seed);
+    try {
+      const stats = await lstat(path);
+      if (!stats.isDirectory()) files.push(path);
+      else {
+        for (const entry of await readdir(path, { recursive: true, withFileTypes: true })) {
+          if (entry.isFile()) files.push(join(entry.parentPath, entry.name));
+        }
+      }
+    } catch (error) {
+      if (errno(error) === undefined) throw error;
+      throw new OcibundleError(
+        "usage",
+        `cannot use "${seed}" as a seed: ${unreadableBecause(error)}`,
+        {
+          hint: "name a file or directory that can be read with --seed",
+          cause: error,
+        },
+      );
+    }
+  }
+  if (files.length > maxSeedFiles) {
+    const message = `only the first ${maxSeedFiles} of ${files.length} seed files are used`;
+    emit({ type: "warning", message });
+  }
+  return files.slice(0, maxSeedFiles);
+}
+
+/** For a pull without a cache: nothing is read there, and nothing noted. */
+export const noRecords: PartRecords = {
+  holders: () => Promise.resolve([]),
+  add: () => Promise.resolve(),
+};

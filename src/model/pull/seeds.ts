@@ -1,0 +1,124 @@
+import type { BigIntStats } from "node:fs";
+import { lstat } from "node:fs/promises";
+import { parallel } from "../../flow/parallel.ts";
+import type { WorkerPool } from "../../runtime/worker-pool.ts";
+import type { PartPlace } from "../../runtime/worker-protocol.ts";
+import type { PartRecords } from "../../store/records/part-records.ts";
+import { type FilePlan, partsInContent } from "../parts/file-plan.ts";
+
+/** A file on this machine that has a part. */
+export interface PartSeed {
+  path: string;
+  /** Where in it the part lies. */
+  places: readonly PartPlace[];
+  /** Whether it is unchanged since the part was verified in it; else its bytes are hashed before they count. */
+  trusted: boolean;
+  /** The file as it was then. */
+  stats: BigIntStats;
+}
+
+/** Where wanted parts lie on this machine, by their digests. */
+export interface Seeds {
+  of(digest: string): readonly PartSeed[];
+  /** A seed did not have what it should have: it is not looked at again. */
+  reject(path: string): void;
+}
+
+export const noSeeds: Seeds = { of: () => [], reject: () => undefined };
+
+export interface SeedSources {
+  records: PartRecords;
+  /** Files that nothing is known of: they are read where pieces of them can be wanted parts. */
+  files: readonly string[];
+  workers: WorkerPool;
+  signal: AbortSignal;
+}
+
+/** Pieces of a file that may be parts. */
+export type Pieces = readonly (readonly PartPlace[])[];
+
+/** How an unknown file may be cut: as the plans cut theirs, at the same places. */
+function alikePieces(plans: readonly FilePlan[], size: number): Pieces {
+  return plans.flatMap(({ parts }) =>
+    parts.flatMap(({ once }) =>
+      once?.every(({ start, end, position }) => position + end - start <= size) === true
+        ? [once]
+        : [],
+    ),
+  );
+}
+
+/** Looks for the parts of some files: in what the records know, then in the files that are named. */
+export async function findSeeds(
+  plans: readonly FilePlan[],
+  { records, files, workers, signal }: SeedSources,
+  piecesOf: (path: string, plans: readonly FilePlan[], size: number) => Promise<Pieces> = (
+    _path,
+    all,
+    size,
+  ) => Promise.resolve(alikePieces(all, size)),
+): Promise<Seeds> {
+  const wanted = new Map<string, number>();
+  for (const { parts } of plans) {
+    for (const { stored } of parts) wanted.set(stored.digest, stored.size);
+  }
+  const found = new Map<string, PartSeed[]>();
+  const add = (digest: string, seed: PartSeed): void => {
+    const seeds = found.get(digest);
+    if (seeds === undefined) found.set(digest, [seed]);
+    else seeds.push(seed);
+  };
+  const isWanted = (digest: string): boolean => wanted.has(digest);
+  for (const { path, content, trusted, stats } of await records.holders(isWanted)) {
+    for (const [digest, places] of partsInContent(content, isWanted)) {
+      add(digest, { path, places, trusted, stats });
+    }
+  }
+  for (const path of files) {
+    const stats = await lstat(path, { bigint: true }).catch(() => undefined);
+    if (stats?.isFile() !== true) continue;
+    const sizes = new Set(
+      [...wanted].filter(([digest]) => !found.has(digest)).map(([, size]) => size),
+    );
+    if (sizes.size === 0) break;
+    const pieces = await piecesOf(path, plans, Number(stats.size)).catch(() => []);
+    const fitting = pieces.filter((places) => sizes.has(places.at(-1)?.end ?? 0));
+    await parallel(fitting, workers.size, signal, async (places, stop) => {
+      const digest = await digestOfPiece(path, places, workers, stop);
+      if (digest === undefined || !isWanted(digest)) return;
+      add(digest, { path, places, trusted: false, stats });
+    });
+  }
+  const rejected = new Set<string>();
+  return {
+    of: (digest) =>
+      (found.get(digest) ?? [])
+        .filter(({ path }) => !rejected.has(path))
+        .toSorted((a, b) => Number(b.trusted) - Number(a.trusted)),
+    reject: (path) => rejected.add(path),
+  };
+}
+
+async function digestOfPiece(
+  path: string,
+  places: readonly PartPlace[],
+  workers: WorkerPool,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  try {
+    const from = rangesOf(path, places);
+    return (await workers.part({ from }, { signal })).digest;
+  } catch {
+    signal.throwIfAborted();
+    // What can't be read is no seed.
+    return undefined;
+  }
+}
+
+/** Places as ranges of the file that they lie in. */
+export const rangesOf = (path: string, places: readonly PartPlace[]) =>
+  places.map(({ start, end, position }) => ({
+    path,
+    start: position,
+    end: position + end - start,
+  }));

@@ -1,0 +1,131 @@
+import { createHash } from "node:crypto";
+import { closeSync, openSync, readSync, writeSync } from "node:fs";
+import { pipeline } from "node:stream/promises";
+import { createGunzip, createZstdDecompress } from "node:zlib";
+import { openOwnFile } from "./own-file.ts";
+import {
+  decodedTooLongCode,
+  fileEndedCode,
+  type FileRange,
+  type Hashed,
+  type PartCodec,
+  type PartJob,
+  type PartPlace,
+} from "./worker-protocol.ts";
+
+const readBytes = 256 * 1024;
+const decodedBytes = 1024 * 1024;
+
+/**
+ * Gathers a part from ranges of files, decodes it where it is stored in another form, hashes its original
+ * bytes, and writes them to their places where there are some. Returns digest and size of the original:
+ * whether they are right is the caller's to judge, and what was written then the caller's to undo.
+ *
+ * Blocks the thread unless it decodes. `onChunk` is told the number of stored bytes read after each chunk, and
+ * ends the work by throwing. Throws errno errors, zlib's, one with `fileEndedCode` where a file is shorter
+ * than its range, and one with `decodedTooLongCode` as soon as there are more bytes than there may be.
+ */
+export async function runPartJob(
+  { from, decode, to }: PartJob,
+  onChunk?: (bytes: number) => void,
+): Promise<Hashed> {
+  const hash = createHash("sha256");
+  const output = to === undefined ? undefined : await openOwnFile(to.path);
+  if (to !== undefined && output === undefined) {
+    throw Object.assign(new Error(`${to.path} was replaced`), { code: fileEndedCode });
+  }
+  const write = to === undefined ? undefined : placesWriter(output?.fd ?? -1, to.places);
+  let size = 0;
+  const take = (chunk: Uint8Array): void => {
+    if (decode !== undefined && size + chunk.length > decode.size) {
+      const message = `decodes to more than ${decode.size} bytes`;
+      throw Object.assign(new Error(message), { code: decodedTooLongCode });
+    }
+    hash.update(chunk);
+    write?.(chunk, size);
+    size += chunk.length;
+  };
+  try {
+    if (decode === undefined) {
+      const buffer = new Uint8Array(readBytes);
+      for (const chunk of storedChunks(from, () => buffer, onChunk)) take(chunk);
+    } else {
+      const input = storedChunks(from, () => new Uint8Array(readBytes), onChunk);
+      await decodeChunks(decode.codec, input, take);
+    }
+  } finally {
+    await output?.close();
+  }
+  return { digest: `sha256:${hash.digest("hex")}`, size };
+}
+
+async function decodeChunks(
+  codec: PartCodec,
+  input: Iterable<Uint8Array>,
+  take: (chunk: Uint8Array) => void,
+): Promise<void> {
+  const decoder =
+    codec === "gzip"
+      ? createGunzip({ chunkSize: decodedBytes })
+      : createZstdDecompress({ chunkSize: decodedBytes });
+  await pipeline(input, decoder, async (chunks: AsyncIterable<Uint8Array>) => {
+    for await (const chunk of chunks) take(chunk);
+  });
+}
+
+function* storedChunks(
+  ranges: readonly FileRange[],
+  buffer: () => Uint8Array,
+  onChunk: ((bytes: number) => void) | undefined,
+): Generator<Uint8Array> {
+  let path: string | undefined;
+  let file = -1;
+  try {
+    for (const range of ranges) {
+      if (range.path !== path) {
+        if (file !== -1) closeSync(file);
+        file = -1;
+        file = openSync(range.path, "r");
+        path = range.path;
+      }
+      for (let offset = range.start; offset < range.end;) {
+        const chunk = buffer();
+        const bytes = readSync(file, chunk, 0, Math.min(chunk.length, range.end - offset), offset);
+        if (bytes === 0) {
+          const message = `${range.path}: the file ended before byte ${range.end}`;
+          throw Object.assign(new Error(message), { code: fileEndedCode });
+        }
+        offset += bytes;
+        yield chunk.subarray(0, bytes);
+        onChunk?.(bytes);
+      }
+    }
+  } finally {
+    if (file !== -1) closeSync(file);
+  }
+}
+
+/** Writes what of a chunk at `at` belongs to each of the places, which are in the order of their starts. */
+function placesWriter(
+  file: number,
+  places: readonly PartPlace[],
+): (chunk: Uint8Array, at: number) => void {
+  let first = 0;
+  return (chunk, at) => {
+    while ((places[first]?.end ?? Infinity) <= at) first += 1;
+    for (let index = first; index < places.length; index += 1) {
+      const place = places[index];
+      if (place === undefined || place.start >= at + chunk.length) return;
+      const start = Math.max(place.start, at);
+      const end = Math.min(place.end, at + chunk.length);
+      if (start >= end) continue;
+      writeAll(file, chunk.subarray(start - at, end - at), place.position + start - place.start);
+    }
+  };
+}
+
+function writeAll(file: number, bytes: Uint8Array, position: number): void {
+  for (let done = 0; done < bytes.length;) {
+    done += writeSync(file, bytes, done, bytes.length - done, position + done);
+  }
+}

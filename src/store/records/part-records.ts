@@ -1,0 +1,139 @@
+import { createHash } from "node:crypto";
+import type { BigIntStats } from "node:fs";
+import { lstat, readdir, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import * as v from "valibot";
+import { SizeSchema } from "../../oci/descriptor.ts";
+import { DigestSchema } from "../../oci/digest.ts";
+import { isBelow } from "../../runtime/file-faults.ts";
+import { isTrusted } from "../../runtime/own-file.ts";
+import type { Cache } from "../cache/cache.ts";
+import { readRecord, writeRecord } from "../cache/record-file.ts";
+import { unsettledFor } from "./file-records.ts";
+
+/** What lies in a file, from its first byte to its last: bytes `start` up to `end` of a part of `size` bytes. */
+export type PartContent = readonly (readonly [
+  digest: string,
+  size: number,
+  start: number,
+  end: number,
+])[];
+
+/** A file that parts were verified in. */
+export interface PartHolder {
+  path: string;
+  content: PartContent;
+  /** Whether it is unchanged since; else its parts are to be hashed before they count. */
+  trusted: boolean;
+  stats: BigIntStats;
+}
+
+/** Where verified parts lie on this machine. */
+export interface PartRecords {
+  /** Files with a part that is wanted, which are still there with their size. Never throws. */
+  holders(isWanted: (digest: string) => boolean): Promise<readonly PartHolder[]>;
+  /** Notes what a file holds, each part of which was verified. Never throws. */
+  add(path: string, content: PartContent): Promise<void>;
+}
+
+const Decimal = v.pipe(v.string(), v.regex(/^-?\d{1,20}$/));
+
+const RecordSchema = v.object({
+  version: v.literal(1),
+  path: v.string(),
+  size: Decimal,
+  mtimeNs: Decimal,
+  ctimeNs: Decimal,
+  ino: Decimal,
+  dev: Decimal,
+  /** Whether a later change could not have left the same times. */
+  settled: v.boolean(),
+  content: v.array(v.tuple([DigestSchema, SizeSchema, SizeSchema, SizeSchema])),
+});
+
+const maxRecords = 256;
+const maxBytes = 2 * 1024 * 1024;
+
+/** The records in a cache directory. */
+export function openPartRecords(cache: Cache): PartRecords {
+  const folder = join(cache.recordsDir, "parts");
+  return {
+    holders: (isWanted) => readHolders(cache, folder, isWanted),
+    async add(path, content) {
+      try {
+        const stats = await lstat(path, { bigint: true });
+        const record: v.InferInput<typeof RecordSchema> = {
+          version: 1,
+          path,
+          size: stats.size.toString(),
+          mtimeNs: stats.mtimeNs.toString(),
+          ctimeNs: stats.ctimeNs.toString(),
+          ino: stats.ino.toString(),
+          dev: stats.dev.toString(),
+          settled: isBelow(cache.root, path) || unsettledFor(stats, Date.now()) <= 0,
+          content: content.map((piece) => [...piece]) as [],
+        };
+        const text = JSON.stringify(record);
+        if (text.length > maxBytes) return;
+        await writeRecord(cache, recordPath(folder, path), text);
+        await removeOldest(folder);
+      } catch {
+        // Without it the parts are looked for anew, or fetched.
+      }
+    },
+  };
+}
+
+const recordPath = (folder: string, path: string): string =>
+  join(folder, `${createHash("sha256").update(path).digest("hex").slice(0, 32)}.json`);
+
+async function readHolders(
+  cache: Cache,
+  folder: string,
+  isWanted: (digest: string) => boolean,
+): Promise<PartHolder[]> {
+  const names = await readdir(folder).catch(() => []);
+  const holders: PartHolder[] = [];
+  for (const name of names.slice(0, maxRecords)) {
+    const record = await readRecord(join(folder, name), RecordSchema, maxBytes);
+    if (record === undefined) continue;
+    const { path, content } = record;
+    if (!content.some(([digest]) => isWanted(digest))) continue;
+    const stats = await lstat(path, { bigint: true }).catch(() => undefined);
+    if (stats?.isFile() !== true || stats.size.toString() !== record.size) continue;
+    const size = content.reduce((sum, [, , start, end]) => sum + end - start, 0);
+    if (BigInt(size) !== stats.size) continue;
+    holders.push({ path, content, trusted: isSame(cache, record, stats), stats });
+  }
+  return holders;
+}
+
+/** A hard link to the cache's file changes its time of change, and nobody writes to that file. */
+function isSame(
+  { root }: Cache,
+  record: v.InferOutput<typeof RecordSchema>,
+  stats: BigIntStats,
+): boolean {
+  const inCache = isBelow(root, record.path);
+  return (
+    record.settled &&
+    stats.mtimeNs.toString() === record.mtimeNs &&
+    stats.ino.toString() === record.ino &&
+    (inCache ||
+      (stats.ctimeNs.toString() === record.ctimeNs && stats.dev.toString() === record.dev)) &&
+    isTrusted({ uid: Number(stats.uid), mode: Number(stats.mode) })
+  );
+}
+
+async function removeOldest(folder: string): Promise<void> {
+  const names = await readdir(folder);
+  if (names.length <= maxRecords) return;
+  const files = await Promise.all(
+    names.map(async (name) => {
+      const path = join(folder, name);
+      return { path, modified: (await stat(path)).mtimeMs };
+    }),
+  );
+  const newestFirst = files.toSorted((a, b) => b.modified - a.modified);
+  for (const { path } of newestFirst.slice(maxRecords)) await rm(path, { force: true });
+}

@@ -1,0 +1,285 @@
+import { describe, expect, test } from "bun:test";
+import { readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { pullWeights } from "../../../../src/model/pull/pull.ts";
+import { digestOf } from "../../../../src/oci/digest.ts";
+import {
+  type Bytes,
+  contentOf,
+  noise,
+  putParts,
+  type PutOptions,
+  type TestFile,
+} from "../../../support/parts-artifact.ts";
+import { failure, type Job, jobIn, recordingRegistry, temporaryFolder } from "../bench.ts";
+
+const repository = "acme/model";
+
+async function bench() {
+  const registry = await recordingRegistry();
+  const job = jobIn(await temporaryFolder());
+  const at = (output: string) => join(job.cwd, output);
+  return {
+    registry,
+    job,
+    at,
+    put: (files: readonly TestFile[], options: PutOptions = {}) =>
+      putParts(registry, repository, files, options),
+    pull: (
+      options: Partial<Parameters<typeof pullWeights>[1]> & { tag?: string; job?: Job } = {},
+    ) => {
+      const { tag = "v1", job: by = job, output = "out", ...more } = options;
+      return pullWeights(by, {
+        source: `${registry.host}/${repository}:${tag}`,
+        output: at(output),
+        only: [],
+        force: false,
+        useCache: true,
+        ...more,
+      });
+    },
+    /** Blobs that were asked for since the last time, and whether they are parts. */
+    fetched(): string[] {
+      const blobs = registry.done.filter((line) => /^GET .*\/blobs\//.test(line));
+      registry.done.length = 0;
+      return blobs.map((line) => line.slice(line.indexOf("sha256:")));
+    },
+    read: (name: string, output = "out"): Promise<Bytes> =>
+      readFile(join(at(output), "src", name)) as unknown as Promise<Bytes>,
+  };
+}
+
+const header = noise(3000, 1);
+const large = noise(300_000, 2);
+const pool = noise(40_000, 3);
+const other = noise(200_000, 4);
+const third = noise(150_000, 5);
+
+/** A file in which pieces of a pool lie between larger parts. */
+const model: TestFile = {
+  name: "model.safetensors",
+  pieces: [
+    header,
+    { part: pool, start: 0, end: 10_000 },
+    large,
+    { part: pool, start: 10_000, end: 40_000 },
+    other,
+  ],
+};
+
+describe("a file in parts", () => {
+  for (const useCache of [true, false]) {
+    test(`is put together, ${useCache ? "with" : "without"} a cache`, async () => {
+      const { put, pull, read, fetched, job } = await bench();
+      await put([model]);
+      const report = await pull({ useCache });
+      expect(digestOf(await read(model.name))).toBe(digestOf(contentOf(model)));
+      expect(report.files.map(({ outcome }) => outcome)).toEqual(["fetched"]);
+      // Four parts and the recipe, each once.
+      expect(new Set(fetched()).size).toBe(5);
+      expect(job.warnings()).toEqual([]);
+      const again = await pull({ useCache });
+      expect(again.files.map(({ outcome }) => outcome)).toEqual(["kept"]);
+      const further = await pull({ useCache, output: "second" });
+      expect(further.files.map(({ outcome }) => outcome)).toEqual([
+        useCache ? "cached" : "fetched",
+      ]);
+      expect(digestOf(await read(model.name, "second"))).toBe(digestOf(contentOf(model)));
+    });
+  }
+
+  test("is put together from compressed parts, from pieces of a part, and from one part twice", async () => {
+    const { put, pull, read, fetched } = await bench();
+    const file: TestFile = {
+      name: "model.gguf",
+      pieces: [
+        header,
+        large,
+        { part: other, start: 1000, end: 50_000 },
+        large,
+        { part: other, start: 40_000, end: 60_000 },
+        pool,
+      ],
+    };
+    await put([file], { packed: [large, pool] });
+    await pull({ checkWhole: true });
+    expect(digestOf(await read(file.name))).toBe(digestOf(contentOf(file)));
+    expect(fetched().length).toBe(5);
+    expect((await readdir(join((await bench()).job.cwd))).length).toBe(0);
+  });
+
+  test("that is not split is stored as in a plain artifact", async () => {
+    const { put, pull, read } = await bench();
+    const files: TestFile[] = [
+      { name: "a.bin", pieces: [large] },
+      { name: "b.bin", pieces: [pool] },
+      { name: "empty.bin", pieces: [] },
+    ];
+    await put(files, { packed: [pool] });
+    await pull({ checkWhole: true });
+    for (const file of files) {
+      expect(digestOf(await read(file.name))).toBe(digestOf(contentOf(file)));
+    }
+  });
+
+  test("a part that feeds several files is fetched once", async () => {
+    const { put, pull, read, fetched } = await bench();
+    const files: TestFile[] = [
+      { name: "a.bin", pieces: [header, large, other] },
+      { name: "b.bin", pieces: [large, pool, other] },
+      { name: "c.bin", pieces: [other, large] },
+    ];
+    await put(files);
+    await pull();
+    for (const file of files) {
+      expect(digestOf(await read(file.name))).toBe(digestOf(contentOf(file)));
+    }
+    const blobs = fetched();
+    expect(blobs.length).toBe(new Set(blobs).size);
+  });
+
+  test("only the parts of a chosen file are fetched", async () => {
+    const { put, pull, fetched } = await bench();
+    await put([
+      { name: "a.bin", pieces: [header, large] },
+      { name: "b.bin", pieces: [pool, other] },
+    ]);
+    const { recipe } = await put([
+      { name: "a.bin", pieces: [header, large] },
+      { name: "b.bin", pieces: [pool, other] },
+    ]);
+    fetched();
+    await pull({ only: ["a.bin"] });
+    expect(fetched().toSorted()).toEqual([recipe, digestOf(header), digestOf(large)].toSorted());
+  });
+});
+
+describe("the next version", () => {
+  const next: TestFile = { ...model, pieces: [...model.pieces.slice(0, 4), third] };
+
+  test("is made from the cached one and the parts that are new", async () => {
+    const { put, pull, fetched, read } = await bench();
+    await put([model]);
+    await pull();
+    const { recipe } = await put([next], { tag: "v2" });
+    fetched();
+    const report = await pull({ tag: "v2", output: "next" });
+    expect(fetched().toSorted()).toEqual([recipe, digestOf(third)].toSorted());
+    expect(report.reused).toBe(header.length + large.length + pool.length);
+    expect(digestOf(await read(next.name, "next"))).toBe(digestOf(contentOf(next)));
+  });
+
+  test("is made from the file that it replaces", async () => {
+    const { put, pull, fetched, read } = await bench();
+    await put([model]);
+    await pull({ useCache: false });
+    await put([next], { tag: "v2" });
+    fetched();
+    await pull({ tag: "v2", useCache: false, force: true });
+    expect(fetched()).toContain(digestOf(third));
+    expect(fetched()).not.toContain(digestOf(large));
+    expect(digestOf(await read(next.name))).toBe(digestOf(contentOf(next)));
+  });
+
+  test("is made from a seed; one that is damaged costs a download", async () => {
+    const { put, pull, fetched, read, at } = await bench();
+    await put([model]);
+    const content = contentOf(model);
+    await writeFile(at("seed.bin"), content);
+    fetched();
+    await pull({ seeds: ["seed.bin"], useCache: false });
+    expect(fetched().length).toBe(1);
+    await rm(at("out"), { recursive: true });
+    content[5000] = (content[5000] ?? 0) ^ 1;
+    await writeFile(at("seed.bin"), content);
+    await pull({ seeds: ["seed.bin"], useCache: false });
+    // The recipe, and the pool.
+    expect(fetched().length).toBe(2);
+    expect(digestOf(await read(model.name))).toBe(digestOf(contentOf(model)));
+  });
+});
+
+describe("what is wrong", () => {
+  test("a part with other bytes is an integrity failure that leaves nothing", async () => {
+    const { put, pull, registry, at } = await bench();
+    await put([model]);
+    registry.meddle(async (request, next) => {
+      const response = await next(request);
+      if (!request.url.includes(digestOf(large)) || request.method !== "GET") return response;
+      const bytes = new Uint8Array(await response.arrayBuffer());
+      bytes[100] = (bytes[100] ?? 0) ^ 1;
+      return new Response(bytes, { status: response.status, headers: response.headers });
+    });
+    for (const useCache of [true, false]) {
+      const error = await failure(pull({ useCache }));
+      expect(error.code).toBe("integrity");
+      expect(error.message).toContain("the bytes that came do not have its digest");
+      const left = await readdir(at("out"), { recursive: true });
+      expect(left.filter((name) => /tmp|safetensors/.test(name))).toEqual([]);
+    }
+  });
+
+  test("a false digest of the whole file is found where it is checked, and never believed", async () => {
+    const { put, pull, read, registry, job, at } = await bench();
+    const claim = digestOf(other);
+    await put([{ ...model, claim }]);
+    const error = await failure(pull({ checkWhole: true }));
+    expect(error.code).toBe("integrity");
+    expect(error.message).toContain("together they do not have the digest");
+    await pull();
+    expect(digestOf(await read(model.name))).toBe(digestOf(contentOf(model)));
+    const named = await readdir(at(".cache/blobs"), { recursive: true }).catch(() => []);
+    expect(named.join()).not.toContain(claim.slice(7));
+    // A plain artifact with a file of that digest gets the real one.
+    await putParts(registry, repository, [{ name: "real.bin", pieces: [other] }], { tag: "real" });
+    await pull({ tag: "real", output: "real" });
+    expect(digestOf(await read("real.bin", "real"))).toBe(digestOf(other));
+    expect(job.warnings()).toEqual([]);
+  });
+
+  test("a stream that expands beyond its part is refused", async () => {
+    const { put, pull } = await bench();
+    await put([model], {
+      packed: [large],
+      layers: (layers) =>
+        layers.map((layer) =>
+          layer["annotations"] === undefined
+            ? layer
+            : {
+                ...layer,
+                annotations: {
+                  "vnd.ocibundle.part.digest.original": digestOf(large.subarray(0, 1000)),
+                  "vnd.ocibundle.part.size.original": "1000",
+                },
+              },
+        ),
+      recipe: (recipe) => {
+        const parts = recipe["parts"] as [string, number][];
+        const index = parts.findIndex(([digest]) => digest === digestOf(large));
+        parts[index] = [digestOf(large.subarray(0, 1000)), 1000];
+        const [file] = recipe["files"] as { size: number; segments: [number, number, number][] }[];
+        if (file === undefined) throw new Error("no file");
+        file.size -= large.length - 1000;
+        file.segments = file.segments.map(([part, start, length]) =>
+          part === index ? [part, 0, 1000] : [part, start, length],
+        );
+        return recipe;
+      },
+    });
+    expect((await failure(pull())).code).toBe("integrity");
+  });
+
+  test("a file whose only part has another digest than the recipe says", async () => {
+    const { put, pull } = await bench();
+    await put([{ name: "a.bin", pieces: [large], claim: digestOf(other) }]);
+    expect((await failure(pull())).code).toBe("integrity");
+  });
+
+  test("a version of the recipe that is not known is named", async () => {
+    const { put, pull } = await bench();
+    await put([model], { recipe: (recipe) => ({ ...recipe, version: "2" }) });
+    const error = await failure(pull());
+    expect(error.message).toContain('recipe version "2" is not supported');
+    expect(error.hint).toBe("update ocibundle");
+  });
+});
