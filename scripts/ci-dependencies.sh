@@ -32,6 +32,7 @@ go=(
   oras=oras.land/oras/cmd/oras@v1.3.6
   regctl=github.com/regclient/regclient/cmd/regctl@v0.11.7
   actionlint=github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+  versitygw=github.com/versity/versitygw/cmd/versitygw@v1.8.0
 )
 
 # found NAME: whether a part is there; the libraries of another platform are no command.

@@ -17,7 +17,8 @@ export const command = defineCommand({
   args: {
     path: {
       type: "rest",
-      description: "Weight files, directories and hf:// models (default: the project file's)",
+      description:
+        "Weight files, directories, hf:// and s3:// sources (default: the project file's)",
     },
     dest: {
       type: "string",

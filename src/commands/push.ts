@@ -22,7 +22,7 @@ export const command = defineCommand({
     },
     path: {
       type: "rest",
-      description: "Weight files, directories and hf:// models to lock, if needed, and push",
+      description: "Weight files, directories, hf:// and s3:// sources to lock and push",
     },
     ...modelArgs,
     allowIncomplete: {

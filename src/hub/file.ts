@@ -1,11 +1,10 @@
-import { OcibundleError } from "../errors.ts";
-import { codingNames } from "../http/message/content-coding.ts";
 import type { HttpResponse } from "../http/message/message.ts";
 import type { ByteRange } from "../oci/content.ts";
-import { formatRange, parseContentRange } from "../registry/content-range.ts";
+import { formatRange } from "../registry/content-range.ts";
+import { partAnswer } from "../remote/part-answer.ts";
+import { type PartAnswer, readAhead, type Slots } from "../remote/read-ahead.ts";
 import type { HubClient } from "./client.ts";
 import type { HubFile } from "./listing.ts";
-import { type PartAnswer, readAhead, type Slots } from "./read-ahead.ts";
 import { hubStatusOf } from "./refusal.ts";
 import { formatHubUri } from "./uri.ts";
 
@@ -62,36 +61,14 @@ export function hubFileOpener(
     return response;
   };
 
-  const open = async (range: ByteRange, signal: AbortSignal): Promise<PartAnswer> => {
-    const response = await ask(range, signal);
-    const { status, headers } = response;
-    const body = response.body ?? new Blob([]).stream();
-    const refuse = (code: "integrity" | "network", why: string): OcibundleError => {
-      void body.cancel().catch(() => undefined);
-      return new OcibundleError(code, why, {
-        subject: name,
-        hint: "check that HF_ENDPOINT is a hub, and try again",
-      });
-    };
-    if (codingNames(headers).length > 0) {
-      throw refuse("network", "the hub sent it compressed, and it was not asked to");
-    }
-    if (status === 200) {
-      const length = headers.get("content-length");
-      if (length !== null && length !== String(file.size)) {
-        throw refuse("integrity", `the hub has ${length} bytes, its listing says ${file.size}`);
-      }
-      return { range: { start: 0, end: file.size }, body };
-    }
-    const got = parseContentRange(headers.get("content-range"));
-    if (got === undefined || got.range.start !== range.start || got.range.end !== range.end) {
-      throw refuse("network", "the hub sent another range than was asked for");
-    }
-    if (got.total !== undefined && got.total !== file.size) {
-      throw refuse("integrity", `the hub has ${got.total} bytes, its listing says ${file.size}`);
-    }
-    return { range, body };
-  };
+  const open = async (range: ByteRange, signal: AbortSignal): Promise<PartAnswer> =>
+    partAnswer(await ask(range, signal), {
+      range,
+      size: file.size,
+      name,
+      server: "hub",
+      hint: "check that HF_ENDPOINT is a hub, and try again",
+    });
 
   return (range, signal) =>
     range.start >= range.end

@@ -6,7 +6,7 @@ import { createHubClient } from "./client.ts";
 import { hubEndpoint, hubToken } from "./endpoint.ts";
 import { hubFileOpener } from "./file.ts";
 import { type HubFile, type HubListing, listModel } from "./listing.ts";
-import { slots } from "./read-ahead.ts";
+import { slots } from "../remote/read-ahead.ts";
 import { formatHubUri, type HubAddress } from "./uri.ts";
 
 export interface OpenHubOptions {

@@ -4,7 +4,8 @@ import { readCapped } from "../http/message/body.ts";
 import type { HttpResponse } from "../http/message/message.ts";
 import { parseNextLink } from "../registry/link.ts";
 import type { HubClient } from "./client.ts";
-import { formatHubUri, type HubAddress, isSafePath } from "./uri.ts";
+import { isSafePath } from "../remote/path.ts";
+import { formatHubUri, type HubAddress } from "./uri.ts";
 
 /** A file of a model at a commit, as the hub lists it. */
 export interface HubFile {

@@ -1,4 +1,5 @@
 import { OcibundleError } from "../errors.ts";
+import { isSafePath } from "../remote/path.ts";
 
 /** A model on a hub, or a part of it: `hf://ORG/MODEL[@REV][/PATH]`. */
 export interface HubAddress {
@@ -64,16 +65,6 @@ function decoded(text: string): string {
     return "";
   }
 }
-
-/** Whether a path is relative, and leads nowhere but below where it starts. */
-export const isSafePath = (path: string): boolean =>
-  path.length > 0 &&
-  path.length <= 4096 &&
-  path.isWellFormed() &&
-  !path.includes("\\") &&
-  // oxlint-disable-next-line no-control-regex
-  !/[\u0000-\u001f\u007f]/.test(path) &&
-  path.split("/").every((part) => part !== "" && part !== "." && part !== "..");
 
 /** The address of a file at a commit: `hf://acme/llama@<40 hex>/model.safetensors`. */
 export const formatHubUri = ({ model, revision, path }: HubAddress): string =>

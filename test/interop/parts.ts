@@ -14,7 +14,8 @@ export type Part =
   | "oras"
   | "regctl"
   | "cog-reader"
-  | "chromium";
+  | "chromium"
+  | "versitygw";
 
 /** Programs that only root may run. */
 const needRoot: ReadonlySet<Part> = new Set<Part>(["dockerd", "containerd"]);

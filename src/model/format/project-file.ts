@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import * as v from "valibot";
 import { errno, OcibundleError } from "../../errors.ts";
-import { isHubUri } from "../../hub/uri.ts";
 import { readDocument } from "../../runtime/read-document.ts";
 import { checkDest } from "./weight-dest.ts";
+import { isSourceUri } from "./source-uri.ts";
 import { parseYaml } from "./yaml.ts";
 import { readingCode, unreadableBecause } from "../../runtime/file-faults.ts";
 
@@ -58,11 +58,11 @@ const PathSchema = v.pipe(
   v.rawTransform(({ dataset, addIssue, NEVER }) => {
     const text = dataset.value;
     const [, scheme, rest = text] = /^([a-z][a-z0-9+.-]*):\/\/(.*)$/is.exec(text) ?? [];
-    if (scheme === undefined || isHubUri(text)) return text;
+    if (scheme === undefined || isSourceUri(text)) return text;
     const path = scheme.toLowerCase() === "file" ? decodePath(rest) : undefined;
     if (path !== undefined && path !== "") return path;
     addIssue({
-      message: `${JSON.stringify(text)} is not a path, a "file://" URI or an "hf://" model`,
+      message: `${JSON.stringify(text)} is not a path, a "file://" URI or a source such as "hf://ORG/MODEL"`,
     });
     return NEVER;
   }),

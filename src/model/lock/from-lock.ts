@@ -8,7 +8,7 @@ import { checkWeights } from "./check-weights.ts";
 import { projectWeightPaths, type WeightPaths } from "./project-weights.ts";
 import type { OriginalFile } from "../layout/original-file.ts";
 import type { Session } from "../session/session.ts";
-import { hubFiles } from "../weights/hub-source.ts";
+import { remoteFiles } from "../weights/remote-files.ts";
 import type { RemoteFile } from "../weights/remote-file.ts";
 import { storedWeights } from "../weights/stored-weights.ts";
 import { originalFile, weightBlobs, type WeightSources } from "../weights/weight-blobs.ts";
@@ -130,7 +130,7 @@ async function weightPaths(
     {
       signal,
       except: [resolve(cwd, lock)],
-      remoteFiles: (address, options) => hubFiles(session, address, options),
+      remoteFiles: (address, choice) => remoteFiles(session, address, choice),
     },
   );
   const paths = new Map<string, string>();

@@ -64,7 +64,7 @@ const isSameWeights = (a: WeightsLock, b: WeightsLock): boolean =>
 const withoutSource = (entry: WeightEntry): string =>
   JSON.stringify(
     Object.entries(entry)
-      .filter(([member]) => member !== "source")
+      .filter(([member]) => member !== "source" && member !== "sourceVersion")
       .toSorted(([x], [y]) => (x < y ? -1 : 1)),
   );
 

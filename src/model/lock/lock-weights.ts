@@ -176,8 +176,12 @@ function entryOf(
     contentType: before === undefined ? contentType : before.contentType,
   };
   if (entry.contentType === undefined) delete entry.contentType;
+  if (remote !== undefined || before?.digestOriginal !== digest) {
+    delete entry["source"];
+    delete entry["sourceVersion"];
+  }
   if (remote !== undefined) entry["source"] = remote.uri;
-  else if (before?.digestOriginal !== digest) delete entry["source"];
+  if (remote?.version !== undefined) entry["sourceVersion"] = remote.version;
   const isSameBlob = before?.digest === entry.digest && before.digestOriginal === digest;
   if (keepMediaType && isSameBlob) entry.mediaType = before.mediaType;
   return entry;

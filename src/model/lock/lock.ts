@@ -5,7 +5,7 @@ import { readDocument } from "../../runtime/read-document.ts";
 import { openCache } from "../../store/cache/cache.ts";
 import { isStreamed } from "../../store/output-file.ts";
 import { openFileRecords } from "../../store/records/file-records.ts";
-import { openHubRecords } from "../../store/records/hub-records.ts";
+import { openRemoteRecords } from "../../store/records/remote-records.ts";
 import type { CompressionChoice } from "../format/compression.ts";
 import { checkComplete } from "./check-complete.ts";
 import { lockDrift } from "./lock-drift.ts";
@@ -13,7 +13,7 @@ import { type LockResult, lockWeights } from "./lock-weights.ts";
 import { readProjectFile } from "../format/project-file.ts";
 import type { ReadOptions } from "../weights/file-state.ts";
 import type { JobContext } from "../session/session.ts";
-import { hubFiles } from "../weights/hub-source.ts";
+import { remoteFiles } from "../weights/remote-files.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 import {
   findWeightFiles,
@@ -141,7 +141,7 @@ async function requestedFiles(
   const files = await findWeightFiles(sources, {
     signal,
     except: [resolve(cwd, lock)],
-    remoteFiles: (address, options) => hubFiles(job, address, options),
+    remoteFiles: (address, choice) => remoteFiles(job, address, choice),
     onLeftOut: (path) => {
       leftOut.push(path.startsWith(`${cwd}/`) ? path.slice(cwd.length + 1) : path);
       emit({ type: "detail", message: `"${path}": skipped` });
@@ -182,7 +182,7 @@ export function readOptions({ env, cwd, signal, emit, flags }: JobContext): Read
   const cache = openCache({ env, cwd });
   const workers = Math.min(availableParallelism(), flags.concurrency ?? maxWorkers, maxWorkers);
   const records = openFileRecords(cache);
-  return { records, hubRecords: openHubRecords(cache), cache, signal, emit, workers };
+  return { records, remoteRecords: openRemoteRecords(cache), cache, signal, emit, workers };
 }
 
 /** A lock may have any number of files; the manifest that comes of it may not. */

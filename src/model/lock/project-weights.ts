@@ -4,7 +4,7 @@ import { errno, OcibundleError, withContext } from "../../errors.ts";
 import { readProjectFile } from "../format/project-file.ts";
 import { quoted, type WeightEntry } from "../format/weight-entry.ts";
 import type { Session } from "../session/session.ts";
-import { hubFiles } from "../weights/hub-source.ts";
+import { remoteFiles } from "../weights/remote-files.ts";
 import type { RemoteFile } from "../weights/remote-file.ts";
 import type { PathPatterns } from "../weights/path-filter.ts";
 import { findWeightFiles, projectSources, type WeightSource } from "../weights/weight-files.ts";
@@ -42,15 +42,15 @@ export async function projectWeightPaths(
   const on = project.path;
   const sources = projectSources(project.project, on, patterns);
   const faults = await Promise.all(
-    sources.map(({ path, hub }) =>
-      hub === undefined ? absence(path) : Promise.resolve(undefined),
+    sources.map(({ path, address }) =>
+      address === undefined ? absence(path) : Promise.resolve(undefined),
     ),
   );
   const present = sources.filter((_, index) => faults[index] === undefined);
   const files = await findWeightFiles(present, {
     signal,
     except: [resolve(cwd, lock)],
-    remoteFiles: (address, options) => hubFiles(session, address, options),
+    remoteFiles: (address, choice) => remoteFiles(session, address, choice),
   });
   const byName = new Map(files.map((file) => [file.name, file]));
   // Names depend on what lies beside a file, dests do not.

@@ -5,7 +5,7 @@ import type { WorkerPool } from "../../runtime/worker-pool.ts";
 import { type Codec, fileEndedCode, type PackedFile } from "../../runtime/worker-protocol.ts";
 import type { Cache } from "../../store/cache/cache.ts";
 import { type FileRecords, isUnchanged, type KnownFile } from "../../store/records/file-records.ts";
-import type { HubRecords } from "../../store/records/hub-records.ts";
+import type { RemoteRecords } from "../../store/records/remote-records.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
 import type { CompressionChoice } from "../format/compression.ts";
 import type { PartPlan } from "../parts/tree.ts";
@@ -45,7 +45,7 @@ export interface WeightContent {
 export interface ReadOptions {
   records: FileRecords;
   /** Of remote files. */
-  hubRecords?: HubRecords | undefined;
+  remoteRecords?: RemoteRecords | undefined;
   cache: Pick<Cache, "root" | "tempPath" | "discardTemp" | "putFile">;
   signal: AbortSignal;
   emit: EmitEvent;

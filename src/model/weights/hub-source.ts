@@ -3,11 +3,11 @@ import { type Hub, openHub } from "../../hub/hub.ts";
 import type { HubFile } from "../../hub/listing.ts";
 import { formatHubUri, type HubAddress } from "../../hub/uri.ts";
 import { openCache } from "../../store/cache/cache.ts";
-import { openHubRecords } from "../../store/records/hub-records.ts";
+import { openRemoteRecords } from "../../store/records/remote-records.ts";
 import { type Config, readConfig, settingsOf } from "../session/config.ts";
 import type { JobContext } from "../session/session.ts";
 import { quoted } from "../format/weight-entry.ts";
-import type { PathFilter } from "./path-filter.ts";
+import { belowPath, type FoundRemote, type RemoteChoice, takes } from "./remote-choice.ts";
 import type { RemoteFile } from "./remote-file.ts";
 
 type HubJob = JobContext & { config?: Config };
@@ -44,26 +44,11 @@ async function open(job: HubJob): Promise<HubRun> {
   return { hub, files: new Map() };
 }
 
-/** A file of a model, with its path below what was named. */
-export interface FoundRemote {
-  below: string;
-  /** Whether the address is that of this file. */
-  isNamed: boolean;
-  remote: RemoteFile;
-}
-
-/**
- * The files of a model, or of a part of it, that the filter takes. As in a directory, what has a name that
- * starts with a dot is left out unless an include pattern names such a file. Throws `not_found`, `denied`,
- * `network`, `usage`.
- */
+/** The files of a model that are chosen (see `remoteFiles`). */
 export async function hubFiles(
   job: HubJob,
   address: HubAddress,
-  {
-    filter,
-    onLeftOut,
-  }: { filter?: PathFilter | undefined; onLeftOut?: ((path: string) => void) | undefined },
+  { filter, onLeftOut }: RemoteChoice,
 ): Promise<FoundRemote[]> {
   const run = await hubOf(job);
   const listing = await run.hub.list(address, job.signal);
@@ -81,7 +66,7 @@ export async function hubFiles(
         .join(", ")}`,
     });
   }
-  const records = openHubRecords(openCache(job));
+  const records = openRemoteRecords(openCache(job));
   const taken: FoundRemote[] = [];
   for (const { file, below } of found) {
     const isNamed = file.path === address.path;
@@ -90,14 +75,14 @@ export async function hubFiles(
       continue;
     }
     const uri = formatHubUri({ model, revision: commit, path: file.path });
-    const keys = recordKeys(run.hub.endpoint, uri, file);
+    const kept = recordKeys(run.hub.endpoint, uri, file);
     const remote: RemoteFile = run.files.get(uri) ?? {
       uri,
       size: file.size,
       digest:
-        file.digest ?? (await records.find(keys.content)) ?? (await records.find(keys.address)),
+        file.digest ?? (await records.find(kept.contentKey)) ?? (await records.find(kept.keys[0])),
       gitId: file.gitId,
-      keys,
+      ...kept,
       open: run.hub.open(listing, file),
     };
     run.files.set(uri, remote);
@@ -106,25 +91,8 @@ export async function hubFiles(
   return taken;
 }
 
-/** The path below a directory of the model; a file that is named itself keeps its last part. */
-function belowPath(path: string, directory: string): string | undefined {
-  if (directory === "") return path;
-  if (path === directory) return path.slice(path.lastIndexOf("/") + 1);
-  return path.startsWith(`${directory}/`) ? path.slice(directory.length + 1) : undefined;
-}
-
-/** The rules of directories on this machine. A file that is named itself may be hidden. */
-function takes(filter: PathFilter | undefined, below: string, isNamed: boolean): boolean {
-  const parts = below.split("/");
-  const isHidden = parts.some((part) => part.startsWith("."));
-  if (isHidden && !isNamed && filter?.namesHidden !== true) return false;
-  if (filter === undefined) return true;
-  const directories = parts.slice(0, -1).map((_, index) => parts.slice(0, index + 1).join("/"));
-  return directories.every((directory) => filter.enters(directory)) && filter.takes(below);
-}
-
 const recordKeys = (endpoint: string, uri: string, { gitId, size }: HubFile) => ({
-  content: gitId === undefined ? undefined : `git:${gitId}:${size}`,
+  contentKey: gitId === undefined ? undefined : `git:${gitId}:${size}`,
   // What is no hash may stand for other content tomorrow.
-  address: /@(?:[0-9a-f]{40}|[0-9a-f]{64})\//.test(uri) ? `${endpoint} ${uri} ${size}` : undefined,
+  keys: /@(?:[0-9a-f]{40}|[0-9a-f]{64})\//.test(uri) ? [`${endpoint} ${uri} ${size}`] : [],
 });

@@ -51,7 +51,7 @@ export async function readWeights(
 
 async function hashUnknown(
   wanted: readonly WantedWeight[],
-  { signal, emit, hubRecords }: ReadOptions,
+  { signal, emit, remoteRecords }: ReadOptions,
 ): Promise<Set<RemoteFile>> {
   const unknown = new Set(
     wanted.flatMap(({ remote }) =>
@@ -63,7 +63,7 @@ async function hashUnknown(
   emit({ type: "phase", phase: "hash", items: unknown.size, bytes });
   let kept = 0;
   const one = async (remote: RemoteFile, stop: AbortSignal): Promise<void> => {
-    const { uri: item, size, gitId, keys } = remote;
+    const { uri: item, size, gitId, keys, contentKey } = remote;
     emit({ type: "start", phase: "hash", item, group: "weights", bytes: size });
     const keep = kept + size <= keptBytesOfRun ? keptBytes : 0;
     if (size <= keep) kept += size;
@@ -73,15 +73,15 @@ async function hashUnknown(
     if (gitId !== undefined && gitId !== hashed.gitId) {
       const message = `${item} does not have the Git object ID that the hub lists, ${gitId}`;
       emit({ type: "warning", message });
-    } else if (keys?.content !== undefined) hubRecords?.add(keys.content, hashed.sha256);
-    if (keys?.address !== undefined) hubRecords?.add(keys.address, hashed.sha256);
+    } else if (contentKey !== undefined) remoteRecords?.add(contentKey, hashed.sha256);
+    for (const key of keys) remoteRecords?.add(key, hashed.sha256);
     emit({ type: "progress", phase: "hash", item, bytes: size });
     emit({ type: "done", phase: "hash", item });
   };
   try {
     await parallel(unknown, fetchesAtOnce, signal, one);
   } finally {
-    await hubRecords?.save();
+    await remoteRecords?.save();
   }
   return unknown;
 }

@@ -18,8 +18,12 @@ export interface RemoteFile {
   open(range: ByteRange, signal: AbortSignal): ReadableStream<Uint8Array>;
   /** Git's identifier of the content, where the source lists one. */
   gitId?: string | undefined;
-  /** What its digest is kept by: its content where that is identified, and its address. */
-  keys?: { content: string | undefined; address: string | undefined };
+  /** What tells this state of it from others, where that is not in the address: `etag:"…"`. */
+  version?: string | undefined;
+  /** What its digest is kept by: its address with its state. */
+  keys: readonly string[];
+  /** The same by what `gitId` says, which holds wherever the content lies. */
+  contentKey?: string | undefined;
   /** Its bytes, where they were fetched to be hashed and are few enough to be kept. */
   bytes?: Uint8Array | undefined;
 }

@@ -5,10 +5,9 @@ import { OcibundleError } from "../../errors.ts";
 import type { ProjectFile } from "../format/project-file.ts";
 import { quoted, sortedByName } from "../format/weight-entry.ts";
 import { notAFile, unreadable } from "./file-errors.ts";
-import { type HubAddress, isHubUri, parseHubUri } from "../../hub/uri.ts";
-import type { FoundRemote } from "./hub-source.ts";
+import { isSourceUri, parseSource, refuseUri, type SourceAddress } from "../format/source-uri.ts";
+import type { FoundRemote, RemoteChoice } from "./remote-choice.ts";
 import type { RemoteFile } from "./remote-file.ts";
-import { refuseUri } from "./remote-source.ts";
 import {
   everyFilter,
   nothingTaken,
@@ -36,9 +35,9 @@ export interface WeightFile {
 
 /** A file or a folder of them, as a flag or the project file names it. */
 export interface WeightSource {
-  /** Absolute; of a model on a hub its address. */
+  /** Absolute; of a source elsewhere its address. */
   path: string;
-  hub?: HubAddress | undefined;
+  address?: SourceAddress | undefined;
   /** The name of the file; for a folder, what its files' names start with. From the path otherwise. */
   name?: string | undefined;
   /** The dest of the file, or of the folder that the files go under. */
@@ -53,11 +52,8 @@ export interface WeightFilesOptions {
   signal: AbortSignal;
   /** Absolute paths that are no weights though they lie in a folder: the lock itself. */
   except?: readonly string[] | undefined;
-  /** The files of a model on a hub; needed where a source is one. */
-  remoteFiles?: (
-    address: HubAddress,
-    options: { filter?: PathFilter | undefined; onLeftOut?: ((path: string) => void) | undefined },
-  ) => Promise<FoundRemote[]>;
+  /** The files of a source elsewhere; needed where there is one. */
+  remoteFiles?: (address: SourceAddress, choice: RemoteChoice) => Promise<FoundRemote[]>;
   /** Told of each file or directory in a directory that is left out. */
   onLeftOut?: ((path: string) => void) | undefined;
 }
@@ -70,12 +66,11 @@ export const pathSources = (
   patterns: PathPatterns = {},
 ): WeightSource[] =>
   paths.map((path) => {
-    if (isHubUri(path)) {
-      const hub = parseHubUri(path);
-      return { path, hub, target: targetFolder(dest), filter: filterOf(patterns) };
-    }
-    refuseUri(path);
-    return { path: resolve(cwd, path), target: targetFolder(dest), filter: filterOf(patterns) };
+    const place = { target: targetFolder(dest), filter: filterOf(patterns) };
+    const address = parseSource(path);
+    return address === undefined
+      ? { path: resolve(cwd, path), ...place }
+      : { path, address, ...place };
   });
 
 /** The sources that `--file NAME=PATH` flags are. Throws `usage`. */
@@ -100,14 +95,17 @@ export const projectSources = (
   weights.flatMap(({ name, sources, target, include, exclude }, index) =>
     sources.map((source) => ({
       name,
-      ...(isHubUri(source.path)
-        ? { path: source.path, hub: parseHubUri(source.path) }
-        : { path: resolve(dirname(path), source.path) }),
+      ...placeOf(source.path, dirname(path)),
       target: sources.length === 1 ? { file: target } : { folder: target },
       filter: filterOf(source, { include, exclude }, patterns),
       merged: sources.length === 1 ? undefined : index,
     })),
   );
+
+function placeOf(text: string, directory: string): Pick<WeightSource, "path" | "address"> {
+  const address = isSourceUri(text) ? parseSource(text) : undefined;
+  return address === undefined ? { path: resolve(directory, text) } : { path: text, address };
+}
 
 /** The filter of several lists of patterns, or undefined where there are none. Throws `usage`. */
 function filterOf(...lists: readonly PathPatterns[]): PathFilter | undefined {
@@ -159,7 +157,9 @@ interface Found {
 
 async function filesOf(source: WeightSource, options: WeightFilesOptions): Promise<Found[]> {
   const { path, name, target, filter } = source;
-  if (source.hub !== undefined) return await filesOfHub(source, source.hub, options);
+  if (source.address !== undefined) {
+    return await filesElsewhere(source, source.address, options);
+  }
   const stats = await statSource(path);
   const destIsDefault = "folder" in target && target.isDefault === true;
   if (stats.isFile()) {
@@ -189,14 +189,14 @@ async function filesOf(source: WeightSource, options: WeightFilesOptions): Promi
   }));
 }
 
-async function filesOfHub(
+async function filesElsewhere(
   source: WeightSource,
-  hub: HubAddress,
+  address: SourceAddress,
   { remoteFiles, onLeftOut }: WeightFilesOptions,
 ): Promise<Found[]> {
   const { path, name, target, filter } = source;
   if (remoteFiles === undefined) throw new TypeError(`nothing lists the files of ${path}`);
-  const files = await remoteFiles(hub, { filter, onLeftOut });
+  const files = await remoteFiles(address, { filter, onLeftOut });
   if (files.length === 0 && isProjects(source)) throw nothingTaken(path);
   const destIsDefault = "folder" in target && target.isDefault === true;
   const folder = "file" in target ? target.file : target.folder;

@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { OcibundleError } from "../../../src/errors.ts";
-import { formatHubUri, isHubUri, isSafePath, parseHubUri } from "../../../src/hub/uri.ts";
+import { formatHubUri, isHubUri, parseHubUri } from "../../../src/hub/uri.ts";
+import { isSafePath } from "../../../src/remote/path.ts";
 
 test.each([
   ["hf://acme/llama", "acme/llama", "main", ""],

@@ -304,10 +304,10 @@ describe("patterns", () => {
   });
 });
 
-test.each(["s3://bucket/prefix", "https://example.com/model.bin"])(
+test.each(["gs://bucket/prefix", "ftp://example.com/model.bin"])(
   "%s is no path on this machine",
   (text) => {
-    expect(() => pathSources([text], folder)).toThrow("is not a local path");
+    expect(() => pathSources([text], folder)).toThrow("is not a source");
     expect(() => fileSources([`a=${text}`], folder)).toThrow("is not a local path");
   },
 );

@@ -3,8 +3,11 @@ import * as v from "valibot";
 import type { Cache } from "../cache/cache.ts";
 import { mergeRecord, readRecord, writeRecord } from "../cache/record-file.ts";
 
-/** The digests of files that a hub names in another way, so that they are fetched once to be hashed. */
-export interface HubRecords {
+/**
+ * The digests of remote files, by what identifies a state of them (a commit, a version, an ETag), so that they are
+ * fetched once to be hashed.
+ */
+export interface RemoteRecords {
   find(key: string | undefined): Promise<`sha256:${string}` | undefined>;
   add(key: string, digest: `sha256:${string}`): void;
   /** Writes what was added, together with what other processes wrote meanwhile. Never throws. */
@@ -29,9 +32,9 @@ const RecordsSchema = v.object({
 
 type RecordCache = Pick<Cache, "recordsDir" | "tempPath" | "discardTemp" | "lockName">;
 
-/** What is known of files on hubs. Read when it is first asked. */
-export function openHubRecords(cache: RecordCache): HubRecords {
-  const path = join(cache.recordsDir, "hub-files.json");
+/** What is known of remote files. Read when it is first asked. */
+export function openRemoteRecords(cache: RecordCache): RemoteRecords {
+  const path = join(cache.recordsDir, "remote-files.json");
   const read = async () => new Map((await readRecord(path, RecordsSchema, maxBytes))?.files);
   let known: ReturnType<typeof read> | undefined;
   const added = new Map<string, `sha256:${string}`>();
@@ -44,7 +47,7 @@ export function openHubRecords(cache: RecordCache): HubRecords {
     add: (key, digest) => void added.set(key, digest),
     async save() {
       if (added.size === 0) return;
-      await mergeRecord(cache, "hub-files", async () => {
+      await mergeRecord(cache, "remote-files", async () => {
         const merged = await read();
         for (const [key, digest] of added) {
           merged.delete(key);

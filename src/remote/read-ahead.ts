@@ -63,6 +63,8 @@ export interface ReadAheadOptions {
   name: string;
   /** Whether a failure means that the server wants fewer connections. */
   isTooMany(error: unknown): boolean;
+  /** Whether all is to come in one answer, since two might be of two states of the file. */
+  inOneAnswer?: boolean | undefined;
 }
 
 /**
@@ -82,7 +84,7 @@ export function readAhead(options: ReadAheadOptions): ReadableStream<Uint8Array>
   let part: { memory: Uint8Array; at: number; end: number } | undefined;
   const ahead: { range: ByteRange; memory: Uint8Array; isWhole: Promise<boolean> }[] = [];
   let empty = 0;
-  let hasRanges = true;
+  let hasRanges = options.inOneAnswer !== true;
 
   const end = (): void => {
     stopped.abort();
@@ -210,7 +212,8 @@ export function readAhead(options: ReadAheadOptions): ReadableStream<Uint8Array>
               empty = 0;
               return controller.enqueue(chunk);
             } catch (error) {
-              const passing = head !== undefined && httpFailureOf(error) !== undefined;
+              const isWhole = options.inOneAnswer !== true || at === range.start;
+              const passing = isWhole && head !== undefined && httpFailureOf(error) !== undefined;
               head = undefined;
               if (!passing || signal.aborted || ++empty === maxEmptyAnswers) throw error;
             }

@@ -1,0 +1,43 @@
+import { OcibundleError } from "../../errors.ts";
+import { type HubAddress, isHubUri, parseHubUri } from "../../hub/uri.ts";
+import { isS3Uri, parseS3Uri, type S3Address } from "../../s3/uri.ts";
+
+/** Where weights are that are not on this machine. */
+export type SourceAddress = ({ kind: "hub" } & HubAddress) | ({ kind: "s3" } & S3Address);
+
+/** Whether a text is the address of a source that weights are read from. */
+export const isSourceUri = (text: string): boolean => isHubUri(text) || isS3Uri(text);
+
+/** The address of a source, or undefined for a path. Throws `usage` for a URI that can't be read from. */
+export function parseSource(text: string): SourceAddress | undefined {
+  if (isHubUri(text)) return { kind: "hub", ...parseHubUri(text) };
+  if (isS3Uri(text)) return { kind: "s3", ...parseS3Uri(text) };
+  const scheme = schemeOf(text);
+  if (scheme === undefined) return undefined;
+  throw new OcibundleError(
+    "usage",
+    `${JSON.stringify(text)} is not a source: paths, hf:// and s3:// are`,
+    { hint: hints[scheme] ?? "download it first, then name the file or directory" },
+  );
+}
+
+/** Refuses a URI where a path is wanted. Throws `usage`. */
+export function refuseUri(text: string): void {
+  const scheme = schemeOf(text);
+  if (scheme === undefined) return;
+  throw new OcibundleError("usage", `${JSON.stringify(text)} is not a local path`, {
+    hint:
+      hints[scheme] ??
+      (isSourceUri(text)
+        ? "name a source where directories are named, as `ocibundle lock hf://ORG/MODEL`"
+        : "download it first, then name the file"),
+  });
+}
+
+const schemeOf = (text: string): string | undefined =>
+  /^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1]?.toLowerCase();
+
+const hints: Readonly<Record<string, string>> = {
+  file: "name the path itself",
+  gs: "name it as s3://BUCKET/PREFIX, with AWS_ENDPOINT_URL=https://storage.googleapis.com and an HMAC key",
+};

@@ -1,0 +1,40 @@
+import { OcibundleError } from "../errors.ts";
+import type { CertificateOptions } from "../http/certificates.ts";
+import type { EmitHttpEvent } from "../http/message/message.ts";
+import type { Clock } from "../retry/clock.ts";
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface S3Credential {
+  accessKeyId: string;
+  secretAccessKey: string;
+  sessionToken?: string | undefined;
+  /** In milliseconds since 1970; undefined for keys that stay. */
+  expires?: number | undefined;
+}
+
+export interface CredentialOptions {
+  env: Environment;
+  /** The region where a web identity is exchanged, if one is given. */
+  region: string | undefined;
+  emit: EmitHttpEvent;
+  clock: Clock;
+  certificates(host: string): CertificateOptions;
+}
+
+/** Asks for a credential; undefined where the environment has none of the kind. */
+export type CredentialProvider = (
+  options: CredentialOptions,
+  signal: AbortSignal,
+) => Promise<S3Credential | undefined>;
+
+/** Refuses keys that no header can hold. Throws `usage`. */
+export function checkedCredential(credential: S3Credential, from: string): S3Credential {
+  const { accessKeyId, secretAccessKey, sessionToken = "x" } = credential;
+  if ([accessKeyId, secretAccessKey, sessionToken].every((text) => /^[\x21-\x7e]+$/.test(text))) {
+    return credential;
+  }
+  throw new OcibundleError("usage", `the access key in ${from} has characters that no key has`, {
+    hint: "copy it again",
+  });
+}

@@ -1,0 +1,196 @@
+import { expect, test } from "bun:test";
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { type PushRequest, pushModel } from "../../../../src/model/jobs/push.ts";
+import { checkLock, writeLock } from "../../../../src/model/lock/lock.ts";
+import { digestOf } from "../../../../src/oci/digest.ts";
+import { afterwards } from "../../../support/afterwards.ts";
+import { type S3Switches, startS3 } from "../../../support/s3.ts";
+import { failure, jobIn, recordingRegistry, temporaryFolder, writeFiles } from "../bench.ts";
+
+const parts = {
+  image: undefined,
+  platform: undefined,
+  weights: [],
+  file: [],
+  lock: undefined,
+  weightsFrom: undefined,
+  format: undefined,
+  dryRun: false,
+  tagWeights: undefined,
+} satisfies Omit<PushRequest, "reference">;
+
+const pattern = (size: number, seed: number): Buffer =>
+  Buffer.from(
+    Uint8Array.from({ length: size }, (_, index) => (index * 31 + (index >> 9) + seed) & 255),
+  );
+
+const large = pattern(9_000_000, 1);
+const model = {
+  "llama/": "",
+  "llama/config.json": `{"hidden_size": 8}`,
+  "llama/a.safetensors": large,
+  "llama/sub/b + c%.safetensors": pattern(2000, 2),
+  "llama2/other.bin": "other",
+};
+
+async function bench(switches: S3Switches = {}, files: Parameters<typeof startS3>[0] = model) {
+  const store = await startS3(files, switches);
+  afterwards(() => store.close());
+  const registry = await recordingRegistry();
+  const folder = await temporaryFolder();
+  const keys = { AWS_ACCESS_KEY_ID: "AKIDTEST", AWS_SECRET_ACCESS_KEY: "verysecretkey" };
+  const job = (env: Record<string, string> = {}) =>
+    jobIn(folder, { AWS_ENDPOINT_URL: store.endpoint, ...keys, ...env });
+  const push = (
+    tag: string,
+    request: Partial<PushRequest> = {},
+    env: Record<string, string> = {},
+  ) =>
+    pushModel(job(env), {
+      ...parts,
+      reference: `${registry.host}/acme/${tag}`,
+      paths: ["s3://models/llama"],
+      ...request,
+    });
+  const lock = (paths: string[], env: Record<string, string> = {}) =>
+    writeLock(job(env), { paths, dest: undefined, output: undefined, compression: undefined });
+  const check = (paths: string[]) =>
+    checkLock(job(), { paths, dest: undefined, output: undefined, compression: undefined });
+  return { store, registry, folder, job, push, lock, check };
+}
+
+test("a prefix goes from the bucket to the registry, as its directory would, and not to this disk", async () => {
+  const { store, folder, push, job } = await bench({ pageSize: 2 });
+  const report = await push("m:v1");
+  expect(report.model.weights?.files.map(({ dest }) => dest)).toEqual([
+    "/src/weights/a.safetensors",
+    "/src/weights/config.json",
+    "/src/weights/sub/b + c%.safetensors",
+  ]);
+  const written = readdirSync(folder, { recursive: true, encoding: "utf8" });
+  expect(Math.max(...written.map((name) => statSync(join(folder, name)).size))).toBeLessThan(
+    100_000,
+  );
+  const lock = readFileSync(join(folder, "weights.lock"), "utf8");
+  expect(lock).toContain('"source": "s3://models/llama/a.safetensors"');
+  expect(lock).toMatch(/"sourceVersion": "etag:\\"[0-9a-f]{32}\\""/);
+  expect(lock).not.toContain("verysecretkey");
+  expect(store.seen.every(({ authorization }) => authorization?.startsWith("AWS4-HMAC"))).toBe(
+    true,
+  );
+  await writeFiles(folder, {
+    "dir/a.safetensors": large,
+    "dir/config.json": `{"hidden_size": 8}`,
+    "dir/sub/b + c%.safetensors": pattern(2000, 2),
+  });
+  const locked = {
+    paths: ["dir"],
+    dest: undefined,
+    output: "dir.lock",
+    compression: "none",
+  } as const;
+  await writeLock(job(), locked);
+  const same = await push("m:v2", { paths: [], weights: ["dir"], lock: "dir.lock" });
+  expect(same.model.digest).toBe(report.model.digest);
+});
+
+test("what was seen before is not read again while its ETag is the same", async () => {
+  const { store, push, check } = await bench();
+  await push("m:v1");
+  store.seen.length = 0;
+  await push("m:v2");
+  await push("other:v1");
+  expect(store.seen.filter(({ range }) => range !== undefined)).toEqual([]);
+  store.objects.set("llama/a.safetensors", pattern(9_000_000, 3));
+  expect(await failure(push("m:v3"))).toMatchObject({ code: "integrity" });
+  store.seen.length = 0;
+  expect((await check(["s3://models/llama"])).changed).toHaveLength(1);
+  expect(store.seen.filter(({ range }) => range !== undefined)).toEqual([]);
+});
+
+test("the store's own SHA-256 spares the reading", async () => {
+  const { store, lock } = await bench({ checksums: true });
+  const { files } = await lock(["s3://models/llama"]);
+  expect(files.find(({ name }) => name === "a")?.digest).toBe(digestOf(large));
+  expect(store.seen.filter(({ range }) => range !== undefined)).toEqual([]);
+});
+
+test("an object that is replaced while it is read is never a mixture", async () => {
+  const { store, push } = await bench();
+  let reads = 0;
+  store.switches.onPart = (key) => {
+    if (!key.endsWith("a.safetensors")) return;
+    reads += 1;
+    if (reads === 2) store.objects.set(key, pattern(9_000_000, 7));
+  };
+  const error = await failure(push("m:v1"));
+  expect(error).toMatchObject({ code: "integrity" });
+  expect(error.message).toContain("s3://models/llama/a.safetensors: the object changed");
+});
+
+test("an object without an ETag is read, and read again the next time", async () => {
+  const { store, push, folder } = await bench({ noEtags: true });
+  await push("m:v1");
+  expect(readFileSync(join(folder, "weights.lock"), "utf8")).not.toContain("sourceVersion");
+  store.seen.length = 0;
+  await push("m:v2");
+  expect(store.seen.some(({ range }) => range !== undefined)).toBe(true);
+});
+
+test.each([
+  ["an object", "s3://models/llama/config.json", ["config.json"]],
+  ["a directory with a slash", "s3://models/llama/sub/", ["b + c%.safetensors"]],
+  ["the bucket", "s3://models", ["llama/a.safetensors", "llama/config.json"]],
+])("%s is named", async (_, source, names) => {
+  const { lock } = await bench({}, { ...model, ".hidden": "x" });
+  const { files } = await lock([source]);
+  const dests = files.map(({ dest }) => dest.replace("/src/weights/", ""));
+  expect(dests).toEqual(expect.arrayContaining(names));
+  expect(dests).not.toContain(".hidden");
+});
+
+test.each<[string, S3Switches, string, string, string]>([
+  ["a bucket that does not exist", {}, "s3://missing/x", "not_found", "the bucket does not exist"],
+  ["a prefix that does not exist", {}, "s3://models/none", "not_found", "does not exist"],
+  ["a wrong key", { accessKey: "AKIDOTHER" }, "s3://models/llama", "denied", "access key"],
+  ["a key that leads out", { extra: ["llama/../x"] }, "s3://models/llama", "file", '"llama/../x"'],
+  ["an absolute key", { extra: ["llama//x"] }, "s3://models/llama", "file", '"llama//x"'],
+  ["a listing without an end", { endless: true }, "s3://models/llama", "network", "without an end"],
+  [
+    "a file with two names",
+    { extra: ["llama/a.safetensors"] },
+    "s3://models/llama",
+    "network",
+    "twice",
+  ],
+])("%s is an error", async (_, switches, source, code, words) => {
+  const { lock } = await bench(switches);
+  const error = await failure(lock([source]));
+  expect(error).toMatchObject({ code });
+  expect(error.message).toContain(words);
+  expect(error.message).not.toContain("verysecretkey");
+});
+
+test("1,001 keys are more than one page", async () => {
+  const many = Object.fromEntries(
+    Array.from({ length: 1001 }, (_, index) => [`many/f${index}.bin`, `content ${index}`]),
+  );
+  const { lock } = await bench({}, many);
+  expect((await lock(["s3://models/many"])).files).toHaveLength(1001);
+});
+
+test("a bucket of another region is asked for there", async () => {
+  const { lock, store } = await bench({ region: "eu-west-3" });
+  expect((await lock(["s3://models/llama"])).files).toHaveLength(3);
+  expect(
+    store.seen.filter(({ authorization }) => !authorization?.includes("/eu-west-3/")),
+  ).toHaveLength(1);
+});
+
+test("wrong bytes are found by the digest of the lock", async () => {
+  const { push, store } = await bench({ checksums: true, wrong: ["llama/a.safetensors"] });
+  expect(await failure(push("m:v1"))).toMatchObject({ code: "integrity" });
+  delete store.switches.wrong;
+  await push("m:v1");
+});
