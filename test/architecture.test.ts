@@ -15,13 +15,14 @@ const mayImport: Record<string, readonly string[]> = {
   cli: ["ui", "report"],
   // The table loads the hidden commands too.
   commands: ["cli", "model", "ui", "report", "harness/commands"],
-  model: ["report", "image", "transfer", "registry", "hub", "s3", "serve", "store", "oci"],
+  model: ["report", "image", "transfer", "registry", "hub", "s3", "web", "serve", "store", "oci"],
   image: ["registry", "store", "oci"],
   transfer: ["registry", "store", "oci", "retry"],
   registry: ["http", "oci", "retry"],
   // Files elsewhere are asked for by HTTP as blobs are: ranges and pages are read by the same code.
   remote: ["http", "oci", "retry", "registry"],
   hub: ["remote", "http", "oci", "retry", "registry"],
+  web: ["remote", "http", "oci", "retry", "registry"],
   s3: ["remote", "http", "oci", "retry", "registry"],
   // A hub's answers to clients, whatever they are made of: `model/serve` gives it models and bytes.
   serve: ["oci"],

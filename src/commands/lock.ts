@@ -2,6 +2,7 @@ import { defineCommand } from "../cli/command.ts";
 import { OcibundleError } from "../errors.ts";
 import { checkLock, type LockRequest, writeLock } from "../model/lock/lock.ts";
 import { isDrift } from "../model/lock/lock-drift.ts";
+import { shownSource } from "../model/format/source-uri.ts";
 import { driftReport, driftSummary, lockReport } from "../ui/lock-report.ts";
 
 export const command = defineCommand({
@@ -18,7 +19,7 @@ export const command = defineCommand({
     path: {
       type: "rest",
       description:
-        "Weight files, directories, hf:// and s3:// sources (default: the project file's)",
+        "Weight files, directories, hf://, s3:// or https:// sources (default: the project file's)",
     },
     dest: {
       type: "string",
@@ -94,7 +95,7 @@ const lockName = ({ output = "weights.lock" }: LockRequest): string => output;
 const lockLine = ({ paths, dest, output, compression, include, exclude }: LockRequest): string =>
   [
     "ocibundle lock",
-    ...paths.map(shellWord),
+    ...paths.map((path) => shellWord(shownSource(path))),
     ...(dest === undefined ? [] : ["--dest", shellWord(dest)]),
     ...(output === undefined ? [] : ["-o", shellWord(output)]),
     ...(compression === undefined ? [] : ["--compression", compression]),

@@ -17,7 +17,7 @@ export const modelArgs = {
     type: "string",
     multiple: true,
     valueHint: "DIR",
-    description: "Directory, hf:// or s3:// source with files of the lock",
+    description: "Directory or source (hf://, s3://, https://) with files of the lock",
   },
   file: {
     type: "string",

@@ -22,7 +22,7 @@ export const command = defineCommand({
     },
     path: {
       type: "rest",
-      description: "Weight files, directories, hf:// and s3:// sources to lock and push",
+      description: "Weight files, directories, hf://, s3:// or https:// sources to push",
     },
     ...modelArgs,
     allowIncomplete: {

@@ -10,13 +10,20 @@ import {
 
 const maxRedirects = 10;
 
+export interface RedirectOptions {
+  /** Throws for a redirect that is not to be followed. */
+  check?: ((from: URL, to: URL) => Promise<void>) | undefined;
+  /** What to do about a redirect that is refused; about a registry unless given. */
+  hint?: string | undefined;
+}
+
 /**
  * Follows redirects (RFC 9110, section 15.4): a bounded number, never from https down to http
  * (a host that names itself with http is asked by https), and without what authorises when the origin changes: headers go, and a body that does is not sent on.
  * Where a body or an upload's POST is redirected only 307 and 308, which keep the method, are followed.
  */
 export const followRedirects =
-  (next: Send): Send =>
+  (next: Send, { check, hint }: RedirectOptions = {}): Send =>
   async (request) => {
     let current = request;
     for (let count = 0; ; count++) {
@@ -27,21 +34,22 @@ export const followRedirects =
       const target =
         location === null || location === "" ? undefined : parse(location, response.url);
       if (target === undefined) {
-        throw refuse(current.url, "it answered with a redirect that leads nowhere");
+        throw refuse(current.url, "it answered with a redirect that leads nowhere", hint);
       }
       if (count === maxRedirects) {
-        throw refuse(request.url, `it redirected more than ${maxRedirects} times`);
+        throw refuse(request.url, `it redirected more than ${maxRedirects} times`, hint);
       }
       if (
         current.url.protocol === "https:" &&
         target.protocol !== "https:" &&
         !upgrade(target, current.url)
       ) {
-        throw refuse(current.url, `it redirects from https to ${printableUrl(target)}`);
+        throw refuse(current.url, `it redirects from https to ${printableUrl(target)}`, hint);
       }
       if (current.secretBody === true && target.origin !== current.url.origin) {
-        throw refuse(current.url, `it redirects a login to another host, ${target.host}`);
+        throw refuse(current.url, `it redirects a login to another host, ${target.host}`, hint);
       }
+      await check?.(current.url, target);
       current = redirected(current, target);
     }
   };
@@ -78,7 +86,9 @@ function redirected(request: HttpRequest, url: URL): HttpRequest {
   return { ...request, url, headers: withoutBound(request.headers) };
 }
 
-const refuse = (url: URL, why: string): OcibundleError =>
+const refuse = (url: URL, why: string, hint: string | undefined): OcibundleError =>
   new OcibundleError("network", `${printableUrl(url)}: ${why}`, {
-    hint: `check that ${url.host} is a registry and that what is in front of it is set up right`,
+    hint:
+      hint ??
+      `check that ${url.host} is a registry and that what is in front of it is set up right`,
   });

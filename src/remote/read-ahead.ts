@@ -63,8 +63,10 @@ export interface ReadAheadOptions {
   name: string;
   /** Whether a failure means that the server wants fewer connections. */
   isTooMany(error: unknown): boolean;
-  /** Whether all is to come in one answer, since two might be of two states of the file. */
+  /** Whether all is to come in one answer. */
   inOneAnswer?: boolean | undefined;
+  /** Whether what broke off may go on: false where two answers might be of two states of the file. */
+  goesOn?: boolean | undefined;
 }
 
 /**
@@ -212,8 +214,8 @@ export function readAhead(options: ReadAheadOptions): ReadableStream<Uint8Array>
               empty = 0;
               return controller.enqueue(chunk);
             } catch (error) {
-              const isWhole = options.inOneAnswer !== true || at === range.start;
-              const passing = isWhole && head !== undefined && httpFailureOf(error) !== undefined;
+              const mayGoOn = options.goesOn !== false || at === range.start;
+              const passing = mayGoOn && head !== undefined && httpFailureOf(error) !== undefined;
               head = undefined;
               if (!passing || signal.aborted || ++empty === maxEmptyAnswers) throw error;
             }

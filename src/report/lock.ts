@@ -22,7 +22,10 @@ export interface LockReport {
 
 /** How weight files differ from their lock. Names, each list sorted. */
 export interface LockDrift {
-  /** What of the entry differs; `blob`: the file is the same, and does not give the blob that is to be stored. */
+  /**
+   * What of the entry differs; `blob`: the file is the same, and does not give the blob that is to be stored;
+   * `version`: a remote file is in another state than the one that was locked, and was not read.
+   */
   changed: { name: string; what: Difference[] }[];
   /** In the lock, and not among the files. */
   missing: string[];
@@ -30,7 +33,7 @@ export interface LockDrift {
   added: string[];
 }
 
-export type Difference = "digest" | "size" | "dest" | "blob";
+export type Difference = "digest" | "size" | "version" | "dest" | "blob";
 
 /** What `mock-weights` made; also the shape of its `--json`. Sizes in bytes. */
 export interface MockReport {

@@ -136,6 +136,7 @@ export function objectOpener(
           signal,
           name,
           inOneAnswer: !version.isSteady,
+          goesOn: version.isSteady,
           isTooMany: (error) => tooMany.has(s3StatusOf(error) ?? 0),
         });
 }

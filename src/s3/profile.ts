@@ -82,7 +82,7 @@ async function readSection(path: string | undefined, name: string): Promise<Sect
 }
 
 /** One section of a file in Amazon's form: `[name]`, then `key = value`; what is indented belongs to a key. */
-export function sectionOf(text: string, name: string): Section | undefined {
+function sectionOf(text: string, name: string): Section | undefined {
   let found: Record<string, string> | undefined;
   let isHere = false;
   for (const line of text.split(/\r?\n/)) {

@@ -4,6 +4,7 @@ import { quoted, type WeightEntry } from "../format/weight-entry.ts";
 import { readOptions } from "./lock.ts";
 import type { Session } from "../session/session.ts";
 import { readWeights } from "../weights/read-weights.ts";
+import { recallRemote } from "../weights/recall-remote.ts";
 import type { RemoteFile } from "../weights/remote-file.ts";
 import { lockAgain, statWeight } from "../weights/weight-blobs.ts";
 
@@ -28,6 +29,7 @@ export async function checkWeights(
   const files = entries.flatMap((entry) => {
     const remote = remotes.get(entry.name);
     const path = remote?.uri ?? paths.get(entry.name);
+    recallRemote(remote, entry);
     return path === undefined ? [] : [{ entry, path, remote }];
   });
   await parallel(files, checksAtOnce, session.signal, ({ entry, path, remote }) =>

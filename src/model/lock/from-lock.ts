@@ -12,6 +12,7 @@ import { remoteFiles } from "../weights/remote-files.ts";
 import type { RemoteFile } from "../weights/remote-file.ts";
 import { storedWeights } from "../weights/stored-weights.ts";
 import { originalFile, weightBlobs, type WeightSources } from "../weights/weight-blobs.ts";
+import { shownSource } from "../format/source-uri.ts";
 import { quoted, type WeightEntry } from "../format/weight-entry.ts";
 import {
   fileSources,
@@ -150,7 +151,7 @@ async function weightPaths(
 
 const flagsOf = (weights: readonly string[], file: readonly string[]): string =>
   [
-    ...weights.map((folder) => `--weights ${quoted(folder)}`),
+    ...weights.map((folder) => `--weights ${quoted(shownSource(folder))}`),
     ...(file.length === 0 ? [] : ["--file"]),
   ].join(", ");
 

@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { OcibundleError } from "../../errors.ts";
+import { shownSource } from "../format/source-uri.ts";
 import { quoted, type WeightEntry } from "../format/weight-entry.ts";
 import { lockFileName, type WeightsLock } from "../format/weights-lock.ts";
 import type { JobContext } from "../session/session.ts";
@@ -44,7 +45,7 @@ export async function lockDirectories(
   if (previous !== undefined && changed && !updateLock) {
     throw new OcibundleError(
       "integrity",
-      `${name} does not match ${rest.paths.map(quoted).join(", ")}: ${difference(previous, lock)}`,
+      `${name} does not match ${rest.paths.map((source) => quoted(shownSource(source))).join(", ")}: ${difference(previous, lock)}`,
       {
         hint: "add --update-lock to update the lock, or --no-lock to ignore it",
       },

@@ -1,4 +1,5 @@
 import { readWeights } from "../weights/read-weights.ts";
+import { recallRemote, stateOfEntry } from "../weights/recall-remote.ts";
 import type { ReadOptions, WeightContent } from "../weights/file-state.ts";
 import { type Compression, compressionOf, type WeightEntry } from "../format/weight-entry.ts";
 import type { WeightFile } from "../weights/weight-files.ts";
@@ -19,10 +20,18 @@ export async function lockDrift(
   const names = new Set(files.map(({ name }) => name));
   const known = files.flatMap((file) => {
     const entry = entries.get(file.name);
-    return entry === undefined ? [] : [{ file, entry }];
+    if (entry === undefined) return [];
+    recallRemote(file.remote, entry);
+    return [{ file, entry }];
   });
+  const unread = known.filter(({ file: { remote }, entry }) => {
+    const isUnknown = remote !== undefined && remote.digest === undefined;
+    return isUnknown && stateOfEntry(remote, entry) === "changed";
+  });
+  const isUnread = new Set(unread);
+  const compared = known.filter((one) => !isUnread.has(one));
   const contents = await readWeights(
-    known.map(({ file: { name, path, remote }, entry }) => ({
+    compared.map(({ file: { name, path, remote }, entry }) => ({
       name,
       path,
       remote,
@@ -32,10 +41,13 @@ export async function lockDrift(
     })),
     options,
   );
+  const contentOf = new Map(compared.map((one, index) => [one, contents[index]]));
   return {
-    changed: known.flatMap(({ file, entry }, index) => {
-      const content = contents[index];
-      const what = content === undefined ? [] : differences(file, entry, content);
+    changed: known.flatMap((one) => {
+      const { file, entry } = one;
+      const content = contentOf.get(one);
+      const what =
+        content === undefined ? unreadDifferences(file, entry) : differences(file, entry, content);
       return what.length === 0 ? [] : [{ name: file.name, what }];
     }),
     missing: lock.files.map(({ name }) => name).filter((name) => !names.has(name)),
@@ -45,6 +57,12 @@ export async function lockDrift(
 
 export const isDrift = ({ changed, missing, added }: LockDrift): boolean =>
   changed.length + missing.length + added.length > 0;
+
+function unreadDifferences(file: WeightFile, entry: WeightEntry): Difference[] {
+  const isOtherSize = file.remote?.size !== entry.sizeUncompressed;
+  const dest: Difference[] = !file.destIsDefault && file.dest !== entry.dest ? ["dest"] : [];
+  return [isOtherSize ? "size" : "version", ...dest];
+}
 
 function differences(file: WeightFile, entry: WeightEntry, content: WeightContent): Difference[] {
   const what: Difference[] = [];

@@ -1,5 +1,6 @@
 import type { CompressionChoice } from "../format/compression.ts";
 import { readWeights } from "../weights/read-weights.ts";
+import { recallRemote } from "../weights/recall-remote.ts";
 import type { ReadOptions, WeightContent } from "../weights/file-state.ts";
 import {
   checkEntriesApart,
@@ -59,6 +60,7 @@ export async function lockWeights(
   // Dests are checked before hours of hashing, not after.
   const placed = files.map((file) => ({ ...file, dest: destOf(file, before.get(file.name)) }));
   checkDests(placed, on);
+  for (const { name, remote } of placed) recallRemote(remote, before.get(name));
   const sticky = splitOf(previous, on);
   const wanted = options.parts ?? sticky !== undefined;
   const cut = wanted ? await cutLocal(placed, sticky, options.signal) : undefined;

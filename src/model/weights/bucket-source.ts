@@ -100,6 +100,7 @@ async function remoteFile(
     version: versionText(version),
     digest: version.digest ?? (await find(keys)),
     keys,
+    goesOn: version.isSteady,
     open: store.open(bucket, key, version),
   };
 }

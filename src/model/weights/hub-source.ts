@@ -83,6 +83,7 @@ export async function hubFiles(
         file.digest ?? (await records.find(kept.contentKey)) ?? (await records.find(kept.keys[0])),
       gitId: file.gitId,
       ...kept,
+      goesOn: true,
       open: run.hub.open(listing, file),
     };
     run.files.set(uri, remote);

@@ -11,11 +11,15 @@ import type { Sha256, WeightContent } from "./file-state.ts";
 export interface RemoteFile {
   /** Where it lies, with the revision: `hf://acme/llama@<40 hex>/model.safetensors`. */
   uri: string;
-  /** In bytes. */
-  size: number;
+  /** In bytes; undefined where it is not known before the file was read. */
+  size: number | undefined;
   /** Of its content, where that is known without fetching it. */
   digest: Sha256 | undefined;
   open(range: ByteRange, signal: AbortSignal): ReadableStream<Uint8Array>;
+  /** All bytes, where the size is not known. */
+  openAll?(signal: AbortSignal): Promise<ReadableStream<Uint8Array>>;
+  /** Whether what breaks off goes on where it was: parts are known to be of one state. */
+  goesOn?: boolean | undefined;
   /** Git's identifier of the content, where the source lists one. */
   gitId?: string | undefined;
   /** What tells this state of it from others, where that is not in the address: `etag:"…"`. */
@@ -34,34 +38,53 @@ export const remoteMismatch = (uri: string): string =>
 
 export interface Hashed {
   sha256: Sha256;
-  /** Git's identifier of the content. */
-  gitId: string;
+  size: number;
+  /** Git's identifier of the content; undefined where the size was not known. */
+  gitId: string | undefined;
   bytes: Uint8Array | undefined;
 }
 
-/** Reads a file once and hashes it; its bytes are kept where there are at most `keep`. */
-export async function hashRemote(
-  { uri, size, open }: RemoteFile,
-  keep: number,
-  signal: AbortSignal,
-): Promise<Hashed> {
+export interface HashOptions {
+  /** A file of at most so many bytes is kept. */
+  keep: number;
+  onBytes(bytes: number): void;
+  signal: AbortSignal;
+}
+
+/** How many bytes are hashed between two events. */
+const toldBytes = 1024 * 1024;
+
+/** Reads a file once and hashes it. Throws `integrity` for another size than was listed, and what `open` throws. */
+export async function hashRemote(remote: RemoteFile, options: HashOptions): Promise<Hashed> {
+  const { uri, size, open, openAll } = remote;
+  const { keep, onBytes, signal } = options;
   const sha256 = createHash("sha256");
-  const git = createHash("sha1").update(`blob ${size}\0`);
+  const git = size === undefined ? undefined : createHash("sha1").update(`blob ${size}\0`);
   const chunks: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of open({ start: 0, end: size }, signal)) {
+  let told = 0;
+  const stream =
+    size === undefined ? await openAll?.(signal) : open({ start: 0, end: size }, signal);
+  if (stream === undefined) throw new TypeError(`nothing opens ${uri}`);
+  for await (const chunk of stream) {
     length += chunk.byteLength;
     sha256.update(chunk);
-    git.update(chunk);
-    if (size <= keep) chunks.push(chunk.slice());
+    // SHA-1 of a small file costs nothing, and Git's identifier is known of no other.
+    if (remote.gitId !== undefined) git?.update(chunk);
+    if (length <= keep) chunks.push(chunk.slice());
+    if (length - told < toldBytes) continue;
+    onBytes(length - told);
+    told = length;
   }
-  if (length !== size) {
+  if (size !== undefined && length !== size) {
     throw new OcibundleError("integrity", `${uri} has ${length} bytes, and ${size} were listed`);
   }
+  onBytes(length - told);
   return {
     sha256: `sha256:${sha256.digest("hex")}`,
-    gitId: git.digest("hex"),
-    bytes: size <= keep ? new Uint8Array(Buffer.concat(chunks)) : undefined,
+    size: length,
+    gitId: git?.digest("hex"),
+    bytes: length <= keep ? new Uint8Array(Buffer.concat(chunks)) : undefined,
   };
 }
 

@@ -4,6 +4,7 @@ import type { JobContext } from "../session/session.ts";
 import { bucketFiles } from "./bucket-source.ts";
 import { hubFiles } from "./hub-source.ts";
 import type { FoundRemote, RemoteChoice } from "./remote-choice.ts";
+import { webFiles } from "./web-source.ts";
 
 /**
  * The files of a source, or of a part of it, that the filter takes. As in a directory, what has a name that
@@ -20,5 +21,7 @@ export function remoteFiles(
       return hubFiles(job, address, choice);
     case "s3":
       return bucketFiles(job, address, choice);
+    case "web":
+      return webFiles(job, address, choice);
   }
 }

@@ -5,7 +5,13 @@ import { OcibundleError } from "../../errors.ts";
 import type { ProjectFile } from "../format/project-file.ts";
 import { quoted, sortedByName } from "../format/weight-entry.ts";
 import { notAFile, unreadable } from "./file-errors.ts";
-import { isSourceUri, parseSource, refuseUri, type SourceAddress } from "../format/source-uri.ts";
+import {
+  isSourceUri,
+  parseSource,
+  refuseUri,
+  shownSource,
+  type SourceAddress,
+} from "../format/source-uri.ts";
 import type { FoundRemote, RemoteChoice } from "./remote-choice.ts";
 import type { RemoteFile } from "./remote-file.ts";
 import {
@@ -70,7 +76,7 @@ export const pathSources = (
     const address = parseSource(path);
     return address === undefined
       ? { path: resolve(cwd, path), ...place }
-      : { path, address, ...place };
+      : { path: shownSource(path), address, ...place };
   });
 
 /** The sources that `--file NAME=PATH` flags are. Throws `usage`. */
@@ -104,7 +110,9 @@ export const projectSources = (
 
 function placeOf(text: string, directory: string): Pick<WeightSource, "path" | "address"> {
   const address = isSourceUri(text) ? parseSource(text) : undefined;
-  return address === undefined ? { path: resolve(directory, text) } : { path: text, address };
+  return address === undefined
+    ? { path: resolve(directory, text) }
+    : { path: shownSource(text), address };
 }
 
 /** The filter of several lists of patterns, or undefined where there are none. Throws `usage`. */

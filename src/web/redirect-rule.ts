@@ -1,0 +1,91 @@
+import { lookup } from "node:dns/promises";
+import { BlockList, isIP } from "node:net";
+import { OcibundleError } from "../errors.ts";
+import { hostName, isLoopback } from "../http/message/loopback.ts";
+import { printableUrl } from "../http/message/message.ts";
+
+/** How far an address reaches: everywhere, one's own networks, this machine and what is attached to it. */
+type Reach = "public" | "private" | "local";
+
+const blockList = (networks: readonly string[]): BlockList => {
+  const list = new BlockList();
+  for (const network of networks) {
+    const [start = "", bits = ""] = network.split("/");
+    list.addSubnet(start, Number(bits), isIP(start) === 6 ? "ipv6" : "ipv4");
+  }
+  return list;
+};
+
+// RFC 6890 and its registries.
+const localNetworks = blockList(
+  "0.0.0.0/8 127.0.0.0/8 169.254.0.0/16 ::/127 fe80::/10 fd00:ec2::/32".split(" "),
+);
+const privateNetworks = blockList(
+  (
+    "10.0.0.0/8 100.64.0.0/10 172.16.0.0/12 192.0.0.0/24 192.168.0.0/16 198.18.0.0/15 224.0.0.0/3 " +
+    "fc00::/7 fec0::/10 ff00::/8"
+  ).split(" "),
+);
+
+/** The reach of an IP address; an IPv4 address inside of an IPv6 one counts as itself. */
+export function reachOf(address: string): Reach {
+  const bare = address.replace(/%.*$/, "");
+  const inner = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(bare)?.[1] ?? mapped(bare);
+  const at = inner ?? bare;
+  const family = isIP(at) === 6 ? "ipv6" : "ipv4";
+  if (localNetworks.check(at, family)) return "local";
+  return privateNetworks.check(at, family) ? "private" : "public";
+}
+
+/** `::ffff:7f00:1` and `64:ff9b::7f00:1` are 127.0.0.1. */
+function mapped(address: string): string | undefined {
+  const [, high, low] = /^(?:::ffff:|64:ff9b::)([\da-f]{1,4}):([\da-f]{1,4})$/i.exec(address) ?? [];
+  if (high === undefined || low === undefined) return undefined;
+  const [a, b] = [Number.parseInt(high, 16), Number.parseInt(low, 16)];
+  return [a >> 8, a & 255, b >> 8, b & 255].join(".");
+}
+
+export type Resolve = (name: string) => Promise<readonly string[]>;
+
+const systemResolve: Resolve = async (name) =>
+  (await lookup(name, { all: true })).map(({ address }) => address);
+
+/** The narrowest reach that the addresses of a host have. A name without an address is left to the request. */
+async function reachOfHost(host: string, resolve: Resolve): Promise<Reach> {
+  const name = hostName(host);
+  if (isLoopback(name) || /(?:^|\.)localhost\.?$/i.test(name)) return "local";
+  if (isIP(name) !== 0) return reachOf(name);
+  const found = await resolve(name).catch(() => []);
+  const reaches = new Set(found.map(reachOf));
+  return reaches.has("local") ? "local" : reaches.has("private") ? "private" : "public";
+}
+
+const rank: Readonly<Record<Reach, number>> = { public: 0, private: 1, local: 2 };
+
+/**
+ * Refuses a redirect that leads further in than where it comes from: from a public address to a private one, and
+ * from either to this machine or what is attached to it, such as a cloud's metadata service. Another port of
+ * the same host is as far in as the first. Throws `network`.
+ */
+export async function checkRedirect(
+  from: URL,
+  to: URL,
+  resolve: Resolve = systemResolve,
+): Promise<void> {
+  if (from.hostname === to.hostname) return;
+  const [source, target] = [
+    await reachOfHost(from.host, resolve),
+    await reachOfHost(to.host, resolve),
+  ];
+  if (rank[target] <= rank[source] && !isLinkLocal(to)) return;
+  throw new OcibundleError(
+    "network",
+    `${printableUrl(from)}: it redirects to ${to.host}, which is an address of ${
+      target === "local" ? "this machine" : "a private network"
+    }`,
+    { hint: "name that URL itself if it is right" },
+  );
+}
+
+/** Where a machine finds its own credentials: nothing redirects there in good faith. */
+const isLinkLocal = ({ host }: URL): boolean => /^(?:169\.254\.|\[fe80:|\[fd00:ec2:)/i.test(host);
