@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Installs the real parts that the tests run against: programs of Debian's packages, and programs
-# that Go builds at the versions below. Nothing is done when they are all there.
+# Installs the real parts that the tests run against: programs of Debian's packages, libraries for Python and
+# Node, and programs that Go builds at the versions below. Nothing is done when they are all there.
 #
-# OCIBUNDLE_TEST_PARTS: the directory for what Go builds; scripts/parts.ts has the same default.
+# OCIBUNDLE_TEST_PARTS: the directory for what is not Debian's; scripts/parts.ts has the same default.
+# OCIBUNDLE_ALL_CLIENTS: when set, also clients of the Hub that only the nightly tests use.
 set -euo pipefail
 
 # command:package
@@ -56,10 +57,49 @@ if [ "${#missing[@]}" -gt 0 ]; then
   "${root[@]}" apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
 fi
 
+parts=${OCIBUNDLE_TEST_PARTS:-${XDG_CACHE_HOME:-$HOME/.cache}/ocibundle-test-parts}
+mkdir -p "$parts/bin" "$parts/lib"
+
+# Clients of the Hugging Face Hub, each release in a directory of its own; all of them for the nightly tests.
+clients=(huggingface_hub-0.36.0 huggingface_hub-2.4.0)
+[ -z "${OCIBUNDLE_ALL_CLIENTS:-}" ] ||
+  clients+=(huggingface_hub-0.23.5 huggingface_hub-1.29.0 @huggingface/hub-2.17.5 node-llama-cpp-3.21.1)
+install_client() {
+  local name=${1%-*} version=${1##*-} at=$parts/lib/${1//\//+}
+  [ ! -e "$at.installed" ] || return 0
+  rm -rf "$at"
+  mkdir -p "$at"
+  case $name in
+    huggingface_hub)
+      python3 -m pip install --quiet --disable-pip-version-check --no-warn-script-location --no-compile \
+        --target "$at" "$name==$version"
+      ;;
+    node-llama-cpp)
+      echo '{}' >"$at/package.json"
+      # Without the variants for GPUs, which are ten times as large.
+      (cd "$at" && npm install --silent --no-audit --no-fund --ignore-scripts --omit=optional \
+        "$name@$version" "@node-llama-cpp/linux-x64@$version")
+      ;;
+    *)
+      echo '{}' >"$at/package.json"
+      (cd "$at" && npm install --silent --no-audit --no-fund --ignore-scripts "$name@$version")
+      ;;
+  esac
+  # Written last: what broke off is installed again.
+  echo "$1" >"$at.installed"
+}
+installing=()
+for client in "${clients[@]}"; do
+  install_client "$client" &
+  installing+=($!)
+done
+# Without Python or npm they stay away, as what Go builds does below.
+for process in "${installing[@]}"; do
+  wait "$process" || echo "ci-dependencies: a client of the Hub could not be installed" >&2
+done
+
 # Without Go these stay away: their tests are then skipped by name, and fail in CI.
 command -v go >/dev/null || exit 0
-parts=${OCIBUNDLE_TEST_PARTS:-${XDG_CACHE_HOME:-$HOME/.cache}/ocibundle-test-parts}
-mkdir -p "$parts/bin"
 for part in "${go[@]}"; do
   name=${part%%=*} source=${part#*=}
   # The note is written last: a build that broke off is done again.

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 
@@ -10,4 +11,10 @@ const builtParts =
 export function findPart(name: string): string | null {
   const path = [join(builtParts, "bin"), process.env["PATH"] ?? ""].join(delimiter);
   return Bun.which(name, { PATH: path });
+}
+
+/** The directory of a library for another language that tests use (`huggingface_hub-2.4.0`), where it is installed. */
+export function findLibrary(name: string): string | undefined {
+  const path = join(builtParts, "lib", name);
+  return existsSync(`${path}.installed`) ? path : undefined;
 }

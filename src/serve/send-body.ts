@@ -25,14 +25,17 @@ export async function sendBody(
 /** Until there is room again, or nobody there any more. */
 function drained(response: ServerResponse, gone: AbortSignal, patience: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    const end = (): void => {
+    const leave = (): void => {
       clearTimeout(timer);
       response.off("drain", end);
       gone.removeEventListener("abort", end);
+    };
+    const end = (): void => {
+      leave();
       resolve();
     };
     const timer = setTimeout(() => {
-      end();
+      leave();
       reject(new StalledClient(`the client took nothing for ${patience / 1000} s`));
     }, patience);
     if (gone.aborted) return end();

@@ -1,4 +1,4 @@
-import { OcibundleError } from "../../errors.ts";
+import { amended, OcibundleError } from "../../errors.ts";
 import { parallel } from "../../flow/parallel.ts";
 import { isTag } from "../../oci/reference.ts";
 import { type HubRef, type HubSnapshot, type HubSource, NotOnHub } from "../../serve/hub-source.ts";
@@ -71,9 +71,12 @@ export function createModels(
       try {
         return await blobs.read(reader, located, range, signal);
       } catch (error) {
-        const isLost = located.unpacked && error instanceof OcibundleError;
-        if (!isLost || options.offline) throw error;
-        return blobs.read(reader, await served.locate(file.path, true), range, signal);
+        if (!(error instanceof OcibundleError)) throw error;
+        if (located.unpacked && !options.offline) {
+          return blobs.read(reader, await served.locate(file.path, true), range, signal);
+        }
+        // The model is there: that a registry lacks one of its blobs is the registry's fault.
+        throw error.code === "not_found" ? amended(error, { code: "network" }) : error;
       }
     },
     isTainted: ({ digest }) => blobs.isTainted(digest),

@@ -195,6 +195,6 @@ function readToken({ cwd, env }: JobContext, path: string | undefined): string |
   if (text === undefined) return undefined;
   if (/^[\u0021-\u007e]+$/.test(text)) return text;
   throw new OcibundleError("usage", `${on} has no token`, {
-    hint: "write one line of letters and digits, as `openssl rand -hex 32` prints it",
+    hint: 'write one line of letters and digits, as `echo "hf_$(openssl rand -hex 20)"` prints it',
   });
 }

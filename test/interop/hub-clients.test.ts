@@ -1,0 +1,175 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { findLibrary } from "../../scripts/parts.ts";
+import { startEmbeddedRegistry } from "../../scripts/registries.ts";
+import { startService } from "../../scripts/service.ts";
+import { program } from "../../scripts/program.ts";
+import { writeFiles } from "../unit/model/bench.ts";
+import { workbench } from "./workbench.ts";
+
+/** Real clients of the Hugging Face Hub, with a registry behind `ocibundle serve`. */
+const { folder, run, shared, ocibundle } = workbench();
+
+const registry = shared((at) => startEmbeddedRegistry(at));
+/** Some clients take no other form of token. */
+const token = `hf_${"t".repeat(40)}`;
+const here = import.meta.dir;
+const inCi = process.env["CI"] === "true";
+/** As in `scripts/ci-dependencies.sh`. */
+const wantsAll = Boolean(process.env["OCIBUNDLE_ALL_CLIENTS"]);
+
+/** What is always needed must be there in CI; `scripts/nightly.sh clients` needs the others, too. */
+const releases = [
+  { name: "huggingface_hub-0.23.5", always: false },
+  { name: "huggingface_hub-0.36.0", always: true },
+  { name: "huggingface_hub-1.29.0", always: false },
+  { name: "huggingface_hub-2.4.0", always: true },
+];
+
+/** A test with a library; without it skipped by name, and in CI failed where it must be there. */
+function testWithLibrary(
+  name: string,
+  always: boolean,
+  title: string,
+  body: (path: string) => Promise<void>,
+): void {
+  const path = findLibrary(name);
+  if (path !== undefined) test(title, () => body(path), 120_000);
+  else if (wantsAll || (inCi && always)) {
+    test(title, () => {
+      throw new Error(`${name} is not installed`);
+    });
+  } else test.skip(`${title} (${name} is not installed)`, () => undefined);
+}
+
+const model = shared(async () => {
+  const { address } = await registry();
+  const weights = await writeFiles(await folder("weights"), {
+    "config.json": '{"model_type":"tiny"}',
+    "empty.txt": "",
+    "onnx/model.onnx": "onnx",
+    "big.bin": new Uint8Array(randomBytes(20_000_000)),
+    "model.safetensors": new Uint8Array(randomBytes(1_000_000)),
+  });
+  const reference = `${address}/acme/tiny`;
+  await ocibundle(["push", `${reference}:v1`, weights, "--no-lock"]);
+  await ocibundle(["tag", `${reference}:v1`, "latest"]);
+  return { reference, weights, async stop() {} };
+});
+
+/** A server for the model, with a cache of its own: it ends with the tests. */
+const stops: (() => Promise<void>)[] = [];
+afterAll(async () => {
+  for (const stop of stops) await stop();
+});
+
+async function serving(args: readonly string[] = []): Promise<Record<string, string>> {
+  const { reference } = await model();
+  const cwd = await folder("serve");
+  const service = await startService({
+    command: [
+      ...program(),
+      "serve",
+      "--listen",
+      "127.0.0.1:0",
+      ...args,
+      "--map",
+      `Acme/Tiny=${reference}:latest`,
+      "--registry",
+      reference.split("/")[0] ?? "",
+    ],
+    cwd,
+    env: { OCIBUNDLE_SERVE_TOKEN: token, OCIBUNDLE_CACHE: join(cwd, "cache") },
+    ready: /HF_ENDPOINT=(\S+)/,
+  });
+  stops.push(() => service.stop());
+  return {
+    HF_ENDPOINT: service.ready[1] ?? "",
+    HF_TOKEN: token,
+    HF_HUB_DISABLE_PROGRESS_BARS: "1",
+    HF_HUB_DISABLE_TELEMETRY: "1",
+  };
+}
+
+describe.each(releases)("$name", ({ name, always }) => {
+  testWithLibrary(
+    name,
+    always,
+    "downloads, lists and fails as it does with the Hub",
+    async (path) => {
+      const { weights } = await model();
+      const env = { ...(await serving()), PYTHONPATH: path, PYTHONDONTWRITEBYTECODE: "1" };
+      const cache = await folder("hub");
+      const said = await run(["python3", join(here, "hub-clients.py"), weights, cache], { env });
+      expect(said).toContain(`${name.replace("-", " ")}: 5 files`);
+    },
+  );
+
+  testWithLibrary(name, always, "never takes wrong bytes for a success", async (path) => {
+    const { weights } = await model();
+    const fault = "corrupt,at=5000,path=*/blobs/*,method=GET";
+    const faulty = await startEmbeddedRegistry(await folder("faulty"), ["--fault", fault]);
+    stops.push(() => faulty.stop());
+    await ocibundle(["push", `${faulty.address}/acme/tiny`, weights, "--no-lock"]);
+    const env = {
+      ...(await serving(["--map", `acme/faulty=${faulty.address}/acme/tiny`])),
+      PYTHONPATH: path,
+      PYTHONDONTWRITEBYTECODE: "1",
+    };
+    const cache = await folder("hub");
+    const code = `import sys, huggingface_hub as h; h.snapshot_download("acme/faulty", cache_dir=sys.argv[1])`;
+    const failed = await run(["python3", "-c", code, cache], { env }).then(
+      () => undefined,
+      (error: unknown) => String(error),
+    );
+    expect(failed).toBeDefined();
+    const snapshots = join(cache, "models--acme--faulty", "snapshots");
+    const found = existsSync(snapshots) ? await readdir(snapshots, { recursive: true }) : [];
+    expect(found.filter((file) => /big\.bin|model\.safetensors/.test(file))).toEqual([]);
+  });
+});
+
+testWithLibrary(
+  "@huggingface+hub-2.17.5",
+  false,
+  "@huggingface/hub downloads a model",
+  async (path) => {
+    const { weights } = await model();
+    const env = {
+      ...(await serving()),
+      LIBRARY: join(path, "node_modules/@huggingface/hub/dist/index.mjs"),
+    };
+    const cache = await folder("hub");
+    expect(await run(["node", join(here, "hub-client.mjs"), weights, cache], { env })).toBe(
+      "5 files\n",
+    );
+  },
+);
+
+testWithLibrary(
+  "huggingface_hub-2.4.0",
+  true,
+  "`hf download` downloads what is asked for",
+  async (path) => {
+    const { weights } = await model();
+    const env = { ...(await serving()), PYTHONPATH: path, PYTHONDONTWRITEBYTECODE: "1" };
+    const at = await folder("download");
+    const hf = ["python3", "-c", "from huggingface_hub.cli.hf import main; main()"];
+    const args = [
+      "download",
+      "Acme/Tiny",
+      "--include",
+      "*.json",
+      "--revision",
+      "v1",
+      "--local-dir",
+      at,
+    ];
+    await run([...hf, ...args], { env });
+    expect((await readdir(at)).filter((file) => !file.startsWith("."))).toEqual(["config.json"]);
+    expect(existsSync(join(weights, "config.json"))).toBe(true);
+  },
+);

@@ -1,0 +1,282 @@
+import { describe, expect, test } from "bun:test";
+import { createHash, randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { pushModel } from "../../../../src/model/jobs/push.ts";
+import { type ServeRequest, serveModels } from "../../../../src/model/serve/serve.ts";
+import { afterwards } from "../../../support/afterwards.ts";
+import {
+  type Job,
+  jobIn,
+  lock,
+  type Meddle,
+  type RecordingRegistry,
+  recordingRegistry,
+  temporaryFolder,
+  writeFiles,
+} from "../bench.ts";
+
+/** Too large to be hashed in one piece, and fetched in several ranges. */
+const largeBytes = 24 * 1024 * 1024;
+
+interface Setting {
+  job: Job;
+  registry: RecordingRegistry;
+  endpoint: string;
+  /** Changes the files, and pushes them under the tag again. */
+  push(files: Record<string, string | Uint8Array>): Promise<void>;
+  stop(): Promise<number | undefined>;
+}
+
+async function serving(
+  files: Record<string, string | Uint8Array>,
+  request: Partial<ServeRequest> = {},
+  compression: "none" | "gzip" = "none",
+): Promise<Setting> {
+  const registry = await recordingRegistry();
+  const job = jobIn(await temporaryFolder());
+  const push = async (changed: Record<string, string | Uint8Array>): Promise<void> => {
+    await writeFiles(join(job.cwd, "weights"), changed);
+    await lock(job, compression);
+    await pushModel(job, {
+      reference: `${registry.host}/acme/tiny:latest`,
+      image: undefined,
+      platform: undefined,
+      weights: ["weights"],
+      file: [],
+      lock: undefined,
+      weightsFrom: undefined,
+      format: undefined,
+      dryRun: false,
+      tagWeights: undefined,
+    });
+    await rm(join(job.cwd, ".cache", "blobs"), { recursive: true, force: true });
+    registry.seen.length = 0;
+  };
+  await push(files);
+  const stopping = new AbortController();
+  const endpoint = Promise.withResolvers<string>();
+  const served = serveModels(
+    { ...job, signal: stopping.signal },
+    {
+      map: [],
+      registry: registry.host,
+      tag: undefined,
+      listen: "127.0.0.1:0",
+      tokenFile: undefined,
+      anonymous: false,
+      hostNames: [],
+      refresh: 0,
+      offline: false,
+      root: undefined,
+      useCache: true,
+      list: false,
+      command: [],
+      ...request,
+    },
+    (report) => endpoint.resolve(report.endpoint),
+  );
+  served.catch(endpoint.reject);
+  const stop = async (): Promise<number | undefined> => {
+    stopping.abort();
+    return served;
+  };
+  afterwards(stop);
+  return { job, registry, endpoint: await endpoint.promise, push, stop };
+}
+
+const url = (endpoint: string, file: string, revision = "main"): string =>
+  `${endpoint}/acme/tiny/resolve/${revision}/${file}`;
+
+const hashed = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
+
+const blobRequests = ({ seen }: RecordingRegistry): string[] =>
+  seen.filter(({ path }) => path.includes("/blobs/sha256:")).map(({ path }) => path);
+
+/** Lets the registry send other bytes for blobs of this size, so often. */
+const corrupting =
+  (size: number, times: { left: number }): Meddle =>
+  async (request, next) => {
+    const answer = await next(request);
+    if (request.method !== "GET" || !request.url.includes("/blobs/") || times.left <= 0)
+      return answer;
+    const bytes = new Uint8Array(await answer.arrayBuffer());
+    if (bytes.length > 1000 && size > 1000) {
+      times.left -= 1;
+      bytes[500] = (bytes[500] ?? 0) ^ 1;
+    }
+    return new Response(bytes, answer);
+  };
+
+/** How many bytes came before the answer ended or broke. */
+async function received(answer: Response): Promise<{ bytes: number; whole: boolean }> {
+  let bytes = 0;
+  try {
+    for await (const chunk of answer.body ?? []) bytes += chunk.byteLength;
+    return { bytes, whole: true };
+  } catch {
+    return { bytes, whole: false };
+  }
+}
+
+describe("a file that is not in the cache", () => {
+  test("is fetched once for eight clients that ask for eight files at once", async () => {
+    const files = Object.fromEntries(
+      Array.from({ length: 8 }, (_, index) => [
+        `${index}.bin`,
+        new Uint8Array(randomBytes(index === 0 ? largeBytes : 300_000 + index)),
+      ]),
+    );
+    const { registry, endpoint } = await serving(files);
+    const clients = Array.from({ length: 8 }, async () => {
+      const names = Object.keys(files);
+      return Promise.all(
+        names.map(async (name) => hashed(await (await fetch(url(endpoint, name))).bytes())),
+      );
+    });
+    const right = Object.values(files).map(hashed);
+    for (const hashes of await Promise.all(clients)) expect(hashes).toEqual(right);
+    const asked = Map.groupBy(blobRequests(registry), (path) => path);
+    expect(asked.size).toBe(8);
+    // The large one comes in ranges, none of them twice.
+    for (const [path, requests] of asked) {
+      const isLarge = path.endsWith(hashed(files["0.bin"] ?? new Uint8Array()));
+      expect(requests.length).toBeLessThanOrEqual(isLarge ? 8 : 1);
+    }
+    expect(await (await fetch(`${endpoint}/metrics`)).text()).toContain(
+      `sent_bytes_total{source="registry"} ${8 * Object.values(files).reduce((sum, file) => sum + file.byteLength, 0)}`,
+    );
+  });
+
+  test("is decompressed while it arrives, any range of it", async () => {
+    const original = Buffer.from(randomBytes(largeBytes / 8).toString("hex"));
+    const { endpoint, registry } = await serving({ "a.bin": original }, {}, "gzip");
+    const headers = { range: `bytes=1000-${original.length - 2}` };
+    const [whole, part] = await Promise.all([
+      fetch(url(endpoint, "a.bin")).then((answer) => answer.bytes()),
+      fetch(url(endpoint, "a.bin"), { headers }).then((answer) => answer.bytes()),
+    ]);
+    expect(hashed(whole)).toBe(hashed(original));
+    expect(hashed(part)).toBe(hashed(original.subarray(1000, -1)));
+    expect(new Set(blobRequests(registry)).size).toBe(1);
+  });
+
+  test("has its header looked at without being fetched", async () => {
+    const file = new Uint8Array(randomBytes(largeBytes));
+    const { endpoint, registry, job } = await serving({ "a.bin": file });
+    const answer = await fetch(url(endpoint, "a.bin"), { headers: { range: "bytes=0-99" } });
+    expect(answer.status).toBe(206);
+    expect(answer.headers.get("content-range")).toBe(`bytes 0-99/${largeBytes}`);
+    expect(await answer.bytes()).toEqual(file.subarray(0, 100));
+    expect(blobRequests(registry)).toHaveLength(1);
+    expect(existsSync(join(job.cwd, ".cache", "blobs", "sha256", hashed(file)))).toBe(false);
+  });
+
+  test("is never sent whole where its bytes are wrong", async () => {
+    const file = new Uint8Array(randomBytes(largeBytes));
+    const { endpoint, registry, job } = await serving({ "a.bin": file });
+    const times = { left: Number.POSITIVE_INFINITY };
+    registry.meddle(corrupting(largeBytes, times));
+    const answers = await Promise.all([
+      fetch(url(endpoint, "a.bin")),
+      fetch(url(endpoint, "a.bin"), { headers: { range: `bytes=10-${largeBytes / 2}` } }),
+    ]);
+    for (const { bytes, whole } of await Promise.all(answers.map(received))) {
+      expect(whole).toBe(false);
+      expect(bytes).toBeLessThan(largeBytes);
+    }
+    expect(existsSync(join(job.cwd, ".cache", "blobs", "sha256", hashed(file)))).toBe(false);
+    // Who asks again is told why.
+    const again = await fetch(url(endpoint, "a.bin"));
+    expect(again.status).toBe(502);
+    expect(again.headers.get("x-error-message")).toContain("do not have the digest");
+    // When the registry has the right bytes again, it is sent whole, also to who wants only the rest.
+    times.left = 0;
+    let right = again;
+    while (right.status === 502) {
+      right = await fetch(url(endpoint, "a.bin"), { headers: { range: "bytes=1000-" } });
+    }
+    expect(right.status).toBe(200);
+    expect(hashed(await right.bytes())).toBe(hashed(file));
+  });
+
+  test("is gone on with where the registry goes away half-way and comes back", async () => {
+    const file = new Uint8Array(randomBytes(largeBytes));
+    const { endpoint, registry } = await serving({ "a.bin": file });
+    let left = 3;
+    registry.meddle(async (request, next) => {
+      const answer = await next(request);
+      if (!request.url.includes("/blobs/") || left-- <= 0) return answer;
+      const bytes = new Uint8Array(await answer.arrayBuffer());
+      const half = bytes.subarray(0, bytes.length / 2);
+      return new Response(half, { status: answer.status, headers: rangeHeaders(answer) });
+    });
+    const answer = await fetch(url(endpoint, "a.bin"));
+    expect(hashed(await answer.bytes())).toBe(hashed(file));
+    expect(left).toBeLessThanOrEqual(0);
+  });
+
+  test("is the registry's fault where it does not have it", async () => {
+    const { endpoint, registry } = await serving({ "a.bin": "content" });
+    registry.meddle((request, next) =>
+      request.url.includes("/blobs/") ? new Response(null, { status: 404 }) : next(request),
+    );
+    const answer = await fetch(url(endpoint, "a.bin"));
+    expect([answer.status, answer.headers.get("x-error-code")]).toEqual([502, null]);
+    expect(answer.headers.get("x-error-message")).toContain("404");
+  });
+});
+
+const rangeHeaders = ({ headers }: Response): Record<string, string> => {
+  const range = headers.get("content-range");
+  return range === null ? {} : { "content-range": range };
+};
+
+describe("a tag that moves", () => {
+  test("gives a client that asked before the file that it was told of", async () => {
+    const { endpoint, push } = await serving({ "a.txt": "one" });
+    const head = await fetch(url(endpoint, "a.txt"), { method: "HEAD", redirect: "manual" });
+    expect(head.status).toBe(307);
+    await push({ "a.txt": "two" });
+    expect(await (await fetch(url(endpoint, "a.txt"))).text()).toBe("two");
+    const before = new URL(head.headers.get("location") ?? "", endpoint);
+    expect(await (await fetch(before)).text()).toBe("one");
+  });
+
+  test("is what it was while the registry does not answer", async () => {
+    const { endpoint, registry, job } = await serving({ "a.txt": "one" });
+    expect(await (await fetch(url(endpoint, "a.txt"))).text()).toBe("one");
+    registry.meddle(() => new Response(null, { status: 400 }));
+    expect(await (await fetch(url(endpoint, "a.txt"))).text()).toBe("one");
+    expect(job.warnings().join("\n")).toContain("stood for before");
+  });
+
+  test("leaves commits of before to another server with the same cache", async () => {
+    const { endpoint, push, job, registry, stop } = await serving({ "a.txt": "one" });
+    const head = await fetch(url(endpoint, "a.txt"), { method: "HEAD" });
+    const commit = head.headers.get("x-repo-commit") ?? "";
+    await push({ "a.txt": "two" });
+    await stop();
+    const second = Promise.withResolvers<string>();
+    const stopping = new AbortController();
+    const map = [`x/y=${registry.host}/acme/tiny:latest`];
+    const request = {
+      map,
+      registry: undefined,
+      tag: undefined,
+      listen: ":0",
+      tokenFile: undefined,
+    };
+    const more = { anonymous: false, hostNames: [], refresh: 0, offline: false, root: undefined };
+    const served = serveModels(
+      { ...job, signal: stopping.signal },
+      { ...request, ...more, useCache: true, list: false, command: [] },
+      (report) => second.resolve(report.endpoint),
+    );
+    afterwards(() => served);
+    afterwards(async () => stopping.abort());
+    const answer = await fetch(`${await second.promise}/x/y/resolve/${commit}/a.txt`);
+    expect(await answer.text()).toBe("one");
+  });
+});
