@@ -24,6 +24,7 @@ debian=(
   busybox:busybox
   shellcheck:shellcheck
   chromium:chromium
+  groff:groff-base
 )
 
 # name=package@version; the name is what the tests call the program

@@ -11,6 +11,8 @@ import manifest from "../package.json";
 import { compile } from "./compile.ts";
 import { writeTarGz, writeZip } from "./release/archive.ts";
 import { bundledDependencies } from "./release/dependencies.ts";
+import { collectHelp } from "./reference/collect.ts";
+import { manPage, manPageName } from "./reference/man-page.ts";
 import { billOfMaterials, type Product, thirdPartyNotices } from "./release/documents.ts";
 import { writeNpmPackage, writePlatformPackage } from "./release/npm.ts";
 import { archiveName, executableName, isWindows, type Target, targets } from "./release/targets.ts";
@@ -50,10 +52,19 @@ for (const [shell, name] of [
   ["bash", "ocibundle.bash"],
   ["zsh", "_ocibundle"],
   ["fish", "ocibundle.fish"],
+  ["powershell", "ocibundle.ps1"],
 ] as const) {
   const script =
     await $`${process.execPath} ${join(root, "src/main.ts")} completions ${shell}`.quiet();
   await writeFile(join(stage, "completions", name), script.stdout);
+}
+const manPages: string[] = [];
+await mkdir(join(stage, "man"));
+for (const help of await collectHelp()) {
+  const name = `man/${manPageName(help)}`;
+  manPages.push(name);
+  const page = manPage(help, { version: manifest.version, date: product.time });
+  await writeFile(join(stage, name), page);
 }
 for (const target of chosen) await release(target);
 await rm(stage, { recursive: true });
@@ -80,12 +91,13 @@ async function release(target: Target): Promise<void> {
     stamp,
   });
   await chmod(executable, 0o755);
-  const completions = ["_ocibundle", "ocibundle.bash", "ocibundle.fish"];
+  const completions = ["_ocibundle", "ocibundle.bash", "ocibundle.fish", "ocibundle.ps1"];
   const names = [
     executableName(target),
     "LICENSE",
     "THIRD-PARTY-NOTICES.txt",
     ...completions.map((name) => `completions/${name}`),
+    ...(isWindows(target) ? [] : manPages.toSorted()),
   ];
   const outfile = join(out, archiveName(target));
   const write = isWindows(target) ? writeZip : writeTarGz;

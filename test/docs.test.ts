@@ -4,6 +4,8 @@ import { dirname, join } from "node:path";
 import { findCommand, programFlags } from "../src/cli/find-command.ts";
 import { flagsOf } from "../src/cli/tokens.ts";
 import { commands } from "../src/commands/table.ts";
+import { collectHelp } from "../scripts/reference/collect.ts";
+import { referencePages } from "../scripts/reference/markdown.ts";
 import { exitCodes } from "../src/errors.ts";
 
 const root = join(import.meta.dir, "..");
@@ -72,7 +74,8 @@ async function unknownParts(line: string): Promise<string[]> {
   const [, ...words] = line.replaceAll(/[[\]]|\.\.\./g, " ").split(/\s+/);
   if (/^[A-Z]|^$/.test(words[0] ?? "")) return [];
   const known = words.findIndex((word) => word.startsWith("-"));
-  const names = known === -1 ? words : words.slice(0, known);
+  const before = known === -1 ? words : words.slice(0, known);
+  const names = before.filter((word) => !/^[A-Z<]/.test(word));
   // With --help a group without one of its commands counts too.
   const found = await findCommand([...names, "--help"], commands).catch(() => undefined);
   if (found === undefined || (found.command === undefined && names.length > 0)) return [line];
@@ -196,6 +199,15 @@ describe("the documentation", () => {
     for (const [name, load] of Object.entries(commands)) {
       const { meta } = await load();
       if (meta.hidden !== true) expect(names).toContain(`\`${name}`);
+    }
+  });
+
+  test("the reference is that of the commands; `npm run reference` writes it", async () => {
+    const written = readdirSync(join(root, "docs/reference"));
+    const reference = referencePages(await collectHelp());
+    expect(written.toSorted()).toEqual([...reference.keys()].toSorted());
+    for (const [name, text] of reference) {
+      expect(readFileSync(join(root, "docs/reference", name), "utf8")).toBe(text);
     }
   });
 

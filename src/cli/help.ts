@@ -56,9 +56,11 @@ const styles = { description: [90], heading: [1, 4], name: [36] } as const;
 const sharedNames: ReadonlySet<string> = new Set(
   [...Object.keys(sharedFlags), "help"].map((key) => `--${flagName(key)}`),
 );
-const isShared = (name: string): boolean => sharedNames.has(name);
+/** Whether every command has a flag: `--json`. */
+export const isShared = (name: string): boolean => sharedNames.has(name);
 
-function usageOf(help: HelpDocument, flags: readonly FlagHelp[]): string {
+/** `ocibundle pull [OPTIONS] <REF> [DIR]`. */
+export function usageOf(help: HelpDocument, flags: readonly FlagHelp[]): string {
   const parts = help.arguments.map(({ name, required, repeatable }) => {
     const shown = repeatable ? `${name}...` : name;
     return required ? `<${shown}>` : `[${shown}]`;
@@ -78,7 +80,7 @@ const argumentRow = ({ name, description, options }: ArgumentHelp): Row => [
 ];
 
 /** `--output=<DIR>`, `--[no-]cache`. */
-const flagLabel = ({ name, value, default: initial }: FlagHelp): string => {
+export const flagLabel = ({ name, value, default: initial }: FlagHelp): string => {
   if (value !== null) return `${name}=<${value}>`;
   return initial === true ? name.replace("--", "--[no-]") : name;
 };
@@ -94,7 +96,8 @@ function flagRow(flag: FlagHelp): Row {
   return [(alias === null ? "" : `${alias}, `) + flagLabel(flag), description + notes.join("")];
 }
 
-function defaultText({ type, default: value }: FlagHelp): string | undefined {
+/** What a flag is unless given, as it is typed; undefined where that is nothing. */
+export function defaultText({ type, default: value }: FlagHelp): string | undefined {
   if (value === null) return undefined;
   if (typeof value !== "number") return String(value);
   if (type === "duration") return formatRemaining(value);

@@ -12,8 +12,16 @@ export const command = defineCommand({
     ],
   },
   args: {
-    a: { type: "positional", description: "Registry reference, layout, archive or lock file" },
-    b: { type: "positional", description: "Model to compare with, in the same forms" },
+    a: {
+      type: "positional",
+      valueHint: "SOURCE",
+      description: "Registry reference, layout, archive or lock file",
+    },
+    b: {
+      type: "positional",
+      valueHint: "SOURCE",
+      description: "Model to compare with, in the same forms",
+    },
   },
   run: ({ a, b }, context) => diffModels(context, a, b),
   text: diffTree,

@@ -12,7 +12,11 @@ export const command = defineCommand({
     ],
   },
   args: {
-    src: { type: "positional", description: "A registry reference, by tag or by digest" },
+    src: {
+      type: "positional",
+      valueHint: "REF",
+      description: "A registry reference, by tag or by digest",
+    },
     tag: {
       type: "rest",
       required: true,

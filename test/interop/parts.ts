@@ -15,7 +15,8 @@ export type Part =
   | "regctl"
   | "cog-reader"
   | "chromium"
-  | "versitygw";
+  | "versitygw"
+  | "groff";
 
 /** Programs that only root may run. */
 const needRoot: ReadonlySet<Part> = new Set<Part>(["dockerd", "containerd"]);

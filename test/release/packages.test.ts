@@ -34,6 +34,8 @@ function run(command: string[], cwd: string, env = environment(cwd)) {
   return { code: exitCode, stdout: String(stdout), stderr: String(stderr) };
 }
 
+const isManPage = (file: string): boolean => /^man\/ocibundle(-[a-z-]+)?\.1$/.test(file);
+
 /** The first MiB of the program in an archive, and no more: it is a hundred times larger. */
 async function binaryOf(archive: string): Promise<Buffer> {
   const path = join(release, archive);
@@ -92,13 +94,16 @@ describe.skipIf(given === undefined)("a release (OCIBUNDLE_RELEASE names its dir
     expect(archives).not.toEqual([]);
     for (const name of archives) {
       const listed = run(["tar", "-tzf", join(release, name)], await temporary()).stdout;
-      expect(listed.trim().split("\n")).toEqual([
+      const files = listed.trim().split("\n");
+      expect(files.filter(isManPage)).toContain("man/ocibundle-push.1");
+      expect(files.filter((file) => !isManPage(file))).toEqual([
         "ocibundle",
         "LICENSE",
         "THIRD-PARTY-NOTICES.txt",
         "completions/_ocibundle",
         "completions/ocibundle.bash",
         "completions/ocibundle.fish",
+        "completions/ocibundle.ps1",
       ]);
     }
   });

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { bashCompletions } from "../../../src/cli/completions/bash.ts";
 import { fishCompletions } from "../../../src/cli/completions/fish.ts";
 import { outlineCommands } from "../../../src/cli/completions/outline.ts";
+import { powershellCompletions } from "../../../src/cli/completions/powershell.ts";
 import { zshCompletions } from "../../../src/cli/completions/zsh.ts";
 import { defineCommand, defineCommandGroup } from "../../../src/cli/command.ts";
 import { tableOf } from "./program.ts";
@@ -32,6 +33,18 @@ const table = tableOf(
   defineCommand({
     meta: meta("completions", "Complete"),
     args: { shell: { type: "positional", options: ["bash", "zsh"], description: "" } },
+    run,
+    text: noText,
+  }),
+  defineCommand({
+    meta: meta("show", "Show a place"),
+    args: { src: { type: "positional", description: "" } },
+    run,
+    text: noText,
+  }),
+  defineCommand({
+    meta: meta("each", "Take paths"),
+    args: { path: { type: "rest", description: "" } },
     run,
     text: noText,
   }),
@@ -65,7 +78,7 @@ afterAll(() => rm(folder, { recursive: true }));
 
 /** What is typed, and what is offered for its last word; at least that, where the shell adds of its own. */
 const cases: [string, string[]][] = [
-  ["", ["push", "completions", "cache"]],
+  ["", ["push", "completions", "show", "each", "cache"]],
   ["pu", ["push"]],
   ["-q ca", ["cache"]],
   ["--config push ca", ["cache"]],
@@ -110,6 +123,16 @@ printf '%s\\n' "\${COMPREPLY[@]}"`;
   return words(await output(["bash", "--norc", "-c", script, "bash", typed]));
 };
 
+/** Whether bash goes on to offer file names of its own. */
+const offersFiles = async (typed: string): Promise<boolean> => {
+  const script = `source ./bash
+compopt() { printf 'compopt %s\\n' "$*"; }
+COMP_WORDS=(ocibundle $1); [[ $1 == *" " ]] && COMP_WORDS+=("")
+COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); _ocibundle`;
+  const said = await output(["bash", "--norc", "-c", script, "bash", typed]);
+  return !said.includes("compopt +o default +o bashdefault");
+};
+
 describe("bash", () => {
   const complete = completeInBash;
 
@@ -125,6 +148,25 @@ describe("bash", () => {
   test("what is hidden is not offered, and files are left to bash", async () => {
     expect(await complete("se")).toEqual([]);
     expect(await complete("push --image ")).toEqual([]);
+  });
+
+  // bash takes what is before and behind a colon for words of their own.
+  test.each([
+    ["push ", false],
+    ["push a", false],
+    ["push host/acme :", false],
+    ["push host/acme : v1", false],
+    ["push host/acme : v1 ", false],
+    ["push --image oci :", true],
+    ["push --image oci : lay", true],
+    ["push --image docker-archive : im", true],
+    ["show ", true],
+    ["show --config c a", true],
+    ["show a b", false],
+    ["each a b", true],
+    ["each a : b c", true],
+  ])("file names are offered where a path may stand: %s", async (typed, offered) => {
+    expect(await offersFiles(typed)).toBe(offered);
   });
 });
 
@@ -215,4 +257,17 @@ source ./_ocibundle; print "REA""DY"
   test("a value after = is completed", async () => {
     expect(await complete("push --format=bun")).toEqual(["bundle"]);
   });
+});
+
+/** PowerShell itself is not to be had here: that the script is what its parser expects is checked by hand. */
+test("PowerShell gets each command once, with names in quotes", async () => {
+  const script = powershellCompletions(await outlineCommands(table));
+  expect(script).toContain("'push' = @(@('--image', 'What''s [in] it: all'), ");
+  expect(script).toContain("'push --format' = @(@('standalone', ''), @('bundle', ''))");
+  expect(script).not.toContain("secret");
+  // Keys of a hash table differ in more than case.
+  const keys = [...script.matchAll(/^ {8}('[^']*') = @/gm)].map(([, key = ""]) =>
+    key.toLowerCase(),
+  );
+  expect(new Set(keys).size).toBe(keys.length);
 });
