@@ -15,7 +15,19 @@ const mayImport: Record<string, readonly string[]> = {
   cli: ["ui", "report"],
   // The table loads the hidden commands too.
   commands: ["cli", "model", "ui", "report", "harness/commands"],
-  model: ["report", "image", "transfer", "registry", "hub", "s3", "web", "serve", "store", "oci"],
+  model: [
+    "report",
+    "image",
+    "transfer",
+    "registry",
+    "hub",
+    "s3",
+    "web",
+    "serve",
+    "store",
+    "trust",
+    "oci",
+  ],
   image: ["registry", "store", "oci"],
   transfer: ["registry", "store", "oci", "retry"],
   registry: ["http", "oci", "retry"],
@@ -33,6 +45,8 @@ const mayImport: Record<string, readonly string[]> = {
   ui: ["report", "oci"],
   // Types only: the shapes that --json prints.
   report: ["oci", "store", "registry", "credentials"],
+  // Keys, payloads and bundles: bytes in, a verdict out.
+  trust: ["oci"],
   oci: [],
   runtime: [],
   errors: [],

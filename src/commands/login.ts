@@ -4,9 +4,7 @@ import { OcibundleError } from "../errors.ts";
 import { login } from "../model/jobs/login.ts";
 import { loginReport } from "../ui/login-report.ts";
 import { openPrompt } from "../ui/prompt.ts";
-
-/** More than this on standard input is no password, in bytes. */
-const maxPasswordBytes = 64 * 1024;
+import { readPassword } from "./password-input.ts";
 
 export const command = defineCommand({
   meta: {
@@ -63,21 +61,4 @@ async function askFor(
   } finally {
     prompt.close();
   }
-}
-
-/** All of standard input but one line end. */
-async function readPassword({ stdin, signal }: CommandContext): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of stdin()) {
-    signal.throwIfAborted();
-    chunks.push(chunk);
-    size += chunk.byteLength;
-    if (size > maxPasswordBytes) {
-      throw new OcibundleError("usage", "standard input is too long for a password");
-    }
-  }
-  return Buffer.concat(chunks)
-    .toString("utf8")
-    .replace(/\r?\n$/, "");
 }

@@ -3,6 +3,7 @@ import { OcibundleError } from "../errors.ts";
 import { pullWeights } from "../model/pull/pull.ts";
 import { pullImage } from "../model/pull/pull-image.ts";
 import { imageReport, pullReport } from "../ui/pull-report.ts";
+import { requiredSigner, signerArgs } from "./signer-args.ts";
 
 export const command = defineCommand({
   meta: {
@@ -69,6 +70,13 @@ export const command = defineCommand({
       default: true,
       description: "Use the local cache",
     },
+    requireSignature: {
+      type: "string",
+      valueHint: "KEY|NAME",
+      description: "Pull only what this public key, or this identity, has signed",
+    },
+    certificateOidcIssuer: signerArgs.certificateOidcIssuer,
+    trustedRoot: signerArgs.trustedRoot,
   },
   async run(args, context) {
     const { ref, dir, output: named, only, path, image, platform } = args;
@@ -84,6 +92,7 @@ export const command = defineCommand({
       });
     }
     const output = dir ?? named;
+    const requires = requiredSigner(args);
     const withWeights = image === undefined || output !== undefined;
     if (platform !== undefined && image === undefined) {
       throw new OcibundleError("usage", "--platform needs --image", {
@@ -107,7 +116,7 @@ export const command = defineCommand({
     const pulled =
       image === undefined
         ? undefined
-        : await pullImage(context, { source: ref, target: image, platform });
+        : await pullImage(context, { source: ref, target: image, platform, requires });
     const weights = withWeights
       ? await pullWeights(context, {
           source: ref,
@@ -118,6 +127,7 @@ export const command = defineCommand({
           seeds,
           checkWhole: check === "whole",
           useCache: cache,
+          requires,
         })
       : undefined;
     return { name: ref, output: output ?? ".", weights, image: pulled };

@@ -1,16 +1,26 @@
 import { defineCommand } from "../cli/command.ts";
 import { OcibundleError } from "../errors.ts";
 import { verifySource } from "../model/jobs/verify.ts";
+import { signatureFailure, verifySignature } from "../model/jobs/verify-signature.ts";
+import type { SignatureReport } from "../report/signatures.ts";
+import type { VerifyReport } from "../report/verify.ts";
+import { signatureReport } from "../ui/signature-report.ts";
 import { verifyReport } from "../ui/verify-report.ts";
+import { givenSignerFlag, signerArgs, signerOf } from "./signer-args.ts";
+
+type Report = VerifyReport | SignatureReport;
+
+const isOfSignatures = (report: Report): report is SignatureReport => "signatures" in report;
 
 export const command = defineCommand({
   meta: {
     name: "verify",
-    description: "Verify all content against its digests",
+    description: "Verify all content against its digests, or the signature with --signature",
     example: [
       "ocibundle verify registry.example.com/acme/llama:v1 --dir /models/llama",
       "ocibundle verify weights.lock --dir /models/llama",
       "ocibundle verify oci:./model",
+      "ocibundle verify registry.example.com/acme/llama:v1 --signature --key cosign.pub",
     ],
   },
   args: {
@@ -27,10 +37,33 @@ export const command = defineCommand({
       type: "boolean",
       description: "Check only existence and size",
     },
+    signature: {
+      type: "boolean",
+      description: "Verify the signature of the manifest; no content is read",
+    },
+    ...signerArgs,
   },
-  run: ({ src, ...options }, context) => verifySource(context, { source: src, ...options }),
-  text: verifyReport,
-  failure({ problems, checked, name }, { dir }) {
+  async run({ src, dir, quick, signature, ...signer }, context): Promise<Report> {
+    if (!signature) {
+      const alone = givenSignerFlag(signer);
+      if (alone === undefined) return verifySource(context, { source: src, dir, quick });
+      throw new OcibundleError("usage", `${alone} needs --signature`, { hint: "add --signature" });
+    }
+    const other = dir !== undefined ? "--dir" : quick ? "--quick" : undefined;
+    if (other !== undefined) {
+      throw new OcibundleError("usage", `--signature and ${other} cannot be used together`, {
+        hint: "verify the signature first, then the content by the digest that was signed",
+      });
+    }
+    const settings = signerOf(signer);
+    const signers = settings === undefined ? [] : [settings];
+    return verifySignature(context, { source: src, signers });
+  },
+  text: (report: Report) =>
+    isOfSignatures(report) ? signatureReport(report) : verifyReport(report),
+  failure(report: Report, { dir }) {
+    if (isOfSignatures(report)) return signatureFailure(report);
+    const { problems, checked, name } = report;
     if (problems.length === 0) return undefined;
     const extra = problems.filter(({ kind }) => kind === "extra").length;
     const wrong = problems.length - extra;

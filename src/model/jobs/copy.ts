@@ -27,6 +27,7 @@ import { publishReport } from "../graph/publish-report.ts";
 import { summarize } from "../graph/summary.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
 import { modelPlace } from "../places/place.ts";
+import { openSigned } from "../trust/open-signed.ts";
 import type { Repository } from "../../registry/types.ts";
 import type { PublishReport } from "../../report/publish.ts";
 
@@ -52,7 +53,7 @@ export async function copyModel(job: JobContext, request: CopyRequest): Promise<
   try {
     const destination = parseTarget(request.target, "copy");
     const place = await modelPlace(session, request.source);
-    const source = await place.open();
+    const source = await openSigned(session, place);
     await using stack = new AsyncDisposableStack();
     stack.defer(source.close);
     const { reader, root } = source;

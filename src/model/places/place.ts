@@ -4,7 +4,7 @@ import type { ImageSource, OpenImageOptions } from "../../image/conversion/types
 import { localPathHint } from "../../image/source/local-path.ts";
 import { parseSource, type SourceSpec } from "../../image/source/source.ts";
 import type { Digest } from "../../oci/digest.ts";
-import { formatReference, pinned } from "../../oci/reference.ts";
+import { formatReference, pinned, type Reference } from "../../oci/reference.ts";
 import type { Repository } from "../../registry/types.ts";
 import { cacheFailure, isUnusable } from "../../store/cache/folder.ts";
 import type { Session } from "../session/session.ts";
@@ -27,6 +27,8 @@ export interface Place {
    * `integrity` where it is broken, `system` where the cache has no room for it.
    */
   open(options?: OpenOptions): Promise<ImageSource>;
+  /** Set when it is of a registry. */
+  reference: Reference | undefined;
   /** The repository that it is, when it is one of a registry: its mirrors are asked first. */
   repository: Repository | undefined;
   /** Names content of it by digest, for good; null for a layout or an archive. */
@@ -90,6 +92,7 @@ function placeOf(session: Session, text: string, spec: SourceSpec): Place {
     kind: "model",
     text,
     open: (options = {}) => openSource(session, spec, options),
+    reference,
     repository: reference === undefined ? undefined : session.mirrored(reference),
     pinned: (digest) => (reference === undefined ? null : pinned(reference, digest)),
   };

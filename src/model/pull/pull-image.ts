@@ -23,6 +23,8 @@ import { openTarget, parseTarget } from "../places/target.ts";
 import { publish } from "../graph/publish.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
 import { modelPlace } from "../places/place.ts";
+import { openSigned } from "../trust/open-signed.ts";
+import type { VerifySettings } from "../session/verify-settings.ts";
 import { hasOnlyWeights } from "../graph/find-weights.ts";
 import type { PulledImage } from "../../report/pull.ts";
 
@@ -32,6 +34,8 @@ export interface PullImageRequest {
   target: string;
   /** This machine's unless given. */
   platform: string | undefined;
+  /** Who must have signed it; as the configuration has it unless given. */
+  requires?: VerifySettings | undefined;
 }
 
 /** Brings the image of a model, for one platform, into a layout or an engine. */
@@ -42,7 +46,7 @@ export async function pullImage(job: JobContext, request: PullImageRequest): Pro
   const platform = request.platform === undefined ? undefined : parsePlatform(request.platform);
   try {
     const place = await modelPlace(session, request.source);
-    const source = await place.open();
+    const source = await openSigned(session, place, request.requires);
     try {
       const { reader, root } = source;
       const image = await chooseImage(session, reader, root, platform);

@@ -28,6 +28,8 @@ import { findFiles } from "./pull-entries.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
 import { modelPlace } from "../places/place.ts";
 import type { PullReport } from "../../report/pull.ts";
+import { openSigned } from "../trust/open-signed.ts";
+import type { VerifySettings } from "../session/verify-settings.ts";
 
 export interface PullRequest {
   source: string;
@@ -43,6 +45,8 @@ export interface PullRequest {
   seeds?: readonly string[] | undefined;
   /** Whether the digest of each file that is put together from parts is checked as well. */
   checkWhole?: boolean | undefined;
+  /** Who must have signed it; as the configuration has it unless given. */
+  requires?: VerifySettings | undefined;
 }
 
 /** Puts a model's weights under a folder at their dest paths, each file verified. */
@@ -69,7 +73,7 @@ async function pullMarked(
 ): Promise<Omit<PullReport, "resumed" | "reused">> {
   const started = performance.now();
   const place = await modelPlace(session, request.source);
-  const { reader, root, name, close } = await place.open();
+  const { reader, root, name, close } = await openSigned(session, place, request.requires);
   try {
     const dir = resolve(session.cwd, request.output);
     const source = { ...reader, name };

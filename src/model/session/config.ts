@@ -1,27 +1,20 @@
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import * as v from "valibot";
 import { OcibundleError } from "../../errors.ts";
-import { isRepositoryName } from "../../oci/reference.ts";
 import { homeDirectory } from "../../runtime/home-directory.ts";
 import { readDocumentSync } from "../../runtime/read-document.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
 import { parseYaml } from "../format/yaml.ts";
 import { isMissing, readingCode, unreadableBecause } from "../../runtime/file-faults.ts";
-
-/** Where content of a registry may be had besides the registry itself. */
-export interface MirrorAddress {
-  /** As it was written, for messages. */
-  name: string;
-  host: string;
-  /** Undefined: as for any registry of that host. */
-  scheme: "http" | "https" | undefined;
-  /** What goes in front of a repository's name there, without a slash at the end; often nothing. */
-  prefix: string;
-  /** Whether it may say what a tag stands for; else it is asked for digests only. */
-  tags: boolean;
-  /** What it wants to be told with each request, names in lower case. */
-  headers: Readonly<Record<string, string>>;
-}
+import { isHost, type MirrorAddress, MirrorSchema } from "./mirror-settings.ts";
+import { FlagSchema, known, MappingSchema, PathSchema } from "./settings-schemas.ts";
+import {
+  RepositoryPatternSchema,
+  resolved,
+  settingsOfRepository,
+  VerifySchema,
+  type VerifySettings,
+} from "./verify-settings.ts";
 
 /** How one registry is spoken to (docs/mirrors.md). Paths are absolute. */
 export interface RegistrySettings {
@@ -32,6 +25,10 @@ export interface RegistrySettings {
   caFile?: string | undefined;
   certFile?: string | undefined;
   keyFile?: string | undefined;
+  /** Who must have signed what is pulled (docs/signing.md). */
+  verify?: VerifySettings | undefined;
+  /** The same for some repositories, by their name or by `PREFIX/*`. */
+  repositories?: ReadonlyMap<string, VerifySettings> | undefined;
 }
 
 export interface Config {
@@ -53,68 +50,6 @@ export interface ServeSettings {
   root?: string | undefined;
 }
 
-const known = (issue: { expected: string | null; received: string }): string => {
-  if (issue.expected === "never") return "is not known";
-  return issue.received === "undefined" ? "is missing" : "must be a mapping";
-};
-
-/** A list is an object too. */
-const MappingSchema = v.custom<object>(
-  (input) => typeof input === "object" && input !== null && !Array.isArray(input),
-  "must be a mapping",
-);
-
-const FlagSchema = v.optional(v.boolean("must be true or false"));
-const PathSchema = v.optional(
-  v.pipe(v.string("must be a path"), v.minLength(1, "must not be empty")),
-);
-
-/** `host[:port][/prefix]`, with a scheme or without. */
-const AddressSchema = v.pipe(
-  v.string("must be a host or a URL"),
-  v.rawTransform(({ dataset, addIssue, NEVER }) => {
-    const address = parseAddress(dataset.value);
-    if (typeof address !== "string") return address;
-    addIssue({ message: `${JSON.stringify(dataset.value)} ${address}` });
-    return NEVER;
-  }),
-);
-
-/** Headers that the client makes itself, or that would let somebody in. */
-const ownHeaders =
-  /^(?:authorization|cookie|host|connection|transfer-encoding|range|accept.*|content-.*|proxy-.*)$/;
-
-const HeadersSchema = v.pipe(
-  MappingSchema,
-  v.record(
-    v.pipe(
-      v.string(),
-      v.toLowerCase(),
-      v.regex(/^[!#$%&'*+.^_`|~0-9a-z-]+$/, "is not the name of a header"),
-      v.check((name) => !ownHeaders.test(name), "is a header that can't be set"),
-    ),
-    v.pipe(
-      v.string("must be a string"),
-      v.regex(/^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/, "is not the value of a header"),
-    ),
-  ),
-);
-
-const MirrorSchema = v.lazy((input) =>
-  typeof input === "string"
-    ? v.pipe(
-        AddressSchema,
-        v.transform((address) => ({ ...address, tags: true, headers: {} })),
-      )
-    : v.pipe(
-        v.strictObject(
-          { url: AddressSchema, tags: FlagSchema, headers: v.optional(HeadersSchema) },
-          known,
-        ),
-        v.transform(({ url, tags = true, headers = {} }) => ({ ...url, tags, headers })),
-      ),
-);
-
 const SettingsSchema = v.strictObject(
   {
     mirrors: v.optional(v.array(MirrorSchema, "must be a list")),
@@ -123,14 +58,16 @@ const SettingsSchema = v.strictObject(
     caFile: PathSchema,
     certFile: PathSchema,
     keyFile: PathSchema,
+    verify: v.optional(VerifySchema),
+    repositories: v.optional(
+      v.pipe(
+        MappingSchema,
+        v.record(RepositoryPatternSchema, v.strictObject({ verify: VerifySchema }, known)),
+      ),
+    ),
   },
   known,
 );
-
-const hostPattern = /^(?:\[[0-9a-f:.]+\]|[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?)(?::\d{1,5})?$/i;
-
-// The pattern takes names that no URL does: 1.2.3.999.
-const isHost = (text: string): boolean => hostPattern.test(text) && URL.canParse(`http://${text}/`);
 
 const HostSchema = v.pipe(
   v.string(),
@@ -171,24 +108,6 @@ const ConfigSchema = v.pipe(
 
 const noServe: ServeSettings = { map: {}, hostNames: [] };
 
-/** The parts of a mirror's address, or what is wrong with it. */
-function parseAddress(text: string): Omit<MirrorAddress, "tags" | "headers"> | string {
-  const [, scheme, host = "", path = ""] = /^(?:([a-z]+):\/\/)?([^/]*)(.*)$/is.exec(text) ?? [];
-  const protocol = scheme?.toLowerCase();
-  if (protocol !== undefined && protocol !== "http" && protocol !== "https") {
-    return "is neither http nor https";
-  }
-  if (!isHost(host)) return "is not a host or the URL of one";
-  const prefix = path.replaceAll(/^\/+|\/+$/g, "");
-  if (prefix === "v2" || prefix.startsWith("v2/")) {
-    return "has the API's own path in it: leave out /v2";
-  }
-  if (prefix !== "" && !isRepositoryName(prefix)) {
-    return "has a path that is not the start of a repository's name";
-  }
-  return { name: text, host, scheme: protocol, prefix };
-}
-
 /**
  * Reads a configuration file; `path` names it in messages and is what relative paths in it start from.
  * Throws `file` with the path of the first fault.
@@ -204,11 +123,18 @@ function configOf(document: unknown, path: string): Config {
     throw new OcibundleError("file", `${path}: ${at === null ? "" : `${at}: `}${issue.message}`);
   }
   const registries = Object.entries(result.output.registries ?? {}).map(([host, settings]) => {
-    const { mirrors = [], caFile, certFile, keyFile, ...flags } = settings;
+    const { mirrors = [], caFile, certFile, keyFile, verify, repositories, ...flags } = settings;
     const files = Object.entries({ caFile, certFile, keyFile }).flatMap(([name, file]) =>
       file === undefined ? [] : [[name, resolve(dirname(path), file)] as const],
     );
-    return [host.toLowerCase(), { mirrors, ...flags, ...Object.fromEntries(files) }] as const;
+    const signed = {
+      ...(verify === undefined ? {} : { verify: resolved(verify, path) }),
+      ...(repositories === undefined ? {} : { repositories: ofRepositories(repositories, path) }),
+    };
+    return [
+      host.toLowerCase(),
+      { mirrors, ...flags, ...signed, ...Object.fromEntries(files) },
+    ] as const;
   });
   const { serve = noServe } = result.output;
   const { tokenFile } = serve;
@@ -216,9 +142,32 @@ function configOf(document: unknown, path: string): Config {
   return { registries: new Map(registries), serve: { ...serve, ...token } };
 }
 
+const ofRepositories = (
+  repositories: Readonly<Record<string, { verify: VerifySettings }>>,
+  path: string,
+): ReadonlyMap<string, VerifySettings> =>
+  new Map(Object.entries(repositories).map(([name, { verify }]) => [name, resolved(verify, path)]));
+
 /** What is set for a host: its own entry, or the one for all others; never parts of both. */
 export const settingsOf = ({ registries }: Config, host: string): RegistrySettings =>
   registries.get(host.toLowerCase()) ?? registries.get("*") ?? { mirrors: [] };
+
+/**
+ * Who must have signed what is pulled from a repository; nobody where nothing is set. Unlike all else, what is
+ * set for all registries also holds for one that has an entry without a word about it: a rule must not go by
+ * accident.
+ */
+export function verifySettingsOf(
+  { registries }: Config,
+  { host, repository }: { host: string; repository: string },
+): VerifySettings {
+  for (const name of [host.toLowerCase(), "*"]) {
+    const { verify, repositories = new Map() } = registries.get(name) ?? {};
+    const found = settingsOfRepository<VerifySettings>(repositories, repository) ?? verify;
+    if (found !== undefined) return found;
+  }
+  return [];
+}
 
 /** More than this is no configuration, in bytes. */
 const maxConfigBytes = 1024 * 1024;

@@ -4,7 +4,8 @@ import { OcibundleError } from "../../errors.ts";
 import { createRegistry, type RegistryOptions, triesOfRun } from "../../registry/registry.ts";
 import type { Registry } from "../../registry/types.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
-import { type Config, type MirrorAddress, settingsOf } from "./config.ts";
+import { type Config, settingsOf } from "./config.ts";
+import type { MirrorAddress } from "./mirror-settings.ts";
 import { readingCode, unreadableBecause } from "../../runtime/file-faults.ts";
 
 /** The flags of a run that say how the registry it names is spoken to. */

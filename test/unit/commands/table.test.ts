@@ -9,7 +9,13 @@ import { runWith } from "../cli/program.ts";
 
 const sources = join(import.meta.dir, "../../../src");
 /** Files beside the commands that are none themselves. */
-const notCommands = new Set(["table", "model-args"]);
+const notCommands = new Set([
+  "key-password",
+  "model-args",
+  "password-input",
+  "signer-args",
+  "table",
+]);
 const namesIn = (path: string): string[] =>
   readdirSync(path)
     .filter((name) => name.endsWith(".ts"))

@@ -1,0 +1,42 @@
+import { shortDigest } from "../oci/digest.ts";
+import type { GeneratedKeyPair, Signed, SignatureReport } from "../report/signatures.ts";
+import { renderTable } from "./table.ts";
+import { escapeText } from "./text.ts";
+
+/** What `sign` shows: a line for each signature, and one on the key. */
+export function signReport(result: Signed): string {
+  const { reference, key, signatures } = result;
+  const rows = signatures.map(({ subject, format, digest, outcome }) => [
+    outcome === "present" ? "already signed" : outcome,
+    shortDigest(subject),
+    format,
+    shortDigest(digest),
+  ]);
+  return `${renderTable(rows)}signed ${escapeText(reference)} with key ${key}\n`;
+}
+
+/** What `generate-key-pair` shows. */
+export const keyPairReport = (result: GeneratedKeyPair): string =>
+  `private key  ${escapeText(result.privateKey)}\n` +
+  `public key   ${escapeText(result.publicKey)}\n` +
+  `${result.key}\n`;
+
+/** What `verify --signature` shows: a line for each signature, and a last one as `verify` has it. */
+export function signatureReport(result: SignatureReport): string {
+  const { name, digest, signatures } = result;
+  const rows = signatures.map((one) => [
+    one.valid ? "valid" : "invalid",
+    one.format ?? "unreadable",
+    shortDigest(one.digest),
+    one.reason ?? one.key ?? `${one.identity ?? ""}, issued by ${one.issuer ?? ""}`,
+  ]);
+  const valid = signatures.filter((one) => one.valid).length;
+  const count = `${signatures.length} signature${signatures.length === 1 ? "" : "s"}`;
+  const verdict =
+    valid > 0
+      ? `OK: ${valid} of ${count} valid`
+      : signatures.length === 0
+        ? "FAILED: no signature"
+        : `FAILED: none of ${count} valid`;
+  return `${renderTable(rows)}${verdict} for ${escapeText(name)} (${shortDigest(digest)})\n`;
+}
