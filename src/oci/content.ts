@@ -28,6 +28,19 @@ export type BlobSource =
       open(range: ByteRange, signal: AbortSignal): Promise<ReadableStream<Uint8Array>>;
     };
 
+/** Bytes that are to become a blob and whose digest is not known before they were read. */
+export interface UnnamedBlob {
+  /** In bytes. */
+  size: number;
+  /** What a person calls it in errors. */
+  label: string;
+  /** What identifies these bytes in another run, so that an upload can be resumed; undefined where nothing does. */
+  identity: string | undefined;
+  /** The digest that they should have: other bytes are not stored. */
+  expected?: Digest | undefined;
+  open(range: ByteRange, signal: AbortSignal): ReadableStream<Uint8Array>;
+}
+
 /** A blob to be moved. */
 export interface BlobToMove {
   descriptor: Descriptor;
@@ -124,6 +137,14 @@ export interface ContentWriter {
   checkBlob?(blob: BlobToMove): void;
   /** Writes a blob whose absence `hasBlob` has shown. Throws `integrity` when the bytes are others. */
   writeBlob(blob: BlobToMove, options: WriteBlobOptions): Promise<BlobOutcome>;
+  /**
+   * Writes a blob while it is read for its digest, which is returned; of other bytes than were expected too,
+   * which are not stored. Undefined where the place takes no blob before its digest is known.
+   */
+  writeUnnamed?(
+    blob: UnnamedBlob,
+    options: WriteBlobOptions,
+  ): Promise<`sha256:${string}` | undefined>;
   /** Whether the blob could be mounted from one of its `mountFrom`, as far as can be seen. */
   canMount?(blob: BlobToMove, signal: AbortSignal): Promise<boolean>;
   /** What a tag stands for now, or undefined; absent where every tag is new. */

@@ -1,5 +1,6 @@
 import { failureError, httpFailureOf } from "../http/message/failure.ts";
 import { releaseBytes } from "../runtime/release-bytes.ts";
+import { runtime } from "../runtime/current.ts";
 import type { ByteRange } from "../oci/content.ts";
 
 /** Bytes that are asked for in one request while several are under way for one file. */
@@ -10,6 +11,12 @@ const partsAhead = 4;
 
 /** Parts that all files of a run may hold in memory together: 24 MiB. */
 const partsOfRun = 6;
+
+/**
+ * Memory is given back each time that so much was handed on, in bytes: Bun's collector does not see how large the
+ * chunks of streams are. A push of 2 GiB took 205 MB at most without this and 135 MB with it, at the same CPU time.
+ */
+const collectedBytes = 24 * 1024 * 1024;
 
 /** How much of a part is handed on at once, in bytes. */
 const pieceBytes = 128 * 1024;
@@ -25,6 +32,8 @@ export interface Slots {
   /** The memory for one part, if some is left. */
   take(): Uint8Array | undefined;
   give(memory: Uint8Array): void;
+  /** Counts bytes that left this memory, and those that never were in it. */
+  handedOn(bytes: number): void;
   /** Lets nothing be fetched ahead any more: the server wants fewer connections. */
   stop(): void;
 }
@@ -32,6 +41,7 @@ export interface Slots {
 export function slots(count: number = partsOfRun): Slots {
   const free: Uint8Array[] = [];
   let left = count;
+  let passed = 0;
   return {
     take() {
       if (left <= 0) return undefined;
@@ -41,6 +51,12 @@ export function slots(count: number = partsOfRun): Slots {
     give(memory) {
       left += 1;
       free.push(memory);
+    },
+    handedOn(bytes) {
+      passed += bytes;
+      if (passed < collectedBytes) return;
+      passed = 0;
+      runtime.collectGarbage();
     },
     stop: () => void (left = Number.NEGATIVE_INFINITY),
   };
@@ -211,6 +227,7 @@ export function readAhead(options: ReadAheadOptions): ReadableStream<Uint8Array>
                 continue;
               }
               at += chunk.byteLength;
+              free.handedOn(chunk.byteLength);
               empty = 0;
               return controller.enqueue(chunk);
             } catch (error) {

@@ -21,6 +21,8 @@ export const bunRuntime: Runtime = {
 
   connection,
 
+  collectGarbage: () => Bun.gc(true),
+
   startWorker: () =>
     new Worker(new URL(compiled ? "./runtime/worker.js" : "./worker.ts", import.meta.url), {
       type: "module",

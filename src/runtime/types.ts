@@ -19,6 +19,8 @@ export interface Runtime {
   connection(options: ConnectionOptions): RequestInit;
   /** Whether a paused TLS socket of `node:tls` stops reading: else a fast server would fill the memory. */
   readonly pausesTls: boolean;
+  /** Frees what nobody refers to any more, where the runtime can be asked to. */
+  collectGarbage(): void;
   /** Starts the hash and compress worker (see worker.ts). */
   startWorker(): Worker;
   /** How to start this very program again, arguments not included: the compiled binary, or runtime and script. */

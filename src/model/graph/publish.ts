@@ -19,6 +19,8 @@ export interface PublishOptions {
   phase?: "upload" | "write";
   /** The tag that is to stand for the root; without one it is known by its digest alone. */
   tag: string | undefined;
+  /** Blobs that were sent before, and the bytes of them that an earlier run had sent. */
+  sentBefore?: ReadonlyMap<Digest, number> | undefined;
   /** Only say what would be done. */
   dryRun?: boolean;
   /** Ask for every blob, also where the target has a manifest that names it. */
@@ -85,7 +87,10 @@ async function publishBeside(
   const plan = await planTransfer(graph.blobs, asked, { signal, emit, concurrency });
   for (const blob of plan.missing) checkTaken(blob, target);
   const outcomes = new Map<Digest, BlobOutcome>();
-  for (const blob of plan.present) outcomes.set(blob.descriptor.digest, "present");
+  const before = options.sentBefore;
+  for (const { descriptor } of plan.present) {
+    outcomes.set(descriptor.digest, before?.has(descriptor.digest) ? "sent" : "present");
+  }
   if (options.dryRun === true) {
     const foreseen = await foresee(plan.missing, target, signal);
     for (const [blob, outcome] of foreseen) outcomes.set(blob.descriptor.digest, outcome);
@@ -117,7 +122,12 @@ async function publishBeside(
       bytes: blobs.reduce((sum, blob) => sum + blob.descriptor.size, 0),
     };
   };
-  const [sent, resumed] = [amount("sent"), counted.total()];
+  const [sent, counts] = [amount("sent"), counted.total()];
+  const earlier = [...(before?.values() ?? [])].filter((bytes) => bytes > 0);
+  const resumed = {
+    blobs: counts.blobs + earlier.length,
+    bytes: counts.bytes + earlier.reduce((sum, bytes) => sum + bytes, 0),
+  };
   return {
     sent: { ...sent, bytes: sent.bytes - resumed.bytes },
     resumed,

@@ -18,6 +18,7 @@ import { prepareModel, type TargetKnowledge } from "./prepare.ts";
 import { lockDirectories } from "../lock/lock-directories.ts";
 import { projectImage } from "../format/project-file.ts";
 import { publish } from "../graph/publish.ts";
+import { sendUnnamed } from "./send-unnamed.ts";
 import { onlyPlatform, publishReport } from "../graph/publish-report.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
 import type { PublishReport } from "../../report/publish.ts";
@@ -61,14 +62,17 @@ export async function pushModel(job: JobContext, request: PushRequest): Promise<
     checkCogLock(request.cogLock, request.layout ?? session.env["OCIBUNDLE_LAYOUT"]);
     const target = session.writer(reference);
     const memory = await openMemory(session, reference, target);
-    const parts = await lockedParts(job, request);
-    await using prepared = await prepareModel(session, parts, memory.knowledge);
+    const sending = sendUnnamed(session, target, request);
+    const sendingJob = { ...session, sendUnnamed: sending.send };
+    const parts = await lockedParts(sendingJob, request);
+    await using prepared = await prepareModel(sendingJob, parts, memory.knowledge);
     const model = { ...prepared.model, blobs: memory.mounts.offer(prepared.model.blobs) };
     const published = await publish(model, target, {
       ...session,
       concurrency: session.flags.concurrency,
       tag,
       dryRun: request.dryRun,
+      sentBefore: sending.sent,
       checkBlobs: request.checkBlobs,
       childTags: new Map([
         ...(model.childTags ?? []),

@@ -38,10 +38,11 @@ export async function checkWeights(
     }),
   );
   const contents = await readWeights(
-    files.map(({ entry: { name }, path, remote }) => ({
-      name,
+    files.map(({ entry, path, remote }) => ({
+      name: entry.name,
       path,
       remote,
+      expected: entry.digestOriginal,
       choose: () => "none" as const,
     })),
     readOptions(session),

@@ -38,7 +38,13 @@ export async function lockDirectories(
   const previous = noLock ? undefined : await readPrevious(job, name);
   const writes = !noLock && !dryRun;
   if (writes && previous === undefined) await checkWritable(path);
-  const request = { ...rest, dest: undefined, output: name, compression: undefined };
+  const request = {
+    ...rest,
+    mustMatch: !updateLock,
+    dest: undefined,
+    output: name,
+    compression: undefined,
+  };
   const { lock, changed } = await makeLock(job, request, name, previous);
   const fits = previous !== undefined && isSameWeights(previous, lock);
   if (fits && !updateLock) return previous;

@@ -1,6 +1,7 @@
 import type { CompressionChoice } from "../format/compression.ts";
 import { readWeights } from "../weights/read-weights.ts";
 import { recallRemote } from "../weights/recall-remote.ts";
+import type { RemoteFile } from "../weights/remote-file.ts";
 import type { ReadOptions, WeightContent } from "../weights/file-state.ts";
 import {
   checkEntriesApart,
@@ -21,6 +22,8 @@ import type { FileCut } from "../weights/file-state.ts";
 import { rfc3339, type WeightsLock } from "../format/weights-lock.ts";
 
 export interface LockOptions extends ReadOptions {
+  /** Whether remote files that are not what the previous lock says are not to be sent. */
+  mustMatch?: boolean | undefined;
   /** What is asked for by `--compression`; `auto` otherwise, and what is stored already stays so. */
   compression: CompressionChoice | undefined;
   /** Whether large files are split into parts; they are where the previous lock has some. */
@@ -69,6 +72,7 @@ export async function lockWeights(
       name,
       path,
       remote,
+      expected: options.mustMatch === true ? expectedOf(before.get(name), remote) : undefined,
       cut: cut?.cuts[index],
       // What is split is stored as it is: nobody makes one stream of it that is never sent.
       choose: (size) =>
@@ -139,6 +143,10 @@ function withParts(
     }),
   };
 }
+
+/** The digest that a remote file must have to be sent; null where the lock says that it is another one. */
+const expectedOf = (before: WeightEntry | undefined, remote: RemoteFile | undefined) =>
+  before === undefined || before.sizeUncompressed !== remote?.size ? null : before.digestOriginal;
 
 const destOf = (file: WeightFile, before: WeightEntry | undefined): string =>
   file.destIsDefault && before !== undefined ? before.dest : file.dest;

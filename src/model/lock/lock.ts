@@ -44,6 +44,8 @@ export interface LockRequest {
   exclude?: readonly string[] | undefined;
   /** Whether files that are not whole are locked all the same. */
   allowIncomplete?: boolean | undefined;
+  /** Whether the lock stays as it is: of remote files that differ nothing is sent. */
+  mustMatch?: boolean | undefined;
   /** Whether large files are split into parts; as the lock that is there has it when undefined. */
   parts?: boolean | undefined;
 }
@@ -85,6 +87,7 @@ export async function makeLock(
     ...readOptions(job),
     compression: request.compression,
     parts: request.parts,
+    mustMatch: request.mustMatch === true && previous !== undefined,
     previous,
     on,
     now: () => new Date(),
@@ -178,11 +181,26 @@ async function fromProject(cwd: string, request: LockRequest) {
 const maxWorkers = 16;
 
 /** How a job's weight files are read. */
-export function readOptions({ env, cwd, signal, emit, flags }: JobContext): ReadOptions {
+export function readOptions({
+  env,
+  cwd,
+  signal,
+  emit,
+  flags,
+  sendUnnamed,
+}: JobContext): ReadOptions {
   const cache = openCache({ env, cwd });
   const workers = Math.min(availableParallelism(), flags.concurrency ?? maxWorkers, maxWorkers);
   const records = openFileRecords(cache);
-  return { records, remoteRecords: openRemoteRecords(cache), cache, signal, emit, workers };
+  return {
+    records,
+    remoteRecords: openRemoteRecords(cache),
+    cache,
+    signal,
+    emit,
+    workers,
+    sendUnnamed,
+  };
 }
 
 /** A lock may have any number of files; the manifest that comes of it may not. */

@@ -1,6 +1,6 @@
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { ContentReader, ContentWriter } from "../../oci/content.ts";
+import type { ContentReader, ContentWriter, UnnamedBlob } from "../../oci/content.ts";
 import type { Reference } from "../../oci/reference.ts";
 import { type Mirror, mirroredRepository, mirrorHealth } from "../../registry/mirrored.ts";
 import { registryReader } from "../../registry/reader.ts";
@@ -27,7 +27,19 @@ export interface JobContext {
     /** The configuration to use in place of the user's own. */
     config?: string | undefined;
   };
+  /** Of a push: what must be read to be hashed is sent on the way. */
+  sendUnnamed?: SendUnnamed | undefined;
 }
+
+/**
+ * Sends bytes whose digest is not known while they are read. Answers the digest; undefined where they are to be read
+ * for it alone.
+ */
+export type SendUnnamed = (
+  blob: UnnamedBlob,
+  onBytes: (bytes: number, resumed?: boolean) => void,
+  signal: AbortSignal,
+) => Promise<`sha256:${string}` | undefined>;
 
 /** The connections and stores of one run: one client a registry, so that tokens and limits are shared. */
 export interface Session extends JobContext {

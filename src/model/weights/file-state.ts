@@ -6,6 +6,7 @@ import { type Codec, fileEndedCode, type PackedFile } from "../../runtime/worker
 import type { Cache } from "../../store/cache/cache.ts";
 import { type FileRecords, isUnchanged, type KnownFile } from "../../store/records/file-records.ts";
 import type { RemoteRecords } from "../../store/records/remote-records.ts";
+import type { SendUnnamed } from "../session/session.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
 import type { CompressionChoice } from "../format/compression.ts";
 import type { PartPlan } from "../parts/tree.ts";
@@ -51,6 +52,8 @@ export interface ReadOptions {
   emit: EmitEvent;
   /** How many files are read at once. */
   workers: number;
+  /** Sends remote files whose digests are not known while they are hashed. */
+  sendUnnamed?: SendUnnamed | undefined;
 }
 
 /** A weight file as it was when it was looked at. */

@@ -1,6 +1,6 @@
 import { OcibundleError } from "../../errors.ts";
 import { parallel } from "../../flow/parallel.ts";
-import type { ReadOptions } from "./file-state.ts";
+import type { ReadOptions, Sha256 } from "./file-state.ts";
 import { type Hashed, hashRemote, type RemoteFile } from "./remote-file.ts";
 
 /** Files that are fetched at once to be hashed. */
@@ -10,13 +10,25 @@ const fetchesAtOnce = 8;
 const keptBytes = 1024 * 1024;
 const keptBytesOfRun = 16 * 1024 * 1024;
 
-/** Fetches the files whose digests nothing says, once, and answers them. Throws what their sources throw. */
+/** A remote file, and the digest that it must have; null where it is not to be sent before that is known. */
+export interface WantedRemote {
+  remote: RemoteFile;
+  expected: Sha256 | null | undefined;
+}
+
+/**
+ * Fetches the files whose digests nothing says, once, and answers them. Large ones are sent on the way where there is
+ * somewhere to. Throws what their sources throw.
+ */
 export async function hashRemotes(
-  remotes: Iterable<RemoteFile>,
+  wanted: readonly WantedRemote[],
   options: ReadOptions,
 ): Promise<ReadonlySet<RemoteFile>> {
   const { signal, emit, remoteRecords } = options;
-  const unknown = new Set([...remotes].filter(({ digest }) => digest === undefined));
+  const expectedOf = new Map(wanted.map(({ remote, expected }) => [remote, expected]));
+  const unknown = new Set(
+    wanted.flatMap(({ remote }) => (remote.digest === undefined ? [remote] : [])),
+  );
   if (unknown.size === 0) return unknown;
   const bytes = [...unknown].reduce((sum, { size = 0 }) => sum + size, 0);
   emit({ type: "phase", phase: "hash", items: unknown.size, bytes });
@@ -26,7 +38,9 @@ export async function hashRemotes(
     emit({ type: "start", phase: "hash", item, group: "weights", bytes: size });
     const keep = kept + keptBytes <= keptBytesOfRun ? keptBytes : 0;
     if (size <= keep) kept += size;
-    const hashed = await hashOnce(remote, keep, options, stop);
+    const hashed =
+      (await sendWhileHashed(remote, expectedOf.get(remote), options, stop)) ??
+      (await hashOnce(remote, keep, options, stop));
     remote.digest = hashed.sha256;
     remote.size = hashed.size;
     remote.bytes = hashed.bytes;
@@ -43,6 +57,30 @@ export async function hashRemotes(
     await remoteRecords?.save();
   }
   return unknown;
+}
+
+/** Sends a large file while it is hashed; undefined where it is only to be hashed. */
+async function sendWhileHashed(
+  remote: RemoteFile,
+  expected: Sha256 | null | undefined,
+  { sendUnnamed, emit }: ReadOptions,
+  signal: AbortSignal,
+): Promise<Hashed | undefined> {
+  const { uri, size, version, gitId, goesOn, open } = remote;
+  if (sendUnnamed === undefined || size === undefined || size <= keptBytes) return undefined;
+  // What can't be read on from where it broke is hashed first, and then sent by its digest.
+  if (goesOn !== true || gitId !== undefined || expected === null) return undefined;
+  let told = 0;
+  const onBytes = (bytes: number, resumed?: boolean): void => {
+    told += bytes;
+    const before = resumed === true ? ({ resumed: true } as const) : {};
+    emit({ type: "progress", phase: "hash", item: uri, bytes, ...before });
+  };
+  const identity = version === undefined ? undefined : `${uri} ${version} ${size}`;
+  const digest = await sendUnnamed({ size, label: uri, identity, expected, open }, onBytes, signal);
+  if (digest !== undefined) return { sha256: digest, size, gitId: undefined, bytes: undefined };
+  if (told !== 0) onBytes(-told);
+  return undefined;
 }
 
 /** Times that a file is read from its start again, where nothing says that what comes next belongs to it. */

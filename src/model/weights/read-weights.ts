@@ -1,5 +1,5 @@
 import { OcibundleError } from "../../errors.ts";
-import type { ReadOptions, WantedFile, WeightContent } from "./file-state.ts";
+import type { ReadOptions, Sha256, WantedFile, WeightContent } from "./file-state.ts";
 import { readWeightFiles } from "./read-weight-files.ts";
 import { hashRemotes } from "./hash-remotes.ts";
 import { remoteContent, type RemoteFile } from "./remote-file.ts";
@@ -7,6 +7,8 @@ import { remoteContent, type RemoteFile } from "./remote-file.ts";
 export interface WantedWeight extends WantedFile {
   /** Where the file lies when it is not on this machine. */
   remote?: RemoteFile | undefined;
+  /** The digest that a remote file must have: another one is not stored. Null: it is not sent before it is known. */
+  expected?: Sha256 | null | undefined;
 }
 
 /**
@@ -20,7 +22,9 @@ export async function readWeights(
 ): Promise<WeightContent[]> {
   const local = wanted.filter(({ remote }) => remote === undefined);
   const contents = await readWeightFiles(local, options);
-  const remotes = wanted.flatMap(({ remote }) => (remote === undefined ? [] : [remote]));
+  const remotes = wanted.flatMap(({ remote, expected }) =>
+    remote === undefined ? [] : [{ remote, expected }],
+  );
   const read = await hashRemotes(remotes, options);
   let at = 0;
   return wanted.map(({ remote, choose }) => {

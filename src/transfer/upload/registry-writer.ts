@@ -9,6 +9,7 @@ import type { RetryPolicy } from "../../retry/backoff.ts";
 import type { UploadJournal } from "./upload-journal.ts";
 import type { UploadMemory } from "./upload-memory.ts";
 import { uploadBlob } from "./upload.ts";
+import { uploadUnnamed } from "./upload-unnamed.ts";
 import { initialTraits, type RegistryTraits } from "./registry-traits.ts";
 
 export interface RegistryWriterOptions {
@@ -86,6 +87,14 @@ export function registryWriter(
         }
         throw error;
       }
+    },
+
+    async writeUnnamed(blob, { signal, onBytes }) {
+      await memory?.recall(host, traits);
+      const onLearned = async () => await memory?.keep(host, traits);
+      const item = blob.label;
+      const shared = { traits, onLearned, clock, retries, journal };
+      return uploadUnnamed(repository, blob, { signal, onBytes, emit, item, ...shared });
     },
 
     async canMount({ descriptor: { digest, size }, mountFrom = [] }, signal) {

@@ -1,7 +1,6 @@
 import { OcibundleError } from "../../errors.ts";
 import type { BlobSource } from "../../oci/content.ts";
-import type { Descriptor } from "../../oci/descriptor.ts";
-import { shortDigest } from "../../oci/digest.ts";
+import { type Digest, shortDigest } from "../../oci/digest.ts";
 import type { Repository } from "../../registry/types.ts";
 import type { RetryCounter, RetryCounterOptions } from "../../retry/retry-counter.ts";
 import type { RegistryTraits } from "./registry-traits.ts";
@@ -18,10 +17,25 @@ export interface UploadRunOptions extends RetryCounterOptions {
   onLearned?: (() => Promise<void>) | undefined;
 }
 
+/** What is uploaded. */
+export interface UploadedBlob {
+  /** In bytes. */
+  readonly size: number;
+  /** Found out at the end where it is not known before. */
+  readonly digest: Digest | ((signal: AbortSignal) => Promise<Digest>);
+  /** What it is called in errors; its digest unless given. */
+  readonly label?: string | undefined;
+}
+
+export const uploadedDigest = async (
+  { digest }: UploadedBlob,
+  signal: AbortSignal,
+): Promise<Digest> => (typeof digest === "string" ? digest : await digest(signal));
+
 /** One blob that is uploaded: what is kept from one request to the next. */
 export interface UploadContext {
   readonly repository: Repository;
-  readonly descriptor: Descriptor;
+  readonly descriptor: UploadedBlob;
   readonly source: BlobSource;
   readonly options: UploadRunOptions;
   readonly traits: RegistryTraits;
@@ -47,10 +61,13 @@ export class MethodRefused extends Error {}
 export const detail = ({ options }: UploadContext, message: string): void =>
   options.emit?.({ type: "detail", message });
 
+const shownBlob = ({ label, digest }: UploadedBlob): string =>
+  typeof digest === "string" ? shortDigest(digest) : (label ?? "a blob");
+
 export const uploadFailure = (
   { repository, descriptor }: UploadContext,
   message: string,
 ): OcibundleError =>
   new OcibundleError("network", message, {
-    subject: [repository.fullName, `upload of ${shortDigest(descriptor.digest)}`],
+    subject: [repository.fullName, `upload of ${shownBlob(descriptor)}`],
   });

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { lstatSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
-import { type Descriptor, SizeSchema } from "../../oci/descriptor.ts";
+import { SizeSchema } from "../../oci/descriptor.ts";
 import { isTrusted, privateMode, replaceFileWith } from "../../runtime/own-file.ts";
 import type { Repository } from "../../registry/types.ts";
 import { type HeldLock, tryLockFile } from "../../store/locks/lock-file.ts";
@@ -41,7 +41,7 @@ export interface UploadNotes {
 /** Where uploads are, so that a later run goes on with those that were broken off. */
 export interface UploadJournal {
   /** Notes for one upload; undefined where another process is at it, or nothing can be noted. */
-  open(repository: Repository, descriptor: Descriptor): UploadNotes | undefined;
+  open(repository: Repository, blob: { digest: string }): UploadNotes | undefined;
 }
 
 /**

@@ -3,7 +3,7 @@ import { refusalOf } from "../../registry/refusal.ts";
 import { isTransient } from "../../retry/transient.ts";
 import { checkSource } from "../check-source.ts";
 import { smallerChunk } from "./chunk-size.ts";
-import { detail, MethodRefused, type UploadContext } from "./upload-context.ts";
+import { detail, MethodRefused, type UploadContext, uploadedDigest } from "./upload-context.ts";
 import { afterFailure, type UploadMethod } from "./upload-method.ts";
 
 /**
@@ -116,13 +116,16 @@ async function askAfterSilence(
   error: OcibundleError,
 ): Promise<boolean> {
   const { cursor, descriptor, options, repository } = context;
-  const { digest, size } = descriptor;
+  const { size } = descriptor;
   const { signal } = options;
   try {
     const finishing = method === "put" || cursor.position === size;
-    if (finishing && (await repository.headBlob(digest, signal, size)) === size) {
-      cursor.moveTo(size);
-      return true;
+    if (finishing) {
+      const digest = await uploadedDigest(descriptor, signal);
+      if ((await repository.headBlob(digest, signal, size)) === size) {
+        cursor.moveTo(size);
+        return true;
+      }
     }
     if (method === "put") cursor.drop();
     else await cursor.sync(size, signal);

@@ -1,5 +1,4 @@
 import type { BlobSource } from "../../oci/content.ts";
-import type { Descriptor } from "../../oci/descriptor.ts";
 import type { Repository } from "../../registry/types.ts";
 import { retryCounter } from "../../retry/retry-counter.ts";
 import { firstChunk } from "./chunk-size.ts";
@@ -10,6 +9,7 @@ import {
   detail,
   MethodRefused,
   type UploadContext,
+  type UploadedBlob,
   type UploadRunOptions,
 } from "./upload-context.ts";
 import { uploadCursor } from "./upload-cursor.ts";
@@ -21,17 +21,24 @@ import { newSession, type OpenedSession } from "./upload-session.ts";
 /** An upload that is about to be sent: `opened` is its session. */
 export interface UploadRequest {
   repository: Repository;
-  descriptor: Descriptor;
+  descriptor: UploadedBlob;
   source: BlobSource;
   opened: OpenedSession;
   notes: UploadNotes | undefined;
 }
 
-/** Sends a blob with the first method that the registry accepts. Throws the last failure. */
+/**
+ * Sends a blob with the first method that the registry accepts. Throws the last failure; MethodRefused where a blob
+ * whose digest is not known yet can't be sent.
+ */
 export async function runUpload(request: UploadRequest, options: UploadRunOptions): Promise<void> {
   const context = contextOf(request, options);
   const { descriptor, traits } = context;
-  const methods = uploadMethods(descriptor.size, traits);
+  const isNamed = typeof descriptor.digest === "string";
+  // The request that ends a session names the digest, and would have to begin before it is known.
+  const methods = uploadMethods(descriptor.size, traits).filter(
+    (method) => isNamed || (method !== "put" && !traits.refused.has(method)),
+  );
   for (const [index, method] of methods.entries()) {
     try {
       await sendAll(context, method);
@@ -40,8 +47,9 @@ export async function runUpload(request: UploadRequest, options: UploadRunOption
       return;
     } catch (error) {
       if (!(error instanceof MethodRefused)) throw error;
-      if (index === methods.length - 1) throw error.cause;
+      if (index === methods.length - 1 && isNamed) throw error.cause;
       await leaveMethod(context, method, error.message);
+      if (index === methods.length - 1) throw error;
     }
   }
 }

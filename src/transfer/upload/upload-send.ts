@@ -1,7 +1,13 @@
 import type { UploadBody, UploadSession } from "../../registry/types.ts";
 import { MiB } from "../units.ts";
 import { isSlow, nextChunk } from "./chunk-size.ts";
-import { detail, MethodRefused, type UploadContext, uploadFailure } from "./upload-context.ts";
+import {
+  detail,
+  MethodRefused,
+  type UploadContext,
+  uploadedDigest,
+  uploadFailure,
+} from "./upload-context.ts";
 import { uploadBody } from "./upload-body.ts";
 import type { UploadMethod } from "./upload-method.ts";
 
@@ -18,7 +24,8 @@ export const sendNext: Readonly<Record<UploadMethod, SendNext>> = {
 /** Ends the session; with the rest of the blob where the registry lacks some. */
 async function finish(context: UploadContext, session: UploadSession): Promise<boolean> {
   const { cursor, descriptor, options } = context;
-  const { digest, size } = descriptor;
+  const { size } = descriptor;
+  const digest = await uploadedDigest(descriptor, options.signal);
   const rest = size - cursor.position;
   const body = rest === 0 ? undefined : bodyUntil(context, size);
   await timed(context, rest, () => session.finish(digest, body, options.signal));

@@ -29,7 +29,7 @@ export async function findSession(
   descriptor: Descriptor,
   options: SessionOptions,
 ): Promise<OpenedSession | "mounted" | undefined> {
-  const earlier = await resume(repository, descriptor, options);
+  const earlier = await resumeSession(repository, descriptor, options);
   if (earlier !== undefined) return earlier;
   const session = await mount(repository, descriptor, options);
   return session === undefined || session === "mounted" ? session : opened(session);
@@ -50,9 +50,10 @@ const opened = (session: UploadSession): OpenedSession => ({
   minimumChunk: session.minimumChunk,
 });
 
-async function resume(
+/** The session of an earlier run that the registry still knows, or undefined. */
+export async function resumeSession(
   repository: Repository,
-  { size }: Descriptor,
+  { size }: Pick<Descriptor, "size">,
   { signal, emit, notes }: SessionOptions,
 ): Promise<OpenedSession | undefined> {
   const note = await notes?.earlier();

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { type PushRequest, pushModel } from "../../../../src/model/jobs/push.ts";
 import { checkLock, writeLock } from "../../../../src/model/lock/lock.ts";
@@ -194,3 +194,80 @@ test("wrong bytes are found by the digest of the lock", async () => {
   delete store.switches.wrong;
   await push("m:v1");
 });
+
+const readsOf = (store: { seen: { range: string | undefined; path: string }[] }): number =>
+  store.seen
+    .filter(({ range, path }) => range !== undefined && path.includes("a.safetensors"))
+    .reduce((sum, { range = "" }) => {
+      const [, first, last] = /(\d+)-(\d+)/.exec(range) ?? [];
+      return sum + Number(last) + 1 - Number(first);
+    }, 0);
+
+test("an object whose digest nobody knows is read once, and sent on the way", async () => {
+  const { push, store, registry } = await bench();
+  const report = await push("m:v1");
+  expect(report.sent.bytes).toBeGreaterThan(large.byteLength);
+  expect(readsOf(store)).toBe(large.byteLength);
+  const blob = await registry.ask(`/v2/acme/m/blobs/${digestOf(large)}`);
+  expect(digestOf(new Uint8Array(await blob.arrayBuffer()))).toBe(digestOf(large));
+});
+
+test("what the lock names and the registry has is compared, and not sent again", async () => {
+  const { push, store, folder, registry } = await bench();
+  await push("m:v1");
+  rmSync(join(folder, "cache"), { recursive: true, force: true });
+  store.switches.noEtags = true;
+  registry.seen.length = 0;
+  await push("m:v2");
+  expect(registry.seen.filter(({ method }) => method === "PATCH")).toEqual([]);
+  store.objects.set("llama/a.safetensors", pattern(9_000_000, 5));
+  registry.seen.length = 0;
+  expect(await failure(push("m:v3"))).toMatchObject({ code: "integrity" });
+  const named = await registry.ask(`/v2/acme/m/blobs/${digestOf(pattern(9_000_000, 5))}`);
+  expect(named.status).toBe(404);
+  await push("m:v3", { updateLock: true });
+});
+
+test("an object that is not what the lock says is not stored where the registry lacks it", async () => {
+  const { push, lock, store, registry } = await bench();
+  await lock(["s3://models/llama"]);
+  store.objects.set("llama/a.safetensors", pattern(9_000_000, 5));
+  expect(await failure(push("m:v1", { paths: [], weights: ["s3://models/llama"] }))).toMatchObject({
+    code: "integrity",
+  });
+  for (const bytes of [large, pattern(9_000_000, 5)]) {
+    expect((await registry.ask(`/v2/acme/m/blobs/${digestOf(bytes)}`)).status).toBe(404);
+  }
+});
+
+test("a registry that takes no parts gets the object in one request, after it was read for its digest", async () => {
+  const { push, store, registry } = await bench();
+  registry.meddle((request, serve) =>
+    request.method === "PATCH"
+      ? Promise.resolve(new Response(null, { status: 405 }))
+      : serve(request),
+  );
+  await push("m:v1");
+  expect(readsOf(store)).toBeGreaterThanOrEqual(2 * large.byteLength);
+  const blob = await registry.ask(`/v2/acme/m/blobs/${digestOf(large)}`);
+  expect(digestOf(new Uint8Array(await blob.arrayBuffer()))).toBe(digestOf(large));
+});
+
+test.each([1, 2, 3])(
+  "parts whose answers are lost (%i) are sent until the blob is right",
+  async (times) => {
+    const { push, registry } = await bench();
+    let lost = 0;
+    registry.meddle(async (request, serve) => {
+      const isPart =
+        request.method === "PATCH" || (request.method === "PUT" && request.url.includes("blobs"));
+      const answer = await serve(request);
+      if (!isPart || lost >= times) return answer;
+      lost += 1;
+      return new Response(null, { status: 503 });
+    });
+    await push("m:v1");
+    const blob = await registry.ask(`/v2/acme/m/blobs/${digestOf(large)}`);
+    expect(digestOf(new Uint8Array(await blob.arrayBuffer()))).toBe(digestOf(large));
+  },
+);
