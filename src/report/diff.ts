@@ -20,6 +20,14 @@ export interface ModelDiff {
   other: Changes | null;
   /** What a node that has A must fetch to have B: every file's bytes once, as they are stored. */
   fetch: { weights: Amount; image: Amount };
+  /** Where files of B are stored in parts: those of all of them, and those that a node with A lacks. Else null. */
+  parts: PartsDiff | null;
+}
+
+/** Parts, each counted once. Bytes are those of the blobs that store them. */
+export interface PartsDiff {
+  total: Amount;
+  missing: Amount;
 }
 
 export interface Changes {

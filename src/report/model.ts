@@ -52,6 +52,8 @@ export interface WeightsSummary {
   /** The stored blobs together, each once. */
   size: number;
   files: ReportedWeight[];
+  /** Where the files are stored in parts: how many, and their bytes as they are and as they are stored. Else null. */
+  parts: { count: number; size: number; stored: number } | null;
   /** Archives whose files are only known once they are unpacked. */
   unlisted: { digest: Digest; size: number; mediaType: string }[];
 }

@@ -8,7 +8,7 @@ const right = (text: string) => ({ text, align: "right" as const });
 
 /** A line for each weight file that differs, the image's blobs, and what it costs to get from A to B. */
 export function diffTree(
-  { a, b, weights, image, other, fetch }: ModelDiff,
+  { a, b, weights, image, other, fetch, parts }: ModelDiff,
   { columns }: View = {},
 ): string {
   const files: TreeNode[] = [
@@ -42,6 +42,16 @@ export function diffTree(
               `${formatSize(fetch.weights.bytes)} weights, ${formatSize(fetch.image.bytes)} image`,
           ],
         },
+        ...(parts === null
+          ? []
+          : [
+              {
+                cells: [
+                  `${parts.missing.blobs} of ${parts.total.blobs} parts, ` +
+                    `${formatSize(parts.missing.bytes)} to download`,
+                ],
+              },
+            ]),
       ],
     },
     columns,

@@ -82,7 +82,7 @@ export function modelNodes(view: ModelSummary, shown: FilesShown, columns?: numb
       count(image.layers.length, "layer"),
     ],
   }));
-  for (const { format, files, unlisted, digest, size } of weightsOf(view)) {
+  for (const { format, files, unlisted, digest, size, parts } of weightsOf(view)) {
     const what = [
       ...(files.length > 0 || unlisted.length === 0 ? [count(files.length, "file")] : []),
       ...(unlisted.length > 0 ? [count(unlisted.length, "archive")] : []),
@@ -90,7 +90,11 @@ export function modelNodes(view: ModelSummary, shown: FilesShown, columns?: numb
     nodes.push({
       cells: [
         "weights",
-        format === "bundle" ? what : `${what} (${format})`,
+        parts !== null
+          ? `${what} in ${count(parts.count, "part")}`
+          : format === "bundle"
+            ? what
+            : `${what} (${format})`,
         shortDigest(digest),
         sizeCell(size),
       ],

@@ -163,7 +163,8 @@ function imageSummary(raw: RawManifest, platform: string | null, on: string): Im
 
 function weightsSummary(raw: RawManifest, on: string): WeightsSummary {
   const files = parseWeightsManifest(raw, on);
-  return { digest: raw.digest, format: "bundle", size: storedBytes(files), files, unlisted: [] };
+  const size = storedBytes(files);
+  return { digest: raw.digest, format: "bundle", size, files, parts: null, unlisted: [] };
 }
 
 /** Weights in another format: an archive that lists its files counts as they do. */
@@ -181,6 +182,14 @@ function foreignSummary({ raw, format, entries, packed, parts }: WeightsContents
       ...unlisted,
     ]),
     files: [...entries, ...listed.flatMap(expectedEntries)],
+    parts:
+      parts === undefined
+        ? null
+        : {
+            count: parts.parts.length,
+            size: parts.parts.reduce((sum, { size }) => sum + size, 0),
+            stored: parts.parts.reduce((sum, { stored }) => sum + stored.size, 0),
+          },
     unlisted,
   };
 }

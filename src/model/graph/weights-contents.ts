@@ -152,6 +152,17 @@ async function readParts(
   return parsePartsArtifact(manifest, config, reader.name);
 }
 
+/** Weights in parts, where a manifest is that. Throws `file`, `integrity`, `not_found` for what can't be read. */
+export async function partsOfManifest(
+  reader: ContentReader,
+  raw: RawManifest,
+  signal: AbortSignal,
+): Promise<PartsArtifact | undefined> {
+  if (!isManifestType(raw.mediaType)) return undefined;
+  const manifest = manifestOf(raw, reader.name);
+  return isPartsManifest(manifest) ? readParts(reader, manifest, signal) : undefined;
+}
+
 const entriesOf = ({ recipe }: PartsArtifact): WeightEntry[] =>
   recipe.files.map(({ name, dest, digest, size }) => ({
     name,

@@ -3,6 +3,7 @@ import type { Group } from "../graph/content-graph.ts";
 import { type Loaded, loadSource } from "../places/load-model.ts";
 import { type JobContext, openSession } from "../session/session.ts";
 import { allWeights } from "../graph/summary.ts";
+import { diffParts, splitFilesOf } from "./diff-parts.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 import type { Changes, ModelDiff } from "../../report/diff.ts";
 
@@ -28,6 +29,12 @@ export async function diffModels(job: JobContext, a: string, b: string): Promise
       ? changes(blobsOf(before, group), blobsOf(after, group))
       : null;
   const imageBefore = blobsOf(before, "image");
+  const split = splitFilesOf(after);
+  const parts = diffParts(
+    { split: splitFilesOf(before), files: new Set(originalsBefore.keys()) },
+    split,
+  );
+  const whole = new Map([...storedSizes(after)].filter(([file]) => !split.has(file)));
   return {
     a: before.name,
     b: after.name,
@@ -35,11 +42,20 @@ export async function diffModels(job: JobContext, a: string, b: string): Promise
     image: changesOf("image"),
     other: changesOf("other"),
     fetch: {
-      weights: amount(storedSizes(after), (original) => !originalsBefore.has(original)),
+      weights: sumOf(
+        amount(whole, (original) => !originalsBefore.has(original)),
+        parts?.missing,
+      ),
       image: amount(blobsOf(after, "image"), (digest) => !imageBefore.has(digest)),
     },
+    parts,
   };
 }
+
+const sumOf = (amount: Amount, more: Amount | undefined): Amount => ({
+  blobs: amount.blobs + (more?.blobs ?? 0),
+  bytes: amount.bytes + (more?.bytes ?? 0),
+});
 
 const changes = (before: Blobs, after: Blobs): Changes => ({
   shared: amount(after, (digest) => before.has(digest)),

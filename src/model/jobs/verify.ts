@@ -11,6 +11,7 @@ import { createWorkerPool, type WorkerPool } from "../../runtime/worker-pool.ts"
 import { hashSource } from "../../store/hash-source.ts";
 import { destParts } from "../../store/placement/safe-path.ts";
 import { readGraph } from "../graph/content-graph.ts";
+import { filesOfParts, verifyFileOfParts } from "./verify-parts.ts";
 import { extraFiles } from "./extra-files.ts";
 import { type Loaded, loadSource } from "../places/load-model.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
@@ -37,6 +38,8 @@ interface Item {
   source(signal: AbortSignal): Promise<BlobSource>;
   /** Whether it is there with its size, without reading it. */
   exists(signal: AbortSignal): Promise<boolean>;
+  /** Reads it in another way than from one source, and says all that is wrong with it. */
+  verify?(signal: AbortSignal, onBytes: (bytes: number) => void): Promise<Problem[]>;
   /** After wrong bytes: whether others will come now. */
   reportCorrupt?: (() => boolean) | undefined;
 }
@@ -97,7 +100,7 @@ async function verifyItem(
   item: Item,
   quick: boolean,
   onBytes: (name: string, bytes: number) => void,
-): Promise<Problem | undefined> {
+): Promise<Problem | readonly Problem[] | undefined> {
   signal.throwIfAborted();
   const { name, group, expected } = item;
   const problem = (kind: Problem["kind"], detail: string): Problem => ({
@@ -110,6 +113,9 @@ async function verifyItem(
     if (quick) {
       const there = await item.exists(signal);
       return there ? undefined : problem("missing", "missing, or of another size");
+    }
+    if (item.verify !== undefined) {
+      return await item.verify(signal, (bytes) => onBytes(name, bytes));
     }
     for (;;) {
       const source = await item.source(signal);
@@ -181,7 +187,29 @@ async function blobsOf(
     const message = `layer ${shortDigest(digest)} is non-distributable and missing: skipped`;
     session.emit({ type: "warning", message });
   }
-  const items = graph.blobs.map((blob): Item => {
+  const parts = await filesOfParts(reader, graph, session.signal, (digest, error) => {
+    broken.push({
+      item: `manifest ${shortDigest(digest)}`,
+      kind: error.code === "not_found" ? "missing" : "differs",
+      detail: error.message,
+    });
+  });
+  const files = parts.files.map(({ file, artifact, blobs }): Item => ({
+    name: file.name,
+    group: "weights",
+    expected: { digest: file.digest, size: file.size },
+    source: () => Promise.reject(new TypeError("a file in parts has no one source")),
+    exists: async (signal) => {
+      const there = await parallel(blobs, readsAtOnce, signal, (blob, stop) =>
+        reader.hasBlob(blob, stop),
+      );
+      return there.every(Boolean);
+    },
+    verify: (signal, onBytes) =>
+      verifyFileOfParts(file, { reader, cache: session.cache, artifact, signal, onBytes }),
+  }));
+  const others = graph.blobs.filter(({ descriptor }) => !parts.covered.has(descriptor.digest));
+  const items = others.map((blob): Item => {
     const { descriptor, reportCorrupt } = blob;
     return {
       name: blob.name ?? blob.label,
@@ -193,7 +221,7 @@ async function blobsOf(
       exists: (signal) => reader.hasBlob(descriptor, signal),
     };
   });
-  return { name, items, broken };
+  return { name, items: [...items, ...files], broken };
 }
 
 async function filesOf(

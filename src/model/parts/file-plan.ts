@@ -4,7 +4,7 @@ import type { PartPlace } from "../../runtime/worker-protocol.ts";
 import type { PartContent } from "../../store/records/part-records.ts";
 import { goJson } from "../format/go-json.ts";
 import type { PartsArtifact, StoredPart } from "./parts-artifact.ts";
-import type { RecipeFile } from "./recipe.ts";
+import type { RecipeFile, Split } from "./recipe.ts";
 
 /** A part that a file needs, and where in the file it belongs. */
 export interface PlannedPart {
@@ -29,6 +29,8 @@ export interface FilePlan {
   content: PartContent;
   /** The document that `key` is the digest of. */
   contentBytes: Uint8Array;
+  /** How the file was cut. */
+  split: Split;
   /** In bytes. */
   size: number;
   /** What the recipe says of the whole file, which the parts do not prove. */
@@ -40,7 +42,7 @@ export interface FilePlan {
 }
 
 /** Which parts one of a recipe's files needs, and where each belongs. */
-export function planFile(file: RecipeFile, { parts }: Pick<PartsArtifact, "parts">): FilePlan {
+export function planFile(file: RecipeFile, { parts, recipe }: PartsArtifact): FilePlan {
   const places = new Map<number, PartPlace[]>();
   const content: PartContent[number][] = [];
   let position = 0;
@@ -59,6 +61,7 @@ export function planFile(file: RecipeFile, { parts }: Pick<PartsArtifact, "parts
     key: digestOf(contentBytes),
     content,
     contentBytes,
+    split: recipe.split,
     size: file.size,
     claim: file.digest,
     parts: [...places].map(([part, unsorted]) => {

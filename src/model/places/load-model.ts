@@ -1,6 +1,7 @@
 import { OcibundleError } from "../../errors.ts";
 import type { ImageSource } from "../../image/conversion/types.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
+import type { Digest } from "../../oci/digest.ts";
 import { parseDocument } from "../../oci/document.ts";
 import { ImageManifestSchema } from "../../oci/manifest.ts";
 import { membersOf } from "../../oci/manifest-members.ts";
@@ -11,7 +12,7 @@ import { readImageConfig } from "../graph/image-entry.ts";
 import type { Session } from "../session/session.ts";
 import { parsePlace } from "./place.ts";
 import { summarize } from "../graph/summary.ts";
-import { readForeign } from "../graph/weights-contents.ts";
+import { readForeign, type WeightsContents } from "../graph/weights-contents.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 import { isWeightsManifest } from "../format/weights-artifact.ts";
 import { parseAnyLock } from "../format/cog-lock.ts";
@@ -20,7 +21,14 @@ import type { ModelSummary } from "../../report/model.ts";
 /** What a source holds: a lock, or a model that can be read. */
 export type Loaded =
   | { kind: "lock"; name: string; created: string; files: WeightEntry[]; bytes: Uint8Array }
-  | ({ kind: "model"; summary: ModelSummary; graph: ContentGraph } & AsyncDisposable & ImageSource);
+  | ({
+      kind: "model";
+      summary: ModelSummary;
+      graph: ContentGraph;
+      /** Its weights in other formats than the bundle's. */
+      foreign: ReadonlyMap<Digest, WeightsContents>;
+    } & AsyncDisposable &
+      ImageSource);
 
 /**
  * Opens a reference, a layout, an archive or a lock, and reads its manifests. The caller disposes of a
@@ -47,7 +55,7 @@ export async function loadSource(
     const context = { platform, foreign, blobs: graph.blobs };
     const summary = summarize(graph.root, graph.children, source.name, context);
     const dispose = { [Symbol.asyncDispose]: () => source.close() };
-    return { kind: "model", summary, graph, ...source, ...dispose };
+    return { kind: "model", summary, graph, foreign, ...source, ...dispose };
   } catch (error) {
     await source.close();
     throw error;

@@ -10,7 +10,7 @@ import { openPartialFile } from "../../transfer/download/partial-file.ts";
 import { partView } from "../../transfer/download/part-view.ts";
 import { quoted } from "../format/weight-entry.ts";
 import type { PlannedPart } from "../parts/file-plan.ts";
-import { blobOfPart } from "../parts/parts-artifact.ts";
+import { blobOfPart, unreadEncoding } from "../parts/parts-artifact.ts";
 import { type FileAssembly, forget, isPart, noteWritten, settlePart } from "./assemble-part.ts";
 import { explained, labelOf, rangesOfBlob } from "./pull-download.ts";
 
@@ -129,6 +129,7 @@ async function fetchEncoded(
   const { source, downloader, workers } = context;
   const { digest, size, encoding } = part.stored;
   const blob = blobOfPart(part.stored);
+  if (encoding === "bp2.zstd" || encoding === "bp4.zstd") throw unreadEncoding(part.stored);
   const partial = `${place.partial}.${digest.slice(7, 23)}`;
   const own: JournalPlace = { partial, journal: `${partial}.journal` };
   const stored = await openPartialFile(own, blob);

@@ -1,10 +1,13 @@
 import type { BigIntStats } from "node:fs";
-import { lstat } from "node:fs/promises";
+import { lstat, open } from "node:fs/promises";
 import { parallel } from "../../flow/parallel.ts";
 import type { WorkerPool } from "../../runtime/worker-pool.ts";
 import type { PartPlace } from "../../runtime/worker-protocol.ts";
 import type { PartRecords } from "../../store/records/part-records.ts";
 import { type FilePlan, partsInContent } from "../parts/file-plan.ts";
+import { type PartPlan, treeNumbersOf, treeParts } from "../parts/tree.ts";
+import { fileReader, type TensorFile } from "../tensors/read-at.ts";
+import { readTensors } from "../tensors/read-tensors.ts";
 
 /** A file on this machine that has a part. */
 export interface PartSeed {
@@ -26,7 +29,7 @@ export interface Seeds {
 
 export const noSeeds: Seeds = { of: () => [], reject: () => undefined };
 
-export interface SeedSources {
+interface SeedSources {
   records: PartRecords;
   /** Files that nothing is known of: they are read where pieces of them can be wanted parts. */
   files: readonly string[];
@@ -35,7 +38,7 @@ export interface SeedSources {
 }
 
 /** Pieces of a file that may be parts. */
-export type Pieces = readonly (readonly PartPlace[])[];
+type Pieces = readonly (readonly PartPlace[])[];
 
 /** How an unknown file may be cut: as the plans cut theirs, at the same places. */
 function alikePieces(plans: readonly FilePlan[], size: number): Pieces {
@@ -48,15 +51,46 @@ function alikePieces(plans: readonly FilePlan[], size: number): Pieces {
   );
 }
 
+/**
+ * How an unknown file may be cut: a file of tensors by the rule and the numbers that the wanted files were cut
+ * by, any other at the same places.
+ */
+async function piecesOf(path: string, plans: readonly FilePlan[], size: number): Promise<Pieces> {
+  const alike = alikePieces(plans, size);
+  const rules = new Map(plans.map(({ split }) => [`${split.least} ${split.most}`, split]));
+  const tensors = await tensorsOf(path, size);
+  if (tensors === undefined) return alike;
+  const pieces = [...rules.values()].flatMap((split) => {
+    const numbers = treeNumbersOf(split);
+    return numbers === undefined ? [] : treeParts(tensors, numbers).map(placesOf);
+  });
+  return pieces.length === 0 ? alike : pieces;
+}
+
+async function tensorsOf(path: string, size: number): Promise<TensorFile | undefined> {
+  try {
+    await using file = await open(path, "r");
+    return await readTensors(fileReader(file), size);
+  } catch {
+    // What can't be read is no seed.
+    return undefined;
+  }
+}
+
+/** Extents of a file, one after another, as the places of a part. */
+function placesOf(extents: PartPlan): PartPlace[] {
+  let at = 0;
+  return extents.map(({ start, end }) => {
+    const place = { start: at, end: at + end - start, position: start };
+    at = place.end;
+    return place;
+  });
+}
+
 /** Looks for the parts of some files: in what the records know, then in the files that are named. */
 export async function findSeeds(
   plans: readonly FilePlan[],
   { records, files, workers, signal }: SeedSources,
-  piecesOf: (path: string, plans: readonly FilePlan[], size: number) => Promise<Pieces> = (
-    _path,
-    all,
-    size,
-  ) => Promise.resolve(alikePieces(all, size)),
 ): Promise<Seeds> {
   const wanted = new Map<string, number>();
   for (const { parts } of plans) {
@@ -81,7 +115,7 @@ export async function findSeeds(
       [...wanted].filter(([digest]) => !found.has(digest)).map(([, size]) => size),
     );
     if (sizes.size === 0) break;
-    const pieces = await piecesOf(path, plans, Number(stats.size)).catch(() => []);
+    const pieces = await piecesOf(path, plans, Number(stats.size));
     const fitting = pieces.filter((places) => sizes.has(places.at(-1)?.end ?? 0));
     await parallel(fitting, workers.size, signal, async (places, stop) => {
       const digest = await digestOfPiece(path, places, workers, stop);

@@ -32,6 +32,7 @@ const model: PublishReport["model"] = {
   images: [{ platform: "linux/amd64", digest: digest("2"), size: 6.1 * GiB, layers: [layer] }],
   weights: {
     format: "bundle",
+    parts: null,
     unlisted: [],
     digest: digest("3"),
     size: 16.1 * GiB,
@@ -197,11 +198,17 @@ describe("a comparison", () => {
     image: { shared: nothing, added: nothing, removed: nothing },
     other: null,
     fetch: { weights: nothing, image: nothing },
+    parts: null,
   };
 
   test("leaves out what is empty", () => {
     expect(diffTree(same)).toBe("a → b\n└─ to download 0 B: 0 B weights, 0 B image\n");
     expect(diffTree({ ...same, image: null })).toBe(diffTree(same));
+    const parts = {
+      missing: { blobs: 29, bytes: 1.5 * GiB },
+      total: { blobs: 230, bytes: 15 * GiB },
+    };
+    expect(diffTree({ ...same, parts })).toContain("29 of 230 parts, 1.5 GiB to download");
   });
 
   test("shows what became of each weight, and counts blobs", () => {

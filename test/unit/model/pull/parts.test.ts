@@ -1,6 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { copyModel } from "../../../../src/model/jobs/copy.ts";
+import { diffModels } from "../../../../src/model/jobs/diff.ts";
+import { inspectSource } from "../../../../src/model/jobs/inspect.ts";
+import { verifySource } from "../../../../src/model/jobs/verify.ts";
 import { pullWeights } from "../../../../src/model/pull/pull.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import {
@@ -196,6 +200,77 @@ describe("the next version", () => {
     // The recipe, and the pool.
     expect(fetched().length).toBe(2);
     expect(digestOf(await read(model.name))).toBe(digestOf(contentOf(model)));
+  });
+});
+
+describe("beside a pull", () => {
+  const next: TestFile = { ...model, pieces: [...model.pieces.slice(0, 4), third] };
+
+  test("it is shown, and compared by its parts", async () => {
+    const { put, registry, job } = await bench();
+    await put([model], { packed: [large] });
+    await put([next], { tag: "v2" });
+    const at = (tag: string): string => `${registry.host}/${repository}:${tag}`;
+    expect(await inspectSource(job, at("v2"))).toMatchObject({
+      weights: { format: "parts", parts: { count: 4, size: 493_000, stored: 493_000 } },
+    });
+    const { parts, fetch } = await diffModels(job, at("v1"), at("v2"));
+    expect(parts).toEqual({
+      total: { blobs: 4, bytes: 493_000 },
+      missing: { blobs: 1, bytes: third.length },
+    });
+    expect(fetch.weights).toEqual({ blobs: 1, bytes: third.length });
+    expect((await diffModels(job, at("v1"), at("v1"))).parts?.missing.blobs).toBe(0);
+    expect(job.warnings()).toEqual([]);
+  });
+
+  test("it is verified: its parts, and what is said of the whole file", async () => {
+    const { put, registry, job } = await bench();
+    await put([model], { packed: [large, pool] });
+    const source = `${registry.host}/${repository}:v1`;
+    const request = { source, dir: undefined, quick: false };
+    expect((await verifySource(job, request)).problems).toEqual([]);
+    expect((await verifySource(job, { ...request, quick: true })).problems).toEqual([]);
+    await put([{ ...model, claim: digestOf(other) }], { tag: "lie" });
+    const lie = await verifySource(job, {
+      ...request,
+      source: `${registry.host}/${repository}:lie`,
+    });
+    expect(lie.problems).toMatchObject([{ item: model.name, kind: "differs" }]);
+    expect(lie.problems[0]?.detail).toContain("together they have digest");
+    registry.meddle(async (request_, handle) => {
+      const response = await handle(request_);
+      if (!request_.url.includes(digestOf(other)) || request_.method !== "GET") return response;
+      const bytes = new Uint8Array(await response.arrayBuffer());
+      bytes[100] = (bytes[100] ?? 0) ^ 1;
+      return new Response(bytes, { status: response.status, headers: response.headers });
+    });
+    const { problems } = await verifySource(job, request);
+    expect(problems).toMatchObject([{ item: expect.stringContaining("part sha256:") }]);
+  });
+
+  test("it is copied as it is", async () => {
+    const { put, registry, job, at } = await bench();
+    const { digest } = await put([model], { packed: [large] });
+    const source = `${registry.host}/${repository}:v1`;
+    const copied = await copyModel(job, {
+      source,
+      target: "oci:copied:v1",
+      platform: undefined,
+      referrers: false,
+      dryRun: false,
+    });
+    expect(copied.model.digest).toBe(digest as never);
+    await pullWeights(job, {
+      source: "oci:copied:v1",
+      output: at("out"),
+      only: [],
+      force: false,
+      useCache: false,
+    });
+    expect(digestOf(await readFile(join(at("out"), "src", model.name)))).toBe(
+      digestOf(contentOf(model)),
+    );
   });
 });
 

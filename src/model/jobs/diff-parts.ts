@@ -1,0 +1,60 @@
+import type { Digest } from "../../oci/digest.ts";
+import type { PartsDiff } from "../../report/diff.ts";
+import { planFile, wholePart } from "../parts/file-plan.ts";
+import { lockPartsOf } from "../parts/lock-parts.ts";
+import type { StoredPart } from "../parts/parts-artifact.ts";
+import type { Loaded } from "../places/load-model.ts";
+
+/** The parts of files that are put together from several, by the digests that the files are said to have. */
+export type SplitFiles = ReadonlyMap<Digest, readonly StoredPart[]>;
+
+/** The files of a model or lock that are in parts. Throws `file` for a lock whose parts are not what they should be. */
+export function splitFilesOf(loaded: Loaded): SplitFiles {
+  const found = new Map<Digest, readonly StoredPart[]>();
+  if (loaded.kind === "lock") {
+    for (const entry of loaded.files) {
+      const parts = lockPartsOf(entry, loaded.name)?.parts;
+      if (parts !== undefined) found.set(entry.digestOriginal, parts);
+    }
+    return found;
+  }
+  for (const { parts: artifact } of loaded.foreign.values()) {
+    for (const file of artifact?.recipe.files ?? []) {
+      if (artifact === undefined || wholePart(file, artifact) !== undefined) continue;
+      const { parts } = planFile(file, artifact);
+      found.set(
+        file.digest,
+        parts.map(({ stored }) => stored),
+      );
+    }
+  }
+  return found;
+}
+
+/**
+ * Which parts a node that has `before` lacks of `after`; null where that has no file in parts. Of files in
+ * `before` that are not in parts only those count that are a part as they are.
+ */
+export function diffParts(
+  before: { split: SplitFiles; files: ReadonlySet<Digest> },
+  after: SplitFiles,
+): PartsDiff | null {
+  if (after.size === 0) return null;
+  const there = new Set<Digest>(before.files);
+  for (const parts of before.split.values()) for (const { digest } of parts) there.add(digest);
+  const all = new Map<Digest, StoredPart>();
+  const missing = new Map<Digest, StoredPart>();
+  for (const [file, parts] of after) {
+    const has = before.files.has(file);
+    for (const part of parts) {
+      all.set(part.digest, part);
+      if (!has && !there.has(part.digest)) missing.set(part.digest, part);
+    }
+  }
+  return { total: amountOf(all), missing: amountOf(missing) };
+}
+
+const amountOf = (parts: ReadonlyMap<Digest, StoredPart>) => ({
+  blobs: parts.size,
+  bytes: [...parts.values()].reduce((sum, { stored }) => sum + stored.size, 0),
+});
