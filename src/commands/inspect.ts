@@ -1,8 +1,10 @@
 import { defineCommand } from "../cli/command.ts";
 import { OcibundleError } from "../errors.ts";
+import { inspectTensors } from "../model/jobs/inspect-tensors.ts";
 import { inspectRaw, inspectSource } from "../model/jobs/inspect.ts";
 import { allReferrers, listAllReferrers } from "../model/jobs/referrers.ts";
 import { lockTree, modelTree } from "../ui/model-tree.ts";
+import { tensorsTree } from "../ui/tensors-tree.ts";
 import { referrersLine } from "../ui/referrers-report.ts";
 
 export const command = defineCommand({
@@ -11,6 +13,7 @@ export const command = defineCommand({
     description: "Show the content of a reference, layout, archive or lock file",
     example: [
       "ocibundle inspect registry.example.com/acme/llama:v1",
+      "ocibundle inspect registry.example.com/acme/llama:v1 --tensors",
       "ocibundle inspect oci:./model --json",
       "ocibundle inspect weights.lock",
     ],
@@ -21,8 +24,18 @@ export const command = defineCommand({
       description: "Registry reference, oci:DIR[:TAG], oci-archive:FILE[:TAG] or lock file",
     },
     raw: { type: "boolean", description: "Print the exact bytes of the manifest, index or lock" },
+    tensors: {
+      type: "boolean",
+      description: "List the tensors of the weights: name, type, shape and bytes",
+    },
   },
-  async run({ src, raw }, context) {
+  async run({ src, raw, tensors }, context) {
+    if (raw && tensors) {
+      throw new OcibundleError("usage", "--raw and --tensors cannot be used together", {
+        hint: "remove one of them",
+      });
+    }
+    if (tensors) return { listed: await inspectTensors(context, src) };
     if (raw && context.flags.json) {
       throw new OcibundleError("usage", "--raw and --json cannot be used together", {
         hint: "use --raw for the stored bytes, or --json for a description",
@@ -39,9 +52,11 @@ export const command = defineCommand({
   },
   text(report, view) {
     if ("bytes" in report) return report.bytes;
+    if ("listed" in report) return tensorsTree(report.listed, view);
     const { found, listing } = report;
     const tree = found.type === "lock" ? lockTree(found, view) : modelTree(found, view);
     return listing === undefined ? tree : tree + referrersLine(allReferrers(listing));
   },
-  json: (report) => ("found" in report ? report.found : report),
+  json: (report) =>
+    "found" in report ? report.found : "listed" in report ? report.listed : report,
 });

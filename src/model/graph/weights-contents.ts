@@ -22,7 +22,9 @@ import {
   isWeightsManifest,
   parseWeightsManifest,
 } from "../format/weights-artifact.ts";
+import { parseRecipe, type Recipe } from "../parts/recipe.ts";
 import {
+  hasRecipe,
   isPartsManifest,
   type PartsArtifact,
   parsePartsArtifact,
@@ -42,6 +44,8 @@ export interface WeightsContents {
   entries: WeightEntry[];
   /** What has to be looked into to be a list of files. */
   packed: ArtifactContents;
+  /** A recipe that plain weights have with them: files are blobs, and are made of these parts as well. */
+  recipe?: Recipe;
   /** How the files are put together where no blob is a file: the entries' digests name none then. */
   parts?: PartsArtifact;
 }
@@ -121,7 +125,15 @@ async function readContents(
   if (isWeightsManifest(manifest)) {
     const entries = parseWeightsManifest(raw, on);
     const packed = { files: [], tars: [] };
-    return { raw, format: "bundle", title: "Cog bundle", entries, packed };
+    const recipe = await readRecipe(reader, manifest, signal);
+    return {
+      raw,
+      format: "bundle",
+      title: "Cog bundle",
+      entries,
+      packed,
+      ...(recipe === undefined ? {} : { recipe }),
+    };
   }
   if (isPartsManifest(manifest)) {
     const parts = await readParts(reader, manifest, signal);
@@ -141,6 +153,27 @@ async function readContents(
     entries: files.filter((file) => !file.maybeCompressed).map(plainEntry),
     packed: { files: files.filter((file) => file.maybeCompressed), tars },
   };
+}
+
+/** The recipe in the config of plain weights; one that can't be read is as good as none: they do not need it. */
+async function readRecipe(
+  reader: ContentReader,
+  manifest: ImageManifest,
+  signal: AbortSignal,
+): Promise<Recipe | undefined> {
+  if (!hasRecipe(manifest)) return undefined;
+  try {
+    return parseRecipe(await readSmallBlob(reader, manifest.config, signal), reader.name);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (
+      error instanceof OcibundleError &&
+      ["file", "not_found", "integrity"].includes(error.code)
+    ) {
+      return undefined;
+    }
+    throw error;
+  }
 }
 
 async function readParts(

@@ -52,9 +52,9 @@ export async function diffModels(job: JobContext, a: string, b: string): Promise
   };
 }
 
-const sumOf = (amount: Amount, more: Amount | undefined): Amount => ({
-  blobs: amount.blobs + (more?.blobs ?? 0),
-  bytes: amount.bytes + (more?.bytes ?? 0),
+const sumOf = (one: Amount, more: Amount | undefined): Amount => ({
+  blobs: one.blobs + (more?.blobs ?? 0),
+  bytes: one.bytes + (more?.bytes ?? 0),
 });
 
 const changes = (before: Blobs, after: Blobs): Changes => ({

@@ -91,7 +91,7 @@ export const isPartsManifest = ({
   ((artifactType ?? "") === "" && config !== undefined && hasRecipe({ config }));
 
 /** Whether a manifest's config is a recipe; that of plain weights may be one too. */
-const hasRecipe = ({ config }: { config: Pick<Descriptor, "mediaType"> }): boolean =>
+export const hasRecipe = ({ config }: { config: Pick<Descriptor, "mediaType"> }): boolean =>
   essenceOf(config.mediaType) === recipeType;
 
 /** Weights in parts, from a manifest and the bytes of its config. Throws `file`, naming the rule that is broken. */

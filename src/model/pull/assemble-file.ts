@@ -6,7 +6,7 @@ import { openPartialFile } from "../../transfer/download/partial-file.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 import type { FilePlan, PlannedPart } from "../parts/file-plan.ts";
 import { copyPart, type FileAssembly, isThere, takeLocal } from "./assemble-part.ts";
-import { fetchPart, fetchTogether } from "./fetch-part.ts";
+import { encodedPlace, fetchPart, fetchTogether } from "./fetch-part.ts";
 import { cloneSeed } from "./clone-seed.ts";
 import type { FetchContext } from "./pull-context.ts";
 import { explained, type FetchProgress, labelOf } from "./pull-download.ts";
@@ -52,10 +52,14 @@ export async function assembleFile(
     } finally {
       await file.close();
     }
+    await removeEncoded(place, plan);
     if (assembly.checkWhole) await checkWhole(entry, plan, place, context);
   } catch (error) {
     const isWrong = error instanceof OcibundleError && error.code === "integrity";
-    if (isWrong && !session.signal.aborted) await removeGrown(place);
+    if (isWrong && !session.signal.aborted) {
+      await removeGrown(place);
+      await removeEncoded(place, plan);
+    }
     throw error;
   }
 }
@@ -104,6 +108,14 @@ async function putTogether(one: FileAssembly, proven: ReadonlySet<PlannedPart>):
     if (lent !== undefined && (await copyPart(one, part, lent, stop))) return;
     await fetchPart(one, part, stop);
   });
+}
+
+/** Removes what killed runs have left of parts that they had not decoded yet. */
+async function removeEncoded(place: JournalPlace, { parts }: FilePlan): Promise<void> {
+  for (const { stored, once } of parts) {
+    if (stored.encoding === "none" && once !== undefined) continue;
+    await removeGrown(encodedPlace(place, stored));
+  }
 }
 
 async function checkWhole(

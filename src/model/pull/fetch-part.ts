@@ -10,7 +10,7 @@ import { openPartialFile } from "../../transfer/download/partial-file.ts";
 import { partView } from "../../transfer/download/part-view.ts";
 import { quoted } from "../format/weight-entry.ts";
 import type { PlannedPart } from "../parts/file-plan.ts";
-import { blobOfPart, unreadEncoding } from "../parts/parts-artifact.ts";
+import { blobOfPart, type StoredPart, unreadEncoding } from "../parts/parts-artifact.ts";
 import { type FileAssembly, forget, isPart, noteWritten, settlePart } from "./assemble-part.ts";
 import { explained, labelOf, rangesOfBlob } from "./pull-download.ts";
 
@@ -119,6 +119,12 @@ export async function fetchTogether(
   }
 }
 
+/** Where a part grows in the form in which it is stored. */
+export function encodedPlace({ partial }: JournalPlace, { digest }: StoredPart): JournalPlace {
+  const own = `${partial}.${digest.slice(7, 23)}`;
+  return { partial: own, journal: `${own}.journal` };
+}
+
 /** Fetches what is stored in another form to a file of its own, and decodes it to its places. */
 async function fetchEncoded(
   one: FileAssembly,
@@ -127,11 +133,10 @@ async function fetchEncoded(
 ): Promise<Fetched> {
   const { entry, place, context } = one;
   const { source, downloader, workers } = context;
-  const { digest, size, encoding } = part.stored;
+  const { size, encoding } = part.stored;
   const blob = blobOfPart(part.stored);
   if (encoding === "bp2.zstd" || encoding === "bp4.zstd") throw unreadEncoding(part.stored);
-  const partial = `${place.partial}.${digest.slice(7, 23)}`;
-  const own: JournalPlace = { partial, journal: `${partial}.journal` };
+  const own = encodedPlace(place, part.stored);
   const stored = await openPartialFile(own, blob);
   try {
     const from = {
@@ -147,7 +152,7 @@ async function fetchEncoded(
   }
   forget(one, part.places);
   const job: PartJob = {
-    from: [{ path: partial, start: 0, end: blob.size }],
+    from: [{ path: own.partial, start: 0, end: blob.size }],
     ...(encoding === "none" ? {} : { decode: { codec: encoding, size } }),
     to: { path: place.partial, places: part.places },
   };

@@ -3,18 +3,19 @@ import { digestOf } from "../../oci/digest.ts";
 import { layerTypes, quoted, type WeightEntry } from "../format/weight-entry.ts";
 import type { WeightsContents } from "../graph/weights-contents.ts";
 import { type FilePlan, planFile, wholePart } from "../parts/file-plan.ts";
-import type { PartsArtifact } from "../parts/parts-artifact.ts";
-import type { RecipeFile } from "../parts/recipe.ts";
+import { asItIs, type PartsArtifact } from "../parts/parts-artifact.ts";
+import type { Recipe, RecipeFile } from "../parts/recipe.ts";
 
 /**
  * The files of weights each of which is a blob, or is put together from parts: then `plans` gets how. Throws
  * `integrity` for a file that can't have the digest that is said of it.
  */
 export function listFiles(
-  { entries, parts }: WeightsContents,
+  { entries, parts, recipe }: WeightsContents,
   plans: Map<WeightEntry, FilePlan>,
   on: string,
 ): WeightEntry[] {
+  if (recipe !== undefined) addPlans(entries, recipe, plans);
   if (parts === undefined) return entries;
   return parts.recipe.files.map((file) => {
     const whole = wholeFile(file, parts, on);
@@ -32,6 +33,25 @@ export function listFiles(
     plans.set(entry, planFile(file, parts));
     return entry;
   });
+}
+
+/** How files that are blobs, stored as they are, can be made of parts that lie elsewhere and ranges of the blob. */
+function addPlans(
+  entries: readonly WeightEntry[],
+  recipe: Recipe,
+  plans: Map<WeightEntry, FilePlan>,
+): void {
+  const files = new Map(recipe.files.map((file) => [file.name, file]));
+  const parts = recipe.parts.map(asItIs);
+  for (const entry of entries) {
+    const file = files.get(entry.name);
+    const { digest, digestOriginal, size } = entry;
+    if (file === undefined || digest !== digestOriginal || file.digest !== digest) continue;
+    if (file.size !== size || file.segments.length < 2) continue;
+    const plan = planFile(file, { recipe, parts });
+    if (plan.parts.some(({ once }) => once === undefined)) continue;
+    plans.set(entry, { ...plan, blob: { mediaType: entry.mediaType, digest, size } });
+  }
 }
 
 /** A file that is one part, stored as a plain artifact stores files: its digest is proven by the part. */

@@ -4,13 +4,14 @@ import { OcibundleError, errno } from "../../errors.ts";
 import { unreadableBecause } from "../../runtime/file-faults.ts";
 import type { WorkerPool } from "../../runtime/worker-pool.ts";
 import { assembledCache } from "../../store/cache/assembled.ts";
+import type { Cache } from "../../store/cache/cache.ts";
 import type { PartRecords } from "../../store/records/part-records.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 import type { FilePlan } from "../parts/file-plan.ts";
 import type { Session } from "../session/session.ts";
 import { type Assembly, createAssembly } from "./assembly.ts";
 import type { WantedFile } from "./pull-plan.ts";
-import { findSeeds } from "./seeds.ts";
+import { findSeeds, type Seeds } from "./seeds.ts";
 
 /** Whether a file in its place is known to hold what a plan says, without being read. */
 export async function holdsPlan(
@@ -30,6 +31,23 @@ export async function holdsPlan(
   const holders = await records.holders((digest) => digests.has(digest));
   const said = holders.find((holder) => holder.path === path);
   return said?.trusted === true && JSON.stringify(said.content) === JSON.stringify(content);
+}
+
+/**
+ * Notes what a file that was pulled holds. One that came as a blob has the parts that its recipe says of it, as
+ * far as is known; the cache's file of it as well, which stays when the directory goes.
+ */
+export async function noteParts(
+  { blob, content }: FilePlan,
+  { path, cache, records }: { path: string; cache: Cache; records: PartRecords },
+): Promise<void> {
+  if (blob === undefined) return records.add(path, content);
+  const cached = cache.blobPath(blob.digest);
+  const isCached = await lstat(cached).then(
+    (stats) => stats.size === blob.size,
+    () => false,
+  );
+  await records.add(isCached ? cached : path, content, "said");
 }
 
 export interface AssemblyOptions {
@@ -68,8 +86,26 @@ export async function openAssembly(options: AssemblyOptions): Promise<Assembly> 
     workers,
     signal,
   });
+  for (const [entry, plan] of needed) {
+    // A blob comes as blobs do where little of it is here already.
+    const isWorth = plan.blob === undefined || hasShare(plan, found);
+    const isCached = plan.blob !== undefined && useCache && (await cache.has(plan.blob, signal));
+    if (!isWorth || isCached) needed.delete(entry);
+  }
   return createAssembly(needed, { seeds: found, records, checkWhole });
 }
+
+/** A blob is made of parts where so much of it lies on this machine, as a share of its bytes. */
+const leastShare = 1 / 16;
+
+function hasShare({ parts, size }: FilePlan, seeds: Seeds): boolean {
+  const there = parts.filter(({ stored }) => seeds.of(stored.digest).length > 0);
+  return there.reduce((sum, { stored }) => sum + stored.size, 0) >= size * leastShare;
+}
+
+/** Those that are no blobs. */
+export const inParts = (plans: ReadonlyMap<WeightEntry, FilePlan>): Map<WeightEntry, FilePlan> =>
+  new Map([...plans].filter(([, { blob }]) => blob === undefined));
 
 /** Files that are looked at below the directories that are named as seeds. */
 const maxSeedFiles = 10_000;

@@ -17,7 +17,7 @@ import { fetchAll, type Outcomes } from "./fetch-all.ts";
 import type { FetchContext, PullSource, Seen } from "./pull-context.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 import type { FilePlan } from "../parts/file-plan.ts";
-import { holdsPlan, noRecords, openAssembly } from "./part-pull.ts";
+import { holdsPlan, inParts, noRecords, noteParts, openAssembly } from "./part-pull.ts";
 import { goOnWithoutCache, sayUnlocked } from "./pull-warnings.ts";
 import { planPull, selectEntries, type WantedFile, wantedFiles } from "./pull-plan.ts";
 import { checkSpace } from "./pull-space.ts";
@@ -192,7 +192,12 @@ async function pullFiles(
       emit({ type: "done", phase: "check", item: entry.name, outcome: "kept" });
     }
     if (plan.wanted.length > 0) {
-      const tooSmall = await checkSpace(root, plan.wanted, { cache, useCache, signal, plans });
+      const tooSmall = await checkSpace(root, plan.wanted, {
+        cache,
+        useCache,
+        signal,
+        plans: inParts(plans),
+      });
       await markers.downloading(digest);
       const downloader = createDownloader({ connections: flags.concurrency, workers, emit });
       const assembly = await openAssembly({
@@ -226,7 +231,7 @@ async function pullFiles(
       await fsyncPulled(root, files, { kept: plan.kept, alone });
       for (const { entry, path } of plan.wanted) {
         const made = plans.get(entry);
-        if (made !== undefined) await partRecords.add(path, made.content);
+        if (made !== undefined) await noteParts(made, { path, cache, records: partRecords });
       }
       await markers.done(digest);
     }

@@ -32,8 +32,11 @@ export interface PartHolder {
 export interface PartRecords {
   /** Files with a part that is wanted, which are still there with their size. Never throws. */
   holders(isWanted: (digest: string) => boolean): Promise<readonly PartHolder[]>;
-  /** Notes what a file holds, each part of which was verified. Never throws. */
-  add(path: string, content: PartContent): Promise<void>;
+  /**
+   * Notes what a file holds: each part was verified, or is `said` to be there, to be hashed before it counts.
+   * Never throws.
+   */
+  add(path: string, content: PartContent, how?: "verified" | "said"): Promise<void>;
 }
 
 const Decimal = v.pipe(v.string(), v.regex(/^-?\d{1,20}$/));
@@ -59,7 +62,7 @@ export function openPartRecords(cache: Cache): PartRecords {
   const folder = join(cache.recordsDir, "parts");
   return {
     holders: (isWanted) => readHolders(cache, folder, isWanted),
-    async add(path, content) {
+    async add(path, content, how = "verified") {
       try {
         const stats = await lstat(path, { bigint: true });
         const record: v.InferInput<typeof RecordSchema> = {
@@ -70,7 +73,9 @@ export function openPartRecords(cache: Cache): PartRecords {
           ctimeNs: stats.ctimeNs.toString(),
           ino: stats.ino.toString(),
           dev: stats.dev.toString(),
-          settled: isBelow(cache.root, path) || unsettledFor(stats, Date.now()) <= 0,
+          settled:
+            how === "verified" &&
+            (isBelow(cache.root, path) || unsettledFor(stats, Date.now()) <= 0),
           content: content.map((piece) => [...piece]) as [],
         };
         const text = JSON.stringify(record);
