@@ -48,6 +48,51 @@ export interface PutOptions {
   layers?: (layers: Record<string, unknown>[]) => unknown[];
 }
 
+/** Puts a file as plain weights into a registry, with its recipe in their config. */
+export async function putPlain(
+  registry: RecordingRegistry,
+  repository: string,
+  file: TestFile,
+  { tag = "v1", recipe: change = (same) => same }: Pick<PutOptions, "tag" | "recipe"> = {},
+): Promise<void> {
+  const content = contentOf(file);
+  const layer = await putBlob(
+    registry,
+    repository,
+    content,
+    "application/vnd.cog.weights.layer.v1",
+  );
+  const parts: [string, number][] = [];
+  const segments = file.pieces.map((piece): Segment => {
+    const { part, start, end } =
+      piece instanceof Uint8Array ? { part: piece, start: 0, end: piece.byteLength } : piece;
+    const digest = digestOf(part);
+    const known = parts.findIndex(([other]) => other === digest);
+    const index = known === -1 ? parts.push([digest, part.byteLength]) - 1 : known;
+    return [index, start, end - start];
+  });
+  const dest = file.dest ?? `/src/${file.name}`;
+  const recipe = change({
+    version: "1",
+    split: { by: "tree/1", least: 65_536, most: 536_870_912 },
+    parts,
+    files: [{ name: file.name, dest, digest: layer.digest, size: content.byteLength, segments }],
+  });
+  const config = await putBlob(registry, repository, JSON.stringify(recipe), recipeType);
+  await putManifest(registry, repository, tag, {
+    schemaVersion: 2,
+    mediaType: manifestType,
+    artifactType: "application/vnd.cog.weights.v1",
+    config,
+    layers: [
+      {
+        ...layer,
+        annotations: { "vnd.cog.weights.name": file.name, "vnd.cog.weights.dest": dest },
+      },
+    ],
+  });
+}
+
 /** Puts weights in parts into a registry, made by hand. */
 export async function putParts(
   registry: RecordingRegistry,

@@ -14,7 +14,10 @@ import { cutChunks, dropBytes } from "./chunks.ts";
 import { MiB } from "../units.ts";
 import { unwritable } from "../../runtime/file-faults.ts";
 
-/** A journal is written after this share of the blob, at least so many bytes, and at least so often. */
+/**
+ * A journal is written after this share of the blob, at least so many bytes, and at least so often; that of a
+ * file of parts, many of which are on their way at once, after so many bytes.
+ */
 const journalShare = 1 / 200;
 const journalBytes = MiB;
 const journalMilliseconds = 1000;
@@ -158,7 +161,9 @@ class GrowingFile implements AssemblyFile {
     this.resumed = options.resumed ? this.written.bytes : 0;
     this.journaledBytes = this.resumed;
     this.flushedBytes = this.written.bytes;
-    this.journalStep = Math.max(journalBytes, descriptor.size * journalShare);
+    this.journalStep = options.begin
+      ? journalBytes
+      : Math.max(journalBytes, descriptor.size * journalShare);
     if (this.resumed > 0) this.tell(this.resumed, true);
   }
 

@@ -3,6 +3,7 @@ import { readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { copyModel } from "../../../../src/model/jobs/copy.ts";
 import { diffModels } from "../../../../src/model/jobs/diff.ts";
+import { inspectTensors } from "../../../../src/model/jobs/inspect-tensors.ts";
 import { inspectSource } from "../../../../src/model/jobs/inspect.ts";
 import { verifySource } from "../../../../src/model/jobs/verify.ts";
 import { pullWeights } from "../../../../src/model/pull/pull.ts";
@@ -12,6 +13,7 @@ import {
   contentOf,
   noise,
   putParts,
+  putPlain,
   type PutOptions,
   type TestFile,
 } from "../../../support/parts-artifact.ts";
@@ -201,6 +203,102 @@ describe("the next version", () => {
     expect(fetched().length).toBe(2);
     expect(digestOf(await read(model.name))).toBe(digestOf(contentOf(model)));
   });
+});
+
+describe("plain weights with a recipe", () => {
+  const next: TestFile = { ...model, pieces: [...model.pieces.slice(0, 4), third] };
+
+  test("are made of what is here and of ranges of the blob", async () => {
+    const { put, pull, registry, read, fetched } = await bench();
+    await put([model]);
+    await pull();
+    await putPlain(registry, repository, next, { tag: "v2" });
+    fetched();
+    let received = 0;
+    registry.meddle(async (request, handle) => {
+      const response = await handle(request);
+      if (request.method !== "GET" || !/blobs/.test(request.url)) return response;
+      received += Number(response.headers.get("content-length") ?? 0);
+      return response;
+    });
+    const report = await pull({ tag: "v2", output: "next" });
+    expect(digestOf(await read(next.name, "next"))).toBe(digestOf(contentOf(next)));
+    expect(report.reused).toBe(header.length + large.length + pool.length);
+    expect(received).toBeLessThan(third.length + 3000);
+    // The very file that the first pull made of parts.
+    await putPlain(registry, repository, model, { tag: "v3" });
+    expect((await pull({ tag: "v3", output: "third" })).files[0]?.outcome).toBe("cached");
+    expect(digestOf(await read(model.name, "third"))).toBe(digestOf(contentOf(model)));
+  });
+
+  test("come as a blob where nothing is here, and become seeds", async () => {
+    const { pull, registry, read } = await bench();
+    await putPlain(registry, repository, model);
+    expect((await pull()).reused).toBe(0);
+    await putPlain(registry, repository, next, { tag: "v2" });
+    const report = await pull({ tag: "v2", output: "next" });
+    expect(report.reused).toBe(header.length + large.length + pool.length);
+    expect(digestOf(await read(next.name, "next"))).toBe(digestOf(contentOf(next)));
+  });
+
+  test("a recipe that lies about the parts of a blob plants nothing", async () => {
+    const { put, pull, registry, read } = await bench();
+    // It says that the blob begins with another part than it does.
+    await putPlain(
+      registry,
+      repository,
+      { ...model, name: "lie.bin" },
+      {
+        recipe: (recipe) => {
+          const parts = recipe["parts"] as [string, number][];
+          parts[2] = [digestOf(noise(300_000, 9)), 300_000];
+          return recipe;
+        },
+      },
+    );
+    await pull();
+    expect(digestOf(await read("lie.bin"))).toBe(digestOf(contentOf(model)));
+    const honest: TestFile = { name: "honest.bin", pieces: [header, noise(300_000, 9)] };
+    await put([honest], { tag: "v2" });
+    await pull({ tag: "v2", output: "next" });
+    expect(digestOf(await read("honest.bin", "next"))).toBe(digestOf(contentOf(honest)));
+  });
+
+  test("a recipe that can't be read changes nothing", async () => {
+    const { pull, registry, read } = await bench();
+    await putPlain(registry, repository, model, { recipe: () => ({ version: "7" }) });
+    await pull();
+    expect(digestOf(await read(model.name))).toBe(digestOf(contentOf(model)));
+  });
+});
+
+test("tensors are listed from the headers, in parts, plain and compressed", async () => {
+  const { put, registry, job } = await bench();
+  const body = noise(400_000, 8);
+  const json = JSON.stringify({
+    a: { dtype: "BF16", shape: [500, 200], data_offsets: [0, 200_000] },
+    b: { dtype: "F32", shape: [50_000], data_offsets: [200_000, 400_000] },
+  });
+  const front = new Uint8Array(8 + json.length);
+  new DataView(front.buffer).setBigUint64(0, BigInt(json.length), true);
+  front.set(new TextEncoder().encode(json), 8);
+  const file: TestFile = {
+    name: "model.safetensors",
+    pieces: [front, body.subarray(0, 200_000), body.subarray(200_000)],
+  };
+  await put([file, { name: "note.txt", pieces: [header] }], { packed: [front] });
+  await putPlain(registry, repository, file, { tag: "plain" });
+  for (const tag of ["v1", "plain"]) {
+    const { files } = await inspectTensors(job, `${registry.host}/${repository}:${tag}`);
+    expect(files[0]).toMatchObject({
+      format: "safetensors",
+      tensors: [
+        { name: "a", dtype: "BF16", shape: [500, 200], bytes: 200_000 },
+        { name: "b", dtype: "F32", shape: [50_000], bytes: 200_000 },
+      ],
+    });
+    if (tag === "v1") expect(files[1]).toMatchObject({ format: null, tensors: null });
+  }
 });
 
 describe("beside a pull", () => {

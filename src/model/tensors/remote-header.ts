@@ -1,0 +1,114 @@
+import { Buffer } from "node:buffer";
+import { decompress } from "../../image/conversion/decompress.ts";
+import type { ContentReader } from "../../oci/content.ts";
+import type { Descriptor } from "../../oci/descriptor.ts";
+import { shortDigest } from "../../oci/digest.ts";
+import { blobChunks } from "../../store/blob-chunks.ts";
+import { blobOfPart, type PartsArtifact, unreadEncoding } from "../parts/parts-artifact.ts";
+import type { RecipeFile } from "../parts/recipe.ts";
+import type { ReadAt } from "./read-at.ts";
+
+/** Of what is compressed no more is decompressed in memory, in bytes: a header is at the beginning. */
+const mostDecompressed = 24 * 1024 * 1024;
+const firstDecompressed = 1024 * 1024;
+
+/** Thrown for bytes that lie too far behind the beginning of what is compressed. */
+export class TooFar extends Error {}
+
+/** Thrown inside when enough is decompressed. */
+class Enough extends Error {}
+
+/** Reads from a blob, or a part of one, by ranges. */
+export const rangeReader =
+  (
+    reader: ContentReader,
+    { blob, offset, size }: { blob: Descriptor; offset: number; size: number },
+    signal: AbortSignal,
+  ): ReadAt =>
+  async (position, length) => {
+    const end = Math.min(position + length, size);
+    if (end <= position) return new Uint8Array(0);
+    const source = await reader.blobSource(blob, signal);
+    const chunks: Uint8Array[] = [];
+    const range = { start: offset + position, end: offset + end };
+    // A copy, which a Buffer's slice is not: a chunk's memory is used again for a later one.
+    for await (const chunk of blobChunks(source, range, signal)) chunks.push(new Uint8Array(chunk));
+    return new Uint8Array(Buffer.concat(chunks)).subarray(0, end - position);
+  };
+
+/** Reads the beginning of what a blob is compressed from. */
+export function compressedReader(
+  reader: ContentReader,
+  blob: Descriptor,
+  codec: "gzip" | "zstd",
+  signal: AbortSignal,
+): ReadAt {
+  let known: Uint8Array = new Uint8Array(0);
+  let isWhole = false;
+  const decode = async (wanted: number): Promise<void> => {
+    const chunks: Uint8Array[] = [];
+    let bytes = 0;
+    const source = await reader.blobSource(blob, signal);
+    const input = blobChunks(source, { start: 0, end: blob.size }, signal);
+    try {
+      await decompress(codec, input, `blob ${shortDigest(blob.digest)}`, async (decoded) => {
+        for await (const chunk of decoded) {
+          chunks.push(new Uint8Array(chunk));
+          bytes += chunk.byteLength;
+          if (bytes >= wanted) throw new Enough();
+        }
+      });
+      isWhole = true;
+    } catch (error) {
+      if (!(error instanceof Enough)) throw error;
+    }
+    known = new Uint8Array(Buffer.concat(chunks));
+  };
+  return async (position, length) => {
+    const end = position + length;
+    if (known.byteLength < end && !isWhole) {
+      if (end > mostDecompressed) throw new TooFar();
+      await decode(
+        Math.min(mostDecompressed, Math.max(end, firstDecompressed, 2 * known.byteLength)),
+      );
+    }
+    return known.subarray(position, Math.min(end, known.byteLength));
+  };
+}
+
+/** Reads from a file that is stored in parts. */
+export function partsReader(
+  reader: ContentReader,
+  { segments }: RecipeFile,
+  { parts }: PartsArtifact,
+  signal: AbortSignal,
+): ReadAt {
+  const readers = new Map<number, ReadAt>();
+  const readerOf = (index: number): ReadAt => {
+    const known = readers.get(index);
+    if (known !== undefined) return known;
+    const part = parts[index];
+    if (part === undefined) throw new TypeError(`a recipe has no part ${index}`);
+    const { encoding } = part;
+    if (encoding === "bp2.zstd" || encoding === "bp4.zstd") throw unreadEncoding(part);
+    const blob = blobOfPart(part);
+    const made =
+      encoding === "none"
+        ? rangeReader(reader, { blob, offset: 0, size: part.size }, signal)
+        : compressedReader(reader, blob, encoding, signal);
+    readers.set(index, made);
+    return made;
+  };
+  return async (position, length) => {
+    const found: Uint8Array[] = [];
+    let at = 0;
+    for (const [index, offset, bytes] of segments) {
+      const start = Math.max(at, position);
+      const end = Math.min(at + bytes, position + length);
+      if (start < end) found.push(await readerOf(index)(offset + start - at, end - start));
+      at += bytes;
+      if (at >= position + length) break;
+    }
+    return new Uint8Array(Buffer.concat(found));
+  };
+}

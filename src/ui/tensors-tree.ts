@@ -1,0 +1,28 @@
+import type { InspectedTensors, TensorsOfFile } from "../report/tensors.ts";
+import { formatSize } from "./size.ts";
+import { renderTree, type TreeNode } from "./tree.ts";
+import type { View } from "./view.ts";
+
+const cut = (text: string) => ({ text, cut: true as const });
+const right = (text: string) => ({ text, align: "right" as const });
+
+/** The files of a model, and the tensors of each. */
+export const tensorsTree = ({ name, files }: InspectedTensors, { columns }: View = {}): string =>
+  renderTree({ cells: [cut(name)], children: files.map(fileNode) }, columns);
+
+const fileNode = ({ dest, size, format, tensors }: TensorsOfFile): TreeNode => ({
+  cells: [
+    cut(dest),
+    format ?? "",
+    tensors === null ? "" : `${tensors.length} ${tensors.length === 1 ? "tensor" : "tensors"}`,
+    right(formatSize(size)),
+  ],
+  children: (tensors ?? []).map((tensor) => ({
+    cells: [
+      cut(tensor.name),
+      tensor.dtype ?? "",
+      tensor.shape === null ? "" : `[${tensor.shape.join(", ")}]`,
+      right(formatSize(tensor.bytes)),
+    ],
+  })),
+});
