@@ -14,7 +14,7 @@ import { parsePlace } from "../places/place.ts";
 import { type JobContext, openSession } from "../session/session.ts";
 import type { ReadAt } from "../tensors/read-at.ts";
 import { readTensors } from "../tensors/read-tensors.ts";
-import { compressedReader, partsReader, rangeReader, TooFar } from "../tensors/remote-header.ts";
+import { compressedReader, partsReader, rangeReader, TooFar } from "./remote-header.ts";
 
 /** Files whose headers are read at once. */
 const filesAtOnce = 4;

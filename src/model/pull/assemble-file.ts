@@ -54,6 +54,7 @@ export async function assembleFile(
     }
     await removeEncoded(place, plan);
     if (assembly.checkWhole) await checkWhole(entry, plan, place, context);
+    await assembly.beforeMove(plan);
   } catch (error) {
     const isWrong = error instanceof OcibundleError && error.code === "integrity";
     if (isWrong && !session.signal.aborted) {
@@ -68,8 +69,8 @@ async function putTogether(one: FileAssembly, proven: ReadonlySet<PlannedPart>):
   const { plan, file, context } = one;
   const { assembly } = context;
   const { signal } = context.session;
-  const largestFirst = plan.parts.toSorted((a, b) => b.stored.size - a.stored.size);
-  const wanted = largestFirst.filter((part) => !proven.has(part));
+  // In the order of the file: what is written is few ranges then, which is what the journal notes.
+  const wanted = plan.parts.filter((part) => !proven.has(part));
   // One blob that is the whole file brings all that is missing of it at once.
   const isOwn = (part: PlannedPart): boolean =>
     plan.blob !== undefined || assembly.claim(part.stored.digest, plan);
@@ -105,7 +106,11 @@ async function putTogether(one: FileAssembly, proven: ReadonlySet<PlannedPart>):
   }
   await parallel(borrowed, partsAtOnce, signal, async (part, stop) => {
     const lent = await assembly.borrow(part.stored.digest);
-    if (lent !== undefined && (await copyPart(one, part, lent, stop))) return;
+    try {
+      if (lent !== undefined && (await copyPart(one, part, lent, stop))) return;
+    } finally {
+      lent?.giveBack();
+    }
     await fetchPart(one, part, stop);
   });
 }

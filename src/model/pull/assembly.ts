@@ -18,10 +18,31 @@ export interface Assembly {
    */
   claim(digest: string, plan: FilePlan): boolean;
   release(digest: string, plan: FilePlan): void;
-  /** Where another file has a part, when that is known; undefined where it has none. */
-  borrow(digest: string): Promise<Omit<PartSeed, "stats"> | undefined>;
+  /**
+   * Where another file has a part, when that is known; undefined where it has none. The file stays there until
+   * the part is given back.
+   */
+  borrow(digest: string): Promise<Borrowed | undefined>;
   /** Says where the file of a plan lies now. */
   place(plan: FilePlan, path: string): void;
+  /** A file is about to be moved: resolves when nobody borrows from it. Nobody does then before `place` or `end`. */
+  beforeMove(plan: FilePlan): Promise<void>;
+  /** Nothing more comes of a file: whoever waits for it goes on without it. */
+  end(plan: FilePlan): void;
+}
+
+interface Borrowed extends Pick<PartSeed, "path" | "places"> {
+  giveBack(): void;
+}
+
+/** Where a file lies, and who borrows from it. */
+interface Lender {
+  path: string | undefined;
+  borrowers: number;
+  /** Set while it waits to be moved. */
+  unused: PromiseWithResolvers<void> | undefined;
+  /** Set from then on until it is moved. */
+  moved: PromiseWithResolvers<void> | undefined;
 }
 
 interface Claim {
@@ -39,7 +60,18 @@ export function createAssembly(
     for (const { stored } of parts) uses.set(stored.digest, (uses.get(stored.digest) ?? 0) + 1);
   }
   const claims = new Map<string, Claim>();
-  const paths = new Map<string, string>();
+  const lenders = new Map<string, Lender>();
+  const lenderOf = ({ key }: FilePlan): Lender => {
+    const known = lenders.get(key);
+    if (known !== undefined) return known;
+    const lender = { path: undefined, borrowers: 0, unused: undefined, moved: undefined };
+    lenders.set(key, lender);
+    return lender;
+  };
+  const release = (digest: string, plan: FilePlan): void => {
+    const claim = claims.get(digest);
+    if (claim?.owner.key === plan.key) claim.done.resolve();
+  };
   return {
     plans,
     ...options,
@@ -50,19 +82,45 @@ export function createAssembly(
       claims.set(digest, { owner: plan, done: Promise.withResolvers() });
       return true;
     },
-    release(digest, plan) {
-      const claim = claims.get(digest);
-      if (claim?.owner.key === plan.key) claim.done.resolve();
-    },
+    release,
     async borrow(digest) {
       const claim = claims.get(digest);
-      await claim?.done.promise;
-      const path = claim && paths.get(claim.owner.key);
-      const places = claim?.owner.parts.find(({ stored }) => stored.digest === digest)?.once;
+      if (claim === undefined) return undefined;
+      const lender = lenderOf(claim.owner);
+      await claim.done.promise;
+      await lender.moved?.promise;
+      const { path } = lender;
+      const places = claim.owner.parts.find(({ stored }) => stored.digest === digest)?.once;
       if (path === undefined || places === undefined) return undefined;
-      return { path, places, trusted: false };
+      lender.borrowers += 1;
+      return {
+        path,
+        places,
+        giveBack() {
+          lender.borrowers -= 1;
+          if (lender.borrowers === 0) lender.unused?.resolve();
+        },
+      };
     },
-    place: (plan, path) => void paths.set(plan.key, path),
+    place(plan, path) {
+      const lender = lenderOf(plan);
+      lender.path = path;
+      lender.moved?.resolve();
+      lender.moved = undefined;
+    },
+    async beforeMove(plan) {
+      const lender = lenderOf(plan);
+      lender.moved ??= Promise.withResolvers();
+      if (lender.borrowers === 0) return;
+      lender.unused = Promise.withResolvers();
+      await lender.unused.promise;
+    },
+    end(plan) {
+      for (const { stored } of plan.parts) release(stored.digest, plan);
+      const lender = lenderOf(plan);
+      lender.moved?.resolve();
+      lender.moved = undefined;
+    },
   };
 }
 

@@ -23,10 +23,12 @@ export async function fetchParts(
   context: FetchContext,
 ): Promise<FetchOutcome> {
   const progress = fetchProgress(files[0].entry, context.session.emit);
-  if (!context.useCache) return inPlace(files, plan, context, progress);
-  return (
-    (await viaCache(files, plan, context, progress)) ?? inPlace(files, plan, context, progress)
-  );
+  try {
+    const cached = context.useCache ? await viaCache(files, plan, context, progress) : undefined;
+    return cached ?? (await inPlace(files, plan, context, progress));
+  } finally {
+    context.assembly.end(plan);
+  }
 }
 
 /**

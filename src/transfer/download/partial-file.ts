@@ -16,9 +16,10 @@ import { unwritable } from "../../runtime/file-faults.ts";
 
 /**
  * A journal is written after this share of the blob, at least so many bytes, and at least so often; that of a
- * file of parts, many of which are on their way at once, after so many bytes.
+ * file of parts, many of which are on their way at once, more often.
  */
 const journalShare = 1 / 200;
+const journalShareOfParts = 1 / 1000;
 const journalBytes = MiB;
 const journalMilliseconds = 1000;
 
@@ -161,9 +162,8 @@ class GrowingFile implements AssemblyFile {
     this.resumed = options.resumed ? this.written.bytes : 0;
     this.journaledBytes = this.resumed;
     this.flushedBytes = this.written.bytes;
-    this.journalStep = options.begin
-      ? journalBytes
-      : Math.max(journalBytes, descriptor.size * journalShare);
+    const share = options.begin === undefined ? journalShare : journalShareOfParts;
+    this.journalStep = Math.max(journalBytes, descriptor.size * share);
     if (this.resumed > 0) this.tell(this.resumed, true);
   }
 

@@ -6,7 +6,7 @@ import { shortDigest } from "../../oci/digest.ts";
 import { blobChunks } from "../../store/blob-chunks.ts";
 import { blobOfPart, type PartsArtifact, unreadEncoding } from "../parts/parts-artifact.ts";
 import type { RecipeFile } from "../parts/recipe.ts";
-import type { ReadAt } from "./read-at.ts";
+import type { ReadAt } from "../tensors/read-at.ts";
 
 /** Of what is compressed no more is decompressed in memory, in bytes: a header is at the beginning. */
 const mostDecompressed = 24 * 1024 * 1024;
