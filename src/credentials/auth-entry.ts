@@ -24,7 +24,7 @@ export function readEntry(json: unknown, on: string): Credential | undefined {
 
 function parseEntry(json: unknown, on: string): Entry {
   const fail = (place: string): OcibundleError =>
-    new OcibundleError("file", `${on}: ${place}is not what Docker puts there`);
+    new OcibundleError("file", `${on}: ${place}is not valid`);
   if (!isObject(json)) throw fail("");
   const entry: Entry = {};
   for (const name of names) {
@@ -47,7 +47,7 @@ function readBasic(entry: Entry, on: string): { username: string; password: stri
   const text = Buffer.from(base64, "base64").toString("utf8");
   const colon = text.indexOf(":");
   if (!/^[A-Za-z0-9+/_-]+=*$/.test(base64) || colon === -1) {
-    throw new OcibundleError("file", `${on}: auth is not a user and a password in base64`, {
+    throw new OcibundleError("file", `${on}: auth is not USER:PASSWORD in base64`, {
       hint: "log in again",
     });
   }

@@ -54,7 +54,7 @@ function mapOf(json: object, name: string, on: string): Readonly<Record<string, 
 }
 
 const notDocker = (on: string, place: string): OcibundleError =>
-  new OcibundleError("file", `${on}: ${place}is not what Docker puts there`);
+  new OcibundleError("file", `${on}: ${place}is not valid`);
 
 /**
  * The entry of `auths` that speaks for a repository, longest key first, and whether its key has a path.

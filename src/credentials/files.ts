@@ -76,7 +76,7 @@ export async function readConfig({
     if (isMissing(cause)) return undefined;
     const code = readingCode(cause);
     throw new OcibundleError(code, `"${path}" ${unreadableBecause(cause)}`, {
-      hint: "logins are kept there; check its permissions, or set DOCKER_CONFIG to another directory",
+      hint: "check the permissions of this file, or set DOCKER_CONFIG to another directory",
       cause,
     });
   }

@@ -91,12 +91,12 @@ async function run(
     if (cause instanceof OcibundleError || code === undefined) throw cause;
     const why = code === "ENOENT" ? "is not installed" : `cannot be started: ${code}`;
     throw new OcibundleError("denied", `the credential helper "${program}" ${why}`, {
-      hint: "install it, or remove it from the Docker config",
+      hint: "install it, or remove it from the Docker configuration",
       cause,
     });
   }
   if (end.ended !== undefined) {
-    throw failed(name, end.ended === "timeout" ? "no answer in time" : "its answer is too long");
+    throw failed(name, end.ended === "timeout" ? "no response in time" : "its answer is too long");
   }
   return { code: end.code ?? -1, output: end.output };
 }
@@ -106,6 +106,6 @@ function failed(name: string, output: string): OcibundleError {
   return new OcibundleError(
     "denied",
     `the credential helper "docker-credential-${name}" failed${words === "" ? "" : `: ${words}`}`,
-    { hint: "check that it works by itself, or remove it from the Docker config" },
+    { hint: "run it to see why, or remove it from the Docker configuration" },
   );
 }

@@ -56,8 +56,8 @@ export async function changeConfig(
         const now = await configAt(target);
         if ((edit(now) ?? now.text) === now.text) return true;
       }
-      throw new OcibundleError("conflict", `"${path}" is being changed by another program`, {
-        hint: "try again when it is done",
+      throw new OcibundleError("conflict", `"${path}" is being modified by another program`, {
+        hint: "try again later",
       });
     } finally {
       held?.release();
@@ -92,7 +92,7 @@ async function followLinks(path: string): Promise<string> {
     }
     at = resolve(dirname(at), await readlink(at));
   }
-  throw new OcibundleError("file", `"${path}" is a symbolic link that leads nowhere`);
+  throw new OcibundleError("file", `"${path}" is a broken symbolic link`);
 }
 
 const tempName = (target: string): string => `${target}.${randomBytes(6).toString("hex")}.tmp`;

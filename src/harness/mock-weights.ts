@@ -48,7 +48,7 @@ export async function mockWeights(job: JobContext, request: MockRequest): Promis
   const { count, minSize, maxSize, outputDir, output, compression } = request;
   if (minSize > maxSize) {
     throw new OcibundleError("usage", `--min-size ${minSize} is more than --max-size ${maxSize}`, {
-      hint: "name both, as --min-size 1mb --max-size 2mb",
+      hint: "set both, for example --min-size 1MiB --max-size 2MiB",
     });
   }
   const folder = resolve(job.cwd, outputDir);
@@ -91,7 +91,7 @@ async function refuseOthersWork(job: JobContext, { output }: MockRequest): Promi
     "conflict",
     `"${output}" is a lock of other weights: ${quoted(other.name)}`,
     {
-      hint: "work in an empty folder, or name another lock with -o and another folder with --output-dir",
+      hint: "use an empty directory, or choose another lock with -o and another directory with --output-dir",
     },
   );
 }

@@ -85,13 +85,9 @@ export function certificates(
 async function readCertificateFiles(options: CertificateOptions, trust: Trust): Promise<Tls> {
   const { caFile, certFile, keyFile, insecure } = options;
   if ((certFile === undefined) !== (keyFile === undefined)) {
-    throw new OcibundleError(
-      "usage",
-      "a client certificate needs its key, and a key its certificate",
-      {
-        hint: "give both --cert-file and --key-file",
-      },
-    );
+    throw new OcibundleError("usage", "--cert-file and --key-file must be used together", {
+      hint: "add the missing flag",
+    });
   }
   const found = await findFiles(options.certificateFolders ?? [], trust);
   const named = caFile === undefined ? [] : await readAuthorities(caFile, true, trust);
@@ -174,13 +170,13 @@ async function readPair(
     fits = new X509Certificate(cert).checkPrivateKey(createPrivateKey(key));
   } catch (cause) {
     throw new OcibundleError("file", `"${certFile}" and "${keyFile}" cannot be used together`, {
-      hint: "neither may be damaged, and the key may not be encrypted with a password",
+      hint: "check that neither is damaged, and that the key has no passphrase",
       cause,
     });
   }
   if (fits) return { cert, key };
   throw new OcibundleError("file", `"${keyFile}" is not the key of "${certFile}"`, {
-    hint: "give the certificate and the key that were made for each other",
+    hint: "use the key that the certificate was issued for",
   });
 }
 
@@ -189,7 +185,7 @@ async function readAuthorities(path: string, isNamed: boolean, { warn }: Trust):
   const text = await readPem(path, "CERTIFICATE", isNamed);
   const { certificates: authorities, broken } = readCertificates(text);
   if (authorities.length === 0) {
-    throw new OcibundleError("file", `"${path}" holds no certificate that can be read`);
+    throw new OcibundleError("file", `"${path}" contains no valid certificate`);
   }
   if (broken > 0) warn(brokenWarning(path, broken));
   return authorities;
@@ -208,7 +204,7 @@ async function readPem(
     throw new OcibundleError(code, `"${path}" ${unreadableBecause(cause)}`, { cause });
   }
   if (!new RegExp(`-----BEGIN [A-Z0-9 ]*${holds}-----`).test(text)) {
-    throw new OcibundleError("file", `"${path}" holds no ${holds.toLowerCase()} in PEM form`);
+    throw new OcibundleError("file", `"${path}" contains no ${holds.toLowerCase()} in PEM format`);
   }
   return text;
 }

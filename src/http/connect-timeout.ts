@@ -48,7 +48,7 @@ export function connectTimeout(next: Send, { env, doubtAfter, timeout }: Connect
 }
 
 /**
- * Connects, and calls `onTimeout` when there is no connection in time. Other failures are left to fetch,
+ * Connects, and calls `onTimeout` when there is connection timed out. Other failures are left to fetch,
  * which meets them too. Returns a function that ends the attempt.
  */
 function tryConnection(url: URL, timeout: number, onTimeout: () => void): () => void {

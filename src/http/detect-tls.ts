@@ -30,7 +30,7 @@ export function detectTls(next: Send, env: Environment): Send {
         findProxy(url, env) === undefined;
       if (!isDoubtful || signal.aborted || !(await speaksTls(url, signal))) throw error;
       throw failureError(url.host, "tls", {
-        what: "the server speaks https, and is asked in plain HTTP",
+        what: "the server requires HTTPS, but plain HTTP was used",
         hint: wayToHttps(url),
         cause: error,
       });

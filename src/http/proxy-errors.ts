@@ -44,7 +44,7 @@ export const proxyErrors =
   };
 
 const wantsLogin = (host: string, name: string, variable: string): OcibundleError =>
-  new OcibundleError("denied", `${name} wants a user and a password (407)`, {
+  new OcibundleError("denied", `${name} requires a username and password (407)`, {
     subject: host,
     hint: `set ${variable} to http://USER:PASSWORD@HOST:PORT, ${leaveOut(host)}`,
   });

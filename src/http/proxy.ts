@@ -31,10 +31,10 @@ export function findProxy(url: URL, env: Environment): Proxy | undefined {
   const fail = (why: string): never => {
     throw new OcibundleError("usage", `${variable}: ${why}`, { hint });
   };
-  if (!URL.canParse(proxy)) return fail("this is not the URL of a proxy");
+  if (!URL.canParse(proxy)) return fail("not a valid proxy URL");
   const { protocol } = new URL(proxy);
   if (protocol === "http:" || protocol === "https:") return { url: proxy, variable };
-  return fail(`a proxy that speaks "${protocol.slice(0, -1)}" can't be used`);
+  return fail(`proxies of type "${protocol.slice(0, -1)}" are not supported`);
 }
 
 /** The URL of {@link findProxy}'s proxy. */

@@ -34,20 +34,20 @@ export const followRedirects =
       const target =
         location === null || location === "" ? undefined : parse(location, response.url);
       if (target === undefined) {
-        throw refuse(current.url, "it answered with a redirect that leads nowhere", hint);
+        throw refuse(current.url, "redirected to an address that is not a valid URL", hint);
       }
       if (count === maxRedirects) {
-        throw refuse(request.url, `it redirected more than ${maxRedirects} times`, hint);
+        throw refuse(request.url, `redirected more than ${maxRedirects} times`, hint);
       }
       if (
         current.url.protocol === "https:" &&
         target.protocol !== "https:" &&
         !upgrade(target, current.url)
       ) {
-        throw refuse(current.url, `it redirects from https to ${printableUrl(target)}`, hint);
+        throw refuse(current.url, `redirected from https to ${printableUrl(target)}`, hint);
       }
       if (current.secretBody === true && target.origin !== current.url.origin) {
-        throw refuse(current.url, `it redirects a login to another host, ${target.host}`, hint);
+        throw refuse(current.url, `redirected a login to another host, ${target.host}`, hint);
       }
       await check?.(current.url, target);
       current = redirected(current, target);
@@ -90,5 +90,5 @@ const refuse = (url: URL, why: string, hint: string | undefined): OcibundleError
   new OcibundleError("network", `${printableUrl(url)}: ${why}`, {
     hint:
       hint ??
-      `check that ${url.host} is a registry and that what is in front of it is set up right`,
+      `check that ${url.host} is a registry, and the configuration of any proxy in front of it`,
   });

@@ -65,7 +65,7 @@ export async function hubToken(env: Environment): Promise<string | undefined> {
 
 function checked(token: string, from: string): string {
   if (/^[\x21-\x7e]+$/.test(token)) return token;
-  throw new OcibundleError("usage", `the token in ${from} has characters that no token has`, {
+  throw new OcibundleError("usage", `the token in ${from} contains invalid characters`, {
     hint: "copy it again from the hub's settings",
   });
 }

@@ -77,7 +77,7 @@ export async function listModel(
   let count = 0;
   let next: URL | undefined = new URL(`${api}/tree/${commit}?recursive=true&expand=false`);
   while (next !== undefined) {
-    if (seen.has(next.href) || seen.size >= maxPages) throw broken(name, "goes on without an end");
+    if (seen.has(next.href) || seen.size >= maxPages) throw broken(name, "does not end");
     seen.add(next.href);
     const response: HttpResponse = await client.get({ ...asked, url: next });
     const page = read(PageSchema, await document(response, name), name, "the listing");
@@ -148,7 +148,8 @@ function nextPage({ headers, url }: HttpResponse, endpoint: URL, name: string): 
   }
   next.username = "";
   next.password = "";
-  if (next.origin !== endpoint.origin) throw broken(name, `goes on at another host, ${next.host}`);
+  if (next.origin !== endpoint.origin)
+    throw broken(name, `continues on another host, ${next.host}`);
   return next;
 }
 

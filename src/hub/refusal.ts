@@ -44,10 +44,10 @@ export async function readHubRefusal(
   if (url.origin !== on.origin) {
     return new OcibundleError(
       "network",
-      `the hub's storage at ${url.host} refused it: ${because}`,
+      `the hub's storage at ${url.host} rejected the request: ${because}`,
       {
         subject: on.name,
-        hint: "the storage does not give very large files by plain HTTP: download it with `hf download`, then push that directory",
+        hint: "the storage does not serve very large files over HTTP: run `hf download`, then push that directory",
         cause,
       },
     );

@@ -118,7 +118,7 @@ export const unsupported = (on: string, mediaType: string): OcibundleError =>
   new OcibundleError("file", `${on}: manifests of type "${mediaType}" are not supported`, {
     hint: isSchema1Type(mediaType)
       ? "pull and push the image with a current Docker, which converts it"
-      : "only manifests that list their content as config, layers, blobs or manifests are read",
+      : "supported manifests list config, layers, blobs or manifests",
   });
 
 /**

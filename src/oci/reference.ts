@@ -75,8 +75,8 @@ export function parseReference(text: string): Reference {
   }
 
   if (holdsLogin(text)) {
-    throw new OcibundleError("usage", "a reference cannot hold a user and a password", {
-      hint: "log in with `ocibundle login HOST`, and leave out what is in front of the @",
+    throw new OcibundleError("usage", "a reference cannot contain a username and password", {
+      hint: "log in with `ocibundle login HOST`, and remove the part before the @",
     });
   }
 

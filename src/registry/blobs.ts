@@ -185,7 +185,7 @@ export async function getBlob(
       await discard(response);
       throw new OcibundleError(
         "integrity",
-        `${name}: the registry has ${length} bytes of it, its descriptor says ${size}`,
+        `${name}: the registry has ${length} bytes, the descriptor says ${size}`,
       );
     }
     return { range: { start: 0, end: size }, body };
@@ -209,7 +209,7 @@ export async function getBlob(
     void response.body?.cancel().catch(() => undefined);
     throw new OcibundleError(
       "integrity",
-      `${name}: the registry has ${got.total} bytes of it, its descriptor says ${size}`,
+      `${name}: the registry has ${got.total} bytes, the descriptor says ${size}`,
     );
   }
   return { range, body };

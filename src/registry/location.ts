@@ -10,11 +10,11 @@ const maxLength = 16 * 1024;
 export function resolveLocation(location: string | null, base: URL, on: string): URL {
   const fail = (why: string): OcibundleError =>
     new OcibundleError("network", `${on}: the registry ${why}`, {
-      hint: "this is for the registry's operator to set right",
+      hint: "report this to the registry's operator",
     });
-  if (location === null || location === "") throw fail("opened an upload without saying where");
+  if (location === null || location === "") throw fail("sent no location for an upload");
   if (location.length > maxLength || !URL.canParse(location, base)) {
-    throw fail("opened an upload at something that is no URL");
+    throw fail("sent an invalid location for an upload");
   }
   const url = new URL(location, base);
   url.hash = "";

@@ -114,7 +114,7 @@ async function readManifest(
   // A page in place of a manifest is told apart from damage: the way out is another.
   const said = contentType(response.headers);
   if (!isManifest(bytes, said)) {
-    throw new OcibundleError("network", `${on}: the answer is no manifest`, {
+    throw new OcibundleError("network", `${on}: the response is not a manifest`, {
       hint: `check that ${api.host} is a registry`,
     });
   }
@@ -131,14 +131,14 @@ async function readManifest(
         "integrity",
         `${on}: the bytes received do not have digest ${expected}`,
         {
-          hint: "try again; if it stays, something between here and the registry changes what passes",
+          hint: "try again; if it fails again, a proxy may be altering the content",
         },
       );
     }
     expected = own;
   }
   if (mediaType === undefined) {
-    throw new OcibundleError("network", `${on}: the registry does not tell its media type`);
+    throw new OcibundleError("network", `${on}: the registry sent no media type`);
   }
   return { mediaType, digest: expected ?? digestOf(bytes), bytes };
 }
@@ -203,7 +203,7 @@ export async function putManifest(
   if (manifest.bytes.byteLength > maxManifestBytes) {
     throw new OcibundleError(
       "file",
-      `${thing} has ${manifest.bytes.byteLength} bytes; registries take ${maxManifestBytes} at most`,
+      `${thing} has ${manifest.bytes.byteLength} bytes; registries accept at most ${maxManifestBytes}`,
       { subject: `${api.host}/${repository}` },
     );
   }

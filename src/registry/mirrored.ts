@@ -178,7 +178,10 @@ async function checked(
   }
   const bytes = Buffer.concat(chunks);
   if (length !== size || !matchesDigest(bytes, digest)) {
-    throw new OcibundleError("integrity", `the bytes "${name}" gave do not have digest ${digest}`);
+    throw new OcibundleError(
+      "integrity",
+      `the content of mirror "${name}" does not have digest ${digest}`,
+    );
   }
   return new Blob([bytes]).stream();
 }

@@ -35,7 +35,7 @@ export async function* pages(api: Api, first: ApiRequest): AsyncGenerator<Page, 
     if (url.origin !== api.base.origin || seen.has(url.href) || seen.size >= maxPages) {
       throw new OcibundleError(
         "network",
-        `${on}: the registry's list goes on ${url.origin === api.base.origin ? "without an end" : `at another host, ${url.host}`}`,
+        `${on}: the registry's list ${url.origin === api.base.origin ? "does not end" : `continues on another host, ${url.host}`}`,
       );
     }
   }
@@ -50,7 +50,7 @@ function nextUrl({ headers, url }: HttpResponse, base: URL, on: string): URL | u
     return onOwnOrigin(new URL(next, url), base);
   } catch (cause) {
     const what = next === undefined ? "a Link header" : "a link to its next page";
-    throw new OcibundleError("network", `${on}: the list has ${what} that can't be read`, {
+    throw new OcibundleError("network", `${on}: the list has ${what} that is not valid`, {
       cause,
     });
   }

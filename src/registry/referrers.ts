@@ -57,13 +57,13 @@ export async function listReferrers(
     // Without the API a registry may answer 404, or a page of its own with 200.
     const index = response.status === 200 ? parseIndex(bytes) : undefined;
     if (index === undefined && !first) {
-      throw new OcibundleError("network", `${on}: a page of the list can't be read`);
+      throw new OcibundleError("network", `${on}: the list of referrers is not valid`);
     }
     if (index === undefined) break;
     found.push(...index.manifests);
     if (found.length > maxEntries) {
       throw new OcibundleError("file", `${on} has more than ${maxEntries} entries`, {
-        hint: "delete the referrers that are not needed",
+        hint: "delete unneeded referrers",
       });
     }
     first = false;
@@ -128,8 +128,8 @@ export async function keepReferrersTag(
   if (known === "other") {
     throw new OcibundleError(
       "conflict",
-      `${on}: the registry needs tag "${tag}" for its list of referrers, and another manifest has that tag`,
-      { hint: "remove that tag" },
+      `${on}: tag "${tag}" is needed for the list of referrers, but is used by another manifest`,
+      { hint: "delete that tag" },
     );
   }
   if (known?.manifests.some(({ digest }) => digest === manifest.digest) === true) return;

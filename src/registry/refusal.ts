@@ -78,7 +78,7 @@ export async function readRefusal(response: HttpResponse, on: Subject): Promise<
     subject: on.name,
     hint:
       code === "denied" && at !== ""
-        ? `no login of ${on.host} is sent there; the link it gives may have ended, or be wrong`
+        ? `credentials of ${on.host} are not sent to that host; the signed URL may have expired`
         : hint(code, { status, on, url, retryAfter, explained: words !== "" }),
     cause,
   });
@@ -148,15 +148,12 @@ function codeOf(status: number, codes: readonly string[]): ErrorCode {
 function says(code: ErrorCode, status: number, thing: string): string {
   if (code === "not_found") {
     // There is nothing to upload to: the registry wants its repositories or projects made first.
-    return thing === "an upload"
-      ? "the registry has no such repository"
-      : `the registry has no ${thing}`;
+    return thing === "an upload" ? "the repository does not exist" : `${thing} not found`;
   }
-  if (code === "denied") return `the registry gives no access to ${thing}`;
-  if (code === "integrity") return `the registry refused ${thing}`;
-  if (status >= 200 && status < 300)
-    return `the registry gave an answer that does not fit ${thing}`;
-  return `the registry failed for ${thing}`;
+  if (code === "denied") return `access denied to ${thing}`;
+  if (code === "integrity") return `the registry rejected ${thing}`;
+  if (status >= 200 && status < 300) return `unexpected response for ${thing}`;
+  return `request for ${thing} failed`;
 }
 
 function hint(
@@ -179,23 +176,23 @@ function hint(
   if (code === "denied") {
     return status === 401
       ? `log in with \`ocibundle login ${on.host}\``
-      : `check that your login at ${on.host} may do this, or log in with \`ocibundle login ${on.host}\``;
+      : `check the permissions of your account on ${on.host}, or log in with \`ocibundle login ${on.host}\``;
   }
   if (code === "not_found") {
     return on.thing.startsWith('manifest "')
-      ? `check the tag, and the name: ${on.name}`
-      : `check the name: ${on.name}`;
+      ? `check the tag and the repository name ${on.name}`
+      : `check the repository name ${on.name}`;
   }
   if (retryAfter !== undefined) {
     const seconds = Math.ceil(retryAfter / 1000);
     return retryAfter > maxRetryAfter
-      ? `the registry asks to come back in ${seconds} s; more than ${maxRetryAfter / 1000} s are not waited for`
-      : `the registry asks to come back in ${seconds} s`;
+      ? `the registry asks to retry after ${seconds} s, longer than the limit of ${maxRetryAfter / 1000} s`
+      : `the registry asks to retry after ${seconds} s`;
   }
-  if (status === 429)
-    return "the registry limits how much may be asked; try again later, or log in";
-  if (status === 413) return "the registry, or a proxy in front of it, takes no body of this size";
-  if (status >= 500) return "the fault is the registry's; try again later";
+  if (status === 429) return "the registry limits the rate of requests; try again later, or log in";
+  if (status === 413)
+    return "the registry, or a proxy in front of it, limits the size of request bodies";
+  if (status >= 500) return "the registry has a problem; try again later";
   if (explained) return undefined;
   // A server of TLS answers plain HTTP so, as Go's and nginx's do.
   const https = status === 400 ? httpsHint(url) : undefined;

@@ -67,7 +67,7 @@ const wireHosts: Readonly<Record<string, string>> = {
 export function createRegistry(host: string, options: RegistryOptions = {}): Registry {
   const base = new URL(`${scheme(host, options)}://${wireHost(host)}/v2/`);
   if (options.insecure === true && base.protocol === "https:") {
-    options.emit?.({ type: "warning", message: `${host}: certificates are not checked` });
+    options.emit?.({ type: "warning", message: `${host}: TLS certificates are not verified` });
   }
   const secrets = knownSecrets();
   const send = createClient({

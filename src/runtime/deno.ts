@@ -98,8 +98,8 @@ const clients = new Map<string, object>();
 
 function connection({ tls, proxy }: ConnectionOptions): RequestInit {
   if (tls?.insecure === true) {
-    throw new OcibundleError("usage", "Deno can't leave out the check of certificates by a flag", {
-      hint: "start deno with --unsafely-ignore-certificate-errors, or name the registry's CA with --ca-file",
+    throw new OcibundleError("usage", "--insecure is not supported under Deno", {
+      hint: "start deno with --unsafely-ignore-certificate-errors, or add the registry's CA with --ca-file",
     });
   }
   if (tls === undefined && proxy === undefined) return {};

@@ -48,7 +48,7 @@ const faults: Readonly<Record<string, FaultRule>> = {
     code: "file",
     reason: "too many symbolic links",
     kind: "path",
-    reading: "is a symbolic link that leads nowhere",
+    reading: "is a broken symbolic link",
   },
   EMFILE: { code: "system", reason: "too many open files", kind: "open-files" },
   EMLINK: { code: "system", reason: "too many links" },

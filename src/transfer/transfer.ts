@@ -108,7 +108,7 @@ function mergeByDigest(blobs: readonly BlobToMove[]): BlobToMove[] {
     if (known !== undefined && known.descriptor.size !== size) {
       throw new OcibundleError(
         "integrity",
-        `${known.label} and ${blob.label} have the digest ${digest} and different sizes: ` +
+        `${known.label} and ${blob.label} have digest ${digest} but different sizes: ` +
           `${known.descriptor.size} and ${size} bytes`,
       );
     }

@@ -133,7 +133,7 @@ describe("docker-registry with a password", () => {
       hint: `log in with \`ocibundle login ${address}\``,
     });
     expect(failure.message).toStartWith(
-      `${address}/a/b: the registry gives no access to manifest "v1": UNAUTHORIZED`,
+      `${address}/a/b: access denied to manifest "v1": UNAUTHORIZED`,
     );
   });
 
@@ -270,7 +270,7 @@ describe("docker-registry with a token server", () => {
     const { address } = await withTokens();
     const failure = await failureOf(createRegistry(address).ping(never));
     expect(failure).toMatchObject({ code: "denied" });
-    expect(failure.message).toContain("gives no token without a login");
+    expect(failure.message).toContain("requires a login");
   });
 });
 

@@ -68,7 +68,7 @@ describe("through a proxy that makes tunnels", () => {
         env,
       );
       expect(said).toContain(
-        `the proxy ${proxy.address} (HTTPS_PROXY) wants a user and a password`,
+        `the proxy ${proxy.address} (HTTPS_PROXY) requires a username and password`,
       );
       expect(said).not.toContain("wr0ng");
       expect(said).not.toContain(btoa("ada:wr0ng"));

@@ -53,7 +53,7 @@ export interface ServedRegistry {
 /** Whom the registry is to behave like; undefined: nobody. Throws `usage`. */
 const waysOf = ({ like, scale }: Serving): Personality | undefined => {
   if (scale !== undefined && like === undefined) {
-    throw new OcibundleError("usage", "--scale is for the limits of --like, which is not there");
+    throw new OcibundleError("usage", "--scale needs --like");
   }
   return like === undefined ? undefined : personality(like, scale);
 };
@@ -95,7 +95,7 @@ function credentials(
     return [tokenAuth({ account, lifetime, realm: ways?.realm })];
   }
   if (tokenLifetime !== undefined) {
-    throw new OcibundleError("usage", "--token-lifetime is for tokens, and none are asked for", {
+    throw new OcibundleError("usage", "--token-lifetime needs --token-auth", {
       hint: "add --token-auth",
     });
   }
@@ -105,7 +105,7 @@ function credentials(
 function upstreamUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url?.protocol === "http:" || url?.protocol === "https:") return url;
-  throw new OcibundleError("usage", "--upstream is not a URL with http or https", {
-    hint: "as --upstream https://registry-1.docker.io",
+  throw new OcibundleError("usage", "--upstream must be an http or https URL", {
+    hint: "use, for example, --upstream https://registry-1.docker.io",
   });
 }

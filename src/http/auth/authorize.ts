@@ -145,7 +145,7 @@ export function authorize(next: Send, options: AuthorizeOptions): Send {
     if (credential?.kind === "bearer") {
       // Fetch would refuse it too, and show it in its error.
       if (isToken(credential.token)) return { value: `Bearer ${credential.token}` };
-      throw new OcibundleError("denied", "the registry token kept for it is no token", {
+      throw new OcibundleError("denied", "the stored registry token is not a valid token", {
         subject: host,
       });
     }
@@ -223,10 +223,10 @@ function unknownSchemes(host: string, challenges: readonly Challenge[]): Ocibund
   const schemes = [...new Set(challenges.map(({ scheme }) => scheme.slice(0, 20)))].slice(0, 3);
   return new OcibundleError(
     "denied",
-    `the registry asks for a login by ${schemes.join(", ")}, and only basic and bearer are known here (401)`,
+    `the registry requires authentication by ${schemes.join(", ")}; only basic and bearer are supported (401)`,
     {
       subject: host,
-      hint: "have the registry, or what is in front of it, take a password or a token",
+      hint: "configure the registry, or the proxy in front of it, for basic or bearer authentication",
     },
   );
 }

@@ -11,9 +11,9 @@ export function checkRealm(
   registry: { host: string; url: URL; plainHttp: boolean },
 ): URL {
   const fail = (why: string): OcibundleError =>
-    new OcibundleError("network", `its token server can't be used: ${why}`, {
+    new OcibundleError("network", `invalid token server: ${why}`, {
       subject: registry.host,
-      hint: "this is for the registry's operator to set right",
+      hint: "report this to the registry's operator",
     });
   if (realm === undefined || realm === "") throw fail("the challenge names no realm");
   if (!URL.canParse(realm)) throw fail("the realm is not a URL");

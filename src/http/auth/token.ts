@@ -147,8 +147,8 @@ async function readToken(
     throw new OcibundleError(
       "denied",
       request.credential === undefined
-        ? `${on} gives no token without a login (${status})`
-        : `${on} refused the credentials (${status})`,
+        ? `${on} requires a login (${status})`
+        : `${on} rejected the credentials (${status})`,
       { subject, hint: `log in with \`ocibundle login ${request.host}\`` },
     );
   }
@@ -156,7 +156,7 @@ async function readToken(
   const parsed = cut ? undefined : parseToken(bytes);
   const value = [parsed?.token, parsed?.access_token].find(isText);
   if (parsed === undefined || value === undefined || !isToken(value)) {
-    throw new OcibundleError("network", `${on} answered with something that is no token`, {
+    throw new OcibundleError("network", `${on} sent an invalid token`, {
       subject,
     });
   }

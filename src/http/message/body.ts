@@ -109,11 +109,9 @@ export async function readCapped(
 ): Promise<Uint8Array> {
   const { bytes, cut } = await readUpTo(response, limit);
   if (!cut) return bytes;
-  throw new OcibundleError(
-    "network",
-    `${on}: the answer is larger than the ${limit} bytes allowed for it`,
-    { hint: `check that ${response.url.host} is a registry` },
-  );
+  throw new OcibundleError("network", `${on}: the response is larger than ${limit} bytes`, {
+    hint: `check that ${response.url.host} is a registry`,
+  });
 }
 
 /** Lets go of an answer: a short rest is read so that the connection can serve again. Never throws. */
@@ -186,7 +184,7 @@ function watchReads({
     const silent = waiting === undefined ? 0 : now - waiting.since;
     const total = waited + silent;
     const stalled = (what: string): void =>
-      waiting?.reject(failureError(subject, "stalled", { what: `the answer stalled: ${what}` }));
+      waiting?.reject(failureError(subject, "stalled", { what: `the response stalled: ${what}` }));
     if (silent >= idleTimeout) return stalled(`no byte for ${idleTimeout / 1000} s`);
     if (waiting !== undefined && total >= 2 * idleTimeout) {
       if (bytes < total * slowestBody) {

@@ -75,24 +75,23 @@ const kinds: Readonly<Record<string, FailureKind>> = {
 };
 
 const says: Readonly<Record<FailureKind, string>> = {
-  name: "the host name has no address",
+  name: "could not resolve the host name",
   refused: "connection refused",
-  unconnected: "no connection in time",
-  timeout: "no answer in time",
-  stalled: "the answer stalled",
-  reset: "the connection was closed before the answer was complete",
+  unconnected: "connection timed out",
+  timeout: "no response in time",
+  stalled: "the response stalled",
+  reset: "the connection was closed before the response was complete",
   tls: "the TLS connection failed",
-  proxy: "no connection was made",
-  status: "the server is not able to answer now",
-  protocol: "the answer is not valid HTTP",
+  proxy: "tunnel refused",
+  status: "the server is unavailable",
+  protocol: "the response is not valid HTTP",
 };
 
 const hints: Partial<Record<FailureKind, string>> = {
   name: "check the registry's name and your DNS",
   refused: "check that the registry is running and that the port is right",
-  unconnected:
-    "check the registry's name, and what is between here and it: a firewall, a VPN, a proxy",
-  timeout: "check the network between here and the registry, and any proxy",
+  unconnected: "check the registry's name, and any firewall, VPN or proxy on the way to it",
+  timeout: "check the network connection to the registry, and any proxy",
 };
 
 /** What fetch throws, in our words. Runtimes name the same thing differently; the text is the last resort. */
@@ -122,11 +121,11 @@ function kindOf(error: unknown): { kind: FailureKind; text: string } {
 
 /** For who speaks plain HTTP to what may be a server of TLS: some just break off, some answer 400. */
 export const httpsHint = (url: URL): string | undefined =>
-  url.protocol === "http:" ? `if it speaks https, ${wayToHttps(url)}` : undefined;
+  url.protocol === "http:" ? `if it uses HTTPS, ${wayToHttps(url)}` : undefined;
 
 /** What makes plain HTTP to a host https. */
 export const wayToHttps = ({ host }: URL): string =>
-  isLoopback(host) ? "give --ca-file or --insecure" : "leave out --plain-http";
+  isLoopback(host) ? "give --ca-file or --insecure" : "omit --plain-http";
 
 /** What failed: a host, or what was asked of it. */
 type Subject = string | readonly string[];
@@ -181,30 +180,30 @@ function tlsReason(text: string): { what: string; hint: string; brokeOff?: boole
   if (/not.?(?:yet.?valid|valid.?(?:yet|before))/i.test(text)) {
     return {
       what: "the TLS certificate is not yet valid",
-      hint: `${clock}: set it if it is behind; else the registry needs another certificate`,
+      hint: `${clock}: correct the clock if it is behind; otherwise the registry needs another certificate`,
     };
   }
   if (/expired/i.test(text)) {
     return {
       what: "the TLS certificate has expired",
-      hint: `${clock}: set it if it is ahead; else the registry needs a new certificate`,
+      hint: `${clock}: correct the clock if it is ahead; otherwise the registry needs a new certificate`,
     };
   }
   if (/altname|hostname|not valid for name/i.test(text)) {
     return {
       what: "the TLS certificate is for another name",
-      hint: "use the name that the certificate has",
+      hint: "use a host name that the certificate is valid for",
     };
   }
   if (/self.signed|issuer|unable to (get|verify)|unknownissuer|authority/i.test(text)) {
     return {
-      what: "the TLS certificate is signed by an authority that is not trusted here",
-      hint: "give the authority's certificate with --ca-file",
+      what: "the TLS certificate is signed by an authority that this machine does not trust",
+      hint: "add the authority's certificate with --ca-file",
     };
   }
   return {
     what: "the TLS connection failed",
     brokeOff: !/certificate|bad_cert|unknown_ca|version/i.test(text),
-    hint: "if the registry speaks plain HTTP, use --plain-http; if it asks for a certificate of yours, --cert-file and --key-file",
+    hint: "if the registry uses plain HTTP, use --plain-http; if it requires a client certificate, use --cert-file and --key-file",
   };
 }

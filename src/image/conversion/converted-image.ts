@@ -64,7 +64,7 @@ export function convertImage(
         throw new OcibundleError(
           "not_found",
           sources.has(digest)
-            ? `${name}: the registry lost layer ${shortDigest(digest)}`
+            ? `${name}: the registry no longer has layer ${shortDigest(digest)}`
             : `${name}: no blob ${shortDigest(digest)}`,
           { hint: sources.has(digest) ? "run the command again" : undefined },
         );

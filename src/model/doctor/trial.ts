@@ -73,6 +73,6 @@ export async function openUpload(
   signal: AbortSignal,
 ): Promise<UploadSession> {
   const answer = await repository.startUpload({}, signal);
-  if (answer.mounted) throw odd("the registry mounted a blob without being asked");
+  if (answer.mounted) throw odd("the registry mounted a blob that was not requested");
   return answer.session;
 }

@@ -45,9 +45,9 @@ export function weightsManifest(
   if (bytes.byteLength > maxManifestBytes) {
     throw new OcibundleError(
       "file",
-      `${entries.length} weight files make a manifest of ${bytes.byteLength} bytes, and registries take ${maxManifestBytes} at most`,
+      `${entries.length} weight files make a manifest of ${bytes.byteLength} bytes, and registries accept at most ${maxManifestBytes}`,
       {
-        hint: `about ${fitting(entries.length, bytes.byteLength)} like these fit; put the small files into one archive, and lock that`,
+        hint: `about ${fitting(entries.length, bytes.byteLength)} like these fit; pack the small files into one archive, and lock the archive`,
       },
     );
   }

@@ -49,7 +49,7 @@ export async function* referrersOf(
   let bytes = 0;
   const tooMany = (what: string): OcibundleError =>
     new OcibundleError("file", `${reader.name}: ${what}`, {
-      hint: "delete the referrers that are not needed",
+      hint: "delete unneeded referrers",
     });
   const warn = (message: string): void => emit({ type: "warning", message });
 

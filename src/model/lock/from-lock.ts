@@ -122,7 +122,7 @@ async function weightPaths(
     const found = await projectWeightPaths(session, lock, entries, patterns);
     if (found !== undefined) return found;
     const none = { paths: new Map(), remotes: new Map(), unlocked: [] };
-    return { ...none, missing: () => lacks("no file is given") };
+    return { ...none, missing: () => lacks("no --weights or --file was given") };
   }
   const files = fileSources(file, cwd);
   await checkFileFlags(files, entries, lock);

@@ -29,7 +29,7 @@ export async function readLock(cwd: string, source: string): Promise<Uint8Array 
   }
   if (bytes === undefined && isPath) {
     throw new OcibundleError("file", `"${source}" is a directory, not a lock`, {
-      hint: `prefix a layout with oci: as in oci:${source}`,
+      hint: `if this is a layout, use oci:${source}`,
     });
   }
   if (bytes !== undefined && !source.endsWith(".lock") && !/^\s*\{/.test(beginning(bytes))) {

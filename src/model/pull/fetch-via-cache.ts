@@ -48,7 +48,7 @@ export async function fetchViaCache(
       onWait: (holder) =>
         emit({
           type: "detail",
-          message: `${entry.name}: waiting for process ${holder?.pid ?? "unknown"}, which is downloading it`,
+          message: `${entry.name}: process ${holder?.pid ?? "unknown"} is downloading it; waiting`,
         }),
     },
   );

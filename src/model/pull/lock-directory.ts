@@ -27,7 +27,7 @@ export async function lockDirectory(
       emit({
         type: "wait",
         milliseconds: 0,
-        reason: `waiting for process ${holder?.pid ?? "unknown"}, which is pulling into "${dir}"`,
+        reason: `"${dir}" is locked by process ${holder?.pid ?? "unknown"}`,
       }),
   };
   const places = [

@@ -148,7 +148,7 @@ function mediaTypeOf(bytes: Uint8Array, described: string | undefined, on: strin
     if (own !== essenceOf(described)) {
       throw new OcibundleError(
         "integrity",
-        `${on}: says it is "${own}", its descriptor says "${described}"`,
+        `${on}: the media type is "${own}", the descriptor says "${described}"`,
       );
     }
   }

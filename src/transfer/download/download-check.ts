@@ -17,7 +17,7 @@ export function wrongBytes(
   if (hex !== digestHex(descriptor.digest)) {
     return new OcibundleError(
       "integrity",
-      `${label}: the bytes that came do not have the digest ${shortDigest(descriptor.digest)}`,
+      `${label}: the received content does not have digest ${shortDigest(descriptor.digest)}`,
     );
   }
   if (decoded === undefined || original === undefined) return undefined;
@@ -26,8 +26,8 @@ export function wrongBytes(
   return new OcibundleError(
     "integrity",
     decoded.size === original.size
-      ? `${label}: decompresses to other bytes than its original ${shortDigest(original.digest)}`
-      : `${label}: decompresses to ${decoded.size} bytes, its original has ${original.size}`,
+      ? `${label}: decompresses to content that does not have digest ${shortDigest(original.digest)}`
+      : `${label}: decompresses to ${decoded.size} bytes, expected ${original.size}`,
   );
 }
 
@@ -57,6 +57,6 @@ export function checkSame({ descriptor, label }: BlobToFetch, { digest, size }: 
   if (descriptor.digest === digest && descriptor.size === size) return;
   throw new OcibundleError(
     "integrity",
-    `${label}: is stored as it is, and yet its original has another digest or size`,
+    `${label}: is stored uncompressed, but the descriptor names another original digest or size`,
   );
 }

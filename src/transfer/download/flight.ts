@@ -149,7 +149,7 @@ export class Flight {
   private cutShort = ({ start, end }: ByteRange): OcibundleError =>
     new OcibundleError(
       "network",
-      `the answer ended after ${this.position - start} of ${end - start} bytes`,
+      `the response ended after ${this.position - start} of ${end - start} bytes`,
     );
 
   /** Takes the rate since the last look into account. */
@@ -188,7 +188,7 @@ export class Flight {
 
   giveUp(label: string): void {
     const seconds = Math.round((performance.now() - this.lastByteAt) / 1000);
-    this.own.abort(new OcibundleError("network", `${label}: no byte for ${seconds} s`));
+    this.own.abort(new OcibundleError("network", `${label}: no data received for ${seconds} s`));
   }
 
   end(): void {

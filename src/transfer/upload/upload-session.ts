@@ -41,7 +41,10 @@ export async function newSession(
 ): Promise<OpenedSession> {
   const answer = await repository.startUpload({}, signal);
   if (!answer.mounted) return opened(answer.session);
-  throw new OcibundleError("network", `${repository.fullName}: mounted a blob without being asked`);
+  throw new OcibundleError(
+    "network",
+    `${repository.fullName}: mounted a blob that was not requested`,
+  );
 }
 
 const opened = (session: UploadSession): OpenedSession => ({

@@ -160,9 +160,7 @@ describe("what is found", () => {
     expect(await warned("registry.test")).toEqual({ found: user("ada"), warnings: [] });
     const { found, warnings } = await warned("broken.test");
     expect(found).toBeUndefined();
-    expect(warnings).toEqual([
-      `"${path}": auths "broken.test": auth is not what Docker puts there`,
-    ]);
+    expect(warnings).toEqual([`"${path}": auths "broken.test": auth is not valid`]);
   });
 
   test.each(["{", "[]", "7", '{"auths": []}', "\0", '{"credsStore": 7}'])(

@@ -167,7 +167,7 @@ describe("Docker's folders", () => {
     expect(tls.cert).toBeUndefined();
     const reasons = told.map((message) => message.split(";")[0]).toSorted();
     expect(reasons).toEqual([
-      `"${join(certs, "b.crt")}" holds no certificate in PEM form`,
+      `"${join(certs, "b.crt")}" contains no certificate in PEM format`,
       `"${join(certs, "c.key")}" is not the key of "${join(certs, "c.cert")}"`,
       `"${join(certs, "d.crt")}" is a directory`,
     ]);
@@ -188,7 +188,7 @@ describe("a file", () => {
     const failure = await failureOf(trusted({ caFile: first.key }));
     expect(failure).toMatchObject({
       code: "file",
-      message: `"${first.key}" holds no certificate in PEM form`,
+      message: `"${first.key}" contains no certificate in PEM format`,
     });
   });
 });
@@ -240,7 +240,7 @@ test("no certificate goes unchecked where a login goes to another host", async (
   expect(await trusted(insecure, "https://auth.test", true)).toEqual({});
 });
 
-test("that certificates are not checked is said", async () => {
+test("that TLS certificates are not verified is said", async () => {
   await using server = await serveTls(false);
   const warnings: string[] = [];
   const registry = createRegistry(server.host, {
@@ -251,5 +251,5 @@ test("that certificates are not checked is said", async () => {
   });
   await registry.ping(never);
   await registry.ping(never);
-  expect(warnings).toEqual([`${server.host}: certificates are not checked`]);
+  expect(warnings).toEqual([`${server.host}: TLS certificates are not verified`]);
 });

@@ -32,7 +32,7 @@ test("a server of TLS that is asked in plain HTTP is told, with the way out", as
   const url = `http://127.0.0.1:${running.port}/v2/`;
   const error = await failureOf(detectTls(bottom(), {})(get(url)));
   expect(error.message).toBe(
-    `127.0.0.1:${running.port}: the server speaks https, and is asked in plain HTTP`,
+    `127.0.0.1:${running.port}: the server requires HTTPS, but plain HTTP was used`,
   );
   expect(error.hint).toBe("give --ca-file or --insecure");
   // Of a kind that is not tried again.

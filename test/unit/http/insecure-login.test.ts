@@ -55,6 +55,6 @@ test("an unchecked registry's token server on the same host gets the login", asy
 test("one on another host is checked, and gets no login where it can't be trusted", async () => {
   const { failure, seen } = await askWith("localhost");
   expect(failure).toMatchObject({ code: "network" });
-  expect(failure?.message).toContain("not trusted here");
+  expect(failure?.message).toContain("that this machine does not trust");
   expect(seen).toEqual([]);
 });

@@ -93,7 +93,7 @@ describe("what a proxy does wrong is told of it", () => {
       hint: "set HTTPS_PROXY to http://USER:PASSWORD@HOST:PORT, or put registry.invalid into NO_PROXY",
     });
     expect(failure.message).toBe(
-      `registry.invalid: the registry API: the proxy ${server.host} (HTTPS_PROXY) wants a user and a password (407)`,
+      `registry.invalid: the registry API: the proxy ${server.host} (HTTPS_PROXY) requires a username and password (407)`,
     );
     expect(clock.pauses).toEqual([]);
     expect(JSON.stringify(events)).not.toContain("s3cret");
@@ -107,7 +107,7 @@ describe("what a proxy does wrong is told of it", () => {
     });
     const failure = await failureOf(registry.ping(never));
     expect(failure).toMatchObject({ code: "denied" });
-    expect(failure.message).toContain(`the proxy ${server.host} (http_proxy) wants a user`);
+    expect(failure.message).toContain(`the proxy ${server.host} (http_proxy) requires a username`);
   });
 
   test("that it does not connect", async () => {
@@ -119,7 +119,7 @@ describe("what a proxy does wrong is told of it", () => {
       hint: "check HTTPS_PROXY, or put registry.invalid into NO_PROXY",
     });
     expect(failure.message).toContain(
-      `the proxy ${server.host} (HTTPS_PROXY): no connection was made (403)`,
+      `the proxy ${server.host} (HTTPS_PROXY): tunnel refused (403)`,
     );
     expect(clock.pauses).toHaveLength(2);
   });
@@ -129,7 +129,7 @@ describe("what a proxy does wrong is told of it", () => {
     expect(failure.message).toContain("the proxy 127.0.0.1:1 (HTTPS_PROXY): connection refused");
     const nameless = await behind("http://ada:s3cret@proxy.invalid:3128").ping();
     expect(nameless.message).toContain(
-      "the proxy proxy.invalid:3128 (HTTPS_PROXY): the host name has no address",
+      "the proxy proxy.invalid:3128 (HTTPS_PROXY): could not resolve the host name",
     );
     expect(nameless.message).not.toContain("s3cret");
   });
@@ -138,14 +138,14 @@ describe("what a proxy does wrong is told of it", () => {
     await using server = serveBytes((socket) => socket.end());
     const failure = await behind(server.origin).ping();
     expect(failure.message).toContain(
-      `the connection was closed before the answer was complete, through the proxy ${server.host} (HTTPS_PROXY)`,
+      `the connection was closed before the response was complete, through the proxy ${server.host} (HTTPS_PROXY)`,
     );
   });
 
   test.each([
-    ["socks5://ada:s3cret@127.0.0.1:1080", 'a proxy that speaks "socks5" can\'t be used'],
-    ["://s3cret", "this is not the URL of a proxy"],
-    ["http://ada:s3cret@127.0.0.1:99999", "this is not the URL of a proxy"],
+    ["socks5://ada:s3cret@127.0.0.1:1080", 'proxies of type "socks5" are not supported'],
+    ["://s3cret", "not a valid proxy URL"],
+    ["http://ada:s3cret@127.0.0.1:99999", "not a valid proxy URL"],
   ])("and %p is none", async (value, why) => {
     const { ping, clock } = behind(value);
     const failure = await ping();

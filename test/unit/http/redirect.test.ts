@@ -105,7 +105,7 @@ describe("redirects", () => {
       const insecure = followRedirects(pretend(`http://${host}/x?sig=secret`));
       const failure = await failureOf(insecure(get("https://registry.example.com/x")));
       expect(failure).toMatchObject({ code: "network" });
-      expect(failure.message).toContain(`redirects from https to http://${host}/x`);
+      expect(failure.message).toContain(`redirected from https to http://${host}/x`);
       expect(failure.message).not.toContain("secret");
     }
   });

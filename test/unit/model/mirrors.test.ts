@@ -246,6 +246,6 @@ describe("the settings of a host", () => {
     const own = { ...job, flags: { ...job.flags, config: "own.yaml" } };
     // Without a check of certificates, TLS is spoken on loopback too: here nobody does.
     expect((await failure(pull(own, reference))).code).toBe("network");
-    expect(job.warnings()).toEqual([`${origin.host}: certificates are not checked`]);
+    expect(job.warnings()).toEqual([`${origin.host}: TLS certificates are not verified`]);
   });
 });

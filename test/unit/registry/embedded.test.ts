@@ -92,7 +92,7 @@ describe("an upload", () => {
     const session = await openUpload(repository);
     const failure = await failureOf(session.finish(blob.digest, bodyOf("other"), never));
     expect(failure).toMatchObject({ code: "integrity" });
-    expect(failure.message).toContain(`up/wrong: the registry refused blob ${blob.digest}`);
+    expect(failure.message).toContain(`up/wrong: the registry rejected blob ${blob.digest}`);
     expect(await repository.headBlob(blob.digest, never)).toBeUndefined();
   });
 
@@ -117,7 +117,7 @@ describe("a blob", () => {
     expect(await repository.headBlob(blob.digest, never)).toBeUndefined();
     const failure = await failureOf(repository.getBlob(blob, undefined, never));
     expect(failure).toMatchObject({ code: "not_found" });
-    expect(failure.message).toContain(`blob/none: the registry has no blob ${blob.digest}`);
+    expect(failure.message).toContain(`blob/none: blob ${blob.digest} not found`);
   });
 
   test("comes whole and in parts", async () => {
@@ -165,7 +165,7 @@ describe("a manifest", () => {
     expect(await repository.headManifest("v1", never)).toBeUndefined();
     const failure = await failureOf(repository.getManifest("v1", never));
     expect(failure).toMatchObject({ code: "not_found" });
-    expect(failure.message).toContain('manifest/none: the registry has no manifest "v1"');
+    expect(failure.message).toContain('manifest/none: manifest "v1" not found');
   });
 
   test("has its tags listed, and what refers to it", async () => {
@@ -197,6 +197,6 @@ describe("a manifest", () => {
       registry.repository("manifest/large").putManifest("v1", large, never),
     );
     expect(failure).toMatchObject({ code: "file" });
-    expect(failure.message).toContain("registries take 4194304 at most");
+    expect(failure.message).toContain("registries accept at most 4194304");
   });
 });

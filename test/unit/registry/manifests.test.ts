@@ -209,7 +209,7 @@ describe("putting a manifest", () => {
     const failure = await failureOf(server.repository.putManifest("v1", manifest, never));
     expect(failure).toMatchObject({ code: "network" });
     expect(failure.message).toBe(
-      `${server.host}/acme/llama: the registry failed for manifest "v1": MANIFEST_BLOB_UNKNOWN: blob unknown (400)`,
+      `${server.host}/acme/llama: request for manifest "v1" failed: MANIFEST_BLOB_UNKNOWN: blob unknown (400)`,
     );
   });
 });

@@ -92,5 +92,5 @@ test("a web page in a manifest's place is told apart from damage", async () => {
     code: "network",
     hint: `check that ${server.host} is a registry`,
   });
-  expect(failure.message).toContain("the answer is no manifest");
+  expect(failure.message).toContain("the response is not a manifest");
 });

@@ -22,7 +22,7 @@ test.each([401, 403])("a %d of where the registry leads asks for no login", asyn
   expect(code).toBe("denied");
   expect(message).toEndWith(` at ${storage.host}, where the registry leads: ${status}`);
   expect(hint).toBe(
-    `no login of ${host} is sent there; the link it gives may have ended, or be wrong`,
+    `credentials of ${host} are not sent to that host; the signed URL may have expired`,
   );
 });
 
@@ -34,7 +34,7 @@ test("a 401 of the registry itself does", async () => {
 test("a 400 to plain HTTP without a reason may come from a server of TLS", async () => {
   const { hint, host } = await told(() => new Response("", { status: 400 }));
   expect(hint).toBe(
-    `check that ${host} is a registry; if it speaks https, give --ca-file or --insecure`,
+    `check that ${host} is a registry; if it uses HTTPS, give --ca-file or --insecure`,
   );
 });
 
@@ -42,5 +42,5 @@ test("a wait that is too long is named, with the longest there is", async () => 
   const { hint } = await told(
     () => new Response("", { status: 429, headers: { "retry-after": "3600" } }),
   );
-  expect(hint).toBe("the registry asks to come back in 3600 s; more than 300 s are not waited for");
+  expect(hint).toBe("the registry asks to retry after 3600 s, longer than the limit of 300 s");
 });

@@ -75,7 +75,7 @@ export async function launchRegistry(options: LaunchOptions): Promise<InstanceRe
       child.kill();
       throw signal.aborted || error instanceof OcibundleError
         ? error
-        : new OcibundleError("bug", "the registry's process can't be started", { cause: error });
+        : new OcibundleError("bug", "cannot start the registry process", { cause: error });
     } finally {
       stop.removeEventListener("abort", onStop);
       child.stdout?.destroy();
@@ -112,7 +112,7 @@ async function failure(logPath: string): Promise<OcibundleError> {
   const last = log.trimEnd().split("\n").at(-1) ?? "";
   const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), FailureSchema), last);
   if (!parsed.success) {
-    return new OcibundleError("bug", "the registry ended before it listened", {
+    return new OcibundleError("bug", "the registry process exited during startup", {
       hint: last === "" ? undefined : last,
     });
   }

@@ -57,7 +57,7 @@ export async function recordPlace(
     const foreign = process.getuid !== undefined && found.uid !== process.getuid();
     if (!found.isDirectory() || foreign) throw new Error("it is not a directory of this user");
   } catch (cause) {
-    throw new OcibundleError("system", `"${folder}" can't be used for the state of registries`, {
+    throw new OcibundleError("system", `cannot use "${folder}" for the state of test registries`, {
       hint: "set XDG_RUNTIME_DIR to a directory of your own",
       cause,
     });

@@ -139,7 +139,7 @@ async function listen(
       errno(cause) === "EADDRINUSE" ? "conflict" : "system",
       `port ${port} of 127.0.0.1: ${why}`,
       {
-        hint: "choose another with --port, or leave it out for any free one",
+        hint: "choose another with --port, or omit --port to use any free port",
         cause,
       },
     );

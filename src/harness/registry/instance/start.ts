@@ -85,7 +85,8 @@ export async function runInForeground(
   const lock = launched === undefined ? await lockPlace(place, context.signal) : undefined;
   try {
     const running = launched === undefined ? await runningInstance(place) : undefined;
-    if (running !== undefined) throw alreadyRuns(running, "a registry runs for this folder");
+    if (running !== undefined)
+      throw alreadyRuns(running, "a registry is running for this directory");
     await runRegistry({
       port: options.port ?? 0,
       storage: options.storage === undefined ? undefined : resolve(context.cwd, options.storage),
@@ -128,20 +129,23 @@ function requireSame(
   cwd: string,
 ): void {
   if (port !== undefined && port !== 0 && port !== running.port) {
-    throw alreadyRuns(running, `a registry runs for this folder on port ${running.port}`);
+    throw alreadyRuns(running, `a registry is running for this directory on port ${running.port}`);
   }
   if (storage !== undefined && resolve(cwd, storage) !== running.storage) {
-    throw alreadyRuns(running, `a registry runs for this folder with "${running.storage}"`);
+    throw alreadyRuns(
+      running,
+      `a registry is running for this directory with "${running.storage}"`,
+    );
   }
   const asks = serving.auth !== undefined || servingArgs(serving).length > 0;
   if (asks && servingName(serving) !== running.serving) {
-    throw alreadyRuns(running, "a registry runs for this folder that serves in another way");
+    throw alreadyRuns(running, "a registry with other options is running for this directory");
   }
 }
 
 const alreadyRuns = ({ port }: InstanceRecord, what: string): OcibundleError =>
   new OcibundleError("conflict", what, {
-    hint: `use 127.0.0.1:${port}, or end it with \`ocibundle registry-stop\``,
+    hint: `use 127.0.0.1:${port}, or stop it with \`ocibundle registry-stop\``,
   });
 
 /** Two starts at once must end with one registry; where files can't be locked, they may end with two. */

@@ -33,7 +33,7 @@ export async function lockStorage(
         "conflict",
         `registry storage "${storage}": another registry serves it${who}`,
         {
-          hint: "use that one, or end it with `ocibundle registry-stop` in the folder where it was started",
+          hint: "use that one, or run `ocibundle registry-stop` in the directory where it was started",
         },
       );
     }

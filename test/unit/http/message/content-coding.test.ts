@@ -118,7 +118,7 @@ test("a large body that trickles is given up, and one that is slow is not", asyn
   try {
     await using trickling = serveParts("x");
     const failure = await failureOf(sizeRead(trickling.origin));
-    expect(failure.message).toMatch(/the answer stalled: \d+ bytes in \d+ s/);
+    expect(failure.message).toMatch(/the response stalled: \d+ bytes in \d+ s/);
     clearInterval(timer);
     await using slow = serveParts("x".repeat(50));
     expect(await sizeRead(slow.origin)).toBe(5000);

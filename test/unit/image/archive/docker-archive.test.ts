@@ -137,7 +137,7 @@ describe("a docker archive", () => {
     const { signal } = new AbortController();
     expect(await second.reader.hasBlob(descriptor, signal)).toBe(false);
     expect(await failure(second.reader.blobSource(descriptor, signal))).toMatch(
-      /^not_found: .* the registry lost layer sha256:[0-9a-f]{12}$/,
+      /^not_found: .* the registry no longer has layer sha256:[0-9a-f]{12}$/,
     );
     await second.close();
   });
@@ -233,7 +233,7 @@ describe("a docker archive of several images", () => {
     const unnamed = bench.open("docker-archive:image.tar");
     await expect(unnamed).rejects.toMatchObject({
       code: "usage",
-      message: "docker-archive:image.tar: 2 images, and no name given",
+      message: "docker-archive:image.tar: 2 images, but no name given",
       hint: "use one of acme/app:dev, acme/other:latest",
     });
     expect(await failure(bench.open("docker-archive:image.tar:acme/none"))).toBe(

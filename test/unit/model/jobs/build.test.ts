@@ -105,7 +105,7 @@ describe("which files are the lock's", () => {
       { file: ["b=weights/b.bin"] },
       'weight "a": listed in weights.lock, but not among the files of --file',
     ],
-    [{}, ": listed in weights.lock, but no file is given"],
+    [{}, ": listed in weights.lock, but no --weights or --file was given"],
   ])("%j: …%s", async (request, message) => {
     const job = await preparedJob({ "a.bin": "first", "b.bin": "second" });
     const error = await failure(build(job, request));

@@ -27,7 +27,7 @@ describe("a lock is looked for", () => {
     [
       "./weights",
       '"./weights" is a directory, not a lock',
-      "prefix a layout with oci: as in oci:./weights",
+      "if this is a layout, use oci:./weights",
     ],
     [
       "image/index.tar",

@@ -299,7 +299,7 @@ describe("a weight file that is not there", () => {
     const error = await failure(
       push(job, `${registry.host}/acme/model:v1`, { weights: [], dryRun: true }),
     );
-    expect(error.message).toEndWith("weights.lock, but no file is given");
+    expect(error.message).toEndWith("weights.lock, but no --weights or --file was given");
   });
 
   test("is an error where the registry has it, for its directory was named", async () => {
@@ -367,7 +367,7 @@ describe("a dry run where another repository has the weights", () => {
     registry.meddle(() => new Response(null, { status: 404 }));
     const request = { weights: [], dryRun: true };
     const error = await failure(push(job, `${registry.host}/acme/two:v1`, request));
-    expect(error.message).toEndWith("weights.lock, but no file is given");
+    expect(error.message).toEndWith("weights.lock, but no --weights or --file was given");
   });
 });
 

@@ -218,11 +218,11 @@ test.each([
 test("a listing that goes on at another host, or without an end, is refused", async () => {
   const other = await hubOf({ pageSize: 1, nextPage: "https://evil.example/api" });
   expect((await failure(writeLock(await jobFor(other), request()))).message).toBe(
-    "hf://acme/tiny@main: the hub's listing goes on at another host, evil.example",
+    "hf://acme/tiny@main: the hub's listing continues on another host, evil.example",
   );
   const endless = await hubOf({ pageSize: 1, nextPage: "?recursive=true&expand=false" });
   expect((await failure(writeLock(await jobFor(endless), request()))).message).toBe(
-    "hf://acme/tiny@main: the hub's listing goes on without an end",
+    "hf://acme/tiny@main: the hub's listing does not end",
   );
 });
 

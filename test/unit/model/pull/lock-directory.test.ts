@@ -36,7 +36,7 @@ test("one at a time has a folder, and leaves nothing in it", async () => {
     {
       type: "wait",
       milliseconds: 0,
-      reason: `waiting for process ${process.pid}, which is pulling into "${join(root, "models")}"`,
+      reason: `"${join(root, "models")}" is locked by process ${process.pid}`,
     },
   ]);
   first?.release();

@@ -217,7 +217,7 @@ describe("choosing an image of a layout", () => {
     expect((await store.readRoot(undefined, signal)).digest).toBe(image("a").digest);
     await store.writeManifest(image("b"), "v3", signal);
     expect(await failure(store.readRoot(undefined, signal))).toBe(
-      "usage: oci:…/layout: 3 images, and no tag given",
+      "usage: oci:…/layout: 3 images, but no tag given",
     );
   });
 
@@ -322,7 +322,7 @@ describe("a damaged layout", () => {
       text.replace(`"mediaType":"${mediaTypes.ociManifest}"`, '"mediaType":"a/b"'),
     );
     expect(await failure(store.readRoot("v1", signal))).toEndWith(
-      `says it is "${mediaTypes.ociManifest}", its descriptor says "a/b"`,
+      `the media type is "${mediaTypes.ociManifest}", the descriptor says "a/b"`,
     );
   });
 

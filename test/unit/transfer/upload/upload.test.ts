@@ -387,7 +387,7 @@ describe("a small blob", () => {
     const error = await failureOf(write(move()));
     expect(error.code).toBe("network");
     expect(error.message).toContain("413");
-    expect(error.hint).toContain("takes no body of this size");
+    expect(error.hint).toContain("limits the size of request bodies");
   });
 });
 
