@@ -105,7 +105,7 @@ describe("a registry that asks for a client's certificate", () => {
     const { address, authority } = await strict();
     const said = await failing(["inspect", `${address}/acme/llama:v1`, "--ca-file", authority]);
     expect(said).toContain("the TLS connection failed");
-    expect(said).toContain("if it asks for a certificate of yours, --cert-file and --key-file");
+    expect(said).toContain("if it requires a client certificate, use --cert-file and --key-file");
   });
 });
 

@@ -85,7 +85,7 @@ describe("planTransfer", () => {
       signal: never,
       emit() {},
     });
-    expect(work).rejects.toThrow('weight "a" and weight "a" have the digest');
+    expect(work).rejects.toThrow('weight "a" and weight "a" have digest');
   });
 
   test("puts the label before a failure", async () => {
