@@ -299,7 +299,9 @@ describe("docker-registry with TLS", () => {
     const { authority } = await makeCertificate(wrong);
     const failure = await failureOf(createRegistry(address, { caFile: authority }).ping(never));
     expect(failure).toMatchObject({ code: "network" });
-    expect(failure.message).toContain("certificate is signed by an authority that this machine does not trust");
+    expect(failure.message).toContain(
+      "certificate is signed by an authority that this machine does not trust",
+    );
     expect((failure as { hint?: string }).hint).toContain("--ca-file");
     expect(failure.message).not.toContain(cert);
   });
