@@ -12,6 +12,7 @@ import { pull } from "./bench/pull.ts";
 import { pushLarge, pushNull, pushRegistries } from "./bench/push.ts";
 import { machine, reached, tables } from "./bench/report.ts";
 import { openStage } from "./bench/stage.ts";
+import { serve } from "./bench/serve.ts";
 import { start } from "./bench/start.ts";
 import { unchanged } from "./bench/unchanged.ts";
 
@@ -25,6 +26,7 @@ const benchmarks = [
   pull,
   layoutsBenchmark,
   load,
+  serve,
 ];
 
 const { values } = parseArgs({

@@ -6,8 +6,9 @@ export class StalledClient extends Error {
 }
 
 /**
- * Writes a body as fast as the client takes it. Returns false where the client went away; throws what `chunks`
- * throws, and {@link StalledClient} where nothing was taken for `patience` milliseconds.
+ * Writes a body as fast as the client takes it; a chunk is done with when the next one is asked for. Returns false
+ * where the client went away; throws what `chunks` throws, and {@link StalledClient} where nothing was taken for
+ * `patience` milliseconds.
  */
 export async function sendBody(
   response: ServerResponse,
@@ -17,17 +18,21 @@ export async function sendBody(
   for await (const chunk of chunks) {
     if (gone.aborted) return false;
     onSent(chunk.byteLength);
-    if (!response.write(chunk)) await drained(response, gone, patience);
+    await written(response, chunk, gone, patience);
   }
   return !gone.aborted;
 }
 
-/** Until there is room again, or nobody there any more. */
-function drained(response: ServerResponse, gone: AbortSignal, patience: number): Promise<void> {
+/** Until the system has the chunk, or nobody is there any more. */
+function written(
+  response: ServerResponse,
+  chunk: Uint8Array,
+  gone: AbortSignal,
+  patience: number,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     const leave = (): void => {
       clearTimeout(timer);
-      response.off("drain", end);
       gone.removeEventListener("abort", end);
     };
     const end = (): void => {
@@ -38,8 +43,8 @@ function drained(response: ServerResponse, gone: AbortSignal, patience: number):
       leave();
       reject(new StalledClient(`the client took nothing for ${patience / 1000} s`));
     }, patience);
-    if (gone.aborted) return end();
-    response.once("drain", end);
     gone.addEventListener("abort", end, { once: true });
+    // Not `drain`: the memory of a chunk is used again for the next one.
+    response.write(chunk, end);
   });
 }

@@ -143,7 +143,7 @@ testWithLibrary(
       LIBRARY: join(path, "node_modules/@huggingface/hub/dist/index.mjs"),
     };
     const cache = await folder("hub");
-    expect(await run(["node", join(here, "hub-client.mjs"), weights, cache], { env })).toBe(
+    expect(await run(["node", join(here, "hub-client.mjs"), weights, cache], { env })).toEndWith(
       "5 files\n",
     );
   },
@@ -171,5 +171,22 @@ testWithLibrary(
     await run([...hf, ...args], { env });
     expect((await readdir(at)).filter((file) => !file.startsWith("."))).toEqual(["config.json"]);
     expect(existsSync(join(weights, "config.json"))).toBe(true);
+  },
+);
+
+testWithLibrary(
+  "node-llama-cpp-3.21.1",
+  false,
+  "llama.cpp generates the same tokens from a registry's model as from the file",
+  async (path) => {
+    const { reference } = await model();
+    const weights = await folder("gguf");
+    const file = join(weights, "tiny-F32.gguf");
+    await run(["node", join(here, "tiny-gguf.mjs"), file]);
+    await ocibundle(["push", reference.replace(/tiny$/, "gguf"), weights, "--no-lock"]);
+    const library = join(path, "node_modules/node-llama-cpp/dist/index.js");
+    const env = { ...(await serving()), LIBRARY: library };
+    const args = [join(here, "hub-llama.mjs"), file, await folder("models")];
+    expect(await run(["node", ...args], { env })).toContain("the same tokens: ");
   },
 );

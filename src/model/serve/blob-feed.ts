@@ -3,7 +3,10 @@ import { type FileHandle, open, stat } from "node:fs/promises";
 import { OcibundleError, errno } from "../../errors.ts";
 import type { ByteRange } from "../../oci/content.ts";
 
-/** Read from a file and sent in one piece, in bytes. */
+/**
+ * Read from a file and sent in one piece, in bytes. Each answer has a buffer of this size, which is used again when
+ * the next chunk is asked for: new ones would fill the memory before the runtime takes them back.
+ */
 const chunkBytes = 256 * 1024;
 
 /** How often the growth of a file is looked at that is decompressed into, in milliseconds. */
@@ -28,7 +31,7 @@ export interface Feed {
   /** Resolves when bytes can be sent, or after `patience` milliseconds. Throws what ended the fetch. */
   begun(patience: number): Promise<void>;
   /**
-   * The bytes of a range as they arrive. Without `verified` its last byte does not wait either. Throws what
+   * The bytes of a range as they arrive; a chunk is valid until the next one is asked for. Without `verified` its last byte does not wait either. Throws what
    * ended the fetch, and where bytes that were sent are not those that will be right.
    */
   bytes(
@@ -85,6 +88,7 @@ export function createFeed({ onIdle, onTaint }: { onIdle(): void; onTaint(): voi
     const { signal } = options;
     const held = options.verified ? 1 : 0;
     let file: FileHandle | undefined;
+    let buffer: Buffer | undefined;
     let seen = generation;
     let at = range.start;
     readers += 1;
@@ -109,15 +113,16 @@ export function createFeed({ onIdle, onTaint }: { onIdle(): void; onTaint(): voi
           await changed(signal, growthEvery);
           continue;
         }
-        const chunk = Buffer.allocUnsafe(Math.min(chunkBytes, limit - at));
-        const { bytesRead } = await file.read(chunk, 0, chunk.byteLength, at);
+        buffer ??= bufferFor(range);
+        const length = Math.min(buffer.byteLength, limit - at);
+        const { bytesRead } = await file.read(buffer, 0, length, at);
         if (seen !== generation) continue;
         if (bytesRead === 0) {
           await changed(signal, growthEvery);
           continue;
         }
         at += bytesRead;
-        yield chunk.subarray(0, bytesRead);
+        yield buffer.subarray(0, bytesRead);
       }
     } catch (error) {
       if (at > range.start && error instanceof OcibundleError && error.code === "integrity")
@@ -186,18 +191,22 @@ async function openThere(path: string): Promise<FileHandle | undefined> {
   }
 }
 
-/** Bytes of a file that stays. */
+const bufferFor = ({ start, end }: ByteRange): Buffer =>
+  Buffer.allocUnsafe(Math.min(chunkBytes, end - start));
+
+/** Bytes of a file that stays. A chunk is valid until the next one is asked for. */
 export async function* fileBytes(
   file: FileHandle,
   range: ByteRange,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   try {
+    const buffer = bufferFor(range);
     for (let at = range.start; at < range.end;) {
-      const chunk = Buffer.allocUnsafe(Math.min(chunkBytes, range.end - at));
-      const { bytesRead } = await file.read(chunk, 0, chunk.byteLength, at);
+      const length = Math.min(buffer.byteLength, range.end - at);
+      const { bytesRead } = await file.read(buffer, 0, length, at);
       if (bytesRead === 0) throw new OcibundleError("integrity", "a file of the cache was cut");
       at += bytesRead;
-      yield chunk.subarray(0, bytesRead);
+      yield buffer.subarray(0, bytesRead);
     }
   } finally {
     await file.close();

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { mkdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { directoryMode } from "../../runtime/own-file.ts";
@@ -131,10 +132,17 @@ export function cacheAt(root: string, gives: typeof givesBytesOf = givesBytesOf)
   };
 
   let made: Promise<void> | undefined;
+  let isMade = false;
   const make = async (): Promise<void> => {
+    // A server outlives a cache that its user removes.
+    if (isMade && !existsSync(folders.locks)) {
+      isMade = false;
+      made = undefined;
+    }
     made ??= makeFolders(root);
     try {
       await made;
+      isMade = true;
     } catch (error) {
       made = undefined;
       throw error;

@@ -217,6 +217,14 @@ describe("a file that is not in the cache", () => {
     expect(left).toBeLessThanOrEqual(0);
   });
 
+  test("is fetched into a cache whose directory was removed meanwhile", async () => {
+    const { endpoint, job } = await serving({ "a.txt": "one", "b.txt": "two" });
+    expect(await (await fetch(url(endpoint, "a.txt"))).text()).toBe("one");
+    await rm(join(job.cwd, ".cache"), { recursive: true });
+    expect(await (await fetch(url(endpoint, "b.txt"))).text()).toBe("two");
+    expect(await (await fetch(url(endpoint, "a.txt"))).text()).toBe("one");
+  });
+
   test("is the registry's fault where it does not have it", async () => {
     const { endpoint, registry } = await serving({ "a.bin": "content" });
     registry.meddle((request, next) =>
