@@ -36,7 +36,7 @@ step() {
       ;;
     faults) tests --rerun-each "$rounds" ./test/faults/fault-matrix.ts ./test/robustness/hostile.test.ts ;;
     kills) tests --rerun-each "$rounds" ./test/robustness/kill-{pull,push,copy}.test.ts ./test/interop/round.test.ts ;;
-    clients) OCIBUNDLE_ALL_CLIENTS=1 tests ./test/interop/hub-clients.test.ts ;;
+    clients) OCIBUNDLE_ALL_CLIENTS=1 tests ./test/interop/hub-{clients,cache}.test.ts ;;
     large) tests ./test/robustness/large.ts ./test/large/large.ts ;;
     *)
       echo "nightly: there is no step \"$1\"" >&2

@@ -1,7 +1,9 @@
 import { defineCommand } from "../cli/command.ts";
 import { OcibundleError } from "../errors.ts";
+import { hubModelDirectory } from "../model/pull/hub-cache.ts";
 import { pullWeights } from "../model/pull/pull.ts";
 import { pullImage } from "../model/pull/pull-image.ts";
+import { linkModes } from "../model/session/link-mode.ts";
 import { imageReport, pullReport } from "../ui/pull-report.ts";
 import { requiredSigner, signerArgs } from "./signer-args.ts";
 
@@ -13,6 +15,7 @@ export const command = defineCommand({
       "ocibundle pull registry.example.com/acme/llama:v1 -o /models/llama",
       'ocibundle pull registry.example.com/acme/llama:v1 --only "*.safetensors"',
       "ocibundle pull registry.example.com/acme/llama:v1 --image docker-daemon:llama:v1",
+      "ocibundle pull registry.example.com/acme/llama:v1 --hf-cache acme/llama",
     ],
   },
   args: {
@@ -53,6 +56,16 @@ export const command = defineCommand({
       valueHint: "OS/ARCH",
       description: "With --image, the platform to pull (default: that of this machine)",
     },
+    hfCache: {
+      type: "string",
+      valueHint: "ORG/MODEL",
+      description: "Pull into the cache of Hugging Face's clients, as this model",
+    },
+    link: {
+      type: "enum",
+      options: linkModes,
+      description: "How files come from the cache (default: auto)",
+    },
     force: { type: "boolean", description: "Replace files whose content differs" },
     seed: {
       type: "string",
@@ -80,7 +93,7 @@ export const command = defineCommand({
   },
   async run(args, context) {
     const { ref, dir, output: named, only, path, image, platform } = args;
-    const { force, seed: seeds, check, cache } = args;
+    const { hfCache, link, force, seed: seeds, check, cache } = args;
     if (check !== undefined && check !== "whole") {
       throw new OcibundleError("usage", `--check must be whole, not "${check}"`, {
         hint: "use --check whole",
@@ -91,8 +104,9 @@ export const command = defineCommand({
         hint: "remove one of them",
       });
     }
-    const output = dir ?? named;
     const requires = requiredSigner(args);
+    const output =
+      hfCache === undefined ? (dir ?? named) : hubModelDirectory(hfCache, dir ?? named, context);
     const withWeights = image === undefined || output !== undefined;
     if (platform !== undefined && image === undefined) {
       throw new OcibundleError("usage", "--platform needs --image", {
@@ -128,6 +142,8 @@ export const command = defineCommand({
           checkWhole: check === "whole",
           useCache: cache,
           requires,
+          hubId: hfCache,
+          link,
         })
       : undefined;
     return { name: ref, output: output ?? ".", weights, image: pulled };

@@ -10,12 +10,35 @@ export interface PullReport {
   /** What the weights are stored as: `bundle`, `cog`, `modelpack` … */
   formats: string[];
   dir: string;
-  files: { name: string; path: string; size: number; outcome: "fetched" | "cached" | "kept" }[];
+  files: PulledFile[];
   /** Bytes of fetched files that an earlier run had fetched. */
   resumed: number;
   /** Bytes of fetched files that were taken from other files on this machine. */
   reused: number;
+  /** What was made for clients of a hub; null unless that was asked for. */
+  hfCache: HubCacheReport | null;
   milliseconds: number;
+}
+
+export interface PulledFile {
+  name: string;
+  /** Absolute. */
+  path: string;
+  size: number;
+  outcome: "fetched" | "cached" | "kept";
+  /** How it came from the cache in this run; null where it did not. */
+  link: "reflink" | "hardlink" | "copy" | null;
+}
+
+/** A model in the cache of a hub's clients. */
+export interface HubCacheReport {
+  /** `ORG/MODEL`. */
+  id: string;
+  commit: string;
+  /** The names that the commit has there. */
+  revisions: string[];
+  /** The directory with the files by their names, absolute. */
+  snapshot: string;
 }
 
 /** What became of a pulled image; with `--json` its shape is part of the surface (docs/json.md). */

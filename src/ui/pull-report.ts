@@ -67,14 +67,35 @@ export function pullReport(
   if (resumed > 0) amounts.push(`resumed at ${formatSize(resumed)}`);
   const what = amounts.length === 0 ? "no files" : amounts.join(", ");
   const took = formatDuration(milliseconds);
-  return (
-    tree +
-    resultLine(digest, (shown) => `pulled ${shown} into ${shownDir} in ${took}: ${what}\n`, columns)
-  );
+  const line = (shown: string) => `pulled ${shown} into ${shownDir} in ${took}: ${what}\n`;
+  return tree + resultLine(digest, line, columns) + linkLine(report) + hubLine(report);
 }
 
 const sum = (files: PullReport["files"]): number =>
   files.reduce((bytes, { size }) => bytes + size, 0);
+const linkNames = {
+  reflink: ["reflink", "reflinks"],
+  hardlink: [
+    "hard link to the cache, which must not be edited",
+    "hard links to the cache, which must not be edited",
+  ],
+  copy: ["copy", "copies"],
+} as const;
+
+/** What the files are that came from the cache: a hard link is to be known as one. */
+function linkLine({ files }: PullReport): string {
+  const parts = Object.entries(linkNames).flatMap(([word, [one, many]]) => {
+    const { length } = files.filter(({ link }) => link === word);
+    return length === 0 ? [] : [`${length} ${length === 1 ? one : many}`];
+  });
+  return parts.length === 0 ? "" : `placed as ${parts.join("; ")}\n`;
+}
+
+/** How clients of a hub get at the model. */
+const hubLine = ({ hfCache }: PullReport): string =>
+  hfCache === null
+    ? ""
+    : `Hugging Face's clients find it as ${hfCache.id} (${hfCache.revisions.join(", ")}) with HF_HUB_OFFLINE=1\n`;
 
 const amountOf = (outcome: string, bytes: number, had: number): number =>
   outcome === "fetched" ? Math.max(0, bytes - had) : bytes;

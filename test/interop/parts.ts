@@ -1,5 +1,5 @@
 import { test } from "bun:test";
-import { findPart } from "../../scripts/parts.ts";
+import { findLibrary, findPart } from "../../scripts/parts.ts";
 
 /** The real programs that interop tests run; scripts/ci-dependencies.sh installs them. */
 export type Part =
@@ -16,7 +16,12 @@ export type Part =
   | "cog-reader"
   | "chromium"
   | "versitygw"
-  | "groff";
+  | "groff"
+  | PythonPart;
+
+/** Libraries of Python, each release in a directory of its own. */
+export type PythonPart = `huggingface_hub-${string}`;
+const isPython = (part: Part): part is PythonPart => part.startsWith("huggingface_hub-");
 
 /** Programs that only root may run. */
 const needRoot: ReadonlySet<Part> = new Set<Part>(["dockerd", "containerd"]);
@@ -25,7 +30,8 @@ const needRoot: ReadonlySet<Part> = new Set<Part>(["dockerd", "containerd"]);
 function missing(parts: readonly Part[]): string[] {
   const root = process.getuid?.() === 0;
   return parts.flatMap((part) => {
-    if (findPart(part) === null) return [`${part} is not installed`];
+    const found = isPython(part) ? findLibrary(part) : findPart(part);
+    if (found === null || found === undefined) return [`${part} is not installed`];
     if (needRoot.has(part) && !root) return [`${part} needs root`];
     return [];
   });

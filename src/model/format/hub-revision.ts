@@ -1,3 +1,4 @@
+import { OcibundleError } from "../../errors.ts";
 import { type Digest, digestHex } from "../../oci/digest.ts";
 
 /** Hex digits of a commit on a hub, which is a SHA-1: clients take other lengths for no commit. */
@@ -21,3 +22,13 @@ export const isHubId = (text: string): boolean =>
   !text.includes("--") &&
   !text.includes("..") &&
   !text.endsWith(".git");
+
+/** The directory of a model in a hub's cache. Throws `usage` for what is no id of a model. */
+export function hubDirectoryName(id: string): string {
+  if (!isHubId(id)) {
+    throw new OcibundleError("usage", `"${id}" is not the id of a model on a hub`, {
+      hint: "use ORG/MODEL: letters, digits, and single -, _ and . between them",
+    });
+  }
+  return `models--${id.replace("/", "--")}`;
+}

@@ -31,6 +31,8 @@ export interface Place {
   reference: Reference | undefined;
   /** The repository that it is, when it is one of a registry: its mirrors are asked first. */
   repository: Repository | undefined;
+  /** The tag that it was named by: of a registry also the default one; undefined for a digest. */
+  tag: string | undefined;
   /** Names content of it by digest, for good; null for a layout or an archive. */
   pinned(digest: Digest): string | null;
 }
@@ -94,6 +96,7 @@ function placeOf(session: Session, text: string, spec: SourceSpec): Place {
     open: (options = {}) => openSource(session, spec, options),
     reference,
     repository: reference === undefined ? undefined : session.mirrored(reference),
+    tag: reference?.tag ?? ("tag" in spec ? spec.tag : undefined),
     pinned: (digest) => (reference === undefined ? null : pinned(reference, digest)),
   };
 }

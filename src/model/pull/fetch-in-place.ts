@@ -49,7 +49,7 @@ export async function fetchInPlace(
     if (!context.alone) await removeParts(whole);
   }
   for (const other of others) {
-    await materializeFile(other, folder.at(name), context, ownFileWays);
+    await materializeFile(other, folder.at(name), context, ownFileWays(context.link));
   }
   return "fetched";
 }

@@ -109,7 +109,7 @@ async function inPlace(
     if (!context.alone) await removeParts(whole);
   }
   for (const other of others) {
-    await materializeFile(other, folder.at(name), context, ownFileWays);
+    await materializeFile(other, folder.at(name), context, ownFileWays(context.link));
   }
   return "fetched";
 }

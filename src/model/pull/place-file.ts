@@ -1,5 +1,9 @@
 import { randomUUID } from "node:crypto";
+import { errno, OcibundleError } from "../../errors.ts";
+import { fileFault, faultReason } from "../../runtime/file-faults.ts";
+import { type LinkMode, waysFor } from "../session/link-mode.ts";
 import {
+  isImpossibleWay,
   type MaterializeWay,
   materialize,
   temporaryName,
@@ -9,24 +13,30 @@ import type { FetchContext } from "./pull-context.ts";
 import { placeUnlessThere } from "./same-content.ts";
 import type { WantedFile } from "./pull-plan.ts";
 
-const allWays: readonly MaterializeWay[] = ["reflink", "hard link", "copy"];
-const plainWays: readonly MaterializeWay[] = ["hard link", "copy"];
-
 /** Without the cache every file is one of its own, to be edited without changing another. */
-export const ownFileWays: readonly MaterializeWay[] = ["reflink", "copy"];
+export const ownFileWays = (link: LinkMode): readonly MaterializeWay[] =>
+  link === "copy" ? ["copy"] : ["reflink", "copy"];
 
-/** Puts a verified original, which lies at `original`, in the place of a file. Throws as `materialize`. */
+/**
+ * Puts a verified original, which lies at `original`, in the place of a file. Throws as `materialize`, and
+ * `system` where the only way that the user allows does not work.
+ */
 export async function materializeFile(
-  { entry, parts }: WantedFile,
+  file: WantedFile,
   original: string,
-  { root, force, alone, seen, session: { signal, emit, cache } }: FetchContext,
-  ways: readonly MaterializeWay[] = seen.noReflinks === true ? plainWays : allWays,
+  { root, force, alone, link, seen, session: { signal, emit, cache } }: FetchContext,
+  ways: readonly MaterializeWay[] = waysFor(link, file.entry.sizeUncompressed, seen),
 ): Promise<void> {
+  const { entry, parts, path } = file;
   const name = parts.at(-1) ?? "";
   await using folder = await openTargetFolder(root, parts.slice(0, -1));
   const { digestOriginal } = entry;
   const isForeign =
     original === cache.blobPath(digestOriginal) && (await cache.isForeign(digestOriginal));
+  const [only] = ways;
+  if (isForeign && ways.length === 1 && only !== undefined && only !== "copy") {
+    throw notPossible(path, only, "the cached file belongs to another user");
+  }
   const way = await placeUnlessThere(folder.at(name), entry, signal, () =>
     materialize(original, folder, name, {
       signal,
@@ -35,8 +45,28 @@ export async function materializeFile(
       ways,
       verify: isForeign ? digestOriginal : undefined,
     }),
-  );
+  ).catch((error: unknown) => {
+    const fault = fileFault(error);
+    const isRefused = ways.length === 1 && only !== "copy" && isImpossibleWay(fault);
+    throw isRefused && only !== undefined && errno(fault) !== "EEXIST"
+      ? notPossible(path, only, faultReason(fault), error)
+      : error;
+  });
   if (way === "there") return;
-  if (!isForeign && way !== "reflink") seen.noReflinks = true;
+  if (!isForeign && way !== "reflink" && ways.includes("reflink")) seen.noReflinks = true;
+  (seen.ways ??= new Map()).set(file, way);
   emit({ type: "detail", message: `${entry.name}: ${way} of "${original}"` });
+}
+
+function notPossible(
+  path: string,
+  way: MaterializeWay,
+  why: string,
+  cause?: unknown,
+): OcibundleError {
+  return new OcibundleError("system", `"${path}": cannot be a ${way} of the cached file: ${why}`, {
+    hint: "use --link auto, or put the cache on the same file system with OCIBUNDLE_CACHE",
+    path,
+    cause,
+  });
 }

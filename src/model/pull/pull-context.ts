@@ -2,10 +2,13 @@ import { withinOpenFiles } from "../../runtime/open-files.ts";
 import type { ContentReader } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import type { Downloader } from "../../transfer/download/download.ts";
+import type { LinkMode } from "../session/link-mode.ts";
+import type { MaterializeWay } from "../../store/placement/materialize.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 import type { WorkerPool } from "../../runtime/worker-pool.ts";
 import type { Assembly } from "./assembly.ts";
 import type { Session } from "../session/session.ts";
+import type { WantedFile } from "./pull-plan.ts";
 
 /** Where a pull's blobs come from; its name is the reference, for `cache ls`. */
 export type PullSource = ContentReader;
@@ -32,6 +35,8 @@ export interface FetchContext {
   /** Whether files in the way, which the plan has looked at, are replaced. */
   force: boolean;
   useCache: boolean;
+  /** How files come from the cache. */
+  link: LinkMode;
   /** Whether no other process writes into the folder at the same time. */
   alone: boolean;
   seen: Seen;
@@ -43,6 +48,8 @@ export interface Seen {
   noReflinks?: boolean;
   /** Files can't be clones of others: parts of them are copied. */
   noClones?: boolean;
+  /** How files came from the cache. */
+  ways?: Map<WantedFile, MaterializeWay>;
   /** The cache takes nothing more: it is only read from then on. */
   cacheTakesNothing?: boolean;
   /** It was said that files can't be locked. */

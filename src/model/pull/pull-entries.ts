@@ -108,7 +108,15 @@ async function lookInto(
   const { force, path } = request;
   const downloader = createDownloader({ connections: flags.concurrency, workers, emit });
   const assembly = noAssembly(session.cache);
-  const own = { force, useCache: true, alone: true, seen: {}, workers, assembly };
+  const own = {
+    force,
+    useCache: true,
+    alone: true,
+    link: "auto" as const,
+    seen: {},
+    workers,
+    assembly,
+  };
   const context: FetchContext = { session, source, downloader, root: dir, parts, ...own };
   try {
     for (const { packed } of contents) {

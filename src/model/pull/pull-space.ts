@@ -7,6 +7,7 @@ import type { FilePlan } from "../parts/file-plan.ts";
 import type { Cache } from "../../store/cache/cache.ts";
 import { shownRoot } from "../../store/cache/folder.ts";
 import { onOneDisk, requireSpace, type SpaceNeed } from "../../store/placement/disk-space.ts";
+import { type LinkMode, takesSpace } from "../session/link-mode.ts";
 import { temporaryName } from "../../store/placement/materialize.ts";
 import { fetchesAtOnce, isSmall } from "./pull-context.ts";
 import { compressedPart } from "./fetch-in-place.ts";
@@ -16,6 +17,8 @@ import type { WeightEntry } from "../format/weight-entry.ts";
 export interface SpaceOptions {
   cache: Cache;
   useCache: boolean;
+  /** How files come from the cache; `auto` unless given. */
+  link?: LinkMode;
   signal: AbortSignal;
   /** Files that are put together from parts. */
   plans?: ReadonlyMap<WeightEntry, FilePlan> | undefined;
@@ -29,9 +32,9 @@ export interface SpaceOptions {
 export async function checkSpace(
   root: string,
   wanted: readonly WantedFile[],
-  { cache, useCache, signal, plans }: SpaceOptions,
+  { cache, useCache, link = "auto", signal, plans }: SpaceOptions,
 ): Promise<OcibundleError | undefined> {
-  const options = { cache, linked: await onOneDisk(cache.root, root), signal, plans };
+  const options = { cache, link, linked: await onOneDisk(cache.root, root), signal, plans };
   const direct = { ...options, reads: useCache, writes: false };
   if (!useCache) {
     await requireSpace(await spaceNeeded(root, wanted, direct));
@@ -50,6 +53,7 @@ export async function checkSpace(
 
 interface NeedOptions {
   cache: Cache;
+  link: LinkMode;
   /** Whether a file in the target can be another name of the cache's. */
   linked: boolean;
   /** Whether what the cache has is taken from there. */
@@ -63,7 +67,7 @@ interface NeedOptions {
 async function spaceNeeded(
   root: string,
   wanted: readonly WantedFile[],
-  { cache: main, linked, reads, writes, signal, plans }: NeedOptions,
+  { cache: main, link, linked, reads, writes, signal, plans }: NeedOptions,
 ): Promise<SpaceNeed[]> {
   const originals = new Set<Digest>();
   const fetched: WeightEntry[] = [];
@@ -78,7 +82,7 @@ async function spaceNeeded(
     const again = originals.has(digestOriginal);
     originals.add(digestOriginal);
     const cached = reads && (await cache.has({ digest: digestOriginal, size }, signal));
-    if (!(linked && (writes || cached))) inTarget += size;
+    if (!(linked && (writes || cached)) || takesSpace(link, size)) inTarget += size;
     if (again || cached) continue;
     fetched.push(file.entry);
     if (writes) {

@@ -5,8 +5,8 @@ import type { Digest } from "../../oci/digest.ts";
 import { createWorkerPool } from "../../runtime/worker-pool.ts";
 import { openPartRecords } from "../../store/records/part-records.ts";
 import { openFileRecords } from "../../store/records/file-records.ts";
-import { checkDests } from "../../store/placement/safe-path.ts";
 import { openTargetFolder } from "../../store/placement/target-folder.ts";
+import { type LinkMode, linkModeOf } from "../session/link-mode.ts";
 import type { HeldLock } from "../../store/locks/lock-file.ts";
 import { withinOpenFiles } from "../../runtime/open-files.ts";
 import { countResumed } from "../../transfer/resumed-bytes.ts";
@@ -19,7 +19,9 @@ import type { WeightEntry } from "../format/weight-entry.ts";
 import type { FilePlan } from "../parts/file-plan.ts";
 import { holdsPlan, inParts, noRecords, noteParts, openAssembly } from "./part-pull.ts";
 import { goOnWithoutCache, sayUnlocked } from "./pull-warnings.ts";
-import { planPull, selectEntries, type WantedFile, wantedFiles } from "./pull-plan.ts";
+import { writeSnapshot } from "./hub-cache.ts";
+import { filesOf, reportedFiles } from "./pull-files.ts";
+import { planPull, selectEntries, type WantedFile } from "./pull-plan.ts";
 import { checkSpace } from "./pull-space.ts";
 import { fsyncPulled } from "./fsync.ts";
 import { lockDirectory } from "./lock-directory.ts";
@@ -27,9 +29,9 @@ import { readAllContents } from "../graph/weights-contents.ts";
 import { findFiles } from "./pull-entries.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
 import { modelPlace } from "../places/place.ts";
-import type { PullReport } from "../../report/pull.ts";
 import { openSigned } from "../trust/open-signed.ts";
 import type { VerifySettings } from "../session/verify-settings.ts";
+import type { HubCacheReport, PullReport } from "../../report/pull.ts";
 
 export interface PullRequest {
   source: string;
@@ -47,6 +49,10 @@ export interface PullRequest {
   checkWhole?: boolean | undefined;
   /** Who must have signed it; as the configuration has it unless given. */
   requires?: VerifySettings | undefined;
+  /** How files come from the cache: the flag; else the environment and the configuration say it. */
+  link?: LinkMode | undefined;
+  /** The id that the model is to have in a cache of huggingface_hub; `output` is its directory there. */
+  hubId?: string | undefined;
 }
 
 /** Puts a model's weights under a folder at their dest paths, each file verified. */
@@ -72,6 +78,7 @@ async function pullMarked(
   progress: { isRead: boolean },
 ): Promise<Omit<PullReport, "resumed" | "reused">> {
   const started = performance.now();
+  const link = linkModeOf(session, request);
   const place = await modelPlace(session, request.source);
   const { reader, root, name, close } = await openSigned(session, place, request.requires);
   try {
@@ -84,15 +91,12 @@ async function pullMarked(
     const digest = (contents.length === 1 ? contents[0]?.raw : root)?.digest ?? root.digest;
     await using found = await findFiles(contents, { session, source, dir, request });
     const entries = selectEntries(found.entries, request.only);
-    const parts = await checkDests(
-      dir,
-      entries.map(({ dest }) => dest),
-    );
-    const files = wantedFiles(dir, entries, parts);
-    const markers = openMarkers(
-      dir,
-      files.map((file) => file.parts),
-    );
+    const hub =
+      request.hubId === undefined
+        ? undefined
+        : { id: request.hubId, tag: place.tag, digest, entries: found.entries };
+    const files = await filesOf(dir, entries, hub !== undefined);
+    const markers = openMarkers(dir, hub === undefined ? files.map((file) => file.parts) : []);
     await takeBackEarlyFailure(dir, markers);
     await (await openTargetFolder(dir, [])).close();
     let turn: HeldLock | undefined;
@@ -103,10 +107,18 @@ async function pullMarked(
       const seen: Seen = {};
       if (alone) markers.alone();
       else sayUnlocked({ session, seen }, dir);
+      const made: { hub?: HubCacheReport } = {};
       const outcomes = await pullFiles(
         found.session,
         { ...request, useCache: found.useCache },
         {
+          async finish() {
+            if (hub === undefined) return;
+            const { force } = request;
+            const { signal } = session;
+            made.hub = await writeSnapshot(dir, hub, entries, { force, signal });
+          },
+          link,
           source,
           root: dir,
           files,
@@ -124,12 +136,14 @@ async function pullMarked(
         digest,
         formats: [...new Set(contents.map(({ format }) => format))],
         dir,
-        files: files.map((file) => ({
-          name: file.entry.name,
-          path: file.path,
-          size: file.entry.sizeUncompressed,
-          outcome: outcomes.get(file) ?? "kept",
-        })),
+        files: reportedFiles(
+          entries,
+          outcomes,
+          files,
+          seen.ways,
+          hub && made.hub && { ...hub, report: made.hub },
+        ),
+        hfCache: made.hub ?? null,
         milliseconds: Math.round(performance.now() - started),
       };
     } catch (error) {
@@ -166,13 +180,16 @@ interface Pull {
   digest: Digest;
   /** Whether no other process writes into the folder at the same time. */
   alone: boolean;
+  link: LinkMode;
   seen: Seen;
+  /** What is to be done once all files are in their places, before it is said that they are. */
+  finish(): Promise<void>;
 }
 
 async function pullFiles(
   session: Session,
   { force, useCache, seeds = [], checkWhole = false }: Omit<PullRequest, "source">,
-  { source, root, files, parts, plans, markers, digest, alone, seen }: Pull,
+  { source, root, files, parts, plans, markers, digest, alone, link, seen, finish }: Pull,
 ): Promise<Outcomes> {
   const { signal, emit, cache, flags } = session;
   const outcomes = new Map<WantedFile, "fetched" | "cached">();
@@ -195,6 +212,7 @@ async function pullFiles(
       const tooSmall = await checkSpace(root, plan.wanted, {
         cache,
         useCache,
+        link,
         signal,
         plans: inParts(plans),
       });
@@ -221,20 +239,23 @@ async function pullFiles(
         force,
         useCache,
         alone,
+        link,
         seen,
       };
       if (tooSmall !== undefined) goOnWithoutCache(context, tooSmall);
       for (const [file, outcome] of await fetchAll(plan.wanted, context))
         outcomes.set(file, outcome);
     }
-    if (plan.wanted.length > 0 || (await markers.ready()) !== digest) {
+    const isNew = plan.wanted.length > 0 || (await markers.ready()) !== digest;
+    if (isNew) {
       await fsyncPulled(root, files, { kept: plan.kept, alone });
       for (const { entry, path } of plan.wanted) {
         const made = plans.get(entry);
         if (made !== undefined) await noteParts(made, { path, cache, records: partRecords });
       }
-      await markers.done(digest);
     }
+    await finish();
+    if (isNew) await markers.done(digest);
     return outcomes;
   } finally {
     workers.close();

@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { OcibundleError } from "../../errors.ts";
 import { homeDirectory } from "../../runtime/home-directory.ts";
 import { readDocumentSync } from "../../runtime/read-document.ts";
+import { type LinkMode, linkModes } from "./link-mode.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
 import { parseYaml } from "../format/yaml.ts";
 import { isMissing, readingCode, unreadableBecause } from "../../runtime/file-faults.ts";
@@ -32,6 +33,8 @@ export interface RegistrySettings {
 }
 
 export interface Config {
+  /** What `pull` does unless a flag or the environment says otherwise. */
+  pull?: { link?: LinkMode | undefined } | undefined;
   /** By host, as a {@link Reference} has it; `*` for those without an entry of their own. */
   registries: ReadonlyMap<string, RegistrySettings>;
   serve: ServeSettings;
@@ -95,12 +98,20 @@ const ServeSchema = v.strictObject(
   known,
 );
 
+const PullSchema = v.strictObject(
+  {
+    link: v.optional(v.picklist(linkModes, `must be one of ${linkModes.join(", ")}`)),
+  },
+  known,
+);
+
 const ConfigSchema = v.pipe(
   MappingSchema,
   v.strictObject(
     {
       registries: v.optional(v.pipe(MappingSchema, v.record(HostSchema, SettingsSchema))),
       serve: v.optional(ServeSchema),
+      pull: v.optional(PullSchema),
     },
     known,
   ),
@@ -136,10 +147,14 @@ function configOf(document: unknown, path: string): Config {
       { mirrors, ...flags, ...signed, ...Object.fromEntries(files) },
     ] as const;
   });
-  const { serve = noServe } = result.output;
+  const { serve = noServe, pull } = result.output;
   const { tokenFile } = serve;
   const token = tokenFile === undefined ? {} : { tokenFile: resolve(dirname(path), tokenFile) };
-  return { registries: new Map(registries), serve: { ...serve, ...token } };
+  return {
+    registries: new Map(registries),
+    serve: { ...serve, ...token },
+    ...(pull === undefined ? {} : { pull }),
+  };
 }
 
 const ofRepositories = (

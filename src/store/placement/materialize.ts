@@ -93,7 +93,7 @@ async function place(
       await (way === "reflink" ? reflink(source, temporary) : hardLink(source, temporary));
       return way;
     } catch (error) {
-      if (way === ways.at(-1) || !isImpossible(error)) throw error;
+      if (way === ways.at(-1) || !isImpossibleWay(error)) throw error;
     }
   }
   throw new TypeError("no way to materialize a file was given");
@@ -116,7 +116,8 @@ const impossible: ReadonlySet<string> = new Set([
   "ETXTBSY",
 ]);
 
-const isImpossible = (error: unknown): boolean => impossible.has(errno(error) ?? "");
+/** Whether an error of a link says only that the way does not work between two places. */
+export const isImpossibleWay = (error: unknown): boolean => impossible.has(errno(error) ?? "");
 
 /** EPERM where somebody put another user's file in the source's place meanwhile. */
 async function hardLink(source: string, temporary: string): Promise<void> {
@@ -192,7 +193,7 @@ async function renameIfFree(temporary: string, path: string): Promise<void> {
   try {
     await link(temporary, path);
   } catch (error) {
-    if (!isImpossible(error)) throw error;
+    if (!isImpossibleWay(error)) throw error;
     const there = await lstat(path).catch(() => undefined);
     if (there !== undefined) throw Object.assign(new Error("exists"), { code: "EEXIST" });
     await rename(temporary, path);

@@ -1,0 +1,188 @@
+import { lstat, readlink, rename, rm, symlink } from "node:fs/promises";
+import { isAbsolute, join, resolve } from "node:path";
+import { OcibundleError } from "../../errors.ts";
+import { type Digest, digestHex } from "../../oci/digest.ts";
+import { isTag } from "../../oci/reference.ts";
+import { unwritable } from "../../runtime/file-faults.ts";
+import { homeDirectory } from "../../runtime/home-directory.ts";
+import { readableMode, replaceFile } from "../../runtime/own-file.ts";
+import { temporaryName } from "../../store/placement/materialize.ts";
+import { openTargetFolder, type TargetFolder } from "../../store/placement/target-folder.ts";
+import type { HubCacheReport } from "../../report/pull.ts";
+import { hubDirectoryName, hubRevision } from "../format/hub-revision.ts";
+import { below, sharedDirectory } from "../format/shared-directory.ts";
+import type { WeightEntry } from "../format/weight-entry.ts";
+import type { WantedFile } from "./pull-plan.ts";
+
+/**
+ * The cache of huggingface_hub, written by a pull: clients find the model there without a hub.
+ *
+ *     models--ORG--MODEL/blobs/<sha256>             the files, as the cache of ocibundle has them
+ *     models--ORG--MODEL/snapshots/<commit>/PATH    relative symbolic links to them
+ *     models--ORG--MODEL/trees/<commit>.json        all files of the commit: huggingface_hub 1.2x and later
+ *                                                   compare it with the snapshot
+ *     models--ORG--MODEL/refs/<revision>            the commit; written last
+ */
+export interface HubModel {
+  /** `ORG/MODEL`. */
+  id: string;
+  /** The revision besides `main`, if the model was named by a tag. */
+  tag: string | undefined;
+  /** Of the weights. */
+  digest: Digest;
+  /** All files of the model, also those that are not pulled. */
+  entries: readonly WeightEntry[];
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Where huggingface_hub has its cache (`huggingface_hub/constants.py`). Throws `file` where no home is known. */
+function hubCache(env: Environment, cwd: string): string {
+  const home = homeDirectory(env);
+  const expanded = (path: string): string =>
+    resolve(cwd, home !== undefined && /^~(?:\/|$)/.test(path) ? join(home, path.slice(1)) : path);
+  const named = env["HF_HUB_CACHE"] || env["HUGGINGFACE_HUB_CACHE"];
+  if (named) return expanded(named);
+  const hubHome = env["HF_HOME"];
+  if (hubHome) return join(expanded(hubHome), "hub");
+  const xdg = env["XDG_CACHE_HOME"];
+  if (xdg) return join(expanded(xdg), "huggingface", "hub");
+  if (!home || !isAbsolute(home)) {
+    throw new OcibundleError("file", "no Hugging Face cache: the home directory is unknown", {
+      hint: "name the directory with -o, or set HF_HUB_CACHE",
+    });
+  }
+  return join(home, ".cache", "huggingface", "hub");
+}
+
+/**
+ * The directory of a model in a hub's cache, absolute: below `named` where that is given. Throws `usage` for
+ * what is no id, `file` where nothing says where the cache is.
+ */
+export function hubModelDirectory(
+  id: string,
+  named: string | undefined,
+  { env, cwd }: { env: Environment; cwd: string },
+): string {
+  const name = hubDirectoryName(id);
+  return join(named === undefined ? hubCache(env, cwd) : resolve(cwd, named), name);
+}
+
+/** The names of a file's blob below the model's directory. */
+const blobParts = ({ digestOriginal }: WeightEntry): string[] => [
+  "blobs",
+  digestHex(digestOriginal),
+];
+
+/** The blobs that files are made of, each once, and where they lie below the model's directory `dir`. */
+export function hubFiles(dir: string, selected: readonly WeightEntry[]): WantedFile[] {
+  const byDigest = new Map(selected.map((entry) => [entry.digestOriginal, entry]));
+  return Array.from(byDigest.values(), (entry) => {
+    const parts = blobParts(entry);
+    return { entry, parts, path: join(dir, ...parts) };
+  });
+}
+
+/** The path of each file in the repository: below the directory that all dests share. */
+export function hubPaths(entries: readonly WeightEntry[]): Map<WeightEntry, string> {
+  const root = sharedDirectory(entries.map(({ dest }) => dest));
+  return new Map(entries.map((entry) => [entry, below(root, entry.dest)]));
+}
+
+/**
+ * Makes the snapshot of files whose blobs are in their places, then the list of all files, and last the names
+ * of the commit. What is right already is left alone. Throws `conflict` for what has a name of the snapshot and
+ * is something else, unless it is to be replaced; `system`.
+ */
+export async function writeSnapshot(
+  dir: string,
+  { id, tag, digest, entries }: HubModel,
+  selected: readonly WeightEntry[],
+  { force, signal }: { force: boolean; signal: AbortSignal },
+): Promise<HubCacheReport> {
+  const commit = hubRevision(digest);
+  const paths = hubPaths(entries);
+  const root = ["snapshots", commit];
+  const inside = Map.groupBy(selected, (entry) => directoryOf(paths.get(entry) ?? ""));
+  for (const [directory, files] of inside) {
+    signal.throwIfAborted();
+    const parts = [...root, ...(directory === "" ? [] : directory.split("/"))];
+    await using folder = await openTargetFolder(dir, parts);
+    const up = "../".repeat(parts.length);
+    for (const entry of files) {
+      const name = (paths.get(entry) ?? "").slice(directory === "" ? 0 : directory.length + 1);
+      await link(folder, name, up + blobParts(entry).join("/"), force);
+    }
+    await folder.sync();
+  }
+  const tree = Object.fromEntries(
+    Array.from(paths, ([entry, path]) => [path, treeEntry(entry)] as const).toSorted(([a], [b]) =>
+      a < b ? -1 : 1,
+    ),
+  );
+  const list = JSON.stringify({ format_version: 1, files: tree }, null, 1);
+  await write(dir, ["trees"], `${commit}.json`, list);
+  const revisions = [...new Set(["main", ...(tag !== undefined && isTag(tag) ? [tag] : [])])];
+  for (const revision of revisions.toReversed()) await write(dir, ["refs"], revision, commit);
+  return { id, commit, revisions, snapshot: join(dir, ...root) };
+}
+
+const directoryOf = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf("/")));
+
+/** A file as the hub's own list of files has it. Every file is as one of LFS: its blob is named by its SHA-256. */
+function treeEntry({ digestOriginal, sizeUncompressed: size }: WeightEntry): object {
+  const hex = digestHex(digestOriginal);
+  return { size, blob_id: hubRevision(digestOriginal), lfs_sha256: hex, lfs_size: size };
+}
+
+async function link(
+  folder: TargetFolder,
+  name: string,
+  target: string,
+  force: boolean,
+): Promise<void> {
+  const path = folder.at(name);
+  const shown = join(folder.path, name);
+  try {
+    const there = await lstat(path).catch(() => undefined);
+    if (there?.isSymbolicLink() === true && (await readlink(path)) === target) return;
+    if (there !== undefined && (!force || there.isDirectory())) {
+      throw new OcibundleError("conflict", `"${shown}" exists with other content`, {
+        hint: "add --force to replace it, or pull into another directory with -o",
+      });
+    }
+    const temporary = folder.at(temporaryName(name));
+    await rm(temporary, { force: true });
+    await symlink(target, temporary);
+    await rename(temporary, path);
+  } catch (error) {
+    throw unwritable(shown, error);
+  }
+}
+
+/** Writes a small file below the model's directory, whole and flushed; nobody sees half of it. */
+async function write(
+  dir: string,
+  parts: readonly string[],
+  name: string,
+  text: string,
+): Promise<void> {
+  await using folder = await openTargetFolder(dir, parts);
+  // Whatever lies in `refs` is taken for a revision: the file grows elsewhere.
+  await using besides = await openTargetFolder(dir, ["trees"]);
+  const temporary = besides.at(temporaryName(name));
+  try {
+    const file = await replaceFile(temporary, readableMode);
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, folder.at(name));
+    await folder.sync();
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => undefined);
+    throw unwritable(join(folder.path, name), error);
+  }
+}

@@ -1,0 +1,47 @@
+import { join } from "node:path";
+import { checkDests } from "../../store/placement/safe-path.ts";
+import type { HubCacheReport, PulledFile } from "../../report/pull.ts";
+import type { WeightEntry } from "../format/weight-entry.ts";
+import { hubFiles, hubPaths } from "./hub-cache.ts";
+import type { FetchOutcome, Seen } from "./pull-context.ts";
+import { type WantedFile, wantedFiles } from "./pull-plan.ts";
+
+/** How reports call them. */
+const linkWords = { reflink: "reflink", "hard link": "hardlink", copy: "copy" } as const;
+
+/** The files that entries become below `dir`: at their dests, or the blobs of a hub's cache. Throws `file`. */
+export async function filesOf(
+  dir: string,
+  entries: readonly WeightEntry[],
+  forHub: boolean,
+): Promise<WantedFile[]> {
+  const dests = entries.map(({ dest }) => dest);
+  const parts = await checkDests(dir, dests);
+  return forHub ? hubFiles(dir, entries) : wantedFiles(dir, entries, parts);
+}
+
+/** What became of each entry. `hub` is given where the files are the blobs of a hub's cache. */
+export function reportedFiles(
+  entries: readonly WeightEntry[],
+  outcomes: ReadonlyMap<WantedFile, FetchOutcome>,
+  files: readonly WantedFile[],
+  ways: Seen["ways"],
+  hub: { report: HubCacheReport; entries: readonly WeightEntry[] } | undefined,
+): PulledFile[] {
+  const byDigest = new Map(files.map((file) => [file.entry.digestOriginal, file]));
+  const byEntry = new Map(files.map((file) => [file.entry, file]));
+  const paths = hub === undefined ? undefined : hubPaths(hub.entries);
+  return entries.map((entry) => {
+    const file = byEntry.get(entry) ?? byDigest.get(entry.digestOriginal);
+    if (file === undefined) throw new TypeError(`no file was made for ${entry.dest}`);
+    const path = paths?.get(entry);
+    const way = ways?.get(file);
+    return {
+      name: entry.name,
+      path: hub === undefined || path === undefined ? file.path : join(hub.report.snapshot, path),
+      size: entry.sizeUncompressed,
+      outcome: outcomes.get(file) ?? "kept",
+      link: way === undefined ? null : linkWords[way],
+    };
+  });
+}
