@@ -90,6 +90,9 @@ export async function run(
     forms.jsonResult &&= !results.wasWritten;
     const { tellFailure } = await import("./run-failure.ts");
     tellFailure(report, forms, io);
+    const { writeTerminationMessage } = await import("./termination-log.ts");
+    const warning = writeTerminationMessage(report, io.env);
+    if (warning !== undefined && !forms.jsonProgress) io.stderr.write(`warning: ${warning}\n`);
     return report.exitCode;
   }
 }

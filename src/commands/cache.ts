@@ -1,6 +1,10 @@
-import { defineCommand, defineCommandGroup } from "../cli/command.ts";
+import { defineCommand, defineCommandGroup, type ReportFormat } from "../cli/command.ts";
+import type { CommandContext } from "../cli/context.ts";
+import { printReport } from "../cli/print-report.ts";
 import { OcibundleError } from "../errors.ts";
+import { isTerminated } from "../flow/until-terminated.ts";
 import { cachePath, listCache, pruneUnused, verifyCache } from "../model/jobs/cache.ts";
+import type { CachePruning } from "../report/cache.ts";
 import { cachePruneReport, cacheTable, cacheVerifyReport } from "../ui/cache-report.ts";
 
 const path = defineCommand({
@@ -45,6 +49,38 @@ const verify = defineCommand({
   },
 });
 
+const interval = {
+  type: "duration",
+  valueHint: "D",
+  description: "Repeat at this interval, until SIGTERM",
+} as const;
+
+/** Runs and prints a job again and again, until SIGTERM where an interval is given. The first failure ends it. */
+async function repeated<Report>(
+  milliseconds: number | undefined,
+  context: CommandContext,
+  format: ReportFormat<Report>,
+  job: () => Promise<Report>,
+): Promise<Report | undefined> {
+  if (milliseconds === undefined) return job();
+  if (milliseconds < shortestInterval) {
+    throw new OcibundleError("usage", `--interval must be at least ${shortestInterval / 1000}s`);
+  }
+  for (;;) {
+    try {
+      printReport(format, await job(), context);
+    } catch (error) {
+      if (!context.signal.aborted) throw error;
+    }
+    if (await isTerminated(context.signal, milliseconds)) return undefined;
+  }
+}
+
+/** In milliseconds: what is shorter only heats the disk. */
+const shortestInterval = 1000;
+
+const pruneFormat: ReportFormat<CachePruning> = { text: cachePruneReport };
+
 const prune = defineCommand({
   meta: {
     name: "prune",
@@ -52,6 +88,7 @@ const prune = defineCommand({
     example: [
       "ocibundle cache prune --older-than 30d",
       "ocibundle cache prune --max-size 100GiB --dry-run",
+      "ocibundle cache prune --max-size 100GiB --interval 1h",
     ],
   },
   args: {
@@ -70,9 +107,11 @@ const prune = defineCommand({
       alias: "n",
       description: "Print what would be deleted, and delete nothing",
     },
+    interval,
   },
-  run: (options, context) => pruneUnused(context, options),
-  text: cachePruneReport,
+  run: ({ interval: every, ...options }, context) =>
+    repeated(every, context, pruneFormat, () => pruneUnused(context, options)),
+  ...pruneFormat,
 });
 
 export const command = defineCommandGroup({

@@ -1,11 +1,35 @@
-import { defineCommand } from "../cli/command.ts";
+import { resolve } from "node:path";
+import { defineCommand, type ReportFormat } from "../cli/command.ts";
+import { printReport } from "../cli/print-report.ts";
 import { OcibundleError } from "../errors.ts";
 import { hubModelDirectory } from "../model/pull/hub-cache.ts";
+import { holdDirectory } from "../model/pull/hold.ts";
 import { pullWeights } from "../model/pull/pull.ts";
 import { pullImage } from "../model/pull/pull-image.ts";
 import { linkModes } from "../model/session/link-mode.ts";
+import type { PulledImage, PullReport } from "../report/pull.ts";
 import { imageReport, pullReport } from "../ui/pull-report.ts";
 import { requiredSigner, signerArgs } from "./signer-args.ts";
+
+interface Pulled {
+  name: string;
+  /** The directory as it was named. */
+  output: string;
+  weights: PullReport | undefined;
+  image: PulledImage | undefined;
+}
+
+const format: ReportFormat<Pulled> = {
+  text: ({ name, output, weights, image }, view) =>
+    (image === undefined ? "" : imageReport(name, image, view)) +
+    (weights === undefined ? "" : pullReport({ ...weights, shownDir: output }, view)),
+  json: ({ name, weights, image }) => ({
+    name,
+    ...weights,
+    ...(image === undefined ? {} : { image }),
+  }),
+  digest: ({ weights, image }) => weights?.digest ?? image?.digest ?? "",
+};
 
 export const command = defineCommand({
   meta: {
@@ -66,6 +90,10 @@ export const command = defineCommand({
       options: linkModes,
       description: "How files come from the cache (default: auto)",
     },
+    hold: {
+      type: "boolean",
+      description: "Stay after a successful pull, until SIGTERM: for a sidecar container",
+    },
     force: { type: "boolean", description: "Replace files whose content differs" },
     seed: {
       type: "string",
@@ -93,7 +121,7 @@ export const command = defineCommand({
   },
   async run(args, context) {
     const { ref, dir, output: named, only, path, image, platform } = args;
-    const { hfCache, link, force, seed: seeds, check, cache } = args;
+    const { hfCache, link, hold, force, seed: seeds, check, cache } = args;
     if (check !== undefined && check !== "whole") {
       throw new OcibundleError("usage", `--check must be whole, not "${check}"`, {
         hint: "use --check whole",
@@ -146,15 +174,11 @@ export const command = defineCommand({
           link,
         })
       : undefined;
-    return { name: ref, output: output ?? ".", weights, image: pulled };
+    const report = { name: ref, output: output ?? ".", weights, image: pulled };
+    if (!hold) return report;
+    printReport(format, report, context);
+    await holdDirectory(context, resolve(context.cwd, report.output));
+    return undefined;
   },
-  text: ({ name, output, weights, image }, view) =>
-    (image === undefined ? "" : imageReport(name, image, view)) +
-    (weights === undefined ? "" : pullReport({ ...weights, shownDir: output }, view)),
-  json: ({ name, weights, image }) => ({
-    name,
-    ...weights,
-    ...(image === undefined ? {} : { image }),
-  }),
-  digest: ({ weights, image }) => weights?.digest ?? image?.digest ?? "",
+  ...format,
 });

@@ -8,6 +8,7 @@ export const commands: CommandTable = commandTable({
   push: async () => (await import("./push.ts")).command,
   pull: async () => (await import("./pull.ts")).command,
   serve: async () => (await import("./serve.ts")).command,
+  wait: async () => (await import("./wait.ts")).command,
   inspect: async () => (await import("./inspect.ts")).command,
   verify: async () => (await import("./verify.ts")).command,
   diff: async () => (await import("./diff.ts")).command,

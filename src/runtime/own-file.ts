@@ -3,6 +3,7 @@ import {
   closeSync,
   constants,
   fstatSync,
+  ftruncateSync,
   openSync,
   readSync,
   type Stats,
@@ -22,7 +23,7 @@ import { errno } from "../errors.ts";
  * last part of a path, and a FIFO or a device is never waited for.
  */
 
-const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL } = constants;
+const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL } = constants;
 /** Not on Windows, where neither links nor FIFOs come about this way. */
 const { O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants as Partial<typeof constants>;
 
@@ -98,6 +99,22 @@ export function writeAllSync(file: number, text: string): void {
   const bytes = Buffer.from(text);
   for (let done = 0; done < bytes.length;) {
     done += writeSync(file, bytes, done, bytes.length - done, done);
+  }
+}
+
+/**
+ * Writes a text over a regular file that is there, whoever owns it: a place that others prepared for it. False
+ * for anything else under that name. Throws errno errors: ENOENT where nothing is there.
+ */
+export function overwriteFileSync(path: string, text: string): boolean {
+  const file = openSync(path, O_WRONLY | O_NOFOLLOW | O_NONBLOCK);
+  try {
+    if (!fstatSync(file).isFile()) return false;
+    ftruncateSync(file);
+    writeAllSync(file, text);
+    return true;
+  } finally {
+    closeSync(file);
   }
 }
 

@@ -1,10 +1,6 @@
 import { rm, rmdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { type ErrorCode, OcibundleError } from "../../errors.ts";
 import { markerFolder, type Markers, openMarkers } from "./markers.ts";
-
-/** What says that the model can't be had. What is wrong with it or with the command line leaves nothing. */
-const unavailable: ReadonlySet<ErrorCode> = new Set(["not_found", "denied", "network", "system"]);
 
 /**
  * Says that weights will not come whose dests are not known yet: in the markers' folder of the directory pulled
@@ -16,13 +12,12 @@ export async function markEarlyFailure(
   error: unknown,
   signal: AbortSignal,
 ): Promise<void> {
-  if (!(error instanceof OcibundleError) || !unavailable.has(error.code)) return;
+  // Who was interrupted has not failed: the next run goes on from what is there.
   if (output === "." || signal.aborted) return;
-  await markFailure(resolve(cwd, output), error.message);
+  await markFailure(resolve(cwd, output), error instanceof Error ? error.message : String(error));
 }
 
-/** Says in the markers' directory of the directory pulled into that weights will not come. Never throws. */
-export async function markFailure(dir: string, message: string): Promise<void> {
+async function markFailure(dir: string, message: string): Promise<void> {
   try {
     const markers = openMarkers(dir, []);
     await markers.make();

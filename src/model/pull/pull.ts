@@ -11,7 +11,7 @@ import type { HeldLock } from "../../store/locks/lock-file.ts";
 import { withinOpenFiles } from "../../runtime/open-files.ts";
 import { countResumed } from "../../transfer/resumed-bytes.ts";
 import { createDownloader } from "../../transfer/download/download.ts";
-import { markEarlyFailure, markFailure, takeBackEarlyFailure } from "./early-failure.ts";
+import { markEarlyFailure, takeBackEarlyFailure } from "./early-failure.ts";
 import { type Markers, openMarkers } from "./markers.ts";
 import { fetchAll, type Outcomes } from "./fetch-all.ts";
 import type { FetchContext, PullSource, Seen } from "./pull-context.ts";
@@ -58,24 +58,22 @@ export interface PullRequest {
 /** Puts a model's weights under a folder at their dest paths, each file verified. */
 export async function pullWeights(job: JobContext, request: PullRequest): Promise<PullReport> {
   const counted = countResumed(job.emit);
-  const session = openSession({ ...job, emit: counted.emit });
-  const progress = { isRead: false };
+  const progress = { isMarked: false };
   try {
+    const session = openSession({ ...job, emit: counted.emit });
     const report = await pullMarked(session, request, progress);
     return { ...report, resumed: counted.total().bytes, reused: counted.reused() };
   } catch (error) {
-    if (!progress.isRead) {
-      await markEarlyFailure(session.cwd, request.output, error, session.signal);
-    }
+    if (!progress.isMarked) await markEarlyFailure(job.cwd, request.output, error, job.signal);
     throw error;
   }
 }
 
-/** Sets `isRead` when the manifests are: one that is refused then leaves nothing. */
+/** Sets `isMarked` when a failure was said where those look who wait for the files. */
 async function pullMarked(
   session: Session,
   request: PullRequest,
-  progress: { isRead: boolean },
+  progress: { isMarked: boolean },
 ): Promise<Omit<PullReport, "resumed" | "reused">> {
   const started = performance.now();
   const link = linkModeOf(session, request);
@@ -87,7 +85,6 @@ async function pullMarked(
     const contents = await readAllContents(reader, root, session.signal, {
       forImage: request.path !== undefined,
     });
-    progress.isRead = true;
     const digest = (contents.length === 1 ? contents[0]?.raw : root)?.digest ?? root.digest;
     await using found = await findFiles(contents, { session, source, dir, request });
     const entries = selectEntries(found.entries, request.only);
@@ -151,8 +148,7 @@ async function pullMarked(
       if (!session.signal.aborted) {
         const message = error instanceof Error ? error.message : String(error);
         // Before the first download there is no such directory: then it is as if the dests were not known.
-        const isMarked = await markers.failed(message);
-        if (!isMarked && request.output !== ".") await markFailure(dir, message);
+        progress.isMarked = await markers.failed(message);
       }
       throw error;
     } finally {

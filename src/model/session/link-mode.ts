@@ -19,7 +19,7 @@ function parseLinkMode(text: string, label: string): LinkMode {
  * The size from which on a file may become a hard link, in bytes. Below it a copy costs nothing, and small files
  * are those that people edit: a configuration, a tokenizer.
  */
-export const smallestHardLink = 1024 * 1024;
+const smallestHardLink = 1024 * 1024;
 
 /** The ways for a file of `size` bytes, in the order in which they are tried. */
 export function waysFor(

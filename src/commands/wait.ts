@@ -1,0 +1,27 @@
+import { defineCommand } from "../cli/command.ts";
+import { waitForWeights } from "../model/pull/wait.ts";
+
+export const command = defineCommand({
+  meta: {
+    name: "wait",
+    description: "Wait until a pull into a directory is complete",
+    example: [
+      "ocibundle wait /models/src/weights",
+      "ocibundle wait /models/src/weights --timeout 1s",
+    ],
+  },
+  args: {
+    dir: {
+      type: "positional",
+      description: "The directory with the markers: the one that all weights share",
+    },
+    timeout: {
+      type: "duration",
+      valueHint: "D",
+      description: "Fail if the weights are not there by then (default: wait forever)",
+    },
+  },
+  run: ({ dir, timeout }, context) => waitForWeights(context, { dir, timeout }),
+  text: ({ dir, digest }) => `${digest} is ready in ${dir}\n`,
+  digest: ({ digest }) => digest,
+});

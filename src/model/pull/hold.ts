@@ -1,0 +1,28 @@
+import { join } from "node:path";
+import { isTerminated } from "../../flow/until-terminated.ts";
+import { type HeldLock, LockUnavailable, lockFile } from "../../store/locks/lock-file.ts";
+import { ownPrefix } from "../../store/placement/dest-rule.ts";
+
+/** Locked, shared, by those who use what was pulled into a directory. */
+const usePath = (dir: string): string => join(dir, `${ownPrefix}in-use`);
+
+/**
+ * Stays until SIGTERM, and marks a directory as in use meanwhile. Throws the reason of another signal. Where
+ * files can't be locked the directory is not marked.
+ */
+export async function holdDirectory(
+  { signal }: { signal: AbortSignal },
+  dir: string,
+): Promise<void> {
+  let lock: HeldLock | undefined;
+  try {
+    lock = await lockFile(usePath(dir), { shared: true, signal });
+  } catch (error) {
+    if (!(error instanceof LockUnavailable) && !signal.aborted) throw error;
+  }
+  try {
+    await isTerminated(signal, Infinity);
+  } finally {
+    lock?.release();
+  }
+}
