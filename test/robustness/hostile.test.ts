@@ -59,7 +59,7 @@ describe("a manifest with the", () => {
       expect(stderr).toMatch(says);
       expect(code).toBe(2);
       expect(server.asked).toEqual([]);
-      expect(existsSync(bench.path("a"))).toBe(false);
+      expect(filesBelow(bench.path("a"))).toEqual(["b/models/.cog/failed"]);
     }, 60_000);
   }
 

@@ -112,13 +112,19 @@ describe("a pull that fails before it knows what to pull", () => {
     expect(markers(bench)).toEqual(["ready"]);
   });
 
-  test("leaves nothing in a directory that nobody named, nor for a wrong command line", async () => {
+  test("leaves nothing in a directory that nobody named, nor for an invalid command line", async () => {
     await using server = await serveModel(model);
     using bench = openBench("markers");
     expect((await bench.run(["pull", server.reference.replace(/[^/]+$/, "none:v1")])).code).toBe(3);
-    expect((await bench.run(["pull", "acme/Upper", "-o", "models"])).code).toBe(2);
+    expect((await bench.run(["pull", server.reference, "-o", "models", "--what"])).code).toBe(2);
     expect(existsSync(bench.path(".cog"))).toBe(false);
     expect(existsSync(bench.path("models"))).toBe(false);
+  });
+
+  test("says so for a reference that is none, too", async () => {
+    using bench = openBench("markers");
+    expect((await bench.run(["pull", "acme/Upper", "-o", "models"])).code).toBe(2);
+    expect(readFileSync(bench.path("models/.cog/failed"), "utf8")).toMatch(/acme\/Upper/);
   });
 });
 
@@ -157,7 +163,8 @@ describe('before "ready"', () => {
         const parts = flushed.filter(
           (path) => /\.(?:partial|tmp)$/.test(path) && !path.includes(".cog"),
         );
-        expect(new Set(parts).size).toBe(model.weights.length);
+        // The small one is a copy of the cached one, where files are no reflinks.
+        expect(new Set(parts).size).toBeGreaterThanOrEqual(model.weights.length);
         for (const part of parts) {
           const at = before.findIndex((line) => line.includes("sync(") && line.includes(part));
           const name = part.slice(part.lastIndexOf("/") + 1);
