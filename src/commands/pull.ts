@@ -90,6 +90,10 @@ export const command = defineCommand({
       options: linkModes,
       description: "How files come from the cache (default: auto)",
     },
+    sync: {
+      type: "boolean",
+      description: "Replace an earlier version as a whole, and remove files that are gone",
+    },
     hold: {
       type: "boolean",
       description: "Stay after a successful pull, until SIGTERM: for a sidecar container",
@@ -121,7 +125,7 @@ export const command = defineCommand({
   },
   async run(args, context) {
     const { ref, dir, output: named, only, path, image, platform } = args;
-    const { hfCache, link, hold, force, seed: seeds, check, cache } = args;
+    const { hfCache, link, sync, hold, force, seed: seeds, check, cache } = args;
     if (check !== undefined && check !== "whole") {
       throw new OcibundleError("usage", `--check must be whole, not "${check}"`, {
         hint: "use --check whole",
@@ -133,6 +137,11 @@ export const command = defineCommand({
       });
     }
     const requires = requiredSigner(args);
+    if (sync && hfCache !== undefined) {
+      throw new OcibundleError("usage", "--sync and --hf-cache cannot be used together", {
+        hint: "omit --sync: in that cache each version is a snapshot of its own",
+      });
+    }
     const output =
       hfCache === undefined ? (dir ?? named) : hubModelDirectory(hfCache, dir ?? named, context);
     const withWeights = image === undefined || output !== undefined;
@@ -171,6 +180,7 @@ export const command = defineCommand({
           useCache: cache,
           requires,
           hubId: hfCache,
+          sync,
           link,
         })
       : undefined;

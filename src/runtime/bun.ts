@@ -1,5 +1,6 @@
 import { getCACertificates } from "node:tls";
 import { fileURLToPath } from "node:url";
+import { exchangeWith } from "./exchange.ts";
 import type { ConnectionOptions, RunningServer, Runtime, ServeOptions } from "./types.ts";
 
 // In a compiled binary every module's URL is that of the binary in a virtual file system, with the
@@ -22,6 +23,18 @@ export const bunRuntime: Runtime = {
   connection,
 
   collectGarbage: () => Bun.gc(true),
+  async exchange(a, b) {
+    if (process.platform !== "linux") return false;
+    const { dlopen } = await import("bun:ffi");
+    return exchangeWith(
+      (library) => {
+        const args = ["i32", "ptr", "i32", "ptr", "u32"] as const;
+        const { symbols } = dlopen(library, { renameat2: { args, returns: "i32" } });
+        return (...given) => symbols.renameat2(...given);
+      },
+      [a, b],
+    );
+  },
 
   startWorker: () =>
     new Worker(new URL(compiled ? "./runtime/worker.js" : "./worker.ts", import.meta.url), {

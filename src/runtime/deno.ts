@@ -1,6 +1,7 @@
 import { open } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { OcibundleError } from "../errors.ts";
+import { exchangeWith, type Rename } from "./exchange.ts";
 import type { ConnectionOptions, RunningServer, Runtime, ServeOptions } from "./types.ts";
 
 /** The part of Deno's global that is used here. */
@@ -17,6 +18,10 @@ interface DenoGlobal {
     },
     handle: (request: Request) => Promise<Response>,
   ): { addr: { hostname: string; port: number }; finished: Promise<void> };
+  dlopen(
+    library: string,
+    calls: { renameat2: { parameters: string[]; result: string } },
+  ): { symbols: { renameat2: Rename } };
   createHttpClient(options: {
     caCerts?: string[];
     cert?: string;
@@ -40,6 +45,20 @@ export const denoRuntime: Runtime = {
   // V8 counts the memory of buffers, and collects by it.
   collectGarbage: () => undefined,
 
+  exchange: (a, b) =>
+    Promise.resolve(
+      process.platform === "linux" &&
+        exchangeWith(
+          (library) => {
+            const parameters = ["i32", "buffer", "i32", "buffer", "u32"];
+            const { symbols } = deno().dlopen(library, {
+              renameat2: { parameters, result: "i32" },
+            });
+            return symbols.renameat2;
+          },
+          [a, b],
+        ),
+    ),
   startWorker: () => new Worker(new URL("./worker.ts", import.meta.url), { type: "module" }),
   selfCommand: () => [
     process.execPath,

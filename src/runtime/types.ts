@@ -21,6 +21,11 @@ export interface Runtime {
   readonly pausesTls: boolean;
   /** Frees what nobody refers to any more, where the runtime can be asked to. */
   collectGarbage(): void;
+  /**
+   * Exchanges what two paths name, in one step (renameat2 of Linux). False where nothing was done: the system
+   * can't, or it refused, and does not tell why.
+   */
+  exchange(a: string, b: string): Promise<boolean>;
   /** Starts the hash and compress worker (see worker.ts). */
   startWorker(): Worker;
   /** How to start this very program again, arguments not included: the compiled binary, or runtime and script. */

@@ -142,7 +142,7 @@ async function write(
 }
 
 /** The deepest folder that all files lie below. */
-function commonFolder(files: readonly (readonly string[])[]): string[] {
+export function commonFolder(files: readonly (readonly string[])[]): string[] {
   const [first = [], ...others] = files.map((parts) => parts.slice(0, -1));
   const differs = first.findIndex((part, index) => others.some((parts) => parts[index] !== part));
   return first.slice(0, differs === -1 ? first.length : differs);

@@ -20,6 +20,8 @@ import type { FilePlan } from "../parts/file-plan.ts";
 import { holdsPlan, inParts, noRecords, noteParts, openAssembly } from "./part-pull.ts";
 import { goOnWithoutCache, sayUnlocked } from "./pull-warnings.ts";
 import { writeSnapshot } from "./hub-cache.ts";
+import { notePulled, stageOf } from "./note-placed.ts";
+import { needsLocks, type Stage } from "./sync.ts";
 import { filesOf, reportedFiles } from "./pull-files.ts";
 import { planPull, selectEntries, type WantedFile } from "./pull-plan.ts";
 import { checkSpace } from "./pull-space.ts";
@@ -51,6 +53,8 @@ export interface PullRequest {
   requires?: VerifySettings | undefined;
   /** How files come from the cache: the flag; else the environment and the configuration say it. */
   link?: LinkMode | undefined;
+  /** Whether the directory is to have what the model has: files of earlier versions go, all at once. */
+  sync?: boolean | undefined;
   /** The id that the model is to have in a cache of huggingface_hub; `output` is its directory there. */
   hubId?: string | undefined;
 }
@@ -97,6 +101,7 @@ async function pullMarked(
     await takeBackEarlyFailure(dir, markers);
     await (await openTargetFolder(dir, [])).close();
     let turn: HeldLock | undefined;
+    let stage: Stage | undefined;
     try {
       turn = await lockDirectory(session, dir, markers.make);
       // A lock in the cache says nothing to who shares the directory and not the cache.
@@ -105,28 +110,44 @@ async function pullMarked(
       if (alone) markers.alone();
       else sayUnlocked({ session, seen }, dir);
       const made: { hub?: HubCacheReport } = {};
+      const { sync = false, force } = request;
+      const noted = { cache: session.cache, dir, source: place.repository?.fullName ?? place.text };
+      if (sync && !alone) throw needsLocks(dir);
+      stage = sync
+        ? await stageOf(noted, { digest, ready: await markers.ready(), files, force })
+        : undefined;
+      const into = stage ?? { root: dir, files, markers };
       const outcomes = await pullFiles(
         found.session,
-        { ...request, useCache: found.useCache },
+        { ...request, force: force || stage !== undefined, useCache: found.useCache },
         {
           async finish() {
             if (hub === undefined) return;
-            const { force } = request;
             const { signal } = session;
             made.hub = await writeSnapshot(dir, hub, entries, { force, signal });
           },
           link,
           source,
-          root: dir,
-          files,
+          root: into.root,
+          files: into.files,
           parts: found.parts,
           plans: found.plans,
-          markers,
+          markers: into.markers,
           digest,
           alone,
           seen,
         },
       );
+      await stage?.swap();
+      const isKept = (file: WantedFile): boolean => !outcomes.has(file);
+      await notePulled({
+        ...noted,
+        digest,
+        files: into.files,
+        isKept,
+        hub: hub !== undefined,
+        sync,
+      });
       return {
         name,
         reference: place.pinned(root.digest),
@@ -136,9 +157,11 @@ async function pullMarked(
         files: reportedFiles(
           entries,
           outcomes,
-          files,
+          into.files,
           seen.ways,
           hub && made.hub && { ...hub, report: made.hub },
+        ).map((file) =>
+          stage === undefined ? file : { ...file, path: stage.finalPath(file.path) },
         ),
         hfCache: made.hub ?? null,
         milliseconds: Math.round(performance.now() - started),
@@ -148,11 +171,13 @@ async function pullMarked(
       if (!session.signal.aborted) {
         const message = error instanceof Error ? error.message : String(error);
         // Before the first download there is no such directory: then it is as if the dests were not known.
-        progress.isMarked = await markers.failed(message);
+        // Of a version that did not take the place of the last one nothing is said where that one is ready.
+        progress.isMarked = stage !== undefined || (await markers.failed(message));
       }
       throw error;
     } finally {
       turn?.release();
+      await stage?.markers.close();
       await markers.close();
     }
   } catch (error) {

@@ -1,0 +1,202 @@
+import { link, lstat, mkdir, readdir, readlink, rm, rmdir, symlink } from "node:fs/promises";
+import { join } from "node:path";
+import { OcibundleError } from "../../errors.ts";
+import { unwritable } from "../../runtime/file-faults.ts";
+import { markerDirectory, ownPrefix } from "../../store/placement/dest-rule.ts";
+import { bringBack, exchange } from "../../store/placement/exchange.ts";
+import { isAsPlaced, type PlacedPull } from "../../store/placement/placed.ts";
+import { openTargetFolder } from "../../store/placement/target-folder.ts";
+import { commonFolder, type Markers, openMarkers } from "./markers.ts";
+import type { WantedFile } from "./pull-plan.ts";
+
+/** Where the next version of a directory that is kept in sync grows, inside that directory. */
+const stageName = `${ownPrefix}sync`;
+
+/** The next version of what a directory has, until it takes the place of the last one. */
+export interface Stage {
+  /** What is pulled into instead. */
+  root: string;
+  files: WantedFile[];
+  markers: Markers;
+  /** The path that a file of the stage will have. */
+  finalPath(path: string): string;
+  /**
+   * Puts the new version in the place of the old one by renaming whole directories: nobody sees some files of one
+   * and some of the other there. What ocibundle did not place stays. Throws `conflict`, `system`.
+   */
+  swap(): Promise<void>;
+}
+
+export interface StageOptions {
+  /** Absolute, and locked. */
+  dir: string;
+  /** What was placed there before from the same source. */
+  last: PlacedPull | undefined;
+  digest: string;
+  /** The digest that the markers say the directory is ready with. */
+  ready: string | undefined;
+  files: readonly WantedFile[];
+  force: boolean;
+}
+
+/**
+ * Prepares the next version of a directory, or undefined where a pull into the directory itself does: nothing was
+ * placed there yet, or the same. Throws `conflict` where files were changed, or others are in the way.
+ */
+export async function openStage(options: StageOptions): Promise<Stage | undefined> {
+  const { dir, last, digest, ready, files, force } = options;
+  const top = join(dir, stageName);
+  await bringBack(join(top, "old"));
+  await rm(top, { recursive: true, force: true });
+  if (last === undefined) return undefined;
+  const wanted = new Set(files.map(({ parts }) => parts.join("/")));
+  const isSame = last.digest === digest && last.files.every(({ path }) => wanted.has(path));
+  // A run that was killed after the new version took its place has noted nothing.
+  if (isSame || (last.digest !== digest && ready === digest)) return undefined;
+  if (!force) await refuseChanged(dir, last, wanted);
+  const root = join(top, "new");
+  await mkdir(root, { recursive: true }).catch((error: unknown) => {
+    throw unwritable(root, error);
+  });
+  const staged = files.map((file) => ({ ...file, path: join(root, ...file.parts) }));
+  await takeUnchanged(dir, root, last, staged);
+  const markers = openMarkers(
+    root,
+    files.map(({ parts }) => parts),
+  );
+  return {
+    root,
+    files: staged,
+    markers,
+    finalPath: (path) => join(dir, path.slice(root.length + 1)),
+    async swap() {
+      await markers.close();
+      const placed = last.files.map(({ path }) => path.split("/"));
+      const union = commonFolder([...placed, ...files.map(({ parts }) => parts)]);
+      const base = union.slice(0, -1);
+      const name = union.at(-1);
+      const names = name === undefined ? (await readdir(root)).toSorted(markersLast) : [name];
+      const old = new Set(last.files.map(({ path }) => path));
+      for (const one of names) await carryOver(dir, root, [...base, one], old);
+      await using from = await openTargetFolder(root, base);
+      await using to = await openTargetFolder(dir, base);
+      try {
+        for (const one of names) await exchange(to.at(one), from.at(one), join(top, "old"));
+        await to.sync();
+      } catch (error) {
+        throw unwritable(join(to.path, names[0] ?? ""), error);
+      }
+      const gone = last.files.filter(({ path }) => !wanted.has(path));
+      for (const { path } of gone) await removeFile(dir, path.split("/"));
+      await rm(top, { recursive: true, force: true });
+    },
+  };
+}
+
+const markersLast = (a: string, b: string): number =>
+  Number(a === markerDirectory) - Number(b === markerDirectory);
+
+async function refuseChanged(
+  dir: string,
+  last: PlacedPull,
+  wanted: ReadonlySet<string>,
+): Promise<void> {
+  const hint = "add --force to replace it, or pull into another directory with -o";
+  const placed = new Set<string>();
+  for (const file of last.files) {
+    placed.add(file.path);
+    const path = join(dir, file.path);
+    if (await isAsPlaced(dir, file)) continue;
+    if ((await lstat(path).catch(() => undefined)) === undefined) continue;
+    throw new OcibundleError("conflict", `"${path}" was changed after it was pulled`, { hint });
+  }
+  for (const one of wanted) {
+    const path = join(dir, one);
+    if (placed.has(one) || (await lstat(path).catch(() => undefined)) === undefined) continue;
+    throw new OcibundleError("conflict", `"${path}" exists and was not pulled here`, { hint });
+  }
+}
+
+/** Gives files that may be the same in both versions a second name in the new one: the plan compares digests. */
+async function takeUnchanged(
+  dir: string,
+  root: string,
+  last: PlacedPull,
+  staged: readonly WantedFile[],
+): Promise<void> {
+  const sizes = new Map(last.files.map(({ path, size }) => [path, size]));
+  for (const { entry, parts } of staged) {
+    if (sizes.get(parts.join("/")) !== entry.sizeUncompressed) continue;
+    await using from = await openTargetFolder(dir, parts.slice(0, -1));
+    await using to = await openTargetFolder(root, parts.slice(0, -1));
+    const name = parts.at(-1) ?? "";
+    // Where that can't be done the file is fetched again.
+    await link(from.at(name), to.at(name)).catch(() => undefined);
+  }
+}
+
+/** Gives what ocibundle did not place a second name in the new version, before that is seen by anybody. */
+async function carryOver(
+  dir: string,
+  root: string,
+  parts: readonly string[],
+  old: ReadonlySet<string>,
+): Promise<void> {
+  const there = await lstat(join(dir, ...parts)).catch(() => undefined);
+  if (there?.isDirectory() !== true) return;
+  await using from = await openTargetFolder(dir, parts);
+  for (const entry of await readdir(from.at("."), { withFileTypes: true })) {
+    const { name } = entry;
+    const inner = [...parts, name];
+    if (old.has(inner.join("/")) || name === markerDirectory || name.startsWith(ownPrefix))
+      continue;
+    if (entry.isDirectory()) {
+      const isEmpty = (await readdir(join(from.at(name)))).length === 0;
+      if (isEmpty) await (await openTargetFolder(root, inner)).close();
+      else await carryOver(dir, root, inner, old);
+      continue;
+    }
+    await using to = await openTargetFolder(root, parts);
+    const isNew = (await lstat(to.at(name)).catch(() => undefined)) !== undefined;
+    // With --force a file of the model takes the place of another one.
+    if (isNew) continue;
+    const shown = join(from.path, name);
+    try {
+      if (entry.isSymbolicLink()) await symlink(await readlink(from.at(name)), to.at(name));
+      else if (entry.isFile()) await link(from.at(name), to.at(name));
+      else
+        throw new OcibundleError("conflict", `"${shown}" is not a regular file`, { hint: moveIt });
+    } catch (error) {
+      if (error instanceof OcibundleError) throw error;
+      throw new OcibundleError("conflict", `"${shown}" is in the directory of the weights`, {
+        hint: moveIt,
+        cause: error,
+      });
+    }
+  }
+}
+
+const moveIt = "move it to another directory: those of weights are replaced as a whole with --sync";
+
+/** Removes a file that the exchange did not take away, and the directories that are empty then. */
+async function removeFile(dir: string, parts: readonly string[]): Promise<void> {
+  const there = await lstat(join(dir, ...parts)).catch(() => undefined);
+  if (there?.isFile() !== true) return;
+  {
+    await using folder = await openTargetFolder(dir, parts.slice(0, -1));
+    await rm(folder.at(parts.at(-1) ?? ""), { force: true });
+  }
+  for (let length = parts.length - 1; length > 0; length -= 1) {
+    const isGone = await rmdir(join(dir, ...parts.slice(0, length))).then(
+      () => true,
+      () => false,
+    );
+    if (!isGone) return;
+  }
+}
+
+/** Without locks two pulls could exchange each other's versions. */
+export const needsLocks = (dir: string): OcibundleError =>
+  new OcibundleError("system", `cannot lock files in "${dir}", which --sync needs`, {
+    hint: "use a file system with locks, or pull each version into a directory of its own",
+  });

@@ -1,0 +1,34 @@
+import { Buffer } from "node:buffer";
+
+/** linux/fcntl.h, linux/fs.h */
+const currentDirectory = -100;
+const exchangeFlag = 2;
+
+/** glibc's, and musl's. */
+const libraries = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"] as const;
+
+export type Rename = (
+  fromDirectory: number,
+  from: Uint8Array<ArrayBuffer>,
+  toDirectory: number,
+  to: Uint8Array<ArrayBuffer>,
+  flags: number,
+) => number;
+
+/** Exchanges two names by renameat2 of the C library, which `load` gets. False where that does not work. */
+export function exchangeWith(
+  load: (library: string) => Rename,
+  [a, b]: readonly [string, string],
+): boolean {
+  for (const library of libraries) {
+    try {
+      const path = (text: string) => Buffer.from(`${text}\0`);
+      return (
+        load(library)(currentDirectory, path(a), currentDirectory, path(b), exchangeFlag) === 0
+      );
+    } catch {
+      // Another C library, or an old one without the call.
+    }
+  }
+  return false;
+}
