@@ -4,7 +4,10 @@ import { printReport } from "../cli/print-report.ts";
 import { OcibundleError } from "../errors.ts";
 import { isTerminated } from "../flow/until-terminated.ts";
 import { cachePath, listCache, pruneUnused, verifyCache } from "../model/jobs/cache.ts";
+import { collectDirectories } from "../model/jobs/gc.ts";
 import type { CachePruning } from "../report/cache.ts";
+import type { GcReport } from "../report/gc.ts";
+import { gcReport } from "../ui/gc-report.ts";
 import { cachePruneReport, cacheTable, cacheVerifyReport } from "../ui/cache-report.ts";
 
 const path = defineCommand({
@@ -114,6 +117,40 @@ const prune = defineCommand({
   ...pruneFormat,
 });
 
+const gcFormat: ReportFormat<GcReport> = { text: gcReport };
+
+const gc = defineCommand({
+  meta: {
+    name: "gc",
+    description: "Delete directories that were pulled into and that nothing uses any more",
+    example: [
+      "ocibundle cache gc --older-than 30d --dry-run",
+      "ocibundle cache gc --max-size 500GiB --interval 1h",
+    ],
+  },
+  args: {
+    olderThan: {
+      type: "duration",
+      valueHint: "D",
+      description: "Delete directories not pulled into for this long",
+    },
+    maxSize: {
+      type: "size",
+      valueHint: "S",
+      description: "Delete the least recently used ones until the rest is at most this size",
+    },
+    dryRun: {
+      type: "boolean",
+      alias: "n",
+      description: "Print what would be deleted, and delete nothing",
+    },
+    interval,
+  },
+  run: ({ interval: every, ...options }, context) =>
+    repeated(every, context, gcFormat, () => collectDirectories(context, options)),
+  ...gcFormat,
+});
+
 export const command = defineCommandGroup({
   meta: {
     name: "cache",
@@ -125,5 +162,6 @@ export const command = defineCommandGroup({
     ls: async () => ls,
     verify: async () => verify,
     prune: async () => prune,
+    gc: async () => gc,
   },
 });

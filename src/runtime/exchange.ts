@@ -15,6 +15,9 @@ export type Rename = (
   flags: number,
 ) => number;
 
+/** A path as C has it. */
+const path = (text: string): Uint8Array<ArrayBuffer> => Buffer.from(`${text}\0`);
+
 /** Exchanges two names by renameat2 of the C library, which `load` gets. False where that does not work. */
 export function exchangeWith(
   load: (library: string) => Rename,
@@ -22,7 +25,6 @@ export function exchangeWith(
 ): boolean {
   for (const library of libraries) {
     try {
-      const path = (text: string) => Buffer.from(`${text}\0`);
       return (
         load(library)(currentDirectory, path(a), currentDirectory, path(b), exchangeFlag) === 0
       );

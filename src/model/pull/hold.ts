@@ -1,6 +1,11 @@
 import { join } from "node:path";
 import { isTerminated } from "../../flow/until-terminated.ts";
-import { type HeldLock, LockUnavailable, lockFile } from "../../store/locks/lock-file.ts";
+import {
+  type HeldLock,
+  LockUnavailable,
+  lockFile,
+  tryLockFile,
+} from "../../store/locks/lock-file.ts";
 import { ownPrefix } from "../../store/placement/dest-rule.ts";
 
 /** Locked, shared, by those who use what was pulled into a directory. */
@@ -26,3 +31,6 @@ export async function holdDirectory(
     lock?.release();
   }
 }
+
+/** Takes a directory to remove it; undefined where somebody holds it. Throws `LockUnavailable`. */
+export const takeUnused = (dir: string): HeldLock | undefined => tryLockFile(usePath(dir));

@@ -5,7 +5,7 @@ import {
   type PlacedFile,
   readPlaced,
   writePlaced,
-} from "../../store/placement/placed.ts";
+} from "../../store/records/placed.ts";
 import type { Cache } from "../../store/cache/cache.ts";
 import { openStage, type Stage, type StageOptions } from "./sync.ts";
 import type { WantedFile } from "./pull-plan.ts";

@@ -4,7 +4,7 @@ import { OcibundleError } from "../../errors.ts";
 import { unwritable } from "../../runtime/file-faults.ts";
 import { markerDirectory, ownPrefix } from "../../store/placement/dest-rule.ts";
 import { bringBack, exchange } from "../../store/placement/exchange.ts";
-import { isAsPlaced, type PlacedPull } from "../../store/placement/placed.ts";
+import { isAsPlaced, type PlacedPull } from "../../store/records/placed.ts";
 import { openTargetFolder } from "../../store/placement/target-folder.ts";
 import { commonFolder, type Markers, openMarkers } from "./markers.ts";
 import type { WantedFile } from "./pull-plan.ts";

@@ -6,7 +6,7 @@ import { SizeSchema } from "../../oci/descriptor.ts";
 import { readableMode, replaceFile } from "../../runtime/own-file.ts";
 import type { Cache } from "../cache/cache.ts";
 import { readRecord, writeRecord } from "../cache/record-file.ts";
-import { destFault, ownPrefix } from "./dest-rule.ts";
+import { destFault, ownPrefix } from "../placement/dest-rule.ts";
 
 /**
  * What pulls placed below a directory: `pull --sync` and `cache gc` remove that, and nothing else. A record in the

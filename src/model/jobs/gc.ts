@@ -1,0 +1,143 @@
+import { lstat, readdir, rm, rmdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { faultReason } from "../../runtime/file-faults.ts";
+import type { GcReason, GcReport, PulledDirectory } from "../../report/gc.ts";
+import { cacheAt } from "../../store/cache/cache.ts";
+import { cacheFolder } from "../../store/cache/folder.ts";
+import { type HeldLock, LockUnavailable, tryLockFile } from "../../store/locks/lock-file.ts";
+import { pullLockName } from "../../store/placement/dest-rule.ts";
+import { processThatUses } from "../../store/placement/open-elsewhere.ts";
+import { type Placed, placedDirectory, readPlacedAt } from "../../store/records/placed.ts";
+import { removeSurveyed, type Survey, survey } from "../../store/records/remove-placed.ts";
+import { takeUnused } from "../pull/hold.ts";
+import type { JobContext } from "../session/session.ts";
+
+export interface GcOptions {
+  /** Milliseconds: directories that were not pulled into for longer go. */
+  olderThan: number | undefined;
+  /** Bytes: the least recently used go until the rest together is no larger. */
+  maxSize: number | undefined;
+  dryRun: boolean;
+}
+
+interface Known {
+  record: string;
+  placed: Placed;
+  found: Survey;
+  shown: PulledDirectory;
+}
+
+/**
+ * Removes directories that were pulled into through this cache and that nothing uses any more. One that is in use,
+ * or has anything in it that was not pulled, stays as it is. With no limit only records of directories that are
+ * gone are removed. Throws `file` where no cache is known.
+ */
+export async function collectDirectories(
+  { env, cwd, signal }: Pick<JobContext, "env" | "cwd" | "signal">,
+  options: GcOptions,
+): Promise<GcReport> {
+  const { olderThan, maxSize, dryRun } = options;
+  const cache = cacheAt(cacheFolder({ env, cwd }));
+  const report: GcReport = {
+    path: cache.root,
+    dryRun,
+    removed: [],
+    kept: [],
+    forgotten: 0,
+    freed: 0,
+  };
+  const known: Known[] = [];
+  for (const name of await readdir(placedDirectory(cache)).catch(() => [])) {
+    signal.throwIfAborted();
+    const record = join(placedDirectory(cache), name);
+    const placed = await readPlacedAt(record);
+    if (placed === undefined) continue;
+    if ((await lstat(placed.dir).catch(() => undefined)) === undefined) {
+      if (!dryRun) await rm(record, { force: true });
+      report.forgotten += 1;
+      continue;
+    }
+    const shown = await shownOf(record, placed);
+    try {
+      const found = await survey(placed, signal);
+      shown.size = sizeOf([found]);
+      known.push({ record, placed, found, shown });
+    } catch (error) {
+      signal.throwIfAborted();
+      report.kept.push({ ...shown, reason: "unreadable", detail: faultReason(error) });
+    }
+  }
+  const left = new Set(known);
+  const now = Date.now();
+  const keep = ({ shown }: Known, reason: GcReason, detail: string | null = null): void => {
+    report.kept.push({ ...shown, reason, detail });
+  };
+  const oldestFirst = known.toSorted((a, b) => +a.shown.lastUsed - +b.shown.lastUsed);
+  for (const one of oldestFirst) {
+    signal.throwIfAborted();
+    const isOld = olderThan !== undefined && now - one.shown.lastUsed.getTime() > olderThan;
+    const isTooMuch =
+      maxSize !== undefined && sizeOf([...left].map(({ found }) => found)) > maxSize;
+    if (!isOld && !isTooMuch) {
+      keep(one, "recent");
+      continue;
+    }
+    const why = await removeUnused(one, { dryRun, signal });
+    if (why !== undefined) {
+      keep(one, ...why);
+      continue;
+    }
+    left.delete(one);
+    report.removed.push(one.shown);
+    report.freed += freedBy(one.found);
+  }
+  return report;
+}
+
+async function shownOf(record: string, { dir, pulls }: Placed): Promise<PulledDirectory> {
+  const { mtime } = await stat(record);
+  return { dir, size: 0, lastUsed: mtime, sources: pulls.map(({ source }) => source) };
+}
+
+/** Of files that several directories have, each counts once. */
+function sizeOf(surveys: readonly Survey[]): number {
+  const inodes = new Map(surveys.flatMap(({ inodes: some }) => [...some]));
+  return [...inodes.values()].reduce((sum, { size }) => sum + size, 0);
+}
+
+const freedBy = ({ inodes }: Survey): number =>
+  [...inodes.values()].reduce((sum, { size, isLastName }) => sum + (isLastName ? size : 0), 0);
+
+/** Removes a directory, or says why it stays. */
+async function removeUnused(
+  { record, placed: { dir }, found }: Known,
+  { dryRun, signal }: { dryRun: boolean; signal: AbortSignal },
+): Promise<[GcReason, string | null] | undefined> {
+  if (found.foreign !== undefined) return ["foreign", found.foreign];
+  const locks: HeldLock[] = [];
+  let isEmptied = false;
+  try {
+    for (const take of [() => takeUnused(dir), () => tryLockFile(join(dir, pullLockName))]) {
+      const lock = take();
+      if (lock === undefined) return ["in-use", null];
+      locks.push(lock);
+    }
+    const pid = await processThatUses(new Set(found.inodes.keys()));
+    if (pid !== undefined) return ["in-use", `process ${pid}`];
+    if (dryRun) return undefined;
+    await removeSurveyed(dir, found, signal);
+    isEmptied = true;
+    await rm(record, { force: true });
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof LockUnavailable)) {
+      signal.throwIfAborted();
+      return ["unreadable", faultReason(error)];
+    }
+    return ["unreadable", "its files cannot be locked"];
+  } finally {
+    for (const lock of locks) lock.release();
+    // The locks were in it. What is mounted somewhere stays as an empty directory.
+    if (isEmptied) await rmdir(dir).catch(() => undefined);
+  }
+}

@@ -1,0 +1,75 @@
+import type { Dirent } from "node:fs";
+import { lstat, readdir, rm, rmdir } from "node:fs/promises";
+import { join } from "node:path";
+import { markerDirectory, ownPrefix } from "../placement/dest-rule.ts";
+import { isAsPlaced, type Placed } from "./placed.ts";
+
+/** What lies in a directory that was pulled into. */
+export interface Survey {
+  /** Paths of files and links that are ocibundle's, below the directory; in the order in which they can go. */
+  own: string[];
+  /** Directories below it, the deepest first. */
+  directories: string[];
+  /** Inodes of the placed files and their sizes in bytes, each once. */
+  inodes: Map<bigint, { size: number; isLastName: boolean }>;
+  /** The first path that is not ocibundle's, or was changed. */
+  foreign: string | undefined;
+}
+
+/** What the markers' directory has. */
+const markerNames = /^(?:ready|downloading|failed|lock)(?:[.-].*)?$/;
+/** What a hub's cache has besides blobs. */
+const hubFiles = /^(?:refs|trees)\/[^/]+$/;
+
+/** Looks at everything in a directory. Throws errno errors. */
+export async function survey(placed: Placed, signal: AbortSignal): Promise<Survey> {
+  const { dir, hub, pulls } = placed;
+  const files = new Map(pulls.flatMap((pull) => pull.files.map((file) => [file.path, file])));
+  const found: Survey = { own: [], directories: [], inodes: new Map(), foreign: undefined };
+  const isOwn = async (path: string, entry: Dirent): Promise<boolean> => {
+    const parts = path.split("/");
+    if (entry.name.startsWith(ownPrefix)) return true;
+    if (parts.at(-2) === markerDirectory) return markerNames.test(entry.name);
+    const file = files.get(path);
+    if (file !== undefined) return isAsPlaced(dir, file);
+    if (!hub) return false;
+    return hubFiles.test(path) || (parts[0] === "snapshots" && entry.isSymbolicLink());
+  };
+  const visit = async (below: string): Promise<void> => {
+    signal.throwIfAborted();
+    const entries = await readdir(join(dir, below), { withFileTypes: true });
+    if (entries.length === 0 && below !== "") found.foreign ??= below;
+    for (const entry of entries) {
+      const path = below === "" ? entry.name : `${below}/${entry.name}`;
+      if (entry.isDirectory() && !entry.name.startsWith(ownPrefix)) {
+        await visit(path);
+        found.directories.push(path);
+      } else if (await isOwn(path, entry)) {
+        found.own.push(path);
+        const stats = await lstat(join(dir, path), { bigint: true });
+        if (stats.isFile()) {
+          const isLastName = stats.nlink === 1n;
+          found.inodes.set(stats.ino, { size: Number(stats.size), isLastName });
+        }
+      } else found.foreign ??= path;
+    }
+  };
+  await visit("");
+  return found;
+}
+
+/** Removes what was surveyed in a directory, which must be locked, but for itself. Throws errno errors. */
+export async function removeSurveyed(
+  dir: string,
+  { own, directories }: Survey,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const path of own) {
+    signal.throwIfAborted();
+    await rm(join(dir, path), {
+      recursive: path.split("/").at(-1)?.startsWith(ownPrefix) === true,
+      force: true,
+    });
+  }
+  for (const path of directories) await rmdir(join(dir, path)).catch(() => undefined);
+}
