@@ -20,8 +20,9 @@ export type Part =
   | PythonPart;
 
 /** Libraries of Python, each release in a directory of its own. */
-export type PythonPart = `huggingface_hub-${string}`;
-const isPython = (part: Part): part is PythonPart => part.startsWith("huggingface_hub-");
+export type PythonPart = `${"huggingface_hub" | "kubernetes_validate"}-${string}`;
+const isPython = (part: Part): part is PythonPart =>
+  /^(?:huggingface_hub|kubernetes_validate)-/.test(part);
 
 /** Programs that only root may run. */
 const needRoot: ReadonlySet<Part> = new Set<Part>(["dockerd", "containerd"]);

@@ -8,47 +8,64 @@ import type { ScriptCommand, ScriptState } from "./state.ts";
 /** What is used of a pod; everything else of a manifest changes nothing here. */
 const ContainerSchema = v.object({
   name: v.string(),
-  command: v.array(v.string()),
+  command: v.optional(v.array(v.string()), []),
   args: v.optional(v.array(v.string()), []),
-  env: v.optional(v.array(v.object({ name: v.string(), value: v.string() })), []),
+  env: v.optional(v.array(v.object({ name: v.string(), value: v.optional(v.string(), "") })), []),
   securityContext: v.optional(
     v.strictObject({
+      runAsNonRoot: v.optional(v.literal(true)),
+      runAsUser: v.optional(v.number()),
+      runAsGroup: v.optional(v.number()),
       readOnlyRootFilesystem: v.boolean(),
       allowPrivilegeEscalation: v.literal(false),
       capabilities: v.strictObject({ drop: v.tuple([v.literal("ALL")]) }),
     }),
   ),
-  volumeMounts: v.array(
-    v.strictObject({
-      name: v.string(),
-      mountPath: v.string(),
-      subPath: v.optional(v.string(), ""),
-      readOnly: v.optional(v.boolean(), false),
-    }),
+  volumeMounts: v.optional(
+    v.array(
+      v.strictObject({
+        name: v.string(),
+        mountPath: v.string(),
+        subPath: v.optional(v.string(), ""),
+        readOnly: v.optional(v.boolean(), false),
+      }),
+    ),
+    [],
   ),
 });
 
 const PodSchema = v.object({
-  kind: v.literal("Pod"),
   metadata: v.object({ name: v.string() }),
   spec: v.object({
-    securityContext: v.object({
-      runAsNonRoot: v.literal(true),
-      runAsUser: v.number(),
-      runAsGroup: v.number(),
-      fsGroup: v.optional(v.number()),
-    }),
-    initContainers: v.optional(v.array(ContainerSchema), []),
-    containers: v.array(ContainerSchema),
-    volumes: v.array(
+    securityContext: v.optional(
       v.object({
-        name: v.string(),
-        emptyDir: v.optional(v.object({})),
-        hostPath: v.optional(v.object({ path: v.string(), type: v.literal("Directory") })),
-        secret: v.optional(v.object({ items: v.array(v.object({ path: v.string() })) })),
+        runAsNonRoot: v.literal(true),
+        runAsUser: v.number(),
+        runAsGroup: v.number(),
+        fsGroup: v.optional(v.number()),
       }),
     ),
+    initContainers: v.optional(v.array(ContainerSchema), []),
+    containers: v.array(ContainerSchema),
+    volumes: v.optional(
+      v.array(
+        v.object({
+          name: v.string(),
+          emptyDir: v.optional(v.object({})),
+          persistentVolumeClaim: v.optional(v.object({})),
+          hostPath: v.optional(v.object({ path: v.string(), type: v.literal("Directory") })),
+          secret: v.optional(v.object({ items: v.array(v.object({ path: v.string() })) })),
+        }),
+      ),
+      [],
+    ),
   }),
+});
+
+/** A pod, or what makes pods. */
+const ManifestSchema = v.object({
+  metadata: v.object({ name: v.string() }),
+  spec: v.optional(v.record(v.string(), v.unknown())),
 });
 
 type Pod = v.InferOutput<typeof PodSchema>;
@@ -60,8 +77,11 @@ async function readPod(page: string, name: string): Promise<Pod> {
   const text = await readFile(join(repository, page), "utf8");
   for (const [, block = ""] of text.matchAll(/^```yaml\n(.*?)^```$/gms)) {
     for (const document of parseAllDocuments(block)) {
-      const pod = v.parse(PodSchema, document.toJS());
-      if (pod.metadata.name === name) return pod;
+      const { metadata, spec } = v.parse(ManifestSchema, document.toJS());
+      if (metadata.name !== name || spec === undefined) continue;
+      const job = spec["jobTemplate"] as { spec: Record<string, unknown> } | undefined;
+      const template = (job?.spec ?? spec)["template"] as { spec: unknown } | undefined;
+      return v.parse(PodSchema, { metadata, spec: template?.spec ?? spec });
     }
   }
   throw new Error(`${page} has no pod "${name}"`);
@@ -80,7 +100,11 @@ async function volumeFolder(pod: Pod, name: string, state: ScriptState): Promise
     await copyFile(join(state.env["DOCKER_CONFIG"] ?? "", "config.json"), join(folder, path));
     await chmod(join(folder, path), 0o644);
   }
-  const { fsGroup } = pod.spec.securityContext;
+  const fsGroup = pod.spec.securityContext?.fsGroup;
+  if (volume.secret === undefined && fsGroup === undefined) {
+    // An emptyDir is for everyone in the pod.
+    await chmod(folder, 0o777);
+  }
   if (volume.emptyDir !== undefined && fsGroup !== undefined) {
     // What a kubelet does for a volume of the pod: the group owns it and may write.
     await chown(folder, 0, fsGroup);
@@ -133,9 +157,13 @@ async function containerScript(
   const words = [...container.command, ...container.args].map((word) =>
     word.replace(/^registry\.example\.com\//, `${registry}/`),
   );
-  const { runAsUser, runAsGroup, fsGroup } = pod.spec.securityContext;
+  const { fsGroup } = pod.spec.securityContext ?? {};
+  const { runAsUser, runAsGroup } = { ...pod.spec.securityContext, ...container.securityContext };
   const groups = fsGroup === undefined ? "--clear-groups" : `--groups=${fsGroup}`;
-  const user = `setpriv --reuid=${runAsUser} --regid=${runAsGroup} ${groups} --bounding-set=-all --inh-caps=-all --no-new-privs`;
+  const user =
+    runAsUser === undefined
+      ? ""
+      : `setpriv --reuid=${runAsUser} --regid=${runAsGroup} ${groups} --bounding-set=-all --inh-caps=-all --no-new-privs`;
   const env = [
     "HOME=/",
     "PATH=/opt/bin:/usr/local/bin:/usr/bin:/bin",
