@@ -1,5 +1,5 @@
 import { defineCommand } from "../cli/command.ts";
-import { modelArgs } from "./model-args.ts";
+import { modelArgs, oneLayout } from "./model-args.ts";
 import { buildModel } from "../model/jobs/build.ts";
 import { pushReport } from "../ui/push-report.ts";
 
@@ -24,7 +24,8 @@ export const command = defineCommand({
       description: "Layout directory or archive file to write",
     },
   },
-  run: ({ ref, ...parts }, context) => buildModel(context, { reference: ref, ...parts }),
+  run: ({ ref, parts, layout, ...rest }, context) =>
+    buildModel(context, { reference: ref, ...rest, layout: oneLayout({ layout, parts }) }),
   text: pushReport,
   digest: ({ model }) => model.digest,
 });

@@ -1,4 +1,5 @@
 import { defineCommand } from "../cli/command.ts";
+import { oneLayout } from "./model-args.ts";
 import { copyModel } from "../model/jobs/copy.ts";
 import { pushReport } from "../ui/push-report.ts";
 
@@ -24,9 +25,11 @@ export const command = defineCommand({
     },
     layout: {
       type: "string",
-      valueHint: "bundle|bundle-1|cog|modelpack|image",
+      valueHint: "bundle|bundle-1|parts|cog|modelpack|image",
       description: "Convert the weights to this layout",
     },
+    parts: { type: "boolean", description: "Store large files in parts: --layout parts" },
+    plain: { type: "boolean", description: "Store every file as one layer: --layout bundle" },
     referrers: {
       type: "boolean",
       description: "Also copy signatures and other referrers",
@@ -41,8 +44,13 @@ export const command = defineCommand({
       description: "Print what would be sent, and send nothing",
     },
   },
-  run: ({ src, dst, ...options }, context) =>
-    copyModel(context, { source: src, target: dst, ...options }),
+  run: ({ src, dst, parts, plain, layout, ...options }, context) =>
+    copyModel(context, {
+      source: src,
+      target: dst,
+      ...options,
+      layout: oneLayout({ layout, parts, plain }),
+    }),
   text: pushReport,
   digest: ({ model }) => model.digest,
 });

@@ -1,3 +1,4 @@
+import { OcibundleError } from "../errors.ts";
 import type { ArgDefinitions } from "../cli/command.ts";
 
 /** The flags that say which image and weights make a model: the same for `build` and `push`. */
@@ -49,8 +50,12 @@ export const modelArgs = {
   },
   layout: {
     type: "string",
-    valueHint: "bundle|bundle-1|cog|modelpack|image",
+    valueHint: "bundle|bundle-1|parts|cog|modelpack|image",
     description: "Write the weights in this layout, for the tools that read them",
+  },
+  parts: {
+    type: "boolean",
+    description: "Store large files in parts: --layout parts",
   },
   format: {
     type: "string",
@@ -58,3 +63,23 @@ export const modelArgs = {
     description: "Write one image, or an index of image and weights",
   },
 } as const satisfies ArgDefinitions;
+
+interface LayoutFlags {
+  layout: string | undefined;
+  parts?: boolean | undefined;
+  plain?: boolean | undefined;
+}
+
+/** The layout that flags name: `--parts` and `--plain` are short for one each. Throws `usage`. */
+export function oneLayout({ layout, parts, plain }: LayoutFlags): string | undefined {
+  const named = [
+    ...(layout === undefined ? [] : ["--layout"]),
+    ...(parts === true ? ["--parts"] : []),
+    ...(plain === true ? ["--plain"] : []),
+  ];
+  if (named.length > 1) {
+    const [first, second] = named;
+    throw new OcibundleError("usage", `${first} and ${second} cannot be used together`);
+  }
+  return parts === true ? "parts" : plain === true ? "bundle" : layout;
+}

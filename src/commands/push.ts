@@ -1,5 +1,5 @@
 import { defineCommand } from "../cli/command.ts";
-import { modelArgs } from "./model-args.ts";
+import { modelArgs, oneLayout } from "./model-args.ts";
 import { pushLayouts } from "../model/jobs/push-layouts.ts";
 import { pushReport } from "../ui/push-report.ts";
 
@@ -54,8 +54,14 @@ export const command = defineCommand({
       description: "Print what would be sent, and send nothing",
     },
   },
-  async run({ ref, path, noLock, ...parts }, context) {
-    return pushLayouts(context, { reference: ref, paths: path, writeLock: !noLock, ...parts });
+  async run({ ref, path, noLock, parts, layout, ...rest }, context) {
+    return pushLayouts(context, {
+      reference: ref,
+      paths: path,
+      writeLock: !noLock,
+      ...rest,
+      layout: oneLayout({ layout, parts }),
+    });
   },
   text: (results, view) => results.map((result) => pushReport(result, view)).join(""),
   json: (results) => (results.length === 1 && results[0] ? results[0] : { pushes: results }),

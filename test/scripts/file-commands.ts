@@ -11,6 +11,7 @@ import {
   writeFile,
 } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
+import { smallModel, writeTensors } from "../support/tensor-file.ts";
 import { expandText } from "./language.ts";
 import { lastRun, matchPattern, text } from "./output.ts";
 import type { CommandCall, ScriptCommand, ScriptState } from "./state.ts";
@@ -30,6 +31,10 @@ export const fileCommands = {
   },
   async mv({ args: [from = "", to = ""], state }) {
     await rename(resolve(state.cwd, from), resolve(state.cwd, to));
+  },
+  /** `tensors FILE [CHANGED...]`: a small model in parts, in which these tensors have other bytes. */
+  tensors({ args: [path = "", ...changed], state }) {
+    writeTensors(resolve(state.cwd, path), smallModel(), { changed });
   },
   async chmod({ args: [mode = "", ...paths], state }) {
     for (const path of paths) await chmod(resolve(state.cwd, path), Number.parseInt(mode, 8));

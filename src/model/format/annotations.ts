@@ -17,6 +17,9 @@ export const weightsArtifactType = "application/vnd.cog.weights.v1";
 /** The artifact type of weights in Cog's later formats. */
 export const laterWeightsArtifactType = "application/vnd.cog.weight.v1";
 
+/** The artifact type of weights that are stored in parts (docs/format.md). */
+export const partsArtifactType = "application/vnd.ocibundle.weights.parts.v1";
+
 /** The name of the weight file a layer holds, or undefined for any other descriptor. */
 export const weightName = (descriptor: Descriptor): string | undefined =>
   descriptor.annotations?.[annotationKeys.weightName];

@@ -1,10 +1,17 @@
+import * as v from "valibot";
 import { OcibundleError } from "../../errors.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { digestOf } from "../../oci/digest.ts";
 import type { ImageIndex, RawManifest } from "../../oci/manifest.ts";
 import { mediaTypes } from "../../oci/media-types.ts";
 import { isKnownPlatform } from "../../oci/platform.ts";
-import { annotationKeys, laterWeightsArtifactType, weightsArtifactType } from "./annotations.ts";
+import { parseDocument } from "../../oci/document.ts";
+import {
+  annotationKeys,
+  laterWeightsArtifactType,
+  partsArtifactType,
+  weightsArtifactType,
+} from "./annotations.ts";
 import { goJson } from "./go-json.ts";
 
 /** What a model index binds. */
@@ -47,7 +54,7 @@ const withSystem = (image: Descriptor): Descriptor =>
 /** `image`: the one image of the index, where there is exactly one. */
 const weightsEntry = (weights: RawManifest, image: Descriptor | undefined): Descriptor => ({
   mediaType: weights.mediaType,
-  artifactType: weightsArtifactType,
+  artifactType: isInParts(weights) ? partsArtifactType : weightsArtifactType,
   digest: weights.digest,
   size: weights.bytes.byteLength,
   platform: { os: "unknown", architecture: "unknown" },
@@ -56,6 +63,14 @@ const weightsEntry = (weights: RawManifest, image: Descriptor | undefined): Desc
     ...(image === undefined ? {} : { [annotationKeys.referenceDigest]: image.digest }),
   },
 });
+
+/** Whether a weights artifact says that it is in parts; any other is the bundle's, whatever it says. */
+const isInParts = ({ bytes }: RawManifest): boolean => {
+  const { artifactType } = parseDocument(bytes, TypedSchema, "weights artifact");
+  return artifactType === partsArtifactType;
+};
+
+const TypedSchema = v.looseObject({ artifactType: v.optional(v.unknown()) });
 
 /** What an entry of an index is. Its position says nothing. */
 export type EntryType = "image" | "weights" | "other";

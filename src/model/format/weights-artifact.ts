@@ -37,11 +37,11 @@ export const emptyConfig = {
  */
 export function weightsManifest(
   entries: readonly WeightEntry[],
-  { titles = true }: { titles?: boolean } = {},
+  { titles = true, config = emptyConfig }: ManifestOptions = {},
 ): RawManifest {
-  const titled = manifestBytes(entries, titles);
+  const titled = manifestBytes(entries, titles, config);
   const fits = !titles || titled.byteLength <= maxManifestBytes;
-  const bytes = fits ? titled : manifestBytes(entries, false);
+  const bytes = fits ? titled : manifestBytes(entries, false, config);
   if (bytes.byteLength > maxManifestBytes) {
     throw new OcibundleError(
       "file",
@@ -54,13 +54,25 @@ export function weightsManifest(
   return { mediaType: mediaTypes.ociManifest, digest: digestOf(bytes), bytes };
 }
 
-function manifestBytes(entries: readonly WeightEntry[], titles: boolean): Uint8Array {
+interface ManifestOptions {
+  titles?: boolean;
+  /** The recipe of weights that are split: who has a version of them fetches only what is new. */
+  config?: Config | undefined;
+}
+
+type Config = Pick<Descriptor, "mediaType" | "digest" | "size">;
+
+function manifestBytes(
+  entries: readonly WeightEntry[],
+  titles: boolean,
+  config: Config,
+): Uint8Array {
   const directory = sharedDirectory(entries.map(({ dest }) => dest));
   return goJson({
     schemaVersion: 2,
     mediaType: mediaTypes.ociManifest,
     artifactType: weightsArtifactType,
-    config: emptyConfig,
+    config,
     layers: sortedByName(entries).map((entry) => ({
       mediaType: entry.mediaType,
       digest: entry.digest,

@@ -14,6 +14,7 @@ import {
 import { weightName } from "../format/annotations.ts";
 import { entryType } from "../format/model-index.ts";
 import { isWeightsManifest } from "../format/weights-artifact.ts";
+import { isPartsManifest } from "../parts/parts-artifact.ts";
 
 /** Everything one manifest or index needs to be whole somewhere else. */
 export interface ContentGraph {
@@ -165,7 +166,8 @@ export function blobsOfManifest(
     members.artifactType === undefined &&
     config !== undefined &&
     isImageConfigType(config.mediaType);
-  const own: Group = isWeightsManifest(members) ? "weights" : isImage ? "image" : "other";
+  const isWeights = isWeightsManifest(members) || isPartsManifest(members);
+  const own: Group = isWeights ? "weights" : isImage ? "image" : "other";
   const blobs = new Map<Digest, BlobToMove>();
   for (const descriptor of config === undefined ? layers : [config, ...layers]) {
     if (blobs.has(descriptor.digest)) continue;

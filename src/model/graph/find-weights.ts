@@ -2,9 +2,10 @@ import { OcibundleError } from "../../errors.ts";
 import type { ContentReader } from "../../oci/content.ts";
 import { parseDocument } from "../../oci/document.ts";
 import { ImageIndexSchema, type RawManifest } from "../../oci/manifest.ts";
-import { membersOf } from "../../oci/manifest-members.ts";
+import { type ManifestMembers, membersOf } from "../../oci/manifest-members.ts";
 import { isIndexType } from "../../oci/media-types.ts";
 import { laterWeightsArtifactType } from "../format/annotations.ts";
+import { isPartsManifest } from "../parts/parts-artifact.ts";
 import { readChild } from "./content-graph.ts";
 import { findWeights, isLaterWeights } from "../format/model-index.ts";
 import { isWeightsManifest } from "../format/weights-artifact.ts";
@@ -30,7 +31,10 @@ export async function readWeights(
 
 /** Whether a root is a weights artifact, beside which there is no image. Throws `file`. */
 export const hasOnlyWeights = (root: RawManifest, on: string): boolean =>
-  !isIndexType(root.mediaType) && isWeightsManifest(membersOf(root, on));
+  !isIndexType(root.mediaType) && isWeights(membersOf(root, on));
+
+const isWeights = (members: ManifestMembers): boolean =>
+  isWeightsManifest(members) || isPartsManifest(members);
 
 function withoutWeights(
   name: string,

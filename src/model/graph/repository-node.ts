@@ -6,6 +6,7 @@ import { goObject } from "../../oci/go-object.ts";
 import { ImageManifestSchema, type RawManifest } from "../../oci/manifest.ts";
 import { membersOf } from "../../oci/manifest-members.ts";
 import { isImageConfigType, isIndexType, isManifestType } from "../../oci/media-types.ts";
+import { isPartsManifest } from "../parts/parts-artifact.ts";
 import { recognise } from "../format/artifact/recognise.ts";
 import { isWeightsManifest } from "../format/weights-artifact.ts";
 import type { NodeKind } from "../../report/ls.ts";
@@ -78,6 +79,7 @@ function kindOf(
   if (isManifestType(raw.mediaType)) {
     const manifest = parseDocument(raw.bytes, ImageManifestSchema, on);
     if (isWeightsManifest(manifest)) return { kind: "weights", format: "bundle" };
+    if (isPartsManifest(manifest)) return { kind: "weights", format: "parts" };
     const format = recognise(manifest)?.name;
     // What is attached to a manifest has titles as well, and is no model.
     const isOther = format === "image" || (format === "generic" && is.isReferrer);

@@ -28,6 +28,9 @@ import { summarize } from "../graph/summary.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
 import { modelPlace } from "../places/place.ts";
 import { openSigned } from "../trust/open-signed.ts";
+import type { ImageSource } from "../../image/conversion/types.ts";
+import { numbersOfTag } from "../graph/split-of-tag.ts";
+import { readAllContents } from "../graph/weights-contents.ts";
 import type { Repository } from "../../registry/types.ts";
 import type { PublishReport } from "../../report/publish.ts";
 
@@ -59,7 +62,7 @@ export async function copyModel(job: JobContext, request: CopyRequest): Promise<
     const { reader, root } = source;
     const graph: Tagged =
       request.layout !== undefined
-        ? await converted(session, request, reader, root)
+        ? await converted(session, request, source, destination)
         : platform === undefined
           ? await wholeGraph(reader, root, session.signal)
           : await narrowed(session, reader, root, platform);
@@ -184,11 +187,12 @@ async function wholeGraph(
  * one registry mounts them. An image beside them is left out, which is said. Throws `usage`.
  */
 async function converted(
-  { cache, signal, emit }: Session,
+  session: Session,
   { layout = "bundle", platform, referrers }: CopyRequest,
-  reader: ContentReader,
-  root: RawManifest,
+  { reader, root }: Pick<ImageSource, "reader" | "root">,
+  destination: ReturnType<typeof parseTarget>,
 ): Promise<Tagged> {
+  const { cache, signal, emit } = session;
   const other = platform === undefined ? (referrers ? "--referrers" : undefined) : "--platform";
   if (other !== undefined) {
     throw new OcibundleError("usage", `--layout and ${other} cannot be used together`, {
@@ -196,7 +200,23 @@ async function converted(
     });
   }
   const name = parseLayout(layout);
+  // What is in parts already is copied as it is, with the digest that it has.
+  if (name === "parts" && (await isInParts(reader, root, signal))) {
+    return wholeGraph(reader, root, signal);
+  }
   const files = await filesOfModel(reader, root, signal);
+  const numbers =
+    name === "parts" && destination.kind === "registry"
+      ? await numbersOfTag(
+          session.originReader(destination.reference),
+          destination.reference.tag,
+          signal,
+        )
+      : undefined;
+  const options = { cache, signal, emit, split: { numbers } };
+  if (isIndexType(root.mediaType) && (name === "parts" || name === "bundle")) {
+    return withImages(session, reader, root, await layOut(name, files, options));
+  }
   if (isIndexType(root.mediaType)) {
     const { manifests } = parseDocument(root.bytes, ImageIndexSchema, reader.name);
     if (manifests.some((entry) => entryType(entry) === "image")) {
@@ -206,7 +226,32 @@ async function converted(
       });
     }
   }
-  return layOut(name, files, { cache, signal, emit });
+  return layOut(name, files, options);
+}
+
+async function isInParts(
+  reader: ContentReader,
+  root: RawManifest,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const contents = await readAllContents(reader, root, signal);
+  return contents.every(({ parts }) => parts !== undefined);
+}
+
+/** A model whose weights are others now: beside its images in an index, as a push of both makes it. */
+async function withImages(
+  { signal, emit }: Session,
+  reader: ContentReader,
+  root: RawManifest,
+  weights: ContentGraph,
+): Promise<ContentGraph> {
+  const { manifests } = parseDocument(root.bytes, ImageIndexSchema, reader.name);
+  if (!manifests.some((entry) => entryType(entry) === "image")) return weights;
+  const image = await readModelImage(reader, root, undefined, signal);
+  const message = leftOutWarning(image);
+  if (message !== undefined) emit({ type: "warning", message });
+  const part = { manifest: weights.root, blobs: weights.blobs };
+  return assembleBundle(reader, image, [part], signal);
 }
 
 /**

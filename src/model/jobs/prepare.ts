@@ -9,13 +9,18 @@ import {
   type WeightsPart,
   weightsPartOf,
 } from "../graph/assemble.ts";
-import { chosenWeights } from "../lock/from-lock.ts";
+import { chosenParts, chosenWeights } from "../lock/from-lock.ts";
 import { chooseImageFormat, type ModelFormat } from "../format/image-format.ts";
 import { leftOutWarning, readModelImage } from "../graph/image-part.ts";
 import { summarize } from "../graph/summary.ts";
 import { withMountFrom } from "../places/mount-sources.ts";
 import { bundleLayout, type LayoutName, parseLayout } from "../layout/layouts.ts";
 import { filesOfModel } from "../layout/model-files.ts";
+import { partsLayout } from "../layout/parts.ts";
+import { splitOriginals } from "../layout/split-originals.ts";
+import { isPartsManifest } from "../parts/parts-artifact.ts";
+import type { TreeNumbers } from "../parts/tree.ts";
+import { membersOf } from "../../oci/manifest-members.ts";
 import type { ContentReader } from "../../oci/content.ts";
 import { parseDocument } from "../../oci/document.ts";
 import { ImageIndexSchema, type RawManifest } from "../../oci/manifest.ts";
@@ -34,6 +39,8 @@ export interface TargetKnowledge {
   host?: string;
   knownLayers?: KnownLayers;
   configs?: KnownConfigs;
+  /** By which numbers the weights in parts are split that it has now. Never throws. */
+  numbers?: () => Promise<TreeNumbers | undefined>;
 }
 
 /** A model that can be published; closing it removes what was made for it. */
@@ -54,16 +61,18 @@ export async function prepareModel(
   const platform = parts.platform === undefined ? undefined : parsePlatform(parts.platform);
   await using stack = new AsyncDisposableStack();
   const layout = layoutOf(parts.layout, session.env);
-  if (layout !== "bundle" && layout !== "bundle-1") {
+  if (layout !== "bundle" && layout !== "bundle-1" && layout !== "parts") {
     const { host } = knowledge;
     const laidOut = await prepareLayout(session, parts, layout, { host, stack });
     const kept = stack.move();
     return { format: "bundle", model: laidOut, [Symbol.asyncDispose]: () => kept.disposeAsync() };
   }
   const weights =
-    parts.weightsFrom === undefined
-      ? await chosenWeights(session, { ...parts, titles: layout === "bundle" })
-      : await weightsOfModel(session, parts, parts.weightsFrom, knowledge.host, stack);
+    parts.weightsFrom !== undefined
+      ? await weightsOfModel(session, parts, parts.weightsFrom, { layout, knowledge, stack })
+      : layout === "parts"
+        ? await weightsInParts(session, parts, knowledge)
+        : await chosenWeights(session, { ...parts, titles: layout === "bundle" });
   const format = chooseImageFormat({
     flag: parts.format,
     env: session.env,
@@ -123,18 +132,42 @@ const platformWithoutImage = (): OcibundleError =>
     hint: "add --image, or remove --platform",
   });
 
+/** The weights of a lock in parts, by the numbers of what the target has now. */
+async function weightsInParts(
+  session: Session,
+  parts: ModelParts,
+  { numbers }: TargetKnowledge,
+): Promise<WeightsPart | undefined> {
+  const files = await chosenParts(session, parts, await numbers?.());
+  return files === undefined ? undefined : partsLayout(files);
+}
+
 /** The bundle's weights artifact as it is; weights in another format become one, their blobs as they are. */
 async function anyWeights(
   reader: ContentReader,
   root: RawManifest,
-  signal: AbortSignal,
+  layout: LayoutName | undefined,
+  { signal, emit }: Session,
+  numbers: TargetKnowledge["numbers"],
 ): Promise<WeightsPart> {
-  const isBundle = isIndexType(root.mediaType)
+  const manifest = isIndexType(root.mediaType)
     ? weightsEntries(parseDocument(root.bytes, ImageIndexSchema, reader.name)).length > 0
-    : hasOnlyWeights(root, reader.name);
-  if (isBundle) return weightsPartOf(reader, await readWeights(reader, root, signal));
-  const { root: manifest, blobs } = bundleLayout(await filesOfModel(reader, root, signal));
-  return { manifest, blobs };
+      ? await readWeights(reader, root, signal)
+      : undefined
+    : hasOnlyWeights(root, reader.name)
+      ? root
+      : undefined;
+  const isWanted =
+    manifest !== undefined &&
+    (layout === undefined ||
+      isPartsManifest(membersOf(manifest, reader.name)) === (layout === "parts"));
+  if (isWanted) return weightsPartOf(reader, manifest);
+  const files = await filesOfModel(reader, root, signal);
+  if (layout === "parts") {
+    return partsLayout(await splitOriginals(files, { numbers: await numbers?.(), signal, emit }));
+  }
+  const { root: plain, blobs } = bundleLayout(files);
+  return { manifest: plain, blobs };
 }
 
 /**
@@ -145,8 +178,11 @@ async function weightsOfModel(
   session: Session,
   parts: ModelParts,
   from: string,
-  host: string | undefined,
-  stack: AsyncDisposableStack,
+  {
+    layout,
+    knowledge,
+    stack,
+  }: { layout: LayoutName; knowledge: TargetKnowledge; stack: AsyncDisposableStack },
 ): Promise<WeightsPart> {
   const others = [...parts.weights.map(() => "--weights"), ...parts.file.map(() => "--file")];
   const other = others[0] ?? (parts.lock === undefined ? undefined : "--lock");
@@ -158,7 +194,9 @@ async function weightsOfModel(
   const { open, repository } = await modelPlace(session, from);
   const { reader, root, close } = await open();
   stack.defer(close);
-  const part = await anyWeights(reader, root, session.signal);
-  if (repository === undefined || repository.registry.host !== host) return part;
+  const isAsked = parts.layout !== undefined || (session.env["OCIBUNDLE_LAYOUT"] ?? "") !== "";
+  const wanted = isAsked ? layout : undefined;
+  const part = await anyWeights(reader, root, wanted, session, knowledge.numbers);
+  if (repository === undefined || repository.registry.host !== knowledge.host) return part;
   return { ...part, blobs: withMountFrom(part.blobs, () => [repository.name]) };
 }

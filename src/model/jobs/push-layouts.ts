@@ -25,7 +25,7 @@ export async function pushLayouts(job: JobContext, request: PushRequest): Promis
     const tag = `${reference.tag ?? "latest"}-${layout}`;
     const further = formatReference({ ...reference, tag });
     // Only some layouts have a place for an image, and it stands under the first tag.
-    const image = layout === "cog" || layout.startsWith("bundle") ? request.image : undefined;
+    const image = /^(?:bundle|bundle-1|cog|parts)$/.test(layout) ? request.image : undefined;
     reports.push(await pushModel(job, { ...request, reference: further, layout, image }));
   }
   return reports;

@@ -17,6 +17,7 @@ import { checkCogLock, writeCogLock } from "./cog-lock.ts";
 import { prepareModel, type TargetKnowledge } from "./prepare.ts";
 import { lockDirectories } from "../lock/lock-directories.ts";
 import { projectImage } from "../format/project-file.ts";
+import { numbersOfTag } from "../graph/split-of-tag.ts";
 import { publish } from "../graph/publish.ts";
 import { sendUnnamed } from "./send-unnamed.ts";
 import { onlyPlatform, publishReport } from "../graph/publish-report.ts";
@@ -170,6 +171,7 @@ async function openMemory(session: Session, reference: Reference, target: Conten
   ]);
   const knowledge: TargetKnowledge = {
     host,
+    numbers: () => numbersOfTag(session.originReader(reference), reference.tag, session.signal),
     knownLayers: knownLayers(session, layers, reference, target),
     configs: {
       find: (imageId) => readKeptConfig(cache, imageId),

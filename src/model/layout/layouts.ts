@@ -11,11 +11,13 @@ import type { ContentGraph } from "../graph/content-graph.ts";
 import { cogIndex, cogWeight } from "./cog.ts";
 import { imageLayout } from "./image.ts";
 import { modelPackLayout, rawBlob } from "./modelpack.ts";
-import type { OriginalFile } from "./original-file.ts";
+import type { OriginalFile, StoredFile } from "./original-file.ts";
+import { partsLayout, recipeConfig } from "./parts.ts";
+import { type SplitOptions, splitOriginals } from "./split-originals.ts";
 import type { TarOptions } from "./tar-blob.ts";
 
 /** What weights can be written as (docs/artifacts.md). */
-export const layoutNames = ["bundle", "bundle-1", "cog", "modelpack", "image"] as const;
+export const layoutNames = ["bundle", "bundle-1", "parts", "cog", "modelpack", "image"] as const;
 export type LayoutName = (typeof layoutNames)[number];
 
 /** The name of a layout. Throws `usage`. */
@@ -43,12 +45,17 @@ const alone = { childTags: new Map<Digest, string>(), entries: [] };
 export async function layOut(
   layout: LayoutName,
   files: readonly OriginalFile[],
-  options: TarOptions,
+  options: TarOptions & { split?: Omit<SplitOptions, "signal" | "emit"> | undefined },
 ): Promise<LaidOut> {
   switch (layout) {
     case "bundle":
     case "bundle-1":
       return { ...bundleLayout(files, { titles: layout === "bundle" }), ...alone };
+    case "parts": {
+      const split = await splitOriginals(files, { ...options.split, ...options });
+      const { manifest: root, blobs } = partsLayout(split);
+      return { root, children: [], blobs, ...alone };
+    }
     case "modelpack":
       return { ...(await modelPackLayout(files, options.signal)), ...alone };
     case "image":
@@ -70,6 +77,12 @@ export async function layOut(
 const nothing = new Uint8Array(0);
 const packed = compressBytes(nothing, "gzip", compressionLevels.gzip);
 
+const storedDescriptor = ({ encoding, digest, size }: StoredFile) => ({
+  mediaType: layerTypes[encoding],
+  digest,
+  size,
+});
+
 /** How an empty file is stored, as in a lock: registries reject empty blobs. */
 const emptyFile = {
   descriptor: { mediaType: layerTypes.gzip, digest: digestOf(packed), size: packed.byteLength },
@@ -77,31 +90,48 @@ const emptyFile = {
   source: () => Promise.resolve({ kind: "bytes", bytes: packed } as const),
 } as const;
 
-/** The bundle's weights artifact, every file stored as it is; an empty one as gzip. */
+/**
+ * The bundle's weights artifact: every file as it is or, where a blob of it compressed is there, as that; an
+ * empty one as gzip. With titles, its config is the recipe of files that are split.
+ */
 export function bundleLayout(
   files: readonly OriginalFile[],
-  options: { titles?: boolean } = {},
+  { titles = true }: { titles?: boolean } = {},
 ): ContentGraph {
   const placed = files.map((file) => ({ ...file, path: file.dest.slice(1) }));
+  const recipe = titles ? recipeConfig(files) : undefined;
   const root = weightsManifest(
-    placed.map(({ name, dest, digest, size }) => ({
+    placed.map(({ name, dest, digest, size, stored }) => ({
       name,
       dest,
       digestOriginal: digest,
       sizeUncompressed: size,
-      ...(size === 0 ? emptyFile.descriptor : { mediaType: layerTypes.none, digest, size }),
+      ...(size === 0
+        ? emptyFile.descriptor
+        : stored === undefined
+          ? { mediaType: layerTypes.none, digest, size }
+          : storedDescriptor(stored)),
     })),
-    options,
+    { titles, config: recipe?.descriptor },
   );
   const blobs = new Map<Digest, BlobToMove>();
   for (const file of placed) {
-    const { name, digest, size } = file;
-    if (size === 0) {
+    const { name, digest, size, stored } = file;
+    if (stored !== undefined && size > 0) {
+      const { source, check } = stored;
+      blobs.set(
+        stored.digest,
+        rawBlob(
+          { ...file, source, ...(check === undefined ? {} : { check }) },
+          storedDescriptor(stored),
+        ),
+      );
+    } else if (size === 0) {
       const label = `weight ${quoted(name)}`;
       blobs.set(emptyFile.descriptor.digest, { ...emptyFile, label, name });
     } else blobs.set(digest, rawBlob(file, { mediaType: layerTypes.none, digest, size }));
   }
-  const config: BlobToMove = {
+  const config: BlobToMove = recipe ?? {
     descriptor: emptyConfig,
     label: "config of the weights",
     group: "weights",

@@ -1,5 +1,5 @@
 import { OcibundleError } from "../../errors.ts";
-import type { BlobSource, ByteRange, ContentReader } from "../../oci/content.ts";
+import type { ContentReader } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { shortDigest } from "../../oci/digest.ts";
 import type { RawManifest } from "../../oci/manifest.ts";
@@ -8,6 +8,8 @@ import { compressionOf, type WeightEntry } from "../format/weight-entry.ts";
 import { expectedEntries, readAllContents } from "../graph/weights-contents.ts";
 import { decodedSource } from "./decoded-source.ts";
 import type { OriginalFile } from "./original-file.ts";
+import { filesOfParts, partsOfPlain } from "./recipe-files.ts";
+import { shifted } from "./shifted-source.ts";
 
 /**
  * The files of a model's weights where they are stored, in any format whose files have digests. Nothing is
@@ -21,8 +23,16 @@ export async function filesOfModel(
 ): Promise<OriginalFile[]> {
   const contents = await readAllContents(reader, root, signal);
   const files: OriginalFile[] = [];
-  for (const { entries, packed } of contents) {
-    for (const entry of entries) files.push(ofEntry(reader, entry));
+  for (const one of contents) {
+    const { entries, packed, parts, format } = one;
+    if (parts !== undefined) {
+      files.push(...filesOfParts(reader, parts));
+      continue;
+    }
+    const split = format === "bundle" ? await partsOfPlain(reader, one, signal) : undefined;
+    for (const entry of entries) {
+      files.push({ ...ofEntry(reader, entry), parts: split?.get(entry.name) });
+    }
     for (const tar of packed.tars) {
       if (tar.overlay) {
         throw new OcibundleError("not_found", `${reader.name} is an image and has no weights`, {
@@ -62,13 +72,23 @@ const common = (
 
 function ofEntry(reader: ContentReader, entry: WeightEntry): OriginalFile {
   const blob = { mediaType: entry.mediaType, digest: entry.digest, size: entry.size };
+  const encoding = compressionOf(entry.mediaType);
   const isPlain = entry.digest === entry.digestOriginal;
   return {
     ...common(reader, entry),
     source: async (signal) => {
       const stored = await reader.blobSource(blob, signal);
-      return isPlain ? stored : decodedSource(stored, blob, compressionOf(entry.mediaType));
+      return isPlain ? stored : decodedSource(stored, blob, encoding);
     },
+    stored:
+      isPlain || encoding === "none"
+        ? undefined
+        : {
+            encoding,
+            digest: entry.digest,
+            size: entry.size,
+            source: (signal) => reader.blobSource(blob, signal),
+          },
     ...(reader.reportCorrupt === undefined
       ? {}
       : { reportCorrupt: () => reader.reportCorrupt?.(entry.digest) ?? false }),
@@ -85,20 +105,4 @@ function ofPart(
     ...common(reader, entry),
     source: async (signal) => shifted(await reader.blobSource(blob, signal), offset),
   };
-}
-
-/** A source whose bytes begin at an offset of another's. */
-function shifted(source: BlobSource, offset: number): BlobSource {
-  switch (source.kind) {
-    case "bytes":
-      return { kind: "bytes", bytes: source.bytes.subarray(offset) };
-    case "file":
-      return { ...source, offset: source.offset + offset };
-    case "stream":
-      return {
-        kind: "stream",
-        open: ({ start, end }: ByteRange, signal) =>
-          source.open({ start: start + offset, end: end + offset }, signal),
-      };
-  }
 }

@@ -1,6 +1,7 @@
 import { OcibundleError } from "../../errors.ts";
 import type { BlobSource } from "../../oci/content.ts";
 import { below, sharedDirectory } from "../format/shared-directory.ts";
+import type { LockParts } from "../parts/lock-parts.ts";
 import { quoted } from "../format/weight-entry.ts";
 
 /** A file of weights as it is, however it is stored. */
@@ -18,6 +19,20 @@ export interface OriginalFile {
   check?(signal: AbortSignal): Promise<void>;
   mismatchHint?: string;
   reportCorrupt?(): boolean;
+  /** The compressed blob that stores it, for layouts that keep it so. */
+  stored?: StoredFile | undefined;
+  /** How it is split, where that is known. */
+  parts?: LockParts | undefined;
+}
+
+/** A file as a compressed blob. */
+export interface StoredFile {
+  encoding: "gzip" | "zstd";
+  digest: `sha256:${string}`;
+  /** In bytes. */
+  size: number;
+  source(signal: AbortSignal): Promise<BlobSource>;
+  check?(signal: AbortSignal): Promise<void>;
 }
 
 /** A file with the path that a layout knows it by: relative, with `/` between the parts. */

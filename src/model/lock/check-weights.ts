@@ -1,7 +1,7 @@
 import { OcibundleError, withContext } from "../../errors.ts";
 import { parallel } from "../../flow/parallel.ts";
 import { quoted, type WeightEntry } from "../format/weight-entry.ts";
-import { readOptions } from "./lock.ts";
+import { readOptions } from "./read-options.ts";
 import type { Session } from "../session/session.ts";
 import { readWeights } from "../weights/read-weights.ts";
 import { recallRemote } from "../weights/recall-remote.ts";

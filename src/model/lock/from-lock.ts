@@ -21,6 +21,10 @@ import {
   type WeightSource,
 } from "../weights/weight-files.ts";
 import { emptyConfig, emptyConfigBytes, weightsManifest } from "../format/weights-artifact.ts";
+import { lockPartsOf } from "../parts/lock-parts.ts";
+import type { TreeNumbers } from "../parts/tree.ts";
+import { recipeConfig } from "../layout/parts.ts";
+import { cutEntries } from "./cut-entries.ts";
 import { parseWeightsLock, type WeightsLock } from "../format/weights-lock.ts";
 
 /** Where the lock is and where its files lie, as the command line says. */
@@ -49,10 +53,32 @@ export async function chosenWeights(
   const chosen = await readChoice(session, choice);
   if (chosen === undefined) return undefined;
   const { files, sources } = chosen;
+  const titles = choice.titles ?? true;
+  // Who has a version of weights that are split fetches only what is new, in ranges.
+  const recipe = titles
+    ? recipeConfig(files.map((entry) => originalFile(entry, sources)))
+    : undefined;
   return {
-    manifest: weightsManifest(files, { titles: choice.titles ?? true }),
-    blobs: [emptyConfigBlob, ...weightBlobs(files, sources)],
+    manifest: weightsManifest(files, { titles, config: recipe?.descriptor }),
+    blobs: [recipe ?? emptyConfigBlob, ...weightBlobs(files, sources)],
   };
+}
+
+/**
+ * The files of the lock that is in force with their parts: where the lock has none, the files are cut by the
+ * numbers of an earlier version, or by their own, and hashed. Throws as `chosenWeights`.
+ */
+export async function chosenParts(
+  session: Session,
+  choice: WeightsChoice,
+  numbers: TreeNumbers | undefined,
+): Promise<OriginalFile[] | undefined> {
+  const chosen = await readChoice(session, choice);
+  if (chosen === undefined) return undefined;
+  const { files, sources } = chosen;
+  const isLocked = files.some((entry) => lockPartsOf(entry, sources.lock) !== undefined);
+  const split = isLocked ? files : await cutEntries(session, files, sources, numbers);
+  return split.map((entry) => originalFile(entry, sources));
 }
 
 /** The files of the lock that is in force, for layouts that store them in their own way; else as `chosenWeights`. */

@@ -12,13 +12,10 @@ import {
   type WeightEntry,
 } from "../format/weight-entry.ts";
 import type { WeightFile } from "../weights/weight-files.ts";
-import { lockPartsMember } from "../format/weight-entry.ts";
-import { lockPartsOf, lockPartsValue } from "../parts/lock-parts.ts";
-import { asItIs } from "../parts/parts-artifact.ts";
-import { segmentsOf } from "../parts/segments.ts";
-import { type TreeNumbers, treeNumbersOf, treeRule } from "../parts/tree.ts";
+import { lockPartsOf } from "../parts/lock-parts.ts";
+import { type TreeNumbers, treeNumbersOf } from "../parts/tree.ts";
+import { withParts } from "./cut-entries.ts";
 import { type CutFiles, cutFiles } from "../weights/cut-files.ts";
-import type { FileCut } from "../weights/file-state.ts";
 import { rfc3339, type WeightsLock } from "../format/weights-lock.ts";
 
 export interface LockOptions extends ReadOptions {
@@ -122,26 +119,6 @@ function splitOf(lock: WeightsLock | undefined, on: string): TreeNumbers | undef
     if (numbers !== undefined) return numbers;
   }
   return undefined;
-}
-
-/** An entry with the parts that its file was cut into, or without any. */
-function withParts(
-  entry: WeightEntry,
-  { parts: digests }: WeightContent,
-  cut: FileCut | undefined,
-  numbers: TreeNumbers | undefined,
-): WeightEntry {
-  const { [lockPartsMember]: _, ...rest } = entry;
-  if (cut === undefined || digests === undefined || numbers === undefined) return rest;
-  const { parts, segments } = segmentsOf(cut.plan, digests);
-  return {
-    ...rest,
-    [lockPartsMember]: lockPartsValue({
-      split: { by: treeRule, ...numbers },
-      parts: parts.map(asItIs),
-      segments,
-    }),
-  };
 }
 
 /** The digest that a remote file must have to be sent; null where the lock says that it is another one. */

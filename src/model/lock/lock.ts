@@ -1,17 +1,13 @@
-import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { errno, OcibundleError } from "../../errors.ts";
 import { readDocument } from "../../runtime/read-document.ts";
-import { openCache } from "../../store/cache/cache.ts";
 import { isStreamed } from "../../store/output-file.ts";
-import { openFileRecords } from "../../store/records/file-records.ts";
-import { openRemoteRecords } from "../../store/records/remote-records.ts";
 import type { CompressionChoice } from "../format/compression.ts";
 import { checkComplete } from "./check-complete.ts";
 import { lockDrift } from "./lock-drift.ts";
 import { type LockResult, lockWeights } from "./lock-weights.ts";
 import { readProjectFile } from "../format/project-file.ts";
-import type { ReadOptions } from "../weights/file-state.ts";
+import { readOptions } from "./read-options.ts";
 import type { JobContext } from "../session/session.ts";
 import { remoteFiles } from "../weights/remote-files.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
@@ -175,32 +171,6 @@ async function fromProject(cwd: string, request: LockRequest) {
     });
   }
   return projectSources(found.project, found.path, request);
-}
-
-/** A worker takes some megabytes of memory, and no disk feeds more of them. */
-const maxWorkers = 16;
-
-/** How a job's weight files are read. */
-export function readOptions({
-  env,
-  cwd,
-  signal,
-  emit,
-  flags,
-  sendUnnamed,
-}: JobContext): ReadOptions {
-  const cache = openCache({ env, cwd });
-  const workers = Math.min(availableParallelism(), flags.concurrency ?? maxWorkers, maxWorkers);
-  const records = openFileRecords(cache);
-  return {
-    records,
-    remoteRecords: openRemoteRecords(cache),
-    cache,
-    signal,
-    emit,
-    workers,
-    sendUnnamed,
-  };
 }
 
 /** A lock may have any number of files; the manifest that comes of it may not. */

@@ -4,13 +4,11 @@ import { type Digest, digestOf, shortDigest } from "../../oci/digest.ts";
 import { type ImageManifest, type RawManifest } from "../../oci/manifest.ts";
 import { maxManifestBytes } from "../../oci/document.ts";
 import { essenceOf, mediaTypes } from "../../oci/media-types.ts";
+import { partsArtifactType } from "../format/annotations.ts";
 import { goJson } from "../format/go-json.ts";
 import { layerTypes, quoted, Sha256Schema } from "../format/weight-entry.ts";
 import * as v from "valibot";
 import { parseRecipe, type Part, type Recipe, recipeType } from "./recipe.ts";
-
-/** The artifact type of weights that are stored in parts (docs/format.md). */
-const partsArtifactType = "application/vnd.ocibundle.weights.parts.v1";
 
 /** The media type of a layer that is a part as it is. */
 const partType = "application/vnd.ocibundle.weights.part.v1";
@@ -173,8 +171,6 @@ function partOf(layer: Descriptor, on: string): StoredPart | undefined {
 
 /**
  * The layer of a part as it is stored. `whole`: whether the part is a file that is not split.
- *
- * @public
  */
 export function partLayer(
   { digest, size, encoding, stored }: StoredPart,
@@ -195,8 +191,6 @@ export function partLayer(
 /**
  * The manifest of weights in parts: a pure function of the recipe and of how its parts are stored. `layers`
  * are in the order in which the recipe first uses them. Throws `file` where registries would refuse it.
- *
- * @public
  */
 export function partsManifest(recipe: Uint8Array, layers: readonly Descriptor[]): RawManifest {
   const bytes = goJson({

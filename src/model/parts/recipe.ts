@@ -122,8 +122,6 @@ export function parseRecipe(bytes: Uint8Array, on: string): Recipe {
 
 /**
  * The bytes of a recipe: a pure function of it. Throws `file` for one that no reader would take.
- *
- * @public
  */
 export function serializeRecipe(recipe: Recipe, on: string): Uint8Array<ArrayBuffer> {
   checkRecipe(recipe, on);

@@ -52,8 +52,6 @@ export type OwnSegments = RecipeFile & { parts: readonly Part[] };
 
 /**
  * The recipe of files: their parts in the order of first use, those that several files have once.
- *
- * @public
  */
 export function recipeOf(split: Recipe["split"], files: readonly OwnSegments[]): Recipe {
   const parts: Part[] = [];

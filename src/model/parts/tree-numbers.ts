@@ -43,7 +43,7 @@ export const partsOfFile = ({ size, tensors }: FileToSplit, numbers: TreeNumbers
  */
 export function chooseNumbers(
   files: readonly FileToSplit[],
-  { others = 0, layers = mostLayers }: { others?: number; layers?: number } = {},
+  { others = 0, layers = mostLayers }: { others?: number; layers?: number | undefined } = {},
 ): TreeNumbers {
   const split = files.filter(isSplit);
   const total = split.reduce((sum, { size }) => sum + size, 0);

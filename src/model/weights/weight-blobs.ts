@@ -5,7 +5,8 @@ import type { BlobSource, BlobToMove } from "../../oci/content.ts";
 import { isUnchanged } from "../../store/records/file-records.ts";
 import { compressionOf, fileNameOf, quoted, type WeightEntry } from "../format/weight-entry.ts";
 import { decodedSource } from "../layout/decoded-source.ts";
-import type { OriginalFile } from "../layout/original-file.ts";
+import { lockPartsOf } from "../parts/lock-parts.ts";
+import type { OriginalFile, StoredFile } from "../layout/original-file.ts";
 import { notAFile, unreadable } from "./file-errors.ts";
 import { type RemoteFile, remoteMismatch, remoteSource } from "./remote-file.ts";
 
@@ -102,6 +103,8 @@ export function originalFile(entry: WeightEntry, sources: WeightSources): Origin
     dest: entry.dest,
     digest: entry.digestOriginal,
     size: entry.sizeUncompressed,
+    parts: lockPartsOf(entry, sources.lock),
+    stored: isCompressed(entry) ? storedFile(entry, sources) : undefined,
     mismatchHint: mismatchHint(entry, sources),
     check: async (signal) => {
       if (isHere || !isCompressed(entry)) await findPlace(plain, sources, signal);
@@ -113,6 +116,21 @@ export function originalFile(entry: WeightEntry, sources: WeightSources): Origin
       if (path === undefined) throw missing();
       const blob = { mediaType: entry.mediaType, digest: entry.digest, size: entry.size };
       return decodedSource({ kind: "file", path, offset: 0 }, blob, compressionOf(entry.mediaType));
+    },
+  };
+}
+
+/** The blob that the lock has for a compressed file. */
+function storedFile(entry: WeightEntry, sources: WeightSources): StoredFile | undefined {
+  const encoding = compressionOf(entry.mediaType);
+  if (encoding === "none") return undefined;
+  return {
+    encoding,
+    digest: entry.digest,
+    size: entry.size,
+    source: (signal) => weightSource(entry, sources, signal),
+    check: async (signal) => {
+      await findPlace(entry, sources, signal);
     },
   };
 }

@@ -1,0 +1,194 @@
+import type { BlobSource, BlobToMove } from "../../oci/content.ts";
+import { digestOf } from "../../oci/digest.ts";
+import { quoted, sortedByName } from "../format/weight-entry.ts";
+import type { RawManifest } from "../../oci/manifest.ts";
+import { asItIs, partLayer, type StoredPart, partsManifest } from "../parts/parts-artifact.ts";
+import {
+  type Recipe,
+  recipeType,
+  type Segment,
+  serializeRecipe,
+  type Split,
+} from "../parts/recipe.ts";
+import { recipeOf } from "../parts/segments.ts";
+import type { OriginalFile } from "./original-file.ts";
+import { joined, shifted } from "./shifted-source.ts";
+
+const on = "weights in parts";
+
+/** What a recipe says of a file. Without parts it is one part, stored as a plain artifact stores it. */
+type RecipeSource = Pick<OriginalFile, "name" | "dest" | "digest" | "size" | "parts" | "stored">;
+
+/** The split of a recipe in which no file is split. */
+const noSplit: Split = { by: "none" };
+
+/**
+ * The recipe of files and its bytes: a pure function of the files and of how they are split. Throws `file` for
+ * more parts or segments than a recipe may have.
+ */
+function recipeOfFiles(files: readonly RecipeSource[]): {
+  recipe: Recipe;
+  bytes: Uint8Array;
+} {
+  const sorted = sortedByName(files);
+  const split = sorted.find(({ parts }) => parts !== undefined)?.parts?.split ?? noSplit;
+  const recipe = recipeOf(
+    { by: split.by, least: split.least, most: split.most },
+    sorted.map((file) => {
+      const { name, dest, digest, size } = file;
+      const { parts, segments } = piecesOf(file);
+      return {
+        name,
+        dest,
+        digest,
+        size,
+        segments,
+        parts: parts.map((part) => [part.digest, part.size]),
+      };
+    }),
+  );
+  return { recipe, bytes: serializeRecipe(recipe, on) };
+}
+
+/** The parts of a file, and its segments by their numbers. An empty file has none. */
+function piecesOf({ parts, stored, digest, size }: RecipeSource): {
+  parts: readonly StoredPart[];
+  segments: readonly Segment[];
+} {
+  if (size === 0) return { parts: [], segments: [] };
+  if (parts !== undefined) return parts;
+  const whole: StoredPart =
+    stored === undefined
+      ? asItIs([digest, size])
+      : {
+          digest,
+          size,
+          encoding: stored.encoding,
+          stored: { digest: stored.digest, size: stored.size },
+        };
+  return { parts: [whole], segments: [[0, 0, size]] };
+}
+
+/**
+ * Weights in parts: the recipe as config, and every part as a layer, once, in the order in which the recipe
+ * uses them. A pure function of the files, of how they are split and of how their parts are stored.
+ */
+export function partsLayout(files: readonly OriginalFile[]): {
+  manifest: RawManifest;
+  blobs: BlobToMove[];
+} {
+  const { recipe, bytes } = recipeOfFiles(files);
+  const layers = new Map<string, BlobToMove>();
+  for (const file of sortedByName(files)) {
+    const { parts, segments } = piecesOf(file);
+    const places = placesOf(parts, segments);
+    for (const [index, part] of parts.entries()) {
+      if (layers.has(part.digest)) continue;
+      layers.set(
+        part.digest,
+        blobOf(file, { part, index, count: parts.length }, places[index] ?? []),
+      );
+    }
+  }
+  const ordered = recipe.parts.flatMap(([digest]) => layers.get(digest) ?? []);
+  const manifest = partsManifest(
+    bytes,
+    ordered.map(({ descriptor }) => descriptor),
+  );
+  return { manifest, blobs: [recipeBlob(bytes), ...ordered] };
+}
+
+/** The recipe of files as a config, where one of them is split. Throws `file`. */
+export const recipeConfig = (files: readonly RecipeSource[]): BlobToMove | undefined =>
+  files.some(({ parts }) => parts !== undefined)
+    ? recipeBlob(recipeOfFiles(files).bytes)
+    : undefined;
+
+/** A recipe as the config of its artifact. */
+const recipeBlob = (bytes: Uint8Array): BlobToMove => ({
+  descriptor: { mediaType: recipeType, digest: digestOf(bytes), size: bytes.byteLength },
+  kind: "config",
+  label: "recipe of the weights",
+  group: "weights",
+  source: () => Promise.resolve({ kind: "bytes", bytes }),
+});
+
+/** A piece of a part: where in the part it begins, where in the file, and how long it is. */
+interface Place {
+  offset: number;
+  inFile: number;
+  length: number;
+}
+
+/** Where the bytes of each part lie in the file, in the order of the part. */
+function placesOf(parts: readonly StoredPart[], segments: readonly Segment[]): Place[][] {
+  const places: Place[][] = parts.map(() => []);
+  let inFile = 0;
+  for (const [part, offset, length] of segments) {
+    places[part]?.push({ offset, inFile, length });
+    inFile += length;
+  }
+  return places.map((pieces, index) => {
+    // What a file has twice is taken from the first place.
+    const whole: Place[] = [];
+    let front = 0;
+    for (const piece of pieces.toSorted((a, b) => a.offset - b.offset || a.inFile - b.inFile)) {
+      const skipped = front - piece.offset;
+      if (skipped < 0) break;
+      if (skipped >= piece.length) continue;
+      const rest = {
+        offset: front,
+        inFile: piece.inFile + skipped,
+        length: piece.length - skipped,
+      };
+      whole.push(rest);
+      front += rest.length;
+    }
+    return front === parts[index]?.size ? whole : [];
+  });
+}
+
+function blobOf(
+  file: OriginalFile,
+  { part, index, count }: { part: StoredPart; index: number; count: number },
+  places: readonly Place[],
+): BlobToMove {
+  const { name, check, mismatchHint, reportCorrupt, stored } = file;
+  const whole = file.parts === undefined;
+  const label = whole
+    ? `weight ${quoted(name)}`
+    : `part ${index + 1} of ${count} of weight ${quoted(name)}`;
+  return {
+    descriptor: partLayer(part, { whole }),
+    kind: "weight",
+    label,
+    name: whole ? name : `${name} ${index + 1}/${count}`,
+    group: "weights",
+    source: (signal) =>
+      whole && stored !== undefined ? stored.source(signal) : sourceOf(file, places, signal),
+    ...(whole && stored !== undefined
+      ? { check: stored.check }
+      : check === undefined
+        ? {}
+        : { check }),
+    ...(mismatchHint === undefined ? {} : { mismatchHint }),
+    ...(reportCorrupt === undefined ? {} : { reportCorrupt }),
+  };
+}
+
+/** The bytes of a part: a range of the file, or several one after another. */
+async function sourceOf(
+  file: OriginalFile,
+  places: readonly Place[],
+  signal: AbortSignal,
+): Promise<BlobSource> {
+  const [first, ...others] = places;
+  const source = await file.source(signal);
+  if (first !== undefined && others.length === 0) return shifted(source, first.inFile);
+  const stretches = places.map(({ inFile, length }) => ({
+    start: inFile,
+    end: inFile + length,
+    source: () => Promise.resolve(source),
+  }));
+  return joined(stretches);
+}

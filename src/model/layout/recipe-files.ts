@@ -1,0 +1,127 @@
+import { OcibundleError } from "../../errors.ts";
+import type { BlobSource, ContentReader } from "../../oci/content.ts";
+import type { WeightsContents } from "../graph/weights-contents.ts";
+import { membersOf } from "../../oci/manifest-members.ts";
+import { readSmallBlob } from "../../store/small-blob.ts";
+import type { WeightEntry } from "../format/weight-entry.ts";
+import type { LockParts } from "../parts/lock-parts.ts";
+import {
+  asItIs,
+  blobOfPart,
+  hasRecipe,
+  type PartsArtifact,
+  type StoredPart,
+} from "../parts/parts-artifact.ts";
+import { parseRecipe, type Recipe, type RecipeFile } from "../parts/recipe.ts";
+import { decodedSource } from "./decoded-source.ts";
+import type { OriginalFile } from "./original-file.ts";
+import { joined } from "./shifted-source.ts";
+
+/** The files of weights in parts: each is read from its parts, one after another. */
+export const filesOfParts = (
+  reader: ContentReader,
+  { recipe, parts }: PartsArtifact,
+): OriginalFile[] =>
+  recipe.files.map((file): OriginalFile => {
+    const { name, dest, digest, size, segments } = file;
+    const common = { name, dest, digest, size, mismatchHint: mismatchHint(reader) };
+    const [only, second] = segments;
+    const whole = only === undefined || second !== undefined ? undefined : parts[only[0]];
+    // A file that is not split is one part, stored as a plain artifact stores it.
+    if (whole?.digest === digest && whole.size === size)
+      return { ...common, ...ofWhole(reader, whole) };
+    const stretches = segments.map(([part, offset, length]) => ({
+      start: offset,
+      end: offset + length,
+      source: (signal: AbortSignal) => partSource(reader, parts[part], signal),
+    }));
+    return {
+      ...common,
+      parts: partsOf(file, recipe.split, parts),
+      source: () => Promise.resolve(joined(stretches)),
+    };
+  });
+
+const mismatchHint = ({ name }: ContentReader): string =>
+  `push or copy ${name} again: its content does not match its manifest`;
+
+function ofWhole(reader: ContentReader, part: StoredPart): Pick<OriginalFile, "source" | "stored"> {
+  const source = (signal: AbortSignal) => partSource(reader, part, signal);
+  const { encoding, stored } = part;
+  if (encoding !== "gzip" && encoding !== "zstd") return { source };
+  const digest = stored.digest as `sha256:${string}`;
+  const blob = (signal: AbortSignal) => reader.blobSource(blobOfPart(part), signal);
+  return { source, stored: { encoding, digest, size: stored.size, source: blob } };
+}
+
+/** The original bytes of a part. */
+async function partSource(
+  reader: ContentReader,
+  part: StoredPart | undefined,
+  signal: AbortSignal,
+): Promise<BlobSource> {
+  if (part === undefined) throw new TypeError("a recipe's segment names no part");
+  const { encoding } = part;
+  const blob = blobOfPart(part);
+  const stored = await reader.blobSource(blob, signal);
+  if (encoding === "none" || encoding === "gzip" || encoding === "zstd") {
+    return decodedSource(stored, blob, encoding);
+  }
+  throw new OcibundleError(
+    "file",
+    `${reader.name}: parts stored as "${encoding}" are not read here`,
+    {
+      hint: "pull the model, and push the files",
+    },
+  );
+}
+
+/** A file's own parts, with its segments by their numbers. */
+function partsOf(
+  { segments }: RecipeFile,
+  split: Recipe["split"],
+  parts: readonly StoredPart[],
+): LockParts {
+  const own = new Map<number, number>();
+  const used: StoredPart[] = [];
+  return {
+    split,
+    segments: segments.map(([part, offset, length]) => {
+      const stored = parts[part];
+      if (stored === undefined) throw new TypeError("a recipe's segment names no part");
+      const index = own.get(part) ?? used.push(stored) - 1;
+      own.set(part, index);
+      return [index, offset, length] as const;
+    }),
+    parts: used,
+  };
+}
+
+/**
+ * How the files of plain weights are split, where their config is a recipe that says so of the same files; by
+ * their names. Throws `file` for a faulty recipe.
+ */
+export async function partsOfPlain(
+  reader: ContentReader,
+  { raw, entries }: Pick<WeightsContents, "raw" | "entries">,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, LockParts>> {
+  const { config } = membersOf(raw, reader.name);
+  if (config === undefined || !hasRecipe({ config })) return new Map();
+  const recipe = parseRecipe(await readSmallBlob(reader, config, signal), reader.name);
+  const files = new Map(recipe.files.map((file) => [file.name, file]));
+  const parts = recipe.parts.map(asItIs);
+  return new Map(
+    entries.flatMap((entry) => {
+      const file = files.get(entry.name);
+      return file === undefined || !isSplitSame(file, entry)
+        ? []
+        : [[entry.name, partsOf(file, recipe.split, parts)] as const];
+    }),
+  );
+}
+
+const isSplitSame = (
+  { digest, size, segments }: RecipeFile,
+  { digestOriginal, sizeUncompressed }: WeightEntry,
+): boolean => digest === digestOriginal && size === sizeUncompressed && segments.length > 1;

@@ -1,0 +1,118 @@
+import { createHash } from "node:crypto";
+import { OcibundleError } from "../../errors.ts";
+import type { BlobSource } from "../../oci/content.ts";
+import { blobChunks } from "../../store/blob-chunks.ts";
+import type { EmitEvent } from "../../transfer/events.ts";
+import { quoted } from "../format/weight-entry.ts";
+import { asItIs } from "../parts/parts-artifact.ts";
+import { segmentsOf } from "../parts/segments.ts";
+import { chooseNumbers, isSplit, mayBeSplit, partsOfFile } from "../parts/tree-numbers.ts";
+import { type PartPlan, type TreeNumbers, treeNumbersOf, treeRule } from "../parts/tree.ts";
+import type { ReadAt } from "../tensors/read-at.ts";
+import { readTensors } from "../tensors/read-tensors.ts";
+import type { OriginalFile } from "./original-file.ts";
+
+export interface SplitOptions {
+  /** Those of the version before; chosen when undefined. */
+  numbers?: TreeNumbers | undefined;
+  /** The most layers that the manifest may have. */
+  layers?: number | undefined;
+  signal: AbortSignal;
+  emit: EmitEvent;
+}
+
+/**
+ * Files with their parts. One whose parts are not known is read once, wherever it lies, to find their digests;
+ * nothing of it is kept. Throws `integrity` for a file that is not what it is said to be.
+ */
+export async function splitOriginals(
+  files: readonly OriginalFile[],
+  { numbers: given, layers, signal, emit }: SplitOptions,
+): Promise<OriginalFile[]> {
+  const known = files.find(({ parts }) => parts !== undefined)?.parts?.split;
+  const looked = [];
+  for (const file of files) {
+    if (file.parts !== undefined || !mayBeSplit(file.size)) looked.push({ file });
+    else {
+      const source = await file.source(signal);
+      const tensors = await readTensors(readerOf(source, file.size, signal), file.size);
+      looked.push({ file, source, found: { size: file.size, tensors } });
+    }
+  }
+  const split = looked.flatMap(({ found }) =>
+    found !== undefined && isSplit(found) ? [found] : [],
+  );
+  const numbers =
+    (known === undefined ? undefined : treeNumbersOf(known)) ??
+    given ??
+    chooseNumbers(split, { others: files.length - split.length, layers });
+  const done: OriginalFile[] = [];
+  for (const { file, source, found } of looked) {
+    if (source === undefined || found === undefined || !isSplit(found)) done.push(file);
+    else {
+      const plan = partsOfFile(found, numbers);
+      const { parts, segments } = segmentsOf(
+        plan,
+        await hashParts(file, source, plan, { signal, emit }),
+      );
+      const by = { by: treeRule, ...numbers };
+      done.push({ ...file, parts: { split: by, segments, parts: parts.map(asItIs) } });
+    }
+  }
+  return done;
+}
+
+const readerOf =
+  (source: BlobSource, size: number, signal: AbortSignal): ReadAt =>
+  async (position, length) => {
+    const bytes = new Uint8Array(Math.max(0, Math.min(length, size - position)));
+    let filled = 0;
+    const range = { start: position, end: position + bytes.byteLength };
+    if (bytes.byteLength === 0) return bytes;
+    for await (const chunk of blobChunks(source, range, signal)) {
+      bytes.set(chunk.subarray(0, bytes.byteLength - filled), filled);
+      filled += Math.min(chunk.byteLength, bytes.byteLength - filled);
+      if (filled === bytes.byteLength) break;
+    }
+    return bytes.subarray(0, filled);
+  };
+
+/** The digests of a file's parts, from one pass over its bytes, which are held against the file's digest. */
+async function hashParts(
+  { name, digest, size, mismatchHint }: OriginalFile,
+  source: BlobSource,
+  plan: readonly PartPlan[],
+  { signal, emit }: Pick<SplitOptions, "signal" | "emit">,
+): Promise<`sha256:${string}`[]> {
+  emit({ type: "start", phase: "hash", item: name, group: "weights", bytes: size });
+  const hashes = plan.map(() => createHash("sha256"));
+  const whole = createHash("sha256");
+  const pieces = plan
+    .flatMap((extents, part) => extents.map((extent) => ({ ...extent, part })))
+    .toSorted((a, b) => a.start - b.start);
+  let at = 0;
+  let piece = 0;
+  for await (const chunk of blobChunks(source, { start: 0, end: size }, signal)) {
+    whole.update(chunk);
+    let done = 0;
+    while (done < chunk.byteLength) {
+      const { end, part } = pieces[piece] ?? { end: at, part: -1 };
+      const taken = Math.min(chunk.byteLength - done, end - at);
+      hashes[part]?.update(chunk.subarray(done, done + taken));
+      done += taken;
+      at += taken;
+      if (at === end) piece += 1;
+      if (part === -1) break;
+    }
+    emit({ type: "progress", phase: "hash", item: name, bytes: chunk.byteLength });
+  }
+  if (at !== size || `sha256:${whole.digest("hex")}` !== digest) {
+    throw new OcibundleError(
+      "integrity",
+      `weight ${quoted(name)}: its bytes do not have digest ${digest}`,
+      mismatchHint === undefined ? {} : { hint: mismatchHint },
+    );
+  }
+  emit({ type: "done", phase: "hash", item: name });
+  return hashes.map((hash) => `sha256:${hash.digest("hex")}` as const);
+}

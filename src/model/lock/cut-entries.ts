@@ -1,0 +1,65 @@
+import { lockPartsMember, type WeightEntry } from "../format/weight-entry.ts";
+import { lockPartsValue } from "../parts/lock-parts.ts";
+import { asItIs } from "../parts/parts-artifact.ts";
+import { segmentsOf } from "../parts/segments.ts";
+import { type TreeNumbers, treeRule } from "../parts/tree.ts";
+import type { Session } from "../session/session.ts";
+import { cutFiles } from "../weights/cut-files.ts";
+import type { FileCut, WeightContent } from "../weights/file-state.ts";
+import { readWeightFiles } from "../weights/read-weight-files.ts";
+import type { WeightSources } from "../weights/weight-blobs.ts";
+import { readOptions } from "./read-options.ts";
+
+/**
+ * The entries of a lock that has no parts, with parts for the files that are here and large enough. A file that
+ * changed since it was locked keeps its entry: it is found out when it is sent. Throws `file`, `integrity`.
+ */
+export async function cutEntries(
+  session: Session,
+  entries: readonly WeightEntry[],
+  { paths }: Pick<WeightSources, "paths">,
+  given: TreeNumbers | undefined,
+): Promise<WeightEntry[]> {
+  const { numbers, cuts } = await cutFiles(
+    entries.map(({ name }) => ({ path: paths.get(name) })),
+    given,
+    session.signal,
+  );
+  const wanted = entries.flatMap((entry, index) => {
+    const [cut, path] = [cuts[index], paths.get(entry.name)];
+    return cut === undefined || path === undefined ? [] : [{ entry, cut, path }];
+  });
+  const contents = await readWeightFiles(
+    wanted.map(({ entry: { name }, path, cut }) => ({ name, path, cut, choose: () => "none" })),
+    readOptions(session),
+  );
+  const split = new Map(
+    wanted.flatMap(({ entry, cut }, index) => {
+      const content = contents[index];
+      return content === undefined || content.digest !== entry.digestOriginal
+        ? []
+        : [[entry, withParts(entry, content, cut, numbers)] as const];
+    }),
+  );
+  return entries.map((entry) => split.get(entry) ?? entry);
+}
+
+/** An entry with the parts that its file was cut into, or without any. */
+export function withParts(
+  entry: WeightEntry,
+  { parts: digests }: WeightContent,
+  cut: FileCut | undefined,
+  numbers: TreeNumbers | undefined,
+): WeightEntry {
+  const { [lockPartsMember]: _, ...rest } = entry;
+  if (cut === undefined || digests === undefined || numbers === undefined) return rest;
+  const { parts, segments } = segmentsOf(cut.plan, digests);
+  return {
+    ...rest,
+    [lockPartsMember]: lockPartsValue({
+      split: { by: treeRule, ...numbers },
+      parts: parts.map(asItIs),
+      segments,
+    }),
+  };
+}
