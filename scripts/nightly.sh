@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What takes too long for every change, against a binary built from these sources: see docs/dev/robustness.md.
 #
-#   scripts/nightly.sh [STEP]...     properties, attacks, faults, kills, clients, large; all of them unless named
+#   scripts/nightly.sh [STEP]...     properties, attacks, faults, kills, clients, large, parts; all of them unless named
 #
 # OCIBUNDLE_PROPERTY_RUNS: cases of each property, 100,000 unless given
 # OCIBUNDLE_ATTACK_RUNS: attacks of each kind on each job, 200 unless given
@@ -21,7 +21,7 @@ export OCIBUNDLE_ATTACK_SEED=${OCIBUNDLE_ATTACK_SEED:-$(date +%Y%m%d)}
 rounds=${OCIBUNDLE_NIGHTLY_ROUNDS:-5}
 seconds=${OCIBUNDLE_STEP_SECONDS:-5400}
 steps=("$@")
-[ "${#steps[@]}" -gt 0 ] || steps=(properties attacks faults kills clients large)
+[ "${#steps[@]}" -gt 0 ] || steps=(properties attacks faults kills clients large parts)
 
 tests() {
   timeout --kill-after=30 "$seconds" node_modules/.bin/bun test --timeout 3600000 "$@"
@@ -38,6 +38,7 @@ step() {
     kills) tests --rerun-each "$rounds" ./test/robustness/kill-{pull,push,copy}.test.ts ./test/interop/round.test.ts ;;
     clients) OCIBUNDLE_ALL_CLIENTS=1 tests ./test/interop/hub-{clients,cache}.test.ts ;;
     large) tests ./test/robustness/large.ts ./test/large/large.ts ;;
+    parts) timeout --kill-after=30 "$seconds" node_modules/.bin/bun scripts/parts-scenarios.ts --full ;;
     *)
       echo "nightly: there is no step \"$1\"" >&2
       return 2

@@ -29,6 +29,13 @@ export const command = defineCommand({
       description: "Convert the weights to this layout",
     },
     parts: { type: "boolean", description: "Store large files in parts: --layout parts" },
+    mostParts: {
+      type: "number",
+      valueHint: "N",
+      min: 16,
+      max: 10_000,
+      description: "Limit weights in parts to N layers (default: 480)",
+    },
     plain: { type: "boolean", description: "Store every file as one layer: --layout bundle" },
     referrers: {
       type: "boolean",

@@ -55,6 +55,13 @@ export const command = defineCommand({
       type: "boolean",
       description: "Split large files into parts, for push --layout parts",
     },
+    mostParts: {
+      type: "number",
+      valueHint: "N",
+      min: 16,
+      max: 10_000,
+      description: "Limit weights in parts to N layers (default: 480)",
+    },
     noParts: { type: "boolean", description: "Drop the parts that the lock has" },
     allowIncomplete: {
       type: "boolean",

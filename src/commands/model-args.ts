@@ -57,6 +57,13 @@ export const modelArgs = {
     type: "boolean",
     description: "Store large files in parts: --layout parts",
   },
+  mostParts: {
+    type: "number",
+    valueHint: "N",
+    min: 16,
+    max: 10_000,
+    description: "Limit weights in parts to N layers (default: 480)",
+  },
   format: {
     type: "string",
     valueHint: "standalone|bundle",

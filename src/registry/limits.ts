@@ -12,6 +12,8 @@ export interface RegistryLimits {
   chunks?: boolean;
   /** The smallest chunk but for the last, in bytes. */
   smallestChunk?: number;
+  /** The most layers of a manifest. */
+  mostLayers?: number;
   /** What one upload may take, in milliseconds. */
   uploadTime?: number;
   /** What else matters for weights: clauses without a period. */
@@ -42,6 +44,7 @@ const known: readonly { host: RegExp; limits: RegistryLimits }[] = [
     limits: {
       name: "Amazon ECR",
       largestBlob: 52_000 * MiB,
+      mostLayers: 500,
       smallestChunk: 5 * MiB,
       notes: [
         "a blob is mounted only when a manifest of its repository names it",

@@ -7,7 +7,7 @@ import { type Descriptor, MediaTypeSchema } from "../oci/descriptor.ts";
 import { type Digest, digestOf, isDigest, matchesDigest } from "../oci/digest.ts";
 import { maxManifestBytes } from "../oci/document.ts";
 import type { RawManifest } from "../oci/manifest.ts";
-import { manifestTypeOf, unsupported } from "../oci/manifest-members.ts";
+import { manifestTypeOf, membersOf, unsupported } from "../oci/manifest-members.ts";
 import { acceptManifests, essenceOf, isGenericType, isSchema1Type } from "../oci/media-types.ts";
 import { type Api, type ApiRequest, apiUrl, command, request } from "./api.ts";
 import { readSize, tryHead } from "./blobs.ts";
@@ -191,6 +191,18 @@ function contentType(headers: Headers): string | undefined {
   return result.success ? result.output : undefined;
 }
 
+/** Registries ask their storage for each layer, one after the other; more than these take their time. */
+const fewLayers = 100;
+/** In milliseconds. */
+const manifestWait = { least: 60_000, layer: 200 } as const;
+
+/** How long a registry may take to answer to a manifest with many layers. */
+function patience(manifest: RawManifest, on: string): Pick<ApiRequest, "firstByteTimeout"> {
+  const { length } = membersOf(manifest, on).layers;
+  if (length <= fewLayers) return {};
+  return { firstByteTimeout: manifestWait.least + manifestWait.layer * length };
+}
+
 /** Puts manifest bytes under a tag or their digest. Resolves to the answer's headers. */
 export async function putManifest(
   api: Api,
@@ -218,6 +230,7 @@ export async function putManifest(
     repository,
     scopes: [repositoryScope(repository, "pull", "push")],
     accept: [200, 201, 202, 204],
+    ...patience(manifest, thing),
     thing,
     signal,
   });

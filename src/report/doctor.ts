@@ -26,6 +26,7 @@ export type CheckName =
   | "resume"
   | "mount"
   | "artifact"
+  | "layers"
   | "index"
   | "docker"
   | "referrers"
@@ -56,6 +57,8 @@ export interface Finding {
   chunk?: number;
   /** `chunks`: what the registry asks for at least, or no member. */
   minimumChunk?: number;
+  /** `layers`: how many layers a manifest had that was taken. */
+  layers?: number;
   /** `referrers`: whether the registry filters the list by type. */
   filters?: boolean;
   /** `range`: the host that blobs come from, where it is another than the registry's. */

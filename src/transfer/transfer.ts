@@ -1,3 +1,4 @@
+import pLimit from "p-limit";
 import { OcibundleError, withContext } from "../errors.ts";
 import type { BlobOutcome, BlobToMove, ContentWriter } from "../oci/content.ts";
 import type { Digest } from "../oci/digest.ts";
@@ -7,6 +8,13 @@ import type { EmitEvent } from "./events.ts";
 
 /** Blobs that are sent at once unless told otherwise. */
 const defaultUploads = 6;
+
+/**
+ * Small blobs are sent by twice as many at once: a stream takes a while to gain speed, and waits for answers
+ * when it ends. In bytes.
+ */
+const smallBlob = 64 * 1024 * 1024;
+const smallUploads = 12;
 
 /** Blobs that are asked for at once: small requests that mostly wait. */
 const checksAtOnce = 16;
@@ -62,13 +70,13 @@ export async function planTransfer(
 export async function runTransfer(
   plan: TransferPlan,
   target: ContentWriter,
-  { signal, emit, concurrency = defaultUploads, phase = "upload" }: TransferOptions,
+  { signal, emit, concurrency, phase = "upload" }: TransferOptions,
 ): Promise<Map<Digest, BlobOutcome>> {
   const { missing, bytes } = plan;
   const outcomes = new Map<Digest, BlobOutcome>();
   if (missing.length === 0) return outcomes;
   emit({ type: "phase", phase, items: missing.length, bytes });
-  await parallel(missing, withinOpenFiles(concurrency, 4), signal, (blob, stop) =>
+  const send = (blob: BlobToMove, stop: AbortSignal): Promise<void> =>
     about(blob, async () => {
       const { descriptor, group } = blob;
       const item = itemOf(blob);
@@ -83,7 +91,14 @@ export async function runTransfer(
       });
       outcomes.set(descriptor.digest, outcome);
       emit({ type: "done", phase, item, outcome });
-    }),
+    });
+  if (concurrency !== undefined) {
+    await parallel(missing, withinOpenFiles(concurrency, 4), signal, send);
+    return outcomes;
+  }
+  const large = pLimit(defaultUploads);
+  await parallel(missing, withinOpenFiles(smallUploads, 4), signal, (blob, stop) =>
+    blob.descriptor.size >= smallBlob ? large(send, blob, stop) : send(blob, stop),
   );
   return outcomes;
 }

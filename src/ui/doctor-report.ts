@@ -146,6 +146,15 @@ const lines: Readonly<Record<string, Line>> = {
     yes: "weights can be stored as their own artifact",
     no: "weights cannot be stored as their own artifact; keep them in the image",
   },
+  layers: {
+    title: "layers",
+    seen: ({ layers }) => (layers === undefined ? "" : `${layers} in a manifest`),
+    yes: "weights can be stored in parts",
+    no: ({ layers }) =>
+      layers === undefined
+        ? "weights cannot be stored in parts"
+        : `weights in parts need --most-parts ${layers}`,
+  },
   index: {
     title: "image index",
     yes: "image and weights can share one tag",

@@ -8,6 +8,8 @@ const pieceBytes = 1024 * 1024;
 export interface TensorFileOptions {
   /** Names of tensors that have other bytes than without this. */
   changed?: readonly string[];
+  /** What the other bytes are made from; two versions share none of them. */
+  version?: string;
   /** Metadata in the header. */
   metadata?: Readonly<Record<string, string>>;
 }
@@ -16,7 +18,7 @@ export interface TensorFileOptions {
 export function writeTensors(
   path: string,
   tensors: readonly Sized[],
-  { changed = [], metadata = {} }: TensorFileOptions = {},
+  { changed = [], version = "changed", metadata = {} }: TensorFileOptions = {},
 ): void {
   let front = 0;
   const entries = tensors.map(([name, bytes]) => {
@@ -34,7 +36,7 @@ export function writeTensors(
     writeSync(file, padded);
     const isChanged = new Set(changed);
     for (const [name, bytes] of tensors) {
-      const next = noise(isChanged.has(name) ? `${name}, changed` : name);
+      const next = noise(isChanged.has(name) ? `${name}, ${version}` : name);
       for (let left = bytes; left > 0; left -= pieceBytes) {
         writeSync(file, next(Math.min(left, pieceBytes)));
       }

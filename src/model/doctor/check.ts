@@ -19,6 +19,7 @@ export const checkNames = [
   "resume",
   "mount",
   "artifact",
+  "layers",
   "index",
   "docker",
   "referrers",

@@ -206,6 +206,7 @@ const writing = [
   "upload",
   "mount",
   "artifact",
+  "layers",
   "index",
   "docker",
   "referrers",

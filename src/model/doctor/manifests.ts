@@ -7,7 +7,7 @@ import { mediaTypes } from "../../oci/media-types.ts";
 import type { BlobToMove } from "../../oci/content.ts";
 import { registryWriter } from "../../transfer/upload/registry-writer.ts";
 import type { TrialDescriptor } from "./body.ts";
-import { check, descriptorOf, type DoctorRun, no, yes } from "./check.ts";
+import { check, descriptorOf, type DoctorRun, no, reasonToGoOn, yes } from "./check.ts";
 import { goJson } from "../format/go-json.ts";
 import { modelIndex } from "../format/model-index.ts";
 import { layerTypes } from "../format/weight-entry.ts";
@@ -39,6 +39,7 @@ export async function checkManifests(
     artifact = made;
     return yes();
   });
+  await check(run, "layers", () => tryLayers(run));
   await check(run, "index", async () => {
     if (artifact === undefined) return no("no weights artifact to reference");
     return bindTogether(run, await putImage(run), artifact);
@@ -47,6 +48,40 @@ export async function checkManifests(
     if (artifact === undefined) return no("no manifest to refer to");
     return referTo(run, artifact);
   });
+}
+
+/** So many layers are tried, the most that weights in parts have first. */
+const layerCounts = [480, 240, 120, 60];
+
+/** How many layers a manifest may have: one that names one small blob many times. */
+async function tryLayers(run: DoctorRun): Promise<Finding> {
+  const part = await putSmall(run, "part");
+  await writeSmall(run, emptyConfigBytes, emptyConfig);
+  let refused: string | undefined;
+  for (const layers of layerCounts) {
+    try {
+      await putChild(run, manyLayers(part, layers));
+      return refused === undefined
+        ? yes({ layers })
+        : no(`${refused}; ${layers} layers are taken`, { layers });
+    } catch (error) {
+      const reason = await reasonToGoOn(run, error);
+      refused ??= reason;
+    }
+  }
+  return no(refused ?? "no manifest was tried");
+}
+
+function manyLayers({ digest, size }: TrialDescriptor, count: number): RawManifest {
+  const layer = { mediaType: mediaTypes.ociLayer, digest, size };
+  const bytes = goJson({
+    schemaVersion: 2,
+    mediaType: mediaTypes.ociManifest,
+    artifactType: "application/vnd.ocibundle.doctor.layers.v1",
+    config: emptyConfig,
+    layers: Array.from({ length: count }, () => layer),
+  });
+  return { mediaType: mediaTypes.ociManifest, digest: digestOf(bytes), bytes };
 }
 
 function artifactOf({ digest, size }: TrialDescriptor): RawManifest {

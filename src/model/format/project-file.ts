@@ -1,7 +1,9 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import { errno, OcibundleError } from "../../errors.ts";
 import { readDocument } from "../../runtime/read-document.ts";
+import { type LayoutName, layoutNames } from "./layout-name.ts";
 import { checkDest } from "./weight-dest.ts";
 import { isSourceUri } from "./source-uri.ts";
 import { parseYaml } from "./yaml.ts";
@@ -36,6 +38,8 @@ export interface ProjectFile {
   /** The reference that `push` writes when it is given none. */
   image?: string | undefined;
   weights: ProjectWeight[];
+  /** What the weights are written as. Not of Cog's file, whose members are Cog's. */
+  layout?: LayoutName | undefined;
 }
 
 const TextSchema = v.pipe(v.string("must be a string"), v.minLength(1, "must not be empty"));
@@ -143,6 +147,7 @@ const ProjectSchema = v.pipe(
   v.object({
     image: v.nullish(TextSchema),
     weights: v.nullish(v.array(WeightSchema, "must be a list")),
+    layout: v.nullish(v.unknown()),
   }),
 );
 
@@ -157,9 +162,10 @@ export function parseProjectFile(bytes: Uint8Array, on: string): ProjectFile {
     throw new OcibundleError("file", `${on}: ${path === null ? "" : `${path}: `}${fault}`);
   }
   if (!on.endsWith("cog.yaml")) checkMembers(document as object, on);
-  const { image, weights } = result.output;
+  const { image, weights, layout } = result.output;
   return {
     image: image ?? undefined,
+    layout: on.endsWith("cog.yaml") ? undefined : layoutOf(layout, on),
     weights: (weights ?? []).map(({ name, source, target, include, exclude }) => ({
       name: name ?? undefined,
       sources: source,
@@ -170,9 +176,18 @@ export function parseProjectFile(bytes: Uint8Array, on: string): ProjectFile {
   };
 }
 
+/** Throws `file` for what is not the name of a layout. */
+function layoutOf(named: unknown, on: string): LayoutName | undefined {
+  if (named === undefined || named === null) return undefined;
+  const known = layoutNames.find((name) => name === named);
+  if (known !== undefined) return known;
+  const names = layoutNames.join(", ");
+  throw new OcibundleError("file", `${on}: layout: must be one of ${names}`);
+}
+
 /** Cog's file has members of Cog's. In ours one that is not known is a mistake. Throws `file`. */
 function checkMembers(document: object, on: string): void {
-  const known = ["image", "weights"];
+  const known = ["image", "weights", "layout"];
   const unknown = Object.keys(document).find(
     (key) => !known.includes(key) && !key.startsWith("x-"),
   );
@@ -205,6 +220,13 @@ export async function readProjectFile(
     }
   }
   return undefined;
+}
+
+/** The layout that a folder's project file names; Cog's own names none. Throws `file`. */
+export async function projectLayout(folder: string): Promise<LayoutName | undefined> {
+  const [name] = projectFileNames;
+  if (!existsSync(join(folder, name))) return undefined;
+  return (await readProjectFile(folder))?.project.layout;
 }
 
 /** The reference that a folder's project file has as `image`. Throws `usage` when there is none. */

@@ -5,6 +5,8 @@ import type { ContentWriter } from "../../oci/content.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { DescriptorSchema } from "../../oci/descriptor.ts";
 import type { RawManifest } from "../../oci/manifest.ts";
+import { membersOf } from "../../oci/manifest-members.ts";
+import { entryType } from "../format/model-index.ts";
 import { refusalOf } from "../../registry/refusal.ts";
 import type { ContentGraph } from "./content-graph.ts";
 
@@ -17,12 +19,13 @@ const checksAtOnce = 16;
 /**
  * The blobs that the target has because it has a manifest that names them: a registry takes no manifest
  * without its blobs, and keeps them as long as the manifest. One question in place of one for each of a
- * thousand weights. Empty where it is not worth asking, or where there is no clear answer.
+ * thousand weights. So are those of the version that `tag` stands for. Empty where it is not worth asking, or where there is no clear answer.
  */
 export async function knownBlobs(
   { root, children, blobs }: ContentGraph,
   target: ContentWriter,
   signal: AbortSignal,
+  tag?: string,
 ): Promise<ReadonlySet<Digest>> {
   const known = new Set<Digest>();
   const manifests = [...children, root];
@@ -35,12 +38,37 @@ export async function knownBlobs(
   };
   try {
     await parallel(manifests, checksAtOnce, signal, look);
+    for (const digest of await blobsOfTag(target, tag, signal)) known.add(digest);
     return known;
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof OcibundleError)) throw error;
     return new Set();
   }
+}
+
+/** Manifests below the tag's that are read: a model has few. */
+const maxChildren = 8;
+
+/** The blobs of the version that the tag stands for now: the next one shares most of them. */
+async function blobsOfTag(
+  { readTag }: ContentWriter,
+  tag: string | undefined,
+  signal: AbortSignal,
+): Promise<Digest[]> {
+  const root = tag === undefined ? undefined : await readTag?.(tag, signal);
+  if (root === undefined) return [];
+  const { manifests } = membersOf(root, "manifest");
+  const weights = manifests.filter((entry) => entryType(entry) === "weights");
+  const children = await parallel(
+    weights.slice(0, maxChildren),
+    checksAtOnce,
+    signal,
+    async ({ digest }, stop) => await readTag?.(digest, stop),
+  );
+  return [root, ...children].flatMap((manifest) =>
+    manifest === undefined ? [] : blobDigests(manifest),
+  );
 }
 
 const BlobsSchema = v.looseObject({

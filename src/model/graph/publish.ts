@@ -58,12 +58,15 @@ export async function publish(
     });
   }
   const known =
-    options.checkBlobs === true ? noBlobs : await knownBlobs(graph, target, options.signal);
+    options.checkBlobs === true
+      ? noBlobs
+      : await knownBlobs(graph, target, options.signal, options.tag);
   try {
     return await publishBeside(known, graph, target, options);
   } catch (error) {
-    if (known.size === 0 || !lacksBlob(error)) throw error;
-    const message = `${target.name}: the registry lost blobs of an existing manifest; checking each blob`;
+    // What was there a moment ago may have been taken away since: each is asked for once more.
+    if (options.dryRun === true || !lacksBlob(error)) throw error;
+    const message = `${target.name}: the registry lost blobs that it had; checking each blob`;
     options.emit({ type: "detail", message });
     return publishBeside(noBlobs, graph, target, options);
   }

@@ -19,7 +19,8 @@ import { platformOfRoot } from "../places/load-model.ts";
 import { leftOutWarning, readModelImage } from "../graph/image-part.ts";
 import { entryType, isLaterWeights, weightsEntries } from "../format/model-index.ts";
 import { checkAttachmentTag, referrersOf } from "../graph/referrers.ts";
-import { layOut, parseLayout } from "../layout/layouts.ts";
+import { parseLayout } from "../format/layout-name.ts";
+import { layOut } from "../layout/layouts.ts";
 import { filesOfModel } from "../layout/model-files.ts";
 import { openMountSources } from "../places/mount-sources.ts";
 import { publish, type Published } from "../graph/publish.ts";
@@ -41,6 +42,8 @@ export interface CopyRequest {
   platform: string | undefined;
   /** What the weights are written as at the target; as they are when undefined. */
   layout?: string | undefined;
+  /** The most layers of weights in parts. */
+  mostParts?: number | undefined;
   /** Also what refers to what is copied: signatures, SBOMs. */
   referrers: boolean;
   dryRun: boolean;
@@ -188,7 +191,7 @@ async function wholeGraph(
  */
 async function converted(
   session: Session,
-  { layout = "bundle", platform, referrers }: CopyRequest,
+  { layout = "bundle", platform, referrers, mostParts: layers }: CopyRequest,
   { reader, root }: Pick<ImageSource, "reader" | "root">,
   destination: ReturnType<typeof parseTarget>,
 ): Promise<Tagged> {
@@ -213,7 +216,7 @@ async function converted(
           signal,
         )
       : undefined;
-  const options = { cache, signal, emit, split: { numbers } };
+  const options = { cache, signal, emit, split: { numbers, layers } };
   if (isIndexType(root.mediaType) && (name === "parts" || name === "bundle")) {
     return withImages(session, reader, root, await layOut(name, files, options));
   }

@@ -21,4 +21,6 @@ export interface ModelParts {
   format: string | undefined;
   /** What the weights are written as; the bundle's weights artifact when undefined. */
   layout?: string | undefined;
+  /** The most layers of weights in parts. */
+  mostParts?: number | undefined;
 }

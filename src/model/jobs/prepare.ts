@@ -10,11 +10,15 @@ import {
   weightsPartOf,
 } from "../graph/assemble.ts";
 import { chosenParts, chosenWeights } from "../lock/from-lock.ts";
+import type { SplitChoice } from "../lock/cut-entries.ts";
 import { chooseImageFormat, type ModelFormat } from "../format/image-format.ts";
 import { leftOutWarning, readModelImage } from "../graph/image-part.ts";
+import { settingsOf } from "../session/config.ts";
+import { projectLayout } from "../format/project-file.ts";
 import { summarize } from "../graph/summary.ts";
 import { withMountFrom } from "../places/mount-sources.ts";
-import { bundleLayout, type LayoutName, parseLayout } from "../layout/layouts.ts";
+import { type LayoutName, parseLayout } from "../format/layout-name.ts";
+import { bundleLayout } from "../layout/layouts.ts";
 import { filesOfModel } from "../layout/model-files.ts";
 import { partsLayout } from "../layout/parts.ts";
 import { splitOriginals } from "../layout/split-originals.ts";
@@ -60,7 +64,8 @@ export async function prepareModel(
 ): Promise<PreparedModel> {
   const platform = parts.platform === undefined ? undefined : parsePlatform(parts.platform);
   await using stack = new AsyncDisposableStack();
-  const layout = layoutOf(parts.layout, session.env);
+  const named = await chosenLayout(session, parts.layout, knowledge.host);
+  const layout = named ?? "bundle";
   if (layout !== "bundle" && layout !== "bundle-1" && layout !== "parts") {
     const { host } = knowledge;
     const laidOut = await prepareLayout(session, parts, layout, { host, stack });
@@ -69,7 +74,11 @@ export async function prepareModel(
   }
   const weights =
     parts.weightsFrom !== undefined
-      ? await weightsOfModel(session, parts, parts.weightsFrom, { layout, knowledge, stack })
+      ? await weightsOfModel(session, parts, parts.weightsFrom, {
+          layout: named,
+          knowledge,
+          stack,
+        })
       : layout === "parts"
         ? await weightsInParts(session, parts, knowledge)
         : await chosenWeights(session, { ...parts, titles: layout === "bundle" });
@@ -122,10 +131,16 @@ export async function prepareModel(
   }
 }
 
-const layoutOf = (
+/** The layout by flag, environment, project file or the registry's configuration, in this order. */
+async function chosenLayout(
+  { env, cwd, config }: Session,
   flag: string | undefined,
-  env: Readonly<Record<string, string | undefined>>,
-): LayoutName => parseLayout(flag ?? (env["OCIBUNDLE_LAYOUT"] || "bundle"));
+  host: string | undefined,
+): Promise<LayoutName | undefined> {
+  const named = flag ?? (env["OCIBUNDLE_LAYOUT"] || (await projectLayout(cwd)));
+  if (named !== undefined) return parseLayout(named);
+  return host === undefined ? undefined : settingsOf(config, host).layout;
+}
 
 const platformWithoutImage = (): OcibundleError =>
   new OcibundleError("usage", "--platform needs an image", {
@@ -138,7 +153,8 @@ async function weightsInParts(
   parts: ModelParts,
   { numbers }: TargetKnowledge,
 ): Promise<WeightsPart | undefined> {
-  const files = await chosenParts(session, parts, await numbers?.());
+  const how = { numbers: await numbers?.(), layers: parts.mostParts };
+  const files = await chosenParts(session, parts, how);
   return files === undefined ? undefined : partsLayout(files);
 }
 
@@ -148,7 +164,7 @@ async function anyWeights(
   root: RawManifest,
   layout: LayoutName | undefined,
   { signal, emit }: Session,
-  numbers: TargetKnowledge["numbers"],
+  split: SplitChoice,
 ): Promise<WeightsPart> {
   const manifest = isIndexType(root.mediaType)
     ? weightsEntries(parseDocument(root.bytes, ImageIndexSchema, reader.name)).length > 0
@@ -164,7 +180,7 @@ async function anyWeights(
   if (isWanted) return weightsPartOf(reader, manifest);
   const files = await filesOfModel(reader, root, signal);
   if (layout === "parts") {
-    return partsLayout(await splitOriginals(files, { numbers: await numbers?.(), signal, emit }));
+    return partsLayout(await splitOriginals(files, { ...split, signal, emit }));
   }
   const { root: plain, blobs } = bundleLayout(files);
   return { manifest: plain, blobs };
@@ -182,7 +198,7 @@ async function weightsOfModel(
     layout,
     knowledge,
     stack,
-  }: { layout: LayoutName; knowledge: TargetKnowledge; stack: AsyncDisposableStack },
+  }: { layout: LayoutName | undefined; knowledge: TargetKnowledge; stack: AsyncDisposableStack },
 ): Promise<WeightsPart> {
   const others = [...parts.weights.map(() => "--weights"), ...parts.file.map(() => "--file")];
   const other = others[0] ?? (parts.lock === undefined ? undefined : "--lock");
@@ -194,9 +210,9 @@ async function weightsOfModel(
   const { open, repository } = await modelPlace(session, from);
   const { reader, root, close } = await open();
   stack.defer(close);
-  const isAsked = parts.layout !== undefined || (session.env["OCIBUNDLE_LAYOUT"] ?? "") !== "";
-  const wanted = isAsked ? layout : undefined;
-  const part = await anyWeights(reader, root, wanted, session, knowledge.numbers);
+  const numbers = layout === "parts" ? await knowledge.numbers?.() : undefined;
+  const split = { numbers, layers: parts.mostParts };
+  const part = await anyWeights(reader, root, layout, session, split);
   if (repository === undefined || repository.registry.host !== knowledge.host) return part;
   return { ...part, blobs: withMountFrom(part.blobs, () => [repository.name]) };
 }

@@ -1,7 +1,7 @@
 import { OcibundleError } from "../../errors.ts";
 import { formatReference } from "../../oci/reference.ts";
 import { projectImage } from "../format/project-file.ts";
-import { type LayoutName, parseLayout } from "../layout/layouts.ts";
+import { type LayoutName, parseLayout } from "../format/layout-name.ts";
 import { parseTarget } from "../places/target.ts";
 import type { JobContext } from "../session/session.ts";
 import { type PushRequest, pushModel } from "./push.ts";

@@ -1,10 +1,10 @@
-import { OcibundleError } from "../../errors.ts";
 import type { BlobToMove } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { type Digest, digestOf } from "../../oci/digest.ts";
 import { compressBytes } from "../../runtime/small-file.ts";
 import type { CogLockEntry } from "../format/cog-lock.ts";
 import { compressionLevels } from "../format/compression.ts";
+import type { LayoutName } from "../format/layout-name.ts";
 import { emptyConfig, emptyConfigBytes, weightsManifest } from "../format/weights-artifact.ts";
 import { layerTypes, quoted } from "../format/weight-entry.ts";
 import type { ContentGraph } from "../graph/content-graph.ts";
@@ -15,19 +15,6 @@ import type { OriginalFile, StoredFile } from "./original-file.ts";
 import { partsLayout, recipeConfig } from "./parts.ts";
 import { type SplitOptions, splitOriginals } from "./split-originals.ts";
 import type { TarOptions } from "./tar-blob.ts";
-
-/** What weights can be written as (docs/artifacts.md). */
-export const layoutNames = ["bundle", "bundle-1", "parts", "cog", "modelpack", "image"] as const;
-export type LayoutName = (typeof layoutNames)[number];
-
-/** The name of a layout. Throws `usage`. */
-export function parseLayout(text: string): LayoutName {
-  const known = layoutNames.find((name) => name === text);
-  if (known !== undefined) return known;
-  throw new OcibundleError("usage", `--layout "${text}" is not a layout`, {
-    hint: `use one of ${layoutNames.join(", ")}`,
-  });
-}
 
 /** Weights in a layout, ready to be published. */
 export interface LaidOut extends ContentGraph {

@@ -6,7 +6,7 @@ import type { EmitEvent } from "../../transfer/events.ts";
 import { quoted } from "../format/weight-entry.ts";
 import { asItIs } from "../parts/parts-artifact.ts";
 import { segmentsOf } from "../parts/segments.ts";
-import { chooseNumbers, isSplit, mayBeSplit, partsOfFile } from "../parts/tree-numbers.ts";
+import { isSplit, mayBeSplit, numbersFor, partsOfFile } from "../parts/tree-numbers.ts";
 import { type PartPlan, type TreeNumbers, treeNumbersOf, treeRule } from "../parts/tree.ts";
 import type { ReadAt } from "../tensors/read-at.ts";
 import { readTensors } from "../tensors/read-tensors.ts";
@@ -44,8 +44,7 @@ export async function splitOriginals(
   );
   const numbers =
     (known === undefined ? undefined : treeNumbersOf(known)) ??
-    given ??
-    chooseNumbers(split, { others: files.length - split.length, layers });
+    numbersFor(split, given, { others: files.length - split.length, layers });
   const done: OriginalFile[] = [];
   for (const { file, source, found } of looked) {
     if (source === undefined || found === undefined || !isSplit(found)) done.push(file);

@@ -10,6 +10,14 @@ import { readWeightFiles } from "../weights/read-weight-files.ts";
 import type { WeightSources } from "../weights/weight-blobs.ts";
 import { readOptions } from "./read-options.ts";
 
+/** How files are split whose parts are not known. */
+export interface SplitChoice {
+  /** Those of the version before. */
+  numbers: TreeNumbers | undefined;
+  /** The most layers that there may be. */
+  layers: number | undefined;
+}
+
 /**
  * The entries of a lock that has no parts, with parts for the files that are here and large enough. A file that
  * changed since it was locked keeps its entry: it is found out when it is sent. Throws `file`, `integrity`.
@@ -18,12 +26,12 @@ export async function cutEntries(
   session: Session,
   entries: readonly WeightEntry[],
   { paths }: Pick<WeightSources, "paths">,
-  given: TreeNumbers | undefined,
+  { numbers: given, layers }: SplitChoice,
 ): Promise<WeightEntry[]> {
   const { numbers, cuts } = await cutFiles(
     entries.map(({ name }) => ({ path: paths.get(name) })),
     given,
-    session.signal,
+    { layers, signal: session.signal },
   );
   const wanted = entries.flatMap((entry, index) => {
     const [cut, path] = [cuts[index], paths.get(entry.name)];

@@ -22,9 +22,8 @@ import {
 } from "../weights/weight-files.ts";
 import { emptyConfig, emptyConfigBytes, weightsManifest } from "../format/weights-artifact.ts";
 import { lockPartsOf } from "../parts/lock-parts.ts";
-import type { TreeNumbers } from "../parts/tree.ts";
 import { recipeConfig } from "../layout/parts.ts";
-import { cutEntries } from "./cut-entries.ts";
+import { cutEntries, type SplitChoice } from "./cut-entries.ts";
 import { parseWeightsLock, type WeightsLock } from "../format/weights-lock.ts";
 
 /** Where the lock is and where its files lie, as the command line says. */
@@ -71,13 +70,13 @@ export async function chosenWeights(
 export async function chosenParts(
   session: Session,
   choice: WeightsChoice,
-  numbers: TreeNumbers | undefined,
+  how: SplitChoice,
 ): Promise<OriginalFile[] | undefined> {
   const chosen = await readChoice(session, choice);
   if (chosen === undefined) return undefined;
   const { files, sources } = chosen;
   const isLocked = files.some((entry) => lockPartsOf(entry, sources.lock) !== undefined);
-  const split = isLocked ? files : await cutEntries(session, files, sources, numbers);
+  const split = isLocked ? files : await cutEntries(session, files, sources, how);
   return split.map((entry) => originalFile(entry, sources));
 }
 

@@ -25,6 +25,8 @@ export interface LockOptions extends ReadOptions {
   compression: CompressionChoice | undefined;
   /** Whether large files are split into parts; they are where the previous lock has some. */
   parts?: boolean | undefined;
+  /** The most layers of weights in parts. */
+  mostParts?: number | undefined;
   /** The lock that is to be brought up to date. */
   previous: WeightsLock | undefined;
   /** The lock's name in messages. */
@@ -63,7 +65,7 @@ export async function lockWeights(
   for (const { name, remote } of placed) recallRemote(remote, before.get(name));
   const sticky = splitOf(previous, on);
   const wanted = options.parts ?? sticky !== undefined;
-  const cut = wanted ? await cutLocal(placed, sticky, options.signal) : undefined;
+  const cut = wanted ? await cutLocal(placed, sticky, options) : undefined;
   const contents = await readWeights(
     placed.map(({ name, path, remote }, index) => ({
       name,
@@ -103,12 +105,12 @@ export async function lockWeights(
 const cutLocal = (
   files: readonly WeightFile[],
   numbers: TreeNumbers | undefined,
-  signal: AbortSignal,
+  { mostParts: layers, signal }: Pick<LockOptions, "mostParts" | "signal">,
 ): Promise<CutFiles> =>
   cutFiles(
     files.map(({ path, remote }) => ({ path: remote === undefined ? path : undefined })),
     numbers,
-    signal,
+    { layers, signal },
   );
 
 /** The numbers that a lock was split by: a version that is split by others shares no parts with it. */

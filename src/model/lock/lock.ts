@@ -6,7 +6,7 @@ import type { CompressionChoice } from "../format/compression.ts";
 import { checkComplete } from "./check-complete.ts";
 import { lockDrift } from "./lock-drift.ts";
 import { type LockResult, lockWeights } from "./lock-weights.ts";
-import { readProjectFile } from "../format/project-file.ts";
+import { projectLayout, readProjectFile } from "../format/project-file.ts";
 import { readOptions } from "./read-options.ts";
 import type { JobContext } from "../session/session.ts";
 import { remoteFiles } from "../weights/remote-files.ts";
@@ -44,6 +44,8 @@ export interface LockRequest {
   mustMatch?: boolean | undefined;
   /** Whether large files are split into parts; as the lock that is there has it when undefined. */
   parts?: boolean | undefined;
+  /** The most layers of weights in parts. */
+  mostParts?: number | undefined;
 }
 
 /** Hashes the weight files and writes their lock. Throws `usage`, `file`, `integrity`. */
@@ -82,7 +84,8 @@ export async function makeLock(
   const made = await lockWeights(files, {
     ...readOptions(job),
     compression: request.compression,
-    parts: request.parts,
+    parts: request.parts ?? ((await projectLayout(job.cwd)) === "parts" ? true : undefined),
+    mostParts: request.mostParts,
     mustMatch: request.mustMatch === true && previous !== undefined,
     previous,
     on,

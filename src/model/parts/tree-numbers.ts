@@ -37,13 +37,19 @@ export const mayBeSplit = (size: number): boolean => size >= minTensorFileBytes;
 export const partsOfFile = ({ size, tensors }: FileToSplit, numbers: TreeNumbers): PartPlan[] =>
   tensors === undefined ? fixedParts(size, numbers) : treeParts(tensors, numbers);
 
+/** How many layers there may be, 480 unless given, and how many there are beside the parts. */
+interface Limits {
+  others?: number;
+  layers?: number | undefined;
+}
+
 /**
  * The numbers for files that are split together for the first time: the smallest parts that are not too many.
  * `others` counts the layers beside them.
  */
 export function chooseNumbers(
   files: readonly FileToSplit[],
-  { others = 0, layers = mostLayers }: { others?: number; layers?: number | undefined } = {},
+  { others = 0, layers = mostLayers }: Limits = {},
 ): TreeNumbers {
   const split = files.filter(isSplit);
   const total = split.reduce((sum, { size }) => sum + size, 0);
@@ -56,6 +62,17 @@ export function chooseNumbers(
     numbers = numbersOf(numbers.least * 2);
   }
   return numbers;
+}
+
+/** The numbers that are given, unless they make more layers than are wanted; else as `chooseNumbers` has it. */
+export function numbersFor(
+  files: readonly FileToSplit[],
+  given: TreeNumbers | undefined,
+  limits: Limits,
+): TreeNumbers {
+  const { others = 0, layers = Infinity } = limits;
+  const fits = given !== undefined && countParts(files.filter(isSplit), given) + others <= layers;
+  return fits ? given : chooseNumbers(files, limits);
 }
 
 const numbersOf = (bytes: number): TreeNumbers => ({

@@ -5,6 +5,7 @@ import { homeDirectory } from "../../runtime/home-directory.ts";
 import { readDocumentSync } from "../../runtime/read-document.ts";
 import { type LinkMode, linkModes } from "./link-mode.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
+import { type LayoutName, layoutNames } from "../format/layout-name.ts";
 import { parseYaml } from "../format/yaml.ts";
 import { isMissing, readingCode, unreadableBecause } from "../../runtime/file-faults.ts";
 import { isHost, type MirrorAddress, MirrorSchema } from "./mirror-settings.ts";
@@ -21,6 +22,8 @@ import {
 export interface RegistrySettings {
   /** In the order in which they are asked. */
   mirrors: readonly MirrorAddress[];
+  /** What weights are written as there. */
+  layout?: LayoutName | undefined;
   plainHttp?: boolean | undefined;
   insecure?: boolean | undefined;
   caFile?: string | undefined;
@@ -56,6 +59,7 @@ export interface ServeSettings {
 const SettingsSchema = v.strictObject(
   {
     mirrors: v.optional(v.array(MirrorSchema, "must be a list")),
+    layout: v.optional(v.picklist(layoutNames, `must be one of ${layoutNames.join(", ")}`)),
     plainHttp: FlagSchema,
     insecure: FlagSchema,
     caFile: PathSchema,

@@ -2,10 +2,10 @@ import { open } from "node:fs/promises";
 import { parallel } from "../../flow/parallel.ts";
 import { withinOpenFiles } from "../../runtime/open-files.ts";
 import {
-  chooseNumbers,
   type FileToSplit,
   isSplit,
   mayBeSplit,
+  numbersFor,
   partsOfFile,
 } from "../parts/tree-numbers.ts";
 import { type TreeNumbers, treeRule } from "../parts/tree.ts";
@@ -30,14 +30,14 @@ export interface CutFiles {
 export async function cutFiles(
   files: readonly { path: string | undefined }[],
   given: TreeNumbers | undefined,
-  signal: AbortSignal,
+  { layers, signal }: { layers?: number | undefined; signal: AbortSignal },
 ): Promise<CutFiles> {
   const found = await parallel(files, withinOpenFiles(headersAtOnce, 1), signal, ({ path }) =>
     path === undefined ? Promise.resolve(undefined) : lookInto(path),
   );
   const split = found.filter((file): file is FileToSplit => file !== undefined && isSplit(file));
   const others = found.length - split.length;
-  const numbers = given ?? chooseNumbers(split, { others });
+  const numbers = numbersFor(split, given, { others, layers });
   const key = `${treeRule} ${numbers.least} ${numbers.most}`;
   return {
     numbers,

@@ -60,7 +60,9 @@ export function registryWriter(
       throw new OcibundleError(
         "usage",
         `size ${gibibytes(size)} GiB exceeds the limit of ${host}: ${gibibytes(largestBlob)} GiB per layer`,
-        { hint: "split it into smaller files, or push to another registry" },
+        {
+          hint: "store it in parts: `ocibundle push REF --parts`, or `ocibundle copy SRC DST --parts`",
+        },
       );
     },
 

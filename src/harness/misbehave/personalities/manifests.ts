@@ -1,3 +1,4 @@
+import { maxManifestBytes } from "../../../oci/document.ts";
 import { routeOf } from "../../registry/auth/access.ts";
 import type { Layer } from "../../registry/auth/middleware.ts";
 import type { RegistryHandler } from "../../registry/routes/registry.ts";
@@ -28,6 +29,66 @@ async function digestOfTag(
 ): Promise<string | undefined> {
   const { ok, headers } = await ask(`manifests/${tag}`, "HEAD");
   return ok ? (headers.get("Docker-Content-Digest") ?? undefined) : undefined;
+}
+
+/** Refuses manifests with more than so many layers. */
+export const layersAtMost =
+  (most: number): Layer =>
+  (next) =>
+  async (request) => {
+    if (routeOf(request)?.resource !== "manifest" || request.method !== "PUT") {
+      return await next(request);
+    }
+    const { head, body } = await begin(request);
+    const count = countLayers(head);
+    if (count > most) {
+      const said = `the manifest has ${count} layers, and ${most} are allowed`;
+      // The body was taken in already.
+      return await refuse(new Request(request.url), 400, "MANIFEST_INVALID", said);
+    }
+    const { url, method, headers, signal } = request;
+    return await next(new Request(url, { method, headers, body, signal }));
+  };
+
+/** The first bytes of a body, as many as a manifest may have, and the whole body again. */
+async function begin(
+  request: Request,
+): Promise<{ head: Uint8Array; body: ReadableStream<Uint8Array> }> {
+  const reader = request.body?.getReader();
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  while (size <= maxManifestBytes) {
+    const { value } = (await reader?.read()) ?? {};
+    if (value === undefined) break;
+    chunks.push(value);
+    size += value.byteLength;
+  }
+  const head = Buffer.concat(chunks);
+  const isWhole = size <= maxManifestBytes;
+  const body = new ReadableStream<Uint8Array>({
+    start(controller) {
+      if (size > 0) controller.enqueue(head);
+      if (isWhole) controller.close();
+    },
+    async pull(controller) {
+      const { value } = (await reader?.read()) ?? {};
+      if (value === undefined) controller.close();
+      else controller.enqueue(value);
+    },
+    async cancel(reason) {
+      await reader?.cancel(reason);
+    },
+  });
+  return { head: isWhole ? head : new Uint8Array(0), body };
+}
+
+function countLayers(bytes: Uint8Array): number {
+  try {
+    const { layers } = JSON.parse(new TextDecoder().decode(bytes)) as { layers?: unknown };
+    return Array.isArray(layers) ? layers.length : 0;
+  } catch {
+    return 0;
+  }
 }
 
 const dockerTypes = "application/vnd.docker.distribution.manifest.";

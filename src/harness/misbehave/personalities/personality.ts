@@ -1,6 +1,6 @@
 import type { Layer } from "../../registry/auth/middleware.ts";
 import { blobsElsewhere, noRanges, oneRangeOnly, readsWholeBlobs } from "./downloads.ts";
-import { dropsMovedManifests, ociManifestsOnly } from "./manifests.ts";
+import { dropsMovedManifests, layersAtMost, ociManifestsOnly } from "./manifests.ts";
 import { mountsFromHereOnly, mountsNeedFrom, mountsOfReferencedBlobs, noMounts } from "./mounts.ts";
 import { cookiesAreSessions, requestsWithin, tooManyRequests } from "./traffic.ts";
 import {
@@ -65,6 +65,7 @@ const personalities = {
       patchAnswersCreated,
       stuckRange(),
       blobsAtMost(bytes(52_000 * MiB)),
+      layersAtMost(500),
       parts({ least: bytes(5 * MiB), count: count(4200) }),
     ],
   }),
@@ -114,7 +115,8 @@ const personalities = {
     tokenLifetime: milliseconds(5 * minute),
     minChunkLength: bytes(5 * MiB),
     outer: [],
-    inner: [],
+    // Whoever runs one may set a limit of references; this is what a small one may be.
+    inner: [layersAtMost(200)],
   }),
   crane: ({ bytes }) => ({ auth: "basic", outer: [], inner: [readsWholeBlobs(bytes(200 * MiB))] }),
   s3: () => {

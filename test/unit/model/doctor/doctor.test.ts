@@ -279,10 +279,10 @@ describe("what a registry refuses is a no, with the reason", () => {
     expect(lacking(report)).toEqual(["login", "delete-tag", "delete-manifest", "delete-blob"]);
     const kinds = Map.groupBy(report.left, ({ kind }) => kind);
     expect(kinds.get("tag")).toHaveLength(1);
-    expect(kinds.get("manifest")).toHaveLength(5);
-    // The trial's body, what was broken off of it, two layers, two configs, the empty config, and the body in
+    expect(kinds.get("manifest")).toHaveLength(6);
+    // The trial's body, what was broken off of it, a part, two layers, two configs, the empty config, and the body in
     // the second repository.
-    expect(kinds.get("blob")).toHaveLength(8);
+    expect(kinds.get("blob")).toHaveLength(9);
     expect(doctorReport(report)).toContain("could not remove tag ocibundle-doctor-");
   });
 
@@ -290,7 +290,7 @@ describe("what a registry refuses is a no, with the reason", () => {
     const report = await examined(
       refusing(({ method, url }) => method === "DELETE" && url.includes("/blobs/sha256:"), 404),
     );
-    expect(report.left.map(({ kind }) => kind)).toEqual(Array.from({ length: 8 }, () => "blob"));
+    expect(report.left.map(({ kind }) => kind)).toEqual(Array.from({ length: 9 }, () => "blob"));
   });
 
   test("manifests of Docker's types", async () => {

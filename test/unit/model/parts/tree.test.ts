@@ -1,5 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import { chooseNumbers, isSplit, partsOfFile } from "../../../../src/model/parts/tree-numbers.ts";
+import {
+  chooseNumbers,
+  isSplit,
+  numbersFor,
+  partsOfFile,
+} from "../../../../src/model/parts/tree-numbers.ts";
 import { fixedParts, treeParts } from "../../../../src/model/parts/tree.ts";
 import { decoder, fileOf, modelL, shapes, type Sized } from "../../../support/model-shapes.ts";
 
@@ -130,6 +135,16 @@ describe("which files are split", () => {
     expect(chooseNumbers(two).least).toBe(mebibyte);
     expect(chooseNumbers(two, { others: 30 }).least).toBeGreaterThan(mebibyte);
     expect(chooseNumbers([file], { layers: 100 }).least).toBeGreaterThan(mebibyte);
+  });
+
+  test("numbers that are given stay unless they make more layers than are wanted", () => {
+    const file = toSplit(shapes["Llama-3.1-8B"]());
+    const given = { least: mebibyte, most: 512 * mebibyte };
+    expect(numbersFor([file], given, {})).toBe(given);
+    expect(numbersFor([file], given, { layers: 230 })).toBe(given);
+    const fewer = numbersFor([file], given, { layers: 100 });
+    expect(partsOfFile(file, fewer).length).toBeLessThanOrEqual(100);
+    expect(fewer.least).toBeGreaterThan(mebibyte);
   });
 
   test("a file of another format of a terabyte has pieces that are few enough", () => {

@@ -1,0 +1,119 @@
+import { expect, test } from "bun:test";
+import { join } from "node:path";
+import { writeLock } from "../../../../src/model/lock/lock.ts";
+import { pushModel, type PushRequest } from "../../../../src/model/jobs/push.ts";
+import { digestOf } from "../../../../src/oci/digest.ts";
+import { smallModel, writeTensors } from "../../../support/tensor-file.ts";
+import {
+  type Job,
+  jobIn,
+  type RecordingRegistry,
+  recordingRegistry,
+  temporaryFolder,
+} from "../bench.ts";
+
+const push = (job: Job, reference: string, more: Partial<PushRequest> = {}) =>
+  pushModel(job, {
+    reference,
+    image: undefined,
+    platform: undefined,
+    weights: ["weights"],
+    file: [],
+    lock: undefined,
+    weightsFrom: undefined,
+    format: undefined,
+    layout: "parts",
+    dryRun: false,
+    tagWeights: undefined,
+    ...more,
+  });
+
+const lock = (job: Job, parts = true) =>
+  writeLock(job, {
+    paths: ["weights"],
+    dest: undefined,
+    output: undefined,
+    compression: undefined,
+    parts,
+  });
+
+const blobHeads = ({ seen }: RecordingRegistry): number =>
+  seen.filter(({ method, path }) => method === "HEAD" && path.includes("/blobs/")).length;
+
+interface Manifest {
+  artifactType: string;
+  config: { digest: string };
+  layers: { digest: string; size: number }[];
+}
+
+const manifestOf = async (registry: RecordingRegistry, tag: string): Promise<Manifest> =>
+  (await (await registry.ask(`/v2/acme/model/manifests/${tag}`)).json()) as Manifest;
+
+test("a version under the same tag asks only for what the one before does not have", async () => {
+  const registry = await recordingRegistry();
+  const job = jobIn(await temporaryFolder());
+  const path = join(job.cwd, "weights/model.safetensors");
+  const reference = `${registry.host}/acme/model:v1`;
+  writeTensors(path, smallModel());
+  await lock(job);
+  await push(job, reference);
+  const first = await manifestOf(registry, "v1");
+  expect(first.artifactType).toBe("application/vnd.ocibundle.weights.parts.v1");
+  expect(first.layers).toHaveLength(15);
+
+  // A lock without parts is split as the tag's version is, from the same numbers.
+  writeTensors(path, smallModel(), { changed: ["layers.3.mlp.weight"], metadata: { note: "2" } });
+  await lock(job, false);
+  registry.seen.length = 0;
+  const { sent, present } = await push(job, reference);
+  const second = await manifestOf(registry, "v1");
+  const known = new Set(first.layers.map(({ digest }) => digest));
+  const news = second.layers.filter(({ digest }) => !known.has(digest));
+  expect(news).toHaveLength(2);
+  expect(sent.blobs).toBe(3);
+  expect(present.blobs).toBe(13);
+  expect(sent.bytes).toBeLessThan(6 * 1024 * 1024);
+}, 60_000);
+
+test("a part that the registry forgets between its upload and the manifest is sent again", async () => {
+  const registry = await recordingRegistry();
+  const job = jobIn(await temporaryFolder());
+  writeTensors(join(job.cwd, "weights/model.safetensors"), smallModel());
+  await lock(job);
+  const manifests: string[] = [];
+  registry.meddle(async (request, next) => {
+    if (request.method !== "PUT" || !request.url.includes("/manifests/")) return next(request);
+    const text = await request.text();
+    const { layers } = JSON.parse(text) as Manifest;
+    const lost = `/v2/acme/model/blobs/${layers[3]?.digest}`;
+    if (manifests.push(digestOf(text)) === 1) await registry.ask(lost, { method: "DELETE" });
+    return next(new Request(request.url, { method: "PUT", headers: request.headers, body: text }));
+  });
+  await push(job, `${registry.host}/acme/model:v1`);
+  expect(manifests).toHaveLength(2);
+  const { layers } = await manifestOf(registry, "v1");
+  for (const { digest } of layers) {
+    expect((await registry.ask(`/v2/acme/model/blobs/${digest}`, { method: "HEAD" })).ok).toBe(
+      true,
+    );
+  }
+}, 60_000);
+
+test("the blobs of a tag's version are not asked for one by one", async () => {
+  const registry = await recordingRegistry();
+  const job = jobIn(await temporaryFolder());
+  const many = Array.from({ length: 120 }, (_, at) => [`t${at}.weight`, 1024 * 1024] as const);
+  const path = join(job.cwd, "weights/model.safetensors");
+  const reference = `${registry.host}/acme/model:v1`;
+  writeTensors(path, many);
+  await lock(job, false);
+  await push(job, reference);
+  const { layers } = await manifestOf(registry, "v1");
+  expect(layers.length).toBe(16);
+  writeTensors(path, many, { changed: ["t60.weight"] });
+  await lock(job, false);
+  registry.seen.length = 0;
+  await push(job, reference);
+  // The recipe and the part with the tensor.
+  expect(blobHeads(registry)).toBe(2);
+}, 60_000);
