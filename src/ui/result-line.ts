@@ -1,12 +1,20 @@
 import { type Digest, shortDigest } from "../oci/digest.ts";
-import { displayWidth } from "./text.ts";
+import { displayWidth, wrap } from "./text.ts";
 
-/** The last line of a report, with a digest that is shortened where the terminal has no room for all of it. */
+const indent = "  ";
+
+/**
+ * The last line of a report. Where the terminal has no room for it, the digest is shortened; where that is
+ * not enough, the line is broken between words.
+ */
 export function resultLine(
   digest: Digest,
   line: (digest: string) => string,
   columns = Number.POSITIVE_INFINITY,
 ): string {
   const whole = line(digest);
-  return displayWidth(whole.trimEnd()) <= columns ? whole : line(shortDigest(digest));
+  if (displayWidth(whole.trimEnd()) <= columns) return whole;
+  const short = line(shortDigest(digest)).trimEnd();
+  if (displayWidth(short) <= columns) return `${short}\n`;
+  return `${wrap(short, columns - indent.length).join(`\n${indent}`)}\n`;
 }

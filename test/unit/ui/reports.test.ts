@@ -105,6 +105,22 @@ describe("the report of a push", () => {
     expect(lastLine({ ...pushed, referrers: 2 })).toContain(" and 2 referrers in ");
   });
 
+  test("shortens the digest for a narrow terminal, then breaks the line between words", () => {
+    const resumed = { blobs: 1, bytes: 1024 };
+    const lines = (columns: number) =>
+      pushReport({ ...pushed, resumed }, { columns })
+        .trimEnd()
+        .split("\n")
+        .slice(3);
+    expect(lines(120)).toEqual([
+      "pushed sha256:111111111111 in 21 s: 16.1 GiB sent, resumed at 1.0 KiB, 4.8 GiB up to date",
+    ]);
+    expect(lines(80)).toEqual([
+      "pushed sha256:111111111111 in 21 s: 16.1 GiB sent, resumed at 1.0 KiB, 4.8 GiB",
+      "  up to date",
+    ]);
+  });
+
   test("of a dry run lists what would be done", () => {
     const mediaType = "application/vnd.example";
     const blob = { mediaType, name: null };
