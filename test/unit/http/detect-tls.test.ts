@@ -1,5 +1,4 @@
 import { beforeAll, expect, test } from "bun:test";
-import type { OcibundleError } from "../../../src/errors.ts";
 import { httpFailureOf } from "../../../src/http/message/failure.ts";
 import { detectTls } from "../../../src/http/detect-tls.ts";
 import {
@@ -7,19 +6,12 @@ import {
   makeCertificates,
 } from "../../../src/harness/registry/instance/certificate.ts";
 import { bottom, get, serveBytes } from "./scripted.ts";
+import { failureOf } from "../../support/failure.ts";
 
 let certificates: LocalCertificates;
 beforeAll(async () => {
   certificates = await makeCertificates();
 });
-
-const failureOf = (work: Promise<unknown>): Promise<OcibundleError> =>
-  work.then(
-    () => {
-      throw new Error("it did not fail");
-    },
-    (error: OcibundleError) => error,
-  );
 
 test("a server of TLS that is asked in plain HTTP is told, with the way out", async () => {
   const { cert, key } = certificates;

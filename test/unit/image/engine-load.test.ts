@@ -10,6 +10,7 @@ import { mediaTypes } from "../../../src/oci/media-types.ts";
 import { tarEntries } from "../../../src/store/archive/entries.ts";
 import { streamTarSource } from "../../../src/store/archive/source.ts";
 import { type FakeEngine, fakeEngine } from "./fake-engine.ts";
+import { failureOf } from "../../support/failure.ts";
 
 let engine: FakeEngine | undefined;
 afterEach(async () => {
@@ -65,16 +66,6 @@ async function load(what: ImageToLoad, signal = new AbortController().signal) {
   });
   return { outcome, events };
 }
-
-const failure = async (work: Promise<unknown>): Promise<OcibundleError> => {
-  try {
-    await work;
-  } catch (error) {
-    if (error instanceof OcibundleError) return error;
-    throw error;
-  }
-  throw new Error("it did not fail");
-};
 
 /** An engine without images that takes an archive and answers with a text. */
 const taking = (
@@ -181,7 +172,7 @@ describe("loading an image into an engine", () => {
     engine = await taking(
       '{"stream":"Loading"}\r\n{"errorDetail":{"message":"x"},"error":"no space\\nleft on device"}\n',
     );
-    const { code, message } = await failure(load(image()));
+    const { code, message } = await failureOf(load(image()));
     expect(code).toBe("network");
     expect(message).toBe(`engine at ${engine.url} (DOCKER_HOST): no space left on device`);
   });
@@ -205,7 +196,7 @@ describe("loading an image into an engine", () => {
         bytes: digest === blob.digest ? large : contentOf(digest),
       }),
     });
-    const { code, message } = await failure(load(what));
+    const { code, message } = await failureOf(load(what));
     expect(code).toBe("network");
     expect(message).toMatch(/not today|can't be reached/);
   });
@@ -227,7 +218,7 @@ describe("loading an image into an engine", () => {
           open: async () => new Blob([digest === config.digest ? "config" : bytes]).stream(),
         }),
       });
-      const { code, message } = await failure(load(what));
+      const { code, message } = await failureOf(load(what));
       expect({ code, message }).toEqual({
         code: "integrity",
         message: expect.stringContaining(says),
@@ -243,6 +234,6 @@ describe("loading an image into an engine", () => {
       controller.abort(reason);
       await new Promise(() => undefined);
     });
-    expect(await failure(load(image(), controller.signal))).toBe(reason);
+    expect(await failureOf(load(image(), controller.signal))).toBe(reason);
   });
 });

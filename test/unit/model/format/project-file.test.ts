@@ -105,8 +105,8 @@ describe("refuses", () => {
     ["an empty source", "weights: [{source: '', target: /a}]", /source: must not be empty$/],
     [
       "a source elsewhere",
-      "weights: [{source: 's3://a/b', target: /a}]",
-      /source: "s3:\/\/a\/b" is not a path, a "file:\/\/" URI or an "hf:\/\/" model$/,
+      "weights: [{source: 'ftp://a/b', target: /a}]",
+      /source: "ftp:\/\/a\/b" is not a path, a "file:\/\/" URI or a source such as "hf:\/\/ORG\/MODEL"$/,
     ],
     [
       "a member of a source that is not known",

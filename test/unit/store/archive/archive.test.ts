@@ -4,11 +4,11 @@ import { mkdir, mkdtemp, readFile, rm, symlink, truncate, writeFile } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import type { OcibundleError } from "../../../../src/errors.ts";
 import { openArchive, openLayoutArchive } from "../../../../src/store/archive/archive.ts";
 import { tarEntries, type TarEntry } from "../../../../src/store/archive/entries.ts";
 import { streamTarSource } from "../../../../src/store/archive/source.ts";
 import { paxRecord, tarBytes, tarEntry, type TestEntry } from "../tar-bytes.ts";
+import { failureText } from "../../../support/failure.ts";
 
 const { signal } = new AbortController();
 let folder: string;
@@ -26,16 +26,6 @@ async function archiveOf(bytes: Uint8Array): Promise<string> {
 }
 const opened = async (...entries: readonly TestEntry[]) =>
   openArchive(await archiveOf(tarBytes(...entries)), "it", signal);
-
-async function failure(promise: Promise<unknown>): Promise<string> {
-  try {
-    await promise;
-  } catch (error) {
-    const { code, message } = error as OcibundleError;
-    return `${code}: ${message}`;
-  }
-  throw new Error("nothing failed");
-}
 
 /** A header's checksum field, counted with spaces in its place. */
 function checksum(block: Uint8Array): string {
@@ -218,7 +208,7 @@ describe("an archive", () => {
   };
   for (const [what, { entries, says }] of Object.entries(refused)) {
     test(`with ${what} is refused by name`, async () => {
-      expect(await failure(opened(...entries))).toBe(says);
+      expect(await failureText(opened(...entries))).toBe(says);
     });
   }
 
@@ -240,7 +230,7 @@ describe("an archive", () => {
   for (const [where, { target, says }] of Object.entries(broken)) {
     test(`with a link ${where} refuses to follow it`, async () => {
       const archive = await opened({ name: "a/link", type: "SymbolicLink", target });
-      expect(await failure((async () => archive.locate("a/link"))())).toBe(says);
+      expect(await failureText((async () => archive.locate("a/link"))())).toBe(says);
     });
   }
 
@@ -255,15 +245,15 @@ describe("an archive", () => {
       ]),
     };
     for (const [message, bytes] of Object.entries(says)) {
-      expect(await failure(openArchive(await archiveOf(bytes), "it", signal))).toBe(message);
+      expect(await failureText(openArchive(await archiveOf(bytes), "it", signal))).toBe(message);
     }
-    expect(await failure(openArchive(await archiveOf(Buffer.alloc(0)), "it", signal))).toBe(
+    expect(await failureText(openArchive(await archiveOf(Buffer.alloc(0)), "it", signal))).toBe(
       "file: it: not a tar archive",
     );
-    expect(await failure(openArchive(join(folder, "none"), "it", signal))).toBe(
+    expect(await failureText(openArchive(join(folder, "none"), "it", signal))).toBe(
       "file: it: no such file",
     );
-    expect(await failure(openArchive(folder, "it", signal))).toBe("file: it: not a file");
+    expect(await failureText(openArchive(folder, "it", signal))).toBe("file: it: not a file");
   });
 
   test("that is cut off anywhere says that it is not whole", async () => {
@@ -272,7 +262,9 @@ describe("an archive", () => {
     const marked = whole.byteLength - 1024;
     for (let length = 512; length <= marked; length += 1) {
       const path = await archiveOf(whole.subarray(0, length));
-      expect(await failure(openArchive(path, "it", signal))).toMatch(/^integrity: it: .*truncated/);
+      expect(await failureText(openArchive(path, "it", signal))).toMatch(
+        /^integrity: it: .*truncated/,
+      );
     }
     // One block of zeros is an end, too: some writers leave it at that.
     const path = await archiveOf(whole.subarray(0, marked + 512));
@@ -286,12 +278,14 @@ describe("an archive", () => {
     for (const rubbish of [Buffer.from("x"), whole, Buffer.concat([Buffer.alloc(99_000), whole])]) {
       const at = whole.byteLength + rubbish.findIndex((byte) => byte !== 0);
       expect(
-        await failure(openArchive(await archiveOf(Buffer.concat([whole, rubbish])), "it", signal)),
+        await failureText(
+          openArchive(await archiveOf(Buffer.concat([whole, rubbish])), "it", signal),
+        ),
       ).toBe(`integrity: it: data follows its end, at byte ${at}`);
     }
     // A lone block of zeros between two entries hides the second from some tools.
     const hidden = Buffer.concat([tarEntry({ name: "a" }), Buffer.alloc(512), whole]);
-    expect(await failure(openArchive(await archiveOf(hidden), "it", signal))).toMatch(
+    expect(await failureText(openArchive(await archiveOf(hidden), "it", signal))).toMatch(
       /data follows/,
     );
   });
@@ -313,14 +307,16 @@ describe("an archive", () => {
         if (type !== undefined) bytes[156] = type === "ExtendedHeader" ? 0x78 : 0x4c;
         if (type !== undefined) bytes.write(checksum(bytes), 148, "latin1");
         const path = await archiveOf(Buffer.concat([bytes, Buffer.alloc(1024)]));
-        expect(await failure(openArchive(path, "it", signal))).toMatch(/^(?:file|integrity): it: /);
+        expect(await failureText(openArchive(path, "it", signal))).toMatch(
+          /^(?:file|integrity): it: /,
+        );
       }
     }
   });
 
   test("of something else is no layout", async () => {
     const path = await archiveOf(tarBytes({ name: "manifest.json", content: "[]" }));
-    expect(await failure(openLayoutArchive(path, "oci-archive:x", signal))).toBe(
+    expect(await failureText(openLayoutArchive(path, "oci-archive:x", signal))).toBe(
       'file: oci-archive:x: not an OCI image layout: no file "oci-layout"',
     );
   });
@@ -371,6 +367,8 @@ describe("an archive that arrives", () => {
     const all = (async () => {
       for await (const entry of tarEntries(streamTarSource(cut), "it")) void entry;
     })();
-    expect(await failure(all)).toBe('integrity: it: entry "one" is truncated: 488 of 1000 bytes');
+    expect(await failureText(all)).toBe(
+      'integrity: it: entry "one" is truncated: 488 of 1000 bytes',
+    );
   });
 });

@@ -7,6 +7,7 @@ import { digestHex, digestOf } from "../../../../src/oci/digest.ts";
 import type { RawManifest } from "../../../../src/oci/manifest.ts";
 import { mediaTypes } from "../../../../src/oci/media-types.ts";
 import { createLayout, openLayout } from "../../../../src/store/layout/layout.ts";
+import { failureText } from "../../../support/failure.ts";
 
 const { signal } = new AbortController();
 let folder: string;
@@ -40,15 +41,8 @@ const readIndexFile = async () =>
 const blobFile = (digest: RawManifest["digest"]): string =>
   join(layout, "blobs", "sha256", digestHex(digest));
 
-async function failure(promise: Promise<unknown>): Promise<string> {
-  try {
-    await promise;
-  } catch (error) {
-    const { code, message } = error as OcibundleError;
-    return `${code}: ${message}`.replaceAll(folder, "…");
-  }
-  throw new Error("nothing failed");
-}
+const failure = async (work: Promise<unknown>): Promise<string> =>
+  (await failureText(work)).replaceAll(folder, "…");
 
 describe("a new layout folder", () => {
   test("has what the format asks for, and nothing else", async () => {

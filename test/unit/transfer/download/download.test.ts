@@ -14,6 +14,7 @@ import { createDownloader } from "../../../../src/transfer/download/download.ts"
 import type { TransferEvent } from "../../../../src/transfer/events.ts";
 import type { Pace } from "../../../../src/transfer/download/slow-ranges.ts";
 import { type Asked, type Behaviour, type BlobServer, serveBlob } from "../blob-server.ts";
+import { failureOf } from "../../../support/failure.ts";
 
 const MiB = 1024 * 1024;
 const blob = randomBytes(24 * MiB + 12345);
@@ -96,16 +97,6 @@ async function pull(
   );
   return { path, bytes: told };
 }
-
-const failureOf = async (work: Promise<unknown>): Promise<OcibundleError> => {
-  try {
-    await work;
-  } catch (error) {
-    if (error instanceof OcibundleError) return error;
-    throw error;
-  }
-  throw new Error("it did not fail");
-};
 
 const readJournal = () =>
   JSON.parse(readFileSync(place().journal, "utf8")) as Record<string, unknown>;

@@ -27,6 +27,7 @@ import {
 } from "../../../../src/transfer/upload/registry-traits.ts";
 import { serve } from "../../http/scripted.ts";
 import { type Meddle, serveUploads, type UploadRegistry } from "../upload-registry.ts";
+import { failureOf } from "../../../support/failure.ts";
 
 const MiB = 1024 * 1024;
 const blob = randomBytes(40 * MiB + 321);
@@ -113,16 +114,6 @@ async function write(
   if (outcome === "sent") expect(told).toBe(move.descriptor.size);
   return outcome;
 }
-
-const failureOf = async (work: Promise<unknown>): Promise<OcibundleError> => {
-  try {
-    await work;
-  } catch (error) {
-    if (error instanceof OcibundleError) return error;
-    throw error;
-  }
-  throw new Error("it did not fail");
-};
 
 const requests = (method: string) => registry?.seen.filter((one) => one.method === method) ?? [];
 const details = () => events.flatMap((event) => (event.type === "detail" ? [event.message] : []));
