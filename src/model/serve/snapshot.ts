@@ -56,6 +56,11 @@ export async function readServed(
   // The files of an image are relative to the root already.
   const cut = isImage ? "/" : root;
   const [first] = contents;
+  if (contents.some(({ parts }) => parts !== undefined)) {
+    throw new OcibundleError("file", `${reader.name} is stored in parts, which serve cannot read`, {
+      hint: "run `ocibundle pull` to download it",
+    });
+  }
   const digest = contents.length === 1 && first !== undefined ? first.raw.digest : manifest.digest;
   const isListed = contents.every(
     ({ packed }) =>
