@@ -1,11 +1,12 @@
 import { availableParallelism } from "node:os";
 import { shortDigest } from "../../oci/digest.ts";
 import { createWorkerPool } from "../../runtime/worker-pool.ts";
+import { assembledCache, givesContent } from "../../store/cache/assembled.ts";
 import { cacheAt } from "../../store/cache/cache.ts";
 import { cacheFolder } from "../../store/cache/folder.ts";
-import { type CachedBlob, listBlobs, listUnfinished } from "../../store/cache/list.ts";
+import { type CachedBlob, byLastUse, listBlobs, listUnfinished } from "../../store/cache/list.ts";
 import { pruneCache } from "../../store/cache/prune.ts";
-import { verifyBlobs } from "../../store/cache/verify.ts";
+import { type VerifyOptions, verifyBlobs } from "../../store/cache/verify.ts";
 import type { JobContext } from "../session/session.ts";
 import type { CacheContents, CachePruning, CacheVerification } from "../../report/cache.ts";
 
@@ -19,8 +20,12 @@ export const cachePath = (run: Pick<JobContext, "env" | "cwd">): { path: string 
 /** What is in the cache. */
 export async function listCache(run: Pick<JobContext, "env" | "cwd">): Promise<CacheContents> {
   const cache = cacheAt(cacheFolder(run));
-  const blobs = await listBlobs(cache);
-  const unfinished = await listUnfinished(cache);
+  const assembled = assembledCache(cache);
+  const blobs = byLastUse([...(await listBlobs(cache)), ...(await listBlobs(assembled))]);
+  const unfinished = byLastUse([
+    ...(await listUnfinished(cache)),
+    ...(await listUnfinished(assembled)),
+  ]);
   return { path: cache.root, size: bytesOf([...blobs, ...unfinished]), blobs, unfinished };
 }
 
@@ -28,12 +33,14 @@ export async function listCache(run: Pick<JobContext, "env" | "cwd">): Promise<C
 export async function verifyCache(job: JobContext): Promise<CacheVerification> {
   const { emit, signal, flags } = job;
   const cache = cacheAt(cacheFolder(job));
-  const blobs = await listBlobs(cache);
+  const assembled = assembledCache(cache);
+  const [plain, made] = [await listBlobs(cache), await listBlobs(assembled)];
+  const blobs = [...plain, ...made];
   const size = bytesOf(blobs);
   const pool = createWorkerPool(flags.concurrency ?? availableParallelism());
   emit({ type: "phase", phase: "verify", items: blobs.length, bytes: size });
   try {
-    const damaged = await verifyBlobs(cache, blobs, {
+    const options: VerifyOptions = {
       pool,
       signal,
       onStart: (blob) => {
@@ -43,7 +50,15 @@ export async function verifyCache(job: JobContext): Promise<CacheVerification> {
       onBytes: (blob, bytes) =>
         emit({ type: "progress", phase: "verify", item: itemName(blob), bytes }),
       onDone: (blob) => emit({ type: "done", phase: "verify", item: itemName(blob) }),
-    });
+    };
+    const damaged = [
+      ...(await verifyBlobs(cache, plain, options)),
+      ...(await verifyBlobs(assembled, made, {
+        ...options,
+        isIntact: ({ digest }, bytes, stop) =>
+          givesContent(assembled, digest, assembled.blobPath(digest), bytes, stop),
+      })),
+    ];
     return { path: cache.root, blobs: blobs.length, size, damaged };
   } finally {
     pool.close();

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import { SizeSchema } from "../../oci/descriptor.ts";
@@ -34,8 +35,13 @@ export async function keepContent(cache: Cache, name: Digest, content: Uint8Arra
   await writeRecord(cache, contentPath(cache, name), content).catch(() => undefined);
 }
 
+/** Removes what was kept of a file that is gone. Never throws. */
+export async function forgetContent(cache: Cache, name: Digest): Promise<void> {
+  await rm(contentPath(cache, name), { force: true }).catch(() => undefined);
+}
+
 /** Whether a file has the bytes that its name means; false where that can't be known. */
-async function givesContent(
+export async function givesContent(
   cache: Cache,
   name: Digest,
   path: string,

@@ -5,7 +5,7 @@ import { OcibundleError, errno } from "../../errors.ts";
 import { type Digest, isDigest } from "../../oci/digest.ts";
 import type { Cache } from "./cache.ts";
 import { statBlob } from "./entry.ts";
-import { cacheFolders } from "./folder.ts";
+import { cacheFolders, mainRoot } from "./folder.ts";
 import { tryLockFile } from "../locks/lock-file.ts";
 import { lockHolderSuffix } from "../locks/lock-holder.ts";
 import { faultReason, readingCode } from "../../runtime/file-faults.ts";
@@ -22,6 +22,8 @@ export interface CachedBlob {
   origins: readonly string[];
   /** Whether a hard link outside the cache holds the same bytes. */
   linked: boolean;
+  /** Whether it was put together from parts: then `digest` is that of a list of them, and not of its bytes. */
+  assembled: boolean;
 }
 
 /** A blob that was fetched in part and not gone on with. */
@@ -79,6 +81,7 @@ export async function describe(cache: Cache, digest: Digest): Promise<CachedBlob
     names: entry?.names ?? [],
     origins: entry?.origins ?? [],
     linked: file.links > 1,
+    assembled: mainRoot(cache.root) !== cache.root,
   };
 }
 
@@ -101,7 +104,7 @@ export async function listUnfinished(cache: Cache): Promise<UnfinishedBlob[]> {
   return byLastUse([...found.values()]);
 }
 
-const byLastUse = <T extends { lastUsed: Date }>(items: readonly T[]): T[] =>
+export const byLastUse = <T extends { lastUsed: Date }>(items: readonly T[]): T[] =>
   items.toSorted((a, b) => b.lastUsed.getTime() - a.lastUsed.getTime());
 
 /** Removes lock files that nobody holds, and returns how many. Throws `LockUnavailable`. */

@@ -1,5 +1,6 @@
 import { rm, stat } from "node:fs/promises";
 import { OcibundleError } from "../../errors.ts";
+import { assembledCache, forgetContent } from "./assembled.ts";
 import type { Cache } from "./cache.ts";
 import { removeJournal } from "./files.ts";
 import { cacheFolders } from "./folder.ts";
@@ -64,17 +65,26 @@ export async function pruneCache(cache: Cache, options: PruneOptions): Promise<P
   }
 }
 
-type Candidate = { kind: "blob"; item: CachedBlob } | { kind: "unfinished"; item: UnfinishedBlob };
+type Candidate = { cache: Cache } & (
+  | { kind: "blob"; item: CachedBlob }
+  | { kind: "unfinished"; item: UnfinishedBlob }
+);
 
 async function prune(cache: Cache, options: PruneOptions): Promise<PruneReport> {
-  const { temp, locks } = cacheFolders(cache.root);
-  // Before the first look: what nobody holds can't be told from what is in use.
-  if (await isDirectory(locks)) requireLocks(locks);
-  const blobs = await listBlobs(cache);
-  const candidates: Candidate[] = [
-    ...blobs.filter(({ linked }) => !linked).map((item) => ({ kind: "blob" as const, item })),
-    ...(await listUnfinished(cache)).map((item) => ({ kind: "unfinished" as const, item })),
-  ];
+  const blobs: CachedBlob[] = [];
+  const candidates: Candidate[] = [];
+  const caches = [cache, assembledCache(cache)];
+  for (const one of caches) {
+    const { locks } = cacheFolders(one.root);
+    // Before the first look: what nobody holds can't be told from what is in use.
+    if (await isDirectory(locks)) requireLocks(locks);
+    const found = await listBlobs(one);
+    blobs.push(...found);
+    for (const item of found) if (!item.linked) candidates.push({ cache: one, kind: "blob", item });
+    for (const item of await listUnfinished(one)) {
+      candidates.push({ cache: one, kind: "unfinished", item });
+    }
+  }
   const report: PruneReport = {
     removed: [],
     removedUnfinished: [],
@@ -88,12 +98,12 @@ async function prune(cache: Cache, options: PruneOptions): Promise<PruneReport> 
   const longestUnusedFirst = candidates.toSorted(
     (a, b) => a.item.lastUsed.getTime() - b.item.lastUsed.getTime(),
   );
-  for (const { kind, item } of longestUnusedFirst) {
+  for (const { cache: owner, kind, item } of longestUnusedFirst) {
     options.signal.throwIfAborted();
     // A part without a byte is nothing that a pull could go on with.
     const empty = kind === "unfinished" && item.size === 0;
     if (!empty && !isDue(item, total, options)) continue;
-    if (!(await removeUnused(cache, kind, item, options.dryRun))) {
+    if (!(await removeUnused(owner, kind, item, options.dryRun))) {
       if (kind === "blob") report.inUse.push(item);
       continue;
     }
@@ -109,7 +119,10 @@ async function prune(cache: Cache, options: PruneOptions): Promise<PruneReport> 
     report.kept.bytes += blob.size;
   }
   if (!options.dryRun) {
-    report.leftovers = (await sweepTempFiles(temp, locks)) + (await sweepLocks(cache));
+    for (const one of caches) {
+      const { temp, locks } = cacheFolders(one.root);
+      report.leftovers += (await sweepTempFiles(temp, locks)) + (await sweepLocks(one));
+    }
   }
   return report;
 }
@@ -139,8 +152,10 @@ async function removeUnused(
   try {
     if (kind === "blob" && (await describe(cache, digest))?.linked === true) return false;
     if (dryRun) return true;
-    if (kind === "blob") await cache.remove(digest);
-    else {
+    if (kind === "blob") {
+      await cache.remove(digest);
+      await forgetContent(cache, digest);
+    } else {
       await removeJournal(cache.journalPath(digest));
       await rm(cache.partialPath(digest), { force: true });
     }

@@ -15,6 +15,8 @@ export interface VerifyOptions {
   /** Further bytes of a blob were read. */
   onBytes?: (blob: CachedBlob, bytes: number) => void;
   onDone?: (blob: CachedBlob) => void;
+  /** Whether a file of `size` bytes is right, where its digest is not that of its bytes. */
+  isIntact?: (blob: CachedBlob, size: number, signal: AbortSignal) => Promise<boolean>;
 }
 
 export interface DamagedBlob extends CachedBlob {
@@ -74,8 +76,9 @@ async function isIntact(
   cache: Cache,
   blob: CachedBlob,
   size: number,
-  { pool, signal, onBytes }: VerifyOptions,
+  { pool, signal, onBytes, isIntact: isRight }: VerifyOptions,
 ): Promise<boolean> {
+  if (isRight !== undefined) return isRight(blob, size, signal);
   const path = cache.blobPath(blob.digest);
   // The workers know one algorithm; the other is rare enough to be hashed here.
   if (digestAlgorithm(blob.digest) !== "sha256") {

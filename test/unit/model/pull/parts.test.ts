@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { chmod, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { listCache, pruneUnused, verifyCache } from "../../../../src/model/jobs/cache.ts";
 import { copyModel } from "../../../../src/model/jobs/copy.ts";
 import { diffModels } from "../../../../src/model/jobs/diff.ts";
 import { inspectTensors } from "../../../../src/model/jobs/inspect-tensors.ts";
@@ -299,6 +300,35 @@ test("tensors are listed from the headers, in parts, plain and compressed", asyn
     });
     if (tag === "v1") expect(files[1]).toMatchObject({ format: null, tensors: null });
   }
+});
+
+describe("the cache", () => {
+  test("lists, verifies and prunes what was put together", async () => {
+    const { put, pull, job, at } = await bench();
+    await put([model]);
+    await pull();
+    await rm(at("out"), { recursive: true });
+    const { blobs } = await listCache(job);
+    expect(blobs).toMatchObject([
+      { assembled: true, names: [model.name], size: contentOf(model).length },
+    ]);
+    expect(await verifyCache(job)).toMatchObject({ blobs: 1, damaged: [] });
+    const folder = at(".cache/assembled/blobs/sha256");
+    const [name = ""] = await readdir(folder);
+    const path = join(folder, name);
+    const content = await readFile(path);
+    content[100_000] = (content[100_000] ?? 0) ^ 1;
+    await chmod(path, 0o644);
+    await writeFile(path, content);
+    await chmod(path, 0o444);
+    expect((await verifyCache(job)).damaged).toMatchObject([{ removed: true }]);
+    await pull();
+    await rm(at("out"), { recursive: true });
+    const pruned = await pruneUnused(job, { olderThan: undefined, maxSize: 0, dryRun: false });
+    expect(pruned.removed.length).toBe(1);
+    expect((await listCache(job)).blobs).toEqual([]);
+    expect(await readdir(at(".cache/assembled/records/content"))).toEqual([]);
+  });
 });
 
 describe("beside a pull", () => {
