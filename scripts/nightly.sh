@@ -6,6 +6,7 @@
 # OCIBUNDLE_PROPERTY_RUNS: cases of each property, 100,000 unless given
 # OCIBUNDLE_ATTACK_RUNS: attacks of each kind on each job, 200 unless given
 # OCIBUNDLE_ATTACK_SEED: what their moments are chosen with; today's date unless given
+# OCIBUNDLE_SOURCE_KILLS: moments at which a push from each kind of source is killed, 20 unless given
 # OCIBUNDLE_NIGHTLY_ROUNDS: repetitions of the steps `faults` and `kills`, 5 unless given
 # OCIBUNDLE_STEP_SECONDS: a step that takes longer is ended and has failed, 5400 unless given
 set -uo pipefail
@@ -17,6 +18,7 @@ npm run -s build || exit 1
 export OCIBUNDLE_BINARY=$PWD/dist/ocibundle
 export OCIBUNDLE_PROPERTY_RUNS=${OCIBUNDLE_PROPERTY_RUNS:-100000}
 export OCIBUNDLE_ATTACK_RUNS=${OCIBUNDLE_ATTACK_RUNS:-200}
+export OCIBUNDLE_SOURCE_KILLS=${OCIBUNDLE_SOURCE_KILLS:-20}
 export OCIBUNDLE_ATTACK_SEED=${OCIBUNDLE_ATTACK_SEED:-$(date +%Y%m%d)}
 rounds=${OCIBUNDLE_NIGHTLY_ROUNDS:-5}
 seconds=${OCIBUNDLE_STEP_SECONDS:-5400}
@@ -35,7 +37,7 @@ step() {
       tests ./test/robustness/system-calls.test.ts ./test/robustness/power-cuts.test.ts
       ;;
     faults) tests --rerun-each "$rounds" ./test/faults/fault-matrix.ts ./test/robustness/hostile.test.ts ;;
-    kills) tests --rerun-each "$rounds" ./test/robustness/kill-{pull,push,copy}.test.ts ./test/interop/round.test.ts ;;
+    kills) tests --rerun-each "$rounds" ./test/robustness/kill-{pull,push,copy,sources}.test.ts ./test/interop/round.test.ts ;;
     clients) OCIBUNDLE_ALL_CLIENTS=1 tests ./test/interop/hub-{clients,cache}.test.ts ;;
     large) tests ./test/robustness/large.ts ./test/large/large.ts ;;
     parts) timeout --kill-after=30 "$seconds" node_modules/.bin/bun scripts/parts-scenarios.ts --full ;;
