@@ -64,8 +64,9 @@ export function aboutSource(error: unknown, name: string, hint: string): unknown
   if (!(error instanceof OcibundleError) || error.code !== "network") return error;
   const failure = httpFailureOf(error);
   const { subject } = error;
+  const isNamed = subject.includes(name) || error.reason.startsWith(`${name}:`);
   return amended(error, {
     hint: failure === undefined || failure.kind === "tls" ? error.hint : hint,
-    subject: subject.includes(name) ? subject : [name, ...subject],
+    subject: isNamed ? subject : [name, ...subject],
   });
 }
