@@ -5,7 +5,9 @@ import { type PushRequest, pushModel } from "../../../../src/model/jobs/push.ts"
 import { checkLock, writeLock } from "../../../../src/model/lock/lock.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { afterwards } from "../../../support/afterwards.ts";
+import { startHub } from "../../../support/hub.ts";
 import { type S3Switches, startS3 } from "../../../support/s3.ts";
+import { startWeb } from "../../../support/web.ts";
 import { failure, jobIn, recordingRegistry, temporaryFolder, writeFiles } from "../bench.ts";
 
 const parts = {
@@ -271,3 +273,41 @@ test.each([1, 2, 3])(
     expect(digestOf(new Uint8Array(await blob.arrayBuffer()))).toBe(digestOf(large));
   },
 );
+
+test("a directory, a hub, a bucket and a URL are one model, on the command line and in a project file", async () => {
+  const { folder, registry, job, store } = await bench();
+  const hub = await startHub({ "tokenizer.json": "{}", "notes.md": "no weights" });
+  const web = await startWeb({ "adapter.bin": pattern(3000, 9) });
+  afterwards(() => hub.close());
+  afterwards(() => web.close());
+  await writeFiles(folder, { "dir/readme.txt": "here" });
+  const env = { HF_ENDPOINT: hub.endpoint };
+  const url = `${web.origin}/adapter.bin`;
+  const push = (tag: string, request: Partial<PushRequest>) =>
+    pushModel(job(env), { ...parts, reference: `${registry.host}/acme/m:${tag}`, ...request });
+  const named = await push("v1", {
+    paths: ["dir", "hf://acme/tiny", "s3://models/llama", url],
+    exclude: ["*.md"],
+  });
+  const dests = (report: typeof named) => report.model.weights?.files.map(({ dest }) => dest);
+  expect(dests(named)).toEqual(
+    ["a.safetensors", "adapter.bin", "config.json", "readme.txt", "sub/b + c%.safetensors"]
+      .concat("tokenizer.json")
+      .map((name) => `/src/weights/${name}`),
+  );
+  const project = {
+    weights: [
+      {
+        source: ["./dir", { uri: "hf://acme/tiny", exclude: ["*.md"] }, "s3://models/llama", url],
+        target: "/src/weights",
+      },
+    ],
+  };
+  await writeFiles(folder, { "ocibundle.yaml": JSON.stringify(project) });
+  store.seen.length = 0;
+  const locked = { paths: [], dest: undefined, output: "project.lock", compression: undefined };
+  await writeLock(job(env), locked);
+  expect(store.seen.filter(({ range }) => range !== undefined)).toEqual([]);
+  const listed = await push("v2", { lock: "project.lock" });
+  expect(dests(listed)).toEqual(dests(named));
+});
