@@ -1,13 +1,12 @@
 import { expect } from "bun:test";
 import { createHash, randomBytes } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { AwsClient } from "aws4fetch";
 import { findPart } from "../../scripts/parts.ts";
 import { startEmbeddedRegistry } from "../../scripts/registries.ts";
 import { startService } from "../../scripts/service.ts";
+import { freePort } from "../support/free-port.ts";
 import { testWith } from "./parts.ts";
 import { workbench } from "./workbench.ts";
 
@@ -24,14 +23,6 @@ const deno = [
   "--node-modules-dir=manual",
   join(import.meta.dir, "../../src/main.ts"),
 ];
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 const gateway = shared(async (at) => {
   const root = join(at, "buckets");

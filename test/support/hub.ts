@@ -117,7 +117,7 @@ export async function startHub(
       response.end(JSON.stringify(value));
     };
     const url = new URL(request.url ?? "/", "http://hub");
-    const path = decodeURIComponent(url.pathname);
+    const path = decodeURIComponent(url.pathname).replace(/\/$/, "");
     if ((hub.switches.limited ?? 0) > 0) {
       hub.switches.limited = (hub.switches.limited ?? 0) - 1;
       return json(429, {}, { ratelimit: '"api";r=0;t=0' });
@@ -140,7 +140,8 @@ export async function startHub(
     if (formerName !== undefined && path.includes(`/${formerName}/`)) {
       return json(307, {}, { location: (request.url ?? "").replace(formerName, model) });
     }
-    const [, ref] = new RegExp(`^/api/models/${model}/revision/(.+)$`).exec(path) ?? [];
+    const [, ref = path === `/api/models/${model}` ? "main" : undefined] =
+      new RegExp(`^/api/models/${model}/revision/(.+)$`).exec(path) ?? [];
     if (ref !== undefined) {
       if (ref !== "main" && ref !== commit())
         return json(404, {}, { "x-error-code": "RevisionNotFound" });
@@ -156,6 +157,17 @@ export async function startHub(
         all.slice(from, from + pageSize),
         more ? { link: `<${hub.switches.nextPage ?? next}>; rel="next"` } : {},
       );
+    }
+    if (path === `/api/models/${model}/paths-info/${commit()}`) {
+      let asked = "";
+      request.setEncoding("utf8").on("data", (text: string) => (asked += text));
+      request.on("end", () => {
+        const form = new URLSearchParams(asked).getAll("paths");
+        const isAsked = ({ path: one }: { path?: string }): boolean =>
+          form.includes(one ?? "") || asked.includes(`"${one}"`);
+        json(200, (entries() as { path?: string }[]).filter(isAsked));
+      });
+      return;
     }
     const [, name] = new RegExp(`^/${model}/resolve/${commit()}/(.+)$`).exec(path) ?? [];
     const bytes = name === undefined ? undefined : files.get(name);
