@@ -67,7 +67,9 @@ test("parts are locked where that is asked for, hashed once, and kept", async ()
   expect(await lock()).toMatchObject({ changed: false, read: 0, unchanged: 2 });
   expect(text()).toBe(whole);
   // A lock of its own is made from what is known.
-  expect(await lock({ output: "other.lock", parts: true })).toMatchObject({ read: 0 });
+  expect(await lock({ output: "other.lock", parts: true, compression: "none" })).toMatchObject({
+    read: 0,
+  });
   await lock({ parts: false });
   expect(JSON.parse(text())).toMatchObject({
     files: (JSON.parse(before) as { files: object[] }).files,
