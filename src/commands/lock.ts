@@ -71,6 +71,11 @@ export const command = defineCommand({
       type: "boolean",
       description: "Compare the files with the lock, and write nothing",
     },
+    dryRun: {
+      type: "boolean",
+      alias: "n",
+      description: "Show what would be locked, and write nothing",
+    },
   },
   async run({ path, check, noParts, parts, ...rest }, context) {
     if (parts && noParts) {

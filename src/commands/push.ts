@@ -34,6 +34,13 @@ export const command = defineCommand({
       description: "Update a lock that differs from PATH",
     },
     noLock: { type: "boolean", description: "Do not read or write a lock for PATH" },
+    tag: {
+      type: "string",
+      alias: "t",
+      multiple: true,
+      valueHint: "TAG",
+      description: "Also set this tag of the same repository",
+    },
     tagWeights: {
       type: "string",
       valueHint: "TAG",
@@ -54,11 +61,12 @@ export const command = defineCommand({
       description: "Print what would be sent, and send nothing",
     },
   },
-  async run({ ref, path, noLock, parts, layout, ...rest }, context) {
+  async run({ ref, path, noLock, parts, layout, tag: tags, ...rest }, context) {
     return pushLayouts(context, {
       reference: ref,
       paths: path,
       writeLock: !noLock,
+      tags,
       ...rest,
       layout: oneLayout({ layout, parts }),
     });

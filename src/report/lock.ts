@@ -4,8 +4,9 @@ import type { ReportedWeight } from "./weights.ts";
 export interface LockReport {
   /** The lock's path as it was given. */
   lock: string;
-  /** Whether the lock was written; one that is right already is left alone. */
+  /** Whether the lock was written, or would be; one that is right already is left alone. */
   changed: boolean;
+  dryRun: boolean;
   files: ReportedWeight[];
   /** Of the files as they are. */
   size: number;

@@ -13,6 +13,8 @@ export interface PublishReport {
   reference: string | null;
   /** What it went to: `sent` then means written. */
   target: "registry" | "layout";
+  /** The tags that were set, or would be. */
+  tags: string[];
   model: { name: string } & ModelSummary;
   sent: Amount;
   /** Of the blobs sent, what an earlier run had sent: not a part of the bytes of `sent`. */

@@ -8,6 +8,8 @@ import type { BlobOutcome } from "../oci/content.ts";
 export type TransferEvent =
   /** A phase began: `hash`, `export`, `compress`, `check`, `upload`, `download`, `write`, `verify`. */
   | { type: "phase"; phase: Phase; items?: number; bytes?: number }
+  /** What a target has of the weight files that it is to have, before the first of them is sent. */
+  | { type: "plan"; all: FileAmount; present: FileAmount; missing: FileAmount }
   /**
    * Work on an item began. `group` is what a bar's first column says: `weights`, `image`; `file`
    * is the file's name, which is shown in place of the item's where there is one.
@@ -33,6 +35,12 @@ export type TransferEvent =
   | { type: "warning"; message: string }
   /** A detail for `--verbose`: why a way of uploading was chosen, a request, a fallback. */
   | { type: "detail"; message: string };
+
+/** Sizes in bytes, as the files are stored. */
+export interface FileAmount {
+  files: number;
+  bytes: number;
+}
 
 export type Phase =
   | "hash"

@@ -19,8 +19,8 @@ function leftOutLine(leftOut: readonly string[]): string {
 
 /** What left the lock, a line each; then what became of it, what is in it, how much had to be read. */
 export function lockReport(view: LockReport): string {
-  const { lock, changed, files, size, storedSize, read, removed } = view;
-  const what = `${escapeText(lock)} ${changed ? "written" : "is up to date"}`;
+  const { lock, changed, dryRun, files, size, storedSize, read, removed } = view;
+  const what = `${escapeText(lock)} ${changed ? (dryRun ? "would be written" : "written") : "is up to date"}`;
   const stored = storedSize < size ? `, stored as ${formatSize(storedSize)}` : "";
   const work = read === 0 ? "no file read" : `${read} read`;
   const left = renderTable(removed.map((name) => ["removed", name]));

@@ -1,6 +1,7 @@
 import { LogLevels, createConsola } from "consola/core";
-import type { TransferEvent } from "../transfer/events.ts";
+import type { FileAmount, TransferEvent } from "../transfer/events.ts";
 import { formatDuration } from "./duration.ts";
+import { formatSize } from "./size.ts";
 import { escapeText } from "./text.ts";
 
 interface MessageOutput {
@@ -18,6 +19,8 @@ export interface Messages {
    * meet the same failure: while one wait for it is shown, others are not.
    */
   showWait(event: Extract<TransferEvent, { type: "wait" }>, now: number): void;
+  /** Writes a line for what a target has and lacks; part of the progress, so not where none is shown. */
+  showPlan(event: Extract<TransferEvent, { type: "plan" }>): void;
 }
 
 const yellow = (text: string): string => `\u001B[33m${text}\u001B[39m`;
@@ -51,6 +54,9 @@ export function createMessages({ write, colors, verbose }: MessageOutput): Messa
       if (event.type === "warning") log.warn(event.message);
       if (event.type === "detail") log.debug(event.message);
     },
+    showPlan(event) {
+      log.info(planLine(event));
+    },
     showWait({ item, milliseconds, reason }, now) {
       const words = `${item === undefined ? "" : `${item}: `}${reason}`;
       for (const [shown, until] of shownUntil) if (until <= now) shownUntil.delete(shown);
@@ -59,4 +65,16 @@ export function createMessages({ write, colors, verbose }: MessageOutput): Messa
       log.info(`${words}; retrying in ${formatDuration(milliseconds)}`);
     },
   };
+}
+
+const filesOf = ({ files, bytes }: FileAmount): string =>
+  `${files} ${files === 1 ? "file" : "files"}, ${formatSize(bytes)}`;
+
+/** `weights: 12 files, 16.1 GiB; 4 files, 15.9 GiB are in the registry; 8 files, 9.0 MiB to send` */
+function planLine({ all, present, missing }: Extract<TransferEvent, { type: "plan" }>): string {
+  const line = `weights: ${filesOf(all)}`;
+  if (missing.files === 0) return `${line}; all are in the registry`;
+  if (present.files === 0) return `${line} to send`;
+  const verb = present.files === 1 ? "is" : "are";
+  return `${line}; ${filesOf(present)} ${verb} in the registry; ${filesOf(missing)} to send`;
 }

@@ -33,7 +33,7 @@ export function publishReport(done: {
     reference,
     referrers = 0,
   } = done;
-  const { sent, resumed, mounted, present, outcomes } = published;
+  const { sent, resumed, mounted, present, tags, outcomes } = published;
   const plan = model.blobs.flatMap(({ kind = "layer", name: own, descriptor }) => {
     const { digest, mediaType, size } = descriptor;
     const outcome = outcomes.get(digest);
@@ -45,6 +45,7 @@ export function publishReport(done: {
     action,
     reference: reference === undefined ? null : pinned(reference, model.root.digest),
     target,
+    tags,
     model: {
       name,
       ...summarize(model.root, model.children, name, { platform, blobs: model.blobs }),

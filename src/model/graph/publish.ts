@@ -2,9 +2,9 @@ import { amended, OcibundleError, withContext } from "../../errors.ts";
 import { parallel } from "../../flow/parallel.ts";
 import type { BlobOutcome, BlobToMove, ContentWriter } from "../../oci/content.ts";
 import { type Digest, shortDigest } from "../../oci/digest.ts";
-import type { EmitEvent } from "../../transfer/events.ts";
+import type { EmitEvent, FileAmount } from "../../transfer/events.ts";
 import { countResumed } from "../../transfer/resumed-bytes.ts";
-import { planTransfer, runTransfer } from "../../transfer/transfer.ts";
+import { planTransfer, runTransfer, type TransferPlan } from "../../transfer/transfer.ts";
 import type { ContentGraph } from "./content-graph.ts";
 import { keepChildren } from "./keep-children.ts";
 import { knownBlobs, lacksBlob } from "./known-blobs.ts";
@@ -21,6 +21,8 @@ export interface PublishOptions {
   tag: string | undefined;
   /** Blobs that were sent before, and the bytes of them that an earlier run had sent. */
   sentBefore?: ReadonlyMap<Digest, number> | undefined;
+  /** Further tags for the root. */
+  moreTags?: readonly string[];
   /** Only say what would be done. */
   dryRun?: boolean;
   /** Ask for every blob, also where the target has a manifest that names it. */
@@ -37,6 +39,8 @@ export interface Published {
   resumed: Amount;
   mounted: Amount;
   present: Amount;
+  /** The tags that stand for the root now, or with `dryRun` would. */
+  tags: string[];
   /** What became of each blob, or with `dryRun` would. */
   outcomes: Map<Digest, BlobOutcome>;
 }
@@ -89,6 +93,7 @@ async function publishBeside(
   };
   const plan = await planTransfer(graph.blobs, asked, { signal, emit, concurrency });
   for (const blob of plan.missing) checkTaken(blob, target);
+  if (phase !== "write") tellPlan(plan, emit);
   const outcomes = new Map<Digest, BlobOutcome>();
   const before = options.sentBefore;
   for (const { descriptor } of plan.present) {
@@ -116,6 +121,9 @@ async function publishBeside(
     // A child's tag may have moved off another child, and the root is refused without that.
     if (options.childTags?.size) await keepChildren(graph.children, target, options);
     await target.writeManifest(graph.root, tag, signal);
+    for (const more of options.moreTags ?? []) {
+      await target.writeManifest(graph.root, more, signal);
+    }
     if (tag !== undefined) await keepChildren(graph.children, target, options);
   }
   const amount = (wanted: BlobOutcome): Amount => {
@@ -136,8 +144,23 @@ async function publishBeside(
     resumed,
     mounted: amount("mounted"),
     present: amount("present"),
+    tags: [...(tag === undefined ? [] : [tag]), ...(options.moreTags ?? [])],
     outcomes,
   };
+}
+
+/** The weight files among some blobs. */
+function amountOf(blobs: readonly BlobToMove[]): FileAmount {
+  const weights = blobs.filter(({ kind }) => kind === "weight");
+  const bytes = weights.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
+  return { files: weights.length, bytes };
+}
+
+/** Says how much of the weights the target has. */
+function tellPlan({ present, missing }: TransferPlan, emit: EmitEvent): void {
+  const all = amountOf([...present, ...missing]);
+  if (all.files === 0) return;
+  emit({ type: "plan", all, present: amountOf(present), missing: amountOf(missing) });
 }
 
 /** A blob that the target will not take is found out before anything is sent, however small the others are. */

@@ -9,7 +9,7 @@ import type { PublishReport } from "../../report/publish.ts";
 
 /**
  * Pushes a model in one layout or in several: the first under the tag, each further one under the tag and
- * its own name, as `v1-modelpack`. Blobs that layouts share are sent once. Throws as `pushModel`, before
+ * its own name, as `v1-modelpack`; so do further tags. Blobs that layouts share are sent once. Throws as `pushModel`, before
  * anything is sent where a layout is not known.
  */
 export async function pushLayouts(job: JobContext, request: PushRequest): Promise<PublishReport[]> {
@@ -26,7 +26,8 @@ export async function pushLayouts(job: JobContext, request: PushRequest): Promis
     const further = formatReference({ ...reference, tag });
     // Only some layouts have a place for an image, and it stands under the first tag.
     const image = /^(?:bundle|bundle-1|cog|parts)$/.test(layout) ? request.image : undefined;
-    reports.push(await pushModel(job, { ...request, reference: further, layout, image }));
+    const tags = request.tags?.map((one) => `${one}-${layout}`);
+    reports.push(await pushModel(job, { ...request, reference: further, tags, layout, image }));
   }
   return reports;
 }

@@ -36,6 +36,8 @@ export interface PushRequest extends ModelParts {
   updateLock?: boolean | undefined;
   /** Ask for every blob, also where the registry has a manifest that names it. */
   checkBlobs?: boolean | undefined;
+  /** Further tags for the model. */
+  tags?: readonly string[] | undefined;
   /** A further tag, for the weights artifact: jobs that remove untagged manifests spare it then. */
   tagWeights: string | undefined;
   /** Where Cog's own lock is written, in the layout cog. */
@@ -51,6 +53,7 @@ export interface PushRequest extends ModelParts {
 export async function pushModel(job: JobContext, request: PushRequest): Promise<PublishReport> {
   const started = performance.now();
   const session = openSession(job);
+  const moreTags = furtherTags(request.tags ?? []);
   const { reference } = parseTarget(request.reference ?? (await projectImage(session.cwd)), "push");
   const name = formatReference(reference);
   const { tag } = reference;
@@ -72,6 +75,7 @@ export async function pushModel(job: JobContext, request: PushRequest): Promise<
       ...session,
       concurrency: session.flags.concurrency,
       tag,
+      moreTags: moreTags.filter((more) => more !== tag),
       dryRun: request.dryRun,
       sentBefore: sending.sent,
       checkBlobs: request.checkBlobs,
@@ -141,6 +145,15 @@ async function lockedParts(job: JobContext, request: PushRequest): Promise<Model
     noLock: request.writeLock === false,
   });
   return { ...request, weights: paths, given };
+}
+
+/** The tags beside that of the reference, each once. Throws `usage` for one that is none. */
+function furtherTags(tags: readonly string[]): string[] {
+  const invalid = tags.find((tag) => !isTag(tag));
+  if (invalid === undefined) return [...new Set(tags)];
+  throw new OcibundleError("usage", `--tag "${invalid}" is not a valid tag`, {
+    hint: "write the reference first and tags alone behind -t: `ocibundle push REF -t TAG`",
+  });
 }
 
 /** The tag that the weights artifact gets below an index. Throws `usage`. */

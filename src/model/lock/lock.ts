@@ -46,6 +46,8 @@ export interface LockRequest {
   parts?: boolean | undefined;
   /** The most layers of weights in parts. */
   mostParts?: number | undefined;
+  /** Whether the lock is only made, and not written. */
+  dryRun?: boolean | undefined;
 }
 
 /** Hashes the weight files and writes their lock. Throws `usage`, `file`, `integrity`. */
@@ -54,14 +56,17 @@ export async function writeLock(job: JobContext, request: LockRequest): Promise<
   const path = resolve(job.cwd, name);
   const previous = (await isStreamed(path)) ? undefined : await readPrevious(job, name);
   // One that is right already is not written.
-  if (previous === undefined) await checkWritable(path);
+  if (previous === undefined && request.dryRun !== true) await checkWritable(path);
   const { lock, changed, read, unchanged, leftOut } = await makeLock(job, request, name, previous);
-  await sweepLockTemps(path);
-  if (changed) await writeLockFile(path, lock);
+  if (request.dryRun !== true) {
+    await sweepLockTemps(path);
+    if (changed) await writeLockFile(path, lock);
+  }
   const blobs = new Map(lock.files.map(({ digest, size }) => [digest, size]));
   return {
     lock: name,
     changed,
+    dryRun: request.dryRun === true,
     files: lock.files,
     size: lock.files.reduce((total, { sizeUncompressed }) => total + sizeUncompressed, 0),
     storedSize: [...blobs.values()].reduce((total, size) => total + size, 0),

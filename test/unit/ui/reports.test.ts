@@ -66,6 +66,7 @@ const pushed: PublishReport = {
   action: "pushed",
   reference: null,
   target: "registry",
+  tags: ["v1"],
   model: { ...model, others: [] },
   sent: { blobs: 2, bytes: 16.1 * GiB },
   resumed: { blobs: 0, bytes: 0 },
