@@ -37,6 +37,11 @@ go=(
   versitygw=github.com/versity/versitygw/cmd/versitygw@v1.8.0
 )
 
+# What takes minutes to build, and is built for scripts/nightly.sh only.
+if [ "${1:-}" = nightly ]; then
+  go+=(cosign=github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3)
+fi
+
 # found NAME: whether a part is there; the libraries of another platform are no command.
 found() {
   case $1 in

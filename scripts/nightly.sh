@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What takes too long for every change, against a binary built from these sources: see docs/dev/robustness.md.
 #
-#   scripts/nightly.sh [STEP]...     properties, attacks, faults, kills, clients, fleet, large, parts; all of them unless named
+#   scripts/nightly.sh [STEP]...     properties, attacks, faults, kills, clients, fleet, cosign, large, parts; all unless named
 #
 # OCIBUNDLE_PROPERTY_RUNS: cases of each property, 100,000 unless given
 # OCIBUNDLE_ATTACK_RUNS: attacks of each kind on each job, 200 unless given
@@ -12,7 +12,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 node scripts/setup.mjs || exit 1
-OCIBUNDLE_ALL_CLIENTS=1 scripts/ci-dependencies.sh || exit 1
+OCIBUNDLE_ALL_CLIENTS=1 scripts/ci-dependencies.sh nightly || exit 1
 npm run -s build || exit 1
 
 export OCIBUNDLE_BINARY=$PWD/dist/ocibundle
@@ -23,7 +23,7 @@ export OCIBUNDLE_ATTACK_SEED=${OCIBUNDLE_ATTACK_SEED:-$(date +%Y%m%d)}
 rounds=${OCIBUNDLE_NIGHTLY_ROUNDS:-5}
 seconds=${OCIBUNDLE_STEP_SECONDS:-5400}
 steps=("$@")
-[ "${#steps[@]}" -gt 0 ] || steps=(properties attacks faults kills clients fleet large parts)
+[ "${#steps[@]}" -gt 0 ] || steps=(properties attacks faults kills clients fleet cosign large parts)
 
 tests() {
   timeout --kill-after=30 "$seconds" node_modules/.bin/bun test --timeout 3600000 "$@"
@@ -40,6 +40,7 @@ step() {
     kills) tests --rerun-each "$rounds" ./test/robustness/kill-{pull,push,copy,sources}.test.ts ./test/interop/round.test.ts ;;
     clients) OCIBUNDLE_ALL_CLIENTS=1 tests ./test/interop/hub-{clients,cache}.test.ts ;;
     fleet) tests ./test/large/fleet.ts ;;
+    cosign) tests ./test/interop/cosign.ts ;;
     large) tests ./test/robustness/large.ts ./test/large/large.ts ;;
     parts) timeout --kill-after=30 "$seconds" node_modules/.bin/bun scripts/parts-scenarios.ts --full ;;
     *)

@@ -29,13 +29,14 @@ export function referrersTree({ name, digest, referrers, children }: ReferrerLis
   });
 }
 
-/** How many referrers of each kind there are, in one line. */
+/** How many referrers of each kind there are and how large they are together, in one line. */
 export function referrersLine(all: readonly ReferrerReport[]): string {
-  const counts = new Map<string, number>();
-  for (const { kind, error } of all) {
-    const what = error === null ? (kind ?? "other") : "broken";
-    counts.set(what, (counts.get(what) ?? 0) + 1);
-  }
-  const parts = Array.from(counts, ([what, number]) => `${number} ${what}`);
+  const kinds = Map.groupBy(all, ({ kind, error }) =>
+    error === null ? (kind ?? "other") : "broken",
+  );
+  const parts = Array.from(kinds, ([kind, ones]) => {
+    const bytes = ones.reduce((sum, { size }) => sum + (size ?? 0), 0);
+    return `${ones.length} ${kind}${kind === "broken" ? "" : ` (${formatSize(bytes)})`}`;
+  });
   return `referrers: ${parts.length === 0 ? "none" : parts.join(", ")}\n`;
 }

@@ -13,6 +13,7 @@ export type Part =
   | "crane"
   | "oras"
   | "regctl"
+  | "cosign"
   | "cog-reader"
   | "chromium"
   | "versitygw"

@@ -3,7 +3,9 @@ import type { ContentReader } from "../../oci/content.ts";
 import { type Digest, isDigest } from "../../oci/digest.ts";
 import type { RawManifest } from "../../oci/manifest.ts";
 import { modelPlace } from "../places/place.ts";
+import { verifySettingsOf } from "../session/config.ts";
 import type { Session } from "../session/session.ts";
+import { requireSignature } from "../trust/require-signature.ts";
 import type { ModelPlace } from "./catalog.ts";
 import type { ManifestMemory } from "./kept-manifests.ts";
 import { readServed, type Served } from "./snapshot.ts";
@@ -54,18 +56,21 @@ function registryState(
   const reader = memory.keep(session.reader({ host, repository }), offline);
   const { name } = reader;
   const revisions = createRevisions({ name, session, memory, root, refresh });
+  const isSigned = verifySettingsOf(session.config, place).length > 0;
   const at = (tagOrDigest: string): Promise<Served> =>
-    revisions.named(tagOrDigest, async () => ({
-      reader,
-      root: await reader.readManifest(tagOrDigest, session.signal),
-    }));
+    revisions.named(tagOrDigest, async () => {
+      const found = await reader.readManifest(tagOrDigest, session.signal);
+      await requireSignature(session, { host, repository }, found.digest);
+      return { reader, root: found };
+    });
   return {
     name,
     at,
     main: () => at(main),
     async commit(commit) {
       const seen = revisions.seen(commit);
-      if (seen !== undefined) return seen;
+      // What was noted of a commit is the weights' own digest, and what is signed may be their index.
+      if (seen !== undefined || isSigned) return seen;
       const digest = await memory.findCommit(name, commit);
       if (digest === undefined) return undefined;
       const served = await at(digest);

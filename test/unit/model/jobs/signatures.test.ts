@@ -12,15 +12,19 @@ import type { Descriptor } from "../../../../src/oci/descriptor.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { mediaTypes } from "../../../../src/oci/media-types.ts";
 import { bundleType } from "../../../../src/trust/bundle.ts";
+import { readPrivateKey } from "../../../../src/trust/private-key.ts";
+import { readPublicKey } from "../../../../src/trust/public-key.ts";
 import { testIdentity, testIssuer, testSigstore } from "../../../support/sigstore.ts";
 import {
   failure,
   type Job,
+  jobIn,
   preparedJob,
   putBlob,
   putManifest,
   type RecordingRegistry,
   recordingRegistry,
+  temporaryFolder,
 } from "../bench.ts";
 
 const repository = "acme/model";
@@ -121,7 +125,7 @@ describe("a pull that requires a signature", () => {
     expect(error.code).toBe("integrity");
     expect(error.message).toContain("no signature of");
     expect(asked()).toEqual([]);
-    expect(existsSync(join(place.job.cwd, "out"))).toBe(false);
+    expect(existsSync(join(place.job.cwd, "out", "src"))).toBe(false);
   });
 
   test("reads what was signed, wherever the tag moves meanwhile", async () => {
@@ -294,6 +298,31 @@ test("a certificate for an identity is verified offline, with its issuer", async
     expect(error.code).toBe("integrity");
   }
   expect((await failure(pullSigned(place, byKey()))).message).toContain("with a certificate");
+});
+
+describe("what cosign 3.1.3 has signed", () => {
+  const fixture = join(import.meta.dir, "../../../fixtures/cosign");
+
+  test("is verified in both forms, and is not taken for another's", async () => {
+    const job = jobIn(await temporaryFolder());
+    await writeKeys(job, "other");
+    const source = `oci:${join(fixture, "model")}:v1`;
+    const verify = (key: string) =>
+      verifySignature(job, { source, signers: [{ kind: "key", key }] });
+    const { signatures } = await verify(join(fixture, "cosign.pub"));
+    expect(signatures.map(({ format, valid }) => [format, valid])).toEqual([
+      ["tag", true],
+      ["bundle", true],
+    ]);
+    expect((await verify("other.pub")).valid).toBe(false);
+  });
+
+  test("was signed with a key that is read with its password", async () => {
+    const text = await Bun.file(join(fixture, "cosign.key")).text();
+    const key = await readPrivateKey(text, "cosign.key", () => Promise.resolve("pw"));
+    const pem = await Bun.file(join(fixture, "cosign.pub")).text();
+    expect(key.publicKey.id).toBe(readPublicKey(pem, "cosign.pub").id);
+  });
 });
 
 test("a bundle about something else, or that attests something, is no signature", async () => {

@@ -1,9 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import { createHash, randomBytes } from "node:crypto";
+import { createHash, generateKeyPairSync, randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { pushModel } from "../../../../src/model/jobs/push.ts";
+import { signReference } from "../../../../src/model/jobs/sign.ts";
 import { type ServeRequest, serveModels } from "../../../../src/model/serve/serve.ts";
 import { afterwards } from "../../../support/afterwards.ts";
 import {
@@ -33,6 +34,7 @@ async function serving(
   files: Record<string, string | Uint8Array>,
   request: Partial<ServeRequest> = {},
   compression: "none" | "gzip" = "none",
+  config?: string,
 ): Promise<Setting> {
   const registry = await recordingRegistry();
   const job = jobIn(await temporaryFolder());
@@ -55,6 +57,10 @@ async function serving(
     registry.seen.length = 0;
   };
   await push(files);
+  if (config !== undefined) {
+    job.flags.config = join(job.cwd, "config.yaml");
+    await writeFiles(job.cwd, { "config.yaml": config });
+  }
   const stopping = new AbortController();
   const endpoint = Promise.withResolvers<string>();
   const served = serveModels(
@@ -287,4 +293,32 @@ describe("a tag that moves", () => {
     const answer = await fetch(`${await second.promise}/x/y/resolve/${commit}/a.txt`);
     expect(await answer.text()).toBe("one");
   });
+});
+
+test("what the configuration wants signed is served only when it is", async () => {
+  const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const config = 'registries: { "*": { verify: { key: "env://PUBLIC_KEY" } } }';
+  const { job, registry, endpoint, push } = await serving({ "a.bin": "first" }, {}, "none", config);
+  Object.assign(job.env, {
+    PUBLIC_KEY: publicKey.export({ type: "spki", format: "pem" }),
+    PRIVATE_KEY: privateKey.export({ type: "pkcs8", format: "pem" }),
+  });
+  const sign = () =>
+    signReference(job, {
+      reference: `${registry.host}/acme/tiny:latest`,
+      key: "env://PRIVATE_KEY",
+      password: () => Promise.reject(new Error("asked for a password")),
+      formats: ["bundle"],
+      recursive: false,
+    });
+  const refused = await fetch(url(endpoint, "a.bin"));
+  expect(refused.status).toBe(502);
+  expect(await refused.text()).toContain("no signature of");
+  expect(blobRequests(registry)).toEqual([]);
+  await sign();
+  expect(await (await fetch(url(endpoint, "a.bin"))).text()).toBe("first");
+  await push({ "a.bin": "second" });
+  expect((await fetch(url(endpoint, "a.bin"))).status).toBe(502);
+  await sign();
+  expect(await (await fetch(url(endpoint, "a.bin"))).text()).toBe("second");
 });
