@@ -1,7 +1,7 @@
 import { getCACertificates } from "node:tls";
 import { fileURLToPath } from "node:url";
 import { exchangeWith } from "./exchange.ts";
-import type { ConnectionOptions, RunningServer, Runtime, ServeOptions } from "./types.ts";
+import type { ConnectionOptions, Runtime } from "./types.ts";
 
 // In a compiled binary every module's URL is that of the binary in a virtual file system, with the
 // other entrypoints beside it, below the folder that the entrypoints have in common.
@@ -9,7 +9,6 @@ const compiled = /\/(?:\$bunfs|~BUN|%7EBUN)\//.test(import.meta.url);
 
 /** Bun, from source or as a compiled binary. */
 export const bunRuntime: Runtime = {
-  streamsFileBodies: true,
   sendsStreamLength: true,
   clonesFiles: true,
   hashesInWorkers: true,
@@ -17,8 +16,6 @@ export const bunRuntime: Runtime = {
 
   // A file's slice is sent with sendfile: the bytes never pass through JavaScript.
   fileBody: (path, start, end) => Promise.resolve(Bun.file(path).slice(start, end)),
-
-  serve: (options) => Promise.resolve(serve(options)),
 
   connection,
 
@@ -46,24 +43,6 @@ export const bunRuntime: Runtime = {
       ? [process.execPath]
       : [process.execPath, fileURLToPath(new URL("../main.ts", import.meta.url))],
 };
-
-function serve({ hostname, port, handle, tls }: ServeOptions): RunningServer {
-  const server = Bun.serve({
-    hostname,
-    port,
-    fetch: handle,
-    error: () => new Response(null, { status: 500 }),
-    maxRequestBodySize: Number.MAX_SAFE_INTEGER,
-    idleTimeout: 0,
-    development: false,
-    ...(tls === undefined ? {} : { tls }),
-  });
-  return {
-    hostname: server.hostname ?? hostname,
-    port: server.port ?? port,
-    stop: () => server.stop(true),
-  };
-}
 
 function connection({ tls, proxy }: ConnectionOptions): RequestInit {
   const init: BunFetchRequestInit & { timeout: false; decompress: false } = {

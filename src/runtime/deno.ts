@@ -2,22 +2,10 @@ import { open } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { OcibundleError } from "../errors.ts";
 import { exchangeWith, type Rename } from "./exchange.ts";
-import type { ConnectionOptions, RunningServer, Runtime, ServeOptions } from "./types.ts";
+import type { ConnectionOptions, Runtime } from "./types.ts";
 
 /** The part of Deno's global that is used here. */
 interface DenoGlobal {
-  serve(
-    options: {
-      hostname: string;
-      port: number;
-      onListen(): void;
-      onError(): Response;
-      signal: AbortSignal;
-      cert?: string;
-      key?: string;
-    },
-    handle: (request: Request) => Promise<Response>,
-  ): { addr: { hostname: string; port: number }; finished: Promise<void> };
   dlopen(
     library: string,
     calls: { renameat2: { parameters: string[]; result: string } },
@@ -34,13 +22,11 @@ const deno = (): DenoGlobal => (globalThis as unknown as { Deno: DenoGlobal }).D
 
 /** Deno, from source: `deno run -A src/main.ts`. */
 export const denoRuntime: Runtime = {
-  streamsFileBodies: false,
   sendsStreamLength: false,
   clonesFiles: false,
   hashesInWorkers: false,
   pausesTls: false,
   fileBody,
-  serve: (options) => Promise.resolve(serve(options)),
   connection,
   // V8 counts the memory of buffers, and collects by it.
   collectGarbage: () => undefined,
@@ -87,29 +73,6 @@ async function fileBody(path: string, start: number, end: number): Promise<Blob>
   } finally {
     await file.close();
   }
-}
-
-function serve({ hostname, port, handle, tls }: ServeOptions): RunningServer {
-  const stopping = new AbortController();
-  const server = deno().serve(
-    {
-      hostname,
-      port,
-      onListen() {},
-      onError: () => new Response(null, { status: 500 }),
-      signal: stopping.signal,
-      ...tls,
-    },
-    handle,
-  );
-  return {
-    hostname: server.addr.hostname,
-    port: server.addr.port,
-    stop() {
-      stopping.abort();
-      return server.finished;
-    },
-  };
 }
 
 // A client holds a pool of connections: one for each way of connecting, not one for each request.

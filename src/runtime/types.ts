@@ -1,7 +1,5 @@
 /** What differs between Bun and Deno. Everything else uses `node:` modules or web standards. */
 export interface Runtime {
-  /** Whether `fileBody` is sent from the file as it goes out; else it is read into memory first. */
-  readonly streamsFileBodies: boolean;
   /** Whether a stream as a request's body keeps the Content-Length that was set by hand. */
   readonly sendsStreamLength: boolean;
   /** Whether `copyFile` of `node:fs` takes the flags that ask for a clone (FICLONE). */
@@ -13,8 +11,6 @@ export interface Runtime {
    * sent again, and goes out without passing through JavaScript where the runtime can do that.
    */
   fileBody(path: string, start: number, end: number): Promise<Blob>;
-  /** Serves requests until stopped. Bodies are streamed both ways with no limit and no idle timeout of its own. */
-  serve(options: ServeOptions): Promise<RunningServer>;
   /** Members to add to `fetch`'s init so that the connection is made as described. */
   connection(options: ConnectionOptions): RequestInit;
   /** Whether a paused TLS socket of `node:tls` stops reading: else a fast server would fill the memory. */
@@ -30,22 +26,6 @@ export interface Runtime {
   startWorker(): Worker;
   /** How to start this very program again, arguments not included: the compiled binary, or runtime and script. */
   selfCommand(): [string, ...string[]];
-}
-
-export interface ServeOptions {
-  hostname: string;
-  /** 0 for any free port. */
-  port: number;
-  handle(request: Request): Promise<Response>;
-  /** PEM texts. */
-  tls?: { cert: string; key: string };
-}
-
-export interface RunningServer {
-  hostname: string;
-  port: number;
-  /** Stops listening and closes what is open. */
-  stop(): Promise<void>;
 }
 
 export interface ConnectionOptions {

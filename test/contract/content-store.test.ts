@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { registryReader } from "../../src/registry/reader.ts";
 import { createRegistry as registryClient } from "../../src/registry/registry.ts";
-import { runtime } from "../../src/runtime/current.ts";
+import { serveHttp } from "../../src/harness/registry/instance/http-server.ts";
 import { createRegistry as embeddedRegistry } from "../../src/harness/registry/routes/registry.ts";
 import { openLayoutArchive } from "../../src/store/archive/archive.ts";
 import { createLayoutArchive } from "../../src/store/archive/writer.ts";
@@ -61,7 +61,7 @@ contentStoreContract("a layout archive", async () => {
 
 contentStoreContract("a repository of a registry", async () => {
   const folder = await newFolder();
-  const server = await runtime.serve({
+  const server = await serveHttp({
     hostname: "127.0.0.1",
     port: 0,
     handle: await embeddedRegistry({ storage: folder }),

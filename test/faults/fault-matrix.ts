@@ -8,7 +8,7 @@ import { digestOf } from "../../src/oci/digest.ts";
 import { mediaTypes } from "../../src/oci/media-types.ts";
 import { createRegistry } from "../../src/registry/registry.ts";
 import { createWorkerPool, type WorkerPool } from "../../src/runtime/worker-pool.ts";
-import { serveBreakable } from "../../src/harness/misbehave/breakable-server.ts";
+import { serveHttp } from "../../src/harness/registry/instance/http-server.ts";
 import type { Fault } from "../../src/harness/misbehave/faults/fault.ts";
 import { withFaults } from "../../src/harness/misbehave/faults/faults.ts";
 import { faultMatcher } from "../../src/harness/misbehave/faults/matcher.ts";
@@ -92,7 +92,7 @@ interface Round {
 async function round(kind: string, filter: string): Promise<Round> {
   const place = mkdtempSync(join(folder, "round-"));
   const storage = join(place, "storage");
-  const { handle } = await openServed(storage, { tokenAuth: true });
+  const handle = await openServed(storage, { tokenAuth: true });
   const watched = watch(handle, parseFault(kind), parseFault(`${kind},${filter}`));
   let outcome: Outcome = "right";
   let error: unknown;
@@ -185,7 +185,7 @@ async function pushAndPull(host: string, place: string, patience: number): Promi
 
 /** What a storage has, asked without faults: under the tag there is all of it, or nothing. */
 async function kept(storage: string): Promise<"everything" | "nothing" | "something else"> {
-  const { handle } = await openServed(storage, {});
+  const handle = await openServed(storage, {});
   const get = async (what: string): Promise<Buffer | undefined> => {
     const response = await handle(new Request(`http://registry/v2/acme/llama/${what}`));
     return response.ok ? Buffer.from(await response.arrayBuffer()) : undefined;
@@ -201,7 +201,7 @@ async function kept(storage: string): Promise<"everything" | "nothing" | "someth
 }
 
 async function served(handle: RegistryHandler) {
-  const server = await serveBreakable({ hostname: "127.0.0.1", port: 0, handle });
+  const server = await serveHttp({ hostname: "127.0.0.1", port: 0, handle });
   return {
     host: `127.0.0.1:${server.port}`,
     [Symbol.asyncDispose]: () => server.stop(),

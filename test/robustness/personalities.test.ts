@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { program } from "../../scripts/program.ts";
 import { sampleLayers, writeSampleImage } from "../../scripts/sample-image.ts";
-import { serveBreakable } from "../../src/harness/misbehave/breakable-server.ts";
+import { serveHttp } from "../../src/harness/registry/instance/http-server.ts";
 import { personalityNames } from "../../src/harness/misbehave/personalities/personality.ts";
 import { openServed, type Serving } from "../../src/harness/registry/serving.ts";
 import { type Bench, filesBelow, openBench, sameBytes } from "./program-run.ts";
@@ -39,10 +39,10 @@ const lineOf = ({ method, path, status }: Asked): string => `${method} ${path} $
 
 /** A registry with the ways of another, and what it was asked. */
 async function serve(bench: Bench, serving: Serving) {
-  const { handle } = await openServed(bench.path("storage"), serving);
+  const handle = await openServed(bench.path("storage"), serving);
   const all: string[] = [];
   const asked: Asked[] = [];
-  const server = await serveBreakable({
+  const server = await serveHttp({
     hostname: "127.0.0.1",
     port: 0,
     async handle(request) {

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { runtime } from "../../src/runtime/current.ts";
+import { serveHttp } from "../../src/harness/registry/instance/http-server.ts";
 import { layered } from "../../src/harness/registry/auth/middleware.ts";
 import { noChunks } from "../../src/harness/misbehave/personalities/uploads.ts";
 import { createRegistry } from "../../src/harness/registry/routes/registry.ts";
@@ -35,7 +35,7 @@ export async function servePushes({
   const plain = await createRegistry({ storage, minChunkLength });
   const registry = layered(plain, chunks ? [] : [noChunks]);
   let largest = 0;
-  const server = await runtime.serve({
+  const server = await serveHttp({
     hostname: "127.0.0.1",
     port: 0,
     handle(request) {

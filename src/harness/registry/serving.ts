@@ -44,12 +44,6 @@ export const servingArgs = (serving: Serving): string[] => [
   ...(serving.fault ?? []).map((fault) => `--fault=${fault}`),
 ];
 
-export interface ServedRegistry {
-  handle: RegistryHandler;
-  /** Whether it breaks connections, so that not every server will do. */
-  breaks: boolean;
-}
-
 /** Whom the registry is to behave like; undefined: nobody. Throws `usage`. */
 const waysOf = ({ like, scale }: Serving): Personality | undefined => {
   if (scale !== undefined && like === undefined) {
@@ -74,15 +68,14 @@ export const servingLayers = (serving: Serving): Layer[] => {
 };
 
 /** Opens the registry of a storage with all that is to be around it. Throws `usage` and `file`. */
-export async function openServed(storage: string, serving: Serving): Promise<ServedRegistry> {
+export async function openServed(storage: string, serving: Serving): Promise<RegistryHandler> {
   const layers = servingLayers(serving);
   const registry = await createRegistry({
     storage,
     sparse: serving.upstream !== undefined,
     minChunkLength: waysOf(serving)?.minChunkLength,
   });
-  const breaks = serving.like !== undefined || (serving.fault ?? []).length > 0;
-  return { handle: layered(registry, layers), breaks };
+  return layered(registry, layers);
 }
 
 function credentials(

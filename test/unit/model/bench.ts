@@ -11,7 +11,7 @@ import { writeLock } from "../../../src/model/lock/lock.ts";
 import type { JobContext } from "../../../src/model/session/session.ts";
 import type { Descriptor } from "../../../src/oci/descriptor.ts";
 import { digestOf } from "../../../src/oci/digest.ts";
-import { runtime } from "../../../src/runtime/current.ts";
+import { serveHttp } from "../../../src/harness/registry/instance/http-server.ts";
 import {
   createRegistry,
   type RegistryHandler,
@@ -145,7 +145,7 @@ export async function recordingRegistry(): Promise<RecordingRegistry> {
   };
   // Who is interrupted leaves requests that are still being served: they write to the storage.
   const running = new Set<Promise<unknown>>();
-  const server = await runtime.serve({
+  const server = await serveHttp({
     hostname: "127.0.0.1",
     port: 0,
     handle(request) {

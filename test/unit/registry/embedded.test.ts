@@ -6,7 +6,7 @@ import { mediaTypes } from "../../../src/oci/media-types.ts";
 import { registryReader } from "../../../src/registry/reader.ts";
 import { createRegistry } from "../../../src/registry/registry.ts";
 import type { Registry } from "../../../src/registry/types.ts";
-import { runtime } from "../../../src/runtime/current.ts";
+import { serveHttp } from "../../../src/harness/registry/instance/http-server.ts";
 import { createRegistry as embeddedRegistry } from "../../../src/harness/registry/routes/registry.ts";
 import { failureOf, never } from "../http/scripted.ts";
 import { blobOf, bodyOf, manifestOf, openUpload, readAll } from "./registry-client.ts";
@@ -16,7 +16,7 @@ let end: () => Promise<void>;
 
 beforeAll(async () => {
   const storage = await mkdtemp(join(tmpdir(), "ocibundle-registry-"));
-  const server = await runtime.serve({
+  const server = await serveHttp({
     hostname: "127.0.0.1",
     port: 0,
     handle: await embeddedRegistry({ storage }),

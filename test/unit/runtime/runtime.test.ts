@@ -2,8 +2,11 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import {
+  type RunningServer,
+  serveHttp,
+} from "../../../src/harness/registry/instance/http-server.ts";
 import { runtime } from "../../../src/runtime/current.ts";
-import type { RunningServer } from "../../../src/runtime/types.ts";
 
 const size = 5_000_000;
 let folder: string;
@@ -26,7 +29,7 @@ afterAll(() => {
 });
 
 const serve = async (handle: (request: Request) => Promise<Response>, hostname = "127.0.0.1") => {
-  server = await runtime.serve({ hostname, port: 0, handle });
+  server = await serveHttp({ hostname, port: 0, handle });
   return `http://${hostname}:${server.port}`;
 };
 
@@ -47,24 +50,6 @@ describe("fileBody", () => {
       [String(size - 20), size - 20],
       [String(size - 20), size - 20],
     ]);
-  });
-});
-
-describe("serve", () => {
-  test("streams both ways and stops", async () => {
-    const url = await serve((request) => Promise.resolve(new Response(request.body)));
-    const body = await runtime.fileBody(path, 0, size);
-    const answer = await fetch(url, { method: "POST", body });
-    expect((await answer.bytes()).length).toBe(size);
-    await server?.stop();
-    await expect(fetch(url)).rejects.toThrow();
-  });
-
-  test("answers 500 with nothing of a handler's error", async () => {
-    const url = await serve(() => Promise.reject(new Error("secret path")));
-    const answer = await fetch(url);
-    expect(answer.status).toBe(500);
-    expect(await answer.text()).toBe("");
   });
 });
 
@@ -90,7 +75,7 @@ describe("connection", () => {
 
   test("trusts a further CA, or none at all where that is asked for", async () => {
     const { cert, key } = selfSigned();
-    server = await runtime.serve({
+    server = await serveHttp({
       hostname: "127.0.0.1",
       port: 0,
       tls: { cert, key },

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, connect, type AddressInfo, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { runtime } from "../../../src/runtime/current.ts";
+import { serveHttp } from "../../../src/harness/registry/instance/http-server.ts";
 import {
   createRegistry,
   type RegistryHandler,
@@ -44,7 +44,7 @@ export async function serveUploads(
   const registry = await createRegistry({ storage, ...options });
   const seen: Seen[] = [];
   const counts = new Map<string, number>();
-  const server = await runtime.serve({
+  const server = await serveHttp({
     hostname: "127.0.0.1",
     port: 0,
     async handle(request) {

@@ -1,3 +1,4 @@
+import { jsonResponse } from "../routes/json-response.ts";
 import { type Access, parseScope } from "./access.ts";
 import { type Account, basicAccount, isAccount, sameSecret } from "./account.ts";
 import { accessText, refreshText, type Signer } from "./signed.ts";
@@ -39,7 +40,7 @@ export async function answerTokenRequest(request: Request, realm: TokenRealm): P
   }
   if (request.method !== "POST") return new Response(null, { status: 405 });
   const form = await readForm(request);
-  if (form === undefined) return Response.json({ error: "invalid_request" }, { status: 400 });
+  if (form === undefined) return jsonResponse({ error: "invalid_request" }, { status: 400 });
   return token(
     {
       allowed: isGranted(form, realm),
@@ -80,7 +81,7 @@ function token(
   { signer, lifetime, now }: TokenRealm,
 ): Response {
   if (!allowed) {
-    return Response.json({ error: "access_denied" }, { status: 401 });
+    return jsonResponse({ error: "access_denied" }, { status: 401 });
   }
   const access = scopes
     .flatMap((scope) => scope.split(" "))
@@ -91,7 +92,7 @@ function token(
     "base64url",
   );
   const value = `${claims}.${signer.sign(accessText(claims))}`;
-  return Response.json({
+  return jsonResponse({
     token: value,
     access_token: value,
     expires_in: lifetime / 1000,

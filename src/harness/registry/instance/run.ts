@@ -3,13 +3,11 @@ import { mkdtemp, realpath } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { errno, OcibundleError } from "../../../errors.ts";
-import { runtime } from "../../../runtime/current.ts";
-import type { RunningServer, Runtime, ServeOptions } from "../../../runtime/types.ts";
-import { serveBreakable } from "../../misbehave/breakable-server.ts";
 import type { RegistryHandler } from "../routes/registry.ts";
 import { openServed, type Serving } from "../serving.ts";
 import { replaceSmall } from "../storage/files.ts";
 import { makeCertificates } from "./certificate.ts";
+import { type RunningServer, serveHttp, type ServeOptions } from "./http-server.ts";
 import { identified } from "./identity.ts";
 import { untilIdle } from "./idle.ts";
 import {
@@ -75,12 +73,10 @@ async function serveStorage(
   storage: string,
   temporary: boolean,
 ): Promise<void> {
-  const served = await openServed(storage, serving);
-  const registry = identified(served.handle, instance);
+  const registry = identified(await openServed(storage, serving), instance);
   const { handle, ended } = lifetime(registry, idleTimeout, signal);
   const certificates = serving.tls === true ? await makeCertificates() : undefined;
-  const serve = served.breaks ? serveBreakable : runtime.serve;
-  const server = await listen(serve, { port, handle, tls: certificates });
+  const server = await listen({ port, handle, tls: certificates });
   try {
     if (certificates !== undefined) await replaceSmall(place.caPath, certificates.ca);
     const record: InstanceRecord = {
@@ -117,16 +113,15 @@ function lifetime(
   return { handle, ended: Promise.race([idle, aborted]).finally(cancel) };
 }
 
-async function listen(
-  serve: Runtime["serve"],
-  {
-    port,
-    handle,
-    tls,
-  }: Pick<ServeOptions, "port" | "handle"> & { tls: ServeOptions["tls"] | undefined },
-): Promise<RunningServer> {
+async function listen({
+  port,
+  handle,
+  tls,
+}: Pick<ServeOptions, "port" | "handle"> & {
+  tls: ServeOptions["tls"] | undefined;
+}): Promise<RunningServer> {
   try {
-    return await serve({
+    return await serveHttp({
       hostname: "127.0.0.1",
       port,
       handle,

@@ -28,9 +28,9 @@ export async function getBlob(
   }
   const path = storage.content.path(digest);
   if (range === undefined) {
-    return new Response(await blobBody(path, { start: 0, end: size }), { headers: whole });
+    return new Response(blobBody(path, { start: 0, end: size }), { headers: whole });
   }
-  return new Response(await blobBody(path, range), {
+  return new Response(blobBody(path, range), {
     status: 206,
     headers: {
       ...headers,

@@ -1,3 +1,4 @@
+import { jsonResponse } from "./json-response.ts";
 import { page, pageQuery } from "./page.ts";
 import type { Registry, RegistryRequest } from "./request.ts";
 
@@ -14,5 +15,5 @@ export async function listRepositories(
     (name) => name,
     (a, b) => (a < b ? -1 : Number(a > b)),
   );
-  return Response.json({ repositories: entries }, { headers });
+  return jsonResponse({ repositories: entries }, { headers });
 }

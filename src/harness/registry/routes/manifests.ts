@@ -26,7 +26,7 @@ export async function getManifest(
   };
   if (request.method === "HEAD") return new Response(null, { headers });
   const whole = { start: 0, end: found.size };
-  return new Response(await blobBody(storage.content.path(digest), whole), { headers });
+  return new Response(blobBody(storage.content.path(digest), whole), { headers });
 }
 
 const taggedDigest = async (

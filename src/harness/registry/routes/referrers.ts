@@ -1,4 +1,5 @@
 import { mediaTypes } from "../../../oci/media-types.ts";
+import { jsonResponse } from "./json-response.ts";
 import { page } from "./page.ts";
 import type { Registry, RegistryRequest, RouteTo } from "./request.ts";
 
@@ -27,7 +28,7 @@ export async function listReferrers(
     artifactType === null ? {} : { artifactType },
   );
   const index = { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests: entries };
-  return new Response(JSON.stringify(index), {
+  return jsonResponse(index, {
     headers: {
       ...headers,
       "Content-Type": mediaTypes.ociIndex,

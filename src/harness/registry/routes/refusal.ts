@@ -1,3 +1,5 @@
+import { jsonResponse } from "./json-response.ts";
+
 /** Codes of the `errors` list (distribution-spec v1.1, error-codes). */
 export type RefusalCode =
   | "BLOB_UNKNOWN"
@@ -49,9 +51,7 @@ export class Refusal extends Error {
 
 /** The answer that says so. `HEAD` has no body (RFC 9110, 9.3.2). */
 export function refusalResponse(refusal: Refusal, method: string): Response {
-  const body = JSON.stringify({ errors: refusal.faults });
-  return new Response(method === "HEAD" ? null : body, {
-    status: refusal.status,
-    headers: { ...refusal.headers, "Content-Type": "application/json" },
-  });
+  const { status, headers, faults } = refusal;
+  const answer = jsonResponse({ errors: faults }, { status, headers });
+  return method === "HEAD" ? new Response(null, answer) : answer;
 }

@@ -2,6 +2,7 @@ import { errno, OcibundleError, causesOf } from "../../../errors.ts";
 import { deleteBlob, getBlob } from "./blobs.ts";
 import { listRepositories } from "./catalog.ts";
 import { deleteManifest, getManifest, putManifest } from "./manifests.ts";
+import { jsonResponse } from "./json-response.ts";
 import { listReferrers } from "./referrers.ts";
 import { Refusal, refusalResponse } from "./refusal.ts";
 import type { Answer, RegistryRequest, Registry } from "./request.ts";
@@ -66,7 +67,7 @@ const get = (found: Answer): Record<string, Answer> => ({ GET: found, HEAD: foun
 function answersTo(route: Route): Readonly<Record<string, Answer>> {
   switch (route.resource) {
     case "base":
-      return get(() => Promise.resolve(Response.json({})));
+      return get(() => Promise.resolve(jsonResponse({})));
     case "catalog":
       return get(listRepositories);
     case "tags":

@@ -1,3 +1,4 @@
+import { jsonResponse } from "./json-response.ts";
 import { page, pageQuery } from "./page.ts";
 import { Refusal } from "./refusal.ts";
 import type { Registry, RegistryRequest, RouteTo } from "./request.ts";
@@ -14,7 +15,7 @@ export async function listTags(
   await requireRepository(storage, repository);
   const tags = await storage.tags.list(repository);
   const { entries, headers } = page(tags, asked, url.pathname, (tag) => tag, compareTags);
-  return Response.json({ name: repository, tags: entries }, { headers });
+  return jsonResponse({ name: repository, tags: entries }, { headers });
 }
 
 /** Throws `NAME_UNKNOWN` for a repository that nothing was ever pushed to. */

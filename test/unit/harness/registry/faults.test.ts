@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { serveBreakable } from "../../../../src/harness/misbehave/breakable-server.ts";
+import { serveHttp } from "../../../../src/harness/registry/instance/http-server.ts";
 import { parseFault } from "../../../../src/harness/misbehave/faults/parse.ts";
 import { withFaults } from "../../../../src/harness/misbehave/faults/faults.ts";
 import { afterwards } from "../../../support/afterwards.ts";
@@ -9,7 +9,7 @@ import { digestFor, random, registry } from "./registry-fixture.ts";
 async function faulty(...specs: string[]) {
   const client = await registry();
   const handle = withFaults(specs.map(parseFault))(client.handler);
-  const server = await serveBreakable({ hostname: "127.0.0.1", port: 0, handle });
+  const server = await serveHttp({ hostname: "127.0.0.1", port: 0, handle });
   afterwards(() => server.stop());
   const at = `http://127.0.0.1:${server.port}`;
   const ask = (path: string, init?: RequestInit) => fetch(new URL(path, at), init);

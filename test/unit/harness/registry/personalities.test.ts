@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { layered } from "../../../../src/harness/registry/auth/middleware.ts";
-import { serveBreakable } from "../../../../src/harness/misbehave/breakable-server.ts";
+import { serveHttp } from "../../../../src/harness/registry/instance/http-server.ts";
 import {
   personality,
   type PersonalityName,
@@ -94,7 +94,7 @@ describe("a registry that limits", () => {
 
   test("the time of a request breaks it off, in its body too", async () => {
     const { handler: handle } = await behaving(requestsWithin(150));
-    const server = await serveBreakable({ hostname: "127.0.0.1", port: 0, handle });
+    const server = await serveHttp({ hostname: "127.0.0.1", port: 0, handle });
     afterwards(() => server.stop());
     const at = `http://127.0.0.1:${server.port}`;
     expect((await fetch(`${at}/v2/`)).status).toBe(200);

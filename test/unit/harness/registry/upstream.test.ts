@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { readdir, truncate } from "node:fs/promises";
 import { join } from "node:path";
-import { runtime } from "../../../../src/runtime/current.ts";
+import { serveHttp } from "../../../../src/harness/registry/instance/http-server.ts";
 import { openServed, type Serving } from "../../../../src/harness/registry/serving.ts";
 import { afterwards } from "../../../support/afterwards.ts";
 import { digestFor, imageOf, registry, temporaryFolder } from "./registry-fixture.ts";
@@ -9,9 +9,9 @@ import { digestFor, imageOf, registry, temporaryFolder } from "./registry-fixtur
 /** A registry with one image that can be reached, and another that pulls through it. */
 async function pulledThrough(upstreamServing: Serving = {}, account = "") {
   const storage = await temporaryFolder();
-  const { handle } = await openServed(storage, upstreamServing);
+  const handle = await openServed(storage, upstreamServing);
   const asked: string[] = [];
-  const server = await runtime.serve({
+  const server = await serveHttp({
     hostname: "127.0.0.1",
     port: 0,
     handle(request) {
@@ -34,7 +34,7 @@ async function pulledThrough(upstreamServing: Serving = {}, account = "") {
   const upstream = `http://${account}127.0.0.1:${server.port}`;
   const cache = await openServed(await temporaryFolder(), { upstream });
   const ask = (path: string, init: RequestInit = {}) =>
-    cache.handle(new Request(new URL(`/v2/acme/llama/${path}`, "http://cache.test"), init));
+    cache(new Request(new URL(`/v2/acme/llama/${path}`, "http://cache.test"), init));
   return { ask, asked, digest, stop, origin, put, storage };
 }
 

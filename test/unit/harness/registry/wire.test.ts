@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { connect } from "node:net";
-import { runtime } from "../../../../src/runtime/current.ts";
+import { serveHttp } from "../../../../src/harness/registry/instance/http-server.ts";
 import { afterwards } from "../../../support/afterwards.ts";
 import { type Client, digestFor, random, registry } from "./registry-fixture.ts";
 
@@ -8,7 +8,7 @@ import { type Client, digestFor, random, registry } from "./registry-fixture.ts"
 
 async function served(): Promise<Client & { url: string; port: number }> {
   const client = await registry();
-  const server = await runtime.serve({ hostname: "127.0.0.1", port: 0, handle: client.handler });
+  const server = await serveHttp({ hostname: "127.0.0.1", port: 0, handle: client.handler });
   afterwards(() => server.stop());
   return { ...client, port: server.port, url: `http://127.0.0.1:${server.port}` };
 }
@@ -46,6 +46,20 @@ describe("over a connection", () => {
 
     const outside = await fetch(path, { headers: { Range: `bytes=${content.length}-` } });
     expect(outside.status).toBe(416);
+  });
+
+  test("a body passes both ways, and nobody is answered after the end", async () => {
+    const server = await serveHttp({
+      hostname: "127.0.0.1",
+      port: 0,
+      handle: (request) => Promise.resolve(new Response(request.body)),
+    });
+    const url = `http://127.0.0.1:${server.port}`;
+    const body = random(5_000_000);
+    const answer = await fetch(url, { method: "POST", body });
+    expect(Buffer.compare(await answer.bytes(), body)).toBe(0);
+    await server.stop();
+    await expect(fetch(url)).rejects.toThrow();
   });
 
   test("an empty blob has length 0", async () => {

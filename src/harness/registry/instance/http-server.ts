@@ -1,0 +1,189 @@
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import type { AddressInfo, Socket } from "node:net";
+import { releaseBytes } from "../../../runtime/release-bytes.ts";
+
+export interface ServeOptions {
+  hostname: string;
+  /** 0 for any free port. */
+  port: number;
+  handle(request: Request): Promise<Response>;
+  /** PEM texts. */
+  tls?: { cert: string; key: string };
+}
+
+export interface RunningServer {
+  hostname: string;
+  port: number;
+  /** Stops listening and closes what is open. */
+  stop(): Promise<void>;
+}
+
+/** Requests of one connection that are not answered yet: the runtime reads them all. With more, it is closed. */
+const mostWaiting = 1000;
+
+/**
+ * Serves HTTP/1.1 until stopped. Bodies are streamed both ways with no limit and no idle timeout. Requests
+ * that come before an earlier one is answered wait for their turn; Bun's own server closes the connection
+ * then. Where the handler or the body of a response throws, the connection breaks off.
+ */
+export async function serveHttp(options: ServeOptions): Promise<RunningServer> {
+  const { hostname, port, handle, tls } = options;
+  const queues = new WeakMap<Socket, { waiting: number; last: Promise<void> }>();
+  const listener = (message: IncomingMessage, response: ServerResponse): void => {
+    // Of a message that was read to its end Bun no longer knows the socket.
+    const { socket } = message;
+    const queue = queues.get(socket) ?? { waiting: 0, last: Promise.resolve() };
+    queues.set(socket, queue);
+    queue.waiting += 1;
+    if (queue.waiting > mostWaiting) return void socket.destroy();
+    // In turn, and not only the answers: a GET may ask for what the PUT before it brings.
+    queue.last = queue.last
+      .then(() =>
+        socket.destroyed ? undefined : answer(message, response, handle, tls !== undefined),
+      )
+      // Whatever goes wrong, the client sees a connection that ends.
+      .catch(() => void socket.destroy())
+      .then(() => void (queue.waiting -= 1));
+  };
+  const server = tls === undefined ? createServer(listener) : createTlsServer(tls, listener);
+  server.requestTimeout = 0;
+  // Closed while idle, a connection breaks under a client that is just using it again.
+  server.keepAliveTimeout = 0;
+  server.listen(port, hostname);
+  await once(server, "listening");
+  const address = server.address() as AddressInfo;
+  return {
+    hostname: address.address,
+    port: address.port,
+    stop: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+async function answer(
+  message: IncomingMessage,
+  response: ServerResponse,
+  handle: ServeOptions["handle"],
+  secure: boolean,
+): Promise<void> {
+  const gone = new AbortController();
+  response.once("close", () => gone.abort());
+  response.on("error", () => gone.abort());
+  const body = hasBody(message) ? requestBody(message) : undefined;
+  try {
+    await send(await handle(webRequest(message, secure, gone.signal, body)), response, gone.signal);
+  } finally {
+    // A client that is still sending looks for the answer only then.
+    body?.discard();
+  }
+}
+
+async function send(
+  answered: Response,
+  response: ServerResponse,
+  gone: AbortSignal,
+): Promise<void> {
+  const isHead = response.req.method === "HEAD";
+  const headers: Record<string, string | string[]> = Object.fromEntries(answered.headers);
+  const cookies = answered.headers.getSetCookie();
+  if (cookies.length > 0) headers["set-cookie"] = cookies;
+  if (answered.body === null && !isHead && answered.status !== 204) {
+    headers["content-length"] ??= "0";
+  }
+  response.writeHead(answered.status, headers);
+  if (answered.body === null || isHead) {
+    await answered.body?.cancel();
+    response.end();
+    return;
+  }
+  const reader = answered.body.getReader();
+  const cancel = (): void => void reader.cancel().catch(() => undefined);
+  if (gone.aborted) return cancel();
+  gone.addEventListener("abort", cancel, { once: true });
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (gone.aborted) return;
+    if (done) break;
+    if (!response.write(value, () => releaseBytes(value))) await drained(response, gone);
+  }
+  response.end();
+}
+
+/** Until there is room again, or nobody there any more. */
+const drained = (response: ServerResponse, gone: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (gone.aborted) return resolve();
+    response.once("drain", resolve);
+    gone.addEventListener("abort", () => resolve(), { once: true });
+  });
+
+const hasBody = ({ method, headers }: IncomingMessage): boolean =>
+  method !== "GET" &&
+  method !== "HEAD" &&
+  (headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0);
+
+/** What has come of a request's body and is not read yet, in bytes, before no more is taken. */
+const bodyAhead = 1024 * 1024;
+
+interface RequestBody {
+  stream: ReadableStream<Uint8Array>;
+  /** Takes and drops what is left. */
+  discard(): void;
+}
+
+/** Errors when the connection ends before the body does. */
+function requestBody(message: IncomingMessage): RequestBody {
+  let over = false;
+  const discard = (): void => {
+    over = true;
+    message.resume();
+  };
+  const stream = new ReadableStream<Uint8Array>(
+    {
+      start(controller) {
+        const end = (finish: () => void): void => {
+          if (!over) finish();
+          over = true;
+        };
+        message.on("data", (chunk: Uint8Array) => {
+          if (over) return;
+          controller.enqueue(chunk);
+          if ((controller.desiredSize ?? 0) <= 0) message.pause();
+        });
+        message.once("end", () => end(() => controller.close()));
+        const broke = (): void => end(() => controller.error(new Error("the connection ended")));
+        message.once("error", broke);
+        message.once("close", broke);
+      },
+      pull: () => void message.resume(),
+      cancel: discard,
+    },
+    new ByteLengthQueuingStrategy({ highWaterMark: bodyAhead }),
+  );
+  return { stream, discard };
+}
+
+function webRequest(
+  message: IncomingMessage,
+  secure: boolean,
+  signal: AbortSignal,
+  body: RequestBody | undefined,
+): Request {
+  const { method = "GET", url = "/", rawHeaders } = message;
+  const headers = new Headers();
+  for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
+    headers.append(rawHeaders[at] ?? "", rawHeaders[at + 1] ?? "");
+  }
+  const host = headers.get("host") ?? "127.0.0.1";
+  return new Request(new URL(url, `${secure ? "https" : "http"}://${host}`), {
+    method,
+    headers,
+    signal,
+    ...(body === undefined ? {} : { body: body.stream, duplex: "half" }),
+  } as RequestInit);
+}
