@@ -6,7 +6,7 @@ import { entryType, findWeights, modelIndex } from "../../src/model/format/model
 import { parseProjectFile } from "../../src/model/format/project-file.ts";
 import { checkDest } from "../../src/model/format/weight-dest.ts";
 import { layerTypes, sortedByName, type WeightEntry } from "../../src/model/format/weight-entry.ts";
-import { giveNames } from "../../src/model/weights/weight-names.ts";
+import { giveNames } from "../../src/model/format/weight-names.ts";
 import { parseWeightsManifest, weightsManifest } from "../../src/model/format/weights-artifact.ts";
 import { parseWeightsLock, serializeWeightsLock } from "../../src/model/format/weights-lock.ts";
 import { digestOf } from "../../src/oci/digest.ts";

@@ -7,14 +7,18 @@ import { findInTar } from "../graph/tar-ranges.ts";
 import { compressionOf, type WeightEntry } from "../format/weight-entry.ts";
 import { expectedEntries, readAllContents } from "../graph/weights-contents.ts";
 import { decodedSource } from "./decoded-source.ts";
+import { giveNames } from "../format/weight-names.ts";
 import type { OriginalFile } from "./original-file.ts";
 import { filesOfParts, partsOfPlain } from "./recipe-files.ts";
 import { shifted } from "./shifted-source.ts";
 
+/** Formats whose files have names besides their paths. */
+const namedFormats: ReadonlySet<string> = new Set(["bundle", "cog-single"]);
+
 /**
- * The files of a model's weights where they are stored, in any format whose files have digests. Nothing is
- * fetched but manifests and the headers of plain archives. Throws `usage` for archives that have to be
- * unpacked to know their files.
+ * The files of a model's weights where they are stored, in any format whose files have digests, with the
+ * names that a lock of the same files gives them where the format has none. Nothing is fetched but manifests
+ * and the headers of plain archives. Throws `usage` for archives that have to be unpacked to know their files.
  */
 export async function filesOfModel(
   reader: ContentReader,
@@ -22,16 +26,18 @@ export async function filesOfModel(
   signal: AbortSignal,
 ): Promise<OriginalFile[]> {
   const contents = await readAllContents(reader, root, signal);
-  const files: OriginalFile[] = [];
+  const files: Found[] = [];
   for (const one of contents) {
     const { entries, packed, parts, format } = one;
     if (parts !== undefined) {
-      files.push(...filesOfParts(reader, parts));
+      for (const file of filesOfParts(reader, parts)) files.push({ file, isNamed: true, skip: 0 });
       continue;
     }
+    const isNamed = namedFormats.has(format);
     const split = format === "bundle" ? await partsOfPlain(reader, one, signal) : undefined;
     for (const entry of entries) {
-      files.push({ ...ofEntry(reader, entry), parts: split?.get(entry.name) });
+      const file = { ...ofEntry(reader, entry), parts: split?.get(entry.name) };
+      files.push({ file, isNamed, skip: 0 });
     }
     for (const tar of packed.tars) {
       if (tar.overlay) {
@@ -45,13 +51,34 @@ export async function filesOfModel(
         const entry = expectedEntries(tar)[index];
         const offset = offsets.get(name);
         if (entry === undefined || offset === undefined) continue;
-        files.push(ofPart(reader, entry, tar.blob, offset));
+        // The weight's own name tells files of several weights apart, and a lock of one has none.
+        const skip = contents.length === 1 ? tar.prefix.length : 0;
+        files.push({ file: ofPart(reader, entry, tar.blob, offset), isNamed, skip });
       }
     }
     const [first] = packed.files;
     if (first !== undefined) throw mustUnpack(reader.name, first.blob);
   }
-  return files;
+  return named(files);
+}
+
+interface Found {
+  file: OriginalFile;
+  /** Whether the name is one, and not the path. */
+  isNamed: boolean;
+  /** Characters at the beginning of the name that are not of the path. */
+  skip: number;
+}
+
+function named(found: readonly Found[]): OriginalFile[] {
+  const names = giveNames(
+    found.map(({ file: { name, dest }, isNamed, skip }) => ({
+      path: dest,
+      below: name.slice(skip),
+      name: isNamed ? name : undefined,
+    })),
+  );
+  return found.map(({ file }, index) => ({ ...file, name: names[index]?.name ?? file.name }));
 }
 
 const mustUnpack = (name: string, { digest }: Descriptor): OcibundleError =>

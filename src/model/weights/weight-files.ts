@@ -22,7 +22,7 @@ import {
   type PathPatterns,
 } from "./path-filter.ts";
 import { walkFolder } from "./weight-folder.ts";
-import { giveNames } from "./weight-names.ts";
+import { giveNames } from "../format/weight-names.ts";
 
 /** Where the files go in the container when nothing else is said. */
 const defaultDest = "/src/weights";

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { giveNames } from "../../../../src/model/weights/weight-names.ts";
+import { giveNames } from "../../../../src/model/format/weight-names.ts";
 
 const names = (...files: (string | [below: string, name: string])[]) =>
   giveNames(

@@ -1,6 +1,6 @@
 import { posix } from "node:path";
 import { OcibundleError } from "../../errors.ts";
-import { quoted } from "../format/weight-entry.ts";
+import { quoted } from "./weight-entry.ts";
 
 interface Nameable {
   path: string;
