@@ -146,17 +146,19 @@ function requestBody(message: IncomingMessage): RequestBody {
   const stream = new ReadableStream<Uint8Array>(
     {
       start(controller) {
-        const end = (finish: () => void): void => {
-          if (!over) finish();
-          over = true;
-        };
         message.on("data", (chunk: Uint8Array) => {
           if (over) return;
           controller.enqueue(chunk);
           if ((controller.desiredSize ?? 0) <= 0) message.pause();
         });
-        message.once("end", () => end(() => controller.close()));
-        const broke = (): void => end(() => controller.error(new Error("the connection ended")));
+        message.once("end", () => {
+          if (!over) controller.close();
+          over = true;
+        });
+        const broke = (): void => {
+          if (!over) controller.error(new Error("the connection ended"));
+          over = true;
+        };
         message.once("error", broke);
         message.once("close", broke);
       },
