@@ -127,8 +127,11 @@ const hasBody = ({ method, headers }: IncomingMessage): boolean =>
   method !== "HEAD" &&
   (headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0);
 
-/** What has come of a request's body and is not read yet, in bytes, before no more is taken. */
-const bodyAhead = 1024 * 1024;
+/**
+ * What has come of a request's body and is not read yet, in bytes, before no more is taken. Less than the
+ * runtime's pieces: hundreds of uploads at once are to have one piece in memory each.
+ */
+const bodyAhead = 64 * 1024;
 
 interface RequestBody {
   stream: ReadableStream<Uint8Array>;
