@@ -27,7 +27,7 @@ export function formatHelp(help: HelpDocument, { colors }: { colors: boolean }):
       : [heading(title), "", ...layOut(rows, (text) => paint("name", text)), ""];
   const more = [
     ...(help.commands.length > 0
-      ? [`Run \`${help.command} COMMAND --help\` for the flags and examples of a command.`]
+      ? [`Run \`${help.command} COMMAND --help\` for its flags and examples.`]
       : []),
     ...(isProgram ? [] : ["Run `ocibundle --help` for the flags that all commands share."]),
   ];

@@ -36,7 +36,7 @@ export async function startBrowser(folder: string): Promise<Browser> {
       "about:blank",
     ],
     {
-      env: { PATH: process.env["PATH"] ?? "", HOME: folder, XDG_RUNTIME_DIR: folder },
+      env: { PATH: process.env["PATH"] ?? "", HOME: folder, TMPDIR: folder },
       stdin: "ignore",
       stdout: "ignore",
       stderr: "pipe",

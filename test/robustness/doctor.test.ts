@@ -42,7 +42,7 @@ test.each([
   ["harbor", []],
   ["zot", ["docker"]],
   ["artifactory", ["mount", "range", "parallel"]],
-  ["gitlab", []],
+  ["gitlab", ["layers"]],
   ["crane", []],
   ["s3", []],
 ] as const)("what %s does not do is found out: %p", async (like, lacking) => {
