@@ -168,7 +168,7 @@ export const attackJobs: AttackJob[] = [
 
 /** What a cache may have more or less of after another course of events: its blobs and its records. */
 const cacheEntry =
-  /^cache\/(?:blobs\/sha256\/[0-9a-f]{64}|records\/(?:\w+\/(?:[0-9a-f]{32}\.json|sha256-[0-9a-f]{64})|upload-ways\.json))$/;
+  /^cache\/(?:blobs\/sha256\/[0-9a-f]{64}|records\/(?:\w+\/(?:(?:[0-9a-f]{32}){1,2}\.json|sha256-[0-9a-f]{64})|upload-ways\.json))$/;
 
 /** All files of a bench but the cache's entries, and all directories outside the cache, by path. */
 export function treeOf(bench: Bench): string[] {

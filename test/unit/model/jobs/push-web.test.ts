@@ -161,7 +161,7 @@ test.each<[string, WebSwitches, string, string, string]>([
     { redirect: "file:///etc/*" },
     "/moved/passwd",
     "network",
-    "leads nowhere",
+    "not a valid URL",
   ],
 ])("%s is an error", async (_, switches, path, code, words) => {
   const { lock, web } = await bench(switches);
