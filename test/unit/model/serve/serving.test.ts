@@ -196,7 +196,7 @@ describe("a file that is not in the cache", () => {
     // Who asks again is told why.
     const again = await fetch(url(endpoint, "a.bin"));
     expect(again.status).toBe(502);
-    expect(again.headers.get("x-error-message")).toContain("do not have the digest");
+    expect(again.headers.get("x-error-message")).toContain("does not have digest");
     // When the registry has the right bytes again, it is sent whole, also to who wants only the rest.
     times.left = 0;
     let right = again;
@@ -225,10 +225,18 @@ describe("a file that is not in the cache", () => {
 
   test("is fetched into a cache whose directory was removed meanwhile", async () => {
     const { endpoint, job } = await serving({ "a.txt": "one", "b.txt": "two" });
-    expect(await (await fetch(url(endpoint, "a.txt"))).text()).toBe("one");
+    /** A fetch that the removal met fails, and its failure is the answer for two seconds. */
+    const text = async (path: string): Promise<string> => {
+      const answer = await fetch(url(endpoint, path));
+      if (answer.ok) return await answer.text();
+      await answer.body?.cancel();
+      await Bun.sleep(50);
+      return text(path);
+    };
+    expect(await text("a.txt")).toBe("one");
     await rm(join(job.cwd, ".cache"), { recursive: true });
-    expect(await (await fetch(url(endpoint, "b.txt"))).text()).toBe("two");
-    expect(await (await fetch(url(endpoint, "a.txt"))).text()).toBe("one");
+    expect(await text("b.txt")).toBe("two");
+    expect(await text("a.txt")).toBe("one");
   });
 
   test("is the registry's fault where it does not have it", async () => {
