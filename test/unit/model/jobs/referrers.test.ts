@@ -78,9 +78,10 @@ test("a referrer whose manifest is larger than any is broken, and the exit code 
       return new Response(body, { headers: { "content-type": mediaTypes.ociIndex } });
     }
     if (!request.url.endsWith(huge.digest)) return next(request);
-    const chunk = new Uint8Array(1024 * 1024).fill(32);
     const stream = new ReadableStream<Uint8Array>({
       pull(controller) {
+        // A new one each time: the server lets go of what it has sent.
+        const chunk = new Uint8Array(1024 * 1024).fill(32);
         sent += chunk.byteLength;
         controller.enqueue(chunk);
         if (sent >= 1024 ** 3) controller.close();
