@@ -4,6 +4,5 @@ export const isSafePath = (path: string): boolean =>
   path.length <= 4096 &&
   path.isWellFormed() &&
   !path.includes("\\") &&
-  // oxlint-disable-next-line no-control-regex
-  !/[\u0000-\u001f\u007f]/.test(path) &&
+  !/\p{Cc}/u.test(path) &&
   path.split("/").every((part) => part !== "" && part !== "." && part !== "..");

@@ -17,8 +17,7 @@ export function parseTarget(text: string): Target | undefined {
   if (!path.startsWith("/")) return undefined;
   try {
     const segments = path.slice(1).split("/").map(decodeURIComponent);
-    // eslint-disable-next-line no-control-regex
-    if (segments.some((segment) => /[\u0000-\u001f\u007f]/.test(segment))) return undefined;
+    if (segments.some((segment) => /\p{Cc}/u.test(segment))) return undefined;
     return { segments, query: new URLSearchParams(rest.join("?")) };
   } catch {
     return undefined;

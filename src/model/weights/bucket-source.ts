@@ -5,12 +5,9 @@ import { openS3Store, type S3Store } from "../../s3/store.ts";
 import { formatS3Uri, type S3Address } from "../../s3/uri.ts";
 import { openCache } from "../../store/cache/cache.ts";
 import { openRemoteRecords, type RemoteRecords } from "../../store/records/remote-records.ts";
-import { type Config, readConfig, settingsOf } from "../session/config.ts";
-import type { JobContext } from "../session/session.ts";
 import { belowPath, type FoundRemote, type RemoteChoice, takes } from "./remote-choice.ts";
 import type { RemoteFile } from "./remote-file.ts";
-
-type BucketJob = JobContext & { config?: Config };
+import { oncePerRun, type RemoteJob } from "./remote-run.ts";
 
 /** What a run knows of its object store. */
 interface BucketRun {
@@ -19,35 +16,17 @@ interface BucketRun {
   files: Map<string, Promise<RemoteFile>>;
 }
 
-const runs = new WeakMap<AbortSignal, Promise<BucketRun>>();
-
-function storeOf(job: BucketJob): Promise<BucketRun> {
-  const known = runs.get(job.signal) ?? open(job);
-  runs.set(job.signal, known);
-  return known;
-}
-
-async function open(job: BucketJob): Promise<BucketRun> {
-  const { env, emit, flags } = job;
-  const config = job.config ?? readConfig(job);
-  const store = await openS3Store({
-    env,
-    emit,
-    plainHttp: flags.plainHttp,
-    certificates: (host) => {
-      const { insecure, caFile, certFile, keyFile } = settingsOf(config, host);
-      return { insecure, caFile, certFile, keyFile };
-    },
-  });
-  return { store, files: new Map() };
-}
+const storeOf = oncePerRun(async (connection): Promise<BucketRun> => ({
+  store: await openS3Store(connection),
+  files: new Map(),
+}));
 
 /** Objects that are looked at at once. */
 const headsAtOnce = 16;
 
 /** The objects of a bucket that are chosen (see `remoteFiles`). */
 export async function bucketFiles(
-  job: BucketJob,
+  job: RemoteJob,
   address: S3Address,
   { filter, onLeftOut }: RemoteChoice,
 ): Promise<FoundRemote[]> {

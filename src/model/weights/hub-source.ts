@@ -4,13 +4,10 @@ import type { HubFile } from "../../hub/listing.ts";
 import { formatHubUri, type HubAddress } from "../../hub/uri.ts";
 import { openCache } from "../../store/cache/cache.ts";
 import { openRemoteRecords } from "../../store/records/remote-records.ts";
-import { type Config, readConfig, settingsOf } from "../session/config.ts";
-import type { JobContext } from "../session/session.ts";
 import { quoted } from "../format/weight-entry.ts";
 import { belowPath, type FoundRemote, type RemoteChoice, takes } from "./remote-choice.ts";
 import type { RemoteFile } from "./remote-file.ts";
-
-type HubJob = JobContext & { config?: Config };
+import { oncePerRun, type RemoteJob } from "./remote-run.ts";
 
 /** What a run knows of its hub. */
 interface HubRun {
@@ -20,33 +17,14 @@ interface HubRun {
 }
 
 /** One hub a run: its listings and limits are shared, and a revision stands for one commit throughout. */
-const runs = new WeakMap<AbortSignal, Promise<HubRun>>();
-
-function hubOf(job: HubJob): Promise<HubRun> {
-  const known = runs.get(job.signal) ?? open(job);
-  runs.set(job.signal, known);
-  return known;
-}
-
-async function open(job: HubJob): Promise<HubRun> {
-  const { env, emit, flags } = job;
-  const config = job.config ?? readConfig(job);
-  const hub = await openHub({
-    env,
-    emit,
-    plainHttp: flags.plainHttp,
-    // The flags of the run are about the registry; of a hub counts what is configured for its host.
-    certificates: (host) => {
-      const { insecure, caFile, certFile, keyFile } = settingsOf(config, host);
-      return { insecure, caFile, certFile, keyFile };
-    },
-  });
-  return { hub, files: new Map() };
-}
+const hubOf = oncePerRun(async (connection): Promise<HubRun> => ({
+  hub: await openHub(connection),
+  files: new Map(),
+}));
 
 /** The files of a model that are chosen (see `remoteFiles`). */
 export async function hubFiles(
-  job: HubJob,
+  job: RemoteJob,
   address: HubAddress,
   { filter, onLeftOut }: RemoteChoice,
 ): Promise<FoundRemote[]> {

@@ -2,12 +2,9 @@ import { openCache } from "../../store/cache/cache.ts";
 import { openRemoteRecords } from "../../store/records/remote-records.ts";
 import { openWeb, type Web } from "../../web/file.ts";
 import { shownUrl, type WebAddress } from "../../web/url.ts";
-import { type Config, readConfig, settingsOf } from "../session/config.ts";
-import type { JobContext } from "../session/session.ts";
 import { type FoundRemote, type RemoteChoice, takes } from "./remote-choice.ts";
 import type { RemoteFile } from "./remote-file.ts";
-
-type WebJob = JobContext & { config?: Config };
+import { oncePerRun, type RemoteJob } from "./remote-run.ts";
 
 interface WebRun {
   web: Web;
@@ -15,30 +12,11 @@ interface WebRun {
   files: Map<string, Promise<RemoteFile>>;
 }
 
-const runs = new WeakMap<AbortSignal, WebRun>();
-
-function webOf(job: WebJob): WebRun {
-  const { env, emit, flags, signal } = job;
-  const known = runs.get(signal);
-  if (known !== undefined) return known;
-  const config = job.config ?? readConfig(job);
-  const web = openWeb({
-    env,
-    emit,
-    plainHttp: flags.plainHttp,
-    certificates: (host) => {
-      const { insecure, caFile, certFile, keyFile } = settingsOf(config, host);
-      return { insecure, caFile, certFile, keyFile };
-    },
-  });
-  const run = { web, files: new Map<string, Promise<RemoteFile>>() };
-  runs.set(signal, run);
-  return run;
-}
+const webOf = oncePerRun((connection): WebRun => ({ web: openWeb(connection), files: new Map() }));
 
 /** The file of a URL, where it is chosen (see `remoteFiles`). */
 export async function webFiles(
-  job: WebJob,
+  job: RemoteJob,
   address: WebAddress,
   { filter, onLeftOut }: RemoteChoice,
 ): Promise<FoundRemote[]> {
@@ -53,7 +31,7 @@ export async function webFiles(
   return [{ below, isNamed: true, remote: await remote }];
 }
 
-async function remoteFile(job: WebJob, web: Web, address: WebAddress): Promise<RemoteFile> {
+async function remoteFile(job: RemoteJob, web: Web, address: WebAddress): Promise<RemoteFile> {
   const found = await web.look(address, job.signal);
   const { size, etag } = found;
   const uri = shownUrl(address.url.href);
