@@ -1,9 +1,7 @@
 import { availableParallelism } from "node:os";
 import { posix } from "node:path";
 import { OcibundleError } from "../../errors.ts";
-import type { Descriptor } from "../../oci/descriptor.ts";
 import { isUnusable } from "../../store/cache/folder.ts";
-import { obtainBlob, requireBlob } from "../../store/cache/obtain.ts";
 import { type StoredFile, type StoredTar } from "../format/artifact/contents.ts";
 import {
   checkEntriesApart,
@@ -22,7 +20,6 @@ import { noAssembly } from "./assembly.ts";
 import type { FilePlan } from "../parts/file-plan.ts";
 import { listFiles } from "./part-files.ts";
 import type { BlobPart, FetchContext, PullSource } from "./pull-context.ts";
-import { download, fetchProgress } from "./pull-download.ts";
 import { findInTar } from "../graph/tar-ranges.ts";
 import {
   layerLabel,
@@ -33,6 +30,7 @@ import {
   unpackLayer,
 } from "./unpack-layer.ts";
 import { openScratch, sweepScratch } from "./scratch-cache.ts";
+import { withBlob } from "./with-blob.ts";
 
 /** The files of weights in any format, and what is needed to fetch them. */
 export interface FoundFiles extends AsyncDisposable {
@@ -265,41 +263,4 @@ async function decodedEntry(
     unpackFile(path, { cache, signal, name, origin: source.name, on }),
   );
   return { ...entryOf({ prefix: "", under: "/" }, dest.slice(1), file, source.name), name };
-}
-
-/** Runs `work` on a blob's file in the cache, fetched if it is not there, and removes it afterwards. */
-async function withBlob<T>(
-  blob: Descriptor,
-  context: FetchContext,
-  work: (path: string) => Promise<T>,
-): Promise<T> {
-  const { session, source } = context;
-  const { cache, signal, emit } = session;
-  const { digest, size } = blob;
-  const layer = {
-    ...entryOf({ prefix: "", under: "/" }, "layer", { digest: sha256(blob), size }, source.name),
-    name: `layer ${digest.slice(0, 19)}`,
-  };
-  emit({ type: "phase", phase: "download", items: 1, bytes: size });
-  const progress = fetchProgress(layer, emit);
-  const obtained = requireBlob(
-    await obtainBlob(
-      cache,
-      { digest, size },
-      {
-        signal,
-        use: { name: layer.name, origin: source.name },
-        fetch: (partial, journal) =>
-          download(layer, { partial, journal }, partial, context, progress),
-      },
-    ),
-  );
-  emit({ type: "done", phase: "download", item: layer.name });
-  try {
-    return await work(obtained.path);
-  } finally {
-    obtained.release();
-    // Its files are in the cache now; twice the space would be of no use to anybody.
-    if (obtained.outcome === "fetched") await cache.remove(digest).catch(() => undefined);
-  }
 }
