@@ -7,6 +7,7 @@ import { zshCompletions } from "../cli/completions/zsh.ts";
 import { defineCommand, defineCommandGroup } from "../cli/command.ts";
 import type { Command, CommandGroup, CommandTable } from "../cli/command.ts";
 import { OcibundleError } from "../errors.ts";
+import { escapeText } from "../ui/text.ts";
 import { installCompletions, type Shell, shells } from "../model/jobs/install-completions.ts";
 
 const generators = {
@@ -59,7 +60,8 @@ export function completionsOf(commands: CommandTable): CommandGroup {
       const shell = named ?? loginShell(context.env["SHELL"]);
       return await installCompletions(context, shell, await scriptFor(shell));
     },
-    text: ({ path, next }) => `installed ${path}\n${next === null ? "" : `${next}\n`}`,
+    text: ({ path, next }) =>
+      `installed ${escapeText(path)}\n${next === null ? "" : `${escapeText(next)}\n`}`,
   });
 
   return defineCommandGroup({

@@ -7,6 +7,7 @@ import { writeLock } from "../../../../src/model/lock/lock.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { afterwards } from "../../../support/afterwards.ts";
 import { type HubSwitches, startHub } from "../../../support/hub.ts";
+import { pattern, pushOfNothing } from "../../../support/push.ts";
 import {
   failure,
   jobIn,
@@ -15,23 +16,6 @@ import {
   temporaryFolder,
   writeFiles,
 } from "../bench.ts";
-
-const parts = {
-  image: undefined,
-  platform: undefined,
-  weights: [],
-  file: [],
-  lock: undefined,
-  weightsFrom: undefined,
-  format: undefined,
-  dryRun: false,
-  tagWeights: undefined,
-} satisfies Omit<PushRequest, "reference">;
-
-const pattern = (size: number, seed: number): Buffer =>
-  Buffer.from(
-    Uint8Array.from({ length: size }, (_, index) => (index * 31 + (index >> 9) + seed) & 255),
-  );
 
 const large = pattern(11_000_000, 1);
 const model = {
@@ -49,7 +33,7 @@ async function bench(switches: HubSwitches = {}, files: Parameters<typeof startH
     jobIn(folder, { HF_ENDPOINT: hub.endpoint, ...env });
   const push = (tag: string, request: Partial<PushRequest> = {}) =>
     pushModel(job(), {
-      ...parts,
+      ...pushOfNothing,
       reference: `${registry.host}/acme/${tag}`,
       paths: ["hf://acme/tiny"],
       ...request,
@@ -97,7 +81,7 @@ test("a push of the hub and one of the downloaded directory give one digest", as
     compression: "none",
   });
   const local = await pushModel(job, {
-    ...parts,
+    ...pushOfNothing,
     reference: `${registry.host}/acme/m:v2`,
     weights: ["weights"],
     lock: "local.lock",
@@ -124,7 +108,7 @@ test("an interrupted push is resumed, and ends with the right bytes", async () =
   const stop = new AbortController();
   const running = { ...job(), signal: stop.signal };
   const request = {
-    ...parts,
+    ...pushOfNothing,
     reference: `${registry.host}/acme/m:v1`,
     paths: ["hf://acme/tiny"],
   };
@@ -215,7 +199,7 @@ test("the token stays at the hub's origin", async () => {
   const { hub, job, registry } = await bench({ token });
   const running = job({ HF_TOKEN: token });
   await pushModel(running, {
-    ...parts,
+    ...pushOfNothing,
     reference: `${registry.host}/acme/m:v1`,
     paths: ["hf://acme/tiny"],
   });
@@ -239,7 +223,7 @@ test("build writes the model of a lock from the hub", async () => {
   const { job, push, folder } = await bench();
   const pushed = await push("m:v1");
   const built = await buildModel(job(), {
-    ...parts,
+    ...pushOfNothing,
     weights: ["hf://acme/tiny"],
     reference: undefined,
     output: "oci:out:v1",

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { buildModel } from "../../../../src/model/jobs/build.ts";
 import { type PushRequest, pushModel } from "../../../../src/model/jobs/push.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
+import { pushOfNothing } from "../../../support/push.ts";
 import {
   failure,
   type Job,
@@ -15,20 +16,8 @@ import {
 } from "../bench.ts";
 
 // What is named is what is pushed: a blob that the registry has says nothing about the file that was named.
-const parts = {
-  image: undefined,
-  platform: undefined,
-  weights: [],
-  file: [],
-  lock: undefined,
-  weightsFrom: undefined,
-  format: undefined,
-  dryRun: false,
-  tagWeights: undefined,
-} satisfies Omit<PushRequest, "reference">;
-
 const push = (job: Job, reference: string, request: Partial<PushRequest>) =>
-  pushModel(job, { ...parts, reference, ...request });
+  pushModel(job, { ...pushOfNothing, reference, ...request });
 
 const old = { "a.bin": "first", "b.bin": "second" };
 const edited = { "a.bin": "first", "b.bin": "SECOND" };
@@ -139,7 +128,7 @@ describe.each(Object.entries(ways))("%s with other bytes of the same size", (_wa
 
   test("is refused by a build into a layout that has the old blobs", async () => {
     const job = await preparedJob(old);
-    const request = { ...parts, reference: undefined, output: "oci:out:v1" };
+    const request = { ...pushOfNothing, reference: undefined, output: "oci:out:v1" };
     await buildModel(job, { ...request, weights: ["weights"] });
     const before = await readFile(join(job.cwd, "out/index.json"), "utf8");
     const error = await failure(buildModel(job, { ...request, ...(await change(job)) }));
@@ -159,7 +148,8 @@ test("a new directory with the same bytes is pushed as the lock says", async () 
   expect(second.sent.blobs).toBe(0);
 });
 
-const build = (job: Job) => buildModel(job, { ...parts, reference: undefined, output: "oci:out" });
+const build = (job: Job) =>
+  buildModel(job, { ...pushOfNothing, reference: undefined, output: "oci:out" });
 
 const locked = async (yaml: string): Promise<Job> => {
   const job = await preparedJob(old);

@@ -8,24 +8,8 @@ import { afterwards } from "../../../support/afterwards.ts";
 import { startHub } from "../../../support/hub.ts";
 import { type S3Switches, startS3 } from "../../../support/s3.ts";
 import { startWeb } from "../../../support/web.ts";
+import { pattern, pushOfNothing } from "../../../support/push.ts";
 import { failure, jobIn, recordingRegistry, temporaryFolder, writeFiles } from "../bench.ts";
-
-const parts = {
-  image: undefined,
-  platform: undefined,
-  weights: [],
-  file: [],
-  lock: undefined,
-  weightsFrom: undefined,
-  format: undefined,
-  dryRun: false,
-  tagWeights: undefined,
-} satisfies Omit<PushRequest, "reference">;
-
-const pattern = (size: number, seed: number): Buffer =>
-  Buffer.from(
-    Uint8Array.from({ length: size }, (_, index) => (index * 31 + (index >> 9) + seed) & 255),
-  );
 
 const large = pattern(9_000_000, 1);
 const model = {
@@ -50,7 +34,7 @@ async function bench(switches: S3Switches = {}, files: Parameters<typeof startS3
     env: Record<string, string> = {},
   ) =>
     pushModel(job(env), {
-      ...parts,
+      ...pushOfNothing,
       reference: `${registry.host}/acme/${tag}`,
       paths: ["s3://models/llama"],
       ...request,
@@ -284,7 +268,11 @@ test("a directory, a hub, a bucket and a URL are one model, on the command line 
   const env = { HF_ENDPOINT: hub.endpoint };
   const url = `${web.origin}/adapter.bin`;
   const push = (tag: string, request: Partial<PushRequest>) =>
-    pushModel(job(env), { ...parts, reference: `${registry.host}/acme/m:${tag}`, ...request });
+    pushModel(job(env), {
+      ...pushOfNothing,
+      reference: `${registry.host}/acme/m:${tag}`,
+      ...request,
+    });
   const named = await push("v1", {
     paths: ["dir", "hf://acme/tiny", "s3://models/llama", url],
     exclude: ["*.md"],

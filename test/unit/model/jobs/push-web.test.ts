@@ -6,24 +6,8 @@ import { checkLock, writeLock } from "../../../../src/model/lock/lock.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { afterwards } from "../../../support/afterwards.ts";
 import { startWeb, type WebSwitches } from "../../../support/web.ts";
+import { pattern, pushOfNothing } from "../../../support/push.ts";
 import { failure, jobIn, recordingRegistry, temporaryFolder } from "../bench.ts";
-
-const parts = {
-  image: undefined,
-  platform: undefined,
-  weights: [],
-  file: [],
-  lock: undefined,
-  weightsFrom: undefined,
-  format: undefined,
-  dryRun: false,
-  tagWeights: undefined,
-} satisfies Omit<PushRequest, "reference">;
-
-const pattern = (size: number, seed: number): Buffer =>
-  Buffer.from(
-    Uint8Array.from({ length: size }, (_, index) => (index * 31 + (index >> 9) + seed) & 255),
-  );
 
 const large = pattern(9_000_000, 1);
 const secret = "verysecretsignature";
@@ -40,7 +24,7 @@ async function bench(switches: WebSwitches = {}) {
   const url = `${web.origin}/a/model.safetensors?X-Amz-Signature=${secret}`;
   const push = (tag: string, request: Partial<PushRequest> = {}) =>
     pushModel(job(), {
-      ...parts,
+      ...pushOfNothing,
       reference: `${registry.host}/acme/${tag}`,
       paths: [url],
       ...request,

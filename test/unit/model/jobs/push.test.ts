@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { type PushRequest, pushModel } from "../../../../src/model/jobs/push.ts";
 import { inspectRaw } from "../../../../src/model/jobs/inspect.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
+import { pushOfNothing } from "../../../support/push.ts";
 import {
   failure,
   type Job,
@@ -16,20 +17,8 @@ import {
   writeFiles,
 } from "../bench.ts";
 
-const parts = {
-  image: undefined,
-  platform: undefined,
-  weights: [],
-  file: [],
-  lock: undefined,
-  weightsFrom: undefined,
-  format: undefined,
-  dryRun: false,
-  tagWeights: undefined,
-} satisfies Omit<PushRequest, "reference">;
-
 const push = (job: Job, reference: string, request: Partial<PushRequest> = {}) =>
-  pushModel(job, { ...parts, reference, weights: ["weights"], ...request });
+  pushModel(job, { ...pushOfNothing, reference, weights: ["weights"], ...request });
 
 const pushBundle = (job: Job, reference: string, request: Partial<PushRequest> = {}) =>
   push(job, reference, { image: "oci:image:v1", ...request });
