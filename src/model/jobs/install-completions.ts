@@ -43,7 +43,7 @@ export async function installCompletions(
     },
     zsh: {
       path: join(zsh, "_ocibundle"),
-      next: `add to .zshrc, before compinit: fpath=(${quoted(zsh, String.raw`'\\''`)} $fpath)`,
+      next: `add to .zshrc, before compinit: fpath=(${quoted(zsh, String.raw`'\''`)} $fpath)`,
     },
     fish: { path: join(config, "fish/completions/ocibundle.fish"), next: null },
     powershell: {
