@@ -16,7 +16,7 @@ const partsAtOnce = withinOpenFiles(12, 6);
 
 /**
  * Puts a file together at `place.partial`, going on from what a former run has left there: from parts that lie
- * on this machine, and from the registry. Every part is verified; the whole file only where that is asked for.
+ * on this machine, and from the registry. Every part is verified; the whole file where it is a blob or asked for.
  * It is not flushed, and partial file and journal are the caller's to remove when it has its name.
  *
  * Throws `integrity`, and leaves nothing then; `not_found`, `denied`, `network`, `file`, after which the next
@@ -53,7 +53,7 @@ export async function assembleFile(
       await file.close();
     }
     await removeEncoded(place, plan);
-    if (assembly.checkWhole) await checkWhole(entry, plan, place, context);
+    if (assembly.checksWhole(plan)) await checkWhole(entry, plan, place, context);
     await assembly.beforeMove(plan);
   } catch (error) {
     const isWrong = error instanceof OcibundleError && error.code === "integrity";
@@ -116,7 +116,7 @@ async function putTogether(one: FileAssembly, proven: ReadonlySet<PlannedPart>):
 }
 
 /** Removes what killed runs have left of parts that they had not decoded yet. */
-async function removeEncoded(place: JournalPlace, { parts }: FilePlan): Promise<void> {
+export async function removeEncoded(place: JournalPlace, { parts }: FilePlan): Promise<void> {
   for (const { stored, once } of parts) {
     if (stored.encoding === "none" && once !== undefined) continue;
     await removeGrown(encodedPlace(place, stored));

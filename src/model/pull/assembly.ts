@@ -10,8 +10,8 @@ export interface Assembly {
   plans: ReadonlyMap<WeightEntry, FilePlan>;
   seeds: Seeds;
   records: PartRecords;
-  /** Whether the digest of each whole file is checked. */
-  checkWhole: boolean;
+  /** Whether the digest of the whole file is checked: that of a blob always is, since it names the blob. */
+  checksWhole(plan: FilePlan): boolean;
   /**
    * Whether a file is the one to get a part that several need; the others borrow it from there. `release`
    * says that it has what it claimed, or will not get it.
@@ -52,7 +52,7 @@ interface Claim {
 
 export function createAssembly(
   plans: ReadonlyMap<WeightEntry, FilePlan>,
-  options: Pick<Assembly, "seeds" | "records" | "checkWhole">,
+  { checkWhole, ...options }: Pick<Assembly, "seeds" | "records"> & { checkWhole: boolean },
 ): Assembly {
   const files = new Map([...plans.values()].map((plan) => [plan.key, plan]));
   const uses = new Map<string, number>();
@@ -75,6 +75,7 @@ export function createAssembly(
   return {
     plans,
     ...options,
+    checksWhole: ({ blob }) => checkWhole || blob !== undefined,
     claim(digest, plan) {
       if ((uses.get(digest) ?? 0) < 2) return true;
       const claim = claims.get(digest);

@@ -32,21 +32,55 @@ export async function fetchInPlace(
   context: FetchContext,
   progress: FetchProgress,
 ): Promise<FetchOutcome> {
+  const { entry } = first;
+  return growInPlace([first, ...others], context, {
+    placesIn: (folder, own) => partsIn(folder, first, own),
+    grow: ({ whole, place }) => download(entry, place, whole, context, progress),
+  });
+}
+
+/** Where a file grows, and where what comes of it does. */
+interface Growing {
+  whole: string;
+  place: JournalPlace;
+}
+
+/**
+ * Lets a file grow beside its final place, and gives it its name; further files are copied from it. Only who has
+ * the folder alone leaves what has grown for the next run to go on from.
+ */
+export async function growInPlace(
+  [first, ...others]: readonly [WantedFile, ...WantedFile[]],
+  context: FetchContext,
+  how: {
+    /** Where it grows, under the name that `own` stands for. */
+    placesIn(folder: TargetFolder, own: string): Growing;
+    grow(growing: Growing): Promise<void>;
+    /** Called once it has its name. */
+    onPlaced?(): void;
+    /** Removes what may lie there besides. */
+    clean?(growing: Growing): Promise<void>;
+  },
+): Promise<FetchOutcome> {
   const { entry, parts, path } = first;
   const name = parts.at(-1) ?? "";
   await using folder = await openTargetFolder(context.root, parts.slice(0, -1));
-  // Only who has the folder alone leaves a part for the next run to go on from.
-  const { whole, place } = partsIn(folder, first, context.alone ? name : `${name} ${randomUUID()}`);
+  const growing = how.placesIn(folder, context.alone ? name : `${name} ${randomUUID()}`);
+  const { whole, place } = growing;
   try {
-    await download(entry, place, whole, context, progress);
+    await how.grow(growing);
     await placeUnlessThere(folder.at(name), entry, context.session.signal, () =>
       finishFile(folder, whole, name, path, context.force),
     );
+    how.onPlaced?.();
     await removeGrown(place);
   } catch (error) {
     throw ofFile(path, error);
   } finally {
-    if (!context.alone) await removeParts(whole);
+    if (!context.alone) {
+      await removeParts(whole);
+      await how.clean?.(growing).catch(() => undefined);
+    }
   }
   for (const other of others) {
     await materializeFile(other, folder.at(name), context, ownFileWays(context.link));
@@ -65,13 +99,13 @@ export async function removeParts(path: string): Promise<void> {
 }
 
 /** A file's part has a name that tells nobody anything: the failure is shown as that of the file. */
-export function ofFile(path: string, error: unknown): unknown {
+function ofFile(path: string, error: unknown): unknown {
   const isOfSystem = isLocal(error) && errno(error.cause) !== undefined;
   return isOfSystem ? unwritable(path, error.cause) : error;
 }
 
 /** Gives a whole file its final name, flushed. Throws `conflict`, `file`, `integrity`. */
-export async function finishFile(
+async function finishFile(
   folder: TargetFolder,
   whole: string,
   name: string,

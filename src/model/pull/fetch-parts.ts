@@ -1,18 +1,14 @@
-import { randomUUID } from "node:crypto";
 import { assembledCache, keepContent } from "../../store/cache/assembled.ts";
 import { obtainBlob } from "../../store/cache/obtain.ts";
-import { openTargetFolder } from "../../store/placement/target-folder.ts";
 import { temporaryName } from "../../store/placement/materialize.ts";
-import { removeGrown } from "../../transfer/download/download-journal.ts";
 import type { FilePlan } from "../parts/file-plan.ts";
-import { assembleFile } from "./assemble-file.ts";
-import { finishFile, ofFile, removeParts } from "./fetch-in-place.ts";
-import { materializeFile, ownFileWays } from "./place-file.ts";
+import { assembleFile, removeEncoded } from "./assemble-file.ts";
+import { growInPlace } from "./fetch-in-place.ts";
+import { materializeFile } from "./place-file.ts";
 import type { FetchContext, FetchOutcome } from "./pull-context.ts";
 import { type FetchProgress, fetchProgress } from "./pull-download.ts";
 import type { WantedFile } from "./pull-plan.ts";
 import { goOnWithoutCache, sayUnlocked } from "./pull-warnings.ts";
-import { placeUnlessThere } from "./same-content.ts";
 
 type Files = readonly [WantedFile, ...WantedFile[]];
 
@@ -43,7 +39,7 @@ async function viaCache(
 ): Promise<FetchOutcome | undefined> {
   const { session, source, assembly } = context;
   const [{ entry }] = files;
-  const { checkWhole } = assembly;
+  const checkWhole = assembly.checksWhole(plan);
   const cache = checkWhole ? session.cache : assembledCache(session.cache);
   const name = checkWhole ? plan.claim : plan.key;
   // Nothing that another user can change is a file of ours; its parts may be seeds.
@@ -54,8 +50,11 @@ async function viaCache(
     {
       signal: session.signal,
       use: { name: entry.name, origin: source.name },
-      fetch: (partial, journal) =>
-        assembleFile(entry, plan, { partial, journal }, context, progress),
+      async fetch(partial, journal) {
+        await assembleFile(entry, plan, { partial, journal }, context, progress);
+        // Before it has its name: who finds it there must be able to verify it.
+        if (!checkWhole) await keepContent(cache, name, plan.contentBytes);
+      },
       onUnlocked: () => sayUnlocked(context, cache.root),
       onWait: (holder) =>
         session.emit({
@@ -72,10 +71,7 @@ async function viaCache(
   try {
     const { path, outcome } = obtained;
     assembly.place(plan, path);
-    if (outcome === "fetched") {
-      if (!checkWhole) await keepContent(cache, name, plan.contentBytes);
-      await assembly.records.add(path, plan.content);
-    }
+    if (outcome === "fetched") await assembly.records.add(path, plan.content);
     for (const file of files) await materializeFile(file, path, context);
     return outcome;
   } finally {
@@ -83,33 +79,21 @@ async function viaCache(
   }
 }
 
-/** Beside the final place, with nothing kept elsewhere; further files are copied from the first. */
-async function inPlace(
-  [first, ...others]: Files,
+/** Beside the final place, with nothing kept elsewhere. */
+function inPlace(
+  files: Files,
   plan: FilePlan,
   context: FetchContext,
   progress: FetchProgress,
 ): Promise<FetchOutcome> {
-  const { entry, parts, path } = first;
-  const name = parts.at(-1) ?? "";
-  await using folder = await openTargetFolder(context.root, parts.slice(0, -1));
-  const own = context.alone ? name : `${name} ${randomUUID()}`;
-  const whole = folder.at(temporaryName(own));
-  const place = { partial: whole, journal: `${whole}.journal` };
-  try {
-    await assembleFile(entry, plan, place, context, progress);
-    await placeUnlessThere(folder.at(name), entry, context.session.signal, () =>
-      finishFile(folder, whole, name, path, context.force),
-    );
-    context.assembly.place(plan, path);
-    await removeGrown(place);
-  } catch (error) {
-    throw ofFile(path, error);
-  } finally {
-    if (!context.alone) await removeParts(whole);
-  }
-  for (const other of others) {
-    await materializeFile(other, folder.at(name), context, ownFileWays(context.link));
-  }
-  return "fetched";
+  const [{ entry, path }] = files;
+  return growInPlace(files, context, {
+    placesIn(folder, own) {
+      const whole = folder.at(temporaryName(own));
+      return { whole, place: { partial: whole, journal: `${whole}.journal` } };
+    },
+    grow: ({ place }) => assembleFile(entry, plan, place, context, progress),
+    onPlaced: () => context.assembly.place(plan, path),
+    clean: ({ place }) => removeEncoded(place, plan),
+  });
 }

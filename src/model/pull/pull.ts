@@ -222,7 +222,8 @@ async function pullFiles(
     emit({ type: "phase", phase: "check", items: files.length });
     const isKnown = async ({ entry, path }: WantedFile): Promise<boolean> => {
       const made = plans.get(entry);
-      return made !== undefined && !checkWhole && holdsPlan(path, made, session, partRecords);
+      if (made === undefined || made.blob !== undefined || checkWhole) return false;
+      return holdsPlan(path, made, session, partRecords);
     };
     const plan = await planPull(files, { signal, force, cache, records, pool: workers, isKnown });
     await records.save();

@@ -226,9 +226,10 @@ describe("plain weights with a recipe", () => {
     expect(digestOf(await read(next.name, "next"))).toBe(digestOf(contentOf(next)));
     expect(report.reused).toBe(header.length + large.length + pool.length);
     expect(received).toBeLessThan(third.length + 3000);
-    // The very file that the first pull made of parts.
+    // The very file that the first pull made of parts: it is the blob once it is hashed as a whole.
     await putPlain(registry, repository, model, { tag: "v3" });
-    expect((await pull({ tag: "v3", output: "third" })).files[0]?.outcome).toBe("cached");
+    expect((await pull({ tag: "v3", output: "third" })).reused).toBe(contentOf(model).length);
+    expect((await pull({ tag: "v3", output: "fourth" })).files[0]?.outcome).toBe("cached");
     expect(digestOf(await read(model.name, "third"))).toBe(digestOf(contentOf(model)));
   });
 
@@ -263,6 +264,38 @@ describe("plain weights with a recipe", () => {
     await put([honest], { tag: "v2" });
     await pull({ tag: "v2", output: "next" });
     expect(digestOf(await read("honest.bin", "next"))).toBe(digestOf(contentOf(honest)));
+  });
+
+  test("a recipe that makes another file of what is here than the blob is refused", async () => {
+    const { put, pull, registry, at } = await bench();
+    await put([model]);
+    await pull();
+    const blob: TestFile = { ...model, pieces: [noise(contentOf(model).length, 9)] };
+    const parts = [header, pool, large, other].map((part) => [digestOf(part), part.length]);
+    const segments = [
+      [0, 0, 3000],
+      [1, 0, 10_000],
+      [2, 0, 300_000],
+      [1, 10_000, 30_000],
+      [3, 0, 200_000],
+    ];
+    await putPlain(registry, repository, blob, {
+      tag: "v2",
+      recipe: ({ files, ...rest }) => ({
+        ...rest,
+        parts,
+        files: (files as object[]).map((file) => ({ ...file, segments })),
+      }),
+    });
+    for (const useCache of [true, false]) {
+      const error = await failure(
+        pull({ tag: "v2", output: "next", useCache, seeds: [at("out")] }),
+      );
+      expect(error.code).toBe("integrity");
+      expect(error.message).toContain("together they do not have the digest");
+    }
+    // Nor is the file that is there already taken for the blob.
+    expect((await failure(pull({ tag: "v2" }))).code).toBe("conflict");
   });
 
   test("a recipe that can't be read changes nothing", async () => {
