@@ -42,9 +42,12 @@ export async function splitOriginals(
   const split = looked.flatMap(({ found }) =>
     found !== undefined && isSplit(found) ? [found] : [],
   );
+  const others = files.length - split.length;
+  const same = known === undefined ? undefined : treeNumbersOf(known);
   const numbers =
-    (known === undefined ? undefined : treeNumbersOf(known)) ??
-    numbersFor(split, given, { others: files.length - split.length, layers });
+    same === undefined
+      ? numbersFor(split, given, { others, layers })
+      : numbersFor(split, same, { others });
   const done: OriginalFile[] = [];
   for (const { file, source, found } of looked) {
     if (source === undefined || found === undefined || !isSplit(found)) done.push(file);

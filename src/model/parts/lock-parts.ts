@@ -5,6 +5,7 @@ import { lockPartsMember, quoted, type WeightEntry } from "../format/weight-entr
 import { asItIs, type PartEncoding, type StoredPart } from "./parts-artifact.ts";
 import {
   faultOfSegments,
+  maxParts,
   type Segment,
   SegmentsSchema,
   type Split,
@@ -33,7 +34,7 @@ const LockPartsSchema = v.looseObject({
         "must be a digest and a size, and how it is stored",
       ),
     ),
-    v.maxLength(100_000, "must be 100000 parts at most"),
+    v.maxLength(maxParts, `must be ${maxParts} parts at most`),
   ),
   segments: v.pipe(SegmentsSchema, v.maxLength(1_000_000, "must be 1000000 segments at most")),
 });

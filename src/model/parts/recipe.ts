@@ -15,7 +15,7 @@ export const recipeType = "application/vnd.ocibundle.weights.recipe.v1+json";
 
 /** Larger recipes are neither read nor written. In bytes. */
 const maxRecipeBytes = maxManifestBytes;
-const maxParts = 100_000;
+export const maxParts = 100_000;
 const maxSegments = 1_000_000;
 
 /** Files may be this much larger together than the parts that they are put together from. */

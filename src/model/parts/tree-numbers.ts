@@ -1,9 +1,11 @@
 import type { TensorFile } from "../tensors/read-at.ts";
+import { maxParts } from "./recipe.ts";
 import {
   fixedParts,
   minOtherFileBytes,
   minTensorFileBytes,
   type PartPlan,
+  pieceBytes,
   type TreeNumbers,
   treeParts,
 } from "./tree.ts";
@@ -32,6 +34,13 @@ export const isSplit = ({ size, tensors }: FileToSplit): boolean =>
 
 /** Whether a file of this size is split if it has tensors. */
 export const mayBeSplit = (size: number): boolean => size >= minTensorFileBytes;
+
+/**
+ * Whether numbers that somebody else chose cut a file into no more pieces than a recipe may name; by others it
+ * could be a piece for each byte.
+ */
+export const areUsable = ({ size, tensors }: FileToSplit, { most }: TreeNumbers): boolean =>
+  size / (tensors === undefined ? pieceBytes(most) : most) <= maxParts;
 
 /** What a file is cut into by these numbers. */
 export const partsOfFile = ({ size, tensors }: FileToSplit, numbers: TreeNumbers): PartPlan[] =>
@@ -71,7 +80,11 @@ export function numbersFor(
   limits: Limits,
 ): TreeNumbers {
   const { others = 0, layers = Infinity } = limits;
-  const fits = given !== undefined && countParts(files.filter(isSplit), given) + others <= layers;
+  const split = files.filter(isSplit);
+  const fits =
+    given !== undefined &&
+    split.every((file) => areUsable(file, given)) &&
+    countParts(split, given) + others <= layers;
   return fits ? given : chooseNumbers(files, limits);
 }
 

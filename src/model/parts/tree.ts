@@ -77,7 +77,7 @@ export function treeParts(
 export const fixedParts = (size: number, { most }: TreeNumbers): PartPlan[] =>
   cut({ start: 0, end: size }, pieceBytes(most));
 
-const pieceBytes = (most: number): number => Math.max(1, Math.floor(most / 8));
+export const pieceBytes = (most: number): number => Math.max(1, Math.floor(most / 8));
 
 /** Pieces that begin at multiples of `most` from the start, so that what is appended leaves the first ones alone. */
 function cut({ start, end }: Extent, most: number): PartPlan[] {

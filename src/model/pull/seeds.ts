@@ -5,6 +5,7 @@ import type { WorkerPool } from "../../runtime/worker-pool.ts";
 import type { PartPlace } from "../../runtime/worker-protocol.ts";
 import type { PartRecords } from "../../store/records/part-records.ts";
 import { type FilePlan, partsInContent } from "../parts/file-plan.ts";
+import { areUsable } from "../parts/tree-numbers.ts";
 import { type PartPlan, treeNumbersOf, treeParts } from "../parts/tree.ts";
 import { fileReader, type TensorFile } from "../tensors/read-at.ts";
 import { readTensors } from "../tensors/read-tensors.ts";
@@ -62,7 +63,9 @@ async function piecesOf(path: string, plans: readonly FilePlan[], size: number):
   if (tensors === undefined) return alike;
   const pieces = [...rules.values()].flatMap((split) => {
     const numbers = treeNumbersOf(split);
-    return numbers === undefined ? [] : treeParts(tensors, numbers).map(placesOf);
+    return numbers === undefined || !areUsable({ size, tensors }, numbers)
+      ? []
+      : treeParts(tensors, numbers).map(placesOf);
   });
   return pieces.length === 0 ? alike : pieces;
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import {
+  areUsable,
   chooseNumbers,
   isSplit,
   numbersFor,
@@ -145,6 +146,16 @@ describe("which files are split", () => {
     const fewer = numbersFor([file], given, { layers: 100 });
     expect(partsOfFile(file, fewer).length).toBeLessThanOrEqual(100);
     expect(fewer.least).toBeGreaterThan(mebibyte);
+  });
+
+  test("numbers that are given and make a piece of each byte are not used", () => {
+    const given = { least: 1, most: 1 };
+    for (const tensors of [undefined, fileOf([["a", 8 * 1024 * mebibyte]])]) {
+      const file = { size: 8 * 1024 * mebibyte, tensors };
+      expect(areUsable(file, given)).toBe(false);
+      expect(areUsable(file, { least: mebibyte, most: mebibyte })).toBe(true);
+      expect(numbersFor([file], given, {}).most).toBe(512 * mebibyte);
+    }
   });
 
   test("a file of another format of a terabyte has pieces that are few enough", () => {
