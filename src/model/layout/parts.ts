@@ -1,5 +1,6 @@
+import { OcibundleError } from "../../errors.ts";
 import type { BlobSource, BlobToMove } from "../../oci/content.ts";
-import { digestOf } from "../../oci/digest.ts";
+import { digestOf, shortDigest } from "../../oci/digest.ts";
 import { quoted, sortedByName } from "../format/weight-entry.ts";
 import type { RawManifest } from "../../oci/manifest.ts";
 import { asItIs, partLayer, type StoredPart, partsManifest } from "../parts/parts-artifact.ts";
@@ -71,7 +72,8 @@ function piecesOf({ parts, stored, digest, size }: RecipeSource): {
 
 /**
  * Weights in parts: the recipe as config, and every part as a layer, once, in the order in which the recipe
- * uses them. A pure function of the files, of how they are split and of how their parts are stored.
+ * uses them. A pure function of the files, of how they are split and of how their parts are stored. Throws `file`
+ * for a part that is stored in another form, which nothing makes here.
  */
 export function partsLayout(files: readonly OriginalFile[]): {
   manifest: RawManifest;
@@ -155,6 +157,7 @@ function blobOf(
 ): BlobToMove {
   const { name, check, mismatchHint, reportCorrupt, stored } = file;
   const whole = file.parts === undefined;
+  if (!whole && part.encoding !== "none") throw notMade(name, part);
   const label = whole
     ? `weight ${quoted(name)}`
     : `part ${index + 1} of ${count} of weight ${quoted(name)}`;
@@ -175,6 +178,13 @@ function blobOf(
     ...(reportCorrupt === undefined ? {} : { reportCorrupt }),
   };
 }
+
+const notMade = (name: string, { digest, encoding }: StoredPart): OcibundleError =>
+  new OcibundleError(
+    "file",
+    `weight ${quoted(name)}: part ${shortDigest(digest)} is to be stored as ${encoding}, and parts are sent as they are`,
+    { hint: "run `ocibundle lock --parts` on its files, and push them with this lock" },
+  );
 
 /** The bytes of a part: a range of the file, or several one after another. */
 async function sourceOf(
