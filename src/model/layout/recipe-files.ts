@@ -4,6 +4,7 @@ import type { WeightsContents } from "../graph/weights-contents.ts";
 import { membersOf } from "../../oci/manifest-members.ts";
 import { readSmallBlob } from "../../store/small-blob.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
+import { wholePart } from "../parts/file-plan.ts";
 import type { LockParts } from "../parts/lock-parts.ts";
 import {
   asItIs,
@@ -25,11 +26,9 @@ export const filesOfParts = (
   recipe.files.map((file): OriginalFile => {
     const { name, dest, digest, size, segments } = file;
     const common = { name, dest, digest, size, mismatchHint: mismatchHint(reader) };
-    const [only, second] = segments;
-    const whole = only === undefined || second !== undefined ? undefined : parts[only[0]];
+    const whole = wholePart(file, { parts });
     // A file that is not split is one part, stored as a plain artifact stores it.
-    if (whole?.digest === digest && whole.size === size)
-      return { ...common, ...ofWhole(reader, whole) };
+    if (whole?.digest === digest) return { ...common, ...ofWhole(reader, whole) };
     const stretches = segments.map(([part, offset, length]) => ({
       start: offset,
       end: offset + length,

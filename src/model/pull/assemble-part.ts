@@ -49,7 +49,8 @@ export async function settlePart(
 ): Promise<boolean> {
   const { place, context } = one;
   const { once = [], places } = part;
-  const rest = places.filter((other) => !once.includes(other));
+  const there = new Set(once);
+  const rest = places.filter((other) => !there.has(other));
   const job: PartJob = {
     from: rangesOf(place.partial, once),
     ...(rest.length === 0 ? {} : { to: { path: place.partial, places: rest } }),

@@ -46,12 +46,13 @@ export async function cloneSeed(
     if (cannotClone.has(errno(error) ?? "")) seen.noClones = true;
     return undefined;
   }
-  const [first] = parts.values();
   const now = await lstat(source, { bigint: true }).catch(() => undefined);
-  const isSame = first !== undefined && now !== undefined && isUnchanged(first.stats, now);
+  // Each by what was seen when it was believed: the file may have been looked at twice.
+  const isProven = ({ trusted, stats }: PartSeed): boolean =>
+    trusted && now !== undefined && isUnchanged(stats, now);
   return {
     ranges: [...parts.keys()].flatMap(({ places }) => places.map(rangeOf)),
-    proven: isSame ? [...parts].flatMap(([part, { trusted }]) => (trusted ? [part] : [])) : [],
+    proven: [...parts].flatMap(([part, seed]) => (isProven(seed) ? [part] : [])),
   };
 }
 
