@@ -1,6 +1,7 @@
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import * as v from "valibot";
 import { OcibundleError } from "../../errors.ts";
+import { defaultHost } from "../../oci/reference.ts";
 import { homeDirectory } from "../../runtime/home-directory.ts";
 import { readDocumentSync } from "../../runtime/read-document.ts";
 import { type LinkMode, linkModes } from "./link-mode.ts";
@@ -180,12 +181,26 @@ export function verifySettingsOf(
   { registries }: Config,
   { host, repository }: { host: string; repository: string },
 ): VerifySettings {
-  for (const name of [host.toLowerCase(), "*"]) {
-    const { verify, repositories = new Map() } = registries.get(name) ?? {};
-    const found = settingsOfRepository<VerifySettings>(repositories, repository) ?? verify;
+  const registry = registryOf(host);
+  const others = [...registries.keys()].filter((name) => registryOf(name) === registry);
+  // Docker Hub's own: "ubuntu" is what is written for "library/ubuntu".
+  const bare = registry === defaultHost ? repository.replace(/^library\//, "") : repository;
+  for (const name of [host.toLowerCase(), ...others, "*"]) {
+    const { verify, repositories = new Map<string, VerifySettings>() } = registries.get(name) ?? {};
+    const found =
+      repositories.get(repository) ??
+      repositories.get(bare) ??
+      settingsOfRepository(repositories, repository) ??
+      verify;
     if (found !== undefined) return found;
   }
   return [];
+}
+
+/** One name for the spellings of a registry's host: whoever writes another one gets round no rule. */
+function registryOf(host: string): string {
+  const name = host.toLowerCase().replace(/:0*443$/, "");
+  return /^(?:index|registry-1)\.docker\.io$/.test(name) ? defaultHost : name;
 }
 
 /** More than this is no configuration, in bytes. */

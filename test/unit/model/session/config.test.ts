@@ -6,6 +6,7 @@ import {
   parseConfig,
   readConfig,
   settingsOf,
+  verifySettingsOf,
 } from "../../../../src/model/session/config.ts";
 import { OcibundleError } from "../../../../src/errors.ts";
 import type { EmitEvent } from "../../../../src/transfer/events.ts";
@@ -208,5 +209,40 @@ describe("the configuration in force", () => {
     const env = { HOME: join(cwd, "home"), XDG_CONFIG_HOME: "." };
     expect(isRead(readConfig({ env, cwd, flags: {}, emit }))).toBe(false);
     expect(isRead(readConfig({ env, cwd, flags: { config: "config.yaml" }, emit }))).toBe(true);
+  });
+});
+
+const keyOf = (config: string, host: string, repository = "acme/llama"): unknown =>
+  verifySettingsOf(parse(`registries: ${config}`), { host, repository });
+
+describe("who must have signed", () => {
+  const signed = [{ kind: "key", key: "/k" }];
+
+  test.each([
+    ["docker.io", "index.docker.io"],
+    ["docker.io", "Index.Docker.io"],
+    ["docker.io", "registry-1.docker.io"],
+    ["docker.io", "DOCKER.IO:443"],
+    ["index.docker.io", "docker.io"],
+    ["ghcr.io", "GHCR.io:443"],
+    ["ghcr.io:443", "ghcr.io"],
+  ])("for %s holds for %s", (set, asked) => {
+    expect(keyOf(`{"${set}": {verify: {key: /k}}, "*": {verify: false}}`, asked)).toEqual(signed);
+  });
+
+  test("of another port is another registry's", () => {
+    expect(keyOf("{localhost: {verify: {key: /k}}}", "localhost:5000")).toEqual([]);
+    expect(keyOf("{ghcr.io: {verify: {key: /k}}}", "ghcr.io:8443")).toEqual([]);
+  });
+
+  test("holds for a spelling besides an entry of its own that says nothing of it", () => {
+    const config = '{ghcr.io: {verify: {key: /k}}, "ghcr.io:443": {plainHttp: false}}';
+    expect(keyOf(config, "ghcr.io:443")).toEqual(signed);
+  });
+
+  test("is set for official repositories with library or without", () => {
+    const config = "{docker.io: {verify: false, repositories: {ubuntu: {verify: {key: /k}}}}}";
+    expect(keyOf(config, "docker.io", "library/ubuntu")).toEqual(signed);
+    expect(keyOf(config, "docker.io", "acme/ubuntu")).toEqual([]);
   });
 });
