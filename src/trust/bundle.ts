@@ -80,6 +80,6 @@ export function readBundle(bytes: Uint8Array, on: string): Bundle {
     signer: isCertified
       ? { kind: "certificate" }
       : { kind: "key", id: material.publicKey?.hint ?? "" },
-    json: JSON.parse(Buffer.from(bytes).toString("utf8")),
+    json: JSON.parse(new TextDecoder().decode(bytes)),
   };
 }

@@ -82,7 +82,10 @@ export function verifyIdentity(
   });
   let signer: ReturnType<Verifier["verify"]>;
   try {
-    signer = verifier.verify(toSignedEntity(bundleFromJSON(json)));
+    const bundle = bundleFromJSON(json);
+    // Of one with both, the library verifies the other one, and the statement would be anybody's.
+    if (bundle.content.$case !== "dsseEnvelope") throw new Error("signs no in-toto statement");
+    signer = verifier.verify(toSignedEntity(bundle));
   } catch (cause) {
     // Whatever goes wrong while it is read, it is not verified.
     throw new OcibundleError("integrity", reasonOf(cause), { cause });

@@ -91,6 +91,24 @@ describe("a bundle with a certificate", () => {
     const root = readTrustRoot(sigstore.trustedRoot, "root");
     expect(() => verifyIdentity(changed, root, ada)).toThrow(OcibundleError);
   });
+
+  test("that also signs something else is refused: what is verified must be the statement", async () => {
+    const bundle = JSON.parse(Buffer.from(await sigstore.bundle({ digest })).toString()) as object;
+    const messageSignature = {
+      messageDigest: { algorithm: "SHA2_256", digest: "AAAA" },
+      signature: "AAAA",
+    };
+    const root = readTrustRoot(sigstore.trustedRoot, "root");
+    expect(() => verifyIdentity({ ...bundle, messageSignature }, root, ada)).toThrow(
+      "signs no in-toto statement",
+    );
+  });
+
+  test("is read with a byte order mark or without", async () => {
+    const bytes = await sigstore.bundle({ digest });
+    const marked = readBundle(Buffer.concat([Buffer.from("\uFEFF"), bytes]), "bundle");
+    expect(marked).toEqual(readBundle(bytes, "bundle"));
+  });
 });
 
 describe("a trusted root", () => {
