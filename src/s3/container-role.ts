@@ -1,6 +1,6 @@
 import { OcibundleError } from "../errors.ts";
 import type { CredentialProvider, Environment } from "./credential.ts";
-import { mayBePlain, roleAnswer, roleRequest, tokenIn } from "./role-request.ts";
+import { isMachinesOwn, roleAnswer, roleRequest, tokenIn } from "./role-request.ts";
 
 const name = "the container's credentials";
 
@@ -12,7 +12,10 @@ export const containerRole: CredentialProvider = async (options, signal) => {
   const file = env["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"];
   const token = file
     ? await tokenIn(file, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
-    : env["AWS_CONTAINER_AUTHORIZATION_TOKEN"];
+    : env["AWS_CONTAINER_AUTHORIZATION_TOKEN"]?.trim();
+  if (token && !/^[\x20-\x7e]+$/.test(token)) {
+    throw new OcibundleError("usage", "AWS_CONTAINER_AUTHORIZATION_TOKEN is not a token");
+  }
   const bytes = await roleRequest(
     {
       method: "GET",
@@ -34,7 +37,7 @@ function addressOf(env: Environment): URL | undefined {
   const text = relative ? `http://169.254.170.2/${relative.replace(/^\//, "")}` : (full ?? "");
   const url = URL.canParse(text) ? new URL(text) : undefined;
   // Amazon's rule: the token goes by plain HTTP to services of the machine alone.
-  if (url?.protocol === "https:" || (url?.protocol === "http:" && mayBePlain(url))) return url;
+  if (url?.protocol === "https:" || (url?.protocol === "http:" && isMachinesOwn(url))) return url;
   throw new OcibundleError(
     "usage",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI is neither https nor an address of this machine",

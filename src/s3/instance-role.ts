@@ -1,5 +1,6 @@
+import { OcibundleError } from "../errors.ts";
 import type { CredentialOptions, CredentialProvider } from "./credential.ts";
-import { roleAnswer, roleRequest } from "./role-request.ts";
+import { isMachinesOwn, roleAnswer, roleRequest, unreadableAnswer } from "./role-request.ts";
 
 const name = "the instance's metadata service";
 const tokenLifetimeSeconds = 21_600;
@@ -11,16 +12,27 @@ const tokenLifetimeSeconds = 21_600;
 export const instanceRole: CredentialProvider = async (options, signal) => {
   const { env } = options;
   if (!/^(?:1|on|yes|true)$/i.test(env["OCIBUNDLE_S3_INSTANCE_ROLE"] ?? "")) return undefined;
-  const root = env["AWS_EC2_METADATA_SERVICE_ENDPOINT"] || "http://169.254.169.254";
+  const root = rootOf(env["AWS_EC2_METADATA_SERVICE_ENDPOINT"] || "http://169.254.169.254");
   const token = await ask(options, signal, root, "/latest/api/token", {
     "x-aws-ec2-metadata-token-ttl-seconds": String(tokenLifetimeSeconds),
   });
+  if (!/^[\x21-\x7e]+$/.test(token.trim())) throw unreadableAnswer(name);
   const headers = { "x-aws-ec2-metadata-token": token.trim() };
   const path = "/latest/meta-data/iam/security-credentials/";
   const [role = ""] = (await ask(options, signal, root, path, headers)).trim().split(/\s/);
   const answer = await ask(options, signal, root, `${path}${encodeURIComponent(role)}`, headers);
   return roleAnswer(new TextEncoder().encode(answer), name);
 };
+
+/** As for containers: keys come by plain HTTP from services of the machine alone. Throws `usage`. */
+function rootOf(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol === "https:" || (url?.protocol === "http:" && isMachinesOwn(url))) return text;
+  throw new OcibundleError(
+    "usage",
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT is neither https nor an address of this machine",
+  );
+}
 
 async function ask(
   options: CredentialOptions,

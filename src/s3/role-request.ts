@@ -66,12 +66,12 @@ export async function roleRequest(
   }
 }
 
-/** Addresses at which a machine or a container finds services of its own. */
-const isMachinesOwn = ({ host, hostname }: URL): boolean =>
-  isLoopback(host) || hostname.startsWith("169.254.") || /^\[fd00:ec2:/i.test(hostname);
-
-/** Where credentials may be asked for by plain HTTP. */
-export const mayBePlain = (url: URL): boolean => isMachinesOwn(url);
+/**
+ * Addresses at which a machine or a container finds services of its own. Credentials may be asked for there by
+ * plain HTTP.
+ */
+export const isMachinesOwn = ({ host, hostname }: URL): boolean =>
+  isLoopback(host) || /^169\.254(?:\.\d+){2}$|^\[fd00:ec2:/i.test(hostname);
 
 const withoutProxies = (env: CredentialOptions["env"]): CredentialOptions["env"] =>
   Object.fromEntries(Object.entries(env).filter(([key]) => !/^(?:https?|all)_proxy$/i.test(key)));

@@ -81,6 +81,28 @@ test.each([
   [{ AWS_ACCESS_KEY_ID: "A" }, "AWS_SECRET_ACCESS_KEY is not"],
   [{ AWS_ACCESS_KEY_ID: "A", AWS_SECRET_ACCESS_KEY: "a\nb" }, "characters that no key has"],
   [{ AWS_CONTAINER_CREDENTIALS_FULL_URI: "http://example.com/" }, "neither https nor an address"],
+  [
+    { AWS_CONTAINER_CREDENTIALS_FULL_URI: "http://169.254.169.example.com/" },
+    "neither https nor an address",
+  ],
+  [
+    {
+      AWS_CONTAINER_CREDENTIALS_FULL_URI: "http://127.0.0.1/",
+      AWS_CONTAINER_AUTHORIZATION_TOKEN: "a\nb",
+    },
+    "is not a token",
+  ],
+  [
+    {
+      OCIBUNDLE_S3_INSTANCE_ROLE: "1",
+      AWS_EC2_METADATA_SERVICE_ENDPOINT: "http://example.com",
+    },
+    "neither https nor an address",
+  ],
+  [
+    { OCIBUNDLE_S3_INSTANCE_ROLE: "1", AWS_EC2_METADATA_SERVICE_ENDPOINT: "metadata" },
+    "neither https nor an address",
+  ],
 ])("%j is refused", async (env, words) => {
   const { file, get } = await bench();
   const config = file("config", "[profile process]\ncredential_process = /bin/false\n");
