@@ -7,7 +7,12 @@ import { cacheFolder } from "../../store/cache/folder.ts";
 import { type HeldLock, LockUnavailable, tryLockFile } from "../../store/locks/lock-file.ts";
 import { pullLockName } from "../../store/placement/dest-rule.ts";
 import { processThatUses } from "../../store/placement/open-elsewhere.ts";
-import { type Placed, placedDirectory, readPlacedAt } from "../../store/records/placed.ts";
+import {
+  isPlacedRecord,
+  type Placed,
+  placedDirectory,
+  readPlacedAt,
+} from "../../store/records/placed.ts";
 import { removeSurveyed, type Survey, survey } from "../../store/records/remove-placed.ts";
 import { takeUnused } from "../pull/hold.ts";
 import type { JobContext } from "../session/session.ts";
@@ -58,6 +63,10 @@ export async function collectDirectories(
       continue;
     }
     const shown = await shownOf(record, placed);
+    if (!(await isPlacedRecord(cache, record, placed.dir))) {
+      report.kept.push({ ...shown, reason: "foreign", detail: "the path leads elsewhere by now" });
+      continue;
+    }
     try {
       const found = await survey(placed, signal);
       shown.size = sizeOf([found]);
@@ -110,10 +119,11 @@ const freedBy = ({ inodes }: Survey): number =>
 
 /** Removes a directory, or says why it stays. */
 async function removeUnused(
-  { record, placed: { dir }, found }: Known,
+  { record, placed, found: before, shown }: Known,
   { dryRun, signal }: { dryRun: boolean; signal: AbortSignal },
 ): Promise<[GcReason, string | null] | undefined> {
-  if (found.foreign !== undefined) return ["foreign", found.foreign];
+  if (before.foreign !== undefined) return ["foreign", before.foreign];
+  const { dir } = placed;
   const locks: HeldLock[] = [];
   let isEmptied = false;
   try {
@@ -122,6 +132,11 @@ async function removeUnused(
       if (lock === undefined) return ["in-use", null];
       locks.push(lock);
     }
+    // It was looked at without the locks: a pull may have come between.
+    const now = await stat(record).catch(() => undefined);
+    if (now?.mtime.getTime() !== shown.lastUsed.getTime()) return ["in-use", null];
+    const found = await survey(placed, signal);
+    if (found.foreign !== undefined) return ["foreign", found.foreign];
     const pid = await processThatUses(new Set(found.inodes.keys()));
     if (pid !== undefined) return ["in-use", `process ${pid}`];
     if (dryRun) return undefined;

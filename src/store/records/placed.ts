@@ -65,6 +65,13 @@ async function inCache(cache: Pick<Cache, "recordsDir">, dir: string): Promise<s
 export const readPlacedAt = (path: string): Promise<Placed | undefined> =>
   readRecord(path, PlacedSchema, maxBytes);
 
+/** Whether a record of the cache is of what a directory's path leads to now: a link in it may lead elsewhere. */
+export const isPlacedRecord = async (
+  cache: Pick<Cache, "recordsDir">,
+  path: string,
+  dir: string,
+): Promise<boolean> => (await inCache(cache, dir)) === path;
+
 /** What is known of a directory: what lies in it says more than the cache, which others may not share. */
 export async function readPlaced(
   cache: Pick<Cache, "recordsDir">,

@@ -1,7 +1,8 @@
 import type { Dirent } from "node:fs";
-import { lstat, readdir, rm, rmdir } from "node:fs/promises";
-import { join } from "node:path";
+import { lstat, readdir, readlink, rm, rmdir } from "node:fs/promises";
+import { join, posix } from "node:path";
 import { markerDirectory, ownPrefix } from "../placement/dest-rule.ts";
+import { openTargetFolder } from "../placement/target-folder.ts";
 import { isAsPlaced, type Placed } from "./placed.ts";
 
 /** What lies in a directory that was pulled into. */
@@ -33,7 +34,9 @@ export async function survey(placed: Placed, signal: AbortSignal): Promise<Surve
     const file = files.get(path);
     if (file !== undefined) return isAsPlaced(dir, file);
     if (!hub) return false;
-    return hubFiles.test(path) || (parts[0] === "snapshots" && entry.isSymbolicLink());
+    if (entry.isFile()) return hubFiles.test(path);
+    if (parts[0] !== "snapshots" || !entry.isSymbolicLink()) return false;
+    return files.has(posix.join(posix.dirname(path), await readlink(join(dir, path))));
   };
   const visit = async (below: string): Promise<void> => {
     signal.throwIfAborted();
@@ -58,7 +61,10 @@ export async function survey(placed: Placed, signal: AbortSignal): Promise<Surve
   return found;
 }
 
-/** Removes what was surveyed in a directory, which must be locked, but for itself. Throws errno errors. */
+/**
+ * Removes what was surveyed in a directory, which must be locked, but for itself. No link that was put in a
+ * directory's place is followed. Throws errno errors, and `file` for such a link.
+ */
 export async function removeSurveyed(
   dir: string,
   { own, directories }: Survey,
@@ -66,10 +72,10 @@ export async function removeSurveyed(
 ): Promise<void> {
   for (const path of own) {
     signal.throwIfAborted();
-    await rm(join(dir, path), {
-      recursive: path.split("/").at(-1)?.startsWith(ownPrefix) === true,
-      force: true,
-    });
+    const parts = path.split("/");
+    const name = parts.pop() ?? "";
+    await using folder = await openTargetFolder(dir, parts);
+    await rm(folder.at(name), { recursive: name.startsWith(ownPrefix), force: true });
   }
   for (const path of directories) await rmdir(join(dir, path)).catch(() => undefined);
 }
