@@ -71,6 +71,8 @@ export async function openStage(options: StageOptions): Promise<Stage | undefine
     finalPath: (path) => join(dir, path.slice(root.length + 1)),
     async swap() {
       await markers.close();
+      // Fetching takes long enough for somebody to change a file meanwhile.
+      if (!force) await refuseChanged(dir, last, wanted);
       const placed = last.files.map(({ path }) => path.split("/"));
       const union = commonFolder([...placed, ...files.map(({ parts }) => parts)]);
       const base = union.slice(0, -1);
@@ -86,6 +88,8 @@ export async function openStage(options: StageOptions): Promise<Stage | undefine
       } catch (error) {
         throw unwritable(join(to.path, names[0] ?? ""), error);
       }
+      // What came into the old version until then has its name in the new one as well.
+      for (const one of names) await carryOver(root, dir, [...base, one], old);
       const gone = last.files.filter(({ path }) => !wanted.has(path));
       for (const { path } of gone) await removeFile(dir, path.split("/"));
       await rm(top, { recursive: true, force: true });
