@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
+import { inTurn } from "../../../flow/in-turn.ts";
 import { releaseBytes } from "../../../runtime/release-bytes.ts";
 
 export interface ServeOptions {
@@ -30,22 +31,17 @@ const mostWaiting = 1000;
  */
 export async function serveHttp(options: ServeOptions): Promise<RunningServer> {
   const { hostname, port, handle, tls } = options;
-  const queues = new WeakMap<Socket, { waiting: number; last: Promise<void> }>();
+  const turns = inTurn<Socket>(mostWaiting);
   const listener = (message: IncomingMessage, response: ServerResponse): void => {
     // Of a message that was read to its end Bun no longer knows the socket.
     const { socket } = message;
-    const queue = queues.get(socket) ?? { waiting: 0, last: Promise.resolve() };
-    queues.set(socket, queue);
-    queue.waiting += 1;
-    if (queue.waiting > mostWaiting) return void socket.destroy();
     // In turn, and not only the answers: a GET may ask for what the PUT before it brings.
-    queue.last = queue.last
-      .then(() =>
-        socket.destroyed ? undefined : answer(message, response, handle, tls !== undefined),
-      )
-      // Whatever goes wrong, the client sees a connection that ends.
-      .catch(() => void socket.destroy())
-      .then(() => void (queue.waiting -= 1));
+    const answered = turns.run(socket, async () => {
+      if (!socket.destroyed) await answer(message, response, handle, tls !== undefined);
+    });
+    // Whatever goes wrong, the client sees a connection that ends.
+    if (answered === undefined) socket.destroy();
+    else answered.catch(() => void socket.destroy());
   };
   const server = tls === undefined ? createServer(listener) : createTlsServer(tls, listener);
   server.requestTimeout = 0;
@@ -118,8 +114,14 @@ async function send(
 const drained = (response: ServerResponse, gone: AbortSignal): Promise<void> =>
   new Promise((resolve) => {
     if (gone.aborted) return resolve();
-    response.once("drain", resolve);
-    gone.addEventListener("abort", () => resolve(), { once: true });
+    // Both are taken off again: a large body waits many thousand times.
+    const end = (): void => {
+      response.off("drain", end);
+      gone.removeEventListener("abort", end);
+      resolve();
+    };
+    response.once("drain", end);
+    gone.addEventListener("abort", end, { once: true });
   });
 
 const hasBody = ({ method, headers }: IncomingMessage): boolean =>
