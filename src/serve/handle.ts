@@ -15,6 +15,8 @@ export interface HandleOptions extends RouteOptions {
   maxBodies: number;
   /** How long a client may take nothing, in milliseconds. */
   reading: number;
+  /** How long a client may take to send the body of a request, in milliseconds. */
+  sending: number;
   connections(): number;
   /** A line for each request; it has no token and no query. */
   log(line: string): void;
@@ -25,6 +27,15 @@ const maxPostBytes = 1024 * 1024;
 
 /** How long a request waits for its turn to have bytes of a file, in milliseconds: clients give up after 10 s. */
 const turnPatience = 8000;
+
+/** Of an answer that is in memory so much is written at once, in bytes: a slow client takes it bit by bit. */
+const pieceBytes = 64 * 1024;
+
+async function* pieces(body: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
+  for (let at = 0; at < body.byteLength; at += pieceBytes) {
+    yield body.subarray(at, at + pieceBytes);
+  }
+}
 
 class TooLarge extends Error {}
 
@@ -46,7 +57,7 @@ export function createHandler(options: HandleOptions) {
       if (method === "HEAD" || answer.body === undefined) {
         response.end();
       } else if (answer.body instanceof Uint8Array) {
-        response.end(answer.body);
+        if (await send(response, pieces(answer.body), () => undefined)) response.end();
       } else {
         const isWhole = await bodies.run(() => sendBytes(response, answer.body as HubBytes, sent));
         if (isWhole) response.end();
@@ -74,14 +85,18 @@ export function createHandler(options: HandleOptions) {
       counter: { bytes: number },
     ): Promise<boolean> {
       metrics.began(from);
-      return sendBody(to, chunks, {
-        gone: gone.signal,
-        patience: options.reading,
-        onSent(bytes) {
-          counter.bytes += bytes;
-          metrics.sent(from, bytes);
-        },
+      return send(to, chunks, (bytes) => {
+        counter.bytes += bytes;
+        metrics.sent(from, bytes);
       });
+    }
+
+    function send(
+      to: ServerResponse,
+      chunks: AsyncIterable<Uint8Array>,
+      onSent: (bytes: number) => void,
+    ): Promise<boolean> {
+      return sendBody(to, chunks, { gone: gone.signal, patience: options.reading, onSent });
     }
   };
 }
@@ -136,7 +151,7 @@ async function answerTo(
       method: method as "GET" | "HEAD" | "POST",
       target,
       headers,
-      body: () => readBody(message),
+      body: () => readBody(message, options.sending),
       signal,
     });
     return { route: found.route, answer };
@@ -169,15 +184,21 @@ function noSuchThing(path: string): Answer {
     : refusal(404, message, { code: "RepoNotFound" });
 }
 
-async function readBody(message: IncomingMessage): Promise<string> {
+/** The connection is cut where the body is not there after `patience` milliseconds. */
+async function readBody(message: IncomingMessage, patience: number): Promise<string> {
   const tooLarge = (): TooLarge => new TooLarge(`the body has more than ${maxPostBytes} bytes`);
   if (Number(message.headers["content-length"] ?? 0) > maxPostBytes) throw tooLarge();
   const chunks: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of message as AsyncIterable<Uint8Array>) {
-    size += chunk.byteLength;
-    if (size > maxPostBytes) throw tooLarge();
-    chunks.push(chunk);
+  const timer = setTimeout(() => message.socket.destroy(), patience);
+  try {
+    for await (const chunk of message as AsyncIterable<Uint8Array>) {
+      size += chunk.byteLength;
+      if (size > maxPostBytes) throw tooLarge();
+      chunks.push(chunk);
+    }
+  } finally {
+    clearTimeout(timer);
   }
   return Buffer.concat(chunks).toString("utf8");
 }

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { errno, OcibundleError } from "../errors.ts";
+import { inTurn } from "../flow/in-turn.ts";
 
 /** How long a client may take, in milliseconds. */
 export interface Patience {
@@ -30,6 +31,12 @@ export interface Listening {
 }
 
 /**
+ * Requests of one connection that are not answered yet: the runtime reads all that a client sends ahead. With
+ * more, it is closed.
+ */
+const mostWaiting = 100;
+
+/**
  * A server over `node:http`: it keeps a target as it was sent, sends a stream with a length, and can cut a
  * connection in the middle of an answer, which the runtimes' own servers can't. Bun knows no timeouts for it:
  * they are kept here. Throws `conflict` for an address that is in use, `usage` for one that can't be used.
@@ -38,6 +45,8 @@ export async function listen(options: ListenOptions): Promise<Listening> {
   const { address, port, maxConnections, patience, handle } = options;
   const sockets = new Set<Socket>();
   const timers = new WeakMap<Socket, ReturnType<typeof setTimeout>>();
+  // Answers that nobody takes yet would be in memory all at once.
+  const turns = inTurn<Socket>(mostWaiting);
   let busy = 0;
   let closing = false;
   let onIdle: (() => void) | undefined;
@@ -47,6 +56,10 @@ export async function listen(options: ListenOptions): Promise<Listening> {
     const timer = setTimeout(() => socket.destroy(), patience.request);
     timer.unref();
     timers.set(socket, timer);
+  };
+  const idle = (socket: Socket): void => {
+    if (closing) socket.end();
+    else arm(socket);
   };
   const server = createServer((message, response) => {
     const { socket } = message;
@@ -58,16 +71,19 @@ export async function listen(options: ListenOptions): Promise<Listening> {
       if (ended) return;
       ended = true;
       busy -= 1;
-      if (closing) socket.end();
-      else arm(socket);
+      if (turns.waiting(socket) === 0) idle(socket);
       if (busy === 0) onIdle?.();
     };
     response.once("close", end);
+    const answered = turns.run(socket, async () => {
+      if (!socket.destroyed) await handle(message, response);
+    });
     // Whatever goes wrong, the client sees a connection that ends.
-    handle(message, response)
+    (answered ?? Promise.reject(new Error("too many requests ahead")))
       .catch(() => socket.destroy())
       .finally(() => {
         if (socket.destroyed) end();
+        else if (ended && turns.waiting(socket) === 0) idle(socket);
       });
   });
   server.on("connection", (socket) => {

@@ -116,6 +116,7 @@ export async function serveModels(
         isAllowed: tokenCheck(token),
         maxBodies,
         reading: patience.reading,
+        sending: patience.request,
         connections: () => server?.connections() ?? 0,
         log: (message) => job.emit({ type: "detail", message }),
       }),

@@ -133,12 +133,12 @@ describe("a server", () => {
       },
     });
     const answer = await get(server);
-    const idle = await speaking(server);
+    const idle = closed(await speaking(server));
     const end = server.close(never);
     await expect(get(server)).rejects.toThrow();
     go.resolve();
     expect(await answer.text()).toBe("abcd");
-    await Promise.all([end, closed(idle)]);
+    await Promise.all([end, idle]);
   });
 
   test("does not wait for longer than it is told to", async () => {

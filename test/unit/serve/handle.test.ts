@@ -1,0 +1,103 @@
+import { describe, expect, test } from "bun:test";
+import { once } from "node:events";
+import { connect } from "node:net";
+import { createHandler } from "../../../src/serve/handle.ts";
+import type { HubFile, HubSource } from "../../../src/serve/hub-source.ts";
+import { createMetrics } from "../../../src/serve/metrics.ts";
+import { listen } from "../../../src/serve/server.ts";
+import { afterwards } from "../../support/afterwards.ts";
+
+const commit = "c".repeat(40);
+const digest = `sha256:${"c".repeat(64)}` as const;
+
+/** A server of one model with so many files, that has patience for so long; and how many answers are made at once. */
+async function serving(files: number, patience: { request: number; reading: number }) {
+  const list = Array.from({ length: files }, (_, at): HubFile => {
+    return { path: `weights/part-${at}`, size: 1, digest };
+  });
+  const byPath = new Map(list.map((file) => [file.path, file]));
+  const asked = { now: 0, most: 0, all: 0 };
+  const source: HubSource = {
+    async snapshot(id) {
+      asked.now += 1;
+      asked.all += 1;
+      asked.most = Math.max(asked.most, asked.now);
+      await new Promise((resolve) => setImmediate(resolve));
+      asked.now -= 1;
+      return { id, commit, digest, files: list, byPath };
+    },
+    refs: () => Promise.resolve({ branches: [], tags: [] }),
+    ids: () => [],
+    read: () => Promise.reject(new Error("no bytes")),
+    isTainted: () => false,
+  };
+  const logged: string[] = [];
+  const server = await listen({
+    address: "127.0.0.1",
+    port: 0,
+    maxConnections: 10,
+    patience,
+    handle: createHandler({
+      source,
+      list: false,
+      metrics: createMetrics(),
+      isHost: () => true,
+      isAllowed: () => true,
+      maxBodies: 1,
+      reading: patience.reading,
+      sending: patience.request,
+      connections: () => 0,
+      log: (line) => void logged.push(line),
+    }),
+  });
+  afterwards(() => server.close(AbortSignal.abort()));
+  return { server, asked, logged };
+}
+
+const treeRequest = "GET /api/models/a/b/tree/main?recursive=1 HTTP/1.1\r\nHost: x\r\n\r\n";
+
+describe("a client that", () => {
+  test("sends half a body loses its connection", async () => {
+    const { server } = await serving(1, { request: 100, reading: 60_000 });
+    const socket = connect(server.port, "127.0.0.1");
+    socket.on("error", () => undefined);
+    socket.write(
+      "POST /api/models/a/b/paths-info/main HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf",
+    );
+    await once(socket.resume(), "close");
+  });
+
+  test("asks ahead is answered in turn", async () => {
+    const { server, asked } = await serving(1, { request: 60_000, reading: 60_000 });
+    const socket = connect(server.port, "127.0.0.1");
+    socket.write(treeRequest.repeat(50));
+    let answers = 0;
+    while (answers < 50) {
+      const [bytes] = (await once(socket, "data")) as [Buffer];
+      answers += bytes.toString().split("HTTP/1.1 200").length - 1;
+    }
+    expect(asked).toEqual({ now: 0, most: 1, all: 50 });
+    socket.destroy();
+  });
+
+  test("asks too far ahead loses its connection", async () => {
+    const { server, asked } = await serving(1, { request: 60_000, reading: 60_000 });
+    const socket = connect(server.port, "127.0.0.1");
+    socket.on("error", () => undefined);
+    socket.write(treeRequest.repeat(2000));
+    await once(socket.resume(), "close");
+    expect(asked.all).toBeLessThan(1000);
+  });
+
+  test("takes nothing of a list loses its connection", async () => {
+    const { server, logged } = await serving(60_000, { request: 60_000, reading: 200 });
+    // Sockets of the runtime read on into memory when they are paused.
+    const command = `exec 3<>/dev/tcp/127.0.0.1/${server.port}; printf '${treeRequest.replaceAll("\r\n", "\\r\\n")}' >&3; read -r`;
+    const client = Bun.spawn(["bash", "-c", command], { stdin: "pipe" });
+    while (logged.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(logged[0]).toContain("the client took nothing");
+    while (server.connections() > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    client.kill();
+    await client.exited;
+  });
+});
