@@ -19,9 +19,17 @@ const isMiss = (error: unknown): boolean =>
   error instanceof NotOnHub ||
   (error instanceof OcibundleError && (error.code === "not_found" || error.code === "denied"));
 
+/** Removes the oldest where there are as many as are remembered. */
+function makeRoom(all: Set<string> | Map<string, unknown>): void {
+  const [oldest] = all.keys();
+  if (all.size >= mostRemembered && oldest !== undefined) all.delete(oldest);
+}
+
 /** `refresh`: how long what is known is believed, in milliseconds. */
 export function createMisses(refresh: number, now = () => performance.now()): Misses {
   const known = new Map<string, { error: unknown; until: number }>();
+  /** Keys of what was there: who asks for it is not refused because others ask for what is not. */
+  const found = new Set<string>();
   let count = 0;
   let since = now();
   return {
@@ -33,16 +41,20 @@ export function createMisses(refresh: number, now = () => performance.now()): Mi
         count = 0;
         since = now();
       }
-      if (count >= mostMisses) {
+      if (count >= mostMisses && !found.has(key)) {
         throw new TooManyMisses(Math.max(1, Math.ceil((since + minute - now()) / 1000)));
       }
       try {
-        return await work();
+        const result = await work();
+        found.delete(key);
+        makeRoom(found);
+        found.add(key);
+        return result;
       } catch (error) {
         if (isMiss(error)) {
           count += 1;
-          const [oldest] = known.keys();
-          if (known.size >= mostRemembered && oldest !== undefined) known.delete(oldest);
+          found.delete(key);
+          makeRoom(known);
           known.set(key, { error, until: now() + Math.min(remembered, refresh) });
         }
         throw error;

@@ -34,6 +34,16 @@ describe("what is not there", () => {
     expect(await misses.run("there", () => Promise.resolve(1))).toBe(1);
   });
 
+  test("does not keep from others what was there before", async () => {
+    const misses = createMisses(30_000, () => 0);
+    expect(await misses.run("there", () => Promise.resolve(1))).toBe(1);
+    for (let count = 0; count < 300; count += 1) {
+      await expect(misses.run(String(count), missing)).rejects.toThrow("none");
+    }
+    await expect(misses.run("new", () => Promise.resolve(1))).rejects.toBeInstanceOf(TooManyMisses);
+    expect(await misses.run("there", () => Promise.resolve(2))).toBe(2);
+  });
+
   test("is no failure of a network", async () => {
     const misses = createMisses(30_000, () => 0);
     await expect(misses.run("a", () => Promise.reject(new Error("down")))).rejects.toThrow("down");
