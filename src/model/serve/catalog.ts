@@ -1,5 +1,5 @@
 import { OcibundleError } from "../../errors.ts";
-import { isRepositoryName, parseReference } from "../../oci/reference.ts";
+import { isRepositoryName, isTag, parseReference } from "../../oci/reference.ts";
 import { parseSource } from "../../image/source/source.ts";
 import { isHubId } from "../format/hub-revision.ts";
 
@@ -34,6 +34,11 @@ export interface CatalogOptions {
 
 /** Reads what is served. Throws `usage`, naming the flag and what is wrong with it. */
 export function parseCatalog({ map, configured, registry, tag }: CatalogOptions): Catalog {
+  if (tag !== undefined && !isTag(tag)) {
+    throw new OcibundleError("usage", `--tag: "${tag}" is not a tag`, {
+      hint: "use --tag v1: letters, digits, _, - and . between them",
+    });
+  }
   const places = new Map<string, ModelPlace>();
   const pairs = [
     ...Object.entries(configured).map(([id, reference]) => ({ id, reference, on: "serve.map" })),

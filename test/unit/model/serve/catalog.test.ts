@@ -84,6 +84,8 @@ describe("what an id is", () => {
     { registry: "models" },
     { registry: "r.example/a:v1" },
     { registry: "r.example/A" },
+    { registry: "r.example", tag: ".." },
+    { map: ["a/b=r.example/x"], tag: "v1/v2" },
     {},
   ])("is refused: %p", (given) => {
     expect(() => parseCatalog(options(given))).toThrow(
