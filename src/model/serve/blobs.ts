@@ -77,7 +77,7 @@ export function createBlobs({
 }): Blobs {
   const { cache, signal: ending, emit } = session;
   const fetches = new Map<Digest, Fetch>();
-  const failures = new Map<Digest, { error: unknown; until: number }>();
+  const failures = new Map<Digest, unknown>();
   const tainted = new Set<Digest>();
   const removals = new Map<Digest, ReturnType<typeof setTimeout>>();
   const used = (digest: Digest): void => {
@@ -134,7 +134,8 @@ export function createBlobs({
         feed.fail(error);
         const message = error instanceof Error ? error.message : String(error);
         if (!signal.aborted) {
-          failures.set(digestOriginal, { error, until: performance.now() + failureKept });
+          failures.set(digestOriginal, error);
+          setTimeout(() => failures.delete(digestOriginal), failureKept).unref();
           emit({ type: "warning", message });
         }
       } finally {
@@ -213,11 +214,7 @@ export function createBlobs({
         const there = await cached(entry, range);
         if (there !== undefined) return there;
       }
-      const failed = failures.get(digest);
-      if (failed !== undefined) {
-        if (performance.now() < failed.until) throw failed.error;
-        failures.delete(digest);
-      }
+      if (failures.has(digest)) throw failures.get(digest);
       if (!offline && isGlance(entry, range)) {
         const running = fetches.get(digest)?.feed;
         if (running?.has(range) === true) {
