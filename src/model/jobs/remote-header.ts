@@ -76,6 +76,9 @@ export function compressedReader(
   };
 }
 
+/** Each of what is compressed keeps what was decompressed of it; a header lies in few parts. */
+const readersKept = 4;
+
 /** Reads from a file that is stored in parts. */
 export function partsReader(
   reader: ContentReader,
@@ -96,6 +99,8 @@ export function partsReader(
       encoding === "none"
         ? rangeReader(reader, { blob, offset: 0, size: part.size }, signal)
         : compressedReader(reader, blob, encoding, signal);
+    const [oldest] = readers.keys();
+    if (oldest !== undefined && readers.size >= readersKept) readers.delete(oldest);
     readers.set(index, made);
     return made;
   };
