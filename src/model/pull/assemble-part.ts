@@ -78,15 +78,12 @@ export function noteWritten({ file, progress }: FileAssembly, places: readonly P
   }
 }
 
+/** Says that the bytes at these places are wrong. */
 export function forget({ file, progress }: FileAssembly, places: readonly PartPlace[]): void {
-  for (const place of places) {
-    const range = rangeOfPlace(place);
-    const gone = file.written.missing(range).reduce((sum, gap) => sum - gap.end + gap.start, 0);
-    const there = bytesOf([place]) + gone;
-    if (there === 0) continue;
-    file.forget(range);
-    progress.tell(-there);
-  }
+  const before = file.written.bytes;
+  file.forget(places.map(rangeOfPlace));
+  const gone = before - file.written.bytes;
+  if (gone > 0) progress.tell(-gone);
 }
 
 /** Takes a part from what lies on this machine; false where none of it is right. Throws `file`, `system`. */

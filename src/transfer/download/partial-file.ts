@@ -59,7 +59,7 @@ export interface AssemblyFile extends PartialFile {
   /** Bytes that another has written to the file. Throws `file`. */
   note(range: ByteRange): void;
   /** Bytes that are wrong: they are missing from now on. */
-  forget(range: ByteRange): void;
+  forget(ranges: readonly ByteRange[]): void;
 }
 
 /** Opens or makes the partial file of a blob, with what a former run's journal says is in it. */
@@ -191,11 +191,14 @@ class GrowingFile implements AssemblyFile {
     this.flushNowAndThen();
   }
 
-  forget(range: ByteRange): void {
-    this.claimed.remove(range);
-    this.written.remove(range);
-    // The journal must not go on saying that they are there.
-    this.journal();
+  forget(ranges: readonly ByteRange[]): void {
+    const before = this.written.bytes;
+    for (const range of ranges) {
+      this.claimed.remove(range);
+      this.written.remove(range);
+    }
+    // The journal must not go on saying that they are there. It is written once, since there can be many.
+    if (this.written.bytes < before) this.journal();
   }
 
   async close(): Promise<void> {
