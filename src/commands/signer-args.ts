@@ -90,6 +90,9 @@ function oneOf(flag: string, exact: string | undefined, regexp: string | undefin
 
 function pattern(flag: string, source: string | undefined): string | undefined {
   if (source === undefined) return undefined;
+  if (source === "") {
+    throw new OcibundleError("usage", `${flag} is empty: it would match everybody`);
+  }
   try {
     return new RegExp(source, "u").source;
   } catch {

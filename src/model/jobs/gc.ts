@@ -1,9 +1,10 @@
 import { lstat, readdir, rm, rmdir, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { errno } from "../../errors.ts";
 import { faultReason } from "../../runtime/file-faults.ts";
 import type { GcReason, GcReport, PulledDirectory } from "../../report/gc.ts";
-import { cacheAt } from "../../store/cache/cache.ts";
-import { cacheFolder } from "../../store/cache/folder.ts";
+import { type Cache, cacheAt } from "../../store/cache/cache.ts";
+import { cacheFailure, cacheFolder } from "../../store/cache/folder.ts";
 import { type HeldLock, LockUnavailable, tryLockFile } from "../../store/locks/lock-file.ts";
 import { pullLockName } from "../../store/placement/dest-rule.ts";
 import { processThatUses } from "../../store/placement/open-elsewhere.ts";
@@ -35,7 +36,7 @@ interface Known {
 /**
  * Removes directories that were pulled into through this cache and that nothing uses any more. One that is in use,
  * or has anything in it that was not pulled, stays as it is. With no limit only records of directories that are
- * gone are removed. Throws `file` where no cache is known.
+ * gone are removed. Throws `file` where no cache is known, `system` where it can't be read.
  */
 export async function collectDirectories(
   { env, cwd, signal }: Pick<JobContext, "env" | "cwd" | "signal">,
@@ -52,17 +53,24 @@ export async function collectDirectories(
     freed: 0,
   };
   const known: Known[] = [];
-  for (const name of await readdir(placedDirectory(cache)).catch(() => [])) {
+  for (const name of await recordNames(cache)) {
     signal.throwIfAborted();
     const record = join(placedDirectory(cache), name);
     const placed = await readPlacedAt(record);
     if (placed === undefined) continue;
-    if ((await lstat(placed.dir).catch(() => undefined)) === undefined) {
+    const shown = await shownOf(record, placed);
+    try {
+      await lstat(placed.dir);
+    } catch (error) {
+      // What can't be looked at, as below a directory that is not mounted now, is not gone.
+      if (!["ENOENT", "ENOTDIR"].includes(errno(error) ?? "")) {
+        report.kept.push({ ...shown, reason: "unreadable", detail: faultReason(error) });
+        continue;
+      }
       if (!dryRun) await rm(record, { force: true });
       report.forgotten += 1;
       continue;
     }
-    const shown = await shownOf(record, placed);
     if (!(await isPlacedRecord(cache, record, placed.dir))) {
       report.kept.push({ ...shown, reason: "foreign", detail: "the path leads elsewhere by now" });
       continue;
@@ -101,6 +109,16 @@ export async function collectDirectories(
     report.freed += freedBy(one.found);
   }
   return report;
+}
+
+/** The records of directories; none where nothing was pulled through the cache yet. */
+async function recordNames(cache: Cache): Promise<string[]> {
+  try {
+    return await readdir(placedDirectory(cache));
+  } catch (error) {
+    if (errno(error) === "ENOENT") return [];
+    throw cacheFailure(cache.root, error);
+  }
 }
 
 async function shownOf(record: string, { dir, pulls }: Placed): Promise<PulledDirectory> {

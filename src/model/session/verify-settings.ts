@@ -30,7 +30,12 @@ const isPattern = (source: string): boolean => {
 };
 
 const patternText = v.optional(
-  v.pipe(v.string("must be a pattern"), v.check(isPattern, "is not a regular expression")),
+  // An empty pattern would match everybody.
+  v.pipe(
+    v.string("must be a pattern"),
+    v.minLength(1, "must not be empty"),
+    v.check(isPattern, "is not a regular expression"),
+  ),
 );
 
 const unknown = (issue: { expected: string | null }): string =>

@@ -1,11 +1,11 @@
 import { expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { readFile, rename, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { collectDirectories } from "../../../../src/model/jobs/gc.ts";
 import { cacheAt } from "../../../../src/store/cache/cache.ts";
-import { asPlaced, writePlaced } from "../../../../src/store/records/placed.ts";
-import { temporaryFolder, writeFiles } from "../bench.ts";
+import { asPlaced, placedDirectory, writePlaced } from "../../../../src/store/records/placed.ts";
+import { failure, temporaryFolder, writeFiles } from "../bench.ts";
 
 const digest = `sha256:${"0".repeat(64)}`;
 
@@ -32,4 +32,29 @@ test("a file that is changed after its directory was looked at stays", async () 
   expect(report.removed).toEqual([]);
   expect(report.kept).toMatchObject([{ dir, reason: "foreign", detail: "weights" }]);
   expect(await readFile(join(dir, "weights"), "utf8")).toBe("somebody's own");
+});
+
+test("what cannot be looked at is not taken for gone", async () => {
+  const [root, base] = [await temporaryFolder(), await temporaryFolder()];
+  const dir = join(base, "mount", "models");
+  await writeFiles(dir, { weights: "pulled" });
+  const cache = cacheAt(root);
+  const pulls = [{ source: "registry.example/acme", digest, files: [] }];
+  await writePlaced(cache, { version: 1, dir, hub: false, pulls }, { sync: false });
+  await rename(join(base, "mount"), join(base, "elsewhere"));
+  // A link to itself can't be followed: for everybody, root too.
+  await symlink("mount", join(base, "mount"));
+  const collect = () =>
+    collectDirectories(
+      { env: { OCIBUNDLE_CACHE: root }, cwd: base, signal: new AbortController().signal },
+      { olderThan: 0, maxSize: undefined, dryRun: false },
+    );
+  expect(await collect()).toMatchObject({ forgotten: 0, kept: [{ dir, reason: "unreadable" }] });
+  await rm(join(base, "mount"));
+  expect(await collect()).toMatchObject({ forgotten: 1, kept: [] });
+
+  await rm(placedDirectory(cache), { recursive: true });
+  expect(await collect()).toMatchObject({ forgotten: 0, kept: [] });
+  await symlink("placed", placedDirectory(cache));
+  expect((await failure(collect())).message).toContain("cannot use the cache directory");
 });

@@ -240,6 +240,11 @@ describe("who must have signed", () => {
     expect(keyOf(config, "ghcr.io:443")).toEqual(signed);
   });
 
+  test("is refused where a pattern is empty: it would match everybody", () => {
+    const signer = '{identityRegexp: "", issuer: "https://i.example", trustedRoot: /r}';
+    expect(() => parse(`registries: {ghcr.io: {verify: ${signer}}}`)).toThrow("must not be empty");
+  });
+
   test("is set for official repositories with library or without", () => {
     const config = "{docker.io: {verify: false, repositories: {ubuntu: {verify: {key: /k}}}}}";
     expect(keyOf(config, "docker.io", "library/ubuntu")).toEqual(signed);
