@@ -158,7 +158,7 @@ async function removeUnused(
     const pid = await processThatUses(new Set(found.inodes.keys()));
     if (pid !== undefined) return ["in-use", `process ${pid}`];
     if (dryRun) return undefined;
-    await removeSurveyed(dir, found, signal);
+    await removeSurveyed(dir, found, { locks, signal });
     isEmptied = true;
     await rm(record, { force: true });
     return undefined;

@@ -1,6 +1,7 @@
 import type { Dirent } from "node:fs";
 import { lstat, readdir, readlink, rm, rmdir } from "node:fs/promises";
 import { join, posix } from "node:path";
+import type { HeldLock } from "../locks/lock-file.ts";
 import { markerDirectory, ownPrefix } from "../placement/dest-rule.ts";
 import { openTargetFolder } from "../placement/target-folder.ts";
 import { isAsPlaced, type Placed } from "./placed.ts";
@@ -62,16 +63,19 @@ export async function survey(placed: Placed, signal: AbortSignal): Promise<Surve
 }
 
 /**
- * Removes what was surveyed in a directory, which must be locked, but for itself. No link that was put in a
- * directory's place is followed. Throws errno errors, and `file` for such a link.
+ * Removes what was surveyed in a directory but for itself and the files of the locks that are held in it: a lock
+ * removes its own as it lets go. No link that was put in a directory's place is followed. Throws errno errors, and
+ * `file` for such a link.
  */
 export async function removeSurveyed(
   dir: string,
   { own, directories }: Survey,
-  signal: AbortSignal,
+  { locks, signal }: { locks: readonly HeldLock[]; signal: AbortSignal },
 ): Promise<void> {
+  const held = new Set(locks.map(({ path }) => path));
   for (const path of own) {
     signal.throwIfAborted();
+    if (held.has(join(dir, path))) continue;
     const parts = path.split("/");
     const name = parts.pop() ?? "";
     await using folder = await openTargetFolder(dir, parts);

@@ -1,0 +1,26 @@
+import { expect, test } from "bun:test";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { tryLockFile } from "../../../../src/store/locks/lock-file.ts";
+import { noteHolder } from "../../../../src/store/locks/lock-holder.ts";
+import { asPlaced } from "../../../../src/store/records/placed.ts";
+import { removeSurveyed, survey } from "../../../../src/store/records/remove-placed.ts";
+import { temporaryFolder, writeFiles } from "../../model/bench.ts";
+
+test("a lock that is held while its directory is emptied leaves nothing there", async () => {
+  const dir = await temporaryFolder();
+  await writeFiles(dir, { weights: "pulled" });
+  const placed = await asPlaced(dir, "weights");
+  if (placed === undefined) throw new Error("nothing was placed");
+  const lock = tryLockFile(join(dir, ".ocibundle-in-use"));
+  if (lock === undefined) throw new Error("the lock is not to be had");
+  const { signal } = new AbortController();
+  const pulls = [{ source: "registry.example/acme", digest: "", files: [placed] }];
+  const found = await survey({ version: 1, dir, hub: false, pulls }, signal);
+
+  // As a lock does that is held for longer than a moment.
+  noteHolder(lock.path);
+  await removeSurveyed(dir, found, { locks: [lock], signal });
+  lock.release();
+  expect(await readdir(dir)).toEqual([]);
+});
