@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # What takes too long for every change, against a binary built from these sources: see docs/dev/robustness.md.
 #
-#   scripts/nightly.sh [STEP]...     properties, attacks, faults, kills, clients, fleet, cosign, large, parts; all unless named
+#   scripts/nightly.sh [STEP]...     properties, attacks, faults, kills, sources, clients, fleet, cosign,
+#                                large, parts; all unless named
 #
 # OCIBUNDLE_PROPERTY_RUNS: cases of each property, 100,000 unless given
 # OCIBUNDLE_ATTACK_RUNS: attacks of each kind on each job, 200 unless given
@@ -23,7 +24,7 @@ export OCIBUNDLE_ATTACK_SEED=${OCIBUNDLE_ATTACK_SEED:-$(date +%Y%m%d)}
 rounds=${OCIBUNDLE_NIGHTLY_ROUNDS:-5}
 seconds=${OCIBUNDLE_STEP_SECONDS:-5400}
 steps=("$@")
-[ "${#steps[@]}" -gt 0 ] || steps=(properties attacks faults kills clients fleet cosign large parts)
+[ "${#steps[@]}" -gt 0 ] || steps=(properties attacks faults kills sources clients fleet cosign large parts)
 
 tests() {
   timeout --kill-after=30 "$seconds" node_modules/.bin/bun test --timeout 3600000 "$@"
@@ -38,6 +39,7 @@ step() {
       ;;
     faults) tests --rerun-each "$rounds" ./test/faults/fault-matrix.ts ./test/robustness/hostile.test.ts ;;
     kills) tests --rerun-each "$rounds" ./test/robustness/kill-{pull,push,copy,sources}.test.ts ./test/interop/round.test.ts ;;
+    sources) env -u OCIBUNDLE_BINARY timeout --kill-after=30 "$seconds" node_modules/.bin/bun test --timeout 300000 ./test/scripts ./test/robustness ;;
     clients) OCIBUNDLE_ALL_CLIENTS=1 tests ./test/interop/hub-{clients,cache}.test.ts ;;
     fleet) tests ./test/large/fleet.ts ;;
     cosign) tests ./test/interop/cosign.ts ;;
