@@ -8,7 +8,7 @@ export interface BuildStamp {
 export interface CompileOptions {
   /** The program first, then the workers it starts. */
   entrypoints: readonly string[];
-  /** The folder that the entrypoints' places inside the binary are relative to. */
+  /** The directory that the entrypoints' places inside the binary are relative to. */
   root: string;
   outfile: string;
   /** `linux-x64`, `darwin-arm64`, …; this machine's when not given. */
@@ -34,7 +34,7 @@ export async function compile(options: CompileOptions): Promise<void> {
     compile: {
       outfile,
       ...(target === undefined ? {} : { target: `bun-${target}` as Bun.Build.CompileTarget }),
-      // The folder a binary runs in may be a stranger's repository: it must not be able to set the
+      // The directory a binary runs in may be a stranger's repository: it must not be able to set the
       // environment (a proxy, a registry) or to have code loaded.
       autoloadDotenv: false,
       autoloadBunfig: false,

@@ -4,7 +4,7 @@
 #
 #   scripts/conformance.sh [1.0|1.1|dev]...
 #
-# OCIBUNDLE: the program to test instead of the sources. RESULTS: a folder to keep the reports in.
+# OCIBUNDLE: the program to test instead of the sources. RESULTS: a directory to keep the reports in.
 set -euo pipefail
 
 module=github.com/opencontainers/distribution-spec/conformance

@@ -35,9 +35,9 @@ export interface WeightFile {
   digest: string;
 }
 
-/** A model in a folder of its own, and where it goes. */
+/** A model in a directory of its own, and where it goes. */
 export interface Model {
-  folder: string;
+  directory: string;
   /** Below the registry: `crowd/pushed-1:v1` */
   reference: string;
   files: readonly WeightFile[];
@@ -76,10 +76,10 @@ const makers = 4;
 /**
  * Lets many processes use the registry at `address` (`127.0.0.1:41011`) at the same moment: each push sends
  * a model of its own, of which a part is in the others too; each pull fetches one of some models that were
- * pushed before, with a cache and a folder of its own. All files are below `folder`.
+ * pushed before, with a cache and a directory of its own. All files are below `directory`.
  */
 export async function gatherCrowd(
-  folder: string,
+  directory: string,
   address: string,
   { pushes, pulls }: CrowdSize,
 ): Promise<Crowd> {
@@ -89,27 +89,27 @@ export async function gatherCrowd(
   const make = (kind: "pulled" | "pushed", count: number): Promise<Model[]> =>
     fewAtATime(
       Array.from({ length: count }, (_, index) => `${kind}-${index}`),
-      (name) => makeModel(join(folder, name), name, [...common, weightFile("own", own[kind])]),
+      (name) => makeModel(join(directory, name), name, [...common, weightFile("own", own[kind])]),
     );
   const pulled = await make("pulled", models);
   await fewAtATime(pulled, async (model) => {
-    await succeed(pushCommand(address, model), model.folder);
+    await succeed(pushCommand(address, model), model.directory);
   });
   const pushed = await make("pushed", pushes);
 
   const began = performance.now();
   const members = await Promise.all([
     ...pushed.map(async (model) => {
-      const ended = await run(pushCommand(address, model), model.folder);
+      const ended = await run(pushCommand(address, model), model.directory);
       return { model, target: undefined, ...ended };
     }),
     ...Array.from({ length: pulls }, async (_, index) => {
       const model = pulled[index % pulled.length];
       if (model === undefined) throw new Error("there is nothing to pull");
-      const home = join(folder, `pull-${index}`);
+      const home = join(directory, `pull-${index}`);
       const target = join(home, "models");
       const command = ["pull", `${address}/${model.reference}`, "-o", target];
-      return { model, target, ...(await run(command, folder, home)) };
+      return { model, target, ...(await run(command, directory, home)) };
     }),
   ]);
   const seconds = (performance.now() - began) / 1000;
@@ -134,15 +134,15 @@ function weightFile(name: string, size: number): WeightFile {
 }
 
 async function makeModel(
-  folder: string,
+  directory: string,
   name: string,
   files: readonly WeightFile[],
 ): Promise<Model> {
-  await mkdir(join(folder, "weights"), { recursive: true });
-  for (const file of files) await writeFile(join(folder, "weights", file.name), file.bytes);
-  await writeSampleImage(join(folder, "image"), "v1", sampleLayers(`print("${name}")\n`));
-  await succeed(["lock", "weights", "--dest", "/src/weights"], folder);
-  return { folder, reference: `crowd/${name}:v1`, files };
+  await mkdir(join(directory, "weights"), { recursive: true });
+  for (const file of files) await writeFile(join(directory, "weights", file.name), file.bytes);
+  await writeSampleImage(join(directory, "image"), "v1", sampleLayers(`print("${name}")\n`));
+  await succeed(["lock", "weights", "--dest", "/src/weights"], directory);
+  return { directory, reference: `crowd/${name}:v1`, files };
 }
 
 /** Does the same with each, a few at a time. */

@@ -6,20 +6,20 @@ import { join } from "node:path";
 import { program } from "./program.ts";
 import { sampleLayers, writeSampleImage } from "./sample-image.ts";
 
-const folder = await mkdtemp(join(tmpdir(), "ocibundle-demo-"));
+const directory = await mkdtemp(join(tmpdir(), "ocibundle-demo-"));
 // Nothing of this machine's own settings is used, and nothing is left in its cache.
 const env: Record<string, string | undefined> = {
   PATH: process.env["PATH"],
   NO_COLOR: process.env["NO_COLOR"],
   TERM: process.env["TERM"],
-  HOME: folder,
-  XDG_CACHE_HOME: join(folder, ".cache"),
+  HOME: directory,
+  XDG_CACHE_HOME: join(directory, ".cache"),
 };
 
 try {
   say("Two versions of the image of a model, as OCI layouts. Only the code differs.");
-  await writeSampleImage(join(folder, "image-v1"), "v1", sampleLayers("print('first')\n"));
-  await writeSampleImage(join(folder, "image-v2"), "v2", sampleLayers("print('second')\n"));
+  await writeSampleImage(join(directory, "image-v1"), "v1", sampleLayers("print('first')\n"));
+  await writeSampleImage(join(directory, "image-v2"), "v2", sampleLayers("print('second')\n"));
 
   say("Three random weight files, and a lock that pins each to its digest.");
   await show("mock-weights --count 3 --min-size 8mb --max-size 24mb --seed 1");
@@ -53,7 +53,7 @@ try {
   await show(`verify ${address}/acme/model:v2 --dir node/v2`);
 } finally {
   if (env["TEST_REGISTRY"] !== undefined) await show("registry-stop");
-  await rm(folder, { recursive: true, force: true });
+  await rm(directory, { recursive: true, force: true });
 }
 
 function say(text: string): void {
@@ -64,7 +64,7 @@ function say(text: string): void {
 async function show(line: string): Promise<string> {
   console.log(`$ ocibundle ${line}`);
   const child = Bun.spawn([...program(), ...line.split(" ")], {
-    cwd: folder,
+    cwd: directory,
     env,
     stdin: "ignore",
     stdout: "pipe",

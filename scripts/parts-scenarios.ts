@@ -17,14 +17,14 @@ const { values } = parseArgs({
   options: { full: { type: "boolean", default: false }, runs: { type: "string", default: "3" } },
 });
 const model = values.full ? modelL() : smallModel();
-const folder = await mkdtemp(join(tmpdir(), "ocibundle-parts-"));
-const storage = join(folder, "storage");
+const directory = await mkdtemp(join(tmpdir(), "ocibundle-parts-"));
+const storage = join(directory, "storage");
 await mkdir(storage);
-const cache = { at: join(folder, "cache") };
+const cache = { at: join(directory, "cache") };
 
 async function run(...args: string[]): Promise<string> {
   const env = { ...process.env, XDG_CACHE_HOME: cache.at, OCIBUNDLE_PROGRESS: "none" };
-  const child = Bun.spawn([...program(), ...args], { cwd: folder, env, stderr: "pipe" });
+  const child = Bun.spawn([...program(), ...args], { cwd: directory, env, stderr: "pipe" });
   const output = [child.stdout, child.stderr].map((stream) => new Response(stream).text());
   const [stdout = "", stderr = ""] = await Promise.all(output);
   if ((await child.exited) !== 0) throw new Error(`${args.join(" ")}: ${stdout}${stderr}`);
@@ -75,7 +75,7 @@ async function push(tag: string): Promise<{ sent: number; grown: number }> {
 
 /** Pulls over what earlier pulls left in the cache; the file must be what was pushed. */
 async function pull(tag: string): Promise<number> {
-  const out = join(folder, `out-${tag}`);
+  const out = join(directory, `out-${tag}`);
   const text = await run("pull", `${host}/acme/l:${tag}`, out, "--json");
   const { files } = JSON.parse(text) as {
     files: { path: string; size: number }[];
@@ -84,14 +84,14 @@ async function pull(tag: string): Promise<number> {
   const { reused = 0 } = JSON.parse(text) as { reused?: number };
   for (const { path } of files) {
     const name = path.split("/").at(-1) ?? "";
-    const same = (await sha256(path)) === (await sha256(join(folder, "weights", name)));
+    const same = (await sha256(path)) === (await sha256(join(directory, "weights", name)));
     if (!same) throw new Error(`${path} is not what was pushed`);
   }
   await rm(out, { recursive: true });
   return files.reduce((sum, { size }) => sum + size, 0) - reused;
 }
 
-const file = join(folder, "weights/model.safetensors");
+const file = join(directory, "weights/model.safetensors");
 const total = model.reduce((sum, [, bytes]) => sum + bytes, 0);
 
 /** Pseudo-random numbers below 1, from a seed. */
@@ -147,19 +147,19 @@ try {
   await rm(file);
   const quarter = Math.ceil(model.length / 4);
   for (const at of [0, 1, 2, 3]) {
-    const path = join(folder, `weights/model-${at + 1}-of-4.safetensors`);
+    const path = join(directory, `weights/model-${at + 1}-of-4.safetensors`);
     writeTensors(path, model.slice(at * quarter, (at + 1) * quarter));
   }
   const shards = await push("shards");
   expectAtMost("5 one file to four, push", shards.sent / size, values.full ? 0.002 : 1.01);
-  await rm(join(folder, "weights"), { recursive: true });
+  await rm(join(directory, "weights"), { recursive: true });
   writeTensors(file, model, { changed: model.map(([name]) => name), version: "all" });
   const all = await push("all");
   expectAtMost("6 every tensor, push, over the size", all.sent / size - 1, documents);
   if (values.full) await compareTimes(Number(values.runs));
 } finally {
   await run("registry-stop").catch((error: unknown) => console.error(error));
-  await rm(folder, { recursive: true });
+  await rm(directory, { recursive: true });
 }
 if (failures > 0) throw new Error(`${failures} scenarios failed`);
 
@@ -169,9 +169,9 @@ async function compareTimes(runs: number): Promise<void> {
   for (let at = 0; at < runs; at += 1) {
     for (const layout of ["bundle", "parts"]) {
       const repository = `${host}/acme/${layout}${at}:v1`;
-      const out = join(folder, "out");
+      const out = join(directory, "out");
       // Nothing is known of what other repositories have; the files are known to be what the lock says.
-      cache.at = join(folder, `cache-${layout}${at}`);
+      cache.at = join(directory, `cache-${layout}${at}`);
       await run("lock", "weights");
       for (const [name, args] of [
         ["push", ["push", repository, "--layout", layout, "--weights", "weights"]],

@@ -4,7 +4,7 @@ import { findPart } from "./parts.ts";
 import { program } from "./program.ts";
 import { type Service, startService } from "./service.ts";
 
-/** A registry on a loopback port, storing below a folder of the caller's. */
+/** A registry on a loopback port, storing below a directory of the caller's. */
 export interface TestRegistry extends Service {
   /** `127.0.0.1:41011` */
   address: string;
@@ -22,23 +22,23 @@ interface DockerRegistryConfig {
   listenOn?: "127.0.0.1" | "[::1]";
 }
 
-/** Starts Debian's docker-registry (distribution 2.8) with `folder` for its storage. */
+/** Starts Debian's docker-registry (distribution 2.8) with `directory` for its storage. */
 export async function startDockerRegistry(
-  folder: string,
+  directory: string,
   config: DockerRegistryConfig = {},
 ): Promise<TestRegistry> {
-  return startDistribution("docker-registry", folder, config);
+  return startDistribution("docker-registry", directory, config);
 }
 
-/** Starts distribution 3 with `folder` for its storage. */
-export async function startDistribution3(folder: string): Promise<TestRegistry> {
-  return startDistribution("distribution", folder, {});
+/** Starts distribution 3 with `directory` for its storage. */
+export async function startDistribution3(directory: string): Promise<TestRegistry> {
+  return startDistribution("distribution", directory, {});
 }
 
-/** Starts the registry that crane has for tests, with `folder` for its storage. */
-export async function startCraneRegistry(folder: string): Promise<TestRegistry> {
+/** Starts the registry that crane has for tests, with `directory` for its storage. */
+export async function startCraneRegistry(directory: string): Promise<TestRegistry> {
   const service = await startService({
-    command: [part("crane"), "registry", "serve", "--address", "127.0.0.1:0", "--disk", folder],
+    command: [part("crane"), "registry", "serve", "--address", "127.0.0.1:0", "--disk", directory],
     ready: /serving on port (\d+)/,
   });
   return { ...service, address: `127.0.0.1:${service.ready[1]}` };
@@ -46,11 +46,11 @@ export async function startCraneRegistry(folder: string): Promise<TestRegistry> 
 
 async function startDistribution(
   binary: string,
-  folder: string,
+  directory: string,
   { auth, tls, proxy, deletes = true, listenOn = "127.0.0.1" }: DockerRegistryConfig,
 ): Promise<TestRegistry> {
-  await mkdir(folder, { recursive: true });
-  const config = join(folder, "config.yml");
+  await mkdir(directory, { recursive: true });
+  const config = join(directory, "config.yml");
   await writeFile(
     config,
     // JSON is YAML.
@@ -58,7 +58,7 @@ async function startDistribution(
       version: "0.1",
       log: { level: "info", accesslog: { disabled: true } },
       storage: {
-        filesystem: { rootdirectory: join(folder, "data") },
+        filesystem: { rootdirectory: join(directory, "data") },
         delete: { enabled: deletes },
       },
       http: {
@@ -77,16 +77,16 @@ async function startDistribution(
   return named(service);
 }
 
-/** Starts ocibundle's own registry with `folder` for its storage, and further flags. */
+/** Starts ocibundle's own registry with `directory` for its storage, and further flags. */
 export async function startEmbeddedRegistry(
-  folder: string,
+  directory: string,
   flags: readonly string[] = [],
 ): Promise<TestRegistry> {
-  await mkdir(folder, { recursive: true });
+  await mkdir(directory, { recursive: true });
   const service = await startService({
-    command: [...program(), "registry-start", "--foreground", "--storage", folder, ...flags],
-    // One registry runs for a working folder.
-    cwd: folder,
+    command: [...program(), "registry-start", "--foreground", "--storage", directory, ...flags],
+    // One registry runs for a working directory.
+    cwd: directory,
     ready: /TEST_REGISTRY=(127\.0\.0\.1:\d+)/,
   });
   return named(service);

@@ -30,11 +30,11 @@ export interface SampleOptions {
 }
 
 /**
- * Writes an image of these layers as a new OCI layout under `folder` (image-spec v1.1,
+ * Writes an image of these layers as a new OCI layout under `directory` (image-spec v1.1,
  * image-layout.md), tagged `tag`, with a label. The same files give the same bytes.
  */
 export async function writeSampleImage(
-  folder: string,
+  directory: string,
   tag: string,
   layers: readonly Files[],
   {
@@ -43,7 +43,7 @@ export async function writeSampleImage(
     created = "2026-01-01T00:00:00Z",
   }: SampleOptions = {},
 ): Promise<void> {
-  const blobs = join(folder, "blobs", "sha256");
+  const blobs = join(directory, "blobs", "sha256");
   await mkdir(blobs, { recursive: true });
   const put = async (mediaType: string, bytes: Uint8Array) => {
     const digest = sha256(bytes);
@@ -111,8 +111,8 @@ export async function writeSampleImage(
     mediaType: indexType,
     manifests: [{ ...root, annotations }],
   };
-  await writeFile(join(folder, "index.json"), JSON.stringify(index));
-  await writeFile(join(folder, "oci-layout"), JSON.stringify({ imageLayoutVersion: "1.0.0" }));
+  await writeFile(join(directory, "index.json"), JSON.stringify(index));
+  await writeFile(join(directory, "oci-layout"), JSON.stringify({ imageLayoutVersion: "1.0.0" }));
 }
 
 interface Entry {
@@ -127,17 +127,17 @@ const indexType = "application/vnd.oci.image.index.v1+json";
 
 /** A tar of the files, the same bytes whenever and wherever it is made. */
 export async function tarOf(files: Files): Promise<Uint8Array> {
-  const folder = await mkdtemp(join(tmpdir(), "ocibundle-layer-"));
+  const directory = await mkdtemp(join(tmpdir(), "ocibundle-layer-"));
   try {
     for (const [path, content] of Object.entries(files)) {
-      await mkdir(dirname(join(folder, path)), { recursive: true });
-      await writeFile(join(folder, path), content);
-      await chmod(join(folder, path), path.startsWith("bin/") ? 0o755 : 0o644);
+      await mkdir(dirname(join(directory, path)), { recursive: true });
+      await writeFile(join(directory, path), content);
+      await chmod(join(directory, path), path.startsWith("bin/") ? 0o755 : 0o644);
     }
-    const options = { cwd: folder, portable: true, mtime: new Date(0), sync: true } as const;
+    const options = { cwd: directory, portable: true, mtime: new Date(0), sync: true } as const;
     return create(options, Object.keys(files)).read() ?? new Uint8Array();
   } finally {
-    await rm(folder, { recursive: true });
+    await rm(directory, { recursive: true });
   }
 }
 

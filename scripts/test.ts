@@ -3,23 +3,20 @@
 import { join } from "node:path";
 
 const root = join(import.meta.dir, "..");
-const env = { ...process.env };
-if (!env["OCIBUNDLE_BINARY"]) {
-  const build = run([join(import.meta.dir, "build.ts")]);
-  if (build !== 0) process.exit(build);
-  env["OCIBUNDLE_BINARY"] = join(
-    root,
-    process.platform === "win32" ? "dist/ocibundle.exe" : "dist/ocibundle",
-  );
+const name = process.platform === "win32" ? "ocibundle.exe" : "ocibundle";
+const given = process.env["OCIBUNDLE_BINARY"];
+const isBuilt = given ? true : run([join(import.meta.dir, "build.ts")]);
+const binary = given ? given : join(root, "dist", name);
+if (!isBuilt || !run(["test", "--timeout", "60000", ...process.argv.slice(2)], binary)) {
+  process.exitCode = 1;
 }
-process.exitCode = run(["test", "--timeout", "60000", ...process.argv.slice(2)]);
 
-/** Runs Bun and returns its exit code. */
-function run(args: readonly string[]): number {
-  const { exitCode } = Bun.spawnSync([process.execPath, ...args], {
+/** Runs Bun; whether it ended well. */
+function run(args: readonly string[], binaryToTest = ""): boolean {
+  const child = Bun.spawnSync([process.execPath, ...args], {
     cwd: root,
-    env,
+    env: { ...process.env, OCIBUNDLE_BINARY: binaryToTest },
     stdio: ["inherit", "inherit", "inherit"],
   });
-  return exitCode ?? 1;
+  return child.success;
 }

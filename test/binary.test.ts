@@ -5,20 +5,20 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { compile } from "../scripts/compile.ts";
 
-/** A compiled binary runs in folders that strangers made. */
-let folder: string;
+/** A compiled binary runs in directories that strangers made. */
+let directory: string;
 let hostile: string;
 
 beforeAll(async () => {
-  folder = await realpath(await mkdtemp(join(tmpdir(), "ocibundle-binary-")));
-  hostile = join(folder, "hostile");
+  directory = await realpath(await mkdtemp(join(tmpdir(), "ocibundle-binary-")));
+  hostile = join(directory, "hostile");
   await mkdir(hostile);
   await writeFile(join(hostile, ".env"), "PLANTED=yes\nOCIBUNDLE_PROGRESS=nonsense\n");
   await writeFile(join(hostile, "bunfig.toml"), 'preload = ["./preloaded.ts"]\n');
   await writeFile(join(hostile, "preloaded.ts"), 'console.log("preloaded");\n');
 });
 
-afterAll(() => rm(folder, { recursive: true }));
+afterAll(() => rm(directory, { recursive: true }));
 
 describe("a compiled program", () => {
   const program = `
@@ -28,12 +28,12 @@ describe("a compiled program", () => {
   `;
 
   test("knows its version and commit, and takes nothing from .env or bunfig.toml", async () => {
-    const source = join(folder, "main.ts");
-    const outfile = join(folder, "program");
+    const source = join(directory, "main.ts");
+    const outfile = join(directory, "program");
     await writeFile(source, program);
     await compile({
       entrypoints: [source],
-      root: folder,
+      root: directory,
       outfile,
       stamp: { version: "1.2.3", commit: "abc" },
     });

@@ -15,7 +15,7 @@ const memoryLimit = 160e6;
 export const layoutsBenchmark: Benchmark = {
   name: "layouts",
   async run(stage) {
-    const registry = await stage.start(startEmbeddedRegistry(join(stage.folder, "layouts")));
+    const registry = await stage.start(startEmbeddedRegistry(join(stage.directory, "layouts")));
     const cwd = await stage.weights(1, stage.size);
     const at = (layout: string) => `${registry.address}/bench/layout-${layout}:v1`;
     for (const layout of layouts) {
@@ -70,8 +70,8 @@ export const layoutsBenchmark: Benchmark = {
 };
 
 function puller(stage: Stage, layout: string, reference: string): Contestant {
-  const cache = join(stage.folder, "layouts-cache");
-  const out = join(stage.folder, "layouts-pulled");
+  const cache = join(stage.directory, "layouts-cache");
+  const out = join(stage.directory, "layouts-pulled");
   const env = { XDG_CACHE_HOME: cache };
   return stage.ours(
     async () => {
@@ -86,7 +86,7 @@ function puller(stage: Stage, layout: string, reference: string): Contestant {
 /** Into a repository that has nothing: what can be mounted is mounted. */
 function converter(stage: Stage, layout: string, source: string): Contestant {
   let run = 0;
-  const env = { XDG_CACHE_HOME: join(stage.folder, "layouts-cache") };
+  const env = { XDG_CACHE_HOME: join(stage.directory, "layouts-cache") };
   return stage.ours(
     async () => {
       await rm(env.XDG_CACHE_HOME, { recursive: true, force: true });

@@ -12,9 +12,11 @@ const title = `${pushes} pushes and ${pulls} pulls at once`;
 export const load: Benchmark = {
   name: "load",
   async run(stage) {
-    const { address, pid } = await stage.start(startEmbeddedRegistry(join(stage.folder, "load")));
+    const { address, pid } = await stage.start(
+      startEmbeddedRegistry(join(stage.directory, "load")),
+    );
     const before = processorSeconds(pid) ?? 0;
-    const { members, seconds, bytes } = await gatherCrowd(stage.folder, address, fullCrowd);
+    const { members, seconds, bytes } = await gatherCrowd(stage.directory, address, fullCrowd);
     const run = {
       seconds,
       cpuSeconds: (processorSeconds(pid) ?? 0) - before,

@@ -9,8 +9,8 @@ import { present, weightFiles } from "./stage.ts";
  * in ocibundle's push, in a form that every peer takes. The files are linked, not copied.
  */
 export async function layoutOf(cwd: string): Promise<string> {
-  const folder = join(cwd, "peers");
-  const blobs = join(folder, "blobs", "sha256");
+  const directory = join(cwd, "peers");
+  const blobs = join(directory, "blobs", "sha256");
   await mkdir(blobs, { recursive: true });
   const put = async (mediaType: string, document: unknown) => {
     const bytes = Buffer.from(JSON.stringify(document));
@@ -47,11 +47,11 @@ export async function layoutOf(cwd: string): Promise<string> {
   });
   const annotations = { "org.opencontainers.image.ref.name": "v1" };
   await writeFile(
-    join(folder, "index.json"),
+    join(directory, "index.json"),
     JSON.stringify({ schemaVersion: 2, manifests: [{ ...manifest, annotations }] }),
   );
-  await writeFile(join(folder, "oci-layout"), JSON.stringify({ imageLayoutVersion: "1.0.0" }));
-  return folder;
+  await writeFile(join(directory, "oci-layout"), JSON.stringify({ imageLayoutVersion: "1.0.0" }));
+  return directory;
 }
 
 /**

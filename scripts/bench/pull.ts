@@ -26,14 +26,14 @@ export const pull: Benchmark = {
   async run(stage) {
     const results: Result[] = [];
     const figures: Figure[] = [];
-    const registries: { where: string; start: (folder: string) => Promise<TestRegistry> }[] = [
+    const registries: { where: string; start: (directory: string) => Promise<TestRegistry> }[] = [
       { where: "embedded", start: startEmbeddedRegistry },
       ...(present("docker-registry")
         ? [{ where: "docker-registry", start: startDockerRegistry }]
         : []),
     ];
     for (const { where, start } of registries) {
-      const registry = await stage.start(start(join(stage.folder, where)));
+      const registry = await stage.start(start(join(stage.directory, where)));
       const one = await round(stage, where, registry.address, 1);
       const many = await round(stage, where, registry.address, manyFiles);
       results.push(...one, ...many);
@@ -80,14 +80,14 @@ async function pushBoth(
 
 /** Ours: verified and at the files' dest paths. The cache is emptied before, or full from the run before. */
 function ours(stage: Stage, cache: "cold" | "warm", { weights }: Pushed): Contestant {
-  const cacheFolder = join(stage.folder, `pull-cache-${cache}`);
-  const out = join(stage.folder, "pulled");
+  const cacheDirectory = join(stage.directory, `pull-cache-${cache}`);
+  const out = join(stage.directory, "pulled");
   const args = ["pull", weights, "-o", out];
-  const env = { XDG_CACHE_HOME: cacheFolder };
+  const env = { XDG_CACHE_HOME: cacheDirectory };
   return stage.ours(
     async () => {
       await rm(out, { recursive: true, force: true });
-      if (cache === "cold") await rm(cacheFolder, { recursive: true, force: true });
+      if (cache === "cold") await rm(cacheDirectory, { recursive: true, force: true });
       // The first run fills the cache; what it wrote to the dest is not to be there already.
       else {
         await measure(stage.ours(args, { env }));
@@ -101,7 +101,7 @@ function ours(stage: Stage, cache: "cold" | "warm", { weights }: Pushed): Contes
 
 /** The peers that are on the PATH, and curl, which verifies nothing, as the floor. */
 function peers(stage: Stage, { image, blobs }: Pushed): Contestant[] {
-  const out = join(stage.folder, "peer-pulled");
+  const out = join(stage.directory, "peer-pulled");
   const fresh = async (...command: string[]): Promise<string[]> => {
     await rm(out, { recursive: true, force: true });
     await mkdir(out);

@@ -89,9 +89,9 @@ function ours(stage: Stage, cwd: string, address: () => Promise<string>): Contes
 function alwaysEmpty(
   stage: Stage,
   name: string,
-  start: (folder: string) => Promise<TestRegistry>,
+  start: (directory: string) => Promise<TestRegistry>,
 ): () => Promise<string> {
-  const folder = join(stage.folder, name);
+  const directory = join(stage.directory, name);
   let running: TestRegistry | undefined;
   const stop = async (): Promise<void> => {
     await running?.stop();
@@ -100,8 +100,8 @@ function alwaysEmpty(
   stage.atEnd(stop);
   return async () => {
     await stop();
-    await rm(folder, { recursive: true, force: true });
-    running = await start(folder);
+    await rm(directory, { recursive: true, force: true });
+    running = await start(directory);
     return running.address;
   };
 }

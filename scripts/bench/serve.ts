@@ -40,15 +40,15 @@ export const serve: Benchmark = {
 async function single(stage: Stage, library_: string) {
   const cwd = await stage.weights(1, stage.size);
   const start = present("docker-registry") ? startDockerRegistry : startEmbeddedRegistry;
-  const { address } = await stage.start(start(join(stage.folder, "serve-registry")));
+  const { address } = await stage.start(start(join(stage.directory, "serve-registry")));
   await stage.run(["push", `${address}/acme/tiny`, "--weights", "weights"], cwd);
-  const cache = join(stage.folder, "serve-cache");
+  const cache = join(stage.directory, "serve-cache");
   const served = await startServe(stage, address, cache);
   const download = (name: string, endpoint: string, before: () => Promise<void>): Contestant => ({
     name,
     env: environment(endpoint, library_),
     command: async () => {
-      const to = join(stage.folder, "downloaded");
+      const to = join(stage.directory, "downloaded");
       await rm(to, { recursive: true, force: true });
       await before();
       return [...hf, "download", "acme/tiny", "--local-dir", to];
@@ -115,31 +115,31 @@ async function startNginx(
     console.error("serve: nginx is not installed");
     return undefined;
   }
-  const folder = join(stage.folder, "nginx");
-  await mkdir(folder, { recursive: true });
+  const directory = join(stage.directory, "nginx");
+  await mkdir(directory, { recursive: true });
   const api = `${endpoint}/api/models/acme/tiny`;
   const info = (await (await fetch(api)).json()) as { sha: string };
-  await writeFile(join(folder, "info.json"), JSON.stringify(info));
+  await writeFile(join(directory, "info.json"), JSON.stringify(info));
   const tree = await fetch(`${api}/tree/${info.sha}?recursive=true`);
-  await writeFile(join(folder, "tree.json"), await tree.text());
+  await writeFile(join(directory, "tree.json"), await tree.text());
   const port = await freePort();
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-    .map((name) => `${name}_temp_path ${folder}/${name};`)
+    .map((name) => `${name}_temp_path ${directory}/${name};`)
     .join(" ");
   await writeFile(
-    join(folder, "nginx.conf"),
-    `daemon off; user root; worker_processes 1; pid ${folder}/pid; error_log stderr notice; events {}
+    join(directory, "nginx.conf"),
+    `daemon off; user root; worker_processes 1; pid ${directory}/pid; error_log stderr notice; events {}
 http { access_log off; sendfile on; ${temporary} default_type application/octet-stream;
   server { listen 127.0.0.1:${port};
     location ~ ^/acme/tiny/resolve/[^/]+/(.*)$ { alias ${weights}/weights/$1; add_header X-Repo-Commit ${info.sha}; }
-    location ~ ^/api/models/acme/tiny/revision/ { default_type application/json; alias ${folder}/info.json; }
-    location ~ ^/api/models/acme/tiny/tree/ { default_type application/json; alias ${folder}/tree.json; }
+    location ~ ^/api/models/acme/tiny/revision/ { default_type application/json; alias ${directory}/info.json; }
+    location ~ ^/api/models/acme/tiny/tree/ { default_type application/json; alias ${directory}/tree.json; }
   } }
 `,
   );
   await stage.start(
     startService({
-      command: [nginx, "-c", join(folder, "nginx.conf"), "-p", folder],
+      command: [nginx, "-c", join(directory, "nginx.conf"), "-p", directory],
       ready: /start worker process/,
     }),
   );
@@ -158,7 +158,7 @@ const freePort = (): Promise<number> =>
 async function crowd(stage: Stage, path: string): Promise<Figure[]> {
   const bytes = Math.floor(stage.size / crowdFiles);
   const cwd = await stage.weights(crowdFiles, bytes);
-  const storage = join(stage.folder, "crowd-registry");
+  const storage = join(stage.directory, "crowd-registry");
   await mkdir(storage, { recursive: true });
   const handler = await createRegistry({ storage });
   const fetched = { bytes: 0 };
@@ -178,7 +178,7 @@ async function crowd(stage: Stage, path: string): Promise<Figure[]> {
   const address = `127.0.0.1:${registry.port}`;
   await stage.run(["push", `${address}/acme/tiny`, "--weights", "weights"], cwd);
   fetched.bytes = 0;
-  const served = await startServe(stage, address, join(stage.folder, "crowd-cache"));
+  const served = await startServe(stage, address, join(stage.directory, "crowd-cache"));
   await Promise.all(
     Array.from({ length: clients }, (_, client) =>
       measure({
@@ -189,7 +189,7 @@ async function crowd(stage: Stage, path: string): Promise<Figure[]> {
           "download",
           "acme/tiny",
           "--local-dir",
-          join(stage.folder, `crowd-${client}`),
+          join(stage.directory, `crowd-${client}`),
         ],
       }),
     ),

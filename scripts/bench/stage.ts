@@ -5,9 +5,9 @@ import { program } from "../program.ts";
 import { type Service, startService } from "../service.ts";
 import { type Contestant, type Measurement, measure } from "./measure.ts";
 
-/** What the benchmarks share: a folder, the size of the large file, the programs there are. */
+/** What the benchmarks share: a directory, the size of the large file, the programs there are. */
 export interface Stage {
-  folder: string;
+  directory: string;
   /** Of a large weight file, in bytes. */
   size: number;
   /** Runs of each contestant. */
@@ -20,20 +20,20 @@ export interface Stage {
   /** Runs ocibundle for what a benchmark needs and does not measure. */
   run(args: readonly string[], cwd: string): Promise<Measurement>;
   /**
-   * A folder with `count` random weight files of `bytes` each below `weights/` and their lock, made once
+   * A directory with `count` random weight files of `bytes` each below `weights/` and their lock, made once
    * a size. Resolves to its path.
    */
   weights(count: number, bytes: number): Promise<string>;
   /** Starts something that ends with the stage. */
   start<T extends { stop(): Promise<void> }>(service: Promise<T>): Promise<T>;
-  /** Has something done before the folder is removed. */
+  /** Has something done before the directory is removed. */
   atEnd(task: () => Promise<void>): void;
   close(): Promise<void>;
 }
 
 export async function openStage(size: number, runs: number): Promise<Stage> {
-  const folder = await mkdtemp(join(tmpdir(), "ocibundle-bench-"));
-  const env = { XDG_CACHE_HOME: join(folder, "cache"), OCIBUNDLE_PROGRESS: "none" };
+  const directory = await mkdtemp(join(tmpdir(), "ocibundle-bench-"));
+  const env = { XDG_CACHE_HOME: join(directory, "cache"), OCIBUNDLE_PROGRESS: "none" };
   const tasks: (() => Promise<void>)[] = [];
   const made = new Map<string, Promise<string>>();
 
@@ -49,7 +49,7 @@ export async function openStage(size: number, runs: number): Promise<Stage> {
   const run: Stage["run"] = (args, cwd) => measure(ours(args, { cwd }));
 
   const makeWeights = async (count: number, bytes: number): Promise<string> => {
-    const cwd = join(folder, `${count}x${bytes}`);
+    const cwd = join(directory, `${count}x${bytes}`);
     await mkdir(cwd);
     const sizes = ["--min-size", String(bytes), "--max-size", String(bytes)];
     await run(["mock-weights", "--count", String(count), ...sizes, "--seed", "1"], cwd);
@@ -57,7 +57,7 @@ export async function openStage(size: number, runs: number): Promise<Stage> {
   };
 
   return {
-    folder,
+    directory,
     size,
     runs,
     ours,
@@ -78,7 +78,7 @@ export async function openStage(size: number, runs: number): Promise<Stage> {
     },
     close: async () => {
       for (const task of tasks.toReversed()) await task();
-      await rm(folder, { recursive: true, force: true });
+      await rm(directory, { recursive: true, force: true });
     },
   };
 }
@@ -97,7 +97,7 @@ export function present(name: string): boolean {
   return Bun.which(name) !== null;
 }
 
-/** Paths of the weight files of a folder that `weights` made, in order. */
+/** Paths of the weight files of a directory that `weights` made, in order. */
 export async function weightFiles(cwd: string): Promise<string[]> {
   const names = await readdir(join(cwd, "weights"));
   return names.toSorted().map((name) => join(cwd, "weights", name));

@@ -12,7 +12,7 @@ export const unchanged: Benchmark = {
   async run(stage) {
     const cwd = await stage.weights(files, fileBytes);
     const { address } = await stage.start(
-      startEmbeddedRegistry(join(stage.folder, "unchanged-registry")),
+      startEmbeddedRegistry(join(stage.directory, "unchanged-registry")),
     );
     const push = ["push", `${address}/bench/unchanged:v1`, "--weights", "weights", "--json"];
     await stage.run(push, cwd);

@@ -52,7 +52,7 @@ export async function mockWeights(job: JobContext, request: MockRequest): Promis
       hint: "set both, for example --min-size 1MiB --max-size 2MiB",
     });
   }
-  const folder = resolve(job.cwd, outputDir);
+  const directory = resolve(job.cwd, outputDir);
   const seed = request.seed ?? crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
   const sizes = randomBytes(seed, 0);
   const files = Array.from({ length: count }, (_, index) => {
@@ -60,14 +60,14 @@ export async function mockWeights(job: JobContext, request: MockRequest): Promis
     const file = `${name}.bin`;
     const dest = `${request.destPrefix.replace(/\/+$/, "")}/${file}`;
     const size = sizes.between(minSize, maxSize);
-    return { name, path: join(folder, file), dest, size, stream: index + 1 };
+    return { name, path: join(directory, file), dest, size, stream: index + 1 };
   });
   for (const { name, dest } of files) checkNameAndDest({ name, dest }, output);
   checkEntriesApart(files, output);
 
   await refuseOthersWork(job, request);
-  await mkdir(folder, { recursive: true }).catch((error: unknown) => {
-    throw unwritable(folder, error);
+  await mkdir(directory, { recursive: true }).catch((error: unknown) => {
+    throw unwritable(directory, error);
   });
   const bytes = files.reduce((sum, { size }) => sum + size, 0);
   job.emit({ type: "phase", phase: "write", items: count, bytes });
@@ -80,7 +80,7 @@ export async function mockWeights(job: JobContext, request: MockRequest): Promis
       ? { version: "1", created: rfc3339(now), files: entries }
       : await compressedLock(job, files, request, now);
   await writeLockFile(resolve(job.cwd, output), lock);
-  return { lock: output, folder: outputDir, files: lock.files, size: bytes };
+  return { lock: output, directory: outputDir, files: lock.files, size: bytes };
 }
 
 /** A lock of real weights may be all that says which they are: only one that was made here is replaced. */

@@ -23,15 +23,15 @@ export interface CertificateOptions {
   keyFile?: string | undefined;
   /** Leaves out the check of certificates. */
   insecure?: boolean | undefined;
-  /** Folders with `*.crt` (authorities), `*.cert` and `*.key` (the client's own); the first there counts. */
-  certificateFolders?: readonly string[] | undefined;
+  /** Directories with `*.crt` (authorities), `*.cert` and `*.key` (the client's own); the first there counts. */
+  certificateDirectories?: readonly string[] | undefined;
 }
 
 /**
  * Where Docker looks for the certificates of a registry (docs.docker.com, "Verify repository client
  * with certificates"): for the machine, then for the user alone.
  */
-export function dockerCertificateFolders(host: string, env: Environment): string[] {
+export function dockerCertificateDirectories(host: string, env: Environment): string[] {
   const config = env["XDG_CONFIG_HOME"];
   const home = env["HOME"];
   const own =
@@ -40,14 +40,14 @@ export function dockerCertificateFolders(host: string, env: Environment): string
       : home === undefined || home === ""
         ? undefined
         : join(home, ".config");
-  return ["/etc/docker", ...(own === undefined ? [] : [join(own, "docker")])].map((folder) =>
-    join(folder, "certs.d", host),
+  return ["/etc/docker", ...(own === undefined ? [] : [join(own, "docker")])].map((directory) =>
+    join(directory, "certs.d", host),
   );
 }
 
-/** Whether Docker's folders have anything for a registry, which means that it speaks TLS. */
+/** Whether Docker's directories have anything for a registry, which means that it speaks TLS. */
 export const hasDockerCertificates = (host: string, env: Environment): boolean =>
-  dockerCertificateFolders(host, env).some((folder) => existsSync(folder));
+  dockerCertificateDirectories(host, env).some((directory) => existsSync(directory));
 
 type Tls = NonNullable<ConnectionOptions["tls"]>;
 
@@ -89,7 +89,7 @@ async function readCertificateFiles(options: CertificateOptions, trust: Trust): 
       hint: "add the missing flag",
     });
   }
-  const found = await findFiles(options.certificateFolders ?? [], trust);
+  const found = await findFiles(options.certificateDirectories ?? [], trust);
   const named = caFile === undefined ? [] : await readAuthorities(caFile, true, trust);
   const beside = await Promise.all(
     found.authorities.map((path) => orWarn(trust, () => readAuthorities(path, false, trust), [])),
@@ -132,27 +132,28 @@ interface FoundFiles {
   own?: PairFiles;
 }
 
-/** What the first of the folders that is there and can be read holds. */
-async function findFiles(folders: readonly string[], { warn }: Trust): Promise<FoundFiles> {
-  for (const folder of folders) {
+/** What the first of the directories that is there and can be read holds. */
+async function findFiles(directories: readonly string[], { warn }: Trust): Promise<FoundFiles> {
+  for (const directory of directories) {
     let names: string[];
     try {
-      names = (await readdir(folder)).toSorted();
+      names = (await readdir(directory)).toSorted();
     } catch (error) {
-      if (!isMissing(error)) warn(`"${folder}" ${unreadableBecause(error)}; continuing without it`);
+      if (!isMissing(error))
+        warn(`"${directory}" ${unreadableBecause(error)}; continuing without it`);
       continue;
     }
     const authorities = names
       .filter((name) => name.endsWith(".crt"))
-      .map((name) => join(folder, name));
+      .map((name) => join(directory, name));
     const cert = names.find((name) => name.endsWith(".cert"));
     if (cert === undefined) return { authorities };
     const key = cert.replace(/\.cert$/, ".key");
     if (names.includes(key)) {
-      const own = { certFile: join(folder, cert), keyFile: join(folder, key) };
+      const own = { certFile: join(directory, cert), keyFile: join(directory, key) };
       return { authorities, own };
     }
-    warn(`"${join(folder, cert)}" has no key "${key}" beside it; continuing without it`);
+    warn(`"${join(directory, cert)}" has no key "${key}" beside it; continuing without it`);
     return { authorities };
   }
   return { authorities: [] };

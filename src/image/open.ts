@@ -17,7 +17,7 @@ import {
   formatSource,
   type SourceSpec,
 } from "./source/source.ts";
-import { type TempFolder, tempFolder } from "./conversion/temp-folder.ts";
+import { type TempDirectory, tempDirectory } from "./conversion/temp-directory.ts";
 import type { ImageSource, OpenImageOptions } from "./conversion/types.ts";
 
 /**
@@ -127,9 +127,9 @@ function lacksBoth(
 async function withTemp(
   name: string,
   { tempDir }: OpenImageOptions,
-  open: (temp: TempFolder) => Promise<Pick<ImageSource, "reader" | "root" | "tag">>,
+  open: (temp: TempDirectory) => Promise<Pick<ImageSource, "reader" | "root" | "tag">>,
 ): Promise<ImageSource> {
-  const temp = tempFolder(tempDir);
+  const temp = tempDirectory(tempDir);
   try {
     return { ...(await open(temp)), name, close: temp.remove };
   } catch (error) {

@@ -5,7 +5,7 @@ import type { HttpResponse, Repeatable, RequestBody, Send } from "../http/messag
 import type { KnownCodings } from "./coded-blob.ts";
 import { readRefusal, type Subject } from "./refusal.ts";
 
-/** What the files of this folder make requests with. */
+/** What the files of this directory make requests with. */
 export interface Api {
   /** The registry as the user wrote it. */
   host: string;

@@ -3,7 +3,7 @@ import { knownSecrets } from "../http/auth/secrets.ts";
 import {
   certificates,
   type CertificateOptions,
-  dockerCertificateFolders,
+  dockerCertificateDirectories,
   hasDockerCertificates,
 } from "../http/certificates.ts";
 import { createClient } from "../http/client.ts";
@@ -80,7 +80,7 @@ export function createRegistry(host: string, options: RegistryOptions = {}): Reg
     connection: (wanted) => runtime.connection(wanted),
     pausesTls: runtime.pausesTls,
     tls: certificates(
-      { certificateFolders: dockerCertificateFolders(host, options.env ?? {}), ...options },
+      { certificateDirectories: dockerCertificateDirectories(host, options.env ?? {}), ...options },
       base,
       {
         env: options.env ?? {},

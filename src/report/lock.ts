@@ -39,7 +39,7 @@ export type Difference = "digest" | "size" | "version" | "dest" | "blob";
 /** What `mock-weights` made; also the shape of its `--json`. Sizes in bytes. */
 export interface MockReport {
   lock: string;
-  folder: string;
+  directory: string;
   files: ReportedWeight[];
   /** Of the files as they are. */
   size: number;

@@ -1,7 +1,7 @@
 /** What `verify` found; with `--json` its shape is part of the surface (docs/json.md). */
 export interface VerifyReport {
   name: string;
-  /** The folder that was read, or null. */
+  /** The directory that was read, or null. */
   dir: string | null;
   quick: boolean;
   /** `bytes` are those that were read: none of what is missing. */

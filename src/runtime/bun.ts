@@ -4,7 +4,7 @@ import { exchangeWith } from "./exchange.ts";
 import type { ConnectionOptions, Runtime } from "./types.ts";
 
 // In a compiled binary every module's URL is that of the binary in a virtual file system, with the
-// other entrypoints beside it, below the folder that the entrypoints have in common.
+// other entrypoints beside it, below the directory that the entrypoints have in common.
 const compiled = /\/(?:\$bunfs|~BUN|%7EBUN)\//.test(import.meta.url);
 
 /** Bun, from source or as a compiled binary. */

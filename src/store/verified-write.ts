@@ -163,7 +163,7 @@ export async function writeWhole(
       await file.close();
     }
     await rename(temporary, path);
-    await syncFolder(dirname(path));
+    await syncDirectory(dirname(path));
   } catch (error) {
     // What failed first is the news: where nothing can be written, nothing can be removed either.
     await rm(temporary, { force: true }).catch(() => undefined);
@@ -171,17 +171,17 @@ export async function writeWhole(
   }
 }
 
-/** Flushes a folder's entries, where the file system can do that: a rename then survives a power failure. */
-export async function syncFolder(path: string): Promise<void> {
+/** Flushes a directory's entries, where the file system can do that: a rename then survives a power failure. */
+export async function syncDirectory(path: string): Promise<void> {
   try {
-    const folder = await open(path, "r");
+    const directory = await open(path, "r");
     try {
-      await folder.sync();
+      await directory.sync();
     } finally {
-      await folder.close();
+      await directory.close();
     }
   } catch (error) {
-    // Windows opens no folders, and some network file systems flush none.
+    // Windows opens no directories, and some network file systems flush none.
     if (!["EISDIR", "EPERM", "EINVAL", "EACCES", "ENOTSUP"].includes(errno(error) ?? "")) {
       throw error;
     }

@@ -52,4 +52,4 @@ export const driftSummary = ({ changed, missing, added }: LockDrift): string =>
 
 /** One line on what `mock-weights` made. */
 export const mockReport = (view: MockReport): string =>
-  `${escapeText(view.lock)} written: ${count(view.files.length, "file")}, ${formatSize(view.size)} in ${escapeText(view.folder)}\n`;
+  `${escapeText(view.lock)} written: ${count(view.files.length, "file")}, ${formatSize(view.size)} in ${escapeText(view.directory)}\n`;

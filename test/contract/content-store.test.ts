@@ -14,15 +14,15 @@ import { registryWriter } from "../../src/transfer/upload/registry-writer.ts";
 import { contentStoreContract } from "./content-store.ts";
 
 const { signal } = new AbortController();
-const newFolder = () => mkdtemp(join(tmpdir(), "ocibundle-store-"));
-const remove = (folder: string) => rm(folder, { recursive: true, force: true });
+const newDirectory = () => mkdtemp(join(tmpdir(), "ocibundle-store-"));
+const remove = (directory: string) => rm(directory, { recursive: true, force: true });
 
 const listedIn = (text: string): string[] =>
   (JSON.parse(text) as { manifests: { digest: string }[] }).manifests.map(({ digest }) => digest);
 
-contentStoreContract("a layout folder", async () => {
-  const folder = await newFolder();
-  const layout = join(folder, "layout");
+contentStoreContract("a layout directory", async () => {
+  const directory = await newDirectory();
+  const layout = join(directory, "layout");
   const writer = await createLayout(layout, signal);
   return {
     writer,
@@ -31,13 +31,13 @@ contentStoreContract("a layout folder", async () => {
       if (committed) await writer.commit(signal);
       return listedIn(await readFile(join(layout, "index.json"), "utf8"));
     },
-    close: () => remove(folder),
+    close: () => remove(directory),
   };
 });
 
 contentStoreContract("a layout archive", async () => {
-  const folder = await newFolder();
-  const path = join(folder, "layout.tar");
+  const directory = await newDirectory();
+  const path = join(directory, "layout.tar");
   const writer = await createLayoutArchive(path);
   return {
     writer,
@@ -47,24 +47,24 @@ contentStoreContract("a layout archive", async () => {
     },
     async listed(committed) {
       // Before the end nothing has the archive's name.
-      if (!committed) return (await readdir(folder)).filter((name) => name === "layout.tar");
+      if (!committed) return (await readdir(directory)).filter((name) => name === "layout.tar");
       await writer.commit(signal);
       const { stdout } = await promisify(execFile)("tar", ["-xOf", path, "index.json"]);
       return listedIn(stdout);
     },
     async close() {
       await writer.discard();
-      await remove(folder);
+      await remove(directory);
     },
   };
 });
 
 contentStoreContract("a repository of a registry", async () => {
-  const folder = await newFolder();
+  const directory = await newDirectory();
   const server = await serveHttp({
     hostname: "127.0.0.1",
     port: 0,
-    handle: await embeddedRegistry({ storage: folder }),
+    handle: await embeddedRegistry({ storage: directory }),
   });
   const repository = registryClient(`127.0.0.1:${server.port}`).repository("acme/llama");
   return {
@@ -72,7 +72,7 @@ contentStoreContract("a repository of a registry", async () => {
     read: async () => registryReader(repository),
     async close() {
       await server.stop();
-      await remove(folder);
+      await remove(directory);
     },
   };
 });

@@ -71,15 +71,15 @@ const failureOf = async (promise: Promise<unknown>): Promise<OcibundleError> => 
 export function contentStoreContract(name: string, openStore: () => Promise<OpenStore>): void {
   describe(name, () => {
     let store: OpenStore;
-    let folder: string;
+    let directory: string;
 
     beforeEach(async () => {
-      folder = await mkdtemp(join(tmpdir(), "ocibundle-contract-"));
+      directory = await mkdtemp(join(tmpdir(), "ocibundle-contract-"));
       store = await openStore();
     });
     afterEach(async () => {
       await store.close();
-      await rm(folder, { recursive: true, force: true });
+      await rm(directory, { recursive: true, force: true });
     });
 
     /** A manifest over blobs of its own, which are written. */
@@ -100,7 +100,7 @@ export function contentStoreContract(name: string, openStore: () => Promise<Open
       {
         from: "the middle of a file",
         make: async () => {
-          const path = join(folder, "blob");
+          const path = join(directory, "blob");
           await writeFile(path, Buffer.concat([Buffer.alloc(700, 1), large, Buffer.alloc(5, 2)]));
           return { kind: "file", path, offset: 700 };
         },
@@ -184,7 +184,7 @@ export function contentStoreContract(name: string, openStore: () => Promise<Open
     };
     for (const [what, bytes] of Object.entries(others)) {
       test(`${what} are refused and leave no blob behind`, async () => {
-        const path = join(folder, "changed");
+        const path = join(directory, "changed");
         await writeFile(path, bytes);
         const blob = blobOf(descriptorOf(promised), { kind: "file", path, offset: 0 });
         const error = await failureOf(store.writer.writeBlob(blob, { signal }));

@@ -32,15 +32,15 @@ const large = randomBytes(11 * MiB + 17, 1);
 const small = randomBytes(70_001, 2);
 
 let workers: WorkerPool;
-let folder: string;
+let directory: string;
 
 beforeAll(() => {
   workers = createWorkerPool(2);
-  folder = mkdtempSync(join(tmpdir(), "ocibundle-matrix-"));
+  directory = mkdtempSync(join(tmpdir(), "ocibundle-matrix-"));
 });
 afterAll(async () => {
   await workers.close();
-  rmSync(folder, { recursive: true, force: true });
+  rmSync(directory, { recursive: true, force: true });
 });
 
 /** Hardly a wait, but time for a server to see that a connection is gone. In milliseconds: 20. */
@@ -90,7 +90,7 @@ interface Round {
 
 /** Pushes and pulls everything, with a fault of a kind at the requests that a filter finds. */
 async function round(kind: string, filter: string): Promise<Round> {
-  const place = mkdtempSync(join(folder, "round-"));
+  const place = mkdtempSync(join(directory, "round-"));
   const storage = join(place, "storage");
   const handle = await openServed(storage, { tokenAuth: true });
   const watched = watch(handle, parseFault(kind), parseFault(`${kind},${filter}`));

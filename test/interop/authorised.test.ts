@@ -16,13 +16,13 @@ import { workbench } from "./workbench.ts";
 
 const bench = workbench();
 
-const withPassword = bench.shared(async (folder) => {
-  const path = join(folder, "htpasswd");
+const withPassword = bench.shared(async (directory) => {
+  const path = join(directory, "htpasswd");
   await writeFile(
     path,
     `ada:${await Bun.password.hash("s3cret", { algorithm: "bcrypt", cost: 4 })}\n`,
   );
-  return startDockerRegistry(folder, { auth: { htpasswd: { realm: "test", path } } });
+  return startDockerRegistry(directory, { auth: { htpasswd: { realm: "test", path } } });
 });
 
 const encode = (part: object): string => Buffer.from(JSON.stringify(part)).toString("base64url");
@@ -33,8 +33,8 @@ interface TokenRegistry extends TestRegistry {
 }
 
 /** docker-registry with a token server beside it that signs for whoever has Ada's password. */
-const withTokens = bench.shared(async (folder): Promise<TokenRegistry> => {
-  const certificate = await makeCertificate(folder);
+const withTokens = bench.shared(async (directory): Promise<TokenRegistry> => {
+  const certificate = await makeCertificate(directory);
   const key = createPrivateKey(await readFile(certificate.key));
   const x5c = [new X509Certificate(await readFile(certificate.cert)).raw.toString("base64")];
   const asked: URLSearchParams[] = [];
@@ -64,7 +64,7 @@ const withTokens = bench.shared(async (folder): Promise<TokenRegistry> => {
       return Response.json({ token: `${text}.${signature}`, expires_in: 300 });
     },
   });
-  const registry = await startDockerRegistry(folder, {
+  const registry = await startDockerRegistry(directory, {
     auth: {
       token: {
         realm: `http://127.0.0.1:${server.port}/token`,
@@ -139,7 +139,7 @@ describe("docker-registry with a password", () => {
 
   testWith(["docker-registry"], "is logged in to, used, and logged out of", async () => {
     const { address } = await withPassword();
-    const HOME = await bench.folder("home");
+    const HOME = await bench.makeDirectory("home");
     const said = await bench.run(
       [
         "sh",
@@ -168,7 +168,7 @@ describe("docker-registry with a password", () => {
 
   testWith(["docker-registry"], "with a wrong password is not logged in to", async () => {
     const { address } = await withPassword();
-    const HOME = await bench.folder("home");
+    const HOME = await bench.makeDirectory("home");
     const command = [...program(), "login", address, "-u", "ada", "--password-stdin"];
     const failure = await failureOf(
       bench.run(["sh", "-c", `echo "wr"0ng | "$@"`, "sh", ...command], { env: { HOME } }),
@@ -183,7 +183,7 @@ describe("docker-registry with a password", () => {
     "asks at the terminal, and does not show the password",
     async () => {
       const { address } = await withPassword();
-      const HOME = await bench.folder("home");
+      const HOME = await bench.makeDirectory("home");
       const { code, shown } = await typeIn(["login", address], { HOME }, [
         ["Username: ", "adx\u007fa\r"],
         // ^U takes back all that was typed.
@@ -247,7 +247,7 @@ describe("login at a terminal", () => {
       "interrupted",
     ],
   ] as const)("ends with %s", async (_, answers, code, says) => {
-    const ended = await typeIn(nowhere, { HOME: await bench.folder("home") }, answers);
+    const ended = await typeIn(nowhere, { HOME: await bench.makeDirectory("home") }, answers);
     expect(ended.code).toBe(code);
     expect(ended.shown).toContain(says);
     expect(ended.shown).not.toContain("s3c");
@@ -275,10 +275,10 @@ describe("docker-registry with a token server", () => {
 });
 
 describe("docker-registry with TLS", () => {
-  const withTls = bench.shared(async (folder) => {
-    const certificate = await makeCertificate(folder);
+  const withTls = bench.shared(async (directory) => {
+    const certificate = await makeCertificate(directory);
     const tls = { certificate: certificate.cert, key: certificate.key };
-    return { ...(await startDockerRegistry(folder, { tls })), ...certificate };
+    return { ...(await startDockerRegistry(directory, { tls })), ...certificate };
   });
 
   testWith(["docker-registry"], "is trusted by its authority's certificate", async () => {
@@ -294,7 +294,7 @@ describe("docker-registry with TLS", () => {
 
   testWith(["docker-registry"], "is refused with a certificate nobody here knows", async () => {
     const { address, cert } = await withTls();
-    const wrong = join(await bench.folder("wrong"), "certs");
+    const wrong = join(await bench.makeDirectory("wrong"), "certs");
     await mkdir(wrong);
     const { authority } = await makeCertificate(wrong);
     const failure = await failureOf(createRegistry(address, { caFile: authority }).ping(never));

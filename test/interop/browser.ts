@@ -24,19 +24,19 @@ export interface Browser extends AsyncDisposable {
   load(address: string, width: number, colors: "dark" | "light"): Promise<LoadedPage>;
 }
 
-/** Starts Debian's Chromium, which is driven over its DevTools protocol. `folder` is for what it keeps. */
-export async function startBrowser(folder: string): Promise<Browser> {
+/** Starts Debian's Chromium, which is driven over its DevTools protocol. `directory` is for what it keeps. */
+export async function startBrowser(directory: string): Promise<Browser> {
   const flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"];
   const child = Bun.spawn(
     [
       findPart("chromium") ?? "chromium",
       ...flags,
       "--remote-debugging-port=0",
-      `--user-data-dir=${join(folder, "profile")}`,
+      `--user-data-dir=${join(directory, "profile")}`,
       "about:blank",
     ],
     {
-      env: { PATH: process.env["PATH"] ?? "", HOME: folder, TMPDIR: folder },
+      env: { PATH: process.env["PATH"] ?? "", HOME: directory, TMPDIR: directory },
       stdin: "ignore",
       stdout: "ignore",
       stderr: "pipe",

@@ -6,14 +6,14 @@ export interface TestCertificate {
   key: string;
 }
 
-/** Makes an authority and a certificate of it for this machine and `registry.test`, below a folder of the caller's. */
+/** Makes an authority and a certificate of it for this machine and `registry.test`, below a directory of the caller's. */
 export async function makeCertificate(
-  folder: string,
+  directory: string,
 ): Promise<TestCertificate & { authority: string }> {
-  const authority = join(folder, "ca.pem");
-  const authorityKey = join(folder, "ca.key");
-  const cert = join(folder, "cert.pem");
-  const key = join(folder, "key.pem");
+  const authority = join(directory, "ca.pem");
+  const authorityKey = join(directory, "ca.key");
+  const cert = join(directory, "cert.pem");
+  const key = join(directory, "key.pem");
   const fresh = ["-newkey", "rsa:2048", "-nodes", "-days", "2"];
   await openssl([
     "req",

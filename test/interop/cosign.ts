@@ -10,7 +10,7 @@ import { workbench } from "./workbench.ts";
 
 /** Building cosign takes minutes, so this is no part of every run: `scripts/nightly.sh cosign`. */
 
-const { folder, ocibundle, run, shared } = workbench();
+const { makeDirectory, ocibundle, run, shared } = workbench();
 const env = { COSIGN_PASSWORD: "secret" };
 const forms = { bundle: "true", tag: "false" } as const;
 type Form = keyof typeof forms;
@@ -60,7 +60,7 @@ describe.each(realRegistries)("cosign and ocibundle at $name", ({ parts, start }
 
   testWith([...parts, "cosign"], "verify what the other has signed, in both forms", async () => {
     const { address } = await registry();
-    const cwd = await folder("signed");
+    const cwd = await makeDirectory("signed");
     await cosign(cwd, ["generate-key-pair", "--output-key-prefix=theirs"]);
     await ocibundle(["generate-key-pair", "--output-key-prefix", "ours"], { cwd, env });
     const references = await pushBundle(cwd, `${address}/acme/signed`);
@@ -92,7 +92,7 @@ describe("keys of other kinds", () => {
     "are read as cosign keeps them, and what they sign is verified",
     async () => {
       const { address } = await registry();
-      const cwd = await folder("kinds");
+      const cwd = await makeDirectory("kinds");
       const kinds = {
         p384: generateKeyPairSync("ec", { namedCurve: "P-384" }),
         rsa: generateKeyPairSync("rsa", { modulusLength: 2048 }),
@@ -101,7 +101,10 @@ describe("keys of other kinds", () => {
       for (const [name, { privateKey }] of Object.entries(kinds)) {
         await writeFile(join(cwd, name), privateKey.export({ type: "pkcs8", format: "pem" }));
         await cosign(cwd, ["import-key-pair", `--key=${name}`, `--output-key-prefix=${name}`]);
-        const [reference = ""] = await pushBundle(await folder(name), `${address}/acme/${name}`);
+        const [reference = ""] = await pushBundle(
+          await makeDirectory(name),
+          `${address}/acme/${name}`,
+        );
         const sign = ["sign", reference, "--key", `${name}.key`, "--format", "both"];
         await ocibundle(sign, { cwd, env });
         const hash = name === "p384" ? ["--signature-digest-algorithm=sha384"] : [];

@@ -6,7 +6,7 @@ import { sampleLayers, writeSampleImage } from "../../scripts/sample-image.ts";
 import { workbench } from "./workbench.ts";
 
 /** The sources run under Deno as they are: the whole round, client and registry. */
-const { folder, run, shared } = workbench();
+const { makeDirectory, run, shared } = workbench();
 
 const root = join(import.meta.dir, "../..");
 const deno = [
@@ -29,7 +29,7 @@ const registry = shared(async (storage) => {
 });
 
 test("ocibundle under Deno takes a model all the way there and back", async () => {
-  const cwd = await folder("deno");
+  const cwd = await makeDirectory("deno");
   const ocibundle = (...args: string[]) => run([...deno, ...args], { cwd });
   const { address } = await registry();
   const reference = `${address}/deno/model:v1`;

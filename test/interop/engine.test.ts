@@ -21,7 +21,7 @@ import { testWith } from "./parts.ts";
 import { workbench } from "./workbench.ts";
 
 /** Images as real engines and tools hold and save them, read here; and what is written here, read by them. */
-const { folder, run, shared } = workbench();
+const { makeDirectory, run, shared } = workbench();
 const dockerd = shared(startDockerd);
 const { signal } = new AbortController();
 
@@ -54,7 +54,7 @@ async function opened(
 
 /** A sample image as a layout, and loaded into the engine by another tool. */
 async function loaded(code: string) {
-  const cwd = await folder("image");
+  const cwd = await makeDirectory("image");
   await writeSampleImage(join(cwd, "layout"), "v1", sampleLayers(code));
   const { socket } = await dockerd();
   const env = { DOCKER_HOST: `unix://${socket}` };
@@ -175,8 +175,8 @@ describe("a Docker engine's image", () => {
 });
 
 describe("a layout that skopeo wrote", () => {
-  testWith(["skopeo"], "is read as it is, as a folder and as an archive", async () => {
-    const cwd = await folder("skopeo");
+  testWith(["skopeo"], "is read as it is, as a directory and as an archive", async () => {
+    const cwd = await makeDirectory("skopeo");
     const platforms = ["linux/amd64", "linux/arm64/v8", "windows/amd64"];
     const layers = sampleLayers("six");
     await writeSampleImage(join(cwd, "layout"), "v1", layers, { platforms, attestation: true });
@@ -190,7 +190,7 @@ describe("a layout that skopeo wrote", () => {
   });
 
   testWith(["skopeo"], "keeps what it lists beside what is written to it", async () => {
-    const cwd = await folder("skopeo");
+    const cwd = await makeDirectory("skopeo");
     await writeSampleImage(join(cwd, "layout"), "v1", sampleLayers("seven"));
     await copy([], "oci:layout:v1", "oci:copied:theirs", cwd);
     const image = await opened("oci:layout:v1", cwd);

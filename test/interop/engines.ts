@@ -7,19 +7,19 @@ export interface Engine extends Service {
   socket: string;
 }
 
-/** Starts a Docker engine of its own, with everything it keeps below `folder`. */
-export async function startDockerd(folder: string): Promise<Engine> {
-  await mkdir(folder, { recursive: true });
-  const socket = join(folder, "d.sock");
+/** Starts a Docker engine of its own, with everything it keeps below `directory`. */
+export async function startDockerd(directory: string): Promise<Engine> {
+  await mkdir(directory, { recursive: true });
+  const socket = join(directory, "d.sock");
   const service = await startService({
     command: [
       "dockerd",
       "--iptables=false",
       "--bridge=none",
       "--storage-driver=vfs",
-      `--data-root=${join(folder, "data")}`,
-      `--exec-root=${join(folder, "exec")}`,
-      `--pidfile=${join(folder, "pid")}`,
+      `--data-root=${join(directory, "data")}`,
+      `--exec-root=${join(directory, "exec")}`,
+      `--pidfile=${join(directory, "pid")}`,
       `--host=unix://${socket}`,
     ],
     ready: /API listen on/,
@@ -27,16 +27,16 @@ export async function startDockerd(folder: string): Promise<Engine> {
   return { ...service, socket };
 }
 
-/** Starts a containerd of its own, with everything it keeps below `folder`. */
-export async function startContainerd(folder: string): Promise<Engine> {
-  await mkdir(folder, { recursive: true });
-  const socket = join(folder, "c.sock");
-  const config = join(folder, "config.toml");
+/** Starts a containerd of its own, with everything it keeps below `directory`. */
+export async function startContainerd(directory: string): Promise<Engine> {
+  await mkdir(directory, { recursive: true });
+  const socket = join(directory, "c.sock");
+  const config = join(directory, "config.toml");
   await writeFile(
     config,
     `version = 2
-root = ${JSON.stringify(join(folder, "root"))}
-state = ${JSON.stringify(join(folder, "state"))}
+root = ${JSON.stringify(join(directory, "root"))}
+state = ${JSON.stringify(join(directory, "state"))}
 disabled_plugins = ["io.containerd.grpc.v1.cri"]
 [grpc]
 address = ${JSON.stringify(socket)}

@@ -7,7 +7,7 @@ import { testWith } from "./parts.ts";
 import { realRegistries } from "./registries.ts";
 import { workbench } from "./workbench.ts";
 
-const { folder, ocibundle, shared } = workbench();
+const { makeDirectory, ocibundle, shared } = workbench();
 
 /** Three versions, a month apart, each with something attached. */
 async function pushVersions(cwd: string, repository: string): Promise<void> {
@@ -36,7 +36,7 @@ describe.each(realRegistries.filter(({ name }) => !name.startsWith("crane")))(
     testWith(parts, "lists, tags, prunes and deletes, and what is kept stays whole", async () => {
       const { address } = await registry();
       const repository = `${address}/acme/kept`;
-      const cwd = await folder("kept");
+      const cwd = await makeDirectory("kept");
       await pushVersions(cwd, repository);
       await ocibundle(["tag", `${repository}:v1`, "old"]);
       expect(await tagsOf(repository)).toEqual(["old", "v1", "v2", "v3"]);
@@ -59,7 +59,7 @@ describe("a docker-registry in which deletion is disabled", () => {
   testWith(["docker-registry"], "keeps everything, and says so", async () => {
     const { address } = await registry();
     const repository = `${address}/acme/kept`;
-    await pushVersions(await folder("disabled"), repository);
+    await pushVersions(await makeDirectory("disabled"), repository);
     const refused = /the registry does not delete (?:tags|manifests) \(405 /;
     await expect(ocibundle(["prune", repository, "--keep-last", "1"])).rejects.toThrow(refused);
     await expect(ocibundle(["rm", `${repository}:v1`, "--yes"])).rejects.toThrow(refused);

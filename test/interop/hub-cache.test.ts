@@ -7,7 +7,7 @@ import { realRegistries } from "./registries.ts";
 import { workbench } from "./workbench.ts";
 
 /** What `pull --hf-cache` writes, read by releases of huggingface_hub that have no network. */
-const { folder, ocibundle, run, shared } = workbench();
+const { makeDirectory, ocibundle, run, shared } = workbench();
 
 const [first] = realRegistries;
 if (first === undefined) throw new Error("no registry to test with");
@@ -83,7 +83,7 @@ async function diskUse(directories: readonly string[]): Promise<number> {
 describe.each(releases)("%s, without a network,", (release) => {
   testWith([...first.parts, release], "finds a model that was pulled for it", async () => {
     const { reference } = await pushed();
-    const [hub, cache] = [await folder("hub"), await folder("cache")];
+    const [hub, cache] = [await makeDirectory("hub"), await makeDirectory("cache")];
     const env = { HF_HUB_CACHE: hub, OCIBUNDLE_CACHE: cache };
     const pull = ["pull", reference, "--hf-cache", "acme/tiny", "--json"];
     const { hfCache } = JSON.parse(await ocibundle(pull, { env })) as {
@@ -119,7 +119,7 @@ describe.each(releases)("%s, without a network,", (release) => {
   if (/-0\./.test(release)) return;
   testWith([...first.parts, release], "sees that a snapshot is not whole", async () => {
     const { reference } = await pushed();
-    const hub = await folder("hub");
+    const hub = await makeDirectory("hub");
     const only = ["--only", "*.safetensors", "-o", hub];
     await ocibundle(["pull", reference, "--hf-cache", "acme/tiny", ...only]);
     const found = await look(release, hub);

@@ -11,7 +11,7 @@ import { writeFiles } from "../unit/model/bench.ts";
 import { workbench } from "./workbench.ts";
 
 /** Real clients of the Hugging Face Hub, with a registry behind `ocibundle serve`. */
-const { folder, run, shared, ocibundle } = workbench();
+const { makeDirectory, run, shared, ocibundle } = workbench();
 
 const registry = shared((at) => startEmbeddedRegistry(at));
 /** Some clients take no other form of token. */
@@ -47,7 +47,7 @@ function testWithLibrary(
 
 const model = shared(async () => {
   const { address } = await registry();
-  const weights = await writeFiles(await folder("weights"), {
+  const weights = await writeFiles(await makeDirectory("weights"), {
     "config.json": '{"model_type":"tiny"}',
     "empty.txt": "",
     "onnx/model.onnx": "onnx",
@@ -68,7 +68,7 @@ afterAll(async () => {
 
 async function serving(args: readonly string[] = []): Promise<Record<string, string>> {
   const { reference } = await model();
-  const cwd = await folder("serve");
+  const cwd = await makeDirectory("serve");
   const service = await startService({
     command: [
       ...program(),
@@ -102,7 +102,7 @@ describe.each(releases)("$name", ({ name, always }) => {
     async (path) => {
       const { weights } = await model();
       const env = { ...(await serving()), PYTHONPATH: path, PYTHONDONTWRITEBYTECODE: "1" };
-      const cache = await folder("hub");
+      const cache = await makeDirectory("hub");
       const said = await run(["python3", join(here, "hub-clients.py"), weights, cache], { env });
       expect(said).toContain(`${name.replace("-", " ")}: 5 files`);
     },
@@ -111,7 +111,7 @@ describe.each(releases)("$name", ({ name, always }) => {
   testWithLibrary(name, always, "never takes wrong bytes for a success", async (path) => {
     const { weights } = await model();
     const fault = "corrupt,at=5000,path=*/blobs/*,method=GET";
-    const faulty = await startEmbeddedRegistry(await folder("faulty"), ["--fault", fault]);
+    const faulty = await startEmbeddedRegistry(await makeDirectory("faulty"), ["--fault", fault]);
     stops.push(() => faulty.stop());
     await ocibundle(["push", `${faulty.address}/acme/tiny`, weights, "--no-lock"]);
     const env = {
@@ -119,7 +119,7 @@ describe.each(releases)("$name", ({ name, always }) => {
       PYTHONPATH: path,
       PYTHONDONTWRITEBYTECODE: "1",
     };
-    const cache = await folder("hub");
+    const cache = await makeDirectory("hub");
     const code = `import sys, huggingface_hub as h; h.snapshot_download("acme/faulty", cache_dir=sys.argv[1])`;
     const failed = await run(["python3", "-c", code, cache], { env }).then(
       () => undefined,
@@ -142,7 +142,7 @@ testWithLibrary(
       ...(await serving()),
       LIBRARY: join(path, "node_modules/@huggingface/hub/dist/index.mjs"),
     };
-    const cache = await folder("hub");
+    const cache = await makeDirectory("hub");
     expect(await run(["node", join(here, "hub-client.mjs"), weights, cache], { env })).toEndWith(
       "5 files\n",
     );
@@ -156,7 +156,7 @@ testWithLibrary(
   async (path) => {
     const { weights } = await model();
     const env = { ...(await serving()), PYTHONPATH: path, PYTHONDONTWRITEBYTECODE: "1" };
-    const at = await folder("download");
+    const at = await makeDirectory("download");
     const hf = ["python3", "-c", "from huggingface_hub.cli.hf import main; main()"];
     const args = [
       "download",
@@ -180,13 +180,13 @@ testWithLibrary(
   "llama.cpp generates the same tokens from a registry's model as from the file",
   async (path) => {
     const { reference } = await model();
-    const weights = await folder("gguf");
+    const weights = await makeDirectory("gguf");
     const file = join(weights, "tiny-F32.gguf");
     await run(["node", join(here, "tiny-gguf.mjs"), file]);
     await ocibundle(["push", reference.replace(/tiny$/, "gguf"), weights, "--no-lock"]);
     const library = join(path, "node_modules/node-llama-cpp/dist/index.js");
     const env = { ...(await serving()), LIBRARY: library };
-    const args = [join(here, "hub-llama.mjs"), file, await folder("models")];
+    const args = [join(here, "hub-llama.mjs"), file, await makeDirectory("models")];
     expect(await run(["node", ...args], { env })).toContain("the same tokens: ");
   },
 );

@@ -7,7 +7,7 @@ import { testWith } from "./parts.ts";
 import { workbench } from "./workbench.ts";
 
 /** The manifests of the documentation, against the schemas of releases of Kubernetes. */
-const { folder, run } = workbench();
+const { makeDirectory, run } = workbench();
 
 /** A year of releases. */
 const releases = ["1.33", "1.37"] as const;
@@ -27,7 +27,7 @@ for (const release of releases) {
         )
         .filter(({ apiVersion }) => !others.has(apiVersion));
       expect(documents.length).toBeGreaterThan(8);
-      const file = join(await folder("manifests"), "manifests.json");
+      const file = join(await makeDirectory("manifests"), "manifests.json");
       await writeFile(file, JSON.stringify(documents));
       const code = `
 import json, sys

@@ -9,7 +9,7 @@ import { realRegistries } from "./registries.ts";
 import { workbench } from "./workbench.ts";
 
 /** Weights that ocibundle writes for other tools, and weights that other tools wrote. */
-const { folder, ocibundle, run, shared } = workbench();
+const { makeDirectory, ocibundle, run, shared } = workbench();
 
 const program = (name: string): string => findPart(name) ?? name;
 const [first] = realRegistries;
@@ -47,7 +47,7 @@ describe("what ocibundle writes", () => {
   for (const layout of ["bundle", "modelpack"]) {
     testWith(["oras"], `layout ${layout} is unpacked by oras`, async () => {
       const { cwd, reference } = await pushed();
-      const into = await folder("oras");
+      const into = await makeDirectory("oras");
       await run([program("oras"), "pull", "--plain-http", "-o", into, reference(layout)]);
       await sameFiles(into, join(cwd, "weights"));
     });
@@ -57,7 +57,7 @@ describe("what ocibundle writes", () => {
     const { cwd, reference } = await pushed();
     for (const platform of ["linux/amd64", "linux/arm64"]) {
       const image = reference("image");
-      const into = await folder("crane");
+      const into = await makeDirectory("crane");
       const archive = join(into, "files.tar");
       await run([program("crane"), "export", "--insecure", "--platform", platform, image, archive]);
       await run(["tar", "-xf", archive, "-C", into]);
@@ -70,7 +70,7 @@ describe("what ocibundle writes", () => {
     const { socket } = await containerd();
     const ctr = (...args: string[]) => run(["ctr", "--address", socket, "images", ...args]);
     await ctr("pull", "--plain-http", "--snapshotter", "native", reference("image"));
-    const into = await folder("mounted");
+    const into = await makeDirectory("mounted");
     await ctr("mount", "--snapshotter", "native", reference("image"), into);
     try {
       await sameFiles(join(into, "models"), join(cwd, "weights"));
@@ -82,7 +82,7 @@ describe("what ocibundle writes", () => {
   testWith(["skopeo"], "every layout is copied by skopeo, and pulled from the copy", async () => {
     const { cwd, reference } = await pushed();
     for (const layout of ["bundle", "modelpack", "image", "cog"]) {
-      const into = await folder("skopeo");
+      const into = await makeDirectory("skopeo");
       const copy = ["copy", "--all", "--src-tls-verify=false", "--insecure-policy"];
       const [from, to] = [`docker://${reference(layout)}`, `oci:${into}/layout:v1`];
       await run([program("skopeo"), ...copy, from, to]);
@@ -102,7 +102,7 @@ describe("what Cog reads", () => {
     await writeFile(join(cwd, "weights/großes <Vokabular>.json"), "{}");
     const options = ["--no-lock", "--layout", "cog", "--cog-lock", "cog.lock"];
     await ocibundle(["push", `${address}/acme/by-cog:v1`, "weights", ...options], { cwd });
-    const store = await folder("store");
+    const store = await makeDirectory("store");
     const said = await run([program("cog-reader"), `${address}/acme/by-cog`, "cog.lock", store], {
       cwd,
     });
@@ -121,7 +121,7 @@ describe("what Cog reads", () => {
 describe("what oras writes", () => {
   testWith(["oras"], "files and a directory are pulled", async () => {
     const { address } = await registry();
-    const cwd = await folder("files");
+    const cwd = await makeDirectory("files");
     await mkdir(join(cwd, "tokenizer/sub"), { recursive: true });
     await writeFile(join(cwd, "model.safetensors"), Buffer.alloc(100_000, "weights"));
     await writeFile(join(cwd, "tokenizer/vocab.txt"), "a\nb\n");
@@ -129,7 +129,7 @@ describe("what oras writes", () => {
     const reference = `${address}/acme/by-oras:v1`;
     const push = ["push", "--plain-http", "--artifact-type", "application/x-acme", reference];
     await run([program("oras"), ...push, "model.safetensors", "tokenizer"], { cwd });
-    const into = await folder("pulled");
+    const into = await makeDirectory("pulled");
     await ocibundle(["pull", reference, "-o", into]);
     for (const name of ["model.safetensors", "tokenizer/vocab.txt", "tokenizer/sub/merges.txt"]) {
       expect((await readFile(join(into, name))).equals(await readFile(join(cwd, name)))).toBe(true);

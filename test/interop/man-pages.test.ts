@@ -7,13 +7,13 @@ import { testWith } from "./parts.ts";
 import { workbench } from "./workbench.ts";
 
 /** The manual pages as groff reads them. */
-const { folder } = workbench();
+const { makeDirectory } = workbench();
 
 testWith(["groff"], "manual pages have no faults, and show what they were made from", async () => {
-  const directory = await folder("man");
+  const manual = await makeDirectory("man");
   const date = new Date("2026-01-01T00:00:00Z");
   for (const help of await collectHelp()) {
-    const path = join(directory, manPageName(help));
+    const path = join(manual, manPageName(help));
     await writeFile(path, manPage(help, { version: "1.2.3", date }));
     const groff = Bun.spawn(["groff", "-man", "-ww", "-Tascii", "-P-c", path], {
       env: { PATH: process.env["PATH"] ?? "", MANWIDTH: "200" },

@@ -6,7 +6,7 @@ import { sampleLayers, writeSampleImage } from "../../scripts/sample-image.ts";
 import { testWith } from "./parts.ts";
 import { workbench } from "./workbench.ts";
 
-const { folder, ocibundle, shared } = workbench();
+const { makeDirectory, ocibundle, shared } = workbench();
 const origin = shared(startEmbeddedRegistry);
 const cache = shared(async (at) =>
   startDockerRegistry(at, { proxy: { remoteurl: `http://${(await origin()).address}` } }),
@@ -15,7 +15,7 @@ const cache = shared(async (at) =>
 describe("docker-registry as a pull-through cache", () => {
   testWith(["docker-registry"], "gives a model to who knows no other way", async () => {
     const [{ address }, mirror] = [await origin(), await cache()];
-    const cwd = await folder("model");
+    const cwd = await makeDirectory("model");
     await writeSampleImage(join(cwd, "image"), "v1", sampleLayers("print('hello')\n"));
     await ocibundle(["mock-weights", "-n", "2", "--min-size", "300kb", "--max-size", "12mb"], {
       cwd,

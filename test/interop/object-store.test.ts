@@ -11,7 +11,7 @@ import { testWith } from "./parts.ts";
 import { workbench } from "./workbench.ts";
 
 /** Weights in a bucket of versitygw, which checks signatures. Its buckets are directories. */
-const { folder, ocibundle, run, shared } = workbench();
+const { makeDirectory, ocibundle, run, shared } = workbench();
 const registry = shared((at: string) => startEmbeddedRegistry(at));
 
 const keys = { accessKeyId: "AKIDTEST", secretAccessKey: "verysecretkey" };
@@ -55,7 +55,7 @@ const oddNames = ["a b+c.bin", "100%25.bin", "it's (1)!*.bin", "ü/名.bin", "q?
 
 testWith(["versitygw"], "weights in a bucket are pushed as those of a directory are", async () => {
   const [{ endpoint }, { address }] = await Promise.all([gateway(), registry()]);
-  const cwd = await folder("odd");
+  const cwd = await makeDirectory("odd");
   const client = new AwsClient({ ...keys, service: "s3", region: "us-east-1" });
   for (const name of [...oddNames, "large.bin"]) {
     const bytes = randomBytes(name === "large.bin" ? 9_000_000 : 2000);
@@ -81,7 +81,7 @@ testWith(["versitygw"], "weights in a bucket are pushed as those of a directory 
 
 testWith(["versitygw"], "a wrong secret is refused, and appears nowhere", async () => {
   const { endpoint } = await gateway();
-  const cwd = await folder("wrong");
+  const cwd = await makeDirectory("wrong");
   const locked = ocibundle(["lock", "-v", "s3://models/odd"], {
     cwd,
     env: envOf(endpoint, "otherwrongkey"),
@@ -100,7 +100,7 @@ testWith(
   "files that somebody else put there have no ETag, and are locked",
   async () => {
     const { endpoint, root } = await gateway();
-    const cwd = await folder("many");
+    const cwd = await makeDirectory("many");
     await mkdir(join(root, "models/many"));
     const names = Array.from({ length: 1001 }, (_, index) => `f${index}.bin`);
     await Promise.all(names.map((name) => writeFile(join(root, "models/many", name), name)));

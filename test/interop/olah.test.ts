@@ -7,7 +7,7 @@ import { startHub } from "../support/hub.ts";
 import { workbench } from "./workbench.ts";
 
 /** Olah (PyPI: olah) is a proxy for hubs whose answers nobody here wrote. It takes minutes to install. */
-const { folder, ocibundle } = workbench();
+const { makeDirectory, ocibundle } = workbench();
 const olah = findPart("olah-cli");
 
 /** Python imports much before it listens, in milliseconds. */
@@ -29,7 +29,7 @@ async function listening(origin: string): Promise<void> {
 test.skipIf(olah === null)(
   `a hub behind olah gives the same digests${olah === null ? " (olah-cli is not on the PATH)" : ""}`,
   async () => {
-    const cwd = await folder("olah");
+    const cwd = await makeDirectory("olah");
     const hub = await startHub({
       "config.json": "{}",
       "model.safetensors": Buffer.alloc(9_000_000, 7),

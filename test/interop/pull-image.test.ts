@@ -6,7 +6,7 @@ import { testWith } from "./parts.ts";
 import { workbench } from "./workbench.ts";
 
 /** The image of a model, pulled into a real engine. */
-const { folder, run, ocibundle, shared } = workbench();
+const { makeDirectory, run, ocibundle, shared } = workbench();
 const dockerd = shared(startDockerd);
 
 describe("pull --image docker-daemon:", () => {
@@ -14,7 +14,7 @@ describe("pull --image docker-daemon:", () => {
     ["dockerd", "docker"],
     "an engine has the image of a model, whole and by its name",
     async () => {
-      const cwd = await folder("pull-image");
+      const cwd = await makeDirectory("pull-image");
       await writeSampleImage(join(cwd, "layout"), "v1", sampleLayers('print("pulled")\n'), {
         platforms: ["linux/amd64", "linux/arm64"],
       });

@@ -9,7 +9,7 @@ import { type Part, testWith } from "./parts.ts";
 import { workbench } from "./workbench.ts";
 
 /** What ocibundle pushed, read by programs that know nothing of it. */
-const { folder, ocibundle, run, shared } = workbench();
+const { makeDirectory, ocibundle, run, shared } = workbench();
 const dockerd = shared(startDockerd);
 const containerd = shared(startContainerd);
 
@@ -34,7 +34,7 @@ interface Manifest {
 
 /** A model of a sample image and two weight files, and what is known of it before it is pushed. */
 async function sampleModel(code: string) {
-  const cwd = await folder("model");
+  const cwd = await makeDirectory("model");
   await writeSampleImage(join(cwd, "image"), "v1", sampleLayers(code));
   await ocibundle(["mock-weights", "-n", "2", "--min-size", "300kb", "--max-size", "2mb"], { cwd });
   const { manifests } = JSON.parse(await readFile(join(cwd, "image/index.json"), "utf8")) as Index;
@@ -97,7 +97,7 @@ describe.each(registries)("a model pushed to $name", ({ parts, start }) => {
 
   testWith([...parts, "skopeo"], "is copied whole by skopeo, every weight file in it", async () => {
     const { cwd, reference, imageDigest, weightsDigest } = await pushed("copied");
-    const copy = await folder("copy");
+    const copy = await makeDirectory("copy");
     await run([
       "skopeo",
       "copy",
@@ -157,7 +157,7 @@ describe.each(registries)("a model pushed to $name", ({ parts, start }) => {
     async () => {
       const { address } = await registry();
       const env = { DOCKER_HOST: `unix://${(await dockerd()).socket}` };
-      const cwd = await folder("imported");
+      const cwd = await makeDirectory("imported");
       const [files = {}] = sampleLayers("");
       await writeFile(join(cwd, "root.tar"), await tarOf(files));
       await run(["docker", "import", "--message", "x", join(cwd, "root.tar"), "made/here:v1"], {

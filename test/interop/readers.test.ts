@@ -9,7 +9,7 @@ import { realRegistries } from "./registries.ts";
 import { workbench } from "./workbench.ts";
 
 /** What ocibundle pushed, read and copied by crane, oras and regctl. */
-const { folder, ocibundle, run, shared } = workbench();
+const { makeDirectory, ocibundle, run, shared } = workbench();
 
 interface Reader {
   name: "crane" | "oras" | "regctl";
@@ -110,7 +110,7 @@ describe.each(realRegistries)("a model pushed to $name", ({ parts, start }) => {
       ) as Artifact;
       expect(artifact.layers).toHaveLength(2);
       for (const { digest: layer, annotations } of artifact.layers) {
-        const copy = join(await folder("blob"), "weight");
+        const copy = join(await makeDirectory("blob"), "weight");
         const command = [program, ...reader.blob(address, "acme/read", layer)];
         await run(["sh", "-c", `out=$1; shift; "$@" >"$out"`, "sh", copy, ...command]);
         const name = annotations?.["vnd.cog.weights.dest"]?.split("/").pop() ?? "";
@@ -119,7 +119,7 @@ describe.each(realRegistries)("a model pushed to $name", ({ parts, start }) => {
 
       const to = `acme/by-${reader.name}:v1`;
       await read(reader.copy(address, "acme/read:v1", to));
-      const into = await folder("models");
+      const into = await makeDirectory("models");
       await ocibundle(["verify", `${address}/${to}`]);
       await ocibundle(["pull", `${address}/${to}`, "-o", into, "--no-cache"]);
       await ocibundle(["verify", join(cwd, "weights.lock"), "--dir", into]);

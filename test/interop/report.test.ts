@@ -8,12 +8,12 @@ import { testWith } from "./parts.ts";
 import { workbench } from "./workbench.ts";
 
 /** The page of `report` in a real browser. */
-const { folder, ocibundle } = workbench();
+const { makeDirectory, ocibundle } = workbench();
 
 const hostile = "<img src=x onerror=document.title='taken'>.txt";
 
 testWith(["chromium"], "a report loads without an error or a request at any width", async () => {
-  const cwd = await folder("report");
+  const cwd = await makeDirectory("report");
   const shared = randomBytes(100_000);
   for (const version of ["v1", "v2"]) {
     const weights = join(cwd, version);

@@ -8,14 +8,14 @@ import { startConnectProxy } from "./connect-proxy.ts";
 import { testWith } from "./parts.ts";
 import { workbench } from "./workbench.ts";
 
-const { folder, ocibundle, shared } = workbench();
+const { makeDirectory, ocibundle, shared } = workbench();
 
 /** Weights, pushed to where `to` is, pulled from there, and compared. */
 async function goRound(
   to: string,
   { flags = [], env = {} }: { flags?: string[]; env?: Record<string, string> } = {},
 ): Promise<void> {
-  const cwd = await folder("weights");
+  const cwd = await makeDirectory("weights");
   const run = (...args: string[]) => ocibundle([...args], { cwd, env });
   await run("mock-weights", "-n", "2", "--min-size", "5mb", "--max-size", "9mb");
   await run("push", to, "--weights", "weights", ...flags);
@@ -90,9 +90,9 @@ describe("a registry that asks for a client's certificate", () => {
     await goRound(`${address}/acme/llama:v1`, { flags });
   });
 
-  testWith(["docker-registry"], "is shown the one of Docker's folder", async () => {
+  testWith(["docker-registry"], "is shown the one of Docker's directory", async () => {
     const { address, authority, cert, key } = await strict();
-    const config = await folder("config");
+    const config = await makeDirectory("config");
     const certs = join(config, "docker", "certs.d", address);
     await mkdir(certs, { recursive: true });
     await cp(authority, join(certs, "ca.crt"));

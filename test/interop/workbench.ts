@@ -10,13 +10,13 @@ interface RunOptions {
   env?: Record<string, string>;
 }
 
-/** What the tests of one file work with: a folder, and services that are started when first asked for. */
+/** What the tests of one file work with: a directory, and services that are started when first asked for. */
 export interface Workbench {
-  /** A new folder below the workbench's own. */
-  folder(name: string): Promise<string>;
-  /** Starts a service once, for whoever asks first, in a folder of its own; it ends with the tests. */
+  /** A new directory below the workbench's own. */
+  makeDirectory(name: string): Promise<string>;
+  /** Starts a service once, for whoever asks first, in a directory of its own; it ends with the tests. */
   shared<T extends { stop(): Promise<void> }>(
-    start: (folder: string) => Promise<T>,
+    start: (directory: string) => Promise<T>,
   ): () => Promise<T>;
   /** Runs a program and resolves to its standard output. Throws with what it said unless it exits with 0. */
   run(command: readonly string[], options?: RunOptions): Promise<string>;
@@ -34,7 +34,7 @@ export function workbench(): Workbench {
     await rm(await root, { recursive: true, force: true });
   });
 
-  const folder = async (name: string): Promise<string> =>
+  const makeDirectory = async (name: string): Promise<string> =>
     await mkdtemp(join(await root, `${name}-`));
 
   /** Nothing of this machine's settings, and nothing left in its cache. */
@@ -61,12 +61,12 @@ export function workbench(): Workbench {
   };
 
   return {
-    folder,
+    makeDirectory,
     run,
     shared: (start) => {
       let started: ReturnType<typeof start> | undefined;
       return () => {
-        started ??= folder("service")
+        started ??= makeDirectory("service")
           .then(start)
           .then((service) => {
             services.push(() => service.stop());

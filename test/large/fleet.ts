@@ -7,7 +7,7 @@ import { testWith } from "../interop/parts.ts";
 import { workbench } from "../interop/workbench.ts";
 
 /** Many nodes behind one pull-through cache; run by scripts/nightly.sh. */
-const { folder, ocibundle, shared } = workbench();
+const { makeDirectory, ocibundle, shared } = workbench();
 const origin = shared(startEmbeddedRegistry);
 
 const nodes = 50;
@@ -55,12 +55,12 @@ testWith(
   `${nodes} nodes that pull at once ask the origin for nothing that one verification has warmed the mirror with`,
   async () => {
     const [{ address }, { asked }] = [await origin(), await counted()];
-    const cwd = await folder("model");
+    const cwd = await makeDirectory("model");
     await writeFile(join(cwd, "weights.bin"), randomBytes(size));
     await ocibundle(["push", `${address}/acme/model:v1`, "./weights.bin", "--no-lock"], { cwd });
     const model = `${(await mirror()).address}/acme/model:v1`;
     const pull = async (cache: string): Promise<void> => {
-      const at = await folder(cache);
+      const at = await makeDirectory(cache);
       const env = { OCIBUNDLE_CACHE: join(at, "cache") };
       await ocibundle(["pull", model, "-o", join(at, "models"), "-q"], { env });
     };

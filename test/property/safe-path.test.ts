@@ -16,7 +16,7 @@ const dest = fc.oneof(
   fc.string({ unit: "binary" }),
 );
 
-test("a dest is refused with the typed error, or its names stay below any folder", () => {
+test("a dest is refused with the typed error, or its names stay below any directory", () => {
   fc.assert(
     fc.property(dest, fc.constantFrom("linux", "darwin", "win32"), (text, platform) => {
       let parts: string[];
@@ -37,7 +37,7 @@ test("a dest is refused with the typed error, or its names stay below any folder
   );
 });
 
-test("dests clash exactly when two are equal or one is a folder of another", () => {
+test("dests clash exactly when two are equal or one is a directory of another", () => {
   const short = fc
     .array(fc.constantFrom("a", "b", "c"), { minLength: 1, maxLength: 3 })
     .map((parts) => `/${parts.join("/")}`);

@@ -31,7 +31,7 @@ const paths = fc
   .map((parts) => `/${parts.join("/")}`);
 
 describe("whatever a client sends", () => {
-  test("a path is a route, nothing, or refused; never a repository outside of its folder", () => {
+  test("a path is a route, nothing, or refused; never a repository outside of its directory", () => {
     fc.assert(
       fc.property(paths, (path) => {
         try {

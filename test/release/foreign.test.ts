@@ -30,7 +30,7 @@ const platforms: Foreign[] = [
   },
 ];
 
-const { folder, ocibundle, run, shared } = workbench();
+const { makeDirectory, ocibundle, run, shared } = workbench();
 const registry = shared((at) => startEmbeddedRegistry(at));
 
 describe("a binary of a release for another platform", () => {
@@ -41,7 +41,7 @@ describe("a binary of a release for another platform", () => {
     test.skipIf(missing.length > 0)(
       `goes the whole round: ${target}${lacking}`,
       async () => {
-        const cwd = await folder("foreign");
+        const cwd = await makeDirectory("foreign");
         await run(["tar", "-xzf", archive, "ocibundle"], { cwd });
         const foreign = (...args: string[]) =>
           run([...command, join(cwd, "ocibundle"), ...args], { cwd });

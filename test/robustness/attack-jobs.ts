@@ -172,10 +172,10 @@ const cacheEntry =
 
 /** All files of a bench but the cache's entries, and all directories outside the cache, by path. */
 export function treeOf(bench: Bench): string[] {
-  return readdirSync(bench.folder, { recursive: true, encoding: "utf8" })
+  return readdirSync(bench.directory, { recursive: true, encoding: "utf8" })
     .flatMap((name) => {
-      const directory = lstatSync(join(bench.folder, name)).isDirectory();
-      if (directory) return name.startsWith("cache") ? [] : [`${name}/`];
+      const isDirectory = lstatSync(join(bench.directory, name)).isDirectory();
+      if (isDirectory) return name.startsWith("cache") ? [] : [`${name}/`];
       return cacheEntry.test(name) || name === "cache/CACHEDIR.TAG" ? [] : [name];
     })
     .toSorted();

@@ -281,7 +281,7 @@ describe("without permission", () => {
     async () => {
       await using server = await serveModel(model);
       using bench = openBench("disk");
-      chmodSync(bench.folder, 0o755);
+      chmodSync(bench.directory, 0o755);
       mkdirSync(bench.path("models"), { mode: 0o755 });
       mkdirSync(bench.cache);
       chownSync(bench.cache, nobody, nobody);
@@ -303,7 +303,7 @@ describe("without permission", () => {
     async () => {
       await using server = await serveModel(model);
       using bench = openBench("disk");
-      chmodSync(bench.folder, 0o755);
+      chmodSync(bench.directory, 0o755);
       mkdirSync(bench.path("models"));
       chownSync(bench.path("models"), nobody, nobody);
       const { code, stderr } = await bench.runAs(nobody, [

@@ -79,7 +79,7 @@ const targets: Record<string, { to: string; left(bench: Bench): string[] }> = {
   },
   "to an archive": {
     to: "oci-archive:model.tar:v1",
-    left: (bench) => filesBelow(bench.folder).filter((name) => name.startsWith("model.tar")),
+    left: (bench) => filesBelow(bench.directory).filter((name) => name.startsWith("model.tar")),
   },
 };
 
@@ -197,9 +197,9 @@ interface Target extends AsyncDisposable {
   manifest: URL;
 }
 
-/** An embedded registry in a bench's folder. */
+/** An embedded registry in a bench's directory. */
 async function registryIn(bench: Bench): Promise<Target> {
-  const handler = await createRegistry({ storage: join(bench.folder, "storage") });
+  const handler = await createRegistry({ storage: join(bench.directory, "storage") });
   const server = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: handler });
   return {
     to: `127.0.0.1:${server.port}/acme/copy:v1`,

@@ -63,7 +63,7 @@ describe("a manifest with the", () => {
     }, 60_000);
   }
 
-  test.concurrent("dest /etc/passwd writes that file below the folder, and no other", async () => {
+  test.concurrent("dest /etc/passwd writes that file below the directory, and no other", async () => {
     await using server = await serveModel(
       makeModel([{ name: "x", bytes: text("not a password"), dest: "/etc/passwd" }]),
     );
@@ -173,11 +173,11 @@ describe("a manifest with the", () => {
     const weights = manyFiles(1000);
     await using server = await serveModel(makeModel(weights));
     using bench = openBench("hostile");
-    for (const folder of ["models", "others"]) {
-      const { code, stderr } = await bench.run(["pull", server.reference, "-q", "-o", folder]);
+    for (const directory of ["models", "others"]) {
+      const { code, stderr } = await bench.run(["pull", server.reference, "-q", "-o", directory]);
       expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
       for (const { dest, bytes } of weights) {
-        expect(sameBytes(bench.path(folder, dest), bytes)).toBe(true);
+        expect(sameBytes(bench.path(directory, dest), bytes)).toBe(true);
       }
     }
     expect(server.asked.length).toBe(1000);

@@ -49,7 +49,7 @@ const targets: Record<string, (bench: Bench, model: Model) => Promise<Target>> =
         }
       },
       async expectDone() {
-        const names = readdirSync(bench.folder).filter((name) => name.startsWith("model.tar"));
+        const names = readdirSync(bench.directory).filter((name) => name.startsWith("model.tar"));
         expect(names).toEqual(["model.tar"]);
       },
       [Symbol.asyncDispose]: async () => undefined,

@@ -68,8 +68,8 @@ describe("a pull of parts that is killed at any moment is gone on with, and fetc
         }
         const files = model.weights.map(({ dest }) => dest.slice(1));
         expect(filesBelow(target)).toEqual([...files, "src/weights/.cog/ready"].toSorted());
-        for (const folder of ["tmp", "assembled/tmp"]) {
-          expect(filesBelow(join(bench.cache, folder))).toEqual([]);
+        for (const directory of ["tmp", "assembled/tmp"]) {
+          expect(filesBelow(join(bench.cache, directory))).toEqual([]);
         }
         // Of each kill what was on its way, and what had not been noted yet.
         expect(sent).toBeLessThan(model.size + kills * 3 * MiB);

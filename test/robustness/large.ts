@@ -24,7 +24,7 @@ const MiB = 1024 * 1024;
 /** Every so often a file has bytes that are not zero. */
 const stride = 256 * MiB;
 
-const { folder, ocibundle, shared } = workbench();
+const { makeDirectory, ocibundle, shared } = workbench();
 const registry = shared((at) => startEmbeddedRegistry(at));
 
 /** A sparse file with some noise in it, also at its very end. */
@@ -45,7 +45,7 @@ describe("a file that is large", () => {
     ["as zstd", ["--compression", "zstd"]],
     ["as gzip", ["--compression", "gzip"]],
   ] as const)("goes the whole way %s", async (name, flags) => {
-    const cwd = await folder("large");
+    const cwd = await makeDirectory("large");
     try {
       const { address } = await registry();
       const run = (...args: string[]) => ocibundle(args, { cwd });

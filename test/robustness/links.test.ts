@@ -35,8 +35,8 @@ const v1 = version(1);
 const v2 = version(3);
 const v2Compressed = version(3, "zstd");
 
-const isRight = (folder: string, { weights }: typeof v1): boolean =>
-  weights.every(({ dest, bytes }) => sameBytes(join(folder, dest), bytes));
+const isRight = (directory: string, { weights }: typeof v1): boolean =>
+  weights.every(({ dest, bytes }) => sameBytes(join(directory, dest), bytes));
 
 /** Blobs of the cache whose bytes are not those of their names. */
 const wrongBlobs = ({ cache }: Bench): string[] =>
@@ -99,8 +99,8 @@ describe.each(Object.entries(secondNames))("a temporary name that is one %s", (_
       await using first = await serveModel(v1);
       await using second = await serveModel(next);
       using bench = openBench("links");
-      for (const folder of ["one", "two"]) {
-        expect((await bench.run(["pull", first.reference, "-o", folder])).code).toBe(0);
+      for (const directory of ["one", "two"]) {
+        expect((await bench.run(["pull", first.reference, "-o", directory])).code).toBe(0);
       }
       for (const { name } of v1.weights) {
         linkSync(pathOf(bench, name), bench.path("two/src/weights", temporaryName(name)));

@@ -73,7 +73,7 @@ test.skipIf(short)(
     const storage = bench.path("registry");
     const registry = await startEmbeddedRegistry(storage);
     try {
-      const { members } = await gatherCrowd(bench.folder, registry.address, size);
+      const { members } = await gatherCrowd(bench.directory, registry.address, size);
       const peak = peakMemory(registry.pid);
 
       const failed = members.filter(({ code }) => code !== 0);

@@ -156,7 +156,7 @@ describe('before "ready"', () => {
         expect(flushed.filter((path) => path === weights).length).toBeGreaterThan(0);
         expect(flushed).toContain(`${weights}/below`);
         expect(flushed).toContain(`${weights}/.cog/ready.tmp`);
-        // The names of the folders that were made are in the folders above them.
+        // The names of the directories that were made are in the directories above them.
         expect(flushed).toContain(bench.path("models"));
         expect(flushed).toContain(bench.path("models/src"));
         // Each weight under the name that it was flushed under, before it was given its own.

@@ -12,8 +12,8 @@ const model = makeModel([
   { name: "packed", bytes: compressibleBytes(2 * MiB, 2), compression: "zstd" },
   { name: "small", bytes: randomBytes(1000, 3) },
 ]);
-const isRight = (folder: string): boolean =>
-  model.weights.every(({ dest, bytes }) => sameBytes(join(folder, dest), bytes));
+const isRight = (directory: string): boolean =>
+  model.weights.every(({ dest, bytes }) => sameBytes(join(directory, dest), bytes));
 
 /** What network file systems answer to who asks for a lock; the first three look like a lock of another. */
 const answers = ["EAGAIN", "EACCES", "ENOLCK", "EIO", "EOPNOTSUPP", "ENOSYS"];

@@ -70,10 +70,10 @@ async function serve(bench: Bench, serving: Serving) {
 
 async function login(bench: Bench, host: string): Promise<void> {
   const child = Bun.spawn([...program(), "login", host, "--username", "ada", "--password-stdin"], {
-    cwd: bench.folder,
+    cwd: bench.directory,
     env: {
       PATH: process.env["PATH"] ?? "",
-      HOME: bench.folder,
+      HOME: bench.directory,
       DOCKER_CONFIG: bench.path("docker"),
     },
     stdin: new TextEncoder().encode("s3cret"),

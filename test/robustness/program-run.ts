@@ -4,9 +4,9 @@ import { join, relative } from "node:path";
 import { peakMemory } from "../../scripts/peak-memory.ts";
 import { program } from "../../scripts/program.ts";
 
-/** Folders of one test, and the program run with them and nothing else of this machine. */
+/** Directories of one test, and the program run with them and nothing else of this machine. */
 export interface Bench {
-  folder: string;
+  directory: string;
   cache: string;
   path(...parts: string[]): string;
   start(args: readonly string[], env?: Record<string, string>): Running;
@@ -43,20 +43,20 @@ const lookInterval = 10;
 
 /** `parent`: the directory that the bench is made in. */
 export function openBench(name: string, parent = tmpdir()): Bench {
-  const folder = realpathSync(mkdtempSync(join(parent, `ocibundle-${name}-`)));
-  const cache = join(folder, "cache");
+  const directory = realpathSync(mkdtempSync(join(parent, `ocibundle-${name}-`)));
+  const cache = join(directory, "cache");
   const start: Bench["start"] = (args, env) => spawn([...program(), ...args], env);
   const spawn = (command: string[], env: Record<string, string> = {}): Running => {
     const began = performance.now();
     const child = Bun.spawn(command, {
-      cwd: folder,
+      cwd: directory,
       env: {
         PATH: process.env["PATH"] ?? "",
         // From source, the runtime would keep what it transpiles below HOME.
         BUN_RUNTIME_TRANSPILER_CACHE_PATH: "0",
-        HOME: folder,
+        HOME: directory,
         OCIBUNDLE_CACHE: cache,
-        DOCKER_CONFIG: join(folder, "docker"),
+        DOCKER_CONFIG: join(directory, "docker"),
         TMPDIR: tmpdir(),
         ...env,
       },
@@ -88,9 +88,9 @@ export function openBench(name: string, parent = tmpdir()): Bench {
     };
   };
   return {
-    folder,
+    directory,
     cache,
-    path: (...parts) => join(folder, ...parts),
+    path: (...parts) => join(directory, ...parts),
     start,
     run: (args, env) => start(args, env).ended,
     runAs: (uid, args) => {
@@ -98,21 +98,21 @@ export function openBench(name: string, parent = tmpdir()): Bench {
       return spawn(["setpriv", ...user, "--", ...program(), ...args]).ended;
     },
     runUnder: (command, args) => spawn([...command, ...program(), ...args]).ended,
-    [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }),
+    [Symbol.dispose]: () => rmSync(directory, { recursive: true, force: true }),
   };
 }
 
-/** Every file below a folder, relative to it, sorted; none where there is no folder. */
-export function filesBelow(folder: string): string[] {
+/** Every file below a directory, relative to it, sorted; none where there is no directory. */
+export function filesBelow(directory: string): string[] {
   let names: string[];
   try {
-    names = readdirSync(folder, { recursive: true, encoding: "utf8" });
+    names = readdirSync(directory, { recursive: true, encoding: "utf8" });
   } catch {
     return [];
   }
   return names
-    .filter((name) => !statSync(join(folder, name)).isDirectory())
-    .map((name) => relative(folder, join(folder, name)))
+    .filter((name) => !statSync(join(directory, name)).isDirectory())
+    .map((name) => relative(directory, join(directory, name)))
     .toSorted();
 }
 

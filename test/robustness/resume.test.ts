@@ -16,11 +16,11 @@ const cases: { name: string; compression: NonNullable<Weight["compression"]>; fl
     { name: "of a zstd weight, without the cache", compression: "zstd", flags: ["--no-cache"] },
   ];
 
-/** Bytes that the journals below a folder say to be written. */
-const journaledBytes = (folder: string): number =>
-  filesBelow(folder)
+/** Bytes that the journals below a directory say to be written. */
+const journaledBytes = (directory: string): number =>
+  filesBelow(directory)
     .filter((name) => name.endsWith(".journal"))
-    .reduce((sum, name) => sum + writtenIn(join(folder, name)), 0);
+    .reduce((sum, name) => sum + writtenIn(join(directory, name)), 0);
 
 function writtenIn(journal: string): number {
   try {
@@ -34,11 +34,11 @@ function writtenIn(journal: string): number {
   }
 }
 
-/** Bytes that a copy has written below a folder. */
-const copiedBytes = (folder: string): number =>
-  filesBelow(folder)
+/** Bytes that a copy has written below a directory. */
+const copiedBytes = (directory: string): number =>
+  filesBelow(directory)
     .filter((name) => /^(?:layout|model\.tar)/.test(name))
-    .reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
+    .reduce((sum, name) => sum + statSync(join(directory, name)).size, 0);
 
 const isTemporary = (name: string): boolean => /\.(?:part|tmp|lock)(?:\.|$)/.test(name);
 
@@ -58,7 +58,7 @@ describe("after a kill at 90 %", () => {
       await server.sent(share);
       // What is on the way when everything stands still is not lost yet: it is waited for, but for what
       // connections gather before they write it, and what a journal may be behind.
-      while (journaledBytes(bench.folder) < share - 4 * MiB) await Bun.sleep(5);
+      while (journaledBytes(bench.directory) < share - 4 * MiB) await Bun.sleep(5);
       running.kill("SIGKILL");
       expect((await running.ended).signal).toBe("SIGKILL");
       expect(server.bytesSent()).toBeLessThan(model.size * 0.905);
@@ -95,7 +95,7 @@ describe("after a kill at 90 %", () => {
       server.holdAfter(share);
       const running = bench.start(args);
       await server.sent(share);
-      while (copiedBytes(bench.folder) < share - MiB) await Bun.sleep(5);
+      while (copiedBytes(bench.directory) < share - MiB) await Bun.sleep(5);
       running.kill("SIGKILL");
       expect((await running.ended).signal).toBe("SIGKILL");
 
@@ -105,7 +105,7 @@ describe("after a kill at 90 %", () => {
       expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
       expect(server.bytesAsked()).toBeLessThanOrEqual(model.size * 0.12);
       expect((await bench.run(["verify", to])).code).toBe(0);
-      expect(filesBelow(bench.folder).filter(isTemporary)).toEqual([]);
+      expect(filesBelow(bench.directory).filter(isTemporary)).toEqual([]);
     },
     60_000,
   );

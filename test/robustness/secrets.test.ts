@@ -62,10 +62,10 @@ const logInAs = (secret: string): Promise<void> =>
     JSON.stringify({ auths: { [host]: { auth: btoa(`ada:${secret}`) } } }),
   );
 
-/** Every secret in what a run said, and in what lies in its folders but for Docker's own file. */
+/** Every secret in what a run said, and in what lies in its directories but for Docker's own file. */
 function found({ stdout, stderr }: Ended): string[] {
   const places = [["what was said", stdout + stderr]];
-  for (const name of filesBelow(bench.folder)) {
+  for (const name of filesBelow(bench.directory)) {
     if (name.startsWith("docker/") || name.startsWith("registry/")) continue;
     places.push([name, readFileSync(bench.path(name), "latin1")]);
   }

@@ -23,8 +23,8 @@ const model = makeModel([
   { name: "large", bytes: compressibleBytes(3 * MiB, 1) },
   { name: "small", bytes: randomBytes(1000, 2) },
 ]);
-const isRight = (folder: string): boolean =>
-  model.weights.every(({ dest, bytes }) => sameBytes(join(folder, dest), bytes));
+const isRight = (directory: string): boolean =>
+  model.weights.every(({ dest, bytes }) => sameBytes(join(directory, dest), bytes));
 
 /** Puts a blob and its record into a cache, as another user would who may write there. */
 function plant({ cache }: Bench, bytes: Uint8Array, content: Uint8Array): string {
@@ -105,9 +105,9 @@ describe.skipIf(!isRoot)("what another user put into the cache (needs root)", ()
 });
 
 /** What the world may write below a directory. */
-function writableByAll(folder: string): string[] {
-  return readdirSync(folder, { recursive: true, encoding: "utf8" }).filter(
-    (name) => (lstatSync(join(folder, name)).mode & 0o002) !== 0,
+function writableByAll(directory: string): string[] {
+  return readdirSync(directory, { recursive: true, encoding: "utf8" }).filter(
+    (name) => (lstatSync(join(directory, name)).mode & 0o002) !== 0,
   );
 }
 

@@ -60,7 +60,7 @@ export async function countCalls(
   names: readonly string[],
   args: readonly string[],
 ): Promise<{ calls: { name: string; count: number }[]; ended: Ended }> {
-  const log = `${bench.folder}.strace`;
+  const log = `${bench.directory}.strace`;
   // A name that this machine's kernel does not have is left out by the question mark.
   const traced = names.map((name) => `?${name}`).join(",");
   const ended = await bench.runUnder(strace("-o", log, "-e", `trace=${traced}`), args);

@@ -60,7 +60,7 @@ describe("two pulls at once", () => {
     },
   };
   for (const [way, { flags, caches }] of Object.entries(ways)) {
-    test(`into one folder fetch each byte once, ${way}`, async () => {
+    test(`into one directory fetch each byte once, ${way}`, async () => {
       await using server = await serveModel(model, () => ({ pause: 2 }));
       using bench = openBench("together");
       const args = ["pull", server.reference, "-o", "models", ...flags];

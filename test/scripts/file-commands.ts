@@ -16,11 +16,11 @@ import { expandText } from "./language.ts";
 import { lastRun, matchPattern, text } from "./output.ts";
 import type { CommandCall, ScriptCommand, ScriptState } from "./state.ts";
 
-/** Commands about files; paths are relative to the script's folder. */
+/** Commands about files; paths are relative to the script's directory. */
 export const fileCommands = {
-  cd({ args: [folder = ""], state }) {
-    const path = resolve(state.cwd, folder);
-    if (!existsSync(path)) throw new Error(`there is no folder ${path}`);
+  cd({ args: [directory = ""], state }) {
+    const path = resolve(state.cwd, directory);
+    if (!existsSync(path)) throw new Error(`there is no directory ${path}`);
     state.cwd = path;
   },
   async mkdir({ args, state }) {
@@ -46,9 +46,9 @@ export const fileCommands = {
   /** `cp SRC... DST`, where a source may be stdout or stderr. */
   async cp({ args, state }) {
     const target = resolve(state.cwd, args.at(-1) ?? "");
-    const isFolder = existsSync(target) && (await stat(target)).isDirectory();
+    const isDirectory = existsSync(target) && (await stat(target)).isDirectory();
     for (const source of args.slice(0, -1)) {
-      const to = isFolder ? join(target, basename(source)) : target;
+      const to = isDirectory ? join(target, basename(source)) : target;
       if (source === "stdout" || source === "stderr") await writeFile(to, lastRun(state)[source]);
       else await copyFile(resolve(state.cwd, source), to);
     }

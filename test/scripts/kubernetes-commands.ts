@@ -87,30 +87,30 @@ async function readPod(page: string, name: string): Promise<Pod> {
   throw new Error(`${page} has no pod "${name}"`);
 }
 
-/** The folder that a volume is on this machine: below $WORK/node for a node's, else the pod's own. */
-async function volumeFolder(pod: Pod, name: string, state: ScriptState): Promise<string> {
+/** The directory that a volume is on this machine: below $WORK/node for a node's, else the pod's own. */
+async function volumeDirectory(pod: Pod, name: string, state: ScriptState): Promise<string> {
   const volume = pod.spec.volumes.find((one) => one.name === name);
   if (volume === undefined) throw new Error(`there is no volume "${name}"`);
   const work = state.env["WORK"] ?? "";
   if (volume.hostPath !== undefined) return join(work, "node", volume.hostPath.path);
-  const folder = join(work, "pods", pod.metadata.name, name);
-  await mkdir(folder, { recursive: true });
+  const directory = join(work, "pods", pod.metadata.name, name);
+  await mkdir(directory, { recursive: true });
   for (const { path } of volume.secret?.items ?? []) {
     // What `kubectl create secret docker-registry` makes of a name and a password is what a login keeps.
-    await copyFile(join(state.env["DOCKER_CONFIG"] ?? "", "config.json"), join(folder, path));
-    await chmod(join(folder, path), 0o644);
+    await copyFile(join(state.env["DOCKER_CONFIG"] ?? "", "config.json"), join(directory, path));
+    await chmod(join(directory, path), 0o644);
   }
   const fsGroup = pod.spec.securityContext?.fsGroup;
   if (volume.secret === undefined && fsGroup === undefined) {
     // An emptyDir is for everyone in the pod.
-    await chmod(folder, 0o777);
+    await chmod(directory, 0o777);
   }
   if (volume.emptyDir !== undefined && fsGroup !== undefined) {
     // What a kubelet does for a volume of the pod: the group owns it and may write.
-    await chown(folder, 0, fsGroup);
-    await chmod(folder, 0o2775);
+    await chown(directory, 0, fsGroup);
+    await chmod(directory, 0o2775);
   }
-  return folder;
+  return directory;
 }
 
 /** A word of a shell's command line. */
@@ -134,21 +134,21 @@ async function containerScript(
     ...(readOnly ? [`mount -o remount,bind,ro ${quoted(root + to)}`] : []),
   ];
   const lines = ["set -e", `mount -t tmpfs tmpfs ${quoted(root)}`];
-  for (const folder of ["/bin", "/sbin", "/lib", "/lib64", "/usr", "/etc"]) {
+  for (const directory of ["/bin", "/sbin", "/lib", "/lib64", "/usr", "/etc"]) {
     lines.push(
-      `if [ -L ${folder} ]; then cp -P ${folder} ${quoted(root + folder)}`,
-      `elif [ -e ${folder} ]; then ${bind(folder, folder, true).join("; ")}; fi`,
+      `if [ -L ${directory} ]; then cp -P ${directory} ${quoted(root + directory)}`,
+      `elif [ -e ${directory} ]; then ${bind(directory, directory, true).join("; ")}; fi`,
     );
   }
   lines.push(...bind("/dev", "/dev", false), ...bind("/proc", "/proc", false));
   // The program, wherever it is, and the programs of the script.
-  for (const folder of new Set([repository, ...state.program.map((path) => dirname(path))])) {
-    lines.push(...bind(folder, folder, true));
+  for (const directory of new Set([repository, ...state.program.map((path) => dirname(path))])) {
+    lines.push(...bind(directory, directory, true));
   }
   lines.push(...bind(join(dirname(state.env["HOME"] ?? ""), "bin"), "/opt/bin", true));
   for (const { name, mountPath, subPath, readOnly } of container.volumeMounts) {
-    const folder = join(await volumeFolder(pod, name, state), subPath);
-    lines.push(...bind(folder, mountPath, readOnly));
+    const directory = join(await volumeDirectory(pod, name, state), subPath);
+    lines.push(...bind(directory, mountPath, readOnly));
   }
   if (container.securityContext?.readOnlyRootFilesystem === true) {
     lines.push(`mount -o remount,ro ${quoted(root)}`);

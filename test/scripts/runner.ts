@@ -22,7 +22,7 @@ export const program: readonly string[] =
 
 export type ScriptResult = { skipped: false } | { skipped: true; reason: string };
 
-/** Runs one script in folders of its own. Rejects with what was run so far and the line that failed. */
+/** Runs one script in directories of its own. Rejects with what was run so far and the line that failed. */
 export async function runScript(text: string): Promise<ScriptResult> {
   const { comment, files } = parseArchive(text);
   const base = await realpath(await mkdtemp(join(tmpdir(), "ocibundle-script-")));
@@ -45,20 +45,20 @@ export async function runScript(text: string): Promise<ScriptResult> {
   }
 }
 
-/** Folders and an environment that share nothing with the user's. */
+/** Directories and an environment that share nothing with the user's. */
 async function prepare(base: string): Promise<ScriptState> {
-  const folder = async (name: string, mode = 0o755): Promise<string> => {
+  const directory = async (name: string, mode = 0o755): Promise<string> => {
     await mkdir(join(base, name), { mode });
     return join(base, name);
   };
   const [work, home, cache, runtime, docker, temporary, bin] = await Promise.all([
-    folder("work"),
-    folder("home"),
-    folder("cache"),
-    folder("run", 0o700),
-    folder("docker"),
-    folder("tmp"),
-    folder("bin"),
+    directory("work"),
+    directory("home"),
+    directory("cache"),
+    directory("run", 0o700),
+    directory("docker"),
+    directory("tmp"),
+    directory("bin"),
   ]);
   const quoted = program.map((word) => `'${word.replaceAll("'", String.raw`'\''`)}'`).join(" ");
   await writeFile(join(bin, "ocibundle"), `#!/bin/sh\nexec ${quoted} "$@"\n`);

@@ -10,7 +10,7 @@ export interface ScriptState {
   /** Of the program that ran last. */
   last: { code: number; stdout: Uint8Array; stderr: Uint8Array } | undefined;
   background: BackgroundProcess[];
-  /** Folders in which a registry was started. */
+  /** Directories in which a registry was started. */
   registries: Set<string>;
   /** Hubs that were started, in this process. */
   hubs: { close(): Promise<void> }[];

@@ -81,7 +81,7 @@ function completeValue(values: Values): string {
     return `COMPREPLY=($(compgen -W "${values.options.join(" ")}" -- "$current")); `;
   }
   // bash 3.2 has no compopt, and offers files too
-  return values === "folder" ? "compopt -o dirnames 2>/dev/null; " : "";
+  return values === "directory" ? "compopt -o dirnames 2>/dev/null; " : "";
 }
 
 function commandCase({ path, flags, positionals, below }: CommandOutline): string {
@@ -97,7 +97,7 @@ function commandCase({ path, flags, positionals, below }: CommandOutline): strin
 /** Whether file names may stand at each place; after the last place there is none unless it repeats. */
 function kindsOf(positionals: readonly PositionalOutline[]): string[] {
   const kinds = positionals.map(({ values }) =>
-    values === "file" || values === "folder" ? "files" : "none",
+    values === "file" || values === "directory" ? "files" : "none",
   );
   return positionals.at(-1)?.repeatable === true ? kinds : [...kinds, "none"];
 }

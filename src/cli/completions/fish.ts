@@ -54,5 +54,5 @@ function flagOptions({ name, alias, description, values }: FlagOutline): string 
 function argumentsOf(values: Values): string | undefined {
   if (typeof values === "object") return `-a ${quote(values.options.join(" "))}`;
   if (values === "file") return "-F";
-  return values === "folder" ? `-a ${quote("(__fish_complete_directories)")}` : undefined;
+  return values === "directory" ? `-a ${quote("(__fish_complete_directories)")}` : undefined;
 }

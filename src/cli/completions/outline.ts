@@ -5,7 +5,7 @@ import { programFlags } from "../find-command.ts";
 import { helpFlag, sharedFlags } from "../shared-flags.ts";
 
 /** What may follow a flag or stand for a positional: one of some words, a path, or nothing that can be known. */
-export type Values = { options: readonly string[] } | "file" | "folder" | "unknown";
+export type Values = { options: readonly string[] } | "file" | "directory" | "unknown";
 
 export interface FlagOutline {
   name: string;
@@ -106,7 +106,7 @@ function valuesOf(definition: ArgDefinition, hint: string): Values {
     return { options: definition.options };
   }
   if (/^[\w-]+(\|[\w-]+)+$/.test(hint)) return { options: hint.split("|") };
-  if (/\bDIR$/.test(hint)) return "folder";
+  if (/\bDIR$/.test(hint)) return "directory";
   return /\b(FILE|PATHS?|SRC|SOURCE|LAYOUT)$/.test(hint) ? "file" : "unknown";
 }
 

@@ -1,6 +1,6 @@
 import type { CommandOutline, FlagOutline, PositionalOutline, Values } from "./outline.ts";
 
-/** A completion script for zsh, to be sourced or put into a folder of fpath as `_ocibundle`. */
+/** A completion script for zsh, to be sourced or put into a directory of fpath as `_ocibundle`. */
 export function zshCompletions(outlines: readonly CommandOutline[]): string {
   return `#compdef ocibundle
 # zsh completion for ocibundle; load it with: source <(ocibundle completions zsh)
@@ -65,5 +65,5 @@ const positionalSpec = ({ name, values, repeatable }: PositionalOutline): string
 function action(values: Values): string {
   if (typeof values === "object") return `(${values.options.join(" ")})`;
   if (values === "file") return "_files";
-  return values === "folder" ? "_files -/" : " ";
+  return values === "directory" ? "_files -/" : " ";
 }

@@ -17,7 +17,7 @@ import {
 import { foreignLayer, knownLayer, type Layer } from "../conversion/layer.ts";
 import { fileSource, lookAtHead, measureLayer, writeLayer } from "../conversion/layer-content.ts";
 import { layerProgress } from "../conversion/progress.ts";
-import type { TempFolder } from "../conversion/temp-folder.ts";
+import type { TempDirectory } from "../conversion/temp-directory.ts";
 import type { OpenImageOptions } from "../conversion/types.ts";
 
 /**
@@ -31,7 +31,7 @@ export async function openDockerArchive(
   path: string,
   reference: Reference | undefined,
   name: string,
-  temp: TempFolder,
+  temp: TempDirectory,
   options: OpenImageOptions,
 ): Promise<ConvertedImage> {
   const { signal, knownLayers, emit } = options;

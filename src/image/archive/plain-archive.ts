@@ -5,7 +5,7 @@ import { compressionOf } from "../../store/archive/archive.ts";
 import { fileChunks } from "../../store/file-chunks.ts";
 import { decompress } from "../conversion/decompress.ts";
 import { lookAtHead, writeFile } from "../conversion/layer-content.ts";
-import type { TempFolder } from "../conversion/temp-folder.ts";
+import type { TempDirectory } from "../conversion/temp-directory.ts";
 import { faultCode, faultReason } from "../../runtime/file-faults.ts";
 
 /**
@@ -17,7 +17,7 @@ import { faultCode, faultReason } from "../../runtime/file-faults.ts";
 export async function plainArchive(
   path: string,
   on: string,
-  temp: TempFolder,
+  temp: TempDirectory,
   signal: AbortSignal,
 ): Promise<string> {
   const kind = await kindOf(path, on);
@@ -40,7 +40,7 @@ export async function plainArchive(
 async function copyOf(
   chunks: AsyncIterable<Uint8Array>,
   on: string,
-  temp: TempFolder,
+  temp: TempDirectory,
 ): Promise<string> {
   const opened = await lookAtHead(chunks);
   const compression = decompressible(opened.head);

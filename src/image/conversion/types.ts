@@ -39,7 +39,7 @@ export interface OpenImageOptions {
   env: Readonly<Record<string, string | undefined>>;
   /** What relative paths are relative to, absolute. */
   cwd: string;
-  /** A folder for temporary files, made when needed; what is put there is removed by `close`. */
+  /** A directory for temporary files, made when needed; what is put there is removed by `close`. */
   tempDir: string;
   /** Reads the repository of a reference. */
   registryReader(reference: Reference): ContentReader;

@@ -39,15 +39,15 @@ export async function findEndpoint(
   warn: (message: string) => void = () => undefined,
 ): Promise<EngineEndpoint> {
   const host = env["DOCKER_HOST"];
-  const folder = env["DOCKER_CONFIG"] || join(homeDirectory(env) ?? "/", ".docker");
+  const directory = env["DOCKER_CONFIG"] || join(homeDirectory(env) ?? "/", ".docker");
   if (host) {
     const tls = env["DOCKER_TLS_VERIFY"]
-      ? await readTls(env["DOCKER_CERT_PATH"] || folder, false)
+      ? await readTls(env["DOCKER_CERT_PATH"] || directory, false)
       : undefined;
     return endpointAt(host, "DOCKER_HOST", tls);
   }
-  const context = env["DOCKER_CONTEXT"] || (await currentContext(folder, warn));
-  if (context !== undefined && context !== "default") return contextEndpoint(folder, context);
+  const context = env["DOCKER_CONTEXT"] || (await currentContext(directory, warn));
+  if (context !== undefined && context !== "default") return contextEndpoint(directory, context);
   if (process.platform === "win32") return endpointAt("npipe:////./pipe/docker_engine", undefined);
   const [usual = "", ...others] = usualSockets(env);
   for (const path of [usual, ...others]) {
@@ -125,10 +125,10 @@ const ConfigSchema = v.looseObject({ currentContext: v.nullish(v.string()) });
 
 /** The context that Docker's config names. Nobody named the config: what can't be read is told and passed over. */
 async function currentContext(
-  folder: string,
+  directory: string,
   warn: (message: string) => void,
 ): Promise<string | undefined> {
-  const path = join(folder, "config.json");
+  const path = join(directory, "config.json");
   try {
     const bytes = await readIfThere(path);
     if (bytes === undefined || bytes.toString().trim() === "") return undefined;
@@ -146,10 +146,10 @@ const ContextSchema = v.looseObject({
   }),
 });
 
-/** Contexts lie in folders named by the digest of their name (docker/cli, cli/context/store). */
-async function contextEndpoint(folder: string, name: string): Promise<EngineEndpoint> {
+/** Contexts lie in directories named by the digest of their name (docker/cli, cli/context/store). */
+async function contextEndpoint(directory: string, name: string): Promise<EngineEndpoint> {
   const id = createHash("sha256").update(name).digest("hex");
-  const path = join(folder, "contexts", "meta", id, "meta.json");
+  const path = join(directory, "contexts", "meta", id, "meta.json");
   const bytes = await readIfThere(path);
   if (bytes === undefined) {
     throw new OcibundleError("file", `docker context "${name}" does not exist`, {
@@ -158,16 +158,16 @@ async function contextEndpoint(folder: string, name: string): Promise<EngineEndp
   }
   const { docker } = parseDocument(bytes, ContextSchema, path).Endpoints;
   const tls = await readTls(
-    join(folder, "contexts", "tls", id, "docker"),
+    join(directory, "contexts", "tls", id, "docker"),
     docker.SkipTLSVerify ?? false,
   );
   const isPlain = tls.ca === undefined && tls.cert === undefined && !tls.insecure;
   return endpointAt(docker.Host, `docker context "${name}"`, isPlain ? undefined : tls);
 }
 
-async function readTls(folder: string, insecure: boolean): Promise<EngineTls> {
+async function readTls(directory: string, insecure: boolean): Promise<EngineTls> {
   const [ca, cert, key] = await Promise.all(
-    ["ca.pem", "cert.pem", "key.pem"].map((file) => readIfThere(join(folder, file))),
+    ["ca.pem", "cert.pem", "key.pem"].map((file) => readIfThere(join(directory, file))),
   );
   return { ca, cert, key, insecure };
 }

@@ -13,7 +13,7 @@ import {
   parseDockerManifest,
 } from "../conversion/docker-manifest.ts";
 import { foreignLayer, knownLayer, type Layer } from "../conversion/layer.ts";
-import type { TempFolder } from "../conversion/temp-folder.ts";
+import type { TempDirectory } from "../conversion/temp-directory.ts";
 import type { OpenImageOptions } from "../conversion/types.ts";
 import type { EngineClient } from "./client.ts";
 import { type TakenExport, takeExport } from "./export.ts";
@@ -33,7 +33,7 @@ export async function openEngineImage(
   client: EngineClient,
   inspected: InspectedImage,
   name: string,
-  temp: TempFolder,
+  temp: TempDirectory,
   options: OpenImageOptions,
 ): Promise<ConvertedImage> {
   const { signal, configs, knownLayers, emit } = options;

@@ -17,7 +17,7 @@ import {
   writeLayer,
 } from "../conversion/layer-content.ts";
 import { layerProgress } from "../conversion/progress.ts";
-import type { TempFolder } from "../conversion/temp-folder.ts";
+import type { TempDirectory } from "../conversion/temp-directory.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
 
 /** What an entry of an export was taken as. */
@@ -42,7 +42,7 @@ export interface ExportOptions {
   diffIds: ReadonlySet<Digest>;
   /** Layers that the target has, by diff ID. */
   known: ReadonlyMap<Digest, Layer>;
-  temp: TempFolder;
+  temp: TempDirectory;
   signal: AbortSignal;
   emit: EmitEvent | undefined;
 }
@@ -71,7 +71,7 @@ export async function takeExport(
   try {
     for await (const entry of tarEntries(source, name)) {
       signal.throwIfAborted();
-      if (entry.type === "folder") continue;
+      if (entry.type === "directory") continue;
       if (taken.has(entry.name)) twice.add(entry.name);
       const content: Content = entry.type === "file" ? await take(entry) : other;
       taken.set(entry.name, { ...entry, content });

@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 
 /**
  * What to tell who gave a bare name that nobody knows while something of that name lies in the working
- * folder: sources in files are named with what they are. Undefined when nothing does.
+ * directory: sources in files are named with what they are. Undefined when nothing does.
  */
 export async function localPathHint(text: string, cwd: string): Promise<string | undefined> {
   const path = resolve(cwd, text);

@@ -11,7 +11,7 @@ export interface FormatChoice {
   flag: string | undefined;
   env: Readonly<Record<string, string | undefined>>;
   hasImage: boolean;
-  /** Whether there is a lock: that of the working folder, or the one named. */
+  /** Whether there is a lock: that of the working directory, or the one named. */
   hasWeights: boolean;
   /** Whether the command line asks for weights, by `--weights` or `--file`. */
   weightsGiven: boolean;

@@ -202,12 +202,12 @@ function checkMembers(document: object, on: string): void {
 /** A project file that is larger is none, in bytes. */
 const maxBytes = 8 * 1024 * 1024;
 
-/** The project file of a folder with its path, or undefined when it has none. Throws `file`. */
+/** The project file of a directory with its path, or undefined when it has none. Throws `file`. */
 export async function readProjectFile(
-  folder: string,
+  directory: string,
 ): Promise<{ path: string; project: ProjectFile } | undefined> {
   for (const name of projectFileNames) {
-    const path = join(folder, name);
+    const path = join(directory, name);
     try {
       return { path, project: parseProjectFile(await readDocument(path, { maxBytes }), name) };
     } catch (cause) {
@@ -222,16 +222,16 @@ export async function readProjectFile(
   return undefined;
 }
 
-/** The layout that a folder's project file names; Cog's own names none. Throws `file`. */
-export async function projectLayout(folder: string): Promise<LayoutName | undefined> {
+/** The layout that a directory's project file names; Cog's own names none. Throws `file`. */
+export async function projectLayout(directory: string): Promise<LayoutName | undefined> {
   const [name] = projectFileNames;
-  if (!existsSync(join(folder, name))) return undefined;
-  return (await readProjectFile(folder))?.project.layout;
+  if (!existsSync(join(directory, name))) return undefined;
+  return (await readProjectFile(directory))?.project.layout;
 }
 
-/** The reference that a folder's project file has as `image`. Throws `usage` when there is none. */
-export async function projectImage(folder: string): Promise<string> {
-  const found = await readProjectFile(folder);
+/** The reference that a directory's project file has as `image`. Throws `usage` when there is none. */
+export async function projectImage(directory: string): Promise<string> {
+  const found = await readProjectFile(directory);
   if (found?.project.image !== undefined) return found.project.image;
   const lack = found === undefined ? "no project file exists" : `"${found.path}" has no "image"`;
   throw new OcibundleError("usage", `no reference is given and ${lack}`, {

@@ -4,14 +4,14 @@ import { quoted } from "./weight-entry.ts";
 
 interface Nameable {
   path: string;
-  /** The path below the folder that was given, with `/` on every system. */
+  /** The path below the directory that was given, with `/` on every system. */
   below: string;
   /** A name that was given, and stays. */
   name?: string | undefined;
 }
 
 /**
- * Gives each file its name: the one it was given, or its path below the folder without the last
+ * Gives each file its name: the one it was given, or its path below the directory without the last
  * extension. Files whose names would collide keep their extension.
  *
  * Throws `file`, naming both paths, when two files have one name even so.

@@ -4,7 +4,7 @@ import { OcibundleError } from "../../errors.ts";
 import { parseDocument } from "../../oci/document.ts";
 import { lockPartsMember, parseEntries, sortedByName, type WeightEntry } from "./weight-entry.ts";
 
-/** The name of the lock in the working folder. */
+/** The name of the lock in the working directory. */
 export const lockFileName = "weights.lock";
 
 /** What a lock is read up to: about 150,000 files. */

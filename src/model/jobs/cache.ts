@@ -3,7 +3,7 @@ import { shortDigest } from "../../oci/digest.ts";
 import { createWorkerPool } from "../../runtime/worker-pool.ts";
 import { assembledCache, givesContent } from "../../store/cache/assembled.ts";
 import { cacheAt } from "../../store/cache/cache.ts";
-import { cacheFolder } from "../../store/cache/folder.ts";
+import { cacheDirectory } from "../../store/cache/directory.ts";
 import { type CachedBlob, byLastUse, listBlobs, listUnfinished } from "../../store/cache/list.ts";
 import { pruneCache } from "../../store/cache/prune.ts";
 import { type VerifyOptions, verifyBlobs } from "../../store/cache/verify.ts";
@@ -14,12 +14,12 @@ import type { CacheContents, CachePruning, CacheVerification } from "../../repor
 
 /** Where the cache lies, whether or not it is there yet. */
 export const cachePath = (run: Pick<JobContext, "env" | "cwd">): { path: string } => ({
-  path: cacheFolder(run),
+  path: cacheDirectory(run),
 });
 
 /** What is in the cache. */
 export async function listCache(run: Pick<JobContext, "env" | "cwd">): Promise<CacheContents> {
-  const cache = cacheAt(cacheFolder(run));
+  const cache = cacheAt(cacheDirectory(run));
   const assembled = assembledCache(cache);
   const blobs = byLastUse([...(await listBlobs(cache)), ...(await listBlobs(assembled))]);
   const unfinished = byLastUse([
@@ -32,7 +32,7 @@ export async function listCache(run: Pick<JobContext, "env" | "cwd">): Promise<C
 /** Reads every blob in the cache and removes what is damaged, so that it is fetched again. */
 export async function verifyCache(job: JobContext): Promise<CacheVerification> {
   const { emit, signal, flags } = job;
-  const cache = cacheAt(cacheFolder(job));
+  const cache = cacheAt(cacheDirectory(job));
   const assembled = assembledCache(cache);
   const [plain, made] = [await listBlobs(cache), await listBlobs(assembled)];
   const blobs = [...plain, ...made];
@@ -73,7 +73,7 @@ export async function pruneUnused(
   { env, cwd, signal }: Pick<JobContext, "env" | "cwd" | "signal">,
   options: { olderThan: number | undefined; maxSize: number | undefined; dryRun: boolean },
 ): Promise<CachePruning> {
-  const cache = cacheAt(cacheFolder({ env, cwd }));
+  const cache = cacheAt(cacheDirectory({ env, cwd }));
   const report = await pruneCache(cache, { ...options, signal, now: Date.now() });
   return { path: cache.root, dryRun: options.dryRun, ...report };
 }

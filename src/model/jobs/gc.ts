@@ -4,7 +4,7 @@ import { errno } from "../../errors.ts";
 import { faultReason } from "../../runtime/file-faults.ts";
 import type { GcReason, GcReport, PulledDirectory } from "../../report/gc.ts";
 import { type Cache, cacheAt } from "../../store/cache/cache.ts";
-import { cacheFailure, cacheFolder } from "../../store/cache/folder.ts";
+import { cacheFailure, cacheDirectory } from "../../store/cache/directory.ts";
 import { type HeldLock, LockUnavailable, tryLockFile } from "../../store/locks/lock-file.ts";
 import { pullLockName } from "../../store/placement/dest-rule.ts";
 import { processThatUses } from "../../store/placement/open-elsewhere.ts";
@@ -43,7 +43,7 @@ export async function collectDirectories(
   options: GcOptions,
 ): Promise<GcReport> {
   const { olderThan, maxSize, dryRun } = options;
-  const cache = cacheAt(cacheFolder({ env, cwd }));
+  const cache = cacheAt(cacheDirectory({ env, cwd }));
   const report: GcReport = {
     path: cache.root,
     dryRun,

@@ -6,7 +6,7 @@ export interface ModelParts {
   image: string | undefined;
   /** `os/architecture[/variant]`. */
   platform: string | undefined;
-  /** Folders that hold the lock's files. */
+  /** Directories that hold the lock's files. */
   weights: readonly string[];
   /** `NAME=PATH` for single files. */
   file: readonly string[];

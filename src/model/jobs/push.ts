@@ -174,7 +174,7 @@ function weightsTag(
   return new Map([[weights.digest, tag]]);
 }
 
-/** What earlier pushes to the same registry left in the cache folder. Only hints: the registry is asked. */
+/** What earlier pushes to the same registry left in the cache directory. Only hints: the registry is asked. */
 async function openMemory(session: Session, reference: Reference, target: ContentWriter) {
   const { cache } = session;
   const { host } = reference;

@@ -9,7 +9,7 @@ import type { Problem } from "../../report/verify.ts";
 import { createFile, privateMode } from "../../runtime/own-file.ts";
 import { blobChunks } from "../../store/blob-chunks.ts";
 import type { Cache } from "../../store/cache/cache.ts";
-import { cacheFailure } from "../../store/cache/folder.ts";
+import { cacheFailure } from "../../store/cache/directory.ts";
 import { fileChunks } from "../../store/file-chunks.ts";
 import { writeAll } from "../../store/verified-write.ts";
 import {

@@ -22,7 +22,7 @@ import type { Problem, VerifyReport } from "../../report/verify.ts";
 
 export interface VerifyRequest {
   source: string;
-  /** The folder that `source` was pulled into. Without it the source is held against itself. */
+  /** The directory that `source` was pulled into. Without it the source is held against itself. */
   dir: string | undefined;
   /** Only ask whether everything is there with its size; read nothing. */
   quick: boolean;
@@ -47,7 +47,7 @@ interface Item {
 /** Reads from a registry at once, while each core hashes one. */
 const readsAtOnce = Math.max(4, availableParallelism());
 
-/** Holds a folder against a lock or a model, or a model against itself. Never throws for what differs. */
+/** Holds a directory against a lock or a model, or a model against itself. Never throws for what differs. */
 export async function verifySource(job: JobContext, request: VerifyRequest): Promise<VerifyReport> {
   const session = openSession(job);
   await using stack = new AsyncDisposableStack();
@@ -235,7 +235,7 @@ async function filesOf(
   return { name: loaded.name, items: fileItems(loaded, dir), broken: [] };
 }
 
-/** Every weight file below the folder it was pulled into. Throws `file` for a dest that leads out of it. */
+/** Every weight file below the directory it was pulled into. Throws `file` for a dest that leads out of it. */
 function fileItems(loaded: Loaded, dir: string): Item[] {
   return weightsOf(loaded).map(({ dest, digestOriginal, sizeUncompressed }) => {
     const path = join(dir, ...destParts(dest));

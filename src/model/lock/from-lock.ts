@@ -176,7 +176,7 @@ async function weightPaths(
 
 const flagsOf = (weights: readonly string[], file: readonly string[]): string =>
   [
-    ...weights.map((folder) => `--weights ${quoted(shownSource(folder))}`),
+    ...weights.map((directory) => `--weights ${quoted(shownSource(directory))}`),
     ...(file.length === 0 ? [] : ["--file"]),
   ].join(", ");
 

@@ -29,10 +29,10 @@ import { checkWritable, sweepLockTemps, writeLockFile } from "./write-lock-file.
 import type { LockDrift, LockReport } from "../../report/lock.ts";
 
 export interface LockRequest {
-  /** Files and folders; those of the project file when empty. */
+  /** Files and directories; those of the project file when empty. */
   paths: readonly string[];
   dest: string | undefined;
-  /** Path of the lock; weights.lock in the working folder when undefined. */
+  /** Path of the lock; weights.lock in the working directory when undefined. */
   output: string | undefined;
   compression: CompressionChoice | undefined;
   /** Patterns as in .gitignore. */

@@ -96,7 +96,7 @@ async function absence(path: string): Promise<OcibundleError | undefined> {
 
 /** Whether an entry's file is one of a source's, by its dest. */
 function holds({ target }: WeightSource, { dest }: WeightEntry): boolean {
-  const root = "file" in target ? target.file : target.folder;
+  const root = "file" in target ? target.file : target.directory;
   return dest === root || dest.startsWith(root === "/" ? root : `${root}/`);
 }
 

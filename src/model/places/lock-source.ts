@@ -46,7 +46,7 @@ export const holdsNoBytes = (source: string): OcibundleError =>
     hint: "use a reference, oci:DIR[:TAG] or oci-archive:FILE[:TAG]",
   });
 
-/** The lock that `--lock` names, or the one of the working folder where there is one. */
+/** The lock that `--lock` names, or the one of the working directory where there is one. */
 export async function readChosenLock(
   cwd: string,
   named: string | undefined,

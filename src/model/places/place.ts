@@ -6,7 +6,7 @@ import { parseSource, type SourceSpec } from "../../image/source/source.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { formatReference, pinned, type Reference } from "../../oci/reference.ts";
 import type { Repository } from "../../registry/types.ts";
-import { cacheFailure, isUnusable } from "../../store/cache/folder.ts";
+import { cacheFailure, isUnusable } from "../../store/cache/directory.ts";
 import type { Session } from "../session/session.ts";
 import { holdsNoBytes, readLock } from "./lock-source.ts";
 import { fileFault, isBelow, failedPath } from "../../runtime/file-faults.ts";

@@ -1,9 +1,10 @@
 import { rm, rmdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { markerFolder, type Markers, openMarkers } from "./markers.ts";
+import { markerDirectory } from "../../store/placement/dest-rule.ts";
+import { type Markers, openMarkers } from "./markers.ts";
 
 /**
- * Says that weights will not come whose dests are not known yet: in the markers' folder of the directory pulled
+ * Says that weights will not come whose dests are not known yet: in the markers' directory of the directory pulled
  * into. Not in a working directory that nobody named. Never throws.
  */
 export async function markEarlyFailure(
@@ -30,7 +31,7 @@ async function markFailure(dir: string, message: string): Promise<void> {
 
 /** Takes back what an earlier run said before it knew where the markers belong. Never throws. */
 export async function takeBackEarlyFailure(dir: string, { path }: Markers): Promise<void> {
-  const early = join(dir, markerFolder);
+  const early = join(dir, markerDirectory);
   if (path === early) return;
   await rm(join(early, "failed"), { force: true }).catch(() => undefined);
   // Where something else is in it, it stays.

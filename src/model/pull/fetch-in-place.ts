@@ -2,7 +2,10 @@ import { randomUUID } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { OcibundleError, errno, isLocal } from "../../errors.ts";
 import { revealFile, temporaryName } from "../../store/placement/materialize.ts";
-import { openTargetFolder, type TargetFolder } from "../../store/placement/target-folder.ts";
+import {
+  openTargetDirectory,
+  type TargetDirectory,
+} from "../../store/placement/target-directory.ts";
 import { chmodAsNew, openOwnFile } from "../../runtime/own-file.ts";
 import { type JournalPlace, removeGrown } from "../../transfer/download/download-journal.ts";
 import type { FetchContext, FetchOutcome } from "./pull-context.ts";
@@ -15,13 +18,13 @@ import { unwritable } from "../../runtime/file-faults.ts";
 /** Where a compressed blob grows when its original is to grow at `path`. */
 export const compressedPart = (path: string): string => `${path}.blob`;
 
-/** Where an original grows in the folder of its file, under the name that `own` stands for. */
+/** Where an original grows in the directory of its file, under the name that `own` stands for. */
 export function partsIn(
-  folder: TargetFolder,
+  directory: TargetDirectory,
   { entry }: WantedFile,
   own: string,
 ): { whole: string; place: JournalPlace } {
-  const whole = folder.at(temporaryName(own));
+  const whole = directory.at(temporaryName(own));
   const partial = entry.digest === entry.digestOriginal ? whole : compressedPart(whole);
   return { whole, place: { partial, journal: `${whole}.journal` } };
 }
@@ -34,7 +37,7 @@ export async function fetchInPlace(
 ): Promise<FetchOutcome> {
   const { entry } = first;
   return growInPlace([first, ...others], context, {
-    placesIn: (folder, own) => partsIn(folder, first, own),
+    placesIn: (directory, own) => partsIn(directory, first, own),
     grow: ({ whole, place }) => download(entry, place, whole, context, progress),
   });
 }
@@ -47,14 +50,14 @@ interface Growing {
 
 /**
  * Lets a file grow beside its final place, and gives it its name; further files are copied from it. Only who has
- * the folder alone leaves what has grown for the next run to go on from.
+ * the directory alone leaves what has grown for the next run to go on from.
  */
 export async function growInPlace(
   [first, ...others]: readonly [WantedFile, ...WantedFile[]],
   context: FetchContext,
   how: {
     /** Where it grows, under the name that `own` stands for. */
-    placesIn(folder: TargetFolder, own: string): Growing;
+    placesIn(directory: TargetDirectory, own: string): Growing;
     grow(growing: Growing): Promise<void>;
     /** Called once it has its name. */
     onPlaced?(): void;
@@ -64,13 +67,13 @@ export async function growInPlace(
 ): Promise<FetchOutcome> {
   const { entry, parts, path } = first;
   const name = parts.at(-1) ?? "";
-  await using folder = await openTargetFolder(context.root, parts.slice(0, -1));
-  const growing = how.placesIn(folder, context.alone ? name : `${name} ${randomUUID()}`);
+  await using directory = await openTargetDirectory(context.root, parts.slice(0, -1));
+  const growing = how.placesIn(directory, context.alone ? name : `${name} ${randomUUID()}`);
   const { whole, place } = growing;
   try {
     await how.grow(growing);
-    await placeUnlessThere(folder.at(name), entry, context.session.signal, () =>
-      finishFile(folder, whole, name, path, context.force),
+    await placeUnlessThere(directory.at(name), entry, context.session.signal, () =>
+      finishFile(directory, whole, name, path, context.force),
     );
     how.onPlaced?.();
     await removeGrown(place);
@@ -83,7 +86,7 @@ export async function growInPlace(
     }
   }
   for (const other of others) {
-    await materializeFile(other, folder.at(name), context, ownFileWays(context.link));
+    await materializeFile(other, directory.at(name), context, ownFileWays(context.link));
   }
   return "fetched";
 }
@@ -106,7 +109,7 @@ function ofFile(path: string, error: unknown): unknown {
 
 /** Gives a whole file its final name, flushed. Throws `conflict`, `file`, `integrity`. */
 async function finishFile(
-  folder: TargetFolder,
+  directory: TargetDirectory,
   whole: string,
   name: string,
   shown: string,
@@ -122,7 +125,7 @@ async function finishFile(
     } finally {
       await file.close();
     }
-    await revealFile(whole, folder.at(name), replace);
+    await revealFile(whole, directory.at(name), replace);
   } catch (error) {
     await removeParts(whole);
     if (errno(error) === "EEXIST") {

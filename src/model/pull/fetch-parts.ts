@@ -88,8 +88,8 @@ function inPlace(
 ): Promise<FetchOutcome> {
   const [{ entry, path }] = files;
   return growInPlace(files, context, {
-    placesIn(folder, own) {
-      const whole = folder.at(temporaryName(own));
+    placesIn(directory, own) {
+      const whole = directory.at(temporaryName(own));
       return { whole, place: { partial: whole, journal: `${whole}.journal` } };
     },
     grow: ({ place }) => assembleFile(entry, plan, place, context, progress),

@@ -1,7 +1,7 @@
 import { errno, isLocal } from "../../errors.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { statBlob } from "../../store/cache/entry.ts";
-import { cacheFailure } from "../../store/cache/folder.ts";
+import { cacheFailure } from "../../store/cache/directory.ts";
 import { isCacheFault, obtainBlob, type Unusable } from "../../store/cache/obtain.ts";
 import { whereLockable } from "../../store/locks/where-possible.ts";
 import { onOneDisk } from "../../store/placement/disk-space.ts";

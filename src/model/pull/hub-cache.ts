@@ -7,7 +7,10 @@ import { unwritable } from "../../runtime/file-faults.ts";
 import { homeDirectory } from "../../runtime/home-directory.ts";
 import { readableMode, replaceFile } from "../../runtime/own-file.ts";
 import { temporaryName } from "../../store/placement/materialize.ts";
-import { openTargetFolder, type TargetFolder } from "../../store/placement/target-folder.ts";
+import {
+  openTargetDirectory,
+  type TargetDirectory,
+} from "../../store/placement/target-directory.ts";
 import type { HubCacheReport } from "../../report/pull.ts";
 import { hubDirectoryName, hubRevision } from "../format/hub-revision.ts";
 import { below, sharedDirectory } from "../format/shared-directory.ts";
@@ -104,16 +107,16 @@ export async function writeSnapshot(
   const paths = hubPaths(entries);
   const root = ["snapshots", commit];
   const inside = Map.groupBy(selected, (entry) => directoryOf(paths.get(entry) ?? ""));
-  for (const [directory, files] of inside) {
+  for (const [inner, files] of inside) {
     signal.throwIfAborted();
-    const parts = [...root, ...(directory === "" ? [] : directory.split("/"))];
-    await using folder = await openTargetFolder(dir, parts);
+    const parts = [...root, ...(inner === "" ? [] : inner.split("/"))];
+    await using directory = await openTargetDirectory(dir, parts);
     const up = "../".repeat(parts.length);
     for (const entry of files) {
-      const name = (paths.get(entry) ?? "").slice(directory === "" ? 0 : directory.length + 1);
-      await link(folder, name, up + blobParts(entry).join("/"), force);
+      const name = (paths.get(entry) ?? "").slice(inner === "" ? 0 : inner.length + 1);
+      await link(directory, name, up + blobParts(entry).join("/"), force);
     }
-    await folder.sync();
+    await directory.sync();
   }
   const tree = Object.fromEntries(
     Array.from(paths, ([entry, path]) => [path, treeEntry(entry)] as const).toSorted(([a], [b]) =>
@@ -136,13 +139,13 @@ function treeEntry({ digestOriginal, sizeUncompressed: size }: WeightEntry): obj
 }
 
 async function link(
-  folder: TargetFolder,
+  directory: TargetDirectory,
   name: string,
   target: string,
   force: boolean,
 ): Promise<void> {
-  const path = folder.at(name);
-  const shown = join(folder.path, name);
+  const path = directory.at(name);
+  const shown = join(directory.path, name);
   try {
     const there = await lstat(path).catch(() => undefined);
     if (there?.isSymbolicLink() === true && (await readlink(path)) === target) return;
@@ -151,7 +154,7 @@ async function link(
         hint: "add --force to replace it, or pull into another directory with -o",
       });
     }
-    const temporary = folder.at(temporaryName(name));
+    const temporary = directory.at(temporaryName(name));
     await rm(temporary, { force: true });
     await symlink(target, temporary);
     await rename(temporary, path);
@@ -167,9 +170,9 @@ async function write(
   name: string,
   text: string,
 ): Promise<void> {
-  await using folder = await openTargetFolder(dir, parts);
+  await using directory = await openTargetDirectory(dir, parts);
   // Whatever lies in `refs` is taken for a revision: the file grows elsewhere.
-  await using besides = await openTargetFolder(dir, ["trees"]);
+  await using besides = await openTargetDirectory(dir, ["trees"]);
   const temporary = besides.at(temporaryName(name));
   try {
     const file = await replaceFile(temporary, readableMode);
@@ -179,10 +182,10 @@ async function write(
     } finally {
       await file.close();
     }
-    await rename(temporary, folder.at(name));
-    await folder.sync();
+    await rename(temporary, directory.at(name));
+    await directory.sync();
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined);
-    throw unwritable(join(folder.path, name), error);
+    throw unwritable(join(directory.path, name), error);
   }
 }

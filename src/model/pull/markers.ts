@@ -1,13 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { lstat, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { openTargetFolder, type TargetFolder } from "../../store/placement/target-folder.ts";
+import {
+  openTargetDirectory,
+  type TargetDirectory,
+} from "../../store/placement/target-directory.ts";
 import { readableMode, readOwnFile, replaceFile } from "../../runtime/own-file.ts";
 import { markerDirectory } from "../../store/placement/dest-rule.ts";
 import { unwritable } from "../../runtime/file-faults.ts";
-
-/** The folder beside the weights in which `pull` says how far it is (docs/pull.md). */
-export const markerFolder = markerDirectory;
 
 const states = ["downloading", "ready", "failed"] as const;
 type State = (typeof states)[number];
@@ -39,22 +39,27 @@ export interface Markers {
  * say: dests can lie thousands of directories deep, and a plan that fails leaves none of them.
  */
 export function openMarkers(root: string, dests: readonly (readonly string[])[]): Markers {
-  const parts = [...commonFolder(dests), markerFolder];
+  const parts = [...commonDirectory(dests), markerDirectory];
   const markerPath = join(root, ...parts);
-  let opened: Promise<TargetFolder> | undefined;
-  const open = (): Promise<TargetFolder> => (opened ??= openTargetFolder(root, parts));
+  let opened: Promise<TargetDirectory> | undefined;
+  const open = (): Promise<TargetDirectory> => (opened ??= openTargetDirectory(root, parts));
   let isAlone = false;
   const change = async (state: State, text: string): Promise<void> => {
-    const folder = await open();
+    const directory = await open();
     try {
-      await write(folder, state, isAlone ? `${state}.tmp` : `${state}-${randomUUID()}.tmp`, text);
+      await write(
+        directory,
+        state,
+        isAlone ? `${state}.tmp` : `${state}-${randomUUID()}.tmp`,
+        text,
+      );
       for (const other of states) {
-        if (other !== state) await rm(folder.at(other), { force: true });
+        if (other !== state) await rm(directory.at(other), { force: true });
       }
-      await removeTemporaries(folder, isAlone ? Infinity : Date.now() - lifetime);
-      await folder.sync();
+      await removeTemporaries(directory, isAlone ? Infinity : Date.now() - lifetime);
+      await directory.sync();
     } catch (error) {
-      throw unwritable(join(folder.path, state), error);
+      throw unwritable(join(directory.path, state), error);
     }
   };
   return {
@@ -64,11 +69,11 @@ export function openMarkers(root: string, dests: readonly (readonly string[])[])
       isAlone = true;
     },
     async ready() {
-      const folder = await open();
-      const names = await readdir(folder.at("."));
+      const directory = await open();
+      const names = await readdir(directory.at("."));
       // With another beside it, a run was killed before it had taken that back.
       if (names.some((name) => name !== "ready" && isMarker(name))) return undefined;
-      return readMarker(folder.at("ready"));
+      return readMarker(directory.at("ready"));
     },
     downloading: (digest) => change("downloading", digest),
     done: (digest) => change("ready", digest),
@@ -110,21 +115,22 @@ const isMarker = (name: string): boolean =>
 const lifetime = 24 * 60 * 60 * 1000;
 
 /** Removes what killed runs have left: what was written before a time, in milliseconds since 1970. */
-async function removeTemporaries(folder: TargetFolder, before: number): Promise<void> {
-  for (const name of await readdir(folder.at("."))) {
+async function removeTemporaries(directory: TargetDirectory, before: number): Promise<void> {
+  for (const name of await readdir(directory.at("."))) {
     if (!isTemporary(name)) continue;
-    const stats = await lstat(folder.at(name)).catch(() => undefined);
-    if (stats !== undefined && stats.mtimeMs < before) await rm(folder.at(name), { force: true });
+    const stats = await lstat(directory.at(name)).catch(() => undefined);
+    if (stats !== undefined && stats.mtimeMs < before)
+      await rm(directory.at(name), { force: true });
   }
 }
 
 async function write(
-  folder: TargetFolder,
+  directory: TargetDirectory,
   state: State,
   temporary: string,
   text: string,
 ): Promise<void> {
-  const path = folder.at(temporary);
+  const path = directory.at(temporary);
   try {
     const file = await replaceFile(path, readableMode);
     try {
@@ -133,16 +139,16 @@ async function write(
     } finally {
       await file.close();
     }
-    await rename(path, folder.at(state));
+    await rename(path, directory.at(state));
   } catch (error) {
     await rm(path, { force: true });
     throw error;
   }
-  await folder.sync();
+  await directory.sync();
 }
 
-/** The deepest folder that all files lie below. */
-export function commonFolder(files: readonly (readonly string[])[]): string[] {
+/** The deepest directory that all files lie below. */
+export function commonDirectory(files: readonly (readonly string[])[]): string[] {
   const [first = [], ...others] = files.map((parts) => parts.slice(0, -1));
   const differs = first.findIndex((part, index) => others.some((parts) => parts[index] !== part));
   return first.slice(0, differs === -1 ? first.length : differs);

@@ -1,7 +1,7 @@
 import type { ByteRange } from "../../oci/content.ts";
 import { createFile, readableMode } from "../../runtime/own-file.ts";
 import { fileChunks } from "../../store/file-chunks.ts";
-import { openTargetFolder } from "../../store/placement/target-folder.ts";
+import { openTargetDirectory } from "../../store/placement/target-directory.ts";
 import { writeAll } from "../../store/verified-write.ts";
 import {
   type JournalPlace,
@@ -23,14 +23,14 @@ export async function movePartial(
   from: JournalPlace,
   { root, alone, session: { signal, emit } }: FetchContext,
 ): Promise<boolean> {
-  // Who shares the folder has parts there that nobody goes on from.
+  // Who shares the directory has parts there that nobody goes on from.
   if (!alone) return false;
   const { entry, parts } = file;
   const descriptor = storedBlob(entry);
   const ranges = await readJournal(from, descriptor);
   if (ranges === undefined) return false;
-  await using folder = await openTargetFolder(root, parts.slice(0, -1));
-  const { whole, place } = partsIn(folder, file, parts.at(-1) ?? "");
+  await using directory = await openTargetDirectory(root, parts.slice(0, -1));
+  const { whole, place } = partsIn(directory, file, parts.at(-1) ?? "");
   if ((await readJournal(place, descriptor)) !== undefined) return false;
   try {
     await removeParts(whole);

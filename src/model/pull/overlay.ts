@@ -10,7 +10,7 @@ export interface MergedFile {
   digest: Digest;
 }
 
-type Node = Exclude<UnpackedEntry, { type: "folder" }>;
+type Node = Exclude<UnpackedEntry, { type: "directory" }>;
 
 const whiteout = ".wh.";
 const opaque = ".wh..wh..opq";
@@ -66,7 +66,7 @@ export function mergeLayers(layers: readonly (readonly UnpackedEntry[])[]): {
     }
     for (const entry of layer) {
       if (posix.basename(entry.name).startsWith(whiteout)) continue;
-      if (entry.type === "folder") {
+      if (entry.type === "directory") {
         // A link to a directory stays, as with container engines.
         const there = nodes.get(entry.name);
         if (there?.type !== "symlink" || !isDirectory(entry.name)) nodes.delete(entry.name);

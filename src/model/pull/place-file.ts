@@ -8,7 +8,7 @@ import {
   materialize,
   temporaryName,
 } from "../../store/placement/materialize.ts";
-import { openTargetFolder } from "../../store/placement/target-folder.ts";
+import { openTargetDirectory } from "../../store/placement/target-directory.ts";
 import type { FetchContext } from "./pull-context.ts";
 import { placeUnlessThere } from "./same-content.ts";
 import type { WantedFile } from "./pull-plan.ts";
@@ -29,7 +29,7 @@ export async function materializeFile(
 ): Promise<void> {
   const { entry, parts, path } = file;
   const name = parts.at(-1) ?? "";
-  await using folder = await openTargetFolder(root, parts.slice(0, -1));
+  await using directory = await openTargetDirectory(root, parts.slice(0, -1));
   const { digestOriginal } = entry;
   const isForeign =
     original === cache.blobPath(digestOriginal) && (await cache.isForeign(digestOriginal));
@@ -37,8 +37,8 @@ export async function materializeFile(
   if (isForeign && ways.length === 1 && only !== undefined && only !== "copy") {
     throw notPossible(path, only, "the cached file belongs to another user");
   }
-  const way = await placeUnlessThere(folder.at(name), entry, signal, () =>
-    materialize(original, folder, name, {
+  const way = await placeUnlessThere(directory.at(name), entry, signal, () =>
+    materialize(original, directory, name, {
       signal,
       replace: force,
       temporary: alone ? undefined : temporaryName(`${name} ${randomUUID()}`),

@@ -30,14 +30,14 @@ export interface FetchContext {
   assembly: Assembly;
   /** Files that are a part of a blob, and where in it they lie. */
   parts: ReadonlyMap<WeightEntry, BlobPart>;
-  /** The folder pulled into. */
+  /** The directory pulled into. */
   root: string;
   /** Whether files in the way, which the plan has looked at, are replaced. */
   force: boolean;
   useCache: boolean;
   /** How files come from the cache. */
   link: LinkMode;
-  /** Whether no other process writes into the folder at the same time. */
+  /** Whether no other process writes into the directory at the same time. */
   alone: boolean;
   seen: Seen;
 }

@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { posix } from "node:path";
 import { OcibundleError } from "../../errors.ts";
-import { isUnusable } from "../../store/cache/folder.ts";
+import { isUnusable } from "../../store/cache/directory.ts";
 import { type StoredFile, type StoredTar } from "../format/artifact/contents.ts";
 import {
   checkEntriesApart,

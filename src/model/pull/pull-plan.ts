@@ -14,7 +14,7 @@ import { unwritable } from "../../runtime/file-faults.ts";
 /** A weight file and the place it is to have. */
 export interface WantedFile {
   entry: WeightEntry;
-  /** The names below the target folder. */
+  /** The names below the target directory. */
   parts: readonly string[];
   /** Absolute. */
   path: string;
@@ -124,7 +124,7 @@ async function stateOf(
     stats = await lstat(path, { bigint: true });
   } catch (error) {
     if (errno(error) === "ENOENT") return "missing";
-    // Something that is no folder is in the place of one: making the folder will say what.
+    // Something that is no directory is in the place of one: making the directory will say what.
     if (errno(error) === "ENOTDIR") return "missing";
     throw unwritable(path, error);
   }

@@ -5,7 +5,7 @@ import type { Digest } from "../../oci/digest.ts";
 import { assembledCache } from "../../store/cache/assembled.ts";
 import type { FilePlan } from "../parts/file-plan.ts";
 import type { Cache } from "../../store/cache/cache.ts";
-import { shownRoot } from "../../store/cache/folder.ts";
+import { shownRoot } from "../../store/cache/directory.ts";
 import { onOneDisk, requireSpace, type SpaceNeed } from "../../store/placement/disk-space.ts";
 import { type LinkMode, takesSpace } from "../session/link-mode.ts";
 import { temporaryName } from "../../store/placement/materialize.ts";

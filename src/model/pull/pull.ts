@@ -5,7 +5,7 @@ import type { Digest } from "../../oci/digest.ts";
 import { createWorkerPool } from "../../runtime/worker-pool.ts";
 import { openPartRecords } from "../../store/records/part-records.ts";
 import { openFileRecords } from "../../store/records/file-records.ts";
-import { openTargetFolder } from "../../store/placement/target-folder.ts";
+import { openTargetDirectory } from "../../store/placement/target-directory.ts";
 import { type LinkMode, linkModeOf } from "../session/link-mode.ts";
 import type { HeldLock } from "../../store/locks/lock-file.ts";
 import { withinOpenFiles } from "../../runtime/open-files.ts";
@@ -37,7 +37,7 @@ import type { HubCacheReport, PullReport } from "../../report/pull.ts";
 
 export interface PullRequest {
   source: string;
-  /** The folder that the dests go under. */
+  /** The directory that the dests go under. */
   output: string;
   only: readonly string[];
   /** The directory of an image whose files are wanted. */
@@ -59,7 +59,7 @@ export interface PullRequest {
   hubId?: string | undefined;
 }
 
-/** Puts a model's weights under a folder at their dest paths, each file verified. */
+/** Puts a model's weights under a directory at their dest paths, each file verified. */
 export async function pullWeights(job: JobContext, request: PullRequest): Promise<PullReport> {
   const counted = countResumed(job.emit);
   const progress = { isMarked: false };
@@ -99,7 +99,7 @@ async function pullMarked(
     const files = await filesOf(dir, entries, hub !== undefined);
     const markers = openMarkers(dir, hub === undefined ? files.map((file) => file.parts) : []);
     await takeBackEarlyFailure(dir, markers);
-    await (await openTargetFolder(dir, [])).close();
+    await (await openTargetDirectory(dir, [])).close();
     let turn: HeldLock | undefined;
     let stage: Stage | undefined;
     try {
@@ -189,7 +189,7 @@ async function pullMarked(
 
 interface Pull {
   source: PullSource;
-  /** The folder pulled into. */
+  /** The directory pulled into. */
   root: string;
   files: readonly WantedFile[];
   markers: Markers;
@@ -199,7 +199,7 @@ interface Pull {
   plans: ReadonlyMap<WeightEntry, FilePlan>;
   /** Of the weights artifact. */
   digest: Digest;
-  /** Whether no other process writes into the folder at the same time. */
+  /** Whether no other process writes into the directory at the same time. */
   alone: boolean;
   link: LinkMode;
   seen: Seen;

@@ -2,7 +2,7 @@ import { mkdir, rm } from "node:fs/promises";
 import { unwritable } from "../../runtime/file-faults.ts";
 import { type Cache, cacheAt } from "../../store/cache/cache.ts";
 import { ownTemp, sweepOwnedTemps, type TempPlace } from "../../store/locks/owned-temp.ts";
-import { scratchPrefix } from "../../store/cache/folder.ts";
+import { scratchPrefix } from "../../store/cache/directory.ts";
 
 /** A cache that lives as long as one run, below the directory that is pulled into. */
 export interface ScratchCache {

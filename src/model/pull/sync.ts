@@ -5,8 +5,8 @@ import { unwritable } from "../../runtime/file-faults.ts";
 import { markerDirectory, ownPrefix } from "../../store/placement/dest-rule.ts";
 import { bringBack, exchange } from "../../store/placement/exchange.ts";
 import { isAsPlaced, type PlacedPull } from "../../store/records/placed.ts";
-import { openTargetFolder } from "../../store/placement/target-folder.ts";
-import { commonFolder, type Markers, openMarkers } from "./markers.ts";
+import { openTargetDirectory } from "../../store/placement/target-directory.ts";
+import { commonDirectory, type Markers, openMarkers } from "./markers.ts";
 import type { WantedFile } from "./pull-plan.ts";
 
 /** Where the next version of a directory that is kept in sync grows, inside that directory. */
@@ -74,14 +74,14 @@ export async function openStage(options: StageOptions): Promise<Stage | undefine
       // Fetching takes long enough for somebody to change a file meanwhile.
       if (!force) await refuseChanged(dir, last, wanted);
       const placed = last.files.map(({ path }) => path.split("/"));
-      const union = commonFolder([...placed, ...files.map(({ parts }) => parts)]);
+      const union = commonDirectory([...placed, ...files.map(({ parts }) => parts)]);
       const base = union.slice(0, -1);
       const name = union.at(-1);
       const names = name === undefined ? (await readdir(root)).toSorted(markersLast) : [name];
       const old = new Set(last.files.map(({ path }) => path));
       for (const one of names) await carryOver(dir, root, [...base, one], old);
-      await using from = await openTargetFolder(root, base);
-      await using to = await openTargetFolder(dir, base);
+      await using from = await openTargetDirectory(root, base);
+      await using to = await openTargetDirectory(dir, base);
       try {
         for (const one of names) await exchange(to.at(one), from.at(one), join(top, "old"));
         await to.sync();
@@ -131,8 +131,8 @@ async function takeUnchanged(
   const sizes = new Map(last.files.map(({ path, size }) => [path, size]));
   for (const { entry, parts } of staged) {
     if (sizes.get(parts.join("/")) !== entry.sizeUncompressed) continue;
-    await using from = await openTargetFolder(dir, parts.slice(0, -1));
-    await using to = await openTargetFolder(root, parts.slice(0, -1));
+    await using from = await openTargetDirectory(dir, parts.slice(0, -1));
+    await using to = await openTargetDirectory(root, parts.slice(0, -1));
     const name = parts.at(-1) ?? "";
     // Where that can't be done the file is fetched again.
     await link(from.at(name), to.at(name)).catch(() => undefined);
@@ -148,7 +148,7 @@ async function carryOver(
 ): Promise<void> {
   const there = await lstat(join(dir, ...parts)).catch(() => undefined);
   if (there?.isDirectory() !== true) return;
-  await using from = await openTargetFolder(dir, parts);
+  await using from = await openTargetDirectory(dir, parts);
   for (const entry of await readdir(from.at("."), { withFileTypes: true })) {
     const { name } = entry;
     const inner = [...parts, name];
@@ -156,11 +156,11 @@ async function carryOver(
       continue;
     if (entry.isDirectory()) {
       const isEmpty = (await readdir(join(from.at(name)))).length === 0;
-      if (isEmpty) await (await openTargetFolder(root, inner)).close();
+      if (isEmpty) await (await openTargetDirectory(root, inner)).close();
       else await carryOver(dir, root, inner, old);
       continue;
     }
-    await using to = await openTargetFolder(root, parts);
+    await using to = await openTargetDirectory(root, parts);
     const isNew = (await lstat(to.at(name)).catch(() => undefined)) !== undefined;
     // With --force a file of the model takes the place of another one.
     if (isNew) continue;
@@ -187,8 +187,8 @@ async function removeFile(dir: string, parts: readonly string[]): Promise<void> 
   const there = await lstat(join(dir, ...parts)).catch(() => undefined);
   if (there?.isFile() !== true) return;
   {
-    await using folder = await openTargetFolder(dir, parts.slice(0, -1));
-    await rm(folder.at(parts.at(-1) ?? ""), { force: true });
+    await using directory = await openTargetDirectory(dir, parts.slice(0, -1));
+    await rm(directory.at(parts.at(-1) ?? ""), { force: true });
   }
   for (let length = parts.length - 1; length > 0; length -= 1) {
     const isGone = await rmdir(join(dir, ...parts.slice(0, length))).then(

@@ -12,7 +12,7 @@ import { compressionOf } from "../../store/archive/archive.ts";
 import { type TarEntry, tarEntries } from "../../store/archive/entries.ts";
 import { type StreamTarSource, streamTarSource } from "../../store/archive/source.ts";
 import type { Cache } from "../../store/cache/cache.ts";
-import { cacheFailure, shownRoot } from "../../store/cache/folder.ts";
+import { cacheFailure, shownRoot } from "../../store/cache/directory.ts";
 import { readRecord, writeRecord } from "../../store/cache/record-file.ts";
 import { requireSpace } from "../../store/placement/disk-space.ts";
 import { writeAll } from "../../store/verified-write.ts";
@@ -23,7 +23,7 @@ import { quoted, Sha256Schema } from "../format/weight-entry.ts";
 export type UnpackedEntry =
   | { type: "file"; name: string; size: number; digest: Digest }
   | { type: "link" | "symlink"; name: string; target: string }
-  | { type: "folder"; name: string };
+  | { type: "directory"; name: string };
 
 export interface UnpackOptions {
   cache: Cache;
@@ -42,6 +42,12 @@ export interface UnpackOptions {
   on: string;
 }
 
+/** Earlier records say "folder". */
+const DirectoryTypeSchema = v.pipe(
+  v.picklist(["directory", "folder"]),
+  v.transform(() => "directory" as const),
+);
+
 const RecordSchema = v.object({
   version: v.literal(1),
   entries: v.array(
@@ -53,7 +59,7 @@ const RecordSchema = v.object({
         digest: Sha256Schema,
       }),
       v.object({ type: v.picklist(["link", "symlink"]), name: v.string(), target: v.string() }),
-      v.object({ type: v.literal("folder"), name: v.string() }),
+      v.object({ type: DirectoryTypeSchema, name: v.string() }),
     ]),
   ),
 });
@@ -172,7 +178,7 @@ async function unpackEntry(
   source: StreamTarSource,
   options: UnpackOptions,
 ): Promise<UnpackedEntry | undefined> {
-  if (type === "folder") return { type, name };
+  if (type === "directory") return { type, name };
   if (type !== "file") return { type, name, target };
   if (!options.wants(name)) return undefined;
   const { cache, expected, on, origin, signal } = options;

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { OcibundleError } from "../../errors.ts";
 import { readOwnFile } from "../../runtime/own-file.ts";
 import type { WaitReport } from "../../report/wait.ts";
-import { markerFolder } from "./markers.ts";
+import { markerDirectory } from "../../store/placement/dest-rule.ts";
 
 /** Looks at the markers in milliseconds. Watching would be quicker, and does not work on every file system. */
 const pause = 200;
@@ -32,7 +32,7 @@ export async function waitForWeights(
     if (performance.now() >= until) {
       throw new OcibundleError("not_found", "no weights are ready", {
         subject: `"${dir}"`,
-        hint: `name the directory that has ${markerFolder}, or wait longer with --timeout`,
+        hint: `name the directory that has ${markerDirectory}, or wait longer with --timeout`,
       });
     }
     const left = Math.min(pause, Math.max(1, until - performance.now()));
@@ -43,7 +43,7 @@ export async function waitForWeights(
 
 function read(dir: string, marker: string): string | undefined {
   try {
-    const bytes = readOwnFile(join(dir, markerFolder, marker), { maxBytes, ofAnyone: true });
+    const bytes = readOwnFile(join(dir, markerDirectory, marker), { maxBytes, ofAnyone: true });
     return bytes && new TextDecoder().decode(bytes).trim();
   } catch {
     return undefined;

@@ -7,7 +7,7 @@ import { registryReader } from "../../registry/reader.ts";
 import { triesOfRun } from "../../registry/registry.ts";
 import type { Registry, Repository } from "../../registry/types.ts";
 import { type Cache, openCache } from "../../store/cache/cache.ts";
-import { isNowhere } from "../../store/cache/folder.ts";
+import { isNowhere } from "../../store/cache/directory.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
 import { registryWriter } from "../../transfer/upload/registry-writer.ts";
 import { uploadJournal } from "../../transfer/upload/upload-journal.ts";
@@ -18,7 +18,7 @@ import { checkFlags, connect, type ConnectionFlags, connectMirror } from "./conn
 /** What every job is given by the command that starts it. A command's context has this shape. */
 export interface JobContext {
   env: Readonly<Record<string, string | undefined>>;
-  /** The working folder, absolute. */
+  /** The working directory, absolute. */
   cwd: string;
   signal: AbortSignal;
   emit: EmitEvent;

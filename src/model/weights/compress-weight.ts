@@ -2,7 +2,7 @@ import { faultKind } from "../../runtime/file-faults.ts";
 import type { WorkerPool } from "../../runtime/worker-pool.ts";
 import type { Codec, Compressed } from "../../runtime/worker-protocol.ts";
 import type { Cache } from "../../store/cache/cache.ts";
-import { cacheFailure } from "../../store/cache/folder.ts";
+import { cacheFailure } from "../../store/cache/directory.ts";
 import { compressionLevels } from "../format/compression.ts";
 
 export interface CompressOptions {

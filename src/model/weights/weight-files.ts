@@ -21,7 +21,7 @@ import {
   pathFilter,
   type PathPatterns,
 } from "./path-filter.ts";
-import { walkFolder } from "./weight-folder.ts";
+import { walkDirectory } from "./weight-directory.ts";
 import { giveNames } from "../format/weight-names.ts";
 
 /** Where the files go in the container when nothing else is said. */
@@ -39,15 +39,15 @@ export interface WeightFile {
   destIsDefault: boolean;
 }
 
-/** A file or a folder of them, as a flag or the project file names it. */
+/** A file or a directory of them, as a flag or the project file names it. */
 export interface WeightSource {
   /** Absolute; of a source elsewhere its address. */
   path: string;
   address?: SourceAddress | undefined;
-  /** The name of the file; for a folder, what its files' names start with. From the path otherwise. */
+  /** The name of the file; for a directory, what its files' names start with. From the path otherwise. */
   name?: string | undefined;
-  /** The dest of the file, or of the folder that the files go under. */
-  target: { file: string } | { folder: string; isDefault?: boolean };
+  /** The dest of the file, or of the directory that the files go under. */
+  target: { file: string } | { directory: string; isDefault?: boolean };
   /** Which files are taken; all of them without it. */
   filter?: PathFilter | undefined;
   /** Sources with one such number are one: of their files with one dest the last one is taken. */
@@ -56,7 +56,7 @@ export interface WeightSource {
 
 export interface WeightFilesOptions {
   signal: AbortSignal;
-  /** Absolute paths that are no weights though they lie in a folder: the lock itself. */
+  /** Absolute paths that are no weights though they lie in a directory: the lock itself. */
   except?: readonly string[] | undefined;
   /** The files of a source elsewhere; needed where there is one. */
   remoteFiles?: (address: SourceAddress, choice: RemoteChoice) => Promise<FoundRemote[]>;
@@ -72,7 +72,7 @@ export const pathSources = (
   patterns: PathPatterns = {},
 ): WeightSource[] =>
   paths.map((path) => {
-    const place = { target: targetFolder(dest), filter: filterOf(patterns) };
+    const place = { target: targetDirectory(dest), filter: filterOf(patterns) };
     const address = parseSource(path);
     return address === undefined
       ? { path: resolve(cwd, path), ...place }
@@ -89,7 +89,7 @@ export const fileSources = (flags: readonly string[], cwd: string, dest?: string
       });
     }
     refuseUri(path);
-    return { name, path: resolve(cwd, path), target: targetFolder(dest) };
+    return { name, path: resolve(cwd, path), target: targetDirectory(dest) };
   });
 
 /** The sources that a project file lists; its paths are relative to the directory it lies in. */
@@ -102,7 +102,7 @@ export const projectSources = (
     sources.map((source) => ({
       name,
       ...placeOf(source.path, dirname(path)),
-      target: sources.length === 1 ? { file: target } : { folder: target },
+      target: sources.length === 1 ? { file: target } : { directory: target },
       filter: filterOf(source, { include, exclude }, patterns),
       merged: sources.length === 1 ? undefined : index,
     })),
@@ -158,7 +158,7 @@ interface Found {
   remote?: RemoteFile | undefined;
   dest: string;
   destIsDefault: boolean;
-  /** The path below the given folder, which becomes the name unless there is one already. */
+  /** The path below the given directory, which becomes the name unless there is one already. */
   below: string;
   name?: string | undefined;
 }
@@ -169,7 +169,7 @@ async function filesOf(source: WeightSource, options: WeightFilesOptions): Promi
     return await filesElsewhere(source, source.address, options);
   }
   const stats = await statSource(path);
-  const destIsDefault = "folder" in target && target.isDefault === true;
+  const destIsDefault = "directory" in target && target.isDefault === true;
   if (stats.isFile()) {
     const below = basename(path);
     if (filter?.takes(below) === false) {
@@ -177,13 +177,13 @@ async function filesOf(source: WeightSource, options: WeightFilesOptions): Promi
       options.onLeftOut?.(path);
       return [];
     }
-    const dest = "file" in target ? target.file : under(target.folder, below);
+    const dest = "file" in target ? target.file : under(target.directory, below);
     return [{ path, dest, destIsDefault, below, name }];
   }
   if (!stats.isDirectory()) throw notAFile(path, stats);
-  const folder = "file" in target ? target.file : target.folder;
+  const directory = "file" in target ? target.file : target.directory;
   const { signal, onLeftOut } = options;
-  const files = await walkFolder(path, {
+  const files = await walkDirectory(path, {
     signal,
     filter,
     onLeftOut: (below) => onLeftOut?.(join(path, below)),
@@ -191,7 +191,7 @@ async function filesOf(source: WeightSource, options: WeightFilesOptions): Promi
   if (filter !== undefined && files.length === 0 && isProjects(source)) throw nothingTaken(path);
   return files.map(({ path: file, below }) => ({
     path: file,
-    dest: under(folder, below),
+    dest: under(directory, below),
     destIsDefault,
     below: name === undefined ? below : `${name}/${below}`,
   }));
@@ -206,11 +206,11 @@ async function filesElsewhere(
   if (remoteFiles === undefined) throw new TypeError(`nothing lists the files of ${path}`);
   const files = await remoteFiles(address, { filter, onLeftOut });
   if (files.length === 0 && isProjects(source)) throw nothingTaken(path);
-  const destIsDefault = "folder" in target && target.isDefault === true;
-  const folder = "file" in target ? target.file : target.folder;
+  const destIsDefault = "directory" in target && target.isDefault === true;
+  const directory = "file" in target ? target.file : target.directory;
   return files.map(({ below, isNamed, remote }) => {
     const found = { path: remote.uri, remote, destIsDefault };
-    const dest = isNamed && "file" in target ? target.file : under(folder, below);
+    const dest = isNamed && "file" in target ? target.file : under(directory, below);
     if (isNamed || name === undefined) return { ...found, dest, below, name };
     return { ...found, dest, below: `${name}/${below}` };
   });
@@ -229,10 +229,10 @@ async function statSource(path: string): Promise<Stats> {
 }
 
 // Not path.join, which would resolve the ".." that is to be refused.
-const under = (folder: string, below: string): string =>
-  folder === "/" ? `/${below}` : `${folder}/${below}`;
+const under = (directory: string, below: string): string =>
+  directory === "/" ? `/${below}` : `${directory}/${below}`;
 
-const targetFolder = (dest: string | undefined): WeightSource["target"] =>
+const targetDirectory = (dest: string | undefined): WeightSource["target"] =>
   dest === undefined
-    ? { folder: defaultDest, isDefault: true }
-    : { folder: dest.replace(/(?<=[^/])\/+$/, "") };
+    ? { directory: defaultDest, isDefault: true }
+    : { directory: dest.replace(/(?<=[^/])\/+$/, "") };

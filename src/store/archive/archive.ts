@@ -49,7 +49,7 @@ export async function openArchive(
     const twice = new Set<string>();
     for await (const entry of tarEntries(fileTarSource(file, size), on)) {
       signal.throwIfAborted();
-      if (entry.type === "folder") continue;
+      if (entry.type === "directory") continue;
       if (entries.has(entry.name)) twice.add(entry.name);
       entries.set(entry.name, entry);
     }

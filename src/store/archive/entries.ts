@@ -7,7 +7,7 @@ import type { TarSource } from "./source.ts";
 
 /** One entry of a tar archive; its content lies between `offset` and `offset + size`. */
 export interface TarEntry {
-  type: "file" | "folder" | "link" | "symlink";
+  type: "file" | "directory" | "link" | "symlink";
   /** Below the archive's root, with `/` between the parts and none at the ends. */
   name: string;
   /** In bytes, from the archive's start. */
@@ -30,7 +30,7 @@ const contentTypes: ReadonlyMap<string, TarEntry["type"]> = new Map([
   ["File", "file"],
   ["OldFile", "file"],
   ["ContiguousFile", "file"],
-  ["Directory", "folder"],
+  ["Directory", "directory"],
   ["Link", "link"],
   ["SymbolicLink", "symlink"],
 ] as const);
@@ -42,7 +42,7 @@ const contentTypes: ReadonlyMap<string, TarEntry["type"]> = new Map([
  * entry, and what it leaves is passed over. The source is read to its end: an archive without the mark
  * of its end may be cut off between two entries, and one with data behind it is not what its writer
  * wrote. `on` names the archive. Throws `file` for what is no tar archive, has a name that leaves it, or
- * an entry that is no file, folder or link; `integrity` for what is cut off or has data behind its end.
+ * an entry that is no file, directory or link; `integrity` for what is cut off or has data behind its end.
  *
  * `ofLayer` reads as container engines read a layer: names are below the root even where they begin with
  * `/`, devices and FIFOs are passed over, and no bytes at all are a layer without entries.

@@ -26,7 +26,7 @@ export function entryPath(name: string, on: string): string {
 
 /**
  * What a link of an archive points to, as a name in it: hard links are written from the root, symbolic
- * ones from their folder. Throws `file` when that is outside.
+ * ones from their directory. Throws `file` when that is outside.
  */
 export function linkTarget(
   link: { type: "link" | "symlink"; name: string; target: string },

@@ -22,7 +22,7 @@ import {
   completeVerified,
   isIntegrity,
   refuseSpecial,
-  syncFolder,
+  syncDirectory,
   writeAll,
 } from "../verified-write.ts";
 import { unwritable } from "../../runtime/file-faults.ts";
@@ -150,7 +150,7 @@ export async function createLayoutArchive(
         } catch (error) {
           throw unwritable(path, error);
         }
-        await syncFolder(dirname(path));
+        await syncDirectory(dirname(path));
       }),
     async discard() {
       oneByOne.clearQueue();

@@ -7,7 +7,7 @@ import { type Digest, DigestSchema, digestHex, digestOf } from "../../oci/digest
 import { readOwnFile } from "../../runtime/own-file.ts";
 import { fileChunks } from "../file-chunks.ts";
 import { type Cache, cacheAt } from "./cache.ts";
-import { assembledRoot } from "./folder.ts";
+import { assembledRoot } from "./directory.ts";
 import { writeRecord } from "./record-file.ts";
 
 /**

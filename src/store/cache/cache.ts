@@ -19,11 +19,11 @@ import {
 import {
   type CachePlace,
   cacheFailure,
-  cacheFolderOrNowhere,
-  cacheFolders,
+  cacheDirectoryOrNowhere,
+  cacheDirectories,
   isUnusable,
-} from "./folder.ts";
-import { makeFolders, makeReady } from "./files.ts";
+} from "./directory.ts";
+import { makeDirectories, makeReady } from "./files.ts";
 import { openTempFiles } from "./temp.ts";
 import {
   type HeldLock,
@@ -47,7 +47,7 @@ export type BlobAddress = Pick<Descriptor, "digest" | "size">;
  *     locks/                         who is at it
  *
  * Nothing is made on disk before something is written. Methods that write throw `file`, naming the
- * folder and the rule, when it is full or can't be written; see `isUnusable` for going on without.
+ * directory and the rule, when it is full or can't be written; see `isUnusable` for going on without.
  */
 export interface Cache {
   readonly root: string;
@@ -59,7 +59,7 @@ export interface Cache {
   /** Beside `partialPath`, for what the transfer notes about it. */
   journalPath(digest: Digest): string;
   /**
-   * A new path for a temporary file on the cache's file system; its folder is made. Hand the file to
+   * A new path for a temporary file on the cache's file system; its directory is made. Hand the file to
    * `putFile` or `discardTemp`; what a killed process leaves is removed by a later one.
    */
   tempPath(name: string): Promise<string>;
@@ -112,14 +112,14 @@ export interface Cache {
 const fileName = (digest: Digest): string => `${digestAlgorithm(digest)}-${digestHex(digest)}`;
 
 /** The cache of this environment; one that takes nothing where no place for it is known. Touches nothing on disk. */
-export const openCache = (place: CachePlace): Cache => cacheAt(cacheFolderOrNowhere(place));
+export const openCache = (place: CachePlace): Cache => cacheAt(cacheDirectoryOrNowhere(place));
 
-/** The cache in a folder, which need not exist. `gives` says whether a file has the bytes that its name means. */
+/** The cache in a directory, which need not exist. `gives` says whether a file has the bytes that its name means. */
 export function cacheAt(root: string, gives: typeof givesBytesOf = givesBytesOf): Cache {
-  const folders = cacheFolders(root);
-  const recordPath = (digest: Digest) => join(folders.records, "blobs", fileName(digest));
+  const directories = cacheDirectories(root);
+  const recordPath = (digest: Digest) => join(directories.records, "blobs", fileName(digest));
   const blobPath = (digest: Digest) =>
-    join(folders.blobs, digestAlgorithm(digest), digestHex(digest));
+    join(directories.blobs, digestAlgorithm(digest), digestHex(digest));
 
   const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
@@ -135,11 +135,11 @@ export function cacheAt(root: string, gives: typeof givesBytesOf = givesBytesOf)
   let isMade = false;
   const make = async (): Promise<void> => {
     // A server outlives a cache that its user removes.
-    if (isMade && !existsSync(folders.locks)) {
+    if (isMade && !existsSync(directories.locks)) {
       isMade = false;
       made = undefined;
     }
-    made ??= makeFolders(root);
+    made ??= makeDirectories(root);
     try {
       await made;
       isMade = true;
@@ -149,7 +149,7 @@ export function cacheAt(root: string, gives: typeof givesBytesOf = givesBytesOf)
     }
   };
 
-  const temp = openTempFiles(folders.temp, folders.locks);
+  const temp = openTempFiles(directories.temp, directories.locks);
   const tempPath = async (name: string): Promise<string> => {
     await make();
     return temp.path(name);
@@ -223,10 +223,10 @@ export function cacheAt(root: string, gives: typeof givesBytesOf = givesBytesOf)
 
   return {
     root,
-    recordsDir: folders.records,
+    recordsDir: directories.records,
     blobPath,
-    partialPath: (digest) => join(folders.temp, `${fileName(digest)}.partial`),
-    journalPath: (digest) => join(folders.temp, `${fileName(digest)}.journal`),
+    partialPath: (digest) => join(directories.temp, `${fileName(digest)}.partial`),
+    journalPath: (digest) => join(directories.temp, `${fileName(digest)}.journal`),
     tempPath: (name) => guarded(() => tempPath(name)),
     holdTemp: () => temp.hold(),
     discardTemp: (path) => guarded(() => temp.done(path)),
@@ -269,19 +269,19 @@ export function cacheAt(root: string, gives: typeof givesBytesOf = givesBytesOf)
     lock: (digest, options) =>
       guarded(async () => {
         await make();
-        return lockFile(join(folders.locks, fileName(digest)), options);
+        return lockFile(join(directories.locks, fileName(digest)), options);
       }),
     tryLock: (digest, options) =>
       guarded(async () => {
         await make();
-        return tryLockFile(join(folders.locks, fileName(digest)), options);
+        return tryLockFile(join(directories.locks, fileName(digest)), options);
       }),
     waitForLock: (digest, options, attempt) =>
-      waitForLock(join(folders.locks, fileName(digest)), options, attempt),
+      waitForLock(join(directories.locks, fileName(digest)), options, attempt),
     lockName: (name, options) =>
       guarded(async () => {
         await make();
-        return lockFile(join(folders.locks, name), options);
+        return lockFile(join(directories.locks, name), options);
       }),
     remove: (digest) => guarded(() => remove(digest)),
     confirm,

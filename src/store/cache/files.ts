@@ -3,22 +3,22 @@ import { join } from "node:path";
 import { OcibundleError, errno } from "../../errors.ts";
 import { createFile, directoryMode, openOwnFile, readableMode } from "../../runtime/own-file.ts";
 import { type Digest, shortDigest } from "../../oci/digest.ts";
-import { cacheFolders } from "./folder.ts";
+import { cacheDirectories } from "./directory.ts";
 import { sweepTempFiles } from "./temp.ts";
 
-/** bford.info/cachedir: backups leave a folder with this file out. */
+/** bford.info/cachedir: backups leave a directory with this file out. */
 const tagFile = "CACHEDIR.TAG";
 const tagText = `Signature: 8a477f597d28d172789f06886806bc55
-# This folder is ocibundle's cache: what is in it can be fetched again.
+# This directory is ocibundle's cache: what is in it can be fetched again.
 `;
 
-/** Makes the cache's folders, and removes the temporary files that ended processes left there. */
-export async function makeFolders(root: string): Promise<void> {
-  const folders = cacheFolders(root);
-  for (const folder of Object.values(folders)) {
-    await mkdir(folder, { recursive: true, mode: directoryMode });
+/** Makes the cache's directories, and removes the temporary files that ended processes left there. */
+export async function makeDirectories(root: string): Promise<void> {
+  const directories = cacheDirectories(root);
+  for (const directory of Object.values(directories)) {
+    await mkdir(directory, { recursive: true, mode: directoryMode });
   }
-  await sweepTempFiles(folders.temp, folders.locks);
+  await sweepTempFiles(directories.temp, directories.locks);
   try {
     const file = await createFile(join(root, tagFile), readableMode);
     try {

@@ -5,7 +5,7 @@ import { OcibundleError, errno } from "../../errors.ts";
 import { type Digest, isDigest } from "../../oci/digest.ts";
 import type { Cache } from "./cache.ts";
 import { statBlob } from "./entry.ts";
-import { cacheFolders, mainRoot } from "./folder.ts";
+import { cacheDirectories, mainRoot } from "./directory.ts";
 import { tryLockFile } from "../locks/lock-file.ts";
 import { lockHolderSuffix } from "../locks/lock-holder.ts";
 import { faultReason, readingCode } from "../../runtime/file-faults.ts";
@@ -37,10 +37,10 @@ export interface UnfinishedBlob {
 /** File-system calls at once. */
 const concurrency = 32;
 
-/** The names in a folder of the cache; none where it was not made yet. Throws `file`. */
-async function listFolder(cache: Cache, folder: string): Promise<string[]> {
+/** The names in a directory of the cache; none where it was not made yet. Throws `file`. */
+async function listDirectory(cache: Cache, directory: string): Promise<string[]> {
   try {
-    return await readdir(folder);
+    return await readdir(directory);
   } catch (error) {
     if (errno(error) === "ENOENT") return [];
     throw new OcibundleError(
@@ -56,10 +56,10 @@ async function listFolder(cache: Cache, folder: string): Promise<string[]> {
 
 /** All blobs, the last used first. What is no blob by its name is left out. Throws `file`. */
 export async function listBlobs(cache: Cache): Promise<CachedBlob[]> {
-  const { blobs } = cacheFolders(cache.root);
+  const { blobs } = cacheDirectories(cache.root);
   const digests: Digest[] = [];
   for (const algorithm of ["sha256", "sha512"]) {
-    for (const hex of await listFolder(cache, join(blobs, algorithm))) {
+    for (const hex of await listDirectory(cache, join(blobs, algorithm))) {
       const digest = `${algorithm}:${hex}`;
       if (isDigest(digest)) digests.push(digest);
     }
@@ -87,9 +87,9 @@ export async function describe(cache: Cache, digest: Digest): Promise<CachedBlob
 
 /** All blobs of which a part is here, the last used first. */
 export async function listUnfinished(cache: Cache): Promise<UnfinishedBlob[]> {
-  const { temp } = cacheFolders(cache.root);
+  const { temp } = cacheDirectories(cache.root);
   const found = new Map<Digest, UnfinishedBlob>();
-  for (const name of await listFolder(cache, temp)) {
+  for (const name of await listDirectory(cache, temp)) {
     const digest = /^(.*)\.(?:partial|journal)$/.exec(name)?.[1]?.replace("-", ":");
     if (digest === undefined || !isDigest(digest)) continue;
     const stats = await stat(join(temp, name)).catch(() => undefined);
@@ -109,9 +109,9 @@ export const byLastUse = <T extends { lastUsed: Date }>(items: readonly T[]): T[
 
 /** Removes lock files that nobody holds, and returns how many. Throws `LockUnavailable`. */
 export async function sweepLocks(cache: Cache): Promise<number> {
-  const { locks } = cacheFolders(cache.root);
+  const { locks } = cacheDirectories(cache.root);
   let swept = 0;
-  for (const name of new Set((await listFolder(cache, locks)).map(removeSuffix))) {
+  for (const name of new Set((await listDirectory(cache, locks)).map(removeSuffix))) {
     const lock = tryLockFile(join(locks, name));
     if (lock === undefined) continue;
     lock.release();

@@ -4,7 +4,7 @@ import { type Digest, shortDigest } from "../../oci/digest.ts";
 import type { BlobAddress, Cache } from "./cache.ts";
 import { type CacheUse, statBlob } from "./entry.ts";
 import { removeJournal } from "./files.ts";
-import { cacheFailure, isUnusable, mainRoot } from "./folder.ts";
+import { cacheFailure, isUnusable, mainRoot } from "./directory.ts";
 import { type HeldLock, LockUnavailable } from "../locks/lock-file.ts";
 import type { LockHolder } from "../locks/lock-holder.ts";
 import { fileFault, isBelow, failedPath } from "../../runtime/file-faults.ts";

@@ -3,7 +3,7 @@ import { OcibundleError } from "../../errors.ts";
 import { assembledCache, forgetContent } from "./assembled.ts";
 import type { Cache } from "./cache.ts";
 import { removeJournal } from "./files.ts";
-import { cacheFolders } from "./folder.ts";
+import { cacheDirectories } from "./directory.ts";
 import {
   type CachedBlob,
   type UnfinishedBlob,
@@ -75,7 +75,7 @@ async function prune(cache: Cache, options: PruneOptions): Promise<PruneReport> 
   const candidates: Candidate[] = [];
   const caches = [cache, assembledCache(cache)];
   for (const one of caches) {
-    const { locks } = cacheFolders(one.root);
+    const { locks } = cacheDirectories(one.root);
     // Before the first look: what nobody holds can't be told from what is in use.
     if (await isDirectory(locks)) requireLocks(locks);
     const found = await listBlobs(one);
@@ -120,7 +120,7 @@ async function prune(cache: Cache, options: PruneOptions): Promise<PruneReport> 
   }
   if (!options.dryRun) {
     for (const one of caches) {
-      const { temp, locks } = cacheFolders(one.root);
+      const { temp, locks } = cacheDirectories(one.root);
       report.leftovers += (await sweepTempFiles(temp, locks)) + (await sweepLocks(one));
     }
   }

@@ -9,13 +9,13 @@ import {
   type TempPlace,
 } from "../locks/owned-temp.ts";
 
-/** Temporary files of one process, in a folder of its own that a lock shows to be in use. */
+/** Temporary files of one process, in a directory of its own that a lock shows to be in use. */
 export interface TempFiles {
-  /** A new path; its folder is made. Give it back with `done`. */
+  /** A new path; its directory is made. Give it back with `done`. */
   path(name: string): Promise<string>;
-  /** The file was moved away or is to be removed. The last one takes the folder with it. */
+  /** The file was moved away or is to be removed. The last one takes the directory with it. */
   done(path: string): Promise<void>;
-  /** Keeps the folder, once it is made, until what is returned is called: for many files one by one. */
+  /** Keeps the directory, once it is made, until what is returned is called: for many files one by one. */
   hold(): () => Promise<void>;
 }
 
@@ -33,7 +33,7 @@ const runsIn = (temp: string, locks: string): TempPlace => ({
   locks,
 });
 
-/** Temporary files below `temp`, with their locks in `locks`; both folders must exist by the first use. */
+/** Temporary files below `temp`, with their locks in `locks`; both directories must exist by the first use. */
 export function openTempFiles(temp: string, locks: string): TempFiles {
   let run: Run | undefined;
   let holds = 0;
@@ -41,7 +41,7 @@ export function openTempFiles(temp: string, locks: string): TempFiles {
     const current = run;
     if (current === undefined || holds > 0 || current.paths.size > 0) return;
     run = undefined;
-    // What lies there still is nobody's: then the folder stays until it is swept.
+    // What lies there still is nobody's: then the directory stays until it is swept.
     await rmdir(current.directory.path).catch(() => undefined);
     current.directory.release();
   };

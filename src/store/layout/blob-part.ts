@@ -10,7 +10,7 @@ import {
   type CopyOptions,
   isIntegrity,
   refuseSpecial,
-  syncFolder,
+  syncDirectory,
 } from "../verified-write.ts";
 import { ownPrefix } from "../placement/dest-rule.ts";
 import { unwritable } from "../../runtime/file-faults.ts";
@@ -23,23 +23,23 @@ const lockSuffix = ".lock";
 
 const withoutLock = (name: string): string => name.replace(/\.lock(?:\.holder)?$/, "");
 
-/** Whether a name in a layout's folder is that of a part, or of its lock. */
+/** Whether a name in a layout's directory is that of a part, or of its lock. */
 export const isBlobPart = (name: string): boolean => partPattern.test(withoutLock(name));
 
 /**
- * Writes a blob to `path` through a part in the layout's folder that a later run goes on from: it is as
+ * Writes a blob to `path` through a part in the layout's directory that a later run goes on from: it is as
  * long as what was written. The blob has its name when it is whole, right and flushed. Undefined where
  * another process is at the same blob, or nothing can be locked.
  *
  * Throws as `completeVerified`, and `file` where it can't be written; the part stays unless its bytes are wrong.
  */
 export async function writeThroughPart(
-  folder: string,
+  directory: string,
   path: string,
   blob: BlobToMove,
   options: CopyOptions,
 ): Promise<"written" | undefined> {
-  const part = join(folder, `${ownPrefix}${digestHex(blob.descriptor.digest)}.part`);
+  const part = join(directory, `${ownPrefix}${digestHex(blob.descriptor.digest)}.part`);
   const lock = tryLockWherePossible(part + lockSuffix);
   if (lock === undefined) return undefined;
   try {
@@ -47,7 +47,7 @@ export async function writeThroughPart(
     await mkdir(dirname(path), { recursive: true });
     await refuseSpecial(path);
     await rename(part, path);
-    await syncFolder(dirname(path));
+    await syncDirectory(dirname(path));
     return "written";
   } catch (error) {
     throw unwritable(path, error);
@@ -57,9 +57,9 @@ export async function writeThroughPart(
 }
 
 /** Removes the parts that nobody is at: what a run that was killed has left of blobs that are not wanted now. */
-export async function sweepBlobParts(folder: string): Promise<void> {
-  for (const name of new Set((await readdir(folder)).filter(isBlobPart).map(withoutLock))) {
-    const part = join(folder, name);
+export async function sweepBlobParts(directory: string): Promise<void> {
+  for (const name of new Set((await readdir(directory)).filter(isBlobPart).map(withoutLock))) {
+    const part = join(directory, name);
     await removeUnheld(part, part + lockSuffix);
   }
 }

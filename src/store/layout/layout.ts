@@ -24,7 +24,7 @@ import { copyVerified, writeAll, writeWhole } from "../verified-write.ts";
 import { ownPrefix } from "../placement/dest-rule.ts";
 import { unwritable } from "../../runtime/file-faults.ts";
 
-/** An OCI image layout in a folder that can be read and written. */
+/** An OCI image layout in a directory that can be read and written. */
 export interface OciLayout extends LayoutReader, ContentWriter {
   /**
    * Everything that is wanted is there: lists the manifests that were written without a tag, and removes
@@ -34,34 +34,37 @@ export interface OciLayout extends LayoutReader, ContentWriter {
   commit(signal: AbortSignal): Promise<void>;
 }
 
-/** Opens a layout folder for reading. Throws `file` for one that is missing or no layout. */
-export async function openLayout(folder: string, name = `oci:${folder}`): Promise<LayoutReader> {
-  const found = await kindOf(folder);
+/** Opens a layout directory for reading. Throws `file` for one that is missing or no layout. */
+export async function openLayout(
+  directory: string,
+  name = `oci:${directory}`,
+): Promise<LayoutReader> {
+  const found = await kindOf(directory);
   if (found === undefined) throw new OcibundleError("file", `${name}: no such directory`);
   if (found === "other") {
     throw new OcibundleError("file", `${name}: not a directory`, {
-      hint: `use "oci-archive:${folder}" for an archive`,
+      hint: `use "oci-archive:${directory}" for an archive`,
     });
   }
-  return layoutReader(folderFiles(folder, name));
+  return layoutReader(directoryFiles(directory, name));
 }
 
 /**
- * Opens a layout folder for writing and makes it where there is none. Throws `file` for a folder with
+ * Opens a layout directory for writing and makes it where there is none. Throws `file` for a directory with
  * other things in it, or that can't be written.
  */
 export async function createLayout(
-  folder: string,
+  directory: string,
   signal: AbortSignal,
-  name = `oci:${folder}`,
+  name = `oci:${directory}`,
 ): Promise<OciLayout> {
   try {
-    await mkdir(folder, { recursive: true });
-    await prepare(folder, name, signal);
+    await mkdir(directory, { recursive: true });
+    await prepare(directory, name, signal);
   } catch (error) {
-    throw unwritable(folder, error);
+    throw unwritable(directory, error);
   }
-  const files = folderFiles(folder, name);
+  const files = directoryFiles(directory, name);
   const reader = await layoutReader(files);
   /** Manifests that `commit` lists, unless an index that was written lists them. */
   const untagged = new Map<Digest, RawManifest>();
@@ -78,11 +81,12 @@ export async function createLayout(
     async writeBlob(blob, options) {
       const { digest, size } = blob.descriptor;
       if (await has(blobPath(digest), size)) return "present";
-      const path = join(folder, ...blobPath(digest).split("/"));
+      const path = join(directory, ...blobPath(digest).split("/"));
       const isWritten =
-        size >= smallestPart && (await writeThroughPart(folder, path, blob, options)) !== undefined;
+        size >= smallestPart &&
+        (await writeThroughPart(directory, path, blob, options)) !== undefined;
       if (!isWritten) {
-        await writeFileInto(folder, blobPath(digest), (file) =>
+        await writeFileInto(directory, blobPath(digest), (file) =>
           copyVerified(blob, file, 0, options),
         );
       }
@@ -106,24 +110,26 @@ export async function createLayout(
         );
       }
       if (!(await has(blobPath(digest), bytes.byteLength))) {
-        await writeFileInto(folder, blobPath(digest), (file) => writeAll(file, bytes, 0));
+        await writeFileInto(directory, blobPath(digest), (file) => writeAll(file, bytes, 0));
       }
       for (const child of childDigests(manifest)) reachable.add(child);
       if (tag === undefined) {
         untagged.set(digest, manifest);
         return;
       }
-      await updateIndex(folder, name, writeSignal, (index) => withManifest(index, manifest, tag));
+      await updateIndex(directory, name, writeSignal, (index) =>
+        withManifest(index, manifest, tag),
+      );
     },
     async commit(writeSignal) {
       const listed = [...untagged.values()].filter(({ digest }) => !reachable.has(digest));
       if (listed.length > 0) {
-        await updateIndex(folder, name, writeSignal, (index) =>
+        await updateIndex(directory, name, writeSignal, (index) =>
           listed.reduce((before, manifest) => withManifest(before, manifest, undefined), index),
         );
       }
       untagged.clear();
-      await sweepBlobParts(folder);
+      await sweepBlobParts(directory);
     },
   };
 }
@@ -131,39 +137,39 @@ export async function createLayout(
 const temporaryPrefix = ownPrefix;
 const lockName = "index.json.lock";
 
-async function prepare(folder: string, name: string, signal: AbortSignal): Promise<void> {
-  const entries = await readdir(folder);
+async function prepare(directory: string, name: string, signal: AbortSignal): Promise<void> {
+  const entries = await readdir(directory);
   if (!entries.includes(layoutFileName)) {
     const others = entries.filter(
       (entry) =>
         !isOwnedTemp(entry, temporaryPrefix) && !isBlobPart(entry) && !entry.startsWith(lockName),
     );
-    // Another process may have made the layout since the folder was read.
+    // Another process may have made the layout since the directory was read.
     if (
       others.length > 0 &&
       !others.includes(layoutFileName) &&
-      !(await exists(join(folder, layoutFileName)))
+      !(await exists(join(directory, layoutFileName)))
     ) {
       throw new OcibundleError("conflict", `${name}: the directory has other content`, {
         hint: "use a new or empty directory, or an OCI image layout",
       });
     }
-    await writeFileInto(folder, layoutFileName, (file) => writeAll(file, layoutFileBytes, 0));
+    await writeFileInto(directory, layoutFileName, (file) => writeAll(file, layoutFileBytes, 0));
   }
   if (!entries.includes(indexFileName)) {
-    await updateIndex(folder, name, signal, (index) => index);
+    await updateIndex(directory, name, signal, (index) => index);
   }
-  await sweepOwnedTemps({ directory: folder, prefix: temporaryPrefix });
+  await sweepOwnedTemps({ directory: directory, prefix: temporaryPrefix });
 }
 
 /** Changes `index.json` in one step: no other process changes it in between, no reader sees a part of it. */
 async function updateIndex(
-  folder: string,
+  directory: string,
   name: string,
   signal: AbortSignal,
   change: (index: ImageIndex) => ImageIndex,
 ): Promise<void> {
-  const files = folderFiles(folder, name);
+  const files = directoryFiles(directory, name);
   const update = async (): Promise<void> => {
     const place = await files.locate(indexFileName);
     const index =
@@ -175,9 +181,9 @@ async function updateIndex(
     // Bytes that say the same stay as another tool wrote them.
     if (before === after) return;
     const bytes = new TextEncoder().encode(after);
-    await writeFileInto(folder, indexFileName, (file) => writeAll(file, bytes, 0));
+    await writeFileInto(directory, indexFileName, (file) => writeAll(file, bytes, 0));
   };
-  const lock = await whereLockable(() => lockFile(join(folder, lockName), { signal }));
+  const lock = await whereLockable(() => lockFile(join(directory, lockName), { signal }));
   try {
     await update();
   } finally {
@@ -186,17 +192,17 @@ async function updateIndex(
 }
 
 async function writeFileInto(
-  folder: string,
+  directory: string,
   file: string,
   write: Parameters<typeof writeWhole>[2],
 ): Promise<void> {
-  const path = join(folder, ...file.split("/"));
+  const path = join(directory, ...file.split("/"));
   try {
     await mkdir(join(path, ".."), { recursive: true });
   } catch (error) {
     throw unwritable(path, error);
   }
-  const temporary = ownTemp({ directory: folder, prefix: temporaryPrefix });
+  const temporary = ownTemp({ directory: directory, prefix: temporaryPrefix });
   try {
     await writeWhole(path, temporary.path, write);
   } finally {
@@ -204,11 +210,11 @@ async function writeFileInto(
   }
 }
 
-function folderFiles(folder: string, name: string): LayoutFiles {
+function directoryFiles(directory: string, name: string): LayoutFiles {
   return {
     name,
     async locate(file) {
-      const path = join(folder, ...file.split("/"));
+      const path = join(directory, ...file.split("/"));
       try {
         const found = await stat(path);
         return found.isFile() ? { path, offset: 0, size: found.size } : undefined;
@@ -226,9 +232,9 @@ const exists = async (path: string): Promise<boolean> =>
     () => false,
   );
 
-async function kindOf(path: string): Promise<"folder" | "other" | undefined> {
+async function kindOf(path: string): Promise<"directory" | "other" | undefined> {
   try {
-    return (await stat(path)).isDirectory() ? "folder" : "other";
+    return (await stat(path)).isDirectory() ? "directory" : "other";
   } catch (error) {
     if (errno(error) === "ENOENT" || errno(error) === "ENOTDIR") return undefined;
     throw error;

@@ -17,7 +17,7 @@ import {
 } from "./documents.ts";
 import { layoutReferrers } from "./referrers.ts";
 
-/** Where a layout's file lies: in a folder each is a file of its own, in an archive a slice of one. */
+/** Where a layout's file lies: in a directory each is a file of its own, in an archive a slice of one. */
 export interface FilePlace {
   path: string;
   /** In bytes. */
@@ -34,7 +34,7 @@ export interface LayoutFiles {
   locate(file: string): Promise<FilePlace | undefined>;
 }
 
-/** An OCI image layout that can be read, as a folder or as an archive. */
+/** An OCI image layout that can be read, as a directory or as an archive. */
 export interface LayoutReader extends ContentReader {
   /**
    * The manifest that a tag names, or without a tag the only one that is listed.

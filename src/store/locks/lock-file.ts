@@ -119,7 +119,7 @@ const maxTries = 8;
 
 /**
  * Takes the lock at `path`, making the file where there is none; undefined when another holds it.
- * The folder must exist. Throws `LockUnavailable`.
+ * The directory must exist. Throws `LockUnavailable`.
  */
 export function tryLockFile(path: string, options: LockOptions = {}): HeldLock | undefined {
   const { lock, isNew } = tryLock(path, options.shared === true);
@@ -287,7 +287,7 @@ export async function waitForLock<T>(
 }
 
 /**
- * Takes the lock at `path`, waiting for it as long as it takes. The folder must exist.
+ * Takes the lock at `path`, waiting for it as long as it takes. The directory must exist.
  * Throws the signal's reason when aborted, and `LockUnavailable`.
  */
 export const lockFile = (path: string, options: WaitOptions): Promise<HeldLock> =>

@@ -49,15 +49,15 @@ const mebibytes = (bytes: number, round: (value: number) => number): string =>
   `${round(bytes / 1024 ** 2).toLocaleString("en")} MiB`;
 
 async function fileSystemOf(path: string): Promise<FileSystem> {
-  for (let folder = resolve(path); ; folder = dirname(folder)) {
+  for (let directory = resolve(path); ; directory = dirname(directory)) {
     try {
-      const { dev } = await stat(folder);
-      const { bavail, bsize, blocks } = await statfs(folder);
+      const { dev } = await stat(directory);
+      const { bavail, bsize, blocks } = await statfs(directory);
       // Some network file systems have no numbers and answer zeros.
       return { device: dev, free: blocks === 0 ? undefined : bavail * bsize };
     } catch (error) {
       const missing = ["ENOENT", "ENOTDIR"].includes(errno(error) ?? "");
-      if (!missing || folder === dirname(folder)) return { device: -1, free: undefined };
+      if (!missing || directory === dirname(directory)) return { device: -1, free: undefined };
     }
   }
 }

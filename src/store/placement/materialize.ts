@@ -7,7 +7,7 @@ import { chmodAsNew, cloneFile, createFile, isTrusted } from "../../runtime/own-
 import { type Digest, digestHex, hasherFor } from "../../oci/digest.ts";
 import { runtime } from "../../runtime/current.ts";
 import { fileChunks } from "../file-chunks.ts";
-import type { TargetFolder } from "./target-folder.ts";
+import type { TargetDirectory } from "./target-directory.ts";
 import { writeAll } from "../verified-write.ts";
 import { partName } from "./dest-rule.ts";
 import { unwritable } from "../../runtime/file-faults.ts";
@@ -36,14 +36,14 @@ export interface MaterializeOptions {
 
 const allWays: readonly MaterializeWay[] = ["reflink", "hard link", "copy"];
 
-/** The name in the same folder under which a file grows until it is whole; the same for each run. */
+/** The name in the same directory under which a file grows until it is whole; the same for each run. */
 export const temporaryName = (name: string): string =>
   partName(createHash("sha256").update(name).digest("hex"));
 
 /**
- * Puts the bytes of a cached file under a name in a folder, by the cheapest way that works there, and
+ * Puts the bytes of a cached file under a name in a directory, by the cheapest way that works there, and
  * says which. The name appears at once and whole. A file of its own gets the permissions that the
- * umask gives a new file. Its bytes are flushed then, its name is once the folder is. What an earlier
+ * umask gives a new file. Its bytes are flushed then, its name is once the directory is. What an earlier
  * run left under `temporaryName` is removed: two runs must not write the same name at once.
  *
  * Throws `file` when the name is taken and `replace` is false, `file` or `denied` when it can't be
@@ -51,19 +51,19 @@ export const temporaryName = (name: string): string =>
  */
 export async function materialize(
   source: string,
-  folder: TargetFolder,
+  directory: TargetDirectory,
   name: string,
   options: MaterializeOptions,
 ): Promise<MaterializeWay> {
-  const temporary = folder.at(options.temporary ?? temporaryName(name));
+  const temporary = directory.at(options.temporary ?? temporaryName(name));
   try {
     await rm(temporary, { force: true });
     const way = await place(source, temporary, options);
-    await revealFile(temporary, folder.at(name), options.replace);
+    await revealFile(temporary, directory.at(name), options.replace);
     return way;
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined);
-    const shown = join(folder.path, name);
+    const shown = join(directory.path, name);
     if (errno(error) === "EEXIST") {
       throw new OcibundleError("conflict", `"${shown}" already exists`, { cause: error });
     }

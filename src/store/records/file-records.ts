@@ -29,7 +29,7 @@ export type KnownFile = v.InferOutput<typeof KnownFileSchema>;
 /**
  * What files were found to hold when they were read last, so that an unchanged file is not read again.
  * A file is unchanged when its size, its times of modification and change in nanoseconds, its inode and
- * its device are. One record file for each folder, below the cache's records.
+ * its device are. One record file for each directory, below the cache's records.
  */
 export interface FileRecords {
   /** What is known of the file at an absolute path that now has these stats. */
@@ -63,28 +63,29 @@ const RecordedFileSchema = v.object({
 
 type RecordedFile = v.InferOutput<typeof RecordedFileSchema>;
 
-const FolderSchema = v.object({
+const DirectorySchema = v.object({
   version: v.literal(1),
+  /** The directory that they lie in. */
   folder: v.string(),
   /** The file that was recorded last is the last one. */
   files: v.array(RecordedFileSchema),
 });
 
-type Folder = Map<string, RecordedFile>;
+type Directory = Map<string, RecordedFile>;
 
 const maxFiles = 100_000;
 const maxBytes = 64 * 1024 * 1024;
 
-/** The records in a cache folder. Each folder's are read when one of its files is asked for. */
+/** The records in a cache directory. Each directory's are read when one of its files is asked for. */
 export function openFileRecords(place: RecordPlace): FileRecords {
-  const folders = new Map<string, Promise<Folder>>();
-  const added = new Map<string, Folder>();
+  const directories = new Map<string, Promise<Directory>>();
+  const added = new Map<string, Directory>();
 
-  const known = (folder: string): Promise<Folder> => {
-    const before = folders.get(folder);
+  const known = (directory: string): Promise<Directory> => {
+    const before = directories.get(directory);
     if (before !== undefined) return before;
-    const read = readFolder(recordPath(place, folder), folder);
-    folders.set(folder, read);
+    const read = readDirectory(recordPath(place, directory), directory);
+    directories.set(directory, read);
     return read;
   };
 
@@ -99,26 +100,26 @@ export function openFileRecords(place: RecordPlace): FileRecords {
     find: lookUp,
     async add(path, stats, read, content) {
       if (!isSettled(stats, read)) return;
-      const folder = dirname(path);
+      const directory = dirname(path);
       const before = await lookUp(path, stats);
       const same = before?.digest === content.digest ? before : undefined;
       const name = basename(path);
       const record = { name, ...stampOf(stats), ...same, ...content };
-      (await known(folder)).set(name, record);
-      const news = added.get(folder);
-      if (news === undefined) added.set(folder, new Map([[name, record]]));
+      (await known(directory)).set(name, record);
+      const news = added.get(directory);
+      if (news === undefined) added.set(directory, new Map([[name, record]]));
       else news.set(name, record);
     },
     async save() {
-      for (const [folder, news] of added) {
-        const path = recordPath(place, folder);
-        await mergeRecord(place, `files-${recordName(folder)}`, async () => {
-          const merged = await readFolder(path, folder);
+      for (const [directory, news] of added) {
+        const path = recordPath(place, directory);
+        await mergeRecord(place, `files-${recordName(directory)}`, async () => {
+          const merged = await readDirectory(path, directory);
           for (const [name, record] of news) {
             merged.delete(name);
             merged.set(name, record);
           }
-          await writeRecord(place, path, format(folder, merged));
+          await writeRecord(place, path, format(directory, merged));
         });
       }
       added.clear();
@@ -168,17 +169,17 @@ const isSame = (a: Stamp, b: Stamp): boolean =>
 export const isUnchanged = (before: BigIntStats, now: BigIntStats): boolean =>
   isSame(stampOf(before), stampOf(now));
 
-const recordName = (folder: string): string =>
-  createHash("sha256").update(folder).digest("hex").slice(0, 32);
+const recordName = (directory: string): string =>
+  createHash("sha256").update(directory).digest("hex").slice(0, 32);
 
-const recordPath = (place: RecordPlace, folder: string): string =>
-  join(place.recordsDir, "files", `${recordName(folder)}.json`);
+const recordPath = (place: RecordPlace, directory: string): string =>
+  join(place.recordsDir, "files", `${recordName(directory)}.json`);
 
-async function readFolder(path: string, folder: string): Promise<Folder> {
-  const document = await readRecord(path, FolderSchema, maxBytes);
-  if (document?.folder !== folder) return new Map();
+async function readDirectory(path: string, directory: string): Promise<Directory> {
+  const document = await readRecord(path, DirectorySchema, maxBytes);
+  if (document?.folder !== directory) return new Map();
   return new Map(document.files.map((record) => [record.name, record]));
 }
 
-const format = (folder: string, known: Folder): string =>
-  JSON.stringify({ version: 1, folder, files: [...known.values()].slice(-maxFiles) });
+const format = (directory: string, known: Directory): string =>
+  JSON.stringify({ version: 1, folder: directory, files: [...known.values()].slice(-maxFiles) });

@@ -122,14 +122,14 @@ function format(host: string, known: Layers): string {
 const maxConfigs = 256;
 const maxConfigBytes = 8 * 1024 * 1024;
 
-const configFolder = (cache: Cache): string => join(cache.recordsDir, "configs");
+const configDirectory = (cache: Cache): string => join(cache.recordsDir, "configs");
 
 /** The bytes of an image config that was kept, checked against the digest; undefined when there are none. */
 export async function readKeptConfig(
   cache: Cache,
   digest: Digest,
 ): Promise<Uint8Array | undefined> {
-  const path = join(configFolder(cache), digestHex(digest));
+  const path = join(configDirectory(cache), digestHex(digest));
   try {
     const bytes = await readDocument(path, { maxBytes: maxConfigBytes, noFollow: true });
     return matchesDigest(bytes, digest) ? bytes : undefined;
@@ -141,12 +141,12 @@ export async function readKeptConfig(
 /** Keeps an image config for `readKeptConfig`; beyond some hundreds the oldest goes. Never throws. */
 export async function keepConfig(cache: Cache, digest: Digest, bytes: Uint8Array): Promise<void> {
   if (bytes.byteLength > maxConfigBytes) return;
-  const folder = configFolder(cache);
+  const directory = configDirectory(cache);
   try {
-    await writeRecord(cache, join(folder, digestHex(digest)), bytes);
+    await writeRecord(cache, join(directory, digestHex(digest)), bytes);
     const files = await Promise.all(
-      (await readdir(folder)).map(async (name) => {
-        const path = join(folder, name);
+      (await readdir(directory)).map(async (name) => {
+        const path = join(directory, name);
         return { path, modified: (await stat(path)).mtimeMs };
       }),
     );

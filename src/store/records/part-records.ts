@@ -59,9 +59,9 @@ const maxBytes = 2 * 1024 * 1024;
 
 /** The records in a cache directory. */
 export function openPartRecords(cache: Cache): PartRecords {
-  const folder = join(cache.recordsDir, "parts");
+  const directory = join(cache.recordsDir, "parts");
   return {
-    holders: (isWanted) => readHolders(cache, folder, isWanted),
+    holders: (isWanted) => readHolders(cache, directory, isWanted),
     async add(path, content, how = "verified") {
       try {
         const stats = await lstat(path, { bigint: true });
@@ -80,8 +80,8 @@ export function openPartRecords(cache: Cache): PartRecords {
         };
         const text = JSON.stringify(record);
         if (text.length > maxBytes) return;
-        await writeRecord(cache, recordPath(folder, path), text);
-        await removeOldest(folder);
+        await writeRecord(cache, recordPath(directory, path), text);
+        await removeOldest(directory);
       } catch {
         // Without it the parts are looked for anew, or fetched.
       }
@@ -89,18 +89,18 @@ export function openPartRecords(cache: Cache): PartRecords {
   };
 }
 
-const recordPath = (folder: string, path: string): string =>
-  join(folder, `${createHash("sha256").update(path).digest("hex").slice(0, 32)}.json`);
+const recordPath = (directory: string, path: string): string =>
+  join(directory, `${createHash("sha256").update(path).digest("hex").slice(0, 32)}.json`);
 
 async function readHolders(
   cache: Cache,
-  folder: string,
+  directory: string,
   isWanted: (digest: string) => boolean,
 ): Promise<PartHolder[]> {
-  const names = await readdir(folder).catch(() => []);
+  const names = await readdir(directory).catch(() => []);
   const holders: PartHolder[] = [];
   for (const name of names.slice(0, maxRecords)) {
-    const record = await readRecord(join(folder, name), RecordSchema, maxBytes);
+    const record = await readRecord(join(directory, name), RecordSchema, maxBytes);
     if (record === undefined) continue;
     const { path, content } = record;
     if (!content.some(([digest]) => isWanted(digest))) continue;
@@ -130,12 +130,12 @@ function isSame(
   );
 }
 
-async function removeOldest(folder: string): Promise<void> {
-  const names = await readdir(folder);
+async function removeOldest(directory: string): Promise<void> {
+  const names = await readdir(directory);
   if (names.length <= maxRecords) return;
   const files = await Promise.all(
     names.map(async (name) => {
-      const path = join(folder, name);
+      const path = join(directory, name);
       return { path, modified: (await stat(path)).mtimeMs };
     }),
   );

@@ -3,7 +3,7 @@ import { lstat, readdir, readlink, rm, rmdir } from "node:fs/promises";
 import { join, posix } from "node:path";
 import type { HeldLock } from "../locks/lock-file.ts";
 import { markerDirectory, ownPrefix } from "../placement/dest-rule.ts";
-import { openTargetFolder } from "../placement/target-folder.ts";
+import { openTargetDirectory } from "../placement/target-directory.ts";
 import { isAsPlaced, type Placed } from "./placed.ts";
 
 /** What lies in a directory that was pulled into. */
@@ -78,8 +78,8 @@ export async function removeSurveyed(
     if (held.has(join(dir, path))) continue;
     const parts = path.split("/");
     const name = parts.pop() ?? "";
-    await using folder = await openTargetFolder(dir, parts);
-    await rm(folder.at(name), { recursive: name.startsWith(ownPrefix), force: true });
+    await using directory = await openTargetDirectory(dir, parts);
+    await rm(directory.at(name), { recursive: name.startsWith(ownPrefix), force: true });
   }
   for (const path of directories) await rmdir(join(dir, path)).catch(() => undefined);
 }

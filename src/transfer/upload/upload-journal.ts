@@ -45,24 +45,24 @@ export interface UploadJournal {
 }
 
 /**
- * A journal in a folder of its own, which is made private: whoever knows where an upload is may add to
+ * A journal in a directory of its own, which is made private: whoever knows where an upload is may add to
  * it. It only saves work, so that no method throws. What is too old is removed.
  */
-export function uploadJournal(folder: string): UploadJournal {
+export function uploadJournal(directory: string): UploadJournal {
   let ready: boolean | undefined;
   return {
     open(repository, { digest }) {
-      ready ??= prepare(folder);
+      ready ??= prepare(directory);
       if (!ready) return undefined;
       const key = `${repository.fullName}\n${digest}`;
       const name = createHash("sha256").update(key).digest("hex");
-      return openNotes(folder, name);
+      return openNotes(directory, name);
     },
   };
 }
 
-function openNotes(folder: string, name: string): UploadNotes | undefined {
-  const base = join(folder, name);
+function openNotes(directory: string, name: string): UploadNotes | undefined {
+  const base = join(directory, name);
   const path = `${base}${suffix}`;
   let lock: HeldLock | undefined;
   try {
@@ -98,16 +98,16 @@ function openNotes(folder: string, name: string): UploadNotes | undefined {
 }
 
 /**
- * Makes the folder and removes what is too old; false where there is no place for notes, or where others
+ * Makes the directory and removes what is too old; false where there is no place for notes, or where others
  * can put notes there.
  */
-function prepare(folder: string): boolean {
+function prepare(directory: string): boolean {
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const stats = lstatSync(folder);
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    const stats = lstatSync(directory);
     if (!stats.isDirectory() || !isTrusted(stats)) return false;
-    for (const name of readdirSync(folder)) {
-      const path = join(folder, name);
+    for (const name of readdirSync(directory)) {
+      const path = join(directory, name);
       if (!isOld(path)) continue;
       // Letting go of a lock that nobody holds removes it.
       if (name.endsWith(".lock")) tryLockFile(path)?.release();

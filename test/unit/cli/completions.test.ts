@@ -64,17 +64,17 @@ const table = tableOf(
   defineCommand({ meta: meta("secret", "Hidden", true), args: {}, run, text: noText }),
 );
 
-let folder: string;
+let directory: string;
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "ocibundle-completions-"));
-  await mkdir(join(folder, "a folder"));
-  await writeFile(join(folder, "a file"), "");
+  directory = await mkdtemp(join(tmpdir(), "ocibundle-completions-"));
+  await mkdir(join(directory, "a folder"));
+  await writeFile(join(directory, "a file"), "");
   const outlines = await outlineCommands(table);
-  await writeFile(join(folder, "bash"), bashCompletions(outlines));
-  await writeFile(join(folder, "_ocibundle"), zshCompletions(outlines));
-  await writeFile(join(folder, "fish"), fishCompletions(outlines));
+  await writeFile(join(directory, "bash"), bashCompletions(outlines));
+  await writeFile(join(directory, "_ocibundle"), zshCompletions(outlines));
+  await writeFile(join(directory, "fish"), fishCompletions(outlines));
 });
-afterAll(() => rm(folder, { recursive: true }));
+afterAll(() => rm(directory, { recursive: true }));
 
 /** What is typed, and what is offered for its last word; at least that, where the shell adds of its own. */
 const cases: [string, string[]][] = [
@@ -97,8 +97,8 @@ const cases: [string, string[]][] = [
 
 async function output(command: string[], env: Record<string, string> = {}): Promise<string> {
   const shell = Bun.spawn(command, {
-    cwd: folder,
-    env: { PATH: process.env["PATH"] ?? "", HOME: folder, ...env },
+    cwd: directory,
+    env: { PATH: process.env["PATH"] ?? "", HOME: directory, ...env },
     stdio: ["ignore", "pipe", "pipe"],
     timeout: 20_000,
   });
@@ -212,8 +212,8 @@ describe.skipIf(Bun.which("zsh") === null)("zsh", () => {
   // Completion only works in an interactive zsh: it lists what it would offer, and says where the list ends.
   beforeAll(async () => {
     shell = Bun.spawn(["zsh", "-f", "-i"], {
-      cwd: folder,
-      env: { PATH: process.env["PATH"] ?? "", HOME: folder, TERM: "xterm" },
+      cwd: directory,
+      env: { PATH: process.env["PATH"] ?? "", HOME: directory, TERM: "xterm" },
       terminal: {
         cols: 200,
         rows: 200,

@@ -8,10 +8,10 @@ import { program } from "../../scripts/runner.ts";
 /** A registry that takes connections and never answers. */
 let silent: TCPSocketListener;
 let asked = Promise.withResolvers<void>();
-let folder: string;
+let directory: string;
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "ocibundle-process-"));
+  directory = await mkdtemp(join(tmpdir(), "ocibundle-process-"));
   silent = Bun.listen({
     hostname: "127.0.0.1",
     port: 0,
@@ -24,13 +24,13 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   silent.stop(true);
-  await rm(folder, { recursive: true });
+  await rm(directory, { recursive: true });
 });
 
 const start = (...words: string[]) =>
   Bun.spawn([...program, ...words], {
-    cwd: folder,
-    env: { PATH: process.env["PATH"] ?? "", HOME: folder, XDG_CACHE_HOME: folder },
+    cwd: directory,
+    env: { PATH: process.env["PATH"] ?? "", HOME: directory, XDG_CACHE_HOME: directory },
     stdio: ["ignore", "pipe", "pipe"],
     timeout: 30_000,
   });
@@ -59,7 +59,11 @@ describe("the process", () => {
   test("a reader that goes away is no failure", async () => {
     const shell = Bun.spawn(
       ["bash", "-c", 'set -o pipefail; "$@" completions bash | head -c 1', "bash", ...program],
-      { cwd: folder, env: { PATH: process.env["PATH"] ?? "" }, stdio: ["ignore", "pipe", "pipe"] },
+      {
+        cwd: directory,
+        env: { PATH: process.env["PATH"] ?? "" },
+        stdio: ["ignore", "pipe", "pipe"],
+      },
     );
     expect(await text(shell.stderr)).toBe("");
     expect((await text(shell.stdout)).length).toBe(1);
@@ -71,8 +75,13 @@ describe("the process", () => {
     const { promise: ended, resolve: end } = Promise.withResolvers<void>();
     const words = ["mock-weights", "-n", "1", "--min-size", "1mb", "--max-size", "1mb"];
     const running = Bun.spawn([...program, ...words], {
-      cwd: folder,
-      env: { PATH: process.env["PATH"] ?? "", HOME: folder, XDG_CACHE_HOME: folder, TERM: "xterm" },
+      cwd: directory,
+      env: {
+        PATH: process.env["PATH"] ?? "",
+        HOME: directory,
+        XDG_CACHE_HOME: directory,
+        TERM: "xterm",
+      },
       terminal: {
         cols: 90,
         rows: 20,

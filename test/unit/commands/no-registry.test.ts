@@ -11,25 +11,25 @@ const mostMemory = 400 * 1024 * 1024;
 /** A command that reads all that it is offered takes longer. In milliseconds. */
 const longest = 15_000;
 
-let folder: string;
+let directory: string;
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "ocibundle-no-registry-"));
-  await writeSampleImage(join(folder, "image"), "v1", sampleLayers(""));
-  await writeFile(join(folder, "weights.bin"), "weights");
+  directory = await mkdtemp(join(tmpdir(), "ocibundle-no-registry-"));
+  await writeSampleImage(join(directory, "image"), "v1", sampleLayers(""));
+  await writeFile(join(directory, "weights.bin"), "weights");
   const locked = await run(["lock", "weights.bin"]);
   expect(locked.code).toBe(0);
 });
-afterAll(() => rm(folder, { recursive: true }));
+afterAll(() => rm(directory, { recursive: true }));
 
 async function run(words: readonly string[]) {
   const running = Bun.spawn([...program(), ...words], {
-    cwd: folder,
+    cwd: directory,
     env: {
       PATH: process.env["PATH"] ?? "",
-      HOME: folder,
-      OCIBUNDLE_CACHE: join(folder, "cache"),
-      DOCKER_HOST: `unix://${join(folder, "no-engine.sock")}`,
+      HOME: directory,
+      OCIBUNDLE_CACHE: join(directory, "cache"),
+      DOCKER_HOST: `unix://${join(directory, "no-engine.sock")}`,
     },
     stdio: ["ignore", "pipe", "pipe"],
     timeout: longest,

@@ -20,14 +20,14 @@ import { failureOf } from "../http/scripted.ts";
 /** What runs side by side is tried with the program itself. */
 const lock = () => Promise.resolve(undefined);
 
-let folder = "";
+let directory = "";
 let env: Record<string, string> = {};
 
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "ocibundle-credentials-"));
-  env = { HOME: join(folder, "home"), PATH: `${join(folder, "bin")}:${process.env["PATH"]}` };
+  directory = await mkdtemp(join(tmpdir(), "ocibundle-credentials-"));
+  env = { HOME: join(directory, "home"), PATH: `${join(directory, "bin")}:${process.env["PATH"]}` };
 });
-afterEach(() => rm(folder, { recursive: true, force: true }));
+afterEach(() => rm(directory, { recursive: true, force: true }));
 
 const auth = (user: string, secret = "pw"): { auth: string } => ({
   auth: btoa(`${user}:${secret}`),
@@ -42,14 +42,14 @@ async function write(path: string, content: unknown): Promise<string> {
 }
 
 const dockerConfig = (content: unknown): Promise<string> =>
-  write(join(folder, "home", ".docker", "config.json"), content);
+  write(join(directory, "home", ".docker", "config.json"), content);
 
 /** A real helper program: keeps what it is given in files, one a key, and notes how it was called. */
 async function installHelper(name: string, script?: string): Promise<string> {
-  const store = join(folder, `store-${name}`);
+  const store = join(directory, `store-${name}`);
   await mkdir(store, { recursive: true });
   const path = await write(
-    join(folder, "bin", `docker-credential-${name}`),
+    join(directory, "bin", `docker-credential-${name}`),
     script ??
       `#!/bin/sh
 input=$(cat)
@@ -136,18 +136,18 @@ describe("what is found", () => {
   });
 
   test("REGISTRY_AUTH_FILE first, then Docker's config, then that of containers", async () => {
-    env["XDG_RUNTIME_DIR"] = join(folder, "run");
-    env["DOCKER_CONFIG"] = join(folder, "docker");
+    env["XDG_RUNTIME_DIR"] = join(directory, "run");
+    env["DOCKER_CONFIG"] = join(directory, "docker");
     await dockerConfig({ auths: { "registry.test": auth("home") } });
-    await write(join(folder, "run", "containers", "auth.json"), {
+    await write(join(directory, "run", "containers", "auth.json"), {
       auths: { "registry.test": auth("containers") },
     });
     expect(await findCredential("registry.test", "a", env)).toEqual(user("containers"));
-    await write(join(folder, "docker", "config.json"), {
+    await write(join(directory, "docker", "config.json"), {
       auths: { "registry.test": auth("docker") },
     });
     expect(await findCredential("registry.test", "a", env)).toEqual(user("docker"));
-    env["REGISTRY_AUTH_FILE"] = await write(join(folder, "named.json"), {
+    env["REGISTRY_AUTH_FILE"] = await write(join(directory, "named.json"), {
       auths: { "registry.test": auth("named") },
     });
     expect(await findCredential("registry.test", "a", env)).toEqual(user("named"));
@@ -288,7 +288,7 @@ describe("a credential helper", () => {
 describe("what is kept", () => {
   test("is found again, in a file for the user alone", async () => {
     const keeper = await storeCredential("registry.test:5000", user("ada"), { env, lock });
-    const path = join(folder, "home", ".docker", "config.json");
+    const path = join(directory, "home", ".docker", "config.json");
     expect(keeper).toEqual({ kind: "file", path });
     expect((await stat(path)).mode & 0o777).toBe(0o600);
     expect(await findCredential("registry.test:5000", "a", env)).toEqual(user("ada"));
@@ -317,7 +317,7 @@ describe("what is kept", () => {
   test("for Docker's registry has the key that Docker looks for", async () => {
     await storeCredential("docker.io", user("ada"), { env, lock });
     const config: unknown = JSON.parse(
-      await readFile(join(folder, "home", ".docker", "config.json"), "utf8"),
+      await readFile(join(directory, "home", ".docker", "config.json"), "utf8"),
     );
     expect(config).toEqual({ auths: { "https://index.docker.io/v1/": auth("ada") } });
   });
@@ -342,8 +342,8 @@ describe("what is kept", () => {
   });
 
   test("follows a symbolic link to the file that it stands for", async () => {
-    const real = await write(join(folder, "dotfiles", "docker.json"), { psFormat: "x" });
-    const link = join(folder, "home", ".docker", "config.json");
+    const real = await write(join(directory, "dotfiles", "docker.json"), { psFormat: "x" });
+    const link = join(directory, "home", ".docker", "config.json");
     await mkdir(dirname(link), { recursive: true });
     await symlink(real, link);
     await storeCredential("registry.test", user("ada"), { env, lock });
@@ -352,9 +352,9 @@ describe("what is kept", () => {
   });
 
   test("goes to REGISTRY_AUTH_FILE where that is set", async () => {
-    env["REGISTRY_AUTH_FILE"] = join(folder, "named.json");
+    env["REGISTRY_AUTH_FILE"] = join(directory, "named.json");
     await storeCredential("registry.test", user("ada"), { env, lock });
-    expect(await readdir(folder)).toEqual(["named.json"]);
+    expect(await readdir(directory)).toEqual(["named.json"]);
   });
 
   test("is forgotten, with everything else left", async () => {
@@ -375,7 +375,7 @@ describe("what is kept", () => {
   });
 
   test("where no file can be is an error", async () => {
-    env["DOCKER_CONFIG"] = join(await write(join(folder, "file"), "x"), "below");
+    env["DOCKER_CONFIG"] = join(await write(join(directory, "file"), "x"), "below");
     const failure = await failureOf(
       storeCredential("registry.test", user("a", "s3cret"), { env, lock }),
     );

@@ -6,14 +6,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { runHelper } from "../../../src/credentials/helper-process.ts";
 import { failureOf } from "../http/scripted.ts";
 
-let folder = "";
+let directory = "";
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "ocibundle-helper-"));
+  directory = await mkdtemp(join(tmpdir(), "ocibundle-helper-"));
 });
-afterEach(() => rm(folder, { recursive: true, force: true }));
+afterEach(() => rm(directory, { recursive: true, force: true }));
 
 async function program(script: string): Promise<string> {
-  const path = join(folder, "program");
+  const path = join(directory, "program");
   await writeFile(path, `#!/bin/sh\n${script}\n`);
   await chmod(path, 0o755);
   return path;
@@ -31,7 +31,7 @@ const isAlive = (pid: number): boolean => {
 
 /** The processes whose numbers a program wrote down, so far as they still live. */
 async function alive(): Promise<number[]> {
-  const numbers = (await readFile(join(folder, "pids"), "utf8")).trim().split("\n").map(Number);
+  const numbers = (await readFile(join(directory, "pids"), "utf8")).trim().split("\n").map(Number);
   // What was killed is gone for good when its parent, or init, has looked after it.
   for (let tries = 0; tries < 200 && numbers.some(isAlive); tries++) await sleep(10);
   return numbers.filter(isAlive);
@@ -48,7 +48,7 @@ describe("a program", () => {
   });
 
   test("that is not there is an error of the system", async () => {
-    const failure: unknown = await runHelper(join(folder, "none"), "get", "", { env }).catch(
+    const failure: unknown = await runHelper(join(directory, "none"), "get", "", { env }).catch(
       (error: unknown) => error,
     );
     expect(failure).toMatchObject({ code: "ENOENT" });
@@ -56,7 +56,7 @@ describe("a program", () => {
 
   test("that hangs and ignores SIGTERM is killed with its children", async () => {
     const path = await program(
-      `trap '' TERM; sleep 300 & echo $! > ${folder}/pids; echo $$ >> ${folder}/pids; while :; do sleep 1; done`,
+      `trap '' TERM; sleep 300 & echo $! > ${directory}/pids; echo $$ >> ${directory}/pids; while :; do sleep 1; done`,
     );
     const began = performance.now();
     expect((await runHelper(path, "get", "", { env, timeout: 500 })).ended).toBe("timeout");
@@ -65,14 +65,14 @@ describe("a program", () => {
   });
 
   test("that never stops writing is ended", async () => {
-    const path = await program(`echo $$ > ${folder}/pids; exec cat /dev/zero`);
+    const path = await program(`echo $$ > ${directory}/pids; exec cat /dev/zero`);
     expect((await runHelper(path, "get", "", { env })).ended).toBe("too long");
     expect(await alive()).toEqual([]);
   });
 
   test("whose child keeps its output open is not waited for", async () => {
     const path = await program(
-      `echo answer; (trap '' TERM; echo $$ > /dev/null; exec sleep 300) & echo $! > ${folder}/pids`,
+      `echo answer; (trap '' TERM; echo $$ > /dev/null; exec sleep 300) & echo $! > ${directory}/pids`,
     );
     const end = await runHelper(path, "get", "", { env });
     expect(end).toEqual({ code: 0, output: "answer", ended: undefined });
@@ -80,11 +80,13 @@ describe("a program", () => {
   });
 
   test("that hangs is killed by an interruption, before the run ends", async () => {
-    const path = await program(`trap '' TERM; echo $$ > ${folder}/pids; while :; do sleep 1; done`);
+    const path = await program(
+      `trap '' TERM; echo $$ > ${directory}/pids; while :; do sleep 1; done`,
+    );
     const controller = new AbortController();
     const reason = new Error("enough");
     const running = failureOf(runHelper(path, "get", "", { env, signal: controller.signal }));
-    while (!(await readFile(join(folder, "pids"), "utf8").catch(() => "")).endsWith("\n")) {
+    while (!(await readFile(join(directory, "pids"), "utf8").catch(() => "")).endsWith("\n")) {
       await sleep(5);
     }
     controller.abort(reason);

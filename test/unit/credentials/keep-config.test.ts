@@ -18,13 +18,13 @@ import { eraseCredential, storeCredential } from "../../../src/credentials/keep.
 import { lockFile } from "../../../src/store/locks/lock-file.ts";
 import { failureOf } from "../http/scripted.ts";
 
-let folder = "";
+let directory = "";
 let path = "";
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "ocibundle-keep-"));
-  path = join(folder, "docker", "config.json");
+  directory = await mkdtemp(join(tmpdir(), "ocibundle-keep-"));
+  path = join(directory, "docker", "config.json");
 });
-afterEach(() => rm(folder, { recursive: true, force: true }));
+afterEach(() => rm(directory, { recursive: true, force: true }));
 
 const signal = new AbortController().signal;
 const options = () => ({
@@ -85,7 +85,7 @@ describe("where the config lies", () => {
     await symlink("../dotfiles/docker.json", path);
     await login();
     expect((await lstat(path)).isSymbolicLink()).toBe(true);
-    expect(await readFile(join(folder, "dotfiles", "docker.json"), "utf8")).toContain(encoded);
+    expect(await readFile(join(directory, "dotfiles", "docker.json"), "utf8")).toContain(encoded);
     expect(await readdir(dirname(path))).toEqual(["config.json"]);
   });
 

@@ -6,15 +6,15 @@ import { findCredential } from "../../../src/credentials/find.ts";
 import { configPlaces } from "../../../src/credentials/files.ts";
 import { failureOf } from "../http/scripted.ts";
 
-let folder = "";
+let directory = "";
 let env: Record<string, string> = {};
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "ocibundle-odd-configs-"));
-  env = { HOME: join(folder, "home"), XDG_RUNTIME_DIR: join(folder, "run") };
+  directory = await mkdtemp(join(tmpdir(), "ocibundle-odd-configs-"));
+  env = { HOME: join(directory, "home"), XDG_RUNTIME_DIR: join(directory, "run") };
 });
-afterEach(() => rm(folder, { recursive: true, force: true }));
+afterEach(() => rm(directory, { recursive: true, force: true }));
 
-const path = (): string => join(folder, "home", ".docker", "config.json");
+const path = (): string => join(directory, "home", ".docker", "config.json");
 
 async function write(at: string, content: string): Promise<string> {
   await mkdir(dirname(at), { recursive: true });
@@ -114,7 +114,7 @@ describe("places", () => {
     await write(path(), login("docker"));
     env["DOCKER_AUTH_CONFIG"] = login("variable");
     expect(await userOf()).toBe("variable");
-    env["REGISTRY_AUTH_FILE"] = await write(join(folder, "named.json"), login("named"));
+    env["REGISTRY_AUTH_FILE"] = await write(join(directory, "named.json"), login("named"));
     expect(await userOf()).toBe("named");
   });
 
@@ -127,21 +127,21 @@ describe("places", () => {
   });
 
   test("Podman's files, with a directory for the run and without", async () => {
-    await write(join(folder, "home", ".config", "containers", "auth.json"), login("config"));
+    await write(join(directory, "home", ".config", "containers", "auth.json"), login("config"));
     expect(await userOf()).toBe("config");
-    await write(join(folder, "run", "containers", "auth.json"), login("run"));
+    await write(join(directory, "run", "containers", "auth.json"), login("run"));
     expect(await userOf()).toBe("run");
     delete env["XDG_RUNTIME_DIR"];
     expect(configPlaces(env).map((place) => place.path)).toContain(
       `/run/containers/${process.getuid?.()}/auth.json`,
     );
-    env["XDG_CONFIG_HOME"] = join(folder, "config");
-    await write(join(folder, "config", "containers", "auth.json"), login("xdg"));
+    env["XDG_CONFIG_HOME"] = join(directory, "config");
+    await write(join(directory, "config", "containers", "auth.json"), login("xdg"));
     expect(await userOf()).toBe("xdg");
   });
 
   test("no HOME, or one that is not there, has nothing", async () => {
-    for (const HOME of ["", join(folder, "none"), "relative"]) {
+    for (const HOME of ["", join(directory, "none"), "relative"]) {
       env = { ...env, HOME };
       expect(await look()).toEqual({ found: undefined, warnings: [] });
     }
@@ -172,7 +172,7 @@ describe("a config that nobody named and that cannot be read is told, and passed
     const { found, warnings } = await look();
     expect(found).toBeUndefined();
     expect(warnings).toEqual([`"${path()}" ${why}`]);
-    env["REGISTRY_AUTH_FILE"] = join(folder, "named");
+    env["REGISTRY_AUTH_FILE"] = join(directory, "named");
     await mkdir(env["REGISTRY_AUTH_FILE"]);
     expect(await failureOf(findCredential("registry.test", "a", env))).toMatchObject({
       code: "file",

@@ -8,20 +8,20 @@ import { randomBytes } from "../../../src/model/weights/random-bytes.ts";
 import { parseWeightsLock } from "../../../src/model/format/weights-lock.ts";
 import { digestOf } from "../../../src/oci/digest.ts";
 
-let folder: string;
+let directory: string;
 
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "ocibundle-mock-"));
+  directory = mkdtempSync(join(tmpdir(), "ocibundle-mock-"));
 });
 afterEach(() => {
-  rmSync(folder, { recursive: true });
+  rmSync(directory, { recursive: true });
 });
 
 const mock = (more: Partial<MockRequest> = {}, signal = new AbortController().signal) =>
   mockWeights(
     {
-      env: { OCIBUNDLE_CACHE: join(folder, "cache") },
-      cwd: folder,
+      env: { OCIBUNDLE_CACHE: join(directory, "cache") },
+      cwd: directory,
       signal,
       emit: () => undefined,
       flags: {
@@ -46,21 +46,22 @@ const mock = (more: Partial<MockRequest> = {}, signal = new AbortController().si
     },
   );
 
-const readLock = () => parseWeightsLock(readFileSync(join(folder, "weights.lock")), "weights.lock");
-const weights = (name: string) => readFileSync(join(folder, "weights", `${name}.bin`));
+const readLock = () =>
+  parseWeightsLock(readFileSync(join(directory, "weights.lock")), "weights.lock");
+const weights = (name: string) => readFileSync(join(directory, "weights", `${name}.bin`));
 
 const digests = async (seed: number) =>
   (await mock({ seed })).files.map(({ digest, size }) => [digest, size]);
 
 test("writes files and the lock that is theirs", async () => {
   const report = await mock();
-  expect(readdirSync(join(folder, "weights")).toSorted()).toEqual([
+  expect(readdirSync(join(directory, "weights")).toSorted()).toEqual([
     "weights-001.bin",
     "weights-002.bin",
     "weights-003.bin",
   ]);
   const { files } = readLock();
-  expect(report).toMatchObject({ lock: "weights.lock", folder: "weights", files });
+  expect(report).toMatchObject({ lock: "weights.lock", directory: "weights", files });
   for (const file of files) {
     const bytes = weights(file.name);
     expect(file).toEqual({
@@ -96,7 +97,7 @@ test("without a seed each run gives others", async () => {
 test("sizes that are no multiple of anything are met exactly", async () => {
   for (const size of [1, 3, 1024 * 1024 - 1, 1024 * 1024, 1024 * 1024 + 1]) {
     await mock({ count: 1, minSize: size, maxSize: size });
-    expect(statSync(join(folder, "weights/weights-001.bin")).size).toBe(size);
+    expect(statSync(join(directory, "weights/weights-001.bin")).size).toBe(size);
     expect(readLock().files[0]?.digest).toBe(digestOf(weights("weights-001")));
   }
 });
@@ -132,11 +133,11 @@ describe("refuses", () => {
 
   test("a prefix that makes no dest, before anything is written", async () => {
     await expect(mock({ destPrefix: "cache" })).rejects.toThrow("must be an absolute path");
-    expect(readdirSync(folder)).toEqual([]);
+    expect(readdirSync(directory)).toEqual([]);
   });
 
-  test("a folder that is a file", async () => {
-    writeFileSync(join(folder, "weights"), "");
+  test("a directory that is a file", async () => {
+    writeFileSync(join(directory, "weights"), "");
     await expect(mock()).rejects.toMatchObject({ code: "conflict" });
   });
 });
@@ -144,7 +145,7 @@ describe("refuses", () => {
 test("an abort leaves no half of a file behind", async () => {
   const reason = new Error("enough");
   await expect(mock({}, AbortSignal.abort(reason))).rejects.toBe(reason);
-  expect(readdirSync(join(folder, "weights"))).toEqual([]);
+  expect(readdirSync(join(directory, "weights"))).toEqual([]);
 });
 
 test("drawn numbers fill their range", () => {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import {
   type CertificateOptions,
   certificates,
-  dockerCertificateFolders,
+  dockerCertificateDirectories,
 } from "../../../src/http/certificates.ts";
 import { systemAuthorities } from "../../../src/http/system-certificates.ts";
 import { createRegistry } from "../../../src/registry/registry.ts";
@@ -17,7 +17,7 @@ let told: string[] = [];
 /** What is trusted at a URL, without the system's own authorities. */
 const trusted = async (options: CertificateOptions, url = origin, carriesLogin = false) => {
   told = [];
-  const env = { SSL_CERT_FILE: join(folder, "none"), SSL_CERT_DIR: join(folder, "none") };
+  const env = { SSL_CERT_FILE: join(directory, "none"), SSL_CERT_DIR: join(directory, "none") };
   const warn = (message: string): void => void told.push(message);
   const tls = await certificates(options, new URL(origin), { env, warn })(
     new URL(url),
@@ -26,19 +26,19 @@ const trusted = async (options: CertificateOptions, url = origin, carriesLogin =
   told = told.filter((message) => !message.startsWith("SSL_CERT_FILE"));
   return tls;
 };
-let folder = "";
+let directory = "";
 let first: TestCertificate & { authority: string };
 let second: TestCertificate & { authority: string };
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "ocibundle-certificates-"));
+  directory = await mkdtemp(join(tmpdir(), "ocibundle-certificates-"));
   const make = async (name: string) => {
-    await mkdir(join(folder, name));
-    return makeCertificate(join(folder, name));
+    await mkdir(join(directory, name));
+    return makeCertificate(join(directory, name));
   };
   [first, second] = await Promise.all([make("first"), make("second")]);
 });
-afterAll(() => rm(folder, { recursive: true, force: true }));
+afterAll(() => rm(directory, { recursive: true, force: true }));
 
 /** A registry over TLS that asks its clients for a certificate of the second authority. */
 async function serveTls(askClient: boolean) {
@@ -65,10 +65,10 @@ async function serveTls(askClient: boolean) {
 }
 
 describe("nothing is set up", () => {
-  test("without options and folders", async () => {
+  test("without options and directories", async () => {
     expect(await trusted({})).toEqual({});
-    const certificateFolders = [join(folder, "none")];
-    expect(await trusted({ certificateFolders })).toEqual({});
+    const certificateDirectories = [join(directory, "none")];
+    expect(await trusted({ certificateDirectories })).toEqual({});
   });
 });
 
@@ -101,7 +101,7 @@ describe("a client's own certificate", () => {
   });
 
   test("is no use with a key that is damaged", async () => {
-    const keyFile = join(folder, "damaged.key");
+    const keyFile = join(directory, "damaged.key");
     const text = await readFile(first.key, "utf8");
     await writeFile(keyFile, text.replaceAll(/^[A-Za-z0-9+/=]+$/gm, "AAAA"));
     const failure = await failureOf(trusted({ certFile: first.cert, keyFile }));
@@ -116,21 +116,21 @@ describe("a client's own certificate", () => {
   });
 });
 
-describe("Docker's folders", () => {
+describe("Docker's directories", () => {
   test("are the machine's and the user's", () => {
-    expect(dockerCertificateFolders("a:5000", { HOME: "/home/ada" })).toEqual([
+    expect(dockerCertificateDirectories("a:5000", { HOME: "/home/ada" })).toEqual([
       "/etc/docker/certs.d/a:5000",
       "/home/ada/.config/docker/certs.d/a:5000",
     ]);
-    expect(dockerCertificateFolders("a", { HOME: "/h", XDG_CONFIG_HOME: "/x" })[1]).toBe(
+    expect(dockerCertificateDirectories("a", { HOME: "/h", XDG_CONFIG_HOME: "/x" })[1]).toBe(
       "/x/docker/certs.d/a",
     );
-    expect(dockerCertificateFolders("a", {})).toHaveLength(1);
+    expect(dockerCertificateDirectories("a", {})).toHaveLength(1);
   });
 
   test("are looked into, all authorities taken and the pair of certificate and key", async () => {
     await using server = await serveTls(true);
-    const certs = join(folder, "config", "docker", "certs.d", server.host);
+    const certs = join(directory, "config", "docker", "certs.d", server.host);
     await mkdir(certs, { recursive: true });
     for (const [name, path] of [
       ["a.crt", second.authority],
@@ -140,29 +140,29 @@ describe("Docker's folders", () => {
     ] as const) {
       await writeFile(join(certs, name), await readFile(path));
     }
-    const env = { XDG_CONFIG_HOME: join(folder, "config") };
+    const env = { XDG_CONFIG_HOME: join(directory, "config") };
     // On this machine too, where http is spoken otherwise.
     await createRegistry(server.host, { env }).ping(never);
   });
 
   test("with a certificate without its key say so", async () => {
-    const certs = join(folder, "half");
+    const certs = join(directory, "half");
     await mkdir(certs);
     await writeFile(join(certs, "client.cert"), await readFile(first.cert));
-    expect(await trusted({ certificateFolders: [certs] })).toEqual({});
+    expect(await trusted({ certificateDirectories: [certs] })).toEqual({});
     expect(told).toEqual([
       `"${join(certs, "client.cert")}" has no key "client.key" beside it; continuing without it`,
     ]);
   });
 
   test("that cannot be read, or whose files can't, are told and passed over", async () => {
-    const certs = join(folder, "odd");
+    const certs = join(directory, "odd");
     await mkdir(join(certs, "d.crt"), { recursive: true });
     await writeFile(join(certs, "a.crt"), await readFile(first.authority));
     await writeFile(join(certs, "b.crt"), "no certificate");
     await writeFile(join(certs, "c.cert"), await readFile(first.cert));
     await writeFile(join(certs, "c.key"), await readFile(second.key));
-    const tls = await trusted({ certificateFolders: [join(first.cert, "x"), certs] });
+    const tls = await trusted({ certificateDirectories: [join(first.cert, "x"), certs] });
     expect(tls.ca).toHaveLength(1);
     expect(tls.cert).toBeUndefined();
     const reasons = told.map((message) => message.split(";")[0]).toSorted();
@@ -171,15 +171,15 @@ describe("Docker's folders", () => {
       `"${join(certs, "c.key")}" is not the key of "${join(certs, "c.cert")}"`,
       `"${join(certs, "d.crt")}" is a directory`,
     ]);
-    const file = join(folder, "a-file");
+    const file = join(directory, "a-file");
     await writeFile(file, "");
-    expect(await trusted({ certificateFolders: [join(file, "x")] })).toEqual({});
+    expect(await trusted({ certificateDirectories: [join(file, "x")] })).toEqual({});
   });
 });
 
 describe("a file", () => {
   test("that is not there is named", async () => {
-    const caFile = join(folder, "missing.pem");
+    const caFile = join(directory, "missing.pem");
     const failure = await failureOf(trusted({ caFile }));
     expect(failure).toMatchObject({ code: "file", message: `"${caFile}" does not exist` });
   });
@@ -195,7 +195,7 @@ describe("a file", () => {
 
 describe("authorities", () => {
   test("that cannot be read are told and left out, as long as there are others", async () => {
-    const caFile = join(folder, "bundle.pem");
+    const caFile = join(directory, "bundle.pem");
     const text = await readFile(first.authority, "utf8");
     const broken = text.replaceAll(/^[A-Za-z0-9+/=]+$/gm, "AAAA");
     await writeFile(caFile, `# one\n${broken}${text}\n${await readFile(second.authority, "utf8")}`);
@@ -206,14 +206,17 @@ describe("authorities", () => {
   });
 
   test("are found where SSL_CERT_FILE and SSL_CERT_DIR say, and those of --ca-file beside them", async () => {
-    const dir = join(folder, "system");
+    const dir = join(directory, "system");
     await mkdir(dir);
     const text = await readFile(second.authority, "utf8");
     await writeFile(join(dir, "second.pem"), text);
     await symlink("second.pem", join(dir, "0123abcd.0"));
     await writeFile(join(dir, "README"), "no certificate");
     await writeFile(join(dir, "broken.pem"), text.replaceAll(/^[A-Za-z0-9+/=]+$/gm, "AAAA"));
-    const env = { SSL_CERT_FILE: first.authority, SSL_CERT_DIR: `${join(folder, "none")}:${dir}` };
+    const env = {
+      SSL_CERT_FILE: first.authority,
+      SSL_CERT_DIR: `${join(directory, "none")}:${dir}`,
+    };
     const warnings: string[] = [];
     const warn = (message: string): void => void warnings.push(message);
     const found = systemAuthorities(env, warn);

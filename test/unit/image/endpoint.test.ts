@@ -27,9 +27,9 @@ async function context(name: string, endpoint: object, tls: Record<string, strin
     join(meta, "meta.json"),
     JSON.stringify({ Name: name, Metadata: {}, Endpoints: { docker: endpoint } }),
   );
-  const folder = join(config, "contexts", "tls", id, "docker");
-  await mkdir(folder, { recursive: true });
-  for (const [file, text] of Object.entries(tls)) await writeFile(join(folder, file), text);
+  const directory = join(config, "contexts", "tls", id, "docker");
+  await mkdir(directory, { recursive: true });
+  for (const [file, text] of Object.entries(tls)) await writeFile(join(directory, file), text);
 }
 
 beforeAll(async () => {

@@ -59,7 +59,7 @@ describe("an engine's image", () => {
       expect(content.layers.map((layer) => digestOf(layer))).toEqual(
         image.layers.map((layer) => digestOf(layer)),
       );
-      await Bun.write(`${bench.folder}/image.tar`, tarBytes(...legacyExport(image)));
+      await Bun.write(`${bench.directory}/image.tar`, tarBytes(...legacyExport(image)));
       const archive = await bench.open("docker-archive:image.tar");
       expect(source.root.digest).toBe(archive.root.digest);
       await archive.close();
@@ -214,8 +214,8 @@ describe("a bare name that the engine does not have", () => {
 
   test("and a layout has that name, says how to ask for it", async () => {
     await start(engineWith(image, modernExport));
-    await mkdir(join(bench.folder, "llama"));
-    await writeFile(join(bench.folder, "llama", "oci-layout"), "{}");
+    await mkdir(join(bench.directory, "llama"));
+    await writeFile(join(bench.directory, "llama", "oci-layout"), "{}");
     await expect(bench.open("llama:v1")).rejects.toMatchObject({
       code: "not_found",
       hint: '"llama:v1" was read as a registry reference; use oci:llama:v1 for the local layout',

@@ -16,8 +16,8 @@ export interface FakeEngine {
 }
 
 export async function fakeEngine(answer: RequestListener): Promise<FakeEngine> {
-  const folder = await mkdtemp(join(tmpdir(), "engine-"));
-  const socket = join(folder, "e.sock");
+  const directory = await mkdtemp(join(tmpdir(), "engine-"));
+  const socket = join(directory, "e.sock");
   const requests: string[] = [];
   const server = createServer((request, response) => {
     requests.push(request.url ?? "");
@@ -30,7 +30,7 @@ export async function fakeEngine(answer: RequestListener): Promise<FakeEngine> {
     async stop() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
-      await rm(folder, { recursive: true, force: true });
+      await rm(directory, { recursive: true, force: true });
     },
   };
 }

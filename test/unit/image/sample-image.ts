@@ -32,7 +32,7 @@ const dockerManifest = (image: SampleImage, config: string, layers: string[]): T
   content: JSON.stringify([{ Config: config, RepoTags: [image.name], Layers: layers }]),
 });
 
-/** As Docker before 25 saves: folders named by other IDs, a layer that comes again as a link. */
+/** As Docker before 25 saves: directories named by other IDs, a layer that comes again as a link. */
 export function legacyExport(image: SampleImage): TestEntry[] {
   const seen = new Map<string, string>();
   const files: string[] = [];

@@ -20,29 +20,29 @@ import type { TransferEvent } from "../../../src/transfer/events.ts";
 
 const { signal } = new AbortController();
 
-/** A folder of its own, with what `openImage` needs to know around it. */
+/** A directory of its own, with what `openImage` needs to know around it. */
 export interface Workbench {
-  folder: string;
+  directory: string;
   events: TransferEvent[];
   open(source: string, options?: Partial<OpenImageOptions>): Promise<ImageSource>;
-  /** The names of temporary files and folders that are there now. */
+  /** The names of temporary files and directories that are there now. */
   temporaries(): Promise<string[]>;
   remove(): Promise<void>;
 }
 
 export async function workbench(env: OpenImageOptions["env"] = {}): Promise<Workbench> {
-  const folder = await mkdtemp(join(tmpdir(), "ocibundle-source-"));
-  const tempDir = join(folder, "temp");
+  const directory = await mkdtemp(join(tmpdir(), "ocibundle-source-"));
+  const tempDir = join(directory, "temp");
   await mkdir(tempDir);
   const events: TransferEvent[] = [];
   return {
-    folder,
+    directory,
     events,
     open: (source, options = {}) =>
       openImage(parseSource(source), {
         signal,
-        env: { HOME: folder, ...env },
-        cwd: folder,
+        env: { HOME: directory, ...env },
+        cwd: directory,
         tempDir,
         registryReader: ({ host, repository }) => {
           throw new OcibundleError("not_found", `${host}/${repository}: no such repository`);
@@ -51,7 +51,7 @@ export async function workbench(env: OpenImageOptions["env"] = {}): Promise<Work
         ...options,
       }),
     temporaries: () => readdir(tempDir, { recursive: true }),
-    remove: () => rm(folder, { recursive: true, force: true }),
+    remove: () => rm(directory, { recursive: true, force: true }),
   };
 }
 

@@ -29,24 +29,24 @@ export async function failure(promise: Promise<unknown>): Promise<OcibundleError
   throw new Error("it did not fail as expected", { cause: error });
 }
 
-/** A folder that is gone after the test. */
-export async function temporaryFolder(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), "ocibundle-model-"));
-  afterwards(() => rm(folder, { recursive: true, force: true }));
-  return folder;
+/** A directory that is gone after the test. */
+export async function temporaryDirectory(): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), "ocibundle-model-"));
+  afterwards(() => rm(directory, { recursive: true, force: true }));
+  return directory;
 }
 
-/** Writes files below a folder, which are made with it. */
+/** Writes files below a directory, which are made with it. */
 export async function writeFiles(
-  folder: string,
+  directory: string,
   files: Readonly<Record<string, string | Uint8Array>>,
 ): Promise<string> {
-  await mkdir(folder, { recursive: true });
+  await mkdir(directory, { recursive: true });
   for (const [name, content] of Object.entries(files)) {
-    await mkdir(dirname(join(folder, name)), { recursive: true });
-    await writeFile(join(folder, name), content);
+    await mkdir(dirname(join(directory, name)), { recursive: true });
+    await writeFile(join(directory, name), content);
   }
-  return folder;
+  return directory;
 }
 
 export interface Job extends JobContext {
@@ -54,7 +54,7 @@ export interface Job extends JobContext {
   warnings(): string[];
 }
 
-/** What a command hands to a job, in a folder and with a cache of its own. */
+/** What a command hands to a job, in a directory and with a cache of its own. */
 export function jobIn(cwd: string, env: Readonly<Record<string, string>> = {}): Job {
   const events: TransferEvent[] = [];
   return {
@@ -81,12 +81,12 @@ export function jobIn(cwd: string, env: Readonly<Record<string, string>> = {}): 
   };
 }
 
-/** A job in a folder with `weights/`, locked as they are, and the image `oci:image:v1`. */
+/** A job in a directory with `weights/`, locked as they are, and the image `oci:image:v1`. */
 export async function preparedJob(
   files: Readonly<Record<string, string | Uint8Array>>,
   image: SampleOptions = {},
 ): Promise<Job> {
-  const job = jobIn(await temporaryFolder());
+  const job = jobIn(await temporaryDirectory());
   await writeFiles(join(job.cwd, "weights"), files);
   await lock(job);
   await writeSampleImage(join(job.cwd, "image"), "v1", sampleLayers("print('hello')\n"), image);
@@ -123,7 +123,7 @@ const pass: Meddle = (request, next) => next(request);
 
 /** The embedded registry, with a record of what it is asked. It ends after the test. */
 export async function recordingRegistry(): Promise<RecordingRegistry> {
-  const storage = await temporaryFolder();
+  const storage = await temporaryDirectory();
   const handler = await createRegistry({ storage });
   let meddling = pass;
   const registry: RecordingRegistry = {

@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
-const folder = join(import.meta.dir, "../../fixtures/formats");
+const directory = join(import.meta.dir, "../../fixtures/formats");
 
 /** A document that was written by hand from the format. */
 export const fixture = (name: string): Uint8Array =>
-  new Uint8Array(readFileSync(join(folder, name)));
+  new Uint8Array(readFileSync(join(directory, name)));
 
 export const bytesOf = (value: unknown): Uint8Array =>
   new TextEncoder().encode(JSON.stringify(value));

@@ -4,13 +4,13 @@ import { digestOf } from "../../../src/oci/digest.ts";
 import type { RawManifest } from "../../../src/oci/manifest.ts";
 import { mediaTypes } from "../../../src/oci/media-types.ts";
 import { createLayout, type OciLayout } from "../../../src/store/layout/layout.ts";
-import { temporaryFolder } from "./bench.ts";
+import { temporaryDirectory } from "./bench.ts";
 
 export const signal = new AbortController().signal;
 
 /** A layout of one's own, and short ways to put things into it. */
 export interface LayoutBench {
-  folder: string;
+  directory: string;
   layout: OciLayout;
   blob(content: string, mediaType?: string): Promise<Descriptor>;
   /** Writes a document as a manifest of its `mediaType`. */
@@ -27,10 +27,10 @@ interface Platform {
 }
 
 export async function layoutBench(): Promise<LayoutBench> {
-  const folder = join(await temporaryFolder(), "layout");
-  const layout = await createLayout(folder, signal, "oci:layout");
+  const directory = join(await temporaryDirectory(), "layout");
+  const layout = await createLayout(directory, signal, "oci:layout");
   const bench: LayoutBench = {
-    folder,
+    directory,
     layout,
     async blob(content, mediaType = mediaTypes.ociLayer) {
       const bytes = new TextEncoder().encode(content);

@@ -12,22 +12,22 @@ const content = randomBytes(3 * 1024 * 1024 + 7);
 const hex = (bytes: Uint8Array, algorithm = "sha256") =>
   createHash(algorithm).update(bytes).digest("hex");
 
-let folder: string;
+let directory: string;
 let pool: WorkerPool;
 let count = 0;
 
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), "ocibundle-follow-"));
+  directory = mkdtempSync(join(tmpdir(), "ocibundle-follow-"));
   pool = createWorkerPool(1);
 });
 afterAll(() => {
   pool.close();
-  rmSync(folder, { recursive: true });
+  rmSync(directory, { recursive: true });
 });
 
 /** A file that grows: the front follows each write. */
 function growing() {
-  const path = join(folder, `file-${count++}`);
+  const path = join(directory, `file-${count++}`);
   const front = new BigInt64Array(new SharedArrayBuffer(8));
   const file = openSync(path, "w");
   return {
@@ -96,7 +96,7 @@ describe("a file that is being written", () => {
 const decode = (codec: "gzip" | "zstd", size: number) => ({
   codec,
   size,
-  output: join(folder, `decoded-${count++}`),
+  output: join(directory, `decoded-${count++}`),
 });
 
 describe("a compressed file", () => {

@@ -29,14 +29,14 @@ import {
 const isRoot = process.getuid?.() === 0;
 const nobody = 65534;
 
-let folder: string;
-const path = (): string => join(folder, "file");
-const other = (): string => join(folder, "other");
+let directory: string;
+const path = (): string => join(directory, "file");
+const other = (): string => join(directory, "other");
 
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "ocibundle-own-"));
+  directory = mkdtempSync(join(tmpdir(), "ocibundle-own-"));
 });
-afterEach(() => rmSync(folder, { recursive: true }));
+afterEach(() => rmSync(directory, { recursive: true }));
 
 const read = (): string | undefined => {
   try {
@@ -52,7 +52,7 @@ const inTheWay = {
   "a file": () => writeFileSync(path(), "before"),
   "a second name of another file": () => linkSync(other(), path()),
   "a symbolic link to another file": () => symlinkSync(other(), path()),
-  "a symbolic link to nothing": () => symlinkSync(join(folder, "missing"), path()),
+  "a symbolic link to nothing": () => symlinkSync(join(directory, "missing"), path()),
   "a FIFO": () => expect(spawnSync("mkfifo", [path()]).status).toBe(0),
 };
 
@@ -74,7 +74,7 @@ describe.each(Object.entries(inTheWay))("%s in the place of a file", (_name, put
     expect(readFileSync(path(), "utf8")).toBe("mine");
     expect(lstatSync(path()).isFile()).toBe(true);
     expect(readFileSync(other(), "utf8")).toBe("other");
-    expect(existsSync(join(folder, "missing"))).toBe(false);
+    expect(existsSync(join(directory, "missing"))).toBe(false);
   });
 
   test("is replaced in one call as well", () => {
@@ -138,14 +138,14 @@ test.skipIf(process.platform !== "linux")(
     const file = await createFile(path(), 0o600);
     const names = new Set<string | null>();
     const seen = Promise.withResolvers<void>();
-    const watcher = watch(folder, (_event, name) => {
+    const watcher = watch(directory, (_event, name) => {
       names.add(name);
       if (name === "sentinel") seen.resolve();
     });
     try {
       await chmodAsNew(file, path());
       // Events come in order: with this one all before it have come.
-      writeFileSync(join(folder, "sentinel"), "");
+      writeFileSync(join(directory, "sentinel"), "");
       await seen.promise;
       expect([...names].toSorted()).toEqual(["file", "sentinel"]);
       const umask = process.umask();

@@ -9,13 +9,13 @@ import {
 import { runtime } from "../../../src/runtime/current.ts";
 
 const size = 5_000_000;
-let folder: string;
+let directory: string;
 let path: string;
 let server: RunningServer | undefined;
 
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), "ocibundle-runtime-"));
-  path = join(folder, "weights.bin");
+  directory = mkdtempSync(join(tmpdir(), "ocibundle-runtime-"));
+  path = join(directory, "weights.bin");
   writeFileSync(path, new Uint8Array(size).fill(7));
 });
 
@@ -25,7 +25,7 @@ afterEach(async () => {
 });
 
 afterAll(() => {
-  rmSync(folder, { recursive: true });
+  rmSync(directory, { recursive: true });
 });
 
 const serve = async (handle: (request: Request) => Promise<Response>, hostname = "127.0.0.1") => {
@@ -103,7 +103,7 @@ const makeCertificate =
 
 /** A certificate for 127.0.0.1 and its key, as PEM texts. */
 function selfSigned(): { cert: string; key: string } {
-  const files = { key: join(folder, "key.pem"), cert: join(folder, "cert.pem") };
+  const files = { key: join(directory, "key.pem"), cert: join(directory, "cert.pem") };
   const made = Bun.spawnSync([...makeCertificate, "-keyout", files.key, "-out", files.cert], {
     stderr: "pipe",
   });

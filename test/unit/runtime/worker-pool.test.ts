@@ -11,21 +11,21 @@ const never = new AbortController().signal;
 const sha256 = (bytes: Uint8Array): `sha256:${string}` =>
   `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 
-let folder: string;
+let directory: string;
 let pool: WorkerPool;
 let path: string;
 const content = Buffer.alloc(3 * 1024 * 1024 + 17, "weights compress well ");
 
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), "ocibundle-pool-"));
-  path = join(folder, "a file.bin");
+  directory = mkdtempSync(join(tmpdir(), "ocibundle-pool-"));
+  path = join(directory, "a file.bin");
   writeFileSync(path, content);
   pool = createWorkerPool(2);
 });
 
 afterAll(() => {
   pool.close();
-  rmSync(folder, { recursive: true });
+  rmSync(directory, { recursive: true });
 });
 
 const whole = () => ({ path, start: 0, end: content.length });
@@ -59,7 +59,7 @@ describe("hash", () => {
   });
 
   test("keeps the code of a file-system error and says which file it was", async () => {
-    const missing = join(folder, "missing");
+    const missing = join(directory, "missing");
     const failing = pool.hash([whole(), { path: missing, start: 0, end: 1 }], { signal: never });
     await expect(failing).rejects.toMatchObject({ code: "ENOENT", item: 1 });
   });
@@ -75,7 +75,7 @@ describe("compress", () => {
   const restore = { gzip: gunzipSync, zstd: zstdDecompressSync };
   for (const codec of ["gzip", "zstd"] as const) {
     test(`${codec}: writes the same bytes each time and digests both sides`, async () => {
-      const outputs = [join(folder, `1.${codec}`), join(folder, `2.${codec}`)];
+      const outputs = [join(directory, `1.${codec}`), join(directory, `2.${codec}`)];
       const results = await Promise.all(
         outputs.map((output) =>
           pool.compress({ input: whole(), codec, level: 3, output }, { signal: never }),
@@ -93,7 +93,7 @@ describe("compress", () => {
     });
 
     test(`${codec}: an empty range gives a blob that is not empty`, async () => {
-      const output = join(folder, `empty.${codec}`);
+      const output = join(directory, `empty.${codec}`);
       const result = await pool.compress(
         { input: { path, start: 0, end: 0 }, codec, level: 3, output },
         { signal: never },
@@ -104,14 +104,14 @@ describe("compress", () => {
 
     test(`${codec}: fails on a file that is shorter than its range`, async () => {
       const input = { path, start: 0, end: content.length + 1 };
-      const output = join(folder, "short");
+      const output = join(directory, "short");
       const failing = pool.compress({ input, codec, level: 3, output }, { signal: never });
       await expect(failing).rejects.toMatchObject({ code: fileEndedCode });
     });
   }
 
   test("says which code a refused output has", async () => {
-    const output = join(folder, "no", "such", "folder");
+    const output = join(directory, "no", "such", "directory");
     const failing = pool.compress(
       { input: whole(), codec: "zstd", level: 3, output },
       { signal: never },
@@ -153,7 +153,7 @@ test("an idle pool does not hold the process open", async () => {
     const pool = createWorkerPool(1);
     await pool.hash([{ path: ${JSON.stringify(path)}, start: 0, end: 10 }], { signal: new AbortController().signal });
     process.stdout.write("done");`;
-  const file = join(folder, "idle.ts");
+  const file = join(directory, "idle.ts");
   writeFileSync(file, script);
   const child = Bun.spawn([process.execPath, file], { stdout: "pipe", timeout: 20_000 });
   expect(await new Response(child.stdout).text()).toBe("done");
@@ -162,13 +162,13 @@ test("an idle pool does not hold the process open", async () => {
 
 describe("probe", () => {
   test("tells what compressing would save, by samples of head, middle and tail", async () => {
-    const noise = join(folder, "noise.bin");
+    const noise = join(directory, "noise.bin");
     const size = 5 * 1024 * 1024;
     writeFileSync(noise, crypto.getRandomValues(new Uint8Array(65_536)));
     for (let written = 65_536; written < size; written += 65_536) {
       appendFileSync(noise, crypto.getRandomValues(new Uint8Array(65_536)));
     }
-    const half = join(folder, "half.bin");
+    const half = join(directory, "half.bin");
     writeFileSync(half, Buffer.concat([readFileSync(noise), Buffer.alloc(size)]));
     const [none, most, some, empty] = await pool.probe(
       [
@@ -194,7 +194,7 @@ describe("pack", () => {
     const size = 900_000;
     for (const choice of ["gzip", "zstd"] as const) {
       const [packed] = await pool.pack([{ path, size, choice }], how, { signal: never });
-      const output = join(folder, `packed.${choice}`);
+      const output = join(directory, `packed.${choice}`);
       const { output: written } = await pool.compress(
         { input: { path, start: 0, end: size }, codec: choice, level: how.levels[choice], output },
         { signal: never },
@@ -207,7 +207,7 @@ describe("pack", () => {
   });
 
   test("compresses by itself where it is worth it", async () => {
-    const noise = join(folder, "small-noise.bin");
+    const noise = join(directory, "small-noise.bin");
     writeFileSync(noise, crypto.getRandomValues(new Uint8Array(5000)));
     const [plain, packed] = await pool.pack(
       [

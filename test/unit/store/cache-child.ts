@@ -14,7 +14,7 @@ import { cacheAt } from "../../../src/store/cache/cache.ts";
 import { obtainBlob, requireBlob } from "../../../src/store/cache/obtain.ts";
 import { lockFile } from "../../../src/store/locks/lock-file.ts";
 import { materialize } from "../../../src/store/placement/materialize.ts";
-import { openTargetFolder } from "../../../src/store/placement/target-folder.ts";
+import { openTargetDirectory } from "../../../src/store/placement/target-directory.ts";
 
 const pieceBytes = 32 * 1024;
 const { signal } = new AbortController();
@@ -53,7 +53,7 @@ async function writeOn(path: string, bytes: Uint8Array): Promise<void> {
 
 async function obtainAll(root: string, out: string, seed: number): Promise<void> {
   const cache = cacheAt(root);
-  const folder = await openTargetFolder(out, ["weights"]);
+  const directory = await openTargetDirectory(out, ["weights"]);
   for (const [index, { name, bytes, digest, size }] of childBlobs(seed).entries()) {
     const blob = requireBlob(
       await obtainBlob(
@@ -69,7 +69,7 @@ async function obtainAll(root: string, out: string, seed: number): Promise<void>
         },
       ),
     );
-    await materialize(blob.path, folder, name, {
+    await materialize(blob.path, directory, name, {
       signal,
       replace: true,
       ways: index === 0 ? ["hard link", "copy"] : ["copy"],
@@ -82,7 +82,7 @@ async function obtainAll(root: string, out: string, seed: number): Promise<void>
     await writeOn(temp, made);
     await cache.putFile(temp, digestOf(made), made.byteLength);
   }
-  await folder.close();
+  await directory.close();
 }
 
 async function main([action, first = "", second = "", third = ""]: string[]): Promise<void> {

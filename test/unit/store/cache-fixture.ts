@@ -5,24 +5,24 @@ import { type Digest, digestOf } from "../../../src/oci/digest.ts";
 import { type BlobAddress, type Cache, cacheAt } from "../../../src/store/cache/cache.ts";
 import type { CacheUse } from "../../../src/store/cache/entry.ts";
 
-/** A cache in a temporary folder of its own. */
+/** A cache in a temporary directory of its own. */
 export interface CacheFixture {
-  folder: string;
+  directory: string;
   cache: Cache;
   /** Puts a text into the cache as a fetch would. */
   put(text: string, use?: CacheUse): Promise<BlobAddress>;
   /** Writes other bytes into a blob's file, as who edits a hard link would. */
   overwrite(digest: Digest, text: string): void;
-  /** All paths below the folder of temporary files, the locks, or another of the cache. */
+  /** All paths below the directory of temporary files, the locks, or another of the cache. */
   files(below: "tmp" | "locks" | "blobs" | "records"): string[];
   remove(): void;
 }
 
 export function cacheFixture(): CacheFixture {
-  const folder = mkdtempSync(join(tmpdir(), "ocibundle-cache-"));
-  const cache = cacheAt(join(folder, "cache"));
+  const directory = mkdtempSync(join(tmpdir(), "ocibundle-cache-"));
+  const cache = cacheAt(join(directory, "cache"));
   return {
-    folder,
+    directory,
     cache,
     async put(text, use) {
       const path = await cache.tempPath("test");
@@ -37,17 +37,17 @@ export function cacheFixture(): CacheFixture {
       writeFileSync(path, text);
     },
     files: (below) => listFiles(join(cache.root, below)),
-    remove: () => rmSync(folder, { recursive: true, force: true }),
+    remove: () => rmSync(directory, { recursive: true, force: true }),
   };
 }
 
-/** Files and empty folders below a folder, relative to it; none where there is no folder. */
-export function listFiles(folder: string): string[] {
+/** Files and empty directories below a directory, relative to it; none where there is no directory. */
+export function listFiles(directory: string): string[] {
   try {
-    return readdirSync(folder, { recursive: true })
+    return readdirSync(directory, { recursive: true })
       .map(String)
       .filter((name) => {
-        const path = join(folder, name);
+        const path = join(directory, name);
         return !statSync(path).isDirectory() || readdirSync(path).length === 0;
       })
       .toSorted();

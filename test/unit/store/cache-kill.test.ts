@@ -18,9 +18,9 @@ const exists = (path: string): boolean => existsSync(path);
 test(
   "a process killed at any moment leaves nothing wrong, and the next one makes it whole",
   async () => {
-    const folder = mkdtempSync(join(tmpdir(), "ocibundle-kill-"));
-    const root = join(folder, "cache");
-    const out = join(folder, "out");
+    const directory = mkdtempSync(join(tmpdir(), "ocibundle-kill-"));
+    const root = join(directory, "cache");
+    const out = join(directory, "out");
     const targets = join(out, "weights");
     const run = (round: number) => startChild(["obtain", root, out, String(round)]);
     try {
@@ -65,7 +65,7 @@ test(
       // How long a run takes is only known of the first: a machine that has become faster ends some before.
       expect(interrupted).toBeGreaterThan(rounds / 5);
     } finally {
-      rmSync(folder, { recursive: true });
+      rmSync(directory, { recursive: true });
     }
   },
   { timeout: 120_000 },

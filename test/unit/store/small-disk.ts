@@ -28,12 +28,12 @@ export function mountTmpfs(bytes: number): Disk | undefined {
 
 /** A file system that knows reflinks; undefined where its tools are missing or this user may not mount. */
 export function mountXfs(): Disk | undefined {
-  const folder = mkdtempSync(join(tmpdir(), "ocibundle-xfs-"));
-  const image = join(folder, "image");
-  const path = mkdtempSync(join(folder, "mounted-"));
+  const directory = mkdtempSync(join(tmpdir(), "ocibundle-xfs-"));
+  const image = join(directory, "image");
+  const path = mkdtempSync(join(directory, "mounted-"));
   const remove = (): void => {
     spawnSync("umount", ["--lazy", path], { stdio: "ignore" });
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(directory, { recursive: true, force: true });
   };
   writeFileSync(image, "");
   truncateSync(image, 320 * 1024 * 1024);

@@ -10,11 +10,11 @@ const MiB = 1024 * 1024;
 const blob = randomBytes(96 * MiB);
 const digest = digestOf(blob);
 
-let folder: string;
+let directory: string;
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), "ocibundle-kill-"));
+  directory = mkdtempSync(join(tmpdir(), "ocibundle-kill-"));
 });
-afterAll(() => rmSync(folder, { recursive: true }));
+afterAll(() => rmSync(directory, { recursive: true }));
 
 function start(server: BlobServer, name: string, dieAt?: number) {
   return Bun.spawn({
@@ -24,8 +24,8 @@ function start(server: BlobServer, name: string, dieAt?: number) {
       server.host,
       digest,
       String(blob.length),
-      join(folder, `${name}.partial`),
-      join(folder, `${name}.journal`),
+      join(directory, `${name}.partial`),
+      join(directory, `${name}.journal`),
       ...(dieAt === undefined ? [] : [String(dieAt)]),
     ],
     stdout: "inherit",
@@ -48,8 +48,8 @@ describe("a pull that is killed", () => {
       await server.stop();
       // What was written since the journal's last step is asked for again.
       expect(asked / blob.length).toBeLessThan(1 - share + 0.02);
-      expect(readFileSync(join(folder, `${name}.partial`)).equals(blob)).toBe(true);
-      expect(existsSync(join(folder, `${name}.journal`))).toBe(false);
+      expect(readFileSync(join(directory, `${name}.partial`)).equals(blob)).toBe(true);
+      expect(existsSync(join(directory, `${name}.journal`))).toBe(false);
     },
     30_000,
   );
@@ -67,8 +67,8 @@ describe("a pull that is killed", () => {
       done = (await child.exited) === 0;
     }
     await server.stop();
-    expect(readFileSync(join(folder, `${name}.partial`)).equals(blob)).toBe(true);
-    const left = readdirSync(folder).filter((file) => file.startsWith(name));
+    expect(readFileSync(join(directory, `${name}.partial`)).equals(blob)).toBe(true);
+    const left = readdirSync(directory).filter((file) => file.startsWith(name));
     expect(left).toEqual([`${name}.partial`]);
   }, 60_000);
 });

@@ -29,7 +29,7 @@ export const readsWholeBlobs =
     return response;
   };
 
-const folder = "/_storage/";
+const directory = "/_storage/";
 const lifetime = 20 * 60 * 1000;
 
 /**
@@ -44,10 +44,10 @@ export function blobsElsewhere(now: () => number = Date.now): { store: Layer; re
   let stored: ((path: string, range: string | null, url: URL) => Promise<Response>) | undefined;
   const store: Layer = (next) => async (request) => {
     const url = new URL(request.url);
-    if (!url.pathname.startsWith(folder)) return await next(request);
+    if (!url.pathname.startsWith(directory)) return await next(request);
     const expires = url.searchParams.get("Expires") ?? "";
     const signature = url.searchParams.get("Signature") ?? "";
-    const path = `/${url.pathname.slice(folder.length)}`;
+    const path = `/${url.pathname.slice(directory.length)}`;
     if (request.headers.has("Authorization")) {
       return storeError(400, "InvalidArgument", "Only one auth mechanism allowed");
     }
@@ -75,7 +75,7 @@ export function blobsElsewhere(now: () => number = Date.now): { store: Layer; re
         Expires: expires,
         Signature: signer.sign(`${url.pathname} ${expires}`),
       });
-      const target = new URL(`${folder}${url.pathname.slice(1)}?${query}`, url);
+      const target = new URL(`${directory}${url.pathname.slice(1)}?${query}`, url);
       target.hostname = url.hostname === "localhost" ? "127.0.0.1" : "localhost";
       return new Response(null, { status: 307, headers: { Location: target.href } });
     };

@@ -27,7 +27,7 @@ export interface LaunchOptions {
   signal: AbortSignal;
 }
 
-/** How long a start may take, in milliseconds: opening a storage reads the folders of its repositories. */
+/** How long a start may take, in milliseconds: opening a storage reads the directories of its repositories. */
 const patience = 60_000;
 
 /**

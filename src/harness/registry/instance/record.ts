@@ -23,12 +23,12 @@ const RecordSchema = v.object({
   serving: v.optional(v.string()),
 });
 
-/** A registry that was started for a folder. */
+/** A registry that was started for a directory. */
 export type InstanceRecord = v.InferOutput<typeof RecordSchema>;
 
 const maxRecordBytes = 64 * 1024;
 
-/** Where the one registry of a working folder is written down, and what belongs to that. */
+/** Where the one registry of a working directory is written down, and what belongs to that. */
 export interface RecordPlace {
   path: string;
   lockPath: string;
@@ -39,34 +39,38 @@ export interface RecordPlace {
 }
 
 /**
- * The place for the working folder `cwd`, in a folder of this user's alone. Throws `file` when that
+ * The place for the working directory `cwd`, in a directory of this user's alone. Throws `file` when that
  * can't be made, or belongs to someone else.
  */
 export async function recordPlace(
   cwd: string,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<RecordPlace> {
-  const folder = join(
+  const directory = join(
     env["XDG_RUNTIME_DIR"] || tmpdir(),
     `ocibundle-${process.getuid?.() ?? userInfo().username}`,
   );
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    const found = await lstat(folder);
-    // Anyone may make folders in the system's temporary one.
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    const found = await lstat(directory);
+    // Anyone may make directories in the system's temporary one.
     const foreign = process.getuid !== undefined && found.uid !== process.getuid();
     if (!found.isDirectory() || foreign) throw new Error("it is not a directory of this user");
   } catch (cause) {
-    throw new OcibundleError("system", `cannot use "${folder}" for the state of test registries`, {
-      hint: "set XDG_RUNTIME_DIR to a directory of your own",
-      cause,
-    });
+    throw new OcibundleError(
+      "system",
+      `cannot use "${directory}" for the state of test registries`,
+      {
+        hint: "set XDG_RUNTIME_DIR to a directory of your own",
+        cause,
+      },
+    );
   }
   const name = createHash("sha256")
     .update(await realpath(cwd).catch(() => cwd))
     .digest("hex")
     .slice(0, 24);
-  const base = join(folder, `registry-${name}`);
+  const base = join(directory, `registry-${name}`);
   return {
     path: `${base}.json`,
     lockPath: `${base}.lock`,

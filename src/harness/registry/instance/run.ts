@@ -23,7 +23,7 @@ import { unwritable } from "../../../runtime/file-faults.ts";
 export interface RunOptions {
   /** 0 for any free one. */
   port: number;
-  /** Absolute; a temporary folder, removed at the end, when undefined. */
+  /** Absolute; a temporary directory, removed at the end, when undefined. */
   storage: string | undefined;
   /** Milliseconds without a request after which it ends; undefined: never. */
   idleTimeout: number | undefined;

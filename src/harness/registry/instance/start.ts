@@ -18,7 +18,7 @@ import { removeTemporary, runRegistry } from "./run.ts";
 export interface StartOptions {
   /** Undefined: any free one. */
   port: number | undefined;
-  /** A folder, relative to the working folder. Undefined: a temporary one. */
+  /** A directory, relative to the working directory. Undefined: a temporary one. */
   storage: string | undefined;
   /** In milliseconds; 0 for no end. Undefined: as `defaultIdleTimeout`, in the foreground none. */
   idleTimeout: number | undefined;
@@ -36,7 +36,7 @@ export interface StartContext {
 const defaultIdleTimeout = 10 * 60 * 1000;
 
 /**
- * Starts a registry in the background for the working folder, or finds the one that runs for it.
+ * Starts a registry in the background for the working directory, or finds the one that runs for it.
  * Throws `usage` when that one has another port or storage than is asked for.
  */
 export async function startInBackground(
@@ -73,7 +73,7 @@ export async function startInBackground(
   }
 }
 
-/** Runs a registry for the working folder in this process, until it is interrupted or idle for too long. */
+/** Runs a registry for the working directory in this process, until it is interrupted or idle for too long. */
 export async function runInForeground(
   options: StartOptions,
   context: StartContext,
@@ -112,7 +112,7 @@ const withAuth = (serving: Serving, env: StartContext["env"]): Serving => ({
 });
 
 /**
- * The registry that runs for the folder. What one that was killed has left is removed.
+ * The registry that runs for the directory. What one that was killed has left is removed.
  */
 export async function runningInstance(place: RecordPlace): Promise<InstanceRecord | undefined> {
   const record = await readInstance(place);

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { errno } from "../../../errors.ts";
-import { isFolder } from "../storage/files.ts";
+import { isDirectory } from "../storage/files.ts";
 import { answers } from "./identity.ts";
 import { type InstanceRecord, recordPlace, removeInstance } from "./record.ts";
 import { removeTemporary } from "./run.ts";
@@ -11,7 +11,7 @@ const patience = 5000;
 const pause = 10;
 
 /**
- * Ends the registry of the working folder, and removes what it stored unless its storage was given.
+ * Ends the registry of the working directory, and removes what it stored unless its storage was given.
  * Resolves to what ran; undefined when nothing did.
  */
 export async function stopRegistry(context: StartContext): Promise<InstanceRecord | undefined> {
@@ -35,7 +35,7 @@ export async function stopRegistry(context: StartContext): Promise<InstanceRecor
 /** Whether it still serves or stores. A process that ended may keep its id until its parent has looked. */
 const isThere = async (record: InstanceRecord): Promise<boolean> =>
   tell(record.pid, 0) &&
-  ((await answers(record)) || (record.temporary && (await isFolder(record.storage))));
+  ((await answers(record)) || (record.temporary && (await isDirectory(record.storage))));
 
 /** Sends a signal; false when there is no such process. */
 function tell(pid: number, signal: NodeJS.Signals | 0): boolean {

@@ -5,7 +5,7 @@ import { OcibundleError } from "../../../errors.ts";
 import { type HeldLock, lockFile } from "../../../store/locks/lock-file.ts";
 import { lockHolder } from "../../../store/locks/lock-holder.ts";
 
-/** In the storage's folder. */
+/** In the storage's directory. */
 const lockName = "lock";
 
 /** A registry that was just told to end may be at it still; in milliseconds. */
@@ -37,7 +37,7 @@ export async function lockStorage(
         },
       );
     }
-    // What is wrong with the folder itself is told when it is opened.
+    // What is wrong with the directory itself is told when it is opened.
     return undefined;
   }
 }

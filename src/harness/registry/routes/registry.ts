@@ -15,7 +15,7 @@ import { appendUpload, cancelUpload, finishUpload, startUpload, uploadStatus } f
 export type RegistryHandler = (request: Request) => Promise<Response>;
 
 export interface RegistryOptions {
-  /** The folder where everything is kept; made where it is missing. */
+  /** The directory where everything is kept; made where it is missing. */
   storage: string;
   /** The shortest chunk but the last, in bytes: told as `OCI-Chunk-Min-Length`. None unless given. */
   minChunkLength?: number | undefined;
@@ -25,7 +25,7 @@ export interface RegistryOptions {
 
 /**
  * A registry as of distribution-spec v1.1: pull, push, content discovery and content management, for any
- * number of repositories. What it kept is there again when the same folder is opened later.
+ * number of repositories. What it kept is there again when the same directory is opened later.
  *
  * Throws `file` when the storage can't be used. The handler itself never rejects.
  */

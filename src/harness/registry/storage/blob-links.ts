@@ -3,7 +3,7 @@ import { type Digest } from "../../../oci/digest.ts";
 import type { Content } from "./content.ts";
 import { fileSize, removed, touch } from "./files.ts";
 import type { Turns } from "./in-turn.ts";
-import { digestPath, repositoriesFolder } from "./paths.ts";
+import { digestPath, repositoriesDirectory } from "./paths.ts";
 import { repositoryNames, repositoryParts } from "./repositories.ts";
 
 /** Which repository has which blob: an empty file for each. Changed together with the content, in turn. */
@@ -20,7 +20,7 @@ export interface BlobLinks {
 
 export function openBlobLinks(root: string, content: Content, turns: Turns): BlobLinks {
   const path = (repository: string, digest: Digest): string =>
-    digestPath(join(repositoriesFolder(root), repository, repositoryParts.blobs), digest);
+    digestPath(join(repositoriesDirectory(root), repository, repositoryParts.blobs), digest);
   return {
     async size(repository, digest) {
       if ((await fileSize(path(repository, digest))) === undefined) return undefined;
@@ -50,7 +50,7 @@ export function openBlobLinks(root: string, content: Content, turns: Turns): Blo
 export async function isLinked(root: string, digest: Digest): Promise<boolean> {
   for await (const name of repositoryNames(root)) {
     for (const part of [repositoryParts.blobs, repositoryParts.manifests]) {
-      const path = digestPath(join(repositoriesFolder(root), name, part), digest);
+      const path = digestPath(join(repositoriesDirectory(root), name, part), digest);
       if ((await fileSize(path)) !== undefined) return true;
     }
   }

@@ -2,9 +2,9 @@ import { type FileHandle, mkdir, rename } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Digest } from "../../../oci/digest.ts";
 import { directoryMode, readableMode } from "../../../runtime/own-file.ts";
-import { syncFolder, writeAll, writeWhole } from "../../../store/verified-write.ts";
-import { fileSize, removed, withFolder } from "./files.ts";
-import { contentPath, temporaryFolder } from "./paths.ts";
+import { syncDirectory, writeAll, writeWhole } from "../../../store/verified-write.ts";
+import { fileSize, removed, withDirectory } from "./files.ts";
+import { contentPath, temporaryDirectory } from "./paths.ts";
 
 /** Bytes by their digest, each once whatever repositories have them. Every one was checked on its way in. */
 export interface Content {
@@ -18,19 +18,19 @@ export interface Content {
   remove(digest: Digest): Promise<void>;
 }
 
-/** The content below the storage's folder `root`. */
+/** The content below the storage's directory `root`. */
 export function openContent(root: string): Content {
   const path = (digest: Digest): string => contentPath(root, digest);
   return {
     path,
     size: (digest) => fileSize(path(digest)),
     async adopt(file, digest) {
-      await withFolder(path(digest), () => rename(file, path(digest)));
-      await syncFolder(dirname(path(digest)));
+      await withDirectory(path(digest), () => rename(file, path(digest)));
+      await syncDirectory(dirname(path(digest)));
     },
     async write(bytes, digest) {
       if ((await fileSize(path(digest))) === bytes.byteLength) return;
-      const temporary = join(temporaryFolder(root), crypto.randomUUID());
+      const temporary = join(temporaryDirectory(root), crypto.randomUUID());
       await mkdir(dirname(path(digest)), { recursive: true, mode: directoryMode });
       const write = (file: FileHandle): Promise<void> => writeAll(file, bytes, 0);
       await writeWhole(path(digest), temporary, write, readableMode);

@@ -2,10 +2,10 @@ import { mkdir, readdir, readFile, rename, stat, unlink } from "node:fs/promises
 import { dirname, join } from "node:path";
 import { errno } from "../../../errors.ts";
 import { createFile, directoryMode, readableMode } from "../../../runtime/own-file.ts";
-import { syncFolder } from "../../../store/verified-write.ts";
+import { syncDirectory } from "../../../store/verified-write.ts";
 
 const isMissing = (error: unknown): boolean =>
-  // A file where a folder should be is as good as nothing there; neither is a name no file can have.
+  // A file where a directory should be is as good as nothing there; neither is a name no file can have.
   ["ENOENT", "ENOTDIR", "ENAMETOOLONG"].includes(errno(error) ?? "");
 
 /** The file's size in bytes; undefined when there is no such file. */
@@ -19,7 +19,7 @@ export async function fileSize(path: string): Promise<number | undefined> {
   }
 }
 
-export async function isFolder(path: string): Promise<boolean> {
+export async function isDirectory(path: string): Promise<boolean> {
   try {
     return (await stat(path)).isDirectory();
   } catch (error) {
@@ -38,7 +38,7 @@ export async function readSmall(path: string): Promise<string | undefined> {
   }
 }
 
-/** Names in a folder, unordered; none when there is no such folder. */
+/** Names in a directory, unordered; none when there is no such directory. */
 export async function namesIn(path: string): Promise<string[]> {
   try {
     return await readdir(path);
@@ -48,8 +48,8 @@ export async function namesIn(path: string): Promise<string[]> {
   }
 }
 
-/** Runs `make`, and once more with the file's folder made first where that was missing. */
-export async function withFolder(path: string, make: () => Promise<unknown>): Promise<void> {
+/** Runs `make`, and once more with the file's directory made first where that was missing. */
+export async function withDirectory(path: string, make: () => Promise<unknown>): Promise<void> {
   try {
     await make();
   } catch (error) {
@@ -60,12 +60,12 @@ export async function withFolder(path: string, make: () => Promise<unknown>): Pr
 }
 
 /**
- * Writes a small file so that its name never shows half of it, making its folder where it is missing.
+ * Writes a small file so that its name never shows half of it, making its directory where it is missing.
  * It is flushed, and so is its name.
  */
 export async function replaceSmall(path: string, content: string): Promise<void> {
   const temporary = join(dirname(path), `.${crypto.randomUUID()}.tmp`);
-  await withFolder(path, async () => {
+  await withDirectory(path, async () => {
     const file = await createFile(temporary, readableMode);
     try {
       await file.writeFile(content);
@@ -75,18 +75,18 @@ export async function replaceSmall(path: string, content: string): Promise<void>
     }
   });
   await rename(temporary, path);
-  await syncFolder(dirname(path));
+  await syncDirectory(dirname(path));
 }
 
 /** Makes an empty file whose being there says it all, and flushes its name. */
 export const touch = (path: string): Promise<void> =>
-  withFolder(path, async () => {
+  withDirectory(path, async () => {
     const file = await createFile(path, readableMode).catch((error: unknown) => {
       if (errno(error) !== "EEXIST") throw error;
     });
     if (file === undefined) return;
     await file.close();
-    await syncFolder(dirname(path));
+    await syncDirectory(dirname(path));
   });
 
 /** Whether there was such a file to remove. */
@@ -100,10 +100,10 @@ export async function removed(path: string): Promise<boolean> {
   }
 }
 
-/** Removes the files of a folder that were last changed before `before` (milliseconds since 1970). */
-export async function removeStale(folder: string, before: number): Promise<void> {
-  for (const name of await namesIn(folder)) {
-    const path = join(folder, name);
+/** Removes the files of a directory that were last changed before `before` (milliseconds since 1970). */
+export async function removeStale(directory: string, before: number): Promise<void> {
+  for (const name of await namesIn(directory)) {
+    const path = join(directory, name);
     const found = await stat(path).catch(() => undefined);
     if (found !== undefined && found.mtimeMs < before) await removed(path);
   }

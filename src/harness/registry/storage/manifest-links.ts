@@ -8,7 +8,7 @@ import { isLinked } from "./blob-links.ts";
 import type { Content } from "./content.ts";
 import { namesIn, replaceSmall, removed } from "./files.ts";
 import type { Turns } from "./in-turn.ts";
-import { digestPath, repositoriesFolder } from "./paths.ts";
+import { digestPath, repositoriesDirectory } from "./paths.ts";
 import { repositoryParts } from "./repositories.ts";
 
 /** A manifest of a repository; its bytes are content. */
@@ -49,14 +49,14 @@ const LinkSchema = v.object({
 const maxLinkBytes = 64 * 1024;
 
 export function openManifestLinks(root: string, content: Content, turns: Turns): ManifestLinks {
-  const folder = (repository: string, part: string): string =>
-    join(repositoriesFolder(root), repository, part);
+  const directory = (repository: string, part: string): string =>
+    join(repositoriesDirectory(root), repository, part);
   const linkPath = (repository: string, digest: Digest): string =>
-    digestPath(folder(repository, repositoryParts.manifests), digest);
-  const subjectFolder = (repository: string, subject: Digest): string =>
-    digestPath(folder(repository, repositoryParts.referrers), subject);
+    digestPath(directory(repository, repositoryParts.manifests), digest);
+  const subjectDirectory = (repository: string, subject: Digest): string =>
+    digestPath(directory(repository, repositoryParts.referrers), subject);
   const referrerPath = (repository: string, subject: Digest, digest: Digest): string =>
-    join(subjectFolder(repository, subject), `${digestAlgorithm(digest)}-${digestHex(digest)}`);
+    join(subjectDirectory(repository, subject), `${digestAlgorithm(digest)}-${digestHex(digest)}`);
   const readLink = (repository: string, digest: Digest) =>
     readRecord(linkPath(repository, digest), LinkSchema, maxLinkBytes, { ofAnyone: true });
 
@@ -91,7 +91,7 @@ export function openManifestLinks(root: string, content: Content, turns: Turns):
       }),
     async referrers(repository, subject) {
       const found: Descriptor[] = [];
-      const path = subjectFolder(repository, subject);
+      const path = subjectDirectory(repository, subject);
       for (const name of (await namesIn(path)).toSorted()) {
         if (name.startsWith(".")) continue;
         const descriptor = await readRecord(join(path, name), DescriptorSchema, maxManifestBytes, {

@@ -4,16 +4,16 @@ import { join } from "node:path";
 import { errno, OcibundleError } from "../../../errors.ts";
 import { type BlobLinks, openBlobLinks } from "./blob-links.ts";
 import { type Content, openContent } from "./content.ts";
-import { isFolder, readSmall, removeStale, replaceSmall } from "./files.ts";
+import { isDirectory, readSmall, removeStale, replaceSmall } from "./files.ts";
 import { createTurns } from "./in-turn.ts";
 import { type ManifestLinks, openManifestLinks } from "./manifest-links.ts";
-import { repositoriesFolder, repositoryFolder, temporaryFolder } from "./paths.ts";
+import { repositoriesDirectory, repositoryDirectory, temporaryDirectory } from "./paths.ts";
 import { repositoryNames, repositoryParts } from "./repositories.ts";
 import { openTagLinks, type TagLinks } from "./tag-links.ts";
 import { openUploadSessions, removeStaleUploads, type UploadSessions } from "./upload-sessions.ts";
 import { unwritable } from "../../../runtime/file-faults.ts";
 
-/** Everything a registry keeps, in one folder; nothing but running hashes is in memory alone. */
+/** Everything a registry keeps, in one directory; nothing but running hashes is in memory alone. */
 export interface Storage {
   content: Content;
   blobs: BlobLinks;
@@ -26,7 +26,7 @@ export interface Storage {
   repositoryNames(): Promise<string[]>;
 }
 
-/** Says that a folder is a registry's storage, and of which shape. */
+/** Says that a directory is a registry's storage, and of which shape. */
 const markerName = "ocibundle-registry.json";
 const marker = `${JSON.stringify({ version: 1 })}\n`;
 
@@ -34,7 +34,7 @@ const marker = `${JSON.stringify({ version: 1 })}\n`;
 const unfinishedLifetime = 7 * 24 * 60 * 60 * 1000;
 
 /**
- * Opens the storage in the folder `root`, making it where it is missing.
+ * Opens the storage in the directory `root`, making it where it is missing.
  * Throws `file` when it can't be written, or is the storage of another version.
  */
 export async function openStorage(root: string): Promise<Storage> {
@@ -50,8 +50,8 @@ export async function openStorage(root: string): Promise<Storage> {
   const content = openContent(root);
   const turns = createTurns();
   const hasRepository = async (name: string): Promise<boolean> =>
-    (await isFolder(join(repositoryFolder(root, name), repositoryParts.manifests))) ||
-    (await isFolder(join(repositoryFolder(root, name), repositoryParts.blobs)));
+    (await isDirectory(join(repositoryDirectory(root, name), repositoryParts.manifests))) ||
+    (await isDirectory(join(repositoryDirectory(root, name), repositoryParts.blobs)));
   return {
     content,
     blobs: openBlobLinks(root, content, turns),
@@ -70,7 +70,7 @@ export async function openStorage(root: string): Promise<Storage> {
 }
 
 async function prepare(root: string): Promise<void> {
-  await mkdir(repositoriesFolder(root), { recursive: true, mode: directoryMode });
+  await mkdir(repositoriesDirectory(root), { recursive: true, mode: directoryMode });
   const path = join(root, markerName);
   const found = await readSmall(path);
   if (found !== undefined && found !== marker) {
@@ -78,9 +78,9 @@ async function prepare(root: string): Promise<void> {
       hint: "use another directory, or the version that created this one",
     });
   }
-  await mkdir(temporaryFolder(root), { recursive: true, mode: directoryMode });
+  await mkdir(temporaryDirectory(root), { recursive: true, mode: directoryMode });
   if (found === undefined) await replaceSmall(path, marker);
   const before = Date.now() - unfinishedLifetime;
-  await removeStale(temporaryFolder(root), before);
+  await removeStale(temporaryDirectory(root), before);
   await removeStaleUploads(root, before);
 }

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { type Digest, isDigest } from "../../../oci/digest.ts";
 import { isTag } from "../../../oci/reference.ts";
 import { namesIn, readSmall, removed, replaceSmall } from "./files.ts";
-import { repositoriesFolder } from "./paths.ts";
+import { repositoriesDirectory } from "./paths.ts";
 import { repositoryParts } from "./repositories.ts";
 
 /** Which tag of a repository names which manifest. */
@@ -33,15 +33,16 @@ const tagOfFile = (name: string): string =>
   name.replaceAll(/\+([a-z])/g, (_, letter: string) => letter.toUpperCase());
 
 export function openTagLinks(root: string): TagLinks {
-  const folder = (repository: string): string =>
-    join(repositoriesFolder(root), repository, repositoryParts.tags);
-  const path = (repository: string, tag: string): string => join(folder(repository), fileName(tag));
+  const directory = (repository: string): string =>
+    join(repositoriesDirectory(root), repository, repositoryParts.tags);
+  const path = (repository: string, tag: string): string =>
+    join(directory(repository), fileName(tag));
   const find = async (repository: string, tag: string): Promise<Digest | undefined> => {
     const text = await readSmall(path(repository, tag));
     return text !== undefined && isDigest(text) ? text : undefined;
   };
   const list = async (repository: string): Promise<string[]> =>
-    (await namesIn(folder(repository))).map(tagOfFile).filter(isTag).toSorted(compareTags);
+    (await namesIn(directory(repository))).map(tagOfFile).filter(isTag).toSorted(compareTags);
   return {
     find,
     list,

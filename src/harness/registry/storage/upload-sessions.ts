@@ -4,8 +4,8 @@ import { type Digest, digestAlgorithm, digestHex, hasherFor } from "../../../oci
 import { createFile, readableMode } from "../../../runtime/own-file.ts";
 import { readChunks } from "./read-chunks.ts";
 import { appendBody, type Received } from "./append.ts";
-import { fileSize, removed, removeStale, withFolder } from "./files.ts";
-import { repositoriesFolder } from "./paths.ts";
+import { fileSize, removed, removeStale, withDirectory } from "./files.ts";
+import { repositoriesDirectory } from "./paths.ts";
 import { repositoryNames, repositoryParts } from "./repositories.ts";
 import { startHash } from "./running-hash.ts";
 
@@ -54,7 +54,7 @@ const maxRunning = 1024;
 export function openUploadSessions(root: string): UploadSessions {
   const running = new Map<string, Session>();
   const sessionPath = (repository: string, id: string): string =>
-    join(repositoriesFolder(root), repository, repositoryParts.uploads, id);
+    join(repositoriesDirectory(root), repository, repositoryParts.uploads, id);
   const keep = (session: Session): Session => {
     running.set(session.path, session);
     if (running.size > maxRunning) {
@@ -73,7 +73,7 @@ export function openUploadSessions(root: string): UploadSessions {
     async create(repository, algorithm = "sha256") {
       const id = crypto.randomUUID();
       const path = sessionPath(repository, id);
-      await withFolder(path, async () => (await createFile(path, readableMode)).close());
+      await withDirectory(path, async () => (await createFile(path, readableMode)).close());
       const hash = startHash(algorithm);
       return keep({ id, path, size: 0, busy: undefined, hadShortChunk: false, algorithm, hash });
     },
@@ -162,6 +162,6 @@ export function openUploadSessions(root: string): UploadSessions {
 /** Removes uploads that nobody has written to since `before` (milliseconds since 1970). */
 export async function removeStaleUploads(root: string, before: number): Promise<void> {
   for await (const name of repositoryNames(root)) {
-    await removeStale(join(repositoriesFolder(root), name, repositoryParts.uploads), before);
+    await removeStale(join(repositoriesDirectory(root), name, repositoryParts.uploads), before);
   }
 }

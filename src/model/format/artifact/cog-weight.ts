@@ -52,7 +52,7 @@ export const cogSingle: ArtifactFormat = {
   },
 };
 
-const FolderConfigSchema = v.looseObject({
+const DirectoryConfigSchema = v.looseObject({
   name: v.string("must be a string"),
   target: v.string("must be a string"),
   setDigest: v.optional(v.string()),
@@ -78,7 +78,7 @@ export const cogWeight: ArtifactFormat = {
   matches: ({ artifactType, config }) =>
     artifactType === laterWeightsArtifactType || typeOf(config) === configType,
   list({ layers }, { config, on }) {
-    const said = parseDocument(config, FolderConfigSchema, `${on}: config`);
+    const said = parseDocument(config, DirectoryConfigSchema, `${on}: config`);
     checkSetDigest(said, on);
     const target = said.target.replace(/\/+$/, "");
     if (!target.startsWith("/")) {

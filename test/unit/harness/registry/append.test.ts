@@ -43,16 +43,16 @@ describe("buffers of uploads", () => {
 });
 
 describe("a body", () => {
-  let folder: string;
+  let directory: string;
   beforeAll(() => {
-    folder = mkdtempSync(join(tmpdir(), "ocibundle-append-"));
+    directory = mkdtempSync(join(tmpdir(), "ocibundle-append-"));
   });
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
   test("is stored and hashed right whatever buffers are left for it", async () => {
     const buffers = createUploadBuffers();
     const all = Array.from({ length: 2 * largeCount }, (_, index) => ({
-      path: join(folder, `upload-${index}`),
+      path: join(directory, `upload-${index}`),
       bytes: randomBytes(300 * KiB + index),
     }));
     // All have begun before any goes on, so that the later ones find no large buffer.
@@ -77,7 +77,7 @@ describe("a body", () => {
   });
 
   test("leaves a part of something larger to whom it belongs", async () => {
-    const path = join(folder, "part");
+    const path = join(directory, "part");
     writeFileSync(path, "");
     const whole = Uint8Array.from(randomBytes(100 * KiB));
     const before = digestOf(whole);

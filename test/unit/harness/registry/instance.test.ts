@@ -14,11 +14,11 @@ import {
 } from "../../../../src/harness/registry/instance/start.ts";
 import { stopRegistry } from "../../../../src/harness/registry/instance/stop.ts";
 import { afterwards } from "../../../support/afterwards.ts";
-import { digestFor, temporaryFolder } from "./registry-fixture.ts";
+import { digestFor, temporaryDirectory } from "./registry-fixture.ts";
 
-/** A working folder with a state folder of its own. */
-async function workingFolder(): Promise<StartContext & { state: string }> {
-  const [cwd, state] = [await temporaryFolder(), await temporaryFolder()];
+/** A working directory with a state directory of its own. */
+async function workingDirectory(): Promise<StartContext & { state: string }> {
+  const [cwd, state] = [await temporaryDirectory(), await temporaryDirectory()];
   const context = {
     cwd,
     state,
@@ -60,8 +60,8 @@ async function kill(record: InstanceRecord): Promise<void> {
 }
 
 describe("a registry in the background", () => {
-  test("answers, is found again from its folder, and leaves nothing when it is stopped", async () => {
-    const context = await workingFolder();
+  test("answers, is found again from its directory, and leaves nothing when it is stopped", async () => {
+    const context = await workingDirectory();
     const record = await startInBackground(none, context);
     const digest = await push(record, "hello");
     expect(await startInBackground(none, context)).toEqual(record);
@@ -71,12 +71,12 @@ describe("a registry in the background", () => {
     await closed(record);
     expect(existsSync(record.storage)).toBe(false);
     expect(await stopRegistry(context)).toBeUndefined();
-    const [folder = ""] = await readdir(context.state);
-    expect(await readdir(join(context.state, folder))).toEqual([]);
+    const [directory = ""] = await readdir(context.state);
+    expect(await readdir(join(context.state, directory))).toEqual([]);
   });
 
-  test("is another one in another folder", async () => {
-    const [one, two] = [await workingFolder(), await workingFolder()];
+  test("is another one in another directory", async () => {
+    const [one, two] = [await workingDirectory(), await workingDirectory()];
     const records = [await startInBackground(none, one), await startInBackground(none, two)];
     expect(records[0]?.port).not.toBe(records[1]?.port);
     await stopRegistry(one);
@@ -84,14 +84,14 @@ describe("a registry in the background", () => {
   });
 
   test("is started once when it is started by several at once", async () => {
-    const context = await workingFolder();
+    const context = await workingDirectory();
     const starts = Array.from({ length: 4 }, () => startInBackground(none, context));
     const records = await Promise.all(starts);
     expect(new Set(records.map(({ instance }) => instance)).size).toBe(1);
   });
 
   test("keeps a storage that was given, and has its content when it is started on it again", async () => {
-    const context = await workingFolder();
+    const context = await workingDirectory();
     const options = { ...none, storage: "registry" };
     const first = await startInBackground(options, context);
     expect(first.storage).toBe(join(context.cwd, "registry"));
@@ -103,7 +103,7 @@ describe("a registry in the background", () => {
   });
 
   test("ends by itself, storage and all, when nobody asks for anything", async () => {
-    const context = await workingFolder();
+    const context = await workingDirectory();
     const record = await startInBackground({ ...none, idleTimeout: 1 }, context);
     for (let there = true; there; there = existsSync(record.storage)) await Bun.sleep(5);
     await closed(record);
@@ -111,7 +111,7 @@ describe("a registry in the background", () => {
   });
 
   test("that was killed is cleaned up after, and another takes its place", async () => {
-    const context = await workingFolder();
+    const context = await workingDirectory();
     const killed = await startInBackground(none, context);
     await kill(killed);
     expect(existsSync(killed.storage)).toBe(true);
@@ -121,7 +121,7 @@ describe("a registry in the background", () => {
   });
 
   test("is not taken for another program that has its port now", async () => {
-    const context = await workingFolder();
+    const context = await workingDirectory();
     const killed = await startInBackground(none, context);
     await kill(killed);
     using stranger = Bun.serve({
@@ -135,7 +135,7 @@ describe("a registry in the background", () => {
   });
 
   test("survives a record that is no record", async () => {
-    const context = await workingFolder();
+    const context = await workingDirectory();
     const place = await recordPlace(context.cwd, context.env);
     await writeFile(place.path, '{"version":1,"pid":-1,"storage":"/"}');
     const record = await startInBackground(none, context);
@@ -143,7 +143,7 @@ describe("a registry in the background", () => {
   });
 
   test("with another port or storage than the one that runs is refused", async () => {
-    const context = await workingFolder();
+    const context = await workingDirectory();
     const { port } = await startInBackground({ ...none, storage: "one" }, context);
     for (const other of [{ port: port === 65535 ? 1024 : port + 1 }, { storage: "two" }]) {
       await expect(startInBackground({ ...none, ...other }, context)).rejects.toThrow(
@@ -160,7 +160,7 @@ describe("a registry in the background", () => {
   });
 
   test("says what is wrong with its port", async () => {
-    const context = await workingFolder();
+    const context = await workingDirectory();
     const taken = createServer();
     const { promise: listening, resolve } = Promise.withResolvers<void>();
     taken.listen(0, "127.0.0.1", resolve);
@@ -177,7 +177,7 @@ describe("a registry in the background", () => {
   });
 
   test("says what is wrong with its storage", async () => {
-    const context = await workingFolder();
+    const context = await workingDirectory();
     await writeFile(join(context.cwd, "file"), "");
     await expect(startInBackground({ ...none, storage: "file" }, context)).rejects.toThrow(
       expect.objectContaining({
@@ -191,7 +191,7 @@ describe("a registry in the background", () => {
 describe("a registry in the foreground", () => {
   test("runs until it is interrupted, then removes its storage", async () => {
     const abort = new AbortController();
-    const context = { ...(await workingFolder()), signal: abort.signal };
+    const context = { ...(await workingDirectory()), signal: abort.signal };
     const { promise: listening, resolve } = Promise.withResolvers<InstanceRecord>();
     const run = runInForeground(none, context, resolve);
     const record = await listening;
@@ -208,8 +208,8 @@ describe("a registry in the foreground", () => {
 
   test("interrupted while a blob arrives keeps what came, in a storage that was given", async () => {
     const abort = new AbortController();
-    const folder = await workingFolder();
-    const context = { ...folder, signal: abort.signal };
+    const directory = await workingDirectory();
+    const context = { ...directory, signal: abort.signal };
     const { promise: listening, resolve } = Promise.withResolvers<InstanceRecord>();
     const options = { ...none, storage: "registry" };
     const run = runInForeground(options, context, resolve);
@@ -227,7 +227,7 @@ describe("a registry in the foreground", () => {
     await run;
     await pending;
 
-    const again = await startInBackground(options, folder);
+    const again = await startInBackground(options, directory);
     const status = await fetch(url(again, location));
     expect(status.status).toBe(204);
     expect(["0-4", "0-10"]).toContain(status.headers.get("Range") ?? "");

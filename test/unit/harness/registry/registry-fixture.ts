@@ -10,10 +10,10 @@ import {
 } from "../../../../src/harness/registry/routes/registry.ts";
 import { afterwards } from "../../../support/afterwards.ts";
 
-export async function temporaryFolder(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), "ocibundle-server-test-"));
-  afterwards(() => rm(folder, { recursive: true, force: true }));
-  return folder;
+export async function temporaryDirectory(): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), "ocibundle-server-test-"));
+  afterwards(() => rm(directory, { recursive: true, force: true }));
+  return directory;
 }
 
 type Headers = Record<string, string>;
@@ -31,9 +31,9 @@ export interface Client {
   codes(response: Response): Promise<string[]>;
 }
 
-/** Asks a registry whose storage is in a folder that is gone after the test, unless one is given. */
+/** Asks a registry whose storage is in a directory that is gone after the test, unless one is given. */
 export async function registry(options: Partial<RegistryOptions> = {}): Promise<Client> {
-  const storage = options.storage ?? (await temporaryFolder());
+  const storage = options.storage ?? (await temporaryDirectory());
   const handler = await createRegistry({ ...options, storage });
   const send: Client["send"] = (method, path, body, headers = {}) =>
     handler(

@@ -2,9 +2,9 @@ import { describe, expect, test } from "bun:test";
 import { chmod, mkdir, readdir, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createRegistry } from "../../../../src/harness/registry/routes/registry.ts";
-import { digestFor, imageOf, random, registry, temporaryFolder } from "./registry-fixture.ts";
+import { digestFor, imageOf, random, registry, temporaryDirectory } from "./registry-fixture.ts";
 
-describe("a registry on the folder of one before it", () => {
+describe("a registry on the directory of one before it", () => {
   test("has its blobs, manifests, tags and referrers", async () => {
     const before = await registry();
     await before.blob("a", "{}");
@@ -61,12 +61,12 @@ describe("a registry on the folder of one before it", () => {
   test("forgets uploads that nobody went on with for weeks", async () => {
     const before = await registry();
     for (let count = 0; count < 2; count += 1) await before.send("POST", "/v2/a/blobs/uploads/");
-    const folder = join(before.storage, "repositories/a/_uploads");
-    const [old = ""] = await readdir(folder);
+    const directory = join(before.storage, "repositories/a/_uploads");
+    const [old = ""] = await readdir(directory);
     const weeksAgo = new Date(Date.now() - 14 * 24 * 60 * 60 * 1000);
-    await utimes(join(folder, old), weeksAgo, weeksAgo);
+    await utimes(join(directory, old), weeksAgo, weeksAgo);
     await registry({ storage: before.storage });
-    const left = await readdir(folder);
+    const left = await readdir(directory);
     expect(left).toHaveLength(1);
     expect(left).not.toContain(old);
   });
@@ -74,7 +74,7 @@ describe("a registry on the folder of one before it", () => {
 
 describe("a storage that can't be used is refused:", () => {
   test("a file", async () => {
-    const path = join(await temporaryFolder(), "file");
+    const path = join(await temporaryDirectory(), "file");
     await writeFile(path, "");
     await expect(createRegistry({ storage: path })).rejects.toThrow(
       expect.objectContaining({
@@ -84,8 +84,8 @@ describe("a storage that can't be used is refused:", () => {
     );
   });
 
-  test("a folder of unsupported version", async () => {
-    const storage = await temporaryFolder();
+  test("a directory of unsupported version", async () => {
+    const storage = await temporaryDirectory();
     await writeFile(join(storage, "ocibundle-registry.json"), '{"version":2}');
     await expect(createRegistry({ storage })).rejects.toThrow(
       expect.objectContaining({
@@ -95,8 +95,8 @@ describe("a storage that can't be used is refused:", () => {
     );
   });
 
-  test.skipIf(process.getuid?.() === 0)("a folder without permission", async () => {
-    const storage = join(await temporaryFolder(), "closed");
+  test.skipIf(process.getuid?.() === 0)("a directory without permission", async () => {
+    const storage = join(await temporaryDirectory(), "closed");
     await mkdir(storage, { mode: 0o500 });
     await expect(createRegistry({ storage })).rejects.toThrow(
       expect.objectContaining({ code: "file" }),

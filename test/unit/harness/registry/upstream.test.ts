@@ -4,11 +4,11 @@ import { join } from "node:path";
 import { serveHttp } from "../../../../src/harness/registry/instance/http-server.ts";
 import { openServed, type Serving } from "../../../../src/harness/registry/serving.ts";
 import { afterwards } from "../../../support/afterwards.ts";
-import { digestFor, imageOf, registry, temporaryFolder } from "./registry-fixture.ts";
+import { digestFor, imageOf, registry, temporaryDirectory } from "./registry-fixture.ts";
 
 /** A registry with one image that can be reached, and another that pulls through it. */
 async function pulledThrough(upstreamServing: Serving = {}, account = "") {
-  const storage = await temporaryFolder();
+  const storage = await temporaryDirectory();
   const handle = await openServed(storage, upstreamServing);
   const asked: string[] = [];
   const server = await serveHttp({
@@ -32,7 +32,7 @@ async function pulledThrough(upstreamServing: Serving = {}, account = "") {
   const put = (content: string) => origin.manifest("acme/llama", "v1", imageOf("{}", content));
   expect((await put("weights")).status).toBe(201);
   const upstream = `http://${account}127.0.0.1:${server.port}`;
-  const cache = await openServed(await temporaryFolder(), { upstream });
+  const cache = await openServed(await temporaryDirectory(), { upstream });
   const ask = (path: string, init: RequestInit = {}) =>
     cache(new Request(new URL(`/v2/acme/llama/${path}`, "http://cache.test"), init));
   return { ask, asked, digest, stop, origin, put, storage };

@@ -24,7 +24,7 @@ beforeEach(async () => {
 afterEach(() => bench.remove());
 
 const save = (...entries: readonly TestEntry[]) =>
-  writeFile(join(bench.folder, "image.tar"), tarBytes(...entries));
+  writeFile(join(bench.directory, "image.tar"), tarBytes(...entries));
 
 const shared = sampleLayer("shared");
 const image = sampleImage([sampleLayer("base", 1_300_000), shared, sampleLayer("code"), shared]);
@@ -100,7 +100,7 @@ describe("a docker archive", () => {
 
     test(`that is itself compressed with ${codec} is read`, async () => {
       await writeFile(
-        join(bench.folder, "image.tar.x"),
+        join(bench.directory, "image.tar.x"),
         compress(tarBytes(...legacyExport(image))),
       );
       const source = await bench.open("docker-archive:image.tar.x");
@@ -111,7 +111,7 @@ describe("a docker archive", () => {
 
     test(`compressed with ${codec} and damaged is refused`, async () => {
       const bytes = Buffer.from(compress(tarBytes(...legacyExport(image))));
-      await writeFile(join(bench.folder, "image.tar.x"), bytes.fill(0xff, 20, 60));
+      await writeFile(join(bench.directory, "image.tar.x"), bytes.fill(0xff, 20, 60));
       expect(await failure(bench.open("docker-archive:image.tar.x"))).toBe(
         `integrity: docker-archive:image.tar.x: the ${codec} data is damaged`,
       );
@@ -185,7 +185,7 @@ describe("a docker archive of several images", () => {
       const entries = legacyExport(one);
       return JSON.parse(String(entries.find(({ name }) => name === "manifest.json")?.content))[0];
     });
-    // The second image's layer folder must not be the first's.
+    // The second image's layer directory must not be the first's.
     manifests[1].Layers = ["other/layer.tar"];
     return [
       ...legacyExport(image).filter(({ name }) => name !== "manifest.json"),

@@ -4,15 +4,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { localPathHint } from "../../../../src/image/source/local-path.ts";
 
-let folder: string;
+let directory: string;
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "ocibundle-local-"));
-  await mkdir(join(folder, "layout"));
-  await writeFile(join(folder, "layout", "oci-layout"), "{}");
-  await mkdir(join(folder, "weights"));
-  await writeFile(join(folder, "llama.tar"), "");
+  directory = await mkdtemp(join(tmpdir(), "ocibundle-local-"));
+  await mkdir(join(directory, "layout"));
+  await writeFile(join(directory, "layout", "oci-layout"), "{}");
+  await mkdir(join(directory, "weights"));
+  await writeFile(join(directory, "llama.tar"), "");
 });
-afterAll(() => rm(folder, { recursive: true }));
+afterAll(() => rm(directory, { recursive: true }));
 
 test.each([
   ["layout", "; use oci:layout for the local layout"],
@@ -20,7 +20,7 @@ test.each([
   ["weights", ", not as the local directory"],
   ["llama.tar", "; use oci-archive:llama.tar or docker-archive:llama.tar for the local archive"],
 ])("what lies here as %s is told", async (text, end) => {
-  expect(await localPathHint(text, folder)).toBe(
+  expect(await localPathHint(text, directory)).toBe(
     `"${text}" was read as a registry reference${end}`,
   );
 });
@@ -28,6 +28,6 @@ test.each([
 test.each(["llama", "weights:v1", "registry.example.com/acme/llama:v1"])(
   "nothing is told where nothing lies as %s",
   async (text) => {
-    expect(await localPathHint(text, folder)).toBeUndefined();
+    expect(await localPathHint(text, directory)).toBeUndefined();
   },
 );

@@ -13,7 +13,7 @@ import {
   putManifest,
   type RecordingRegistry,
   recordingRegistry,
-  temporaryFolder,
+  temporaryDirectory,
 } from "../bench.ts";
 import type { CheckName, DoctorReport } from "../../../../src/report/doctor.ts";
 
@@ -21,7 +21,7 @@ const KiB = 1024;
 const MiB = 1024 * KiB;
 const name = "acme/llama";
 
-const job = async (): Promise<Job> => jobIn(await temporaryFolder());
+const job = async (): Promise<Job> => jobIn(await temporaryDirectory());
 
 const examine = (at: RecordingRegistry, by: Job, size = 64 * KiB): Promise<DoctorReport> =>
   examineRegistry(by, { reference: `${at.host}/${name}`, size });
@@ -385,7 +385,7 @@ describe("the end of it", () => {
   });
 
   test("is a registry that goes away meanwhile", async () => {
-    const handle = await createRegistry({ storage: await temporaryFolder() });
+    const handle = await createRegistry({ storage: await temporaryDirectory() });
     const server = Bun.serve({
       hostname: "127.0.0.1",
       port: 0,

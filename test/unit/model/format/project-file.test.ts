@@ -145,7 +145,7 @@ describe("refuses", () => {
       /target: "a\/b" must be an absolute path$/,
     ],
     [
-      "a target that leaves its folder",
+      "a target that leaves its directory",
       "weights: [{source: a, target: /a/../b}]",
       /target: .* must not have a "\.\." component$/,
     ],
@@ -167,37 +167,37 @@ describe("refuses", () => {
   });
 });
 
-describe("in a folder", () => {
-  let folder: string;
+describe("in a directory", () => {
+  let directory: string;
   beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), "ocibundle-project-"));
+    directory = mkdtempSync(join(tmpdir(), "ocibundle-project-"));
   });
   afterEach(() => {
-    rmSync(folder, { recursive: true });
+    rmSync(directory, { recursive: true });
   });
 
   test("none is no error", async () => {
-    expect(await readProjectFile(folder)).toBeUndefined();
-    await expect(projectImage(folder)).rejects.toMatchObject({
+    expect(await readProjectFile(directory)).toBeUndefined();
+    await expect(projectImage(directory)).rejects.toMatchObject({
       code: "usage",
       message: "no reference is given and no project file exists",
     });
   });
 
   test("cog.yaml is read, and ocibundle.yaml before it", async () => {
-    writeFileSync(join(folder, "cog.yaml"), "image: by-cog");
-    expect(await projectImage(folder)).toBe("by-cog");
-    writeFileSync(join(folder, "ocibundle.yaml"), "image: by-ocibundle");
-    expect(await projectImage(folder)).toBe("by-ocibundle");
+    writeFileSync(join(directory, "cog.yaml"), "image: by-cog");
+    expect(await projectImage(directory)).toBe("by-cog");
+    writeFileSync(join(directory, "ocibundle.yaml"), "image: by-ocibundle");
+    expect(await projectImage(directory)).toBe("by-ocibundle");
   });
 
   test("one without an image says so", async () => {
-    writeFileSync(join(folder, "cog.yaml"), "weights: []");
-    await expect(projectImage(folder)).rejects.toThrow('cog.yaml" has no "image');
+    writeFileSync(join(directory, "cog.yaml"), "weights: []");
+    await expect(projectImage(directory)).rejects.toThrow('cog.yaml" has no "image');
   });
 
-  test("a folder of that name is a typed error", async () => {
-    mkdirSync(join(folder, "cog.yaml"));
-    await expect(readProjectFile(folder)).rejects.toMatchObject({ code: "file" });
+  test("a directory of that name is a typed error", async () => {
+    mkdirSync(join(directory, "cog.yaml"));
+    await expect(readProjectFile(directory)).rejects.toMatchObject({ code: "file" });
   });
 });

@@ -10,7 +10,7 @@ const names = (...files: (string | [below: string, name: string])[]) =>
     ),
   ).map(({ name }) => name);
 
-test("a name is the path without its last extension, folders kept", () => {
+test("a name is the path without its last extension, directories kept", () => {
   expect(names("model.safetensors", "a/b/c.tar.gz", "LICENSE", "v1.0/weights", ".env")).toEqual([
     "model",
     "a/b/c.tar",

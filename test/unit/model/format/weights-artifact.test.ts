@@ -133,7 +133,7 @@ describe("reading", () => {
       'entry "a": sizeUncompressed must be a whole number of bytes below 2^53',
     ],
     [
-      "a dest that leaves its folder",
+      "a dest that leaves its directory",
       layer(annotated({ "vnd.cog.weights.dest": "/../etc/passwd" })),
       'entry "a": dest "/../etc/passwd" must not have a ".." component',
     ],

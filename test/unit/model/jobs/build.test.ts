@@ -9,7 +9,7 @@ import {
   jobIn,
   lock,
   preparedJob,
-  temporaryFolder,
+  temporaryDirectory,
   writeFiles,
 } from "../bench.ts";
 
@@ -81,7 +81,7 @@ describe("the parts of a model", () => {
 });
 
 describe("which files are the lock's", () => {
-  test("is said by folders, by single files, and by the project file", async () => {
+  test("is said by directories, by single files, and by the project file", async () => {
     const job = await preparedJob({ "a.bin": "first", "sub/b.bin": "second" });
     await writeFiles(job.cwd, { "elsewhere/x": "first" });
     const first = await build(job, { weights: ["weights"], output: "oci:1" });
@@ -121,7 +121,7 @@ describe("which files are the lock's", () => {
   });
 
   test("an empty lock makes no model", async () => {
-    const job = jobIn(await temporaryFolder());
+    const job = jobIn(await temporaryDirectory());
     const empty = { version: "1", created: "2026-02-02T10:00:00Z", files: [] };
     await writeFile(join(job.cwd, "weights.lock"), JSON.stringify(empty));
     expect(await failure(build(job, {}))).toMatchObject({

@@ -10,7 +10,7 @@ import { pullWeights } from "../../../../src/model/pull/pull.ts";
 import type { Descriptor } from "../../../../src/oci/descriptor.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { mediaTypes } from "../../../../src/oci/media-types.ts";
-import { failure, type Job, jobIn, temporaryFolder } from "../bench.ts";
+import { failure, type Job, jobIn, temporaryDirectory } from "../bench.ts";
 import { amd64, arm64, entryOf, layoutBench, signal, weightsOf } from "../layout-bench.ts";
 
 const unknown = { os: "unknown", architecture: "unknown" };
@@ -58,7 +58,7 @@ async function cogBundle(tag: string, weightNames: readonly string[], layer = "l
     annotations: { "org.example.kept": "yes" },
   });
   await bench.layout.writeManifest(root, tag, signal);
-  const source = `oci:${bench.folder}:${tag}`;
+  const source = `oci:${bench.directory}:${tag}`;
   return { source, image, attestation, weights, later: ofLater };
 }
 
@@ -85,7 +85,7 @@ const pull = (job: Job, source: string) =>
 const indexOf = async (job: Job, source: string): Promise<{ [member: string]: unknown }> =>
   JSON.parse(new TextDecoder().decode(await inspectRaw(job, source)));
 
-const job = async () => jobIn(await temporaryFolder());
+const job = async () => jobIn(await temporaryDirectory());
 
 describe("a bundle that Cog pushed", () => {
   test("gives weights that stand alone and can be pulled", async () => {
@@ -154,7 +154,7 @@ test("weights with a dest that no lock may have are refused before anything is w
   const bench = await layoutBench();
   const weights = await weightsOf(bench, "../a", "application/vnd.cog.weights.v1");
   await bench.layout.writeManifest(weights, "v1", signal);
-  const source = `oci:${bench.folder}:v1`;
+  const source = `oci:${bench.directory}:v1`;
   const here = await job();
   for (const failing of [
     () => copy(here, source, "oci:copied:v1"),
@@ -175,7 +175,7 @@ test("an index that lists what is not there is copied with --platform, as the hi
   const absent = { mediaType: mediaTypes.ociManifest, digest: digestOf("absent"), size: 6 };
   const root = await bench.index({ ...absent, platform: arm64 }, there);
   await bench.layout.writeManifest(root, "v1", signal);
-  const source = `oci:${bench.folder}:v1`;
+  const source = `oci:${bench.directory}:v1`;
   const here = await job();
   expect(await failure(copy(here, source, "oci:copied:v1"))).toMatchObject({
     code: "not_found",

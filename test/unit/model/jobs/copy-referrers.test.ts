@@ -13,7 +13,7 @@ import {
   putManifest,
   type RecordingRegistry,
   recordingRegistry,
-  temporaryFolder,
+  temporaryDirectory,
 } from "../bench.ts";
 
 const copy = (job: Job, source: string, target: string) =>
@@ -59,7 +59,7 @@ const hexOf = ({ digest }: Descriptor): string => digest.slice(7);
 
 async function setting() {
   const [from, to] = [await recordingRegistry(), await recordingRegistry()];
-  const job = jobIn(await temporaryFolder());
+  const job = jobIn(await temporaryDirectory());
   const image = await put(from, "image", { tag: "v1" });
   return { from, to, job, image, source: `${from.host}/acme/model:v1` };
 }

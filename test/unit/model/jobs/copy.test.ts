@@ -16,7 +16,7 @@ import {
   putManifest,
   type RecordingRegistry,
   recordingRegistry,
-  temporaryFolder,
+  temporaryDirectory,
 } from "../bench.ts";
 
 const copy = (job: Job, source: string, target: string, request: Partial<CopyRequest> = {}) =>
@@ -116,7 +116,7 @@ describe("a copy from registry to registry", () => {
   test("keeps every byte, and puts none on the disk", async () => {
     const [from, to] = [await recordingRegistry(), await recordingRegistry()];
     const { reference, report } = await pushedModel(from);
-    const job = jobIn(await temporaryFolder());
+    const job = jobIn(await temporaryDirectory());
     const copied = await copy(job, reference, `${to.host}/mirror/model:v1`);
     expect(copied.sent).toEqual(report.sent);
     expect(await inspectRaw(job, `${to.host}/mirror/model:v1`)).toEqual(

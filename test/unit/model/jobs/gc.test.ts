@@ -5,12 +5,12 @@ import { join } from "node:path";
 import { collectDirectories } from "../../../../src/model/jobs/gc.ts";
 import { cacheAt } from "../../../../src/store/cache/cache.ts";
 import { asPlaced, placedDirectory, writePlaced } from "../../../../src/store/records/placed.ts";
-import { failure, temporaryFolder, writeFiles } from "../bench.ts";
+import { failure, temporaryDirectory, writeFiles } from "../bench.ts";
 
 const digest = `sha256:${"0".repeat(64)}`;
 
 test("a file that is changed after its directory was looked at stays", async () => {
-  const [root, dir] = [await temporaryFolder(), await temporaryFolder()];
+  const [root, dir] = [await temporaryDirectory(), await temporaryDirectory()];
   await writeFiles(dir, { weights: "pulled" });
   const placed = await asPlaced(dir, "weights");
   if (placed === undefined) throw new Error("nothing was placed");
@@ -35,7 +35,7 @@ test("a file that is changed after its directory was looked at stays", async () 
 });
 
 test("what cannot be looked at is not taken for gone", async () => {
-  const [root, base] = [await temporaryFolder(), await temporaryFolder()];
+  const [root, base] = [await temporaryDirectory(), await temporaryDirectory()];
   const dir = join(base, "mount", "models");
   await writeFiles(dir, { weights: "pulled" });
   const cache = cacheAt(root);

@@ -5,7 +5,7 @@ import { inspectRaw, inspectSource } from "../../../../src/model/jobs/inspect.ts
 import { maxLockBytes } from "../../../../src/model/format/weights-lock.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { mediaTypes } from "../../../../src/oci/media-types.ts";
-import { failure, jobIn, preparedJob, temporaryFolder } from "../bench.ts";
+import { failure, jobIn, preparedJob, temporaryDirectory } from "../bench.ts";
 import { amd64, arm64, entryOf, layoutBench, signal, weightsOf } from "../layout-bench.ts";
 
 describe("a lock is looked for", () => {
@@ -45,7 +45,7 @@ describe("a lock is looked for", () => {
   });
 
   test("and is not read when it is too large to be one", async () => {
-    const job = jobIn(await temporaryFolder());
+    const job = jobIn(await temporaryDirectory());
     await writeFile(join(job.cwd, "model.tar"), "");
     await truncate(join(job.cwd, "model.tar"), maxLockBytes + 1);
     expect(await failure(inspectSource(job, "model.tar"))).toMatchObject({
@@ -54,8 +54,8 @@ describe("a lock is looked for", () => {
     });
   });
 
-  test("and not where a folder has the name of a reference", async () => {
-    const job = jobIn(await temporaryFolder());
+  test("and not where a directory has the name of a reference", async () => {
+    const job = jobIn(await temporaryDirectory());
     await mkdir(join(job.cwd, "127.0.0.1:1", "acme"), { recursive: true });
     expect(await failure(inspectSource(job, "127.0.0.1:1/acme"))).toMatchObject({
       code: "network",
@@ -80,8 +80,8 @@ describe("what is shown of an image without an index", () => {
     const { config } = JSON.parse(new TextDecoder().decode(root.bytes)) as {
       config: { digest: string };
     };
-    await rm(join(bench.folder, "blobs/sha256", config.digest.slice(7)));
-    expect(await inspectSource(jobIn(bench.folder), `oci:${bench.folder}:v1`)).toMatchObject({
+    await rm(join(bench.directory, "blobs/sha256", config.digest.slice(7)));
+    expect(await inspectSource(jobIn(bench.directory), `oci:${bench.directory}:v1`)).toMatchObject({
       type: "image",
       images: [{ platform: null }],
     });
@@ -101,7 +101,7 @@ describe("an index", () => {
     });
     const [one, two] = [await weights("one"), await weights("two")];
     await bench.layout.writeManifest(await bench.index(one, two, later), "v1", signal);
-    expect(await inspectSource(jobIn(bench.folder), `oci:${bench.folder}:v1`)).toMatchObject({
+    expect(await inspectSource(jobIn(bench.directory), `oci:${bench.directory}:v1`)).toMatchObject({
       type: "bundle",
       weights: { digest: one.digest, files: [{ name: "one" }] },
       moreWeights: [{ digest: two.digest, files: [{ name: "two" }] }],
@@ -120,15 +120,15 @@ describe("an index", () => {
       entryOf(await bench.image(amd64, "undeclared")),
     );
     await bench.layout.writeManifest(root, "v1", signal);
-    const job = jobIn(bench.folder);
-    expect(await inspectSource(job, `oci:${bench.folder}:v1`)).toMatchObject({
+    const job = jobIn(bench.directory);
+    expect(await inspectSource(job, `oci:${bench.directory}:v1`)).toMatchObject({
       type: "index",
       images: [{ platform: "linux/arm64" }, { platform: null }],
       others: [{ digest: absent.digest, platform: "linux/amd64", missing: true }],
     });
     expect(job.events).toContainEqual({
       type: "warning",
-      message: `oci:${bench.folder}:v1: manifest sha256:${absent.digest.slice(7, 19)}: not in the layout`,
+      message: `oci:${bench.directory}:v1: manifest sha256:${absent.digest.slice(7, 19)}: not in the layout`,
     });
   });
 
@@ -145,8 +145,8 @@ describe("an index", () => {
     });
     const other = entryOf(artifact, { artifactType: "application/vnd.example" });
     await bench.layout.writeManifest(await bench.index(attestation, other), "v1", signal);
-    const job = jobIn(bench.folder);
-    expect(await inspectSource(job, `oci:${bench.folder}:v1`)).toMatchObject({
+    const job = jobIn(bench.directory);
+    expect(await inspectSource(job, `oci:${bench.directory}:v1`)).toMatchObject({
       type: "index",
       others: [
         { referenceType: "attestation-manifest", artifactType: null },
@@ -170,7 +170,7 @@ describe("an artifact of another kind", () => {
       ],
     });
     await bench.layout.writeManifest(root, "v1", signal);
-    expect(await inspectSource(jobIn(bench.folder), `oci:${bench.folder}:v1`)).toMatchObject({
+    expect(await inspectSource(jobIn(bench.directory), `oci:${bench.directory}:v1`)).toMatchObject({
       type: "artifact",
       artifactType: "application/vnd.example",
       content: {

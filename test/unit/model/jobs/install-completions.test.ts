@@ -2,10 +2,10 @@ import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { installCompletions } from "../../../../src/model/jobs/install-completions.ts";
-import { failure, temporaryFolder } from "../bench.ts";
+import { failure, temporaryDirectory } from "../bench.ts";
 
 test("what is left to do by hand can be typed as it is, whatever the directory is called", async () => {
-  const home = join(await temporaryFolder(), "it's $(here)");
+  const home = join(await temporaryDirectory(), "it's $(here)");
   const job = { env: { HOME: home, XDG_DATA_HOME: "relative/is/ignored" } };
   const { path, next } = await installCompletions(job, "zsh", "#compdef ocibundle\n");
   expect(path).toBe(join(home, ".local/share/zsh/site-functions/_ocibundle"));
@@ -17,7 +17,7 @@ test("what is left to do by hand can be typed as it is, whatever the directory i
 });
 
 test("PowerShell doubles a quote within quotes", async () => {
-  const home = join(await temporaryFolder(), "it's");
+  const home = join(await temporaryDirectory(), "it's");
   const { next } = await installCompletions({ env: { HOME: home } }, "powershell", "");
   expect(next).toEndWith(`. '${home.replace("'", "''")}/.config/powershell/ocibundle.ps1'`);
 });

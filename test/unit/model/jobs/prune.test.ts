@@ -9,7 +9,7 @@ import {
   putManifest,
   type RecordingRegistry,
   recordingRegistry,
-  temporaryFolder,
+  temporaryDirectory,
 } from "../bench.ts";
 
 const repository = "acme/model";
@@ -60,7 +60,7 @@ async function prune(
   registry: RecordingRegistry,
   rules: { keepLast?: number; olderThan?: number; match?: string[]; dryRun?: boolean },
 ) {
-  const job = jobIn(await temporaryFolder());
+  const job = jobIn(await temporaryDirectory());
   const result = await pruneRepository(job, {
     repository: `${registry.host}/${repository}`,
     keepLast: rules.keepLast,

@@ -13,7 +13,7 @@ import {
   jobIn,
   type RecordingRegistry,
   recordingRegistry,
-  temporaryFolder,
+  temporaryDirectory,
   writeFiles,
 } from "../bench.ts";
 
@@ -28,9 +28,9 @@ async function bench(switches: HubSwitches = {}, files: Parameters<typeof startH
   const hub = await startHub(files, switches);
   afterwards(() => hub.close());
   const registry = await recordingRegistry();
-  const folder = await temporaryFolder();
+  const directory = await temporaryDirectory();
   const job = (env: Record<string, string> = {}) =>
-    jobIn(folder, { HF_ENDPOINT: hub.endpoint, ...env });
+    jobIn(directory, { HF_ENDPOINT: hub.endpoint, ...env });
   const push = (tag: string, request: Partial<PushRequest> = {}) =>
     pushModel(job(), {
       ...pushOfNothing,
@@ -38,7 +38,7 @@ async function bench(switches: HubSwitches = {}, files: Parameters<typeof startH
       paths: ["hf://acme/tiny"],
       ...request,
     });
-  return { hub, registry, folder, job, push };
+  return { hub, registry, directory, job, push };
 }
 
 const stored = async (registry: RecordingRegistry, digest: string, repository = "acme/m") => {
@@ -47,12 +47,12 @@ const stored = async (registry: RecordingRegistry, digest: string, repository = 
 };
 
 test("a model goes from the hub to the registry, and no byte of it to this disk", async () => {
-  const { hub, registry, folder, push } = await bench();
+  const { hub, registry, directory, push } = await bench();
   const report = await push("m:v1");
   expect(report.model.weights?.files).toHaveLength(3);
   expect(await stored(registry, digestOf(large))).toBe(digestOf(large));
-  const written = readdirSync(folder, { recursive: true, encoding: "utf8" });
-  const sizes = written.map((name) => statSync(join(folder, name)).size);
+  const written = readdirSync(directory, { recursive: true, encoding: "utf8" });
+  const sizes = written.map((name) => statSync(join(directory, name)).size);
   expect(Math.max(...sizes)).toBeLessThan(100_000);
   expect(
     hub.seen.filter(({ at, path }) => at === "hub" && path.includes("a.safetensors")),
@@ -65,15 +65,15 @@ test("a model goes from the hub to the registry, and no byte of it to this disk"
     "bytes=4194304-8388607",
     "bytes=8388608-10999999",
   ]);
-  const lock = JSON.parse(readFileSync(join(folder, "weights.lock"), "utf8"));
+  const lock = JSON.parse(readFileSync(join(directory, "weights.lock"), "utf8"));
   expect(lock.files[0].source).toBe(`hf://acme/tiny@${hub.commit}/a.safetensors`);
 });
 
 test("a push of the hub and one of the downloaded directory give one digest", async () => {
-  const { folder, push, registry } = await bench({ lfsFrom: 10 });
-  await writeFiles(join(folder, "weights"), model);
+  const { directory, push, registry } = await bench({ lfsFrom: 10 });
+  await writeFiles(join(directory, "weights"), model);
   const remote = await push("m:v1", { writeLock: false });
-  const job = jobIn(folder);
+  const job = jobIn(directory);
   await writeLock(job, {
     paths: ["weights"],
     dest: undefined,
@@ -131,20 +131,20 @@ test("an interrupted push is resumed, and ends with the right bytes", async () =
 });
 
 test("a dry run says what would be sent, and fetches no weight", async () => {
-  const { hub, push, folder } = await bench();
+  const { hub, push, directory } = await bench();
   const report = await push("m:v1", { dryRun: true });
   expect(report.action).toBe("would-push");
   expect(hub.seen.filter(({ at }) => at === "storage")).toEqual([]);
-  expect(existsSync(join(folder, "weights.lock"))).toBe(false);
+  expect(existsSync(join(directory, "weights.lock"))).toBe(false);
 });
 
 test("a hub whose files changed stops a push, and its revision alone does not", async () => {
-  const { hub, push, folder } = await bench();
+  const { hub, push, directory } = await bench();
   await push("m:v1");
-  const before = readFileSync(join(folder, "weights.lock"), "utf8");
+  const before = readFileSync(join(directory, "weights.lock"), "utf8");
   hub.files.set(".gitattributes", Buffer.from("*"));
   await push("m:v2");
-  expect(readFileSync(join(folder, "weights.lock"), "utf8")).toBe(before);
+  expect(readFileSync(join(directory, "weights.lock"), "utf8")).toBe(before);
   hub.files.set("b.safetensors", pattern(2000, 9));
   const error = await failure(push("m:v3"));
   expect(error.code).toBe("integrity");
@@ -220,7 +220,7 @@ test.each(["modelpack", "cog", "image"])(
 );
 
 test("build writes the model of a lock from the hub", async () => {
-  const { job, push, folder } = await bench();
+  const { job, push, directory } = await bench();
   const pushed = await push("m:v1");
   const built = await buildModel(job(), {
     ...pushOfNothing,
@@ -229,5 +229,5 @@ test("build writes the model of a lock from the hub", async () => {
     output: "oci:out:v1",
   });
   expect(built.model.digest).toBe(pushed.model.digest);
-  rmSync(join(folder, "out"), { recursive: true });
+  rmSync(join(directory, "out"), { recursive: true });
 });

@@ -9,7 +9,7 @@ import {
   jobIn,
   type RecordingRegistry,
   recordingRegistry,
-  temporaryFolder,
+  temporaryDirectory,
 } from "../bench.ts";
 
 const push = (job: Job, reference: string, more: Partial<PushRequest> = {}) =>
@@ -51,7 +51,7 @@ const manifestOf = async (registry: RecordingRegistry, tag: string): Promise<Man
 
 test("a version under the same tag asks only for what the one before does not have", async () => {
   const registry = await recordingRegistry();
-  const job = jobIn(await temporaryFolder());
+  const job = jobIn(await temporaryDirectory());
   const path = join(job.cwd, "weights/model.safetensors");
   const reference = `${registry.host}/acme/model:v1`;
   writeTensors(path, smallModel());
@@ -77,7 +77,7 @@ test("a version under the same tag asks only for what the one before does not ha
 
 test("a part that the registry forgets between its upload and the manifest is sent again", async () => {
   const registry = await recordingRegistry();
-  const job = jobIn(await temporaryFolder());
+  const job = jobIn(await temporaryDirectory());
   writeTensors(join(job.cwd, "weights/model.safetensors"), smallModel());
   await lock(job);
   const manifests: string[] = [];
@@ -101,7 +101,7 @@ test("a part that the registry forgets between its upload and the manifest is se
 
 test("the blobs of a tag's version are not asked for one by one", async () => {
   const registry = await recordingRegistry();
-  const job = jobIn(await temporaryFolder());
+  const job = jobIn(await temporaryDirectory());
   const many = Array.from({ length: 120 }, (_, at) => [`t${at}.weight`, 1024 * 1024] as const);
   const path = join(job.cwd, "weights/model.safetensors");
   const reference = `${registry.host}/acme/model:v1`;

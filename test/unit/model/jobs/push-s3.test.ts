@@ -9,7 +9,7 @@ import { startHub } from "../../../support/hub.ts";
 import { type S3Switches, startS3 } from "../../../support/s3.ts";
 import { startWeb } from "../../../support/web.ts";
 import { pattern, pushOfNothing } from "../../../support/push.ts";
-import { failure, jobIn, recordingRegistry, temporaryFolder, writeFiles } from "../bench.ts";
+import { failure, jobIn, recordingRegistry, temporaryDirectory, writeFiles } from "../bench.ts";
 
 const large = pattern(9_000_000, 1);
 const model = {
@@ -24,10 +24,10 @@ async function bench(switches: S3Switches = {}, files: Parameters<typeof startS3
   const store = await startS3(files, switches);
   afterwards(() => store.close());
   const registry = await recordingRegistry();
-  const folder = await temporaryFolder();
+  const directory = await temporaryDirectory();
   const keys = { AWS_ACCESS_KEY_ID: "AKIDTEST", AWS_SECRET_ACCESS_KEY: "verysecretkey" };
   const job = (env: Record<string, string> = {}) =>
-    jobIn(folder, { AWS_ENDPOINT_URL: store.endpoint, ...keys, ...env });
+    jobIn(directory, { AWS_ENDPOINT_URL: store.endpoint, ...keys, ...env });
   const push = (
     tag: string,
     request: Partial<PushRequest> = {},
@@ -43,29 +43,29 @@ async function bench(switches: S3Switches = {}, files: Parameters<typeof startS3
     writeLock(job(env), { paths, dest: undefined, output: undefined, compression: undefined });
   const check = (paths: string[]) =>
     checkLock(job(), { paths, dest: undefined, output: undefined, compression: undefined });
-  return { store, registry, folder, job, push, lock, check };
+  return { store, registry, directory, job, push, lock, check };
 }
 
 test("a prefix goes from the bucket to the registry, as its directory would, and not to this disk", async () => {
-  const { store, folder, push, job } = await bench({ pageSize: 2 });
+  const { store, directory, push, job } = await bench({ pageSize: 2 });
   const report = await push("m:v1");
   expect(report.model.weights?.files.map(({ dest }) => dest)).toEqual([
     "/src/weights/a.safetensors",
     "/src/weights/config.json",
     "/src/weights/sub/b + c%.safetensors",
   ]);
-  const written = readdirSync(folder, { recursive: true, encoding: "utf8" });
-  expect(Math.max(...written.map((name) => statSync(join(folder, name)).size))).toBeLessThan(
+  const written = readdirSync(directory, { recursive: true, encoding: "utf8" });
+  expect(Math.max(...written.map((name) => statSync(join(directory, name)).size))).toBeLessThan(
     100_000,
   );
-  const lock = readFileSync(join(folder, "weights.lock"), "utf8");
+  const lock = readFileSync(join(directory, "weights.lock"), "utf8");
   expect(lock).toContain('"source": "s3://models/llama/a.safetensors"');
   expect(lock).toMatch(/"sourceVersion": "etag:\\"[0-9a-f]{32}\\""/);
   expect(lock).not.toContain("verysecretkey");
   expect(store.seen.every(({ authorization }) => authorization?.startsWith("AWS4-HMAC"))).toBe(
     true,
   );
-  await writeFiles(folder, {
+  await writeFiles(directory, {
     "dir/a.safetensors": large,
     "dir/config.json": `{"hidden_size": 8}`,
     "dir/sub/b + c%.safetensors": pattern(2000, 2),
@@ -116,9 +116,9 @@ test("an object that is replaced while it is read is never a mixture", async () 
 });
 
 test("an object without an ETag is read, and read again the next time", async () => {
-  const { store, push, folder } = await bench({ noEtags: true });
+  const { store, push, directory } = await bench({ noEtags: true });
   await push("m:v1");
-  expect(readFileSync(join(folder, "weights.lock"), "utf8")).not.toContain("sourceVersion");
+  expect(readFileSync(join(directory, "weights.lock"), "utf8")).not.toContain("sourceVersion");
   store.seen.length = 0;
   await push("m:v2");
   expect(store.seen.some(({ range }) => range !== undefined)).toBe(true);
@@ -199,9 +199,9 @@ test("an object whose digest nobody knows is read once, and sent on the way", as
 });
 
 test("what the lock names and the registry has is compared, and not sent again", async () => {
-  const { push, store, folder, registry } = await bench();
+  const { push, store, directory, registry } = await bench();
   await push("m:v1");
-  rmSync(join(folder, "cache"), { recursive: true, force: true });
+  rmSync(join(directory, "cache"), { recursive: true, force: true });
   store.switches.noEtags = true;
   registry.seen.length = 0;
   await push("m:v2");
@@ -259,12 +259,12 @@ test.each([1, 2, 3])(
 );
 
 test("a directory, a hub, a bucket and a URL are one model, on the command line and in a project file", async () => {
-  const { folder, registry, job, store } = await bench();
+  const { directory, registry, job, store } = await bench();
   const hub = await startHub({ "tokenizer.json": "{}", "notes.md": "no weights" });
   const web = await startWeb({ "adapter.bin": pattern(3000, 9) });
   afterwards(() => hub.close());
   afterwards(() => web.close());
-  await writeFiles(folder, { "dir/readme.txt": "here" });
+  await writeFiles(directory, { "dir/readme.txt": "here" });
   const env = { HF_ENDPOINT: hub.endpoint };
   const url = `${web.origin}/adapter.bin`;
   const push = (tag: string, request: Partial<PushRequest>) =>
@@ -291,7 +291,7 @@ test("a directory, a hub, a bucket and a URL are one model, on the command line 
       },
     ],
   };
-  await writeFiles(folder, { "ocibundle.yaml": JSON.stringify(project) });
+  await writeFiles(directory, { "ocibundle.yaml": JSON.stringify(project) });
   store.seen.length = 0;
   const locked = { paths: [], dest: undefined, output: "project.lock", compression: undefined };
   await writeLock(job(env), locked);

@@ -7,7 +7,7 @@ import { digestOf } from "../../../../src/oci/digest.ts";
 import { afterwards } from "../../../support/afterwards.ts";
 import { startWeb, type WebSwitches } from "../../../support/web.ts";
 import { pattern, pushOfNothing } from "../../../support/push.ts";
-import { failure, jobIn, recordingRegistry, temporaryFolder } from "../bench.ts";
+import { failure, jobIn, recordingRegistry, temporaryDirectory } from "../bench.ts";
 
 const large = pattern(9_000_000, 1);
 const secret = "verysecretsignature";
@@ -19,8 +19,8 @@ async function bench(switches: WebSwitches = {}) {
   const web = await startWeb({ "a/model.safetensors": large, "empty.bin": "" }, switches);
   afterwards(() => web.close());
   const registry = await recordingRegistry();
-  const folder = await temporaryFolder();
-  const job = () => jobIn(folder, {});
+  const directory = await temporaryDirectory();
+  const job = () => jobIn(directory, {});
   const url = `${web.origin}/a/model.safetensors?X-Amz-Signature=${secret}`;
   const push = (tag: string, request: Partial<PushRequest> = {}) =>
     pushModel(job(), {
@@ -31,7 +31,7 @@ async function bench(switches: WebSwitches = {}) {
     });
   const lock = (paths: string[]) => writeLock(job(), asked(paths));
   const check = (paths: string[]) => checkLock(job(), asked(paths));
-  return { web, folder, push, lock, check, url };
+  return { web, directory, push, lock, check, url };
 }
 
 test.each<[string, WebSwitches]>([
@@ -52,12 +52,16 @@ test.each<[string, WebSwitches]>([
   ],
   ["that has another name in a header", { disposition: 'attachment; filename="../../x"' }],
 ])("a file of a server %s", async (_, switches) => {
-  const { push, folder } = await bench(switches);
+  const { push, directory } = await bench(switches);
   const report = await push("m:v1");
   expect(report.model.weights?.files).toMatchObject([
     { dest: "/src/weights/model.safetensors", digest: digestOf(large) },
   ]);
-  const written = readdirSync(folder, { recursive: true, encoding: "utf8", withFileTypes: true });
+  const written = readdirSync(directory, {
+    recursive: true,
+    encoding: "utf8",
+    withFileTypes: true,
+  });
   for (const entry of written) {
     if (!entry.isFile()) continue;
     expect(readFileSync(join(entry.parentPath, entry.name), "utf8")).not.toContain(secret);

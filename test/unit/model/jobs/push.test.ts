@@ -13,7 +13,7 @@ import {
   preparedJob,
   type RecordingRegistry,
   recordingRegistry,
-  temporaryFolder,
+  temporaryDirectory,
   writeFiles,
 } from "../bench.ts";
 
@@ -362,7 +362,7 @@ describe("a dry run where another repository has the weights", () => {
 
 describe("what is wrong with a request", () => {
   test("a digest is no place to push to", async () => {
-    const job = jobIn(await temporaryFolder());
+    const job = jobIn(await temporaryDirectory());
     const reference = `localhost:1/acme/model@sha256:${"0".repeat(64)}`;
     expect(await failure(push(job, reference))).toMatchObject({
       code: "usage",

@@ -15,7 +15,7 @@ import {
   putManifest,
   type RecordingRegistry,
   recordingRegistry,
-  temporaryFolder,
+  temporaryDirectory,
 } from "../bench.ts";
 
 const repository = "acme/model";
@@ -58,7 +58,7 @@ test("a referrer that is missing, or its own subject, is passed over", async () 
   });
   const huge = { ...image, digest: `sha256:${"9".repeat(64)}` as const, size: 1024 ** 3 };
   listing(registry, image, [huge, image, signature]);
-  const job = jobIn(await temporaryFolder());
+  const job = jobIn(await temporaryDirectory());
   const found = await listAllReferrers(job, `${registry.host}/${repository}:v1`);
   expect(found.referrers.map(({ digest, kind }) => [digest, kind])).toEqual([
     [signature.digest, "signature"],
@@ -89,7 +89,7 @@ test("a referrer whose manifest is larger than any is broken, and the exit code 
     });
     return new Response(stream, { headers: { "content-type": mediaTypes.ociManifest } });
   });
-  const job = jobIn(await temporaryFolder());
+  const job = jobIn(await temporaryDirectory());
   const found = await listAllReferrers(job, `${registry.host}/${repository}:v1`);
   expect(found.referrers).toMatchObject([{ digest: huge.digest, kind: null, size: null }]);
   expect(referrersFailure(found)?.message).toContain("1 referrers cannot be read");
@@ -105,7 +105,7 @@ test("what is attached is found without the API, hostile names are escaped, and 
     response.headers.delete("OCI-Subject");
     return response;
   });
-  const cwd = await temporaryFolder();
+  const cwd = await temporaryDirectory();
   const name = "a\u202Egnp\u001B[31m.json";
   await writeFile(join(cwd, name), "content");
   const reference = `${registry.host}/${repository}:v1`;
@@ -130,7 +130,10 @@ test("a tag with control characters is listed as broken, and nothing is asked of
   registry.meddle((request, next) =>
     request.url.endsWith("/tags/list") ? Response.json({ tags: ["v1", hostile] }) : next(request),
   );
-  const list = await listRegistry(jobIn(await temporaryFolder()), `${registry.host}/${repository}`);
+  const list = await listRegistry(
+    jobIn(await temporaryDirectory()),
+    `${registry.host}/${repository}`,
+  );
   if ("repositories" in list) throw new Error("not a repository");
   expect(list.tags).toMatchObject([
     { tag: "v1", error: null },
@@ -158,7 +161,10 @@ test("1,000 tags take no request after another", async () => {
     now -= 1;
     return response;
   });
-  const list = await listRegistry(jobIn(await temporaryFolder()), `${registry.host}/${repository}`);
+  const list = await listRegistry(
+    jobIn(await temporaryDirectory()),
+    `${registry.host}/${repository}`,
+  );
   expect("tags" in list && list.tags.length).toBe(1000);
   expect(most).toBeGreaterThan(1);
   expect(most).toBeLessThanOrEqual(16);

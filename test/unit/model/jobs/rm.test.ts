@@ -9,7 +9,7 @@ import {
   putManifest,
   type RecordingRegistry,
   recordingRegistry,
-  temporaryFolder,
+  temporaryDirectory,
 } from "../bench.ts";
 
 const repository = "acme/model";
@@ -35,7 +35,7 @@ async function rm(
   tag: string,
   more: Partial<RemovalRequest> = {},
 ): Promise<{ warnings: string[] }> {
-  const job = jobIn(await temporaryFolder());
+  const job = jobIn(await temporaryDirectory());
   await remove(job, {
     reference: `${registry.host}/${repository}:${tag}`,
     digest: false,

@@ -24,7 +24,7 @@ import {
   putManifest,
   type RecordingRegistry,
   recordingRegistry,
-  temporaryFolder,
+  temporaryDirectory,
 } from "../bench.ts";
 
 const repository = "acme/model";
@@ -304,7 +304,7 @@ describe("what cosign 3.1.3 has signed", () => {
   const fixture = join(import.meta.dir, "../../../fixtures/cosign");
 
   test("is verified in both forms, and is not taken for another's", async () => {
-    const job = jobIn(await temporaryFolder());
+    const job = jobIn(await temporaryDirectory());
     await writeKeys(job, "other");
     const source = `oci:${join(fixture, "model")}:v1`;
     const verify = (key: string) =>

@@ -6,7 +6,7 @@ import { isDrift } from "../../../../src/model/lock/lock-drift.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { afterwards } from "../../../support/afterwards.ts";
 import { type HubSwitches, type ScriptedHub, startHub } from "../../../support/hub.ts";
-import { failure, type Job, jobIn, temporaryFolder } from "../bench.ts";
+import { failure, type Job, jobIn, temporaryDirectory } from "../bench.ts";
 
 const large = Buffer.alloc(5000, "weights");
 const model = {
@@ -22,13 +22,13 @@ async function hubOf(switches: HubSwitches = {}, files: Parameters<typeof startH
   return hub;
 }
 
-const folders = new Map<ScriptedHub, string>();
+const directories = new Map<ScriptedHub, string>();
 
-/** A run of its own, in the folder that the hub's test has. */
+/** A run of its own, in the directory that the hub's test has. */
 async function jobFor(hub: ScriptedHub, env: Record<string, string> = {}): Promise<Job> {
-  const folder = folders.get(hub) ?? (await temporaryFolder());
-  folders.set(hub, folder);
-  return jobIn(folder, { HF_ENDPOINT: hub.endpoint, ...env });
+  const directory = directories.get(hub) ?? (await temporaryDirectory());
+  directories.set(hub, directory);
+  return jobIn(directory, { HF_ENDPOINT: hub.endpoint, ...env });
 }
 
 const request = (path = "hf://acme/tiny", more: Partial<LockRequest> = {}): LockRequest => ({
@@ -163,10 +163,10 @@ test("the token goes to the hub and to no storage, and is in no message", async 
 
 test("the token is read from the file that Hugging Face's clients write", async () => {
   const hub = await hubOf({ token: "hf_fromfile" });
-  const folder = await temporaryFolder();
-  writeFileSync(join(folder, "token"), "hf_fromfile\n");
-  await writeLock(await jobFor(hub, { HF_HOME: folder }), request());
-  const none = await jobFor(hub, { HF_HOME: folder, HF_HUB_DISABLE_IMPLICIT_TOKEN: "1" });
+  const directory = await temporaryDirectory();
+  writeFileSync(join(directory, "token"), "hf_fromfile\n");
+  await writeLock(await jobFor(hub, { HF_HOME: directory }), request());
+  const none = await jobFor(hub, { HF_HOME: directory, HF_HUB_DISABLE_IMPLICIT_TOKEN: "1" });
   expect(await failure(writeLock(none, request()))).toMatchObject({
     code: "not_found",
     message:

@@ -5,7 +5,7 @@ import { type LockRequest, writeLock } from "../../../../src/model/lock/lock.ts"
 import { lockPartsOf } from "../../../../src/model/parts/lock-parts.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { smallModel, writeTensors } from "../../../support/tensor-file.ts";
-import { jobIn, temporaryFolder } from "../bench.ts";
+import { jobIn, temporaryDirectory } from "../bench.ts";
 
 const request = (more: Partial<LockRequest> = {}): LockRequest => ({
   paths: ["weights"],
@@ -16,7 +16,7 @@ const request = (more: Partial<LockRequest> = {}): LockRequest => ({
 });
 
 test("parts are locked where that is asked for, hashed once, and kept", async () => {
-  const cwd = await temporaryFolder();
+  const cwd = await temporaryDirectory();
   const path = join(cwd, "weights/model.safetensors");
   writeTensors(path, smallModel());
   writeFileSync(join(cwd, "weights/tokenizer.json"), "{}");
@@ -77,7 +77,7 @@ test("parts are locked where that is asked for, hashed once, and kept", async ()
 }, 60_000);
 
 test("a version keeps the numbers of the one before, and the parts that did not change", async () => {
-  const cwd = await temporaryFolder();
+  const cwd = await temporaryDirectory();
   const path = join(cwd, "weights/model.safetensors");
   const lock = async () => {
     const { files } = await writeLock(jobIn(cwd), request({ parts: true }));

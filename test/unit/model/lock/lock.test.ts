@@ -23,20 +23,20 @@ import { digestOf } from "../../../../src/oci/digest.ts";
 import type { TransferEvent } from "../../../../src/transfer/events.ts";
 import { fixture } from "../fixtures.ts";
 
-let folder: string;
+let directory: string;
 let events: TransferEvent[];
 
 beforeEach(() => {
-  folder = realpathSync(mkdtempSync(join(tmpdir(), "ocibundle-lock-")));
+  directory = realpathSync(mkdtempSync(join(tmpdir(), "ocibundle-lock-")));
   events = [];
 });
 afterEach(() => {
-  rmSync(folder, { recursive: true });
+  rmSync(directory, { recursive: true });
 });
 
 const job = (more: Partial<JobContext> = {}): JobContext => ({
-  env: { OCIBUNDLE_CACHE: join(folder, "cache") },
-  cwd: folder,
+  env: { OCIBUNDLE_CACHE: join(directory, "cache") },
+  cwd: directory,
   signal: new AbortController().signal,
   emit: (event) => events.push(event),
   flags: {
@@ -62,14 +62,15 @@ const lock = (more: Partial<LockRequest> = {}) => writeLock(job(), request(more)
 const check = (more: Partial<LockRequest> = {}) => checkLock(job(), request(more));
 
 function put(path: string, content: string | Uint8Array): void {
-  mkdirSync(dirname(join(folder, path)), { recursive: true });
-  writeFileSync(join(folder, path), content);
+  mkdirSync(dirname(join(directory, path)), { recursive: true });
+  writeFileSync(join(directory, path), content);
 }
 
-const lockText = (): string => readFileSync(join(folder, "weights.lock"), "utf8");
-const readLock = () => parseWeightsLock(readFileSync(join(folder, "weights.lock")), "weights.lock");
+const lockText = (): string => readFileSync(join(directory, "weights.lock"), "utf8");
+const readLock = () =>
+  parseWeightsLock(readFileSync(join(directory, "weights.lock")), "weights.lock");
 const blobPath = (digest: string): string =>
-  join(folder, "cache/blobs/sha256", digest.slice("sha256:".length));
+  join(directory, "cache/blobs/sha256", digest.slice("sha256:".length));
 
 /** Bytes that do not compress, the same each time. */
 function noise(size: number): Uint8Array {
@@ -86,13 +87,13 @@ const large = 3 * 1024 * 1024;
 const prose = new TextEncoder().encode("It compresses well. ".repeat(large / 20 + 1));
 
 test("what killed runs have left beside the lock is removed, also where the lock does not change", async () => {
-  mkdirSync(join(folder, "weights"));
-  writeFileSync(join(folder, "weights/a.bin"), "1");
+  mkdirSync(join(directory, "weights"));
+  writeFileSync(join(directory, "weights/a.bin"), "1");
   await writeLock(job(), request());
-  const left = join(folder, `.weights.lock-${crypto.randomUUID()}.tmp`);
+  const left = join(directory, `.weights.lock-${crypto.randomUUID()}.tmp`);
   for (const path of [left, `${left}.lock`]) writeFileSync(path, "");
   expect((await writeLock(job(), request())).changed).toBe(false);
-  expect(readdirSync(folder).filter((name) => name.startsWith("."))).toEqual([]);
+  expect(readdirSync(directory).filter((name) => name.startsWith("."))).toEqual([]);
 });
 
 describe("lock", () => {
@@ -126,11 +127,11 @@ describe("lock", () => {
     await lock();
     const [text, { mtimeNs, ino }] = [
       lockText(),
-      statSync(join(folder, "weights.lock"), { bigint: true }),
+      statSync(join(directory, "weights.lock"), { bigint: true }),
     ];
     expect(await lock()).toMatchObject({ changed: false, read: 0, unchanged: 2 });
     expect(lockText()).toBe(text);
-    expect(statSync(join(folder, "weights.lock"), { bigint: true })).toMatchObject({
+    expect(statSync(join(directory, "weights.lock"), { bigint: true })).toMatchObject({
       mtimeNs,
       ino,
     });
@@ -148,7 +149,7 @@ describe("lock", () => {
     put("weights/a.bin", noise(large));
     await lock();
     const text = lockText();
-    rmSync(join(folder, "cache"), { recursive: true });
+    rmSync(join(directory, "cache"), { recursive: true });
     expect(await lock()).toMatchObject({ changed: false, read: 1 });
     expect(lockText()).toBe(text);
   });
@@ -157,7 +158,7 @@ describe("lock", () => {
     put("weights/a.bin", "a");
     put("weights/b.bin", "b");
     await lock();
-    rmSync(join(folder, "weights/a.bin"));
+    rmSync(join(directory, "weights/a.bin"));
     await lock();
     expect(readLock().files.map(({ name }) => name)).toEqual(["b"]);
   });
@@ -170,7 +171,7 @@ describe("lock", () => {
     before.created = "2026-01-01T00:00:00.123456789Z";
     before.tool = { name: "another" };
     before.files[0].source = "hf://acme/a";
-    writeFileSync(join(folder, "weights.lock"), JSON.stringify(before));
+    writeFileSync(join(directory, "weights.lock"), JSON.stringify(before));
     await lock();
     expect(JSON.parse(lockText())).toEqual(before);
     put("weights/b.bin", "changed");
@@ -198,7 +199,7 @@ describe("lock", () => {
       Object.assign(file, { digest: digestOf(content), digestOriginal: digestOf(content) });
       Object.assign(file, { size: content.length, sizeUncompressed: content.length });
     }
-    writeFileSync(join(folder, "weights.lock"), JSON.stringify(cog, null, 2));
+    writeFileSync(join(directory, "weights.lock"), JSON.stringify(cog, null, 2));
     const text = lockText();
     expect(await lock()).toMatchObject({ changed: false });
     expect(lockText()).toBe(text);
@@ -213,7 +214,7 @@ describe("lock", () => {
       const lockOfOther = JSON.parse(lockText());
       const blob = gzipSync(content, { level: 1, strategy: constants.Z_HUFFMAN_ONLY });
       Object.assign(lockOfOther.files[0], { digest: digestOf(blob), size: blob.length });
-      writeFileSync(join(folder, "weights.lock"), JSON.stringify(lockOfOther, null, 2));
+      writeFileSync(join(directory, "weights.lock"), JSON.stringify(lockOfOther, null, 2));
       expect(await check()).toEqual({
         changed: [{ name: "a", what: ["blob"] }],
         missing: [],
@@ -234,21 +235,23 @@ describe("lock", () => {
 
   test("writes to the file behind a link", async () => {
     put("weights/a.bin", "a");
-    mkdirSync(join(folder, "locks"));
-    symlinkSync("locks/real.lock", join(folder, "weights.lock"));
+    mkdirSync(join(directory, "locks"));
+    symlinkSync("locks/real.lock", join(directory, "weights.lock"));
     writeFileSync(
-      join(folder, "locks/real.lock"),
+      join(directory, "locks/real.lock"),
       '{"version":"1","created":"2026-01-01T00:00:00Z","files":[]}',
     );
     await lock();
     expect(readLock().files).toHaveLength(1);
-    expect(readdirSync(join(folder, "locks"))).toEqual(["real.lock"]);
-    expect(JSON.parse(readFileSync(join(folder, "locks/real.lock"), "utf8")).files).toHaveLength(1);
+    expect(readdirSync(join(directory, "locks"))).toEqual(["real.lock"]);
+    expect(JSON.parse(readFileSync(join(directory, "locks/real.lock"), "utf8")).files).toHaveLength(
+      1,
+    );
   });
 
-  test("leaves itself out of the folder it lies in", async () => {
+  test("leaves itself out of the directory it lies in", async () => {
     put("a.bin", "a");
-    rmSync(join(folder, "cache"), { recursive: true, force: true });
+    rmSync(join(directory, "cache"), { recursive: true, force: true });
     const elsewhere = mkdtempSync(join(tmpdir(), "ocibundle-lock-cache-"));
     try {
       const there = job({ env: { OCIBUNDLE_CACHE: elsewhere } });
@@ -284,9 +287,9 @@ describe("lock", () => {
   });
 
   test("ten thousand small files are quick and all there", async () => {
-    mkdirSync(join(folder, "weights"));
+    mkdirSync(join(directory, "weights"));
     for (let index = 0; index < 10_000; index++) {
-      writeFileSync(join(folder, `weights/${index}.json`), `{"index":${index}}`);
+      writeFileSync(join(directory, `weights/${index}.json`), `{"index":${index}}`);
     }
     const started = performance.now();
     expect(await lock()).toMatchObject({ read: 10_000 });
@@ -323,14 +326,14 @@ describe("compression", () => {
       put("weights/noise.bin", noise(large));
       await lock({ compression });
       for (const file of readLock().files) {
-        const original = readFileSync(join(folder, `weights/${file.name}.bin`));
+        const original = readFileSync(join(directory, `weights/${file.name}.bin`));
         expect(file.mediaType.endsWith(`+${compression}`)).toBe(true);
         expect(file.digestOriginal).toBe(digestOf(original));
         const blob = readFileSync(blobPath(file.digest));
         expect([digestOf(blob), blob.length]).toEqual([file.digest, file.size]);
         expect(restore(blob).equals(original)).toBe(true);
       }
-      expect(readdirSync(join(folder, "cache/tmp"))).toEqual([]);
+      expect(readdirSync(join(directory, "cache/tmp"))).toEqual([]);
     },
   );
 
@@ -339,8 +342,8 @@ describe("compression", () => {
     put("weights/small.bin", prose.subarray(0, 5000));
     await lock({ compression: "zstd" });
     const { files } = readLock();
-    rmSync(join(folder, "cache"), { recursive: true });
-    rmSync(join(folder, "weights.lock"));
+    rmSync(join(directory, "cache"), { recursive: true });
+    rmSync(join(directory, "weights.lock"));
     await lock({ compression: "zstd" });
     expect(readLock().files).toEqual(files);
   });
@@ -350,7 +353,7 @@ describe("compression", () => {
     await lock({ compression: "gzip" });
     const text = lockText();
     expect(await lock()).toMatchObject({ changed: false, read: 0 });
-    rmSync(join(folder, "cache"), { recursive: true });
+    rmSync(join(directory, "cache"), { recursive: true });
     expect(await lock()).toMatchObject({ changed: false, read: 1 });
     expect(lockText()).toBe(text);
     await lock({ compression: "none" });
@@ -380,7 +383,7 @@ describe("a lock is refused", () => {
   test.each([
     ["a path that does not exist", ["nothing"], "file", "does not exist"],
     ["no path and no project file", [], "usage", "no weights are given"],
-    ["a folder with nothing in it", ["empty"], "file", "no weight files in"],
+    ["a directory with nothing in it", ["empty"], "file", "no weight files in"],
     [
       "a name that makes no dest",
       ["odd"],
@@ -388,13 +391,13 @@ describe("a lock is refused", () => {
       'entry "two\\nlines": dest "/src/weights/two\\nlines.bin" must not have a NUL or control character',
     ],
   ] as const)("for %s", async (_, paths, code, message) => {
-    mkdirSync(join(folder, "empty"));
+    mkdirSync(join(directory, "empty"));
     put("odd/two\nlines.bin", "x");
     await expect(lock({ paths })).rejects.toMatchObject({
       code,
       message: expect.stringContaining(message),
     });
-    expect(existsSync(join(folder, "weights.lock"))).toBe(false);
+    expect(existsSync(join(directory, "weights.lock"))).toBe(false);
   });
 
   test("for a dest that is relative, before anything is read", async () => {
@@ -409,10 +412,10 @@ describe("a lock is refused", () => {
     put("weights/a.bin", "a");
     put("notes.txt", "not a lock");
     await expect(lock({ output: "notes.txt" })).rejects.toThrow("notes.txt: not a JSON document");
-    expect(readFileSync(join(folder, "notes.txt"), "utf8")).toBe("not a lock");
+    expect(readFileSync(join(directory, "notes.txt"), "utf8")).toBe("not a lock");
   });
 
-  test("into a folder that does not exist", async () => {
+  test("into a directory that does not exist", async () => {
     put("weights/a.bin", "a");
     await expect(lock({ output: "no/such/weights.lock" })).rejects.toMatchObject({
       code: "file",
@@ -422,7 +425,7 @@ describe("a lock is refused", () => {
 
   test("for a file that changes while it is read", async () => {
     put("weights/a.bin", noise(large));
-    const path = join(folder, "weights/a.bin");
+    const path = join(directory, "weights/a.bin");
     const changing = job({
       emit: (event) => {
         if (event.type === "start") appendFileSync(path, "more");
@@ -432,7 +435,7 @@ describe("a lock is refused", () => {
       code: "integrity",
       message: `"${path}" changed while it was being read`,
     });
-    expect(existsSync(join(folder, "weights.lock"))).toBe(false);
+    expect(existsSync(join(directory, "weights.lock"))).toBe(false);
   });
 
   test("when it is told to stop, by the reason it is given", async () => {
@@ -445,7 +448,7 @@ describe("a lock is refused", () => {
       },
     });
     await expect(writeLock(stopped, request())).rejects.toThrow("enough");
-    expect(existsSync(join(folder, "weights.lock"))).toBe(false);
+    expect(existsSync(join(directory, "weights.lock"))).toBe(false);
   });
 });
 
@@ -464,7 +467,7 @@ describe("--check", () => {
     const text = lockText();
     put("weights/a.bin", "4321");
     put("weights/b.bin", "12345");
-    rmSync(join(folder, "weights/c.bin"));
+    rmSync(join(directory, "weights/c.bin"));
     put("weights/e.bin", "new");
     const drift = await check();
     expect(drift).toEqual({

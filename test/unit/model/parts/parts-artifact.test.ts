@@ -198,7 +198,7 @@ test("a model in parts is shown with its files, and pulled", async () => {
   const marks = { annotations: { "vnd.cog.reference.type": "weights" } };
   const index = await bench.index(entryOf(root, marks));
   await bench.layout.writeManifest(index, "v1", signal);
-  const job = jobIn(dirname(bench.folder));
+  const job = jobIn(dirname(bench.directory));
   for (const [tag, type] of [
     ["alone", "weights"],
     ["v1", "bundle"],

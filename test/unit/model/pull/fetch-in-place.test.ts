@@ -2,11 +2,11 @@ import { expect, test } from "bun:test";
 import { readdir, rm, writeFile } from "node:fs/promises";
 import { growInPlace } from "../../../../src/model/pull/fetch-in-place.ts";
 import type { FetchContext } from "../../../../src/model/pull/pull-context.ts";
-import { temporaryFolder } from "../bench.ts";
+import { temporaryDirectory } from "../bench.ts";
 import { entry } from "../fixtures.ts";
 
 test("who does not have the directory alone leaves nothing of a file that failed to grow", async () => {
-  const root = await temporaryFolder();
+  const root = await temporaryDirectory();
   const context = {
     root,
     alone: false,
@@ -14,9 +14,9 @@ test("who does not have the directory alone leaves nothing of a file that failed
   } as unknown as FetchContext;
   const file = { entry: entry("a"), parts: ["src", "a"], path: `${root}/src/a` };
   const growing = growInPlace([file], context, {
-    placesIn(folder, own) {
+    placesIn(directory, own) {
       expect(own).not.toBe("a");
-      const whole = folder.at(".growing");
+      const whole = directory.at(".growing");
       return { whole, place: { partial: whole, journal: `${whole}.journal` } };
     },
     async grow({ whole }) {

@@ -18,7 +18,7 @@ import {
   putManifest,
   type RecordingRegistry,
   recordingRegistry,
-  temporaryFolder,
+  temporaryDirectory,
 } from "../bench.ts";
 
 const manifestType = "application/vnd.oci.image.manifest.v1+json";
@@ -44,7 +44,7 @@ interface Bench {
 
 async function bench(): Promise<Bench> {
   const registry = await recordingRegistry();
-  const job = jobIn(await temporaryFolder());
+  const job = jobIn(await temporaryDirectory());
   const at = (output: string) => join(job.cwd, output);
   return {
     registry,

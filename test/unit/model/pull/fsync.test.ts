@@ -35,7 +35,7 @@ test("what killed runs have left is removed beside the files and in the root, an
   put(`src/${part}`);
   await fsyncPulled(root, files(), { kept: [], alone: true });
   expect(readdirSync(join(root, "src/weights")).toSorted()).toEqual([".ocibundle", "x"]);
-  // The lock is held; a layout's own temporary files, and folders without weights, are others' business.
+  // The lock is held; a layout's own temporary files, and directories without weights, are others' business.
   expect(readdirSync(root).toSorted()).toEqual([".ocibundle-1.tmp", ".ocibundle-lock", "src"]);
   expect(readdirSync(join(root, "src")).toSorted()).toEqual([part, "weights"]);
 });

@@ -28,7 +28,7 @@ const turn = (signal = new AbortController().signal, dir = join(root, "models"))
   );
 };
 
-test("one at a time has a folder, and leaves nothing in it", async () => {
+test("one at a time has a directory, and leaves nothing in it", async () => {
   const first = await turn();
   const second = turn();
   while (events.length === 0) await Bun.sleep(5);
@@ -54,7 +54,7 @@ test("who waits can be interrupted", async () => {
   first?.release();
 });
 
-test("where the folder has no place for a lock, the markers' has", async () => {
+test("where the directory has no place for a lock, the markers' has", async () => {
   mkdirSync(join(root, "models/.ocibundle-lock"), { recursive: true });
   const first = await turn();
   expect(readdirSync(join(root, "models/.cog"))).toEqual(["lock"]);

@@ -26,16 +26,16 @@ const open = (...dests: string[]) =>
     root,
     dests.map((dest) => dest.split("/")),
   );
-const state = (folder = "w"): Record<string, string> =>
+const state = (directory = "w"): Record<string, string> =>
   Object.fromEntries(
-    readdirSync(join(root, folder, ".cog")).map((name) => [
+    readdirSync(join(root, directory, ".cog")).map((name) => [
       name,
-      readFileSync(join(root, folder, ".cog", name), "utf8"),
+      readFileSync(join(root, directory, ".cog", name), "utf8"),
     ]),
   );
 
-test("markers lie in the folder that all files have in common", async () => {
-  for (const [dests, folder] of [
+test("markers lie in the directory that all files have in common", async () => {
+  for (const [dests, directory] of [
     [["a/b/one", "a/b/two"], "a/b"],
     [["a/b/one", "a/c/two"], "a"],
     [["a/b/c/one", "a/b/two"], "a/b"],
@@ -44,7 +44,7 @@ test("markers lie in the folder that all files have in common", async () => {
     [["one"], ""],
   ] as const) {
     const markers = open(...dests);
-    expect(markers.path).toBe(join(root, folder, ".cog"));
+    expect(markers.path).toBe(join(root, directory, ".cog"));
     expect(existsSync(markers.path)).toBe(false);
     expect(await markers.make()).toBe(markers.path);
     expect(existsSync(markers.path)).toBe(true);

@@ -16,12 +16,12 @@ import {
 } from "../../../../src/transfer/download/download-journal.ts";
 import { entry as entryOf } from "../fixtures.ts";
 
-let folder: string;
+let directory: string;
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "ocibundle-take-over-"));
+  directory = mkdtempSync(join(tmpdir(), "ocibundle-take-over-"));
 });
 afterEach(() => {
-  rmSync(folder, { recursive: true });
+  rmSync(directory, { recursive: true });
 });
 
 const bytes = new Uint8Array(3000).map((_byte, index) => index % 251);
@@ -48,21 +48,21 @@ async function partAt(path: string, written: [number, number][]): Promise<Journa
 }
 
 const take = (from: JournalPlace, alone = true): Promise<boolean> => {
-  const root = join(folder, "models");
+  const root = join(directory, "models");
   const [file] = wantedFiles(root, [entry], new Map([["/w", ["w"]]]));
   if (file === undefined) throw new TypeError("there is one entry");
   const session = { signal: new AbortController().signal, emit: () => undefined };
   return movePartial(file, from, { root, alone, session } as unknown as FetchContext);
 };
 
-const target = (): string => join(folder, "models", temporaryName("w"));
+const target = (): string => join(directory, "models", temporaryName("w"));
 
 test("the parts that are there come with a journal that fits them", async () => {
   const written: [number, number][] = [
     [0, 1000],
     [2000, 2500],
   ];
-  expect(await take(await partAt(join(folder, "part"), written))).toBe(true);
+  expect(await take(await partAt(join(directory, "part"), written))).toBe(true);
   const place = { partial: target(), journal: `${target()}.journal` };
   expect(await readJournal(place, entry)).toEqual(written.map(([start, end]) => ({ start, end })));
   const copy = readFileSync(target());
@@ -73,26 +73,28 @@ test("the parts that are there come with a journal that fits them", async () => 
 });
 
 test("what an earlier run has left in the target is gone on with", async () => {
-  const from = await partAt(join(folder, "part"), [[0, 10]]);
+  const from = await partAt(join(directory, "part"), [[0, 10]]);
   expect(await take(from)).toBe(true);
-  expect(await take(await partAt(join(folder, "other"), [[0, 2000]]))).toBe(false);
+  expect(await take(await partAt(join(directory, "other"), [[0, 2000]]))).toBe(false);
   expect(await readJournal({ partial: target(), journal: `${target()}.journal` }, entry)).toEqual([
     { start: 0, end: 10 },
   ]);
 });
 
-test("what no journal speaks for is not taken, nor into a folder that others write to", async () => {
-  const from = await partAt(join(folder, "part"), [[0, 10]]);
+test("what no journal speaks for is not taken, nor into a directory that others write to", async () => {
+  const from = await partAt(join(directory, "part"), [[0, 10]]);
   expect(await take(from, false)).toBe(false);
   rmSync(from.journal);
   expect(await take(from)).toBe(false);
-  expect(await take({ partial: join(folder, "none"), journal: join(folder, "none") })).toBe(false);
+  expect(await take({ partial: join(directory, "none"), journal: join(directory, "none") })).toBe(
+    false,
+  );
 });
 
 test("what is damaged where it should go is replaced", async () => {
-  const from = await partAt(join(folder, "part"), [[0, 10]]);
+  const from = await partAt(join(directory, "part"), [[0, 10]]);
   expect(await take(from)).toBe(true);
   writeFileSync(`${target()}.journal`, "{");
   expect(await take(from)).toBe(true);
-  expect(readdirSync(join(folder, "models")).length).toBe(2);
+  expect(readdirSync(join(directory, "models")).length).toBe(2);
 });

@@ -57,7 +57,7 @@ describe("layers laid one over the other", () => {
     expect(
       merged(
         [file("usr/lib/a", "a"), symlink("lib", "usr/lib")],
-        [{ type: "folder", name: "lib" }, file("lib/b", "b")],
+        [{ type: "directory", name: "lib" }, file("lib/b", "b")],
       ),
     ).toEqual({ "usr/lib/a": digestOf("a"), "usr/lib/b": digestOf("b") });
   });

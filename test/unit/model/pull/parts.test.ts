@@ -18,13 +18,13 @@ import {
   type PutOptions,
   type TestFile,
 } from "../../../support/parts-artifact.ts";
-import { failure, type Job, jobIn, recordingRegistry, temporaryFolder } from "../bench.ts";
+import { failure, type Job, jobIn, recordingRegistry, temporaryDirectory } from "../bench.ts";
 
 const repository = "acme/model";
 
 async function bench() {
   const registry = await recordingRegistry();
-  const job = jobIn(await temporaryFolder());
+  const job = jobIn(await temporaryDirectory());
   const at = (output: string) => join(job.cwd, output);
   return {
     registry,
@@ -346,9 +346,9 @@ describe("the cache", () => {
       { assembled: true, names: [model.name], size: contentOf(model).length },
     ]);
     expect(await verifyCache(job)).toMatchObject({ blobs: 1, damaged: [] });
-    const folder = at(".cache/assembled/blobs/sha256");
-    const [name = ""] = await readdir(folder);
-    const path = join(folder, name);
+    const directory = at(".cache/assembled/blobs/sha256");
+    const [name = ""] = await readdir(directory);
+    const path = join(directory, name);
     const content = await readFile(path);
     content[100_000] = (content[100_000] ?? 0) ^ 1;
     await chmod(path, 0o644);

@@ -76,19 +76,19 @@ describe("--only", () => {
 });
 
 describe("what is in the way", () => {
-  let folder: string;
+  let directory: string;
   const workers = createWorkerPool(1);
   beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), "ocibundle-plan-"));
+    directory = mkdtempSync(join(tmpdir(), "ocibundle-plan-"));
   });
   afterEach(() => {
-    rmSync(folder, { recursive: true });
+    rmSync(directory, { recursive: true });
   });
 
   const plan = async (entries: WeightEntry[], force = false) => {
-    const cache = cacheAt(join(folder, "cache"));
+    const cache = cacheAt(join(directory, "cache"));
     const parts = new Map(entries.map(({ dest }) => [dest, dest.slice(1).split("/")]));
-    const files = wantedFiles(join(folder, "out"), entries, parts);
+    const files = wantedFiles(join(directory, "out"), entries, parts);
     const { kept, wanted } = await planPull(files, {
       signal: new AbortController().signal,
       force,
@@ -100,7 +100,7 @@ describe("what is in the way", () => {
     return { kept: names(kept), wanted: names(wanted) };
   };
   const put = (name: string, text: string): string => {
-    const path = join(folder, "out/src/weights", name);
+    const path = join(directory, "out/src/weights", name);
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, text);
     return path;
@@ -117,7 +117,7 @@ describe("what is in the way", () => {
     const refusal = plan([entry("a"), entry("b"), entry("c")]);
     await expect(refusal).rejects.toMatchObject({
       code: "conflict",
-      message: `"${join(folder, "out/src/weights/a")}", and 1 more, exists with other content`,
+      message: `"${join(directory, "out/src/weights/a")}", and 1 more, exists with other content`,
     });
     expect(await plan([entry("a"), entry("b")], true)).toEqual({ kept: [], wanted: ["a", "b"] });
   });
@@ -137,7 +137,7 @@ describe("what is in the way", () => {
   });
 
   test("is not read where it is the cache's own file", async () => {
-    const cache = cacheAt(join(folder, "cache"));
+    const cache = cacheAt(join(directory, "cache"));
     const temp = await cache.tempPath("blob");
     writeFileSync(temp, "a");
     const cached = await cache.putFile(temp, digestOf("a"), 1);

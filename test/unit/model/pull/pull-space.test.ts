@@ -9,17 +9,17 @@ import { checkSpace } from "../../../../src/model/pull/pull-space.ts";
 import { cacheAt } from "../../../../src/store/cache/cache.ts";
 import { digest, entry as entryOf } from "../fixtures.ts";
 
-let folder: string;
+let directory: string;
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "ocibundle-space-"));
+  directory = mkdtempSync(join(tmpdir(), "ocibundle-space-"));
 });
 afterEach(() => {
-  rmSync(folder, { recursive: true });
+  rmSync(directory, { recursive: true });
 });
 
 /** Shares of what is free on the disk, in bytes; far enough from one for what others write meanwhile. */
 const free = (share: number): number => {
-  const { bavail, bsize } = statfsSync(folder);
+  const { bavail, bsize } = statfsSync(directory);
   return Math.floor(bavail * bsize * share);
 };
 
@@ -38,9 +38,9 @@ const check = (
   cache = "cache",
 ): Promise<OcibundleError | undefined> => {
   const parts = new Map(entries.map(({ dest }) => [dest, dest.slice(1).split("/")]));
-  const root = join(folder, "out");
+  const root = join(directory, "out");
   return checkSpace(root, wantedFiles(root, entries, parts), {
-    cache: cacheAt(join(folder, cache)),
+    cache: cacheAt(join(directory, cache)),
     useCache,
     signal: new AbortController().signal,
   });
@@ -83,6 +83,6 @@ test("a compressed blob needs its space besides, and only as many as are fetched
 
 test("a cache of one run is not named, but the directory that is pulled into", async () => {
   const failed = check([entry("a", free(1.5))], true, "out/.ocibundle-unpack-0a1b");
-  const message = expect.stringContaining(`the disk of "${join(folder, "out")}"`);
+  const message = expect.stringContaining(`the disk of "${join(directory, "out")}"`);
   await expect(failed).rejects.toMatchObject({ code: "system", message });
 });

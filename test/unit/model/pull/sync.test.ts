@@ -7,11 +7,11 @@ import type { WantedFile } from "../../../../src/model/pull/pull-plan.ts";
 import { openStage, type Stage } from "../../../../src/model/pull/sync.ts";
 import { asPlaced } from "../../../../src/store/records/placed.ts";
 import { entry } from "../fixtures.ts";
-import { temporaryFolder, writeFiles } from "../bench.ts";
+import { temporaryDirectory, writeFiles } from "../bench.ts";
 
 /** The second version of a directory with one file, as it is before it takes the place of the first. */
 async function staged(others: Record<string, string> = {}): Promise<{ dir: string; stage: Stage }> {
-  const dir = await temporaryFolder();
+  const dir = await temporaryDirectory();
   await writeFiles(dir, { "src/weights": "first", ...others });
   const placed = await asPlaced(dir, "src/weights");
   if (placed === undefined) throw new Error("nothing was placed");

@@ -2,24 +2,24 @@ import { describe, expect, test } from "bun:test";
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
-import { cacheFailure } from "../../../../src/store/cache/folder.ts";
+import { cacheFailure } from "../../../../src/store/cache/directory.ts";
 import { openScratch, sweepScratch } from "../../../../src/model/pull/scratch-cache.ts";
 import { unpackLayer, type UnpackedEntry } from "../../../../src/model/pull/unpack-layer.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { cacheAt } from "../../../../src/store/cache/cache.ts";
 import { tarBytes, tarEntry } from "../../store/tar-bytes.ts";
 import { mountTmpfs } from "../../store/small-disk.ts";
-import { failure, temporaryFolder } from "../bench.ts";
+import { failure, temporaryDirectory } from "../bench.ts";
 
 async function unpack(
   bytes: Uint8Array,
   { overlay = true, diffId, at }: { overlay?: boolean; diffId?: string; at?: string } = {},
 ): Promise<UnpackedEntry[]> {
-  const folder = await temporaryFolder();
-  const path = join(folder, "layer");
+  const directory = await temporaryDirectory();
+  const path = join(directory, "layer");
   await writeFile(path, bytes);
   return unpackLayer(digestOf(bytes), path, {
-    cache: cacheAt(at ?? join(folder, "cache")),
+    cache: cacheAt(at ?? join(directory, "cache")),
     signal: new AbortController().signal,
     wants: () => true,
     expected: undefined,
@@ -104,7 +104,7 @@ test("a cache of one run on a full disk speaks of the directory that is pulled i
 });
 
 test("what a killed run unpacked without the cache is removed, what another still needs is not", async () => {
-  const directory = await temporaryFolder();
+  const directory = await temporaryDirectory();
   const left = join(directory, `.ocibundle-unpack-${crypto.randomUUID()}`);
   await mkdir(left);
   await writeFile(`${left}.lock`, "");

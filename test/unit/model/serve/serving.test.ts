@@ -14,7 +14,7 @@ import {
   type Meddle,
   type RecordingRegistry,
   recordingRegistry,
-  temporaryFolder,
+  temporaryDirectory,
   writeFiles,
 } from "../bench.ts";
 
@@ -37,7 +37,7 @@ async function serving(
   config?: string,
 ): Promise<Setting> {
   const registry = await recordingRegistry();
-  const job = jobIn(await temporaryFolder());
+  const job = jobIn(await temporaryDirectory());
   const push = async (changed: Record<string, string | Uint8Array>): Promise<void> => {
     await writeFiles(join(job.cwd, "weights"), changed);
     await lock(job, compression);

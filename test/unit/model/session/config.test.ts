@@ -10,7 +10,7 @@ import {
 } from "../../../../src/model/session/config.ts";
 import { OcibundleError } from "../../../../src/errors.ts";
 import type { EmitEvent } from "../../../../src/transfer/events.ts";
-import { temporaryFolder, writeFiles } from "../bench.ts";
+import { temporaryDirectory, writeFiles } from "../bench.ts";
 
 const path = "/etc/ocibundle/config.yaml";
 let told: string[] = [];
@@ -38,7 +38,7 @@ const withMirror = (mirror: string): string =>
 const mirrorOf = (mirror: string) => settingsOf(parse(withMirror(mirror)), "docker.io").mirrors[0];
 
 describe("a configuration", () => {
-  test("says how registries are spoken to, with paths from its own folder", () => {
+  test("says how registries are spoken to, with paths from its own directory", () => {
     const config = parse(`
 registries:
   docker.io:
@@ -153,7 +153,7 @@ describe("what is no configuration", () => {
   });
 
   test("is a file that is far too large, or not there", async () => {
-    const cwd = await temporaryFolder();
+    const cwd = await temporaryDirectory();
     const read = (config: string) => readConfig({ env: {}, cwd, flags: { config }, emit });
     await writeFiles(cwd, { large: `#${"x".repeat(2 ** 20)}` });
     expect(fault(() => read("large"))).toContain("is too large");
@@ -171,7 +171,7 @@ describe("the configuration in force", () => {
   const text = "registries: {docker.io: {plainHttp: true}}";
 
   test("is the user's own, where there is one", async () => {
-    const cwd = await temporaryFolder();
+    const cwd = await temporaryDirectory();
     const own = { env: { HOME: cwd }, cwd, flags: {}, emit };
     expect(isRead(readConfig(own))).toBe(false);
     await writeFiles(cwd, { ".config/ocibundle/config.yaml": text });
@@ -183,7 +183,7 @@ describe("the configuration in force", () => {
   });
 
   test("is not one that cannot be read and that nobody named, which is told", async () => {
-    const cwd = await temporaryFolder();
+    const cwd = await temporaryDirectory();
     const at = join(cwd, ".config", "ocibundle", "config.yaml");
     await mkdir(at, { recursive: true });
     expect(isRead(readConfig({ env: { HOME: cwd }, cwd, flags: {}, emit }))).toBe(false);
@@ -191,7 +191,7 @@ describe("the configuration in force", () => {
   });
 
   test("is not one that is no YAML and that nobody named; what is wrong in one is an error", async () => {
-    const cwd = await temporaryFolder();
+    const cwd = await temporaryDirectory();
     const own = { env: { HOME: cwd }, cwd, flags: {}, emit };
     const at = ".config/ocibundle/config.yaml";
     await writeFiles(cwd, { [at]: "registries: {" });
@@ -203,8 +203,8 @@ describe("the configuration in force", () => {
     expect(fault(() => readConfig(own))).toContain("must be true or false");
   });
 
-  test("is the file that is named, and never one of the folder that one works in", async () => {
-    const cwd = await temporaryFolder();
+  test("is the file that is named, and never one of the directory that one works in", async () => {
+    const cwd = await temporaryDirectory();
     await writeFiles(cwd, { "config.yaml": text, "ocibundle/config.yaml": text });
     const env = { HOME: join(cwd, "home"), XDG_CONFIG_HOME: "." };
     expect(isRead(readConfig({ env, cwd, flags: {}, emit }))).toBe(false);

@@ -5,16 +5,16 @@ import { join } from "node:path";
 import { assert, asyncProperty, constantFrom, uint8Array } from "fast-check";
 import { incompleteBecause } from "../../../../src/model/weights/incomplete-file.ts";
 
-let folder: string;
+let directory: string;
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "ocibundle-incomplete-"));
+  directory = mkdtempSync(join(tmpdir(), "ocibundle-incomplete-"));
 });
 afterEach(() => {
-  rmSync(folder, { recursive: true });
+  rmSync(directory, { recursive: true });
 });
 
 const judge = (name: string, bytes: Uint8Array | string): Promise<string | undefined> => {
-  const path = join(folder, name);
+  const path = join(directory, name);
   writeFileSync(path, bytes);
   return incompleteBecause(path, Buffer.byteLength(bytes));
 };
@@ -89,7 +89,7 @@ describe("is said of", () => {
 
   test("a safetensors file that is cut anywhere behind the first bytes", async () => {
     const whole = safetensors(1000);
-    const path = join(folder, "m.safetensors");
+    const path = join(directory, "m.safetensors");
     for (let size = whole.length - 1; size > 8; size -= 37) {
       writeFileSync(path, whole.subarray(0, size));
       expect(await incompleteBecause(path, size)).toMatch(/^is truncated: /);
@@ -105,7 +105,7 @@ describe("is said of", () => {
 
   test("a GGUF file that is cut anywhere behind its version", async () => {
     const whole = gguf();
-    const path = join(folder, "m.gguf");
+    const path = join(directory, "m.gguf");
     for (let size = whole.length - 1; size >= 8; size -= 11) {
       writeFileSync(path, whole.subarray(0, size));
       expect(await incompleteBecause(path, size)).toMatch(/^is truncated: /);
@@ -131,7 +131,7 @@ describe("is not said of", () => {
   test("a sparse safetensors file of more than 4 GiB", async () => {
     const size = 2 ** 32 + 1000;
     const header = JSON.stringify({ w: { dtype: "U8", shape: [size], data_offsets: [0, size] } });
-    const path = join(folder, "m.safetensors");
+    const path = join(directory, "m.safetensors");
     writeFileSync(path, Buffer.concat([u64(header.length), Buffer.from(header)]));
     truncateSync(path, 8 + header.length + size);
     expect(await incompleteBecause(path, 8 + header.length + size)).toBeUndefined();

@@ -20,29 +20,29 @@ import {
 import type { PathPatterns } from "../../../../src/model/weights/path-filter.ts";
 
 const { signal } = new AbortController();
-let folder: string;
+let directory: string;
 
 beforeEach(() => {
-  folder = realpathSync(mkdtempSync(join(tmpdir(), "ocibundle-files-")));
+  directory = realpathSync(mkdtempSync(join(tmpdir(), "ocibundle-files-")));
 });
 afterEach(() => {
-  rmSync(folder, { recursive: true });
+  rmSync(directory, { recursive: true });
 });
 
 function put(...paths: string[]): void {
   for (const path of paths) {
-    mkdirSync(dirname(join(folder, path)), { recursive: true });
-    writeFileSync(join(folder, path), path);
+    mkdirSync(dirname(join(directory, path)), { recursive: true });
+    writeFileSync(join(directory, path), path);
   }
 }
 
 const find = async (paths: string[], dest?: string, except: string[] = []) =>
-  findWeightFiles(pathSources(paths, folder, dest), { signal, except });
+  findWeightFiles(pathSources(paths, directory, dest), { signal, except });
 
 const summary = async (...args: Parameters<typeof find>) =>
   (await find(...args)).map(({ name, dest }) => [name, dest]);
 
-describe("a folder", () => {
+describe("a directory", () => {
   test("gives its files below it, sorted by name", async () => {
     put("w/b.bin", "w/a/z.bin", "w/a.bin");
     expect(await summary(["w"], "/src/weights/")).toEqual([
@@ -51,9 +51,9 @@ describe("a folder", () => {
       ["b", "/src/weights/b.bin"],
     ]);
     expect((await find(["w"])).map(({ path }) => path)).toEqual([
-      join(folder, "w/a.bin"),
-      join(folder, "w/a/z.bin"),
-      join(folder, "w/b.bin"),
+      join(directory, "w/a.bin"),
+      join(directory, "w/a/z.bin"),
+      join(directory, "w/b.bin"),
     ]);
   });
 
@@ -68,13 +68,13 @@ describe("a folder", () => {
   test("leaves hidden files and the lock itself out", async () => {
     put("w/a.bin", "w/.DS_Store", "w/.git/config", "w/weights.lock");
     const hidden: string[] = [];
-    const files = await findWeightFiles(pathSources(["w"], folder), {
+    const files = await findWeightFiles(pathSources(["w"], directory), {
       signal,
-      except: [join(folder, "w/weights.lock")],
+      except: [join(directory, "w/weights.lock")],
       onLeftOut: (path) => hidden.push(path),
     });
     expect(files.map(({ name }) => name)).toEqual(["a"]);
-    expect(hidden).toEqual([join(folder, "w/.DS_Store"), join(folder, "w/.git/")]);
+    expect(hidden).toEqual([join(directory, "w/.DS_Store"), join(directory, "w/.git/")]);
   });
 
   test("takes names as they are", async () => {
@@ -93,17 +93,17 @@ describe("a folder", () => {
 });
 
 describe("symbolic links", () => {
-  test("to files and folders inside are followed", async () => {
+  test("to files and directories inside are followed", async () => {
     put("w/real/a.bin");
-    symlinkSync("real/a.bin", join(folder, "w/link.bin"));
-    symlinkSync("real", join(folder, "w/again"));
+    symlinkSync("real/a.bin", join(directory, "w/link.bin"));
+    symlinkSync("real", join(directory, "w/again"));
     expect((await find(["w"])).map(({ name }) => name)).toEqual(["again/a", "link", "real/a"]);
   });
 
-  test("the folder itself may be one, and so may a file that is named", async () => {
+  test("the directory itself may be one, and so may a file that is named", async () => {
     put("elsewhere/a.bin");
-    symlinkSync("elsewhere", join(folder, "w"));
-    symlinkSync("elsewhere/a.bin", join(folder, "file.bin"));
+    symlinkSync("elsewhere", join(directory, "w"));
+    symlinkSync("elsewhere/a.bin", join(directory, "file.bin"));
     expect((await find(["w", "file.bin"])).map(({ name }) => name)).toEqual(["a", "file"]);
   });
 
@@ -114,7 +114,7 @@ describe("symbolic links", () => {
     ["is broken", "nothing.bin", "is broken"],
   ])("one that %s is refused by name", async (_, target, message) => {
     put("w/sub/a.bin");
-    const link = join(folder, "w/sub/link");
+    const link = join(directory, "w/sub/link");
     symlinkSync(target, link);
     await expect(find(["w"])).rejects.toMatchObject({
       code: "file",
@@ -125,8 +125,8 @@ describe("symbolic links", () => {
   test("are followed out of the directory, and keep the link's own name", async () => {
     put("blobs/d0", "store/sub/b.bin");
     put("snapshots/abc/config.json");
-    symlinkSync("../../blobs/d0", join(folder, "snapshots/abc/model.safetensors"));
-    symlinkSync(join(folder, "store"), join(folder, "snapshots/abc/store"));
+    symlinkSync("../../blobs/d0", join(directory, "snapshots/abc/model.safetensors"));
+    symlinkSync(join(directory, "store"), join(directory, "snapshots/abc/store"));
     expect(await summary(["snapshots/abc"], "/w")).toEqual([
       ["config", "/w/config.json"],
       ["model", "/w/model.safetensors"],
@@ -136,15 +136,15 @@ describe("symbolic links", () => {
 
   test("that are excluded may point to nothing", async () => {
     put("w/a.bin");
-    symlinkSync("nothing", join(folder, "w/gone.lock"));
-    const sources = pathSources(["w"], folder, "/w", { exclude: ["*.lock"] });
+    symlinkSync("nothing", join(directory, "w/gone.lock"));
+    const sources = pathSources(["w"], directory, "/w", { exclude: ["*.lock"] });
     expect((await findWeightFiles(sources, { signal })).map(({ name }) => name)).toEqual(["a"]);
   });
 
-  test("two folders that point to each other are refused", async () => {
+  test("two directories that point to each other are refused", async () => {
     put("w/a/1.bin", "w/b/2.bin");
-    symlinkSync("../b", join(folder, "w/a/to-b"));
-    symlinkSync("../a", join(folder, "w/b/to-a"));
+    symlinkSync("../b", join(directory, "w/a/to-b"));
+    symlinkSync("../a", join(directory, "w/b/to-a"));
     await expect(find(["w"])).rejects.toThrow("forms a loop");
   });
 });
@@ -153,13 +153,13 @@ describe("refuses by name", () => {
   test("what does not exist", async () => {
     await expect(find(["nothing"])).rejects.toMatchObject({
       code: "file",
-      message: `"${join(folder, "nothing")}" does not exist`,
+      message: `"${join(directory, "nothing")}" does not exist`,
     });
   });
 
   test("a socket", async () => {
     put("w/a.bin");
-    const socket = join(folder, "w/engine.sock");
+    const socket = join(directory, "w/engine.sock");
     const server = createServer().listen(socket);
     await new Promise((resolve) => server.once("listening", resolve));
     try {
@@ -172,28 +172,28 @@ describe("refuses by name", () => {
 
   test("a device and a named pipe", async () => {
     await expect(find(["/dev/null"])).rejects.toThrow('"/dev/null" is a device');
-    const pipe = join(folder, "pipe");
+    const pipe = join(directory, "pipe");
     Bun.spawnSync(["mkfifo", pipe]);
     await expect(find(["pipe"])).rejects.toThrow(`"${pipe}" is a named pipe`);
   });
 
   test.each(["touch", "ln -s a.bin"])("a name that is no UTF-8, made by %s", async (make) => {
     put("w/a.bin");
-    Bun.spawnSync(["sh", "-c", `${make} "$(printf '${folder}/w/\\377.bin')"`]);
+    Bun.spawnSync(["sh", "-c", `${make} "$(printf '${directory}/w/\\377.bin')"`]);
     await expect(find(["w"])).rejects.toThrow("has a name that is not UTF-8");
   });
 
-  test.skipIf(process.getuid?.() === 0)("a folder that cannot be read", async () => {
+  test.skipIf(process.getuid?.() === 0)("a directory that cannot be read", async () => {
     put("w/sub/a.bin");
-    chmodSync(join(folder, "w/sub"), 0);
+    chmodSync(join(directory, "w/sub"), 0);
     await expect(find(["w"])).rejects.toThrow("permission denied");
-    chmodSync(join(folder, "w/sub"), 0o700);
+    chmodSync(join(directory, "w/sub"), 0o700);
   });
 
   test("two files that would have one name", async () => {
     put("v/model.bin", "w/model.bin");
     await expect(find(["v", "w"])).rejects.toThrow(
-      `two weight files would have the name "model.bin": "${join(folder, "v/model.bin")}" and "${join(folder, "w/model.bin")}"`,
+      `two weight files would have the name "model.bin": "${join(directory, "v/model.bin")}" and "${join(directory, "w/model.bin")}"`,
     );
   });
 });
@@ -211,11 +211,11 @@ test("a hidden file that is named is taken", async () => {
 describe("--file", () => {
   test("names the file, whatever the path is", async () => {
     put("w/a=b.bin");
-    const files = await findWeightFiles(fileSources(["llama 3=w/a=b.bin"], folder), { signal });
+    const files = await findWeightFiles(fileSources(["llama 3=w/a=b.bin"], directory), { signal });
     expect(files).toEqual([
       {
         name: "llama 3",
-        path: join(folder, "w/a=b.bin"),
+        path: join(directory, "w/a=b.bin"),
         dest: "/src/weights/a=b.bin",
         destIsDefault: true,
       },
@@ -223,7 +223,7 @@ describe("--file", () => {
   });
 
   test.each(["", "name", "=path", "name="])("%p is refused", (flag) => {
-    expect(() => fileSources([flag], folder)).toThrow(
+    expect(() => fileSources([flag], directory)).toThrow(
       `--file ${JSON.stringify(flag)}: not a NAME=PATH`,
     );
   });
@@ -233,14 +233,14 @@ const all: { include: string[]; exclude: string[] } = { include: [], exclude: []
 const from = (path: string, patterns: Partial<typeof all> = {}) => ({ path, ...all, ...patterns });
 
 const taken = async (patterns: PathPatterns): Promise<string[]> => {
-  const sources = pathSources(["w"], folder, "/", patterns);
+  const sources = pathSources(["w"], directory, "/", patterns);
   return (await findWeightFiles(sources, { signal })).map(({ dest }) => dest);
 };
 
 const project = (patterns: Partial<typeof all>) =>
   projectSources(
     { weights: [{ sources: [from("w", patterns)], target: "/m", ...all }] },
-    join(folder, "cog.yaml"),
+    join(directory, "cog.yaml"),
   );
 
 describe("patterns", () => {
@@ -272,13 +272,13 @@ describe("patterns", () => {
   });
 
   test("of the directory's own ignore file hold beside those that are given", async () => {
-    writeFileSync(join(folder, "w/.ocibundleignore"), "# comment\n\n*.pem\r\noriginal/\n");
+    writeFileSync(join(directory, "w/.ocibundleignore"), "# comment\n\n*.pem\r\noriginal/\n");
     expect(await taken({})).toEqual(["/a.safetensors", "/sub/c.json"]);
     expect(await taken({ include: ["*.pem", "*.json"] })).toEqual(["/sub/c.json"]);
   });
 
   test("that are empty are refused", async () => {
-    expect(() => pathSources(["w"], folder, "/", { exclude: [" "] })).toThrow("is empty");
+    expect(() => pathSources(["w"], directory, "/", { exclude: [" "] })).toThrow("is empty");
   });
 
   test("of a project file hold for its source, and must leave something", async () => {
@@ -293,13 +293,13 @@ describe("patterns", () => {
     put("x/a.safetensors", "x/d.json");
     const sources = [from("w", { include: ["*.safetensors"] }), from("x"), from("w/sub/c.json")];
     const several = { weights: [{ sources, target: "/m", ...all }] };
-    const files = await findWeightFiles(projectSources(several, join(folder, "cog.yaml")), {
+    const files = await findWeightFiles(projectSources(several, join(directory, "cog.yaml")), {
       signal,
     });
     expect(files.map(({ path, dest }) => [path, dest])).toEqual([
-      [join(folder, "x/a.safetensors"), "/m/a.safetensors"],
-      [join(folder, "w/sub/c.json"), "/m/c.json"],
-      [join(folder, "x/d.json"), "/m/d.json"],
+      [join(directory, "x/a.safetensors"), "/m/a.safetensors"],
+      [join(directory, "w/sub/c.json"), "/m/c.json"],
+      [join(directory, "x/d.json"), "/m/d.json"],
     ]);
   });
 });
@@ -307,12 +307,12 @@ describe("patterns", () => {
 test.each(["gs://bucket/prefix", "ftp://example.com/model.bin"])(
   "%s is no path on this machine",
   (text) => {
-    expect(() => pathSources([text], folder)).toThrow("is not a source");
-    expect(() => fileSources([`a=${text}`], folder)).toThrow("is not a local path");
+    expect(() => pathSources([text], directory)).toThrow("is not a source");
+    expect(() => fileSources([`a=${text}`], directory)).toThrow("is not a local path");
   },
 );
 
-test("a project file's sources lie beside it, a folder's files under its target", async () => {
+test("a project file's sources lie beside it, a directory's files under its target", async () => {
   put("project/weights/model.bin", "project/tokenizer/a.json", "project/tokenizer/b.json");
   const sources = projectSources(
     {
@@ -321,7 +321,7 @@ test("a project file's sources lie beside it, a folder's files under its target"
         { name: "tok", sources: [from("tokenizer")], target: "/src/tokenizer", ...all },
       ],
     },
-    join(folder, "project/cog.yaml"),
+    join(directory, "project/cog.yaml"),
   );
   const files = await findWeightFiles(sources, { signal });
   expect(files.map(({ name, dest }) => [name, dest])).toEqual([
@@ -333,7 +333,7 @@ test("a project file's sources lie beside it, a folder's files under its target"
 
 test("an abort ends the walk", async () => {
   put("w/a.bin");
-  const sources = pathSources(["w"], folder);
+  const sources = pathSources(["w"], directory);
   const aborted = AbortSignal.abort(new Error("enough"));
   await expect(findWeightFiles(sources, { signal: aborted })).rejects.toThrow("enough");
 });

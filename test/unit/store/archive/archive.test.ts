@@ -11,16 +11,16 @@ import { paxRecord, tarBytes, tarEntry, type TestEntry } from "../tar-bytes.ts";
 import { failureText } from "../../../support/failure.ts";
 
 const { signal } = new AbortController();
-let folder: string;
+let directory: string;
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "ocibundle-archive-"));
+  directory = await mkdtemp(join(tmpdir(), "ocibundle-archive-"));
 });
-afterAll(() => rm(folder, { recursive: true, force: true }));
+afterAll(() => rm(directory, { recursive: true, force: true }));
 
 let files = 0;
 async function archiveOf(bytes: Uint8Array): Promise<string> {
   files += 1;
-  const path = join(folder, `${files}.tar`);
+  const path = join(directory, `${files}.tar`);
   await writeFile(path, bytes);
   return path;
 }
@@ -67,7 +67,7 @@ describe("an archive", () => {
 
   for (const format of ["gnu", "pax", "ustar"]) {
     test(`that tar wrote in the format ${format} is read, long names and links too`, async () => {
-      const tree = join(folder, `tree-${format}`);
+      const tree = join(directory, `tree-${format}`);
       // Over 100 characters, and in ustar split at a slash.
       const deep = join("d".repeat(80), "e".repeat(60));
       await mkdir(join(tree, deep), { recursive: true });
@@ -76,7 +76,7 @@ describe("an archive", () => {
       // ustar has no room for a long link.
       const target = format === "ustar" ? "ünïcode name" : join(deep, "file");
       await symlink(target, join(tree, "link"));
-      const path = join(folder, `${format}.tar`);
+      const path = join(directory, `${format}.tar`);
       execFileSync("tar", ["-C", tree, `--format=${format}`, "-cf", path, "."]);
       const archive = await openArchive(path, "it", signal);
       expect(await contentOf(`${deep}/file`, archive)).toBe("deep");
@@ -250,10 +250,10 @@ describe("an archive", () => {
     expect(await failureText(openArchive(await archiveOf(Buffer.alloc(0)), "it", signal))).toBe(
       "file: it: not a tar archive",
     );
-    expect(await failureText(openArchive(join(folder, "none"), "it", signal))).toBe(
+    expect(await failureText(openArchive(join(directory, "none"), "it", signal))).toBe(
       "file: it: no such file",
     );
-    expect(await failureText(openArchive(folder, "it", signal))).toBe("file: it: not a file");
+    expect(await failureText(openArchive(directory, "it", signal))).toBe("file: it: not a file");
   });
 
   test("that is cut off anywhere says that it is not whole", async () => {

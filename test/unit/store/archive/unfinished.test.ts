@@ -8,13 +8,13 @@ import { type Digest, digestOf } from "../../../../src/oci/digest.ts";
 import { createLayoutArchive } from "../../../../src/store/archive/writer.ts";
 
 const { signal } = new AbortController();
-let folder: string;
+let directory: string;
 let path: string;
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "ocibundle-unfinished-"));
-  path = join(folder, "out.tar");
+  directory = await mkdtemp(join(tmpdir(), "ocibundle-unfinished-"));
+  path = join(directory, "out.tar");
 });
-afterEach(() => rm(folder, { recursive: true, force: true }));
+afterEach(() => rm(directory, { recursive: true, force: true }));
 
 const MiB = 1024 * 1024;
 const contents = [1, 2, 3].map((seed) =>
@@ -63,8 +63,8 @@ async function giveUp(count: number): Promise<string> {
   const writer = await createLayoutArchive(path, wanted);
   for (const blob of blobs([]).slice(0, count)) await writer.writeBlob(blob, { signal });
   await writer.discard();
-  const [left] = readdirSync(folder);
-  return join(folder, left ?? "");
+  const [left] = readdirSync(directory);
+  return join(directory, left ?? "");
 }
 
 let whole: Buffer;
@@ -77,7 +77,7 @@ beforeEach(async () => {
 /** What must hold however an earlier run ended. */
 function expectWhole({ told }: Written): void {
   expect(readFileSync(path).equals(whole)).toBe(true);
-  expect(readdirSync(folder)).toEqual(["out.tar"]);
+  expect(readdirSync(directory)).toEqual(["out.tar"]);
   expect(told).toBe(contents.reduce((sum, { length }) => sum + length, 0));
 }
 
@@ -128,7 +128,7 @@ describe("an archive that was not finished", () => {
     const [, , blob] = blobs([]);
     if (blob !== undefined) await writer.writeBlob(blob, { signal });
     await writer.commit(signal);
-    expect(readdirSync(folder)).toEqual(["out.tar"]);
+    expect(readdirSync(directory)).toEqual(["out.tar"]);
     expect(statSync(path).size).toBeLessThan(2 * MiB);
   });
 
@@ -139,7 +139,7 @@ describe("an archive that was not finished", () => {
     expect(asked.length).toBe(3);
     expect(readFileSync(path).equals(whole)).toBe(true);
     await other.discard();
-    expect(readdirSync(folder).length).toBe(2);
+    expect(readdirSync(directory).length).toBe(2);
   });
 
   test("because its bytes were wrong is not kept", async () => {
@@ -150,6 +150,6 @@ describe("an archive that was not finished", () => {
     const wrong = { ...second, source: first.source };
     await expect(writer.writeBlob(wrong, { signal })).rejects.toMatchObject({ code: "integrity" });
     await writer.discard();
-    expect(readdirSync(folder)).toEqual([]);
+    expect(readdirSync(directory)).toEqual([]);
   });
 });

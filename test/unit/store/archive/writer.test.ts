@@ -12,13 +12,13 @@ import {
 } from "../../../../src/store/archive/writer.ts";
 
 const { signal } = new AbortController();
-let folder: string;
+let directory: string;
 let path: string;
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "ocibundle-writer-"));
-  path = join(folder, "out.tar");
+  directory = await mkdtemp(join(tmpdir(), "ocibundle-writer-"));
+  path = join(directory, "out.tar");
 });
-afterEach(() => rm(folder, { recursive: true, force: true }));
+afterEach(() => rm(directory, { recursive: true, force: true }));
 
 const blobOf = (text: string) => {
   const bytes = Buffer.from(text);
@@ -54,7 +54,7 @@ describe("an archive that is written", () => {
     expect(await readFile(path, "utf8")).toBe("what was there before");
     await writer.commit(signal);
     await writer.discard();
-    expect(await readdir(folder)).toEqual(["out.tar"]);
+    expect(await readdir(directory)).toEqual(["out.tar"]);
     const reader = await openLayoutArchive(path, "it", signal);
     expect((await reader.readRoot("v1", signal)).mediaType).toBe(mediaTypes.ociManifest);
   });
@@ -64,31 +64,33 @@ describe("an archive that is written", () => {
     await writeImage(writer);
     await writer.discard();
     await writer.discard();
-    expect(await readdir(folder)).toEqual([]);
+    expect(await readdir(directory)).toEqual([]);
   });
 
   test("is the same bytes for the same content, and what tar reads", async () => {
     const digests: string[] = [];
     for (const name of ["one.tar", "two.tar"]) {
-      const writer = await createLayoutArchive(join(folder, name));
+      const writer = await createLayoutArchive(join(directory, name));
       await writeImage(writer);
       await writer.commit(signal);
-      digests.push(digestOf(await readFile(join(folder, name))));
+      digests.push(digestOf(await readFile(join(directory, name))));
     }
     expect(digests[0]).toBe(digests[1] ?? "");
-    const listed = execFileSync("tar", ["-tf", join(folder, "one.tar")], { encoding: "utf8" });
+    const listed = execFileSync("tar", ["-tf", join(directory, "one.tar")], { encoding: "utf8" });
     const names = listed.trim().split("\n");
     expect(names).toHaveLength(5);
     expect(names).toContain("oci-layout");
     expect(names).toContain("index.json");
     expect(names).toContain(`blobs/sha256/${digestHex(digestOf("{}"))}`);
-    expect(() => execFileSync("tar", ["-xf", join(folder, "one.tar"), "-C", folder])).not.toThrow();
-    const blob = join(folder, "blobs", "sha256", digestHex(digestOf("x".repeat(1000))));
+    expect(() =>
+      execFileSync("tar", ["-xf", join(directory, "one.tar"), "-C", directory]),
+    ).not.toThrow();
+    const blob = join(directory, "blobs", "sha256", digestHex(digestOf("x".repeat(1000))));
     expect(await readFile(blob, "utf8")).toBe("x".repeat(1000));
   });
 
   test("goes on after a blob that was refused, as if it had never been there", async () => {
-    const clean = join(folder, "clean.tar");
+    const clean = join(directory, "clean.tar");
     for (const [file, withFault] of [
       [path, true],
       [clean, false],

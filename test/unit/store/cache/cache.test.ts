@@ -14,7 +14,7 @@ import {
 import { dirname, join } from "node:path";
 import { type Digest, digestHex, digestOf } from "../../../../src/oci/digest.ts";
 import { cacheAt } from "../../../../src/store/cache/cache.ts";
-import { isUnusable } from "../../../../src/store/cache/folder.ts";
+import { isUnusable } from "../../../../src/store/cache/directory.ts";
 import { type CacheFixture, cacheFixture, listFiles } from "../cache-fixture.ts";
 import { startChild } from "../cache-process.ts";
 
@@ -53,7 +53,7 @@ describe("putting", () => {
     expect(statSync(put).mode & 0o777).toBe(0o440);
   });
 
-  test("a sha512 blob has a folder of its own", async () => {
+  test("a sha512 blob has a directory of its own", async () => {
     const digest: Digest = `sha512:${createHash("sha512").update("x").digest("hex")}`;
     const path = await fixture.cache.tempPath("x");
     writeFileSync(path, "x");
@@ -111,7 +111,7 @@ describe("using", () => {
 
   test("an edit through a hard link leaves the link to its owner", async () => {
     const blob = await fixture.put("four");
-    const target = join(fixture.folder, "target");
+    const target = join(fixture.directory, "target");
     linkSync(fixture.cache.blobPath(blob.digest), target);
     chmodSync(target, 0o644);
     writeFileSync(target, "FOUR");
@@ -149,7 +149,7 @@ describe("using", () => {
     expect(await fixture.cache.has(blob)).toBe(false);
   });
 
-  test("a folder or a link in a blob's place is no blob", async () => {
+  test("a directory or a link in a blob's place is no blob", async () => {
     const { cache } = fixture;
     const digest = digestOf("x");
     await fixture.put("other");
@@ -187,7 +187,7 @@ describe("using", () => {
 });
 
 describe("temporary files", () => {
-  test("of one run share a folder that goes with the last of them", async () => {
+  test("of one run share a directory that goes with the last of them", async () => {
     const one = await fixture.cache.tempPath("one");
     const two = await fixture.cache.tempPath("two");
     writeFileSync(one, "1");
@@ -206,7 +206,7 @@ describe("temporary files", () => {
     const dead = join(fixture.cache.root, "tmp", `run-${crypto.randomUUID()}`);
     mkdirSync(dead);
     writeFileSync(join(dead, "x.tmp"), "half");
-    const other = startChild(["obtain", fixture.cache.root, join(fixture.folder, "out"), "1"]);
+    const other = startChild(["obtain", fixture.cache.root, join(fixture.directory, "out"), "1"]);
     await other.result();
     expect(existsSync(path)).toBe(true);
     expect(existsSync(dead)).toBe(false);
@@ -216,7 +216,7 @@ describe("temporary files", () => {
 
 describe("a place that can't be written", () => {
   test("a file in the way is named, and a run may go on without", async () => {
-    const file = join(fixture.folder, "file");
+    const file = join(fixture.directory, "file");
     writeFileSync(file, "");
     const cache = cacheAt(join(file, "cache"));
     expect(await cache.has({ digest: digestOf("a"), size: 1 })).toBe(false);
@@ -232,7 +232,7 @@ describe("a place that can't be written", () => {
     "a cache of another user can be read without being written",
     async () => {
       const blob = await fixture.put("shared");
-      chmodSync(fixture.folder, 0o755);
+      chmodSync(fixture.directory, 0o755);
       const before = listFiles(fixture.cache.root);
       const args = [fixture.cache.root, blob.digest, String(blob.size)];
       expect(await startChild(["use", ...args], { uid: 65534 }).result()).toBe("found");
@@ -244,13 +244,13 @@ describe("a place that can't be written", () => {
     "a cache of another user is pulled from without being written, and refused for what it lacks",
     async () => {
       const args = ["obtain", fixture.cache.root];
-      await startChild([...args, join(fixture.folder, "out"), "1"]).result();
-      chmodSync(fixture.folder, 0o777);
+      await startChild([...args, join(fixture.directory, "out"), "1"]).result();
+      chmodSync(fixture.directory, 0o777);
       const before = listFiles(fixture.cache.root);
       const other = (seed: string) =>
-        startChild([...args, join(fixture.folder, "other"), seed], { uid: 65534 }).result();
+        startChild([...args, join(fixture.directory, "other"), seed], { uid: 65534 }).result();
       await other("1");
-      const target = statSync(join(fixture.folder, "other", "weights", "weight-0"));
+      const target = statSync(join(fixture.directory, "other", "weights", "weight-0"));
       expect(target.uid).toBe(65534);
       await expect(other("2")).rejects.toThrow("permission denied");
       expect(listFiles(fixture.cache.root)).toEqual(before);

@@ -48,7 +48,7 @@ test("what is missing is fetched, what is there is not", async () => {
 });
 
 test("two processes that want one blob fetch it once", async () => {
-  const log = join(fixture.folder, "log");
+  const log = join(fixture.directory, "log");
   const args = ["once", fixture.cache.root, log];
   const outcomes = await Promise.all([1, 2, 3].map(() => startChild(args).result()));
   expect(outcomes.toSorted()).toEqual(["cached", "cached", "fetched"]);
@@ -130,15 +130,15 @@ test("a fetch that leaves too little is an integrity error", async () => {
 });
 
 test("a cache that can't be written says so before anything is fetched", async () => {
-  writeFileSync(join(fixture.folder, "file"), "");
-  const cache = cacheAt(join(fixture.folder, "file", "cache"));
+  writeFileSync(join(fixture.directory, "file"), "");
+  const cache = cacheAt(join(fixture.directory, "file", "cache"));
   const obtained = await obtainBlob(cache, blob, { signal, fetch: never });
   expect(obtained).toMatchObject({ kind: "unusable", why: { code: "conflict" } });
 });
 
 const disk = mountTmpfs(1024 * 1024);
 test.skipIf(disk === undefined)(
-  "a full disk is named with its folder and the way out",
+  "a full disk is named with its directory and the way out",
   async () => {
     if (disk === undefined) return;
     try {

@@ -107,7 +107,7 @@ describe("pruning", () => {
   test("keeps what is in use as hard links, and does not count it", async () => {
     const { digest } = await putOld("linked", 9);
     await putOld("alone", 1);
-    linkSync(fixture.cache.blobPath(digest), join(fixture.folder, "target"));
+    linkSync(fixture.cache.blobPath(digest), join(fixture.directory, "target"));
     expect(names((await prune({ olderThan: day * 5 })).removed)).toEqual([]);
     const report = await prune({ maxSize: 10 });
     expect(report.removed).toEqual([]);

@@ -9,18 +9,18 @@ import { createLayout } from "../../../../src/store/layout/layout.ts";
 import { tryLockFile } from "../../../../src/store/locks/lock-file.ts";
 
 const { signal } = new AbortController();
-let folder: string;
+let directory: string;
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "ocibundle-part-"));
+  directory = mkdtempSync(join(tmpdir(), "ocibundle-part-"));
 });
 afterEach(() => {
-  rmSync(folder, { recursive: true });
+  rmSync(directory, { recursive: true });
 });
 
 const bytes = new Uint8Array(2 * 1024 * 1024).map((_byte, index) => (index * 7) % 253);
 const digest = digestOf(bytes);
 const part = `.ocibundle-${digestHex(digest)}.part`;
-const file = () => join(folder, "blobs/sha256", digestHex(digest));
+const file = () => join(directory, "blobs/sha256", digestHex(digest));
 
 /** The blob, with what was asked of it. */
 function blobOf(source: (start: number) => ReadableStream<Uint8Array>) {
@@ -53,16 +53,16 @@ const breaking = (start: number): ReadableStream<Uint8Array> =>
 
 test("what was written before it broke is gone on from", async () => {
   const { blob } = blobOf(breaking);
-  await expect(writeThroughPart(folder, file(), blob, { signal })).rejects.toThrow("broken");
-  expect(readdirSync(folder)).toEqual([part]);
+  await expect(writeThroughPart(directory, file(), blob, { signal })).rejects.toThrow("broken");
+  expect(readdirSync(directory)).toEqual([part]);
   const { blob: again, asked } = blobOf(rest);
   let told = 0;
   const onBytes = (more: number): void => void (told += more);
-  expect(await writeThroughPart(folder, file(), again, { signal, onBytes })).toBe("written");
+  expect(await writeThroughPart(directory, file(), again, { signal, onBytes })).toBe("written");
   expect(asked).toEqual([1000]);
   expect(told).toBe(bytes.length);
   expect(readFileSync(file()).equals(bytes)).toBe(true);
-  expect(readdirSync(folder)).toEqual(["blobs"]);
+  expect(readdirSync(directory)).toEqual(["blobs"]);
 });
 
 test.each([
@@ -71,39 +71,39 @@ test.each([
   ["longer than the blob", new Uint8Array(bytes.length + 1)],
   ["empty", new Uint8Array()],
 ])("a part that is %s comes to a whole blob", async (_what, left) => {
-  writeFileSync(join(folder, part), left);
+  writeFileSync(join(directory, part), left);
   let told = 0;
   const onBytes = (more: number): void => void (told += more);
-  await writeThroughPart(folder, file(), blobOf(rest).blob, { signal, onBytes });
+  await writeThroughPart(directory, file(), blobOf(rest).blob, { signal, onBytes });
   expect(told).toBe(bytes.length);
   expect(readFileSync(file()).equals(bytes)).toBe(true);
-  expect(readdirSync(folder)).toEqual(["blobs"]);
+  expect(readdirSync(directory)).toEqual(["blobs"]);
 });
 
 test("wrong bytes leave nothing", async () => {
   const { blob } = blobOf(() => new Blob([new Uint8Array(bytes.length)]).stream());
-  const writing = writeThroughPart(folder, file(), blob, { signal });
+  const writing = writeThroughPart(directory, file(), blob, { signal });
   await expect(writing).rejects.toMatchObject({ code: "integrity" });
-  expect(readdirSync(folder)).toEqual([]);
+  expect(readdirSync(directory)).toEqual([]);
 });
 
 test("a blob that another is at is written beside it, and its part is not swept away", async () => {
-  const layout = await createLayout(folder, signal);
+  const layout = await createLayout(directory, signal);
   const { blob } = blobOf(rest);
-  writeFileSync(join(folder, part), "of another");
-  const lock = tryLockFile(join(folder, `${part}.lock`));
-  expect(await writeThroughPart(folder, file(), blob, { signal })).toBeUndefined();
+  writeFileSync(join(directory, part), "of another");
+  const lock = tryLockFile(join(directory, `${part}.lock`));
+  expect(await writeThroughPart(directory, file(), blob, { signal })).toBeUndefined();
   expect(await layout.writeBlob(blob, { signal })).toBe("sent");
   await layout.commit(signal);
-  expect(readFileSync(join(folder, part), "utf8")).toBe("of another");
+  expect(readFileSync(join(directory, part), "utf8")).toBe("of another");
   lock?.release();
   await layout.commit(signal);
-  expect(readdirSync(folder).toSorted()).toEqual(["blobs", "index.json", "oci-layout"]);
+  expect(readdirSync(directory).toSorted()).toEqual(["blobs", "index.json", "oci-layout"]);
 });
 
 test("what is no part is not swept away", async () => {
-  writeFileSync(join(folder, ".ocibundle-1.part"), "");
-  writeFileSync(join(folder, part), "");
-  await sweepBlobParts(folder);
-  expect(readdirSync(folder)).toEqual([".ocibundle-1.part"]);
+  writeFileSync(join(directory, ".ocibundle-1.part"), "");
+  writeFileSync(join(directory, part), "");
+  await sweepBlobParts(directory);
+  expect(readdirSync(directory)).toEqual([".ocibundle-1.part"]);
 });

@@ -3,9 +3,9 @@ import { mediaTypes } from "../../../../src/oci/media-types.ts";
 import { createLayout } from "../../../../src/store/layout/layout.ts";
 
 /** Run as a process of its own: tags NAME0, NAME1, … in a layout that others write too. */
-const [folder = "", name = "", count = "0"] = process.argv.slice(2);
+const [directory = "", name = "", count = "0"] = process.argv.slice(2);
 const { signal } = new AbortController();
-const layout = await createLayout(folder, signal);
+const layout = await createLayout(directory, signal);
 for (let at = 0; at < Number(count); at += 1) {
   const bytes = Buffer.from(
     JSON.stringify({

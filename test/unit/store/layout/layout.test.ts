@@ -10,13 +10,13 @@ import { createLayout, openLayout } from "../../../../src/store/layout/layout.ts
 import { failureText } from "../../../support/failure.ts";
 
 const { signal } = new AbortController();
-let folder: string;
+let directory: string;
 let layout: string;
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "ocibundle-layout-"));
-  layout = join(folder, "layout");
+  directory = await mkdtemp(join(tmpdir(), "ocibundle-layout-"));
+  layout = join(directory, "layout");
 });
-afterEach(() => rm(folder, { recursive: true, force: true }));
+afterEach(() => rm(directory, { recursive: true, force: true }));
 
 const raw = (mediaType: string, members: object): RawManifest => {
   const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType, ...members }));
@@ -42,9 +42,9 @@ const blobFile = (digest: RawManifest["digest"]): string =>
   join(layout, "blobs", "sha256", digestHex(digest));
 
 const failure = async (work: Promise<unknown>): Promise<string> =>
-  (await failureText(work)).replaceAll(folder, "…");
+  (await failureText(work)).replaceAll(directory, "…");
 
-describe("a new layout folder", () => {
+describe("a new layout directory", () => {
   test("has what the format asks for, and nothing else", async () => {
     await createLayout(layout, signal);
     expect(JSON.parse(await readFile(join(layout, "oci-layout"), "utf8"))).toEqual({
@@ -58,7 +58,7 @@ describe("a new layout folder", () => {
     expect((await readdir(layout)).toSorted()).toEqual(["index.json", "oci-layout"]);
   });
 
-  test("is not made in a folder that has other things in it", async () => {
+  test("is not made in a directory that has other things in it", async () => {
     await mkdir(layout);
     await writeFile(join(layout, "thesis.txt"), "years of work");
     expect(await failure(createLayout(layout, signal))).toBe(
@@ -114,7 +114,7 @@ describe("a new layout folder", () => {
   });
 });
 
-describe("a layout folder that others wrote", () => {
+describe("a layout directory that others wrote", () => {
   const foreign = {
     schemaVersion: 2,
     "com.example.extra": { kept: true },
@@ -181,7 +181,7 @@ describe("a layout folder that others wrote", () => {
     });
   }
 
-  test("without an index.json, or no folder at all, is no layout", async () => {
+  test("without an index.json, or no directory at all, is no layout", async () => {
     await rm(join(layout, "index.json"));
     const reader = await openLayout(layout);
     expect(await failure(reader.readRoot("v1", signal))).toBe(
@@ -191,7 +191,7 @@ describe("a layout folder that others wrote", () => {
     expect(await failure(openLayout(layout))).toBe(
       'file: oci:…/layout: not an OCI image layout: no file "oci-layout"',
     );
-    expect(await failure(openLayout(join(folder, "none")))).toBe(
+    expect(await failure(openLayout(join(directory, "none")))).toBe(
       "file: oci:…/none: no such directory",
     );
     expect(await failure(openLayout(join(layout, "oci-layout", "x")))).toBe(
@@ -362,7 +362,7 @@ test("temporary files of a run that was killed go after a day, and not before", 
 });
 
 test.if(process.getuid?.() !== 0)(
-  "a folder without permission is said to be one (root has them all)",
+  "a directory without permission is said to be one (root has them all)",
   async () => {
     await mkdir(layout);
     await chmod(layout, 0o500);

@@ -10,7 +10,7 @@ import { type CacheChild, startChild } from "../cache-process.ts";
 /** Holds up each system call of a name, for a millisecond. */
 const late = (call: string): string[] => ["-e", `inject=${call}:delay_enter=1000`];
 
-let folder: string;
+let directory: string;
 let path: string;
 let children: CacheChild[];
 const { signal } = new AbortController();
@@ -18,8 +18,8 @@ const { signal } = new AbortController();
 const canTrace = Bun.spawnSync(["sh", "-c", "strace -o /dev/null true"]).success;
 
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "ocibundle-lock-"));
-  path = join(folder, "lock");
+  directory = mkdtempSync(join(tmpdir(), "ocibundle-lock-"));
+  path = join(directory, "lock");
   children = [];
 });
 
@@ -28,7 +28,7 @@ afterEach(async () => {
     child.process.kill("SIGKILL");
     await child.ended;
   }
-  rmSync(folder, { recursive: true });
+  rmSync(directory, { recursive: true });
 });
 
 const hold = async (mode: "shared" | "exclusive"): Promise<CacheChild> => {
@@ -64,23 +64,23 @@ describe("between processes", () => {
     const waiting = lockFile(path, { signal });
     child.process.kill("SIGKILL");
     (await waiting).release();
-    expect(readdirSync(folder)).toEqual([]);
+    expect(readdirSync(directory)).toEqual([]);
   });
 
   test("of several processes, one at a time has it", async () => {
-    const counter = join(folder, "counter");
+    const counter = join(directory, "counter");
     await Bun.write(counter, "0");
     const counting = [0, 1, 2].map(() => startChild(["count", path, counter, "50"]));
     children.push(...counting);
     await Promise.all(counting.map((child) => child.result()));
     expect(await Bun.file(counter).text()).toBe("150");
-    expect(readdirSync(folder)).toEqual(["counter"]);
+    expect(readdirSync(directory)).toEqual(["counter"]);
   });
 
   test.skipIf(!canTrace)(
     "one that is held up at each step takes no removed file's lock",
     async () => {
-      const counter = join(folder, "counter");
+      const counter = join(directory, "counter");
       await Bun.write(counter, "0");
       const under = ["strace", "-f", "-o", "/dev/null", "-P", path, "-e", "trace=openat,fcntl"];
       const counting = [
@@ -92,7 +92,7 @@ describe("between processes", () => {
       children.push(...counting);
       await Promise.all(counting.map((child) => child.result()));
       expect(await Bun.file(counter).text()).toBe("2050");
-      expect(readdirSync(folder)).toEqual(["counter"]);
+      expect(readdirSync(directory)).toEqual(["counter"]);
     },
   );
 
@@ -173,7 +173,7 @@ describe("within a process", () => {
     lock?.release();
     expect(tryLockFile(path)).toBeUndefined();
     other?.release();
-    expect(readdirSync(folder)).toEqual([]);
+    expect(readdirSync(directory)).toEqual([]);
   });
 
   test("of many that want it, one at a time has it", async () => {
@@ -190,7 +190,7 @@ describe("within a process", () => {
       }),
     );
     expect(most).toBe(1);
-    expect(readdirSync(folder)).toEqual([]);
+    expect(readdirSync(directory)).toEqual([]);
   });
 
   test("released twice is released once", () => {
@@ -204,8 +204,8 @@ describe("within a process", () => {
   });
 });
 
-test("a lock in a folder that is not there says so by its type", () => {
-  expect(() => tryLockFile(join(folder, "missing", "lock"))).toThrow(LockUnavailable);
+test("a lock in a directory that is not there says so by its type", () => {
+  expect(() => tryLockFile(join(directory, "missing", "lock"))).toThrow(LockUnavailable);
 });
 
 test("a holder's note that is damaged is no holder", async () => {

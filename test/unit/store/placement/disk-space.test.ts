@@ -6,11 +6,11 @@ import { mountTmpfs } from "../small-disk.ts";
 
 const missing = join(tmpdir(), "ocibundle-not-there", "below");
 
-test("what fits passes, also below a folder that is not there yet", async () => {
+test("what fits passes, also below a directory that is not there yet", async () => {
   await requireSpace([{ path: missing, bytes: 1 }]);
 });
 
-test("what can't fit anywhere names the folder and both numbers", async () => {
+test("what can't fit anywhere names the directory and both numbers", async () => {
   await expect(requireSpace([{ path: missing, bytes: Number.MAX_SAFE_INTEGER }])).rejects.toThrow(
     expect.objectContaining({
       code: "system",

@@ -21,14 +21,14 @@ import {
   temporaryName,
 } from "../../../../src/store/placement/materialize.ts";
 import {
-  type TargetFolder,
-  openTargetFolder,
-} from "../../../../src/store/placement/target-folder.ts";
+  type TargetDirectory,
+  openTargetDirectory,
+} from "../../../../src/store/placement/target-directory.ts";
 import { mountTmpfs, mountXfs } from "../small-disk.ts";
 
 let base: string;
 let source: string;
-let folder: TargetFolder;
+let directory: TargetDirectory;
 const { signal } = new AbortController();
 
 beforeEach(async () => {
@@ -36,17 +36,17 @@ beforeEach(async () => {
   source = join(base, "blob");
   writeFileSync(source, "weights");
   chmodSync(source, 0o444);
-  folder = await openTargetFolder(join(base, "out"), []);
+  directory = await openTargetDirectory(join(base, "out"), []);
 });
 
 afterEach(async () => {
-  await folder.close();
+  await directory.close();
   rmSync(base, { recursive: true });
 });
 
-const target = (name = "x"): string => join(folder.path, name);
+const target = (name = "x"): string => join(directory.path, name);
 const put = (options: Partial<MaterializeOptions> = {}, name = "x") =>
-  materialize(source, folder, name, { signal, replace: false, ...options });
+  materialize(source, directory, name, { signal, replace: false, ...options });
 const newFileMode = (): number => {
   writeFileSync(join(base, "new"), "");
   return statSync(join(base, "new")).mode & 0o777;
@@ -57,7 +57,7 @@ describe("on one file system", () => {
     expect(await put({ ways: ["hard link"] })).toBe("hard link");
     expect(statSync(target()).ino).toBe(statSync(source).ino);
     expect(statSync(target()).mode & 0o777).toBe(0o444);
-    expect(readdirSync(folder.path)).toEqual(["x"]);
+    expect(readdirSync(directory.path)).toEqual(["x"]);
   });
 
   test("a copy is a file of its own, with the permissions of a new file", async () => {
@@ -73,7 +73,7 @@ describe("on one file system", () => {
     const way = await put();
     expect(["reflink", "hard link"]).toContain(way);
     expect(readFileSync(target(), "utf8")).toBe("weights");
-    expect(readdirSync(folder.path)).toEqual(["x"]);
+    expect(readdirSync(directory.path)).toEqual(["x"]);
   });
 
   test("an empty blob is an empty file by every way", async () => {
@@ -94,7 +94,7 @@ describe("what is there already", () => {
       message: `"${target()}" already exists`,
     });
     expect(readFileSync(target(), "utf8")).toBe("mine");
-    expect(readdirSync(folder.path)).toEqual(["x"]);
+    expect(readdirSync(directory.path)).toEqual(["x"]);
   });
 
   test.each(["hard link", "copy"] as const)("is replaced when asked by %s", async (way) => {
@@ -106,7 +106,7 @@ describe("what is there already", () => {
   test("is replaced also where it is the same file, and no second name stays", async () => {
     await put({ ways: ["hard link"] });
     await put({ ways: ["hard link"], replace: true });
-    expect(readdirSync(folder.path)).toEqual(["x"]);
+    expect(readdirSync(directory.path)).toEqual(["x"]);
     expect(statSync(source).nlink).toBe(2);
   });
 
@@ -120,16 +120,16 @@ describe("what is there already", () => {
     expect(lstatSync(target()).isFile()).toBe(true);
   });
 
-  test("is never a folder that is replaced", async () => {
+  test("is never a directory that is replaced", async () => {
     mkdirSync(target());
     await expect(put({ replace: true })).rejects.toMatchObject({ code: "conflict" });
-    expect(readdirSync(folder.path)).toEqual(["x"]);
+    expect(readdirSync(directory.path)).toEqual(["x"]);
   });
 
   test("of an earlier run, half-written, is removed", async () => {
     writeFileSync(target(temporaryName("x")), "half");
     await put();
-    expect(readdirSync(folder.path)).toEqual(["x"]);
+    expect(readdirSync(directory.path)).toEqual(["x"]);
   });
 
   test("of an earlier run is not followed where it became a link", async () => {
@@ -144,7 +144,7 @@ describe("what is there already", () => {
 test("a cached file that is gone says so", async () => {
   rmSync(source);
   await expect(put()).rejects.toMatchObject({ code: "not_found" });
-  expect(readdirSync(folder.path)).toEqual([]);
+  expect(readdirSync(directory.path)).toEqual([]);
 });
 
 test("an abort leaves nothing", async () => {
@@ -158,7 +158,7 @@ test("an abort leaves nothing", async () => {
     onBytes: () => controller.abort(reason),
   });
   await expect(putting).rejects.toBe(reason);
-  expect(readdirSync(folder.path)).toEqual([]);
+  expect(readdirSync(directory.path)).toEqual([]);
 });
 
 test("a name as long as the file system allows has a temporary one that it allows too", async () => {
@@ -172,7 +172,7 @@ describe("across file systems", () => {
   afterAll(() => disk?.remove());
 
   test.skipIf(disk === undefined)("it is a copy", async () => {
-    await using other = await openTargetFolder(join(disk?.path ?? "", "out"), []);
+    await using other = await openTargetDirectory(join(disk?.path ?? "", "out"), []);
     expect(await materialize(source, other, "x", { signal, replace: false })).toBe("copy");
     expect(readFileSync(join(other.path, "x"), "utf8")).toBe("weights");
   });
@@ -182,7 +182,7 @@ describe("across file systems", () => {
     async () => {
       chmodSync(source, 0o644);
       truncateSync(source, 8 * 1024 * 1024);
-      await using other = await openTargetFolder(join(disk?.path ?? "", "full"), []);
+      await using other = await openTargetDirectory(join(disk?.path ?? "", "full"), []);
       await expect(
         materialize(source, other, "x", { signal, replace: false }),
       ).rejects.toMatchObject({
@@ -204,7 +204,7 @@ describe("where the file system knows reflinks", () => {
       const blob = join(disk?.path ?? "", "blob");
       writeFileSync(blob, "weights".repeat(10_000));
       chmodSync(blob, 0o444);
-      await using other = await openTargetFolder(join(disk?.path ?? "", "out"), []);
+      await using other = await openTargetDirectory(join(disk?.path ?? "", "out"), []);
       expect(await materialize(blob, other, "x", { signal, replace: false })).toBe("reflink");
       const path = join(other.path, "x");
       expect(statSync(path).mode & 0o777).toBe(newFileMode());

@@ -17,8 +17,8 @@ afterEach(() => fixture.remove());
 
 const open = (host = "registry.example.com") => openBlobLocations(fixture.cache, host);
 const recordFile = (): string => {
-  const folder = join(fixture.cache.recordsDir, "locations");
-  return join(folder, readdirSync(folder)[0] ?? "");
+  const directory = join(fixture.cache.recordsDir, "locations");
+  return join(directory, readdirSync(directory)[0] ?? "");
 };
 
 test("what was added is there at once, and in the next run when saved", async () => {
@@ -115,7 +115,7 @@ test("an index that points nowhere is left out", async () => {
 });
 
 test("a cache that can't be written fails no run", async () => {
-  const file = join(fixture.folder, "file");
+  const file = join(fixture.directory, "file");
   writeFileSync(file, "");
   chmodSync(file, 0o444);
   const locations = await openBlobLocations(cacheAt(join(file, "cache")), "host");

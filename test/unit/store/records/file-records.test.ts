@@ -17,18 +17,18 @@ import { openFileRecords, unsettledFor } from "../../../../src/store/records/fil
 const digest = (digit: string): `sha256:${string}` => `sha256:${digit.repeat(64)}`;
 const later = Date.now() + 60_000;
 
-let folder: string;
+let directory: string;
 let path: string;
-const records = () => openFileRecords(cacheAt(join(folder, "cache")));
+const records = () => openFileRecords(cacheAt(join(directory, "cache")));
 const stats = (): BigIntStats => statSync(path, { bigint: true });
 
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "ocibundle-records-"));
-  path = join(folder, "model.bin");
+  directory = mkdtempSync(join(tmpdir(), "ocibundle-records-"));
+  path = join(directory, "model.bin");
   writeFileSync(path, "weights");
 });
 afterEach(() => {
-  rmSync(folder, { recursive: true });
+  rmSync(directory, { recursive: true });
 });
 
 async function record(known = { digest: digest("a") }): Promise<void> {
@@ -73,7 +73,7 @@ const at = (mtimeNs: bigint, ctimeNs = mtimeNs): BigIntStats =>
   });
 
 const recordFile = (): string => {
-  const files = join(folder, "cache", "records", "files");
+  const files = join(directory, "cache", "records", "files");
   const [name] = readdirSync(files);
   if (name === undefined) throw new Error("nothing was recorded");
   return join(files, name);
@@ -137,7 +137,7 @@ describe("a change could hide behind the times of the one before, so", () => {
   });
 });
 
-describe("records of a folder", () => {
+describe("records of a directory", () => {
   test.each(["", "{", "[]", '{"version":2}', '{"version":1,"folder":"/other","files":[]}'])(
     "that are damaged (%p) are none",
     async (text) => {
@@ -150,7 +150,7 @@ describe("records of a folder", () => {
   );
 
   test("are merged with what another process wrote meanwhile", async () => {
-    const other = join(folder, "other.bin");
+    const other = join(directory, "other.bin");
     writeFileSync(other, "others");
     const [first, second] = [records(), records()];
     await first.find(path, stats());
@@ -166,7 +166,7 @@ describe("records of a folder", () => {
   });
 
   test("that can't be written are no failure", async () => {
-    writeFileSync(join(folder, "cache"), "a file in the way");
+    writeFileSync(join(directory, "cache"), "a file in the way");
     const open = records();
     await open.add(path, stats(), later, { digest: digest("a") });
     await open.save();

@@ -86,8 +86,8 @@ describe("layers", () => {
     const before = await open();
     before.add(diffId, gzip, "acme/a");
     await before.save();
-    const folder = join(fixture.cache.recordsDir, "layers");
-    writeFileSync(join(folder, readdirSync(folder)[0] ?? ""), content);
+    const directory = join(fixture.cache.recordsDir, "layers");
+    writeFileSync(join(directory, readdirSync(directory)[0] ?? ""), content);
     expect((await open()).find(diffId, "acme/a")).toEqual([]);
   });
 });
@@ -120,7 +120,7 @@ describe("image configs", () => {
   });
 
   test("that can't be kept fail no run", async () => {
-    const file = join(fixture.folder, "file");
+    const file = join(fixture.directory, "file");
     writeFileSync(file, "");
     const cache = cacheAt(join(file, "cache"));
     await keepConfig(cache, digest, bytes);

@@ -5,10 +5,10 @@ import { tryLockFile } from "../../../../src/store/locks/lock-file.ts";
 import { noteHolder } from "../../../../src/store/locks/lock-holder.ts";
 import { asPlaced } from "../../../../src/store/records/placed.ts";
 import { removeSurveyed, survey } from "../../../../src/store/records/remove-placed.ts";
-import { temporaryFolder, writeFiles } from "../../model/bench.ts";
+import { temporaryDirectory, writeFiles } from "../../model/bench.ts";
 
 test("a lock that is held while its directory is emptied leaves nothing there", async () => {
-  const dir = await temporaryFolder();
+  const dir = await temporaryDirectory();
   await writeFiles(dir, { weights: "pulled" });
   const placed = await asPlaced(dir, "weights");
   if (placed === undefined) throw new Error("nothing was placed");

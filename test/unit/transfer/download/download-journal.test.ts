@@ -20,12 +20,12 @@ import {
 
 const descriptor = { mediaType: "a/b", digest: digestOf("x"), size: 1_000_000 };
 
-let folder: string;
+let directory: string;
 let writer: JournalWriter;
-const place = () => ({ partial: join(folder, "partial"), journal: join(folder, "journal") });
+const place = () => ({ partial: join(directory, "partial"), journal: join(directory, "journal") });
 
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "ocibundle-journal-"));
+  directory = mkdtempSync(join(tmpdir(), "ocibundle-journal-"));
   writeFileSync(place().partial, "");
   truncateSync(place().partial, descriptor.size);
   const { ino } = statSync(place().partial, { bigint: true });
@@ -33,7 +33,7 @@ beforeEach(() => {
 });
 afterEach(() => {
   writer.close();
-  rmSync(folder, { recursive: true });
+  rmSync(directory, { recursive: true });
 });
 
 const many = (count: number) =>
@@ -47,7 +47,7 @@ test("what was written last is what is read", async () => {
 });
 
 test("nothing is on disk before the first write", () => {
-  expect(readdirSync(folder)).toEqual(["partial"]);
+  expect(readdirSync(directory)).toEqual(["partial"]);
 });
 
 test("a journal of more ranges than anybody leaves behind tells of the first", async () => {
@@ -66,5 +66,5 @@ test("removing it leaves nothing", async () => {
   writer.write(many(1));
   expect(readFileSync(place().journal, "utf8")).toContain(descriptor.digest);
   await removeJournal(place());
-  expect(readdirSync(folder)).toEqual(["partial"]);
+  expect(readdirSync(directory)).toEqual(["partial"]);
 });

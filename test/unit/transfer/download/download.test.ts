@@ -23,7 +23,7 @@ const hurried = { silent: 150, dead: 300, young: 100, factor: 4, short: 50 };
 const clock = { now: () => Date.now(), random: () => 0, sleep: () => Promise.resolve() };
 
 let workers: WorkerPool;
-let folder: string;
+let directory: string;
 let server: BlobServer | undefined;
 let events: TransferEvent[];
 
@@ -32,18 +32,18 @@ beforeAll(() => {
 });
 afterAll(() => workers.close());
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "ocibundle-download-"));
+  directory = mkdtempSync(join(tmpdir(), "ocibundle-download-"));
   events = [];
 });
 afterEach(async () => {
   await server?.stop();
   server = undefined;
-  rmSync(folder, { recursive: true });
+  rmSync(directory, { recursive: true });
 });
 
 const place = () => ({
-  partial: join(folder, "blob.partial"),
-  journal: join(folder, "blob.journal"),
+  partial: join(directory, "blob.partial"),
+  journal: join(directory, "blob.journal"),
 });
 
 interface Pull {
@@ -110,7 +110,7 @@ const descriptorOf = (bytes: Uint8Array, codec: string) => ({
   size: bytes.length,
 });
 
-const decoded = () => join(folder, "decoded");
+const decoded = () => join(directory, "decoded");
 
 const whole = ({ path, bytes }: Pull, expected: Uint8Array = blob): void => {
   expect(readFileSync(path).equals(expected)).toBe(true);

@@ -1,13 +1,13 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { openPartialFile } from "../../../../src/transfer/download/partial-file.ts";
-import { temporaryFolder } from "../../model/bench.ts";
+import { temporaryDirectory } from "../../model/bench.ts";
 import { digest } from "../../model/fixtures.ts";
 
 const count = 4000;
 
 test("a part with many places is forgotten at once, and is missing for the next run", async () => {
-  const partial = join(await temporaryFolder(), "file");
+  const partial = join(await temporaryDirectory(), "file");
   const place = { partial, journal: `${partial}.journal` };
   const blob = { mediaType: "", digest: digest("a"), size: 2 * count };
   const file = await openPartialFile(place, blob);

@@ -172,7 +172,7 @@ describe("what is not believed", () => {
     expect(await refused()).toEqual([]);
   });
 
-  test("and never an error where there is a folder in its place", async () => {
+  test("and never an error where there is a directory in its place", async () => {
     mkdirSync(file(), { recursive: true });
     await run(noChunks);
     expect(await refused()).toEqual([]);

@@ -40,7 +40,7 @@ const clock = {
 };
 const instantClock = { ...clock, sleep: () => Promise.resolve() };
 
-let folder: string;
+let directory: string;
 let path: string;
 let registry: UploadRegistry | undefined;
 let events: TransferEvent[];
@@ -49,18 +49,18 @@ let traits: Map<string, RegistryTraits>;
 let tellings = 0;
 
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), "ocibundle-upload-"));
+  directory = mkdtempSync(join(tmpdir(), "ocibundle-upload-"));
 });
-afterAll(() => rmSync(folder, { recursive: true }));
+afterAll(() => rmSync(directory, { recursive: true }));
 beforeEach(() => {
-  path = join(folder, "weights.bin");
+  path = join(directory, "weights.bin");
   writeFileSync(path, blob);
   events = [];
   traits = new Map();
   rmSync(notes(), { recursive: true, force: true });
 });
 
-const notes = () => join(folder, "uploads");
+const notes = () => join(directory, "uploads");
 afterEach(async () => {
   await registry?.stop();
   registry = undefined;

@@ -22,8 +22,8 @@ const stored = async ({ send }: Client, digest: string, repository = "a"): Promi
 
 /** What the registry holds that has no name yet. */
 const unfinished = ({ storage }: Client, repository = "a"): string[] => {
-  const folder = join(storage, "repositories", repository, "_uploads");
-  return existsSync(folder) ? readdirSync(folder) : [];
+  const directory = join(storage, "repositories", repository, "_uploads");
+  return existsSync(directory) ? readdirSync(directory) : [];
 };
 
 /** Sends the chunks one after the other, then breaks off. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { type ErrorCode, OcibundleError } from "../../../../src/errors.ts";
-import { cacheFailure, cacheFolder, isUnusable } from "../../../../src/store/cache/folder.ts";
+import { cacheFailure, cacheDirectory, isUnusable } from "../../../../src/store/cache/directory.ts";
 
 const linux = { platform: "linux", home: "/home/ada" };
 const mac = { platform: "darwin", home: "/Users/ada" };
@@ -21,11 +21,11 @@ test.each([
   [{}, windows, "C:\\Users\\ada\\AppData\\Local\\ocibundle\\cache"],
 ])("%j on %j lies in %s", (env, host, expected) => {
   const cwd = host.platform === "win32" ? "C:\\work" : "/work";
-  expect(cacheFolder({ env, cwd }, host)).toBe(expected);
+  expect(cacheDirectory({ env, cwd }, host)).toBe(expected);
 });
 
-test("without a home folder it says what to set", () => {
-  expect(() => cacheFolder({ env: {}, cwd: "/work" }, { ...linux, home: undefined })).toThrow(
+test("without a home directory it says what to set", () => {
+  expect(() => cacheDirectory({ env: {}, cwd: "/work" }, { ...linux, home: undefined })).toThrow(
     expect.objectContaining({ code: "file", hint: "set OCIBUNDLE_CACHE to a directory" }),
   );
 });
@@ -39,7 +39,7 @@ describe("a failure", () => {
     ["ENOTDIR", "conflict"],
     ["EEXIST", "conflict"],
   ])(
-    "%s names the folder and the way out, and a run may go on without the cache",
+    "%s names the directory and the way out, and a run may go on without the cache",
     (code = "", kind) => {
       const shown = cacheFailure("/own", errnoError(code)) as OcibundleError;
       expect(shown).toBeInstanceOf(OcibundleError);

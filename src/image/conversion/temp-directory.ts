@@ -10,19 +10,19 @@ import {
 } from "../../store/locks/owned-temp.ts";
 import { unwritable } from "../../runtime/file-faults.ts";
 
-/** A folder for what is only needed while an image is open; made when the first file is. */
-export interface TempFolder {
-  /** The path of a new file, which does not exist yet. Throws `file` when the folder can't be made. */
+/** A directory for what is only needed while an image is open; made when the first file is. */
+export interface TempDirectory {
+  /** The path of a new file, which does not exist yet. Throws `file` when the directory can't be made. */
   newFile(): Promise<string>;
-  /** Removes the folder with all that is in it. Never throws. */
+  /** Removes the directory with all that is in it. Never throws. */
   remove(): Promise<void>;
 }
 
 /**
- * A temporary folder below `parent`, which is made where it is missing. A lock shows that it is in use:
- * the folder of a process that was killed, gigabytes perhaps, is removed by the next that needs one.
+ * A temporary directory below `parent`, which is made where it is missing. A lock shows that it is in use:
+ * the directory of a process that was killed, gigabytes perhaps, is removed by the next that needs one.
  */
-export function tempFolder(parent: string): TempFolder {
+export function tempDirectory(parent: string): TempDirectory {
   const place: TempPlace = { directory: parent, prefix: imageTempPrefix, suffix: "" };
   let made: Promise<OwnedTemp> | undefined;
   let files = 0;

@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openTargetFolder } from "../../../../src/store/placement/target-folder.ts";
+import { openTargetDirectory } from "../../../../src/store/placement/target-directory.ts";
 
 let base: string;
 let root: string;
@@ -27,16 +27,16 @@ beforeEach(() => {
 afterEach(() => rmSync(base, { recursive: true }));
 
 test("makes what is missing and gives paths in it", async () => {
-  await using folder = await openTargetFolder(root, ["src", "weights"]);
-  expect(folder.path).toBe(join(root, "src", "weights"));
-  writeFileSync(folder.at("x"), "1");
+  await using directory = await openTargetDirectory(root, ["src", "weights"]);
+  expect(directory.path).toBe(join(root, "src", "weights"));
+  writeFileSync(directory.at("x"), "1");
   expect(readFileSync(join(root, "src", "weights", "x"), "utf8")).toBe("1");
 });
 
 test("without parts it is the root itself, which may be reached by a link", async () => {
   symlinkSync(outside, root);
-  await using folder = await openTargetFolder(root, []);
-  writeFileSync(folder.at("x"), "1");
+  await using directory = await openTargetDirectory(root, []);
+  writeFileSync(directory.at("x"), "1");
   expect(existsSync(join(outside, "x"))).toBe(true);
 });
 
@@ -46,7 +46,7 @@ test.each([[["a"]], [["a", "b"]], [["b", "a"]]])(
     mkdirSync(join(root, "b"), { recursive: true });
     symlinkSync(outside, join(root, "a"));
     symlinkSync(outside, join(root, "b", "a"));
-    await expect(openTargetFolder(root, parts)).rejects.toMatchObject({
+    await expect(openTargetDirectory(root, parts)).rejects.toMatchObject({
       code: "conflict",
       message: expect.stringContaining("is a symbolic link"),
     });
@@ -59,14 +59,14 @@ test("a link back into the root is refused too, and a dangling one", async () =>
   symlinkSync("real", join(root, "inner"));
   symlinkSync("nowhere", join(root, "dangling"));
   for (const part of ["inner", "dangling"]) {
-    await expect(openTargetFolder(root, [part])).rejects.toMatchObject({ code: "conflict" });
+    await expect(openTargetDirectory(root, [part])).rejects.toMatchObject({ code: "conflict" });
   }
 });
 
-test("a file in a folder's place is named", async () => {
+test("a file in a directory's place is named", async () => {
   mkdirSync(root);
   writeFileSync(join(root, "a"), "");
-  await expect(openTargetFolder(root, ["a", "b"])).rejects.toMatchObject({
+  await expect(openTargetDirectory(root, ["a", "b"])).rejects.toMatchObject({
     code: "conflict",
     message: `"${join(root, "a")}" is not a directory`,
   });
@@ -74,16 +74,18 @@ test("a file in a folder's place is named", async () => {
 
 test("a root that can't be made is named", async () => {
   writeFileSync(root, "");
-  await expect(openTargetFolder(join(root, "x"), [])).rejects.toMatchObject({ code: "conflict" });
+  await expect(openTargetDirectory(join(root, "x"), [])).rejects.toMatchObject({
+    code: "conflict",
+  });
 });
 
 test.skipIf(process.platform !== "linux")(
-  "a link that takes the folder's place while it is open changes nothing",
+  "a link that takes the directory's place while it is open changes nothing",
   async () => {
-    await using folder = await openTargetFolder(root, ["a"]);
+    await using directory = await openTargetDirectory(root, ["a"]);
     renameSync(join(root, "a"), join(root, "moved"));
     symlinkSync(outside, join(root, "a"));
-    writeFileSync(folder.at("x"), "1");
+    writeFileSync(directory.at("x"), "1");
     expect(existsSync(join(outside, "x"))).toBe(false);
     expect(existsSync(join(root, "moved", "x"))).toBe(true);
   },

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { tempFolder } from "../../../../src/image/conversion/temp-folder.ts";
+import { tempDirectory } from "../../../../src/image/conversion/temp-directory.ts";
 import { failure } from "../workbench.ts";
 
 let parent: string;
@@ -11,9 +11,9 @@ beforeEach(async () => {
 });
 afterEach(() => rm(join(parent, "..", ".."), { recursive: true, force: true }));
 
-describe("a temporary folder", () => {
+describe("a temporary directory", () => {
   test("is not made before it is needed, and gone afterwards", async () => {
-    const temp = tempFolder(parent);
+    const temp = tempDirectory(parent);
     await temp.remove();
     await expect(readdir(parent)).rejects.toThrow();
     const [one, two] = [await temp.newFile(), await temp.newFile()];
@@ -24,13 +24,13 @@ describe("a temporary folder", () => {
   });
 
   test("of a process that was killed is removed by the next, one in use is not", async () => {
-    const inUse = tempFolder(parent);
+    const inUse = tempDirectory(parent);
     const kept = await inUse.newFile();
     await writeFile(kept, "kept");
 
     const script = `
-      import { tempFolder } from ${JSON.stringify(join(import.meta.dir, "../../../../src/image/conversion/temp-folder.ts"))};
-      const path = await tempFolder(${JSON.stringify(parent)}).newFile();
+      import { tempDirectory } from ${JSON.stringify(join(import.meta.dir, "../../../../src/image/conversion/temp-directory.ts"))};
+      const path = await tempDirectory(${JSON.stringify(parent)}).newFile();
       await Bun.write(path, "left behind");
       process.kill(process.pid, "SIGKILL");`;
     const child = Bun.spawn([process.execPath, "-e", script]);
@@ -42,7 +42,7 @@ describe("a temporary folder", () => {
 
     const other = join(parent, "someone-else");
     await mkdir(other);
-    const next = tempFolder(parent);
+    const next = tempDirectory(parent);
     const path = await next.newFile();
     expect((await names()).toSorted()).toEqual(
       [basename(dirname(kept)), basename(dirname(path))].toSorted(),
@@ -55,7 +55,7 @@ describe("a temporary folder", () => {
   test("that can't be made says where", async () => {
     await mkdir(join(parent, ".."), { recursive: true });
     await writeFile(parent, "a file");
-    expect(await failure(tempFolder(parent).newFile())).toBe(
+    expect(await failure(tempDirectory(parent).newFile())).toBe(
       `conflict: "${parent}": cannot write: a file with that name exists`,
     );
   });

@@ -8,7 +8,7 @@ import { everyFilter, type PathFilter, pathFilter, readIgnoreFile } from "./path
 /** More files than any registry takes in one manifest; a directory with more is a mistake, or a trap. */
 const maxWeightFiles = 100_000;
 
-export interface FolderFile {
+export interface DirectoryFile {
   /** Path below the directory, with `/` on every system. */
   below: string;
   path: string;
@@ -29,7 +29,10 @@ export interface WalkOptions {
  * Throws `file`, naming what is in the way: a link that loops or points to nothing, a socket, a device, a name
  * that is not UTF-8; `system` for what can't be read.
  */
-export async function walkFolder(directory: string, options: WalkOptions): Promise<FolderFile[]> {
+export async function walkDirectory(
+  directory: string,
+  options: WalkOptions,
+): Promise<DirectoryFile[]> {
   const root = await realpath(directory).catch((cause: unknown) => {
     throw unreadable(directory, cause);
   });
@@ -46,7 +49,7 @@ export async function walkFolder(directory: string, options: WalkOptions): Promi
 
 interface Walk extends WalkOptions {
   filter: PathFilter;
-  files: FolderFile[];
+  files: DirectoryFile[];
 }
 
 /** `ancestors`: the real paths of the directory and of those it lies in, the walk's root first. */
@@ -95,12 +98,12 @@ async function walk(
 const isDirectory = async (path: string): Promise<boolean> =>
   (await stat(path).catch(() => undefined))?.isDirectory() === true;
 
-async function list(folder: string): Promise<Dirent[]> {
+async function list(directory: string): Promise<Dirent[]> {
   try {
-    const entries = await readdir(folder, { withFileTypes: true });
+    const entries = await readdir(directory, { withFileTypes: true });
     return entries.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   } catch (cause) {
-    throw unreadable(folder, cause);
+    throw unreadable(directory, cause);
   }
 }
 
@@ -134,8 +137,8 @@ async function followLink(
   return { stats, real };
 }
 
-const isInside = (path: string, folder: string): boolean =>
-  path === folder || path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
+const isInside = (path: string, directory: string): boolean =>
+  path === directory || path.startsWith(directory.endsWith(sep) ? directory : directory + sep);
 
 const refusedLink = (path: string, fault: string, cause?: unknown): OcibundleError =>
   new OcibundleError("file", `the symbolic link "${path}" ${fault}`, {

@@ -23,7 +23,7 @@ export interface CachePlace {
 /** What of the machine the cache's place depends on; handed in so that the choice is a pure function. */
 export interface CacheHost {
   platform: string;
-  /** The user's home folder, or undefined when there is none. */
+  /** The user's home directory, or undefined when there is none. */
   home: string | undefined;
 }
 
@@ -39,12 +39,12 @@ const nowhere = process.platform === "win32" ? "\\\\.\\NUL\\ocibundle" : "/dev/n
 export const isNowhere = (root: string): boolean => mainRoot(root) === nowhere;
 
 /**
- * {@link cacheFolder}, or a root that nothing can be written to where nothing says where the cache could be,
+ * {@link cacheDirectory}, or a root that nothing can be written to where nothing says where the cache could be,
  * as for a user of a container who has no home: a run goes on then as with a cache that can't be written.
  */
-export function cacheFolderOrNowhere(place: CachePlace, host?: CacheHost): string {
+export function cacheDirectoryOrNowhere(place: CachePlace, host?: CacheHost): string {
   try {
-    return cacheFolder(place, host);
+    return cacheDirectory(place, host);
   } catch (error) {
     if (error instanceof OcibundleError) return nowhere;
     throw error;
@@ -58,11 +58,14 @@ const noHome = {
 
 /**
  * Where the cache lies: `OCIBUNDLE_CACHE`, else `ocibundle` in `XDG_CACHE_HOME`, else in the
- * platform's own folder for caches. An empty variable counts as unset, and so does a relative
+ * platform's own directory for caches. An empty variable counts as unset, and so does a relative
  * `XDG_CACHE_HOME` (XDG base directory specification, "Environment variables").
  * Throws `file` when nothing says where it could be.
  */
-export function cacheFolder({ env, cwd }: CachePlace, host: CacheHost = thisCacheHost()): string {
+export function cacheDirectory(
+  { env, cwd }: CachePlace,
+  host: CacheHost = thisCacheHost(),
+): string {
   const path = host.platform === "win32" ? win32 : posix;
   const own = env["OCIBUNDLE_CACHE"];
   if (own) return path.isAbsolute(own) ? path.normalize(own) : resolve(cwd, own);
@@ -144,8 +147,8 @@ function hintFor(error: unknown): string | undefined {
 /** Whether an error says that the place can't be written, or can't take it: a run may go on without a cache. */
 export const isUnusable = (error: unknown): boolean => hintFor(fileFault(error)) !== undefined;
 
-/** The folders of the cache, below its root. */
-export const cacheFolders = (root: string) =>
+/** The directories of the cache, below its root. */
+export const cacheDirectories = (root: string) =>
   ({
     blobs: join(root, "blobs"),
     temp: join(root, "tmp"),

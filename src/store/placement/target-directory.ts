@@ -4,37 +4,37 @@ import { join } from "node:path";
 import { OcibundleError, errno } from "../../errors.ts";
 import { unwritable } from "../../runtime/file-faults.ts";
 
-/** A folder that files are written into, reached without following a symbolic link below its root. */
-export interface TargetFolder extends AsyncDisposable {
+/** A directory that files are written into, reached without following a symbolic link below its root. */
+export interface TargetDirectory extends AsyncDisposable {
   /** For messages. */
   readonly path: string;
   /**
-   * The path of something in the folder, for calls of `node:fs`. Where the system can do that it goes
-   * through the open folder, so that it stays right when somebody puts a link in the folder's place.
+   * The path of something in the directory, for calls of `node:fs`. Where the system can do that it goes
+   * through the open directory, so that it stays right when somebody puts a link in the directory's place.
    */
   at(name: string): string;
-  /** Makes renames in the folder survive a power failure, where the file system can do that. */
+  /** Makes renames in the directory survive a power failure, where the file system can do that. */
   sync(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Linux resolves paths below an open folder's entry here, which is what `openat` is for. */
-const openFolders = "/proc/self/fd";
+/** Linux resolves paths below an open directory's entry here, which is what `openat` is for. */
+const openDirectories = "/proc/self/fd";
 let throughHandles: boolean | undefined;
 const canGoThroughHandles = (): boolean =>
-  (throughHandles ??= process.platform === "linux" && existsSync(openFolders));
+  (throughHandles ??= process.platform === "linux" && existsSync(openDirectories));
 
 /**
- * Opens the folder that is `parts` below `root`, making what is missing, one part at a time. `root`
+ * Opens the directory that is `parts` below `root`, making what is missing, one part at a time. `root`
  * itself may be reached by links: the user named it. Close it after use.
  *
- * Throws `file` where a part is a symbolic link or no folder, and `file` or `denied` where it can't
+ * Throws `file` where a part is a symbolic link or no directory, and `file` or `denied` where it can't
  * be made.
  */
-export async function openTargetFolder(
+export async function openTargetDirectory(
   root: string,
   parts: readonly string[],
-): Promise<TargetFolder> {
+): Promise<TargetDirectory> {
   try {
     await mkdir(root, { recursive: true });
   } catch (error) {
@@ -44,9 +44,9 @@ export async function openTargetFolder(
 }
 
 /** Makes a file that is there survive a power failure, but for its name. Throws `file`. */
-export async function flushFile(folder: TargetFolder, name: string): Promise<void> {
+export async function flushFile(directory: TargetDirectory, name: string): Promise<void> {
   try {
-    const file = await open(folder.at(name), constants.O_RDONLY | constants.O_NOFOLLOW);
+    const file = await open(directory.at(name), constants.O_RDONLY | constants.O_NOFOLLOW);
     try {
       await file.sync();
     } finally {
@@ -54,21 +54,21 @@ export async function flushFile(folder: TargetFolder, name: string): Promise<voi
     }
   } catch (error) {
     // Some systems flush only what is open for writing, and some network file systems nothing.
-    if (!unflushable.has(errno(error) ?? "")) throw unwritable(join(folder.path, name), error);
+    if (!unflushable.has(errno(error) ?? "")) throw unwritable(join(directory.path, name), error);
   }
 }
 
 const unflushable: ReadonlySet<string> = new Set(["EPERM", "EACCES", "EINVAL", "EROFS", "ENOTSUP"]);
 
-async function openByHandles(root: string, parts: readonly string[]): Promise<TargetFolder> {
+async function openByHandles(root: string, parts: readonly string[]): Promise<TargetDirectory> {
   let path = root;
-  let handle = await openFolder(root, root, constants.O_DIRECTORY);
+  let handle = await openDirectory(root, root, constants.O_DIRECTORY);
   for (const part of parts) {
     path = join(path, part);
-    const below = `${openFolders}/${handle.fd}/${part}`;
+    const below = `${openDirectories}/${handle.fd}/${part}`;
     try {
-      if (await makeFolder(below, path)) await handle.sync().catch(() => undefined);
-      const next = await openFolder(below, path, constants.O_DIRECTORY | constants.O_NOFOLLOW);
+      if (await makeDirectory(below, path)) await handle.sync().catch(() => undefined);
+      const next = await openDirectory(below, path, constants.O_DIRECTORY | constants.O_NOFOLLOW);
       await handle.close();
       handle = next;
     } catch (error) {
@@ -78,19 +78,19 @@ async function openByHandles(root: string, parts: readonly string[]): Promise<Ta
   }
   return {
     path,
-    at: (name) => `${openFolders}/${handle.fd}/${name}`,
+    at: (name) => `${openDirectories}/${handle.fd}/${name}`,
     sync: () => handle.sync().catch(() => undefined),
     close: () => handle.close(),
     [Symbol.asyncDispose]: () => handle.close(),
   };
 }
 
-async function openByPaths(root: string, parts: readonly string[]): Promise<TargetFolder> {
+async function openByPaths(root: string, parts: readonly string[]): Promise<TargetDirectory> {
   let path = root;
   for (const part of parts) {
     path = join(path, part);
-    await makeFolder(path, path);
-    if (!(await lstat(path)).isDirectory()) throw await notAFolder(path, path);
+    await makeDirectory(path, path);
+    if (!(await lstat(path)).isDirectory()) throw await notADirectory(path, path);
   }
   return {
     path,
@@ -101,17 +101,17 @@ async function openByPaths(root: string, parts: readonly string[]): Promise<Targ
   };
 }
 
-async function openFolder(path: string, shown: string, flags: number): Promise<FileHandle> {
+async function openDirectory(path: string, shown: string, flags: number): Promise<FileHandle> {
   try {
     return await open(path, constants.O_RDONLY | flags);
   } catch (error) {
-    if (["ENOTDIR", "ELOOP"].includes(errno(error) ?? "")) throw await notAFolder(path, shown);
+    if (["ENOTDIR", "ELOOP"].includes(errno(error) ?? "")) throw await notADirectory(path, shown);
     throw unwritable(shown, error);
   }
 }
 
-/** Says whether it had to make the folder. */
-async function makeFolder(path: string, shown: string): Promise<boolean> {
+/** Says whether it had to make the directory. */
+async function makeDirectory(path: string, shown: string): Promise<boolean> {
   try {
     await mkdir(path);
     return true;
@@ -121,7 +121,7 @@ async function makeFolder(path: string, shown: string): Promise<boolean> {
   }
 }
 
-async function notAFolder(path: string, shown: string): Promise<OcibundleError> {
+async function notADirectory(path: string, shown: string): Promise<OcibundleError> {
   const link = (await lstat(path).catch(() => undefined))?.isSymbolicLink() === true;
   return new OcibundleError(
     "conflict",
