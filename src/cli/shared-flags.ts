@@ -8,7 +8,7 @@ export const sharedFlags = {
   quiet: {
     type: "boolean",
     alias: "q",
-    description: "Print only the digest of the result, and no progress",
+    description: "Print only the digest of the result, without progress",
   },
   verbose: {
     type: "boolean",
@@ -33,7 +33,7 @@ export const sharedFlags = {
   caFile: {
     type: "string",
     valueHint: "FILE",
-    description: "Trust the CA certificates in this file, too",
+    description: "Also trust the CA certificates in this file",
   },
   certFile: { type: "string", valueHint: "FILE", description: "Use this client certificate" },
   keyFile: {

@@ -5,18 +5,18 @@ import { attachReport } from "../ui/attach-report.ts";
 export const command = defineCommand({
   meta: {
     name: "attach",
-    description: "Attach a file to a manifest, as an artifact that refers to it",
+    description: "Attach a file, such as an SBOM, to a manifest",
     example:
       "ocibundle attach registry.example.com/acme/llama:v1 sbom.json --type application/spdx+json",
   },
   args: {
-    ref: { type: "positional", description: "A registry reference, by tag or by digest" },
-    file: { type: "positional", description: "The file" },
+    ref: { type: "positional", description: "Registry reference with a tag or digest" },
+    file: { type: "positional", description: "File to attach" },
     type: {
       type: "string",
       required: true,
       valueHint: "TYPE",
-      description: "The artifact type, as application/spdx+json",
+      description: "Artifact type, such as application/spdx+json",
     },
   },
   run: ({ ref, file, type }, context) => attachFile(context, { reference: ref, file, type }),

@@ -13,7 +13,7 @@ export const command = defineCommand({
     ref: {
       type: "positional",
       required: false,
-      description: "Reference whose tag the model gets in the layout",
+      description: "Reference whose tag to set in the layout",
     },
     ...modelArgs,
     output: {

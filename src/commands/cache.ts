@@ -55,7 +55,7 @@ const verify = defineCommand({
 const interval = {
   type: "duration",
   valueHint: "D",
-  description: "Repeat at this interval, until SIGTERM",
+  description: "Repeat at this interval until SIGTERM",
 } as const;
 
 /** Runs and prints a job again and again, until SIGTERM where an interval is given. The first failure ends it. */
@@ -108,7 +108,7 @@ const prune = defineCommand({
     dryRun: {
       type: "boolean",
       alias: "n",
-      description: "Print what would be deleted, and delete nothing",
+      description: "Show what would be deleted without deleting it",
     },
     interval,
   },
@@ -122,7 +122,7 @@ const gcFormat: ReportFormat<GcReport> = { text: gcReport };
 const gc = defineCommand({
   meta: {
     name: "gc",
-    description: "Delete directories that were pulled into and that nothing uses any more",
+    description: "Delete pulled directories that are no longer in use",
     example: [
       "ocibundle cache gc --older-than 30d --dry-run",
       "ocibundle cache gc --max-size 500GiB --interval 1h",
@@ -137,12 +137,12 @@ const gc = defineCommand({
     maxSize: {
       type: "size",
       valueHint: "S",
-      description: "Delete the least recently used ones until the rest is at most this size",
+      description: "Delete the least recently used directories until the rest is at most this size",
     },
     dryRun: {
       type: "boolean",
       alias: "n",
-      description: "Print what would be deleted, and delete nothing",
+      description: "Show what would be deleted without deleting it",
     },
     interval,
   },

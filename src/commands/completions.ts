@@ -45,7 +45,7 @@ export function completionsOf(commands: CommandTable): CommandGroup {
   const install = defineCommand({
     meta: {
       name: "install",
-      description: "Install the completion script where the shell looks for it",
+      description: "Install the completion script for a shell",
       example: ["ocibundle completions install", "ocibundle completions install zsh"],
     },
     args: {
@@ -53,7 +53,7 @@ export function completionsOf(commands: CommandTable): CommandGroup {
         type: "positional",
         required: false,
         options: shells,
-        description: "Shell to complete in (default: that of SHELL)",
+        description: "Shell to install for (default: the shell in $SHELL)",
       },
     },
     async run({ shell: named }, context) {

@@ -17,18 +17,18 @@ export const command = defineCommand({
       type: "positional",
       description: "Registry reference, oci:DIR[:TAG] or oci-archive:FILE[:TAG]",
     },
-    dst: { type: "positional", description: "Destination, in the same forms" },
+    dst: { type: "positional", description: "Target, in the same forms" },
     platform: {
       type: "string",
       valueHint: "OS/ARCH",
-      description: "Copy only the image of this platform, and the weights",
+      description: "Copy the weights and only the image of this platform",
     },
     layout: {
       type: "string",
       valueHint: "bundle|bundle-1|parts|cog|modelpack|image",
       description: "Convert the weights to this layout",
     },
-    parts: { type: "boolean", description: "Store large files in parts: --layout parts" },
+    parts: { type: "boolean", description: "Store large files in parts (same as --layout parts)" },
     mostParts: {
       type: "number",
       valueHint: "N",
@@ -36,7 +36,10 @@ export const command = defineCommand({
       max: 10_000,
       description: "Limit weights in parts to N layers (default: 480)",
     },
-    plain: { type: "boolean", description: "Store every file as one layer: --layout bundle" },
+    plain: {
+      type: "boolean",
+      description: "Store every file as one layer (same as --layout bundle)",
+    },
     referrers: {
       type: "boolean",
       description: "Also copy signatures and other referrers",
@@ -48,7 +51,7 @@ export const command = defineCommand({
     dryRun: {
       type: "boolean",
       alias: "n",
-      description: "Print what would be sent, and send nothing",
+      description: "Show what would be sent without sending it",
     },
   },
   run: ({ src, dst, parts, plain, layout, ...options }, context) =>

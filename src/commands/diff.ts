@@ -5,7 +5,7 @@ import { diffTree } from "../ui/diff-tree.ts";
 export const command = defineCommand({
   meta: {
     name: "diff",
-    description: "Compare two models and show what an update has to download",
+    description: "Compare two models and show how much an update downloads",
     example: [
       "ocibundle diff registry.example.com/acme/llama:v1 registry.example.com/acme/llama:v2",
       "ocibundle diff weights.lock registry.example.com/acme/llama:v2 --json",

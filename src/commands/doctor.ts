@@ -9,7 +9,7 @@ const defaultSize = 32 * 1024 * 1024;
 export const command = defineCommand({
   meta: {
     name: "doctor",
-    description: "Test which features a registry supports, and how fast it is",
+    description: "Test which features a registry supports and how fast it is",
     example: [
       "ocibundle doctor registry.example.com/acme/llama",
       "ocibundle doctor ghcr.io/acme/llama --size 256MiB --json",
@@ -18,7 +18,7 @@ export const command = defineCommand({
   args: {
     ref: {
       type: "positional",
-      description: "Repository to test in; test content is deleted if the registry permits it",
+      description: "Repository to test in; test content is deleted if the registry allows it",
     },
     size: {
       type: "size",

@@ -6,7 +6,7 @@ import { keyPassword } from "./key-password.ts";
 export const command = defineCommand({
   meta: {
     name: "generate-key-pair",
-    description: "Create a key pair to sign with, in cosign's format",
+    description: "Generate a key pair for signing, in cosign's format",
     example: "ocibundle generate-key-pair",
   },
   args: {
@@ -14,7 +14,7 @@ export const command = defineCommand({
       type: "string",
       default: "cosign",
       valueHint: "PATH",
-      description: "Path of the two files, without .key and .pub",
+      description: "Path of the two files, without the extensions .key and .pub",
     },
     passwordStdin: {
       type: "boolean",

@@ -19,7 +19,7 @@ export const command = defineCommand({
     path: {
       type: "rest",
       description:
-        "Weight files, directories, hf://, s3:// or https:// sources (default: the project file's)",
+        "Weight files, directories, hf://, s3:// or https:// sources (default: those in the project file)",
     },
     dest: {
       type: "string",
@@ -62,19 +62,19 @@ export const command = defineCommand({
       max: 10_000,
       description: "Limit weights in parts to N layers (default: 480)",
     },
-    noParts: { type: "boolean", description: "Drop the parts that the lock has" },
+    noParts: { type: "boolean", description: "Remove the parts from the lock" },
     allowIncomplete: {
       type: "boolean",
       description: "Accept Git LFS pointers and truncated files",
     },
     check: {
       type: "boolean",
-      description: "Compare the files with the lock, and write nothing",
+      description: "Compare the files with the lock without writing it",
     },
     dryRun: {
       type: "boolean",
       alias: "n",
-      description: "Show what would be locked, and write nothing",
+      description: "Show what would be locked without writing the lock",
     },
   },
   async run({ path, check, noParts, parts, ...rest }, context) {

@@ -9,7 +9,7 @@ import { readPassword } from "./password-input.ts";
 export const command = defineCommand({
   meta: {
     name: "login",
-    description: "Log in to a registry and store the password where Docker does",
+    description: "Log in to a registry and store the credentials in Docker's configuration",
     example: [
       "ocibundle login registry.example.com",
       "cat token.txt | ocibundle login ghcr.io --username ada --password-stdin",
@@ -21,7 +21,7 @@ export const command = defineCommand({
       type: "string",
       alias: "u",
       valueHint: "NAME",
-      description: "Username (default: prompt)",
+      description: "Username (default: prompt for it)",
     },
     passwordStdin: {
       type: "boolean",

@@ -5,7 +5,7 @@ import { logoutReport } from "../ui/login-report.ts";
 export const command = defineCommand({
   meta: {
     name: "logout",
-    description: "Log out of a registry and remove its stored password",
+    description: "Log out of a registry and remove its stored credentials",
     example: "ocibundle logout registry.example.com",
   },
   args: {

@@ -15,7 +15,7 @@ export const command = defineCommand({
   args: {
     ref: {
       type: "positional",
-      description: "A repository, one tag or digest of it, or a registry's host",
+      description: "Repository, reference with a tag or digest, or registry host",
     },
   },
   run: ({ ref }, context) => listRegistry(context, ref),

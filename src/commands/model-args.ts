@@ -7,7 +7,7 @@ export const modelArgs = {
     type: "string",
     valueHint: "SRC",
     description:
-      "The image: NAME of the local engine or a registry, docker-daemon:, docker-archive:, oci:, oci-archive: or docker://",
+      "Image source: NAME (local engine or registry), docker-daemon:, docker-archive:, oci:, oci-archive: or docker://",
   },
   platform: {
     type: "string",
@@ -18,7 +18,7 @@ export const modelArgs = {
     type: "string",
     multiple: true,
     valueHint: "DIR",
-    description: "Directory or source (hf://, s3://, https://) with files of the lock",
+    description: "Directory or source (hf://, s3://, https://) that has files of the lock",
   },
   file: {
     type: "string",
@@ -51,11 +51,11 @@ export const modelArgs = {
   layout: {
     type: "string",
     valueHint: "bundle|bundle-1|parts|cog|modelpack|image",
-    description: "Write the weights in this layout, for the tools that read them",
+    description: "Store the weights in this layout",
   },
   parts: {
     type: "boolean",
-    description: "Store large files in parts: --layout parts",
+    description: "Store large files in parts (same as --layout parts)",
   },
   mostParts: {
     type: "number",
@@ -67,7 +67,7 @@ export const modelArgs = {
   format: {
     type: "string",
     valueHint: "standalone|bundle",
-    description: "Write one image, or an index of image and weights",
+    description: "Write only the image, or an index of image and weights",
   },
 } as const satisfies ArgDefinitions;
 

@@ -5,14 +5,14 @@ import { pruneReport } from "../ui/prune-report.ts";
 export const command = defineCommand({
   meta: {
     name: "prune",
-    description: "Delete old tags of a repository, and what only they need",
+    description: "Delete old tags of a repository and the manifests that only they use",
     example: [
       "ocibundle prune registry.example.com/acme/llama --keep-last 10 --dry-run",
       "ocibundle prune registry.example.com/acme/llama --older-than 90d --match 'pr-*'",
     ],
   },
   args: {
-    repo: { type: "positional", description: "A repository of a registry" },
+    repo: { type: "positional", description: "Repository to prune" },
     keepLast: {
       type: "number",
       valueHint: "N",
@@ -21,15 +21,19 @@ export const command = defineCommand({
     olderThan: {
       type: "duration",
       valueHint: "D",
-      description: "Delete only what was created longer ago, as 90d",
+      description: "Delete only versions older than this, such as 90d",
     },
     match: {
       type: "string",
       multiple: true,
       valueHint: "GLOB",
-      description: "Delete only tags that match; may be repeated",
+      description: "Delete only tags that match this pattern",
     },
-    dryRun: { type: "boolean", alias: "n", description: "Show what would be deleted" },
+    dryRun: {
+      type: "boolean",
+      alias: "n",
+      description: "Show what would be deleted without deleting it",
+    },
   },
   run: ({ repo, ...rules }, context) => pruneRepository(context, { repository: repo, ...rules }),
   text: pruneReport,

@@ -34,7 +34,7 @@ const format: ReportFormat<Pulled> = {
 export const command = defineCommand({
   meta: {
     name: "pull",
-    description: "Pull the weights of a model into a directory, or its image with --image",
+    description: "Pull the weights of a model into a directory; with --image, its image",
     example: [
       "ocibundle pull registry.example.com/acme/llama:v1 -o /models/llama",
       'ocibundle pull registry.example.com/acme/llama:v1 --only "*.safetensors"',
@@ -50,24 +50,24 @@ export const command = defineCommand({
     dir: {
       type: "positional",
       required: false,
-      description: "Directory to pull into; the same as --output",
+      description: "Directory to pull into (same as --output)",
     },
     output: {
       type: "string",
       alias: "o",
       valueHint: "DIR",
-      description: "Directory to pull into (default: the working directory)",
+      description: "Directory to pull into (default: the current directory)",
     },
     only: {
       type: "string",
       multiple: true,
       valueHint: "GLOB",
-      description: "Pull only files whose name, path or file name matches",
+      description: "Pull only files whose name or path matches this pattern",
     },
     path: {
       type: "string",
       valueHint: "PATH",
-      description: "Pull the files below this directory of an image, such as /models",
+      description: "Pull the files in this directory of an image, such as /models",
     },
     image: {
       type: "string",
@@ -78,25 +78,25 @@ export const command = defineCommand({
     platform: {
       type: "string",
       valueHint: "OS/ARCH",
-      description: "With --image, the platform to pull (default: that of this machine)",
+      description: "Platform of the image to pull (default: the platform of this machine)",
     },
     hfCache: {
       type: "string",
       valueHint: "ORG/MODEL",
-      description: "Pull into the cache of Hugging Face's clients, as this model",
+      description: "Pull into the Hugging Face cache, under this model ID",
     },
     link: {
       type: "enum",
       options: linkModes,
-      description: "How files come from the cache (default: auto)",
+      description: "Method to place files from the cache (default: auto)",
     },
     sync: {
       type: "boolean",
-      description: "Replace an earlier version as a whole, and remove files that are gone",
+      description: "Replace the previous version and remove files that the new one lacks",
     },
     hold: {
       type: "boolean",
-      description: "Stay after a successful pull, until SIGTERM: for a sidecar container",
+      description: "Keep running after a successful pull until SIGTERM, for sidecars",
     },
     force: { type: "boolean", description: "Replace files whose content differs" },
     seed: {
@@ -108,7 +108,7 @@ export const command = defineCommand({
     check: {
       type: "string",
       valueHint: "whole",
-      description: "With whole, also check the digest of files that are put together from parts",
+      description: "With whole, also verify the digest of each file assembled from parts",
     },
     cache: {
       type: "boolean",
@@ -118,7 +118,7 @@ export const command = defineCommand({
     requireSignature: {
       type: "string",
       valueHint: "KEY|NAME",
-      description: "Pull only what this public key, or this identity, has signed",
+      description: "Require a valid signature by this public key or identity",
     },
     certificateOidcIssuer: signerArgs.certificateOidcIssuer,
     trustedRoot: signerArgs.trustedRoot,

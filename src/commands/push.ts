@@ -31,7 +31,7 @@ export const command = defineCommand({
     },
     updateLock: {
       type: "boolean",
-      description: "Update a lock that differs from PATH",
+      description: "Update the lock if it differs from PATH",
     },
     noLock: { type: "boolean", description: "Do not read or write a lock for PATH" },
     tag: {
@@ -39,17 +39,17 @@ export const command = defineCommand({
       alias: "t",
       multiple: true,
       valueHint: "TAG",
-      description: "Also set this tag of the same repository",
+      description: "Also set this tag in the same repository",
     },
     tagWeights: {
       type: "string",
       valueHint: "TAG",
-      description: "Also tag the weights artifact, to keep it from cleanup of untagged manifests",
+      description: "Also tag the weights artifact, so that cleanup of untagged manifests keeps it",
     },
     cogLock: {
       type: "string",
       valueHint: "FILE",
-      description: "With --layout cog: also write the lock that Cog itself reads",
+      description: "With --layout cog, also write Cog's own lock to this file",
     },
     checkBlobs: {
       type: "boolean",
@@ -58,7 +58,7 @@ export const command = defineCommand({
     dryRun: {
       type: "boolean",
       alias: "n",
-      description: "Print what would be sent, and send nothing",
+      description: "Show what would be sent without sending it",
     },
   },
   async run({ ref, path, noLock, parts, layout, tag: tags, ...rest }, context) {

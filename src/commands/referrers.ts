@@ -5,7 +5,7 @@ import { referrersTree } from "../ui/referrers-report.ts";
 export const command = defineCommand({
   meta: {
     name: "referrers",
-    description: "List signatures, SBOMs, attestations and whatever else refers to a manifest",
+    description: "List signatures, SBOMs and other artifacts that refer to a manifest",
     example: [
       "ocibundle referrers registry.example.com/acme/llama:v1",
       "ocibundle referrers oci:./model --json",
@@ -14,7 +14,7 @@ export const command = defineCommand({
   args: {
     ref: {
       type: "positional",
-      description: "A registry reference, oci:DIR[:TAG] or oci-archive:FILE[:TAG]",
+      description: "Registry reference, oci:DIR[:TAG] or oci-archive:FILE[:TAG]",
     },
   },
   run: ({ ref }, context) => listAllReferrers(context, ref),

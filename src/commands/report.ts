@@ -6,7 +6,7 @@ import { reportSummary } from "../ui/report-summary.ts";
 export const command = defineCommand({
   meta: {
     name: "report",
-    description: "Write an HTML page about what versions of a model store and share",
+    description: "Write an HTML report on the storage that versions of a model use and share",
     example: [
       "ocibundle report registry.example.com/acme/llama -o report.html",
       "ocibundle report registry.example.com/acme/llama:v1 registry.example.com/acme/llama:v2",
@@ -16,20 +16,20 @@ export const command = defineCommand({
     model: {
       type: "rest",
       required: true,
-      description: "Repositories with all their tags, references, layouts or archives",
+      description: "Repositories (all tags), references, layouts or archives",
     },
     output: {
       type: "string",
       alias: "o",
       valueHint: "FILE",
       default: "report.html",
-      description: "File to write; - is standard output",
+      description: "File to write, or - for standard output",
     },
     match: {
       type: "string",
       multiple: true,
       valueHint: "GLOB",
-      description: "Include only tags that match; may be repeated",
+      description: "Include only tags that match this pattern",
     },
     last: {
       type: "number",
@@ -37,7 +37,7 @@ export const command = defineCommand({
       min: 1,
       max: 200,
       default: 20,
-      description: "Include only the N newest tags of a repository",
+      description: "Include only the N newest tags of each repository",
     },
   },
   async run({ model, output, match, last }, context) {

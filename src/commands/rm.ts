@@ -9,17 +9,21 @@ import { removalQuestion, removalReport } from "../ui/rm-report.ts";
 export const command = defineCommand({
   meta: {
     name: "rm",
-    description: "Delete a tag, or with --digest a manifest with all its tags",
+    description: "Delete a tag; with --digest, delete the manifest and all its tags",
     example: [
       "ocibundle rm registry.example.com/acme/llama:v1",
       "ocibundle rm --digest registry.example.com/acme/llama:v1 --yes",
     ],
   },
   args: {
-    ref: { type: "positional", description: "A registry reference with its tag or digest" },
-    digest: { type: "boolean", description: "Delete the manifest with all its tags" },
-    yes: { type: "boolean", alias: "y", description: "Do not ask" },
-    dryRun: { type: "boolean", alias: "n", description: "Show what would be deleted" },
+    ref: { type: "positional", description: "Registry reference with a tag or digest" },
+    digest: { type: "boolean", description: "Delete the manifest and all its tags" },
+    yes: { type: "boolean", alias: "y", description: "Do not prompt for confirmation" },
+    dryRun: {
+      type: "boolean",
+      alias: "n",
+      description: "Show what would be deleted without deleting it",
+    },
   },
   run: ({ ref, digest, yes, dryRun }, context) =>
     remove(context, {

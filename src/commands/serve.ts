@@ -9,7 +9,7 @@ const format = {
 export const command = defineCommand({
   meta: {
     name: "serve",
-    description: "Serve models of a registry to clients of the Hugging Face Hub",
+    description: "Serve models from a registry to Hugging Face Hub clients",
     example: [
       "ocibundle serve --map acme/llama=registry.example.com/acme/llama:v1",
       "ocibundle serve --registry registry.example.com/models -- vllm serve acme/llama",
@@ -22,58 +22,61 @@ export const command = defineCommand({
       type: "string",
       multiple: true,
       valueHint: "ID=REF",
-      description: "Serve this reference, oci:DIR or oci-archive:FILE as the model ID",
+      description: "Serve a reference, oci:DIR or oci-archive:FILE under this model ID",
     },
     registry: {
       type: "string",
       valueHint: "HOST[/PREFIX]",
-      description: "Serve the repositories below it, each as the model of its name",
+      description: "Serve all repositories below HOST[/PREFIX], each under its name",
     },
     tag: {
       type: "string",
       valueHint: "TAG",
-      description: "The tag that the revision main stands for (default: latest)",
+      description: "Tag to serve as the revision main (default: latest)",
     },
     listen: {
       type: "string",
       valueHint: "ADDR:PORT",
-      description: "Listen on this address (default: 127.0.0.1:8086); port 0 is any free one",
+      description: "Listen on this address (default: 127.0.0.1:8086); port 0 selects a free port",
     },
     tokenFile: {
       type: "string",
       valueHint: "FILE",
-      description: "Require the token in this file of clients",
+      description: "Require clients to send the token in this file",
     },
     anonymous: {
       type: "boolean",
-      description: "Allow requests without a token on any address",
+      description: "Accept requests without a token on any address",
     },
     hostName: {
       type: "string",
       multiple: true,
       valueHint: "NAME",
-      description: "Answer requests for this host name, too",
+      description: "Also accept requests for this host name",
     },
     refresh: {
       type: "duration",
       default: 30_000,
-      description: "Check a tag again after this time (default: 30s)",
+      description: "Look up a tag again after this time",
     },
-    offline: { type: "boolean", description: "Serve only what the cache has" },
+    offline: {
+      type: "boolean",
+      description: "Serve only from the cache, without contacting the registry",
+    },
     root: {
       type: "string",
       valueHint: "PATH",
-      description: "The directory of the files that is the root of a model",
+      description: "Directory in the model to serve as its root",
     },
     cache: {
       type: "boolean",
       default: true,
       description: "Use the local cache",
     },
-    list: { type: "boolean", description: "List the models of --map to clients" },
+    list: { type: "boolean", description: "Let clients list the models of --map" },
     command: {
       type: "rest",
-      description: "Run this program with HF_ENDPOINT set, and end with it",
+      description: "Run this program with HF_ENDPOINT set, and exit when it exits",
     },
   },
   async run({ hostName, cache, refresh, ...args }, context): Promise<ServeReport | undefined> {

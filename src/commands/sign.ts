@@ -6,19 +6,19 @@ import { keyPassword } from "./key-password.ts";
 export const command = defineCommand({
   meta: {
     name: "sign",
-    description: "Sign a manifest with a private key, as cosign does",
+    description: "Sign a manifest with a private key, in cosign's format",
     example: [
       "ocibundle sign registry.example.com/acme/llama:v1 --key cosign.key",
       "ocibundle sign registry.example.com/acme/llama:v1 --key env://COSIGN_PRIVATE_KEY",
     ],
   },
   args: {
-    ref: { type: "positional", description: "A registry reference, by tag or by digest" },
+    ref: { type: "positional", description: "Registry reference with a tag or digest" },
     key: {
       type: "string",
       required: true,
       valueHint: "FILE",
-      description: "The private key: a file or env://NAME",
+      description: "Private key: a file or env://NAME",
     },
     passwordStdin: {
       type: "boolean",
@@ -28,12 +28,12 @@ export const command = defineCommand({
       type: "enum",
       options: ["bundle", "tag", "both"],
       default: "bundle",
-      description: "Store it as cosign 3 does, under a tag as cosign 2 does, or both",
+      description: "Store the signature as a bundle (cosign 3), under a tag (cosign 2), or both",
     },
     recursive: {
       type: "boolean",
       alias: "r",
-      description: "Also sign the manifests that an index lists",
+      description: "Also sign each manifest listed in an index",
     },
   },
   run: ({ ref, key, passwordStdin, format, recursive }, context) =>

@@ -6,32 +6,32 @@ export const signerArgs = {
   key: {
     type: "string",
     valueHint: "FILE",
-    description: "Public key that must have signed: a file or env://NAME",
+    description: "Require a signature by this public key: a file or env://NAME",
   },
   certificateIdentity: {
     type: "string",
     valueHint: "NAME",
-    description: "Identity that must have signed: an email address or a URL",
+    description: "Require a signature by this identity: an email address or URL",
   },
   certificateIdentityRegexp: {
     type: "string",
     valueHint: "PATTERN",
-    description: "The same as a regular expression",
+    description: "--certificate-identity as a regular expression",
   },
   certificateOidcIssuer: {
     type: "string",
     valueHint: "URL",
-    description: "Issuer that must vouch for the identity",
+    description: "Require this OIDC issuer of the identity",
   },
   certificateOidcIssuerRegexp: {
     type: "string",
     valueHint: "PATTERN",
-    description: "The same as a regular expression",
+    description: "--certificate-oidc-issuer as a regular expression",
   },
   trustedRoot: {
     type: "string",
     valueHint: "FILE",
-    description: "Trusted root of Sigstore, for identities",
+    description: "Sigstore trusted root file, to verify identities",
   },
 } as const;
 

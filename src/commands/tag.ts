@@ -5,7 +5,7 @@ import { tagReport } from "../ui/tag-report.ts";
 export const command = defineCommand({
   meta: {
     name: "tag",
-    description: "Set further tags on what a reference stands for",
+    description: "Create or move tags of an existing manifest",
     example: [
       "ocibundle tag registry.example.com/acme/llama:v1 latest stable",
       "ocibundle tag registry.example.com/acme/llama:v1 latest --dry-run",
@@ -15,17 +15,17 @@ export const command = defineCommand({
     src: {
       type: "positional",
       valueHint: "REF",
-      description: "A registry reference, by tag or by digest",
+      description: "Registry reference with a tag or digest",
     },
     tag: {
       type: "rest",
       required: true,
-      description: "Tags of the same repository, created or moved",
+      description: "Tags in the same repository to create or move",
     },
     dryRun: {
       type: "boolean",
       alias: "n",
-      description: "Show what would change, and change nothing",
+      description: "Show what would change without changing it",
     },
   },
   run: ({ src, tag, dryRun }, context) => setTags(context, { source: src, tags: tag, dryRun }),

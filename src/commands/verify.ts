@@ -15,7 +15,7 @@ const isOfSignatures = (report: Report): report is SignatureReport => "signature
 export const command = defineCommand({
   meta: {
     name: "verify",
-    description: "Verify all content against its digests, or the signature with --signature",
+    description: "Verify all content against its digests; with --signature, verify the signature",
     example: [
       "ocibundle verify registry.example.com/acme/llama:v1 --dir /models/llama",
       "ocibundle verify weights.lock --dir /models/llama",
@@ -39,7 +39,7 @@ export const command = defineCommand({
     },
     signature: {
       type: "boolean",
-      description: "Verify the signature of the manifest; no content is read",
+      description: "Verify the signature of the manifest instead of the content",
     },
     ...signerArgs,
   },

@@ -13,12 +13,12 @@ export const command = defineCommand({
   args: {
     dir: {
       type: "positional",
-      description: "The directory with the markers: the one that all weights share",
+      description: "Directory with the .cog markers: the one that all weights share",
     },
     timeout: {
       type: "duration",
       valueHint: "D",
-      description: "Fail if the weights are not there by then (default: wait forever)",
+      description: "Fail if the pull is not complete after this time (default: wait forever)",
     },
   },
   run: ({ dir, timeout }, context) => waitForWeights(context, { dir, timeout }),

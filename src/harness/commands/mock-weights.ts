@@ -43,7 +43,7 @@ export const command = defineCommand({
       alias: "o",
       valueHint: "FILE",
       default: "weights.lock",
-      description: "The lock",
+      description: "Lock file to write",
     },
     seed: {
       type: "number",
