@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { OcibundleError } from "../../src/errors.ts";
-import { type Config, parseConfig, settingsOf } from "../../src/model/session/config.ts";
+import { type Config, parseConfig } from "../../src/model/session/config.ts";
+import { settingsOf } from "../../src/model/session/settings-of.ts";
 import { isRepositoryName } from "../../src/oci/reference.ts";
 import { runs } from "./runs.ts";
 

@@ -13,7 +13,7 @@ import { chosenParts, chosenWeights } from "../lock/from-lock.ts";
 import type { SplitChoice } from "../lock/cut-entries.ts";
 import { chooseImageFormat, type ModelFormat } from "../format/image-format.ts";
 import { leftOutWarning, readModelImage } from "../graph/image-part.ts";
-import { settingsOf } from "../session/config.ts";
+import { settingsOf } from "../session/settings-of.ts";
 import { projectLayout } from "../format/project-file.ts";
 import { summarize } from "../graph/summary.ts";
 import { withMountFrom } from "../places/mount-sources.ts";

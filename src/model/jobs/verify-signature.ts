@@ -1,7 +1,7 @@
 import { OcibundleError } from "../../errors.ts";
 import type { SignatureReport } from "../../report/signatures.ts";
 import { modelPlace } from "../places/place.ts";
-import { verifySettingsOf } from "../session/config.ts";
+import { verifySettingsOf } from "../session/settings-of.ts";
 import { type JobContext, openSession } from "../session/session.ts";
 import type { VerifySettings } from "../session/verify-settings.ts";
 import { checkSignatures, unsigned } from "../trust/require-signature.ts";

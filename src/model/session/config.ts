@@ -1,7 +1,6 @@
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import * as v from "valibot";
 import { OcibundleError } from "../../errors.ts";
-import { defaultHost } from "../../oci/reference.ts";
 import { homeDirectory } from "../../runtime/home-directory.ts";
 import { readDocumentSync } from "../../runtime/read-document.ts";
 import { type LinkMode, linkModes } from "./link-mode.ts";
@@ -14,7 +13,6 @@ import { FlagSchema, known, MappingSchema, PathSchema } from "./settings-schemas
 import {
   RepositoryPatternSchema,
   resolved,
-  settingsOfRepository,
   VerifySchema,
   type VerifySettings,
 } from "./verify-settings.ts";
@@ -152,11 +150,17 @@ function configOf(document: unknown, path: string): Config {
       { mirrors, ...flags, ...signed, ...Object.fromEntries(files) },
     ] as const;
   });
+  const byHost = new Map(registries);
+  if (byHost.size < registries.length) {
+    const hosts = registries.map(([host]) => host);
+    const twice = hosts.find((host, at) => hosts.indexOf(host) < at) ?? "";
+    throw new OcibundleError("file", `${path}: registries.${twice}: is there twice`);
+  }
   const { serve = noServe, pull } = result.output;
   const { tokenFile } = serve;
   const token = tokenFile === undefined ? {} : { tokenFile: resolve(dirname(path), tokenFile) };
   return {
-    registries: new Map(registries),
+    registries: byHost,
     serve: { ...serve, ...token },
     ...(pull === undefined ? {} : { pull }),
   };
@@ -167,41 +171,6 @@ const ofRepositories = (
   path: string,
 ): ReadonlyMap<string, VerifySettings> =>
   new Map(Object.entries(repositories).map(([name, { verify }]) => [name, resolved(verify, path)]));
-
-/** What is set for a host: its own entry, or the one for all others; never parts of both. */
-export const settingsOf = ({ registries }: Config, host: string): RegistrySettings =>
-  registries.get(host.toLowerCase()) ?? registries.get("*") ?? { mirrors: [] };
-
-/**
- * Who must have signed what is pulled from a repository; nobody where nothing is set. Unlike all else, what is
- * set for all registries also holds for one that has an entry without a word about it: a rule must not go by
- * accident.
- */
-export function verifySettingsOf(
-  { registries }: Config,
-  { host, repository }: { host: string; repository: string },
-): VerifySettings {
-  const registry = registryOf(host);
-  const others = [...registries.keys()].filter((name) => registryOf(name) === registry);
-  // Docker Hub's own: "ubuntu" is what is written for "library/ubuntu".
-  const bare = registry === defaultHost ? repository.replace(/^library\//, "") : repository;
-  for (const name of [host.toLowerCase(), ...others, "*"]) {
-    const { verify, repositories = new Map<string, VerifySettings>() } = registries.get(name) ?? {};
-    const found =
-      repositories.get(repository) ??
-      repositories.get(bare) ??
-      settingsOfRepository(repositories, repository) ??
-      verify;
-    if (found !== undefined) return found;
-  }
-  return [];
-}
-
-/** One name for the spellings of a registry's host: whoever writes another one gets round no rule. */
-function registryOf(host: string): string {
-  const name = host.toLowerCase().replace(/:0*443$/, "");
-  return /^(?:index|registry-1)\.docker\.io$/.test(name) ? defaultHost : name;
-}
 
 /** More than this is no configuration, in bytes. */
 const maxConfigBytes = 1024 * 1024;

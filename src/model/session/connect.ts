@@ -4,9 +4,10 @@ import { OcibundleError } from "../../errors.ts";
 import { createRegistry, type RegistryOptions, triesOfRun } from "../../registry/registry.ts";
 import type { Registry } from "../../registry/types.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
-import { type Config, settingsOf } from "./config.ts";
+import type { Config } from "./config.ts";
 import type { MirrorAddress } from "./mirror-settings.ts";
 import { readingCode, unreadableBecause } from "../../runtime/file-faults.ts";
+import { settingsOf } from "./settings-of.ts";
 
 /** The flags of a run that say how the registry it names is spoken to. */
 export interface ConnectionFlags {

@@ -12,8 +12,9 @@ import type { EmitEvent } from "../../transfer/events.ts";
 import { registryWriter } from "../../transfer/upload/registry-writer.ts";
 import { uploadJournal } from "../../transfer/upload/upload-journal.ts";
 import { uploadMemory } from "../../transfer/upload/upload-memory.ts";
-import { type Config, readConfig, settingsOf } from "./config.ts";
+import { type Config, readConfig } from "./config.ts";
 import { checkFlags, connect, type ConnectionFlags, connectMirror } from "./connect.ts";
+import { isSameRegistry, settingsOf } from "./settings-of.ts";
 
 /** What every job is given by the command that starts it. A command's context has this shape. */
 export interface JobContext {
@@ -113,7 +114,7 @@ const openMirrors = (
 ): ((repository: string) => Mirror)[] =>
   settingsOf(config, host)
     // One that all registries have is none of itself.
-    .mirrors.filter((address) => address.host !== host || address.prefix !== "")
+    .mirrors.filter((address) => !isSameRegistry(address.host, host) || address.prefix !== "")
     .map((address) => {
       const { name, prefix, tags } = address;
       const registry = connectMirror({ ...job, config }, address, host);

@@ -1,5 +1,6 @@
-import { type Config, readConfig, settingsOf } from "../session/config.ts";
+import { type Config, readConfig } from "../session/config.ts";
 import type { JobContext } from "../session/session.ts";
+import { settingsOf } from "../session/settings-of.ts";
 
 /** A job that reads remote sources; the configuration is read unless the job has it. */
 export type RemoteJob = JobContext & { config?: Config };

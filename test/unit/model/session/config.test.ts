@@ -1,13 +1,8 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import {
-  type Config,
-  parseConfig,
-  readConfig,
-  settingsOf,
-  verifySettingsOf,
-} from "../../../../src/model/session/config.ts";
+import { type Config, parseConfig, readConfig } from "../../../../src/model/session/config.ts";
+import { settingsOf, verifySettingsOf } from "../../../../src/model/session/settings-of.ts";
 import { OcibundleError } from "../../../../src/errors.ts";
 import type { EmitEvent } from "../../../../src/transfer/events.ts";
 import { temporaryDirectory, writeFiles } from "../bench.ts";
@@ -209,6 +204,34 @@ describe("the configuration in force", () => {
     const env = { HOME: join(cwd, "home"), XDG_CONFIG_HOME: "." };
     expect(isRead(readConfig({ env, cwd, flags: {}, emit }))).toBe(false);
     expect(isRead(readConfig({ env, cwd, flags: { config: "config.yaml" }, emit }))).toBe(true);
+  });
+});
+
+describe("the settings of a registry", () => {
+  test.each([
+    ["docker.io", "registry-1.docker.io"],
+    ["registry-1.docker.io", "docker.io"],
+    ["Index.Docker.io:443", "docker.io"],
+    ["ghcr.io", "GHCR.io:443"],
+    ["ghcr.io:443", "ghcr.io"],
+    ["[::1]:5000", "[0:0:0:0:0:0:0:1]:5000"],
+  ])("of %s hold for %s", (set, asked) => {
+    const config = parse(`registries: {"${set}": {insecure: true}, "*": {insecure: false}}`);
+    expect(settingsOf(config, asked).insecure).toBe(true);
+  });
+
+  test("of its own spelling come before those of another", () => {
+    const config = parse(
+      'registries: {"ghcr.io:443": {layout: image}, ghcr.io: {insecure: true}, "*": {plainHttp: true}}',
+    );
+    expect(settingsOf(config, "ghcr.io")).toEqual({ mirrors: [], insecure: true });
+    expect(settingsOf(config, "ghcr.io:0443").layout).toBe("image");
+    expect(settingsOf(config, "ghcr.io:8443").plainHttp).toBe(true);
+  });
+
+  test("are refused where one spelling is there twice", () => {
+    const config = "registries: {GHCR.io: {verify: {key: /k}}, ghcr.io: {}}";
+    expect(() => parse(config)).toThrow("registries.ghcr.io: is there twice");
   });
 });
 
