@@ -28,11 +28,17 @@ export interface S3Version {
   digest: `sha256:${string}` | undefined;
 }
 
-/** The state that an object is in now, by HEAD; undefined where there is none. Throws as `S3Client.ask`. */
+/** Amazon's are shorter than this, and any text that a URL can have. */
+const versionIdPattern = /^[\x21-\x7e]{1,1024}$/;
+
+/**
+ * The state that an object is in now, by HEAD; undefined where there is none. A version that is none is passed
+ * over with a warning: it would go into locks and URLs. Throws as `S3Client.ask`.
+ */
 export async function headObject(
   client: S3Client,
   { bucket, key }: { bucket: string; key: string },
-  signal: AbortSignal,
+  { signal, warn }: { signal: AbortSignal; warn(message: string): void },
 ): Promise<S3Version | undefined> {
   const { status, headers } = await client.ask({
     method: "HEAD",
@@ -50,14 +56,16 @@ export async function headObject(
       subject: formatS3Uri(bucket, key),
     });
   }
-  const versionId = headers.get("x-amz-version-id");
   // "null" is that of a bucket without versions, and of what was there before it had some.
-  const isVersioned = versionId !== null && versionId !== "null";
+  const named = headers.get("x-amz-version-id") ?? "null";
+  const isUsable = named === "null" || versionIdPattern.test(named);
+  if (!isUsable) warn(`${formatS3Uri(bucket, key)}: its version cannot be used: skipped`);
+  const isVersioned = isUsable && named !== "null";
   const etag = etagOf(headers.get("etag"));
   return {
     size: Number(length),
     etag,
-    versionId: isVersioned ? versionId : undefined,
+    versionId: isVersioned ? named : undefined,
     modified: headers.get("last-modified") ?? undefined,
     isSteady: etag !== undefined || isVersioned || isSteady(headers),
     digest: digestOf(headers),

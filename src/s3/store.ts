@@ -43,12 +43,14 @@ export async function openS3Store(options: S3Options): Promise<S3Store> {
     const uri = formatS3Uri(bucket, key);
     let refused: unknown;
     if (!address.isDirectory) {
-      const version = await headObject(client, { bucket, key }, signal).catch((error: unknown) => {
-        // Who may list but not read all objects is told that a missing one is forbidden.
-        if (!(error instanceof OcibundleError) || error.code !== "denied") throw error;
-        refused = error;
-        return undefined;
-      });
+      const version = await headObject(client, { bucket, key }, { signal, warn }).catch(
+        (error: unknown) => {
+          // Who may list but not read all objects is told that a missing one is forbidden.
+          if (!(error instanceof OcibundleError) || error.code !== "denied") throw error;
+          refused = error;
+          return undefined;
+        },
+      );
       if (version !== undefined) {
         const { size, etag } = version;
         // Some programs make an empty object for a directory.
@@ -76,7 +78,7 @@ export async function openS3Store(options: S3Options): Promise<S3Store> {
       return known;
     },
     async head(bucket, { key }, signal) {
-      const version = await headObject(client, { bucket, key }, signal);
+      const version = await headObject(client, { bucket, key }, { signal, warn });
       if (version !== undefined) return version;
       throw new OcibundleError("integrity", "the object was removed after it was listed", {
         subject: formatS3Uri(bucket, key),

@@ -12,6 +12,8 @@ export interface S3Switches {
   extra?: readonly string[];
   /** Whether objects have no ETag, as files that a gateway finds on its disk. */
   noEtags?: boolean;
+  /** What each object says is its version. */
+  versionId?: string;
   /** Whether the store says the SHA-256 of the content. */
   checksums?: boolean;
   /** The region of the bucket: requests that are signed for another one are sent there. */
@@ -120,7 +122,7 @@ export async function startS3(
   }
 
   function send(key: string, request: IncomingMessage, response: ServerResponse): void {
-    const { noEtags, checksums, wrong, breakAfter, onPart } = store.switches;
+    const { noEtags, checksums, versionId, wrong, breakAfter, onPart } = store.switches;
     const isHead = request.method === "HEAD";
     if (!isHead) onPart?.(key);
     let bytes = objects.get(key);
@@ -141,6 +143,7 @@ export async function startS3(
       "content-length": end - start,
       "last-modified": "Sun, 29 Nov 2026 06:00:00 GMT",
       ...(noEtags === true ? {} : { etag }),
+      ...(versionId === undefined ? {} : { "x-amz-version-id": versionId }),
       ...(checksums === true
         ? { "x-amz-checksum-sha256": sha256, "x-amz-checksum-type": "FULL_OBJECT" }
         : {}),

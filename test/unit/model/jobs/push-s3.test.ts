@@ -158,6 +158,29 @@ test.each<[string, S3Switches, string, string, string]>([
   expect(error.message).not.toContain("verysecretkey");
 });
 
+test.each([
+  ["3/L4kqtJlcpXroDTDmJ+rmSpXd3dIbrHY", true],
+  ["v".repeat(1025), false],
+  ["a b", false],
+])("a version goes into the lock where it is one: %p", async (versionId, isLocked) => {
+  const { directory, lock, store, job } = await bench({ noEtags: true, versionId });
+  const warnings: string[] = [];
+  const emit = (event: { type: string; message?: string }): void => {
+    if (event.type === "warning") warnings.push(event.message ?? "");
+  };
+  const request = { dest: undefined, output: undefined, compression: undefined };
+  if (isLocked) await lock(["s3://models/llama/config.json"]);
+  else
+    await writeLock({ ...job(), emit }, { ...request, paths: ["s3://models/llama/config.json"] });
+  const written = readFileSync(join(directory, "weights.lock"), "utf8");
+  expect(written.includes(`"sourceVersion": "version:${versionId}"`)).toBe(isLocked);
+  expect(written.includes("sourceVersion")).toBe(isLocked);
+  expect(store.seen.some(({ path }) => path.includes("versionId="))).toBe(isLocked);
+  expect(warnings.some((message) => message.includes("its version cannot be used"))).toBe(
+    !isLocked,
+  );
+});
+
 test("1,001 keys are more than one page", async () => {
   const many = Object.fromEntries(
     Array.from({ length: 1001 }, (_, index) => [`many/f${index}.bin`, `content ${index}`]),
