@@ -4,6 +4,7 @@ import type { ConnectionOptions } from "../runtime/types.ts";
 import type { ByteSource } from "../flow/passing.ts";
 import { watchBody } from "./message/body.ts";
 import { connectionError, httpsHint } from "./message/failure.ts";
+import { type CheckAddresses, withCheckedAddress } from "./message/checked-address.ts";
 import { largeAnswers } from "./large/answer.ts";
 import type { HttpRequest, HttpResponse, Send } from "./message/message.ts";
 import { type Environment, proxyFor } from "./proxy.ts";
@@ -37,7 +38,7 @@ export function transport(options: TransportOptions): Send {
   const exchangeLarge = largeAnswers();
 
   return async (request) => {
-    const { url, signal } = request;
+    const { url, signal, checkAddresses } = request;
     const size = request.body?.size ?? 0;
     const connection: ConnectionOptions = {
       proxy: proxyFor(url, options.env),
@@ -64,10 +65,13 @@ export function transport(options: TransportOptions): Send {
       const pauses = url.protocol === "http:" || options.pausesTls;
       const received =
         (isLarge && pauses && connection.proxy === undefined
-          ? await exchangeLarge({ ...exchange, tls: connection.tls })
+          ? await exchangeLarge({ ...exchange, tls: connection.tls, checkAddresses })
           : undefined) ??
         (await fetched(
-          { ...exchange, body: body === undefined ? undefined : sending.body(body) },
+          {
+            ...(await addressed(exchange, connection, checkAddresses)),
+            body: body === undefined ? undefined : sending.body(body),
+          },
           options.connection(connection),
         ));
       if (size >= measuredBody) rate = size / Math.max(1, performance.now() - started);
@@ -107,6 +111,18 @@ const headersOf = (
     : {}),
   ...headers,
 });
+
+/** fetch looks names up itself. With TLS, a certificate says that the server is the one that has the name. */
+async function addressed<T extends { url: URL; headers: Record<string, string> }>(
+  exchange: T,
+  { proxy }: ConnectionOptions,
+  check: CheckAddresses | undefined,
+): Promise<T> {
+  const { url, headers } = exchange;
+  if (check === undefined || proxy !== undefined || url.protocol !== "http:") return exchange;
+  const at = await withCheckedAddress(url, check);
+  return { ...exchange, url: at.url, headers: { ...headers, ...at.headers } };
+}
 
 /** What came back: its body as it is received, not yet watched. */
 interface Received {

@@ -10,7 +10,7 @@ import { type PartAnswer, readAhead, type Slots, slots } from "../remote/read-ah
 import { aboutSource, sourceSend } from "../remote/send.ts";
 import { isSteady } from "../remote/steady.ts";
 import { type Clock, systemClock } from "../retry/clock.ts";
-import { checkRedirect, type Resolve } from "./redirect-rule.ts";
+import { createReachRule, type Resolve } from "./redirect-rule.ts";
 import { checkPlain, shownUrl, type WebAddress } from "./url.ts";
 import { StatusError, statusOf } from "./status.ts";
 
@@ -62,6 +62,7 @@ export function openWeb(options: WebOptions): Web {
   const { env, emit, clock = systemClock, certificates, resolve } = options;
   const shared = slots();
   const senders = new Map<string, Send>();
+  const rule = createReachRule(resolve);
   const sendTo = (origin: URL): Send => {
     const known = senders.get(origin.origin);
     if (known !== undefined) return known;
@@ -73,7 +74,7 @@ export function openWeb(options: WebOptions): Web {
       clock,
       around: (next) =>
         followRedirects(next, {
-          check: (from, to) => checkRedirect(from, to, resolve),
+          check: rule.checkRedirect,
           hint: "check the URL",
         }),
     });
@@ -91,6 +92,7 @@ export function openWeb(options: WebOptions): Web {
         scopes: [],
         about: [name],
         large: true,
+        checkAddresses: rule.checkAddresses,
         signal,
       });
     } catch (error) {

@@ -50,41 +50,73 @@ export type Resolve = (name: string) => Promise<readonly string[]>;
 const systemResolve: Resolve = async (name) =>
   (await lookup(name, { all: true })).map(({ address }) => address);
 
+const narrowest = (addresses: readonly string[]): Reach => {
+  const reaches = new Set(addresses.map(reachOf));
+  return reaches.has("local") ? "local" : reaches.has("private") ? "private" : "public";
+};
+
 /** The narrowest reach that the addresses of a host have. A name without an address is left to the request. */
 async function reachOfHost(host: string, resolve: Resolve): Promise<Reach> {
   const name = hostName(host);
   if (isLoopback(name) || /(?:^|\.)localhost\.?$/i.test(name)) return "local";
   if (isIP(name) !== 0) return reachOf(name);
-  const found = await resolve(name).catch(() => []);
-  const reaches = new Set(found.map(reachOf));
-  return reaches.has("local") ? "local" : reaches.has("private") ? "private" : "public";
+  return narrowest(await resolve(name).catch(() => []));
 }
 
 const rank: Readonly<Record<Reach, number>> = { public: 0, private: 1, local: 2 };
 
-/**
- * Refuses a redirect that leads further in than where it comes from: from a public address to a private one, and
- * from either to this machine or what is attached to it, such as a cloud's metadata service. Another port of
- * the same host is as far in as the first. Throws `network`.
- */
-export async function checkRedirect(
-  from: URL,
-  to: URL,
-  resolve: Resolve = systemResolve,
-): Promise<void> {
-  if (from.hostname === to.hostname) return;
-  const [source, target] = [
-    await reachOfHost(from.host, resolve),
-    await reachOfHost(to.host, resolve),
-  ];
-  if (rank[target] <= rank[source] && !isLinkLocal(to)) return;
-  throw new OcibundleError(
-    "network",
-    `${printableUrl(from)}: it redirects to ${to.host}, which is an address of ${
-      target === "local" ? "this machine" : "a private network"
-    }`,
-    { hint: "name that URL itself if it is right" },
-  );
+const placeOf = (reach: Reach): string =>
+  reach === "local" ? "this machine" : "a private network";
+
+/** How far in the hosts of a run may be; a name that stands for other addresses later is judged again. */
+export interface ReachRule {
+  /**
+   * Refuses a redirect that leads further in than where it comes from: from a public address to a private one, and
+   * from either to this machine or what is attached to it, such as a cloud's metadata service. Another port of
+   * the same host is as far in as the first. Throws `network`.
+   */
+  checkRedirect(from: URL, to: URL): Promise<void>;
+  /** Refuses to connect to a name that has moved further in since it was judged. Throws `network`. */
+  checkAddresses(name: string, addresses: readonly string[]): void;
+}
+
+export function createReachRule(resolve: Resolve = systemResolve): ReachRule {
+  /** By name: how far in it may be. */
+  const allowed = new Map<string, Reach>();
+  const allow = (name: string, reach: Reach): void => {
+    const before = allowed.get(name);
+    if (before === undefined || rank[reach] < rank[before]) allowed.set(name, reach);
+  };
+  return {
+    async checkRedirect(from, to) {
+      if (from.hostname === to.hostname) return;
+      const [source, target] = [
+        await reachOfHost(from.host, resolve),
+        await reachOfHost(to.host, resolve),
+      ];
+      if (rank[target] <= rank[source] && !isLinkLocal(to)) {
+        allow(hostName(to.host), source);
+        return;
+      }
+      throw new OcibundleError(
+        "network",
+        `${printableUrl(from)}: it redirects to ${to.host}, which is an address of ${placeOf(target)}`,
+        { hint: "name that URL itself if it is right" },
+      );
+    },
+    checkAddresses(name, addresses) {
+      const reach = narrowest(addresses);
+      // A name that nobody redirected to may be wherever it is at first.
+      const most = allowed.get(name) ?? reach;
+      allow(name, most);
+      if (rank[reach] <= rank[most]) return;
+      throw new OcibundleError(
+        "network",
+        `${name} now stands for an address of ${placeOf(reach)}, and did not before`,
+        { hint: "check the name server; name a URL with the address itself if it is right" },
+      );
+    },
+  };
 }
 
 /** Where a machine finds its own credentials: nothing redirects there in good faith. */

@@ -8,6 +8,7 @@
 import { errno } from "../../errors.ts";
 import type { ConnectionOptions } from "../../runtime/types.ts";
 import type { ByteSource } from "../../flow/passing.ts";
+import type { CheckAddresses } from "../message/checked-address.ts";
 import { bodyOf } from "./body.ts";
 import { parseResponseHead, type ResponseHead } from "./head.ts";
 import { openRawConnection, type RawConnection } from "./raw-connection.ts";
@@ -18,6 +19,7 @@ export interface LargeRequest {
   /** All request headers but `Host`. */
   headers: Readonly<Record<string, string>>;
   tls: ConnectionOptions["tls"];
+  checkAddresses?: CheckAddresses | undefined;
   signal: AbortSignal;
 }
 
@@ -57,7 +59,7 @@ export function largeAnswers(): (request: LargeRequest) => Promise<LargeAnswer |
     return connection;
   };
 
-  return async ({ url, headers, tls, signal }) => {
+  return async ({ url, headers, signal, ...options }) => {
     const { origin } = url;
     if (odd.has(origin)) return undefined;
     const text = requestText(url, headers);
@@ -90,13 +92,13 @@ export function largeAnswers(): (request: LargeRequest) => Promise<LargeAnswer |
         throw signal.aborted ? signal.reason : error;
       }
     };
-    if (old === undefined) return await ask(await openRawConnection(url, tls, signal));
+    if (old === undefined) return await ask(await openRawConnection(url, { ...options, signal }));
     try {
       return await ask(old);
     } catch (error) {
       // The server may have closed an idle connection at the same moment (RFC 9112, section 9.3.1).
       if (!(error instanceof UnansweredError)) throw error;
-      return await ask(await openRawConnection(url, tls, signal));
+      return await ask(await openRawConnection(url, { ...options, signal }));
     }
   };
 }

@@ -1,6 +1,7 @@
 import { connect as connectPlain, type Socket } from "node:net";
 import { connect as connectTls, getCACertificates } from "node:tls";
 import type { ConnectionOptions } from "../../runtime/types.ts";
+import { type CheckAddresses, checkedLookup } from "../message/checked-address.ts";
 
 /** A TCP or TLS connection that one caller at a time reads from. */
 export interface RawConnection {
@@ -20,13 +21,24 @@ export interface RawConnection {
 /** Connects to the host of a URL; rejects with Node's own errors, or the signal's reason. */
 export function openRawConnection(
   url: URL,
-  tls: ConnectionOptions["tls"],
-  signal: AbortSignal,
+  {
+    tls,
+    checkAddresses,
+    signal,
+  }: {
+    tls: ConnectionOptions["tls"];
+    checkAddresses?: CheckAddresses | undefined;
+    signal: AbortSignal;
+  },
 ): Promise<RawConnection> {
   return new Promise((resolve, reject) => {
     const encrypted = url.protocol === "https:";
     const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
-    const to = { host, port: Number(url.port || (encrypted ? 443 : 80)) };
+    const to = {
+      host,
+      port: Number(url.port || (encrypted ? 443 : 80)),
+      ...(checkAddresses === undefined ? {} : { lookup: checkedLookup(checkAddresses) }),
+    };
     const socket = encrypted ? connectTls({ ...to, ...trust(host, tls) }) : connectPlain(to);
     const aborted = (): void => fail(signal.reason);
     const fail = (error: unknown): void => {

@@ -37,6 +37,8 @@ export interface HttpRequest {
   about?: readonly string[] | undefined;
   /** How long the first byte of the answer may take, in milliseconds, where the usual limit is too short. */
   firstByteTimeout?: number | undefined;
+  /** Judges the addresses that a name stands for where the connection is made (see checked-address.ts). */
+  checkAddresses?: ((name: string, addresses: readonly string[]) => void) | undefined;
   signal: AbortSignal;
 }
 

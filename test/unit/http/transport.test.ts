@@ -47,6 +47,29 @@ describe.each(ways)("what is answered comes as it is, over $way", ({ large }) =>
   });
 });
 
+const refuse = (): never => {
+  throw new OcibundleError("network", "not there");
+};
+
+describe("the addresses of a name", () => {
+  test.each(ways)("are judged where the connection is made, over $way", async ({ large }) => {
+    await using server = serve(() => new Response("x"));
+    const host = `localhost:${new URL(server.origin).port}`;
+    const judged: string[] = [];
+    const checkAddresses = (name: string, addresses: readonly string[]): void => {
+      judged.push(name, ...addresses);
+    };
+    const asked = get(`http://${host}`, { large, checkAddresses });
+    expect(await textOf((await bottom()(asked)).body)).toBe("x");
+    expect(judged).toContain("127.0.0.1");
+    expect(server.seen[0]?.headers.get("host")).toBe(host);
+
+    const refused = get(`http://${host}`, { large, checkAddresses: refuse });
+    expect((await failureOf(bottom()(refused))).message).toBe("not there");
+    expect(server.seen).toHaveLength(1);
+  });
+});
+
 describe("what is sent", () => {
   test("a POST and a PUT without a body say that they have none", async () => {
     await using server = serve(() => new Response());

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { checkRedirect, reachOf } from "../../../src/web/redirect-rule.ts";
+import { createReachRule, reachOf } from "../../../src/web/redirect-rule.ts";
 
 test.each([
   ["8.8.8.8", "public"],
@@ -42,9 +42,36 @@ test.each([
   ["http://127.0.0.1:1/a", "https://files.example/a", true],
   ["http://localhost:1/a", "http://169.254.169.254/latest", false],
 ])("a redirect from %s to %s: %p", async (from, to, isAllowed) => {
-  const checked = checkRedirect(new URL(from), new URL(to), resolve).then(
-    () => true,
-    () => false,
-  );
+  const checked = createReachRule(resolve)
+    .checkRedirect(new URL(from), new URL(to))
+    .then(
+      () => true,
+      () => false,
+    );
   expect(await checked).toBe(isAllowed);
+});
+
+const publicUrl = new URL("https://files.example/a");
+
+test("a name that moved further in between the look-up and the connection is not connected to", async () => {
+  const rule = createReachRule(resolve);
+  await rule.checkRedirect(publicUrl, new URL("http://cdn.example/a"));
+  expect(() => rule.checkAddresses("cdn.example", ["93.184.216.35"])).not.toThrow();
+  expect(() => rule.checkAddresses("cdn.example", ["93.184.216.35", "127.0.0.1"])).toThrow(
+    "cdn.example now stands for an address of this machine, and did not before",
+  );
+});
+
+test("a name without a redirect may be wherever it is first, and no further in", () => {
+  const rule = createReachRule(resolve);
+  expect(() => rule.checkAddresses("inside.example", ["10.0.0.5"])).not.toThrow();
+  expect(() => rule.checkAddresses("inside.example", ["10.0.0.6"])).not.toThrow();
+  expect(() => rule.checkAddresses("inside.example", ["169.254.169.254"])).toThrow("this machine");
+});
+
+test("a redirect from outside narrows what a name may be", async () => {
+  const rule = createReachRule(resolve);
+  await rule.checkRedirect(new URL("https://inside.example/a"), new URL("https://cdn.example/a"));
+  await rule.checkRedirect(publicUrl, new URL("https://cdn.example/a"));
+  expect(() => rule.checkAddresses("cdn.example", ["10.0.0.5"])).toThrow("a private network");
 });
