@@ -64,6 +64,16 @@ export const modelArgs = {
     max: 10_000,
     description: "Limit weights in parts to N layers (default: 480)",
   },
+  annotation: {
+    type: "string",
+    multiple: true,
+    valueHint: "KEY=VALUE",
+    description: "Annotate what gets the tag; this changes its digest",
+  },
+  annotationsFromSource: {
+    type: "boolean",
+    description: "Annotate the weights with their source, revision, license and time",
+  },
   format: {
     type: "string",
     valueHint: "standalone|bundle",

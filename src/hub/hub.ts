@@ -5,7 +5,7 @@ import type { Clock } from "../retry/clock.ts";
 import { createHubClient } from "./client.ts";
 import { hubEndpoint, hubToken } from "./endpoint.ts";
 import { hubFileOpener } from "./file.ts";
-import { type HubFile, type HubListing, listModel } from "./listing.ts";
+import { type HubFile, type HubListing, listModel, readRevision } from "./listing.ts";
 import { slots } from "../remote/read-ahead.ts";
 import { formatHubUri, type HubAddress } from "./uri.ts";
 
@@ -25,6 +25,8 @@ export interface Hub {
   endpoint: string;
   /** The files of a model; asked for once for each revision. */
   list(address: HubAddress, signal: AbortSignal): Promise<HubListing>;
+  /** The license of a model at a revision, where its card names one. One request, unless it was listed. */
+  license(address: HubAddress, signal: AbortSignal): Promise<string | undefined>;
   /** The bytes of a range of a listed file. */
   open(
     listing: Pick<HubListing, "model" | "commit">,
@@ -54,6 +56,13 @@ export async function openHub({ env, plainHttp, ...options }: OpenHubOptions): P
       const known = listings.get(key) ?? listModel(client, address, signal);
       listings.set(key, known);
       return known;
+    },
+    async license(address, signal) {
+      for (const listing of listings.values()) {
+        const { model, commit, license } = await listing;
+        if (model === address.model && commit === address.revision) return license;
+      }
+      return (await readRevision(client, address, signal)).license;
     },
     open: ({ model, commit }, file) =>
       hubFileOpener(client, { model, commit, file, slots: shared }),

@@ -23,6 +23,8 @@ export interface HubListing {
   model: string;
   /** What the hub calls it: 40 hex digits on Hugging Face. */
   commit: string;
+  /** As the hub writes it (`apache-2.0`), where the model's card names one. */
+  license: string | undefined;
   files: HubFile[];
 }
 
@@ -34,6 +36,7 @@ const maxPages = 10_000;
 const RevisionSchema = v.looseObject({
   // 40 hex digits on Hugging Face; hubs that stand before other stores have others.
   sha: v.pipe(v.string(), v.regex(/^[A-Za-z0-9][\w-]{0,127}$/)),
+  tags: v.fallback(v.optional(v.array(v.unknown())), undefined),
 });
 
 const SizeSchema = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -51,6 +54,37 @@ const EntrySchema = v.variant("type", [
 
 const PageSchema = v.array(v.unknown());
 
+/** The words that name no license. */
+const noLicense = new Set(["other", "unknown"]);
+
+/** The one license among a model's tags. A text that is no identifier is none: it is anybody's. */
+function licenseOf(tags: readonly unknown[] | undefined): string | undefined {
+  const found = (tags ?? []).flatMap((tag) =>
+    typeof tag === "string" && tag.startsWith("license:") ? [tag.slice("license:".length)] : [],
+  );
+  const [license, ...others] = found;
+  if (license === undefined || others.length > 0 || noLicense.has(license)) return undefined;
+  return /^[A-Za-z0-9][A-Za-z0-9.+-]{0,63}$/.test(license) ? license : undefined;
+}
+
+const apiOf = ({ endpoint }: HubClient, model: string): string =>
+  `${endpoint.href.replace(/\/$/, "")}/api/models/${model}`;
+
+/** What a revision stands for now: one request. Throws as `listModel`. */
+export async function readRevision(
+  client: HubClient,
+  address: HubAddress,
+  signal: AbortSignal,
+): Promise<Pick<HubListing, "commit" | "license">> {
+  const { model, revision } = address;
+  const name = formatHubUri({ ...address, path: "" });
+  const url = new URL(`${apiOf(client, model)}/revision/${encodeURIComponent(revision)}`);
+  const asked = { name, model, accept: [200], maxDocument: maxPageBytes, signal };
+  const answer = await document(await client.get({ ...asked, url }), name);
+  const { sha, tags } = read(RevisionSchema, answer, name, "the revision");
+  return { commit: sha, license: licenseOf(tags) };
+}
+
 /**
  * The files of a model at the commit that a revision stands for now. The commit is asked for first, so that
  * all that follows is about one state of the model. Throws `not_found`, `denied`; `network` for a listing that
@@ -61,21 +95,16 @@ export async function listModel(
   address: HubAddress,
   signal: AbortSignal,
 ): Promise<HubListing> {
-  const { model, revision } = address;
+  const { model } = address;
   const name = formatHubUri({ ...address, path: "" });
-  const api = `${client.endpoint.href.replace(/\/$/, "")}/api/models/${model}`;
   const asked = { name, model, accept: [200], maxDocument: maxPageBytes, signal };
-  const url = new URL(`${api}/revision/${encodeURIComponent(revision)}`);
-  const commit = read(
-    RevisionSchema,
-    await document(await client.get({ ...asked, url }), name),
-    name,
-    "the revision",
-  ).sha;
+  const { commit, license } = await readRevision(client, address, signal);
   const files: HubFile[] = [];
   const seen = new Set<string>();
   let count = 0;
-  let next: URL | undefined = new URL(`${api}/tree/${commit}?recursive=true&expand=false`);
+  let next: URL | undefined = new URL(
+    `${apiOf(client, model)}/tree/${commit}?recursive=true&expand=false`,
+  );
   while (next !== undefined) {
     if (seen.has(next.href) || seen.size >= maxPages) throw broken(name, "does not end");
     seen.add(next.href);
@@ -91,7 +120,7 @@ export async function listModel(
     if (paths.has(path)) throw broken(name, `has ${JSON.stringify(path)} twice`);
     paths.add(path);
   }
-  return { model, commit, files };
+  return { model, commit, license, files };
 }
 
 async function document(response: HttpResponse, name: string): Promise<unknown> {

@@ -1,7 +1,12 @@
 import { Buffer } from "node:buffer";
 import * as v from "valibot";
 import { OcibundleError } from "../errors.ts";
-import { type Descriptor, DescriptorSchema, MediaTypeSchema } from "./descriptor.ts";
+import {
+  AnnotationsSchema,
+  type Descriptor,
+  DescriptorSchema,
+  MediaTypeSchema,
+} from "./descriptor.ts";
 import { matchesDigest, shortDigest } from "./digest.ts";
 import { parseDocument } from "./document.ts";
 import { goObject } from "./go-object.ts";
@@ -23,6 +28,8 @@ export interface ManifestMembers {
   /** Layers, or the blobs of an artifact manifest. */
   layers: Descriptor[];
   artifactType: string | undefined;
+  /** Empty where it has none. */
+  annotations: Record<string, string>;
 }
 
 const KindSchema = goObject({
@@ -77,6 +84,7 @@ const isObject = (value: unknown): boolean => typeof value === "object" && value
 /** Manifests of other kinds, by the members that are known to hold content. */
 const AnyManifestSchema = goObject({
   artifactType: v.optional(v.string()),
+  annotations: v.optional(AnnotationsSchema),
   config: v.optional(DescriptorSchema),
   layers: v.optional(v.array(DescriptorSchema)),
   blobs: v.optional(v.array(DescriptorSchema)),
@@ -91,25 +99,38 @@ const AnyManifestSchema = goObject({
 export function membersOf(raw: RawManifest, on: string): ManifestMembers {
   const { bytes, mediaType } = raw;
   if (isIndexType(mediaType)) {
-    const { manifests, artifactType } = parseDocument(bytes, ImageIndexSchema, on);
-    return { manifests, config: undefined, layers: [], artifactType };
+    const {
+      manifests,
+      artifactType,
+      annotations = {},
+    } = parseDocument(bytes, ImageIndexSchema, on);
+    return { manifests, config: undefined, layers: [], artifactType, annotations };
   }
   if (isManifestType(mediaType)) {
-    const { config, layers, artifactType } = parseDocument(bytes, ArtifactManifestSchema, on);
-    return { manifests: [], config, layers, artifactType };
+    const {
+      config,
+      layers,
+      artifactType,
+      annotations = {},
+    } = parseDocument(bytes, ArtifactManifestSchema, on);
+    return { manifests: [], config, layers, artifactType, annotations };
   }
   if (isSchema1Type(mediaType)) throw unsupported(on, mediaType);
-  const { artifactType, config, layers, blobs, manifests } = parseDocument(
-    bytes,
-    AnyManifestSchema,
-    on,
-  );
+  const {
+    artifactType,
+    annotations = {},
+    config,
+    layers,
+    blobs,
+    manifests,
+  } = parseDocument(bytes, AnyManifestSchema, on);
   if (!config && !layers && !blobs && !manifests) throw unsupported(on, mediaType);
   return {
     manifests: manifests ?? [],
     config,
     layers: [...(layers ?? []), ...(blobs ?? [])],
     artifactType,
+    annotations,
   };
 }
 

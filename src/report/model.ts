@@ -10,6 +10,7 @@ export interface ModelSummary {
   digest: Digest;
   /** Of the manifest or index itself. */
   size: number;
+  annotations: Record<string, string>;
   images: ImageSummary[];
   weights: WeightsSummary | null;
   /** Where an index has several weights artifacts: those after the first. */
@@ -51,6 +52,8 @@ export interface WeightsSummary {
   format: string;
   /** The stored blobs together, each once. */
   size: number;
+  /** Of its manifest. */
+  annotations: Record<string, string>;
   files: ReportedWeight[];
   /** Where the files are stored in parts: how many, and their bytes as they are and as they are stored. Else null. */
   parts: { count: number; size: number; stored: number } | null;

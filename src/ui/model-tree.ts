@@ -2,7 +2,7 @@ import { shortDigest } from "../oci/digest.ts";
 import type { Inspected, ModelSummary, WeightsSummary } from "../report/model.ts";
 import type { ReportedWeight } from "../report/weights.ts";
 import { formatSize } from "./size.ts";
-import { displayWidth } from "./text.ts";
+import { displayWidth, truncate } from "./text.ts";
 import { renderTree, type TreeNode } from "./tree.ts";
 import type { View } from "./view.ts";
 
@@ -71,6 +71,24 @@ const archiveNode = ({
   cells: ["archive", cut(mediaType), shortDigest(digest), sizeCell(size)],
 });
 
+/** What formats say with annotations of the weights' manifest is shown by what it means. */
+const ofFormat = /^(?:run\.cog\.|vnd\.cog\.)/;
+
+/** Characters of an annotation; --json has them whole. */
+const longestAnnotation = 300;
+
+function annotationNodes(annotations: Readonly<Record<string, string>>): TreeNode[] {
+  const all = Object.entries(annotations).filter(([key]) => !ofFormat.test(key));
+  const more = all.length - mostFiles;
+  return [
+    ...all.slice(0, mostFiles).map(([key, value]): TreeNode => {
+      const text = truncate(`${key}: ${value}`, longestAnnotation);
+      return { cells: ["annotation", { text, wrap: true }] };
+    }),
+    ...(more > 0 ? [{ cells: [{ text: `… ${more} more annotations`, wrap: true as const }] }] : []),
+  ];
+}
+
 /** The lines below a model's name: an image a platform, the weights, and what else there is. */
 export function modelNodes(view: ModelSummary, shown: FilesShown, columns?: number): TreeNode[] {
   const nodes: TreeNode[] = view.images.map((image) => ({
@@ -82,7 +100,8 @@ export function modelNodes(view: ModelSummary, shown: FilesShown, columns?: numb
       count(image.layers.length, "layer"),
     ],
   }));
-  for (const { format, files, unlisted, digest, size, parts } of weightsOf(view)) {
+  for (const weights of weightsOf(view)) {
+    const { format, files, unlisted, digest, size, parts, annotations } = weights;
     const what = [
       ...(files.length > 0 || unlisted.length === 0 ? [count(files.length, "file")] : []),
       ...(unlisted.length > 0 ? [count(unlisted.length, "archive")] : []),
@@ -101,7 +120,11 @@ export function modelNodes(view: ModelSummary, shown: FilesShown, columns?: numb
       ...(shown === "none"
         ? {}
         : {
-            children: [...fileNodes(files, shown, columns), ...unlisted.map(archiveNode)],
+            children: [
+              ...(digest === view.digest ? [] : annotationNodes(annotations)),
+              ...fileNodes(files, shown, columns),
+              ...unlisted.map(archiveNode),
+            ],
           }),
     });
   }
@@ -146,7 +169,10 @@ export const modelTree = (model: Model, view: View = {}): string =>
         ),
         shortDigest(model.digest),
       ],
-      children: modelNodes(model, filesShown(view), view.columns),
+      children: [
+        ...annotationNodes(model.annotations),
+        ...modelNodes(model, filesShown(view), view.columns),
+      ],
     },
     view.columns,
   );

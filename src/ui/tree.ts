@@ -27,9 +27,12 @@ function branches(nodes: readonly TreeNode[], columns?: number): string[] {
   );
   return nodes.flatMap(({ children }, index) => {
     const last = index === nodes.length - 1;
+    const [first = "", ...more] = labels[index] ?? [];
     return [
-      `${last ? "└─" : "├─"} ${labels[index]?.[0] ?? ""}`,
-      ...branches(children ?? [], within).map((line) => `${last ? "   " : "│  "}${line}`),
+      `${last ? "└─" : "├─"} ${first}`,
+      ...[...more, ...branches(children ?? [], within)].map(
+        (line) => `${last ? "   " : "│  "}${line}`,
+      ),
     ];
   });
 }

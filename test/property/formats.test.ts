@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { OcibundleError } from "../../src/errors.ts";
+import { annotated, parseAnnotations } from "../../src/model/format/chosen-annotations.ts";
 import { chooseImageFormat } from "../../src/model/format/image-format.ts";
 import { entryType, findWeights, modelIndex } from "../../src/model/format/model-index.ts";
 import { parseProjectFile } from "../../src/model/format/project-file.ts";
@@ -11,7 +12,7 @@ import { parseWeightsManifest, weightsManifest } from "../../src/model/format/we
 import { parseWeightsLock, serializeWeightsLock } from "../../src/model/format/weights-lock.ts";
 import { digestOf } from "../../src/oci/digest.ts";
 import { parseDocument } from "../../src/oci/document.ts";
-import { ImageIndexSchema } from "../../src/oci/manifest.ts";
+import { ImageIndexSchema, ImageManifestSchema } from "../../src/oci/manifest.ts";
 import { mediaTypes } from "../../src/oci/media-types.ts";
 import { runs } from "./runs.ts";
 
@@ -322,6 +323,34 @@ test("a format is chosen, or the contradiction is a typed error", () => {
         });
       },
     ),
+    runs,
+  );
+});
+
+test("annotations that are accepted are read again from the manifest", () => {
+  const word = fc.string({ unit: "binary" });
+  const texts = fc.array(
+    fc.oneof(
+      word,
+      fc.tuple(word, word).map((pair) => pair.join("=")),
+    ),
+    {
+      maxLength: 4,
+    },
+  );
+  const plain = weightsManifest([]);
+  fc.assert(
+    fc.property(texts, (given) => {
+      typedOnly(() => {
+        const chosen = parseAnnotations(given);
+        const raw = annotated(plain, chosen);
+        expect(parseDocument(raw.bytes, ImageManifestSchema, "manifest").annotations ?? {}).toEqual(
+          {
+            ...chosen,
+          },
+        );
+      });
+    }),
     runs,
   );
 });

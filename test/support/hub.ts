@@ -28,6 +28,8 @@ export interface HubSwitches {
   breakAfter?: number;
   /** Files from this size on are stored by LFS, in bytes. */
   lfsFrom?: number;
+  /** The tags of the model: `license:mit`. */
+  tags?: readonly unknown[];
   /** The token that the hub asks for. */
   token?: string;
 }
@@ -145,7 +147,7 @@ export async function startHub(
     if (ref !== undefined) {
       if (ref !== "main" && ref !== commit())
         return json(404, {}, { "x-error-code": "RevisionNotFound" });
-      return json(200, { id: model, sha: commit() });
+      return json(200, { id: model, sha: commit(), tags: hub.switches.tags ?? [] });
     }
     if (path === `/api/models/${model}/tree/${commit()}`) {
       const from = Number(url.searchParams.get("cursor") ?? 0);

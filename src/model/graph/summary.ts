@@ -43,6 +43,7 @@ export function summarize(
     artifactType,
     digest: root.digest,
     size: root.bytes.byteLength,
+    annotations: members.annotations,
     images: [],
     weights: null,
     moreWeights: [],
@@ -164,7 +165,9 @@ function imageSummary(raw: RawManifest, platform: string | null, on: string): Im
 function weightsSummary(raw: RawManifest, on: string): WeightsSummary {
   const files = parseWeightsManifest(raw, on);
   const size = storedBytes(files);
-  return { digest: raw.digest, format: "bundle", size, files, parts: null, unlisted: [] };
+  const { annotations } = membersOf(raw, on);
+  const { digest } = raw;
+  return { digest, format: "bundle", size, annotations, files, parts: null, unlisted: [] };
 }
 
 /** Weights in another format: an archive that lists its files counts as they do. */
@@ -181,6 +184,7 @@ function foreignSummary({ raw, format, entries, packed, parts }: WeightsContents
       ...listed.map(({ blob }) => blob),
       ...unlisted,
     ]),
+    annotations: membersOf(raw, shortDigest(raw.digest)).annotations,
     files: [...entries, ...listed.flatMap(expectedEntries)],
     parts:
       parts === undefined

@@ -19,6 +19,7 @@ import { platformOfRoot } from "../places/load-model.ts";
 import { leftOutWarning, readModelImage } from "../graph/image-part.ts";
 import { entryType, isLaterWeights, weightsEntries } from "../format/model-index.ts";
 import { checkAttachmentTag, referrersOf } from "../graph/referrers.ts";
+import { skippedAnnotations } from "../format/chosen-annotations.ts";
 import { parseLayout } from "../format/layout-name.ts";
 import { layOut } from "../layout/layouts.ts";
 import { filesOfModel } from "../layout/model-files.ts";
@@ -229,6 +230,8 @@ async function converted(
       });
     }
   }
+  const skipped = skippedAnnotations(root, reader.name);
+  if (skipped !== undefined) emit({ type: "warning", message: skipped });
   return layOut(name, files, options);
 }
 

@@ -21,6 +21,10 @@ export interface ModelParts {
   format: string | undefined;
   /** What the weights are written as; the bundle's weights artifact when undefined. */
   layout?: string | undefined;
+  /** `KEY=VALUE` for the manifest that gets the tag. */
+  annotation?: readonly string[] | undefined;
+  /** Whether the weights say where they came from, as the lock has it. */
+  annotationsFromSource?: boolean | undefined;
   /** The most layers of weights in parts. */
   mostParts?: number | undefined;
 }

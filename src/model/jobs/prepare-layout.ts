@@ -14,17 +14,26 @@ import { withMountFrom } from "../places/mount-sources.ts";
 import { imagePlace, modelPlace } from "../places/place.ts";
 import type { Repository } from "../../registry/types.ts";
 import type { Session } from "../session/session.ts";
+import { annotatedModel, type ChosenAnnotations } from "./annotate.ts";
 import type { ModelParts } from "./model-parts.ts";
+
+interface LayoutContext {
+  /** The registry that it goes to. */
+  host: string | undefined;
+  /** Closes sources that were opened. */
+  stack: AsyncDisposableStack;
+  annotations: ChosenAnnotations;
+}
 
 /**
  * The weights of a lock or of another model in a layout that is not the bundle's. Sources that were opened
- * are closed by `stack`. `host` is the registry that it goes to. Throws `usage` for what does not fit.
+ * are closed by `stack`. Throws `usage` for what does not fit.
  */
 export async function prepareLayout(
   session: Session,
   parts: ModelParts,
   layout: LayoutName,
-  { host, stack }: { host: string | undefined; stack: AsyncDisposableStack },
+  { host, stack, annotations }: LayoutContext,
 ): Promise<AssembledModel> {
   if (parts.format !== undefined) {
     throw new OcibundleError("usage", `--layout ${layout} and --format cannot be used together`);
@@ -34,6 +43,15 @@ export async function prepareLayout(
       hint: "push the image under its own tag, or use the layout bundle or cog",
     });
   }
+  // Cog's manifest of weights has a fixed form, and its index is of the weights only where there is no image.
+  if (parts.image !== undefined && Object.keys(annotations.weights).length > 0) {
+    throw new OcibundleError(
+      "usage",
+      `--layout ${layout}, an image and --annotations-from-source cannot be used together`,
+      { hint: "push the weights alone, or annotate the index of both with --annotation KEY=VALUE" },
+    );
+  }
+  const all = { ...annotations.weights, ...annotations.root };
   const { files, repository } = await filesFor(session, parts, stack);
   const { cache, signal, emit } = session;
   const { entries, ...graph } = await layOut(layout, files, { cache, signal, emit });
@@ -44,9 +62,12 @@ export async function prepareLayout(
     // What the layout can use as it is stored is mounted; the rest is not there, and is sent.
     blobs: from.length === 0 ? graph.blobs : withMountFrom(graph.blobs, () => from),
   };
-  return parts.image === undefined
-    ? model
-    : withImage(session, parts, { source: parts.image, model, entries }, stack);
+  return annotatedModel(
+    parts.image === undefined
+      ? model
+      : await withImage(session, parts, { source: parts.image, model, entries }, stack),
+    all,
+  );
 }
 
 async function filesFor(

@@ -30,6 +30,8 @@ import { parseDocument } from "../../oci/document.ts";
 import { ImageIndexSchema, type RawManifest } from "../../oci/manifest.ts";
 import { isIndexType } from "../../oci/media-types.ts";
 import { weightsEntries } from "../format/model-index.ts";
+import { annotated } from "../format/chosen-annotations.ts";
+import { annotatedModel, chosenAnnotations, refuseForImage } from "./annotate.ts";
 import type { ModelParts } from "./model-parts.ts";
 import { prepareLayout } from "./prepare-layout.ts";
 import type { Session } from "../session/session.ts";
@@ -63,16 +65,17 @@ export async function prepareModel(
   knowledge: TargetKnowledge,
 ): Promise<PreparedModel> {
   const platform = parts.platform === undefined ? undefined : parsePlatform(parts.platform);
+  const annotations = await chosenAnnotations(session, parts);
   await using stack = new AsyncDisposableStack();
   const named = await chosenLayout(session, parts.layout, knowledge.host);
   const layout = named ?? "bundle";
   if (layout !== "bundle" && layout !== "bundle-1" && layout !== "parts") {
     const { host } = knowledge;
-    const laidOut = await prepareLayout(session, parts, layout, { host, stack });
+    const laidOut = await prepareLayout(session, parts, layout, { host, stack, annotations });
     const kept = stack.move();
     return { format: "bundle", model: laidOut, [Symbol.asyncDispose]: () => kept.disposeAsync() };
   }
-  const weights =
+  const plain =
     parts.weightsFrom !== undefined
       ? await weightsOfModel(session, parts, parts.weightsFrom, {
           layout: named,
@@ -82,6 +85,10 @@ export async function prepareModel(
       : layout === "parts"
         ? await weightsInParts(session, parts, knowledge)
         : await chosenWeights(session, { ...parts, titles: layout === "bundle" });
+  const weights = plain && {
+    ...plain,
+    manifest: annotated(plain.manifest, annotations.weights),
+  };
   const format = chooseImageFormat({
     flag: parts.format,
     env: session.env,
@@ -90,7 +97,8 @@ export async function prepareModel(
     weightsGiven:
       parts.weights.length > 0 || parts.file.length > 0 || parts.weightsFrom !== undefined,
   });
-  const model = await assemble(format);
+  if (parts.image !== undefined && format !== "bundle") refuseForImage(annotations);
+  const model = annotatedModel(await assemble(format), annotations.root);
   // A fault in what it says of itself is found before anything is written.
   summarize(model.root, model.children, parts.weightsFrom ?? parts.image ?? "the model");
   const owned = stack.move();

@@ -16,6 +16,7 @@ import type { ModelParts } from "./model-parts.ts";
 import { checkCogLock, writeCogLock } from "./cog-lock.ts";
 import { prepareModel, type TargetKnowledge } from "./prepare.ts";
 import { lockDirectories } from "../lock/lock-directories.ts";
+import { parseAnnotations } from "../format/chosen-annotations.ts";
 import { projectImage } from "../format/project-file.ts";
 import { numbersOfTag } from "../graph/split-of-tag.ts";
 import { publish } from "../graph/publish.ts";
@@ -63,6 +64,8 @@ export async function pushModel(job: JobContext, request: PushRequest): Promise<
     });
   }
   try {
+    // A fault of theirs is found before anything is read or sent.
+    parseAnnotations(request.annotation ?? []);
     checkCogLock(request.cogLock, request.layout ?? session.env["OCIBUNDLE_LAYOUT"]);
     const target = session.writer(reference);
     const memory = await openMemory(session, reference, target);

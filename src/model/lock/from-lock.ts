@@ -89,12 +89,19 @@ export async function chosenFiles(
   return chosen?.files.map((entry) => originalFile(entry, chosen.sources));
 }
 
+/** The lock that is in force, or undefined where there is none. Throws `file`. */
+export const chosenLock = async (
+  session: Pick<Session, "cwd">,
+  choice: Pick<WeightsChoice, "given" | "lock">,
+): Promise<WeightsLock | undefined> =>
+  choice.given ?? readLock(session.cwd, choice.lock, choice.lock ?? defaultLock);
+
 async function readChoice(
   session: Session,
   choice: WeightsChoice,
 ): Promise<{ files: WeightEntry[]; sources: WeightSources } | undefined> {
   const lock = choice.lock ?? defaultLock;
-  const chosen = choice.given ?? (await readLock(session.cwd, choice.lock, lock));
+  const chosen = await chosenLock(session, choice);
   if (chosen === undefined) return undefined;
   const { files } = chosen;
   if (files.length === 0) {

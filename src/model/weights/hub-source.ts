@@ -70,6 +70,12 @@ export async function hubFiles(
   return taken;
 }
 
+/** The license that a model's card names, as the hub writes it: `apache-2.0`. Throws as `remoteFiles` does. */
+export async function hubLicense(job: RemoteJob, address: HubAddress): Promise<string | undefined> {
+  const { hub } = await hubOf(job);
+  return hub.license(address, job.signal);
+}
+
 const recordKeys = (endpoint: string, uri: string, { gitId, size }: HubFile) => ({
   contentKey: gitId === undefined ? undefined : `git:${gitId}:${size}`,
   // What is no hash may stand for other content tomorrow.

@@ -29,11 +29,13 @@ const model: PublishReport["model"] = {
   artifactType: null,
   digest: digest("1"),
   size: 1000,
+  annotations: {},
   images: [{ platform: "linux/amd64", digest: digest("2"), size: 6.1 * GiB, layers: [layer] }],
   weights: {
     format: "bundle",
     parts: null,
     unlisted: [],
+    annotations: {},
     digest: digest("3"),
     size: 16.1 * GiB,
     files: [file("llama", 16.1 * GiB)],
