@@ -13,7 +13,13 @@ import {
 import { membersOf } from "../../oci/manifest-members.ts";
 import { isIndexType, isManifestType } from "../../oci/media-types.ts";
 import { readSmallBlob } from "../../store/small-blob.ts";
-import type { ArtifactContents, ArtifactFormat, StoredTar } from "../format/artifact/contents.ts";
+import {
+  type ArtifactContents,
+  type ArtifactFormat,
+  distinct,
+  plainType,
+  type StoredTar,
+} from "../format/artifact/contents.ts";
 import { recognise, unknownFormat, weightsTypes } from "../format/artifact/recognise.ts";
 import { entryType } from "../format/model-index.ts";
 import { layerTypes, type WeightEntry } from "../format/weight-entry.ts";
@@ -58,7 +64,7 @@ export async function readAllContents(
   reader: ContentReader,
   root: RawManifest,
   signal: AbortSignal,
-  { forImage = false }: { forImage?: boolean } = {},
+  { forImage = false, depth = 0 }: { forImage?: boolean; depth?: number } = {},
 ): Promise<WeightsContents[]> {
   if (!isIndexType(root.mediaType)) return [await readContents(reader, root, undefined, signal)];
   const index = parseDocument(root.bytes, ImageIndexSchema, reader.name);
@@ -81,10 +87,18 @@ export async function readAllContents(
   const contents: WeightsContents[] = [];
   for (const entry of entries) {
     const raw = await readChild(reader, entry, signal);
-    contents.push(await readContents(reader, raw, entry, signal));
+    const isNested = isIndexType(raw.mediaType) && depth < maxNesting;
+    contents.push(
+      ...(isNested
+        ? await readAllContents(reader, raw, signal, { forImage, depth: depth + 1 })
+        : [await readContents(reader, raw, entry, signal)]),
+    );
   }
   return contents;
 }
+
+/** An index in an index in an index: none that is meant seriously is deeper. */
+const maxNesting = 3;
 
 async function imageEntries(
   reader: ContentReader,
@@ -97,10 +111,15 @@ async function imageEntries(
 }
 
 function weightsEntries({ manifests }: ImageIndex): Descriptor[] {
-  const entries = manifests.filter(isWeights);
-  // An index around a single artifact says nothing that the artifact does not.
-  return entries.length === 0 && manifests.length === 1 ? manifests : entries;
+  const all = [...new Map(manifests.map((entry) => [entry.digest, entry])).values()];
+  const entries = all.filter(isWeights);
+  // An index around a single artifact, or around some that have no platform, says nothing that they do not.
+  if (entries.length > 0 || all.length === 1) return entries.length > 0 ? entries : all;
+  return all.some(isImage) ? [] : all.filter((entry) => !isAttestation(entry));
 }
+
+const isAttestation = ({ annotations }: Descriptor): boolean =>
+  annotations?.["vnd.docker.reference.type"] !== undefined;
 
 const isImage = (entry: Descriptor): boolean => entryType(entry) === "image";
 
@@ -108,7 +127,7 @@ const isImage = (entry: Descriptor): boolean => entryType(entry) === "image";
 const isWeights = (entry: Descriptor): boolean =>
   entryType(entry) === "weights" ||
   entry.annotations?.["run.cog.weight.name"] !== undefined ||
-  weightsTypes.has(entry.artifactType?.toLowerCase() ?? "");
+  weightsTypes.has(plainType(entry.artifactType));
 
 /**
  * What a manifest has of weights. `entry` is the entry of the index that led to it. Throws `not_found` for
@@ -123,7 +142,7 @@ async function readContents(
   const on = reader.name;
   const manifest = manifestOf(raw, on);
   if (isWeightsManifest(manifest)) {
-    const entries = parseWeightsManifest(raw, on);
+    const entries = parseWeightsManifest(raw, on).map(asCompressed);
     const packed = { files: [], tars: [] };
     const recipe = await readRecipe(reader, manifest, signal);
     return {
@@ -145,7 +164,7 @@ async function readContents(
   const config = format.needsConfig
     ? await readSmallBlob(reader, manifest.config, signal)
     : new Uint8Array(0);
-  const { files, tars } = format.list(manifest, { config, entry, on });
+  const { files, tars } = distinct(format.list(manifest, { config, entry, on }));
   return {
     raw,
     format: format.name,
@@ -154,6 +173,12 @@ async function readContents(
     packed: { files: files.filter((file) => file.maybeCompressed), tars },
   };
 }
+
+/** A layer that is said to be the file and has another digest is gzip of it: so did Cog 0.17.0-alpha3 push. */
+const asCompressed = (entry: WeightEntry): WeightEntry =>
+  entry.mediaType === layerTypes.none && entry.digest !== entry.digestOriginal
+    ? { ...entry, mediaType: layerTypes.gzip }
+    : entry;
 
 /** The recipe in the config of plain weights; one that can't be read is as good as none: they do not need it. */
 async function readRecipe(

@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
-import { withContext } from "../../errors.ts";
+import { OcibundleError, withContext } from "../../errors.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { createWorkerPool } from "../../runtime/worker-pool.ts";
 import { openPartRecords } from "../../store/records/part-records.ts";
@@ -91,6 +91,7 @@ async function pullMarked(
     });
     const digest = (contents.length === 1 ? contents[0]?.raw : root)?.digest ?? root.digest;
     await using found = await findFiles(contents, { session, source, dir, request });
+    if (found.entries.length === 0) throw withoutFiles(name);
     const entries = selectEntries(found.entries, request.only);
     const hub =
       request.hubId === undefined
@@ -186,6 +187,12 @@ async function pullMarked(
     await close();
   }
 }
+
+/** An artifact of nothing is no model: whoever waits for files would go on without them. */
+const withoutFiles = (name: string): OcibundleError =>
+  new OcibundleError("not_found", `${name} has no files`, {
+    hint: "run `ocibundle inspect` to see its content",
+  });
 
 interface Pull {
   source: PullSource;

@@ -11,6 +11,7 @@ import {
   annotationOf,
   type ExpectedFile,
   fileAt,
+  plainType,
   type StoredTar,
   typeOf,
 } from "./contents.ts";
@@ -76,14 +77,14 @@ export const cogWeight: ArtifactFormat = {
   title: "Cog weight",
   needsConfig: true,
   matches: ({ artifactType, config }) =>
-    artifactType === laterWeightsArtifactType || typeOf(config) === configType,
+    plainType(artifactType) === laterWeightsArtifactType || typeOf(config) === configType,
   list({ layers }, { config, on }) {
     const said = parseDocument(config, DirectoryConfigSchema, `${on}: config`);
     checkSetDigest(said, on);
-    const target = said.target.replace(/\/+$/, "");
-    if (!target.startsWith("/")) {
+    if (!said.target.startsWith("/")) {
       throw new OcibundleError("file", `${on}: target ${quoted(said.target)} must be absolute`);
     }
+    const target = said.target.replace(/(?<=.)\/+$/, "");
     const files = Map.groupBy(said.files, (file) => file.layer);
     const byDigest = new Map<string, Descriptor>(layers.map((layer) => [layer.digest, layer]));
     const tars: StoredTar[] = [];
@@ -97,7 +98,7 @@ export const cogWeight: ArtifactFormat = {
       }
       const expected = new Map<string, ExpectedFile>();
       for (const { path, size, digest: ofFile } of listed) {
-        fileAt(`${target.slice(1)}/${path}`, on);
+        fileAt(`${target}/${path}`.replace(/^\/+/, ""), on);
         if (expected.has(path)) {
           throw new OcibundleError("file", `${on}: config lists ${quoted(path)} twice`);
         }

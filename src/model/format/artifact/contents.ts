@@ -89,8 +89,12 @@ export const tarAtRoot = (blob: Descriptor): StoredTar => ({
 });
 
 /** A media type without its parameters, in lower case: what formats compare. */
+export const plainType = (mediaType: string | undefined): string =>
+  (mediaType?.split(";")[0] ?? "").trim().toLowerCase();
+
+/** That of a descriptor. */
 export const typeOf = ({ mediaType }: Pick<Descriptor, "mediaType">): string =>
-  (mediaType.split(";")[0] ?? "").trim().toLowerCase();
+  plainType(mediaType);
 
 /** The first of the annotations that is there and not empty. */
 export function annotationOf(
@@ -112,4 +116,22 @@ export function withoutPath(blob: Descriptor, on: string, wanted: string): Ocibu
     `${on}: the layer ${blob.digest} (${quoted(blob.mediaType)}) has no ${wanted}`,
     { hint: "use `ocibundle copy`: without it the file name is unknown" },
   );
+}
+
+/** What a manifest lists twice with the same content counts once: nothing is unclear about it. */
+export const distinct = ({ files, tars }: ArtifactContents): ArtifactContents => ({
+  files: firstOf(files, ({ dest, name, blob }) => [blob.digest, name, dest].join("\0")),
+  // Layers of an image have an order, in which one may come back.
+  tars: firstOf(tars, (tar, index) =>
+    tar.overlay ? String(index) : [tar.blob.digest, tar.under, tar.prefix].join("\0"),
+  ),
+});
+
+function firstOf<T>(list: readonly T[], keyOf: (one: T, index: number) => string): T[] {
+  const seen = new Map<string, T>();
+  for (const [index, one] of list.entries()) {
+    const key = keyOf(one, index);
+    if (!seen.has(key)) seen.set(key, one);
+  }
+  return [...seen.values()];
 }

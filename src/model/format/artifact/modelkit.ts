@@ -1,4 +1,4 @@
-import { type ArtifactFormat, typeOf } from "./contents.ts";
+import { type ArtifactFormat, plainType, typeOf } from "./contents.ts";
 import { listLayers } from "./modelpack.ts";
 
 export const modelKitType = "application/vnd.kitops.modelkit.manifest.v1+json";
@@ -13,7 +13,7 @@ export const modelKit: ArtifactFormat = {
   title: "KitOps ModelKit",
   needsConfig: false,
   matches: ({ artifactType, config, layers }) =>
-    artifactType?.startsWith("application/vnd.kitops.modelkit.") === true ||
+    plainType(artifactType).startsWith("application/vnd.kitops.modelkit.") ||
     typeOf(config).startsWith("application/vnd.kitops.modelkit.") ||
     layers.some((layer) => typeOf(layer).startsWith("application/vnd.kitops.modelkit.")),
   list: ({ layers }, { on }) => listLayers(layers, on),

@@ -3,6 +3,7 @@ import {
   type ArtifactContents,
   type ArtifactFormat,
   annotationOf,
+  plainType,
   rawFile,
   tarAtRoot,
   typeOf,
@@ -52,7 +53,7 @@ export const modelPack: ArtifactFormat = {
   title: "ModelPack",
   needsConfig: false,
   matches: ({ artifactType, config }) =>
-    modelPackTypes.has(artifactType?.toLowerCase() ?? "") ||
+    modelPackTypes.has(plainType(artifactType)) ||
     /^application\/vnd\.(?:cncf|cnai)\.model\.config\.v1\+json$/.test(typeOf(config)),
   list: ({ layers }, { on }) => listLayers(layers, on),
 };

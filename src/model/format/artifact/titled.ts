@@ -18,14 +18,17 @@ export const titled: ArtifactFormat = {
   name: "generic",
   title: "artifact with titled layers",
   needsConfig: false,
-  matches: ({ layers }) => layers.some((layer) => annotationOf(layer, title) !== undefined),
-  list({ layers }, { on }) {
+  matches: ({ config, layers }) =>
+    [config, ...layers].some((layer) => annotationOf(layer, title) !== undefined),
+  list({ config, layers }, { on }) {
     const contents: ArtifactContents = { files: [], tars: [] };
-    for (const layer of layers) {
+    // A title makes a file of a config too.
+    for (const layer of [config, ...layers]) {
       const path = annotationOf(layer, title);
       if (path === undefined) continue;
       if (annotationOf(layer, unpack) === "true") {
-        fileAt(path, on);
+        // The directory itself is what `oras push .` packs.
+        if (path !== ".") fileAt(path, on);
         // The names in the archive begin with the directory's.
         contents.tars.push(tarAtRoot(layer));
       } else {
