@@ -1,12 +1,13 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { readdir } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { findLibrary } from "../../scripts/parts.ts";
 import { startEmbeddedRegistry } from "../../scripts/registries.ts";
 import { startService } from "../../scripts/service.ts";
 import { program } from "../../scripts/program.ts";
+import { smallModel, writeTensors } from "../support/tensor-file.ts";
 import { writeFiles } from "../unit/model/bench.ts";
 import { workbench } from "./workbench.ts";
 
@@ -171,6 +172,31 @@ testWithLibrary(
     await run([...hf, ...args], { env });
     expect((await readdir(at)).filter((file) => !file.startsWith("."))).toEqual(["config.json"]);
     expect(existsSync(join(weights, "config.json"))).toBe(true);
+  },
+);
+
+testWithLibrary(
+  "huggingface_hub-2.4.0",
+  true,
+  "`hf download` puts no file of parts anywhere but under its digest",
+  async (path) => {
+    const { reference } = await model();
+    const weights = await makeDirectory("tensors");
+    const original = join(weights, "model.safetensors");
+    writeTensors(original, smallModel());
+    await ocibundle(["push", reference.replace(/tiny$/, "parts"), weights, "--parts", "--no-lock"]);
+    const env = { ...(await serving()), PYTHONPATH: path, PYTHONDONTWRITEBYTECODE: "1" };
+    const cache = await makeDirectory("hub");
+    const hf = ["python3", "-c", "from huggingface_hub.cli.hf import main; main()"];
+    await run([...hf, "download", "acme/parts", "--cache-dir", cache], { env });
+    const blobs = join(cache, "models--acme--parts", "blobs");
+    const [blob = "", ...others] = (await readdir(blobs)).filter((name) =>
+      /^[0-9a-f]+$/.test(name),
+    );
+    expect(others).toEqual([]);
+    const bytes = await readFile(join(blobs, blob));
+    expect(createHash("sha256").update(bytes).digest("hex")).toBe(blob);
+    expect(bytes.equals(await readFile(original))).toBe(true);
   },
 );
 

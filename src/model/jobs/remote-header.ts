@@ -82,8 +82,8 @@ const readersKept = 4;
 /** Reads from a file that is stored in parts. */
 export function partsReader(
   reader: ContentReader,
-  { segments }: RecipeFile,
-  { parts }: PartsArtifact,
+  { segments }: Pick<RecipeFile, "segments">,
+  { parts }: Pick<PartsArtifact, "parts">,
   signal: AbortSignal,
 ): ReadAt {
   const readers = new Map<number, ReadAt>();

@@ -8,6 +8,7 @@ import type { FilePlan, PlannedPart } from "../parts/file-plan.ts";
 import { copyPart, type FileAssembly, isThere, takeLocal } from "./assemble-part.ts";
 import { encodedPlace, fetchPart, fetchTogether } from "./fetch-part.ts";
 import { cloneSeed } from "./clone-seed.ts";
+import { type FrontTeller, frontTeller } from "./part-front.ts";
 import type { FetchContext } from "./pull-context.ts";
 import { explained, type FetchProgress, labelOf } from "./pull-download.ts";
 
@@ -32,12 +33,13 @@ export async function assembleFile(
   progress.start();
   const { session, assembly } = context;
   const proven = new Set<PlannedPart>();
+  const front = frontTeller(plan, progress);
   try {
     const file = await openPartialFile(
       place,
       { mediaType: "", digest: plan.key, size: plan.size },
       {
-        onBytes: progress.tell,
+        onBytes: front.progress.tell,
         begin: async (path) => {
           const cloned = await cloneSeed(path, plan, context);
           for (const part of cloned?.proven ?? []) proven.add(part);
@@ -48,7 +50,10 @@ export async function assembleFile(
     try {
       if (file.resumed === 0) progress.reuse(file.written.bytes);
       assembly.place(plan, place.partial);
-      await putTogether({ entry, plan, place, file, context, progress }, proven);
+      front.begin(file.written);
+      for (const part of proven) front.verify(part);
+      const one = { entry, plan, place, file, context, progress: front.progress };
+      await putTogether(one, proven, front);
     } finally {
       await file.close();
     }
@@ -65,7 +70,11 @@ export async function assembleFile(
   }
 }
 
-async function putTogether(one: FileAssembly, proven: ReadonlySet<PlannedPart>): Promise<void> {
+async function putTogether(
+  one: FileAssembly,
+  proven: ReadonlySet<PlannedPart>,
+  front: FrontTeller,
+): Promise<void> {
   const { plan, file, context } = one;
   const { assembly } = context;
   const { signal } = context.session;
@@ -84,10 +93,13 @@ async function putTogether(one: FileAssembly, proven: ReadonlySet<PlannedPart>):
     const remote = own.filter((part) => !isLocal(part));
     const lost: PlannedPart[] = [];
     const take = async (part: PlannedPart, stop: AbortSignal): Promise<void> => {
-      if (!(await takeLocal(one, part, stop))) lost.push(part);
+      if (await takeLocal(one, part, stop)) front.verify(part);
+      else lost.push(part);
     };
-    const fetch = (part: PlannedPart, stop: AbortSignal): Promise<void> =>
-      fetchPart(one, part, stop);
+    const fetch = async (part: PlannedPart, stop: AbortSignal): Promise<void> => {
+      await fetchPart(one, part, stop);
+      front.verify(part);
+    };
     if (plan.blob === undefined) {
       const queues = [
         { parts: local, limit: context.workers.size, work: take },
@@ -99,7 +111,9 @@ async function putTogether(one: FileAssembly, proven: ReadonlySet<PlannedPart>):
       await parallel(lost, partsAtOnce, signal, fetch);
     } else {
       await parallel(local, context.workers.size, signal, take);
-      await fetchTogether(one, plan.blob, [...lost, ...remote], signal);
+      const rest = [...lost, ...remote];
+      await fetchTogether(one, plan.blob, rest, signal);
+      for (const part of rest) front.verify(part);
     }
   } finally {
     for (const { stored } of plan.parts) assembly.release(stored.digest, plan);
@@ -107,11 +121,15 @@ async function putTogether(one: FileAssembly, proven: ReadonlySet<PlannedPart>):
   await parallel(borrowed, partsAtOnce, signal, async (part, stop) => {
     const lent = await assembly.borrow(part.stored.digest);
     try {
-      if (lent !== undefined && (await copyPart(one, part, lent, stop))) return;
+      if (lent !== undefined && (await copyPart(one, part, lent, stop))) {
+        front.verify(part);
+        return;
+      }
     } finally {
       lent?.giveBack();
     }
     await fetchPart(one, part, stop);
+    front.verify(part);
   });
 }
 

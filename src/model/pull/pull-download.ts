@@ -18,8 +18,11 @@ export interface FetchProgress {
   reuse(bytes: number): void;
   /** None of what was told counts any more. */
   takeBack(): void;
-  /** The bytes up to `front` are where the blob grows, not verified; 0 before each new try. */
-  front?(front: number): void;
+  /**
+   * The bytes up to `front` are where the file grows, not verified but for those up to `proven`; 0 before each
+   * new try at a blob, and less than before where a part is fetched again.
+   */
+  front?(front: number, proven?: number): void;
 }
 
 /** The progress of a weight's download: begun once, however often it is gone about. */

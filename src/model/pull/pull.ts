@@ -120,7 +120,13 @@ async function pullMarked(
       const into = stage ?? { root: dir, files, markers };
       const outcomes = await pullFiles(
         found.session,
-        { ...request, force: force || stage !== undefined, useCache: found.useCache },
+        {
+          ...request,
+          force: force || stage !== undefined,
+          useCache: found.useCache,
+          // There the digest of a file is its name.
+          checkWhole: request.checkWhole === true || hub !== undefined,
+        },
         {
           async finish() {
             if (hub === undefined) return;

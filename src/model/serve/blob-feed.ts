@@ -19,8 +19,11 @@ const growthEvery = 25;
 export interface Feed {
   /** Where the bytes are now; undefined before the first. `growing`: how far is seen by the file's size. */
   grow(path: string, growing: boolean): void;
-  /** Bytes up to there are in the file; 0 when they may become others. */
-  front(front: number): void;
+  /**
+   * Bytes up to `front` are in the file; less than before when those behind it may become others. Those up to
+   * `proven` are right by themselves, whatever becomes of the rest.
+   */
+  front(front: number, proven?: number): void;
   /** All of it is there, and right. */
   verify(): void;
   /** It has its last name. */
@@ -31,8 +34,9 @@ export interface Feed {
   /** Resolves when bytes can be sent, or after `patience` milliseconds. Throws what ended the fetch. */
   begun(patience: number): Promise<void>;
   /**
-   * The bytes of a range as they arrive; a chunk is valid until the next one is asked for. Without `verified` its last byte does not wait either. Throws what
-   * ended the fetch, and where bytes that were sent are not those that will be right.
+   * The bytes of a range as they arrive; a chunk is valid until the next one is asked for. Without `verified`
+   * its last byte does not wait either. Throws what ended the fetch, and where bytes that were sent are not those
+   * that will be right.
    */
   bytes(
     range: ByteRange,
@@ -42,16 +46,37 @@ export interface Feed {
   readonly readers: number;
 }
 
-/** `onIdle` is called when the last reader has left; `onTaint` when wrong bytes were sent. */
-export function createFeed({ onIdle, onTaint }: { onIdle(): void; onTaint(): void }): Feed {
+/** Who reads a feed. */
+interface Reader {
+  /** Where it began, and the first byte that is yet to be read. */
+  start: number;
+  at: number;
+  /** Whether bytes that it has read turned out to be others. */
+  spoiled: boolean;
+}
+
+/**
+ * The feed of a file of `size` bytes. `onIdle` is called when the last reader has left; `onTaint` when wrong
+ * bytes were sent.
+ */
+export function createFeed({
+  size,
+  onIdle,
+  onTaint,
+}: {
+  size: number;
+  onIdle(): void;
+  onTaint(): void;
+}): Feed {
   let path: string | undefined;
   let growing = false;
   let position = 0;
+  let proven = 0;
   let generation = 0;
   let verified = false;
   let settled = false;
   let failure: { error: unknown } | undefined;
-  let readers = 0;
+  const readers = new Set<Reader>();
   let waiters: (() => void)[] = [];
   const wake = (): void => {
     const all = waiters;
@@ -74,11 +99,11 @@ export function createFeed({ onIdle, onTaint }: { onIdle(): void; onTaint(): voi
   const look = async (): Promise<void> => {
     if (!growing || verified || path === undefined) return;
     const now = generation;
-    const size = await stat(path).then(
+    const grown = await stat(path).then(
       (stats) => stats.size,
       () => 0,
     );
-    if (now === generation && size > position) position = size;
+    if (now === generation && grown > position) position = grown;
   };
 
   async function* bytes(
@@ -86,23 +111,26 @@ export function createFeed({ onIdle, onTaint }: { onIdle(): void; onTaint(): voi
     options: { signal: AbortSignal; verified: boolean },
   ): AsyncGenerator<Uint8Array, void, undefined> {
     const { signal } = options;
-    const held = options.verified ? 1 : 0;
+    // A range is as right as its bytes are; that the whole has its digest is known at its end.
+    const heldBack = (): number =>
+      !options.verified || (range.end <= proven && range.end < size) ? 0 : 1;
+    const reader: Reader = { start: range.start, at: range.start, spoiled: false };
     let file: FileHandle | undefined;
     let buffer: Buffer | undefined;
     let seen = generation;
-    let at = range.start;
-    readers += 1;
+    readers.add(reader);
     try {
-      while (at < range.end && !signal.aborted) {
+      while (reader.at < range.end && !signal.aborted) {
+        const { at } = reader;
         if (failure !== undefined) throw failure.error;
         await look();
         if (seen !== generation) {
-          if (at > range.start) throw new OcibundleError("integrity", "wrong bytes were sent");
+          if (reader.spoiled) throw new OcibundleError("integrity", "wrong bytes were sent");
           await file?.close();
           file = undefined;
           seen = generation;
         }
-        const limit = verified ? range.end : Math.min(position, range.end - held);
+        const limit = verified ? range.end : Math.min(position, range.end - heldBack());
         if (limit <= at || path === undefined) {
           await changed(signal, undefined);
           continue;
@@ -121,17 +149,17 @@ export function createFeed({ onIdle, onTaint }: { onIdle(): void; onTaint(): voi
           await changed(signal, growthEvery);
           continue;
         }
-        at += bytesRead;
+        reader.at += bytesRead;
         yield buffer.subarray(0, bytesRead);
       }
     } catch (error) {
-      if (at > range.start && error instanceof OcibundleError && error.code === "integrity")
+      if (reader.at > range.start && error instanceof OcibundleError && error.code === "integrity")
         onTaint();
       throw error;
     } finally {
       await file?.close();
-      readers -= 1;
-      if (readers === 0) onIdle();
+      readers.delete(reader);
+      if (readers.size === 0) onIdle();
     }
   }
 
@@ -141,11 +169,17 @@ export function createFeed({ onIdle, onTaint }: { onIdle(): void; onTaint(): voi
       growing = isGrowing;
       wake();
     },
-    front(front) {
+    front(front, right = 0) {
       // What is decompressed has another length than what it is made from: there only a new try is of interest.
       if (growing && front > 0) return;
-      if (front < position) generation += 1;
+      if (front < position) {
+        generation += 1;
+        for (const reader of readers) {
+          if (reader.at > Math.max(reader.start, front)) reader.spoiled = true;
+        }
+      }
       position = front;
+      proven = right;
       wake();
     },
     verify() {
@@ -176,7 +210,7 @@ export function createFeed({ onIdle, onTaint }: { onIdle(): void; onTaint(): voi
     },
     bytes,
     get readers() {
-      return readers;
+      return readers.size;
     },
   };
 }

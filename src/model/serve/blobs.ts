@@ -5,7 +5,7 @@ import type { ByteRange, ContentReader } from "../../oci/content.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { withinOpenFiles } from "../../runtime/open-files.ts";
 import type { HubBytes } from "../../serve/hub-source.ts";
-import { obtainBlob, requireBlob } from "../../store/cache/obtain.ts";
+import { type ObtainedBlob, obtainBlob, requireBlob } from "../../store/cache/obtain.ts";
 import { whereLockable } from "../../store/locks/where-possible.ts";
 import type { Downloader } from "../../transfer/download/download.ts";
 import { removeGrown } from "../../transfer/download/download-journal.ts";
@@ -15,6 +15,8 @@ import { isSmall } from "../pull/pull-context.ts";
 import { download, type FetchProgress, rangesOf, storedBlob } from "../pull/pull-download.ts";
 import type { Session } from "../session/session.ts";
 import { createFeed, type Feed, fileBytes } from "./blob-feed.ts";
+import type { PartsFetcher } from "./fetch-parts.ts";
+import { glanceIntoParts } from "./glance-parts.ts";
 import type { Located } from "./snapshot.ts";
 
 /**
@@ -63,14 +65,19 @@ interface Fetch {
   work: Promise<void>;
 }
 
+/** What names the bytes of a file. What a recipe says of a whole file may be a lie: then it is its parts. */
+const nameOf = ({ entry, plan }: Located): Digest => plan?.key ?? entry.digestOriginal;
+
 export function createBlobs({
   session,
   downloader,
+  partsFetcher,
   offline,
   keep,
 }: {
   session: Session;
   downloader: Downloader;
+  partsFetcher: PartsFetcher;
   offline: boolean;
   /** Whether files stay in the cache; else until they were not used for a while. */
   keep: boolean;
@@ -80,26 +87,31 @@ export function createBlobs({
   const failures = new Map<Digest, unknown>();
   const tainted = new Set<Digest>();
   const removals = new Map<Digest, ReturnType<typeof setTimeout>>();
-  const used = (digest: Digest): void => {
+  const used = ({ entry, plan }: Located): void => {
     if (keep) return;
+    const digest = plan?.key ?? entry.digestOriginal;
     clearTimeout(removals.get(digest));
     const remove = (): void => {
       removals.delete(digest);
-      void cache.remove(digest).catch(() => undefined);
+      const removed = plan === undefined ? cache.remove(digest) : partsFetcher.remove(plan);
+      void removed.catch(() => undefined);
     };
     removals.set(digest, setTimeout(remove, unkept).unref());
   };
   const limits = { large: pLimit(largeAtOnce), small: pLimit(smallAtOnce) };
 
-  const cached = async (entry: WeightEntry, range: ByteRange): Promise<HubBytes | undefined> => {
+  const cached = async (located: Located, range: ByteRange): Promise<HubBytes | undefined> => {
+    const { entry, plan } = located;
     const blob = { digest: entry.digestOriginal, size: entry.sizeUncompressed };
-    const path = await cache.find(blob, ending);
+    const path =
+      (await cache.find(blob, ending)) ??
+      (plan === undefined ? undefined : await partsFetcher.find(plan));
     if (path === undefined) return undefined;
     try {
       // Once it is open, nothing takes it away.
       const file = await open(path);
       void cache.noteUse(blob.digest, { name: entry.name });
-      used(blob.digest);
+      used(located);
       return { from: "cache", chunks: fileBytes(file, range) };
     } catch {
       return undefined;
@@ -108,7 +120,7 @@ export function createBlobs({
 
   const start = (reader: ContentReader, located: Located): Fetch => {
     const { entry } = located;
-    const { digestOriginal } = entry;
+    const name = nameOf(located);
     const stop = new AbortController();
     let idle: ReturnType<typeof setTimeout> | undefined;
     const endIfIdle = (patience: number): void => {
@@ -119,9 +131,10 @@ export function createBlobs({
       idle.unref();
     };
     const feed = createFeed({
+      size: entry.sizeUncompressed,
       onIdle: () => endIfIdle(linger),
       onTaint() {
-        if (tainted.size < mostTainted) tainted.add(digestOriginal);
+        if (tainted.size < mostTainted) tainted.add(entry.digestOriginal);
       },
     });
     endIfIdle(firstByte + linger);
@@ -134,28 +147,35 @@ export function createBlobs({
         feed.fail(error);
         const message = error instanceof Error ? error.message : String(error);
         if (!signal.aborted) {
-          failures.set(digestOriginal, error);
-          setTimeout(() => failures.delete(digestOriginal), failureKept).unref();
+          failures.set(name, error);
+          setTimeout(() => failures.delete(name), failureKept).unref();
           emit({ type: "warning", message });
         }
       } finally {
         clearTimeout(idle);
-        fetches.delete(digestOriginal);
+        fetches.delete(name);
       }
     };
     const fetch: Fetch = { feed, work: run() };
-    fetches.set(digestOriginal, fetch);
+    fetches.set(name, fetch);
     return fetch;
   };
 
   /** Fetches a file into the cache; its feed is told of each byte. */
   const obtain = async (
     reader: ContentReader,
-    { entry, parts, unpacked }: Located,
+    located: Located,
     feed: Feed,
     signal: AbortSignal,
   ): Promise<void> => {
-    if (offline || unpacked) throw lacking(entry, offline);
+    const { entry, parts, plan, unpacked } = located;
+    const file = plan === undefined ? undefined : { reader, entry, plan };
+    const isThere = file !== undefined && (await partsFetcher.has(file.plan));
+    if (unpacked || (offline && !isThere)) throw lacking(entry, offline);
+    if (file !== undefined) {
+      settle(await partsFetcher.obtain(file, feed, signal), located, feed);
+      return;
+    }
     const progress: FetchProgress = {
       start() {},
       tell() {},
@@ -182,10 +202,14 @@ export function createBlobs({
         },
       }),
     );
+    settle(obtained, located, feed);
+  };
+
+  const settle = (obtained: ObtainedBlob, located: Located, feed: Feed): void => {
     feed.settle(obtained.path);
     // Who reads has the file open: it may be pruned from here on.
     obtained.release();
-    used(blob.digest);
+    used(located);
   };
 
   /** A place for a blob that is decompressed: one that a killed run's successor goes on from, where it can be locked. */
@@ -207,27 +231,32 @@ export function createBlobs({
 
   return {
     async read(reader, located, range, signal) {
-      const { entry, parts } = located;
-      const digest = entry.digestOriginal;
-      const known = fetches.get(digest);
+      const { entry, parts, plan } = located;
+      const name = nameOf(located);
+      const known = fetches.get(name);
       if (known === undefined) {
-        const there = await cached(entry, range);
+        const there = await cached(located, range);
         if (there !== undefined) return there;
       }
-      if (failures.has(digest)) throw failures.get(digest);
+      if (failures.has(name)) throw failures.get(name);
       if (!offline && isGlance(entry, range)) {
-        const running = fetches.get(digest)?.feed;
+        const running = fetches.get(name)?.feed;
         if (running?.has(range) === true) {
           return { from: "registry", chunks: running.bytes(range, { signal, verified: false }) };
         }
-        if (entry.digest === digest || parts.has(entry)) {
-          const chunks = await glance(reader, located, range, signal);
+        if (entry.digest === entry.digestOriginal || parts.has(entry)) {
+          const chunks =
+            plan === undefined
+              ? await glance(reader, located, range, signal)
+              : await glanceIntoParts(reader, plan, range, signal);
           if (chunks !== undefined) return { from: "registry", chunks };
         }
       }
-      const { feed } = fetches.get(digest) ?? start(reader, located);
+      const isHere = plan !== undefined && (await partsFetcher.has(plan));
+      const { feed } = fetches.get(name) ?? start(reader, located);
       await feed.begun(firstByte);
-      return { from: "registry", chunks: feed.bytes(range, { signal, verified: true }) };
+      const from = isHere ? "cache" : "registry";
+      return { from, chunks: feed.bytes(range, { signal, verified: true }) };
     },
     isTainted: (digest) => tainted.has(digest),
     async settle() {

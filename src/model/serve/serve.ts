@@ -1,4 +1,4 @@
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { resolve } from "node:path";
 import { isIP } from "node:net";
 import { OcibundleError } from "../../errors.ts";
@@ -15,6 +15,7 @@ import type { EmitEvent, TransferEvent } from "../../transfer/events.ts";
 import { openScratch, sweepScratch } from "../pull/scratch-cache.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
 import { createBlobs, feedWorkers } from "./blobs.ts";
+import { createPartsFetcher } from "./fetch-parts.ts";
 import { parseCatalog } from "./catalog.ts";
 import { hubEnvironment, runChild } from "./child.ts";
 import { manifestMemory } from "./kept-manifests.ts";
@@ -90,6 +91,7 @@ export async function serveModels(
   await sweepScratch(tmpdir());
   const session: Session = scratch === undefined ? given : { ...given, cache: scratch.cache };
   const workers = createWorkerPool(feedWorkers);
+  const partWorkers = createWorkerPool(withinOpenFiles(availableParallelism(), 8));
   const metrics = createMetrics();
   let server: Listening | undefined;
   try {
@@ -100,7 +102,14 @@ export async function serveModels(
     });
     const { offline, refresh, list } = request;
     const root = request.root ?? configured.root;
-    const blobs = createBlobs({ session, downloader, offline, keep: request.useCache });
+    const partsFetcher = createPartsFetcher({
+      session,
+      downloader,
+      followers: workers,
+      workers: partWorkers,
+    });
+    const keep = request.useCache;
+    const blobs = createBlobs({ session, downloader, partsFetcher, offline, keep });
     const memory = manifestMemory(session.cache);
     const models = createModels(catalog, blobs, { session, memory, root, refresh, offline });
     server = await listen({
@@ -141,6 +150,7 @@ export async function serveModels(
   } finally {
     ending.abort();
     workers.close();
+    partWorkers.close();
     await scratch?.remove();
   }
 }

@@ -11,6 +11,9 @@ import {
   readAllContents,
   type WeightsContents,
 } from "../graph/weights-contents.ts";
+import type { FilePlan } from "../parts/file-plan.ts";
+import { listFiles } from "../pull/part-files.ts";
+import { inParts } from "../pull/part-pull.ts";
 import type { BlobPart } from "../pull/pull-context.ts";
 import { findFiles } from "../pull/pull-entries.ts";
 import type { Session } from "../session/session.ts";
@@ -20,6 +23,8 @@ export interface Located {
   entry: WeightEntry;
   /** Files that are a part of a blob. */
   parts: ReadonlyMap<WeightEntry, BlobPart>;
+  /** How the file is put together, where no blob is the file. */
+  plan: FilePlan | undefined;
   /** Whether the file was unpacked into the cache: it is no blob that a registry has. */
   unpacked: boolean;
 }
@@ -56,22 +61,16 @@ export async function readServed(
   // The files of an image are relative to the root already.
   const cut = isImage ? "/" : root;
   const [first] = contents;
-  if (contents.some(({ parts }) => parts !== undefined)) {
-    throw new OcibundleError("file", `${reader.name} is stored in parts, which serve cannot read`, {
-      hint: "run `ocibundle pull` to download it",
-    });
-  }
   const digest = contents.length === 1 && first !== undefined ? first.raw.digest : manifest.digest;
   const isListed = contents.every(
     ({ packed }) =>
       packed.files.length === 0 && packed.tars.every((tar) => tar.expected !== undefined),
   );
   const find = remembered(() => look(contents, { reader, session, root }));
+  const plans = new Map<WeightEntry, FilePlan>();
+  const stored = contents.flatMap((one) => listFiles(one, plans, reader.name));
   const entries = isListed
-    ? contents.flatMap(({ entries: plain, packed }) => [
-        ...plain,
-        ...packed.tars.flatMap(expectedEntries),
-      ])
+    ? [...stored, ...contents.flatMap(({ packed }) => packed.tars.flatMap(expectedEntries))]
     : (await find.get()).entries;
   const paths = pathsOf(entries, cut, reader.name);
   const files = Array.from(paths, ([path, { digestOriginal, sizeUncompressed }]) => ({
@@ -90,14 +89,15 @@ export async function readServed(
       if (isPlain) {
         const entry = paths.get(path);
         if (entry === undefined) throw new OcibundleError("not_found", `no file ${quoted(path)}`);
-        return { entry, parts: new Map(), unpacked: false };
+        return { entry, parts: new Map(), plan: inParts(plans).get(entry), unpacked: false };
       }
       if (again) find.forget();
       const found = await find.get();
       const entry = pathsOf(found.entries, cut, reader.name).get(path);
       if (entry === undefined) throw new OcibundleError("not_found", `no file ${quoted(path)}`);
-      const isBlob = contents.some(({ entries: plain }) => plain.includes(entry));
-      return { entry, parts: found.parts, unpacked: !isBlob && !found.parts.has(entry) };
+      const { parts } = found;
+      const isStored = stored.some(({ dest }) => dest === entry.dest) || parts.has(entry);
+      return { entry, parts, plan: inParts(found.plans).get(entry), unpacked: !isStored };
     },
   };
 }
@@ -111,11 +111,6 @@ async function contentsOf(
 ): Promise<{ contents: WeightsContents[]; isImage: boolean }> {
   try {
     const contents = await readAllContents(reader, manifest, signal);
-    if (contents.some(({ parts }) => parts !== undefined)) {
-      throw new OcibundleError("file", `${reader.name}: weights in parts are not served`, {
-        hint: "pull them with `ocibundle pull`",
-      });
-    }
     const isImage = contents.some(({ format }) => format === "image");
     return { contents, isImage: isImage && root !== undefined };
   } catch (error) {
@@ -129,6 +124,7 @@ async function contentsOf(
 interface Looked {
   entries: WeightEntry[];
   parts: ReadonlyMap<WeightEntry, BlobPart>;
+  plans: ReadonlyMap<WeightEntry, FilePlan>;
 }
 
 async function look(

@@ -3,7 +3,6 @@ import { zstdCompressSync } from "node:zlib";
 import { partsReader } from "../../../../src/model/jobs/remote-header.ts";
 import type { ContentReader } from "../../../../src/oci/content.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
-import { digest } from "../fixtures.ts";
 
 test("what was decompressed of many parts is not kept", async () => {
   const contents = Array.from({ length: 6 }, (_, at) => new Uint8Array(1000).fill(at));
@@ -22,11 +21,9 @@ test("what was decompressed of many parts is not kept", async () => {
     encoding: "zstd" as const,
     stored: { digest: digestOf(blobs[at] ?? ""), size: blobs[at]?.byteLength ?? 0 },
   }));
-  const file = { name: "a", dest: "/a", digest: digest("a"), size: 6000 };
   const segments = contents.map((_, at) => [at, 0, 1000] as const);
-  const recipe = { split: { by: "none" }, parts: [], files: [] };
   const { signal } = new AbortController();
-  const readAt = partsReader(reader, { ...file, segments }, { recipe, parts }, signal);
+  const readAt = partsReader(reader, { segments }, { parts }, signal);
   expect([...(await readAt(0, 6000))]).toEqual(contents.flatMap((bytes) => [...bytes]));
   expect([...(await readAt(5990, 10))]).toEqual(Array.from({ length: 10 }, () => 5));
   expect(opened).toEqual([0, 1, 2, 3, 4, 5]);

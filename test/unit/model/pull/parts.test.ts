@@ -459,9 +459,11 @@ describe("what is wrong", () => {
     const { put, pull, read, registry, job, at } = await bench();
     const claim = digestOf(other);
     await put([{ ...model, claim }]);
-    const error = await failure(pull({ checkWhole: true }));
-    expect(error.code).toBe("integrity");
-    expect(error.message).toContain("together they do not have the digest");
+    for (const options of [{ checkWhole: true }, { hubId: "acme/model", output: "hub" }]) {
+      const error = await failure(pull(options));
+      expect(error.code).toBe("integrity");
+      expect(error.message).toContain("together they do not have the digest");
+    }
     await pull();
     expect(digestOf(await read(model.name))).toBe(digestOf(contentOf(model)));
     const named = await readdir(at(".cache/blobs"), { recursive: true }).catch(() => []);

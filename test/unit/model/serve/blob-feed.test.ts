@@ -16,6 +16,7 @@ async function feedOf(name: string) {
   await writeFile(path, content);
   const told = { idle: 0, tainted: 0 };
   const feed = createFeed({
+    size: content.length,
     onIdle: () => (told.idle += 1),
     onTaint: () => (told.tainted += 1),
   });
@@ -64,6 +65,25 @@ describe("a file that is being fetched", () => {
     await until(() => held.state.text === "23");
     feed.fail(wrong);
     await expect(held.done).rejects.toBe(wrong);
+  });
+
+  test("gives all of a range that is proven, and waits for the whole at the end of the file", async () => {
+    const { feed, path, told } = await feedOf("proven");
+    feed.grow(path, false);
+    const first = reading(feed.bytes({ start: 2, end: 5 }, { signal, verified: true }));
+    const whole = reading(feed.bytes({ start: 0, end: 10 }, { signal, verified: true }));
+    const last = reading(feed.bytes({ start: 8, end: 10 }, { signal, verified: true }));
+    feed.front(7, 4);
+    await until(() => first.state.text === "23" && whole.state.text === "0123456");
+    // What lies behind the proven bytes is fetched again: nobody but who has some of it is cut.
+    feed.front(5, 5);
+    expect(await first.done).toBe("234");
+    await expect(whole.done).rejects.toThrow("wrong bytes were sent");
+    feed.front(10, 10);
+    await until(() => last.state.text === "8");
+    feed.verify();
+    expect(await last.done).toBe("89");
+    expect(told.tainted).toBe(1);
   });
 
   test("that turns out wrong cuts who has bytes of it, and says so", async () => {

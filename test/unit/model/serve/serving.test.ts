@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { createHash, generateKeyPairSync, randomBytes } from "node:crypto";
+import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -17,6 +17,7 @@ import {
   temporaryDirectory,
   writeFiles,
 } from "../bench.ts";
+import { blobRequests, hashed, received, startServing, url } from "./start.ts";
 
 /** Too large to be hashed in one piece, and fetched in several ranges. */
 const largeBytes = 24 * 1024 * 1024;
@@ -61,44 +62,9 @@ async function serving(
     job.flags.config = join(job.cwd, "config.yaml");
     await writeFiles(job.cwd, { "config.yaml": config });
   }
-  const stopping = new AbortController();
-  const endpoint = Promise.withResolvers<string>();
-  const served = serveModels(
-    { ...job, signal: stopping.signal },
-    {
-      map: [],
-      registry: registry.host,
-      tag: undefined,
-      listen: "127.0.0.1:0",
-      tokenFile: undefined,
-      anonymous: false,
-      hostNames: [],
-      refresh: 0,
-      offline: false,
-      root: undefined,
-      useCache: true,
-      list: false,
-      command: [],
-      ...request,
-    },
-    (report) => endpoint.resolve(report.endpoint),
-  );
-  served.catch(endpoint.reject);
-  const stop = async (): Promise<number | undefined> => {
-    stopping.abort();
-    return served;
-  };
-  afterwards(stop);
-  return { job, registry, endpoint: await endpoint.promise, push, stop };
+  const { endpoint, stop } = await startServing(job, registry, request);
+  return { job, registry, endpoint, push, stop };
 }
-
-const url = (endpoint: string, file: string, revision = "main"): string =>
-  `${endpoint}/acme/tiny/resolve/${revision}/${file}`;
-
-const hashed = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
-
-const blobRequests = ({ seen }: RecordingRegistry): string[] =>
-  seen.filter(({ path }) => path.includes("/blobs/sha256:")).map(({ path }) => path);
 
 /** Lets the registry send other bytes for blobs of this size, so often. */
 const corrupting =
@@ -114,17 +80,6 @@ const corrupting =
     }
     return new Response(bytes, answer);
   };
-
-/** How many bytes came before the answer ended or broke. */
-async function received(answer: Response): Promise<{ bytes: number; whole: boolean }> {
-  let bytes = 0;
-  try {
-    for await (const chunk of answer.body ?? []) bytes += chunk.byteLength;
-    return { bytes, whole: true };
-  } catch {
-    return { bytes, whole: false };
-  }
-}
 
 describe("a file that is not in the cache", () => {
   test("is fetched once for eight clients that ask for eight files at once", async () => {
