@@ -34,12 +34,62 @@ export interface Markers {
   close(): Promise<void>;
 }
 
+/** The directory of a weight that has markers of its own, below the directory that is pulled into. */
+export interface MarkedTarget {
+  parts: readonly string[];
+  /** Of the weight's manifest. */
+  digest: string;
+}
+
 /**
- * The markers in the directory that all dests have in common. Nothing is made before there is something to
- * say: dests can lie thousands of directories deep, and a plan that fails leaves none of them.
+ * The markers in the directory that all dests and targets have in common, and those of each target. Nothing is
+ * made before there is something to say: dests can lie thousands of directories deep, and a plan that fails
+ * leaves none of them.
  */
-export function openMarkers(root: string, dests: readonly (readonly string[])[]): Markers {
-  const parts = [...commonDirectory(dests), markerDirectory];
+export function openMarkers(
+  root: string,
+  dests: readonly (readonly string[])[],
+  targets: readonly MarkedTarget[] = [],
+): Markers {
+  const common = commonDirectory([...dests, ...targets.map(({ parts }) => [...parts, ""])]);
+  const main = markersIn(root, common);
+  const below = targets.filter(({ parts }) => parts.length > common.length);
+  if (below.length === 0) return main;
+  const each = below.map(({ parts, digest }) => ({ digest, markers: markersIn(root, parts) }));
+  return {
+    ...main,
+    alone() {
+      main.alone();
+      for (const { markers } of each) markers.alone();
+    },
+    async ready() {
+      for (const { digest, markers } of each) {
+        if ((await markers.ready()) !== digest) return undefined;
+      }
+      return main.ready();
+    },
+    async downloading(digest) {
+      await main.downloading(digest);
+      for (const one of each) await one.markers.downloading(one.digest);
+    },
+    async done(digest) {
+      for (const one of each) await one.markers.done(one.digest);
+      await main.done(digest);
+    },
+    async failed(message) {
+      for (const { markers } of each) await markers.failed(message);
+      return main.failed(message);
+    },
+    async close() {
+      for (const { markers } of each) await markers.close();
+      await main.close();
+    },
+  };
+}
+
+/** The markers of one directory. */
+function markersIn(root: string, directoryParts: readonly string[]): Markers {
+  const parts = [...directoryParts, markerDirectory];
   const markerPath = join(root, ...parts);
   let opened: Promise<TargetDirectory> | undefined;
   const open = (): Promise<TargetDirectory> => (opened ??= openTargetDirectory(root, parts));

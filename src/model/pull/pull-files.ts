@@ -2,7 +2,9 @@ import { join } from "node:path";
 import { checkDests } from "../../store/placement/safe-path.ts";
 import type { HubCacheReport, PulledFile } from "../../report/pull.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
+import type { WeightsContents } from "../graph/weights-contents.ts";
 import { hubFiles, hubPaths } from "./hub-cache.ts";
+import type { MarkedTarget } from "./markers.ts";
 import type { FetchOutcome, Seen } from "./pull-context.ts";
 import { type WantedFile, wantedFiles } from "./pull-plan.ts";
 
@@ -18,6 +20,23 @@ export async function filesOf(
   const dests = entries.map(({ dest }) => dest);
   const parts = await checkDests(dir, dests);
   return forHub ? hubFiles(dir, entries) : wantedFiles(dir, entries, parts);
+}
+
+/** The targets of Cog's weights that some of the entries belong to: each has markers of its own. */
+export function markedTargets(
+  contents: readonly WeightsContents[],
+  entries: readonly WeightEntry[],
+): MarkedTarget[] {
+  const targets = new Map<string, MarkedTarget>();
+  for (const { format, packed, raw } of contents) {
+    if (format !== "cog") continue;
+    for (const { under } of packed.tars) {
+      const isWanted = entries.some(({ dest }) => under === "/" || dest.startsWith(`${under}/`));
+      const parts = under.split("/").filter((part) => part !== "");
+      if (isWanted) targets.set(under, { parts, digest: raw.digest });
+    }
+  }
+  return [...targets.values()];
 }
 
 /** What became of each entry. `hub` is given where the files are the blobs of a hub's cache. */

@@ -22,7 +22,7 @@ import { goOnWithoutCache, sayUnlocked } from "./pull-warnings.ts";
 import { writeSnapshot } from "./hub-cache.ts";
 import { notePulled, stageOf } from "./note-placed.ts";
 import { needsLocks, type Stage } from "./sync.ts";
-import { filesOf, reportedFiles } from "./pull-files.ts";
+import { filesOf, markedTargets, reportedFiles } from "./pull-files.ts";
 import { planPull, selectEntries, type WantedFile } from "./pull-plan.ts";
 import { checkSpace } from "./pull-space.ts";
 import { fsyncPulled } from "./fsync.ts";
@@ -98,7 +98,9 @@ async function pullMarked(
         ? undefined
         : { id: request.hubId, tag: place.tag, digest, entries: found.entries };
     const files = await filesOf(dir, entries, hub !== undefined);
-    const markers = openMarkers(dir, hub === undefined ? files.map((file) => file.parts) : []);
+    const targets = hub === undefined ? markedTargets(contents, entries) : [];
+    const dests = hub === undefined ? files.map((file) => file.parts) : [];
+    const markers = openMarkers(dir, dests, targets);
     await takeBackEarlyFailure(dir, markers);
     await (await openTargetDirectory(dir, [])).close();
     let turn: HeldLock | undefined;
@@ -115,7 +117,7 @@ async function pullMarked(
       const noted = { cache: session.cache, dir, source: place.repository?.fullName ?? place.text };
       if (sync && !alone) throw needsLocks(dir);
       stage = sync
-        ? await stageOf(noted, { digest, ready: await markers.ready(), files, force })
+        ? await stageOf(noted, { digest, ready: await markers.ready(), files, targets, force })
         : undefined;
       const into = stage ?? { root: dir, files, markers };
       const outcomes = await pullFiles(
@@ -146,6 +148,8 @@ async function pullMarked(
         },
       );
       await stage?.swap();
+      // Those above what was exchanged still speak of the version before.
+      if (stage !== undefined && (await markers.ready()) !== digest) await markers.done(digest);
       const isKept = (file: WantedFile): boolean => !outcomes.has(file);
       await notePulled({
         ...noted,

@@ -6,7 +6,7 @@ import { markerDirectory, ownPrefix } from "../../store/placement/dest-rule.ts";
 import { bringBack, exchange } from "../../store/placement/exchange.ts";
 import { isAsPlaced, type PlacedPull } from "../../store/records/placed.ts";
 import { openTargetDirectory } from "../../store/placement/target-directory.ts";
-import { commonDirectory, type Markers, openMarkers } from "./markers.ts";
+import { commonDirectory, type MarkedTarget, type Markers, openMarkers } from "./markers.ts";
 import type { WantedFile } from "./pull-plan.ts";
 
 /** Where the next version of a directory that is kept in sync grows, inside that directory. */
@@ -36,6 +36,7 @@ export interface StageOptions {
   /** The digest that the markers say the directory is ready with. */
   ready: string | undefined;
   files: readonly WantedFile[];
+  targets: readonly MarkedTarget[];
   force: boolean;
 }
 
@@ -63,6 +64,7 @@ export async function openStage(options: StageOptions): Promise<Stage | undefine
   const markers = openMarkers(
     root,
     files.map(({ parts }) => parts),
+    options.targets,
   );
   return {
     root,

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { readdir, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { setDigest } from "../../../../src/model/format/artifact/cog-weight.ts";
@@ -358,7 +359,16 @@ describe("Cog's weights of today", () => {
       "src/weights/llama/model.safetensors": digestOf(weights),
       "src/weights/llama/tokenizer.json": digestOf(tokenizer),
     });
+    for (const [name, { digest }] of [
+      ["llama", model],
+      ["clip", other],
+    ] as const) {
+      const marker = join(all.job.cwd, `out/src/weights/${name}/.cog/ready`);
+      expect(await readFile(marker, "utf8")).toBe(`${digest}\n`);
+    }
     await pull({ output: "one", only: ["clip"] });
+    expect(existsSync(join(all.job.cwd, "one/src/weights/clip/.cog/ready"))).toBe(true);
+    expect(existsSync(join(all.job.cwd, "one/src/weights/llama"))).toBe(false);
     expect(Object.keys(await pulled("one"))).toEqual(["src/weights/clip/clip.bin"]);
   });
 

@@ -53,6 +53,39 @@ test("markers lie in the directory that all files have in common", async () => {
   }
 });
 
+test("a weight with a target of its own has them there too, with its own digest", async () => {
+  const dests = ["w/llama/sub/x", "w/clip/y"].map((dest) => dest.split("/"));
+  const targets = [
+    { parts: ["w", "llama"], digest: "sha256:a" },
+    { parts: ["w", "clip"], digest: "sha256:b" },
+  ];
+  const markers = openMarkers(root, dests, targets);
+  expect(markers.path).toBe(join(root, "w/.cog"));
+  await markers.downloading("sha256:1");
+  expect(state("w/llama")).toEqual({ downloading: "sha256:a\n" });
+  await markers.done("sha256:1");
+  expect(state()).toEqual({ ready: "sha256:1\n" });
+  expect(state("w/llama")).toEqual({ ready: "sha256:a\n" });
+  expect(state("w/clip")).toEqual({ ready: "sha256:b\n" });
+  expect(await markers.ready()).toBe("sha256:1");
+  rmSync(join(root, "w/clip/.cog/ready"));
+  expect(await markers.ready()).toBeUndefined();
+  await markers.failed("no space left on device");
+  for (const directory of ["w", "w/llama", "w/clip"]) {
+    expect(state(directory)).toEqual({ failed: "no space left on device\n" });
+  }
+  await markers.close();
+});
+
+test("the target of a single weight has them, however deep its files lie", async () => {
+  const target = { parts: ["w"], digest: "sha256:a" };
+  const markers = openMarkers(root, [["w", "sub", "x"]], [target]);
+  expect(markers.path).toBe(join(root, "w/.cog"));
+  await markers.done("sha256:a");
+  expect(existsSync(join(root, "w/sub"))).toBe(false);
+  await markers.close();
+});
+
 test("one stands at a time, with what it has to say", async () => {
   const markers = open("w/x");
   await markers.downloading("sha256:1");

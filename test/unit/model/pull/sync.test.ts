@@ -23,6 +23,7 @@ async function staged(others: Record<string, string> = {}): Promise<{ dir: strin
     digest: "sha256:2",
     ready: undefined,
     files: [file],
+    targets: [],
     force: false,
   });
   if (stage === undefined) throw new Error("there is no next version");
