@@ -135,9 +135,11 @@ export function createFeed({
           await changed(signal, undefined);
           continue;
         }
-        file ??= await openThere(path);
+        const tried: string = path;
+        file ??= await openThere(tried);
         if (file === undefined) {
-          if (settled) throw new OcibundleError("network", "the cache lost a file");
+          // It may have got its last name while it was opened by the one before.
+          if (settled && path === tried) throw new OcibundleError("network", "the cache lost a file");
           await changed(signal, growthEvery);
           continue;
         }

@@ -55,6 +55,17 @@ describe("a file that is being fetched", () => {
     expect(told).toEqual({ idle: 1, tainted: 0 });
   });
 
+  test("is found where it gets its last name while it is opened", async () => {
+    const { feed, path } = await feedOf("renamed");
+    feed.grow(`${path}.gone`, false);
+    feed.front(10);
+    const { done } = reading(feed.bytes({ start: 0, end: 10 }, { signal, verified: true }));
+    // Nothing is opened before these are done.
+    for (let count = 0; count < 20; count += 1) await Promise.resolve();
+    feed.settle(path);
+    expect(await done).toBe("0123456789");
+  });
+
   test("holds the last byte of every range back", async () => {
     const { feed, path } = await feedOf("range");
     feed.grow(path, false);
