@@ -87,13 +87,18 @@ async function orWarn<T>(
 const isStop = ({ code }: OcibundleError): boolean =>
   code === "interrupted" || code === "terminated";
 
-/** Asks each helper once for a registry, however many repositories of it a run reads. */
-export function rememberHelpers(): typeof helperGet {
-  const asked = new Map<string, ReturnType<typeof helperGet>>();
+/** How long the answer of a helper is believed, in milliseconds: what it gives may end after an hour. */
+const answerKept = 300_000;
+
+/** Asks each helper once for a registry, however many repositories of it are read; and again after a while. */
+export function rememberHelpers(now: () => number = Date.now, ask = helperGet): typeof helperGet {
+  const asked = new Map<string, { answer: ReturnType<typeof helperGet>; until: number }>();
   return (name, key, options) => {
     const question = `${name} ${key}`;
-    const answer = asked.get(question) ?? helperGet(name, key, options);
-    asked.set(question, answer);
+    const known = asked.get(question);
+    if (known !== undefined && now() < known.until) return known.answer;
+    const answer = ask(name, key, options);
+    asked.set(question, { answer, until: now() + answerKept });
     return answer;
   };
 }

@@ -3,7 +3,7 @@ import { httpFailureOf } from "./message/failure.ts";
 import type { EmitHttpEvent, HttpResponse, Repeatable, Send } from "./message/message.ts";
 import { askedToWait } from "./message/retry-after.ts";
 import { waitBeforeRetry } from "../retry/backoff.ts";
-import { type RetryBudget, retryBudget } from "../retry/budget.ts";
+import { renewBudget, type RetryBudget, retryBudget } from "../retry/budget.ts";
 import type { Clock } from "../retry/clock.ts";
 import { askedWait, type AttemptResult, isAskedBack, requestPolicy } from "../retry/transient.ts";
 
@@ -41,6 +41,7 @@ export function retrier({ host, clock, emit, budget = retryBudget() }: RetryOpti
       if (policy === undefined) return false;
       const milliseconds = waitBeforeRetry(attempt, clock.random(), policy, askedWait(result));
       if (milliseconds === undefined) return false;
+      renewBudget(budget, clock.now());
       if (budget.left === 0) {
         // Once, and not where there never was one.
         if (!budget.told && budget.allowed > 0) {

@@ -27,8 +27,12 @@ import { listTags } from "./tags.ts";
 import type { Registry, Repository } from "./types.ts";
 import { startUpload, uploadSession } from "./uploads.ts";
 
-/** Failed attempts that a run may have, for all its registries together; with 0 every failure is final. */
-export const triesOfRun = (allowed?: number): RetryBudget => retryBudget(allowed);
+/**
+ * Failed attempts that a run may have, for all its registries together; with 0 every failure is final. A server may
+ * have them again every so many milliseconds.
+ */
+export const triesOfRun = (allowed?: number, renewedEvery?: number): RetryBudget =>
+  retryBudget(allowed, renewedEvery);
 
 export interface RegistryOptions extends CertificateOptions {
   /** http in place of https. On loopback http is used anyway, unless TLS was set up. */
@@ -39,7 +43,7 @@ export interface RegistryOptions extends CertificateOptions {
   ns?: string | undefined;
   /** Sent with every request to it, names in lower case. */
   headers?: Readonly<Record<string, string>> | undefined;
-  /** Asked once for each repository, after the registry has asked who is there. */
+  /** Asked for each repository, after the registry has asked who is there; the answer is believed for minutes. */
   credentials?: FindCredential | undefined;
   /** Where HTTP_PROXY and its like are looked up. */
   env?: Environment | undefined;

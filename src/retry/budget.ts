@@ -7,10 +7,26 @@ export interface RetryBudget {
   left: number;
   /** Whether the user was told that none is left. */
   told: boolean;
+  /** Of a server, which has no end: when it is full again, every so many milliseconds. */
+  renewal?: { every: number; next: number } | undefined;
 }
 
-export const retryBudget = (allowed: number = mostFailedTries): RetryBudget => ({
+/** `renewedEvery`: milliseconds after which all of it is left again. */
+export const retryBudget = (
+  allowed: number = mostFailedTries,
+  renewedEvery?: number,
+): RetryBudget => ({
   allowed,
   left: allowed,
   told: false,
+  renewal: renewedEvery === undefined ? undefined : { every: renewedEvery, next: 0 },
 });
+
+/** Fills a budget again whose time has come; `now` in milliseconds. */
+export function renewBudget(budget: RetryBudget, now: number): void {
+  const { renewal } = budget;
+  if (renewal === undefined || now < renewal.next) return;
+  renewal.next = now + renewal.every;
+  budget.left = budget.allowed;
+  budget.told = false;
+}

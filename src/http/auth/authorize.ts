@@ -26,6 +26,14 @@ export interface AuthorizeOptions {
   now: () => number;
 }
 
+/**
+ * How long a credential is believed that was looked up, in milliseconds: helpers give some that end after hours, and
+ * secrets are replaced.
+ */
+const credentialKept = 300_000;
+/** Repositories whose credentials are remembered. */
+const mostCredentials = 1000;
+
 /** What the registry asked for last. */
 type Demand = { scheme: "basic" } | { scheme: "bearer"; realm: URL; service: string | undefined };
 
@@ -49,17 +57,20 @@ interface Authorization {
 export function authorize(next: Send, options: AuthorizeOptions): Send {
   const { host, url: registry, now, secrets } = options;
   const tokens = tokenCache((request) => fetchToken(next, request, now), now);
-  const found = new Map<string, Promise<Credential | undefined>>();
+  const found = new Map<string, { credential: Promise<Credential | undefined>; until: number }>();
   let demand: Demand | undefined;
 
   function credentialFor(repository: string | undefined): Promise<Credential | undefined> {
     const key = repository ?? "";
     const known = found.get(key);
-    if (known !== undefined) return known;
-    const looked = options.credentials(host, repository);
-    found.set(key, looked);
-    looked.catch(() => found.delete(key));
-    return looked;
+    if (known !== undefined && now() < known.until) return known.credential;
+    const credential = options.credentials(host, repository);
+    found.delete(key);
+    found.set(key, { credential, until: now() + credentialKept });
+    const [oldest] = found.keys();
+    if (found.size > mostCredentials && oldest !== undefined) found.delete(oldest);
+    credential.catch(() => found.delete(key));
+    return credential;
   }
 
   function readDemand(challenges: readonly Challenge[]): Demand | undefined {

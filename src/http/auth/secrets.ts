@@ -2,6 +2,8 @@ import type { Credential } from "./credential.ts";
 
 /** A shorter one would be found in other words, in characters. */
 const shortest = 4;
+/** Tokens that ended long ago are forgotten. */
+const most = 1000;
 
 /** What a client sends to show who it is, so that nobody's words repeat it. */
 export interface Secrets {
@@ -16,7 +18,11 @@ export interface Secrets {
 export function knownSecrets(): Secrets {
   const known = new Set<string>();
   const add = (secret: string): void => {
-    if (secret.length >= shortest) known.add(secret);
+    if (secret.length < shortest) return;
+    known.delete(secret);
+    known.add(secret);
+    const [oldest] = known;
+    if (known.size > most && oldest !== undefined) known.delete(oldest);
   };
   return {
     addCredential(credential) {

@@ -63,14 +63,22 @@ export interface Session extends JobContext {
 
 type Place = Pick<Reference, "host" | "repository">;
 
-/** Starts a run's session. Nothing is connected to or made on disk before it is needed. Throws `usage`, `file`. */
-export function openSession(job: JobContext): Session {
+/** How often a server may fail as often as a run, in milliseconds. */
+const triesRenewedEvery = 3_600_000;
+/** Repositories whose mirrors are remembered. */
+const mostMirrored = 1000;
+
+/**
+ * Starts a run's session. Nothing is connected to or made on disk before it is needed. `lasts`: it is a server's, and
+ * has no end. Throws `usage`, `file`.
+ */
+export function openSession(job: JobContext, { lasts = false } = {}): Session {
   checkFlags(job.flags);
   const config = readConfig(job);
   const cache = openCache(job);
   const journal = uploadJournal(join(cache.recordsDir, "uploads"));
   const memory = uploadMemory(cache, job.emit);
-  const budget = triesOfRun();
+  const budget = triesOfRun(undefined, lasts ? triesRenewedEvery : undefined);
   const registry = kept((host) => connect({ ...job, config, budget }, host));
   const mirrorsOf = kept((host) => openMirrors(job, config, host));
   const repository = (reference: Place): Repository =>
@@ -86,6 +94,8 @@ export function openSession(job: JobContext): Session {
     const copies = mirrors.map((mirrorOf) => mirrorOf(reference.repository));
     const opened = mirroredRepository(origin, copies, job.emit);
     mirroredByName.set(origin.fullName, opened);
+    const [oldest] = mirroredByName.keys();
+    if (mirroredByName.size > mostMirrored && oldest !== undefined) mirroredByName.delete(oldest);
     return opened;
   };
   return {

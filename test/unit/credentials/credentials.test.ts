@@ -13,7 +13,7 @@ import {
 } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { findCredential } from "../../../src/credentials/find.ts";
+import { findCredential, rememberHelpers } from "../../../src/credentials/find.ts";
 import { eraseCredential, storeCredential } from "../../../src/credentials/keep.ts";
 import { failureOf } from "../http/scripted.ts";
 
@@ -382,4 +382,18 @@ describe("what is kept", () => {
     expect(failure).toMatchObject({ code: "conflict" });
     expect(failure.message).not.toContain("s3cret");
   });
+});
+
+test("a helper is asked once for a registry, and again when its answer may have ended", async () => {
+  let now = 0;
+  let asked = 0;
+  const ask = rememberHelpers(
+    () => now,
+    () => Promise.resolve(user("AWS", `token ${(asked += 1)}`)),
+  );
+  const options = { env: {} };
+  expect(await ask("ecr-login", "r.example", options)).toEqual(user("AWS", "token 1"));
+  expect(await ask("ecr-login", "r.example", options)).toEqual(user("AWS", "token 1"));
+  now += 600_000;
+  expect(await ask("ecr-login", "r.example", options)).toEqual(user("AWS", "token 2"));
 });

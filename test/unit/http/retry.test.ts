@@ -168,6 +168,18 @@ describe("all requests of a run together", () => {
     expect(said).toHaveLength(1);
   });
 
+  test("are renewed for a server, which has no end", async () => {
+    await using server = serve(() => new Response("busy", { status: 503 }));
+    const day = 24 * 3_600_000;
+    const { send, clock } = client(bottom(), retryBudget(1, day));
+    await send(get(server.origin));
+    await send(get(server.origin));
+    expect(clock.pauses).toHaveLength(1);
+    clock.advance(day);
+    await send(get(server.origin));
+    expect(clock.pauses).toHaveLength(2);
+  });
+
   test("may have none, of which nothing is said", async () => {
     await using server = serve(() => new Response("busy", { status: 503 }));
     const { send, events } = client(bottom(), retryBudget(0));

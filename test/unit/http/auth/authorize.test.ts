@@ -452,3 +452,16 @@ describe("what token servers answer", () => {
     expect(await client(server).ask()).toBe(200);
   });
 });
+
+test("a login is looked up again after a while: helpers give some that end after hours", async () => {
+  await using server = serve(({ headers }) =>
+    headers.get("authorization") === null ? challenge('Basic realm="x"') : new Response(),
+  );
+  const { ask, looked, clock } = client(server, password);
+  await ask();
+  await ask();
+  expect(looked).toHaveLength(1);
+  clock.advance(600_000);
+  expect(await ask()).toBe(200);
+  expect(looked).toHaveLength(2);
+});
