@@ -7,6 +7,10 @@ export function hostName(header: string): string | undefined {
   return (match?.[1] ?? match?.[2])?.toLowerCase();
 }
 
+/** A host as users name it: as in a header, or an IPv6 address without brackets. Undefined where it is none. */
+export const namedHost = (text: string): string | undefined =>
+  isIP(text) === 6 ? text.toLowerCase() : hostName(text);
+
 /** Whether a host is this machine, and nothing that a name server could say otherwise of. */
 export const isLoopback = (host: string): boolean =>
   host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
@@ -16,13 +20,14 @@ const isUnspecified = (address: string): boolean => address === "0.0.0.0" || add
 
 /**
  * Which `Host` headers are answered: a page of another site, whose name a hostile server lets stand for
- * 127.0.0.1, must not read models through a browser (DNS rebinding). An address can't be rebound.
+ * 127.0.0.1, must not read models through a browser (DNS rebinding). An address can't be rebound. `names` are as
+ * `namedHost` gives them; on whatever port, since proxies and services forward from others.
  */
 export function hostCheck(
   address: string,
   names: readonly string[],
 ): (header: string | undefined) => boolean {
-  const allowed = new Set([address, ...names].map((name) => name.toLowerCase()));
+  const allowed = new Set([address.toLowerCase(), ...names]);
   return (header) => {
     const host = header === undefined ? undefined : hostName(header);
     if (host === undefined) return false;

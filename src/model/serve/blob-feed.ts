@@ -139,7 +139,8 @@ export function createFeed({
         file ??= await openThere(tried);
         if (file === undefined) {
           // It may have got its last name while it was opened by the one before.
-          if (settled && path === tried) throw new OcibundleError("network", "the cache lost a file");
+          if (settled && path === tried)
+            throw new OcibundleError("network", "the cache lost a file");
           await changed(signal, growthEvery);
           continue;
         }

@@ -26,8 +26,10 @@ const CommitSchema = v.object({
   digest: DigestSchema,
 });
 
-/** Records of one kind; the oldest are removed when a server starts. */
-const mostRecords = 2000;
+/** Records of one kind, and their bytes together; the oldest are removed when there are more. */
+const most = { records: 2000, bytes: 256 * 1024 * 1024 };
+/** They are counted when a server starts, and after each so many that were written. */
+const sweptEvery = 200;
 const maxRecordBytes = Math.ceil(maxManifestBytes * 1.4) + 4096;
 
 /** Names of records that are longer than names of files may be, or have slashes. */
@@ -48,14 +50,20 @@ export interface ManifestMemory {
   findCommit(repository: string, commit: string): Promise<Digest | undefined>;
 }
 
-export function manifestMemory(cache: Cache): ManifestMemory {
+export function manifestMemory(cache: Cache, limits = { ...most, sweptEvery }): ManifestMemory {
   const root = join(cache.recordsDir, "serve");
   const temp = { tempPath: cache.tempPath, discardTemp: cache.discardTemp };
   const place = (kind: string, name: string): string => join(root, kind, name);
   // A cache that can't be written keeps nothing, which costs requests only.
-  const write = (path: string, value: unknown): Promise<void> =>
-    writeRecord(temp, path, `${JSON.stringify(value)}\n`).catch(() => undefined);
-  void Promise.all(["manifests", "tags", "commits"].map((kind) => sweep(join(root, kind))));
+  const write = async (path: string, value: unknown): Promise<void> => {
+    await writeRecord(temp, path, `${JSON.stringify(value)}\n`).catch(() => undefined);
+    written += 1;
+    if (written % limits.sweptEvery === 0) await sweepAll();
+  };
+  let written = 0;
+  const sweepAll = () =>
+    Promise.all(["manifests", "tags", "commits"].map((kind) => sweep(join(root, kind), limits)));
+  void sweepAll();
 
   const readKept = async (digest: Digest): Promise<RawManifest | undefined> => {
     const path = place("manifests", digestHex(digest));
@@ -142,15 +150,20 @@ const notKept = (what: string): OcibundleError =>
   new OcibundleError("network", `${what} is not in the cache`, { hint: "omit --offline" });
 
 /** Removes the oldest records of a directory where there are too many. Never throws. */
-async function sweep(directory: string): Promise<void> {
+async function sweep(directory: string, limits: typeof most): Promise<void> {
   try {
     const names = await readdir(directory);
-    if (names.length <= mostRecords) return;
-    const ages = await Promise.all(
-      names.map(async (name) => ({ name, at: (await stat(join(directory, name))).mtimeMs })),
+    const found = await Promise.all(
+      names.map(async (name) => ({ name, stats: await stat(join(directory, name)) })),
     );
-    const oldest = ages.toSorted((a, b) => a.at - b.at).slice(0, names.length - mostRecords);
-    for (const { name } of oldest) await rm(join(directory, name), { force: true });
+    let bytes = 0;
+    for (const [at, { name, stats }] of found
+      .toSorted((a, b) => b.stats.mtimeMs - a.stats.mtimeMs)
+      .entries()) {
+      bytes += stats.size;
+      if (at >= limits.records || bytes > limits.bytes)
+        await rm(join(directory, name), { force: true });
+    }
   } catch {
     // Nothing there yet, or another process sweeps.
   }

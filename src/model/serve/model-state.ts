@@ -8,6 +8,7 @@ import { verifySettingsOf } from "../session/settings-of.ts";
 import { requireSignature } from "../trust/require-signature.ts";
 import type { ModelPlace } from "./catalog.ts";
 import type { ManifestMemory } from "./kept-manifests.ts";
+import type { KeptServed } from "./kept-served.ts";
 import { readServed, type Served } from "./snapshot.ts";
 
 /** More names of one model are not kept. */
@@ -31,6 +32,7 @@ export interface ModelState {
 export interface StateOptions {
   session: Session;
   memory: ManifestMemory;
+  kept: KeptServed;
   root: string | undefined;
   /** How long a tag is believed, in milliseconds. */
   refresh: number;
@@ -38,7 +40,7 @@ export interface StateOptions {
 }
 
 interface Known {
-  served: Served;
+  commit: string;
   /** Of the manifest that the name stands for. */
   digest: Digest;
   at: number;
@@ -50,12 +52,13 @@ export function openState(place: ModelPlace, options: StateOptions): ModelState 
 
 function registryState(
   place: ModelPlace & { kind: "registry" },
-  { session, memory, root, refresh, offline }: StateOptions,
+  { offline, ...options }: StateOptions,
 ): ModelState {
+  const { session, memory } = options;
   const { host, repository, main } = place;
   const reader = memory.keep(session.reader({ host, repository }), offline);
   const { name } = reader;
-  const revisions = createRevisions({ name, session, memory, root, refresh });
+  const revisions = createRevisions(name, options);
   const isSigned = verifySettingsOf(session.config, place).length > 0;
   const at = (tagOrDigest: string): Promise<Served> =>
     revisions.named(tagOrDigest, async () => {
@@ -86,16 +89,14 @@ function registryState(
 /** A layout or an archive. A layout is looked at again, since a build may have moved its tag. */
 function localState(
   { text }: ModelPlace & { kind: "local" },
-  { session, memory, root, refresh }: StateOptions,
+  { refresh, ...options }: StateOptions,
 ): ModelState {
+  const { session } = options;
   const closers: (() => Promise<void>)[] = [];
   const isLayout = text.startsWith("oci:");
   let latest: { reader: ContentReader; root: RawManifest } | undefined;
-  const revisions = createRevisions({
-    name: text,
-    session,
-    memory,
-    root,
+  const revisions = createRevisions(text, {
+    ...options,
     refresh: isLayout ? refresh : Number.POSITIVE_INFINITY,
   });
   const open = async () => {
@@ -104,7 +105,8 @@ function localState(
       await source.close();
       return latest;
     }
-    closers.push(() => source.close());
+    // A layout has nothing to close, however often it is opened; the others are opened once.
+    if (!isLayout) closers.push(() => source.close());
     latest = { reader: { ...source.reader, name: source.name }, root: source.root };
     return latest;
   };
@@ -131,32 +133,34 @@ function localState(
   };
 }
 
-function createRevisions({
-  name,
-  session,
-  memory,
-  root,
-  refresh,
-}: Pick<StateOptions, "session" | "memory" | "root" | "refresh"> & { name: string }) {
+function createRevisions(
+  name: string,
+  { session, memory, kept, root, refresh }: Omit<StateOptions, "offline">,
+) {
+  /** Those that were used last come last. */
   const names = new Map<string, Known>();
-  const commits = new Map<string, Served>();
   const pending = new Map<string, Promise<Served>>();
 
+  const note = (key: string, known: Known): void => {
+    names.delete(key);
+    names.set(key, known);
+    const [oldest] = names.keys();
+    if (names.size > mostNames && oldest !== undefined) names.delete(oldest);
+  };
+  /** What a name stood for when it was looked up last. */
+  const lastOf = (known: Known | undefined): Served | undefined =>
+    known && kept.find(name, known.commit);
+
   const remember = async (key: string, served: Served, digest: Digest): Promise<void> => {
-    const other = commits.get(served.commit);
+    const other = kept.find(name, served.commit);
     if (other !== undefined && other.digest !== served.digest) {
       throw new OcibundleError(
         "integrity",
         `${name}: ${served.digest} and ${other.digest} begin with the same 40 digits`,
       );
     }
-    const [oldest] = names.keys();
-    if (names.size >= mostNames && oldest !== undefined && oldest !== key) {
-      commits.delete(names.get(oldest)?.served.commit ?? "");
-      names.delete(oldest);
-    }
-    commits.set(served.commit, served);
-    names.set(key, { served, digest, at: performance.now() });
+    kept.keep(name, served);
+    note(key, { commit: served.commit, digest, at: performance.now() });
     if (other === undefined) await memory.noteCommit(name, served.commit, served.digest);
   };
 
@@ -167,37 +171,41 @@ function createRevisions({
     const known = names.get(key);
     try {
       const source = await open();
-      if (known?.digest === source.root.digest) {
-        known.at = performance.now();
-        return known.served;
+      const last = lastOf(known);
+      if (last !== undefined && known?.digest === source.root.digest) {
+        note(key, { ...known, at: performance.now() });
+        return last;
       }
       const served = await readServed(source.reader, source.root, { session, root });
       // The same weights behind other code: what was looked up of them stays.
-      const same = commits.get(served.commit);
-      const kept = same?.digest === served.digest ? same : served;
-      await remember(key, kept, source.root.digest);
-      return kept;
+      const same = kept.find(name, served.commit);
+      const right = same?.digest === served.digest ? same : served;
+      await remember(key, right, source.root.digest);
+      return right;
     } catch (error) {
       const isDown = error instanceof OcibundleError && error.code === "network";
-      if (known === undefined || !isDown) throw error;
+      const last = lastOf(known);
+      if (last === undefined || known === undefined || !isDown) throw error;
       const message = `${error.message}; serving what "${key}" of ${name} stood for before`;
       session.emit({ type: "warning", message });
-      known.at = performance.now();
-      return known.served;
+      note(key, { ...known, at: performance.now() });
+      return last;
     }
   };
 
   return {
-    seen: (commit: string): Served | undefined => commits.get(commit),
+    seen: (commit: string): Served | undefined => kept.find(name, commit),
     /** What a name stands for: as it is known, else as `open` reads it, once for all who ask meanwhile. */
     named(
       key: string,
       open: () => Promise<{ reader: ContentReader; root: RawManifest }>,
     ): Promise<Served> {
       const known = names.get(key);
-      const isFresh =
-        known !== undefined && (isDigest(key) || performance.now() - known.at < refresh);
-      if (isFresh) return Promise.resolve(known.served);
+      const last = lastOf(known);
+      if (known !== undefined && last !== undefined) {
+        note(key, known);
+        if (isDigest(key) || performance.now() - known.at < refresh) return Promise.resolve(last);
+      }
       const running = pending.get(key) ?? read(key, open).finally(() => pending.delete(key));
       pending.set(key, running);
       return running;

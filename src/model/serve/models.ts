@@ -4,6 +4,7 @@ import { isTag } from "../../oci/reference.ts";
 import { type HubRef, type HubSnapshot, type HubSource, NotOnHub } from "../../serve/hub-source.ts";
 import type { Blobs } from "./blobs.ts";
 import type { Catalog } from "./catalog.ts";
+import { keepServed } from "./kept-served.ts";
 import { createMisses } from "./misses.ts";
 import { type ModelState, openState, type StateOptions } from "./model-state.ts";
 import type { Served } from "./snapshot.ts";
@@ -12,17 +13,21 @@ import type { Served } from "./snapshot.ts";
 const mostTags = 200;
 const tagsAtOnce = 8;
 
-/** Models whose revisions are kept in memory. */
+/** Models of a registry that are known in memory. */
 const mostModels = 256;
 
 /** Models of a catalog as a hub's: the link between a registry and the answers to clients. */
 export function createModels(
   catalog: Catalog,
   blobs: Blobs,
-  options: StateOptions,
+  given: Omit<StateOptions, "kept">,
 ): HubSource & { close(): Promise<void> } {
+  const options = { ...given, kept: keepServed() };
   const { refresh } = options;
+  /** Of registries; those that were used last come last. There are as many as clients name. */
   const states = new Map<string, ModelState>();
+  /** Of this machine: as many as are mapped, and open while they may be read. */
+  const local = new Map<string, ModelState>();
   const misses = createMisses(refresh);
   const ofSnapshot = new WeakMap<HubSnapshot, Served>();
 
@@ -30,16 +35,12 @@ export function createModels(
     const place = catalog.find(id);
     if (place === undefined) throw new NotOnHub("model", `no model "${id}" is served here`);
     const key = JSON.stringify(place);
-    const known = states.get(key);
-    // Those that were used last come last.
-    if (known !== undefined) states.delete(key);
-    const state = known ?? openState(place, options);
-    states.set(key, state);
-    const [oldest] = states;
-    if (states.size > mostModels && oldest !== undefined) {
-      states.delete(oldest[0]);
-      void oldest[1].close();
-    }
+    const all = place.kind === "local" ? local : states;
+    const state = all.get(key) ?? openState(place, options);
+    all.delete(key);
+    all.set(key, state);
+    const [oldest] = states.keys();
+    if (states.size > mostModels && oldest !== undefined) states.delete(oldest);
     return state;
   };
 
@@ -81,7 +82,7 @@ export function createModels(
     },
     isTainted: ({ digest }) => blobs.isTainted(digest),
     async close() {
-      for (const state of states.values()) await state.close();
+      for (const state of local.values()) await state.close();
     },
   };
 }

@@ -6,7 +6,7 @@ import { readDocumentSync } from "../../runtime/read-document.ts";
 import { readingCode, unreadableBecause } from "../../runtime/file-faults.ts";
 import { withinOpenFiles } from "../../runtime/open-files.ts";
 import { createWorkerPool } from "../../runtime/worker-pool.ts";
-import { hostCheck, isLoopback, tokenCheck } from "../../serve/access.ts";
+import { hostCheck, isLoopback, namedHost, tokenCheck } from "../../serve/access.ts";
 import { createHandler } from "../../serve/handle.ts";
 import { createMetrics } from "../../serve/metrics.ts";
 import { listen, type Listening } from "../../serve/server.ts";
@@ -71,7 +71,10 @@ export async function serveModels(
 ): Promise<number | undefined> {
   // Ended later than the job: what is being sent is finished first.
   const ending = new AbortController();
-  const given = openSession({ ...job, signal: ending.signal, emit: withoutProgress(job.emit) });
+  const given = openSession(
+    { ...job, signal: ending.signal, emit: withoutProgress(job.emit) },
+    { lasts: true },
+  );
   const { serve: configured } = given.config;
   const catalog = parseCatalog({
     ...request,
@@ -87,6 +90,10 @@ export async function serveModels(
       hint: "add --token-file FILE, or --anonymous if that is meant",
     });
   }
+  const hostNames = [
+    ...request.hostNames.map((text) => parseHostName("--host-name", text)),
+    ...configured.hostNames.map((text) => parseHostName("serve.hostNames", text)),
+  ];
   const scratch = request.useCache ? undefined : await openScratch(tmpdir());
   await sweepScratch(tmpdir());
   const session: Session = scratch === undefined ? given : { ...given, cache: scratch.cache };
@@ -121,7 +128,7 @@ export async function serveModels(
         source: models,
         list,
         metrics,
-        isHost: hostCheck(address, [...request.hostNames, ...configured.hostNames]),
+        isHost: hostCheck(address, hostNames),
         isAllowed: tokenCheck(token),
         maxBodies,
         reading: patience.reading,
@@ -180,6 +187,15 @@ export function parseListen(text: string): { address: string; port: number } {
     });
   }
   return { address, port };
+}
+
+/** Throws `usage`. */
+function parseHostName(on: string, text: string): string {
+  const name = namedHost(text);
+  if (name !== undefined) return name;
+  throw new OcibundleError("usage", `${on}: "${text}" is not the name of a host`, {
+    hint: "use a name or an address, as models.internal",
+  });
 }
 
 /** Where clients of this machine reach a server. */

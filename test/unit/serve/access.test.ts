@@ -1,5 +1,11 @@
 import { describe, expect, test } from "bun:test";
-import { hostCheck, hostName, isLoopback, tokenCheck } from "../../../src/serve/access.ts";
+import {
+  hostCheck,
+  hostName,
+  isLoopback,
+  namedHost,
+  tokenCheck,
+} from "../../../src/serve/access.ts";
 
 describe("the host that a request names", () => {
   test.each([
@@ -14,8 +20,19 @@ describe("the host that a request names", () => {
     expect(hostName(header)).toBe(name);
   });
 
+  test.each([
+    ["Models.Internal:8086", "models.internal"],
+    ["[FD00::1]:8086", "fd00::1"],
+    ["fd00::1", "fd00::1"],
+    ["http://models.internal", undefined],
+    ["*", undefined],
+    ["", undefined],
+  ])("%p is named as %p", (text, name) => {
+    expect(namedHost(text)).toBe(name);
+  });
+
   test("must be this machine, or a name that was given", () => {
-    const isHost = hostCheck("127.0.0.1", ["Models.internal"]);
+    const isHost = hostCheck("127.0.0.1", ["models.internal"]);
     for (const host of ["localhost:1", "127.0.0.2", "[::1]:5", "models.internal:8086"]) {
       expect([host, isHost(host)]).toEqual([host, true]);
     }
