@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { lstatSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { clearTimeout, setTimeout } from "node:timers";
 import * as v from "valibot";
 import { SizeSchema } from "../../oci/descriptor.ts";
 import { isTrusted, privateMode, replaceFileWith } from "../../runtime/own-file.ts";
@@ -31,16 +32,17 @@ export type UploadNote = v.InferOutput<typeof NoteSchema>;
 export interface UploadNotes {
   /** Of an earlier run, and not too old to be of use. */
   earlier(): Promise<UploadNote | undefined>;
+  /** Notes where the upload is, once it has taken a moment. */
   keep(note: Omit<UploadNote, "version" | "upload">): void;
   /** There is nothing to go on with: the upload is done or given up. */
   drop(): void;
-  /** Lets go; what is noted stays for another run. */
+  /** Notes what was kept last and lets go; that stays for another run. */
   close(): void;
 }
 
 /** Where uploads are, so that a later run goes on with those that were broken off. */
 export interface UploadJournal {
-  /** Notes for one upload; undefined where another process is at it, or nothing can be noted. */
+  /** Notes for one upload; undefined where nothing can be noted. While another process is at it, none are kept. */
   open(repository: Repository, blob: { digest: string }): UploadNotes | undefined;
 }
 
@@ -61,39 +63,69 @@ export function uploadJournal(directory: string): UploadJournal {
   };
 }
 
-function openNotes(directory: string, name: string): UploadNotes | undefined {
+/**
+ * Nothing is written of an upload that takes less than this, in milliseconds: a note is a file, a lock and their
+ * removal, and of many small blobs they would take longer than sending again what a kill may lose.
+ */
+const notedAfter = 250;
+
+function openNotes(directory: string, name: string): UploadNotes {
   const base = join(directory, name);
   const path = `${base}${suffix}`;
-  let lock: HeldLock | undefined;
-  try {
-    lock = tryLockFile(`${base}.lock`);
-  } catch {
-    // Without locks two processes could take one session for theirs.
-  }
-  if (lock === undefined) return undefined;
+  let lock: HeldLock | "refused" | undefined;
+  let latest: Omit<UploadNote, "version" | "upload"> | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let isWritten = false;
+
+  /** Whether this process has the upload for itself. */
+  const isOurs = (): boolean => {
+    try {
+      lock ??= tryLockFile(`${base}.lock`) ?? "refused";
+    } catch {
+      // Without locks two processes could take one session for theirs.
+      lock = "refused";
+    }
+    return lock !== "refused";
+  };
+  const write = (): void => {
+    clearTimeout(timer);
+    timer = undefined;
+    if (latest === undefined || !isOurs()) return;
+    const note: UploadNote = { version: noteVersion, upload: name, ...latest };
+    latest = undefined;
+    isWritten = true;
+    try {
+      const temporary = `${path}.new`;
+      replaceFileWith(temporary, JSON.stringify(note), privateMode);
+      renameSync(temporary, path);
+    } catch {
+      // A full disk here is no reason to end an upload.
+    }
+  };
   return {
     async earlier() {
-      if (isOld(path)) return undefined;
+      if (isOld(path) || !isOurs()) return undefined;
       // One that another user can have written is not read.
       const note = await readRecord(path, NoteSchema, maxNoteBytes);
       return note?.upload === name ? note : undefined;
     },
     keep(note) {
-      try {
-        const temporary = `${path}.new`;
-        const text = JSON.stringify({
-          version: noteVersion,
-          upload: name,
-          ...note,
-        } satisfies UploadNote);
-        replaceFileWith(temporary, text, privateMode);
-        renameSync(temporary, path);
-      } catch {
-        // A full disk here is no reason to end an upload.
-      }
+      latest = note;
+      if (isWritten) write();
+      else timer ??= setTimeout(write, notedAfter).unref();
     },
-    drop: () => remove(path),
-    close: () => lock.release(),
+    drop() {
+      clearTimeout(timer);
+      timer = undefined;
+      latest = undefined;
+      isWritten = false;
+      // Without the lock nothing was read or written here.
+      if (typeof lock === "object") remove(path);
+    },
+    close() {
+      write();
+      if (typeof lock === "object") lock.release();
+    },
   };
 }
 

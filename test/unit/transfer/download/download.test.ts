@@ -166,7 +166,7 @@ describe("a server without ranges", () => {
         index > 0 && ranged ? { status, delay: 50 } : {};
       whole(await pull(blob, refused));
       const ranges = server?.asked.filter(({ ranged }) => ranged) ?? [];
-      expect(ranges.length).toBeGreaterThan(2);
+      expect(ranges.length).toBeGreaterThanOrEqual(2);
       expect(server?.asked.length).toBe(ranges.length + 1);
     },
   );
