@@ -1,4 +1,4 @@
-import { lstat, readlink, rename, rm, symlink } from "node:fs/promises";
+import { lstat, readFile, readlink, rename, rm, symlink } from "node:fs/promises";
 import { isAbsolute, join, resolve } from "node:path";
 import { OcibundleError } from "../../errors.ts";
 import { type Digest, digestHex } from "../../oci/digest.ts";
@@ -35,6 +35,19 @@ export interface HubModel {
   digest: Digest;
   /** All files of the model, also those that are not pulled. */
   entries: readonly WeightEntry[];
+}
+
+/** A small file of the cache beside blobs and links. */
+export interface HubNote {
+  /** Below the model's directory. */
+  path: string;
+  /** Whether this pull wrote it; else it was there, and right. */
+  isNew: boolean;
+}
+
+export interface HubSnapshot {
+  report: HubCacheReport;
+  notes: HubNote[];
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -94,7 +107,7 @@ export function hubPaths(entries: readonly WeightEntry[]): Map<WeightEntry, stri
 
 /**
  * Makes the snapshot of files whose blobs are in their places, then the list of all files, and last the names
- * of the commit. What is right already is left alone. Throws `conflict` for what has a name of the snapshot and
+ * of the commit. What is right already is left alone, since it may be another client's. Throws `conflict` for what has a name of the snapshot and
  * is something else, unless it is to be replaced; `system`.
  */
 export async function writeSnapshot(
@@ -102,7 +115,7 @@ export async function writeSnapshot(
   { id, tag, digest, entries }: HubModel,
   selected: readonly WeightEntry[],
   { force, signal }: { force: boolean; signal: AbortSignal },
-): Promise<HubCacheReport> {
+): Promise<HubSnapshot> {
   const commit = hubRevision(digest);
   const paths = hubPaths(entries);
   const root = ["snapshots", commit];
@@ -124,10 +137,12 @@ export async function writeSnapshot(
     ),
   );
   const list = JSON.stringify({ format_version: 1, files: tree }, null, 1);
-  await write(dir, ["trees"], `${commit}.json`, list);
+  const notes = [await write(dir, "trees", `${commit}.json`, list)];
   const revisions = [...new Set(["main", ...(tag !== undefined && isTag(tag) ? [tag] : [])])];
-  for (const revision of revisions.toReversed()) await write(dir, ["refs"], revision, commit);
-  return { id, commit, revisions, snapshot: join(dir, ...root) };
+  for (const revision of revisions.toReversed()) {
+    notes.push(await write(dir, "refs", revision, commit));
+  }
+  return { report: { id, commit, revisions, snapshot: join(dir, ...root) }, notes };
 }
 
 const directoryOf = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf("/")));
@@ -164,13 +179,10 @@ async function link(
 }
 
 /** Writes a small file below the model's directory, whole and flushed; nobody sees half of it. */
-async function write(
-  dir: string,
-  parts: readonly string[],
-  name: string,
-  text: string,
-): Promise<void> {
-  await using directory = await openTargetDirectory(dir, parts);
+async function write(dir: string, inside: string, name: string, text: string): Promise<HubNote> {
+  await using directory = await openTargetDirectory(dir, [inside]);
+  const path = `${inside}/${name}`;
+  if (await isText(directory.at(name), text)) return { path, isNew: false };
   // Whatever lies in `refs` is taken for a revision: the file grows elsewhere.
   await using besides = await openTargetDirectory(dir, ["trees"]);
   const temporary = besides.at(temporaryName(name));
@@ -184,8 +196,18 @@ async function write(
     }
     await rename(temporary, directory.at(name));
     await directory.sync();
+    return { path, isNew: true };
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined);
     throw unwritable(join(directory.path, name), error);
   }
+}
+
+/** Whether a file has just this text; not where it can't be read. */
+async function isText(path: string, text: string): Promise<boolean> {
+  const wanted = Buffer.from(text);
+  const stats = await lstat(path).catch(() => undefined);
+  if (stats?.isFile() !== true || stats.size !== wanted.byteLength) return false;
+  const bytes = await readFile(path).catch(() => undefined);
+  return bytes?.equals(wanted) === true;
 }

@@ -7,6 +7,7 @@ import {
   writePlaced,
 } from "../../store/records/placed.ts";
 import type { Cache } from "../../store/cache/cache.ts";
+import type { HubNote } from "./hub-cache.ts";
 import { openStage, type Stage, type StageOptions } from "./sync.ts";
 import type { WantedFile } from "./pull-plan.ts";
 
@@ -31,6 +32,8 @@ export interface PulledInto {
   /** Those that this pull found in their places: they count only if an earlier one placed them. */
   isKept(file: WantedFile): boolean;
   hub: boolean;
+  /** What was written to a hub's cache besides. */
+  notes: readonly HubNote[];
   /** Whether the directory is kept in sync: then files of earlier versions are gone. */
   sync: boolean;
 }
@@ -40,18 +43,25 @@ export interface PulledInto {
  * file system's errors only where the directory is kept in sync.
  */
 export async function notePulled(pull: PulledInto): Promise<void> {
-  const { cache, dir, source, digest, files, isKept, hub, sync } = pull;
+  const { cache, dir, source, digest, files, isKept, hub, notes, sync } = pull;
   const before = await readPlaced(cache, dir);
   const last = before?.pulls.find((one) => one.source === source);
-  const isKnown = last !== undefined && last.digest === digest && files.every(isKept);
+  const isKnown =
+    last !== undefined &&
+    last.digest === digest &&
+    files.every(isKept) &&
+    !notes.some(({ isNew }) => isNew);
   if (isKnown && !sync) return notePlacedUse(cache, dir);
   const known = new Map((last?.files ?? []).map((file) => [file.path, file]));
   const placed: PlacedFile[] = [];
-  for (const file of files) {
-    const path = file.parts.join("/");
+  const all = [
+    ...files.map((file) => ({ path: file.parts.join("/"), isNew: !isKept(file) })),
+    ...notes,
+  ];
+  for (const { path, isNew } of all) {
     const earlier = known.get(path);
     known.delete(path);
-    const noted = isKept(file) ? earlier : await asPlaced(dir, path);
+    const noted = isNew ? await asPlaced(dir, path) : earlier;
     if (noted !== undefined) placed.push(noted);
   }
   for (const file of known.values()) if (await isAsPlaced(dir, file)) placed.push(file);

@@ -19,7 +19,7 @@ import type { WeightEntry } from "../format/weight-entry.ts";
 import type { FilePlan } from "../parts/file-plan.ts";
 import { holdsPlan, inParts, noRecords, noteParts, openAssembly } from "./part-pull.ts";
 import { goOnWithoutCache, sayUnlocked } from "./pull-warnings.ts";
-import { writeSnapshot } from "./hub-cache.ts";
+import { type HubSnapshot, writeSnapshot } from "./hub-cache.ts";
 import { notePulled, stageOf } from "./note-placed.ts";
 import { needsLocks, type Stage } from "./sync.ts";
 import { filesOf, markedTargets, reportedFiles } from "./pull-files.ts";
@@ -33,7 +33,7 @@ import { type JobContext, openSession, type Session } from "../session/session.t
 import { modelPlace } from "../places/place.ts";
 import { openSigned } from "../trust/open-signed.ts";
 import type { VerifySettings } from "../session/verify-settings.ts";
-import type { HubCacheReport, PullReport } from "../../report/pull.ts";
+import type { PullReport } from "../../report/pull.ts";
 
 export interface PullRequest {
   source: string;
@@ -112,7 +112,7 @@ async function pullMarked(
       const seen: Seen = {};
       if (alone) markers.alone();
       else sayUnlocked({ session, seen }, dir);
-      const made: { hub?: HubCacheReport } = {};
+      const made: { hub?: HubSnapshot } = {};
       const { sync = false, force } = request;
       const noted = { cache: session.cache, dir, source: place.repository?.fullName ?? place.text };
       if (sync && !alone) throw needsLocks(dir);
@@ -151,14 +151,8 @@ async function pullMarked(
       // Those above what was exchanged still speak of the version before.
       if (stage !== undefined && (await markers.ready()) !== digest) await markers.done(digest);
       const isKept = (file: WantedFile): boolean => !outcomes.has(file);
-      await notePulled({
-        ...noted,
-        digest,
-        files: into.files,
-        isKept,
-        hub: hub !== undefined,
-        sync,
-      });
+      const besides = { hub: hub !== undefined, notes: made.hub?.notes ?? [] };
+      await notePulled({ ...noted, ...besides, digest, files: into.files, isKept, sync });
       return {
         name,
         reference: place.pinned(root.digest),
@@ -170,11 +164,11 @@ async function pullMarked(
           outcomes,
           into.files,
           seen.ways,
-          hub && made.hub && { ...hub, report: made.hub },
+          hub && made.hub && { ...hub, ...made.hub },
         ).map((file) =>
           stage === undefined ? file : { ...file, path: stage.finalPath(file.path) },
         ),
-        hfCache: made.hub ?? null,
+        hfCache: made.hub?.report ?? null,
         milliseconds: Math.round(performance.now() - started),
       };
     } catch (error) {

@@ -20,9 +20,6 @@ export interface Survey {
 
 /** What the markers' directory has. */
 const markerNames = /^(?:ready|downloading|failed|lock)(?:[.-].*)?$/;
-/** What a hub's cache has besides blobs. */
-const hubFiles = /^(?:refs|trees)\/[^/]+$/;
-
 /** Looks at everything in a directory. Throws errno errors. */
 export async function survey(placed: Placed, signal: AbortSignal): Promise<Survey> {
   const { dir, hub, pulls } = placed;
@@ -34,9 +31,10 @@ export async function survey(placed: Placed, signal: AbortSignal): Promise<Surve
     if (parts.at(-2) === markerDirectory) return markerNames.test(entry.name);
     const file = files.get(path);
     if (file !== undefined) return isAsPlaced(dir, file);
-    if (!hub) return false;
-    if (entry.isFile()) return hubFiles.test(path);
-    if (parts[0] !== "snapshots" || !entry.isSymbolicLink()) return false;
+    // Clients of the hub share its cache: a snapshot is a pull's where the list of its files is.
+    const tree = files.get(`trees/${parts[1]}.json`);
+    if (!hub || parts[0] !== "snapshots" || !entry.isSymbolicLink()) return false;
+    if (tree === undefined || !(await isAsPlaced(dir, tree))) return false;
     return files.has(posix.join(posix.dirname(path), await readlink(join(dir, path))));
   };
   const visit = async (below: string): Promise<void> => {
