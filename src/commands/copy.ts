@@ -28,6 +28,11 @@ export const command = defineCommand({
       valueHint: "bundle|bundle-1|parts|cog|modelpack|image",
       description: "Convert the weights to this layout",
     },
+    path: {
+      type: "string",
+      valueHint: "DIRECTORY",
+      description: "With --layout: take the files of this directory of an image",
+    },
     parts: { type: "boolean", description: "Store large files in parts (same as --layout parts)" },
     mostParts: {
       type: "number",

@@ -1,6 +1,7 @@
 import { Buffer } from "node:buffer";
 import { OcibundleError } from "../../errors.ts";
-import type { ContentReader } from "../../oci/content.ts";
+import type { BlobSource, ContentReader } from "../../oci/content.ts";
+import type { Descriptor } from "../../oci/descriptor.ts";
 import { shortDigest } from "../../oci/digest.ts";
 import { tarEntries } from "../../store/archive/entries.ts";
 import { rangeTarSource } from "../../store/archive/range-source.ts";
@@ -17,6 +18,17 @@ const magics: readonly (readonly number[])[] = [
 /** Whether bytes are the beginning of a gzip or zstd stream. */
 const isCompressed = (head: Uint8Array): boolean =>
   magics.some((magic) => magic.every((byte, index) => head[index] === byte));
+
+/** Whether a blob's first bytes are those of compressed data, whatever its media type says. */
+export async function isCompressedBlob(
+  source: BlobSource,
+  { size }: Pick<Descriptor, "size">,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const range = { start: 0, end: Math.min(512, size) };
+  for await (const chunk of blobChunks(source, range, signal)) return isCompressed(chunk);
+  return false;
+}
 
 /**
  * Where the expected files lie in a plain tar archive: only its headers are fetched. Undefined for one that
@@ -37,8 +49,7 @@ export async function findInTar(
       chunks.push(new Uint8Array(chunk));
     return Buffer.concat(chunks);
   };
-  const head = await read(0, Math.min(512, blob.size));
-  if (isCompressed(head)) return undefined;
+  if (await isCompressedBlob(source, blob, signal)) return undefined;
 
   const on = `${reader.name}: layer ${shortDigest(blob.digest)}`;
   const wanted = expected ?? new Map();

@@ -17,22 +17,16 @@ import { type OpenTarget, openTarget, parseTarget } from "../places/target.ts";
 import { keepChildren } from "../graph/keep-children.ts";
 import { platformOfRoot } from "../places/load-model.ts";
 import { leftOutWarning, readModelImage } from "../graph/image-part.ts";
-import { entryType, isLaterWeights, weightsEntries } from "../format/model-index.ts";
+import { isLaterWeights, weightsEntries } from "../format/model-index.ts";
 import { checkAttachmentTag, referrersOf } from "../graph/referrers.ts";
-import { skippedAnnotations } from "../format/chosen-annotations.ts";
-import { parseLayout } from "../format/layout-name.ts";
-import { layOut } from "../layout/layouts.ts";
-import { filesOfModel } from "../layout/model-files.ts";
 import { openMountSources } from "../places/mount-sources.ts";
+import { type Converted, converted } from "./convert.ts";
 import { publish, type Published } from "../graph/publish.ts";
 import { publishReport } from "../graph/publish-report.ts";
 import { summarize } from "../graph/summary.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
 import { modelPlace } from "../places/place.ts";
 import { openSigned } from "../trust/open-signed.ts";
-import type { ImageSource } from "../../image/conversion/types.ts";
-import { numbersOfTag } from "../graph/split-of-tag.ts";
-import { readAllContents } from "../graph/weights-contents.ts";
 import type { Repository } from "../../registry/types.ts";
 import type { PublishReport } from "../../report/publish.ts";
 
@@ -43,6 +37,8 @@ export interface CopyRequest {
   platform: string | undefined;
   /** What the weights are written as at the target; as they are when undefined. */
   layout?: string | undefined;
+  /** The directory of an image whose files become the weights. */
+  path?: string | undefined;
   /** The most layers of weights in parts. */
   mostParts?: number | undefined;
   /** Also what refers to what is copied: signatures, SBOMs. */
@@ -58,15 +54,20 @@ export async function copyModel(job: JobContext, request: CopyRequest): Promise<
   const session = openSession(job);
   const platform = request.platform === undefined ? undefined : parsePlatform(request.platform);
   try {
+    if (request.path !== undefined && request.layout === undefined) {
+      throw new OcibundleError("usage", "--path needs --layout", {
+        hint: "say what the files of the image become, such as --layout modelpack",
+      });
+    }
     const destination = parseTarget(request.target, "copy");
     const place = await modelPlace(session, request.source);
     const source = await openSigned(session, place);
     await using stack = new AsyncDisposableStack();
     stack.defer(source.close);
     const { reader, root } = source;
-    const graph: Tagged =
+    const graph: Converted =
       request.layout !== undefined
-        ? await converted(session, request, source, destination)
+        ? await converted(session, request, source, { destination, stack })
         : platform === undefined
           ? await wholeGraph(reader, root, session.signal)
           : await narrowed(session, reader, root, platform);
@@ -123,11 +124,8 @@ function tagFor(
   });
 }
 
-/** A graph, and the tags that some of its children get. */
-type Tagged = ContentGraph & { childTags?: ReadonlyMap<Digest, string> };
-
 interface Copier {
-  move(graph: Tagged, tag: string | undefined): Promise<Published>;
+  move(graph: Converted, tag: string | undefined): Promise<Published>;
   tag(graph: ContentGraph, tag: string | undefined): Promise<void>;
   /** Makes what was moved final, and remembers it. */
   finish(): Promise<void>;
@@ -184,80 +182,6 @@ async function wholeGraph(
     if (!isSparse) throw error;
     throw amended(error, { hint: "copy one of the existing platforms with --platform" });
   }
-}
-
-/**
- * The weights of a model in another layout; blobs that it can use as they are keep their digests, so that
- * one registry mounts them. An image beside them is left out, which is said. Throws `usage`.
- */
-async function converted(
-  session: Session,
-  { layout = "bundle", platform, referrers, mostParts: layers }: CopyRequest,
-  { reader, root }: Pick<ImageSource, "reader" | "root">,
-  destination: ReturnType<typeof parseTarget>,
-): Promise<Tagged> {
-  const { cache, signal, emit } = session;
-  const other = platform === undefined ? (referrers ? "--referrers" : undefined) : "--platform";
-  if (other !== undefined) {
-    throw new OcibundleError("usage", `--layout and ${other} cannot be used together`, {
-      hint: "remove one of them: a converted model has a new digest, and no referrers",
-    });
-  }
-  const name = parseLayout(layout);
-  // What is in parts already is copied as it is, with the digest that it has.
-  if (name === "parts" && (await isInParts(reader, root, signal))) {
-    return wholeGraph(reader, root, signal);
-  }
-  const files = await filesOfModel(reader, root, signal);
-  const numbers =
-    name === "parts" && destination.kind === "registry"
-      ? await numbersOfTag(
-          session.originReader(destination.reference),
-          destination.reference.tag,
-          signal,
-        )
-      : undefined;
-  const options = { cache, signal, emit, split: { numbers, layers } };
-  if (isIndexType(root.mediaType) && (name === "parts" || name === "bundle")) {
-    return withImages(session, reader, root, await layOut(name, files, options));
-  }
-  if (isIndexType(root.mediaType)) {
-    const { manifests } = parseDocument(root.bytes, ImageIndexSchema, reader.name);
-    if (manifests.some((entry) => entryType(entry) === "image")) {
-      emit({
-        type: "warning",
-        message: `layout ${name} holds only weights: the image is skipped`,
-      });
-    }
-  }
-  const skipped = skippedAnnotations(root, reader.name);
-  if (skipped !== undefined) emit({ type: "warning", message: skipped });
-  return layOut(name, files, options);
-}
-
-async function isInParts(
-  reader: ContentReader,
-  root: RawManifest,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const contents = await readAllContents(reader, root, signal);
-  return contents.every(({ parts }) => parts !== undefined);
-}
-
-/** A model whose weights are others now: beside its images in an index, as a push of both makes it. */
-async function withImages(
-  { signal, emit }: Session,
-  reader: ContentReader,
-  root: RawManifest,
-  weights: ContentGraph,
-): Promise<ContentGraph> {
-  const { manifests } = parseDocument(root.bytes, ImageIndexSchema, reader.name);
-  if (!manifests.some((entry) => entryType(entry) === "image")) return weights;
-  const image = await readModelImage(reader, root, undefined, signal);
-  const message = leftOutWarning(image);
-  if (message !== undefined) emit({ type: "warning", message });
-  const part = { manifest: weights.root, blobs: weights.blobs };
-  return assembleBundle(reader, image, [part], signal);
 }
 
 /**

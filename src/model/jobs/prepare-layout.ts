@@ -7,7 +7,7 @@ import { readModelImage } from "../graph/image-part.ts";
 import { cogIndex } from "../layout/cog.ts";
 import type { LayoutName } from "../format/layout-name.ts";
 import { layOut } from "../layout/layouts.ts";
-import { filesOfModel } from "../layout/model-files.ts";
+import { filesOfModel } from "./model-files.ts";
 import type { OriginalFile } from "../layout/original-file.ts";
 import { chosenFiles } from "../lock/from-lock.ts";
 import { withMountFrom } from "../places/mount-sources.ts";
@@ -85,7 +85,7 @@ async function filesFor(
   const { open, repository } = await modelPlace(session, parts.weightsFrom);
   const { reader, root, close } = await open();
   stack.defer(close);
-  return { files: await filesOfModel(reader, root, session.signal), repository };
+  return { files: await filesOfModel(session, { reader, root }, { stack }), repository };
 }
 
 /** Cog's index of an image and its weights. */

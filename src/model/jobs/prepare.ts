@@ -19,7 +19,7 @@ import { summarize } from "../graph/summary.ts";
 import { withMountFrom } from "../places/mount-sources.ts";
 import { type LayoutName, parseLayout } from "../format/layout-name.ts";
 import { bundleLayout } from "../layout/layouts.ts";
-import { filesOfModel } from "../layout/model-files.ts";
+import { filesOfModel } from "./model-files.ts";
 import { partsLayout } from "../layout/parts.ts";
 import { splitOriginals } from "../layout/split-originals.ts";
 import { isPartsManifest } from "../parts/parts-artifact.ts";
@@ -171,12 +171,12 @@ async function anyWeights(
   reader: ContentReader,
   root: RawManifest,
   layout: LayoutName | undefined,
-  { signal, emit }: Session,
-  split: SplitChoice,
+  session: Session,
+  { split, stack }: { split: SplitChoice; stack: AsyncDisposableStack },
 ): Promise<WeightsPart> {
   const manifest = isIndexType(root.mediaType)
     ? weightsEntries(parseDocument(root.bytes, ImageIndexSchema, reader.name)).length > 0
-      ? await readWeights(reader, root, signal)
+      ? await readWeights(reader, root, session.signal)
       : undefined
     : hasOnlyWeights(root, reader.name)
       ? root
@@ -186,9 +186,9 @@ async function anyWeights(
     (layout === undefined ||
       isPartsManifest(membersOf(manifest, reader.name)) === (layout === "parts"));
   if (isWanted) return weightsPartOf(reader, manifest);
-  const files = await filesOfModel(reader, root, signal);
+  const files = await filesOfModel(session, { reader, root }, { stack });
   if (layout === "parts") {
-    return partsLayout(await splitOriginals(files, { ...split, signal, emit }));
+    return partsLayout(await splitOriginals(files, { ...split, ...session }));
   }
   const { root: plain, blobs } = bundleLayout(files);
   return { manifest: plain, blobs };
@@ -220,7 +220,7 @@ async function weightsOfModel(
   stack.defer(close);
   const numbers = layout === "parts" ? await knowledge.numbers?.() : undefined;
   const split = { numbers, layers: parts.mostParts };
-  const part = await anyWeights(reader, root, layout, session, split);
+  const part = await anyWeights(reader, root, layout, session, { split, stack });
   if (repository === undefined || repository.registry.host !== knowledge.host) return part;
   return { ...part, blobs: withMountFrom(part.blobs, () => [repository.name]) };
 }

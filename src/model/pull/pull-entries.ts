@@ -18,6 +18,7 @@ import type { Session } from "../session/session.ts";
 import { goOnWithoutCache } from "./pull-warnings.ts";
 import { noAssembly } from "./assembly.ts";
 import type { FilePlan } from "../parts/file-plan.ts";
+import { listPlainTar } from "./list-tar.ts";
 import { listFiles } from "./part-files.ts";
 import type { BlobPart, FetchContext, PullSource } from "./pull-context.ts";
 import { findInTar } from "../graph/tar-ranges.ts";
@@ -44,6 +45,14 @@ export interface FoundFiles extends AsyncDisposable {
   useCache: boolean;
 }
 
+export interface FindRequest {
+  path?: string | undefined;
+  useCache: boolean;
+  force: boolean;
+  /** Whether archives that are not compressed stay where they are: they are read, and their files are parts of them. */
+  inPlace?: boolean;
+}
+
 /**
  * The files of weights, looked up where their format does not list them: plain archives by their headers;
  * what is compressed, or has no digests of its files, is fetched and unpacked into the cache, or into one
@@ -60,7 +69,7 @@ export async function findFiles(
     session: Session;
     source: PullSource;
     dir: string;
-    request: { path?: string | undefined; useCache: boolean; force: boolean };
+    request: FindRequest;
   },
 ): Promise<FoundFiles> {
   const isPacked = contents.some(({ packed }) => packed.files.length + packed.tars.length > 0);
@@ -95,15 +104,11 @@ export async function findFiles(
 async function lookInto(
   contents: readonly WeightsContents[],
   { entries, parts, session }: FoundFiles,
-  {
-    source,
-    dir,
-    request,
-  }: { source: PullSource; dir: string; request: { path?: string | undefined; force: boolean } },
+  { source, dir, request }: { source: PullSource; dir: string; request: FindRequest },
 ): Promise<void> {
   const workers = createWorkerPool(availableParallelism());
   const { emit, flags } = session;
-  const { force, path } = request;
+  const { force, path, inPlace = false } = request;
   const downloader = createDownloader({ connections: flags.concurrency, workers, emit });
   const assembly = noAssembly(session.cache);
   const own = {
@@ -116,13 +121,14 @@ async function lookInto(
     assembly,
   };
   const context: FetchContext = { session, source, downloader, root: dir, parts, ...own };
+  const place: Place = { context, parts, inPlace };
   try {
     for (const { packed } of contents) {
       for (const file of packed.files) entries.push(await decodedEntry(file, context));
       const overlays = packed.tars.filter((tar) => tar.overlay);
-      if (overlays.length > 0) entries.push(...(await imageEntries(overlays, context, path)));
+      if (overlays.length > 0) entries.push(...(await imageEntries(overlays, place, path)));
       for (const tar of packed.tars) {
-        if (!tar.overlay) entries.push(...(await tarFiles(tar, context, parts)));
+        if (!tar.overlay) entries.push(...(await tarFiles(tar, place)));
       }
     }
   } finally {
@@ -150,12 +156,16 @@ function entryOf(
   return entry;
 }
 
-async function tarFiles(
-  tar: StoredTar,
-  context: FetchContext,
-  parts: Map<WeightEntry, BlobPart>,
-): Promise<WeightEntry[]> {
-  const { source, session } = context;
+/** Where archives are looked into. */
+interface Place extends Required<Pick<FindRequest, "inPlace">> {
+  context: FetchContext;
+  /** Gets the files that are parts of a blob. */
+  parts: Map<WeightEntry, BlobPart>;
+}
+
+async function tarFiles(tar: StoredTar, place: Place): Promise<WeightEntry[]> {
+  const { parts } = place;
+  const { source, session } = place.context;
   const on = source.name;
   if (tar.expected !== undefined) {
     const offsets = await findInTar(source, tar, session.signal);
@@ -170,7 +180,7 @@ async function tarFiles(
     }
   }
   const wanted = tar.expected;
-  const unpacked = await unpack(tar, context, (name) => wanted?.has(name) ?? true);
+  const unpacked = await unpack(tar, place, (name) => wanted?.has(name) ?? true);
   refuseLinks(unpacked, on);
   const files = new Map<string, WeightEntry>();
   for (const entry of unpacked) {
@@ -179,7 +189,9 @@ async function tarFiles(
       const message = `${on}: ${quoted(entry.name)} appears more than once in an archive; the last one is used`;
       session.emit({ type: "warning", message });
     }
-    files.set(entry.name, entryOf(tar, entry.name, { ...entry, digest: sha256(entry) }, on));
+    const made = entryOf(tar, entry.name, { ...entry, digest: sha256(entry) }, on);
+    if (entry.offset !== undefined) parts.set(made, { blob: tar.blob, offset: entry.offset });
+    files.set(entry.name, made);
   }
   return [...files.values()];
 }
@@ -188,9 +200,10 @@ const sha256 = ({ digest }: { digest: string }): `sha256:${string}` => digest as
 
 async function imageEntries(
   tars: readonly StoredTar[],
-  context: FetchContext,
+  place: Place,
   path: string | undefined,
 ): Promise<WeightEntry[]> {
+  const { context, parts } = place;
   const on = context.source.name;
   if (path === undefined) {
     throw new OcibundleError("not_found", `${on} is an image and has no weights`, {
@@ -198,7 +211,15 @@ async function imageEntries(
     });
   }
   const layers: UnpackedEntry[][] = [];
-  for (const tar of tars) layers.push(await unpack(tar, context, () => true));
+  const places = new Map<string, BlobPart>();
+  for (const tar of tars) {
+    const unpacked = await unpack(tar, place, () => true);
+    layers.push(unpacked);
+    for (const entry of unpacked) {
+      if (entry.type !== "file" || entry.offset === undefined) continue;
+      places.set(entry.digest, { blob: tar.blob, offset: entry.offset });
+    }
+  }
   const { files, unresolved, follow } = mergeLayers(layers);
   const asked = posix.join("/", path).replace(/^\//, "").replace(/\/$/, "");
   const directory = follow(asked) ?? asked;
@@ -222,20 +243,27 @@ async function imageEntries(
     });
   }
   const at = directory === "" ? 0 : directory.length + 1;
-  return found.map((file) =>
-    entryOf({ prefix: "", under: "/" }, file.name.slice(at), { ...file, digest: sha256(file) }, on),
-  );
+  return found.map((file) => {
+    const root = { prefix: "", under: "/" };
+    const entry = entryOf(root, file.name.slice(at), { ...file, digest: sha256(file) }, on);
+    const part = places.get(file.digest);
+    if (part !== undefined) parts.set(entry, part);
+    return entry;
+  });
 }
 
 /** The entries of a tar archive, its files in the cache: from an earlier run, or fetched and unpacked. */
 async function unpack(
   tar: StoredTar,
-  context: FetchContext,
+  { context, inPlace }: Place,
   wants: (name: string) => boolean,
 ): Promise<UnpackedEntry[]> {
   const { source } = context;
   const { cache, signal } = context.session;
   const { blob } = tar;
+  const on = layerLabel(source.name, blob.digest);
+  const listed = inPlace ? await listPlainTar(source, tar, on, signal) : undefined;
+  if (listed !== undefined) return listed;
   const options = {
     cache,
     signal,
@@ -244,7 +272,7 @@ async function unpack(
     overlay: tar.overlay,
     diffId: tar.diffId,
     origin: source.name,
-    on: layerLabel(source.name, blob.digest),
+    on,
   };
   const before = await unpackedBefore(blob.digest, options);
   if (before !== undefined) return before;

@@ -19,9 +19,9 @@ import { writeAll } from "../../store/verified-write.ts";
 import type { ExpectedFile } from "../format/artifact/contents.ts";
 import { quoted, Sha256Schema } from "../format/weight-entry.ts";
 
-/** An entry of a layer, in its order; a file's content is in the cache. */
+/** An entry of a layer, in its order; a file's content is in the cache, or begins at `offset` of the layer. */
 export type UnpackedEntry =
-  | { type: "file"; name: string; size: number; digest: Digest }
+  | { type: "file"; name: string; size: number; digest: Digest; offset?: number }
   | { type: "link" | "symlink"; name: string; target: string }
   | { type: "directory"; name: string };
 

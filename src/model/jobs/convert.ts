@@ -1,0 +1,113 @@
+import type { ImageSource } from "../../image/conversion/types.ts";
+import { OcibundleError } from "../../errors.ts";
+import type { ContentReader } from "../../oci/content.ts";
+import type { Digest } from "../../oci/digest.ts";
+import { parseDocument } from "../../oci/document.ts";
+import { ImageIndexSchema, type RawManifest } from "../../oci/manifest.ts";
+import { isIndexType } from "../../oci/media-types.ts";
+import { skippedAnnotations } from "../format/chosen-annotations.ts";
+import { parseLayout } from "../format/layout-name.ts";
+import { entryType } from "../format/model-index.ts";
+import { assembleBundle } from "../graph/assemble.ts";
+import { type ContentGraph, readGraph } from "../graph/content-graph.ts";
+import { leftOutWarning, readModelImage } from "../graph/image-part.ts";
+import { numbersOfTag } from "../graph/split-of-tag.ts";
+import { readAllContents } from "../graph/weights-contents.ts";
+import { layOut } from "../layout/layouts.ts";
+import { filesOfModel } from "./model-files.ts";
+import type { parseTarget } from "../places/target.ts";
+import type { Session } from "../session/session.ts";
+
+export interface ConvertRequest {
+  /** What the weights are written as at the target. */
+  layout?: string | undefined;
+  /** The directory of an image whose files are the weights. */
+  path?: string | undefined;
+  /** The most layers of weights in parts. */
+  mostParts?: number | undefined;
+  /** Refused, each with what speaks against it. */
+  platform: string | undefined;
+  referrers: boolean;
+}
+
+/** A graph, and the tags that some of its children get. */
+export type Converted = ContentGraph & { childTags?: ReadonlyMap<Digest, string> };
+
+/**
+ * The weights of a model in another layout; blobs that it can use as they are keep their digests, so that
+ * one registry mounts them. An image beside them is left out, which is said. Throws `usage`.
+ */
+export async function converted(
+  session: Session,
+  { layout = "bundle", platform, referrers, mostParts: layers, path }: ConvertRequest,
+  { reader, root }: Pick<ImageSource, "reader" | "root">,
+  {
+    destination,
+    stack,
+  }: { destination: ReturnType<typeof parseTarget>; stack: AsyncDisposableStack },
+): Promise<Converted> {
+  const { cache, signal, emit } = session;
+  const other = platform === undefined ? (referrers ? "--referrers" : undefined) : "--platform";
+  if (other !== undefined) {
+    throw new OcibundleError("usage", `--layout and ${other} cannot be used together`, {
+      hint: "remove one of them: a converted model has a new digest, and no referrers",
+    });
+  }
+  const name = parseLayout(layout);
+  // What is in parts already is copied as it is, with the digest that it has.
+  if (name === "parts" && path === undefined && (await isInParts(reader, root, signal))) {
+    return readGraph(reader, root, signal);
+  }
+  const files = await filesOfModel(session, { reader, root }, { path, stack });
+  const numbers =
+    name === "parts" && destination.kind === "registry"
+      ? await numbersOfTag(
+          session.originReader(destination.reference),
+          destination.reference.tag,
+          signal,
+        )
+      : undefined;
+  const options = { cache, signal, emit, split: { numbers, layers } };
+  // Files of an image are no part of one any more.
+  if (path !== undefined) return layOut(name, files, options);
+  if (isIndexType(root.mediaType) && (name === "parts" || name === "bundle")) {
+    return withImages(session, reader, root, await layOut(name, files, options));
+  }
+  if (isIndexType(root.mediaType)) {
+    const { manifests } = parseDocument(root.bytes, ImageIndexSchema, reader.name);
+    if (manifests.some((entry) => entryType(entry) === "image")) {
+      emit({
+        type: "warning",
+        message: `layout ${name} holds only weights: the image is skipped`,
+      });
+    }
+  }
+  const skipped = skippedAnnotations(root, reader.name);
+  if (skipped !== undefined) emit({ type: "warning", message: skipped });
+  return layOut(name, files, options);
+}
+
+async function isInParts(
+  reader: ContentReader,
+  root: RawManifest,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const contents = await readAllContents(reader, root, signal);
+  return contents.every(({ parts }) => parts !== undefined);
+}
+
+/** A model whose weights are others now: beside its images in an index, as a push of both makes it. */
+async function withImages(
+  { signal, emit }: Session,
+  reader: ContentReader,
+  root: RawManifest,
+  weights: ContentGraph,
+): Promise<ContentGraph> {
+  const { manifests } = parseDocument(root.bytes, ImageIndexSchema, reader.name);
+  if (!manifests.some((entry) => entryType(entry) === "image")) return weights;
+  const image = await readModelImage(reader, root, undefined, signal);
+  const message = leftOutWarning(image);
+  if (message !== undefined) emit({ type: "warning", message });
+  const part = { manifest: weights.root, blobs: weights.blobs };
+  return assembleBundle(reader, image, [part], signal);
+}
