@@ -22,5 +22,5 @@ export default {
   ignoreExportsUsedInFile: production ? true : { interface: true, type: true },
   // Run by its path: the sources are tried under it.
   ignoreDependencies: ["deno"],
-  ignoreBinaries: ["mkfifo", "fallocate", "mount", "umount", "unshare"],
+  ignoreBinaries: ["apt-get", "dpkg-deb", "mkfifo", "fallocate", "mount", "umount", "unshare"],
 } satisfies KnipConfig;

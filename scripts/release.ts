@@ -1,10 +1,13 @@
 // `npm run release`: what a release consists of, in dist/release: an archive for every platform, install.sh, the bill
-// of materials, npm packages, Python wheels, and SHA256SUMS over all of them. The same commit makes the same bytes.
+// of materials, npm packages, Python wheels, the container image, and SHA256SUMS over all of them. The same commit makes
+// the same bytes; of the image, the same commit and the same packages of Debian.
 //
-//   npm run release -- [--only TARGET]... [--out DIR]
+//   npm run release -- [--only TARGET]... [--out DIR] [--level N] [--without-image]
+//
+// --level N: how hard all is compressed, 1 to 9; 9 unless given. Tests need no small files.
 import { $ } from "bun";
 import { createHash } from "node:crypto";
-import { chmod, copyFile, mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import manifest from "../package.json";
@@ -14,6 +17,7 @@ import { bundledDependencies } from "./release/dependencies.ts";
 import { collectHelp } from "./reference/collect.ts";
 import { manPage, manPageName } from "./reference/man-page.ts";
 import { billOfMaterials, type Product, thirdPartyNotices } from "./release/documents.ts";
+import { writeImage } from "./release/image.ts";
 import { writeNpmPackage, writePlatformPackage } from "./release/npm.ts";
 import { archiveName, executableName, isWindows, type Target, targets } from "./release/targets.ts";
 import { writeWheel } from "./release/wheel.ts";
@@ -24,8 +28,12 @@ const { values } = parseArgs({
   options: {
     only: { type: "string", multiple: true },
     out: { type: "string", default: join(root, "dist/release") },
+    level: { type: "string", default: "9" },
+    "without-image": { type: "boolean", default: false },
   },
 });
+const level = Number(values.level);
+if (!/^[1-9]$/.test(values.level)) throw new Error(`--level "${values.level}" is not 1 to 9`);
 for (const name of values.only ?? []) {
   if (!targets.some((target) => target.name === name)) {
     throw new Error(`--only "${name}": there is ${targets.map((one) => one.name).join(", ")}`);
@@ -66,10 +74,23 @@ for (const help of await collectHelp()) {
   const page = manPage(help, { version: manifest.version, date: product.time });
   await writeFile(join(stage, name), page);
 }
+/** The binaries of the container image, by architecture. */
+const imageBinaries = new Map<string, string>();
 for (const target of chosen) await release(target);
+if (imageBinaries.size > 0) {
+  await writeImage({
+    product,
+    commit: stamp.commit,
+    binaries: imageBinaries,
+    stage,
+    packages: join(stage, "debian"),
+    outfile: join(out, "ocibundle-image.tar"),
+    level,
+  });
+}
 await rm(stage, { recursive: true });
 
-await writeNpmPackage(out, product);
+await writeNpmPackage(out, product, level);
 await writeFile(
   join(out, "ocibundle.cdx.json"),
   `${JSON.stringify(billOfMaterials(product), null, 2)}\n`,
@@ -101,10 +122,17 @@ async function release(target: Target): Promise<void> {
   ];
   const outfile = join(out, archiveName(target));
   const write = isWindows(target) ? writeZip : writeTarGz;
-  await write({ directory: stage, names, outfile, time: product.time });
-  await writePlatformPackage(out, product, target, stage);
-  await writeWheel(out, product, target, stage);
-  await rm(executable);
+  await write({ directory: stage, names, outfile, time: product.time, level });
+  await writePlatformPackage(out, product, target, { stage, level });
+  await writeWheel(out, product, target, { stage, level });
+  const architecture = /^linux-(amd64|arm64)$/.exec(target.name)?.[1];
+  if (architecture === undefined || values["without-image"]) {
+    await rm(executable);
+  } else {
+    const kept = join(stage, `ocibundle-${architecture}`);
+    await rename(executable, kept);
+    imageBinaries.set(architecture, kept);
+  }
 }
 
 /** SOURCE_DATE_EPOCH, else when the commit was made, else 1980, before which a zip has no times. */

@@ -16,9 +16,10 @@ const described = (product: Product) => ({
 });
 
 /** Writes the tarball that `npx ocibundle` gets: a program that starts the binary of a platform's package. */
-export async function writeNpmPackage(out: string, product: Product): Promise<void> {
+export async function writeNpmPackage(out: string, product: Product, level: number): Promise<void> {
   const optional = targets.flatMap((target) => platformPackage(product, target) ?? []);
   await writePackage(out, product, {
+    level,
     manifest: {
       name: product.name,
       ...described(product),
@@ -41,13 +42,14 @@ export async function writePlatformPackage(
   out: string,
   product: Product,
   target: Target,
-  stage: string,
+  { stage, level }: { stage: string; level: number },
 ): Promise<void> {
   const name = platformPackage(product, target);
   if (name === undefined || target.npm === undefined) return;
   const { os, cpu, libc } = target.npm;
   const executable = `bin/${executableName(target)}`;
   await writePackage(out, product, {
+    level,
     manifest: {
       name,
       ...described(product),
@@ -71,11 +73,13 @@ interface Contents {
   /** Where each file of the package is copied from. */
   files: Record<string, string>;
   executable: string;
+  /** Of compression. */
+  level: number;
 }
 
 /** Writes what `npm pack` would: everything below `package/`, under the name that npm gives such a file. */
 async function writePackage(out: string, product: Product, contents: Contents): Promise<void> {
-  const { manifest, files, executable } = contents;
+  const { manifest, files, executable, level } = contents;
   const directory = join(out, ".npm");
   await mkdir(join(directory, "package/bin"), { recursive: true });
   await writeFile(
@@ -92,6 +96,7 @@ async function writePackage(out: string, product: Product, contents: Contents): 
     names: ["package.json", ...Object.keys(files)].map((name) => `package/${name}`),
     outfile: join(out, `npm-${base}-${product.version}.tgz`),
     time: product.time,
+    level,
   });
   await rm(directory, { recursive: true });
 }

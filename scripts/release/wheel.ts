@@ -1,8 +1,7 @@
 import { createHash } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { zipSync, type Zippable } from "fflate";
-import { zipEntry } from "./archive.ts";
+import { zip } from "./archive.ts";
 import type { Product } from "./documents.ts";
 import { executableName, type Target } from "./targets.ts";
 
@@ -14,7 +13,7 @@ export async function writeWheel(
   out: string,
   product: Product,
   target: Target,
-  stage: string,
+  { stage, level }: { stage: string; level: number },
 ): Promise<void> {
   if (target.wheel === undefined) return;
   const base = `${product.name}-${product.version}`;
@@ -49,11 +48,12 @@ export async function writeWheel(
     return `${name},sha256=${digest},${bytes.length}`;
   });
   files[`${info}/RECORD`] = text([...record, `${info}/RECORD,,`]);
-  const entries: Zippable = {};
-  for (const [name, bytes] of Object.entries(files)) {
-    entries[name] = [bytes, zipEntry(product.time, name === executable)];
-  }
-  await writeFile(join(out, `${base}-${tag}.whl`), zipSync(entries));
+  const entries = Object.entries(files).map(([name, bytes]) => ({
+    name,
+    bytes,
+    executable: name === executable,
+  }));
+  await writeFile(join(out, `${base}-${tag}.whl`), await zip(entries, product.time, level));
 }
 
 function text(lines: readonly string[]): Uint8Array {

@@ -1,4 +1,5 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { $ } from "bun";
+import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Service, startService } from "../../scripts/service.ts";
 
@@ -24,7 +25,14 @@ export async function startDockerd(directory: string): Promise<Engine> {
     ],
     ready: /API listen on/,
   });
-  return { ...service, socket };
+  const stop = async () => {
+    await service.stop();
+    // What containers on the network of the host get; it outlives the engine.
+    for (const name of await readdir(join(directory, "exec/netns")).catch(() => [])) {
+      await $`umount ${join(directory, "exec/netns", name)}`.nothrow().quiet();
+    }
+  };
+  return { ...service, stop, socket };
 }
 
 /** Starts a containerd of its own, with everything it keeps below `directory`. */

@@ -18,6 +18,7 @@ export type Part =
   | "chromium"
   | "versitygw"
   | "groff"
+  | "qemu-aarch64"
   | PythonPart;
 
 /** Libraries of Python, each release in a directory of its own. */
