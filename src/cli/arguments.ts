@@ -81,8 +81,8 @@ function flagValue({ flag, typed, negated, value }: FlagToken, before: unknown):
     return [...(Array.isArray(before) ? (before as unknown[]) : []), converted];
   }
   if (before !== undefined && before !== converted) {
-    throw new OcibundleError("usage", `--${flag.name} is given twice with different values`, {
-      hint: "give it once",
+    throw new OcibundleError("usage", `--${flag.name} is specified twice with different values`, {
+      hint: "specify it once",
     });
   }
   return converted;

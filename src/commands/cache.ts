@@ -47,7 +47,7 @@ const verify = defineCommand({
     return new OcibundleError(
       "integrity",
       `cache verify: ${damaged.length} of ${blobs} blobs are damaged, ${removed} removed`,
-      { hint: "check the disk; removed blobs are fetched again when needed" },
+      { hint: "check the disk; removed blobs are downloaded again when needed" },
     );
   },
 });

@@ -89,6 +89,6 @@ function loginShell(path: string | undefined): Shell {
   const what =
     path === undefined || path === "" ? "SHELL is not set" : `no completions for "${path}"`;
   throw new OcibundleError("usage", what, {
-    hint: `name a shell: ${shells.map((one) => `\`ocibundle completions install ${one}\``).join(", ")}`,
+    hint: `specify a shell: ${shells.map((one) => `\`ocibundle completions install ${one}\``).join(", ")}`,
   });
 }

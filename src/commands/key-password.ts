@@ -3,7 +3,7 @@ import { OcibundleError } from "../errors.ts";
 import { openPrompt } from "../ui/prompt.ts";
 import { readPassword } from "./password-input.ts";
 
-const hint = "set COSIGN_PASSWORD, or use --password-stdin with the password on standard input";
+const hint = "set COSIGN_PASSWORD, or pass the password on standard input with --password-stdin";
 
 /**
  * The password of a private key: COSIGN_PASSWORD, as cosign has it, which may be empty; standard input with

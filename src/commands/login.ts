@@ -53,7 +53,7 @@ async function askFor(
   name: string | undefined,
   { stderr: write, signal }: CommandContext,
 ): Promise<Who> {
-  const hint = "use --username and --password-stdin, with the password on standard input";
+  const hint = "use --username, and pass the password on standard input with --password-stdin";
   const prompt = openPrompt({ hint, write, signal });
   try {
     const username = name ?? (await prompt.ask("Username: ", { echo: true }));

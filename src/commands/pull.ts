@@ -139,7 +139,7 @@ export const command = defineCommand({
     const requires = requiredSigner(args);
     if (sync && hfCache !== undefined) {
       throw new OcibundleError("usage", "--sync and --hf-cache cannot be used together", {
-        hint: "omit --sync: in that cache each version is a snapshot of its own",
+        hint: "omit --sync: the Hugging Face cache keeps each version as a separate snapshot",
       });
     }
     const output =
@@ -161,7 +161,7 @@ export const command = defineCommand({
       throw new OcibundleError(
         "usage",
         `${ofWeights} applies to weights, but only the image is pulled`,
-        { hint: "add -o DIR to pull the weights, too" },
+        { hint: "add -o DIR to pull the weights too" },
       );
     }
     const pulled =

@@ -41,7 +41,7 @@ async function confirm(
   question: string,
   { stderr: write, signal }: CommandContext,
 ): Promise<boolean> {
-  const hint = "add --yes to delete without a question";
+  const hint = "add --yes to skip the confirmation";
   if (!isatty(0)) {
     throw new OcibundleError(
       "usage",

@@ -16,7 +16,7 @@ export const signerArgs = {
   certificateIdentityRegexp: {
     type: "string",
     valueHint: "PATTERN",
-    description: "--certificate-identity as a regular expression",
+    description: "Regular expression for --certificate-identity",
   },
   certificateOidcIssuer: {
     type: "string",
@@ -26,7 +26,7 @@ export const signerArgs = {
   certificateOidcIssuerRegexp: {
     type: "string",
     valueHint: "PATTERN",
-    description: "--certificate-oidc-issuer as a regular expression",
+    description: "Regular expression for --certificate-oidc-issuer",
   },
   trustedRoot: {
     type: "string",
@@ -64,14 +64,14 @@ export function signerOf(flags: SignerFlags): SignerSettings | undefined {
   if (first === undefined) return key === undefined ? undefined : { kind: "key", key };
   if (key !== undefined) {
     throw new OcibundleError("usage", `--key and ${first} cannot be used together`, {
-      hint: "use --key for signatures of a key pair, and the other flags for certificates",
+      hint: "use --key for key pairs, and the identity flags for certificates",
     });
   }
   oneOf(flagNames.certificateIdentity, identity, identityRegexp);
   oneOf(flagNames.certificateOidcIssuer, issuer, issuerRegexp);
   if (trustedRoot === undefined) {
-    throw new OcibundleError("usage", "--trusted-root is missing: identities need one", {
-      hint: "use the trusted_root.json of your Sigstore; `cosign trusted-root create` makes one",
+    throw new OcibundleError("usage", "--trusted-root is missing: it is required for identities", {
+      hint: "use the trusted_root.json of your Sigstore instance; `cosign trusted-root create` creates one",
     });
   }
   return { kind: "identity", identity, identityRegexp, issuer, issuerRegexp, trustedRoot };
@@ -84,14 +84,14 @@ function oneOf(flag: string, exact: string | undefined, regexp: string | undefin
     exact === undefined
       ? `${flag} is missing`
       : `${flag} and ${flag}-regexp cannot be used together`,
-    { hint: "an identity needs its issuer: anyone may use the same name elsewhere" },
+    { hint: "specify the identity and its issuer: another issuer can certify the same name" },
   );
 }
 
 function pattern(flag: string, source: string | undefined): string | undefined {
   if (source === undefined) return undefined;
   if (source === "") {
-    throw new OcibundleError("usage", `${flag} is empty: it would match everybody`);
+    throw new OcibundleError("usage", `${flag} is empty and would match any identity`);
   }
   try {
     return new RegExp(source, "u").source;
@@ -118,7 +118,7 @@ export function requiredSigner({
   if (name === undefined) {
     if (other === undefined) return undefined;
     throw new OcibundleError("usage", `${other} needs --require-signature`, {
-      hint: "add --require-signature with the identity that must have signed",
+      hint: "add --require-signature with the required identity",
     });
   }
   if (other === undefined && /^[^/\s]+@[^/\s]+$|^(?:https?|spiffe):\/\//.test(name)) {

@@ -20,9 +20,9 @@ export async function helperGet(
     throw failed(name, output);
   }
   const answer = parse(output);
-  if (answer === undefined) throw failed(name, "its answer is not a credential");
+  if (answer === undefined) throw failed(name, "its response is not a credential");
   if (answer.Secret === "") return undefined;
-  if (answer.Username === "") throw failed(name, "its answer is not a credential");
+  if (answer.Username === "") throw failed(name, "its response is not a credential");
   if (answer.Username === tokenUser) return { kind: "refresh", token: answer.Secret };
   return { kind: "password", username: answer.Username, password: answer.Secret };
 }
@@ -96,7 +96,10 @@ async function run(
     });
   }
   if (end.ended !== undefined) {
-    throw failed(name, end.ended === "timeout" ? "no response in time" : "its answer is too long");
+    throw failed(
+      name,
+      end.ended === "timeout" ? "no response in time" : "its response is too long",
+    );
   }
   return { code: end.code ?? -1, output: end.output };
 }

@@ -153,7 +153,7 @@ async function findFiles(directories: readonly string[], { warn }: Trust): Promi
       const own = { certFile: join(directory, cert), keyFile: join(directory, key) };
       return { authorities, own };
     }
-    warn(`"${join(directory, cert)}" has no key "${key}" beside it; continuing without it`);
+    warn(`"${join(directory, cert)}" has no matching key "${key}"; continuing without it`);
     return { authorities };
   }
   return { authorities: [] };

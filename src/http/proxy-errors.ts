@@ -4,7 +4,7 @@ import { failureError, httpFailureOf } from "./message/failure.ts";
 import type { Send } from "./message/message.ts";
 import { type Environment, findProxy } from "./proxy.ts";
 
-const leaveOut = (host: string): string => `or put ${host} into NO_PROXY`;
+const leaveOut = (host: string): string => `or add ${host} to NO_PROXY`;
 
 /**
  * Names the proxy in errors that it causes, so that they are not taken for errors of the registry behind

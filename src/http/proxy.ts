@@ -27,7 +27,7 @@ export function findProxy(url: URL, env: Environment): Proxy | undefined {
   if (isExcluded(url, get("NO_PROXY")?.value ?? "")) return undefined;
   const { variable, value } = found;
   const proxy = value.includes("://") ? value : `http://${value}`;
-  const hint = `a proxy is http://HOST:PORT; or put ${url.host} into NO_PROXY`;
+  const hint = `use http://HOST:PORT, or add ${url.host} to NO_PROXY`;
   const fail = (why: string): never => {
     throw new OcibundleError("usage", `${variable}: ${why}`, { hint });
   };

@@ -45,7 +45,7 @@ export function retrier({ host, clock, emit, budget = retryBudget() }: RetryOpti
       if (budget.left === 0) {
         // Once, and not where there never was one.
         if (!budget.told && budget.allowed > 0) {
-          const message = `${host}: ${budget.allowed} tries have failed in this run; no more are made`;
+          const message = `${host}: ${budget.allowed} tries failed in this run; giving up`;
           emit({ type: "warning", message });
         }
         budget.told = true;

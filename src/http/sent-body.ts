@@ -62,14 +62,14 @@ export function watchSending(options: SendingOptions): Sending {
   };
   const expectAnswer = (bytes: number): void => {
     const slowest = Math.max(slowestUpload, rate / muchSlower);
-    within(firstByteTimeout + bytes / slowest, "timeout", "no answer within");
+    within(firstByteTimeout + bytes / slowest, "timeout", "no response within");
   };
 
   const watched = (stream: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> =>
     passing(stream, {
       // A source that is slow to give the next chunk is no fault of the network.
       onRead: () => clearTimeout(timer),
-      onChunk: () => within(idleTimeout, "stalled", "the upload stalled: no byte was taken for"),
+      onChunk: () => within(idleTimeout, "stalled", "the upload stalled: no data was accepted for"),
       onEnd: () => expectAnswer(Math.min(size, mostHeld)),
     });
 

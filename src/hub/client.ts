@@ -40,7 +40,7 @@ export interface HubClient {
   get(request: HubRequest): Promise<HttpResponse>;
 }
 
-const connectHint = "check the network between here and the hub, HF_ENDPOINT, and any proxy";
+const connectHint = "check the network connection to the hub, HF_ENDPOINT, and any proxy";
 
 /** A client for a hub. Makes no request by itself. */
 export function createHubClient(options: HubOptions): HubClient {

@@ -18,13 +18,13 @@ export function hubEndpoint(env: Environment, plainHttp: boolean): URL {
   const text = env["HF_ENDPOINT"]?.trim() || defaultEndpoint;
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol)) {
-    return fail("is not an http or https URL", `set it as ${defaultEndpoint}, or unset it`);
+    return fail("is not an http or https URL", `set it to ${defaultEndpoint}, or unset it`);
   }
   if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") {
-    return fail("has a user, a query or a fragment in it", "set HF_TOKEN to authenticate");
+    return fail("contains a username, a query or a fragment", "set HF_TOKEN to authenticate");
   }
   if (url.protocol === "http:" && !isLoopback(url.host) && !plainHttp) {
-    return fail(`"${url.origin}" is plain HTTP`, "set an https URL, or allow it with --plain-http");
+    return fail(`"${url.origin}" is plain HTTP`, "set an https URL, or use --plain-http");
   }
   url.pathname = url.pathname.replace(/\/+$/, "");
   return url;

@@ -140,7 +140,7 @@ function read<T extends v.GenericSchema>(
 ): v.InferOutput<T> {
   const result = v.safeParse(schema, input);
   if (result.success) return result.output;
-  throw broken(name, `can't be read: ${what} is not as the hub's API has it`);
+  throw broken(name, `cannot be read: ${what} does not match the hub's API`);
 }
 
 function fileOf(input: unknown, name: string): HubFile[] {
@@ -150,7 +150,7 @@ function fileOf(input: unknown, name: string): HubFile[] {
   if (typeof path !== "string" || !isSafePath(path)) {
     throw broken(name, `has ${label}, which is not a path below the model`);
   }
-  if (!result.success) throw broken(name, `has ${label} with a type or a size that no file has`);
+  if (!result.success) throw broken(name, `has ${label} with an invalid type or size`);
   const entry = result.output;
   if (entry.type === "directory") return [];
   const { size, oid, lfs } = entry;
@@ -173,7 +173,7 @@ function nextPage({ headers, url }: HttpResponse, endpoint: URL, name: string): 
     if (link === undefined) return undefined;
     next = new URL(link, url);
   } catch (cause) {
-    throw broken(name, "has a link to its next page that can't be read", cause);
+    throw broken(name, "has an invalid link to the next page", cause);
   }
   next.username = "";
   next.password = "";

@@ -82,7 +82,7 @@ function meaning(status: number, code: string, { page, hasToken }: HubSubject): 
     return { code: "not_found", says: "the model does not exist or is private", hint: login };
   }
   if (status === 401 || status === 403 || status === 407) {
-    const says = status === 401 && hasToken ? "the hub does not accept the token" : "access denied";
+    const says = status === 401 && hasToken ? "the hub rejected the token" : "access denied";
     return { code: "denied", says, hint: login };
   }
   if (status === 429) {

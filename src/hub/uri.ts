@@ -25,7 +25,7 @@ const isName = (text: string): boolean => namePattern.test(text) && !text.includ
 export function parseHubUri(text: string): HubAddress {
   const fail = (why: string): never => {
     throw new OcibundleError("usage", `"${text}" ${why}`, {
-      hint: "name a model as hf://ORG/MODEL, hf://ORG/MODEL@REVISION or hf://ORG/MODEL/PATH",
+      hint: "use hf://ORG/MODEL, hf://ORG/MODEL@REVISION or hf://ORG/MODEL/PATH",
     });
   };
   const parts = text.replace(scheme, "").replace(/\/+$/, "").split("/");
@@ -46,10 +46,10 @@ export function parseHubUri(text: string): HubAddress {
   }
   if (revision !== undefined) revision = decoded(revision);
   if (revision !== undefined && (!revisionPattern.test(revision) || revision.includes(".."))) {
-    fail("does not name a revision behind the @");
+    fail("has no revision after the @");
   }
   const path = rest.join("/");
-  if (path !== "" && !isSafePath(path)) fail("has a path that no file of a model has");
+  if (path !== "" && !isSafePath(path)) fail("has a path that is not valid in a model");
   return { model: names.join("/"), revision: revision ?? "main", path };
 }
 

@@ -139,7 +139,7 @@ export const unsupported = (on: string, mediaType: string): OcibundleError =>
   new OcibundleError("file", `${on}: manifests of type "${mediaType}" are not supported`, {
     hint: isSchema1Type(mediaType)
       ? "pull and push the image with a current Docker, which converts it"
-      : "supported manifests list config, layers, blobs or manifests",
+      : "a supported manifest lists config, layers, blobs or manifests",
   });
 
 /**

@@ -29,7 +29,7 @@ export function parsePlatform(text: string): Platform {
     !parts.every((part) => component.test(part))
   ) {
     throw new OcibundleError("usage", `"${text}" is not a platform`, {
-      hint: 'a platform is os/architecture or os/architecture/variant, as "linux/amd64"',
+      hint: 'a platform is os/architecture or os/architecture/variant, such as "linux/amd64"',
     });
   }
   return { os, architecture, ...(variant === undefined ? {} : { variant }) };

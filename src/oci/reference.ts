@@ -64,12 +64,12 @@ export function parseReference(text: string): Reference {
   if (text.includes("://")) {
     const scheme = text.slice(0, text.indexOf("://")).toLowerCase();
     if (scheme === "http" || scheme === "https") {
-      fail("it has a scheme", "leave out http:// or https://; --plain-http chooses http");
+      fail("it has a scheme", "remove http:// or https://; use --plain-http for HTTP");
     }
     fail(
       `it has a scheme, ${scheme}://, that is not supported`,
       ["hf", "huggingface", "s3", "gs"].includes(scheme)
-        ? "download the files first, run `ocibundle lock` on their directory, then push it"
+        ? "download the files first, run `ocibundle lock` on their directory, then push"
         : "write it as registry.example.com/name:tag",
     );
   }
@@ -101,7 +101,7 @@ export function parseReference(text: string): Reference {
     (/[.:[]/.test(first) || first === "localhost" || first !== first.toLowerCase())
   ) {
     if (!isHost(first))
-      fail(`"${first}" is not a host`, "a host is name[:port], as localhost:5000");
+      fail(`"${first}" is not a host`, "a host is name[:port], such as localhost:5000");
     host = first;
     rest = rest.slice(slash + 1);
   }
@@ -114,14 +114,14 @@ export function parseReference(text: string): Reference {
     if (!isTag(tag)) {
       fail(
         `"${tag}" is not a tag`,
-        "a tag has letters, digits, _ . and -, starts with none of . and -, and has 128 at most",
+        "a tag has at most 128 letters, digits, _ . and -, and does not start with . or -",
       );
     }
   }
 
   // As a name of Docker Hub's it would be asked for far from where it was meant.
   if (slash === -1 && /^(?:localhost|\d+(?:\.\d+){3})$/.test(rest) && !/\D/.test(tag ?? "")) {
-    fail("it names a host and no repository", `write ${text}/acme/llama:v1`);
+    fail("it has a host but no repository", `write ${text}/acme/llama:v1`);
   }
 
   if (host === "index.docker.io") host = defaultHost;
@@ -132,7 +132,7 @@ export function parseReference(text: string): Reference {
     fail(
       `"${rest}" is not a repository name`,
       rest === rest.toLowerCase()
-        ? "parts between slashes have lower-case letters and digits, joined by . _ __ or -"
+        ? "components have lower-case letters and digits, separated by . _ __ or -"
         : `repository names are lower case: ${rest.toLowerCase()}`,
     );
   }

@@ -72,7 +72,7 @@ export async function headBlob(
     (known !== undefined && (await hasBytes(api, repository, { digest, size: known }, signal)));
   if (known !== undefined && isThere) return known;
   throw failureError(`${api.host}/${repository}`, "protocol", {
-    what: `the registry does not tell the size of blob ${digest}`,
+    what: `the registry does not report the size of blob ${digest}`,
     hint: `check that ${api.host} is a registry`,
   });
 }
@@ -172,7 +172,7 @@ export async function getBlob(
     signal,
   });
   const body = response.body ?? new Response("").body;
-  if (body === null) throw new TypeError("an answer without a body has an empty one");
+  if (body === null) throw new TypeError("a response without a body has an empty one");
   const { headers } = response;
   const labelled = codingNames(headers).length > 0;
   const length = lengthOf(response);
@@ -185,7 +185,7 @@ export async function getBlob(
       await discard(response);
       throw new OcibundleError(
         "integrity",
-        `${name}: the registry has ${length} bytes, the descriptor says ${size}`,
+        `${name}: the registry has ${length} bytes, the descriptor has ${size}`,
       );
     }
     return { range: { start: 0, end: size }, body };
@@ -198,8 +198,8 @@ export async function getBlob(
     });
   };
   if (range === undefined || got === undefined || !same(got.range, range)) {
-    const why = "the answer's Content-Range is not the one asked for";
-    throw refuse("another range than asked for", why);
+    const why = "the Content-Range of the response is not the requested one";
+    throw refuse("a range that was not requested", why);
   }
   // A range of compressed bytes is of no use; of one that is only labelled the length is right.
   if (labelled && (length !== range.end - range.start || (got.total ?? size) !== size)) {
@@ -209,7 +209,7 @@ export async function getBlob(
     void response.body?.cancel().catch(() => undefined);
     throw new OcibundleError(
       "integrity",
-      `${name}: the registry has ${got.total} bytes, the descriptor says ${size}`,
+      `${name}: the registry has ${got.total} bytes, the descriptor has ${size}`,
     );
   }
   return { range, body };

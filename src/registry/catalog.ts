@@ -37,10 +37,10 @@ export async function* listRepositories(
   } catch (error) {
     const status = refusalOf(error)?.status;
     if (status === undefined) throw error;
-    const hint = "name a repository, as in `ocibundle ls HOST/REPOSITORY`";
+    const hint = "use a repository: `ocibundle ls HOST/REPOSITORY`";
     if (status === 401 || status === 403) {
       throw new OcibundleError("denied", `${api.host}: access to the catalog denied (${status})`, {
-        hint: `${hint}, or log in with an account that may list all repositories`,
+        hint: `${hint}, or log in with an account that can list all repositories`,
         cause: error,
       });
     }

@@ -146,7 +146,7 @@ function exactly(
         return done === true ? { done } : { done: false, value };
       } catch (error) {
         const isCoding = /^(?:Z_|ZSTD_|ERR_)/.test(errno(error) ?? "");
-        throw isCoding ? misread("the answer can't be decompressed", error) : error;
+        throw isCoding ? misread("the response cannot be decompressed", error) : error;
       }
     },
     async cancel() {
@@ -155,7 +155,7 @@ function exactly(
   };
   let seen = 0;
   const wrongSize = (has: string): OcibundleError =>
-    misread(`the answer has ${has} bytes, its descriptor says ${size}`);
+    misread(`the response has ${has} bytes, the descriptor has ${size}`);
   return passing(source, {
     onChunk(chunk) {
       seen += chunk.byteLength;

@@ -36,7 +36,7 @@ const known: readonly { host: RegExp; limits: RegistryLimits }[] = [
       largestBlob: 10 * GiB,
       largestChunk: 4 * MiB,
       uploadTime: 10 * 60_000,
-      notes: ["a chunk of more than 4 MiB is refused, while one body of any size is taken"],
+      notes: ["chunks over 4 MiB are rejected, but one body of any size is accepted"],
     },
   },
   {
@@ -47,8 +47,8 @@ const known: readonly { host: RegExp; limits: RegistryLimits }[] = [
       mostLayers: 500,
       smallestChunk: 5 * MiB,
       notes: [
-        "a blob is mounted only when a manifest of its repository names it",
-        "a repository must exist before it is pushed to",
+        "a blob is mounted only if a manifest in its repository lists it",
+        "a repository must be created before the first push",
       ],
     },
   },
@@ -58,7 +58,7 @@ const known: readonly { host: RegExp; limits: RegistryLimits }[] = [
       name: "Amazon ECR Public",
       largestBlob: 10_000 * MiB,
       smallestChunk: 5 * MiB,
-      notes: ["an upload that broke off can't be gone on with"],
+      notes: ["interrupted uploads cannot be resumed"],
     },
   },
   {
@@ -66,7 +66,7 @@ const known: readonly { host: RegExp; limits: RegistryLimits }[] = [
     limits: {
       name: "Google Artifact Registry",
       chunks: false,
-      notes: ["it has no uploads in chunks: one that broke off starts from nothing"],
+      notes: ["chunked uploads are not supported: interrupted uploads restart from zero"],
     },
   },
   {
@@ -82,7 +82,7 @@ const known: readonly { host: RegExp; limits: RegistryLimits }[] = [
     limits: {
       name: "Docker Hub",
       notes: [
-        "uploads of blobs of 23 GB or more are not known to have succeeded",
+        "no successful uploads of blobs of 23 GB or more are known",
         "pulls are rate-limited",
       ],
     },

@@ -19,7 +19,7 @@ export function parseNextLink(header: string | null): string | undefined {
   }
   const [, bare, parameters] = /^\s*([^\s<>;,"']+)\s*(;[^<>]*)$/.exec(header) ?? [];
   if (isNext(parameters)) return bare;
-  if (/\bnext\b/i.test(rest)) throw new RangeError("the Link header can't be read");
+  if (/\bnext\b/i.test(rest)) throw new RangeError("the Link header is invalid");
   return undefined;
 }
 

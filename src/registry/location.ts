@@ -21,11 +21,11 @@ export function resolveLocation(location: string | null, base: URL, on: string):
   url.username = "";
   url.password = "";
   if (url.protocol !== "http:" && url.protocol !== "https:") {
-    throw fail("opened an upload at something that is not http");
+    throw fail("sent an upload location that is not an http URL");
   }
   if (base.protocol === "https:" && url.protocol === "http:") {
     if (url.hostname !== base.hostname)
-      throw fail(`sends an upload from https to http://${url.host}`);
+      throw fail(`redirects an upload from https to http://${url.host}`);
     url.protocol = "https:";
     url.port = base.port;
   }

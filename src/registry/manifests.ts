@@ -129,7 +129,7 @@ async function readManifest(
     if (!kept) {
       throw new OcibundleError(
         "integrity",
-        `${on}: the bytes received do not have digest ${expected}`,
+        `${on}: the received content does not match digest ${expected}`,
         {
           hint: "try again; if it fails again, a proxy may be altering the content",
         },

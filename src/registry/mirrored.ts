@@ -151,7 +151,7 @@ export function mirroredRepository(
       let any = false;
       for (const mirror of liars) {
         any = true;
-        mirror.health.lied(`the bytes it gave do not have the digest ${digest}`);
+        mirror.health.lied(`the received content does not match digest ${digest}`);
       }
       return any;
     },
@@ -180,7 +180,7 @@ async function checked(
   if (length !== size || !matchesDigest(bytes, digest)) {
     throw new OcibundleError(
       "integrity",
-      `the content of mirror "${name}" does not have digest ${digest}`,
+      `the content of mirror "${name}" does not match digest ${digest}`,
     );
   }
   return new Blob([bytes]).stream();

@@ -84,5 +84,5 @@ async function ask(
 /** The bytes of `range` out of an answer that holds them, exactly as many as there must be. */
 const cut = (answer: BlobAnswer, range: ByteRange, on: string): ReadableStream<Uint8Array> =>
   slice(answer.body, range.start - answer.range.start, range.end - range.start, (bytes) =>
-    failureError(on, "reset", { what: `the answer ended at byte ${answer.range.start + bytes}` }),
+    failureError(on, "reset", { what: `the response ended at byte ${answer.range.start + bytes}` }),
   );

@@ -37,7 +37,7 @@ export class RegistryRefusal extends Error {
 export const refusalOf = (error: unknown): RegistryRefusal | undefined =>
   causeOf(error, RegistryRefusal);
 
-/** What registries answer to a range that they do not serve; 206 stands for another range than asked for. */
+/** What registries answer to a range that they do not serve; 206 stands for a range that was not requested. */
 export const rangeRefused: ReadonlySet<number> = new Set([206, 400, 405, 406, 416, 501]);
 
 /** What a request is about, for messages. */
@@ -73,7 +73,7 @@ export async function readRefusal(response: HttpResponse, on: Subject): Promise<
   const code = codeOf(status, codes);
   const because = words === "" ? String(status) : `${words} (${status})`;
   const { url } = response;
-  const at = url.origin === on.origin ? "" : ` at ${url.host}, where the registry leads`;
+  const at = url.origin === on.origin ? "" : ` at ${url.host}, to which the registry redirects`;
   return new OcibundleError(code, `${says(code, status, on.thing)}${at}: ${because}`, {
     subject: on.name,
     hint:

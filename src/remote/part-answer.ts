@@ -28,10 +28,10 @@ export function partAnswer(response: HttpResponse, wanted: PartWanted): PartAnsw
     return new OcibundleError(code, `the ${server} ${why}`, { subject: name, hint });
   };
   if (codingNames(headers).length > 0) {
-    throw refuse("network", "sent it compressed, and it was not asked to");
+    throw refuse("network", "sent compressed content that was not requested");
   }
   const otherSize = (has: string): OcibundleError =>
-    refuse("integrity", `has ${has} bytes, ${size} were listed`);
+    refuse("integrity", `has ${has} bytes, but ${size} were listed`);
   if (status === 200) {
     const length = headers.get("content-length");
     if (length !== null && length !== String(size)) throw otherSize(length);
@@ -39,7 +39,7 @@ export function partAnswer(response: HttpResponse, wanted: PartWanted): PartAnsw
   }
   const got = parseContentRange(headers.get("content-range"));
   if (got === undefined || got.range.start !== range.start || got.range.end !== range.end) {
-    throw refuse("network", "sent another range than was asked for");
+    throw refuse("network", "sent a range that was not requested");
   }
   if (got.total !== undefined && got.total !== size) throw otherSize(String(got.total));
   return { range, body };

@@ -202,7 +202,8 @@ export function readAhead(options: ReadAheadOptions): ReadableStream<Uint8Array>
         return undefined;
       }
       const { done, value } = await head.reader.read();
-      if (done) throw failureError(name, "reset", { what: `the answer ended at byte ${head.at}` });
+      if (done)
+        throw failureError(name, "reset", { what: `the response ended at byte ${head.at}` });
       const from = Math.max(0, at - head.at);
       const bytes = value.subarray(from, Math.max(from, head.end - head.at));
       head.at += value.byteLength;

@@ -98,7 +98,7 @@ const writingHints: Readonly<Record<FaultKind, string>> = {
   "read-only": "write elsewhere",
   denied: "check the permissions of its directory",
   broken: "check the disk, or write to another one",
-  "in-the-way": "remove the file in the way, or write to another directory",
+  "in-the-way": "remove the existing file, or write to another directory",
   path: "write to a shorter path",
   "too-large": "write to another file system",
   missing: "create the directory, or write to another one",

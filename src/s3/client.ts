@@ -48,7 +48,7 @@ export interface S3Client {
 }
 
 const connectHint =
-  "check the network between here and the object store, AWS_ENDPOINT_URL, and any proxy";
+  "check the network connection to the object store, AWS_ENDPOINT_URL, and any proxy";
 
 /** The client of the store that the environment names. Makes no request by itself. Throws `usage`, `file`. */
 export async function createS3Client(options: S3Options): Promise<S3Client> {

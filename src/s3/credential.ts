@@ -34,7 +34,7 @@ export function checkedCredential(credential: S3Credential, from: string): S3Cre
   if ([accessKeyId, secretAccessKey, sessionToken].every((text) => /^[\x21-\x7e]+$/.test(text))) {
     return credential;
   }
-  throw new OcibundleError("usage", `the access key in ${from} has characters that no key has`, {
+  throw new OcibundleError("usage", `the access key in ${from} has invalid characters`, {
     hint: "copy it again",
   });
 }

@@ -70,7 +70,7 @@ function fromEnvironment(env: Environment): S3Credential | undefined {
     const [set, unset] = accessKeyId
       ? ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
       : ["AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"];
-    throw new OcibundleError("usage", `${set} is set, and ${unset} is not`, {
+    throw new OcibundleError("usage", `${set} is set, but ${unset} is not`, {
       hint: "set both, or neither",
     });
   }

@@ -40,16 +40,19 @@ function endpointOf(env: Environment, plainHttp: boolean): URL | undefined {
   };
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol)) {
-    return fail("is not an http or https URL", "set it as https://s3.example.com, or unset it");
+    return fail(
+      "is not an http or https URL",
+      "set it to a URL such as https://s3.example.com, or unset it",
+    );
   }
   if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") {
     return fail(
-      "has a user, a query or a fragment in it",
+      "contains a username, a query or a fragment",
       "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to authenticate",
     );
   }
   if (url.protocol === "http:" && !isLoopback(url.host) && !plainHttp) {
-    return fail(`"${url.origin}" is plain HTTP`, "set an https URL, or allow it with --plain-http");
+    return fail(`"${url.origin}" is plain HTTP`, "set an https URL, or use --plain-http");
   }
   url.pathname = url.pathname.replace(/\/+$/, "");
   return url;

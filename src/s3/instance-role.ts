@@ -43,7 +43,7 @@ async function ask(
 ): Promise<string> {
   const method = path.endsWith("/token") ? "PUT" : "GET";
   const url = new URL(`${root.replace(/\/+$/, "")}${path}`);
-  const hint = "unset OCIBUNDLE_S3_INSTANCE_ROLE where the machine has no role";
+  const hint = "unset OCIBUNDLE_S3_INSTANCE_ROLE if the machine has no role";
   const bytes = await roleRequest({ method, url, headers, name, hint }, options, signal);
   return new TextDecoder().decode(bytes);
 }

@@ -66,9 +66,9 @@ export async function listObjects(
     if (atMost !== undefined && objects.length >= atMost) return objects;
     const isCut = page.text("IsTruncated") === "true";
     token = isCut ? page.text("NextContinuationToken") : undefined;
-    if (isCut && !token) throw broken(name, "is cut off, and does not say where it goes on");
+    if (isCut && !token) throw broken(name, "is truncated without a continuation token");
     if (token !== undefined && (tokens.has(token) || tokens.size >= maxPages)) {
-      throw broken(name, "goes on without an end");
+      throw broken(name, "does not end");
     }
     tokens.add(token ?? "");
   } while (token !== undefined);
@@ -88,7 +88,7 @@ function parsed(bytes: Uint8Array, name: string): XmlNode {
     throw broken(name, "is not XML", cause);
   }
   if (page.name === "ListBucketResult") return page;
-  throw broken(name, "is not as the API has it");
+  throw broken(name, "does not match the API");
 }
 
 function objectOf(node: XmlNode, isEncoded: boolean, prefix: string, name: string): S3Object {
@@ -96,10 +96,10 @@ function objectOf(node: XmlNode, isEncoded: boolean, prefix: string, name: strin
   const key = text !== undefined && isEncoded ? decoded(text) : text;
   const size = node.text("Size") ?? "";
   if (key === undefined || !key.startsWith(prefix)) {
-    throw broken(name, `has ${JSON.stringify(text?.slice(0, 200))}, which was not asked for`);
+    throw broken(name, `has ${JSON.stringify(text?.slice(0, 200))}, which was not requested`);
   }
   if (!/^\d{1,16}$/.test(size) || !Number.isSafeInteger(Number(size))) {
-    throw broken(name, `has ${JSON.stringify(key.slice(0, 200))} with a size that no file has`);
+    throw broken(name, `has ${JSON.stringify(key.slice(0, 200))} with an invalid size`);
   }
   return { key, size: Number(size), etag: etagOf(node.text("ETag")) };
 }
@@ -122,8 +122,8 @@ function decoded(text: string): string | undefined {
 const notAPath = (key: string, name: string): OcibundleError =>
   new OcibundleError(
     "file",
-    `the object ${JSON.stringify(key.slice(0, 200))} has a key that is not the path of a file`,
-    { subject: name, hint: "name a prefix without it" },
+    `the object ${JSON.stringify(key.slice(0, 200))} has a key that is not a valid file path`,
+    { subject: name, hint: "use a prefix that excludes it" },
   );
 
 const broken = (name: string, why: string, cause?: unknown): OcibundleError =>

@@ -52,14 +52,14 @@ export async function headObject(
   if (status === 404) return undefined;
   const length = headers.get("content-length") ?? "";
   if (!/^\d{1,16}$/.test(length) || !Number.isSafeInteger(Number(length))) {
-    throw new OcibundleError("network", "the object store names no size that a file has", {
+    throw new OcibundleError("network", "the object store reports an invalid size", {
       subject: formatS3Uri(bucket, key),
     });
   }
   // "null" is that of a bucket without versions, and of what was there before it had some.
   const named = headers.get("x-amz-version-id") ?? "null";
   const isUsable = named === "null" || versionIdPattern.test(named);
-  if (!isUsable) warn(`${formatS3Uri(bucket, key)}: its version cannot be used: skipped`);
+  if (!isUsable) warn(`${formatS3Uri(bucket, key)}: its version is invalid and is ignored`);
   const isVersioned = isUsable && named !== "null";
   const etag = etagOf(headers.get("etag"));
   return {
@@ -106,7 +106,7 @@ export function objectOpener(
   const changed = (): OcibundleError =>
     new OcibundleError("integrity", "the object changed while it was read", {
       subject: name,
-      hint: "try again when nobody writes to it",
+      hint: "run the command again when no program writes to it",
     });
   const open = async (range: ByteRange, signal: AbortSignal): Promise<PartAnswer> => {
     const response = await client.ask({

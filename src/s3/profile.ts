@@ -45,8 +45,8 @@ export async function readProfile(
     if (named === undefined || !wantsKeys) return undefined;
     throw new OcibundleError(
       "usage",
-      `AWS_PROFILE "${named}" is neither in the credentials file nor in the config file`,
-      { hint: "name another profile, or unset AWS_PROFILE" },
+      `AWS_PROFILE "${named}" is not in the credentials file or the config file`,
+      { hint: "use another profile, or unset AWS_PROFILE" },
     );
   }
   const all = { ...config, ...credentials };
@@ -59,7 +59,7 @@ export async function readProfile(
   }
   const way = elsewhere.find((key) => all[key]);
   if (named !== undefined && wantsKeys && way !== undefined) {
-    throw new OcibundleError("usage", `the profile "${name}" has no keys but ${way}`, {
+    throw new OcibundleError("usage", `the profile "${name}" has no keys, but ${way}`, {
       hint: `run \`eval "$(aws configure export-credentials --profile ${name} --format env)"\` first`,
     });
   }
@@ -74,7 +74,7 @@ async function readSection(path: string | undefined, name: string): Promise<Sect
   } catch (cause) {
     if (isMissing(cause)) return undefined;
     throw new OcibundleError(readingCode(cause), `"${path}" ${unreadableBecause(cause)}`, {
-      hint: "set AWS_SHARED_CREDENTIALS_FILE and AWS_CONFIG_FILE to files that can be read",
+      hint: "set AWS_SHARED_CREDENTIALS_FILE and AWS_CONFIG_FILE to readable files",
       cause,
     });
   }

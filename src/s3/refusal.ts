@@ -65,7 +65,7 @@ function meaning(status: number, code: string, { isSigned, store, region }: S3Su
     return {
       code: "integrity",
       says: "the object changed while it was read",
-      hint: "try again when nobody writes to it",
+      hint: "run the command again when no program writes to it",
     };
   }
   if (code === "NoSuchBucket") {
@@ -89,13 +89,13 @@ function meaning(status: number, code: string, { isSigned, store, region }: S3Su
     return {
       code: "denied",
       says: "the clock of this machine is wrong",
-      hint: `this machine's clock says ${new Date().toISOString().slice(0, 16)}Z: set it`,
+      hint: `the clock of this machine is at ${new Date().toISOString().slice(0, 16)}Z: set it`,
     };
   }
   if (unknownKeys.has(code)) {
     return {
       code: "denied",
-      says: "the object store does not accept the access key",
+      says: "the object store rejected the access key",
       hint: "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN or the profile",
     };
   }
@@ -104,14 +104,14 @@ function meaning(status: number, code: string, { isSigned, store, region }: S3Su
       code: "denied",
       says: "access denied",
       hint: isSigned
-        ? "s3:GetObject and s3:ListBucket are needed"
+        ? "the permissions s3:GetObject and s3:ListBucket are required"
         : "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
     };
   }
   if (status === 400 || (status >= 300 && status < 400)) {
     return {
       code: "network",
-      says: `the object store does not take the request in region ${region}`,
+      says: `the object store rejected the request in region ${region}`,
       hint: "set AWS_REGION to the region of the bucket, and check AWS_ENDPOINT_URL",
     };
   }

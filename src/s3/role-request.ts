@@ -116,7 +116,7 @@ export function expiring(
 }
 
 export const unreadableAnswer = (name: string): OcibundleError =>
-  new OcibundleError("network", `${name} sent an answer without credentials`);
+  new OcibundleError("network", `${name} sent a response without credentials`);
 
 /** A token that a file holds, which is replaced from time to time. Throws `file`, `system`. */
 export async function tokenIn(path: string, variable: string): Promise<string> {

@@ -65,7 +65,7 @@ export async function openS3Store(options: S3Options): Promise<S3Store> {
     throw (
       refused ??
       new OcibundleError("not_found", `${uri} does not exist`, {
-        hint: "no key starts with it; check the bucket and AWS_ENDPOINT_URL",
+        hint: "check the key, the bucket and AWS_ENDPOINT_URL",
       })
     );
   };

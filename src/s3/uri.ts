@@ -22,17 +22,17 @@ const bucketPattern = /^(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$/;
 export function parseS3Uri(text: string): S3Address {
   const fail = (why: string): never => {
     throw new OcibundleError("usage", `${JSON.stringify(text)} ${why}`, {
-      hint: "name objects as s3://BUCKET, s3://BUCKET/PREFIX/ or s3://BUCKET/KEY",
+      hint: "use s3://BUCKET, s3://BUCKET/PREFIX/ or s3://BUCKET/KEY",
     });
   };
   const rest = text.replace(scheme, "");
   const slash = rest.indexOf("/");
   const bucket = slash === -1 ? rest : rest.slice(0, slash);
-  if (bucket.includes("@")) fail("has a user in it; credentials are read from the environment");
+  if (bucket.includes("@")) fail("contains a username; credentials are read from the environment");
   if (!bucketPattern.test(bucket)) fail("does not name a bucket");
   const path = slash === -1 ? "" : rest.slice(slash + 1);
   const key = path.endsWith("/") ? path.slice(0, -1) : path;
-  if (key !== "" && !isSafePath(key)) fail("has a key that is not the path of a file");
+  if (key !== "" && !isSafePath(key)) fail("has a key that is not a valid file path");
   return { bucket, key, isDirectory: key === "" || path.endsWith("/") };
 }
 

@@ -71,7 +71,7 @@ export function failureAnswer(error: unknown): Answer {
   if (error instanceof TooManyMisses) {
     return refusal(429, error.message, { headers: { "retry-after": String(error.seconds) } });
   }
-  if (!(error instanceof OcibundleError)) return refusal(500, "an internal error of ocibundle");
+  if (!(error instanceof OcibundleError)) return refusal(500, "internal error in ocibundle");
   const { message } = error;
   switch (error.code) {
     case "not_found":

@@ -62,12 +62,13 @@ export function createHandler(options: HandleOptions) {
         const isWhole = await bodies.run(() => sendBytes(response, answer.body as HubBytes, sent));
         if (isWhole) response.end();
         // Some close the connection as soon as they have the last byte.
-        else if (String(sent.bytes) !== answer.headers["content-length"]) end = ", the client left";
+        else if (String(sent.bytes) !== answer.headers["content-length"])
+          end = ", the client disconnected";
       }
     } catch (error) {
       const reason = error instanceof StalledClient ? "stalled" : "failed";
       metrics.cut(reason);
-      end = `, cut: ${error instanceof Error ? error.message : String(error)}`;
+      end = `, aborted: ${error instanceof Error ? error.message : String(error)}`;
       // Bytes that are written and not taken yet would keep the rest waiting.
       message.socket.destroy();
       throw error;
@@ -127,7 +128,7 @@ async function answerTo(
   if (!isAllowed(headers.authorization)) {
     // Clients take the code for a model that is missing or private, and show the message.
     return other(
-      refusal(401, "invalid token: ocibundle serve wants the one of --token-file as HF_TOKEN", {
+      refusal(401, "invalid token: set HF_TOKEN to the token of ocibundle serve (--token-file)", {
         code: "RepoNotFound",
         headers: { "www-authenticate": 'Bearer realm="ocibundle"' },
       }),
@@ -171,14 +172,14 @@ const other = (answer: Answer) => ({ route: "other" as const, answer });
 const reads = (method: string): boolean => method === "GET" || method === "HEAD";
 
 const notAllowed = (methods: readonly string[]): Answer =>
-  refusal(405, "this is read-only: models are changed in the registry", {
+  refusal(405, "read-only: push changes to the registry", {
     headers: { allow: methods.join(", "), connection: "close" },
   });
 
 /** Other things than models are not here; a client says that of a repository. */
 function noSuchThing(path: string): Answer {
   const kind = /^(?:api\/)?(datasets|spaces|kernels|buckets)\//.exec(path)?.[1];
-  const message = kind === undefined ? "there is nothing here" : `ocibundle serves no ${kind}`;
+  const message = kind === undefined ? "not found" : `ocibundle serves no ${kind}`;
   return path === ""
     ? json({ service: "ocibundle" })
     : refusal(404, message, { code: "RepoNotFound" });
@@ -218,7 +219,7 @@ function turns(most: number) {
           };
           const timer = setTimeout(() => {
             waiting.splice(waiting.indexOf(begin), 1);
-            reject(new Error("too many answers at once"));
+            reject(new Error("too many concurrent responses"));
           }, turnPatience);
           waiting.push(begin);
         });

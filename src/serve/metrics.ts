@@ -41,8 +41,8 @@ export function createMetrics(): Metrics {
     text({ connections, bodies }) {
       const all = answers.cache + answers.registry;
       return [
-        ...family("requests_total", "counter", "Requests answered.", requests),
-        ...family("request_seconds", "summary", "Time from a request to the end of its answer."),
+        ...family("requests_total", "counter", "Requests served.", requests),
+        ...family("request_seconds", "summary", "Time from a request to the end of its response."),
         ...[...seconds].flatMap(([route, { sum, count }]) => [
           sample("request_seconds_sum", `route="${route}"`, sum),
           sample("request_seconds_count", `route="${route}"`, count),
@@ -50,26 +50,29 @@ export function createMetrics(): Metrics {
         ...family(
           "sent_bytes_total",
           "counter",
-          "Bytes of files sent to clients, by where they came from.",
+          "Bytes of files sent to clients, by source.",
           origins.map((from) => [`source="${from}"`, bytes[from]] as const),
         ),
         ...family(
           "file_answers_total",
           "counter",
-          "Answers with bytes of a file, by where they came from.",
+          "Responses with file content, by source.",
           origins.map((from) => [`source="${from}"`, answers[from]] as const),
         ),
-        ...family("cache_hit_ratio", "gauge", "Share of those answers that the cache gave.", [
-          ["", all === 0 ? 0 : answers.cache / all],
-        ]),
+        ...family(
+          "cache_hit_ratio",
+          "gauge",
+          "Share of those responses that were served from the cache.",
+          [["", all === 0 ? 0 : answers.cache / all]],
+        ),
         ...family(
           "cut_connections_total",
           "counter",
-          "Connections cut in the middle of an answer.",
+          "Connections closed in the middle of a response.",
           Object.entries(cuts).map(([reason, count]) => [`reason="${reason}"`, count] as const),
         ),
-        ...family("connections", "gauge", "Connections that are open.", [["", connections]]),
-        ...family("bodies", "gauge", "Answers with bytes of a file in progress.", [["", bodies]]),
+        ...family("connections", "gauge", "Open connections.", [["", connections]]),
+        ...family("bodies", "gauge", "Responses with file content in progress.", [["", bodies]]),
         "",
       ].join("\n");
     },

@@ -137,7 +137,7 @@ const PathsSchema = v.object({
 function askedPaths(body: string, type: string): { paths: string[]; expand: boolean } {
   if (type.includes("json")) {
     const said = v.safeParse(PathsSchema, JSON.parse(body));
-    if (!said.success) throw new SyntaxError("paths must be a list of texts");
+    if (!said.success) throw new SyntaxError("paths must be a list of strings");
     const { paths, expand } = said.output;
     return { paths: typeof paths === "string" ? [paths] : paths, expand };
   }

@@ -41,7 +41,7 @@ function written(
     };
     const timer = setTimeout(() => {
       leave();
-      reject(new StalledClient(`the client took nothing for ${patience / 1000} s`));
+      reject(new StalledClient(`the client read nothing for ${patience / 1000} s`));
     }, patience);
     gone.addEventListener("abort", end, { once: true });
     // Not `drain`: the memory of a chunk is used again for the next one.

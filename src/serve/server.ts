@@ -79,7 +79,7 @@ export async function listen(options: ListenOptions): Promise<Listening> {
       if (!socket.destroyed) await handle(message, response);
     });
     // Whatever goes wrong, the client sees a connection that ends.
-    (answered ?? Promise.reject(new Error("too many requests ahead")))
+    (answered ?? Promise.reject(new Error("too many pipelined requests")))
       .catch(() => socket.destroy())
       .finally(() => {
         if (socket.destroyed) end();
@@ -136,13 +136,13 @@ function unlistenable(address: string, port: number, cause: unknown): OcibundleE
   const code = errno(cause);
   const on = `cannot listen on ${address}:${port}`;
   if (code === "EADDRINUSE") {
-    const hint = "choose another port with --listen; port 0 is any free one";
+    const hint = "choose another port with --listen; port 0 selects a free port";
     return new OcibundleError("conflict", `${on}: the port is in use`, { hint, cause });
   }
   if (code === "EACCES") {
     const hint = "choose a port above 1023 with --listen";
     return new OcibundleError("system", `${on}: permission denied`, { hint, cause });
   }
-  const hint = "use an address of this machine with --listen, as 127.0.0.1:8086";
+  const hint = "use an address of this machine with --listen, such as 127.0.0.1:8086";
   return new OcibundleError("usage", `${on}: ${code ?? "it cannot be used"}`, { hint, cause });
 }

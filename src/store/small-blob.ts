@@ -32,7 +32,7 @@ export async function readSmallBlob(
   }
   const bytes = Buffer.concat(chunks);
   if (length !== descriptor.size || !matchesDigest(bytes, descriptor.digest)) {
-    throw new OcibundleError("integrity", `${on}: its bytes do not have this digest`);
+    throw new OcibundleError("integrity", `${on}: the content does not match this digest`);
   }
   return bytes;
 }

@@ -53,7 +53,7 @@ export async function copyVerified(
   if (hash.digest("hex") !== digestHex(descriptor.digest)) {
     throw new OcibundleError(
       "integrity",
-      `the content does not have digest ${shortDigest(descriptor.digest)}`,
+      `the content does not match digest ${shortDigest(descriptor.digest)}`,
     );
   }
 }

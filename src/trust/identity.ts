@@ -34,7 +34,7 @@ const RootSchema = v.looseObject({
   ),
   certificateAuthorities: v.pipe(
     v.array(v.looseObject({})),
-    v.minLength(1, "must have an entry: nobody is trusted"),
+    v.minLength(1, "must have at least one entry"),
   ),
 });
 
@@ -84,7 +84,8 @@ export function verifyIdentity(
   try {
     const bundle = bundleFromJSON(json);
     // Of one with both, the library verifies the other one, and the statement would be anybody's.
-    if (bundle.content.$case !== "dsseEnvelope") throw new Error("signs no in-toto statement");
+    if (bundle.content.$case !== "dsseEnvelope")
+      throw new Error("does not sign an in-toto statement");
     signer = verifier.verify(toSignedEntity(bundle));
   } catch (cause) {
     // Whatever goes wrong while it is read, it is not verified.
@@ -93,7 +94,7 @@ export function verifyIdentity(
   const identity = signer.identity?.subjectAlternativeName;
   const issuer = signer.identity?.extensions?.issuer;
   if (identity === undefined || issuer === undefined) {
-    throw new OcibundleError("integrity", "the certificate names no identity or no issuer");
+    throw new OcibundleError("integrity", "the certificate has no identity or no issuer");
   }
   if (!matches(wanted.identity, identity)) {
     throw new OcibundleError("integrity", `signed by ${JSON.stringify(identity)}`);

@@ -42,7 +42,7 @@ export async function readPrivateKey(
     const [first] = blocks;
     if (first === undefined) throw notAKey(on);
     throw new OcibundleError("file", `${on}: "${first.label}" is not a private key`, {
-      hint: "signing needs the private key, as cosign.key",
+      hint: "signing requires the private key, such as cosign.key",
     });
   }
   if (encryptedLabels.has(block.label)) {
@@ -54,9 +54,13 @@ export async function readPrivateKey(
     return opened(() => createPrivateKey({ key: block.text, passphrase }), on, "denied");
   }
   if (/^Proc-Type:.*ENCRYPTED/m.test(block.text)) {
-    throw new OcibundleError("file", `${on}: OpenSSL's old encryption of keys is not supported`, {
-      hint: `convert it with \`openssl pkcs8 -topk8 -in ${on} -out key.pem\``,
-    });
+    throw new OcibundleError(
+      "file",
+      `${on}: the legacy OpenSSL encryption of keys is not supported`,
+      {
+        hint: `convert it with \`openssl pkcs8 -topk8 -in ${on} -out key.pem\``,
+      },
+    );
   }
   return opened(() => createPrivateKey(block.text), on);
 }

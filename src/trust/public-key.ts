@@ -64,7 +64,7 @@ export function readPublicKey(text: string, on: string): PublicKey {
     throw new OcibundleError(
       "file",
       isPrivate ? `${on} is a private key` : `${on}: "${first.label}" is not a public key`,
-      { hint: "signatures are verified with the public key, as cosign.pub" },
+      { hint: "verification requires the public key, such as cosign.pub" },
     );
   }
   let key: KeyObject;
@@ -79,7 +79,7 @@ export function readPublicKey(text: string, on: string): PublicKey {
 /** What is no PEM file at all. */
 export const notAKey = (on: string): OcibundleError =>
   new OcibundleError("file", `${on} is not a key: no PEM block`, {
-    hint: "make one with `ocibundle generate-key-pair`",
+    hint: "create one with `ocibundle generate-key-pair`",
   });
 
 /** Throws `file` for a key that is not supported. */

@@ -7,7 +7,7 @@ import { escapeText } from "./text.ts";
 /** Reasons that a user would not expect: what the rules keep is only counted. */
 const shownReasons: Readonly<Record<string, string>> = {
   moved: "kept: another client moved it",
-  needed: "kept: something needs it now",
+  needed: "kept: its manifest is needed",
   unsupported: "kept: the registry cannot delete the tag alone",
   undated: "kept: no date",
 };

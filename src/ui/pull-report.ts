@@ -95,7 +95,7 @@ function linkLine({ files }: PullReport): string {
 const hubLine = ({ hfCache }: PullReport): string =>
   hfCache === null
     ? ""
-    : `Hugging Face's clients find it as ${hfCache.id} (${hfCache.revisions.join(", ")}) with HF_HUB_OFFLINE=1\n`;
+    : `available to Hugging Face clients as ${hfCache.id} (${hfCache.revisions.join(", ")}) with HF_HUB_OFFLINE=1\n`;
 
 const amountOf = (outcome: string, bytes: number, had: number): number =>
   outcome === "fetched" ? Math.max(0, bytes - had) : bytes;

@@ -10,6 +10,6 @@ export function reportSummary({
   leftOut,
 }: ModelsReport & { output: string }): string {
   const count = `${versions.length} ${versions.length === 1 ? "version" : "versions"}`;
-  const left = leftOut === 0 ? "" : `; ${leftOut} older tags left out, use --last to include more`;
+  const left = leftOut === 0 ? "" : `; ${leftOut} older tags omitted, use --last to include more`;
   return `wrote ${escapeText(output)}: ${count}, ${formatSize(size)}${left}\n`;
 }

@@ -15,8 +15,8 @@ function consequences(view: Removal): string[] {
     const fate = what === "tag" ? "stay" : "are deleted with it";
     lines.push(`other tags of the same manifest ${fate}: ${list(otherTags)}`);
   }
-  if (neededBy.length > 0) lines.push(`the manifest stays: needed by ${list(neededBy)}`);
-  if (referrers > 0) lines.push(`signatures and other referrers that stay: ${referrers}`);
+  if (neededBy.length > 0) lines.push(`the manifest is kept: needed by ${list(neededBy)}`);
+  if (referrers > 0) lines.push(`signatures and other referrers that are kept: ${referrers}`);
   return lines.map((line) => `  ${line}\n`);
 }
 

@@ -49,7 +49,7 @@ export interface Web {
   look(address: WebAddress, signal: AbortSignal): Promise<WebFile>;
 }
 
-const connectHint = "check the URL, the network between here and that host, and any proxy";
+const connectHint = "check the URL, the network connection to that host, and any proxy";
 
 /** What a server answers to whoever has too many connections. */
 const tooMany: ReadonlySet<number> = new Set([403, 429, 503]);
@@ -130,7 +130,9 @@ async function lookAt(
   void first.body?.cancel().catch(() => undefined);
   const { headers } = first;
   if (codingNames(headers).length > 0) {
-    throw new OcibundleError("network", "the server sends it compressed only", { subject: name });
+    throw new OcibundleError("network", "the server sends it only in compressed form", {
+      subject: name,
+    });
   }
   const state = stateOf(headers);
   const isSure = state.etag !== undefined || isSteady(headers);
@@ -162,7 +164,7 @@ async function lookAt(
     void response.body?.cancel().catch(() => undefined);
     throw new OcibundleError("integrity", "the file changed while it was read", {
       subject: name,
-      hint: "try again when nobody writes to it",
+      hint: "run the command again when no program writes to it",
     });
   };
   const condition = state.etag ?? (isSure ? state.modified : undefined);
@@ -201,9 +203,9 @@ async function lookAt(
         response.headers.get("transfer-encoding")?.toLowerCase() === "chunked";
       if (isFramed) return response.body ?? new Blob([]).stream();
       void response.body?.cancel().catch(() => undefined);
-      throw new OcibundleError("network", "the server does not say where the file ends", {
+      throw new OcibundleError("network", "the server does not report the end of the file", {
         subject: name,
-        hint: "download it first, then name its path",
+        hint: "download it first, then use its path",
       });
     },
   };
@@ -247,7 +249,7 @@ function refusal(status: number, name: string): OcibundleError {
         ? [
             "denied",
             "access denied",
-            "name a signed URL that is still valid; no credentials are sent",
+            "use a signed URL that is still valid; no credentials are sent",
           ]
         : ["network", "the server failed", "try again later"];
   return new OcibundleError(code, `${says} (${status})`, {

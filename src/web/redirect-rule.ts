@@ -100,8 +100,8 @@ export function createReachRule(resolve: Resolve = systemResolve): ReachRule {
       }
       throw new OcibundleError(
         "network",
-        `${printableUrl(from)}: it redirects to ${to.host}, which is an address of ${placeOf(target)}`,
-        { hint: "name that URL itself if it is right" },
+        `${printableUrl(from)}: redirects to ${to.host}, an address of ${placeOf(target)}`,
+        { hint: "use that URL directly if it is correct" },
       );
     },
     checkAddresses(name, addresses) {
@@ -112,8 +112,8 @@ export function createReachRule(resolve: Resolve = systemResolve): ReachRule {
       if (rank[reach] <= rank[most]) return;
       throw new OcibundleError(
         "network",
-        `${name} now stands for an address of ${placeOf(reach)}, and did not before`,
-        { hint: "check the name server; name a URL with the address itself if it is right" },
+        `${name} now resolves to an address of ${placeOf(reach)}, unlike before`,
+        { hint: "check DNS; use a URL with the address itself if it is correct" },
       );
     },
   };

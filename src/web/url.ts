@@ -27,11 +27,11 @@ export function parseWebUrl(text: string): WebAddress {
     throw new OcibundleError("usage", `"${shownUrl(text)}" ${why}`, { hint });
   };
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined) return fail("is not a URL", "name a file as https://HOST/PATH");
+  if (url === undefined) return fail("is not a URL", "use https://HOST/PATH");
   if (url.username !== "" || url.password !== "") {
     return fail(
-      "has a user or a password in it",
-      "use a signed URL, or download the file and name its path",
+      "contains a username or password",
+      "use a signed URL, or download the file and use its path",
     );
   }
   url.hash = "";
@@ -42,7 +42,7 @@ export function parseWebUrl(text: string): WebAddress {
     file = undefined;
   }
   if (file === undefined || file.includes("/") || !isSafePath(file)) {
-    return fail("does not end in the name of a file", "name one file, as https://HOST/PATH/FILE");
+    return fail("does not end with a file name", "use the URL of one file: https://HOST/PATH/FILE");
   }
   return { url, file };
 }
@@ -51,6 +51,6 @@ export function parseWebUrl(text: string): WebAddress {
 export function checkPlain({ url }: WebAddress, plainHttp: boolean): void {
   if (url.protocol === "https:" || plainHttp || isLoopback(url.host)) return;
   throw new OcibundleError("usage", `"${printableUrl(url)}" is plain HTTP`, {
-    hint: "name an https URL, or allow it with --plain-http",
+    hint: "use an https URL, or --plain-http",
   });
 }

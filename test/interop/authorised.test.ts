@@ -235,7 +235,7 @@ describe("login at a terminal", () => {
         ["Password: ", "\u0004"],
       ],
       2,
-      "use --username and --password-stdin",
+      "use --username, and pass the password",
     ],
     [
       "^C in the password",

@@ -139,6 +139,6 @@ testWith(
   async () => {
     const { address } = await withTls();
     const said = await failing(["inspect", `${address}/acme/llama:v1`]);
-    expect(said).toContain("give --ca-file or --insecure");
+    expect(said).toContain("use --ca-file or --insecure");
   },
 );

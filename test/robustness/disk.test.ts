@@ -160,7 +160,7 @@ describe("a disk that fills up half-way", () => {
         expect(filesBelow(bench.path("models")).length).toBe(one.weights.length + 1);
         expect(filesBelow(join(cache, "tmp"))).toEqual([]);
         // What was there is not asked for again.
-        const [, kept = "0"] = /large: resumed with (\d+) bytes of the cache/.exec(stderr) ?? [];
+        const [, kept = "0"] = /large: resumed with (\d+) bytes from the cache/.exec(stderr) ?? [];
         expect(Number(kept)).toBeGreaterThan(one.size * 0.1);
         expect(server.bytesAsked()).toBeLessThanOrEqual(2 * one.size - Number(kept));
         expect(progressOf(stderr)).toBe(one.size);

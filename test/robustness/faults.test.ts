@@ -95,18 +95,18 @@ describe("a registry that", () => {
   const fatal: Record<string, { behave: (asked: Asked) => Behaviour; says: RegExp }> = {
     "sends other bytes": {
       behave: () => ({ blob: other }),
-      says: /the received content does not have digest sha256:/,
+      says: /the received content does not match digest sha256:/,
     },
     "changes the blob between ranges": {
       behave: ({ index }) => (index === 0 ? {} : { blob: other }),
-      says: /the received content does not have digest sha256:/,
+      says: /the received content does not match digest sha256:/,
     },
     "changes the size of the blob between ranges": {
       behave: ({ index, range }) =>
         index === 0
           ? {}
           : { contentRange: `bytes ${range.start}-${range.end - 1}/${bytes.length + 1}` },
-      says: /the registry has \d+ bytes, the descriptor says \d+/,
+      says: /the registry has \d+ bytes, the descriptor has \d+/,
     },
   };
   for (const [fault, { behave, says }] of Object.entries(fatal)) {

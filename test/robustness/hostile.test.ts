@@ -240,7 +240,7 @@ describe("what decompresses to far more than it may is cut off", () => {
             "models",
             ...flags,
           ]);
-          expect(stderr).toMatch(/decompresses to more than the 3145728 bytes of its original/);
+          expect(stderr).toMatch(/decompresses to more than 3145728 bytes/);
           expect(code).toBe(5);
           expect(filesBelow(bench.path("models"))).toEqual(["src/weights/.cog/failed"]);
           expect(filesBelow(join(bench.cache, "tmp"))).toEqual([]);
@@ -265,7 +265,7 @@ describe("a gzip media type over plain bytes", () => {
       const args = ["pull", server.reference, "-o", "models", ...flags];
       const { code, stderr } = await bench.run(args);
       expect(code).toBe(0);
-      expect(stderr).toMatch(/warning: weight "quirk": its media type says gzip/);
+      expect(stderr).toMatch(/warning: weight "quirk": its media type is gzip/);
       expect(sameBytes(bench.path("models/src/weights/quirk"), bytes)).toBe(true);
       expect((await bench.run(["verify", server.reference, "--dir", "models"])).code).toBe(0);
     }

@@ -15,10 +15,10 @@ export function checkRealm(
       subject: registry.host,
       hint: "report this to the registry's operator",
     });
-  if (realm === undefined || realm === "") throw fail("the challenge names no realm");
+  if (realm === undefined || realm === "") throw fail("the challenge has no realm");
   if (!URL.canParse(realm)) throw fail("the realm is not a URL");
   const url = new URL(realm);
-  if (url.username !== "" || url.password !== "") throw fail("the realm holds a user");
+  if (url.username !== "" || url.password !== "") throw fail("the realm contains a username");
   if (url.protocol === "https:") return url;
   if (url.protocol !== "http:") throw fail("the realm is not https");
   const local = isLoopback(url.host) && isLoopback(registry.url.host);

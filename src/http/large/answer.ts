@@ -116,7 +116,7 @@ function requestText(url: URL, headers: Readonly<Record<string, string>>): strin
   ];
   // A line break in a header would start another header or request.
   if (lines.some((line) => /[^\t\x20-\x7e\x80-\xff]/.test(line))) {
-    throw new TypeError("a header holds a character that no header can hold");
+    throw new TypeError("a header contains an invalid character");
   }
   return `${lines.join("\r\n")}\r\n\r\n`;
 }
@@ -177,7 +177,7 @@ async function nextBytes(connection: RawConnection, had: number): Promise<Uint8A
     if (!brokenCodes.has(errno(error) ?? "")) throw error;
     cause = error;
   }
-  const message = "the connection was closed in front of an answer";
+  const message = "the connection was closed before a response";
   if (had === 0) throw new UnansweredError(message, { cause });
   throw Object.assign(new Error(message, { cause }), { code: "ECONNRESET" });
 }

@@ -69,11 +69,12 @@ function chunkedBytes(connection: RawConnection): () => Promise<BodyBytes> {
   let left: number | undefined;
   return async () => {
     if (left === undefined || left === 0) {
-      if (left === 0 && (await readLine(connection)) !== "") throw notChunked("a chunk has no end");
+      if (left === 0 && (await readLine(connection)) !== "")
+        throw notChunked("a chunk is not terminated");
       left = chunkSize(await readLine(connection));
       if (left === 0) {
         for (let lines = 0; (await readLine(connection)) !== ""; lines += 1) {
-          if (lines === maxTrailerLines) throw notChunked("its trailer has no end");
+          if (lines === maxTrailerLines) throw notChunked("the trailer is not terminated");
         }
         return { value: undefined, last: true };
       }
@@ -100,12 +101,12 @@ async function readLine(connection: RawConnection): Promise<string> {
     if (bytes === undefined) throw closedEarly();
     const end = bytes.indexOf(0x0a);
     const part = end === -1 ? bytes : bytes.subarray(0, end + 1);
-    if (line.length + part.length > maxLineBytes) throw notChunked("a line has no end");
+    if (line.length + part.length > maxLineBytes) throw notChunked("a line is not terminated");
     line += Buffer.from(part.buffer, part.byteOffset, part.length).toString("latin1");
     if (end === -1) continue;
     if (end + 1 < bytes.length) connection.pushBack(bytes.subarray(end + 1));
     if (line.endsWith("\r\n")) return line.slice(0, -2);
-    throw notChunked("a line has another end than it must have");
+    throw notChunked("a line has an invalid terminator");
   }
 }
 
@@ -116,7 +117,7 @@ function chunkSize(line: string): number {
 }
 
 const notChunked = (why: string): Error =>
-  new Error(`invalid HTTP: the body is not in chunks: ${why}`);
+  new Error(`invalid HTTP: malformed chunked body: ${why}`);
 
 const closedEarly = (): Error =>
-  Object.assign(new Error("the connection was closed inside of a chunk"), { code: "ECONNRESET" });
+  Object.assign(new Error("the connection was closed within a chunk"), { code: "ECONNRESET" });

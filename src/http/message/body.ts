@@ -86,7 +86,7 @@ async function readRaw(
   if (late) {
     const seconds = Math.round((performance.now() - started) / 1000);
     throw failureError(url.host, "stalled", {
-      what: `the answer is too slow: ${size} bytes in ${seconds} s`,
+      what: `the response is too slow: ${size} bytes in ${seconds} s`,
     });
   }
   const bytes = new Uint8Array(size);
@@ -185,7 +185,7 @@ function watchReads({
     const total = waited + silent;
     const stalled = (what: string): void =>
       waiting?.reject(failureError(subject, "stalled", { what: `the response stalled: ${what}` }));
-    if (silent >= idleTimeout) return stalled(`no byte for ${idleTimeout / 1000} s`);
+    if (silent >= idleTimeout) return stalled(`no data for ${idleTimeout / 1000} s`);
     if (waiting !== undefined && total >= 2 * idleTimeout) {
       if (bytes < total * slowestBody) {
         return stalled(`${bytes} bytes in ${Math.round(total / 1000)} s`);
@@ -237,7 +237,7 @@ function wrongLength(
   return failureError(subject, seen < expected ? "reset" : "protocol", {
     what:
       seen < expected
-        ? `the answer ended after ${seen} of ${expected} bytes`
-        : `the answer goes on after its ${expected} bytes`,
+        ? `the response ended after ${seen} of ${expected} bytes`
+        : `the response has more than ${expected} bytes`,
   });
 }

@@ -90,7 +90,7 @@ const says: Readonly<Record<FailureKind, string>> = {
 const hints: Partial<Record<FailureKind, string>> = {
   name: "check the registry's name and your DNS",
   refused: "check that the registry is running and that the port is right",
-  unconnected: "check the registry's name, and any firewall, VPN or proxy on the way to it",
+  unconnected: "check the registry's name, and any firewall, VPN or proxy in between",
   timeout: "check the network connection to the registry, and any proxy",
 };
 
@@ -125,7 +125,7 @@ export const httpsHint = (url: URL): string | undefined =>
 
 /** What makes plain HTTP to a host https. */
 export const wayToHttps = ({ host }: URL): string =>
-  isLoopback(host) ? "give --ca-file or --insecure" : "omit --plain-http";
+  isLoopback(host) ? "use --ca-file or --insecure" : "omit --plain-http";
 
 /** What failed: a host, or what was asked of it. */
 type Subject = string | readonly string[];
@@ -176,7 +176,7 @@ function proxyReason(text: string): { what: string; proxyStatus?: number } {
 }
 
 function tlsReason(text: string): { what: string; hint: string; brokeOff?: boolean } {
-  const clock = `this machine's clock says ${new Date().toISOString().slice(0, 16)}Z`;
+  const clock = `the clock of this machine is at ${new Date().toISOString().slice(0, 16)}Z`;
   if (/not.?(?:yet.?valid|valid.?(?:yet|before))/i.test(text)) {
     return {
       what: "the TLS certificate is not yet valid",

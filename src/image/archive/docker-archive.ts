@@ -87,6 +87,6 @@ function required(place: FilePlace | undefined, entry: string, name: string): Fi
     isManifest ? "file" : "integrity",
     isManifest
       ? `${name}: not a docker archive: no file "manifest.json"`
-      : `${name}: manifest.json names "${entry}", which is missing`,
+      : `${name}: manifest.json lists "${entry}", which is missing`,
   );
 }

@@ -49,7 +49,9 @@ export function chooseDockerImage(
   const [image] = images;
   if (image === undefined) throw new OcibundleError("not_found", `${on}: no image`);
   if (images.every((other) => isSame(image, other))) return image;
-  throw new OcibundleError("usage", `${on}: ${images.length} images, but no name given`, { hint });
+  throw new OcibundleError("usage", `${on}: ${images.length} images, but no name was specified`, {
+    hint,
+  });
 }
 
 /** Some writers list an image once for each of its names. */

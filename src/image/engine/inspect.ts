@@ -54,10 +54,13 @@ async function parseImage(body: AsyncIterable<Uint8Array>, name: string) {
     chunks.push(new Uint8Array(chunk));
     size += chunk.byteLength;
     if (size > maxManifestBytes) {
-      throw new OcibundleError("network", `docker-daemon:${name}: the engine's answer is too long`);
+      throw new OcibundleError(
+        "network",
+        `docker-daemon:${name}: the engine's response is too long`,
+      );
     }
   }
-  const on = `docker-daemon:${name}: the engine's answer`;
+  const on = `docker-daemon:${name}: the engine's response`;
   return parseDocument(Buffer.concat(chunks), InspectSchema, on, "network");
 }
 

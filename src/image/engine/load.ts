@@ -196,7 +196,7 @@ async function* verifiedChunks(
   throw new OcibundleError(
     "integrity",
     seen === size
-      ? `blob ${shortDigest(digest)}: its bytes do not have this digest`
+      ? `blob ${shortDigest(digest)}: the content does not match this digest`
       : `blob ${shortDigest(digest)}: ${seen > size ? "more than" : "only"} ${Math.min(seen, size)} of ${size} bytes`,
   );
 }

@@ -106,7 +106,7 @@ function parseEngineImage(text: string): EngineImage {
 
 function required(rest: string, text: string): string {
   if (rest !== "") return rest;
-  throw new OcibundleError("usage", `"${text}": nothing follows the colon`, { hint });
+  throw new OcibundleError("usage", `"${text}": no value after the colon`, { hint });
 }
 
 /** `PATH[:TAG]` or `PATH@DIGEST`. The first colon ends the path, but for the one of a drive letter. */
@@ -114,14 +114,14 @@ function splitPath(rest: string, source: string): { path: string; tag: string | 
   const text = required(rest, source);
   const drive = /^[A-Za-z]:[\\/]/.test(text) ? text.slice(0, 2) : "";
   const [path, tag] = splitOnce(text.slice(drive.length), ":");
-  if (path === "") throw new OcibundleError("usage", `"${source}": no path is given`, { hint });
+  if (path === "") throw new OcibundleError("usage", `"${source}": the path is missing`, { hint });
   const algorithm = /@(sha256|sha512)$/.exec(path)?.[1];
   const digest = `${algorithm}:${tag}`;
   if (algorithm !== undefined && isDigest(digest)) {
     return { path: drive + path.slice(0, -algorithm.length - 1), tag: digest };
   }
   if (tag === "") {
-    throw new OcibundleError("usage", `"${source}": nothing follows the last colon`, {
+    throw new OcibundleError("usage", `"${source}": no tag after the last colon`, {
       hint: "add a tag, or remove the colon",
     });
   }

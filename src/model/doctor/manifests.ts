@@ -63,7 +63,7 @@ async function tryLayers(run: DoctorRun): Promise<Finding> {
       await putChild(run, manyLayers(part, layers));
       return refused === undefined
         ? yes({ layers })
-        : no(`${refused}; ${layers} layers are taken`, { layers });
+        : no(`${refused}; ${layers} layers are accepted`, { layers });
     } catch (error) {
       const reason = await reasonToGoOn(run, error);
       refused ??= reason;
@@ -186,7 +186,7 @@ async function bindTogether(
   await repository.putManifest(tag, index, signal);
   const got = await repository.getManifest(tag, signal);
   if (got.digest === digest && Buffer.compare(got.bytes, bytes) === 0) return yes();
-  return no("the tag returns other bytes than were pushed");
+  return no("the tag returns different content than was pushed");
 }
 
 /** Puts something with a subject, and asks what refers to that. */
@@ -213,7 +213,7 @@ async function referTo(run: DoctorRun, subject: RawManifest): Promise<Finding> {
     },
     signal,
   );
-  if (put.status >= 300) return no(`a manifest with a subject is refused: ${put.said}`);
+  if (put.status >= 300) return no(`a manifest with a subject is rejected: ${put.said}`);
 
   const list = async (type?: string) =>
     registry.ask(

@@ -98,7 +98,7 @@ const brokenOff = (part: UploadBody): UploadBody => ({
           transform(bytes, controller) {
             controller.enqueue(bytes.subarray(0, left));
             left -= bytes.byteLength;
-            if (left <= 0) throw new OcibundleError("network", "broken off");
+            if (left <= 0) throw new OcibundleError("network", "interrupted");
           },
         }),
       ) ?? ""

@@ -26,7 +26,7 @@ export const isHubId = (text: string): boolean =>
 /** The directory of a model in a hub's cache. Throws `usage` for what is no id of a model. */
 export function hubDirectoryName(id: string): string {
   if (!isHubId(id)) {
-    throw new OcibundleError("usage", `"${id}" is not the id of a model on a hub`, {
+    throw new OcibundleError("usage", `"${id}" is not a model ID of a hub`, {
       hint: "use ORG/MODEL: letters, digits, and single -, _ and . between them",
     });
   }

@@ -17,7 +17,7 @@ export interface FormatChoice {
   weightsGiven: boolean;
 }
 
-const lockFirst = "run `ocibundle lock ./weights` first, or name a lock with --lock";
+const lockFirst = "run `ocibundle lock ./weights` first, or use --lock";
 
 /**
  * Which format a model gets: `--format` over `OCIBUNDLE_FORMAT` over `COG_OCI_INDEX=1` over `bundle`
@@ -38,7 +38,7 @@ export function chooseImageFormat(choice: FormatChoice): ModelFormat {
       });
     }
     if (hasWeights) return "weights";
-    throw new OcibundleError("usage", "no image and no weights.lock are given", {
+    throw new OcibundleError("usage", "neither an image nor a weights.lock was specified", {
       hint: `add --image, or ${lockFirst}`,
     });
   }

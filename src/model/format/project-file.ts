@@ -234,7 +234,7 @@ export async function projectImage(directory: string): Promise<string> {
   const found = await readProjectFile(directory);
   if (found?.project.image !== undefined) return found.project.image;
   const lack = found === undefined ? "no project file exists" : `"${found.path}" has no "image"`;
-  throw new OcibundleError("usage", `no reference is given and ${lack}`, {
+  throw new OcibundleError("usage", `no reference was specified and ${lack}`, {
     hint: `add a reference, such as registry.example.com/name:tag, or set "image" in ${projectFileNames[0]}`,
   });
 }

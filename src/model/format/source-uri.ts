@@ -25,8 +25,8 @@ export function parseSource(text: string): SourceAddress | undefined {
   if (scheme === undefined) return undefined;
   throw new OcibundleError(
     "usage",
-    `${JSON.stringify(text)} is not a source: paths, hf://, s3:// and https:// are`,
-    { hint: hints[scheme] ?? "download it first, then name the file or directory" },
+    `${JSON.stringify(text)} is not a source: use a path, hf://, s3:// or https://`,
+    { hint: hints[scheme] ?? "download it first, then use the file or directory" },
   );
 }
 
@@ -38,8 +38,8 @@ export function refuseUri(text: string): void {
     hint:
       hints[scheme] ??
       (isSourceUri(text)
-        ? "name a source where directories are named, as `ocibundle lock hf://ORG/MODEL`"
-        : "download it first, then name the file"),
+        ? "use a source in place of a directory, such as `ocibundle lock hf://ORG/MODEL`"
+        : "download it first, then use the file"),
   });
 }
 
@@ -47,6 +47,6 @@ const schemeOf = (text: string): string | undefined =>
   /^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1]?.toLowerCase();
 
 const hints: Readonly<Record<string, string>> = {
-  file: "name the path itself",
-  gs: "name it as s3://BUCKET/PREFIX, with AWS_ENDPOINT_URL=https://storage.googleapis.com and an HMAC key",
+  file: "use the path itself",
+  gs: "use s3://BUCKET/PREFIX, with AWS_ENDPOINT_URL=https://storage.googleapis.com and an HMAC key",
 };

@@ -64,8 +64,8 @@ export function parseWeightsLock(bytes: Uint8Array, on: string): WeightsLock {
 /** Cog has written locks of other formats to the same name: 1 as a number, and "1.0". */
 const versionHint = (found: unknown): string =>
   found === 1 || found === "1.0"
-    ? "keep this lock of Cog, write another one with " +
-      "`ocibundle lock ./weights -o ocibundle.lock`, and name that with --lock"
+    ? "keep this lock of Cog and write another one with " +
+      "`ocibundle lock ./weights -o ocibundle.lock`, and use that with --lock"
     : "update ocibundle, or write another lock with -o";
 
 const shown = (found: unknown): string =>

@@ -43,7 +43,7 @@ function withoutWeights(
   if (found?.artifactType === laterWeightsArtifactType) {
     return new OcibundleError(
       "file",
-      `${name}: its weights have the type "${laterWeightsArtifactType}" of a later Cog, and no bundle takes them`,
+      `${name}: its weights have the type "${laterWeightsArtifactType}" of a later Cog version, which a bundle cannot contain`,
       { hint: "pull them with `ocibundle pull`, and lock the files" },
     );
   }

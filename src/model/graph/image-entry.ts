@@ -74,7 +74,7 @@ export async function readImageConfig(
       "file",
       `${reader.name}: an artifact of type "${artifactType || config.mediaType}", not an image`,
       {
-        hint: "name an image with --image, and weights with --weights",
+        hint: "use --image for images, and --weights for weights",
       },
     );
   }

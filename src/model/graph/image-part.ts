@@ -133,7 +133,7 @@ function standalone(
 function readIndex(reader: ContentReader, root: RawManifest): ImageIndex {
   if (!isIndexType(root.mediaType)) {
     throw new OcibundleError("file", `${reader.name}: "${root.mediaType}" is not an image`, {
-      hint: "name an OCI or Docker image, or an index of images",
+      hint: "use an OCI or Docker image, or an index of images",
     });
   }
   return parseDocument(root.bytes, ImageIndexSchema, `${reader.name}: index`);

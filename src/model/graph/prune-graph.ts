@@ -43,7 +43,7 @@ export async function readPruneGraph(
   for (const { tag, digest, error } of read.tags) {
     if (error === null || digest !== null) continue;
     if (error.code !== "not_found") throw unreadable(`tag "${tag}"`, reader.name, error);
-    emit({ type: "warning", message: `tag "${tag}" is listed and does not exist; it is skipped` });
+    emit({ type: "warning", message: `tag "${tag}" is listed but does not exist: skipped` });
   }
   for (const [digest, error] of read.broken) {
     // Of a manifest that is read, only the config can't be: its date is unknown, and that keeps it.
@@ -55,7 +55,7 @@ export async function readPruneGraph(
 
 const unreadable = (what: string, name: string, error: OcibundleError): OcibundleError =>
   new OcibundleError(error.code, `${name}: cannot read ${what}: ${error.message}`, {
-    hint: "what it needs is unknown, so nothing was deleted; repair it or delete it with `ocibundle rm`",
+    hint: "its dependencies are unknown, so nothing was deleted; repair it or delete it with `ocibundle rm`",
     cause: error,
   });
 

@@ -70,7 +70,7 @@ export async function publish(
   } catch (error) {
     // What was there a moment ago may have been taken away since: each is asked for once more.
     if (options.dryRun === true || !lacksBlob(error)) throw error;
-    const message = `${target.name}: the registry lost blobs that it had; checking each blob`;
+    const message = `${target.name}: the registry has lost blobs; checking each blob`;
     options.emit({ type: "detail", message });
     return publishBeside(noBlobs, graph, target, options);
   }

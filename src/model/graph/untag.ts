@@ -53,7 +53,7 @@ export async function untag(
       if (lost.includes(other)) await repository.putManifest(other, bytes, signal);
     if (lost.length > 0) {
       const what = `${repository.fullName}: the registry deleted ${lost.join(", ")} with tag "${tag}"`;
-      emit({ type: "warning", message: `${what}; put back` });
+      emit({ type: "warning", message: `${what}; restored` });
     }
   }
   return { outcome: answer };

@@ -34,7 +34,7 @@ export async function attachFile(job: JobContext, request: AttachRequest): Promi
       "usage",
       `--type: ${JSON.stringify(request.type)} is not a media type`,
       {
-        hint: "give a media type, as application/spdx+json",
+        hint: "use a media type such as application/spdx+json",
       },
     );
   }
@@ -71,7 +71,7 @@ export async function attachFile(job: JobContext, request: AttachRequest): Promi
       label: `file ${JSON.stringify(layer.title)}`,
       name: layer.title,
       group: "other",
-      mismatchHint: "the file changed while it was sent: attach it again",
+      mismatchHint: "the file changed while it was sent; run the command again",
       source: () => Promise.resolve(layer.source),
     },
     {

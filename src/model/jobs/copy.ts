@@ -119,7 +119,7 @@ function tagFor(
 ): string | undefined {
   if (reference === undefined) return tag ?? sourceTag;
   if (reference.digest === undefined || reference.digest === digest) return tag;
-  throw new OcibundleError("usage", `"${name}" has a digest other than ${digest}`, {
+  throw new OcibundleError("usage", `"${name}" has a different digest than ${digest}`, {
     hint: `use a tag, such as ${formatRepository(reference)}:v1`,
   });
 }

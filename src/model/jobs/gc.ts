@@ -72,7 +72,11 @@ export async function collectDirectories(
       continue;
     }
     if (!(await isPlacedRecord(cache, record, placed.dir))) {
-      report.kept.push({ ...shown, reason: "foreign", detail: "the path leads elsewhere by now" });
+      report.kept.push({
+        ...shown,
+        reason: "foreign",
+        detail: "the path now refers to another directory",
+      });
       continue;
     }
     try {

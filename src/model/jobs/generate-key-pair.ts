@@ -57,7 +57,7 @@ async function write(
   } catch (cause) {
     if ((cause as { code?: unknown }).code !== "EEXIST") throw unwritable(name, cause);
     throw new OcibundleError("conflict", `"${name}" exists`, {
-      hint: "choose another name with --output-key-prefix: keys are never replaced",
+      hint: "choose another name with --output-key-prefix: existing keys are never replaced",
       cause,
     });
   }

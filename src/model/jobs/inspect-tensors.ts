@@ -34,8 +34,8 @@ export async function inspectTensors(job: JobContext, source: string): Promise<I
   const { signal } = session;
   const place = await parsePlace(session, source);
   if (place.kind === "lock") {
-    throw new OcibundleError("usage", `"${source}" is a lock, which has no content to look into`, {
-      hint: "name the model in a registry, a layout or an archive",
+    throw new OcibundleError("usage", `"${source}" is a lock, which contains no tensors`, {
+      hint: "use the model in a registry, a layout or an archive",
     });
   }
   const { reader, root, name, close } = await place.open();

@@ -80,7 +80,7 @@ function parseHost(text: string): string {
   const hint = `use a host, such as registry.example.com or localhost:5000; Docker Hub is ${defaultHost}`;
   if (text.includes("@")) {
     throw new OcibundleError("usage", "a registry host cannot contain a username or password", {
-      hint: "use --username, and --password-stdin with the password on standard input",
+      hint: "use --username, and pass the password on standard input with --password-stdin",
     });
   }
   if (text.includes("://")) {

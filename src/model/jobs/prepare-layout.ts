@@ -79,7 +79,7 @@ async function filesFor(
     const files = await chosenFiles(session, parts);
     if (files !== undefined) return { files };
     throw new OcibundleError("usage", "--layout needs weights, but no lock exists", {
-      hint: "run `ocibundle lock ./weights` first, or name a model with --weights-from",
+      hint: "run `ocibundle lock ./weights` first, or use --weights-from",
     });
   }
   const { open, repository } = await modelPlace(session, parts.weightsFrom);

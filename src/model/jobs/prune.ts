@@ -30,9 +30,13 @@ export async function pruneRepository(
   const started = performance.now();
   const { reference, tag } = parseRegistryPlace(request.repository, "prune");
   if (tag !== undefined || reference.digest !== undefined) {
-    throw new OcibundleError("usage", `"${request.repository}" names more than a repository`, {
-      hint: "name the repository alone, and choose tags with --match",
-    });
+    throw new OcibundleError(
+      "usage",
+      `"${request.repository}" is not a repository: it has a tag or digest`,
+      {
+        hint: "use the repository name, and select tags with --match",
+      },
+    );
   }
   const rules = rulesOf(request);
   const session = openSession(job);
@@ -114,7 +118,7 @@ async function planOf(
 function rulesOf({ keepLast, olderThan, match }: PruneRequest): PruneRules {
   if (keepLast === undefined && olderThan === undefined) {
     throw new OcibundleError("usage", "prune needs --keep-last or --older-than", {
-      hint: "--keep-last 0 deletes every tag that --match chooses",
+      hint: "--keep-last 0 deletes every tag that --match selects",
     });
   }
   if (match.some((glob) => glob.trim() === "")) {
@@ -152,6 +156,8 @@ export function pruningFailure({ name, tags }: RepositoryPruning): OcibundleErro
   return new OcibundleError(
     "denied",
     `${name}: the registry cannot delete ${stuck} tags without manifests that are still needed`,
-    { hint: "move these tags with `ocibundle tag`, or delete what needs the manifests first" },
+    {
+      hint: "move these tags with `ocibundle tag`, or first delete the tags that need the manifests",
+    },
   );
 }

@@ -133,7 +133,7 @@ async function lockedParts(job: JobContext, request: PushRequest): Promise<Model
       "usage",
       `${others[0]} and a directory after the reference cannot be used together`,
       {
-        hint: "name all directories after the reference, or all with --weights",
+        hint: "specify all directories after the reference, or all with --weights",
       },
     );
   }
@@ -155,7 +155,7 @@ function furtherTags(tags: readonly string[]): string[] {
   const invalid = tags.find((tag) => !isTag(tag));
   if (invalid === undefined) return [...new Set(tags)];
   throw new OcibundleError("usage", `--tag "${invalid}" is not a valid tag`, {
-    hint: "write the reference first and tags alone behind -t: `ocibundle push REF -t TAG`",
+    hint: "specify the reference first, and only the tag after -t: `ocibundle push REF -t TAG`",
   });
 }
 

@@ -209,5 +209,5 @@ export const writeReport = ({ cwd }: JobContext, path: string, page: string): Pr
   writeOutputFile(
     resolve(cwd, path),
     new TextEncoder().encode(page),
-    "name a file in a writable directory with -o FILE",
+    "write to a writable directory with -o FILE",
   );

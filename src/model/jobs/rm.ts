@@ -64,14 +64,14 @@ export async function remove(job: JobContext, request: RemovalRequest): Promise<
 function checkNamed(request: RemovalRequest, reference: Reference, tag: string | undefined): void {
   const name = formatRepository(reference);
   if (tag === undefined && reference.digest === undefined) {
-    throw new OcibundleError("usage", `"${request.reference}" names no tag to delete`, {
-      hint: `give a tag, as ${name}:v1, or --digest with ${name}@sha256:…`,
+    throw new OcibundleError("usage", `"${request.reference}" has no tag to delete`, {
+      hint: `use a tag, such as ${name}:v1, or --digest with ${name}@sha256:…`,
     });
   }
   if (request.digest) return;
   if (tag === undefined) {
-    throw new OcibundleError("usage", `"${request.reference}" names a manifest and no tag`, {
-      hint: "add --digest to delete the manifest with all its tags",
+    throw new OcibundleError("usage", `"${request.reference}" is a manifest, not a tag`, {
+      hint: "add --digest to delete the manifest and all its tags",
     });
   }
 }
@@ -113,7 +113,7 @@ async function lookUp(
   if (request.digest && (unread.length > 0 || faults.length > 0)) {
     throw new OcibundleError(
       "conflict",
-      `${name}: not all manifests can be read, so it is unknown what needs ${digest}`,
+      `${name}: not all manifests can be read, so it is unknown whether they need ${digest}`,
       { hint: "repair or delete the broken tags first", cause: faults[0] ?? unread[0]?.error },
     );
   }
@@ -173,7 +173,7 @@ function tagStays(
 
 const moved = (name: string, digest: Digest): OcibundleError =>
   new OcibundleError("conflict", `${name} now points to ${digest}; nothing was deleted`, {
-    hint: "another client moved the tag: look again with `ocibundle ls`",
+    hint: "another client moved the tag: run `ocibundle ls` and try again",
   });
 
 const shown = 10;

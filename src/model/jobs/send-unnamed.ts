@@ -35,7 +35,7 @@ export function sendUnnamed(
       };
       const digest = await target.writeUnnamed?.(blob, { signal, onBytes: count });
       if (digest === undefined) {
-        const message = `${target.name} takes no uploads in parts: ${label} is read twice`;
+        const message = `${target.name} does not support chunked uploads: ${label} is read twice`;
         emit({ type: "detail", message });
       } else if (expected === undefined || expected === digest) sent.set(digest, before);
       return digest;

@@ -59,7 +59,7 @@ function parseTag(text: string, source: Reference): string {
   if (isTag(text)) return text;
   if (!text.includes("/")) {
     throw new OcibundleError("usage", `${JSON.stringify(text)} is not a tag`, {
-      hint: "a tag has letters, digits, _ . and -, starts with none of . and -, and has 128 at most",
+      hint: "a tag has at most 128 letters, digits, _ . and -, and does not start with . or -",
     });
   }
   const { reference, tag } = parseRegistryPlace(text, "tag");
@@ -71,8 +71,8 @@ function parseTag(text: string, source: Reference): string {
     );
   }
   if (tag === undefined || reference.digest !== undefined) {
-    throw new OcibundleError("usage", `"${text}" names no tag to set`, {
-      hint: "give a tag, as v2 or registry.example.com/acme/llama:v2",
+    throw new OcibundleError("usage", `"${text}" has no tag to set`, {
+      hint: "use a tag such as v2 or registry.example.com/acme/llama:v2",
     });
   }
   return tag;

@@ -42,7 +42,7 @@ interface FileOfParts {
 
 /**
  * The files of weights in parts among the manifests of a model, and the blobs that are `covered` when they are
- * verified. A file that is one part is not among them: its blob says all. `onFault` is told of what is no recipe.
+ * verified. A file that is one part is not among them: its blob says all. `onFault` is told of what is not a recipe.
  */
 export async function filesOfParts(
   reader: ContentReader,
@@ -99,7 +99,11 @@ export async function verifyFileOfParts(
       const found = await hashPart(reader, part, signal, onChunk);
       if (found.hash.digest("hex") === part.digest.slice(7) && found.size === part.size)
         return true;
-      faults.push({ item: label, kind: "differs", detail: "its bytes do not have this digest" });
+      faults.push({
+        item: label,
+        kind: "differs",
+        detail: "the content does not match this digest",
+      });
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof OcibundleError)) throw error;
@@ -151,7 +155,7 @@ export async function verifyFileOfParts(
     faults.push({
       item: file.name,
       kind: "differs",
-      detail: `its parts are right, and together they have digest sha256:${digest}, expected ${file.digest}`,
+      detail: `its parts are valid, but the whole file has digest sha256:${digest}, expected ${file.digest}`,
     });
   }
   return faults;
@@ -168,7 +172,7 @@ async function hashPart(
   await readPartBytes(reader, part, signal, async (chunks) => {
     for await (const chunk of chunks) {
       if (size + chunk.byteLength > part.size) {
-        throw new OcibundleError("integrity", `has more than its ${part.size} bytes`);
+        throw new OcibundleError("integrity", `has more than ${part.size} bytes`);
       }
       hash.update(chunk);
       await onChunk(chunk, size);

@@ -27,7 +27,7 @@ export async function verifySignature(
   const configured = reference === undefined ? [] : verifySettingsOf(session.config, reference);
   const settings = request.signers.length > 0 ? request.signers : configured;
   if (settings.length === 0) {
-    throw new OcibundleError("usage", "--signature needs to know who must have signed", {
+    throw new OcibundleError("usage", "--signature requires a key or an identity", {
       hint: "add --key FILE, or --certificate-identity with --certificate-oidc-issuer and --trusted-root",
     });
   }

@@ -173,7 +173,7 @@ async function blobsOf(
   const place = await parsePlace(session, text);
   if (place.kind === "lock") {
     throw new OcibundleError("usage", `"${text}" is a lock, which has no content to verify`, {
-      hint: "name the directory of the weights with --dir",
+      hint: "specify the directory of the weights with --dir",
     });
   }
   const { reader, root, name, close } = await place.open();

@@ -182,8 +182,8 @@ function blobOf(
 const notMade = (name: string, { digest, encoding }: StoredPart): OcibundleError =>
   new OcibundleError(
     "file",
-    `weight ${quoted(name)}: part ${shortDigest(digest)} is to be stored as ${encoding}, and parts are sent as they are`,
-    { hint: "run `ocibundle lock --parts` on its files, and push them with this lock" },
+    `weight ${quoted(name)}: part ${shortDigest(digest)} is stored as ${encoding} in the lock, but parts are sent uncompressed`,
+    { hint: "run `ocibundle lock --parts` on its files, and push with that lock" },
   );
 
 /** The bytes of a part: a range of the file, or several one after another. */

@@ -68,7 +68,7 @@ async function partSource(
   }
   throw new OcibundleError(
     "file",
-    `${reader.name}: parts stored as "${encoding}" are not read here`,
+    `${reader.name}: parts stored as "${encoding}" are not supported`,
     {
       hint: "pull the model, and push the files",
     },

@@ -111,7 +111,7 @@ async function hashParts(
   if (at !== size || `sha256:${whole.digest("hex")}` !== digest) {
     throw new OcibundleError(
       "integrity",
-      `weight ${quoted(name)}: its bytes do not have digest ${digest}`,
+      `weight ${quoted(name)}: the content does not match digest ${digest}`,
       mismatchHint === undefined ? {} : { hint: mismatchHint },
     );
   }

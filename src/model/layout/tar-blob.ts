@@ -173,7 +173,7 @@ async function hashFile(
   if (`sha256:${own.digest("hex")}` !== file.digest) {
     throw new OcibundleError(
       "integrity",
-      `weight ${quoted(item)}: its bytes do not have the digest ${file.digest}`,
+      `weight ${quoted(item)}: the content does not match digest ${file.digest}`,
       { hint: file.mismatchHint },
     );
   }

@@ -31,7 +31,7 @@ export async function checkComplete(
   });
   const [first, ...more] = faults.flat();
   if (first !== undefined) {
-    const message = `${first}${more.length === 0 ? "" : `, and ${more.length} more are not whole`}`;
+    const message = `${first}${more.length === 0 ? "" : `, and ${more.length} more are incomplete`}`;
     if (!allowIncomplete) {
       throw new OcibundleError("file", message, {
         hint: "download it again (such as with `git lfs pull`), or add --allow-incomplete",
@@ -45,7 +45,7 @@ export async function checkComplete(
   const are = others.length === 0 ? "is a pickle" : `and ${others.length} more are pickles`;
   emit({
     type: "warning",
-    message: `"${pickle}" ${are} beside safetensors files, and loading one runs code; --exclude leaves it out`,
+    message: `"${pickle}" ${are} beside safetensors files; loading a pickle can run code; use --exclude to omit it`,
   });
 }
 

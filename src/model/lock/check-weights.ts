@@ -67,7 +67,7 @@ function checkDigest(entry: WeightEntry, path: string, digest: string, lock: str
   if (digest === entry.digestOriginal) return;
   throw new OcibundleError(
     "integrity",
-    `"${path}" has the digest ${digest}, ${lock} says ${entry.digestOriginal}`,
+    `"${path}" has digest ${digest}, expected ${entry.digestOriginal} (${lock})`,
     { hint: lockAgain(lock) },
   );
 }

@@ -148,7 +148,7 @@ async function weightPaths(
   const patterns = { include, exclude };
   const lacks = (where: string): OcibundleError =>
     new OcibundleError("file", `listed in ${lock}, but ${where}`, {
-      hint: "name its directory with --weights DIR, or the file with --file NAME=PATH",
+      hint: "specify its directory with --weights DIR, or the file with --file NAME=PATH",
     });
   if (weights.length === 0 && file.length === 0) {
     const found = await projectWeightPaths(session, lock, entries, patterns);

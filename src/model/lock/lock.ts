@@ -169,12 +169,12 @@ async function fromProject(cwd: string, request: LockRequest) {
   if (found === undefined || found.project.weights.length === 0) {
     const lack =
       found === undefined ? "no project file exists" : `"${found.path}" lists no weights`;
-    throw new OcibundleError("usage", `no weights are given and ${lack}`, {
-      hint: "name files or directories: `ocibundle lock ./weights`",
+    throw new OcibundleError("usage", `no weights were specified and ${lack}`, {
+      hint: "specify files or directories: `ocibundle lock ./weights`",
     });
   }
   if (request.dest !== undefined) {
-    throw new OcibundleError("usage", "--dest needs files or directories on the command line", {
+    throw new OcibundleError("usage", "--dest requires files or directories on the command line", {
       hint: `set the targets in "${found.path}"`,
     });
   }

@@ -72,7 +72,7 @@ export async function projectWeightPaths(
   const absent = faults.find((fault) => fault !== undefined);
   const unlisted = () =>
     new OcibundleError("file", `listed in ${lock}, but not among the weights of "${on}"`, {
-      hint: "name its directory with --weights DIR, or the file with --file NAME=PATH",
+      hint: "specify its directory with --weights DIR, or the file with --file NAME=PATH",
     });
   return {
     paths,
@@ -115,6 +115,6 @@ const gone = (entry: WeightEntry, lock: string, project: string): unknown =>
 const moved = (entry: WeightEntry, dest: string, lock: string, project: string): OcibundleError =>
   new OcibundleError(
     "integrity",
-    `weight ${quoted(entry.name)}: its target in "${project}" is ${dest}, ${lock} says ${entry.dest}`,
+    `weight ${quoted(entry.name)}: its target in "${project}" is ${dest}, but in ${lock} it is ${entry.dest}`,
     { hint: lockFirst },
   );

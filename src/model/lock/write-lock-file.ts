@@ -4,7 +4,7 @@ import { isStreamed, outputFault, outputPlace, writeOutputFile } from "../../sto
 import { sweepOwnedTemps } from "../../store/locks/owned-temp.ts";
 import { serializeWeightsLock, type WeightsLock } from "../format/weights-lock.ts";
 
-const hint = "name a lock in a writable directory with -o FILE";
+const hint = "write the lock to a writable directory with -o FILE";
 
 /**
  * Throws where a lock can't be written, which is said before hours of hashing and not after them:

@@ -31,7 +31,7 @@ const LockPartsSchema = v.looseObject({
           v.strictTuple([Hex, SizeSchema]),
           v.strictTuple([Hex, SizeSchema, Hex, SizeSchema, Suffix]),
         ],
-        "must be a digest and a size, and how it is stored",
+        "must be a digest, a size and an encoding",
       ),
     ),
     v.maxLength(maxParts, `must be ${maxParts} parts at most`),

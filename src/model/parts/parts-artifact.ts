@@ -65,7 +65,7 @@ export const blobOfPart = ({ encoding, stored }: StoredPart): Descriptor => ({
 export const unreadEncoding = ({ digest, encoding }: StoredPart): OcibundleError =>
   new OcibundleError(
     "file",
-    `part ${shortDigest(digest)} is stored as ${encoding}, which is not read`,
+    `part ${shortDigest(digest)} is stored as ${encoding}, which is not supported`,
     {
       hint: "update ocibundle",
     },
@@ -101,7 +101,7 @@ export function parsePartsArtifact(
   if (!hasRecipe(manifest)) {
     throw new OcibundleError(
       "file",
-      `${on}: weights in parts, but the config ${quoted(manifest.config.mediaType)} is no recipe`,
+      `${on}: weights in parts, but the config ${quoted(manifest.config.mediaType)} is not a recipe`,
     );
   }
   const recipe = parseRecipe(config, on);
@@ -126,13 +126,13 @@ function matchParts(parts: readonly Part[], layers: readonly Descriptor[], on: s
     if (part === undefined) {
       throw new OcibundleError(
         "file",
-        `${on}: the recipe names part ${shortDigest(digest)}, which is not among the layers`,
+        `${on}: the recipe lists part ${shortDigest(digest)}, which is not among the layers`,
       );
     }
     if (part.size === size) return part;
     throw new OcibundleError(
       "file",
-      `${on}: part ${shortDigest(digest)} has ${part.size} bytes by its layer and ${size} by the recipe`,
+      `${on}: part ${shortDigest(digest)} has ${part.size} bytes in its layer and ${size} in the recipe`,
     );
   });
 }

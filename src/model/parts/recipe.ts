@@ -137,7 +137,7 @@ export function serializeRecipe(recipe: Recipe, on: string): Uint8Array<ArrayBuf
   if (bytes.byteLength <= maxRecipeBytes) return bytes;
   throw new OcibundleError(
     "file",
-    `${on}: the recipe has ${bytes.byteLength} bytes, and ${maxRecipeBytes} are allowed`,
+    `${on}: the recipe has ${bytes.byteLength} bytes, more than the limit of ${maxRecipeBytes}`,
   );
 }
 
@@ -145,13 +145,13 @@ export function serializeRecipe(recipe: Recipe, on: string): Uint8Array<ArrayBuf
 function checkRecipe({ parts, files }: Recipe, on: string): void {
   const refuse = (fault: string) => new OcibundleError("file", `${on}: recipe: ${fault}`);
   if (parts.length > maxParts) {
-    throw refuse(`${parts.length} parts, and ${maxParts} are allowed`);
+    throw refuse(`${parts.length} parts, more than the limit of ${maxParts}`);
   }
   const digests = new Set(parts.map(([digest]) => digest));
   if (digests.size < parts.length) throw refuse("a part is listed twice");
   const segments = files.reduce((total, file) => total + file.segments.length, 0);
   if (segments > maxSegments) {
-    throw refuse(`${segments} segments, and ${maxSegments} are allowed`);
+    throw refuse(`${segments} segments, more than the limit of ${maxSegments}`);
   }
   checkEntriesApart(files, `${on}: recipe`);
   const sizes = new Map<string, number>();
@@ -166,10 +166,10 @@ function checkRecipe({ parts, files }: Recipe, on: string): void {
   const stored = parts.reduce((total, [, size]) => total + size, 0);
   const whole = files.reduce((total, { size }) => total + size, 0);
   if (!Number.isSafeInteger(whole) || !Number.isSafeInteger(stored)) {
-    throw refuse("its sizes are too large to be counted");
+    throw refuse("the total size is too large");
   }
   if (whole > stored * maxExpansion) {
-    throw refuse(`files of ${whole} bytes are made from parts of ${stored}`);
+    throw refuse(`files of ${whole} bytes consist of parts of only ${stored} bytes`);
   }
 }
 
@@ -185,13 +185,14 @@ export function faultOfSegments(
   let length = 0;
   for (const [index, [part, offset, bytes]] of segments.entries()) {
     const whole = parts[part]?.[1];
-    if (whole === undefined) return `segment ${index + 1} names part ${part} of ${parts.length}`;
+    if (whole === undefined)
+      return `segment ${index + 1} refers to part ${part} of ${parts.length}`;
     if (bytes === 0) return `segment ${index + 1} is empty`;
     // Two safe integers add up exactly enough to be compared.
     if (offset + bytes > whole) {
-      return `segment ${index + 1} reaches beyond the ${whole} bytes of its part`;
+      return `segment ${index + 1} exceeds the ${whole} bytes of its part`;
     }
     length += bytes;
   }
-  return length === size ? undefined : `its segments have ${length} bytes, and it has ${size}`;
+  return length === size ? undefined : `its segments have ${length} bytes, the file has ${size}`;
 }

@@ -20,7 +20,7 @@ export function parseRegistryPlace(text: string, what: string): RegistryPlace {
         : undefined;
   if (reference === undefined) {
     throw new OcibundleError("usage", `${what} needs a registry reference: "${text}" is local`, {
-      hint: "name a repository, as registry.example.com/acme/llama",
+      hint: "use a repository such as registry.example.com/acme/llama",
     });
   }
   const name = text.replace(/@[^/]*$/, "");

@@ -61,7 +61,7 @@ function targetOf(text: string, hint: string): Target | undefined {
     case "oci":
     case "oci-archive":
       if (spec.tag !== undefined && isDigest(spec.tag)) {
-        throw new OcibundleError("usage", `"${text}" names a digest, which cannot be written to`, {
+        throw new OcibundleError("usage", `"${text}" has a digest, which cannot be a target`, {
           hint: "name a tag",
         });
       }
@@ -134,7 +134,7 @@ async function openLayoutTarget(
 ): Promise<OpenTarget> {
   if (kind === "oci-archive" && path === "-") {
     throw new OcibundleError("usage", "an archive cannot be written to standard output", {
-      hint: `name a file, as oci-archive:model.tar; a file that is called so is "oci-archive:./-"`,
+      hint: `use a file, such as oci-archive:model.tar; for a file named "-", use "oci-archive:./-"`,
     });
   }
   const whole = resolve(cwd, path);

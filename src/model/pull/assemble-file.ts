@@ -153,7 +153,7 @@ async function checkWhole(
   if (found?.digest === claim) return;
   const error = new OcibundleError(
     "integrity",
-    `${labelOf(entry)}: its parts are right, and together they do not have the digest ${claim}`,
+    `${labelOf(entry)}: its parts are valid, but the whole file does not match digest ${claim}`,
   );
   throw explained(error, entry, source);
 }

@@ -37,7 +37,7 @@ export async function fetchPart(
       // What an earlier run left may have been wrong, or a mirror's bytes.
       if (fetched.isResumed && tries === 1) continue;
       if (source.reportCorrupt?.(stored.digest) === true) continue;
-      throw wrongPart(one, part, "the bytes that came do not have its digest");
+      throw wrongPart(one, part, "the received content does not match its digest");
     } catch (error) {
       if (isMisread(error) && tries === 1) {
         if (once !== undefined) forget(one, once);
@@ -112,7 +112,7 @@ export async function fetchTogether(
       if (first === undefined) return;
       if (file.resumed > 0 && tries === 1) continue;
       if (source.reportCorrupt?.(blob.digest) === true) continue;
-      throw wrongPart(one, first, "the bytes that came do not have its digest");
+      throw wrongPart(one, first, "the received content does not match its digest");
     }
   } catch (error) {
     throw explained(error, entry, source);

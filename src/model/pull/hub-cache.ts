@@ -65,7 +65,7 @@ function hubCache(env: Environment, cwd: string): string {
   if (xdg) return join(expanded(xdg), "huggingface", "hub");
   if (!home || !isAbsolute(home)) {
     throw new OcibundleError("file", "no Hugging Face cache: the home directory is unknown", {
-      hint: "name the directory with -o, or set HF_HUB_CACHE",
+      hint: "specify the directory with -o, or set HF_HUB_CACHE",
     });
   }
   return join(home, ".cache", "huggingface", "hub");

@@ -50,7 +50,7 @@ export async function movePartial(
   const bytes = ranges.reduce((sum, { start, end }) => sum + end - start, 0);
   emit({
     type: "detail",
-    message: `${entry.name}: resumed with ${bytes} bytes of the cache`,
+    message: `${entry.name}: resumed with ${bytes} bytes from the cache`,
   });
   return true;
 }

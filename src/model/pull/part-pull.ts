@@ -132,7 +132,7 @@ async function namedSeeds(
         "usage",
         `cannot use "${seed}" as a seed: ${unreadableBecause(error)}`,
         {
-          hint: "name a file or directory that can be read with --seed",
+          hint: "use a readable file or directory for --seed",
           cause: error,
         },
       );

@@ -64,9 +64,13 @@ function notPossible(
   why: string,
   cause?: unknown,
 ): OcibundleError {
-  return new OcibundleError("system", `"${path}": cannot be a ${way} of the cached file: ${why}`, {
-    hint: "use --link auto, or put the cache on the same file system with OCIBUNDLE_CACHE",
-    path,
-    cause,
-  });
+  return new OcibundleError(
+    "system",
+    `"${path}": cannot create a ${way} of the cached file: ${why}`,
+    {
+      hint: "use --link auto, or put the cache on the same file system with OCIBUNDLE_CACHE",
+      path,
+      cause,
+    },
+  );
 }

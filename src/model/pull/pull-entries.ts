@@ -235,7 +235,7 @@ async function imageEntries(
   const found = files.filter(({ name }) => inside(name));
   if (found.length === 0) {
     const isFile = files.some(({ name }) => name === directory);
-    const why = isFile ? "is a file of it, not a directory" : "is no directory with files in it";
+    const why = isFile ? "is a file of it, not a directory" : "is not a directory with files";
     throw new OcibundleError("not_found", `${on}: ${quoted(`/${asked}`)} ${why}`, {
       hint: isFile
         ? `use \`--path ${quoted(posix.dirname(`/${asked}`))}\``

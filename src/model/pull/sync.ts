@@ -182,7 +182,7 @@ async function carryOver(
   }
 }
 
-const moveIt = "move it to another directory: those of weights are replaced as a whole with --sync";
+const moveIt = "move it to another directory: --sync replaces directories of weights as a whole";
 
 /** Removes a file that the exchange did not take away, and the directories that are empty then. */
 async function removeFile(dir: string, parts: readonly string[]): Promise<void> {
@@ -204,5 +204,5 @@ async function removeFile(dir: string, parts: readonly string[]): Promise<void> 
 /** Without locks two pulls could exchange each other's versions. */
 export const needsLocks = (dir: string): OcibundleError =>
   new OcibundleError("system", `cannot lock files in "${dir}", which --sync needs`, {
-    hint: "use a file system with locks, or pull each version into a directory of its own",
+    hint: "use a file system with locks, or pull each version into a separate directory",
   });

@@ -167,8 +167,8 @@ async function* checked(
   }
   const digest = `sha256:${hash?.digest("hex")}`;
   if (hash === undefined || digest === diffId) return;
-  throw new OcibundleError("integrity", `${on}: it has the diff ID ${digest}, not ${diffId}`, {
-    hint: "the image's config is of other layers: push the image again",
+  throw new OcibundleError("integrity", `${on}: the diff ID is ${digest}, expected ${diffId}`, {
+    hint: "the config does not match the layers: push the image again",
   });
 }
 

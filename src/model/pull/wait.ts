@@ -25,14 +25,14 @@ export async function waitForWeights(
     if (failed !== undefined) {
       throw new OcibundleError("conflict", `the pull failed: ${failed}`, {
         subject: `"${dir}"`,
-        hint: "see the output of the pull",
+        hint: "check the output of the pull",
       });
     }
     if (digest !== undefined) return { dir, digest };
     if (performance.now() >= until) {
       throw new OcibundleError("not_found", "no weights are ready", {
         subject: `"${dir}"`,
-        hint: `name the directory that has ${markerDirectory}, or wait longer with --timeout`,
+        hint: `specify the directory that contains ${markerDirectory}, or increase --timeout`,
       });
     }
     const left = Math.min(pause, Math.max(1, until - performance.now()));

@@ -36,7 +36,7 @@ export interface CatalogOptions {
 export function parseCatalog({ map, configured, registry, tag }: CatalogOptions): Catalog {
   if (tag !== undefined && !isTag(tag)) {
     throw new OcibundleError("usage", `--tag: "${tag}" is not a tag`, {
-      hint: "use --tag v1: letters, digits, _, - and . between them",
+      hint: "use letters, digits, _, - and ., such as --tag v1",
     });
   }
   const places = new Map<string, ModelPlace>();
@@ -46,7 +46,7 @@ export function parseCatalog({ map, configured, registry, tag }: CatalogOptions)
   ];
   for (const { id, reference, on } of pairs) {
     if (!isHubId(id)) {
-      throw new OcibundleError("usage", `${on}: "${id}" is not the id of a model`, {
+      throw new OcibundleError("usage", `${on}: "${id}" is not a model ID`, {
         hint: "use ORG/MODEL=REF: letters, digits, and single -, _ and . between them",
       });
     }
@@ -54,7 +54,7 @@ export function parseCatalog({ map, configured, registry, tag }: CatalogOptions)
   }
   const below = registry === undefined ? undefined : parsePrefix(registry);
   if (places.size === 0 && below === undefined) {
-    throw new OcibundleError("usage", "no model to serve: --map and --registry are missing", {
+    throw new OcibundleError("usage", "no models to serve: --map and --registry are missing", {
       hint: "use `ocibundle serve --map ORG/MODEL=REF`, or --registry HOST/PREFIX for all models below it",
     });
   }

@@ -186,7 +186,7 @@ function createRevisions(
       const isDown = error instanceof OcibundleError && error.code === "network";
       const last = lastOf(known);
       if (last === undefined || known === undefined || !isDown) throw error;
-      const message = `${error.message}; serving what "${key}" of ${name} stood for before`;
+      const message = `${error.message}; serving the previous revision of "${key}" of ${name}`;
       session.emit({ type: "warning", message });
       note(key, { ...known, at: performance.now() });
       return last;

@@ -86,8 +86,8 @@ export async function serveModels(
   const token = readToken(job, request.tokenFile ?? configured.tokenFile);
   const anonymous = request.anonymous || configured.anonymous === true;
   if (token === undefined && !anonymous && !isLoopback(address)) {
-    throw new OcibundleError("usage", `anybody who reaches ${address} could read these models`, {
-      hint: "add --token-file FILE, or --anonymous if that is meant",
+    throw new OcibundleError("usage", `anyone with access to ${address} could read these models`, {
+      hint: "add --token-file FILE, or --anonymous to allow it",
     });
   }
   const hostNames = [
@@ -183,7 +183,7 @@ export function parseListen(text: string): { address: string; port: number } {
   const port = Number(match?.[3] ?? "8086");
   if (match === null || isIP(address) === 0 || port > 65_535) {
     throw new OcibundleError("usage", `--listen: "${text}" is not of the form ADDRESS:PORT`, {
-      hint: "use an address of this machine, as 127.0.0.1:8086 or 0.0.0.0:8086; port 0 is any free one",
+      hint: "use an address of this machine, such as 127.0.0.1:8086 or 0.0.0.0:8086; port 0 selects a free port",
     });
   }
   return { address, port };
@@ -222,6 +222,6 @@ function readToken({ cwd, env }: JobContext, path: string | undefined): string |
   if (text === undefined) return undefined;
   if (/^[\u0021-\u007e]+$/.test(text)) return text;
   throw new OcibundleError("usage", `${on} has no token`, {
-    hint: 'write one line of letters and digits, as `echo "hf_$(openssl rand -hex 20)"` prints it',
+    hint: 'write one line of letters and digits to it, such as the output of `echo "hf_$(openssl rand -hex 20)"`',
   });
 }

@@ -141,9 +141,13 @@ async function look(
   if (found.session !== session) {
     // A cache that lasts as long as one pull is of no use here.
     await found[Symbol.asyncDispose]();
-    throw new OcibundleError("system", "the cache cannot be used, and these weights are packed", {
-      hint: "set OCIBUNDLE_CACHE to a directory that can be written",
-    });
+    throw new OcibundleError(
+      "system",
+      "the cache cannot be used, but these weights must be unpacked",
+      {
+        hint: "set OCIBUNDLE_CACHE to a writable directory",
+      },
+    );
   }
   return found;
 }

@@ -77,7 +77,10 @@ const SettingsSchema = v.strictObject(
 
 const HostSchema = v.pipe(
   v.string(),
-  v.check((text) => text === "*" || isHost(text), "is not a host, as docker.io or localhost:5000"),
+  v.check(
+    (text) => text === "*" || isHost(text),
+    "is not a host such as docker.io or localhost:5000",
+  ),
 );
 
 const TextSchema = v.optional(
@@ -154,7 +157,7 @@ function configOf(document: unknown, path: string): Config {
   if (byHost.size < registries.length) {
     const hosts = registries.map(([host]) => host);
     const twice = hosts.find((host, at) => hosts.indexOf(host) < at) ?? "";
-    throw new OcibundleError("file", `${path}: registries.${twice}: is there twice`);
+    throw new OcibundleError("file", `${path}: registries.${twice}: is listed twice`);
   }
   const { serve = noServe, pull } = result.output;
   const { tokenFile } = serve;

@@ -53,7 +53,7 @@ export function linkModeOf(
   const named = env["OCIBUNDLE_LINK"];
   if ((link === "reflink" || link === "hardlink") && !useCache) {
     throw new OcibundleError("usage", `--link ${link} cannot be used with --no-cache`, {
-      hint: "remove one of them: without the cache there is nothing to link to",
+      hint: "remove one of them: files are linked from the cache",
     });
   }
   return link ?? (named ? parseLinkMode(named, "OCIBUNDLE_LINK") : (config.pull?.link ?? "auto"));

@@ -45,7 +45,7 @@ const HeadersSchema = v.pipe(
       v.string(),
       v.toLowerCase(),
       v.regex(/^[!#$%&'*+.^_`|~0-9a-z-]+$/, "is not the name of a header"),
-      v.check((name) => !ownHeaders.test(name), "is a header that can't be set"),
+      v.check((name) => !ownHeaders.test(name), "is a header that cannot be set"),
     ),
     v.pipe(
       v.string("must be a string"),
@@ -76,13 +76,13 @@ function parseAddress(text: string): Omit<MirrorAddress, "tags" | "headers"> | s
   if (protocol !== undefined && protocol !== "http" && protocol !== "https") {
     return "is neither http nor https";
   }
-  if (!isHost(host)) return "is not a host or the URL of one";
+  if (!isHost(host)) return "is not a host or URL";
   const prefix = path.replaceAll(/^\/+|\/+$/g, "");
   if (prefix === "v2" || prefix.startsWith("v2/")) {
-    return "has the API's own path in it: leave out /v2";
+    return "includes the API path: remove /v2";
   }
   if (prefix !== "" && !isRepositoryName(prefix)) {
-    return "has a path that is not the start of a repository's name";
+    return "has a path that is not a prefix of a repository name";
   }
   return { name: text, host, scheme: protocol, prefix };
 }

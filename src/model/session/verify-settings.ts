@@ -70,7 +70,7 @@ const SignerSchema = v.pipe(
     if ((issuer === undefined) === (issuerRegexp === undefined)) {
       return fail("needs one of issuer and issuerRegexp");
     }
-    if (trustedRoot === undefined) return fail("needs a trustedRoot beside an identity");
+    if (trustedRoot === undefined) return fail("needs a trustedRoot for an identity");
     return { kind: "identity", ...rest, trustedRoot };
   }),
 );
@@ -84,7 +84,10 @@ export const VerifySchema = v.lazy((input) => {
     );
   }
   return Array.isArray(input)
-    ? v.pipe(v.array(SignerSchema), v.minLength(1, "must have an entry; false turns it off"))
+    ? v.pipe(
+        v.array(SignerSchema),
+        v.minLength(1, "must have an entry; use false to disable verification"),
+      )
     : v.pipe(
         SignerSchema,
         v.transform((signer): VerifySettings => [signer]),
@@ -96,7 +99,7 @@ export const RepositoryPatternSchema = v.pipe(
   v.string(),
   v.check(
     (pattern) => isRepositoryName(pattern.replace(/\/\*$/, "")),
-    'is not a repository, as acme/llama, or "acme/*" for all below acme',
+    'is not a repository such as acme/llama, or "acme/*" for all below acme',
   ),
 );
 

@@ -54,20 +54,20 @@ function judge(stored: StoredSignature, subject: Digest, signer: Signer): Verdic
   if (stored.kind === "bundle") return judgeBundle(stored.bytes, subject, signer);
   const { payload, signature, isKeyless } = stored;
   if (signer.kind === "identity") {
-    return { reason: "stored as cosign 2 does, which can only be verified with a key" };
+    return { reason: "stored in cosign 2 format, which can only be verified with a key" };
   }
   if (!signer.key.verify(payload, signature)) {
     return { reason: isKeyless ? "signed with a certificate" : "signed by another key" };
   }
   const signed = digestOfPayload(payload, "the payload");
-  if (signed !== subject) return { reason: `signs another digest, ${signed}` };
+  if (signed !== subject) return { reason: `is for another digest, ${signed}` };
   return { key: signer.key.fingerprint };
 }
 
 function judgeBundle(bytes: Uint8Array, subject: Digest, signer: Signer): Verdict {
   const bundle = readBundle(bytes, "the bundle");
   const { envelope } = bundle;
-  if (envelope?.type !== statementType) return { reason: "signs no in-toto statement" };
+  if (envelope?.type !== statementType) return { reason: "does not sign an in-toto statement" };
   const { predicateType, subjects } = readStatement(envelope.payload, "the statement");
   // What is attested of a manifest, by whoever, does not approve of it.
   if (predicateType !== signPredicate) return undefined;
@@ -78,7 +78,7 @@ function judgeBundle(bytes: Uint8Array, subject: Digest, signer: Signer): Verdic
         ? { reason: "signed with a key" }
         : verifyIdentity(bundle.json, signer.root, signer.wanted);
   if ("reason" in verdict || subjects.includes(subject)) return verdict;
-  return { reason: `signs another digest, ${subjects.join(", ") || "none"}` };
+  return { reason: `is for another digest, ${subjects.join(", ") || "none"}` };
 }
 
 /** Whether a key signed the envelope of a bundle. */
@@ -86,11 +86,11 @@ function judgeKey(
   { envelope, signer }: Bundle,
   key: PublicKey,
 ): { key: string } | { reason: string } {
-  if (envelope === undefined) return { reason: "signs nothing" };
+  if (envelope === undefined) return { reason: "has no signature" };
   const data = preAuthEncoding(envelope.type, envelope.payload);
   if (key.verify(data, envelope.signature)) return { key: key.fingerprint };
   if (signer.kind === "certificate") return { reason: "signed with a certificate" };
-  if (signer.id === key.id) return { reason: "the signature is wrong" };
+  if (signer.id === key.id) return { reason: "the signature is invalid" };
   // An id is only what somebody says.
   const isId = /^[A-Za-z0-9+/]{43}=$/.test(signer.id);
   return { reason: `signed by another key${isId ? `, ${fingerprintOf(signer.id)}` : ""}` };

@@ -28,7 +28,7 @@ export async function readKeyText({ env, cwd }: Reading, name: string): Promise<
     const text = env[variable];
     if (text !== undefined && text !== "") return { text, on: `env://${variable}` };
     throw new OcibundleError("file", `env://${variable}: the variable is not set`, {
-      hint: "put the PEM text of the key in the variable",
+      hint: "set the variable to the key in PEM format",
     });
   }
   const store = stores.exec(name)?.[1];
@@ -42,7 +42,7 @@ export async function readKeyText({ env, cwd }: Reading, name: string): Promise<
       "usage",
       `"${name.replace(/:\/\/.*/s, "://")}": not a file or env://`,
       {
-        hint: "download the key and name the file",
+        hint: "download the key and use the file",
       },
     );
   }

@@ -64,7 +64,7 @@ export async function* storedSignatures(
     throw new OcibundleError(
       "file",
       `${reader.name}: more than ${maxSignatures} signatures of ${shortDigest(subject)}`,
-      { hint: "delete the referrers that are not needed" },
+      { hint: "delete unneeded referrers" },
     );
   };
   const tag = signatureTag(subject);

@@ -109,7 +109,7 @@ export async function writeTagged(
   };
   const there = await writer.readTag?.(tag, options.signal);
   if (there !== undefined && !isManifestType(there.mediaType)) {
-    throw new OcibundleError("conflict", `${writer.name}: tag "${tag}" is not one of signatures`, {
+    throw new OcibundleError("conflict", `${writer.name}: tag "${tag}" is not a signature tag`, {
       hint: "remove that tag, or use --format bundle",
     });
   }

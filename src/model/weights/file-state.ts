@@ -108,7 +108,7 @@ export async function finish(
 
 const changed = ({ path }: OpenFile): OcibundleError =>
   new OcibundleError("integrity", `"${path}" changed while it was being read`, {
-    hint: "try again when no program writes to it",
+    hint: "run the command again when no program writes to it",
   });
 
 /** The digests of a file's parts, as a record has them. */

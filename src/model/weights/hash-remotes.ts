@@ -107,7 +107,7 @@ async function hashOnce(
         throw error;
       }
       emit({ type: "progress", phase: "hash", item, bytes: -told });
-      emit({ type: "detail", message: `${error.message}; reading it from its start again` });
+      emit({ type: "detail", message: `${error.message}; reading it again from the start` });
     }
   }
 }

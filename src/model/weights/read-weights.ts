@@ -39,8 +39,8 @@ export async function readWeights(
     if (choice === "gzip" || choice === "zstd") {
       throw new OcibundleError(
         "usage",
-        `--compression ${choice}: ${uri} is stored as it is, so that it need not be fetched`,
-        { hint: "leave out --compression, or download the files and lock the directory" },
+        `--compression ${choice}: ${uri} is stored uncompressed, without a download`,
+        { hint: "remove --compression, or download the files and lock the directory" },
       );
     }
     return remoteContent(digest, size, read.has(remote));

@@ -34,7 +34,7 @@ export interface RemoteFile {
 
 /** Hints what to do where a source gives other bytes than the digest that it names. */
 export const remoteMismatch = (uri: string): string =>
-  `the source of ${uri} sent other bytes than it lists; try again, or check what is between here and it`;
+  `the source of ${uri} sent content that differs from its listing; try again, or check any proxy in between`;
 
 export interface Hashed {
   sha256: Sha256;
@@ -77,7 +77,7 @@ export async function hashRemote(remote: RemoteFile, options: HashOptions): Prom
     told = length;
   }
   if (size !== undefined && length !== size) {
-    throw new OcibundleError("integrity", `${uri} has ${length} bytes, and ${size} were listed`);
+    throw new OcibundleError("integrity", `${uri} has ${length} bytes, but ${size} were listed`);
   }
   onBytes(length - told);
   return {
@@ -107,8 +107,8 @@ export function remoteSource(entry: WeightEntry, remote: RemoteFile, lock: strin
     }
     throw new OcibundleError(
       "usage",
-      `${lock} has it compressed with ${compressionOf(entry.mediaType)}, and ${remote.uri} can only be sent as it is`,
-      { hint: `lock it from there, as \`ocibundle lock ${remote.uri.replace(/@.*/s, "")}\`` },
+      `${lock} stores it compressed with ${compressionOf(entry.mediaType)}, but ${remote.uri} can only be sent uncompressed`,
+      { hint: `lock the remote source: \`ocibundle lock ${remote.uri.replace(/@.*/s, "")}\`` },
     );
   }
   const { bytes } = remote;

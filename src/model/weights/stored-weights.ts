@@ -14,7 +14,7 @@ import { unreadable } from "./file-errors.ts";
 export function storedWeights({ cache, emit }: Session, lock: string): StoredWeights {
   const mismatch = (path: string, cause?: unknown): OcibundleError =>
     new OcibundleError("integrity", `"${path}" does not match ${lock}`, {
-      hint: "run `ocibundle lock` as before, then push again",
+      hint: "run `ocibundle lock` again, then push again",
       cause,
     });
   return {

@@ -176,7 +176,7 @@ export async function statWeight(
   if (stats.size !== BigInt(entry.sizeUncompressed)) {
     throw new OcibundleError(
       "integrity",
-      `"${path}" has ${stats.size} bytes, ${lock} says ${entry.sizeUncompressed}`,
+      `"${path}" has ${stats.size} bytes, expected ${entry.sizeUncompressed} (${lock})`,
       { hint: lockAgain(lock) },
     );
   }

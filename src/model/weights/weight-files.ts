@@ -85,7 +85,7 @@ export const fileSources = (flags: readonly string[], cwd: string, dest?: string
     const [, name, path] = /^([^=]+)=(.+)$/s.exec(flag) ?? [];
     if (name === undefined || path === undefined) {
       throw new OcibundleError("usage", `--file ${quoted(flag)}: not a NAME=PATH`, {
-        hint: "use the name of the lock, such as --file llama=./weights/llama.safetensors",
+        hint: "use the name in the lock, such as --file llama=./weights/llama.safetensors",
       });
     }
     refuseUri(path);

@@ -42,6 +42,6 @@ export function linkTarget(
   if (!outside) return parts.join("/");
   throw new OcibundleError(
     "file",
-    `${on}: entry "${name}" links to ${JSON.stringify(target)}, which is outside of the archive`,
+    `${on}: entry "${name}" links to ${JSON.stringify(target)}, which is outside the archive`,
   );
 }

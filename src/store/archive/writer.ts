@@ -124,7 +124,7 @@ export async function createLayoutArchive(
         if (!matchesDigest(bytes, digest)) {
           throw new OcibundleError(
             "integrity",
-            `manifest ${shortDigest(digest)}: its bytes do not have this digest`,
+            `manifest ${shortDigest(digest)}: the content does not match this digest`,
           );
         }
         if (!blobs.has(digest)) {

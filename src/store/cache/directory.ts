@@ -103,12 +103,12 @@ export function shownRoot(root: string): string {
 /** What to do where the cache's own file system is at fault; what has no hint here says nothing about the place. */
 const hints: Readonly<Partial<Record<FaultKind, string>>> = {
   full: "free up space there, run `ocibundle cache prune`, or set OCIBUNDLE_CACHE to another disk",
-  "read-only": "set OCIBUNDLE_CACHE to a directory that can be written",
+  "read-only": "set OCIBUNDLE_CACHE to a writable directory",
   denied: "set OCIBUNDLE_CACHE to a directory of your own, or change its permissions",
   broken: "check that disk, or set OCIBUNDLE_CACHE to another one",
   path: "set OCIBUNDLE_CACHE to a shorter path",
   "too-large": "set OCIBUNDLE_CACHE to another disk",
-  "in-the-way": "remove the file in the way, or set OCIBUNDLE_CACHE to another directory",
+  "in-the-way": "remove the existing file, or set OCIBUNDLE_CACHE to another directory",
 };
 
 /**

@@ -9,7 +9,7 @@ import { sweepTempFiles } from "./temp.ts";
 /** bford.info/cachedir: backups leave a directory with this file out. */
 const tagFile = "CACHEDIR.TAG";
 const tagText = `Signature: 8a477f597d28d172789f06886806bc55
-# This directory is ocibundle's cache: what is in it can be fetched again.
+# This directory is the cache of ocibundle. Its content can be downloaded again.
 `;
 
 /** Makes the cache's directories, and removes the temporary files that ended processes left there. */

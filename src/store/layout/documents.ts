@@ -82,7 +82,7 @@ export function findEntry(index: ImageIndex, tag: string | undefined, name: stri
   }
   if (entries.some((other) => other.digest !== entry.digest)) {
     throw tag === undefined
-      ? new OcibundleError("usage", `${name}: ${entries.length} images, but no tag given`, {
+      ? new OcibundleError("usage", `${name}: ${entries.length} images, but no tag was specified`, {
           hint: choices(index),
         })
       : new OcibundleError("usage", `${name}: ${entries.length} images have the tag "${tag}"`, {

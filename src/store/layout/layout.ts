@@ -106,7 +106,7 @@ export async function createLayout(
       if (!matchesDigest(bytes, digest)) {
         throw new OcibundleError(
           "integrity",
-          `manifest ${shortDigest(digest)}: its bytes do not have this digest`,
+          `manifest ${shortDigest(digest)}: the content does not match this digest`,
         );
       }
       if (!(await has(blobPath(digest), bytes.byteLength))) {

@@ -73,12 +73,12 @@ export async function layoutReader(files: LayoutFiles): Promise<LayoutReader> {
     if (expected !== undefined && expected.size !== place.size) {
       throw new OcibundleError(
         "integrity",
-        `${on}: ${place.size} bytes, index.json says ${expected.size}`,
+        `${on}: ${place.size} bytes, index.json has ${expected.size}`,
       );
     }
     const bytes = await readDocument(place, on);
     if (!matchesDigest(bytes, digest)) {
-      throw new OcibundleError("integrity", `${on}: its bytes do not have this digest`);
+      throw new OcibundleError("integrity", `${on}: the content does not match this digest`);
     }
     return { mediaType: mediaTypeOf(bytes, expected?.mediaType, on), digest, bytes };
   };
@@ -114,7 +114,7 @@ export async function layoutReader(files: LayoutFiles): Promise<LayoutReader> {
       if (place.size !== descriptor.size) {
         throw new OcibundleError(
           "integrity",
-          `${on}: ${place.size} bytes, its descriptor says ${descriptor.size}`,
+          `${on}: ${place.size} bytes, the descriptor has ${descriptor.size}`,
         );
       }
       const { path, offset } = place;
@@ -148,7 +148,7 @@ function mediaTypeOf(bytes: Uint8Array, described: string | undefined, on: strin
     if (own !== essenceOf(described)) {
       throw new OcibundleError(
         "integrity",
-        `${on}: the media type is "${own}", the descriptor says "${described}"`,
+        `${on}: the media type is "${own}", the descriptor has "${described}"`,
       );
     }
   }

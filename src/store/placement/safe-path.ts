@@ -49,7 +49,7 @@ function checkLength(root: string, dest: string): void {
   throw new OcibundleError(
     "file",
     `dest ${shownDest(dest)} makes a path of ${length} bytes, the limit of this system is ${longest}`,
-    { hint: "use a directory with a shorter path with -o" },
+    { hint: "use a shorter directory path with -o" },
   );
 }
 

@@ -30,7 +30,7 @@ export function decodingOf(
   if (codec === undefined || digest !== original.digest || size !== original.size) return { codec };
   return {
     codec: undefined,
-    warning: `its media type says ${codec}, and its digests say that it is not compressed`,
+    warning: `its media type is ${codec}, but its digests are those of uncompressed content`,
   };
 }
 

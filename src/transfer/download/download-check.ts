@@ -17,7 +17,7 @@ export function wrongBytes(
   if (hex !== digestHex(descriptor.digest)) {
     return new OcibundleError(
       "integrity",
-      `${label}: the received content does not have digest ${shortDigest(descriptor.digest)}`,
+      `${label}: the received content does not match digest ${shortDigest(descriptor.digest)}`,
     );
   }
   if (decoded === undefined || original === undefined) return undefined;
@@ -26,7 +26,7 @@ export function wrongBytes(
   return new OcibundleError(
     "integrity",
     decoded.size === original.size
-      ? `${label}: decompresses to content that does not have digest ${shortDigest(original.digest)}`
+      ? `${label}: decompresses to content that does not match digest ${shortDigest(original.digest)}`
       : `${label}: decompresses to ${decoded.size} bytes, expected ${original.size}`,
   );
 }
@@ -41,9 +41,9 @@ export function undecodable(
   if (code === undefined || error instanceof OcibundleError) return undefined;
   const says =
     code === decodedTooLongCode && original !== undefined
-      ? `decompresses to more than the ${original.size} bytes of its original`
+      ? `decompresses to more than ${original.size} bytes`
       : code === fileEndedCode
-        ? "its file was cut while it was fetched"
+        ? "its file was truncated during the download"
         : decode !== undefined && /^(?:Z_|ZSTD_|ERR_)/.test(code)
           ? `is not valid ${decode.codec} data`
           : undefined;
@@ -57,6 +57,6 @@ export function checkSame({ descriptor, label }: BlobToFetch, { digest, size }: 
   if (descriptor.digest === digest && descriptor.size === size) return;
   throw new OcibundleError(
     "integrity",
-    `${label}: is stored uncompressed, but the descriptor names another original digest or size`,
+    `${label}: is stored uncompressed, but the descriptor has a different original digest or size`,
   );
 }

@@ -138,7 +138,7 @@ async function request(fetch: Fetch, flight: Flight): Promise<void> {
   const { range } = answer;
   if (range.start !== asked.start || range.end !== asked.end) {
     const isWhole = range.start === 0 && range.end === size;
-    work.withoutRanges(isWhole ? "ignores ranges" : "answers with another range");
+    work.withoutRanges(isWhole ? "ignores ranges" : "returns a different range");
     if (!isWhole || work.flights.size > 1) {
       await answer.body.cancel().catch(() => undefined);
       return;
@@ -164,7 +164,7 @@ async function recover(fetch: Fetch, flight: Flight, error: unknown): Promise<vo
   if (status !== undefined && rangeRefused.has(status)) {
     // Several may be refused at once: each asked for a range, and none for the whole blob.
     if (!flight.ranged) return fail(fetch, error);
-    return work.withoutRanges(`refuses ranges (${status})`);
+    return work.withoutRanges(`rejects ranges (${status})`);
   }
   try {
     await failures.wait(flight, error, stop.signal);
@@ -172,7 +172,7 @@ async function recover(fetch: Fetch, flight: Flight, error: unknown): Promise<vo
     // The last resort where only ranges fail: the next run would ask for ranges, and fail as well.
     if (status === 500 && flight.ranged && !stop.signal.aborted) {
       failures.reset();
-      return work.withoutRanges("answers 500 to a range");
+      return work.withoutRanges("returns 500 for a range");
     }
     fail(fetch, final);
   }

@@ -125,12 +125,12 @@ export function createDownloader(options: DownloadOptions): Downloader {
         first = await attempt();
       } catch (error) {
         if (!isMisread(error)) throw error;
-        options.emit({ type: "detail", message: `${error.message}; reading it the other way` });
+        options.emit({ type: "detail", message: `${error.message}; trying the other encoding` });
         first = await attempt();
       }
       if (first !== undefined) return first;
       // What a former run left was not what its journal said: nothing of it is kept.
-      const message = `${blob.label}: what an earlier run had fetched is damaged; fetching it anew`;
+      const message = `${blob.label}: the partial download of an earlier run is damaged; downloading it again`;
       options.emit({ type: "warning", message });
       const second = await attempt();
       if (second === undefined) throw new RangeError("a new download went on from something");

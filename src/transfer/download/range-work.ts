@@ -101,7 +101,7 @@ export function rangeWork(
       if (!support.ranged) return;
       support.ranged = false;
       waiting = [];
-      const message = `${label}: the registry ${reason}; it is fetched in one stream`;
+      const message = `${label}: the registry ${reason}; downloading in one stream`;
       emit({ type: "detail", message });
     },
   };

@@ -15,9 +15,9 @@ export const unknownTraits = (): RegistryTraits => ({
 export function initialTraits(limits: RegistryLimits | undefined): RegistryTraits {
   const traits = unknownTraits();
   const { name, largestChunk = chunkSizes.largest, chunks = true } = limits ?? {};
-  if (!chunks) traits.refused.set("chunks", `${name} takes no chunks`);
+  if (!chunks) traits.refused.set("chunks", `${name} does not accept chunks`);
   else if (largestChunk < chunkSizes.smallest) {
-    traits.refused.set("chunks", `${name} takes small chunks only`);
+    traits.refused.set("chunks", `${name} accepts only small chunks`);
   } else traits.largestChunk = Math.min(traits.largestChunk, largestChunk);
   return traits;
 }

@@ -92,13 +92,13 @@ export function uploadMemory(
     for (const { way: method, reason, noticed: since } of recalled.refused) {
       if (traits.refused.has(method)) continue;
       traits.refused.set(method, reason);
-      told(`${methodNames[method]} is tried last: it was refused (${reason})`, since);
+      told(`${methodNames[method]} is tried last: it was rejected (${reason})`, since);
     }
     const { largestChunk } = recalled;
     if (largestChunk !== undefined && largestChunk.bytes < traits.largestChunk) {
       traits.largestChunk = largestChunk.bytes;
       told(
-        `chunks have ${largestChunk.bytes} bytes at most: more was refused`,
+        `chunks have at most ${largestChunk.bytes} bytes: larger ones were rejected`,
         largestChunk.noticed,
       );
     }

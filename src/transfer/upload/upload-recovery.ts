@@ -79,7 +79,7 @@ function sendAnew(
   const broken = method === "put" && status !== undefined && !context.sentTwice;
   if (error.code !== "integrity" || !(cursor.resumed || broken)) throw error;
   const sender = cursor.resumed ? "an earlier run" : "a broken request";
-  detail(context, `what ${sender} had sent is not the blob: ${error.message}`);
+  detail(context, `the content sent by ${sender} does not match the blob: ${error.message}`);
   if (!cursor.resumed) context.sentTwice = true;
   cursor.drop();
 }
@@ -103,7 +103,7 @@ async function wait(
     context.sourceFailure === undefined &&
     context.stuck.failed(cursor.position, status);
   if (!isStuck) return askAfterSilence(context, method, error);
-  detail(context, `the upload does not get past byte ${cursor.position}; starting it again`);
+  detail(context, `the upload makes no progress at byte ${cursor.position}; restarting it`);
   void cursor.session?.cancel();
   cursor.drop();
   return false;

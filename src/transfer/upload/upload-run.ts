@@ -105,7 +105,7 @@ async function leaveMethod(
   const { cursor, repository, traits, options } = context;
   const { signal, onLearned } = options;
   traits.refused.set(method, reason);
-  detail(context, `${repository.registry.host} does not take ${methodNames[method]}: ${reason}`);
+  detail(context, `${repository.registry.host} does not accept ${methodNames[method]}: ${reason}`);
   await onLearned?.();
   const { session, position } = cursor;
   const has = position > 0 ? await session?.offset(signal).catch(() => undefined) : undefined;

@@ -82,12 +82,12 @@ async function accept(
   const asked = await session.offset(options.signal);
   if (asked === undefined) {
     cursor.drop();
-    throw new MethodRefused("the upload is gone after a part of it was taken", {
+    throw new MethodRefused("the registry lost the upload after it accepted a part", {
       cause: uploadFailure(context, "the registry lost the upload"),
     });
   }
   if (asked !== end && (asked <= start || asked > end)) {
-    const message = `${end} bytes were sent and it has ${asked}`;
+    const message = `${end} bytes were sent, but the registry has ${asked}`;
     void session.cancel();
     cursor.drop();
     throw new MethodRefused(message, { cause: uploadFailure(context, message) });

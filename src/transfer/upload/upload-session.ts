@@ -66,18 +66,19 @@ export async function resumeSession(
   let reason: string;
   try {
     const session = await sessionAt(repository, note.location, signal);
-    if (session === undefined) throw new Error("it is at a host that the registry does not name");
+    if (session === undefined)
+      throw new Error("its URL is on a host that the registry does not use");
     const position = await session.offset(signal);
     if (position !== undefined && position > 0 && position <= size) {
-      tell(`it has ${position} bytes of an earlier upload, which is gone on with`);
+      tell(`resuming an earlier upload at byte ${position}`);
       return { session, position, minimumChunk: note.minimumChunk };
     }
-    reason = position === undefined ? "the registry has given it up" : `it has ${position} bytes`;
+    reason = position === undefined ? "the registry has discarded it" : `it has ${position} bytes`;
   } catch (error) {
     signal.throwIfAborted();
     reason = error instanceof Error ? error.message : String(error);
   }
-  tell(`an earlier upload can't be gone on with: ${reason}`);
+  tell(`cannot resume an earlier upload: ${reason}`);
   notes?.drop();
   return undefined;
 }

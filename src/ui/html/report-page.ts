@@ -107,7 +107,7 @@ function versionsSection({ versions }: ModelsReport, labels: readonly string[]):
   return html`<section>
     <h2>Versions</h2>
     <p class="dim">
-      What each version stores: its own bytes, and those that it shares with another version of this
+      Stored bytes of each version: its own, and those that it shares with other versions in this
       report.
     </p>
     <ul class="legend">
@@ -155,13 +155,13 @@ function storageSection({ blobs, size }: ModelsReport, labels: readonly string[]
       : html`<ul class="legend">
           <li><i class="all"></i>in all versions</li>
           <li><i class="some"></i>in several</li>
-          <li><i class="one"></i>in one only</li>
+          <li><i class="one"></i>only in one</li>
         </ul>`;
   return html`<section>
-    <h2>Where the bytes are</h2>
+    <h2>Storage</h2>
     <p class="dim">
-      ${formatSize(size)} stored. The area of a rectangle is the size of a blob; blobs are grouped
-      by the versions that have them.
+      ${formatSize(size)} stored. Each rectangle is a blob, with an area proportional to its size;
+      blobs are grouped by the versions that contain them.
     </p>
     ${legend} ${treemap(blobs, labels)}
     <details>
@@ -197,12 +197,12 @@ function updatesSection({ fetch }: ModelsReport, labels: readonly string[]): Mar
       ${cells}
     </tr> `;
   });
-  const head = html`<th>has \\ pulls</th>
+  const head = html`<th>from \\ to</th>
     ${labels.map((to) => html`<th class="number">${to}</th>`)}`;
   return html`<section class="heat">
-    <h2>What an update downloads</h2>
+    <h2>Update downloads</h2>
     <p class="dim">
-      A node that has the version of the row downloads this much for the version of the column.
+      Bytes that a node with the version in the row downloads to get the version in the column.
     </p>
     ${table(head, rows, "Downloads between versions")}
   </section>`;

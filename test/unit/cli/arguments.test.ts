@@ -88,7 +88,7 @@ describe("arguments", () => {
     [["r", "-o"], "-o needs a value", "use -o OUTPUT"],
     [
       ["r", "--image", "a", "--image", "b"],
-      "--image is given twice with different values",
+      "--image is specified twice with different values",
       undefined,
     ],
     [["r", "--check=maybe"], '--check: "maybe" is not true or false', undefined],

@@ -32,7 +32,7 @@ describe("a certificate", () => {
     for (const { message, hint } of await failuresAt(Date.now() + 2 * day)) {
       expect(message).toEndWith(": the TLS certificate is not yet valid");
       expect(hint).toMatch(
-        /^this machine's clock says 20\d\d-\d\d-\d\dT\d\d:\d\dZ: correct the clock if it is behind/,
+        /^the clock of this machine is at 20\d\d-\d\d-\d\dT\d\d:\d\dZ: correct the clock if it is behind/,
       );
     }
   });
@@ -40,7 +40,7 @@ describe("a certificate", () => {
   test("that has expired too", async () => {
     for (const { message, hint } of await failuresAt(Date.now() - 31 * day)) {
       expect(message).toEndWith(": the TLS certificate has expired");
-      expect(hint).toMatch(/^this machine's clock says .*: correct the clock if it is ahead/);
+      expect(hint).toMatch(/^the clock of this machine is at .*: correct the clock if it is ahead/);
     }
   });
 });

@@ -151,7 +151,7 @@ describe("Docker's directories", () => {
     await writeFile(join(certs, "client.cert"), await readFile(first.cert));
     expect(await trusted({ certificateDirectories: [certs] })).toEqual({});
     expect(told).toEqual([
-      `"${join(certs, "client.cert")}" has no key "client.key" beside it; continuing without it`,
+      `"${join(certs, "client.cert")}" has no matching key "client.key"; continuing without it`,
     ]);
   });
 

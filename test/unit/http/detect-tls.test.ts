@@ -26,7 +26,7 @@ test("a server of TLS that is asked in plain HTTP is told, with the way out", as
   expect(error.message).toBe(
     `127.0.0.1:${running.port}: the server requires HTTPS, but plain HTTP was used`,
   );
-  expect(error.hint).toBe("give --ca-file or --insecure");
+  expect(error.hint).toBe("use --ca-file or --insecure");
   // Of a kind that is not tried again.
   expect(httpFailureOf(error)?.kind).toBe("tls");
 });

@@ -90,7 +90,7 @@ describe("what a proxy does wrong is told of it", () => {
     const failure = await ping();
     expect(failure).toMatchObject({
       code: "denied",
-      hint: "set HTTPS_PROXY to http://USER:PASSWORD@HOST:PORT, or put registry.invalid into NO_PROXY",
+      hint: "set HTTPS_PROXY to http://USER:PASSWORD@HOST:PORT, or add registry.invalid to NO_PROXY",
     });
     expect(failure.message).toBe(
       `registry.invalid: the registry API: the proxy ${server.host} (HTTPS_PROXY) requires a username and password (407)`,
@@ -116,7 +116,7 @@ describe("what a proxy does wrong is told of it", () => {
     const failure = await ping();
     expect(failure).toMatchObject({
       code: "network",
-      hint: "check HTTPS_PROXY, or put registry.invalid into NO_PROXY",
+      hint: "check HTTPS_PROXY, or add registry.invalid to NO_PROXY",
     });
     expect(failure.message).toContain(
       `the proxy ${server.host} (HTTPS_PROXY): tunnel refused (403)`,

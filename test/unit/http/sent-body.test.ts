@@ -64,7 +64,7 @@ describe("a body that is a stream", () => {
     );
     const failure = await failureOf(sent);
     expect(httpFailureOf(failure)?.kind).toBe("stalled");
-    expect(failure.message).toContain("the upload stalled: no byte was taken for");
+    expect(failure.message).toContain("the upload stalled: no data was accepted for");
     expect(performance.now() - started).toBeLessThan(3000);
   });
 

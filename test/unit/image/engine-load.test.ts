@@ -207,7 +207,7 @@ describe("loading an image into an engine", () => {
       for await (const chunk of request) received += (chunk as Uint8Array).byteLength;
     });
     for (const [bytes, says] of [
-      ["first lAyer", "its bytes do not have this digest"],
+      ["first lAyer", "the content does not match this digest"],
       ["first", "only 5 of 11 bytes"],
       ["first layer and more", "more than 11 of 11 bytes"],
     ] as const) {

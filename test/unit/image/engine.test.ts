@@ -263,13 +263,15 @@ describe("an engine that is none, or fails", () => {
 
   test("is told by an answer that is no description of an image", async () => {
     await answering(200, "<html>");
-    expect(await open()).toStartWith("network: docker-daemon:acme/app:dev: the engine's answer: ");
+    expect(await open()).toStartWith(
+      "network: docker-daemon:acme/app:dev: the engine's response: ",
+    );
   });
 
   test("is told by an answer without end", async () => {
     await answering(200, `{"Id":"${"x".repeat(5_000_000)}`);
     expect(await open()).toBe(
-      "network: docker-daemon:acme/app:dev: the engine's answer is too long",
+      "network: docker-daemon:acme/app:dev: the engine's response is too long",
     );
   });
 

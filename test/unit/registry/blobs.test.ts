@@ -42,7 +42,7 @@ describe("a range of a blob", () => {
     await using server = scripted(() => partial("bytes 2-4/11"));
     const failure = await failureOf(server.repository.getBlob(blob, range, never));
     expect(failure).toMatchObject({ code: "integrity" });
-    expect(failure.message).toContain("has 11 bytes, the descriptor says 10");
+    expect(failure.message).toContain("has 11 bytes, the descriptor has 10");
   });
 
   test.each([400, 416, 501])("refused with %d keeps the status", async (status) => {

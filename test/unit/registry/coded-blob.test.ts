@@ -98,7 +98,7 @@ test("a blob that decompresses to more than its size is not read on", async () =
   const { body } = await repositoryAt(server.host).getBlob(blob, undefined, never);
   const failure = await failureOf(new Response(body).arrayBuffer());
   expect(failure).toMatchObject({ code: "integrity" });
-  expect(failure.message).toContain("has more than 100 bytes, its descriptor says 100");
+  expect(failure.message).toContain("has more than 100 bytes, the descriptor has 100");
 });
 
 describe("a range", () => {

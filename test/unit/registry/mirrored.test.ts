@@ -261,7 +261,7 @@ describe("a mirror that gives wrong bytes", () => {
     // The registry itself gave these: another try would give the same.
     expect(repository.reportCorrupt?.(blob.digest)).toBe(false);
     expect(setting.warnings()).toEqual([
-      `mirror "mirror-0": the bytes it gave do not have the digest ${blob.digest}; continuing without it`,
+      `mirror "mirror-0": the received content does not match digest ${blob.digest}; continuing without it`,
     ]);
   });
 

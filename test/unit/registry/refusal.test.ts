@@ -20,7 +20,7 @@ test.each([401, 403])("a %d of where the registry leads asks for no login", asyn
     () => new Response("", { status: 307, headers: { location } }),
   );
   expect(code).toBe("denied");
-  expect(message).toEndWith(` at ${storage.host}, where the registry leads: ${status}`);
+  expect(message).toEndWith(` at ${storage.host}, to which the registry redirects: ${status}`);
   expect(hint).toBe(
     `credentials of ${host} are not sent to that host; the signed URL may have expired`,
   );
@@ -34,7 +34,7 @@ test("a 401 of the registry itself does", async () => {
 test("a 400 to plain HTTP without a reason may come from a server of TLS", async () => {
   const { hint, host } = await told(() => new Response("", { status: 400 }));
   expect(hint).toBe(
-    `check that ${host} is a registry; if it uses HTTPS, give --ca-file or --insecure`,
+    `check that ${host} is a registry; if it uses HTTPS, use --ca-file or --insecure`,
   );
 });
 

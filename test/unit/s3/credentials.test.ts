@@ -76,10 +76,10 @@ test("a profile has its keys in one file and its region in another", async () =>
 });
 
 test.each([
-  [{ AWS_PROFILE: "missing" }, "neither in the credentials file nor in the config file"],
-  [{ AWS_PROFILE: "process" }, "has no keys but credential_process"],
+  [{ AWS_PROFILE: "missing" }, "is not in the credentials file or the config file"],
+  [{ AWS_PROFILE: "process" }, "has no keys, but credential_process"],
   [{ AWS_ACCESS_KEY_ID: "A" }, "AWS_SECRET_ACCESS_KEY is not"],
-  [{ AWS_ACCESS_KEY_ID: "A", AWS_SECRET_ACCESS_KEY: "a\nb" }, "characters that no key has"],
+  [{ AWS_ACCESS_KEY_ID: "A", AWS_SECRET_ACCESS_KEY: "a\nb" }, "has invalid characters"],
   [{ AWS_CONTAINER_CREDENTIALS_FULL_URI: "http://example.com/" }, "neither https nor an address"],
   [
     { AWS_CONTAINER_CREDENTIALS_FULL_URI: "http://169.254.169.example.com/" },
@@ -185,6 +185,6 @@ test("a service without an answer is no secret spilled", async () => {
     () => undefined,
     (failure: unknown) => failure,
   );
-  expect(String(error)).toContain("an answer without credentials");
+  expect(String(error)).toContain("a response without credentials");
   expect(String(error)).not.toContain("verysecret");
 });

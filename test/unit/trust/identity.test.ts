@@ -100,7 +100,7 @@ describe("a bundle with a certificate", () => {
     };
     const root = readTrustRoot(sigstore.trustedRoot, "root");
     expect(() => verifyIdentity({ ...bundle, messageSignature }, root, ada)).toThrow(
-      "signs no in-toto statement",
+      "does not sign an in-toto statement",
     );
   });
 

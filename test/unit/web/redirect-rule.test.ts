@@ -58,7 +58,7 @@ test("a name that moved further in between the look-up and the connection is not
   await rule.checkRedirect(publicUrl, new URL("http://cdn.example/a"));
   expect(() => rule.checkAddresses("cdn.example", ["93.184.216.35"])).not.toThrow();
   expect(() => rule.checkAddresses("cdn.example", ["93.184.216.35", "127.0.0.1"])).toThrow(
-    "cdn.example now stands for an address of this machine, and did not before",
+    "cdn.example now resolves to an address of this machine, unlike before",
   );
 });
 

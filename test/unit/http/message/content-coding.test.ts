@@ -94,7 +94,7 @@ describe("a small body that trickles", () => {
           const response = await bottom()(get(server.origin, { large }));
           const failure = await failureOf(readUpTo(response, 10_000, pace));
           expect(failure).toMatchObject({ code: "network" });
-          expect(failure.message).toMatch(/the answer is too slow: \d+ bytes in \d+ s/);
+          expect(failure.message).toMatch(/the response is too slow: \d+ bytes in \d+ s/);
         } finally {
           clearInterval(timer);
         }

@@ -233,7 +233,7 @@ describe("a docker archive of several images", () => {
     const unnamed = bench.open("docker-archive:image.tar");
     await expect(unnamed).rejects.toMatchObject({
       code: "usage",
-      message: "docker-archive:image.tar: 2 images, but no name given",
+      message: "docker-archive:image.tar: 2 images, but no name was specified",
       hint: "use one of acme/app:dev, acme/other:latest",
     });
     expect(await failure(bench.open("docker-archive:image.tar:acme/none"))).toBe(
@@ -275,7 +275,7 @@ describe("a broken docker archive", () => {
     },
     "without the config": {
       entries: change(new RegExp(`^${configName}$`), () => undefined),
-      says: /^integrity: .*: manifest.json names "[0-9a-f]{64}.json", which is missing$/,
+      says: /^integrity: .*: manifest.json lists "[0-9a-f]{64}.json", which is missing$/,
     },
     "with another config under its name": {
       entries: change(new RegExp(`^${configName}$`), (entry) => ({
@@ -293,7 +293,7 @@ describe("a broken docker archive", () => {
     },
     "without a layer": {
       entries: change(firstLayer, () => undefined),
-      says: /^integrity: .*: manifest.json names ".*\/layer.tar", which is missing$/,
+      says: /^integrity: .*: manifest.json lists ".*\/layer.tar", which is missing$/,
     },
     "with other bytes in a layer": {
       entries: change(firstLayer, (entry) => ({ ...entry, content: sampleLayer("evil") })),
@@ -313,7 +313,7 @@ describe("a broken docker archive", () => {
         type: "SymbolicLink",
         target: "../../../etc/passwd",
       })),
-      says: /^file: .*\/layer.tar" links to "..\/..\/..\/etc\/passwd", which is outside of the archive$/,
+      says: /^file: .*\/layer.tar" links to "..\/..\/..\/etc\/passwd", which is outside the archive$/,
     },
     "with a layer in xz": {
       entries: change(firstLayer, (entry) => ({

@@ -71,12 +71,12 @@ describe("a source", () => {
   });
 
   for (const [text, why] of [
-    ["oci:", '"oci:": nothing follows the colon'],
-    ["oci::v1", '"oci::v1": no path is given'],
-    ["oci:dir:", '"oci:dir:": nothing follows the last colon'],
-    ["docker://", '"docker://": nothing follows the colon'],
-    ["docker-daemon:", '"docker-daemon:": nothing follows the colon'],
-    ["docker-archive:a.tar:", '"docker-archive:a.tar:": nothing follows the last colon'],
+    ["oci:", '"oci:": no value after the colon'],
+    ["oci::v1", '"oci::v1": the path is missing'],
+    ["oci:dir:", '"oci:dir:": no tag after the last colon'],
+    ["docker://", '"docker://": no value after the colon'],
+    ["docker-daemon:", '"docker-daemon:": no value after the colon'],
+    ["docker-archive:a.tar:", '"docker-archive:a.tar:": no tag after the last colon'],
     ["dir:/tmp/x", '"dir:/tmp/x": "dir:" is not supported'],
     ["dir:x", '"dir:x": "dir:" is not supported'],
     [

@@ -66,7 +66,7 @@ describe("refused", () => {
     [
       "neither image nor weights",
       { hasImage: false, hasWeights: false },
-      "no image and no weights.lock are given",
+      "neither an image nor a weights.lock was specified",
     ],
     [
       "a format for weights alone",

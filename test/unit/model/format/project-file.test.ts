@@ -180,7 +180,7 @@ describe("in a directory", () => {
     expect(await readProjectFile(directory)).toBeUndefined();
     await expect(projectImage(directory)).rejects.toMatchObject({
       code: "usage",
-      message: "no reference is given and no project file exists",
+      message: "no reference was specified and no project file exists",
     });
   });
 

@@ -44,7 +44,7 @@ describe("a single image", () => {
     expect(await failure(readModelImage(bench.layout, root, undefined, signal))).toMatchObject({
       code: "file",
       message: 'oci:layout: an artifact of type "application/vnd.cog.weights.v1", not an image',
-      hint: "name an image with --image, and weights with --weights",
+      hint: "use --image for images, and --weights for weights",
     });
   });
 

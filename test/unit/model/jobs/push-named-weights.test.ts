@@ -83,7 +83,7 @@ describe.each(Object.entries(ways))("%s with other bytes of the same size", (_wa
       await push(job, `${registry.host}/acme/model:v1`, { weights: ["weights"] });
       const error = await failure(push(job, `${registry.host}/acme/model:v2`, await change(job)));
       expect(error.code).toBe("integrity");
-      expect(error.message).toContain(`has the digest ${digestOf("SECOND")}, weights.lock says`);
+      expect(error.message).toContain(`has digest ${digestOf("SECOND")}, expected`);
       expect(await exists(registry, "model:v2")).toBeFalse();
     },
   );

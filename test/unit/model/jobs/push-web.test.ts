@@ -125,7 +125,7 @@ test("a redirect is followed, and the storage behind it is asked for the ranges"
 test.each<[string, WebSwitches, string, string, string]>([
   ["a user in the URL", {}, "http://user:pass@127.0.0.1:1/x.bin", "usage", "has a user"],
   ["plain HTTP to another host", {}, "http://example.com/x.bin", "usage", "is plain HTTP"],
-  ["no name", {}, "https://example.com/", "usage", "does not end in the name of a file"],
+  ["no name", {}, "https://example.com/", "usage", "does not end with a file name"],
   ["a name with a slash", {}, "https://example.com/a%2Fb", "usage", "the name of a file"],
   ["a file:// URL", {}, "file:///etc/passwd", "usage", "is not a source"],
   ["a missing file", {}, "/missing.bin", "not_found", "does not exist (404)"],

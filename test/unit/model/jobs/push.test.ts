@@ -194,7 +194,7 @@ describe("a weight file that is not what the lock says", () => {
     await writeFiles(join(job.cwd, "weights"), { "b.bin": "SECOND" });
     const error = await failure(push(job, `${registry.host}/acme/model:v1`));
     expect(error).toMatchObject({ code: "integrity", hint: again });
-    expect(error.message).toContain(`has the digest ${digestOf("SECOND")}`);
+    expect(error.message).toContain(`has digest ${digestOf("SECOND")}`);
     expect(registry.seen).toEqual([]);
   });
 
@@ -277,7 +277,7 @@ describe("a weight file that is not there", () => {
     expect(error).toMatchObject({
       code: "file",
       message: `push ${registry.host}/acme/model:v1: weight "b": listed in weights.lock, but not among the files of --weights "weights"`,
-      hint: "name its directory with --weights DIR, or the file with --file NAME=PATH",
+      hint: "specify its directory with --weights DIR, or the file with --file NAME=PATH",
     });
     expect(requests(registry, "POST")).toEqual([]);
   });

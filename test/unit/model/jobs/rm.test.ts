@@ -111,7 +111,7 @@ describe("rm of a manifest", () => {
     );
     const error = await failure(rm(registry, "v1", { digest: true }));
     expect(error.code).toBe("conflict");
-    expect(error.message).toContain("unknown what needs");
+    expect(error.message).toContain("unknown whether they need");
     expect(registry.seen.some(({ method }) => method === "DELETE")).toBe(false);
   });
 });

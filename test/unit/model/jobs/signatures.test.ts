@@ -201,8 +201,8 @@ describe("a pull that requires a signature", () => {
     const source = `${registry.host}/${repository}:v2`;
     const report = await verifySignature(job, { source, signers: byKey() });
     expect(report.signatures.map(({ reason }) => reason)).toEqual([
-      `signs another digest, ${root.digest}`,
-      `signs another digest, ${root.digest}`,
+      `is for another digest, ${root.digest}`,
+      `is for another digest, ${root.digest}`,
     ]);
     expect(report.valid).toBe(false);
   });
@@ -347,6 +347,6 @@ test("a bundle about something else, or that attests something, is no signature"
   const other = digestOf("another");
   await putBundle(place, await sigstore.bundle({ digest: other }));
   expect((await verify()).signatures).toMatchObject([
-    { valid: false, reason: `signs another digest, ${other}` },
+    { valid: false, reason: `is for another digest, ${other}` },
   ]);
 });

@@ -382,7 +382,7 @@ describe("compression", () => {
 describe("a lock is refused", () => {
   test.each([
     ["a path that does not exist", ["nothing"], "file", "does not exist"],
-    ["no path and no project file", [], "usage", "no weights are given"],
+    ["no path and no project file", [], "usage", "no weights were specified"],
     ["a directory with nothing in it", ["empty"], "file", "no weight files in"],
     [
       "a name that makes no dest",

@@ -43,9 +43,9 @@ describe("refused are", () => {
     [
       "segments that leave a gap",
       { ...said, segments: [[0, 0, 6]] },
-      "have 6 bytes, and it has 10",
+      "have 6 bytes, the file has 10",
     ],
-    ["an absent part", { ...said, segments: [[2, 0, 10]] }, "names part 2 of 2"],
+    ["an absent part", { ...said, segments: [[2, 0, 10]] }, "refers to part 2 of 2"],
     ["a digest with its algorithm", { ...said, parts: [[digest("a"), 10]] }, "must be 64 lower"],
     ["a form without a size", { ...said, parts: [[hex("a"), 10, hex("b")]] }, "must be a digest"],
     [

@@ -102,7 +102,7 @@ describe("layers and parts", () => {
 
   test.each<[string, Descriptor[], string]>([
     ["none for a part", [plain], "is not among the layers"],
-    ["another size", [{ ...plain, size: 99 }, packed], "has 99 bytes by its layer and 100"],
+    ["another size", [{ ...plain, size: 99 }, packed], "has 99 bytes in its layer and 100"],
     [
       "another original size",
       [
@@ -112,7 +112,7 @@ describe("layers and parts", () => {
           annotations: { ...packed.annotations, "vnd.ocibundle.part.size.original": "51" },
         },
       ],
-      "has 51 bytes by its layer and 50",
+      "has 51 bytes in its layer and 50",
     ],
     [
       "an original size that is no number",
@@ -151,8 +151,8 @@ describe("layers and parts", () => {
     expect(() => parse(layers)).toThrow(message);
   });
 
-  test("a config that is no recipe is refused", () => {
-    expect(() => parse([plain, packed], "application/json")).toThrow("is no recipe");
+  test("a config that is not a recipe is refused", () => {
+    expect(() => parse([plain, packed], "application/json")).toThrow("is not a recipe");
   });
 });
 

@@ -33,5 +33,5 @@ test("a part that a lock stores in another form is refused before anything is se
   } as const;
   const lay = () =>
     partsLayout([{ ...file, parts: { ...file.parts, parts: [...file.parts.parts] } }]);
-  expect(lay).toThrow('weight "a": part sha256:bbbbbbbbbbbb is to be stored as zstd');
+  expect(lay).toThrow('weight "a": part sha256:bbbbbbbbbbbb is stored as zstd in the lock');
 });

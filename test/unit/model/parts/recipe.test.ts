@@ -64,9 +64,9 @@ describe("refused is a recipe", () => {
     ["of another version", { version: "2" }, {}, 'version "2" is not supported'],
     ["of a version that is a number", { version: 1 }, {}, "version number is not supported"],
     ["without a version", { version: undefined }, {}, "version undefined is not supported"],
-    ["that overlaps", {}, { size: 150 }, "its segments have 160 bytes, and it has 150"],
-    ["with a gap", {}, { size: 170 }, "its segments have 160 bytes, and it has 170"],
-    ["that names an absent part", {}, { segments: [[2, 0, 160]] }, "segment 1 names part 2 of 2"],
+    ["that overlaps", {}, { size: 150 }, "its segments have 160 bytes, the file has 150"],
+    ["with a gap", {}, { size: 170 }, "its segments have 160 bytes, the file has 170"],
+    ["that names an absent part", {}, { segments: [[2, 0, 160]] }, "segment 1 refers to part 2 of 2"],
     [
       "that reaches beyond a part",
       {},
@@ -77,13 +77,13 @@ describe("refused is a recipe", () => {
           [0, 91, 10],
         ],
       },
-      "segment 3 reaches beyond the 100 bytes of its part",
+      "segment 3 exceeds the 100 bytes of its part",
     ],
     [
       "with an offset that can't be added to",
       {},
       { segments: [[0, large, large]] },
-      "segment 1 reaches beyond the 100 bytes of its part",
+      "segment 1 exceeds the 100 bytes of its part",
     ],
     ["with an empty segment", {}, { segments: [[0, 0, 0]] }, "segment 1 is empty"],
     [
@@ -136,7 +136,7 @@ describe("refused is a recipe", () => {
         ],
       },
       { size: 1600 * 100, segments: Array.from({ length: 1600 }, () => [0, 0, 100]) },
-      "files of 160000 bytes are made from parts of 150",
+      "files of 160000 bytes consist of parts of only 150",
     ],
     ["with a dest that leaves", {}, { dest: "/a/../../b" }, 'files.0.dest: "/a/../../b"'],
     ["with a name that is empty", {}, { name: "" }, "files.0.name: must not be empty"],
@@ -184,5 +184,5 @@ test("nothing is written that is not read", () => {
   const [file] = recipe.files;
   if (file === undefined) throw new Error("the recipe has a file");
   const gap = { ...recipe, files: [{ ...file, size: 161 }] };
-  expect(() => serializeRecipe(gap, "it")).toThrow("its segments have 160 bytes, and it has 161");
+  expect(() => serializeRecipe(gap, "it")).toThrow("its segments have 160 bytes, the file has 161");
 });

@@ -292,7 +292,7 @@ describe("plain weights with a recipe", () => {
         pull({ tag: "v2", output: "next", useCache, seeds: [at("out")] }),
       );
       expect(error.code).toBe("integrity");
-      expect(error.message).toContain("together they do not have the digest");
+      expect(error.message).toContain("the whole file does not match digest");
     }
     // Nor is the file that is there already taken for the blob.
     expect((await failure(pull({ tag: "v2" }))).code).toBe("conflict");
@@ -398,7 +398,7 @@ describe("beside a pull", () => {
       source: `${registry.host}/${repository}:lie`,
     });
     expect(lie.problems).toMatchObject([{ item: model.name, kind: "differs" }]);
-    expect(lie.problems[0]?.detail).toContain("together they have digest");
+    expect(lie.problems[0]?.detail).toContain("the whole file has digest");
     registry.meddle(async (request_, handle) => {
       const response = await handle(request_);
       if (!request_.url.includes(digestOf(other)) || request_.method !== "GET") return response;
@@ -449,7 +449,7 @@ describe("what is wrong", () => {
     for (const useCache of [true, false]) {
       const error = await failure(pull({ useCache }));
       expect(error.code).toBe("integrity");
-      expect(error.message).toContain("the bytes that came do not have its digest");
+      expect(error.message).toContain("the received content does not match its digest");
       const left = await readdir(at("out"), { recursive: true });
       expect(left.filter((name) => /tmp|safetensors/.test(name))).toEqual([]);
     }
@@ -462,7 +462,7 @@ describe("what is wrong", () => {
     for (const options of [{ checkWhole: true }, { hubId: "acme/model", output: "hub" }]) {
       const error = await failure(pull(options));
       expect(error.code).toBe("integrity");
-      expect(error.message).toContain("together they do not have the digest");
+      expect(error.message).toContain("the whole file does not match digest");
     }
     await pull();
     expect(digestOf(await read(model.name))).toBe(digestOf(contentOf(model)));

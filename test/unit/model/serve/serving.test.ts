@@ -151,7 +151,7 @@ describe("a file that is not in the cache", () => {
     // Who asks again is told why.
     const again = await fetch(url(endpoint, "a.bin"));
     expect(again.status).toBe(502);
-    expect(again.headers.get("x-error-message")).toContain("does not have digest");
+    expect(again.headers.get("x-error-message")).toContain("does not match digest");
     // When the registry has the right bytes again, it is sent whole, also to who wants only the rest.
     times.left = 0;
     let right = again;

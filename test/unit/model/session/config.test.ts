@@ -101,21 +101,21 @@ describe("a mirror", () => {
   });
 
   test.each([
-    ["{url: zot, headers: {Authorization: Basic eA==}}", "is a header that can't be set"],
-    ["{url: zot, headers: {Content-Length: '1'}}", "is a header that can't be set"],
+    ["{url: zot, headers: {Authorization: Basic eA==}}", "is a header that cannot be set"],
+    ["{url: zot, headers: {Content-Length: '1'}}", "is a header that cannot be set"],
     ["{url: zot, headers: {'a b': c}}", "is not the name of a header"],
     ['{url: zot, headers: {a: "b\\nc"}}', "is not the value of a header"],
     ["{url: zot, headers: [a]}", "headers: must be a mapping"],
     ["ftp://zot", "is neither http nor https"],
-    ["'https://'", "is not a host or the URL of one"],
-    ["'ada:s3cret@zot'", "is not a host or the URL of one"],
-    ["zot:99999", "is not a host or the URL of one"],
-    ["1.2.3.999", "is not a host or the URL of one"],
-    ["'[:::]:5000'", "is not a host or the URL of one"],
+    ["'https://'", "is not a host or URL"],
+    ["'ada:s3cret@zot'", "is not a host or URL"],
+    ["zot:99999", "is not a host or URL"],
+    ["1.2.3.999", "is not a host or URL"],
+    ["'[:::]:5000'", "is not a host or URL"],
     ["https://zot/v2/", "leave out /v2"],
-    ["https://zot/Upper", "has a path that is not the start of a repository's name"],
-    ["'https://zot/a?b=c'", "has a path that is not the start of a repository's name"],
-    ["https://zot/../a", "has a path that is not the start of a repository's name"],
+    ["https://zot/Upper", "has a path that is not a prefix of a repository name"],
+    ["'https://zot/a?b=c'", "has a path that is not a prefix of a repository name"],
+    ["https://zot/../a", "has a path that is not a prefix of a repository name"],
     ["{tags: true}", "url: is missing"],
     ["{url: zot, resolve: true}", "resolve: is not known"],
     ["{url: 7}", "must be a host or a URL"],
@@ -263,7 +263,7 @@ describe("who must have signed", () => {
     expect(keyOf(config, "ghcr.io:443")).toEqual(signed);
   });
 
-  test("is refused where a pattern is empty: it would match everybody", () => {
+  test("is refused where a pattern is empty and would match any identity", () => {
     const signer = '{identityRegexp: "", issuer: "https://i.example", trustedRoot: /r}';
     expect(() => parse(`registries: {ghcr.io: {verify: ${signer}}}`)).toThrow("must not be empty");
   });

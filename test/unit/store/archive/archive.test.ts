@@ -215,11 +215,11 @@ describe("an archive", () => {
   const broken: Record<string, { target: string; says: string }> = {
     "out of the archive": {
       target: "../../outside",
-      says: 'file: it: entry "a/link" links to "../../outside", which is outside of the archive',
+      says: 'file: it: entry "a/link" links to "../../outside", which is outside the archive',
     },
     "to an absolute path": {
       target: "/etc/passwd",
-      says: 'file: it: entry "a/link" links to "/etc/passwd", which is outside of the archive',
+      says: 'file: it: entry "a/link" links to "/etc/passwd", which is outside the archive',
     },
     "to nothing": {
       target: "missing",

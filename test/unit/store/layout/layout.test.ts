@@ -108,7 +108,7 @@ describe("a new layout directory", () => {
     const store = await createLayout(layout, signal);
     const wrong = { ...image("a"), bytes: image("b").bytes };
     expect(await failure(store.writeManifest(wrong, "v1", signal))).toMatch(
-      /^integrity: manifest sha256:[0-9a-f]{12}: its bytes do not have this digest$/,
+      /^integrity: manifest sha256:[0-9a-f]{12}: the content does not match this digest$/,
     );
     expect((await readIndexFile()).manifests).toEqual([]);
   });
@@ -211,7 +211,7 @@ describe("choosing an image of a layout", () => {
     expect((await store.readRoot(undefined, signal)).digest).toBe(image("a").digest);
     await store.writeManifest(image("b"), "v3", signal);
     expect(await failure(store.readRoot(undefined, signal))).toBe(
-      "usage: oci:…/layout: 3 images, but no tag given",
+      "usage: oci:…/layout: 3 images, but no tag was specified",
     );
   });
 
@@ -274,12 +274,12 @@ describe("a damaged layout", () => {
     await writeFile(blobFile(manifest.digest), Buffer.from(good).fill(0x20, 10, 12));
     for (const wanted of ["v1", manifest.digest]) {
       expect(await failure(store.readManifest(wanted, signal))).toEndWith(
-        "its bytes do not have this digest",
+        "the content does not match this digest",
       );
     }
     await writeFile(blobFile(manifest.digest), good.subarray(1));
     expect(await failure(store.readManifest("v1", signal))).toMatch(
-      /^integrity: .*: \d+ bytes, index.json says \d+$/,
+      /^integrity: .*: \d+ bytes, index.json has \d+$/,
     );
     await rm(blobFile(manifest.digest));
     expect(await failure(store.readManifest("v1", signal))).toStartWith("not_found: ");
@@ -300,7 +300,7 @@ describe("a damaged layout", () => {
     await writeFile(blobFile(descriptor.digest), "blobs");
     expect(await failure(found.check?.() ?? Promise.resolve())).toStartWith("integrity: ");
     expect(await failure(store.blobSource(descriptor, signal))).toEndWith(
-      "5 bytes, its descriptor says 4",
+      "5 bytes, the descriptor has 4",
     );
     // A blob of another size is as good as none: it is written anew.
     expect(await store.writeBlob(blob, { signal })).toBe("sent");
@@ -316,7 +316,7 @@ describe("a damaged layout", () => {
       text.replace(`"mediaType":"${mediaTypes.ociManifest}"`, '"mediaType":"a/b"'),
     );
     expect(await failure(store.readRoot("v1", signal))).toEndWith(
-      `the media type is "${mediaTypes.ociManifest}", the descriptor says "a/b"`,
+      `the media type is "${mediaTypes.ociManifest}", the descriptor has "a/b"`,
     );
   });
 

@@ -53,7 +53,7 @@ describe("a later run", () => {
     now += 3 * day;
     expect(await refused()).toEqual([["chunks", "416 too large"]]);
     expect(told).toEqual([
-      `${host}: a blob in chunks is tried last: it was refused (416 too large) 3 days ago`,
+      `${host}: a blob in chunks is tried last: it was rejected (416 too large) 3 days ago`,
     ]);
     expect(await refused("other.example.com")).toEqual([]);
   });
@@ -61,7 +61,7 @@ describe("a later run", () => {
   test("knows how large a chunk may be", async () => {
     await run((traits) => (traits.largestChunk = 8 * MiB));
     expect((await run()).largestChunk).toBe(8 * MiB);
-    expect(told.join()).toContain("chunks have 8388608 bytes at most");
+    expect(told.join()).toContain("chunks have at most 8388608 bytes");
   });
 
   test("forgets it a week after it was noticed, however often it was used meanwhile", async () => {

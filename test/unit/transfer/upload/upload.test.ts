@@ -338,7 +338,7 @@ describe("a registry with a shortest chunk", () => {
     expect((await failureOf(write(toMove(file()), abort.signal))).code).toBe("interrupted");
     await write(toMove(file()));
     expect(requests("POST").length).toBe(1);
-    const [, there] = /it has (\d+) bytes of an earlier upload/.exec(details().join("\n")) ?? [];
+    const [, there] = /resuming an earlier upload at byte (\d+)/.exec(details().join("\n")) ?? [];
     expect(Number(there) % MiB).toBeGreaterThan(0);
     expect(details().join("\n")).not.toContain("does not take");
   });
@@ -613,7 +613,7 @@ describe("a session that a broken request has spoilt", () => {
     await begin(spoilt());
     await write(toMove(file()));
     expect(requests("POST").length).toBe(2);
-    expect(details().join("\n")).toContain("does not get past byte");
+    expect(details().join("\n")).toContain("makes no progress at byte");
   });
 
   test("is dropped by a later run, too", async () => {
@@ -665,7 +665,7 @@ describe("a later run", () => {
     );
     await write(toMove(file()));
     expect(requests("POST").length).toBe(2);
-    expect(details().join("\n")).toContain("the registry has given it up");
+    expect(details().join("\n")).toContain("the registry has discarded it");
   });
 
   test("begins anew when what it had sent is not the blob", async () => {
@@ -676,7 +676,7 @@ describe("a later run", () => {
     writeFileSync(path, blob);
     await write(toMove(file()));
     expect(requests("POST").length).toBe(2);
-    expect(details().join("\n")).toContain("is not the blob");
+    expect(details().join("\n")).toContain("does not match the blob");
   });
 
   test("removes what killed ones left, once it is too old, and nothing that is in use", async () => {
@@ -741,7 +741,7 @@ describe("a later run", () => {
     writeFileSync(note, text.replace(/127\.0\.0\.1:\d+/, stranger.host), { mode: 0o600 });
     await write(toMove(file()));
     expect(stranger.seen).toEqual([]);
-    expect(details().join("\n")).toContain("at a host that the registry does not name");
+    expect(details().join("\n")).toContain("on a host that the registry does not use");
   });
 
   test("goes on at another host where the registry gives uploads there", async () => {
