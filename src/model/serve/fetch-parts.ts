@@ -190,5 +190,5 @@ function followed(path: string, { size }: FilePlan, followers: WorkerPool) {
 const lying = (entry: WeightEntry, { claim }: FilePlan): OcibundleError =>
   new OcibundleError(
     "integrity",
-    `${labelOf(entry)}: its parts are right, and together they do not have the digest ${claim}`,
+    `${labelOf(entry)}: its parts are valid, but the whole file does not match digest ${claim}`,
   );

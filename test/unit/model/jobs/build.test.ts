@@ -100,7 +100,7 @@ describe("which files are the lock's", () => {
     [{ file: ["a=weights"] }, 'weights" is a directory'],
     [{ file: ["a=missing.bin"] }, 'missing.bin" does not exist'],
     [{ weights: ["missing"] }, 'missing" does not exist'],
-    [{ file: ["a=weights/b.bin"] }, "has 6 bytes, weights.lock says 5"],
+    [{ file: ["a=weights/b.bin"] }, "has 6 bytes, expected 5 (weights.lock)"],
     [
       { file: ["b=weights/b.bin"] },
       'weight "a": listed in weights.lock, but not among the files of --file',

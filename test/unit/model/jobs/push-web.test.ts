@@ -123,10 +123,10 @@ test("a redirect is followed, and the storage behind it is asked for the ranges"
 });
 
 test.each<[string, WebSwitches, string, string, string]>([
-  ["a user in the URL", {}, "http://user:pass@127.0.0.1:1/x.bin", "usage", "has a user"],
+  ["a user in the URL", {}, "http://user:pass@127.0.0.1:1/x.bin", "usage", "contains a username"],
   ["plain HTTP to another host", {}, "http://example.com/x.bin", "usage", "is plain HTTP"],
   ["no name", {}, "https://example.com/", "usage", "does not end with a file name"],
-  ["a name with a slash", {}, "https://example.com/a%2Fb", "usage", "the name of a file"],
+  ["a name with a slash", {}, "https://example.com/a%2Fb", "usage", "does not end with a file name"],
   ["a file:// URL", {}, "file:///etc/passwd", "usage", "is not a source"],
   ["a missing file", {}, "/missing.bin", "not_found", "does not exist (404)"],
   ["a coding", { coding: "gzip" }, "/a/model.safetensors", "network", "compressed"],
@@ -135,7 +135,7 @@ test.each<[string, WebSwitches, string, string, string]>([
     { noRanges: true, noLength: "close" },
     "/a/model.safetensors",
     "network",
-    "where the file ends",
+    "report the end of the file",
   ],
   [
     "a redirect to the metadata service",

@@ -184,7 +184,7 @@ describe("a weight file that is not what the lock says", () => {
     await writeFiles(join(job.cwd, "weights"), { "b.bin": "longer than before" });
     const error = await failure(push(job, `${registry.host}/acme/model:v1`));
     expect(error).toMatchObject({ code: "integrity", hint: again });
-    expect(error.message).toEndWith(`/weights/b.bin" has 18 bytes, weights.lock says 6`);
+    expect(error.message).toEndWith(`/weights/b.bin" has 18 bytes, expected 6 (weights.lock)`);
     expect(registry.seen).toEqual([]);
   });
 

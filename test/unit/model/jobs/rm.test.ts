@@ -59,7 +59,7 @@ describe("rm of a tag", () => {
     const { warnings } = await rm(registry, "v1");
     expect(await digestOfTag(registry, "v1")).toBeNull();
     expect(await digestOfTag(registry, "latest")).toBe(digest);
-    expect(warnings.join()).toContain("put back");
+    expect(warnings.join()).toContain("restored");
   });
 
   test("deletes nothing where the tag moved after the question", async () => {

@@ -232,7 +232,7 @@ describe("a registry that refuses a way", () => {
       request.method === "PATCH" && ranged(request) ? refuse(request, status) : next(request),
     );
     await write(toMove(file()));
-    expect(details().join("\n")).toContain("does not take a blob in chunks");
+    expect(details().join("\n")).toContain("does not accept a blob in chunks");
     expect(requests("PATCH").at(-1)?.contentLength).toBe(String(blob.length));
   });
 
@@ -293,7 +293,7 @@ describe("a registry that refuses a way", () => {
       return response;
     });
     await write(toMove(file()));
-    expect(details().join("\n")).toContain("does not take a blob in chunks");
+    expect(details().join("\n")).toContain("does not accept a blob in chunks");
     expect(requests("PATCH").at(-1)?.contentRange).toBeNull();
   });
 
@@ -321,7 +321,7 @@ describe("a registry with a shortest chunk", () => {
     const { cutAfter } = await begin(undefined, { minChunkLength });
     cutAfter(17 * MiB + 12_345);
     await write(toMove(file()));
-    expect(details().join("\n")).not.toContain("does not take");
+    expect(details().join("\n")).not.toContain("does not accept");
   });
 
   test("gets none below it from a later run that goes on at an odd place", async () => {
@@ -340,7 +340,7 @@ describe("a registry with a shortest chunk", () => {
     expect(requests("POST").length).toBe(1);
     const [, there] = /resuming an earlier upload at byte (\d+)/.exec(details().join("\n")) ?? [];
     expect(Number(there) % MiB).toBeGreaterThan(0);
-    expect(details().join("\n")).not.toContain("does not take");
+    expect(details().join("\n")).not.toContain("does not accept");
   });
 
   test("that says so in the second session only gets none below it", async () => {
@@ -376,7 +376,7 @@ describe("a small blob", () => {
     await write(move());
     const sent = registry?.seen.flatMap(({ method }) => (method === "HEAD" ? [] : [method]));
     expect(sent).toEqual(["POST", "PUT", "DELETE", "POST", "PATCH", "PUT"]);
-    expect(details().join("\n")).toContain("does not take a blob in one PUT");
+    expect(details().join("\n")).toContain("does not accept a blob in one PUT");
   });
 
   test("that is too large in every way fails, and is not called wrong", async () => {
