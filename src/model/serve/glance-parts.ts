@@ -142,4 +142,7 @@ async function* oneAfterAnother(
 }
 
 const wrong = ({ digest }: StoredPart): OcibundleError =>
-  new OcibundleError("integrity", `part ${shortDigest(digest)}: the content does not match this digest`);
+  new OcibundleError(
+    "integrity",
+    `part ${shortDigest(digest)}: the content does not match this digest`,
+  );

@@ -163,7 +163,9 @@ describe("a project file", () => {
     const error = await failure(build(job));
     expect(error.code).toBe("integrity");
     expect(error.message).toContain('weight "a": its target in ');
-    expect(error.message).toEndWith("is /models/a.bin, but in weights.lock it is /src/weights/a.bin");
+    expect(error.message).toEndWith(
+      "is /models/a.bin, but in weights.lock it is /src/weights/a.bin",
+    );
   });
 
   test("whose directory lost a file of the lock is refused", async () => {

@@ -66,7 +66,12 @@ describe("refused is a recipe", () => {
     ["without a version", { version: undefined }, {}, "version undefined is not supported"],
     ["that overlaps", {}, { size: 150 }, "its segments have 160 bytes, the file has 150"],
     ["with a gap", {}, { size: 170 }, "its segments have 160 bytes, the file has 170"],
-    ["that names an absent part", {}, { segments: [[2, 0, 160]] }, "segment 1 refers to part 2 of 2"],
+    [
+      "that names an absent part",
+      {},
+      { segments: [[2, 0, 160]] },
+      "segment 1 refers to part 2 of 2",
+    ],
     [
       "that reaches beyond a part",
       {},

@@ -226,7 +226,7 @@ describe("a tag that moves", () => {
     expect(await (await fetch(url(endpoint, "a.txt"))).text()).toBe("one");
     registry.meddle(() => new Response(null, { status: 400 }));
     expect(await (await fetch(url(endpoint, "a.txt"))).text()).toBe("one");
-    expect(job.warnings().join("\n")).toContain("stood for before");
+    expect(job.warnings().join("\n")).toContain("the previous revision of");
   });
 
   test("leaves commits of before to another server with the same cache", async () => {
