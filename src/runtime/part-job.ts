@@ -105,22 +105,29 @@ function* storedChunks(
   }
 }
 
-/** Writes what of a chunk at `at` belongs to each of the places, which are in the order of their starts. */
+/**
+ * Writes what of a chunk at `at` belongs to each of the places, which are in the order of their starts. Chunks come one
+ * after another, so that places which lie behind or ahead need not be looked at.
+ */
 function placesWriter(
   file: number,
   places: readonly PartPlace[],
 ): (chunk: Uint8Array, at: number) => void {
-  let first = 0;
+  let next = 0;
+  let begun: PartPlace[] = [];
   return (chunk, at) => {
-    while ((places[first]?.end ?? Infinity) <= at) first += 1;
-    for (let index = first; index < places.length; index += 1) {
-      const place = places[index];
-      if (place === undefined || place.start >= at + chunk.length) return;
+    const chunkEnd = at + chunk.length;
+    for (let place = places[next]; place && place.start < chunkEnd; place = places[next]) {
+      begun.push(place);
+      next += 1;
+    }
+    for (const place of begun) {
       const start = Math.max(place.start, at);
-      const end = Math.min(place.end, at + chunk.length);
+      const end = Math.min(place.end, chunkEnd);
       if (start >= end) continue;
       writeAll(file, chunk.subarray(start - at, end - at), place.position + start - place.start);
     }
+    begun = begun.filter(({ end }) => end > chunkEnd);
   };
 }
 

@@ -104,16 +104,31 @@ export function partsReader(
     readers.set(index, made);
     return made;
   };
+  /** Where each segment ends: there can be many, and a header is read in many pieces. */
+  const ends: number[] = [];
+  for (const [, , bytes] of segments) ends.push((ends.at(-1) ?? 0) + bytes);
   return async (position, length) => {
     const found: Uint8Array[] = [];
-    let at = 0;
-    for (const [index, offset, bytes] of segments) {
+    for (let number = firstBehind(ends, position); number < segments.length; number += 1) {
+      const [index, offset, bytes] = segments[number] ?? [0, 0, 0];
+      const at = (ends[number] ?? 0) - bytes;
+      if (at >= position + length) break;
       const start = Math.max(at, position);
       const end = Math.min(at + bytes, position + length);
       if (start < end) found.push(await readerOf(index)(offset + start - at, end - start));
-      at += bytes;
-      if (at >= position + length) break;
     }
     return new Uint8Array(Buffer.concat(found));
   };
+}
+
+/** The index of the first of rising numbers that is larger. */
+function firstBehind(rising: readonly number[], value: number): number {
+  let low = 0;
+  let high = rising.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((rising[middle] ?? 0) > value) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }

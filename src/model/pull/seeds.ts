@@ -41,33 +41,40 @@ interface SeedSources {
 /** Pieces of a file that may be parts. */
 type Pieces = readonly (readonly PartPlace[])[];
 
-/** How an unknown file may be cut: as the plans cut theirs, at the same places. */
-function alikePieces(plans: readonly FilePlan[], size: number): Pieces {
-  return plans.flatMap(({ parts }) =>
-    parts.flatMap(({ once }) =>
-      once?.every(({ start, end, position }) => position + end - start <= size) === true
-        ? [once]
-        : [],
-    ),
-  );
-}
-
-/**
- * How an unknown file may be cut: a file of tensors by the rule and the numbers that the wanted files were cut
- * by, any other at the same places.
- */
-async function piecesOf(path: string, plans: readonly FilePlan[], size: number): Promise<Pieces> {
-  const alike = alikePieces(plans, size);
+/** How unknown files may be cut, by their paths and sizes: made once, since there can be many of both. */
+function cutter(plans: readonly FilePlan[]): (path: string, size: number) => Promise<Pieces> {
   const rules = new Map(plans.map(({ split }) => [`${split.least} ${split.most}`, split]));
-  const tensors = await tensorsOf(path, size);
-  if (tensors === undefined) return alike;
-  const pieces = [...rules.values()].flatMap((split) => {
-    const numbers = treeNumbersOf(split);
-    return numbers === undefined || !areUsable({ size, tensors }, numbers)
-      ? []
-      : treeParts(tensors, numbers).map(placesOf);
-  });
-  return pieces.length === 0 ? alike : pieces;
+  /** As the plans cut theirs, at the same places; those that a small file has come first. */
+  const alike = plans
+    .flatMap(({ parts }) => parts.flatMap(({ once }) => (once === undefined ? [] : [once])))
+    .map((places) => ({
+      places,
+      reach: places.reduce(
+        (most, { start, end, position }) => Math.max(most, position + end - start),
+        0,
+      ),
+    }))
+    .toSorted((a, b) => a.reach - b.reach);
+  const alikeIn = (size: number): Pieces => {
+    const pieces: (readonly PartPlace[])[] = [];
+    for (const { places, reach } of alike) {
+      if (reach > size) break;
+      pieces.push(places);
+    }
+    return pieces;
+  };
+  // A file of tensors by the rule and the numbers that the wanted files were cut by, any other as they are cut.
+  return async (path, size) => {
+    const tensors = await tensorsOf(path, size);
+    if (tensors === undefined) return alikeIn(size);
+    const pieces = [...rules.values()].flatMap((split) => {
+      const numbers = treeNumbersOf(split);
+      return numbers === undefined || !areUsable({ size, tensors }, numbers)
+        ? []
+        : treeParts(tensors, numbers).map(placesOf);
+    });
+    return pieces.length === 0 ? alikeIn(size) : pieces;
+  };
 }
 
 async function tensorsOf(path: string, size: number): Promise<TensorFile | undefined> {
@@ -99,11 +106,21 @@ export async function findSeeds(
   for (const { parts } of plans) {
     for (const { stored } of parts) wanted.set(stored.digest, stored.size);
   }
+  /** How many parts of a size are not found yet. */
+  const lacking = new Map<number, number>();
+  for (const size of wanted.values()) lacking.set(size, (lacking.get(size) ?? 0) + 1);
   const found = new Map<string, PartSeed[]>();
   const add = (digest: string, seed: PartSeed): void => {
     const seeds = found.get(digest);
-    if (seeds === undefined) found.set(digest, [seed]);
-    else seeds.push(seed);
+    if (seeds !== undefined) {
+      seeds.push(seed);
+      return;
+    }
+    found.set(digest, [seed]);
+    const size = wanted.get(digest) ?? 0;
+    const others = (lacking.get(size) ?? 0) - 1;
+    if (others > 0) lacking.set(size, others);
+    else lacking.delete(size);
   };
   const isWanted = (digest: string): boolean => wanted.has(digest);
   for (const { path, content, trusted, stats } of await records.holders(isWanted)) {
@@ -111,15 +128,13 @@ export async function findSeeds(
       add(digest, { path, places, trusted, stats });
     }
   }
+  const cut = cutter(plans);
   for (const path of files) {
+    if (lacking.size === 0) break;
     const stats = await lstat(path, { bigint: true }).catch(() => undefined);
     if (stats?.isFile() !== true) continue;
-    const sizes = new Set(
-      [...wanted].filter(([digest]) => !found.has(digest)).map(([, size]) => size),
-    );
-    if (sizes.size === 0) break;
-    const pieces = await piecesOf(path, plans, Number(stats.size));
-    const fitting = pieces.filter((places) => sizes.has(places.at(-1)?.end ?? 0));
+    const pieces = await cut(path, Number(stats.size));
+    const fitting = pieces.filter((places) => lacking.has(places.at(-1)?.end ?? 0));
     await parallel(fitting, workers.size, signal, async (places, stop) => {
       const digest = await digestOfPiece(path, places, workers, stop);
       if (digest === undefined || !isWanted(digest)) return;

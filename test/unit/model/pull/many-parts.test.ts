@@ -1,0 +1,97 @@
+import { expect, test } from "bun:test";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { partsReader } from "../../../../src/model/jobs/remote-header.ts";
+import type { FilePlan } from "../../../../src/model/parts/file-plan.ts";
+import { asItIs } from "../../../../src/model/parts/parts-artifact.ts";
+import { findSeeds } from "../../../../src/model/pull/seeds.ts";
+import type { ContentReader } from "../../../../src/oci/content.ts";
+import { runPartJob } from "../../../../src/runtime/part-job.ts";
+import type { WorkerPool } from "../../../../src/runtime/worker-pool.ts";
+import { temporaryDirectory } from "../bench.ts";
+
+/** A list that counts how often one of its items is looked at. */
+function counted<T>(items: readonly T[]): { list: readonly T[]; looks(): number } {
+  let looks = 0;
+  const list = new Proxy(items, {
+    get(all, name, receiver) {
+      if (typeof name === "string" && /^\d+$/.test(name)) looks += 1;
+      return Reflect.get(all, name, receiver) as unknown;
+    },
+  });
+  return { list, looks: () => looks };
+}
+
+const { signal } = new AbortController();
+const many = 5000;
+
+test("places that lie behind are not looked at again with each chunk", async () => {
+  const directory = await temporaryDirectory();
+  const [path, out] = [join(directory, "part"), join(directory, "out")];
+  const part = Buffer.alloc(4 * 1024 * 1024, "abcdefgh");
+  await writeFile(path, part);
+  await writeFile(out, "");
+  const short = Array.from({ length: many }, (_, at) => ({
+    start: Math.floor(at / 2),
+    end: Math.floor(at / 2) + 1,
+    position: part.length + at,
+  }));
+  const { list, looks } = counted([{ start: 0, end: part.length, position: 0 }, ...short]);
+  await runPartJob({
+    from: [{ path, start: 0, end: part.length }],
+    to: { path: out, places: list },
+  });
+  const written = await readFile(out);
+  expect(written.subarray(0, part.length).equals(part)).toBe(true);
+  expect(written.subarray(part.length, part.length + 8).toString()).toBe("aabbccdd");
+  expect(written).toHaveLength(part.length + many);
+  expect(looks()).toBeLessThan(4 * many);
+});
+
+test("a piece of a file is found among its segments by halving", async () => {
+  const parts = Array.from({ length: many }, (_, at) =>
+    asItIs([`sha256:${String(at).padStart(64, "0")}`, 4]),
+  );
+  const { list, looks } = counted(parts.map((_, at) => [at, 0, 4] as const));
+  const reader = {
+    blobSource: ({ digest }: { digest: string }) =>
+      Promise.resolve({ kind: "bytes", bytes: Buffer.from(digest.slice(-4)) }),
+  } as unknown as ContentReader;
+  const read = partsReader(reader, { segments: list }, { parts }, signal);
+  for (let count = 0; count < 50; count += 1) {
+    expect(Buffer.from(await read(4 * many - 6, 4)).toString()).toBe("9849");
+  }
+  expect(Buffer.from(await read(4 * many - 2, 10)).toString()).toBe("99");
+  expect(await read(4 * many, 10)).toHaveLength(0);
+  expect(looks()).toBeLessThan(2 * many);
+});
+
+test("parts are not gone through again for each file that may have some", async () => {
+  const directory = await temporaryDirectory();
+  let looks = 0;
+  const parts = Array.from({ length: many }, (_, at) => ({
+    stored: { digest: `sha256:${at}`, size: 4 },
+    places: [],
+    get once() {
+      looks += 1;
+      return [{ start: 0, end: 4, position: 4 * at }];
+    },
+  }));
+  const files = Array.from({ length: 20 }, (_, at) => join(directory, `${at}`));
+  for (const file of files) await writeFile(file, "0123456789");
+  const hashed: number[] = [];
+  const workers = {
+    size: 2,
+    part({ from }: { from: readonly { start: number }[] }) {
+      hashed.push(from[0]?.start ?? -1);
+      return Promise.resolve({ digest: `sha256:${(from[0]?.start ?? 0) / 4}`, size: 4 });
+    },
+  } as unknown as WorkerPool;
+  const plans = [{ parts, split: { by: "tree/1" } }] as unknown as FilePlan[];
+  const records = { holders: () => Promise.resolve([]), add: () => Promise.resolve() };
+  const seeds = await findSeeds(plans, { records, files, workers, signal });
+  expect(seeds.of("sha256:1").map(({ path }) => path)).toEqual(files);
+  expect(seeds.of("sha256:2")).toEqual([]);
+  expect(new Set(hashed)).toEqual(new Set([0, 4]));
+  expect(looks).toBeLessThan(4 * many);
+});
