@@ -67,8 +67,8 @@ parts=${OCIBUNDLE_TEST_PARTS:-${XDG_CACHE_HOME:-$HOME/.cache}/ocibundle-test-par
 mkdir -p "$parts/bin" "$parts/lib"
 
 # Clients of the Hugging Face Hub, each release in a directory of its own; all of them for the nightly tests.
-# kubernetes_validate has the schemas of Kubernetes.
-clients=(huggingface_hub-0.36.0 huggingface_hub-2.4.0 kubernetes_validate-1.37.0)
+# kubernetes_validate has the schemas of Kubernetes; musl-system is no client but a root directory, for the musl binary.
+clients=(huggingface_hub-0.36.0 huggingface_hub-2.4.0 kubernetes_validate-1.37.0 musl-system-1)
 [ -z "${OCIBUNDLE_ALL_CLIENTS:-}" ] ||
   clients+=(huggingface_hub-0.23.5 huggingface_hub-1.29.0 @huggingface/hub-2.17.5 node-llama-cpp-3.21.1)
 install_client() {
@@ -81,6 +81,7 @@ install_client() {
       python3 -m pip install --quiet --disable-pip-version-check --no-warn-script-location --no-compile \
         --target "$at" "$name==$version"
       ;;
+    musl-system) "$(dirname "$0")/../node_modules/.bin/bun" "$(dirname "$0")/musl-system.ts" "$at" ;;
     node-llama-cpp)
       echo '{}' >"$at/package.json"
       # Without the variants for GPUs, which are ten times as large.
@@ -102,7 +103,7 @@ for client in "${clients[@]}"; do
 done
 # Without Python or npm they stay away, as what Go builds does below.
 for process in "${installing[@]}"; do
-  wait "$process" || echo "ci-dependencies: a client of the Hub could not be installed" >&2
+  wait "$process" || echo "ci-dependencies: a client of the Hub, or another library, could not be installed" >&2
 done
 
 # Without Go these stay away: their tests are then skipped by name, and fail in CI.

@@ -2,7 +2,7 @@ import { describe, expect } from "bun:test";
 import { lstat, mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { findLibrary } from "../../scripts/parts.ts";
-import { type PythonPart, testWith } from "./parts.ts";
+import { type LibraryPart, testWith } from "./parts.ts";
 import { realRegistries } from "./registries.ts";
 import { workbench } from "./workbench.ts";
 
@@ -13,7 +13,7 @@ const [first] = realRegistries;
 if (first === undefined) throw new Error("no registry to test with");
 const registry = shared(first.start);
 
-const releases: PythonPart[] = ["huggingface_hub-0.36.0", "huggingface_hub-2.4.0"];
+const releases: LibraryPart[] = ["huggingface_hub-0.36.0", "huggingface_hub-2.4.0"];
 /** As in `scripts/ci-dependencies.sh`. */
 if (process.env["OCIBUNDLE_ALL_CLIENTS"]) {
   releases.push("huggingface_hub-0.23.5", "huggingface_hub-1.29.0");
@@ -45,7 +45,7 @@ interface Found {
   repos: { id: string; revisions: { commit: string; refs: string[]; files: string[] }[] }[];
 }
 
-const look = async (release: PythonPart, hub: string): Promise<Found> =>
+const look = async (release: LibraryPart, hub: string): Promise<Found> =>
   JSON.parse(
     await run(
       [

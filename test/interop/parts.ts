@@ -19,21 +19,21 @@ export type Part =
   | "versitygw"
   | "groff"
   | "qemu-aarch64"
-  | PythonPart;
+  | LibraryPart;
 
-/** Libraries of Python, each release in a directory of its own. */
-export type PythonPart = `${"huggingface_hub" | "kubernetes_validate"}-${string}`;
-const isPython = (part: Part): part is PythonPart =>
-  /^(?:huggingface_hub|kubernetes_validate)-/.test(part);
+/** What is no program: each release in a directory of its own. */
+export type LibraryPart = `${"huggingface_hub" | "kubernetes_validate" | "musl-system"}-${string}`;
+const isLibrary = (part: Part): part is LibraryPart =>
+  /^(?:huggingface_hub|kubernetes_validate|musl-system)-/.test(part);
 
 /** Programs that only root may run. */
-const needRoot: ReadonlySet<Part> = new Set<Part>(["dockerd", "containerd"]);
+const needRoot: ReadonlySet<Part> = new Set<Part>(["dockerd", "containerd", "musl-system-1"]);
 
 /** Which of the parts this machine lacks, each with the reason. */
 function missing(parts: readonly Part[]): string[] {
   const root = process.getuid?.() === 0;
   return parts.flatMap((part) => {
-    const found = isPython(part) ? findLibrary(part) : findPart(part);
+    const found = isLibrary(part) ? findLibrary(part) : findPart(part);
     if (found === null || found === undefined) return [`${part} is not installed`];
     if (needRoot.has(part) && !root) return [`${part} needs root`];
     return [];
