@@ -8,6 +8,7 @@ export const command = defineCommand({
     description: "Compare two models and show how much an update downloads",
     example: [
       "ocibundle diff registry.example.com/acme/llama:v1 registry.example.com/acme/llama:v2",
+      "ocibundle diff registry.example.com/acme/llama:v1 registry.example.com/acme/llama:v2 -v",
       "ocibundle diff weights.lock registry.example.com/acme/llama:v2 --json",
     ],
   },
@@ -23,6 +24,7 @@ export const command = defineCommand({
       description: "Model to compare with, in the same forms",
     },
   },
-  run: ({ a, b }, context) => diffModels(context, a, b),
+  // Looked up only where details are wanted: it takes requests of its own.
+  run: ({ a, b }, context) => diffModels(context, a, b, { tensors: context.flags.verbose }),
   text: diffTree,
 });

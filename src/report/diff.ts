@@ -22,6 +22,38 @@ export interface ModelDiff {
   fetch: { weights: Amount; image: Amount };
   /** Where files of B are stored in parts: those of all of them, and those that a node with A lacks. Else null. */
   parts: PartsDiff | null;
+  /** What became of tensors, where that was asked for and both sides are models; else null. */
+  tensors: TensorsDiff | null;
+}
+
+/** Tensors of two models, by their names. */
+export interface TensorsDiff {
+  added: ComparedTensor[];
+  removed: ComparedTensor[];
+  /** By `type`: another type or shape; else the same, and other bytes. */
+  changed: { before: ComparedTensor; after: ComparedTensor; by: "type" | "bytes" }[];
+  /** Those of which it is known that type, shape and bytes are the same. */
+  same: { tensors: number; bytes: number };
+  /** Those of B that have the same type and shape, and of whose bytes nothing is known. */
+  uncompared: ComparedTensor[];
+  /** Files that no tensors were read of, and that the other side does not have. */
+  unread: { a: UnreadFile[]; b: UnreadFile[] };
+}
+
+export interface ComparedTensor {
+  /** The name of its file. */
+  file: string;
+  name: string;
+  /** As the format calls it, such as `BF16`; null where it is not known. */
+  dtype: string | null;
+  shape: number[] | null;
+  /** As it lies in the file, with the padding behind it. */
+  bytes: number;
+}
+
+export interface UnreadFile {
+  name: string;
+  dest: string;
 }
 
 /** Parts, each counted once. Bytes are those of the blobs that store them. */

@@ -1,4 +1,4 @@
-import type { Changes, ModelDiff } from "../report/diff.ts";
+import type { Changes, ComparedTensor, ModelDiff, TensorsDiff } from "../report/diff.ts";
 import { formatSize } from "./size.ts";
 import { renderTree, type TreeNode } from "./tree.ts";
 import type { View } from "./view.ts";
@@ -8,7 +8,7 @@ const right = (text: string) => ({ text, align: "right" as const });
 
 /** A line for each weight file that differs, the image's blobs, and what it costs to get from A to B. */
 export function diffTree(
-  { a, b, weights, image, other, fetch, parts }: ModelDiff,
+  { a, b, weights, image, other, fetch, parts, tensors }: ModelDiff,
   { columns }: View = {},
 ): string {
   const files: TreeNode[] = [
@@ -34,6 +34,7 @@ export function diffTree(
       cells: [`${a} → ${b}`],
       children: [
         ...(files.length === 0 ? [] : [{ cells: ["weights"], children: files }]),
+        ...(tensors === null ? [] : [tensorsNode(tensors)]),
         ...(images.length === 0 ? [] : [{ cells: ["image"], children: images }]),
         ...(others.length === 0 ? [] : [{ cells: ["other"], children: others }]),
         {
@@ -57,6 +58,50 @@ export function diffTree(
     columns,
   );
 }
+
+/** So many tensors that share a part with one that changed are named; else they are counted. */
+const mostNamed = 20;
+
+/** The tensors that differ, and how many are known to be the same, and how many are not. */
+function tensorsNode({ added, removed, changed, same, uncompared, unread }: TensorsDiff): TreeNode {
+  return {
+    cells: ["tensors"],
+    children: [
+      ...added.map((tensor) => tensorNode("added", tensor, typeOf(tensor))),
+      ...removed.map((tensor) => tensorNode("removed", tensor, typeOf(tensor))),
+      ...changed.map(({ before, after, by }) =>
+        tensorNode(
+          "changed",
+          after,
+          by === "type" ? `${typeOf(before)} → ${typeOf(after)}` : typeOf(after),
+        ),
+      ),
+      ...counted("same", same.tensors, same.bytes),
+      ...(uncompared.length <= mostNamed
+        ? uncompared.map((tensor) => tensorNode("not compared", tensor, typeOf(tensor)))
+        : counted("not compared", uncompared.length, bytesOf(uncompared))),
+      ...[...unread.a, ...unread.b].map(({ name, dest }) => ({
+        cells: ["not read", cut(name), cut(dest)],
+      })),
+    ],
+  };
+}
+
+const counted = (what: string, tensors: number, bytes: number): TreeNode[] =>
+  tensors === 0 ? [] : [{ cells: [what, counts(tensors, "tensor"), "", right(formatSize(bytes))] }];
+
+const bytesOf = (tensors: readonly ComparedTensor[]): number =>
+  tensors.reduce((sum, { bytes }) => sum + bytes, 0);
+
+const tensorNode = (what: string, { name, bytes }: ComparedTensor, type: string): TreeNode => ({
+  cells: [what, cut(name), type, right(formatSize(bytes))],
+});
+
+const typeOf = ({ dtype, shape }: ComparedTensor): string =>
+  [dtype ?? "", shape === null ? "" : `[${shape.join(", ")}]`].filter(Boolean).join(" ");
+
+const counts = (count: number, what: string): string =>
+  `${count} ${count === 1 ? what : `${what}s`}`;
 
 const changeNodes = (changes: Changes | null): TreeNode[] =>
   (["added", "removed", "shared"] as const).flatMap((what) => {

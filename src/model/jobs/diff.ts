@@ -5,15 +5,24 @@ import { type JobContext, openSession } from "../session/session.ts";
 import { allWeights } from "../graph/summary.ts";
 import { diffParts, splitFilesOf } from "./diff-parts.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
-import type { Changes, ModelDiff } from "../../report/diff.ts";
+import { diffTensors, tensorsOfModel } from "./diff-tensors.ts";
+import type { Changes, ModelDiff, TensorsDiff } from "../../report/diff.ts";
 
 export interface Amount {
   blobs: number;
   bytes: number;
 }
 
-/** Compares what two sources hold: references, layouts, archives or locks. */
-export async function diffModels(job: JobContext, a: string, b: string): Promise<ModelDiff> {
+/**
+ * Compares what two sources hold: references, layouts, archives or locks. With `tensors` the headers of the
+ * weights are read as well.
+ */
+export async function diffModels(
+  job: JobContext,
+  a: string,
+  b: string,
+  { tensors = false }: { tensors?: boolean } = {},
+): Promise<ModelDiff> {
   const session = openSession(job);
   await using stack = new AsyncDisposableStack();
   const open = async (text: string) => {
@@ -49,7 +58,22 @@ export async function diffModels(job: JobContext, a: string, b: string): Promise
       image: amount(blobsOf(after, "image"), (digest) => !imageBefore.has(digest)),
     },
     parts,
+    tensors: tensors ? await tensorsOf(session.signal, before, after) : null,
   };
+}
+
+/** Null where a side is a lock, which has no headers, or has no weights. */
+async function tensorsOf(
+  signal: AbortSignal,
+  before: Loaded,
+  after: Loaded,
+): Promise<TensorsDiff | null> {
+  if (before.kind === "lock" || after.kind === "lock") return null;
+  if (weightsOf(before).length === 0 && weightsOf(after).length === 0) return null;
+  const none = { tensors: [], unread: [] };
+  const of = (loaded: typeof before) =>
+    weightsOf(loaded).length === 0 ? none : tensorsOfModel(loaded, signal);
+  return diffTensors(await of(before), await of(after));
 }
 
 const sumOf = (one: Amount, more: Amount | undefined): Amount => ({

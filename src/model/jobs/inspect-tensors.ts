@@ -1,6 +1,7 @@
 import { OcibundleError } from "../../errors.ts";
 import { parallel } from "../../flow/parallel.ts";
 import type { ContentReader } from "../../oci/content.ts";
+import type { RawManifest } from "../../oci/manifest.ts";
 import type { InspectedTensors, TensorsOfFile } from "../../report/tensors.ts";
 import { decodingOf } from "../../transfer/download/decode.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
@@ -12,17 +13,21 @@ import {
 } from "../graph/weights-contents.ts";
 import { parsePlace } from "../places/place.ts";
 import { type JobContext, openSession } from "../session/session.ts";
-import type { ReadAt } from "../tensors/read-at.ts";
+import type { PartsArtifact } from "../parts/parts-artifact.ts";
+import type { RecipeFile } from "../parts/recipe.ts";
+import type { ReadAt, TensorFile } from "../tensors/read-at.ts";
 import { readTensors } from "../tensors/read-tensors.ts";
 import { compressedReader, partsReader, rangeReader, TooFar } from "./remote-header.ts";
 
 /** Files whose headers are read at once. */
-const filesAtOnce = 4;
+export const filesAtOnce = 4;
 
 /** A file of weights, and how its bytes are read: undefined where that takes unpacking. */
-interface ReadableFile {
+export interface ReadableFile {
   entry: WeightEntry;
   readAt: ReadAt | undefined;
+  /** How it is put together, where it is stored in parts. */
+  made?: { file: RecipeFile; artifact: PartsArtifact } | undefined;
 }
 
 /**
@@ -40,9 +45,7 @@ export async function inspectTensors(job: JobContext, source: string): Promise<I
   }
   const { reader, root, name, close } = await place.open();
   try {
-    const contents = await readAllContents(reader, root, signal);
-    const files: ReadableFile[] = [];
-    for (const one of contents) files.push(...(await readableFiles(reader, one, signal)));
+    const files = await readableFilesOf(reader, root, signal);
     return {
       name,
       digest: root.digest,
@@ -53,6 +56,18 @@ export async function inspectTensors(job: JobContext, source: string): Promise<I
   }
 }
 
+/** The files of a model's weights. Throws `not_found` where it has none. */
+export async function readableFilesOf(
+  reader: ContentReader,
+  root: RawManifest,
+  signal: AbortSignal,
+): Promise<ReadableFile[]> {
+  const contents = await readAllContents(reader, root, signal);
+  const files: ReadableFile[] = [];
+  for (const one of contents) files.push(...(await readableFiles(reader, one, signal)));
+  return files;
+}
+
 async function readableFiles(
   reader: ContentReader,
   { entries, packed, parts }: WeightsContents,
@@ -61,7 +76,9 @@ async function readableFiles(
   if (parts !== undefined) {
     return entries.map((entry, index) => {
       const file = parts.recipe.files[index];
-      return { entry, readAt: file && partsReader(reader, file, parts, signal) };
+      if (file === undefined) return { entry, readAt: undefined };
+      const made = { file, artifact: parts };
+      return { entry, readAt: partsReader(reader, file, parts, signal), made };
     });
   }
   const files = entries.map((entry): ReadableFile => {
@@ -88,25 +105,30 @@ async function readableFiles(
   return files;
 }
 
-async function tensorsOf({ entry, readAt }: ReadableFile): Promise<TensorsOfFile> {
-  const { name, dest, sizeUncompressed: size } = entry;
-  const nothing = { name, dest, size, format: null, tensors: null };
-  if (readAt === undefined) return nothing;
+/** What a file has of tensors; undefined where it has none that is known, or they can't be read from its header. */
+export async function tensorsIn({ entry, readAt }: ReadableFile): Promise<TensorFile | undefined> {
+  if (readAt === undefined) return undefined;
   try {
-    const found = await readTensors(readAt, size);
-    if (found === undefined) return nothing;
-    return {
-      ...nothing,
-      format: found.format,
-      tensors: found.tensors.map(({ name: tensor, dtype, shape, start, end }) => ({
-        name: tensor,
-        dtype: dtype ?? null,
-        shape: shape === undefined ? null : [...shape],
-        bytes: end - start,
-      })),
-    };
+    return await readTensors(readAt, entry.sizeUncompressed);
   } catch (error) {
-    if (error instanceof TooFar) return nothing;
+    if (error instanceof TooFar) return undefined;
     throw error;
   }
+}
+
+async function tensorsOf(file: ReadableFile): Promise<TensorsOfFile> {
+  const { name, dest, sizeUncompressed: size } = file.entry;
+  const nothing = { name, dest, size, format: null, tensors: null };
+  const found = await tensorsIn(file);
+  if (found === undefined) return nothing;
+  return {
+    ...nothing,
+    format: found.format,
+    tensors: found.tensors.map(({ name: tensor, dtype, shape, start, end }) => ({
+      name: tensor,
+      dtype: dtype ?? null,
+      shape: shape === undefined ? null : [...shape],
+      bytes: end - start,
+    })),
+  };
 }

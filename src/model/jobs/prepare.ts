@@ -140,7 +140,7 @@ export async function prepareModel(
 }
 
 /** The layout by flag, environment, project file or the registry's configuration, in this order. */
-async function chosenLayout(
+export async function chosenLayout(
   { env, cwd, config }: Session,
   flag: string | undefined,
   host: string | undefined,

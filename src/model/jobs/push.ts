@@ -14,7 +14,8 @@ import { parseTarget } from "../places/target.ts";
 import { openMountSources } from "../places/mount-sources.ts";
 import type { ModelParts } from "./model-parts.ts";
 import { checkCogLock, writeCogLock } from "./cog-lock.ts";
-import { prepareModel, type TargetKnowledge } from "./prepare.ts";
+import type { SplitChoice } from "../lock/cut-entries.ts";
+import { chosenLayout, prepareModel, type TargetKnowledge } from "./prepare.ts";
 import { lockDirectories } from "../lock/lock-directories.ts";
 import { parseAnnotations } from "../format/chosen-annotations.ts";
 import { projectImage } from "../format/project-file.ts";
@@ -69,9 +70,14 @@ export async function pushModel(job: JobContext, request: PushRequest): Promise<
     checkCogLock(request.cogLock, request.layout ?? session.env["OCIBUNDLE_LAYOUT"]);
     const target = session.writer(reference);
     const memory = await openMemory(session, reference, target);
-    const sending = sendUnnamed(session, target, request);
+    const layout = await chosenLayout(session, request.layout, reference.host);
+    const sending = sendUnnamed(session, target, { dryRun: request.dryRun, layout });
     const sendingJob = { ...session, sendUnnamed: sending.send };
-    const parts = await lockedParts(sendingJob, request);
+    const cutFor =
+      layout === "parts" && (request.paths ?? []).length > 0
+        ? { numbers: await memory.knowledge.numbers?.(), layers: request.mostParts }
+        : undefined;
+    const parts = await lockedParts(sendingJob, request, cutFor);
     await using prepared = await prepareModel(sendingJob, parts, memory.knowledge);
     const model = { ...prepared.model, blobs: memory.mounts.offer(prepared.model.blobs) };
     const published = await publish(model, target, {
@@ -109,7 +115,11 @@ export async function pushModel(job: JobContext, request: PushRequest): Promise<
 }
 
 /** The parts, with the lock of the directories that are pushed in one step. Throws `usage`, `integrity`. */
-async function lockedParts(job: JobContext, request: PushRequest): Promise<ModelParts> {
+async function lockedParts(
+  job: JobContext,
+  request: PushRequest,
+  cutFor: SplitChoice | undefined,
+): Promise<ModelParts> {
   const { paths = [], lock, include, exclude, allowIncomplete, dryRun } = request;
   if (paths.length === 0) {
     const flag =
@@ -144,6 +154,7 @@ async function lockedParts(job: JobContext, request: PushRequest): Promise<Model
     exclude,
     allowIncomplete,
     dryRun,
+    cutFor,
     updateLock: request.updateLock ?? false,
     noLock: request.writeLock === false,
   });
@@ -185,9 +196,11 @@ async function openMemory(session: Session, reference: Reference, target: Conten
     openMountSources(session, reference),
     openLayerRecords(cache, host),
   ]);
+  let numbers: ReturnType<typeof numbersOfTag> | undefined;
   const knowledge: TargetKnowledge = {
     host,
-    numbers: () => numbersOfTag(session.originReader(reference), reference.tag, session.signal),
+    numbers: () =>
+      (numbers ??= numbersOfTag(session.originReader(reference), reference.tag, session.signal)),
     knownLayers: knownLayers(session, layers, reference, target),
     configs: {
       find: (imageId) => readKeptConfig(cache, imageId),

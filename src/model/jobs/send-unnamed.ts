@@ -1,5 +1,6 @@
 import type { ContentWriter } from "../../oci/content.ts";
 import type { Digest } from "../../oci/digest.ts";
+import type { LayoutName } from "../format/layout-name.ts";
 import type { SendUnnamed, Session } from "../session/session.ts";
 
 /** Remote files that are sent while they are hashed, before the rest is. */
@@ -12,12 +13,12 @@ export interface SendingUnnamed {
 
 /** Sends to a target what must be read in any case, so that it need not be read twice. */
 export function sendUnnamed(
-  { emit, env }: Session,
+  { emit }: Pick<Session, "emit">,
   target: ContentWriter,
-  { dryRun, layout = env["OCIBUNDLE_LAYOUT"] }: { dryRun: boolean; layout?: string | undefined },
+  { dryRun, layout = "bundle" }: { dryRun: boolean; layout: LayoutName | undefined },
 ): SendingUnnamed {
   const sent = new Map<Digest, number>();
-  const isPlain = !layout || layout === "bundle" || layout === "bundle-1";
+  const isPlain = layout === "bundle" || layout === "bundle-1";
   if (dryRun || !isPlain || target.writeUnnamed === undefined) return { send: undefined, sent };
   return {
     sent,

@@ -5,12 +5,13 @@ import { blobChunks } from "../../store/blob-chunks.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
 import { quoted } from "../format/weight-entry.ts";
 import { asItIs } from "../parts/parts-artifact.ts";
+import { partHasher } from "../parts/part-hasher.ts";
 import { segmentsOf } from "../parts/segments.ts";
 import { isSplit, mayBeSplit, numbersFor, partsOfFile } from "../parts/tree-numbers.ts";
 import { type PartPlan, type TreeNumbers, treeNumbersOf, treeRule } from "../parts/tree.ts";
-import type { ReadAt } from "../tensors/read-at.ts";
 import { readTensors } from "../tensors/read-tensors.ts";
 import type { OriginalFile } from "./original-file.ts";
+import { sourceReader } from "./source-reader.ts";
 
 export interface SplitOptions {
   /** Those of the version before; chosen when undefined. */
@@ -35,7 +36,7 @@ export async function splitOriginals(
     if (file.parts !== undefined || !mayBeSplit(file.size)) looked.push({ file });
     else {
       const source = await file.source(signal);
-      const tensors = await readTensors(readerOf(source, file.size, signal), file.size);
+      const tensors = await readTensors(sourceReader(source, file.size, signal), file.size);
       looked.push({ file, source, found: { size: file.size, tensors } });
     }
   }
@@ -64,21 +65,6 @@ export async function splitOriginals(
   return done;
 }
 
-const readerOf =
-  (source: BlobSource, size: number, signal: AbortSignal): ReadAt =>
-  async (position, length) => {
-    const bytes = new Uint8Array(Math.max(0, Math.min(length, size - position)));
-    let filled = 0;
-    const range = { start: position, end: position + bytes.byteLength };
-    if (bytes.byteLength === 0) return bytes;
-    for await (const chunk of blobChunks(source, range, signal)) {
-      bytes.set(chunk.subarray(0, bytes.byteLength - filled), filled);
-      filled += Math.min(chunk.byteLength, bytes.byteLength - filled);
-      if (filled === bytes.byteLength) break;
-    }
-    return bytes.subarray(0, filled);
-  };
-
 /** The digests of a file's parts, from one pass over its bytes, which are held against the file's digest. */
 async function hashParts(
   { name, digest, size, mismatchHint }: OriginalFile,
@@ -87,25 +73,13 @@ async function hashParts(
   { signal, emit }: Pick<SplitOptions, "signal" | "emit">,
 ): Promise<`sha256:${string}`[]> {
   emit({ type: "start", phase: "hash", item: name, group: "weights", bytes: size });
-  const hashes = plan.map(() => createHash("sha256"));
+  const parts = partHasher(plan);
   const whole = createHash("sha256");
-  const pieces = plan
-    .flatMap((extents, part) => extents.map((extent) => ({ ...extent, part })))
-    .toSorted((a, b) => a.start - b.start);
   let at = 0;
-  let piece = 0;
   for await (const chunk of blobChunks(source, { start: 0, end: size }, signal)) {
     whole.update(chunk);
-    let done = 0;
-    while (done < chunk.byteLength) {
-      const { end, part } = pieces[piece] ?? { end: at, part: -1 };
-      const taken = Math.min(chunk.byteLength - done, end - at);
-      hashes[part]?.update(chunk.subarray(done, done + taken));
-      done += taken;
-      at += taken;
-      if (at === end) piece += 1;
-      if (part === -1) break;
-    }
+    parts.update(chunk);
+    at += chunk.byteLength;
     emit({ type: "progress", phase: "hash", item: name, bytes: chunk.byteLength });
   }
   if (at !== size || `sha256:${whole.digest("hex")}` !== digest) {
@@ -116,5 +90,5 @@ async function hashParts(
     );
   }
   emit({ type: "done", phase: "hash", item: name });
-  return hashes.map((hash) => `sha256:${hash.digest("hex")}` as const);
+  return parts.digests();
 }

@@ -6,7 +6,7 @@ import { type TreeNumbers, treeRule } from "../parts/tree.ts";
 import type { Session } from "../session/session.ts";
 import { cutFiles } from "../weights/cut-files.ts";
 import type { FileCut, WeightContent } from "../weights/file-state.ts";
-import { readWeightFiles } from "../weights/read-weight-files.ts";
+import { readWeights } from "../weights/read-weights.ts";
 import type { WeightSources } from "../weights/weight-blobs.ts";
 import { readOptions } from "./read-options.ts";
 
@@ -19,27 +19,30 @@ export interface SplitChoice {
 }
 
 /**
- * The entries of a lock that has no parts, with parts for the files that are here and large enough. A file that
- * changed since it was locked keeps its entry: it is found out when it is sent. Throws `file`, `integrity`.
+ * The entries of a lock that has no parts, with parts for the files that are here, or can be read from elsewhere,
+ * and large enough. A file that changed since it was locked keeps its entry: it is found out when it is sent.
+ * Throws `file`, `integrity`, and what the source of a remote file throws.
  */
 export async function cutEntries(
   session: Session,
   entries: readonly WeightEntry[],
-  { paths }: Pick<WeightSources, "paths">,
+  { paths, remotes }: Pick<WeightSources, "paths" | "remotes">,
   { numbers: given, layers }: SplitChoice,
 ): Promise<WeightEntry[]> {
   const { numbers, cuts } = await cutFiles(
-    entries.map(({ name }) => ({ path: paths.get(name) })),
+    entries.map(({ name }) => ({ path: paths.get(name), remote: remotes?.get(name) })),
     given,
     { layers, signal: session.signal },
   );
   const wanted = entries.flatMap((entry, index) => {
-    const [cut, path] = [cuts[index], paths.get(entry.name)];
-    return cut === undefined || path === undefined ? [] : [{ entry, cut, path }];
+    const remote = remotes?.get(entry.name);
+    const [cut, path] = [cuts[index], remote?.uri ?? paths.get(entry.name)];
+    return cut === undefined || path === undefined ? [] : [{ entry, cut, path, remote }];
   });
-  const contents = await readWeightFiles(
-    wanted.map(({ entry: { name }, path, cut }) => ({ name, path, cut, choose: () => "none" })),
-    readOptions(session),
+  const contents = await readWeights(
+    wanted.map(({ entry: { name }, ...file }) => ({ name, ...file, choose: () => "none" })),
+    // What is sent is sent in parts, once they are known.
+    { ...readOptions(session), sendUnnamed: undefined },
   );
   const split = new Map(
     wanted.flatMap(({ entry, cut }, index) => {

@@ -4,6 +4,7 @@ import { shownSource } from "../format/source-uri.ts";
 import { quoted, type WeightEntry } from "../format/weight-entry.ts";
 import { lockFileName, type WeightsLock } from "../format/weights-lock.ts";
 import type { JobContext } from "../session/session.ts";
+import type { SplitChoice } from "./cut-entries.ts";
 import { makeLock, readPrevious } from "./lock.ts";
 import { checkWritable, sweepLockTemps, writeLockFile } from "./write-lock-file.ts";
 
@@ -20,6 +21,8 @@ export interface DirectoriesRequest {
   noLock: boolean;
   /** Whether nothing is written. */
   dryRun: boolean;
+  /** How files will be split that are pushed in parts. */
+  cutFor?: SplitChoice | undefined;
 }
 
 /** How many names a message has. */

@@ -14,8 +14,8 @@ import {
 import type { WeightFile } from "../weights/weight-files.ts";
 import { lockPartsOf } from "../parts/lock-parts.ts";
 import { type TreeNumbers, treeNumbersOf } from "../parts/tree.ts";
-import { withParts } from "./cut-entries.ts";
-import { type CutFiles, cutFiles } from "../weights/cut-files.ts";
+import { type SplitChoice, withParts } from "./cut-entries.ts";
+import { cutFiles } from "../weights/cut-files.ts";
 import { rfc3339, type WeightsLock } from "../format/weights-lock.ts";
 
 export interface LockOptions extends ReadOptions {
@@ -27,6 +27,8 @@ export interface LockOptions extends ReadOptions {
   parts?: boolean | undefined;
   /** The most layers of weights in parts. */
   mostParts?: number | undefined;
+  /** How files will be split that are pushed in parts, where the lock has none. */
+  cutFor?: SplitChoice | undefined;
   /** The lock that is to be brought up to date. */
   previous: WeightsLock | undefined;
   /** The lock's name in messages. */
@@ -65,20 +67,30 @@ export async function lockWeights(
   for (const { name, remote } of placed) recallRemote(remote, before.get(name));
   const sticky = splitOf(previous, on);
   const wanted = options.parts ?? sticky !== undefined;
-  const cut = wanted ? await cutLocal(placed, sticky, options) : undefined;
+  const { cutFor, mostParts } = options;
+  const isUnread = placed.some(({ remote }) => remote !== undefined && remote.digest === undefined);
+  const cut = wanted
+    ? await cutFiles(placed, sticky, { layers: mostParts, signal: options.signal })
+    : isUnread && cutFor !== undefined
+      ? await cutFiles(placed, cutFor.numbers, { ...cutFor, signal: options.signal })
+      : undefined;
+  // What must be read to be hashed is hashed in parts on the way; the rest is not read for a push that comes later.
+  const isCut = ({ remote }: WeightFile): boolean =>
+    wanted || (remote !== undefined && remote.digest === undefined);
   const contents = await readWeights(
-    placed.map(({ name, path, remote }, index) => ({
-      name,
-      path,
-      remote,
-      expected: options.mustMatch === true ? expectedOf(before.get(name), remote) : undefined,
-      cut: cut?.cuts[index],
+    placed.map((file, index) => ({
+      name: file.name,
+      path: file.path,
+      remote: file.remote,
+      expected:
+        options.mustMatch === true ? expectedOf(before.get(file.name), file.remote) : undefined,
+      cut: isCut(file) ? cut?.cuts[index] : undefined,
       // What is split is stored as it is: nobody makes one stream of it that is never sent.
       choose: (size) =>
-        cut?.cuts[index] !== undefined
+        wanted && cut?.cuts[index] !== undefined
           ? "none"
           : (options.compression ??
-            (remote === undefined ? storedAs(before.get(name), size) : "none")),
+            (file.remote === undefined ? storedAs(before.get(file.name), size) : "none")),
     })),
     options,
   );
@@ -88,7 +100,7 @@ export async function lockWeights(
       if (content === undefined) throw new Error(`"${file.path}" has no content`);
       const keepsType = options.compression === undefined;
       const entry = entryOf(file, content, before.get(file.name), keepsType);
-      return withParts(entry, content, cut?.cuts[index], cut?.numbers);
+      return withParts(entry, content, wanted ? cut?.cuts[index] : undefined, cut?.numbers);
     }),
   );
   const changed = previous === undefined || !isSameSet(entries, previous.files);
@@ -101,17 +113,6 @@ export async function lockWeights(
     unchanged: contents.length - read,
   };
 }
-
-const cutLocal = (
-  files: readonly WeightFile[],
-  numbers: TreeNumbers | undefined,
-  { mostParts: layers, signal }: Pick<LockOptions, "mostParts" | "signal">,
-): Promise<CutFiles> =>
-  cutFiles(
-    files.map(({ path, remote }) => ({ path: remote === undefined ? path : undefined })),
-    numbers,
-    { layers, signal },
-  );
 
 /** The numbers that a lock was split by: a version that is split by others shares no parts with it. */
 function splitOf(lock: WeightsLock | undefined, on: string): TreeNumbers | undefined {

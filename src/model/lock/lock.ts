@@ -4,6 +4,7 @@ import { readDocument } from "../../runtime/read-document.ts";
 import { isStreamed } from "../../store/output-file.ts";
 import type { CompressionChoice } from "../format/compression.ts";
 import { checkComplete } from "./check-complete.ts";
+import type { SplitChoice } from "./cut-entries.ts";
 import { lockDrift } from "./lock-drift.ts";
 import { type LockResult, lockWeights } from "./lock-weights.ts";
 import { projectLayout, readProjectFile } from "../format/project-file.ts";
@@ -46,6 +47,8 @@ export interface LockRequest {
   parts?: boolean | undefined;
   /** The most layers of weights in parts. */
   mostParts?: number | undefined;
+  /** How files will be split that are pushed in parts, where the lock has none. */
+  cutFor?: SplitChoice | undefined;
   /** Whether the lock is only made, and not written. */
   dryRun?: boolean | undefined;
 }
@@ -91,6 +94,7 @@ export async function makeLock(
     compression: request.compression,
     parts: request.parts ?? ((await projectLayout(job.cwd)) === "parts" ? true : undefined),
     mostParts: request.mostParts,
+    cutFor: request.cutFor,
     mustMatch: request.mustMatch === true && previous !== undefined,
     previous,
     on,

@@ -1,5 +1,6 @@
 import { availableParallelism } from "node:os";
 import { openCache } from "../../store/cache/cache.ts";
+import { openCutRecords } from "../../store/records/cut-records.ts";
 import { openFileRecords } from "../../store/records/file-records.ts";
 import { openRemoteRecords } from "../../store/records/remote-records.ts";
 import type { JobContext } from "../session/session.ts";
@@ -23,6 +24,7 @@ export function readOptions({
   return {
     records,
     remoteRecords: openRemoteRecords(cache),
+    cutRecords: openCutRecords(cache),
     cache,
     signal,
     emit,

@@ -1,5 +1,6 @@
 import { open } from "node:fs/promises";
 import { parallel } from "../../flow/parallel.ts";
+import type { ByteRange } from "../../oci/content.ts";
 import { withinOpenFiles } from "../../runtime/open-files.ts";
 import {
   type FileToSplit,
@@ -12,7 +13,9 @@ import { type TreeNumbers, treeRule } from "../parts/tree.ts";
 import { fileReader } from "../tensors/read-at.ts";
 import { readTensors } from "../tensors/read-tensors.ts";
 import { unreadable } from "./file-errors.ts";
+import { sourceReader } from "../layout/source-reader.ts";
 import { type FileCut, statWeight } from "./file-state.ts";
+import type { RemoteFile } from "./remote-file.ts";
 
 /** Headers that are read at once. */
 const headersAtOnce = 8;
@@ -25,16 +28,19 @@ export interface CutFiles {
 
 /**
  * How files are cut into parts: each by its header, all by the same numbers, which are chosen unless they are
- * given. Files without a path are not split. Throws `file` for what can't be read.
+ * given. Files that are nowhere are not split, and neither are remote ones that can't be read from where a read of
+ * them broke off. Throws `file` for what can't be read, and what the source of a remote file throws.
  */
 export async function cutFiles(
-  files: readonly { path: string | undefined }[],
+  files: readonly { path: string | undefined; remote?: RemoteFile | undefined }[],
   given: TreeNumbers | undefined,
   { layers, signal }: { layers?: number | undefined; signal: AbortSignal },
 ): Promise<CutFiles> {
-  const found = await parallel(files, withinOpenFiles(headersAtOnce, 1), signal, ({ path }) =>
-    path === undefined ? Promise.resolve(undefined) : lookInto(path),
-  );
+  const atOnce = withinOpenFiles(headersAtOnce, 1);
+  const found = await parallel(files, atOnce, signal, async ({ path, remote }, stop) => {
+    if (remote !== undefined) return lookIntoRemote(remote, stop);
+    return path === undefined ? undefined : lookInto(path);
+  });
   const split = found.filter((file): file is FileToSplit => file !== undefined && isSplit(file));
   const others = found.length - split.length;
   const numbers = numbersFor(split, given, { others, layers });
@@ -58,4 +64,17 @@ async function lookInto(path: string): Promise<FileToSplit> {
   } catch (error) {
     throw unreadable(path, error);
   }
+}
+
+async function lookIntoRemote(
+  { size, goesOn, open: openRange }: RemoteFile,
+  signal: AbortSignal,
+): Promise<FileToSplit | undefined> {
+  if (size === undefined || goesOn !== true) return undefined;
+  if (!mayBeSplit(size)) return { size, tensors: undefined };
+  const source = {
+    kind: "stream" as const,
+    open: (range: ByteRange, stop: AbortSignal) => Promise.resolve(openRange(range, stop)),
+  };
+  return { size, tensors: await readTensors(sourceReader(source, size, signal), size) };
 }

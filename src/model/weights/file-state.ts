@@ -5,6 +5,7 @@ import type { WorkerPool } from "../../runtime/worker-pool.ts";
 import { type Codec, fileEndedCode, type PackedFile } from "../../runtime/worker-protocol.ts";
 import type { Cache } from "../../store/cache/cache.ts";
 import { type FileRecords, isUnchanged, type KnownFile } from "../../store/records/file-records.ts";
+import type { CutRecords } from "../../store/records/cut-records.ts";
 import type { RemoteRecords } from "../../store/records/remote-records.ts";
 import type { SendUnnamed } from "../session/session.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
@@ -47,6 +48,8 @@ export interface ReadOptions {
   records: FileRecords;
   /** Of remote files. */
   remoteRecords?: RemoteRecords | undefined;
+  /** Of the parts of remote files. */
+  cutRecords?: CutRecords | undefined;
   cache: Pick<Cache, "root" | "tempPath" | "discardTemp" | "putFile">;
   signal: AbortSignal;
   emit: EmitEvent;

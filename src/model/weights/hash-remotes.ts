@@ -1,7 +1,13 @@
 import { OcibundleError } from "../../errors.ts";
 import { parallel } from "../../flow/parallel.ts";
-import type { ReadOptions, Sha256 } from "./file-state.ts";
-import { type Hashed, hashRemote, type RemoteFile } from "./remote-file.ts";
+import type { FileCut, ReadOptions, Sha256 } from "./file-state.ts";
+import {
+  type Hashed,
+  type HashOptions,
+  hashRemote,
+  type RemoteFile,
+  remoteMismatch,
+} from "./remote-file.ts";
 
 /** Files that are fetched at once to be hashed. */
 const fetchesAtOnce = 8;
@@ -14,21 +20,27 @@ const keptBytesOfRun = 16 * 1024 * 1024;
 export interface WantedRemote {
   remote: RemoteFile;
   expected: Sha256 | null | undefined;
+  /** How it is cut into parts whose digests are wanted as well. */
+  cut?: FileCut | undefined;
 }
 
 /**
- * Fetches the files whose digests nothing says, once, and answers them. Large ones are sent on the way where there is
- * somewhere to. Throws what their sources throw.
+ * Fetches the files whose digests, or those of their parts, nothing says, once, and answers them. Large ones are sent
+ * on the way where there is somewhere to. Throws what their sources throw, and `integrity` where one sends other
+ * bytes than it lists.
  */
 export async function hashRemotes(
   wanted: readonly WantedRemote[],
   options: ReadOptions,
 ): Promise<ReadonlySet<RemoteFile>> {
-  const { signal, emit, remoteRecords } = options;
-  const expectedOf = new Map(wanted.map(({ remote, expected }) => [remote, expected]));
-  const unknown = new Set(
-    wanted.flatMap(({ remote }) => (remote.digest === undefined ? [remote] : [])),
-  );
+  const { signal, emit, remoteRecords, cutRecords } = options;
+  const wantedOf = new Map(wanted.map((one) => [one.remote, one]));
+  const unknown = new Set<RemoteFile>();
+  for (const { remote, cut } of wanted) {
+    await recallParts(remote, cut, options);
+    const lacksParts = cut !== undefined && remote.parts?.split !== cut.split;
+    if (remote.digest === undefined || lacksParts) unknown.add(remote);
+  }
   if (unknown.size === 0) return unknown;
   const bytes = [...unknown].reduce((sum, { size = 0 }) => sum + size, 0);
   emit({ type: "phase", phase: "hash", items: unknown.size, bytes });
@@ -38,10 +50,21 @@ export async function hashRemotes(
     emit({ type: "start", phase: "hash", item, group: "weights", bytes: size });
     const keep = kept + keptBytes <= keptBytesOfRun ? keptBytes : 0;
     if (size <= keep) kept += size;
+    const { expected, cut } = wantedOf.get(remote) ?? {};
+    const listed = remote.digest;
     const hashed =
-      (await sendWhileHashed(remote, expectedOf.get(remote), options, stop)) ??
-      (await hashOnce(remote, keep, options, stop));
+      (cut === undefined ? await sendWhileHashed(remote, expected, options, stop) : undefined) ??
+      (await hashOnce(remote, { keep, cut }, options, stop));
+    if (listed !== undefined && listed !== hashed.sha256) {
+      throw new OcibundleError("integrity", `${item} does not have digest ${listed}`, {
+        hint: remoteMismatch(item),
+      });
+    }
     remote.digest = hashed.sha256;
+    if (cut !== undefined && hashed.parts !== undefined) {
+      remote.parts = { split: cut.split, digests: hashed.parts };
+      await cutRecords?.add(hashed.sha256, cut.split, hashed.parts);
+    }
     remote.size = hashed.size;
     remote.bytes = hashed.bytes;
     if (gitId !== undefined && gitId !== hashed.gitId) {
@@ -57,6 +80,17 @@ export async function hashRemotes(
     await remoteRecords?.save();
   }
   return unknown;
+}
+
+/** Takes the digests of a file's parts from what an earlier run has found. */
+async function recallParts(
+  remote: RemoteFile,
+  cut: FileCut | undefined,
+  { cutRecords }: ReadOptions,
+): Promise<void> {
+  if (cut === undefined || remote.digest === undefined || remote.parts?.split === cut.split) return;
+  const digests = await cutRecords?.find(remote.digest, cut.split);
+  if (digests?.length === cut.plan.length) remote.parts = { split: cut.split, digests };
 }
 
 /** Sends a large file while it is hashed; undefined where it is only to be hashed. */
@@ -88,7 +122,7 @@ const maxRestarts = 2;
 
 async function hashOnce(
   remote: RemoteFile,
-  keep: number,
+  how: Pick<HashOptions, "keep" | "cut">,
   { emit }: ReadOptions,
   signal: AbortSignal,
 ): Promise<Hashed> {
@@ -100,7 +134,7 @@ async function hashOnce(
       emit({ type: "progress", phase: "hash", item, bytes });
     };
     try {
-      return await hashRemote(remote, { keep, signal, onBytes });
+      return await hashRemote(remote, { ...how, signal, onBytes });
     } catch (error) {
       const broke = error instanceof OcibundleError && error.code === "network" && told > 0;
       if (signal.aborted || remote.goesOn === true || !broke || restarts === maxRestarts) {

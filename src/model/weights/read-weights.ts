@@ -22,12 +22,12 @@ export async function readWeights(
 ): Promise<WeightContent[]> {
   const local = wanted.filter(({ remote }) => remote === undefined);
   const contents = await readWeightFiles(local, options);
-  const remotes = wanted.flatMap(({ remote, expected }) =>
-    remote === undefined ? [] : [{ remote, expected }],
+  const remotes = wanted.flatMap(({ remote, expected, cut }) =>
+    remote === undefined ? [] : [{ remote, expected, cut }],
   );
   const read = await hashRemotes(remotes, options);
   let at = 0;
-  return wanted.map(({ remote, choose }) => {
+  return wanted.map(({ remote, cut, choose }) => {
     if (remote === undefined) {
       const content = contents[at++];
       if (content === undefined) throw new Error("a weight file was not read");
@@ -43,6 +43,7 @@ export async function readWeights(
         { hint: "remove --compression, or download the files and lock the directory" },
       );
     }
-    return remoteContent(digest, size, read.has(remote));
+    const parts = cut === undefined ? undefined : remote.parts?.digests;
+    return remoteContent(digest, size, { read: read.has(remote), parts });
   });
 }

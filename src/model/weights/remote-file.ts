@@ -5,7 +5,8 @@ import { digestOf } from "../../oci/digest.ts";
 import { compressBytes } from "../../runtime/small-file.ts";
 import { compressionLevels } from "../format/compression.ts";
 import { compressionOf, type WeightEntry } from "../format/weight-entry.ts";
-import type { Sha256, WeightContent } from "./file-state.ts";
+import { partHasher } from "../parts/part-hasher.ts";
+import type { FileCut, Sha256, WeightContent } from "./file-state.ts";
 
 /** A weight file that is not on this machine, and is never written to its disk. */
 export interface RemoteFile {
@@ -28,6 +29,8 @@ export interface RemoteFile {
   keys: readonly string[];
   /** The same by what `gitId` says, which holds wherever the content lies. */
   contentKey?: string | undefined;
+  /** The digests of the parts that it was cut into by a rule and its numbers. */
+  parts?: { split: string; digests: Sha256[] } | undefined;
   /** Its bytes, where they were fetched to be hashed and are few enough to be kept. */
   bytes?: Uint8Array | undefined;
 }
@@ -42,9 +45,13 @@ export interface Hashed {
   /** Git's identifier of the content; undefined where the size was not known. */
   gitId: string | undefined;
   bytes: Uint8Array | undefined;
+  /** Of its parts, where it was to be cut. */
+  parts?: Sha256[] | undefined;
 }
 
 export interface HashOptions {
+  /** How it is cut into parts that are hashed as well. */
+  cut?: FileCut | undefined;
   /** A file of at most so many bytes is kept. */
   keep: number;
   onBytes(bytes: number): void;
@@ -60,6 +67,7 @@ export async function hashRemote(remote: RemoteFile, options: HashOptions): Prom
   const { keep, onBytes, signal } = options;
   const sha256 = createHash("sha256");
   const git = size === undefined ? undefined : createHash("sha1").update(`blob ${size}\0`);
+  const parts = options.cut === undefined ? undefined : partHasher(options.cut.plan);
   const chunks: Uint8Array[] = [];
   let length = 0;
   let told = 0;
@@ -69,6 +77,7 @@ export async function hashRemote(remote: RemoteFile, options: HashOptions): Prom
   for await (const chunk of stream) {
     length += chunk.byteLength;
     sha256.update(chunk);
+    parts?.update(chunk);
     // SHA-1 of a small file costs nothing, and Git's identifier is known of no other.
     if (remote.gitId !== undefined) git?.update(chunk);
     if (length <= keep) chunks.push(chunk.slice());
@@ -85,14 +94,19 @@ export async function hashRemote(remote: RemoteFile, options: HashOptions): Prom
     size: length,
     gitId: git?.digest("hex"),
     bytes: length <= keep ? new Uint8Array(Buffer.concat(chunks)) : undefined,
+    ...(parts === undefined ? {} : { parts: parts.digests() }),
   };
 }
 
 const noBytes = (): Uint8Array => compressBytes(new Uint8Array(0), "gzip", compressionLevels.gzip);
 
 /** What a remote file is stored as: as it is, and an empty one as local ones are. */
-export function remoteContent(digest: Sha256, size: number, read: boolean): WeightContent {
-  if (size > 0) return { digest, size, read };
+export function remoteContent(
+  digest: Sha256,
+  size: number,
+  { read, parts }: Pick<WeightContent, "read" | "parts">,
+): WeightContent {
+  if (size > 0) return { digest, size, read, ...(parts === undefined ? {} : { parts }) };
   const bytes = noBytes();
   const stored = { codec: "gzip", digest: digestOf(bytes), size: bytes.byteLength } as const;
   return { digest, size, read, stored };

@@ -208,6 +208,10 @@ describe("a tree", () => {
   });
 });
 
+const tensor = (name: string, dtype: string) => {
+  return { file: "model", name, dtype, shape: [2, 3], bytes: 12 };
+};
+
 describe("a comparison", () => {
   const nothing = { blobs: 0, bytes: 0 };
   const same: ModelDiff = {
@@ -218,6 +222,7 @@ describe("a comparison", () => {
     other: null,
     fetch: { weights: nothing, image: nothing },
     parts: null,
+    tensors: null,
   };
 
   test("leaves out what is empty", () => {
@@ -228,6 +233,38 @@ describe("a comparison", () => {
       total: { blobs: 230, bytes: 15 * GiB },
     };
     expect(diffTree({ ...same, parts })).toContain("29 of 230 parts, 1.5 GiB to download");
+  });
+
+  test("of tensors says what differs, what is the same, and what was not compared", () => {
+    const tensors = {
+      added: [tensor("new", "BF16")],
+      removed: [tensor("old", "BF16")],
+      changed: [
+        { before: tensor("a", "BF16"), after: tensor("a", "F16"), by: "type" as const },
+        { before: tensor("b", "BF16"), after: tensor("b", "BF16"), by: "bytes" as const },
+      ],
+      same: { tensors: 2, bytes: 24 },
+      uncompared: [tensor("c", "BF16")],
+      unread: { a: [], b: [{ name: "t.bin", dest: "/t.bin" }] },
+    };
+    expect(
+      diffTree({ ...same, tensors })
+        .split("\n")
+        .slice(1, -2),
+    ).toEqual([
+      "├─ tensors",
+      "│  ├─ added         new        BF16 [2, 3]               12 B",
+      "│  ├─ removed       old        BF16 [2, 3]               12 B",
+      "│  ├─ changed       a          BF16 [2, 3] → F16 [2, 3]  12 B",
+      "│  ├─ changed       b          BF16 [2, 3]               12 B",
+      "│  ├─ same          2 tensors                            24 B",
+      "│  ├─ not compared  c          BF16 [2, 3]               12 B",
+      "│  └─ not read      t.bin      /t.bin",
+    ]);
+    const uncompared = Array.from({ length: 21 }, (_, index) => tensor(`t${index}`, "BF16"));
+    expect(diffTree({ ...same, tensors: { ...tensors, uncompared } })).toContain(
+      "not compared  21 tensors                            252 B",
+    );
   });
 
   test("shows what became of each weight, and counts blobs", () => {

@@ -1,10 +1,14 @@
 import { expect, test } from "bun:test";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { writeLock } from "../../../../src/model/lock/lock.ts";
 import { pushModel, type PushRequest } from "../../../../src/model/jobs/push.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
+import { afterwards } from "../../../support/afterwards.ts";
+import { startHub } from "../../../support/hub.ts";
 import { smallModel, writeTensors } from "../../../support/tensor-file.ts";
 import {
+  failure,
   type Job,
   jobIn,
   type RecordingRegistry,
@@ -117,3 +121,59 @@ test("the blobs of a tag's version are not asked for one by one", async () => {
   // The recipe and the part with the tensor.
   expect(blobHeads(registry)).toBe(2);
 }, 60_000);
+
+test("files on a hub are read once for the digests of their parts, and what is new of them once more", async () => {
+  const registry = await recordingRegistry();
+  const directory = await temporaryDirectory();
+  const path = join(directory, "made/model.safetensors");
+  const made = async (changed: string[]): Promise<Uint8Array> => {
+    writeTensors(path, smallModel(), { changed });
+    return new Uint8Array(await readFile(path));
+  };
+  const first = await made([]);
+  const hub = await startHub({ "model.safetensors": first });
+  afterwards(() => hub.close());
+  const cwd = await temporaryDirectory();
+  // A run sees one state of the hub.
+  const fromHub = (reference: string) =>
+    push(jobIn(cwd, { HF_ENDPOINT: hub.endpoint }), reference, {
+      weights: [],
+      paths: ["hf://acme/tiny"],
+      writeLock: false,
+    });
+  /** Bytes that were asked for since the last time. */
+  const read = (): number => {
+    // What the hub does not store by LFS it sends itself.
+    const isOwn = hub.switches.lfsFrom === Number.POSITIVE_INFINITY;
+    const ranges = hub.seen.splice(0).filter(({ at }) => at === (isOwn ? "hub" : "storage"));
+    return ranges.reduce((sum, { range = "" }) => {
+      const [, start = 0, end = 0] = (/bytes=(\d+)-(\d+)/.exec(range) ?? []).map(Number);
+      return sum + end - start + 1;
+    }, 0);
+  };
+  const reference = `${registry.host}/acme/model:v1`;
+  await fromHub(reference);
+  // Heads of files are looked at before.
+  const small = 4 * 1024 * 1024;
+  expect(Math.abs(read() - 2 * first.byteLength)).toBeLessThan(small);
+  const digests = (await manifestOf(registry, "v1")).layers.map(({ digest }) => digest);
+  expect(digests).toHaveLength(15);
+
+  // What is known of it is not read again.
+  await fromHub(`${registry.host}/acme/model:again`);
+  expect(read()).toBeLessThan(small);
+
+  // Of another version only the new part is read again, also where the hub lists no digest of the file.
+  hub.files.set("model.safetensors", await made(["layers.3.mlp.weight"]));
+  hub.switches.lfsFrom = Number.POSITIVE_INFINITY;
+  const { sent } = await fromHub(reference);
+  expect(sent.bytes).toBeLessThan(6 * 1024 * 1024);
+  expect(Math.abs(read() - first.byteLength - sent.bytes)).toBeLessThan(small);
+
+  hub.files.set("model.safetensors", await made(["norm.weight"]));
+  hub.switches.lfsFrom = 0;
+  hub.switches.wrong = ["model.safetensors"];
+  const error = await failure(fromHub(reference));
+  expect(error.code).toBe("integrity");
+  expect(error.hint).toContain("sent other bytes than it lists");
+});
