@@ -53,7 +53,7 @@ describe("a layer of an image", () => {
     expect(await unpack(gzipSync(one), { diffId: digestOf(one) })).toEqual([file]);
     const error = await failure(unpack(gzipSync(one), { diffId: digestOf("other") }));
     expect(error.code).toBe("integrity");
-    expect(error.message).toContain(`not ${digestOf("other")}`);
+    expect(error.message).toContain(`expected ${digestOf("other")}`);
   });
 
   for (const [name, compress] of [

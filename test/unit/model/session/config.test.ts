@@ -112,7 +112,7 @@ describe("a mirror", () => {
     ["zot:99999", "is not a host or URL"],
     ["1.2.3.999", "is not a host or URL"],
     ["'[:::]:5000'", "is not a host or URL"],
-    ["https://zot/v2/", "leave out /v2"],
+    ["https://zot/v2/", "remove /v2"],
     ["https://zot/Upper", "has a path that is not a prefix of a repository name"],
     ["'https://zot/a?b=c'", "has a path that is not a prefix of a repository name"],
     ["https://zot/../a", "has a path that is not a prefix of a repository name"],
@@ -231,7 +231,7 @@ describe("the settings of a registry", () => {
 
   test("are refused where one spelling is there twice", () => {
     const config = "registries: {GHCR.io: {verify: {key: /k}}, ghcr.io: {}}";
-    expect(() => parse(config)).toThrow("registries.ghcr.io: is there twice");
+    expect(() => parse(config)).toThrow("registries.ghcr.io: is listed twice");
   });
 });
 
