@@ -3,6 +3,8 @@ import { type FileHandle, open } from "node:fs/promises";
 import type { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { constants, createGzip, createZstdCompress } from "node:zlib";
+import { encodePlanesFile } from "./encode-planes.ts";
+import { isPlaneCodec } from "./plane-codec.ts";
 import { compressBytes, hideSystem, readSmallFile, smallFileBytes } from "./small-file.ts";
 import { readableMode, replaceFile } from "./own-file.ts";
 import {
@@ -28,6 +30,7 @@ export async function compressFile(
   { input, codec, level, output }: CompressJob,
   onChunk?: (bytes: number) => void,
 ): Promise<Compressed> {
+  if (isPlaneCodec(codec)) return encodePlanesFile({ input, codec, level, output }, onChunk);
   if (input.end - input.start <= smallFileBytes) {
     return compressSmall({ input, codec, level, output }, onChunk);
   }
@@ -70,7 +73,7 @@ const hashed = (hash: Hash, size: number): Hashed => ({
 
 /** In memory, so that the bytes are those that `packSmallFile` found. */
 async function compressSmall(
-  { input, codec, level, output }: CompressJob,
+  { input, codec, level, output }: CompressJob & { codec: Codec },
   onChunk: ((bytes: number) => void) | undefined,
 ): Promise<Compressed> {
   const bytes = readSmallFile(input);

@@ -3,6 +3,7 @@ import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import { pipeline } from "node:stream/promises";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { openOwnFile } from "./own-file.ts";
+import { isPlaneCodec, planeDecoder, planeWidths } from "./plane-codec.ts";
 import {
   decodedTooLongCode,
   fileEndedCode,
@@ -12,6 +13,7 @@ import {
   type PartJob,
   type PartPlace,
 } from "./worker-protocol.ts";
+import { zstdFrames } from "./zstd-frames.ts";
 
 const readBytes = 256 * 1024;
 const decodedBytes = 1024 * 1024;
@@ -51,7 +53,7 @@ export async function runPartJob(
       for (const chunk of storedChunks(from, () => buffer, onChunk)) take(chunk);
     } else {
       const input = storedChunks(from, () => new Uint8Array(readBytes), onChunk);
-      await decodeChunks(decode.codec, input, take);
+      await decodeChunks(decode, input, take);
     }
   } finally {
     await output?.close();
@@ -59,18 +61,35 @@ export async function runPartJob(
   return { digest: `sha256:${hash.digest("hex")}`, size };
 }
 
+/** Decodes a part, which must be whole and nothing else. Planes are decoded without a pause. */
 async function decodeChunks(
-  codec: PartCodec,
+  { codec, size }: { codec: PartCodec; size: number },
   input: Iterable<Uint8Array>,
   take: (chunk: Uint8Array) => void,
 ): Promise<void> {
+  if (isPlaneCodec(codec)) {
+    const decoder = planeDecoder({ width: planeWidths[codec], size });
+    for (const chunk of input) for (const block of decoder.take(chunk)) take(block);
+    decoder.end();
+    return;
+  }
+  const frames = codec === "zstd" ? zstdFrames() : undefined;
   const decoder =
     codec === "gzip"
       ? createGunzip({ chunkSize: decodedBytes })
       : createZstdDecompress({ chunkSize: decodedBytes });
-  await pipeline(input, decoder, async (chunks: AsyncIterable<Uint8Array>) => {
+  function* followed() {
+    for (const chunk of input) {
+      frames?.take(chunk);
+      yield chunk;
+    }
+  }
+  await pipeline(followed, decoder, async (chunks: AsyncIterable<Uint8Array>) => {
     for await (const chunk of chunks) take(chunk);
   });
+  if (frames?.isWhole() === false) {
+    throw Object.assign(new Error("the zstd data is truncated"), { code: "ZSTD_frames" });
+  }
 }
 
 function* storedChunks(

@@ -11,6 +11,7 @@ import type {
   JobMessage,
   PackedFile,
   PackOptions,
+  PartCodec,
   PartJob,
   SmallFile,
   WorkerMessage,
@@ -37,10 +38,16 @@ export interface WorkerPool {
   hash(files: readonly FileRange[], options: JobOptions): Promise<Hashed[]>;
   /** Hashes pieces of files in one worker, the pieces of an item as if they followed one another. */
   hashPieces(items: readonly FilePieces[], options: JobOptions): Promise<Hashed[]>;
-  /** Compresses a file range into another file. */
+  /** Compresses a file range into another file, or encodes it as planes. */
   compress(job: CompressJob, options: JobOptions): Promise<Compressed>;
   /** How much compressing each file would save, as a share of its size; see `probeFile`. */
   probe(files: readonly { path: string; size: number }[], options: JobOptions): Promise<number[]>;
+  /** How parts of files are best stored; see `chooseCodec`. */
+  choose(
+    ranges: readonly FileRange[],
+    minSaving: number,
+    options: JobOptions,
+  ): Promise<("none" | PartCodec)[]>;
   /** Hashes and compresses small files in one worker, writing nothing; see `packSmallFile`. */
   pack(files: readonly SmallFile[], how: PackOptions, options: JobOptions): Promise<PackedFile[]>;
   /** Hashes a file while it is being written, and decompresses it if asked (see follow-file.ts). */
@@ -196,6 +203,11 @@ export function createWorkerPool(size: number, start = runtime.startWorker): Wor
     async probe(files, options) {
       const task = await submit({ kind: "probe", files }, options);
       if (task.type !== "probed") throw unexpected(task);
+      return task.results;
+    },
+    async choose(ranges, minSaving, options) {
+      const task = await submit({ kind: "choose", ranges, minSaving }, options);
+      if (task.type !== "chosen") throw unexpected(task);
       return task.results;
     },
     async pack(files, how, options) {

@@ -22,10 +22,13 @@ export const fileEndedCode = "ERR_FILE_ENDED";
 
 export type Codec = "gzip" | "zstd";
 
+/** How a part of a file may be stored other than as it is. */
+export type PartCodec = Codec | "bp2.zstd" | "bp4.zstd";
+
 export interface CompressJob {
   input: FileRange;
-  codec: Codec;
-  /** The codec's own scale: gzip 1 to 9, zstd 1 to 22. */
+  codec: PartCodec;
+  /** The codec's own scale: gzip 1 to 9, zstd 1 to 22, which planes are compressed with too. */
   level: number;
   /** Path of the file to write. It is flushed to the disk; on failure it is the caller's to remove. */
   output: string;
@@ -57,9 +60,6 @@ export interface Followed {
   size: number;
   decoded?: { hex: string; size: number };
 }
-
-/** How a part of a file may be stored other than as it is. */
-export type PartCodec = Codec | "bp2.zstd" | "bp4.zstd";
 
 /** Where bytes `start` up to `end` of a part lie in a file: from `position` on. */
 export interface PartPlace {
@@ -115,6 +115,7 @@ export type Job =
   | { kind: "hash-pieces"; items: readonly FilePieces[] }
   | { kind: "probe"; files: readonly { path: string; size: number }[] }
   | { kind: "pack"; files: readonly SmallFile[]; options: PackOptions }
+  | { kind: "choose"; ranges: readonly FileRange[]; minSaving: number }
   | { kind: "compress"; job: CompressJob }
   | { kind: "follow"; job: FollowJob }
   | { kind: "part"; job: PartJob };
@@ -132,6 +133,7 @@ export type WorkerMessage =
   | { type: "hashed"; results: Hashed[] }
   | { type: "probed"; results: number[] }
   | { type: "packed"; results: PackedFile[] }
+  | { type: "chosen"; results: ("none" | PartCodec)[] }
   | { type: "compressed"; result: Compressed }
   | { type: "followed"; result: Followed }
   | { type: "part"; result: Hashed }

@@ -1,4 +1,5 @@
 import { errno } from "../errors.ts";
+import { chooseCodec } from "./choose-codec.ts";
 import { compressFile } from "./compress-file.ts";
 import { digestStep } from "./digest-streams.ts";
 import { followFile } from "./follow-file.ts";
@@ -73,6 +74,14 @@ async function run(job: Job, progress: Progress): Promise<WorkerMessage> {
       return { type: "followed", result: await followFile(job.job, progress.add) };
     case "part":
       return { type: "part", result: await runPartJob(job.job, progress.add) };
+    case "choose":
+      return {
+        type: "chosen",
+        results: job.ranges.map((range, item) => {
+          progress.begin(item);
+          return chooseCodec(range, job.minSaving);
+        }),
+      };
     case "compress":
       return { type: "compressed", result: await compressFile(job.job, progress.add) };
   }

@@ -1,6 +1,7 @@
 import { zstdCompressSync } from "node:zlib";
 import { type Segment, recipeType } from "../../src/model/parts/recipe.ts";
 import { digestOf } from "../../src/oci/digest.ts";
+import { planeEncoder } from "../../src/runtime/plane-codec.ts";
 import { putBlob, putManifest, type RecordingRegistry } from "../unit/model/bench.ts";
 
 const partType = "application/vnd.ocibundle.weights.part.v1";
@@ -42,6 +43,8 @@ export interface PutOptions {
   tag?: string;
   /** Parts that are stored as zstd streams. */
   packed?: readonly Bytes[];
+  /** Parts in another form: the end of the media type, and the blob. */
+  forms?: ReadonlyMap<Bytes, readonly [suffix: string, blob: Bytes]>;
   /** Changes the recipe before it is stored. */
   recipe?: (recipe: Record<string, unknown>) => unknown;
   /** Changes the layers. */
@@ -93,6 +96,25 @@ export async function putPlain(
   });
 }
 
+const zstd = (bytes: Bytes): Bytes => new Uint8Array(zstdCompressSync(bytes));
+
+/** Bytes as planes, as an encoder makes them. */
+export function planes(bytes: Bytes, width: 2 | 4 = 2): Bytes {
+  const frames: Uint8Array[] = [];
+  const emit = (frame: Uint8Array) => frames.push(new Uint8Array(frame));
+  const encoder = planeEncoder({ width, level: 1, emit });
+  encoder.take(bytes);
+  encoder.end();
+  return new Uint8Array(Buffer.concat(frames));
+}
+
+/** Numbers of two or four bytes whose last bytes are much alike, as those of weights are; the same for each seed. */
+export function weights(size: number, seed: number, width: 2 | 4 = 2): Bytes {
+  const bytes = noise(size, seed);
+  for (let at = width - 1; at < size; at += width) bytes[at] = 0x3b + ((bytes[at] ?? 0) & 3);
+  return bytes;
+}
+
 /** Puts weights in parts into a registry, made by hand. */
 export async function putParts(
   registry: RecordingRegistry,
@@ -101,6 +123,7 @@ export async function putParts(
   {
     tag = "v1",
     packed = [],
+    forms = new Map(packed.map((bytes) => [bytes, ["+zstd", zstd(bytes)] as const])),
     recipe: change = (same) => same,
     layers: relayer = (same) => same,
   }: PutOptions = {},
@@ -113,10 +136,11 @@ export async function putParts(
     if (known !== undefined) return known.index;
     const index = parts.size;
     parts.set(digest, { index, bytes });
-    if (packed.includes(bytes)) {
-      const stored = new Uint8Array(zstdCompressSync(bytes));
+    const form = forms.get(bytes);
+    if (form !== undefined) {
+      const [suffix, stored] = form;
       layers.push({
-        ...(await putBlob(registry, repository, stored, `${partType}+zstd`)),
+        ...(await putBlob(registry, repository, stored, `${partType}${suffix}`)),
         annotations: {
           "vnd.ocibundle.part.digest.original": digest,
           "vnd.ocibundle.part.size.original": String(bytes.byteLength),

@@ -1,7 +1,7 @@
 import { pipeline } from "node:stream/promises";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { errno, OcibundleError } from "../../errors.ts";
-import { zstdFrames } from "./zstd-frames.ts";
+import { zstdFrames } from "../../runtime/zstd-frames.ts";
 
 /** In bytes: the default of 16 KiB costs more time than the decompression. */
 const chunkSize = 256 * 1024;

@@ -88,7 +88,7 @@ async function readableFiles(
     const readAt =
       codec === undefined
         ? rangeReader(reader, { blob, offset: 0, size }, signal)
-        : compressedReader(reader, blob, codec, signal);
+        : compressedReader(reader, blob, { encoding: codec, size: sizeUncompressed }, signal);
     return { entry, readAt };
   });
   for (const tar of packed.tars) {

@@ -1,10 +1,10 @@
 import { Buffer } from "node:buffer";
-import { decompress } from "../../image/conversion/decompress.ts";
 import type { ContentReader } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { shortDigest } from "../../oci/digest.ts";
 import { blobChunks } from "../../store/blob-chunks.ts";
-import { blobOfPart, type PartsArtifact, unreadEncoding } from "../parts/parts-artifact.ts";
+import { decodePart, type StoredForm } from "../parts/decode-part.ts";
+import { blobOfPart, type PartsArtifact } from "../parts/parts-artifact.ts";
 import type { RecipeFile } from "../parts/recipe.ts";
 import type { ReadAt } from "../tensors/read-at.ts";
 
@@ -40,7 +40,7 @@ export const rangeReader =
 export function compressedReader(
   reader: ContentReader,
   blob: Descriptor,
-  codec: "gzip" | "zstd",
+  form: StoredForm,
   signal: AbortSignal,
 ): ReadAt {
   let known: Uint8Array = new Uint8Array(0);
@@ -51,7 +51,7 @@ export function compressedReader(
     const source = await reader.blobSource(blob, signal);
     const input = blobChunks(source, { start: 0, end: blob.size }, signal);
     try {
-      await decompress(codec, input, `blob ${shortDigest(blob.digest)}`, async (decoded) => {
+      await decodePart(form, input, `blob ${shortDigest(blob.digest)}`, async (decoded) => {
         for await (const chunk of decoded) {
           chunks.push(new Uint8Array(chunk));
           bytes += chunk.byteLength;
@@ -93,12 +93,11 @@ export function partsReader(
     const part = parts[index];
     if (part === undefined) throw new TypeError(`a recipe has no part ${index}`);
     const { encoding } = part;
-    if (encoding === "bp2.zstd" || encoding === "bp4.zstd") throw unreadEncoding(part);
     const blob = blobOfPart(part);
     const made =
       encoding === "none"
         ? rangeReader(reader, { blob, offset: 0, size: part.size }, signal)
-        : compressedReader(reader, blob, encoding, signal);
+        : compressedReader(reader, blob, part, signal);
     const [oldest] = readers.keys();
     if (oldest !== undefined && readers.size >= readersKept) readers.delete(oldest);
     readers.set(index, made);

@@ -1,10 +1,9 @@
 import { createHash, type Hash } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { OcibundleError } from "../../errors.ts";
-import { decompress } from "../../image/conversion/decompress.ts";
 import type { ContentReader } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
-import { type Digest, shortDigest } from "../../oci/digest.ts";
+import { type Digest, digestAlgorithm, shortDigest } from "../../oci/digest.ts";
 import type { Problem } from "../../report/verify.ts";
 import { createFile, privateMode } from "../../runtime/own-file.ts";
 import { blobChunks } from "../../store/blob-chunks.ts";
@@ -12,12 +11,8 @@ import type { Cache } from "../../store/cache/cache.ts";
 import { cacheFailure } from "../../store/cache/directory.ts";
 import { fileChunks } from "../../store/file-chunks.ts";
 import { writeAll } from "../../store/verified-write.ts";
-import {
-  blobOfPart,
-  type PartsArtifact,
-  type StoredPart,
-  unreadEncoding,
-} from "../parts/parts-artifact.ts";
+import { decodePart } from "../parts/decode-part.ts";
+import { blobOfPart, type PartsArtifact, type StoredPart } from "../parts/parts-artifact.ts";
 import type { RecipeFile } from "../parts/recipe.ts";
 import type { ContentGraph } from "../graph/content-graph.ts";
 import { partsOfManifest } from "../graph/weights-contents.ts";
@@ -192,10 +187,16 @@ async function readPartBytes(
   const blob = blobOfPart(part);
   const source = await reader.blobSource(blob, signal);
   const chunks = blobChunks(source, { start: 0, end: blob.size }, signal);
-  const { encoding } = part;
-  if (encoding === "none") return consume(chunks);
-  if (encoding === "gzip" || encoding === "zstd") {
-    return decompress(encoding, chunks, `part ${shortDigest(part.digest)}`, consume);
+  if (part.encoding === "none") return consume(chunks);
+  const algorithm = digestAlgorithm(blob.digest);
+  const hash = createHash(algorithm);
+  async function* hashed() {
+    for await (const chunk of chunks) {
+      hash.update(chunk);
+      yield chunk;
+    }
   }
-  throw unreadEncoding(part);
+  await decodePart(part, hashed(), `part ${shortDigest(part.digest)}`, consume);
+  if (`${algorithm}:${hash.digest("hex")}` === blob.digest) return;
+  throw new OcibundleError("integrity", `the blob ${shortDigest(blob.digest)} has other bytes`);
 }

@@ -1,4 +1,3 @@
-import { OcibundleError } from "../../errors.ts";
 import type { BlobSource, ContentReader } from "../../oci/content.ts";
 import type { WeightsContents } from "../graph/weights-contents.ts";
 import { membersOf } from "../../oci/manifest-members.ts";
@@ -60,19 +59,8 @@ async function partSource(
   signal: AbortSignal,
 ): Promise<BlobSource> {
   if (part === undefined) throw new TypeError("a recipe's segment names no part");
-  const { encoding } = part;
   const blob = blobOfPart(part);
-  const stored = await reader.blobSource(blob, signal);
-  if (encoding === "none" || encoding === "gzip" || encoding === "zstd") {
-    return decodedSource(stored, blob, encoding);
-  }
-  throw new OcibundleError(
-    "file",
-    `${reader.name}: parts stored as "${encoding}" are not supported`,
-    {
-      hint: "pull the model, and push the files",
-    },
-  );
+  return decodedSource(await reader.blobSource(blob, signal), blob, part);
 }
 
 /** A file's own parts, with its segments by their numbers. */

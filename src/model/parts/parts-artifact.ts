@@ -61,16 +61,6 @@ export const blobOfPart = ({ encoding, stored }: StoredPart): Descriptor => ({
   ...stored,
 });
 
-/** The error for a part in a form that is known by name only. */
-export const unreadEncoding = ({ digest, encoding }: StoredPart): OcibundleError =>
-  new OcibundleError(
-    "file",
-    `part ${shortDigest(digest)} is stored as ${encoding}, which is not supported`,
-    {
-      hint: "update ocibundle",
-    },
-  );
-
 export interface PartsArtifact {
   recipe: Recipe;
   /** One for each part of the recipe, in its order. */

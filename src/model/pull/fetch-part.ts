@@ -10,7 +10,7 @@ import { openPartialFile } from "../../transfer/download/partial-file.ts";
 import { partView } from "../../transfer/download/part-view.ts";
 import { quoted } from "../format/weight-entry.ts";
 import type { PlannedPart } from "../parts/file-plan.ts";
-import { blobOfPart, type StoredPart, unreadEncoding } from "../parts/parts-artifact.ts";
+import { blobOfPart, type StoredPart } from "../parts/parts-artifact.ts";
 import { type FileAssembly, forget, isPart, noteWritten, settlePart } from "./assemble-part.ts";
 import { explained, labelOf, rangesOfBlob } from "./pull-download.ts";
 
@@ -135,7 +135,6 @@ async function fetchEncoded(
   const { source, downloader, workers } = context;
   const { size, encoding } = part.stored;
   const blob = blobOfPart(part.stored);
-  if (encoding === "bp2.zstd" || encoding === "bp4.zstd") throw unreadEncoding(part.stored);
   const own = encodedPlace(place, part.stored);
   const stored = await openPartialFile(own, blob);
   try {

@@ -1,33 +1,37 @@
 import { faultKind } from "../../runtime/file-faults.ts";
 import type { WorkerPool } from "../../runtime/worker-pool.ts";
-import type { Codec, Compressed } from "../../runtime/worker-protocol.ts";
+import type { Compressed, PartCodec } from "../../runtime/worker-protocol.ts";
 import type { Cache } from "../../store/cache/cache.ts";
 import { cacheFailure } from "../../store/cache/directory.ts";
-import { compressionLevels } from "../format/compression.ts";
+import { levelOf } from "../format/compression.ts";
 
 export interface CompressOptions {
   cache: Pick<Cache, "root" | "tempPath" | "discardTemp" | "putFile">;
   pool: WorkerPool;
   signal: AbortSignal;
   onBytes?: ((bytes: number) => void) | undefined;
+  /** A share of the size. */
+  minSaving?: number | undefined;
 }
 
 /**
- * Compresses a weight file of `size` bytes into the cache, and digests both sides in the same pass. The
- * same bytes come out each time. Throws errno errors and `fileEndedCode` for the file, `file` for the
- * cache.
+ * Compresses `size` bytes of a weight file into the cache, from `start` on, and digests both sides in the same pass.
+ * The same bytes come out each time. What does not save `minSaving` is not kept. Throws errno errors and
+ * `fileEndedCode` for the file, `file` for the cache.
  */
 export async function compressWeight(
-  { name, path, size }: { name: string; path: string; size: number },
-  codec: Codec,
-  { cache, pool, signal, onBytes }: CompressOptions,
+  { name, path, start = 0, size }: { name: string; path: string; start?: number; size: number },
+  codec: PartCodec,
+  { cache, pool, signal, onBytes, minSaving }: CompressOptions,
 ): Promise<Compressed> {
   const output = await cache.tempPath("compress");
   try {
-    const input = { path, start: 0, end: size };
-    const job = { input, codec, level: compressionLevels[codec], output };
+    const input = { path, start, end: start + size };
+    const job = { input, codec, level: levelOf(codec), output };
     const compressed = await pool.compress(job, { signal, onBytes });
-    await cache.putFile(output, compressed.output.digest, compressed.output.size, { name });
+    const isKept = minSaving === undefined || compressed.output.size <= size * (1 - minSaving);
+    if (isKept)
+      await cache.putFile(output, compressed.output.digest, compressed.output.size, { name });
     return compressed;
   } catch (error) {
     // A full disk is the cache's: the weight file is only read.

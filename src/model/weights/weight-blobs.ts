@@ -115,7 +115,10 @@ export function originalFile(entry: WeightEntry, sources: WeightSources): Origin
       const path = await stored.cached(entry, signal);
       if (path === undefined) throw missing();
       const blob = { mediaType: entry.mediaType, digest: entry.digest, size: entry.size };
-      return decodedSource({ kind: "file", path, offset: 0 }, blob, compressionOf(entry.mediaType));
+      return decodedSource({ kind: "file", path, offset: 0 }, blob, {
+        encoding: compressionOf(entry.mediaType),
+        size: entry.sizeUncompressed,
+      });
     },
   };
 }

@@ -1,0 +1,57 @@
+import { createHash } from "node:crypto";
+import { closeSync, openSync, readSync, writeSync } from "node:fs";
+import { readableMode, replaceFile } from "./own-file.ts";
+import { type PlaneCodec, planeEncoder, planeWidths } from "./plane-codec.ts";
+import { type CompressJob, type Compressed, fileEndedCode } from "./worker-protocol.ts";
+
+const readBytes = 256 * 1024;
+
+/**
+ * Encodes a range of a file as planes into another file, and hashes both sides in the same pass. Blocks. Behaves as
+ * `compressFile` does.
+ */
+export async function encodePlanesFile(
+  { input, codec, level, output }: CompressJob & { codec: PlaneCodec },
+  onChunk?: (bytes: number) => void,
+): Promise<Compressed> {
+  const [before, after] = [createHash("sha256"), createHash("sha256")];
+  let size = 0;
+  const from = openSync(input.path, "r");
+  try {
+    const to = await replaceFile(output, readableMode);
+    try {
+      const encoder = planeEncoder({
+        width: planeWidths[codec],
+        level,
+        emit(bytes) {
+          after.update(bytes);
+          for (let done = 0; done < bytes.length;) done += writeSync(to.fd, bytes, done);
+          size += bytes.length;
+        },
+      });
+      const buffer = new Uint8Array(readBytes);
+      for (let at = input.start; at < input.end;) {
+        const bytes = readSync(from, buffer, 0, Math.min(readBytes, input.end - at), at);
+        if (bytes === 0) {
+          const message = `${input.path}: the file ended before byte ${input.end}`;
+          throw Object.assign(new Error(message), { code: fileEndedCode });
+        }
+        const chunk = buffer.subarray(0, bytes);
+        before.update(chunk);
+        encoder.take(chunk);
+        at += bytes;
+        onChunk?.(bytes);
+      }
+      encoder.end();
+      await to.sync();
+    } finally {
+      await to.close();
+    }
+  } finally {
+    closeSync(from);
+  }
+  return {
+    input: { digest: `sha256:${before.digest("hex")}`, size: input.end - input.start },
+    output: { digest: `sha256:${after.digest("hex")}`, size },
+  };
+}
