@@ -74,6 +74,12 @@ export const modelArgs = {
     type: "boolean",
     description: "Annotate the weights with their source, revision, license and time",
   },
+  compression: {
+    type: "enum",
+    options: ["auto", "none", "zstd"],
+    description:
+      "With --parts: compression of the parts, auto by a sample of each (default: as the lock says, else none)",
+  },
   format: {
     type: "string",
     valueHint: "standalone|bundle",

@@ -55,8 +55,16 @@ export interface WeightsSummary {
   /** Of its manifest. */
   annotations: Record<string, string>;
   files: ReportedWeight[];
-  /** Where the files are stored in parts: how many, and their bytes as they are and as they are stored. Else null. */
-  parts: { count: number; size: number; stored: number } | null;
+  /**
+   * Where the files are stored in parts: how many, and their bytes as they are and as they are stored; and how many are
+   * stored in which form. Else null.
+   */
+  parts: {
+    count: number;
+    size: number;
+    stored: number;
+    encodings: Readonly<Record<string, number>>;
+  } | null;
   /** Archives whose files are only known once they are unpacked. */
   unlisted: { digest: Digest; size: number; mediaType: string }[];
 }

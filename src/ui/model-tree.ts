@@ -30,6 +30,14 @@ const weightNode =
     ],
   });
 
+/** " (2 bp2.zstd, 1 zstd; 67.7 MiB decoded)" where some parts are not stored as they are. */
+function encodedParts({ size, encodings }: NonNullable<WeightsSummary["parts"]>): string {
+  const encoded = Object.entries(encodings).filter(([encoding]) => encoding !== "none");
+  if (encoded.length === 0) return "";
+  const forms = encoded.map(([encoding, parts]) => `${parts} ${encoding}`).toSorted();
+  return ` (${forms.join(", ")}; ${formatSize(size)} decoded)`;
+}
+
 const baseName = (path: string): string => path.slice(path.lastIndexOf("/") + 1);
 
 const widest = (texts: readonly string[]): number => Math.max(0, ...texts.map(displayWidth));
@@ -110,7 +118,7 @@ export function modelNodes(view: ModelSummary, shown: FilesShown, columns?: numb
       cells: [
         "weights",
         parts !== null
-          ? `${what} in ${count(parts.count, "part")}`
+          ? `${what} in ${count(parts.count, "part")}${encodedParts(parts)}`
           : format === "bundle"
             ? what
             : `${what} (${format})`,

@@ -36,6 +36,14 @@ export const fileCommands = {
   tensors({ args: [path = "", ...changed], state }) {
     writeTensors(resolve(state.cwd, path), smallModel(), { changed });
   },
+  /** `bf16 FILE`: a model in bf16 whose tensors are parts of their own. */
+  bf16({ args: [path = ""], state }) {
+    const tensors = Array.from(
+      { length: 9 },
+      (_, at) => [`t${at}.weight`, 8 * 1024 * 1024] as const,
+    );
+    writeTensors(resolve(state.cwd, path), tensors, { bf16: true });
+  },
   async chmod({ args: [mode = "", ...paths], state }) {
     for (const path of paths) await chmod(resolve(state.cwd, path), Number.parseInt(mode, 8));
   },

@@ -12,13 +12,15 @@ export interface TensorFileOptions {
   version?: string;
   /** Metadata in the header. */
   metadata?: Readonly<Record<string, string>>;
+  /** Numbers in bf16, whose exponents are much alike as those of weights are, in place of noise. */
+  bf16?: boolean;
 }
 
 /** Writes a safetensors file whose tensors are noise; the same arguments give the same bytes. */
 export function writeTensors(
   path: string,
   tensors: readonly Sized[],
-  { changed = [], version = "changed", metadata = {} }: TensorFileOptions = {},
+  { changed = [], version = "changed", metadata = {}, bf16 = false }: TensorFileOptions = {},
 ): void {
   let front = 0;
   const entries = tensors.map(([name, bytes]) => {
@@ -36,7 +38,7 @@ export function writeTensors(
     writeSync(file, padded);
     const isChanged = new Set(changed);
     for (const [name, bytes] of tensors) {
-      const next = noise(isChanged.has(name) ? `${name}, ${version}` : name);
+      const next = noise(isChanged.has(name) ? `${name}, ${version}` : name, bf16);
       for (let left = bytes; left > 0; left -= pieceBytes) {
         writeSync(file, next(Math.min(left, pieceBytes)));
       }
@@ -47,7 +49,7 @@ export function writeTensors(
 }
 
 /** A stream of noise that a text begins: xorshift, as fast as the memory. */
-function noise(text: string): (bytes: number) => Uint8Array {
+function noise(text: string, bf16: boolean): (bytes: number) => Uint8Array {
   const words = new Uint32Array(pieceBytes / 4);
   let state = createHash("sha256").update(text).digest().readUInt32LE(0) | 1;
   return (bytes) => {
@@ -55,7 +57,8 @@ function noise(text: string): (bytes: number) => Uint8Array {
       state ^= state << 13;
       state ^= state >>> 17;
       state ^= state << 5;
-      words[index] = state;
+      // Sign, two bits of the exponent, mantissa.
+      words[index] = bf16 ? (state & 0x81ff81ff) | 0x3c003c00 : state;
     }
     return new Uint8Array(words.buffer, 0, bytes);
   };

@@ -14,5 +14,11 @@ export const compressionLevels = { gzip: 6, zstd: 1 } as const satisfies Record<
 export const levelOf = (codec: PartCodec): number =>
   compressionLevels[codec === "gzip" ? "gzip" : "zstd"];
 
+/**
+ * `auto` leaves whole files from this size on as they are: one stream can be neither decoded by several cores nor
+ * fetched in ranges, and nothing of it serves the next version. In bytes.
+ */
+export const mostAutoBytes = 64 * 1024 * 1024;
+
 /** `auto` compresses where at least this share of the samples is saved. */
 export const minSaving = 0.1;

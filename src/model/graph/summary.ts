@@ -7,6 +7,7 @@ import { formatPlatform, isKnownPlatform } from "../../oci/platform.ts";
 import { entryType, isLaterWeights } from "../format/model-index.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 import { isWeightsManifest, parseWeightsManifest } from "../format/weights-artifact.ts";
+import type { StoredPart } from "../parts/parts-artifact.ts";
 import { isAttestation } from "./image-entry.ts";
 import { expectedEntries, type WeightsContents } from "./weights-contents.ts";
 import type {
@@ -193,9 +194,16 @@ function foreignSummary({ raw, format, entries, packed, parts }: WeightsContents
             count: parts.parts.length,
             size: parts.parts.reduce((sum, { size }) => sum + size, 0),
             stored: parts.parts.reduce((sum, { stored }) => sum + stored.size, 0),
+            encodings: countEncodings(parts.parts),
           },
     unlisted,
   };
+}
+
+function countEncodings(parts: readonly StoredPart[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { encoding } of parts) counts[encoding] = (counts[encoding] ?? 0) + 1;
+  return counts;
 }
 
 function storedBytes(blobs: readonly { digest: Digest; size: number }[]): number {

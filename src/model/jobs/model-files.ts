@@ -132,7 +132,9 @@ function ofEntry(reader: ContentReader, entry: WeightEntry): OriginalFile {
     ...common(reader, entry),
     source: async (signal) => {
       const stored = await reader.blobSource(blob, signal);
-      return isPlain ? stored : decodedSource(stored, blob, { encoding, size: entry.sizeUncompressed });
+      return isPlain
+        ? stored
+        : decodedSource(stored, blob, { encoding, size: entry.sizeUncompressed });
     },
     stored:
       isPlain || encoding === "none"

@@ -1,4 +1,5 @@
 import type { WeightsLock } from "../format/weights-lock.ts";
+import type { PartsCompression } from "../weights/store-parts.ts";
 
 /** Which image and weights make the model: what `build` and `push` are given. */
 export interface ModelParts {
@@ -27,4 +28,6 @@ export interface ModelParts {
   annotationsFromSource?: boolean | undefined;
   /** The most layers of weights in parts. */
   mostParts?: number | undefined;
+  /** How parts are stored; as the lock says when undefined. */
+  compression?: PartsCompression | undefined;
 }

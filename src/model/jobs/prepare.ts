@@ -69,6 +69,7 @@ export async function prepareModel(
   await using stack = new AsyncDisposableStack();
   const named = await chosenLayout(session, parts.layout, knowledge.host);
   const layout = named ?? "bundle";
+  checkCompression(parts, layout);
   if (layout !== "bundle" && layout !== "bundle-1" && layout !== "parts") {
     const { host } = knowledge;
     const laidOut = await prepareLayout(session, parts, layout, { host, stack, annotations });
@@ -150,6 +151,20 @@ export async function chosenLayout(
   return host === undefined ? undefined : settingsOf(config, host).layout;
 }
 
+/** Only parts that are made here are stored as is asked for. Throws `usage`. */
+function checkCompression({ compression, weightsFrom }: ModelParts, layout: LayoutName): void {
+  if (compression === undefined) return;
+  if (layout !== "parts") {
+    throw new OcibundleError("usage", "--compression needs --parts", {
+      hint: "add --parts; to compress whole files, use `ocibundle lock --compression`",
+    });
+  }
+  if (weightsFrom === undefined) return;
+  throw new OcibundleError("usage", "--weights-from and --compression cannot be used together", {
+    hint: "pull the model, then push its files",
+  });
+}
+
 const platformWithoutImage = (): OcibundleError =>
   new OcibundleError("usage", "--platform needs an image", {
     hint: "add --image, or remove --platform",
@@ -161,7 +176,11 @@ async function weightsInParts(
   parts: ModelParts,
   { numbers }: TargetKnowledge,
 ): Promise<WeightsPart | undefined> {
-  const how = { numbers: await numbers?.(), layers: parts.mostParts };
+  const how = {
+    numbers: await numbers?.(),
+    layers: parts.mostParts,
+    compression: parts.compression,
+  };
   const files = await chosenParts(session, parts, how);
   return files === undefined ? undefined : partsLayout(files);
 }

@@ -20,14 +20,31 @@ export async function pushLayouts(job: JobContext, request: PushRequest): Promis
   }
   const text = request.reference ?? (await projectImage(job.cwd));
   const { reference } = parseTarget(text, "push");
-  const reports = [await pushModel(job, { ...request, reference: text, layout: first })];
+  const asked = request.compression;
+  if (asked !== undefined && !layouts.includes("parts")) {
+    throw new OcibundleError("usage", "--compression needs --layout parts");
+  }
+  const compressionOf = (layout: LayoutName) => (layout === "parts" ? asked : undefined);
+  const compression = compressionOf(first);
+  const reports = [
+    await pushModel(job, { ...request, reference: text, layout: first, compression }),
+  ];
   for (const layout of others) {
     const tag = `${reference.tag ?? "latest"}-${layout}`;
     const further = formatReference({ ...reference, tag });
     // Only some layouts have a place for an image, and it stands under the first tag.
     const image = /^(?:bundle|bundle-1|cog|parts)$/.test(layout) ? request.image : undefined;
     const tags = request.tags?.map((one) => `${one}-${layout}`);
-    reports.push(await pushModel(job, { ...request, reference: further, tags, layout, image }));
+    reports.push(
+      await pushModel(job, {
+        ...request,
+        reference: further,
+        tags,
+        layout,
+        image,
+        compression: compressionOf(layout),
+      }),
+    );
   }
   return reports;
 }

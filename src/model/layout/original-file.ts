@@ -2,6 +2,7 @@ import { OcibundleError } from "../../errors.ts";
 import type { BlobSource } from "../../oci/content.ts";
 import { below, sharedDirectory } from "../format/shared-directory.ts";
 import type { LockParts } from "../parts/lock-parts.ts";
+import type { StoredPart } from "../parts/parts-artifact.ts";
 import { quoted } from "../format/weight-entry.ts";
 
 /** A file of weights as it is, however it is stored. */
@@ -23,6 +24,17 @@ export interface OriginalFile {
   stored?: StoredFile | undefined;
   /** How it is split, where that is known. */
   parts?: LockParts | undefined;
+  /**
+   * The blob of a part that is stored in another form, and begins at `start` in the file; undefined where it lies in
+   * several pieces of it.
+   */
+  storedPart?(part: StoredPart, start: number | undefined): PartBlob | undefined;
+}
+
+/** What a part is in the form in which it is stored. */
+export interface PartBlob {
+  source(signal: AbortSignal): Promise<BlobSource>;
+  check?: ((signal: AbortSignal) => Promise<void>) | undefined;
 }
 
 /** A file as a compressed blob. */

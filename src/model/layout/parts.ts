@@ -12,7 +12,7 @@ import {
   type Split,
 } from "../parts/recipe.ts";
 import { recipeOf } from "../parts/segments.ts";
-import type { OriginalFile } from "./original-file.ts";
+import type { OriginalFile, PartBlob } from "./original-file.ts";
 import { joined, shifted } from "./shifted-source.ts";
 
 const on = "weights in parts";
@@ -73,7 +73,7 @@ function piecesOf({ parts, stored, digest, size }: RecipeSource): {
 /**
  * Weights in parts: the recipe as config, and every part as a layer, once, in the order in which the recipe
  * uses them. A pure function of the files, of how they are split and of how their parts are stored. Throws `file`
- * for a part that is stored in another form, which nothing makes here.
+ * for a part that is stored in another form, and is not at hand in it.
  */
 export function partsLayout(files: readonly OriginalFile[]): {
   manifest: RawManifest;
@@ -157,7 +157,13 @@ function blobOf(
 ): BlobToMove {
   const { name, check, mismatchHint, reportCorrupt, stored } = file;
   const whole = file.parts === undefined;
-  if (!whole && part.encoding !== "none") throw notMade(name, part);
+  const made: PartBlob | undefined =
+    part.encoding === "none"
+      ? { source: (signal) => sourceOf(file, places, signal), check }
+      : whole
+        ? stored
+        : file.storedPart?.(part, places.length === 1 ? places[0]?.inFile : undefined);
+  if (made === undefined) throw notMade(name, part);
   const label = whole
     ? `weight ${quoted(name)}`
     : `part ${index + 1} of ${count} of weight ${quoted(name)}`;
@@ -167,13 +173,8 @@ function blobOf(
     label,
     name: whole ? name : `${name} ${index + 1}/${count}`,
     group: "weights",
-    source: (signal) =>
-      whole && stored !== undefined ? stored.source(signal) : sourceOf(file, places, signal),
-    ...(whole && stored !== undefined
-      ? { check: stored.check }
-      : check === undefined
-        ? {}
-        : { check }),
+    source: made.source,
+    ...(made.check === undefined ? {} : { check: made.check }),
     ...(mismatchHint === undefined ? {} : { mismatchHint }),
     ...(reportCorrupt === undefined ? {} : { reportCorrupt }),
   };
@@ -182,8 +183,8 @@ function blobOf(
 const notMade = (name: string, { digest, encoding }: StoredPart): OcibundleError =>
   new OcibundleError(
     "file",
-    `weight ${quoted(name)}: part ${shortDigest(digest)} is stored as ${encoding} in the lock, but parts are sent uncompressed`,
-    { hint: "run `ocibundle lock --parts` on its files, and push with that lock" },
+    `weight ${quoted(name)}: part ${shortDigest(digest)} is stored as ${encoding} in the lock, but consists of several pieces of its file`,
+    { hint: "run `ocibundle lock --parts --compression none` on its files" },
   );
 
 /** The bytes of a part: a range of the file, or several one after another. */

@@ -36,6 +36,7 @@ export const filesOfParts = (
     return {
       ...common,
       parts: partsOf(file, recipe.split, parts),
+      storedPart: (part) => ({ source: (signal) => reader.blobSource(blobOfPart(part), signal) }),
       source: () => Promise.resolve(joined(stretches)),
     };
   });

@@ -11,6 +11,7 @@ import type { Session } from "../session/session.ts";
 import { remoteFiles } from "../weights/remote-files.ts";
 import type { RemoteFile } from "../weights/remote-file.ts";
 import { storedWeights } from "../weights/stored-weights.ts";
+import type { PartsCompression } from "../weights/store-parts.ts";
 import { originalFile, weightBlobs, type WeightSources } from "../weights/weight-blobs.ts";
 import { shownSource } from "../format/source-uri.ts";
 import { quoted, type WeightEntry } from "../format/weight-entry.ts";
@@ -24,6 +25,8 @@ import { emptyConfig, emptyConfigBytes, weightsManifest } from "../format/weight
 import { lockPartsOf } from "../parts/lock-parts.ts";
 import { recipeConfig } from "../layout/parts.ts";
 import { cutEntries, type SplitChoice } from "./cut-entries.ts";
+import { readOptions } from "./read-options.ts";
+import { formsOf, withStoredParts } from "./stored-parts.ts";
 import { parseWeightsLock, type WeightsLock } from "../format/weights-lock.ts";
 
 /** Where the lock is and where its files lie, as the command line says. */
@@ -65,19 +68,29 @@ export async function chosenWeights(
 
 /**
  * The files of the lock that is in force with their parts: where the lock has none, the files are cut by the
- * numbers of an earlier version, or by their own, and hashed. Throws as `chosenWeights`.
+ * numbers of an earlier version, or by their own, and hashed. Parts are stored as the lock says unless something else
+ * is asked for. Throws as `chosenWeights`.
  */
 export async function chosenParts(
   session: Session,
   choice: WeightsChoice,
-  how: SplitChoice,
+  how: SplitChoice & { compression?: PartsCompression | undefined },
 ): Promise<OriginalFile[] | undefined> {
   const chosen = await readChoice(session, choice);
   if (chosen === undefined) return undefined;
   const { files, sources } = chosen;
   const isLocked = files.some((entry) => lockPartsOf(entry, sources.lock) !== undefined);
   const split = isLocked ? files : await cutEntries(session, files, sources, how);
-  return split.map((entry) => originalFile(entry, sources));
+  const { lock: on, paths } = sources;
+  const stored =
+    how.compression === undefined
+      ? split
+      : await withStoredParts(
+          split,
+          { choice: how.compression, paths, known: formsOf(split, on), on },
+          readOptions(session),
+        );
+  return stored.map((entry) => originalFile(entry, sources));
 }
 
 /** The files of the lock that is in force, for layouts that store them in their own way; else as `chosenWeights`. */

@@ -15,6 +15,8 @@ import type { WeightFile } from "../weights/weight-files.ts";
 import { lockPartsOf } from "../parts/lock-parts.ts";
 import { type TreeNumbers, treeNumbersOf } from "../parts/tree.ts";
 import { type SplitChoice, withParts } from "./cut-entries.ts";
+import { formsOf, withStoredParts } from "./stored-parts.ts";
+import type { PartsCompression } from "../weights/store-parts.ts";
 import { cutFiles } from "../weights/cut-files.ts";
 import { rfc3339, type WeightsLock } from "../format/weights-lock.ts";
 
@@ -85,7 +87,7 @@ export async function lockWeights(
       expected:
         options.mustMatch === true ? expectedOf(before.get(file.name), file.remote) : undefined,
       cut: isCut(file) ? cut?.cuts[index] : undefined,
-      // What is split is stored as it is: nobody makes one stream of it that is never sent.
+      // Parts have forms of their own: nobody makes one stream of the file that is never sent.
       choose: (size) =>
         wanted && cut?.cuts[index] !== undefined
           ? "none"
@@ -94,7 +96,7 @@ export async function lockWeights(
     })),
     options,
   );
-  const entries = sortedByName(
+  const cutEntries = sortedByName(
     placed.map((file, index) => {
       const content = contents[index];
       if (content === undefined) throw new Error(`"${file.path}" has no content`);
@@ -102,6 +104,17 @@ export async function lockWeights(
       const entry = entryOf(file, content, before.get(file.name), keepsType);
       return withParts(entry, content, wanted ? cut?.cuts[index] : undefined, cut?.numbers);
     }),
+  );
+  const known = formsOf(previous?.files ?? [], on);
+  const entries = await withStoredParts(
+    cutEntries,
+    {
+      choice: partsChoice(options.compression, known.size > 0),
+      paths: new Map(placed.flatMap(({ name, path, remote }) => (remote ? [] : [[name, path]]))),
+      known,
+      on,
+    },
+    options,
   );
   const changed = previous === undefined || !isSameSet(entries, previous.files);
   const created = changed ? rfc3339(options.now()) : previous.created;
@@ -112,6 +125,12 @@ export async function lockWeights(
     read,
     unchanged: contents.length - read,
   };
+}
+
+/** How parts are stored: as the lock that is there has it, and as they are where it has none in another form. */
+function partsChoice(asked: CompressionChoice | undefined, isStored: boolean): PartsCompression {
+  if (asked === undefined) return isStored ? "auto" : "none";
+  return asked === "gzip" ? "none" : asked;
 }
 
 /** The numbers that a lock was split by: a version that is split by others shares no parts with it. */

@@ -50,7 +50,7 @@ export interface ReadOptions {
   remoteRecords?: RemoteRecords | undefined;
   /** Of the parts of remote files. */
   cutRecords?: CutRecords | undefined;
-  cache: Pick<Cache, "root" | "tempPath" | "discardTemp" | "putFile">;
+  cache: Cache;
   signal: AbortSignal;
   emit: EmitEvent;
   /** How many files are read at once. */

@@ -4,7 +4,7 @@ import { parallel } from "../../flow/parallel.ts";
 import { smallFileBytes } from "../../runtime/small-file.ts";
 import { createWorkerPool } from "../../runtime/worker-pool.ts";
 import { clockTicks, type KnownFile, unsettledFor } from "../../store/records/file-records.ts";
-import type { CompressionChoice } from "../format/compression.ts";
+import { type CompressionChoice, mostAutoBytes } from "../format/compression.ts";
 import { readLarge } from "./read-large-weight.ts";
 import { readSmall } from "./read-small-weights.ts";
 import {
@@ -59,11 +59,14 @@ async function lookAt(file: WantedFile, { records, signal }: ReadOptions): Promi
   const stats = await statWeight(file.path);
   const size = Number(stats.size);
   // Many registries refuse a blob of zero bytes; gzip makes twenty of them.
-  const choice = size === 0 ? "gzip" : file.choose(size);
+  const choice = size === 0 ? "gzip" : ofWhole(file.choose(size), size);
   const known = await records.find(file.path, stats);
   const content = known === undefined ? undefined : contentOf(known, size, choice, file.cut);
   return { ...file, stats, size, choice, known, ...(content === undefined ? {} : { content }) };
 }
+
+const ofWhole = (choice: CompressionChoice, size: number): CompressionChoice =>
+  choice === "auto" && size >= mostAutoBytes ? "none" : choice;
 
 /** What a record says about a file that is to be stored as `choice`, if it says enough. */
 function contentOf(

@@ -1,9 +1,10 @@
 import { errno, OcibundleError } from "../../errors.ts";
-import { digestOf } from "../../oci/digest.ts";
+import { digestOf, shortDigest } from "../../oci/digest.ts";
 import { compressBytes, readSmallFile, smallFileBytes } from "../../runtime/small-file.ts";
 import { createWorkerPool } from "../../runtime/worker-pool.ts";
 import { fileEndedCode } from "../../runtime/worker-protocol.ts";
 import { compressWeight } from "./compress-weight.ts";
+import { makePart } from "./store-parts.ts";
 import { compressionLevels } from "../format/compression.ts";
 import type { Session } from "../session/session.ts";
 import type { StoredWeights } from "./weight-blobs.ts";
@@ -19,6 +20,23 @@ export function storedWeights({ cache, emit }: Session, lock: string): StoredWei
     });
   return {
     cached: (entry, signal) => cache.find(entry, signal),
+    async encode({ name }, { part, path, start }, signal) {
+      const { encoding, digest, size, stored } = part;
+      if (encoding === "none") throw mismatch(path);
+      const item = { phase: "compress", item: `${name} ${shortDigest(digest)}` } as const;
+      emit({ type: "start", ...item, group: "weights", bytes: size });
+      const pool = createWorkerPool(1);
+      try {
+        const onBytes = (bytes: number) => emit({ type: "progress", ...item, bytes });
+        const options = { cache, pool, signal, onBytes };
+        const made = await makePart({ part, path, start }, encoding, options);
+        emit({ type: "done", ...item });
+        if (made.digest !== stored.digest) throw mismatch(path);
+        return { kind: "file", path: cache.blobPath(made.digest), offset: 0 };
+      } finally {
+        pool.close();
+      }
+    },
     async compress(entry, path, signal) {
       const codec = compressionOf(entry.mediaType);
       if (codec === "none") throw mismatch(path);

@@ -6,7 +6,8 @@ import { isUnchanged } from "../../store/records/file-records.ts";
 import { compressionOf, fileNameOf, quoted, type WeightEntry } from "../format/weight-entry.ts";
 import { decodedSource } from "../layout/decoded-source.ts";
 import { lockPartsOf } from "../parts/lock-parts.ts";
-import type { OriginalFile, StoredFile } from "../layout/original-file.ts";
+import type { StoredPart } from "../parts/parts-artifact.ts";
+import type { OriginalFile, PartBlob, StoredFile } from "../layout/original-file.ts";
 import { notAFile, unreadable } from "./file-errors.ts";
 import { type RemoteFile, remoteMismatch, remoteSource } from "./remote-file.ts";
 
@@ -26,7 +27,16 @@ export interface WeightSources {
 /** What this machine knows of a weight file besides its bytes. */
 export interface StoredWeights {
   /** The entry's blob in the cache, or undefined. */
-  cached(entry: WeightEntry, signal: AbortSignal): Promise<string | undefined>;
+  cached(
+    entry: Pick<WeightEntry, "digest" | "size">,
+    signal: AbortSignal,
+  ): Promise<string | undefined>;
+  /** Encodes a part of the file, which begins at `start`, as it is stored. Throws `integrity` when that is another. */
+  encode(
+    entry: WeightEntry,
+    piece: { part: StoredPart; path: string; start: number },
+    signal: AbortSignal,
+  ): Promise<BlobSource>;
   /** Makes the stored (compressed) blob from the file. Throws `integrity` when it is another. */
   compress(entry: WeightEntry, path: string, signal: AbortSignal): Promise<BlobSource>;
 }
@@ -104,6 +114,8 @@ export function originalFile(entry: WeightEntry, sources: WeightSources): Origin
     digest: entry.digestOriginal,
     size: entry.sizeUncompressed,
     parts: lockPartsOf(entry, sources.lock),
+    storedPart: (part, start) =>
+      start === undefined ? undefined : storedPart({ entry, part, start }, sources),
     stored: isCompressed(entry) ? storedFile(entry, sources) : undefined,
     mismatchHint: mismatchHint(entry, sources),
     check: async (signal) => {
@@ -119,6 +131,31 @@ export function originalFile(entry: WeightEntry, sources: WeightSources): Origin
         encoding: compressionOf(entry.mediaType),
         size: entry.sizeUncompressed,
       });
+    },
+  };
+}
+
+/** The blob of a part that is stored in another form: the cache's, or made anew from the file. */
+function storedPart(
+  { entry, part, start }: { entry: WeightEntry; part: StoredPart; start: number },
+  { paths, stored, lock, missing }: WeightSources,
+): PartBlob {
+  const { digest, size } = part.stored;
+  const blob = { digest: digest as `sha256:${string}`, size };
+  const fileOf = async (): Promise<string> => {
+    const path = paths.get(entry.name);
+    if (path === undefined) throw missing();
+    await statWeight(entry, path, lock);
+    return path;
+  };
+  return {
+    check: async (signal) => {
+      if ((await stored.cached(blob, signal)) === undefined) await fileOf();
+    },
+    source: async (signal) => {
+      const cached = await stored.cached(blob, signal);
+      if (cached !== undefined) return { kind: "file", path: cached, offset: 0 };
+      return stored.encode(entry, { part, path: await fileOf(), start }, signal);
     },
   };
 }

@@ -1,0 +1,74 @@
+import { lockPartsMember, type WeightEntry } from "../format/weight-entry.ts";
+import { type LockParts, lockPartsOf, lockPartsValue } from "../parts/lock-parts.ts";
+import { asItIs, type StoredPart } from "../parts/parts-artifact.ts";
+import type { ReadOptions } from "../weights/file-state.ts";
+import { type PartsCompression, type PieceOfFile, storeParts } from "../weights/store-parts.ts";
+
+/** How the parts of a lock's entries are to be stored. */
+export interface StoreChoice {
+  choice: PartsCompression;
+  /** Where each file lies, by its name. */
+  paths: ReadonlyMap<string, string>;
+  /** Forms of parts that were made before, by the digests of the originals. */
+  known: ReadonlyMap<string, StoredPart>;
+  /** The lock's name in messages. */
+  on: string;
+}
+
+/** The parts of a lock that are stored in another form, by the digests of the originals. Throws `file`. */
+export function formsOf(entries: readonly WeightEntry[], on: string): Map<string, StoredPart> {
+  const parts = entries.flatMap((entry) => lockPartsOf(entry, on)?.parts ?? []);
+  return new Map(
+    parts.flatMap((part) => (part.encoding === "none" ? [] : [[part.digest, part] as const])),
+  );
+}
+
+/**
+ * The entries with their parts stored as is chosen. Parts that lie in several pieces of their file stay as they are,
+ * and so do those of files that are not here. Throws as `storeParts`.
+ */
+export async function withStoredParts(
+  entries: readonly WeightEntry[],
+  { choice, paths, known, on }: StoreChoice,
+  options: ReadOptions,
+): Promise<WeightEntry[]> {
+  const done: WeightEntry[] = [];
+  for (const entry of entries) {
+    const parts = lockPartsOf(entry, on);
+    const path = paths.get(entry.name);
+    if (parts === undefined) {
+      done.push(entry);
+      continue;
+    }
+    const stored =
+      choice === "none" || path === undefined
+        ? undefined
+        : await storeParts(piecesOf(parts, path), { ...options, choice, known, item: entry.name });
+    const form = (part: StoredPart): StoredPart =>
+      stored === undefined
+        ? choice === "none"
+          ? asItIs([part.digest, part.size])
+          : part
+        : (stored.get(part.digest) ?? asItIs([part.digest, part.size]));
+    done.push({
+      ...entry,
+      [lockPartsMember]: lockPartsValue({ ...parts, parts: parts.parts.map(form) }),
+    });
+  }
+  return done;
+}
+
+/** The parts that are one piece of their file each: nobody has to decode a part once for each piece. */
+function piecesOf({ parts, segments }: LockParts, path: string): PieceOfFile[] {
+  const uses = new Map<number, number>();
+  for (const [index] of segments) uses.set(index, (uses.get(index) ?? 0) + 1);
+  let start = 0;
+  return segments.flatMap(([index, offset, length]): PieceOfFile[] => {
+    const at = start;
+    start += length;
+    const part = parts[index];
+    const isWhole = part !== undefined && offset === 0 && length === part.size;
+    if (!isWhole || uses.get(index) !== 1) return [];
+    return [{ part: { digest: part.digest, size: part.size }, path, start: at }];
+  });
+}
