@@ -5,9 +5,11 @@ import { OcibundleError } from "../errors.ts";
 import { hubModelDirectory } from "../model/pull/hub-cache.ts";
 import { holdDirectory } from "../model/pull/hold.ts";
 import { pullWeights } from "../model/pull/pull.ts";
+import { planWeights } from "../model/pull/dry-run.ts";
 import { pullImage } from "../model/pull/pull-image.ts";
 import { linkModes } from "../model/session/link-mode.ts";
-import type { PulledImage, PullReport } from "../report/pull.ts";
+import type { PulledImage, PullPlanReport, PullReport } from "../report/pull.ts";
+import { pullPlanReport } from "../ui/pull-plan-report.ts";
 import { imageReport, pullReport } from "../ui/pull-report.ts";
 import { requiredSigner, signerArgs } from "./signer-args.ts";
 
@@ -16,19 +18,23 @@ interface Pulled {
   /** The directory as it was named. */
   output: string;
   weights: PullReport | undefined;
+  /** With `--dry-run`, in place of the others. */
+  plan?: PullPlanReport;
   image: PulledImage | undefined;
 }
 
 const format: ReportFormat<Pulled> = {
-  text: ({ name, output, weights, image }, view) =>
+  text: ({ name, output, weights, plan, image }, view) =>
+    (plan === undefined ? "" : pullPlanReport({ ...plan, shownDir: output }, view)) +
     (image === undefined ? "" : imageReport(name, image, view)) +
     (weights === undefined ? "" : pullReport({ ...weights, shownDir: output }, view)),
-  json: ({ name, weights, image }) => ({
+  json: ({ name, weights, plan, image }) => ({
     name,
     ...weights,
+    ...plan,
     ...(image === undefined ? {} : { image }),
   }),
-  digest: ({ weights, image }) => weights?.digest ?? image?.digest ?? "",
+  digest: ({ weights, plan, image }) => plan?.digest ?? weights?.digest ?? image?.digest ?? "",
 };
 
 export const command = defineCommand({
@@ -39,6 +45,7 @@ export const command = defineCommand({
       "ocibundle pull registry.example.com/acme/llama:v1 -o /models/llama",
       'ocibundle pull registry.example.com/acme/llama:v1 --only "*.safetensors"',
       "ocibundle pull registry.example.com/acme/llama:v1 --image docker-daemon:llama:v1",
+      "ocibundle pull registry.example.com/acme/llama:v1 /models/llama --dry-run",
       "ocibundle pull registry.example.com/acme/llama:v1 --hf-cache acme/llama",
     ],
   },
@@ -99,6 +106,11 @@ export const command = defineCommand({
       description: "Keep running after a successful pull until SIGTERM, for sidecars",
     },
     force: { type: "boolean", description: "Replace files whose content differs" },
+    dryRun: {
+      type: "boolean",
+      alias: "n",
+      description: "Print what would be fetched, and write nothing",
+    },
     seed: {
       type: "string",
       multiple: true,
@@ -125,7 +137,7 @@ export const command = defineCommand({
   },
   async run(args, context) {
     const { ref, dir, output: named, only, path, image, platform } = args;
-    const { hfCache, link, sync, hold, force, seed: seeds, check, cache } = args;
+    const { hfCache, link, sync, hold, force, seed: seeds, check, cache, dryRun } = args;
     if (check !== undefined && check !== "whole") {
       throw new OcibundleError("usage", `--check must be whole, not "${check}"`, {
         hint: "use --check whole",
@@ -164,27 +176,36 @@ export const command = defineCommand({
         { hint: "add -o DIR to pull the weights too" },
       );
     }
+    const request = {
+      source: ref,
+      output: output ?? ".",
+      only,
+      path,
+      force,
+      seeds,
+      checkWhole: check === "whole",
+      useCache: cache,
+      requires,
+      hubId: hfCache,
+      sync,
+      link,
+    };
+    if (dryRun) {
+      const other = image !== undefined ? "--image" : hold ? "--hold" : undefined;
+      if (other !== undefined) {
+        throw new OcibundleError("usage", `--dry-run and ${other} cannot be used together`, {
+          hint: `omit ${other}: a dry run of weights writes nothing and ends`,
+        });
+      }
+      const plan = await planWeights(context, request);
+      return { name: ref, output: request.output, weights: undefined, image: undefined, plan };
+    }
     const pulled =
       image === undefined
         ? undefined
         : await pullImage(context, { source: ref, target: image, platform, requires });
-    const weights = withWeights
-      ? await pullWeights(context, {
-          source: ref,
-          output: output ?? ".",
-          only,
-          path,
-          force,
-          seeds,
-          checkWhole: check === "whole",
-          useCache: cache,
-          requires,
-          hubId: hfCache,
-          sync,
-          link,
-        })
-      : undefined;
-    const report = { name: ref, output: output ?? ".", weights, image: pulled };
+    const weights = withWeights ? await pullWeights(context, request) : undefined;
+    const report = { name: ref, output: request.output, weights, image: pulled };
     if (!hold) return report;
     printReport(format, report, context);
     await holdDirectory(context, resolve(context.cwd, report.output));

@@ -20,6 +20,35 @@ export interface PullReport {
   milliseconds: number;
 }
 
+/** What a pull would do; with `--json` its shape is part of the surface (docs/json.md). Sizes in bytes. */
+export interface PullPlanReport {
+  dryRun: true;
+  name: string;
+  reference: string | null;
+  digest: Digest;
+  formats: string[];
+  dir: string;
+  files: PlannedFile[];
+  /** Archives that would be fetched whole, and unpacked; files of theirs may be listed or not. */
+  archives: { digest: Digest; size: number; listed: boolean }[];
+  /** Bytes to fetch, each once. */
+  fetch: number;
+  /** Bytes of the files that an earlier run fetched, and that would be taken from other files. */
+  resumed: number;
+  reused: number;
+  /** With `--sync`: paths of files that would be removed, absolute. */
+  removed: string[];
+  hfCache: HubCacheReport | null;
+}
+
+export interface PlannedFile {
+  name: string;
+  /** Absolute. */
+  path: string;
+  size: number;
+  outcome: "to-fetch" | "cached" | "kept";
+}
+
 export interface PulledFile {
   name: string;
   /** Absolute. */

@@ -112,12 +112,13 @@ export function hubPaths(entries: readonly WeightEntry[]): Map<WeightEntry, stri
  */
 export async function writeSnapshot(
   dir: string,
-  { id, tag, digest, entries }: HubModel,
+  model: HubModel,
   selected: readonly WeightEntry[],
   { force, signal }: { force: boolean; signal: AbortSignal },
 ): Promise<HubSnapshot> {
-  const commit = hubRevision(digest);
-  const paths = hubPaths(entries);
+  const report = snapshotOf(dir, model);
+  const { commit, revisions } = report;
+  const paths = hubPaths(model.entries);
   const root = ["snapshots", commit];
   const inside = Map.groupBy(selected, (entry) => directoryOf(paths.get(entry) ?? ""));
   for (const [inner, files] of inside) {
@@ -138,11 +139,33 @@ export async function writeSnapshot(
   );
   const list = JSON.stringify({ format_version: 1, files: tree }, null, 1);
   const notes = [await write(dir, "trees", `${commit}.json`, list)];
-  const revisions = [...new Set(["main", ...(tag !== undefined && isTag(tag) ? [tag] : [])])];
   for (const revision of revisions.toReversed()) {
     notes.push(await write(dir, "refs", revision, commit));
   }
-  return { report: { id, commit, revisions, snapshot: join(dir, ...root) }, notes };
+  return { report, notes };
+}
+
+/** What a model is called in the cache whose directory of it is `dir`. */
+export function snapshotOf(dir: string, { id, tag, digest }: HubModel): HubCacheReport {
+  const commit = hubRevision(digest);
+  const revisions = [...new Set(["main", ...(tag !== undefined && isTag(tag) ? [tag] : [])])];
+  return { id, commit, revisions, snapshot: join(dir, "snapshots", commit) };
+}
+
+/** Throws `conflict` where `writeSnapshot` would for what has a name of the snapshot. Writes nothing. */
+export async function checkSnapshot(
+  dir: string,
+  model: HubModel,
+  selected: readonly WeightEntry[],
+  force: boolean,
+): Promise<void> {
+  const { snapshot } = snapshotOf(dir, model);
+  const paths = hubPaths(model.entries);
+  for (const entry of selected) {
+    const path = paths.get(entry) ?? "";
+    const up = "../".repeat(path.split("/").length + 1);
+    await isLinked(join(snapshot, path), up + blobParts(entry).join("/"), force);
+  }
 }
 
 const directoryOf = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf("/")));
@@ -151,6 +174,21 @@ const directoryOf = (path: string): string => path.slice(0, Math.max(0, path.las
 function treeEntry({ digestOriginal, sizeUncompressed: size }: WeightEntry): object {
   const hex = digestHex(digestOriginal);
   return { size, blob_id: hubRevision(digestOriginal), lfs_sha256: hex, lfs_size: size };
+}
+
+/** Whether a link is there already. Throws `conflict` for something else, unless it may be replaced. */
+async function isLinked(
+  path: string,
+  target: string,
+  force: boolean,
+  shown = path,
+): Promise<boolean> {
+  const there = await lstat(path).catch(() => undefined);
+  if (there?.isSymbolicLink() === true && (await readlink(path)) === target) return true;
+  if (there === undefined || (force && !there.isDirectory())) return false;
+  throw new OcibundleError("conflict", `"${shown}" exists with other content`, {
+    hint: "add --force to replace it, or pull into another directory with -o",
+  });
 }
 
 async function link(
@@ -162,13 +200,7 @@ async function link(
   const path = directory.at(name);
   const shown = join(directory.path, name);
   try {
-    const there = await lstat(path).catch(() => undefined);
-    if (there?.isSymbolicLink() === true && (await readlink(path)) === target) return;
-    if (there !== undefined && (!force || there.isDirectory())) {
-      throw new OcibundleError("conflict", `"${shown}" exists with other content`, {
-        hint: "add --force to replace it, or pull into another directory with -o",
-      });
-    }
+    if (await isLinked(path, target, force, shown)) return;
     const temporary = directory.at(temporaryName(name));
     await rm(temporary, { force: true });
     await symlink(target, temporary);

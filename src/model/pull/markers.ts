@@ -119,11 +119,7 @@ function markersIn(root: string, directoryParts: readonly string[]): Markers {
       isAlone = true;
     },
     async ready() {
-      const directory = await open();
-      const names = await readdir(directory.at("."));
-      // With another beside it, a run was killed before it had taken that back.
-      if (names.some((name) => name !== "ready" && isMarker(name))) return undefined;
-      return readMarker(directory.at("ready"));
+      return readReady((await open()).at("."));
     },
     downloading: (digest) => change("downloading", digest),
     done: (digest) => change("ready", digest),
@@ -142,6 +138,17 @@ function markersIn(root: string, directoryParts: readonly string[]): Markers {
     },
   };
 }
+
+async function readReady(path: string): Promise<string | undefined> {
+  const names = await readdir(path);
+  // With another beside it, a run was killed before it had taken that back.
+  if (names.some((name) => name !== "ready" && isMarker(name))) return undefined;
+  return readMarker(join(path, "ready"));
+}
+
+/** The digest that markers say is ready, where there are any: a look that makes nothing. */
+export const lookAtReady = ({ path }: Markers): Promise<string | undefined> =>
+  readReady(path).catch(() => undefined);
 
 /** More than any digest has, in bytes. */
 const maxMarkerBytes = 1024;

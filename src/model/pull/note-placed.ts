@@ -8,7 +8,7 @@ import {
 } from "../../store/records/placed.ts";
 import type { Cache } from "../../store/cache/cache.ts";
 import type { HubNote } from "./hub-cache.ts";
-import { openStage, type Stage, type StageOptions } from "./sync.ts";
+import { lookAtStage, openStage, type Stage, type StageOptions } from "./sync.ts";
 import type { WantedFile } from "./pull-plan.ts";
 
 /** The next version of a directory, by what is known of the last one; see `openStage`. */
@@ -16,10 +16,18 @@ export async function stageOf(
   { cache, dir, source }: Pick<PulledInto, "cache" | "dir" | "source">,
   options: Omit<StageOptions, "dir" | "last">,
 ): Promise<Stage | undefined> {
-  const before = await readPlaced(cache, dir);
-  const last = before?.pulls.find((one) => one.source === source);
-  return openStage({ ...options, dir, last });
+  return openStage({ ...options, dir, last: await lastPull(cache, dir, source) });
 }
+
+/** What the next version would do to a directory; see `lookAtStage`. */
+export const lookAtStageOf = async (
+  { cache, dir, source }: Pick<PulledInto, "cache" | "dir" | "source">,
+  options: Omit<StageOptions, "dir" | "last">,
+): ReturnType<typeof lookAtStage> =>
+  lookAtStage({ ...options, dir, last: await lastPull(cache, dir, source) });
+
+const lastPull = async (cache: Cache, dir: string, source: string) =>
+  (await readPlaced(cache, dir))?.pulls.find((one) => one.source === source);
 
 export interface PulledInto {
   cache: Cache;

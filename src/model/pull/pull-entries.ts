@@ -1,17 +1,18 @@
 import { availableParallelism } from "node:os";
-import { posix } from "node:path";
-import { OcibundleError } from "../../errors.ts";
 import { isUnusable } from "../../store/cache/directory.ts";
 import { type StoredFile, type StoredTar } from "../format/artifact/contents.ts";
-import {
-  checkEntriesApart,
-  checkNameAndDest,
-  layerTypes,
-  quoted,
-  type WeightEntry,
-} from "../format/weight-entry.ts";
+import { checkEntriesApart, type WeightEntry } from "../format/weight-entry.ts";
 import type { WeightsContents } from "../graph/weights-contents.ts";
-import { mergeLayers } from "./overlay.ts";
+import {
+  entryOf,
+  imageFiles,
+  type ListedFiles,
+  plainTarFiles,
+  requirePath,
+  type UnpackedTar,
+  unpackedFiles,
+  unpackOptions,
+} from "./listed-entries.ts";
 import { createWorkerPool } from "../../runtime/worker-pool.ts";
 import { createDownloader } from "../../transfer/download/download.ts";
 import type { Session } from "../session/session.ts";
@@ -21,10 +22,8 @@ import type { FilePlan } from "../parts/file-plan.ts";
 import { listPlainTar } from "./list-tar.ts";
 import { listFiles } from "./part-files.ts";
 import type { BlobPart, FetchContext, PullSource } from "./pull-context.ts";
-import { findInTar } from "../graph/tar-ranges.ts";
 import {
   layerLabel,
-  refuseLinks,
   type UnpackedEntry,
   unpackedBefore,
   unpackFile,
@@ -136,26 +135,6 @@ async function lookInto(
   }
 }
 
-/** An entry whose file is in the cache, or will be fetched as it is. */
-function entryOf(
-  { prefix, under }: Pick<StoredTar, "prefix" | "under">,
-  name: string,
-  { digest, size }: Pick<WeightEntry, "digest" | "size">,
-  on: string,
-): WeightEntry {
-  const entry = {
-    name: `${prefix}${name}`,
-    dest: posix.join(under, name),
-    digestOriginal: digest,
-    digest,
-    size,
-    sizeUncompressed: size,
-    mediaType: layerTypes.none,
-  };
-  checkNameAndDest(entry, on);
-  return entry;
-}
-
 /** Where archives are looked into. */
 interface Place extends Required<Pick<FindRequest, "inPlace">> {
   context: FetchContext;
@@ -164,39 +143,18 @@ interface Place extends Required<Pick<FindRequest, "inPlace">> {
 }
 
 async function tarFiles(tar: StoredTar, place: Place): Promise<WeightEntry[]> {
-  const { parts } = place;
-  const { source, session } = place.context;
-  const on = source.name;
-  if (tar.expected !== undefined) {
-    const offsets = await findInTar(source, tar, session.signal);
-    if (offsets !== undefined) {
-      return Array.from(tar.expected, ([name, file]) => {
-        const entry = entryOf(tar, name, file, on);
-        const offset = offsets.get(name);
-        // An empty file has no range.
-        if (offset !== undefined) parts.set(entry, { blob: tar.blob, offset });
-        return entry;
-      });
-    }
-  }
+  const { context, parts } = place;
   const wanted = tar.expected;
-  const unpacked = await unpack(tar, place, (name) => wanted?.has(name) ?? true);
-  refuseLinks(unpacked, on);
-  const files = new Map<string, WeightEntry>();
-  for (const entry of unpacked) {
-    if (entry.type !== "file") continue;
-    if (files.has(entry.name)) {
-      const message = `${on}: ${quoted(entry.name)} appears more than once in an archive; the last one is used`;
-      session.emit({ type: "warning", message });
-    }
-    const made = entryOf(tar, entry.name, { ...entry, digest: sha256(entry) }, on);
-    if (entry.offset !== undefined) parts.set(made, { blob: tar.blob, offset: entry.offset });
-    files.set(entry.name, made);
-  }
-  return [...files.values()];
+  const found =
+    (await plainTarFiles(tar, context)) ??
+    unpackedFiles(tar, await unpack(tar, place, (name) => wanted?.has(name) ?? true), context);
+  return withParts(found, parts);
 }
 
-const sha256 = ({ digest }: { digest: string }): `sha256:${string}` => digest as `sha256:${string}`;
+function withParts(found: ListedFiles, parts: Map<WeightEntry, BlobPart>): WeightEntry[] {
+  for (const [entry, part] of found) if (part !== undefined) parts.set(entry, part);
+  return [...found.keys()];
+}
 
 async function imageEntries(
   tars: readonly StoredTar[],
@@ -204,52 +162,10 @@ async function imageEntries(
   path: string | undefined,
 ): Promise<WeightEntry[]> {
   const { context, parts } = place;
-  const on = context.source.name;
-  if (path === undefined) {
-    throw new OcibundleError("not_found", `${on} is an image and has no weights`, {
-      hint: "use --path to pull a directory, such as `--path /models`, or --image to pull the image",
-    });
-  }
-  const layers: UnpackedEntry[][] = [];
-  const places = new Map<string, BlobPart>();
-  for (const tar of tars) {
-    const unpacked = await unpack(tar, place, () => true);
-    layers.push(unpacked);
-    for (const entry of unpacked) {
-      if (entry.type !== "file" || entry.offset === undefined) continue;
-      places.set(entry.digest, { blob: tar.blob, offset: entry.offset });
-    }
-  }
-  const { files, unresolved, follow } = mergeLayers(layers);
-  const asked = posix.join("/", path).replace(/^\//, "").replace(/\/$/, "");
-  const directory = follow(asked) ?? asked;
-  const inside = (name: string): boolean => directory === "" || name.startsWith(`${directory}/`);
-  const lost = unresolved.filter(inside);
-  if (lost.length > 0) {
-    const more = lost.length > 1 ? ` and ${lost.length - 1} more` : "";
-    context.session.emit({
-      type: "warning",
-      message: `${quoted(lost[0] ?? "")}${more}: skipped, the link has no target in the image`,
-    });
-  }
-  const found = files.filter(({ name }) => inside(name));
-  if (found.length === 0) {
-    const isFile = files.some(({ name }) => name === directory);
-    const why = isFile ? "is a file of it, not a directory" : "is not a directory with files";
-    throw new OcibundleError("not_found", `${on}: ${quoted(`/${asked}`)} ${why}`, {
-      hint: isFile
-        ? `use \`--path ${quoted(posix.dirname(`/${asked}`))}\``
-        : "use another directory of the image with --path",
-    });
-  }
-  const at = directory === "" ? 0 : directory.length + 1;
-  return found.map((file) => {
-    const root = { prefix: "", under: "/" };
-    const entry = entryOf(root, file.name.slice(at), { ...file, digest: sha256(file) }, on);
-    const part = places.get(file.digest);
-    if (part !== undefined) parts.set(entry, part);
-    return entry;
-  });
+  const directory = requirePath(path, context.source.name);
+  const layers: UnpackedTar[] = [];
+  for (const tar of tars) layers.push({ tar, entries: await unpack(tar, place, () => true) });
+  return withParts(imageFiles(layers, directory, context), parts);
 }
 
 /** The entries of a tar archive, its files in the cache: from an earlier run, or fetched and unpacked. */
@@ -258,22 +174,11 @@ async function unpack(
   { context, inPlace }: Place,
   wants: (name: string) => boolean,
 ): Promise<UnpackedEntry[]> {
-  const { source } = context;
-  const { cache, signal } = context.session;
   const { blob } = tar;
-  const on = layerLabel(source.name, blob.digest);
-  const listed = inPlace ? await listPlainTar(source, tar, on, signal) : undefined;
+  const options = unpackOptions(tar, context, wants);
+  const { source, session } = context;
+  const listed = inPlace ? await listPlainTar(source, tar, options.on, session.signal) : undefined;
   if (listed !== undefined) return listed;
-  const options = {
-    cache,
-    signal,
-    wants,
-    expected: tar.expected,
-    overlay: tar.overlay,
-    diffId: tar.diffId,
-    origin: source.name,
-    on,
-  };
   const before = await unpackedBefore(blob.digest, options);
   if (before !== undefined) return before;
   return withBlob(blob, context, (path) => unpackLayer(blob.digest, path, options));

@@ -11,14 +11,18 @@ import { type WantedFile, wantedFiles } from "./pull-plan.ts";
 /** How reports call them. */
 const linkWords = { reflink: "reflink", "hard link": "hardlink", copy: "copy" } as const;
 
-/** The files that entries become below `dir`: at their dests, or the blobs of a hub's cache. Throws `file`. */
+/**
+ * The files that entries become below `dir`: at their dests, or the blobs of a hub's cache. `folds` says whether names
+ * that differ in case are one there, which is tried out unless given. Throws `file`.
+ */
 export async function filesOf(
   dir: string,
   entries: readonly WeightEntry[],
   forHub: boolean,
+  folds?: (root: string) => Promise<boolean>,
 ): Promise<WantedFile[]> {
   const dests = entries.map(({ dest }) => dest);
-  const parts = await checkDests(dir, dests);
+  const parts = await checkDests(dir, dests, folds);
   return forHub ? hubFiles(dir, entries) : wantedFiles(dir, entries, parts);
 }
 

@@ -193,7 +193,7 @@ async function pullMarked(
 }
 
 /** An artifact of nothing is no model: whoever waits for files would go on without them. */
-const withoutFiles = (name: string): OcibundleError =>
+export const withoutFiles = (name: string): OcibundleError =>
   new OcibundleError("not_found", `${name} has no files`, {
     hint: "run `ocibundle inspect` to see its content",
   });

@@ -40,20 +40,49 @@ export interface StageOptions {
   force: boolean;
 }
 
+/** Whether a directory gets another version than the one that was placed there. */
+function isOther(
+  last: PlacedPull,
+  wanted: ReadonlySet<string>,
+  { digest, ready }: Pick<StageOptions, "digest" | "ready">,
+): boolean {
+  const isSame = last.digest === digest && last.files.every(({ path }) => wanted.has(path));
+  // A run that was killed after the new version took its place has noted nothing.
+  return !isSame && (last.digest === digest || ready !== digest);
+}
+
+/**
+ * What a stage would do: whether the directory is replaced as a whole, and which paths in it go. Writes nothing.
+ * Throws as `openStage`.
+ */
+export async function lookAtStage(
+  options: StageOptions,
+): Promise<{ replaces: boolean; removed: string[] }> {
+  const { dir, last, files, force } = options;
+  const wanted = new Set(files.map(({ parts }) => parts.join("/")));
+  if (last === undefined || !isOther(last, wanted, options))
+    return { replaces: false, removed: [] };
+  if (!force) await refuseChanged(dir, last, wanted);
+  const removed: string[] = [];
+  for (const { path } of last.files) {
+    if (wanted.has(path)) continue;
+    const there = await lstat(join(dir, path)).catch(() => undefined);
+    if (there?.isFile() === true) removed.push(path);
+  }
+  return { replaces: true, removed };
+}
+
 /**
  * Prepares the next version of a directory, or undefined where a pull into the directory itself does: nothing was
  * placed there yet, or the same. Throws `conflict` where files were changed, or others are in the way.
  */
 export async function openStage(options: StageOptions): Promise<Stage | undefined> {
-  const { dir, last, digest, ready, files, force } = options;
+  const { dir, last, files, force } = options;
   const top = join(dir, stageName);
   await bringBack(join(top, "old"));
   await rm(top, { recursive: true, force: true });
-  if (last === undefined) return undefined;
   const wanted = new Set(files.map(({ parts }) => parts.join("/")));
-  const isSame = last.digest === digest && last.files.every(({ path }) => wanted.has(path));
-  // A run that was killed after the new version took its place has noted nothing.
-  if (isSame || (last.digest !== digest && ready === digest)) return undefined;
+  if (last === undefined || !isOther(last, wanted, options)) return undefined;
   if (!force) await refuseChanged(dir, last, wanted);
   const root = join(top, "new");
   await mkdir(root, { recursive: true }).catch((error: unknown) => {

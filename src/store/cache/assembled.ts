@@ -15,11 +15,11 @@ import { writeRecord } from "./record-file.ts";
  * so that its name is not its digest but that of a document: what lies where in it, the digests of its parts.
  * The document is kept beside it, proves itself by the name, and the file by the parts.
  */
-export const assembledCache = ({ root }: Cache): Cache => {
+export const assembledCache = ({ root, isReadOnly }: Cache): Cache => {
   const own = assembledRoot(root);
-  const cache: Cache = cacheAt(own, (name, path, size, signal) =>
-    givesContent(cache, name, path, size, signal),
-  );
+  const gives = (name: Digest, path: string, size: number, signal?: AbortSignal) =>
+    givesContent(cache, name, path, size, signal);
+  const cache: Cache = cacheAt(own, gives, isReadOnly);
   return cache;
 };
 

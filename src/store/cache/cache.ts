@@ -51,6 +51,8 @@ export type BlobAddress = Pick<Descriptor, "digest" | "size">;
  */
 export interface Cache {
   readonly root: string;
+  /** Whether nothing is written, noted or thrown away: for a look at what is here. */
+  readonly isReadOnly: boolean;
   /** For small records of other modules. */
   readonly recordsDir: string;
   blobPath(digest: Digest): string;
@@ -114,8 +116,11 @@ const fileName = (digest: Digest): string => `${digestAlgorithm(digest)}-${diges
 /** The cache of this environment; one that takes nothing where no place for it is known. Touches nothing on disk. */
 export const openCache = (place: CachePlace): Cache => cacheAt(cacheDirectoryOrNowhere(place));
 
+/** The same cache, to be looked at only. */
+export const readOnlyCache = ({ root }: Cache): Cache => cacheAt(root, givesBytesOf, true);
+
 /** The cache in a directory, which need not exist. `gives` says whether a file has the bytes that its name means. */
-export function cacheAt(root: string, gives: typeof givesBytesOf = givesBytesOf): Cache {
+export function cacheAt(root: string, gives = givesBytesOf, isReadOnly = false): Cache {
   const directories = cacheDirectories(root);
   const recordPath = (digest: Digest) => join(directories.records, "blobs", fileName(digest));
   const blobPath = (digest: Digest) =>
@@ -134,6 +139,7 @@ export function cacheAt(root: string, gives: typeof givesBytesOf = givesBytesOf)
   let made: Promise<void> | undefined;
   let isMade = false;
   const make = async (): Promise<void> => {
+    if (isReadOnly) throw new TypeError("the cache is only looked at");
     // A server outlives a cache that its user removes.
     if (isMade && !existsSync(directories.locks)) {
       isMade = false;
@@ -162,6 +168,7 @@ export function cacheAt(root: string, gives: typeof givesBytesOf = givesBytesOf)
   };
 
   const removeDamaged = async (digest: Digest, modified: number): Promise<boolean> => {
+    if (isReadOnly) return false;
     try {
       if ((await statBlob(blobPath(digest)))?.modified !== modified) return false;
       await remove(digest);
@@ -173,7 +180,7 @@ export function cacheAt(root: string, gives: typeof givesBytesOf = givesBytesOf)
 
   const confirm = async ({ digest, size }: BlobAddress, modified: number): Promise<void> => {
     const entry = await readEntry(recordPath(digest), digest);
-    if (entry?.modified === modified && entry.size === size) return;
+    if (isReadOnly || (entry?.modified === modified && entry.size === size)) return;
     const checked = { names: [], origins: [], ...entry, digest, size, modified };
     // Without its record the blob is hashed again at its next use.
     await writeEntry(recordTemp, recordPath(digest), checked).catch(() => undefined);
@@ -223,6 +230,7 @@ export function cacheAt(root: string, gives: typeof givesBytesOf = givesBytesOf)
 
   return {
     root,
+    isReadOnly,
     recordsDir: directories.records,
     blobPath,
     partialPath: (digest) => join(directories.temp, `${fileName(digest)}.partial`),
@@ -259,6 +267,7 @@ export function cacheAt(root: string, gives: typeof givesBytesOf = givesBytesOf)
       return entry === undefined || lastUsed === undefined ? undefined : { ...entry, lastUsed };
     },
     async noteUse(digest, use = {}) {
+      if (isReadOnly) return;
       try {
         const entry = await readEntry(recordPath(digest), digest);
         if (entry !== undefined) await noteUse(recordTemp, recordPath(digest), entry, use);

@@ -61,12 +61,13 @@ function checkLength(root: string, dest: string): void {
 export async function checkDests(
   root: string,
   dests: readonly string[],
+  folds: (root: string) => Promise<boolean> = foldsNames,
 ): Promise<Map<string, string[]>> {
   const parts = new Map(dests.map((dest) => [dest, destParts(dest)]));
   for (const dest of dests) checkLength(root, dest);
   const clash =
     findClash(dests) ??
-    (findClash(dests, true) !== undefined && (await foldsNames(root))
+    (findClash(dests, true) !== undefined && (await folds(root))
       ? findClash(dests, true)
       : undefined);
   if (clash === undefined) return parts;

@@ -1,0 +1,206 @@
+import { availableParallelism } from "node:os";
+import { lstat, stat } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { OcibundleError, withContext } from "../../errors.ts";
+import type { PullPlanReport } from "../../report/pull.ts";
+import { withinOpenFiles } from "../../runtime/open-files.ts";
+import { createWorkerPool } from "../../runtime/worker-pool.ts";
+import { readOnlyCache } from "../../store/cache/cache.ts";
+import { openFileRecords } from "../../store/records/file-records.ts";
+import { openPartRecords } from "../../store/records/part-records.ts";
+import type { WeightEntry } from "../format/weight-entry.ts";
+import { readAllContents } from "../graph/weights-contents.ts";
+import { modelPlace } from "../places/place.ts";
+import { linkModeOf } from "../session/link-mode.ts";
+import { type JobContext, openSession, type Session } from "../session/session.ts";
+import { openSigned } from "../trust/open-signed.ts";
+import { countFetch, type FetchCount } from "./count-fetch.ts";
+import { checkSnapshot, hubPaths, snapshotOf } from "./hub-cache.ts";
+import { type ListedAhead, listAhead } from "./list-ahead.ts";
+import { lookAtReady, type MarkedTarget, openMarkers } from "./markers.ts";
+import { lookAtStageOf } from "./note-placed.ts";
+import { holdsPlan, inParts, noRecords, openAssembly } from "./part-pull.ts";
+import { filesOf, markedTargets } from "./pull-files.ts";
+import { planPull, selectEntries, type WantedFile } from "./pull-plan.ts";
+import { checkSpace } from "./pull-space.ts";
+import { type PullRequest, withoutFiles } from "./pull.ts";
+
+/**
+ * What a pull would do. Nothing is written: not to the directory, which need not exist, nor to the cache. Fails as
+ * the pull would, for what can be known before it.
+ */
+export async function planWeights(job: JobContext, request: PullRequest): Promise<PullPlanReport> {
+  const opened = openSession(job);
+  const session = { ...opened, cache: readOnlyCache(opened.cache) };
+  linkModeOf(session, request);
+  const place = await modelPlace(session, request.source);
+  const { reader, root, name, close } = await openSigned(session, place, request.requires);
+  try {
+    const dir = resolve(session.cwd, request.output);
+    const source = { ...reader, name };
+    const contents = await readAllContents(reader, root, session.signal, {
+      forImage: request.path !== undefined,
+    });
+    const digest = (contents.length === 1 ? contents[0]?.raw : root)?.digest ?? root.digest;
+    const listed = await listAhead(contents, { session, source, request });
+    if (listed.entries.length + listed.archives.length === 0) throw withoutFiles(name);
+    const entries = selectListed(listed, request.only);
+    const hub =
+      request.hubId === undefined
+        ? undefined
+        : { id: request.hubId, tag: place.tag, digest, entries: listed.entries };
+    const files = await filesOf(dir, entries, hub !== undefined, () => {
+      const message =
+        "names of files differ only in case: the pull ends where the file system takes them for one";
+      session.emit({ type: "warning", message });
+      return Promise.resolve(false);
+    });
+    await checkDirectories(dir, files);
+    if (hub !== undefined) await checkSnapshot(dir, hub, entries, request.force);
+    const { force } = request;
+    const targets = hub === undefined ? markedTargets(contents, entries) : [];
+    const stage =
+      request.sync === true
+        ? await lookAtStageOf(
+            { cache: session.cache, dir, source: place.repository?.fullName ?? place.text },
+            { digest, ready: await readyIn(dir, files, targets), files, targets, force },
+          )
+        : { replaces: false, removed: [] };
+    const { kept, count } = await planFiles(session, { request, listed, dir, files, stage });
+    const paths = hub === undefined ? undefined : hubPaths(hub.entries);
+    const byDigest = new Map(files.map((file) => [file.entry.digestOriginal, file]));
+    const byEntry = new Map(files.map((file) => [file.entry, file]));
+    return {
+      dryRun: true,
+      name,
+      reference: place.pinned(root.digest),
+      digest,
+      formats: [...new Set(contents.map(({ format }) => format))],
+      dir,
+      files: entries.map((entry) => {
+        const file = byEntry.get(entry) ?? byDigest.get(entry.digestOriginal);
+        if (file === undefined) throw new TypeError(`no file was made for ${entry.dest}`);
+        const path = paths?.get(entry);
+        return {
+          name: entry.name,
+          path:
+            hub === undefined || path === undefined
+              ? file.path
+              : join(snapshotOf(dir, hub).snapshot, path),
+          size: entry.sizeUncompressed,
+          outcome: kept.has(file) ? "kept" : count.cached.has(file) ? "cached" : "to-fetch",
+        };
+      }),
+      archives: listed.archives,
+      fetch: count.fetch + listed.archives.reduce((sum, { size }) => sum + size, 0),
+      resumed: count.resumed,
+      reused: count.reused,
+      removed: stage.removed.map((path) => join(dir, path)),
+      hfCache: hub === undefined ? null : snapshotOf(dir, hub),
+    };
+  } catch (error) {
+    throw withContext(`pull ${name}`, error);
+  } finally {
+    await close();
+  }
+}
+
+interface PlannedPull {
+  request: PullRequest;
+  listed: ListedAhead;
+  dir: string;
+  files: readonly WantedFile[];
+  stage: { replaces: boolean };
+}
+
+async function planFiles(
+  session: Session,
+  { request, listed, dir, files, stage }: PlannedPull,
+): Promise<{ kept: ReadonlySet<WantedFile>; count: FetchCount }> {
+  const { signal, cache } = session;
+  const { useCache, seeds = [], checkWhole = false } = request;
+  const { plans } = listed;
+  const workers = createWorkerPool(withinOpenFiles(availableParallelism(), 8));
+  const records = useCache ? openPartRecords(cache) : noRecords;
+  try {
+    session.emit({ type: "phase", phase: "check", items: files.length });
+    const plan = await planPull(files, {
+      signal,
+      force: request.force || stage.replaces,
+      cache,
+      records: openFileRecords(cache),
+      pool: workers,
+      async isKnown({ entry, path }) {
+        const made = plans.get(entry);
+        if (made === undefined || made.blob !== undefined || checkWhole) return false;
+        return holdsPlan(path, made, session, records);
+      },
+    });
+    const { wanted } = plan;
+    const link = linkModeOf(session, request);
+    const tooSmall =
+      wanted.length === 0
+        ? undefined
+        : await checkSpace(dir, wanted, { cache, useCache, link, signal, plans: inParts(plans) });
+    if (tooSmall !== undefined) {
+      const message = `${tooSmall.message}: the pull goes without the cache`;
+      session.emit({ type: "warning", message });
+    }
+    const assembly = await openAssembly({
+      session,
+      workers,
+      records,
+      plans,
+      wanted,
+      seeds,
+      checkWhole,
+      useCache,
+    });
+    const { packed } = listed;
+    const count = await countFetch(wanted, { session, assembly, packed, useCache });
+    return { kept: new Set(plan.kept), count };
+  } finally {
+    workers.close();
+  }
+}
+
+/** Of archives that are not unpacked yet nobody knows whether they have what a pattern names. */
+function selectListed({ entries, archives }: ListedAhead, only: readonly string[]): WeightEntry[] {
+  if (archives.every(({ listed }) => listed)) return selectEntries(entries, only);
+  const found = only.flatMap((glob) => {
+    try {
+      return selectEntries(entries, [glob]);
+    } catch (error) {
+      if (error instanceof OcibundleError && error.code === "not_found") return [];
+      throw error;
+    }
+  });
+  return only.length === 0 ? entries : entries.filter((entry) => found.includes(entry));
+}
+
+const readyIn = (
+  dir: string,
+  files: readonly WantedFile[],
+  targets: readonly MarkedTarget[],
+): Promise<string | undefined> => {
+  const dests = files.map(({ parts }) => parts);
+  return lookAtReady(openMarkers(dir, dests, targets));
+};
+
+/** What stands in the way of directories that a pull makes. Throws `conflict`. */
+async function checkDirectories(dir: string, files: readonly WantedFile[]): Promise<void> {
+  const directories = new Set([dir]);
+  for (const { parts } of files) {
+    for (let length = 1; length < parts.length; length += 1) {
+      directories.add(join(dir, ...parts.slice(0, length)));
+    }
+  }
+  for (const path of directories) {
+    // The directory that was named may be reached by a link, and none below it.
+    const there = await (path === dir ? stat(path) : lstat(path)).catch(() => undefined);
+    if (there === undefined || there.isDirectory()) continue;
+    throw new OcibundleError("conflict", `"${path}" exists and is not a directory`, {
+      hint: "remove it, or pull into another directory with -o",
+    });
+  }
+}
