@@ -21,9 +21,9 @@ import { lookAtReady, type MarkedTarget, openMarkers } from "./markers.ts";
 import { lookAtStageOf } from "./note-placed.ts";
 import { holdsPlan, inParts, noRecords, openAssembly } from "./part-pull.ts";
 import { filesOf, markedTargets } from "./pull-files.ts";
-import { planPull, selectEntries, type WantedFile } from "./pull-plan.ts";
+import { planPull, selectEntries, type WantedFile, withoutFiles } from "./pull-plan.ts";
 import { checkSpace } from "./pull-space.ts";
-import { type PullRequest, withoutFiles } from "./pull.ts";
+import type { PullRequest } from "./pull.ts";
 
 /**
  * What a pull would do. Nothing is written: not to the directory, which need not exist, nor to the cache. Fails as
@@ -167,7 +167,7 @@ async function planFiles(
 /** Of archives that are not unpacked yet nobody knows whether they have what a pattern names. */
 function selectListed({ entries, archives }: ListedAhead, only: readonly string[]): WeightEntry[] {
   if (archives.every(({ listed }) => listed)) return selectEntries(entries, only);
-  const found = only.flatMap((glob) => {
+  const named = only.flatMap((glob) => {
     try {
       return selectEntries(entries, [glob]);
     } catch (error) {
@@ -175,7 +175,8 @@ function selectListed({ entries, archives }: ListedAhead, only: readonly string[
       throw error;
     }
   });
-  return only.length === 0 ? entries : entries.filter((entry) => found.includes(entry));
+  const found = new Set(named);
+  return only.length === 0 ? entries : entries.filter((entry) => found.has(entry));
 }
 
 const readyIn = (

@@ -150,6 +150,19 @@ async function readReady(path: string): Promise<string | undefined> {
 export const lookAtReady = ({ path }: Markers): Promise<string | undefined> =>
   readReady(path).catch(() => undefined);
 
+/**
+ * Says that a version took the place of another, where nothing says it yet. By markers of their own: the directory that
+ * others have open may be gone with the old version.
+ */
+export async function markReplaced(markers: Markers, digest: string): Promise<void> {
+  try {
+    markers.alone();
+    if ((await markers.ready()) !== digest) await markers.done(digest);
+  } finally {
+    await markers.close();
+  }
+}
+
 /** More than any digest has, in bytes. */
 const maxMarkerBytes = 1024;
 

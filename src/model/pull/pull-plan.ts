@@ -71,6 +71,12 @@ const namesOf = (entries: readonly WeightEntry[]): string =>
     .map(({ name }) => name)
     .join(", ") + (entries.length > shownNames ? `, and ${entries.length - shownNames} more` : "");
 
+/** An artifact of nothing is no model: whoever waits for files would go on without them. */
+export const withoutFiles = (name: string): OcibundleError =>
+  new OcibundleError("not_found", `${name} has no files`, {
+    hint: "run `ocibundle inspect` to see its content",
+  });
+
 export interface PlanOptions {
   signal: AbortSignal;
   /** Whether files with other content are replaced. */

@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
-import { OcibundleError, withContext } from "../../errors.ts";
+import { withContext } from "../../errors.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { createWorkerPool } from "../../runtime/worker-pool.ts";
 import { openPartRecords } from "../../store/records/part-records.ts";
@@ -12,7 +12,7 @@ import { withinOpenFiles } from "../../runtime/open-files.ts";
 import { countResumed } from "../../transfer/resumed-bytes.ts";
 import { createDownloader } from "../../transfer/download/download.ts";
 import { markEarlyFailure, takeBackEarlyFailure } from "./early-failure.ts";
-import { type Markers, openMarkers } from "./markers.ts";
+import { type Markers, markReplaced, openMarkers } from "./markers.ts";
 import { fetchAll, type Outcomes } from "./fetch-all.ts";
 import type { FetchContext, PullSource, Seen } from "./pull-context.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
@@ -23,7 +23,7 @@ import { type HubSnapshot, writeSnapshot } from "./hub-cache.ts";
 import { notePulled, stageOf } from "./note-placed.ts";
 import { needsLocks, type Stage } from "./sync.ts";
 import { filesOf, markedTargets, reportedFiles } from "./pull-files.ts";
-import { planPull, selectEntries, type WantedFile } from "./pull-plan.ts";
+import { planPull, selectEntries, type WantedFile, withoutFiles } from "./pull-plan.ts";
 import { checkSpace } from "./pull-space.ts";
 import { fsyncPulled } from "./fsync.ts";
 import { lockDirectory } from "./lock-directory.ts";
@@ -149,7 +149,7 @@ async function pullMarked(
       );
       await stage?.swap();
       // Those above what was exchanged still speak of the version before.
-      if (stage !== undefined && (await markers.ready()) !== digest) await markers.done(digest);
+      if (stage !== undefined) await markReplaced(openMarkers(dir, dests, targets), digest);
       const isKept = (file: WantedFile): boolean => !outcomes.has(file);
       const besides = { hub: hub !== undefined, notes: made.hub?.notes ?? [] };
       await notePulled({ ...noted, ...besides, digest, files: into.files, isKept, sync });
@@ -191,12 +191,6 @@ async function pullMarked(
     await close();
   }
 }
-
-/** An artifact of nothing is no model: whoever waits for files would go on without them. */
-export const withoutFiles = (name: string): OcibundleError =>
-  new OcibundleError("not_found", `${name} has no files`, {
-    hint: "run `ocibundle inspect` to see its content",
-  });
 
 interface Pull {
   source: PullSource;
