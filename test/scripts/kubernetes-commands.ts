@@ -155,7 +155,7 @@ async function containerScript(
   }
   const registry = state.env["TEST_REGISTRY"] ?? "";
   const words = [...container.command, ...container.args].map((word) =>
-    word.replace(/^registry\.example\.com\//, `${registry}/`),
+    word.replace(/(?<=^|=)registry\.example\.com\//, `${registry}/`),
   );
   const { fsGroup } = pod.spec.securityContext ?? {};
   const { runAsUser, runAsGroup } = { ...pod.spec.securityContext, ...container.securityContext };
