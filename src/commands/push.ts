@@ -46,6 +46,11 @@ export const command = defineCommand({
       valueHint: "TAG",
       description: "Also tag the weights artifact, so that cleanup of untagged manifests keeps it",
     },
+    base: {
+      type: "string",
+      valueHint: "REF",
+      description: "With --parts, share parts with this version (default: that of the tag)",
+    },
     cogLock: {
       type: "string",
       valueHint: "FILE",

@@ -19,13 +19,14 @@ const checksAtOnce = 16;
 /**
  * The blobs that the target has because it has a manifest that names them: a registry takes no manifest
  * without its blobs, and keeps them as long as the manifest. One question in place of one for each of a
- * thousand weights. So are those of the version that `tag` stands for. Empty where it is not worth asking, or where there is no clear answer.
+ * thousand weights. So are those of the versions that `versions` stand for: tags or digests. Empty where it is not
+ * worth asking, or where there is no clear answer.
  */
 export async function knownBlobs(
   { root, children, blobs }: ContentGraph,
   target: ContentWriter,
   signal: AbortSignal,
-  tag?: string,
+  versions: readonly string[] = [],
 ): Promise<ReadonlySet<Digest>> {
   const known = new Set<Digest>();
   const manifests = [...children, root];
@@ -38,7 +39,9 @@ export async function knownBlobs(
   };
   try {
     await parallel(manifests, checksAtOnce, signal, look);
-    for (const digest of await blobsOfTag(target, tag, signal)) known.add(digest);
+    for (const version of versions) {
+      for (const digest of await blobsOf(target, version, signal)) known.add(digest);
+    }
     return known;
   } catch (error) {
     signal.throwIfAborted();
@@ -47,16 +50,16 @@ export async function knownBlobs(
   }
 }
 
-/** Manifests below the tag's that are read: a model has few. */
+/** Manifests below a version's that are read: a model has few. */
 const maxChildren = 8;
 
-/** The blobs of the version that the tag stands for now: the next one shares most of them. */
-async function blobsOfTag(
+/** The blobs of a version: the next one shares most of them. */
+async function blobsOf(
   { readTag }: ContentWriter,
-  tag: string | undefined,
+  version: string,
   signal: AbortSignal,
 ): Promise<Digest[]> {
-  const root = tag === undefined ? undefined : await readTag?.(tag, signal);
+  const root = await readTag?.(version, signal);
   if (root === undefined) return [];
   const { manifests } = membersOf(root, "manifest");
   const weights = manifests.filter((entry) => entryType(entry) === "weights");

@@ -21,6 +21,8 @@ export interface PublishOptions {
   tag: string | undefined;
   /** Blobs that were sent before, and the bytes of them that an earlier run had sent. */
   sentBefore?: ReadonlyMap<Digest, number> | undefined;
+  /** A version in the same repository that has many of the blobs: a tag or a digest. */
+  base?: string | undefined;
   /** Further tags for the root. */
   moreTags?: readonly string[];
   /** Only say what would be done. */
@@ -64,7 +66,12 @@ export async function publish(
   const known =
     options.checkBlobs === true
       ? noBlobs
-      : await knownBlobs(graph, target, options.signal, options.tag);
+      : await knownBlobs(
+          graph,
+          target,
+          options.signal,
+          [options.tag, options.base].filter((version) => version !== undefined),
+        );
   try {
     return await publishBeside(known, graph, target, options);
   } catch (error) {

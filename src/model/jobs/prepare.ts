@@ -45,6 +45,8 @@ export interface TargetKnowledge {
   host?: string;
   knownLayers?: KnownLayers;
   configs?: KnownConfigs;
+  /** What `numbers` are of. */
+  base?: string;
   /** By which numbers the weights in parts are split that it has now. Never throws. */
   numbers?: () => Promise<TreeNumbers | undefined>;
 }
@@ -174,14 +176,17 @@ const platformWithoutImage = (): OcibundleError =>
 async function weightsInParts(
   session: Session,
   parts: ModelParts,
-  { numbers }: TargetKnowledge,
+  { numbers: numbersOf, base }: TargetKnowledge,
 ): Promise<WeightsPart | undefined> {
-  const how = {
-    numbers: await numbers?.(),
-    layers: parts.mostParts,
-    compression: parts.compression,
-  };
-  const files = await chosenParts(session, parts, how);
+  const numbers = await numbersOf?.();
+  const { mostParts: layers, compression } = parts;
+  const files = await chosenParts(session, parts, { numbers, layers, compression });
+  const split = files?.find((file) => file.parts !== undefined)?.parts?.split;
+  const isOther = split?.least !== numbers?.least || split?.most !== numbers?.most;
+  if (split !== undefined && numbers !== undefined && isOther) {
+    const message = `the files are split with other parameters than ${base ?? "before"}: most of their parts are new`;
+    session.emit({ type: "warning", message });
+  }
   return files === undefined ? undefined : partsLayout(files);
 }
 

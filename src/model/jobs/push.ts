@@ -2,7 +2,13 @@ import { OcibundleError, withContext, withoutSubject } from "../../errors.ts";
 import type { KnownLayers } from "../../image/conversion/types.ts";
 import type { BlobToMove, ContentWriter } from "../../oci/content.ts";
 import type { Digest } from "../../oci/digest.ts";
-import { formatReference, formatRepository, isTag, type Reference } from "../../oci/reference.ts";
+import {
+  formatReference,
+  formatRepository,
+  isTag,
+  type Reference,
+  referenceTarget,
+} from "../../oci/reference.ts";
 import {
   keepConfig,
   type LayerRecords,
@@ -12,6 +18,7 @@ import {
 import type { AssembledModel } from "../graph/assemble.ts";
 import { parseTarget } from "../places/target.ts";
 import { openMountSources } from "../places/mount-sources.ts";
+import { type BaseVersion, readBase } from "./base-version.ts";
 import type { ModelParts } from "./model-parts.ts";
 import { checkCogLock, writeCogLock } from "./cog-lock.ts";
 import type { SplitChoice } from "../lock/cut-entries.ts";
@@ -42,6 +49,8 @@ export interface PushRequest extends ModelParts {
   tags?: readonly string[] | undefined;
   /** A further tag, for the weights artifact: jobs that remove untagged manifests spare it then. */
   tagWeights: string | undefined;
+  /** A version in parts that is to share parts with this one. */
+  base?: string | undefined;
   /** Where Cog's own lock is written, in the layout cog. */
   cogLock?: string | undefined;
 }
@@ -69,8 +78,9 @@ export async function pushModel(job: JobContext, request: PushRequest): Promise<
     parseAnnotations(request.annotation ?? []);
     checkCogLock(request.cogLock, request.layout ?? session.env["OCIBUNDLE_LAYOUT"]);
     const target = session.writer(reference);
-    const memory = await openMemory(session, reference, target);
     const layout = await chosenLayout(session, request.layout, reference.host);
+    const base = await readBase(session, request.base, layout);
+    const memory = await openMemory(session, reference, { target, base });
     const sending = sendUnnamed(session, target, { dryRun: request.dryRun, layout });
     const sendingJob = { ...session, sendUnnamed: sending.send };
     const cutFor =
@@ -86,6 +96,7 @@ export async function pushModel(job: JobContext, request: PushRequest): Promise<
       tag,
       moreTags: moreTags.filter((more) => more !== tag),
       dryRun: request.dryRun,
+      base: sameRepository(base, reference) ? referenceTarget(base.reference) : undefined,
       sentBefore: sending.sent,
       checkBlobs: request.checkBlobs,
       childTags: new Map([
@@ -188,19 +199,33 @@ function weightsTag(
   return new Map([[weights.digest, tag]]);
 }
 
+const sameRepository = (
+  base: BaseVersion | undefined,
+  { host, repository }: Reference,
+): base is BaseVersion => base?.reference.host === host && base.reference.repository === repository;
+
 /** What earlier pushes to the same registry left in the cache directory. Only hints: the registry is asked. */
-async function openMemory(session: Session, reference: Reference, target: ContentWriter) {
+async function openMemory(
+  session: Session,
+  reference: Reference,
+  { target, base }: { target: ContentWriter; base: BaseVersion | undefined },
+) {
   const { cache } = session;
   const { host } = reference;
+  const beside = base?.reference.host === host ? [base.reference.repository] : [];
   const [mounts, layers] = await Promise.all([
-    openMountSources(session, reference),
+    openMountSources(session, reference, beside),
     openLayerRecords(cache, host),
   ]);
   let numbers: ReturnType<typeof numbersOfTag> | undefined;
   const knowledge: TargetKnowledge = {
     host,
+    base: base?.name ?? "the version that the tag has",
     numbers: () =>
-      (numbers ??= numbersOfTag(session.originReader(reference), reference.tag, session.signal)),
+      (numbers ??=
+        base === undefined
+          ? numbersOfTag(session.originReader(reference), reference.tag, session.signal)
+          : Promise.resolve(base.numbers)),
     knownLayers: knownLayers(session, layers, reference, target),
     configs: {
       find: (imageId) => readKeptConfig(cache, imageId),

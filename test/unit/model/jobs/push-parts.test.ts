@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { readFile } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { writeLock } from "../../../../src/model/lock/lock.ts";
 import { pushModel, type PushRequest } from "../../../../src/model/jobs/push.ts";
@@ -120,6 +120,49 @@ test("the blobs of a tag's version are not asked for one by one", async () => {
   await push(job, reference);
   // The recipe and the part with the tensor.
   expect(blobHeads(registry)).toBe(2);
+}, 60_000);
+
+test("a version under a new tag, or in another repository, shares the parts of the one that is its base", async () => {
+  const registry = await recordingRegistry();
+  const job = jobIn(await temporaryDirectory());
+  const path = join(job.cwd, "weights/model.safetensors");
+  const base = `${registry.host}/acme/model:v1`;
+  const layers = async (repository: string, tag: string) =>
+    ((await (await registry.ask(`/v2/${repository}/manifests/${tag}`)).json()) as Manifest).layers;
+  const tensors = Array.from({ length: 80 }, (_, at) => [`t${at}.weight`, 1_310_720] as const);
+  writeTensors(path, tensors);
+  await lock(job, false);
+  await push(job, base, { mostParts: 17 });
+  const first = new Set((await layers("acme/model", "v1")).map(({ digest }) => digest));
+  writeTensors(path, tensors, { changed: ["t40.weight"] });
+  await lock(job, false);
+  for (const repository of ["acme/model", "acme/other"]) {
+    registry.seen.length = 0;
+    const { sent } = await push(job, `${registry.host}/${repository}:v2`, { base });
+    expect(sent.bytes).toBeLessThan(10 * 1024 * 1024);
+    const next = await layers(repository, "v2");
+    expect(next).toHaveLength(first.size);
+    expect(next.filter(({ digest }) => !first.has(digest))).toHaveLength(1);
+  }
+  expect(job.warnings().filter((text) => text.includes("split with other"))).toEqual([]);
+  // By itself it is split finer.
+  await rm(join(job.cwd, "weights.lock"));
+  await lock(job);
+  await push(job, `${registry.host}/acme/model:v3`, { base });
+  expect((await layers("acme/model", "v3")).length).toBeGreaterThan(first.size);
+  expect(job.warnings().filter((text) => text.includes("split with other"))).toHaveLength(1);
+
+  const plain = `${registry.host}/acme/plain:v1`;
+  await push(job, plain, { layout: "bundle-1" });
+  for (const [more, message] of [
+    [{ base: plain }, "its weights are not in parts"],
+    [{ base, layout: "bundle" }, "needs weights in parts"],
+  ] as const) {
+    const error = await failure(push(job, `${registry.host}/acme/model:v4`, more));
+    expect([error.code, error.message]).toEqual(["usage", expect.stringContaining(message)]);
+  }
+  const missing = push(job, plain, { base: `${registry.host}/acme/model:none` });
+  expect((await failure(missing)).code).toBe("not_found");
 }, 60_000);
 
 test("files on a hub are read once for the digests of their parts, and what is new of them once more", async () => {
