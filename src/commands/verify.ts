@@ -1,6 +1,7 @@
 import { defineCommand } from "../cli/command.ts";
 import { OcibundleError } from "../errors.ts";
 import { verifySource } from "../model/jobs/verify.ts";
+import { verifyModelSignature } from "../model/jobs/verify-model-signature.ts";
 import { signatureFailure, verifySignature } from "../model/jobs/verify-signature.ts";
 import type { SignatureReport } from "../report/signatures.ts";
 import type { VerifyReport } from "../report/verify.ts";
@@ -21,12 +22,14 @@ export const command = defineCommand({
       "ocibundle verify weights.lock --dir /models/llama",
       "ocibundle verify oci:./model",
       "ocibundle verify registry.example.com/acme/llama:v1 --signature --key cosign.pub",
+      "ocibundle verify ./models/src/weights --model-signature model.sig --key key.pub",
     ],
   },
   args: {
     src: {
       type: "positional",
-      description: "Registry reference, oci:DIR[:TAG], oci-archive:FILE[:TAG] or lock file",
+      description:
+        "Registry reference, oci:DIR[:TAG], oci-archive:FILE[:TAG], lock file, or directory with --model-signature",
     },
     dir: {
       type: "string",
@@ -41,19 +44,38 @@ export const command = defineCommand({
       type: "boolean",
       description: "Verify the signature of the manifest instead of the content",
     },
+    modelSignature: {
+      type: "string",
+      valueHint: "FILE",
+      description: "Verify the files of a directory by this OpenSSF model signature",
+    },
     ...signerArgs,
   },
-  async run({ src, dir, quick, signature, ...signer }, context): Promise<Report> {
-    if (!signature) {
+  async run({ src, dir, quick, signature, modelSignature, ...signer }, context): Promise<Report> {
+    const mode = signature ? "--signature" : "--model-signature";
+    if (!signature && modelSignature === undefined) {
       const alone = givenSignerFlag(signer);
       if (alone === undefined) return verifySource(context, { source: src, dir, quick });
-      throw new OcibundleError("usage", `${alone} needs --signature`, { hint: "add --signature" });
-    }
-    const other = dir !== undefined ? "--dir" : quick ? "--quick" : undefined;
-    if (other !== undefined) {
-      throw new OcibundleError("usage", `--signature and ${other} cannot be used together`, {
-        hint: "verify the signature first, then the content by the digest that was signed",
+      throw new OcibundleError("usage", `${alone} needs --signature`, {
+        hint: "add --signature, or --model-signature for a directory",
       });
+    }
+    const others = {
+      "--dir": dir !== undefined,
+      "--quick": quick,
+      "--model-signature": signature && modelSignature !== undefined,
+    };
+    const other = Object.entries(others).find(([, given]) => given)?.[0];
+    if (other !== undefined) {
+      throw new OcibundleError("usage", `${mode} and ${other} cannot be used together`, {
+        hint: signature
+          ? "verify the signature first, then the content by the digest that was signed"
+          : "specify the directory alone: its files are read",
+      });
+    }
+    if (modelSignature !== undefined) {
+      const request = { dir: src, signature: modelSignature, signer: signerOf(signer) };
+      return verifyModelSignature(context, request);
     }
     const settings = signerOf(signer);
     const signers = settings === undefined ? [] : [settings];
@@ -61,7 +83,7 @@ export const command = defineCommand({
   },
   text: (report: Report) =>
     isOfSignatures(report) ? signatureReport(report) : verifyReport(report),
-  failure(report: Report, { dir }) {
+  failure(report: Report, { dir, modelSignature }) {
     if (isOfSignatures(report)) return signatureFailure(report);
     const { problems, checked, name } = report;
     if (problems.length === 0) return undefined;
@@ -73,11 +95,13 @@ export const command = defineCommand({
     ];
     const isMissing = problems.filter(({ kind }) => kind === "missing").length === checked.items;
     const again =
-      dir === undefined
-        ? "push or copy it again"
-        : isMissing
-          ? `pull into "${dir}" first, or run \`ocibundle lock --check\` to compare local files with a lock`
-          : `pull it again${problems.some(({ kind }) => kind === "differs") ? " with --force" : ""}`;
+      modelSignature !== undefined
+        ? "pull the model again, or use the signature of these files"
+        : dir === undefined
+          ? "push or copy it again"
+          : isMissing
+            ? `pull into "${dir}" first, or run \`ocibundle lock --check\` to compare local files with a lock`
+            : `pull it again${problems.some(({ kind }) => kind === "differs") ? " with --force" : ""}`;
     return new OcibundleError("integrity", `verify ${name}: ${found.join(", ")}`, {
       hint: wrong === 0 ? "remove the extra files" : again,
     });

@@ -4,6 +4,7 @@ import { OcibundleError } from "../../src/errors.ts";
 import { digestOf } from "../../src/oci/digest.ts";
 import { readBundle } from "../../src/trust/bundle.ts";
 import { readTrustRoot, verifyIdentity } from "../../src/trust/identity.ts";
+import { readSignedModel } from "../../src/trust/model-signature.ts";
 import { formatPem, pemBlocks } from "../../src/trust/pem.ts";
 import { readPublicKey } from "../../src/trust/public-key.ts";
 import { digestOfPayload, simplePayload } from "../../src/trust/simple-signing.ts";
@@ -71,6 +72,7 @@ describe("what is signed", () => {
         typed(() => digestOfPayload(bytes, "p"));
         typed(() => readStatement(bytes, "s"));
         typed(() => readBundle(bytes, "b"));
+        typed(() => readSignedModel(bytes, "m"));
         typed(() => readTrustRoot(bytes, "r"));
       }),
       runs,

@@ -29,7 +29,7 @@ export interface VerifyRequest {
 }
 
 /** Something that has a size and a digest, and where it should be. */
-interface Item {
+export interface Item {
   name: string;
   /** What progress calls its kind. */
   group: string;
@@ -51,11 +51,31 @@ const readsAtOnce = Math.max(4, availableParallelism());
 export async function verifySource(job: JobContext, request: VerifyRequest): Promise<VerifyReport> {
   const session = openSession(job);
   await using stack = new AsyncDisposableStack();
-  const dir = request.dir === undefined ? undefined : resolve(session.cwd, request.dir);
-  const { name, items, broken } =
-    dir === undefined
-      ? await blobsOf(session, request.source, stack)
-      : await filesOf(session, request.source, dir, stack);
+  const { quick } = request;
+  if (request.dir === undefined) {
+    const subject = await blobsOf(session, request.source, stack);
+    return verifySubject(session, subject, { dir: null, quick });
+  }
+  const dir = resolve(session.cwd, request.dir);
+  const subject = await filesOf(session, request.source, dir, stack);
+  const names = subject.items.map(({ name }) => name);
+  return verifySubject(session, subject, { dir, quick, extra: () => extraFiles(dir, names) });
+}
+
+interface SubjectOptions {
+  dir: string | null;
+  quick: boolean;
+  /** Finds what should not be there, afterwards. */
+  extra?: () => Promise<string[]>;
+}
+
+/** Reads all that is to be verified. Never throws for what differs. */
+export async function verifySubject(
+  session: Session,
+  { name, items, broken }: Subject,
+  { dir, quick, extra }: SubjectOptions,
+): Promise<VerifyReport> {
+  await using stack = new AsyncDisposableStack();
   const pool = createWorkerPool(availableParallelism());
   stack.defer(() => pool.close());
 
@@ -68,24 +88,17 @@ export async function verifySource(job: JobContext, request: VerifyRequest): Pro
     session.emit({ type: "progress", phase: "verify", item, bytes });
   };
   const found = await parallel(items, atOnce, session.signal, (item, signal) =>
-    verifyItem({ ...session, signal }, pool, item, request.quick, onBytes),
+    verifyItem({ ...session, signal }, pool, item, quick, onBytes),
   );
-  const extra =
-    dir === undefined
-      ? []
-      : await extraFiles(
-          dir,
-          items.map((item) => item.name),
-        );
   return {
     name,
-    dir: dir ?? null,
-    quick: request.quick,
+    dir,
+    quick,
     checked: { items: items.length + broken.length, bytes: read },
     problems: [
       ...broken,
       ...found.flatMap((problem) => problem ?? []),
-      ...extra.map((path) => ({
+      ...((await extra?.()) ?? []).map((path) => ({
         item: path,
         kind: "extra" as const,
         detail: "not part of the model",
@@ -158,7 +171,7 @@ const isMissing = (error: unknown): boolean =>
   (error instanceof OcibundleError && error.code === "not_found") || errno(error) === "ENOENT";
 
 /** What is verified, and what is known to be wrong already. */
-interface Subject {
+export interface Subject {
   name: string;
   items: Item[];
   broken: Problem[];

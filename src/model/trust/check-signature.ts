@@ -71,14 +71,24 @@ function judgeBundle(bytes: Uint8Array, subject: Digest, signer: Signer): Verdic
   const { predicateType, subjects } = readStatement(envelope.payload, "the statement");
   // What is attested of a manifest, by whoever, does not approve of it.
   if (predicateType !== signPredicate) return undefined;
-  const verdict =
-    signer.kind === "key"
-      ? judgeKey(bundle, signer.key)
-      : bundle.signer.kind === "key"
-        ? { reason: "signed with a key" }
-        : verifyIdentity(bundle.json, signer.root, signer.wanted);
+  const verdict = judgeSigner(bundle, signer);
   if ("reason" in verdict || subjects.includes(subject)) return verdict;
   return { reason: `is for another digest, ${subjects.join(", ") || "none"}` };
+}
+
+/** Whether a signer made the signature of a bundle; what is signed is the caller's to look at. */
+export function judgeSigner(
+  bundle: Bundle,
+  signer: Signer,
+): { key: string } | { identity: string; issuer: string } | { reason: string } {
+  if (signer.kind === "key") return judgeKey(bundle, signer.key);
+  if (bundle.signer.kind === "key") return { reason: "signed with a key" };
+  try {
+    return verifyIdentity(bundle.json, signer.root, signer.wanted);
+  } catch (error) {
+    if (!(error instanceof OcibundleError)) throw error;
+    return { reason: error.message };
+  }
 }
 
 /** Whether a key signed the envelope of a bundle. */

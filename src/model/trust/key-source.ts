@@ -49,10 +49,15 @@ export async function readKeyText({ env, cwd }: Reading, name: string): Promise<
   return { text: (await readNamed(cwd, name, "key")).toString("utf8"), on: `"${name}"` };
 }
 
-/** Reads a small file that the user named. Throws `file`, `system`. */
-export async function readNamed(cwd: string, name: string, what: string): Promise<Buffer> {
+/** Reads a small file that the user named, of at most `limit` bytes. Throws `file`, `system`. */
+export async function readNamed(
+  cwd: string,
+  name: string,
+  what: string,
+  limit = maxBytes,
+): Promise<Buffer> {
   try {
-    return await readDocument(resolve(cwd, name), { maxBytes, named: true });
+    return await readDocument(resolve(cwd, name), { maxBytes: limit, named: true });
   } catch (cause) {
     const why = unreadableBecause(cause);
     throw new OcibundleError(readingCode(cause), `the ${what} "${name}" ${why}`, { cause });
