@@ -67,8 +67,8 @@ parts=${OCIBUNDLE_TEST_PARTS:-${XDG_CACHE_HOME:-$HOME/.cache}/ocibundle-test-par
 mkdir -p "$parts/bin" "$parts/lib"
 
 # Clients of the Hugging Face Hub, each release in a directory of its own; all of them for the nightly tests.
-# kubernetes_validate has the schemas of Kubernetes; musl-system is no client but a root directory, for the musl binary.
-clients=(huggingface_hub-0.36.0 huggingface_hub-2.4.0 kubernetes_validate-1.37.0 musl-system-1)
+# olah is a proxy of the Hub; kubernetes_validate has the schemas of Kubernetes; musl-system is no client but a root directory, for the musl binary.
+clients=(huggingface_hub-0.36.0 huggingface_hub-2.4.0 kubernetes_validate-1.37.0 olah-0.5.4 musl-system-1)
 [ -z "${OCIBUNDLE_ALL_CLIENTS:-}" ] ||
   clients+=(huggingface_hub-0.23.5 huggingface_hub-1.29.0 @huggingface/hub-2.17.5 node-llama-cpp-3.21.1)
 install_client() {
@@ -77,7 +77,7 @@ install_client() {
   rm -rf "$at"
   mkdir -p "$at"
   case $name in
-    huggingface_hub | kubernetes_validate)
+    huggingface_hub | kubernetes_validate | olah)
       python3 -m pip install --quiet --disable-pip-version-check --no-warn-script-location --no-compile \
         --target "$at" "$name==$version"
       ;;

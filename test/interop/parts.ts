@@ -22,9 +22,10 @@ export type Part =
   | LibraryPart;
 
 /** What is no program: each release in a directory of its own. */
-export type LibraryPart = `${"huggingface_hub" | "kubernetes_validate" | "musl-system"}-${string}`;
+export type LibraryPart =
+  `${"huggingface_hub" | "kubernetes_validate" | "musl-system" | "olah"}-${string}`;
 const isLibrary = (part: Part): part is LibraryPart =>
-  /^(?:huggingface_hub|kubernetes_validate|musl-system)-/.test(part);
+  /^(?:huggingface_hub|kubernetes_validate|musl-system|olah)-/.test(part);
 
 /** Programs that only root may run. */
 const needRoot: ReadonlySet<Part> = new Set<Part>(["dockerd", "containerd", "musl-system-1"]);
