@@ -19,6 +19,7 @@ export const command = defineCommand({
     },
   },
   run: ({ ref }, context) => listRegistry(context, ref),
-  text: (listing) => ("repositories" in listing ? repositoryList(listing) : tagTable(listing)),
+  text: (listing, view) =>
+    "repositories" in listing ? repositoryList(listing) : tagTable(listing, view),
   failure: listingFailure,
 });

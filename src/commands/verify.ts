@@ -6,6 +6,7 @@ import { signatureFailure, verifySignature } from "../model/jobs/verify-signatur
 import type { SignatureReport } from "../report/signatures.ts";
 import type { VerifyReport } from "../report/verify.ts";
 import { signatureReport } from "../ui/signature-report.ts";
+import type { View } from "../ui/view.ts";
 import { verifyReport } from "../ui/verify-report.ts";
 import { givenSignerFlag, signerArgs, signerOf } from "./signer-args.ts";
 
@@ -81,8 +82,8 @@ export const command = defineCommand({
     const signers = settings === undefined ? [] : [settings];
     return verifySignature(context, { source: src, signers });
   },
-  text: (report: Report) =>
-    isOfSignatures(report) ? signatureReport(report) : verifyReport(report),
+  text: (report: Report, view: View) =>
+    isOfSignatures(report) ? signatureReport(report, view) : verifyReport(report),
   failure(report: Report, { dir, modelSignature }) {
     if (isOfSignatures(report)) return signatureFailure(report);
     const { problems, checked, name } = report;

@@ -2,22 +2,29 @@ import { shortDigest } from "../oci/digest.ts";
 import type { ReferrerListing, ReferrerReport } from "../report/referrers.ts";
 import { formatSize } from "./size.ts";
 import { renderTree, type TreeNode } from "./tree.ts";
+import type { View } from "./view.ts";
 
 const nodeOf = (view: ReferrerReport): TreeNode => ({
   cells: [
     view.error === null ? (view.kind ?? "other") : "broken",
-    view.artifactType ?? "",
+    { text: view.artifactType ?? "", cut: true },
     shortDigest(view.digest),
     { text: view.size === null ? "-" : formatSize(view.size), align: "right" },
-    [...view.titles, ...(view.tag === null ? [] : [`tag ${view.tag}`])].join(", "),
+    {
+      text: [...view.titles, ...(view.tag === null ? [] : [`tag ${view.tag}`])].join(", "),
+      cut: true,
+    },
   ],
   children: view.referrers.map(nodeOf),
 });
 
 /** A manifest with what refers to it, and to the manifests below it. */
-export function referrersTree({ name, digest, referrers, children }: ReferrerListing): string {
+export function referrersTree(
+  { name, digest, referrers, children }: ReferrerListing,
+  { columns }: View = {},
+): string {
   const isEmpty = referrers.length === 0 && children.length === 0;
-  return renderTree({
+  const tree: TreeNode = {
     cells: [name, shortDigest(digest), ...(isEmpty ? ["no referrers"] : [])],
     children: [
       ...referrers.map(nodeOf),
@@ -26,7 +33,8 @@ export function referrersTree({ name, digest, referrers, children }: ReferrerLis
         children: child.referrers.map(nodeOf),
       })),
     ],
-  });
+  };
+  return renderTree(tree, columns);
 }
 
 /** How many referrers of each kind there are and how large they are together, in one line. */

@@ -2,6 +2,7 @@ import { shortDigest } from "../oci/digest.ts";
 import type { GeneratedKeyPair, Signed, SignatureReport } from "../report/signatures.ts";
 import { renderTable } from "./table.ts";
 import { escapeText } from "./text.ts";
+import type { View } from "./view.ts";
 
 /** What `sign` shows: a line for each signature, and one on the key. */
 export function signReport(result: Signed): string {
@@ -22,13 +23,16 @@ export const keyPairReport = (result: GeneratedKeyPair): string =>
   `${result.key}\n`;
 
 /** What `verify --signature` shows: a line for each signature, and a last one as `verify` has it. */
-export function signatureReport(result: SignatureReport): string {
+export function signatureReport(result: SignatureReport, { columns }: View = {}): string {
   const { name, digest, signatures } = result;
   const rows = signatures.map((one) => [
     one.valid ? "valid" : "invalid",
     one.format ?? "unreadable",
     shortDigest(one.digest),
-    one.reason ?? one.key ?? `${one.identity ?? ""}, issued by ${one.issuer ?? ""}`,
+    {
+      text: one.reason ?? one.key ?? `${one.identity ?? ""}, issued by ${one.issuer ?? ""}`,
+      wrap: true as const,
+    },
   ]);
   const valid = signatures.filter((one) => one.valid).length;
   const count = `${signatures.length} signature${signatures.length === 1 ? "" : "s"}`;
@@ -38,5 +42,5 @@ export function signatureReport(result: SignatureReport): string {
       : signatures.length === 0
         ? "FAILED: no signature"
         : `FAILED: none of ${count} valid`;
-  return `${renderTable(rows)}${verdict} for ${escapeText(name)} (${shortDigest(digest)})\n`;
+  return `${renderTable(rows, { columns })}${verdict} for ${escapeText(name)} (${shortDigest(digest)})\n`;
 }

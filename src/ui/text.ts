@@ -38,10 +38,13 @@ export function truncate(text: string, columns: number): string {
   return `${kept}…`;
 }
 
-/** Breaks text between words into lines of at most `width` columns; a longer word stays whole. */
+/** Not between a number and its unit. */
+const betweenWords = / (?!(?<=\d )(?:ms|s|min|h|B|[KMGT]iB)(?:\/s)?(?![A-Za-z]))/;
+
+/** Breaks text between words into lines of at most `width` columns; a longer word, and a number with its unit, stay whole. */
 export function wrap(text: string, width: number): string[] {
   const lines = [""];
-  for (const word of text.split(" ")) {
+  for (const word of text.split(betweenWords)) {
     const last = lines.at(-1) ?? "";
     const longer = last === "" ? word : `${last} ${word}`;
     if (last !== "" && displayWidth(longer) > width) lines.push(word);

@@ -3,6 +3,7 @@ import type { ModelDiff } from "../../../src/report/diff.ts";
 import type { PublishReport } from "../../../src/report/publish.ts";
 import type { ReportedWeight } from "../../../src/report/weights.ts";
 import { diffTree } from "../../../src/ui/diff-tree.ts";
+import { tagTable } from "../../../src/ui/ls-report.ts";
 import { lockTree, modelTree } from "../../../src/ui/model-tree.ts";
 import { pushReport } from "../../../src/ui/push-report.ts";
 
@@ -299,4 +300,32 @@ describe("a comparison", () => {
       ].join("\n"),
     );
   });
+});
+
+const listedTag = (name: string) => ({
+  tag: name,
+  digest: digest("a"),
+  kind: "weights" as const,
+  format: null,
+  size: 229 * 1024 ** 2,
+  own: 4800,
+  shared: 228 * 1024 ** 2,
+  created: "2026-02-03T10:00:00Z",
+  signed: true,
+  error: null,
+});
+
+test("a list of tags fits 80 columns: times and what can be calculated are omitted, tags are cut", () => {
+  const listing = {
+    name: "registry.example.com/acme/llama",
+    tags: [listedTag("v1"), listedTag("release-candidate-of-2026")],
+    size: 229 * 1024 ** 2,
+    attachments: 0,
+  };
+  const lines = tagTable(listing, { columns: 80 }).split("\n");
+  expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80);
+  expect(lines[1]).toContain("2026-02-03  yes");
+  const whole = tagTable(listing).split("\n");
+  expect(whole[0]).toContain("SHARED  CREATED (UTC)");
+  expect(whole[2]).toContain("release-candidate-of-2026");
 });
