@@ -33,6 +33,11 @@ export const command = defineCommand({
       valueHint: "DIRECTORY",
       description: "With --layout: take the files of this directory of an image",
     },
+    root: {
+      type: "string",
+      valueHint: "DIRECTORY",
+      description: "With --layout image: where the files are in the image (default: models)",
+    },
     parts: { type: "boolean", description: "Store large files in parts (same as --layout parts)" },
     mostParts: {
       type: "number",

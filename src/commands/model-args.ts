@@ -53,6 +53,11 @@ export const modelArgs = {
     valueHint: "bundle|bundle-1|parts|cog|modelpack|image",
     description: "Store the weights in this layout",
   },
+  root: {
+    type: "string",
+    valueHint: "DIRECTORY",
+    description: "With --layout image: where the files are in the image (default: models)",
+  },
   parts: {
     type: "boolean",
     description: "Store large files in parts (same as --layout parts)",

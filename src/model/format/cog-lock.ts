@@ -84,6 +84,13 @@ function cogFileLock(bytes: Uint8Array, on: string): WeightsLock {
   return parseWeightsLock(new TextEncoder().encode(text), on);
 }
 
+/** Where Cog looks for the files of a weight, as its `cog.yaml` says it. */
+export interface CogSource {
+  uri: string;
+  include: readonly string[];
+  exclude: readonly string[];
+}
+
 /** What Cog's `weights.lock` pins of a weight; members in the order in which Cog writes them. */
 export interface CogLockEntry {
   name: string;
@@ -94,26 +101,31 @@ export interface CogLockEntry {
   sizeCompressed: number;
   files: { path: string; size: number; digest: string; layer: string | undefined }[];
   layers: { digest: string; mediaType: string; size: number; sizeUncompressed: number }[];
+  /** Unless they are given: the directory that was pushed. */
+  sources?: readonly CogSource[] | undefined;
 }
 
 /**
- * Cog's `weights.lock`, version 1: what today's `cog` reads. `uri` is the source that its `cog.yaml` names.
+ * Cog's `weights.lock`, version 1: what today's `cog` reads. `uri` is the source of weights that name none.
  * The packing is not Cog's own, so `envelopeFormat` is empty: Cog packs again at its next import.
  */
 export const cogLockOf = (
-  { name, target, ...rest }: CogLockEntry,
+  entries: readonly CogLockEntry[],
   { uri, importedAt }: { uri: string; importedAt: string },
 ): Uint8Array<ArrayBuffer> =>
   goIndentedJson({
     version: 1,
     envelopeFormat: "",
-    weights: [
-      {
-        name,
-        target,
-        sources: [{ uri, fingerprint: rest.setDigest, include: [], exclude: [] }],
-        importedAt,
-        ...rest,
-      },
-    ],
+    weights: entries.map(({ name, target, sources, ...rest }) => ({
+      name,
+      target,
+      sources: (sources ?? [{ uri, include: [], exclude: [] }]).map((source) => ({
+        uri: source.uri,
+        fingerprint: rest.setDigest,
+        include: source.include,
+        exclude: source.exclude,
+      })),
+      importedAt,
+      ...rest,
+    })),
   });

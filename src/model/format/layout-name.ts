@@ -4,6 +4,10 @@ import { OcibundleError } from "../../errors.ts";
 export const layoutNames = ["bundle", "bundle-1", "parts", "cog", "modelpack", "image"] as const;
 export type LayoutName = (typeof layoutNames)[number];
 
+/** Whether an image can stand beside weights in a layout, in one index. */
+export const holdsImages = (layout: LayoutName): boolean =>
+  layout !== "modelpack" && layout !== "image";
+
 /** The name of a layout. Throws `usage`. */
 export function parseLayout(text: string): LayoutName {
   const known = layoutNames.find((name) => name === text);

@@ -15,7 +15,7 @@ export interface AssembledModel extends ContentGraph {
   /** Further tags that the layout's tools look for. */
   childTags?: ReadonlyMap<Digest, string>;
   /** In the `cog` layout: what Cog's own lock says of the weights. */
-  cogEntry?: CogLockEntry;
+  cogEntries?: readonly CogLockEntry[];
 }
 
 export interface WeightsPart {

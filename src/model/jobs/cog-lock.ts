@@ -20,13 +20,16 @@ export function checkCogLock(path: string | undefined, layout: string | undefine
 export async function writeCogLock(
   cwd: string,
   path: string | undefined,
-  { entry, directory }: { entry: CogLockEntry | undefined; directory: string | undefined },
+  {
+    entries,
+    directory,
+  }: { entries: readonly CogLockEntry[] | undefined; directory: string | undefined },
 ): Promise<void> {
-  if (path === undefined || entry === undefined) return;
+  if (path === undefined || entries === undefined) return;
   const place = directory === undefined ? "" : relative(cwd, resolve(cwd, directory));
   const uri = place === "" ? "file://." : `file://./${place.replaceAll("\\", "/")}`;
   const target = resolve(cwd, path);
-  const bytesAt = (importedAt: string): Uint8Array => cogLockOf(entry, { uri, importedAt });
+  const bytesAt = (importedAt: string): Uint8Array => cogLockOf(entries, { uri, importedAt });
   const old = await readFile(target, "utf8").catch(() => "");
   const time = /"importedAt": "([^"]+)"/.exec(old)?.[1];
   if (time !== undefined && Buffer.compare(bytesAt(time), Buffer.from(old)) === 0) return;

@@ -6,14 +6,15 @@ import { parseDocument } from "../../oci/document.ts";
 import { ImageIndexSchema, type RawManifest } from "../../oci/manifest.ts";
 import { isIndexType } from "../../oci/media-types.ts";
 import { skippedAnnotations } from "../format/chosen-annotations.ts";
-import { parseLayout } from "../format/layout-name.ts";
+import { holdsImages, parseLayout } from "../format/layout-name.ts";
 import { entryType } from "../format/model-index.ts";
 import { assembleBundle } from "../graph/assemble.ts";
 import { type ContentGraph, readGraph } from "../graph/content-graph.ts";
 import { leftOutWarning, readModelImage } from "../graph/image-part.ts";
 import { numbersOfTag } from "../graph/split-of-tag.ts";
 import { readAllContents } from "../graph/weights-contents.ts";
-import { layOut } from "../layout/layouts.ts";
+import { type LaidOut, layOut } from "../layout/layouts.ts";
+import { cogWithImage } from "./prepare-layout.ts";
 import { filesOfModel } from "./model-files.ts";
 import type { parseTarget } from "../places/target.ts";
 import type { Session } from "../session/session.ts";
@@ -25,6 +26,8 @@ export interface ConvertRequest {
   path?: string | undefined;
   /** The most layers of weights in parts. */
   mostParts?: number | undefined;
+  /** The directory of the files in the layout `image`. */
+  root?: string | undefined;
   /** Refused, each with what speaks against it. */
   platform: string | undefined;
   referrers: boolean;
@@ -39,7 +42,7 @@ export type Converted = ContentGraph & { childTags?: ReadonlyMap<Digest, string>
  */
 export async function converted(
   session: Session,
-  { layout = "bundle", platform, referrers, mostParts: layers, path }: ConvertRequest,
+  { layout = "bundle", platform, referrers, mostParts: layers, path, root: below }: ConvertRequest,
   { reader, root }: Pick<ImageSource, "reader" | "root">,
   {
     destination,
@@ -67,11 +70,19 @@ export async function converted(
           signal,
         )
       : undefined;
-  const options = { cache, signal, emit, split: { numbers, layers } };
+  const options = { cache, signal, emit, root: below, split: { numbers, layers } };
   // Files of an image are no part of one any more.
   if (path !== undefined) return layOut(name, files, options);
-  if (isIndexType(root.mediaType) && (name === "parts" || name === "bundle")) {
-    return withImages(session, reader, root, await layOut(name, files, options));
+  const laidOut = await layOut(name, files, options);
+  const skipped = skippedAnnotations(root, reader.name);
+  if (
+    skipped !== undefined &&
+    (name === "cog" || !holdsImages(name) || !isIndexType(root.mediaType))
+  ) {
+    emit({ type: "warning", message: skipped });
+  }
+  if (isIndexType(root.mediaType) && holdsImages(name)) {
+    return withImages(session, reader, root, laidOut);
   }
   if (isIndexType(root.mediaType)) {
     const { manifests } = parseDocument(root.bytes, ImageIndexSchema, reader.name);
@@ -82,9 +93,7 @@ export async function converted(
       });
     }
   }
-  const skipped = skippedAnnotations(root, reader.name);
-  if (skipped !== undefined) emit({ type: "warning", message: skipped });
-  return layOut(name, files, options);
+  return laidOut;
 }
 
 async function isInParts(
@@ -101,13 +110,14 @@ async function withImages(
   { signal, emit }: Session,
   reader: ContentReader,
   root: RawManifest,
-  weights: ContentGraph,
-): Promise<ContentGraph> {
+  weights: LaidOut,
+): Promise<Converted> {
   const { manifests } = parseDocument(root.bytes, ImageIndexSchema, reader.name);
   if (!manifests.some((entry) => entryType(entry) === "image")) return weights;
   const image = await readModelImage(reader, root, undefined, signal);
   const message = leftOutWarning(image);
   if (message !== undefined) emit({ type: "warning", message });
+  if (weights.cogEntries !== undefined) return cogWithImage(reader, image, weights, signal);
   const part = { manifest: weights.root, blobs: weights.blobs };
   return assembleBundle(reader, image, [part], signal);
 }

@@ -39,6 +39,8 @@ export interface CopyRequest {
   layout?: string | undefined;
   /** The directory of an image whose files become the weights. */
   path?: string | undefined;
+  /** The directory of the files in the layout `image`. */
+  root?: string | undefined;
   /** The most layers of weights in parts. */
   mostParts?: number | undefined;
   /** Also what refers to what is copied: signatures, SBOMs. */
@@ -54,8 +56,9 @@ export async function copyModel(job: JobContext, request: CopyRequest): Promise<
   const session = openSession(job);
   const platform = request.platform === undefined ? undefined : parsePlatform(request.platform);
   try {
-    if (request.path !== undefined && request.layout === undefined) {
-      throw new OcibundleError("usage", "--path needs --layout", {
+    const needed = request.path === undefined ? request.root && "--root" : "--path";
+    if (needed !== undefined && request.layout === undefined) {
+      throw new OcibundleError("usage", `${needed} needs --layout`, {
         hint: "say what the files of the image become, such as --layout modelpack",
       });
     }

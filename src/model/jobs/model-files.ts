@@ -56,8 +56,11 @@ export async function filesOfModel(
     }
     // The weight's own name tells files of several weights apart, and a lock of one has none.
     const skip = contents.length === 1 ? (packed.tars[0]?.prefix.length ?? 0) : 0;
+    const { prefix = "", under = "/" } = packed.tars[0] ?? {};
+    const weight =
+      format === "cog" ? { name: prefix.replace(/\/$/, ""), target: under } : undefined;
     for (const file of await packedFiles(session, reader, one, { path, stack })) {
-      files.push({ file, isNamed, skip });
+      files.push({ file: { ...file, weight }, isNamed, skip });
     }
   }
   const found = named(files);

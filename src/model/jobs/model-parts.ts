@@ -26,6 +26,10 @@ export interface ModelParts {
   annotation?: readonly string[] | undefined;
   /** Whether the weights say where they came from, as the lock has it. */
   annotationsFromSource?: boolean | undefined;
+  /** Whether the same files stand beside them as the image of the layout `image`. */
+  volume?: boolean | undefined;
+  /** The directory of the files in the layout `image`. */
+  root?: string | undefined;
   /** The most layers of weights in parts. */
   mostParts?: number | undefined;
   /** How parts are stored; as the lock says when undefined. */

@@ -1,12 +1,13 @@
 import { OcibundleError } from "../../errors.ts";
+import type { ContentReader } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { parsePlatform } from "../../oci/platform.ts";
 import type { AssembledModel } from "../graph/assemble.ts";
 import { assembleStandalone } from "../graph/assemble.ts";
-import { readModelImage } from "../graph/image-part.ts";
+import { type ModelImage, readModelImage } from "../graph/image-part.ts";
 import { cogIndex } from "../layout/cog.ts";
 import type { LayoutName } from "../format/layout-name.ts";
-import { layOut } from "../layout/layouts.ts";
+import { type LaidOut, layOut } from "../layout/layouts.ts";
 import { filesOfModel } from "./model-files.ts";
 import type { OriginalFile } from "../layout/original-file.ts";
 import { chosenFiles } from "../lock/from-lock.ts";
@@ -16,6 +17,8 @@ import type { Repository } from "../../registry/types.ts";
 import type { Session } from "../session/session.ts";
 import { annotatedModel, type ChosenAnnotations } from "./annotate.ts";
 import type { ModelParts } from "./model-parts.ts";
+import { withTargets } from "./project-targets.ts";
+import { withVolume } from "./with-volume.ts";
 
 interface LayoutContext {
   /** The registry that it goes to. */
@@ -52,9 +55,16 @@ export async function prepareLayout(
     );
   }
   const all = { ...annotations.weights, ...annotations.root };
-  const { files, repository } = await filesFor(session, parts, stack);
+  const found = await filesFor(session, parts, stack);
+  const { repository } = found;
+  const files = layout === "cog" ? await withTargets(session, parts, found.files) : found.files;
   const { cache, signal, emit } = session;
-  const { entries, ...graph } = await layOut(layout, files, { cache, signal, emit });
+  const { entries, ...graph } = await layOut(layout, files, {
+    cache,
+    signal,
+    emit,
+    root: parts.volume === true ? undefined : parts.root,
+  });
   const from =
     repository !== undefined && repository.registry.host === host ? [repository.name] : [];
   const model: AssembledModel = {
@@ -64,13 +74,16 @@ export async function prepareLayout(
   };
   return annotatedModel(
     parts.image === undefined
-      ? model
+      ? parts.volume === true
+        ? await withVolume(session, model, { files, root: parts.root })
+        : model
       : await withImage(session, parts, { source: parts.image, model, entries }, stack),
     all,
   );
 }
 
-async function filesFor(
+/** The files of a lock or of another model. Throws `usage` where there is neither. */
+export async function filesFor(
   session: Session,
   parts: ModelParts,
   stack: AsyncDisposableStack,
@@ -103,13 +116,24 @@ async function withImage(
   const { reader, root, close } = await imagePlace(session, source).open({ platform });
   stack.defer(close);
   const image = await readModelImage(reader, root, platform, session.signal);
-  const whole = await assembleStandalone(reader, image, session.signal);
+  return cogWithImage(reader, image, { ...model, entries }, session.signal);
+}
+
+/** Cog's index of an image and weights that are laid out for Cog. */
+export async function cogWithImage(
+  reader: ContentReader,
+  image: ModelImage,
+  { entries, ...model }: AssembledModel & Pick<LaidOut, "entries">,
+  signal: AbortSignal,
+): Promise<AssembledModel> {
+  const whole = await assembleStandalone(reader, image, signal);
   const isIndex = whole.root.digest !== image.images[0]?.digest;
   return {
     ...model,
     root: cogIndex([...image.images, ...image.kept], entries),
     children: [...whole.children, ...(isIndex ? [] : [whole.root]), ...model.children],
     blobs: [...whole.blobs, ...model.blobs],
+    leftOut: whole.leftOut ?? [],
     image,
   };
 }

@@ -18,7 +18,7 @@ import { projectLayout } from "../format/project-file.ts";
 import { summarize } from "../graph/summary.ts";
 import { withMountFrom } from "../places/mount-sources.ts";
 import { type LayoutName, parseLayout } from "../format/layout-name.ts";
-import { bundleLayout } from "../layout/layouts.ts";
+import { bundleLayout, imageOnly } from "../layout/layouts.ts";
 import { filesOfModel } from "./model-files.ts";
 import { partsLayout } from "../layout/parts.ts";
 import { splitOriginals } from "../layout/split-originals.ts";
@@ -33,7 +33,8 @@ import { weightsEntries } from "../format/model-index.ts";
 import { annotated } from "../format/chosen-annotations.ts";
 import { annotatedModel, chosenAnnotations, refuseForImage } from "./annotate.ts";
 import type { ModelParts } from "./model-parts.ts";
-import { prepareLayout } from "./prepare-layout.ts";
+import { filesFor, prepareLayout } from "./prepare-layout.ts";
+import { withVolume } from "./with-volume.ts";
 import type { Session } from "../session/session.ts";
 import { imagePlace, modelPlace } from "../places/place.ts";
 import type { Repository } from "../../registry/types.ts";
@@ -72,6 +73,7 @@ export async function prepareModel(
   const named = await chosenLayout(session, parts.layout, knowledge.host);
   const layout = named ?? "bundle";
   checkCompression(parts, layout);
+  if (parts.root !== undefined && layout !== "image" && parts.volume !== true) throw imageOnly();
   if (layout !== "bundle" && layout !== "bundle-1" && layout !== "parts") {
     const { host } = knowledge;
     const laidOut = await prepareLayout(session, parts, layout, { host, stack, annotations });
@@ -101,7 +103,15 @@ export async function prepareModel(
       parts.weights.length > 0 || parts.file.length > 0 || parts.weightsFrom !== undefined,
   });
   if (parts.image !== undefined && format !== "bundle") refuseForImage(annotations);
-  const model = annotatedModel(await assemble(format), annotations.root);
+  const alone = await assemble(format);
+  const whole =
+    parts.volume === true
+      ? await withVolume(session, alone, {
+          ...(await filesFor(session, parts, stack)),
+          root: parts.root,
+        })
+      : alone;
+  const model = annotatedModel(whole, annotations.root);
   // A fault in what it says of itself is found before anything is written.
   summarize(model.root, model.children, parts.weightsFrom ?? parts.image ?? "the model");
   const owned = stack.move();

@@ -1,7 +1,8 @@
 import { OcibundleError } from "../../errors.ts";
 import { formatReference } from "../../oci/reference.ts";
 import { projectImage } from "../format/project-file.ts";
-import { type LayoutName, parseLayout } from "../format/layout-name.ts";
+import { holdsImages, type LayoutName, parseLayout } from "../format/layout-name.ts";
+import { imageOnly } from "../layout/layouts.ts";
 import { parseTarget } from "../places/target.ts";
 import type { JobContext } from "../session/session.ts";
 import { type PushRequest, pushModel } from "./push.ts";
@@ -9,8 +10,8 @@ import type { PublishReport } from "../../report/publish.ts";
 
 /**
  * Pushes a model in one layout or in several: the first under the tag, each further one under the tag and
- * its own name, as `v1-modelpack`; so do further tags. Blobs that layouts share are sent once. Throws as `pushModel`, before
- * anything is sent where a layout is not known.
+ * its own name, as `v1-modelpack`, unless it fits into the index of another; so do further tags. Blobs that layouts
+ * share are sent once. Throws as `pushModel`, before anything is sent where a layout is not known.
  */
 export async function pushLayouts(job: JobContext, request: PushRequest): Promise<PublishReport[]> {
   const layouts = layoutsOf(request.layout ?? (job.env["OCIBUNDLE_LAYOUT"] || undefined));
@@ -20,33 +21,55 @@ export async function pushLayouts(job: JobContext, request: PushRequest): Promis
   }
   const text = request.reference ?? (await projectImage(job.cwd));
   const { reference } = parseTarget(text, "push");
+  const reports: PublishReport[] = [];
   const asked = request.compression;
   if (asked !== undefined && !layouts.includes("parts")) {
     throw new OcibundleError("usage", "--compression needs --layout parts");
   }
-  const compressionOf = (layout: LayoutName) => (layout === "parts" ? asked : undefined);
-  const compression = compressionOf(first);
-  const reports = [
-    await pushModel(job, { ...request, reference: text, layout: first, compression }),
-  ];
-  for (const layout of others) {
-    const tag = `${reference.tag ?? "latest"}-${layout}`;
-    const further = formatReference({ ...reference, tag });
-    // Only some layouts have a place for an image, and it stands under the first tag.
-    const image = /^(?:bundle|bundle-1|cog|parts)$/.test(layout) ? request.image : undefined;
-    const tags = request.tags?.map((one) => `${one}-${layout}`);
+  if (request.root !== undefined && !layouts.includes("image")) throw imageOnly();
+  for (const { layout, name, volume } of groupsOf(layouts, request.image !== undefined)) {
+    const suffix = name === first ? "" : `-${name}`;
+    const tag = `${reference.tag ?? "latest"}${suffix}`;
+    // Only some layouts have a place for an image.
+    const image = holdsImages(layout) ? request.image : undefined;
+    const tags = request.tags?.map((one) => `${one}${suffix}`);
+    const cogLock = layout === "cog" ? request.cogLock : undefined;
+    const root = volume || layout === "image" ? request.root : undefined;
+    const compression = layout === "parts" ? asked : undefined;
+    const one = { ...request, tags, layout, image, volume, cogLock, root, compression };
     reports.push(
       await pushModel(job, {
-        ...request,
-        reference: further,
-        tags,
-        layout,
-        image,
-        compression: compressionOf(layout),
+        ...one,
+        reference: suffix === "" ? text : formatReference({ ...reference, tag }),
       }),
     );
   }
   return reports;
+}
+
+interface Group {
+  layout: LayoutName;
+  /** The one of the layouts that the tag is named after. */
+  name: LayoutName;
+  /** Whether the layout `image` is in the same index. */
+  volume: boolean;
+}
+
+/**
+ * What is pushed under one tag each. Where no other image is there, the layout `image` takes the place of one in
+ * the index of the first layout that can have one.
+ */
+function groupsOf(layouts: readonly LayoutName[], hasImage: boolean): Group[] {
+  const host = hasImage || !layouts.includes("image") ? undefined : layouts.find(holdsImages);
+  const groups: Group[] = [];
+  for (const name of layouts) {
+    if (host === undefined || (name !== host && name !== "image")) {
+      groups.push({ layout: name, name, volume: false });
+    } else if (!groups.some(({ volume }) => volume)) {
+      groups.push({ layout: host, name, volume: true });
+    }
+  }
+  return groups;
 }
 
 function layoutsOf(text: string | undefined): LayoutName[] {

@@ -76,9 +76,9 @@ export async function pushModel(job: JobContext, request: PushRequest): Promise<
   try {
     // A fault of theirs is found before anything is read or sent.
     parseAnnotations(request.annotation ?? []);
-    checkCogLock(request.cogLock, request.layout ?? session.env["OCIBUNDLE_LAYOUT"]);
-    const target = session.writer(reference);
     const layout = await chosenLayout(session, request.layout, reference.host);
+    checkCogLock(request.cogLock, layout);
+    const target = session.writer(reference);
     const base = await readBase(session, request.base, layout);
     const memory = await openMemory(session, reference, { target, base });
     const sending = sendUnnamed(session, target, { dryRun: request.dryRun, layout });
@@ -101,13 +101,14 @@ export async function pushModel(job: JobContext, request: PushRequest): Promise<
       checkBlobs: request.checkBlobs,
       childTags: new Map([
         ...(model.childTags ?? []),
+        ...cogImageTag(model, tag),
         ...weightsTag(model, request.tagWeights, tag),
       ]),
     });
     if (!request.dryRun) {
       await memory.keep(model.blobs);
       const directory = request.paths?.[0] ?? request.weights[0];
-      await writeCogLock(session.cwd, request.cogLock, { entry: model.cogEntry, directory });
+      await writeCogLock(session.cwd, request.cogLock, { entries: model.cogEntries, directory });
     }
     return publishReport({
       name,
@@ -179,6 +180,17 @@ function furtherTags(tags: readonly string[]): string[] {
   throw new OcibundleError("usage", `--tag "${invalid}" is not a valid tag`, {
     hint: "specify the reference first, and only the tag after -t: `ocibundle push REF -t TAG`",
   });
+}
+
+/** The tag that Cog gives the image of a model in its own format. */
+function cogImageTag(
+  { cogEntries, image }: AssembledModel,
+  rootTag: string,
+): ReadonlyMap<Digest, string> {
+  const [only, ...others] = image?.images ?? [];
+  const tag = `cog-image.${rootTag}`;
+  if (cogEntries === undefined || only === undefined || others.length > 0) return new Map();
+  return new Map(isTag(tag) ? [[only.digest, tag]] : []);
 }
 
 /** The tag that the weights artifact gets below an index. Throws `usage`. */

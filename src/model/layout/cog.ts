@@ -9,7 +9,13 @@ import { setDigest } from "../format/artifact/cog-weight.ts";
 import type { CogLockEntry } from "../format/cog-lock.ts";
 import { goJson } from "../format/go-json.ts";
 import { bundles } from "./image.ts";
-import { type OriginalFile, type PlacedFile, placeFiles } from "./original-file.ts";
+import {
+  type NamedWeight,
+  type OriginalFile,
+  type PlacedFile,
+  placeBelow,
+  placeFiles,
+} from "./original-file.ts";
 import { type TarBlob, tarBlob, type TarOptions } from "./tar-blob.ts";
 
 /** A weight as Cog keeps it: one manifest, and what its index and its tag need to say of it. */
@@ -28,15 +34,55 @@ const configType = "application/vnd.cog.weight.config.v1+json";
 
 /**
  * The `cog` layout: what Cog has written since 0.19.3, as plain tar archives in Go's exact layout, so that
- * large files have the digests that Cog's own layers have. Throws `usage` where all files are empty.
+ * large files have the digests that Cog's own layers have. Each weight that files belong to is one of its own;
+ * where these lie in each other, and of files that belong to none, it is one of all. Throws `usage` where all
+ * files of a weight are empty.
  */
-export async function cogWeight(
+export async function cogWeights(
   originals: readonly OriginalFile[],
   options: TarOptions,
+): Promise<CogWeight[]> {
+  const groups = Map.groupBy(originals, ({ weight }) => weight?.target);
+  if (groups.has(undefined) || isNested([...groups.keys()])) {
+    const { files, directory } = placeFiles(originals);
+    const target = directory === "/" ? "/src/weights" : directory;
+    return [await cogWeight(files, { name: weightName(target), target }, options)];
+  }
+  const names = new Set<string>();
+  const weights: CogWeight[] = [];
+  for (const [target = "/", group] of groups) {
+    const named = [...new Set(group.map(({ weight }) => weight))];
+    const name = named[0]?.name ?? target;
+    const sources = named.every((weight) => weight?.sources !== undefined)
+      ? named.flatMap((weight) => weight?.sources ?? [])
+      : undefined;
+    const own = uniqueName(weightName(name), names);
+    const files = placeBelow(group, target);
+    weights.push(await cogWeight(files, { name: own, target, sources }, options));
+  }
+  return weights;
+}
+
+/** Cog refuses targets one of which lies in another, and the root. */
+const isNested = (targets: readonly (string | undefined)[]): boolean =>
+  targets.some(
+    (one = "/") =>
+      one === "/" ||
+      targets.some((other) => other !== one && other?.startsWith(`${one}/`) === true),
+  );
+
+function uniqueName(name: string, taken: Set<string>): string {
+  let unique = name;
+  for (let number = 2; taken.has(unique); number += 1) unique = `${name}-${number}`;
+  taken.add(unique);
+  return unique;
+}
+
+async function cogWeight(
+  files: readonly PlacedFile[],
+  { name, target, sources }: NamedWeight,
+  options: TarOptions,
 ): Promise<CogWeight> {
-  const { files, directory } = placeFiles(originals);
-  const target = directory === "/" ? "/src/weights" : directory;
-  const name = weightName(target);
   const tars: TarBlob[] = [];
   for (const group of withoutEmpty(bundles(files, Number.POSITIVE_INFINITY))) {
     tars.push(await tarBlob(group, options));
@@ -86,6 +132,7 @@ export async function cogWeight(
     lockEntry: {
       name,
       target,
+      sources,
       digest: manifest.digest,
       setDigest: set,
       size: bytesIn(files),
@@ -142,8 +189,11 @@ function withoutEmpty(groups: readonly PlacedFile[][]): PlacedFile[][] {
   return empty.length === 0 ? [first, ...others] : [[...first, ...empty], ...others];
 }
 
+const allowedName = /^[a-z0-9]+(?:[._-][a-z0-9]+)*$/;
+
 /** Cog's names are of lower-case letters and digits with `.`, `_` and `-` between them. */
-function weightName(target: string): string {
-  const last = target.slice(target.lastIndexOf("/") + 1).toLowerCase();
+function weightName(named: string): string {
+  const last = named.slice(named.lastIndexOf("/") + 1).toLowerCase();
+  if (allowedName.test(last)) return last;
   return last.replaceAll(/[^a-z0-9]+/g, "-").replaceAll(/^-+|-+$/g, "") || "weights";
 }

@@ -1,8 +1,11 @@
+import { OcibundleError } from "../../errors.ts";
 import type { BlobToMove } from "../../oci/content.ts";
 import { digestOf } from "../../oci/digest.ts";
 import type { RawManifest } from "../../oci/manifest.ts";
 import { mediaTypes } from "../../oci/media-types.ts";
 import { goJson } from "../format/go-json.ts";
+import { checkDest } from "../format/weight-dest.ts";
+import { quoted } from "../format/weight-entry.ts";
 import type { ContentGraph } from "../graph/content-graph.ts";
 import { type OriginalFile, type PlacedFile, placeFiles } from "./original-file.ts";
 import { tarBlob, type TarOptions } from "./tar-blob.ts";
@@ -42,6 +45,14 @@ export function bundles(files: readonly PlacedFile[], most: number = maxLayers):
   );
 }
 
+/** The directory in an image, without slashes around it; empty for the root. Throws `usage`. */
+export function rootOf(named = "models"): string {
+  const root = named.replaceAll(/^(?:\.?\/)+|\/+$/g, "");
+  const fault = root === "" || root === "." ? undefined : checkDest(`/${root}`);
+  if (fault !== undefined) throw new OcibundleError("usage", `--root ${quoted(named)}: ${fault}`);
+  return root === "." ? "" : root;
+}
+
 /**
  * The `image` layout: an ordinary image of plain tar layers with the files below `root`, for Kubernetes
  * image volumes, KServe, podman and docker. One index for amd64 and arm64, which share the layers.
@@ -49,11 +60,11 @@ export function bundles(files: readonly PlacedFile[], most: number = maxLayers):
 export async function imageLayout(
   originals: readonly OriginalFile[],
   options: TarOptions,
-  root = "models",
+  root: string,
 ): Promise<ContentGraph> {
   const files = placeFiles(originals).files.map((file) => ({
     ...file,
-    path: `${root}/${file.path}`,
+    path: root === "" ? file.path : `${root}/${file.path}`,
   }));
   const blobs: BlobToMove[] = [];
   for (const group of bundles(files)) {

@@ -1,3 +1,4 @@
+import { OcibundleError } from "../../errors.ts";
 import type { BlobToMove } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { type Digest, digestOf } from "../../oci/digest.ts";
@@ -8,8 +9,8 @@ import type { LayoutName } from "../format/layout-name.ts";
 import { emptyConfig, emptyConfigBytes, weightsManifest } from "../format/weights-artifact.ts";
 import { layerTypes, quoted } from "../format/weight-entry.ts";
 import type { ContentGraph } from "../graph/content-graph.ts";
-import { cogIndex, cogWeight } from "./cog.ts";
-import { imageLayout } from "./image.ts";
+import { cogIndex, cogWeights } from "./cog.ts";
+import { imageLayout, rootOf } from "./image.ts";
 import { modelPackLayout, rawBlob } from "./modelpack.ts";
 import type { OriginalFile, StoredFile } from "./original-file.ts";
 import { partsLayout, recipeConfig } from "./parts.ts";
@@ -23,17 +24,30 @@ export interface LaidOut extends ContentGraph {
   /** What an index says of the weights, where the layout has an index that an image can stand in. */
   entries: readonly Descriptor[];
   /** For Cog's own lock. */
-  cogEntry?: CogLockEntry;
+  cogEntries?: readonly CogLockEntry[];
 }
 
 const alone = { childTags: new Map<Digest, string>(), entries: [] };
+
+export interface LayoutOptions extends TarOptions {
+  split?: Omit<SplitOptions, "signal" | "emit"> | undefined;
+  /** The directory of an image that files are in; `models` when undefined. */
+  root?: string | undefined;
+}
+
+/** What `--root` with another layout is refused with. */
+export const imageOnly = (): OcibundleError =>
+  new OcibundleError("usage", "--root needs the layout image", {
+    hint: "add --layout image, or remove --root",
+  });
 
 /** Lays files out. Throws `usage` for what a layout can't hold. */
 export async function layOut(
   layout: LayoutName,
   files: readonly OriginalFile[],
-  options: TarOptions & { split?: Omit<SplitOptions, "signal" | "emit"> | undefined },
+  options: LayoutOptions,
 ): Promise<LaidOut> {
+  if (options.root !== undefined && layout !== "image") throw imageOnly();
   switch (layout) {
     case "bundle":
     case "bundle-1":
@@ -46,16 +60,18 @@ export async function layOut(
     case "modelpack":
       return { ...(await modelPackLayout(files, options.signal)), ...alone };
     case "image":
-      return { ...(await imageLayout(files, options)), ...alone };
+      return { ...(await imageLayout(files, options, rootOf(options.root))), ...alone };
     case "cog": {
-      const { manifest, blobs, entry, tag, lockEntry } = await cogWeight(files, options);
+      const weights = await cogWeights(files, options);
+      const entries = weights.map(({ entry }) => entry);
+      const blobs = weights.flatMap((weight) => weight.blobs);
       return {
-        root: cogIndex([], [entry]),
-        children: [manifest],
-        blobs,
-        childTags: new Map([[manifest.digest, tag]]),
-        entries: [entry],
-        cogEntry: lockEntry,
+        root: cogIndex([], entries),
+        children: weights.map(({ manifest }) => manifest),
+        blobs: [...new Map(blobs.map((blob) => [blob.descriptor.digest, blob])).values()],
+        childTags: new Map(weights.map(({ manifest, tag }) => [manifest.digest, tag])),
+        entries,
+        cogEntries: weights.map(({ lockEntry }) => lockEntry),
       };
     }
   }

@@ -1,6 +1,7 @@
 import { OcibundleError } from "../../errors.ts";
 import type { BlobSource } from "../../oci/content.ts";
 import { below, sharedDirectory } from "../format/shared-directory.ts";
+import type { CogSource } from "../format/cog-lock.ts";
 import type { LockParts } from "../parts/lock-parts.ts";
 import type { StoredPart } from "../parts/parts-artifact.ts";
 import { quoted } from "../format/weight-entry.ts";
@@ -24,11 +25,22 @@ export interface OriginalFile {
   stored?: StoredFile | undefined;
   /** How it is split, where that is known. */
   parts?: LockParts | undefined;
+  /** The weight that it belongs to, for the layout that tells weights apart. */
+  weight?: NamedWeight | undefined;
   /**
    * The blob of a part that is stored in another form, and begins at `start` in the file; undefined where it lies in
    * several pieces of it.
    */
   storedPart?(part: StoredPart, start: number | undefined): PartBlob | undefined;
+}
+
+/** One of several weights of a model. */
+export interface NamedWeight {
+  name: string;
+  /** The absolute path of its directory in the container. */
+  target: string;
+  /** Where Cog's lock says that its files come from. */
+  sources?: readonly CogSource[] | undefined;
 }
 
 /** What a part is in the form in which it is stored. */
@@ -59,8 +71,13 @@ export function placeFiles(files: readonly OriginalFile[]): {
 } {
   if (files.length === 0) throw new OcibundleError("file", "no files to push");
   const directory = sharedDirectory(files.map(({ dest }) => dest));
+  return { directory, files: placeBelow(files, directory) };
+}
+
+/** Files with their paths relative to a directory that all lie in, in the order of these paths. */
+export function placeBelow(files: readonly OriginalFile[], directory: string): PlacedFile[] {
   const placed = files.map((file) => ({ ...file, path: below(directory, file.dest) }));
-  return { directory, files: placed.toSorted((a, b) => compareBytes(a.path, b.path)) };
+  return placed.toSorted((a, b) => compareBytes(a.path, b.path));
 }
 
 const encoder = new TextEncoder();

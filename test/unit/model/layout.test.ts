@@ -1,12 +1,27 @@
 import { describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
 import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { sampleLayers, writeSampleImage } from "../../../scripts/sample-image.ts";
+import { parseAnyLock } from "../../../src/model/format/cog-lock.ts";
+import { writeLock } from "../../../src/model/lock/lock.ts";
+import type { Descriptor } from "../../../src/oci/descriptor.ts";
 import { copyModel } from "../../../src/model/jobs/copy.ts";
 import { inspectSource } from "../../../src/model/jobs/inspect.ts";
 import { pushModel } from "../../../src/model/jobs/push.ts";
 import { pullWeights } from "../../../src/model/pull/pull.ts";
 import { digestOf } from "../../../src/oci/digest.ts";
-import { failure, type Job, lock, preparedJob, recordingRegistry, writeFiles } from "./bench.ts";
+import {
+  failure,
+  type Job,
+  jobIn,
+  lock,
+  preparedJob,
+  type RecordingRegistry,
+  recordingRegistry,
+  temporaryDirectory,
+  writeFiles,
+} from "./bench.ts";
 
 const tensor = (name: string, dtype: string, shape: number[], bytes: number) => {
   const header = Buffer.from(
@@ -235,6 +250,111 @@ describe("what other tools look for", () => {
       images: [{ platform: "linux/amd64" }],
       weights: { format: "cog" },
     });
+  });
+});
+
+/** What an index lists. */
+const indexOf = async (registry: RecordingRegistry, path: string): Promise<Descriptor[]> => {
+  const answer = await registry.ask(`/v2/acme/${path}`);
+  return ((await answer.json()) as { manifests: Descriptor[] }).manifests;
+};
+
+describe("Cog's weights", () => {
+  const project = `image: registry.example.com/acme/model
+weights:
+  - name: llama.3
+    source: ./llama
+    target: /src/weights/llama
+    exclude: ["*.md"]
+  - source: ./vocab/vocab.txt
+    target: /src/vocab/vocab.txt
+`;
+
+  async function named(): Promise<Job> {
+    const job = jobIn(await temporaryDirectory());
+    await writeFiles(job.cwd, {
+      "cog.yaml": project,
+      "llama/model.bin": "llama",
+      "llama/README.md": "about",
+      "vocab/vocab.txt": "a\nb\n",
+    });
+    await writeSampleImage(join(job.cwd, "image"), "v1", sampleLayers("print('hello')\n"), {});
+    await writeLock(job, { paths: [], dest: undefined, output: undefined, compression: "none" });
+    return job;
+  }
+
+  test("are those of the project file, each with its target, and its sources in Cog's lock", async () => {
+    const registry = await recordingRegistry();
+    const job = await named();
+    const reference = `${registry.host}/acme/model:v1`;
+    await push(job, reference, {
+      weights: [],
+      layout: "cog",
+      image: "oci:image:v1",
+      cogLock: "cog.lock",
+    });
+    const index = await indexOf(registry, "model/manifests/v1");
+    expect(index.map(({ annotations }) => annotations?.["run.cog.weight.name"])).toEqual([
+      undefined,
+      "llama.3",
+      "vocab",
+    ]);
+    const tagged = await registry.ask("/v2/acme/model/manifests/cog-image.v1");
+    expect(tagged.headers.get("docker-content-digest")).toBe(index[0]?.digest ?? "");
+    const written = JSON.parse(await readFile(join(job.cwd, "cog.lock"), "utf8"));
+    expect(written.weights).toMatchObject([
+      {
+        name: "llama.3",
+        target: "/src/weights/llama",
+        sources: [{ uri: "file://./llama", include: [], exclude: ["*.md"] }],
+        files: [{ path: "model.bin" }],
+      },
+      {
+        name: "vocab",
+        target: "/src/vocab",
+        sources: [{ uri: "file://./vocab", include: ["vocab.txt"], exclude: [] }],
+      },
+    ]);
+    expect(parseAnyLock(await readFile(join(job.cwd, "cog.lock")), "cog.lock").files).toHaveLength(
+      2,
+    );
+    await pull(job, reference, "out");
+    expect(await readFile(join(job.cwd, "out/src/vocab/vocab.txt"), "utf8")).toBe("a\nb\n");
+    expect(existsSync(join(job.cwd, "out/src/weights/llama/.cog/ready"))).toBe(true);
+  });
+
+  test("keep their names and their image when they are converted, there and back", async () => {
+    const registry = await recordingRegistry();
+    const job = await named();
+    const at = (name: string) => `${registry.host}/acme/${name}`;
+    await push(job, at("model:v1"), { weights: [], layout: "cog", image: "oci:image:v1" });
+    const again = await copy(job, at("model:v1"), at("again:v1"), "cog");
+    expect(await indexOf(registry, "again/manifests/v1")).toEqual(
+      await indexOf(registry, "model/manifests/v1"),
+    );
+    expect(again.sent).toMatchObject({ blobs: 0 });
+    await copy(job, at("model:v1"), at("bundle:v1"), "bundle");
+    const bundle = await indexOf(registry, "bundle/manifests/v1");
+    expect(bundle.map(({ artifactType }) => artifactType)).toEqual([
+      undefined,
+      "application/vnd.cog.weights.v1",
+    ]);
+    await copy(job, at("bundle:v1"), at("back:v1"), "cog");
+    const back = await indexOf(registry, "back/manifests/v1");
+    expect(back.map(({ digest }) => digest)[0]).toBe(bundle[0]?.digest);
+    expect(back).toHaveLength(2);
+  });
+
+  test("whose targets lie in each other are one", async () => {
+    const registry = await recordingRegistry();
+    const job = await named();
+    await writeFile(
+      join(job.cwd, "cog.yaml"),
+      project.replaceAll("/src/vocab/vocab.txt", "/src/weights/llama/sub/vocab.txt"),
+    );
+    await writeLock(job, { paths: [], dest: undefined, output: undefined, compression: "none" });
+    await push(job, `${registry.host}/acme/model:v1`, { weights: [], layout: "cog" });
+    expect(await indexOf(registry, "model/manifests/v1")).toHaveLength(1);
   });
 });
 
