@@ -43,7 +43,12 @@ export async function withStoredParts(
     const stored =
       choice === "none" || path === undefined
         ? undefined
-        : await storeParts(piecesOf(parts, path), { ...options, choice, known, item: entry.name });
+        : await storeParts(piecesOf(parts, entry.name, path), {
+            ...options,
+            choice,
+            known,
+            item: entry.name,
+          });
     const form = (part: StoredPart): StoredPart =>
       stored === undefined
         ? choice === "none"
@@ -59,7 +64,7 @@ export async function withStoredParts(
 }
 
 /** The parts that are one piece of their file each: nobody has to decode a part once for each piece. */
-function piecesOf({ parts, segments }: LockParts, path: string): PieceOfFile[] {
+function piecesOf({ parts, segments }: LockParts, name: string, path: string): PieceOfFile[] {
   const uses = new Map<number, number>();
   for (const [index] of segments) uses.set(index, (uses.get(index) ?? 0) + 1);
   let start = 0;
@@ -69,6 +74,6 @@ function piecesOf({ parts, segments }: LockParts, path: string): PieceOfFile[] {
     const part = parts[index];
     const isWhole = part !== undefined && offset === 0 && length === part.size;
     if (!isWhole || uses.get(index) !== 1) return [];
-    return [{ part: { digest: part.digest, size: part.size }, path, start: at }];
+    return [{ part: { digest: part.digest, size: part.size }, name, path, start: at }];
   });
 }

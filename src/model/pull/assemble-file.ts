@@ -1,6 +1,5 @@
 import { OcibundleError } from "../../errors.ts";
 import { parallel } from "../../flow/parallel.ts";
-import { withinOpenFiles } from "../../runtime/open-files.ts";
 import { type JournalPlace, removeGrown } from "../../transfer/download/download-journal.ts";
 import { openPartialFile } from "../../transfer/download/partial-file.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
@@ -9,11 +8,8 @@ import { copyPart, type FileAssembly, isThere, takeLocal } from "./assemble-part
 import { encodedPlace, fetchPart, fetchTogether } from "./fetch-part.ts";
 import { cloneSeed } from "./clone-seed.ts";
 import { type FrontTeller, frontTeller } from "./part-front.ts";
-import type { FetchContext } from "./pull-context.ts";
+import { type FetchContext, partsAtOnce } from "./pull-context.ts";
 import { explained, type FetchProgress, labelOf } from "./pull-download.ts";
-
-/** Parts of one file that are fetched at once; their connections have one limit of their own. */
-const partsAtOnce = withinOpenFiles(12, 6);
 
 /**
  * Puts a file together at `place.partial`, going on from what a former run has left there: from parts that lie

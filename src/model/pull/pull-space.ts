@@ -9,7 +9,7 @@ import { shownRoot } from "../../store/cache/directory.ts";
 import { onOneDisk, requireSpace, type SpaceNeed } from "../../store/placement/disk-space.ts";
 import { type LinkMode, takesSpace } from "../session/link-mode.ts";
 import { temporaryName } from "../../store/placement/materialize.ts";
-import { fetchesAtOnce, isSmall } from "./pull-context.ts";
+import { fetchesAtOnce, isSmall, partsAtOnce } from "./pull-context.ts";
 import { compressedPart } from "./fetch-in-place.ts";
 import type { WantedFile } from "./pull-plan.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
@@ -93,7 +93,8 @@ async function spaceNeeded(
       inTarget -= Math.min(size, there);
     }
   }
-  const passing = passingBytes(fetched);
+  const made = fetched.flatMap((entry) => plans?.get(entry) ?? []);
+  const passing = passingBytes(fetched) + passingParts(made);
   return [
     { path: shownRoot(main.root), bytes: writes ? inCache + passing : 0 },
     { path: root, bytes: writes ? inTarget : inTarget + passing },
@@ -110,6 +111,18 @@ function passingBytes(entries: readonly WeightEntry[]): number {
     ...compressed.filter(isSmall).slice(0, fetchesAtOnce.small),
   ];
   return most.reduce((sum, { size }) => sum + size, 0);
+}
+
+/** The same of parts that are stored in another form: each goes once it is decoded. */
+function passingParts(plans: readonly FilePlan[]): number {
+  const encoded = new Map<Digest, number>();
+  for (const { parts } of plans) {
+    for (const { stored } of parts) {
+      if (stored.encoding !== "none") encoded.set(stored.stored.digest, stored.stored.size);
+    }
+  }
+  const largest = [...encoded.values()].toSorted((a, b) => b - a).slice(0, partsAtOnce);
+  return largest.reduce((sum, size) => sum + size, 0);
 }
 
 /** Bytes that an earlier run's part takes already. */

@@ -16,6 +16,8 @@ export type PartsCompression = "none" | "zstd" | "auto";
 /** A part that is a piece of a file, without a gap. */
 export interface PieceOfFile {
   part: Pick<StoredPart, "digest" | "size">;
+  /** The name of the weight, for the cache. */
+  name: string;
   path: string;
   /** Where in the file it begins, in bytes. */
   start: number;
@@ -123,11 +125,12 @@ const rangeOf = ({ path, start, part }: PieceOfFile) => ({ path, start, end: sta
 
 /** Encodes a part into the cache; undefined where that saves too little. Throws as `storeParts`. */
 async function encodePiece(
-  { path, start, part }: PieceOfFile,
+  piece: PieceOfFile,
   codec: PartCodec,
   options: Omit<Parameters<typeof compressWeight>[2], "minSaving">,
 ): Promise<StoredPart | undefined> {
-  const made = await makePart({ path, start, part }, codec, { ...options, minSaving });
+  const { part } = piece;
+  const made = await makePart(piece, codec, { ...options, minSaving });
   return made.size > part.size * (1 - minSaving)
     ? undefined
     : { ...part, encoding: codec, stored: made };
@@ -135,11 +138,11 @@ async function encodePiece(
 
 /** Encodes a part of a file into the cache, and answers its blob. Throws `file`, and `integrity` for another part. */
 export async function makePart(
-  { path, start, part: { digest, size } }: PieceOfFile,
+  { name, path, start, part: { digest, size } }: PieceOfFile,
   codec: PartCodec,
   options: Parameters<typeof compressWeight>[2],
 ): Promise<{ digest: Sha256; size: number }> {
-  const what = { name: path, path, start, size };
+  const what = { name, path, start, size };
   const { input, output } = await readable(path, () => compressWeight(what, codec, options));
   if (input.digest === digest) return output;
   throw changed(path);

@@ -29,7 +29,7 @@ export function storedWeights({ cache, emit }: Session, lock: string): StoredWei
       try {
         const onBytes = (bytes: number) => emit({ type: "progress", ...item, bytes });
         const options = { cache, pool, signal, onBytes };
-        const made = await makePart({ part, path, start }, encoding, options);
+        const made = await makePart({ part, name, path, start }, encoding, options);
         emit({ type: "done", ...item });
         if (made.digest !== stored.digest) throw mismatch(path);
         return { kind: "file", path: cache.blobPath(made.digest), offset: 0 };

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { OcibundleError } from "../../../../src/errors.ts";
 import type { WeightEntry } from "../../../../src/model/format/weight-entry.ts";
 import { wantedFiles } from "../../../../src/model/pull/pull-plan.ts";
+import { type FilePlan, planFile } from "../../../../src/model/parts/file-plan.ts";
 import { checkSpace } from "../../../../src/model/pull/pull-space.ts";
 import { cacheAt } from "../../../../src/store/cache/cache.ts";
 import { digest, entry as entryOf } from "../fixtures.ts";
@@ -36,6 +37,7 @@ const check = (
   entries: WeightEntry[],
   useCache: boolean,
   cache = "cache",
+  plans: ReadonlyMap<WeightEntry, FilePlan> = new Map(),
 ): Promise<OcibundleError | undefined> => {
   const parts = new Map(entries.map(({ dest }) => [dest, dest.slice(1).split("/")]));
   const root = join(directory, "out");
@@ -43,6 +45,7 @@ const check = (
     cache: cacheAt(join(directory, cache)),
     useCache,
     signal: new AbortController().signal,
+    plans,
   });
 };
 
@@ -85,4 +88,20 @@ test("a cache of one run is not named, but the directory that is pulled into", a
   const failed = check([entry("a", free(1.5))], true, "out/.ocibundle-unpack-0a1b");
   const message = expect.stringContaining(`the disk of "${join(directory, "out")}"`);
   await expect(failed).rejects.toMatchObject({ code: "system", message });
+});
+
+test("parts in another form need their space besides until they are decoded", async () => {
+  const file = entry("a", free(0.6));
+  const needs = (encoding: "none" | "bp2.zstd", share: number) => {
+    const part = { digest: digest("b"), size: file.size };
+    const stored = { ...part, encoding, stored: { digest: digest("c"), size: free(share) } };
+    const plan = planFile(
+      { ...file, digest: digest("a"), segments: [[0, 0, file.size]] },
+      { recipe: { split: { by: "none" }, parts: [], files: [] }, parts: [stored] },
+    );
+    return check([file], true, "cache", new Map([[file, plan]]));
+  };
+  await needs("none", 0.6);
+  await needs("bp2.zstd", 0.2);
+  await expect(needs("bp2.zstd", 0.6)).rejects.toMatchObject(refused);
 });
