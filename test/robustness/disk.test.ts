@@ -13,6 +13,7 @@ import { join } from "node:path";
 import type { TransferEvent } from "../../src/transfer/events.ts";
 import { type Disk, mountTmpfs } from "../unit/store/small-disk.ts";
 import { makeModel, serveModel } from "./model-server.ts";
+import { makePartsModel } from "./parts-model.ts";
 import { compressibleBytes, filesBelow, openBench, randomBytes, sameBytes } from "./program-run.ts";
 import type { PullReport } from "../../src/report/pull.ts";
 
@@ -28,6 +29,10 @@ const three = makeModel([
 ]);
 const compressed = makeModel([
   { name: "large", bytes: compressibleBytes(12 * MiB, 7), compression: "zstd" },
+]);
+const inParts = makePartsModel([
+  { name: "large", parts: Array.from({ length: 12 }, (_, index) => randomBytes(MiB, 20 + index)) },
+  { name: "small", parts: [randomBytes(1000, 6)] },
 ]);
 const files = ["src/weights/.cog/ready", "src/weights/large", "src/weights/small"];
 
@@ -80,7 +85,7 @@ const progressOf = (stderr: string): number =>
 
 describe("a disk that fills up half-way", () => {
   testWithDisk(24 * MiB, "under the target is said, and the next run goes on", async (disk) => {
-    for (const one of [model, compressed]) {
+    for (const one of [model, compressed, inParts]) {
       await using server = await serveModel(one, () => ({ pause: 2 }));
       using bench = openBench("disk");
       const target = join(disk.path, "models");

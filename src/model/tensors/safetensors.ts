@@ -14,7 +14,7 @@ import {
 export const maxSafetensorsHeader = 100_000_000;
 
 /** A header is taken apart up to here: more tensors than are looked at fit. In bytes. */
-const maxParsedHeader = 16 * 1024 * 1024;
+export const maxParsedHeader = 16 * 1024 * 1024;
 
 const Size = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 

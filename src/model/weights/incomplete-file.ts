@@ -1,7 +1,7 @@
 import { open } from "node:fs/promises";
 import { readGgufEnd } from "../tensors/gguf.ts";
 import { fileReader, type ReadAt } from "../tensors/read-at.ts";
-import { maxSafetensorsHeader } from "../tensors/safetensors.ts";
+import { maxParsedHeader, maxSafetensorsHeader } from "../tensors/safetensors.ts";
 
 /** Git LFS writes less than this for a file that it keeps elsewhere (git-lfs/docs/spec.md). In bytes. */
 const maxPointerBytes = 1024;
@@ -52,6 +52,8 @@ async function readTensorsEnd(
   const length = Number(view(start).getBigUint64(0, true));
   if (length > maxSafetensorsHeader) return undefined;
   if (8 + length > size) return "header";
+  // Taking a larger one apart takes ten times its size of memory.
+  if (length > maxParsedHeader) return undefined;
   try {
     const header: unknown = JSON.parse(new TextDecoder().decode(await readAt(8, length)));
     return 8 + length + endOfTensors(header);

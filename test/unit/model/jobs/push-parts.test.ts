@@ -218,5 +218,5 @@ test("files on a hub are read once for the digests of their parts, and what is n
   hub.switches.wrong = ["model.safetensors"];
   const error = await failure(fromHub(reference));
   expect(error.code).toBe("integrity");
-  expect(error.hint).toContain("sent other bytes than it lists");
+  expect(error.hint).toContain("differs from its listing");
 });

@@ -22,6 +22,11 @@ import { failure, type Job, jobIn, recordingRegistry, temporaryDirectory } from 
 
 const repository = "acme/model";
 
+interface TestRecipeFile {
+  size: number;
+  segments: [number, number, number][];
+}
+
 async function bench() {
   const registry = await recordingRegistry();
   const job = jobIn(await temporaryDirectory());
@@ -450,6 +455,43 @@ describe("what is wrong", () => {
       const error = await failure(pull({ useCache }));
       expect(error.code).toBe("integrity");
       expect(error.message).toContain("the received content does not match its digest");
+      const left = await readdir(at("out"), { recursive: true });
+      expect(left.filter((name) => /tmp|safetensors/.test(name))).toEqual([]);
+    }
+  });
+
+  test("a part with the right digest and another length is an integrity failure", async () => {
+    for (const size of [large.byteLength - 1, large.byteLength + 1]) {
+      const { put, pull, registry, at } = await bench();
+      // By the recipe and the layer alike: the registry's own manifest can't say it.
+      await put([model], {
+        recipe(recipe) {
+          const { parts, files } = recipe as { parts: [string, number][]; files: TestRecipeFile[] };
+          return {
+            ...recipe,
+            parts: parts.map(([digest, of]) => [digest, of === large.byteLength ? size : of]),
+            files: files.map((file) => ({
+              ...file,
+              size: file.size - large.byteLength + size,
+              segments: file.segments.map(([index, start, length]) =>
+                length === large.byteLength ? [index, start, size] : [index, start, length],
+              ),
+            })),
+          };
+        },
+      });
+      registry.meddle(async (request, next) => {
+        const answer = await next(request);
+        if (request.method !== "GET" || !request.url.includes("/manifests/")) return answer;
+        const text = (await answer.text()).replace(`"size":${large.byteLength}`, `"size":${size}`);
+        const headers = { "content-type": answer.headers.get("content-type") ?? "" };
+        return new Response(text, { headers });
+      });
+      const error = await failure(pull());
+      expect(error.code).toBe("integrity");
+      expect(error.message).toContain(
+        `the registry has ${large.byteLength} bytes, the descriptor has ${size}`,
+      );
       const left = await readdir(at("out"), { recursive: true });
       expect(left.filter((name) => /tmp|safetensors/.test(name))).toEqual([]);
     }

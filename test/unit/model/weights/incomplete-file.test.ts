@@ -128,6 +128,15 @@ describe("is not said of", () => {
     expect(await judge(name, bytes)).toBeUndefined();
   });
 
+  test("a safetensors file whose header is too large to be taken apart", async () => {
+    const header = `{"a":{"dtype":"U8","shape":[9],"data_offsets":[0,9]}${" ".repeat(17 * 1024 * 1024)}}`;
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(header.length));
+    expect(
+      await judge("m.safetensors", Buffer.concat([length, Buffer.from(header)])),
+    ).toBeUndefined();
+  });
+
   test("a sparse safetensors file of more than 4 GiB", async () => {
     const size = 2 ** 32 + 1000;
     const header = JSON.stringify({ w: { dtype: "U8", shape: [size], data_offsets: [0, size] } });
