@@ -2,7 +2,6 @@ import { OcibundleError } from "../../errors.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { CheckedSignature } from "../../report/signatures.ts";
 import { type Bundle, readBundle } from "../../trust/bundle.ts";
-import { verifyIdentity } from "../../trust/identity.ts";
 import { type PublicKey, fingerprintOf } from "../../trust/public-key.ts";
 import { digestOfPayload } from "../../trust/simple-signing.ts";
 import {
@@ -84,7 +83,7 @@ export function judgeSigner(
   if (signer.kind === "key") return judgeKey(bundle, signer.key);
   if (bundle.signer.kind === "key") return { reason: "signed with a key" };
   try {
-    return verifyIdentity(bundle.json, signer.root, signer.wanted);
+    return signer.verify(bundle.json);
   } catch (error) {
     if (!(error instanceof OcibundleError)) throw error;
     return { reason: error.message };
