@@ -1,7 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { startEmbeddedRegistry, type TestRegistry } from "../../scripts/registries.ts";
+import { type ScriptedHub, startHub } from "../support/hub.ts";
+import { type ScriptedS3, startS3 } from "../support/s3.ts";
+import { type ScriptedWeb, startWeb } from "../support/web.ts";
 import { type Bench, type Ended, filesBelow, openBench } from "./program-run.ts";
 
 const password = "pa55-of-ada";
@@ -9,6 +12,9 @@ const password = "pa55-of-ada";
 let bench: Bench;
 let registry: TestRegistry;
 let front: ReturnType<typeof Bun.serve>;
+let hub: ScriptedHub;
+let store: ScriptedS3;
+let web: ScriptedWeb;
 let host = "";
 /** All that lets somebody in and that went over the wire: passwords and tokens. */
 const secrets = new Set([password, "pa55-of-nobody"]);
@@ -45,16 +51,34 @@ beforeAll(async () => {
   ]);
   front = Bun.serve({ hostname: "127.0.0.1", port: 0, idleTimeout: 0, fetch: pass });
   host = `127.0.0.1:${front.port}`;
+  // No secret has a shape by which what is printed could be struck out: nothing may print it to begin with.
+  const large = Buffer.alloc(100_000, 1);
+  hub = await startHub(
+    { "config.json": "{}", "model.bin": large },
+    { token: marker("hubtoken"), signature: marker("hubsignature") },
+  );
+  store = await startS3(
+    { "llama/weights.bin": Buffer.alloc(50_000, 2) },
+    { accessKey: "accesskey" },
+  );
+  web = await startWeb({ "file.bin": Buffer.alloc(50_000, 3) });
+  web.switches.redirect = `${web.origin}/*?sig=${marker("redirectquery")}`;
   await mkdir(bench.path("docker"));
   await logInAs(password);
   const mock = ["mock-weights", "-n", "2", "--min-size", "5mb", "--max-size", "9mb"];
   expect((await bench.run(mock)).code).toBe(0);
 });
 afterAll(async () => {
-  await front.stop(true);
+  await Promise.all([hub.close(), store.close(), web.close(), front.stop(true)]);
   await registry.stop();
   bench[Symbol.dispose]();
 });
+
+function marker(name: string): string {
+  const text = `${name}-0f1e2d3c`;
+  secrets.add(text);
+  return text;
+}
 
 const logInAs = (secret: string): Promise<void> =>
   writeFile(
@@ -67,6 +91,8 @@ function found({ stdout, stderr }: Ended): string[] {
   const places = [["what was said", stdout + stderr]];
   for (const name of filesBelow(bench.directory)) {
     if (name.startsWith("docker/") || name.startsWith("registry/")) continue;
+    // Larger are the weights alone.
+    if (statSync(bench.path(name)).size > 4_000_000) continue;
     places.push([name, readFileSync(bench.path(name), "latin1")]);
   }
   return places.flatMap(([place, text = ""]) =>
@@ -106,5 +132,73 @@ test.each(verbosities.map((flags) => [flags]))(
     expect(found(refused)).toEqual([]);
     // The password, its Basic form, another's two, and tokens.
     expect(secrets.size).toBeGreaterThan(5);
+  },
+);
+
+test.each(verbosities.map((flags) => [flags]))(
+  "no secret of a source is told or kept with %p",
+  async (flags) => {
+    const tag = `sources${flags.length}`;
+    const url = `${web.origin}/file.bin?X-Amz-Signature=${marker("signature")}&k=${marker("key")}`;
+    const userinfo = `https://ada:${marker("userinfo")}@files.example/x.bin`;
+    const env = {
+      HF_ENDPOINT: hub.endpoint,
+      HF_TOKEN: marker("hubtoken"),
+      AWS_ENDPOINT_URL_S3: store.endpoint,
+      AWS_REGION: "eu-west-1",
+      AWS_ACCESS_KEY_ID: "accesskey",
+      AWS_SECRET_ACCESS_KEY: marker("secretkey"),
+      AWS_SESSION_TOKEN: marker("sessiontoken"),
+    };
+    const container = {
+      AWS_ENDPOINT_URL_S3: store.endpoint,
+      AWS_CONTAINER_CREDENTIALS_FULL_URI: `${web.origin}/missing?t=${marker("containerquery")}`,
+      AWS_CONTAINER_AUTHORIZATION_TOKEN: marker("containertoken"),
+    };
+    const push = (name: string, source: string, ...more: string[]) => [
+      "push",
+      model(`${tag}-${name}`),
+      source,
+      "--lock",
+      `${name}${flags.length}.lock`,
+      ...more,
+    ];
+    const hubModel = "hf://acme/tiny";
+    const bucket = "s3://models/llama";
+    for (const [args, code, given = env] of [
+      [push("hub", hubModel, "--annotations-from-source"), 0],
+      [push("s3", bucket, "--annotations-from-source"), 0],
+      [push("web", url, "--annotations-from-source"), 0],
+      [push("moved", `${web.origin}/moved/file.bin`), 0],
+      [["inspect", model(`${tag}-web`)], 0],
+      [["build", "-o", `oci:out-${tag}`, "--weights", url, "--lock", `web${flags.length}.lock`], 0],
+      [["lock", hubModel, "-o", "other.lock"], 3, { ...env, HF_TOKEN: marker("othertoken") }],
+      [["lock", bucket, "-o", "other.lock"], 4, { ...env, AWS_ACCESS_KEY_ID: "other" }],
+      [["lock", bucket, "-o", "other.lock"], 4, container],
+      [["lock", url.replace("file", "missing"), "-o", "other.lock"], 3],
+      [["lock", userinfo, "-o", "other.lock"], 2],
+      [["inspect", url], 2],
+      [push("bad", hubModel, "--annotation", `a=${userinfo}`), 2],
+      [push("bad", hubModel, "--annotation", `a=${url}`), 2],
+    ] as const) {
+      const ended = await bench.run([...args, ...flags], given);
+      expect({ args, code: ended.code, stderr: ended.code === code ? "" : ended.stderr }).toEqual({
+        args,
+        code,
+        stderr: "",
+      });
+      expect(found(ended)).toEqual([]);
+    }
+    const raw = await bench.run(["inspect", model(`${tag}-web`), "--raw"]);
+    expect(raw.stdout).toContain(`${web.origin}/file.bin"`);
+    expect(found(raw)).toEqual([]);
+    // Other bytes than those that are listed.
+    hub.switches.wrong = ["model.bin"];
+    hub.files.set("model.bin", Buffer.alloc(100_000, flags.length));
+    const wrong = await bench.run([...push("wrong", hubModel), ...flags], env);
+    hub.switches.wrong = [];
+    expect(wrong.code).toBe(5);
+    expect(found(wrong)).toEqual([]);
+    expect(hub.seen.some(({ path }) => path.includes("hubsignature"))).toBe(true);
   },
 );

@@ -28,6 +28,8 @@ export interface HubSwitches {
   breakAfter?: number;
   /** Files from this size on are stored by LFS, in bytes. */
   lfsFrom?: number;
+  /** What the signature of a URL of the storage begins with. */
+  signature?: string;
   /** The tags of the model: `license:mit`. */
   tags?: readonly unknown[];
   /** The token that the hub asks for. */
@@ -185,7 +187,7 @@ export async function startHub(
     }
     signed += 1;
     response.writeHead(302, {
-      location: `${storageUrl}/${encodeURIComponent(name)}?signature=s${signed}`,
+      location: `${storageUrl}/${encodeURIComponent(name)}?signature=${hub.switches.signature ?? "s"}${signed}`,
       "x-repo-commit": commit(),
       "x-linked-etag": `"${sha256(bytes)}"`,
       "x-linked-size": String(bytes.byteLength),
