@@ -14,6 +14,8 @@ debian=(
   docker:docker.io
   containerd:containerd
   ctr:containerd
+  podman:podman
+  umoci:umoci
   zsh:zsh
   fish:fish
   strace:strace

@@ -113,6 +113,57 @@ const filesBelow = (directory: string, ending: RegExp): string[] =>
     .filter((path) => ending.test(path))
     .map((path) => `${directory}/${path}`);
 
+const combinationTests = [
+  "test/interop/layouts.test.ts",
+  "test/interop/readers.test.ts",
+  "test/interop/round.test.ts",
+  "test/scripts/parts.txtar",
+  "test/unit/model/pull/formats.test.ts",
+  "test/unit/model/jobs/cog-bundle.test.ts",
+];
+
+/** Which test, or line of a script, each cell of the table in docs/artifacts.md stands for. */
+const combinations: Readonly<Record<string, string>> = {
+  "ocibundle `bundle`, ocibundle: run":
+    "holds, with a push and a pull that are killed in the middle",
+  "ocibundle `bundle`, oras: run": "is unpacked by oras",
+  "ocibundle `bundle`, crane: run": 'is what ${reader.name} reads and copies; name: "crane"',
+  "ocibundle `bundle`, regctl: run": 'is what ${reader.name} reads and copies; name: "regctl"',
+  "ocibundle `bundle`, skopeo: run": "every layout is copied by skopeo",
+  "ocibundle `parts`, ocibundle: run": "--parts",
+  "ocibundle `modelpack`, ocibundle: run":
+    "every layout is copied by skopeo, and pulled from the copy",
+  "ocibundle `modelpack`, oras: run": "is unpacked by oras",
+  "ocibundle `modelpack`, skopeo: run": "every layout is copied by skopeo",
+  "ocibundle `cog`, ocibundle: run": "every layout is copied by skopeo, and pulled from the copy",
+  "ocibundle `cog`, skopeo: run": "every layout is copied by skopeo",
+  "ocibundle `cog`, Cog: run":
+    "layout cog, with the lock that is written beside it; the weights of a project file",
+  "ocibundle `image`, ocibundle: run": "every layout is copied by skopeo, and pulled from the copy",
+  "ocibundle `image`, crane: run": "layout image is an image for two platforms that crane exports",
+  "ocibundle `image`, skopeo: run": "every layout is copied by skopeo",
+  "ocibundle `image`, containerd: run": "layout image is pulled and mounted by containerd",
+  "ocibundle `image`, podman: run": "layout image is pulled and mounted by podman",
+  "ocibundle `image`, umoci: run": "layout image is unpacked by umoci",
+  "ocibundle `bundle,image`, ocibundle: run": "layouts bundle and image in one index",
+  "ocibundle `bundle,image`, oras: run": "layouts bundle and image in one index",
+  "ocibundle `bundle,image`, crane: run": "layouts bundle and image in one index",
+  "oras, files and directories, ocibundle: run":
+    "files and a directory are pulled; the directory itself is pulled",
+  "Cog since 0.19.3, ocibundle: fixture":
+    "several in one index, from plain and compressed archives",
+  "Cog 0.17 to 0.19.2, and 0.17 alpha, ocibundle: fixture":
+    "one file per manifest, whose label lies about gzip; a bundle that Cog pushed",
+  "ModelPack, also before the CNCF, ocibundle: fixture":
+    "ModelPack, raw layers with paths; vnd.cnai.model.config",
+  "Docker Model Runner 0.1 and 0.2, ocibundle: fixture":
+    "Docker Model Runner 0.1 by types; Docker Model Runner 0.2 by paths",
+  "KitOps ModelKit, ocibundle: fixture": "a ModelKit without an artifact type",
+  "Ollama, ocibundle: fixture": "an Ollama model, its parts under names",
+  "images with files under `/models`, ocibundle: fixture":
+    "a directory of an image, its layers laid one over the other",
+};
+
 describe("the documentation", () => {
   test.each(pages)("%s names files and directories that exist", (page) => {
     const text = readFileSync(join(root, page), "utf8");
@@ -177,6 +228,22 @@ describe("the documentation", () => {
     for (const [name, code] of Object.entries(exitCodes)) {
       expect(rows.find((row) => row.startsWith(`| ${code} |`))).toContain(`\`${name}\``);
     }
+  });
+
+  test("what is said to be tested between tools has a test by that name", () => {
+    const table = readFileSync(join(root, "docs/artifacts.md"), "utf8").split(
+      "## Tested combinations",
+    )[1];
+    const [head = [], , ...rows] = [...(table ?? "").matchAll(/^\|(.*)\|$/gm)].map(([, row = ""]) =>
+      row.split("|").map((cell) => cell.trim()),
+    );
+    const said = rows.flatMap(([writer, ...cells]) =>
+      cells.flatMap((cell, at) => (cell === "-" ? [] : [`${writer}, ${head[at + 1]}: ${cell}`])),
+    );
+    expect(said).toEqual(Object.keys(combinations));
+    const sources = combinationTests.map((path) => readFileSync(join(root, path), "utf8")).join("");
+    const names = Object.values(combinations).flatMap((name) => name.split("; "));
+    expect(names.filter((name) => !sources.includes(name))).toEqual([]);
   });
 
   test("every page is reached from the README", () => {

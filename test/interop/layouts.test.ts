@@ -79,6 +79,55 @@ describe("what ocibundle writes", () => {
     }
   });
 
+  testWith(["podman"], "layout image is pulled and mounted by podman", async () => {
+    const { cwd, reference } = await pushed();
+    const storage = await makeDirectory("podman");
+    const own = ["--root", join(storage, "root"), "--runroot", join(storage, "run")];
+    // Nothing is run, so that no runtime is needed.
+    const quiet = ["--storage-driver", "vfs", "--events-backend", "none", "--runtime", "/bin/true"];
+    const podman = (...args: string[]) => run([program("podman"), ...own, ...quiet, ...args]);
+    await podman("pull", "--quiet", "--tls-verify=false", reference("image"));
+    try {
+      const mounted = (await podman("image", "mount", reference("image"))).trim();
+      await sameFiles(join(mounted, "models"), join(cwd, "weights"));
+    } finally {
+      await podman("image", "umount", "--all");
+    }
+  });
+
+  testWith(["umoci", "skopeo"], "layout image is unpacked by umoci", async () => {
+    const { cwd, reference } = await pushed();
+    const into = await makeDirectory("umoci");
+    const copy = ["copy", "--src-tls-verify=false", "--insecure-policy"];
+    const from = `docker://${reference("image")}`;
+    await run([program("skopeo"), ...copy, from, `oci:${into}/layout:v1`]);
+    const bundle = join(into, "bundle");
+    const unpack = ["unpack", "--rootless", "--image", `${into}/layout:v1`, bundle];
+    await run([program("umoci"), ...unpack]);
+    await sameFiles(join(bundle, "rootfs/models"), join(cwd, "weights"));
+  });
+
+  testWith(
+    ["crane", "oras"],
+    "layouts bundle and image in one index, for both readers",
+    async () => {
+      const { cwd } = await pushed();
+      const { address } = await registry();
+      const reference = `${address}/acme/both:v1`;
+      await ocibundle(["push", reference, "--weights", "weights", "--layout", "bundle,image"], {
+        cwd,
+      });
+      const into = await makeDirectory("both");
+      await run([program("oras"), "pull", "--plain-http", "-o", into, reference]);
+      await sameFiles(into, join(cwd, "weights"));
+      const archive = join(into, "files.tar");
+      const platform = ["--platform", "linux/arm64"];
+      await run([program("crane"), "export", "--insecure", ...platform, reference, archive]);
+      await run(["tar", "-xf", archive, "-C", into]);
+      await sameFiles(join(into, "models"), join(cwd, "weights"));
+    },
+  );
+
   testWith(["skopeo"], "every layout is copied by skopeo, and pulled from the copy", async () => {
     const { cwd, reference } = await pushed();
     for (const layout of ["bundle", "modelpack", "image", "cog"]) {
@@ -93,6 +142,10 @@ describe("what ocibundle writes", () => {
     }
   });
 });
+
+/** A weight of a project file. */
+const weight = (name: string): string =>
+  `  - {name: ${name}, source: ./${name}, target: /src/weights/${name}}\n`;
 
 describe("what Cog reads", () => {
   testWith(["cog-reader"], "layout cog, with the lock that is written beside it", async () => {
@@ -116,6 +169,23 @@ describe("what Cog reads", () => {
     await ocibundle(["pull", `${address}/acme/by-cog:v1`, "-o", "by-cog"], { cwd });
     await ocibundle(["verify", "cog.lock", "--dir", "by-cog"], { cwd });
   });
+
+  testWith(["cog-reader"], "the weights of a project file, one by one", async () => {
+    const { address } = await registry();
+    const cwd = await makeDirectory("project");
+    await writeFile(join(cwd, "cog.yaml"), `weights:\n${weight("llama.3")}${weight("clip")}`);
+    for (const name of ["llama.3", "clip"]) {
+      await mkdir(join(cwd, name, "sub"), { recursive: true });
+      await writeFile(join(cwd, name, "sub/model.bin"), Buffer.alloc(100_000, name));
+    }
+    await ocibundle(["lock"], { cwd });
+    const push = ["push", `${address}/acme/two-by-cog:v1`, "--layout", "cog"];
+    await ocibundle([...push, "--cog-lock", "cog.lock"], { cwd });
+    const store = await makeDirectory("store");
+    const reader = [program("cog-reader"), `${address}/acme/two-by-cog`, "cog.lock", store];
+    const said = await run(reader, { cwd });
+    expect(said).toBe("llama.3: 1 files, 1 layers\nclip: 1 files, 1 layers\n");
+  });
 });
 
 describe("what oras writes", () => {
@@ -134,5 +204,17 @@ describe("what oras writes", () => {
     for (const name of ["model.safetensors", "tokenizer/vocab.txt", "tokenizer/sub/merges.txt"]) {
       expect((await readFile(join(into, name))).equals(await readFile(join(cwd, name)))).toBe(true);
     }
+  });
+
+  testWith(["oras"], "the directory itself is pulled", async () => {
+    const { address } = await registry();
+    const cwd = await makeDirectory("itself");
+    await writeFile(join(cwd, "model.safetensors"), Buffer.alloc(100_000, "weights"));
+    const reference = `${address}/acme/itself:v1`;
+    await run([program("oras"), "push", "--plain-http", reference, "."], { cwd });
+    const into = await makeDirectory("pulled");
+    await ocibundle(["pull", reference, "-o", into]);
+    const [a, b] = [into, cwd].map((at) => readFile(join(at, "model.safetensors")));
+    expect((await a)?.equals((await b) ?? Buffer.of())).toBe(true);
   });
 });

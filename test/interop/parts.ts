@@ -14,6 +14,8 @@ export type Part =
   | "oras"
   | "regctl"
   | "cosign"
+  | "podman"
+  | "umoci"
   | "cog-reader"
   | "chromium"
   | "versitygw"
@@ -28,7 +30,12 @@ const isLibrary = (part: Part): part is LibraryPart =>
   /^(?:huggingface_hub|kubernetes_validate|musl-system|olah)-/.test(part);
 
 /** Programs that only root may run. */
-const needRoot: ReadonlySet<Part> = new Set<Part>(["dockerd", "containerd", "musl-system-1"]);
+const needRoot: ReadonlySet<Part> = new Set<Part>([
+  "dockerd",
+  "containerd",
+  "podman",
+  "musl-system-1",
+]);
 
 /** Which of the parts this machine lacks, each with the reason. */
 function missing(parts: readonly Part[]): string[] {
