@@ -37,7 +37,7 @@ export const command = defineCommand({
       type: "enum",
       options: ["auto", "none", "gzip", "zstd"],
       description:
-        "Compression of the stored files (default: as recorded for unchanged files, auto for others)",
+        "Compression of the stored files (default: as recorded for unchanged files, auto for others, none for parts)",
     },
     include: {
       type: "string",

@@ -127,6 +127,9 @@ function matchParts(parts: readonly Part[], layers: readonly Descriptor[], on: s
   });
 }
 
+/** No encoder makes more of a part, in bytes: more would be fetched for nothing. */
+const mostStored = (size: number): number => 2 * size + 65_536;
+
 const blobOf = ({ digest, size }: Descriptor) => ({ digest, size });
 
 const DecimalSchema = v.pipe(v.string(), v.regex(/^(?:0|[1-9]\d{0,15})$/), v.transform(Number));
@@ -154,6 +157,12 @@ function partOf(layer: Descriptor, on: string): StoredPart | undefined {
     throw new OcibundleError(
       "file",
       `${on}: ${label}: the annotation "${partAnnotations.sizeOriginal}" must be a number of bytes`,
+    );
+  }
+  if (layer.size > mostStored(size.output)) {
+    throw new OcibundleError(
+      "file",
+      `${on}: ${label}: ${layer.size} bytes are too many for a part of ${size.output} bytes`,
     );
   }
   return { digest: said, size: size.output, encoding, stored: blobOf(layer) };
