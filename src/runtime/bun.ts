@@ -20,6 +20,7 @@ export const bunRuntime: Runtime = {
   connection,
 
   collectGarbage: () => Bun.gc(true),
+  completeVerify: () => undefined,
   async exchange(a, b) {
     if (process.platform !== "linux") return false;
     const { dlopen } = await import("bun:ffi");

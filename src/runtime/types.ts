@@ -17,6 +17,8 @@ export interface Runtime {
   readonly pausesTls: boolean;
   /** Frees what nobody refers to any more, where the runtime can be asked to. */
   collectGarbage(): void;
+  /** Makes `verify` of node:crypto choose the hash where none is named, which libraries rely on. */
+  completeVerify(): void;
   /**
    * Exchanges what two paths name, in one step (renameat2 of Linux). False where nothing was done: the system
    * can't, or it refused, and does not tell why.

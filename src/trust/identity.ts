@@ -4,6 +4,7 @@ import { toSignedEntity, toTrustMaterial, type TrustMaterial, Verifier } from "@
 import * as v from "valibot";
 import { causesOf, OcibundleError } from "../errors.ts";
 import { parseDocument } from "../oci/document.ts";
+import { runtime } from "../runtime/current.ts";
 
 /** What must stand in a text: all of it, or what a pattern finds anywhere in it. */
 export type Pattern = { kind: "exact"; text: string } | { kind: "pattern"; pattern: RegExp };
@@ -81,6 +82,7 @@ export function verifyIdentity(
     timestampThreshold: 1,
   });
   let signer: ReturnType<Verifier["verify"]>;
+  runtime.completeVerify();
   try {
     const bundle = bundleFromJSON(json);
     // Of one with both, the library verifies the other one, and the statement would be anybody's.

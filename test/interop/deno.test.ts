@@ -1,8 +1,11 @@
 import { expect, test } from "bun:test";
-import { readFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { startService } from "../../scripts/service.ts";
 import { sampleLayers, writeSampleImage } from "../../scripts/sample-image.ts";
+import { digestOf } from "../../src/oci/digest.ts";
+import { testIdentity, testIssuer, testSigstore } from "../support/sigstore.ts";
 import { workbench } from "./workbench.ts";
 
 /** The sources run under Deno as they are: the whole round, client and registry. */
@@ -51,4 +54,41 @@ test("ocibundle under Deno takes a model all the way there and back", async () =
     ]);
     expect(back.equals(sent)).toBe(true);
   }
+
+  // A signature with a certificate, by which the files are verified.
+  const sigstore = await testSigstore();
+  const names = ["weights-001.bin", "weights-002.bin"];
+  const statement = await signedFiles(join(cwd, "weights"), names);
+  const bundle = await sigstore.bundle({ digest: digestOf(""), statement });
+  await writeFile(join(cwd, "model.sig"), bundle);
+  await writeFile(join(cwd, "trusted_root.json"), sigstore.trustedRoot);
+  const identity = [
+    "--certificate-identity",
+    testIdentity,
+    "--certificate-oidc-issuer",
+    testIssuer,
+  ];
+  const by = ["--model-signature", "model.sig", "--trusted-root", "trusted_root.json", ...identity];
+  expect(await ocibundle("verify", "pulled/cache", ...by)).toStartWith("OK: 2 files verified");
 }, 60_000);
+
+/** What a model signature signs: the digests of files, and one of all of them. */
+async function signedFiles(directory: string, names: readonly string[]): Promise<Uint8Array> {
+  const all = createHash("sha256");
+  const resources: object[] = [];
+  for (const name of names) {
+    const digest = createHash("sha256")
+      .update(await readFile(join(directory, name)))
+      .digest();
+    all.update(digest);
+    resources.push({ name, algorithm: "sha256", digest: digest.toString("hex") });
+  }
+  return Buffer.from(
+    JSON.stringify({
+      _type: "https://in-toto.io/Statement/v1",
+      subject: [{ name: "model", digest: { sha256: all.digest("hex") } }],
+      predicateType: "https://model_signing/signature/v1.0",
+      predicate: { serialization: { method: "files", hash_type: "sha256" }, resources },
+    }),
+  );
+}
