@@ -7,6 +7,7 @@ import { countResumed } from "../../transfer/resumed-bytes.ts";
 import { planTransfer, runTransfer, type TransferPlan } from "../../transfer/transfer.ts";
 import type { ContentGraph } from "./content-graph.ts";
 import { keepChildren } from "./keep-children.ts";
+import { explainedLayers } from "./layer-limit.ts";
 import { knownBlobs, lacksBlob } from "./known-blobs.ts";
 import type { Amount } from "../../report/amount.ts";
 
@@ -89,9 +90,10 @@ const noBlobs: ReadonlySet<Digest> = new Set();
 async function publishBeside(
   known: ReadonlySet<Digest>,
   graph: ContentGraph,
-  target: ContentWriter,
+  unexplained: ContentWriter,
   options: PublishOptions,
 ): Promise<Published> {
+  const target = withHints(unexplained);
   const { signal, emit, concurrency, phase, tag } = options;
   const counted = countResumed(emit);
   const asked: Pick<ContentWriter, "hasBlob"> = {
@@ -115,7 +117,7 @@ async function publishBeside(
     // What another repository may have is left to the attempt to mount it: its source need not be here.
     const unmounted = plan.missing.filter(({ mountFrom = [] }) => mountFrom.length === 0);
     await checkSources(unmounted, signal);
-    const moved = await runTransfer(plan, withHints(target), {
+    const moved = await runTransfer(plan, target, {
       signal,
       emit: counted.emit,
       concurrency,
@@ -205,10 +207,17 @@ async function foresee(
   });
 }
 
-/** The same target, whose errors about wrong bytes come with a hint. */
+/** The same target, whose errors about wrong bytes and too many layers come with a hint. */
 const withHints = (target: ContentWriter): ContentWriter => {
   const hinting: ContentWriter = {
     ...target,
+    async writeManifest(manifest, tag, signal) {
+      try {
+        return await target.writeManifest(manifest, tag, signal);
+      } catch (error) {
+        throw explainedLayers(error, manifest);
+      }
+    },
     async writeBlob(blob, options) {
       let told = 0;
       const onBytes = (bytes: number, resumed?: boolean): void => {

@@ -1,0 +1,25 @@
+import { amended, OcibundleError } from "../../errors.ts";
+import type { RawManifest } from "../../oci/manifest.ts";
+import { membersOf } from "../../oci/manifest-members.ts";
+import { refusalOf } from "../../registry/refusal.ts";
+import { isPartsManifest } from "../parts/parts-artifact.ts";
+import { lacksBlob } from "./known-blobs.ts";
+
+/** No registry that is known takes fewer layers. */
+const fewLayers = 60;
+
+/** A registry's refusal of a manifest, with what to do where its number of layers may be the reason. */
+export function explainedLayers(error: unknown, manifest: RawManifest): unknown {
+  const status = refusalOf(error)?.status ?? 0;
+  const isRefused = status === 400 || status === 403 || status === 413 || status === 422;
+  if (!(error instanceof OcibundleError) || error.hint !== undefined) return error;
+  if (!isRefused || lacksBlob(error)) return error;
+  const members = membersOf(manifest, "manifest");
+  const { length } = members.layers;
+  if (length <= fewLayers) return error;
+  const fewer = isPartsManifest(members)
+    ? "push fewer and larger parts with --most-parts"
+    : "push fewer files";
+  const hint = `the manifest has ${length} layers; run \`ocibundle doctor\` to find how many the registry accepts, and ${fewer}`;
+  return amended(error, { hint });
+}
