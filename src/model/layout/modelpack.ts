@@ -104,9 +104,13 @@ function kindOf(path: string): string {
 
 /** ModelPack's config; all three objects must be there, and what is not known is left out. */
 const configOf = (files: readonly PlacedFile[], described: ModelDescription): object => {
-  const { family, ...config } = described;
+  const { family, name, licenses, ...config } = described;
   return {
-    descriptor: family === undefined ? {} : { family },
+    descriptor: {
+      ...(family === undefined ? {} : { family }),
+      ...(name === undefined ? {} : { name }),
+      ...(licenses === undefined ? {} : { licenses }),
+    },
     modelfs: { type: "layers", diffIds: files.map(({ digest }) => digest) },
     config,
   };

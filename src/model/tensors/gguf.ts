@@ -118,6 +118,36 @@ export const readGguf = (readAt: ReadAt, size: number): Promise<TensorFile | und
     return { format: "gguf", header: [{ start: 0, end: start }], tensors };
   });
 
+/** What the header of a GGUF file says of the model, and how many values its tensors have. */
+export interface GgufDescription {
+  /** Values of text by their keys, of those that begin with `general.`. */
+  texts: ReadonlyMap<string, string>;
+  /** `general.file_type`: how most tensors are stored. */
+  fileType: number | undefined;
+  parameters: number;
+}
+
+/** What a GGUF file says of itself; undefined for any other file, and an odd one. Throws what `readAt` throws. */
+export const describeGguf = (readAt: ReadAt, size: number): Promise<GgufDescription | undefined> =>
+  unlessOdd(async () => {
+    const texts = new Map<string, string>();
+    let fileType: number | undefined;
+    let parameters = 0;
+    const reader = new Reader(readAt, Math.min(size, maxHeaderBytes));
+    await readHeader(
+      reader,
+      maxTensors,
+      ({ shape }) => {
+        parameters += shape.reduce((product, length) => product * length, 1);
+      },
+      (key, value) => {
+        if (typeof value === "string") texts.set(key, value);
+        else if (key === "general.file_type") fileType = value;
+      },
+    );
+    return { texts, fileType, parameters };
+  });
+
 /** What the header says of a tensor. `offset` counts from where tensors begin; `bytes` where its type is known. */
 interface TensorInfo {
   name: string;
@@ -131,6 +161,7 @@ async function readHeader(
   reader: Reader,
   most: number,
   onTensor: (info: TensorInfo) => void,
+  onValue?: (key: string, value: string | number) => void,
 ): Promise<{ start: number; alignment: number }> {
   if ((await reader.text(4)) !== magic) throw new Odd();
   const version = await reader.u32();
@@ -143,7 +174,10 @@ async function readHeader(
   for (let index = 0; index < values; index += 1) {
     const key = await reader.text(await reader.u64());
     const type = await reader.u32();
+    const isWanted = onValue !== undefined && key.startsWith("general.");
     if (key === alignmentKey && type === 4) alignment = await reader.u32();
+    else if (isWanted && type === 4) onValue(key, await reader.u32());
+    else if (isWanted && type === 8) onValue(key, await reader.text(await reader.u64()));
     else await skipValue(reader, type);
   }
   for (let index = 0; index < tensors; index += 1) onTensor(await readInfo(reader));
