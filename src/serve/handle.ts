@@ -57,7 +57,10 @@ export function createHandler(options: HandleOptions) {
       if (method === "HEAD" || answer.body === undefined) {
         response.end();
       } else if (answer.body instanceof Uint8Array) {
-        if (await send(response, pieces(answer.body), () => undefined)) response.end();
+        const count = (bytes: number): void => {
+          sent.bytes += bytes;
+        };
+        if (await send(response, pieces(answer.body), count)) response.end();
       } else {
         const isWhole = await bodies.run(() => sendBytes(response, answer.body as HubBytes, sent));
         if (isWhole) response.end();
