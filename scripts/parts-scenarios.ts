@@ -59,9 +59,12 @@ interface Pushed {
 }
 
 /** Locks and pushes what is in `weights`; answers what was sent and what the storage grew by. */
-async function push(tag: string): Promise<{ sent: number; grown: number }> {
+async function push(
+  tag: string,
+  lockFlags: readonly string[] = [],
+): Promise<{ sent: number; grown: number }> {
   const before = await stored();
-  await run("lock", "weights", "--parts");
+  await run("lock", "weights", "--parts", ...lockFlags);
   const pushed = await run(
     "push",
     `${host}/acme/l:${tag}`,
@@ -156,6 +159,25 @@ try {
   writeTensors(file, model, { changed: model.map(([name]) => name), version: "all" });
   const all = await push("all");
   expectAtMost("6 every tensor, push, over the size", all.sent / size - 1, documents);
+  await rm(join(directory, "weights"), { recursive: true });
+  const numbers = Array.from({ length: 16 }, (_, at): Sized => [`t${at}.weight`, 8 * 2 ** 20]);
+  const bytes = 16 * 8 * 2 ** 20;
+  writeTensors(file, numbers, { bf16: true });
+  const packed = await push("bf16", ["--compression", "auto"]);
+  expectAtMost("bf16 in compressed parts, push", packed.sent / bytes, 0.7);
+  expectAtMost("bf16 in compressed parts, storage", packed.grown / bytes, 0.7);
+  await pull("bf16");
+  // The lock keeps the compression.
+  writeTensors(file, numbers, { bf16: true, changed: ["t4.weight"] });
+  const one = await push("bf16-one");
+  expectAtMost("one tensor of 16 in bf16, push", one.sent / bytes, 0.7 / 16 + documents);
+  expectAtMost(
+    "one tensor of 16 in bf16, pull",
+    (await pull("bf16-one")) / bytes,
+    1 / 16 + documents,
+  );
+  await rm(join(directory, "weights"), { recursive: true });
+  writeTensors(file, model, { changed: model.map(([name]) => name), version: "times" });
   if (values.full) await compareTimes(Number(values.runs));
 } finally {
   await run("registry-stop").catch((error: unknown) => console.error(error));
@@ -172,7 +194,7 @@ async function compareTimes(runs: number): Promise<void> {
       const out = join(directory, "out");
       // Nothing is known of what other repositories have; the files are known to be what the lock says.
       cache.at = join(directory, `cache-${layout}${at}`);
-      await run("lock", "weights");
+      await run("lock", "weights", "--compression", "none");
       for (const [name, args] of [
         ["push", ["push", repository, "--layout", layout, "--weights", "weights"]],
         ["pull", ["pull", repository, out, "--no-cache"]],
