@@ -13,7 +13,7 @@ export default {
     "scripts/bench/{sink,plain-fetch}.ts",
     "test/**/*.test.ts",
     "test/{faults,large}/*.ts",
-    "test/interop/cosign.ts",
+    "test/interop/{cosign,model-signing}.ts",
     "test/robustness/large.ts",
     // Started by tests in processes of their own.
     "test/**/{*-child,layout-tagger}.ts",

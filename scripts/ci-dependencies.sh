@@ -72,7 +72,7 @@ mkdir -p "$parts/bin" "$parts/lib"
 # olah is a proxy of the Hub; kubernetes_validate has the schemas of Kubernetes; musl-system is no client but a root directory, for the musl binary.
 clients=(huggingface_hub-0.36.0 huggingface_hub-2.4.0 kubernetes_validate-1.37.0 olah-0.5.4 musl-system-1)
 [ -z "${OCIBUNDLE_ALL_CLIENTS:-}" ] ||
-  clients+=(huggingface_hub-0.23.5 huggingface_hub-1.29.0 @huggingface/hub-2.17.5 node-llama-cpp-3.21.1)
+  clients+=(model_signing-1.1.1 huggingface_hub-0.23.5 huggingface_hub-1.29.0 @huggingface/hub-2.17.5 node-llama-cpp-3.21.1)
 install_client() {
   local name=${1%-*} version=${1##*-} at=$parts/lib/${1//\//+}
   [ ! -e "$at.installed" ] || return 0
@@ -82,6 +82,11 @@ install_client() {
     huggingface_hub | kubernetes_validate | olah)
       python3 -m pip install --quiet --disable-pip-version-check --no-warn-script-location --no-compile \
         --target "$at" "$name==$version"
+      ;;
+    model_signing)
+      # It needs the second, and does not say so.
+      python3 -m pip install --quiet --disable-pip-version-check --no-warn-script-location --no-compile \
+        --target "$at" "model-signing==$version" pyopenssl
       ;;
     musl-system) "$(dirname "$0")/../node_modules/.bin/bun" "$(dirname "$0")/musl-system.ts" "$at" ;;
     node-llama-cpp)

@@ -42,7 +42,7 @@ step() {
     sources) env -u OCIBUNDLE_BINARY timeout --kill-after=30 "$seconds" node_modules/.bin/bun test --timeout 300000 ./test/scripts ./test/robustness ;;
     clients) OCIBUNDLE_ALL_CLIENTS=1 tests ./test/interop/hub-{clients,cache}.test.ts ;;
     fleet) tests ./test/large/fleet.ts ;;
-    cosign) tests ./test/interop/cosign.ts ;;
+    cosign) tests ./test/interop/cosign.ts ./test/interop/model-signing.ts ;;
     large) tests ./test/robustness/large.ts ./test/large/large.ts ;;
     parts) timeout --kill-after=30 "$seconds" node_modules/.bin/bun scripts/parts-scenarios.ts --full ;;
     *)

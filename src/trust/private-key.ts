@@ -78,7 +78,9 @@ function opened(open: () => KeyObject, on: string, code: "file" | "denied" = "fi
           hint: "set COSIGN_PASSWORD to the password of the key",
           cause,
         })
-      : new OcibundleError("file", `${on}: the private key is malformed`, { cause });
+      : new OcibundleError("file", `${on}: the private key is malformed or of an unknown kind`, {
+          cause,
+        });
   }
   return privateKeyOf(key, on);
 }

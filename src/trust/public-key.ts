@@ -71,7 +71,9 @@ export function readPublicKey(text: string, on: string): PublicKey {
   try {
     key = createPublicKey(block.text);
   } catch (cause) {
-    throw new OcibundleError("file", `${on}: the public key is malformed`, { cause });
+    throw new OcibundleError("file", `${on}: the public key is malformed or of an unknown kind`, {
+      cause,
+    });
   }
   return publicKeyOf(key, on);
 }

@@ -25,9 +25,9 @@ export type Part =
 
 /** What is no program: each release in a directory of its own. */
 export type LibraryPart =
-  `${"huggingface_hub" | "kubernetes_validate" | "musl-system" | "olah"}-${string}`;
+  `${"huggingface_hub" | "kubernetes_validate" | "model_signing" | "musl-system" | "olah"}-${string}`;
 const isLibrary = (part: Part): part is LibraryPart =>
-  /^(?:huggingface_hub|kubernetes_validate|musl-system|olah)-/.test(part);
+  /^(?:huggingface_hub|kubernetes_validate|model_signing|musl-system|olah)-/.test(part);
 
 /** Programs that only root may run. */
 const needRoot: ReadonlySet<Part> = new Set<Part>([

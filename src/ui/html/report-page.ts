@@ -202,7 +202,8 @@ function updatesSection({ fetch }: ModelsReport, labels: readonly string[]): Mar
   return html`<section class="heat">
     <h2>Update downloads</h2>
     <p class="dim">
-      Bytes that a node with the version in the row downloads to get the version in the column.
+      Bytes of weights and image layers that a node with the version in the row downloads to get the
+      version in the column.
     </p>
     ${table(head, rows, "Downloads between versions")}
   </section>`;
