@@ -14,6 +14,7 @@ import { pushLarge, pushNull, pushRegistries } from "./bench/push.ts";
 import { machine, reached, tables } from "./bench/report.ts";
 import { openStage } from "./bench/stage.ts";
 import { serve } from "./bench/serve.ts";
+import { sources } from "./bench/sources.ts";
 import { start } from "./bench/start.ts";
 import { unchanged } from "./bench/unchanged.ts";
 
@@ -29,6 +30,7 @@ const benchmarks = [
   layoutsBenchmark,
   load,
   serve,
+  sources,
 ];
 
 const { values } = parseArgs({

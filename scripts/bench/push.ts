@@ -86,7 +86,7 @@ function ours(stage: Stage, cwd: string, address: () => Promise<string>): Contes
 }
 
 /** A registry that is new and empty each time its address is asked for. */
-function alwaysEmpty(
+export function alwaysEmpty(
   stage: Stage,
   name: string,
   start: (directory: string) => Promise<TestRegistry>,
