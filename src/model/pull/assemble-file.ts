@@ -8,7 +8,7 @@ import { copyPart, type FileAssembly, isThere, takeLocal } from "./assemble-part
 import { encodedPlace, fetchPart, fetchTogether } from "./fetch-part.ts";
 import { cloneSeed } from "./clone-seed.ts";
 import { type FrontTeller, frontTeller } from "./part-front.ts";
-import { type FetchContext, partsAtOnce } from "./pull-context.ts";
+import { type FetchContext, partsAtOnce as mostAtOnce } from "./pull-context.ts";
 import { explained, type FetchProgress, labelOf } from "./pull-download.ts";
 
 /**
@@ -72,7 +72,7 @@ async function putTogether(
   front: FrontTeller,
 ): Promise<void> {
   const { plan, file, context } = one;
-  const { assembly } = context;
+  const { assembly, partsAtOnce = mostAtOnce } = context;
   const { signal } = context.session;
   // In the order of the file: what is written is few ranges then, which is what the journal notes.
   const wanted = plan.parts.filter((part) => !proven.has(part));

@@ -26,6 +26,8 @@ export interface FetchContext {
   downloader: Downloader;
   /** Hash, copy and decode parts. */
   workers: WorkerPool;
+  /** Parts of one file that are fetched at once, where that is not as many as are fetched soonest. */
+  partsAtOnce?: number;
   /** What files have in common that are put together from parts. */
   assembly: Assembly;
   /** Files that are a part of a blob, and where in it they lie. */

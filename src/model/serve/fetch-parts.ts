@@ -20,6 +20,9 @@ import type { Feed } from "./blob-feed.ts";
 /** More files are not remembered to have been hashed as a whole. */
 const mostHashed = 4096;
 
+/** Parts of a file that are fetched at once: who reads it waits for the first of them. */
+const partsAtOnce = 4;
+
 export interface FileOfParts {
   reader: ContentReader;
   entry: WeightEntry;
@@ -148,6 +151,7 @@ async function assemblePlan(
     source: reader,
     downloader,
     workers,
+    partsAtOnce,
     assembly: createAssembly(new Map([[entry, plan]]), { seeds, records, checkWhole: false }),
     parts: new Map(),
     root: session.tempDir,
