@@ -38,6 +38,7 @@ import {
 import { machinePlatform } from "../session/machine-platform.ts";
 import { maxGraphBytes, readChild } from "./content-graph.ts";
 import { chooseImage } from "./image-choice.ts";
+import { isAttestation } from "./image-entry.ts";
 
 /** The weights of one manifest, in whatever format. */
 export interface WeightsContents {
@@ -70,11 +71,15 @@ export async function readAllContents(
   const index = parseDocument(root.bytes, ImageIndexSchema, reader.name);
   const entries = forImage ? await imageEntries(reader, index, signal) : weightsEntries(index);
   if (entries.length === 0) {
-    throw new OcibundleError("not_found", `${reader.name} has no weights`, {
-      hint: index.manifests.some(isImage)
-        ? "use --path to pull files of an image, such as `--path /models`"
-        : "run `ocibundle inspect` to see its content",
-    });
+    throw new OcibundleError(
+      "not_found",
+      `${reader.name} has no ${forImage ? "image" : "weights"}`,
+      {
+        hint: index.manifests.some(isImage)
+          ? "use --path to pull files of an image, such as `--path /models`"
+          : "run `ocibundle inspect` to see its content",
+      },
+    );
   }
   // All of them are kept in memory until the last file is in its place.
   const bytes = entries.reduce((sum, { size }) => sum + size, 0);
@@ -117,9 +122,6 @@ function weightsEntries({ manifests }: ImageIndex): Descriptor[] {
   if (entries.length > 0 || all.length === 1) return entries.length > 0 ? entries : all;
   return all.some(isImage) ? [] : all.filter((entry) => !isAttestation(entry));
 }
-
-const isAttestation = ({ annotations }: Descriptor): boolean =>
-  annotations?.["vnd.docker.reference.type"] !== undefined;
 
 const isImage = (entry: Descriptor): boolean => entryType(entry) === "image";
 

@@ -9,6 +9,7 @@ import {
   type WeightEntry,
 } from "../format/weight-entry.ts";
 import { giveNames } from "../format/weight-names.ts";
+import { requireImage } from "../graph/require-image.ts";
 import { readAllContents, type WeightsContents } from "../graph/weights-contents.ts";
 import type { BlobPart } from "../pull/pull-context.ts";
 import { findFiles } from "../pull/pull-entries.ts";
@@ -41,6 +42,7 @@ export async function filesOfModel(
 ): Promise<OriginalFile[]> {
   const { signal } = session;
   const contents = await readAllContents(reader, root, signal, { forImage: path !== undefined });
+  requireImage(contents, path, reader.name);
   const files: Found[] = [];
   for (const one of contents) {
     const { entries, packed, parts, format } = one;

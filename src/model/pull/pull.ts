@@ -27,6 +27,7 @@ import { planPull, selectEntries, type WantedFile, withoutFiles } from "./pull-p
 import { checkSpace } from "./pull-space.ts";
 import { fsyncPulled } from "./fsync.ts";
 import { lockDirectory } from "./lock-directory.ts";
+import { requireImage } from "../graph/require-image.ts";
 import { readAllContents } from "../graph/weights-contents.ts";
 import { findFiles } from "./pull-entries.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
@@ -89,6 +90,7 @@ async function pullMarked(
     const contents = await readAllContents(reader, root, session.signal, {
       forImage: request.path !== undefined,
     });
+    requireImage(contents, request.path, name);
     const digest = (contents.length === 1 ? contents[0]?.raw : root)?.digest ?? root.digest;
     await using found = await findFiles(contents, { session, source, dir, request });
     if (found.entries.length === 0) throw withoutFiles(name);
