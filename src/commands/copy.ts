@@ -31,12 +31,12 @@ export const command = defineCommand({
     path: {
       type: "string",
       valueHint: "DIRECTORY",
-      description: "With --layout: take the files of this directory of an image",
+      description: "With --layout, use the files in this directory of an image",
     },
     root: {
       type: "string",
       valueHint: "DIRECTORY",
-      description: "With --layout image: where the files are in the image (default: models)",
+      description: "With --layout image, directory of the files in the image (default: models)",
     },
     parts: { type: "boolean", description: "Store large files in parts (same as --layout parts)" },
     mostParts: {

@@ -56,7 +56,7 @@ export const modelArgs = {
   root: {
     type: "string",
     valueHint: "DIRECTORY",
-    description: "With --layout image: where the files are in the image (default: models)",
+    description: "With --layout image, directory of the files in the image (default: models)",
   },
   parts: {
     type: "boolean",
@@ -73,7 +73,7 @@ export const modelArgs = {
     type: "string",
     multiple: true,
     valueHint: "KEY=VALUE",
-    description: "Annotate what gets the tag; this changes its digest",
+    description: "Annotate the tagged manifest, which changes its digest",
   },
   annotationsFromSource: {
     type: "boolean",
@@ -82,8 +82,7 @@ export const modelArgs = {
   compression: {
     type: "enum",
     options: ["auto", "none", "zstd"],
-    description:
-      "With --parts: compression of the parts, auto by a sample of each (default: as the lock says, else none)",
+    description: "With --parts, compression of the parts (default: as in the lock, otherwise none)",
   },
   format: {
     type: "string",

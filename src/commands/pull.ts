@@ -109,7 +109,7 @@ export const command = defineCommand({
     dryRun: {
       type: "boolean",
       alias: "n",
-      description: "Print what would be fetched, and write nothing",
+      description: "Show what would be downloaded without writing anything",
     },
     seed: {
       type: "string",

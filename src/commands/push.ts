@@ -49,7 +49,8 @@ export const command = defineCommand({
     base: {
       type: "string",
       valueHint: "REF",
-      description: "With --parts, share parts with this version (default: that of the tag)",
+      description:
+        "With --parts, share parts with this version (default: the current version of the tag)",
     },
     cogLock: {
       type: "string",

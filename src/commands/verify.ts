@@ -48,7 +48,7 @@ export const command = defineCommand({
     modelSignature: {
       type: "string",
       valueHint: "FILE",
-      description: "Verify the files of a directory by this OpenSSF model signature",
+      description: "Verify the files of a directory against this OpenSSF model signature",
     },
     ...signerArgs,
   },

@@ -50,7 +50,7 @@ export function readSignedModel(payload: Uint8Array, on: string): SignedModel {
   const found = parseDocument(payload, TypeSchema, on);
   if (found.predicateType !== predicateType) {
     const type = JSON.stringify(found.predicateType);
-    throw new OcibundleError("file", `${on} is not a model signature: it signs ${type}`, {
+    throw new OcibundleError("file", `${on} is not a model signature: its type is ${type}`, {
       hint: "use a signature of model_signing 1.0 or later",
     });
   }
@@ -74,7 +74,7 @@ export function readSignedModel(payload: Uint8Array, on: string): SignedModel {
     return { name, digest: `sha256:${digest}` as const };
   });
   if (root.digest("hex") !== subject[0]?.digest.sha256) {
-    throw new OcibundleError("integrity", `${on}: its digest is not that of the files it lists`);
+    throw new OcibundleError("integrity", `${on}: its digest does not match the files it lists`);
   }
   return { files, ignored, allowsLinks };
 }

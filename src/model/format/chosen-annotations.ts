@@ -49,14 +49,14 @@ export function parseAnnotations(texts: readonly string[]): Annotations {
     const keyFault = faultOf(key, /\p{Cc}|\p{Zl}|\p{Zp}|^\s|\s$/u, maxKeyBytes);
     if (key === "") fail("the key is empty", "use --annotation KEY=VALUE");
     if (keyFault !== undefined) fail(`the key ${keyFault}`, "use a key such as com.example.team");
-    if (ownKeys.test(key)) fail("formats of weights use this key", "use a key of your own");
-    if (found.has(key)) fail("the key is given twice", "remove one of them");
+    if (ownKeys.test(key)) fail("the key is reserved for weights formats", "use a key of your own");
+    if (found.has(key)) fail("the key is specified twice", "remove one of them");
     // Descriptions may have several lines.
     const valueFault = faultOf(value, /[^\P{Cc}\n\t]/u, maxValueBytes);
     if (valueFault !== undefined) fail(`the value ${valueFault}`, "shorten it, or escape it");
     if (hasSecretPart(value)) {
       fail(
-        "the value is a URL with a user or a query, which may be a secret",
+        "the value is a URL with a username or a query, which can be a secret",
         "remove that part: everyone who can pull can read annotations",
       );
     }

@@ -59,7 +59,7 @@ export async function copyModel(job: JobContext, request: CopyRequest): Promise<
     const needed = request.path === undefined ? request.root && "--root" : "--path";
     if (needed !== undefined && request.layout === undefined) {
       throw new OcibundleError("usage", `${needed} needs --layout`, {
-        hint: "say what the files of the image become, such as --layout modelpack",
+        hint: "specify the layout to write, such as --layout modelpack",
       });
     }
     const destination = parseTarget(request.target, "copy");

@@ -81,7 +81,7 @@ async function packedFiles(
   if (files.length + tars.length === 0) return [];
   if (path === undefined && tars.some(({ overlay }) => overlay)) {
     throw new OcibundleError("not_found", `${reader.name} is an image and has no weights`, {
-      hint: "name a directory of it with `ocibundle copy --layout LAYOUT --path /models`, or pull it with --path",
+      hint: "specify a directory of it with `ocibundle copy --layout LAYOUT --path /models`, or pull it with --path",
     });
   }
   const found = await findFiles([{ ...contents, entries: [] }], {
@@ -172,7 +172,7 @@ const ofCache = (reader: ContentReader, entry: WeightEntry, cache: Cache): Origi
     const path = await cache.find(entry, signal);
     if (path !== undefined) return { kind: "file", path, offset: 0 };
     throw new OcibundleError("system", `weight ${quoted(entry.name)}: the cache no longer has it`, {
-      hint: "run the command again, and no `ocibundle cache prune` meanwhile",
+      hint: "run the command again, without `ocibundle cache prune` at the same time",
     });
   },
 });

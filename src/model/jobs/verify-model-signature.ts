@@ -56,7 +56,7 @@ export async function verifyModelSignature(
   const verdict = judgeSigner(bundle, signer);
   if ("reason" in verdict) {
     throw new OcibundleError("integrity", `${on}: ${verdict.reason}`, {
-      hint: "check the key or the identity, and where the signature is from",
+      hint: "check the key or the identity, and the origin of the signature",
     });
   }
   const model = readSignedModel(bundle.envelope.payload, on);
@@ -102,7 +102,7 @@ async function signedItems(
       const fault = !stats.isFile()
         ? "not a regular file"
         : isLinked && !allowsLinks
-          ? "reached over a symbolic link, which the signature does not allow"
+          ? "is behind a symbolic link, which the signature does not allow"
           : undefined;
       return {
         ...item,

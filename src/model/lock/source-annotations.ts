@@ -37,7 +37,7 @@ export async function sourceAnnotations(
   if (lacking !== undefined && key !== undefined) {
     throw new OcibundleError(
       "usage",
-      `${flag}: ${on} does not say where weight ${quoted(lacking.entry.name)} came from`,
+      `${flag}: ${on} has no source for weight ${quoted(lacking.entry.name)}`,
       { hint: `lock the weights from their source, ${wayOut(key)}` },
     );
   }
@@ -64,7 +64,7 @@ function only(key: "source" | "revision", values: readonly string[]): string | u
   throw new OcibundleError(
     "usage",
     `${flag}: the weights have ${values.length} ${key}s: ${names.join(", ")}${more}`,
-    { hint: `push them apart, ${wayOut(key)}` },
+    { hint: `push them separately, ${wayOut(key)}` },
   );
 }
 
@@ -122,7 +122,7 @@ function revisionOf({ emit }: Session, origins: readonly Origin[]): string | und
   if (origins.length === 1 && revisions.length === 1) return revisions[0];
   emit({
     type: "warning",
-    message: `${flag}: the files have no revision in common, so that none is annotated`,
+    message: `${flag}: the files have no common revision: the annotation is omitted`,
   });
   return undefined;
 }
@@ -141,7 +141,7 @@ async function licensesOf(
   for (const [name, { model, revision }] of models) {
     const license = await licenseOf(session, { model, revision });
     if (license === undefined) {
-      const message = `hf://${name}: the hub names no license, so that none is annotated`;
+      const message = `hf://${name}: the hub lists no license: the annotation is omitted`;
       session.emit({ type: "warning", message });
       return undefined;
     }
@@ -163,7 +163,7 @@ async function licenseOf(
     throw withContext(
       flag,
       amended(error, {
-        hint: `${error.hint === undefined ? "" : `${error.hint}, or `}name the license yourself: --annotation ${originKeys.licenses}=VALUE`,
+        hint: `${error.hint === undefined ? "" : `${error.hint}, or `}set the license with --annotation ${originKeys.licenses}=VALUE`,
       }),
     );
   }

@@ -162,7 +162,7 @@ function partOf(layer: Descriptor, on: string): StoredPart | undefined {
   if (layer.size > mostStored(size.output)) {
     throw new OcibundleError(
       "file",
-      `${on}: ${label}: ${layer.size} bytes are too many for a part of ${size.output} bytes`,
+      `${on}: ${label}: ${layer.size} bytes are too large for a part of ${size.output} bytes`,
     );
   }
   return { digest: said, size: size.output, encoding, stored: blobOf(layer) };

@@ -51,7 +51,7 @@ export async function planWeights(job: JobContext, request: PullRequest): Promis
         : { id: request.hubId, tag: place.tag, digest, entries: listed.entries };
     const files = await filesOf(dir, entries, hub !== undefined, () => {
       const message =
-        "names of files differ only in case: the pull ends where the file system takes them for one";
+        "names of files differ only in case: the pull fails on a case-insensitive file system";
       session.emit({ type: "warning", message });
       return Promise.resolve(false);
     });
@@ -143,7 +143,7 @@ async function planFiles(
         ? undefined
         : await checkSpace(dir, wanted, { cache, useCache, link, signal, plans: inParts(plans) });
     if (tooSmall !== undefined) {
-      const message = `${tooSmall.message}: the pull goes without the cache`;
+      const message = `${tooSmall.message}: the pull does not use the cache`;
       session.emit({ type: "warning", message });
     }
     const assembly = await openAssembly({

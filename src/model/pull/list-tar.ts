@@ -47,7 +47,7 @@ export async function listPlainTar(
       if (digest === wanted || !wanted.startsWith("sha256:")) continue;
       throw new OcibundleError(
         "integrity",
-        `${on}: its bytes have digest ${digest}, not ${wanted}`,
+        `${on}: the content has digest ${digest}, expected ${wanted}`,
       );
     }
     return entries;

@@ -193,8 +193,8 @@ export function parseListen(text: string): { address: string; port: number } {
 function parseHostName(on: string, text: string): string {
   const name = namedHost(text);
   if (name !== undefined) return name;
-  throw new OcibundleError("usage", `${on}: "${text}" is not the name of a host`, {
-    hint: "use a name or an address, as models.internal",
+  throw new OcibundleError("usage", `${on}: "${text}" is not a host name`, {
+    hint: "use a name or an address such as models.internal",
   });
 }
 

@@ -40,10 +40,10 @@ describe("annotations of the command line", () => {
     ["a=\u001B[31m", "the value has control characters"],
     [`${"k".repeat(300)}=b`, "the key is longer than 256 bytes"],
     [`a=${"v".repeat(20_000)}`, "the value is longer than 16384 bytes"],
-    ["vnd.cog.weights.name=b", "formats of weights use this key"],
-    ["run.cog.weight.name=b", "formats of weights use this key"],
-    ["a=https://user:SECRET@host/x", "a URL with a user or a query"],
-    ["a=see https://host/x?sig=SECRET", "a URL with a user or a query"],
+    ["vnd.cog.weights.name=b", "the key is reserved for weights formats"],
+    ["run.cog.weight.name=b", "the key is reserved for weights formats"],
+    ["a=https://user:SECRET@host/x", "a URL with a username or a query"],
+    ["a=see https://host/x?sig=SECRET", "a URL with a username or a query"],
     ["org.opencontainers.image.created=today", "not an RFC 3339 time"],
   ])("%#: are refused otherwise", (given, message) => {
     expect(refused(given)).toContain(message);
@@ -51,7 +51,7 @@ describe("annotations of the command line", () => {
   });
 
   test("a key is given once", () => {
-    expect(refused("a=1", "a=2")).toContain("given twice");
+    expect(refused("a=1", "a=2")).toContain("specified twice");
   });
 });
 

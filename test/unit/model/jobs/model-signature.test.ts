@@ -85,7 +85,7 @@ describe("a model signature", () => {
     ["lists a file twice", { names: ["a.bin", "a.bin"] }, "file", 'lists "a.bin" twice'],
     ["has shards", { method: "shards" }, "file", 'the method "shards" is not supported'],
     ["has another hash", { algorithm: "blake3" }, "file", 'the algorithm "blake3"'],
-    ["contradicts itself", { root: hexOf("other") }, "integrity", "its digest is not that"],
+    ["contradicts itself", { root: hexOf("other") }, "integrity", "its digest does not match"],
     [
       "is of something else",
       { predicateType: "https://slsa.dev/provenance/v1" },

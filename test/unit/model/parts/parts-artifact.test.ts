@@ -114,7 +114,7 @@ describe("layers and parts", () => {
       ],
       "has 51 bytes in its layer and 50",
     ],
-    ["a form that is larger than any", [plain, { ...packed, size: 65_637 }], "are too many"],
+    ["a form that is larger than any", [plain, { ...packed, size: 65_637 }], "are too large"],
     [
       "an original size that is no number",
       [
