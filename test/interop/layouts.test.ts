@@ -1,5 +1,5 @@
 import { describe, expect } from "bun:test";
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { findPart } from "../../scripts/parts.ts";
 import { digestOf } from "../../src/oci/digest.ts";
@@ -82,16 +82,19 @@ describe("what ocibundle writes", () => {
   testWith(["podman"], "layout image is pulled and mounted by podman", async () => {
     const { cwd, reference } = await pushed();
     const storage = await makeDirectory("podman");
-    const own = ["--root", join(storage, "root"), "--runroot", join(storage, "run")];
+    // It takes no directory of more than 50 characters, wherever temporary files are.
+    const short = await mkdtemp("/tmp/podman-");
+    const own = ["--root", join(storage, "root"), "--runroot", short];
     // Nothing is run, so that no runtime is needed.
     const quiet = ["--storage-driver", "vfs", "--events-backend", "none", "--runtime", "/bin/true"];
     const podman = (...args: string[]) => run([program("podman"), ...own, ...quiet, ...args]);
-    await podman("pull", "--quiet", "--tls-verify=false", reference("image"));
     try {
+      await podman("pull", "--quiet", "--tls-verify=false", reference("image"));
       const mounted = (await podman("image", "mount", reference("image"))).trim();
       await sameFiles(join(mounted, "models"), join(cwd, "weights"));
     } finally {
       await podman("image", "umount", "--all");
+      await rm(short, { recursive: true });
     }
   });
 
