@@ -54,12 +54,12 @@ export async function verifySource(job: JobContext, request: VerifyRequest): Pro
   const { quick } = request;
   if (request.dir === undefined) {
     const subject = await blobsOf(session, request.source, stack);
-    return verifySubject(session, subject, { dir: null, quick });
+    return await verifySubject(session, subject, { dir: null, quick });
   }
   const dir = resolve(session.cwd, request.dir);
   const subject = await filesOf(session, request.source, dir, stack);
   const names = subject.items.map(({ name }) => name);
-  return verifySubject(session, subject, { dir, quick, extra: () => extraFiles(dir, names) });
+  return await verifySubject(session, subject, { dir, quick, extra: () => extraFiles(dir, names) });
 }
 
 interface SubjectOptions {
