@@ -8,6 +8,7 @@ import { isTrusted, privateMode, replaceFileWith } from "../../runtime/own-file.
 import type { Repository } from "../../registry/types.ts";
 import { type HeldLock, tryLockFile } from "../../store/locks/lock-file.ts";
 import { readRecord } from "../../store/cache/record-file.ts";
+import { chunkSizes } from "./chunk-size.ts";
 
 const noteVersion = 2;
 const suffix = ".json";
@@ -32,7 +33,7 @@ export type UploadNote = v.InferOutput<typeof NoteSchema>;
 export interface UploadNotes {
   /** Of an earlier run, and not too old to be of use. */
   earlier(): Promise<UploadNote | undefined>;
-  /** Notes where the upload is, once it has taken a moment. */
+  /** Notes where the upload is; of a small blob once it has taken a moment. */
   keep(note: Omit<UploadNote, "version" | "upload">): void;
   /** There is nothing to go on with: the upload is done or given up. */
   drop(): void;
@@ -43,7 +44,7 @@ export interface UploadNotes {
 /** Where uploads are, so that a later run goes on with those that were broken off. */
 export interface UploadJournal {
   /** Notes for one upload; undefined where nothing can be noted. While another process is at it, none are kept. */
-  open(repository: Repository, blob: { digest: string }): UploadNotes | undefined;
+  open(repository: Repository, blob: { digest: string; size: number }): UploadNotes | undefined;
 }
 
 /**
@@ -53,23 +54,24 @@ export interface UploadJournal {
 export function uploadJournal(directory: string): UploadJournal {
   let ready: boolean | undefined;
   return {
-    open(repository, { digest }) {
+    open(repository, { digest, size }) {
       ready ??= prepare(directory);
       if (!ready) return undefined;
       const key = `${repository.fullName}\n${digest}`;
       const name = createHash("sha256").update(key).digest("hex");
-      return openNotes(directory, name);
+      return openNotes(directory, name, size > chunkSizes.first ? 0 : shortUpload);
     },
   };
 }
 
 /**
- * Nothing is written of an upload that takes less than this, in milliseconds: a note is a file, a lock and their
- * removal, and of many small blobs they would take longer than sending again what a kill may lose.
+ * Nothing is written of a blob of one chunk that is sent in less than this, in milliseconds: a note is a file, a lock
+ * and their removal, which of many parts take longer than sending again what a kill may lose.
  */
-const notedAfter = 250;
+const shortUpload = 250;
 
-function openNotes(directory: string, name: string): UploadNotes {
+/** `delay`: how long an upload goes on before it is noted, in milliseconds. */
+function openNotes(directory: string, name: string, delay: number): UploadNotes {
   const base = join(directory, name);
   const path = `${base}${suffix}`;
   let lock: HeldLock | "refused" | undefined;
@@ -111,8 +113,8 @@ function openNotes(directory: string, name: string): UploadNotes {
     },
     keep(note) {
       latest = note;
-      if (isWritten) write();
-      else timer ??= setTimeout(write, notedAfter).unref();
+      if (isWritten || delay === 0) write();
+      else timer ??= setTimeout(write, delay).unref();
     },
     drop() {
       clearTimeout(timer);

@@ -38,7 +38,9 @@ export async function uploadUnnamed(
     return found;
   };
   const notes =
-    identity === undefined ? undefined : options.journal?.open(repository, { digest: identity });
+    identity === undefined
+      ? undefined
+      : options.journal?.open(repository, { digest: identity, size });
   try {
     const found = await resumeSession(repository, { size }, { ...options, notes });
     const opened = found ?? (await newSession(repository, signal));
