@@ -42,8 +42,18 @@ export function decodedSource(
   };
 }
 
+/** Resolves when more may be written, or when nobody reads any more. No listener of its own stays. */
 const drained = (output: PassThrough): Promise<void> =>
   new Promise((resolve) => {
-    output.once("drain", resolve);
-    output.once("close", resolve);
+    const done = (): void => {
+      output.off("drain", done);
+      output.off("close", done);
+      resolve();
+    };
+    if (output.destroyed) {
+      done();
+      return;
+    }
+    output.on("drain", done);
+    output.on("close", done);
   });
