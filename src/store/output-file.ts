@@ -1,7 +1,8 @@
-import { realpath } from "node:fs/promises";
+import { constants } from "node:fs";
+import { type FileHandle, open, realpath } from "node:fs/promises";
 import { basename, dirname } from "node:path";
-import { OcibundleError } from "../errors.ts";
-import { faultCode, unwritable } from "../runtime/file-faults.ts";
+import { errno, OcibundleError } from "../errors.ts";
+import { faultCode, isMissing, unwritable } from "../runtime/file-faults.ts";
 import { isSpecial, writeToSpecial } from "../runtime/own-file.ts";
 import { ownTemp } from "./locks/owned-temp.ts";
 import { writeWhole } from "./verified-write.ts";
@@ -9,6 +10,50 @@ import { writeWhole } from "./verified-write.ts";
 /** Whether a file is written to a path as to a stream: a device or a FIFO, or what the shell opened. */
 export const isStreamed = async (path: string): Promise<boolean> =>
   path.startsWith("/dev/") || (await isSpecial(path));
+
+/** What a file may be that another one takes the place of. */
+export interface Replaceable {
+  /** What it is called, with its article. */
+  what: string;
+  /** Whether an open file of this many bytes is one. */
+  isOne(file: FileHandle, size: number): Promise<boolean>;
+}
+
+/**
+ * Throws `conflict` where a file with content is there that is not what is to be written: it is somebody's, and
+ * the name most likely a slip. An empty file may be replaced, and a device or a FIFO is not. Throws `system`
+ * where it can't be read, since nobody knows then what it is.
+ */
+export async function refuseOtherContent(
+  path: string,
+  { what, isOne }: Replaceable,
+): Promise<void> {
+  if (await isStreamed(path)) return;
+  const fine = await holdsNothingElse(path, isOne).catch((error: unknown) => {
+    throw unwritable(path, error);
+  });
+  if (fine) return;
+  throw new OcibundleError("conflict", `"${path}" exists and is not ${what}`, {
+    hint: "use the path of another file, or remove this one",
+  });
+}
+
+async function holdsNothingElse(path: string, isOne: Replaceable["isOne"]): Promise<boolean> {
+  let file: FileHandle;
+  try {
+    file = await open(path, constants.O_RDONLY);
+  } catch (error) {
+    // What else is wrong with the path is said by what writes to it.
+    if (isMissing(error) || errno(error) === "EISDIR") return true;
+    throw error;
+  }
+  try {
+    const stats = await file.stat();
+    return !stats.isFile() || stats.size === 0 || (await isOne(file, stats.size));
+  } finally {
+    await file.close();
+  }
+}
 
 /**
  * Writes a file that a user named, whole or not at all, where it lies: a link to it stays a link, and a

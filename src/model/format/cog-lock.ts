@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { OcibundleError } from "../../errors.ts";
 import { SizeSchema } from "../../oci/descriptor.ts";
 import { parseDocument } from "../../oci/document.ts";
 import { goIndentedJson } from "./go-json.ts";
@@ -47,6 +48,17 @@ export function parseAnyLock(bytes: Uint8Array, on: string): WeightsLock {
   const { version, weights } = parseDocument(bytes, VersionSchema, on);
   if (version === 1 && weights !== undefined) return cogLock(bytes, on);
   return version === "1.0" ? cogFileLock(bytes, on) : parseWeightsLock(bytes, on);
+}
+
+/** Whether a document is a lock of Cog's, of either version, as far as its outline tells. */
+export function isCogLock(bytes: Uint8Array): boolean {
+  try {
+    const { version, weights } = parseDocument(bytes, VersionSchema, "it");
+    return version === "1.0" || (version === 1 && Array.isArray(weights));
+  } catch (error) {
+    if (error instanceof OcibundleError) return false;
+    throw error;
+  }
 }
 
 function cogLock(bytes: Uint8Array, on: string): WeightsLock {

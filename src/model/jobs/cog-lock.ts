@@ -1,13 +1,30 @@
-import { readFile } from "node:fs/promises";
+import { type FileHandle, readFile } from "node:fs/promises";
 import { relative, resolve } from "node:path";
 import { OcibundleError } from "../../errors.ts";
-import { cogLockOf, type CogLockEntry } from "../format/cog-lock.ts";
-import { rfc3339 } from "../format/weights-lock.ts";
+import { refuseOtherContent } from "../../store/output-file.ts";
+import { cogLockOf, type CogLockEntry, isCogLock } from "../format/cog-lock.ts";
+import { maxLockBytes, rfc3339 } from "../format/weights-lock.ts";
 import { writeLockBytes } from "../lock/write-lock-file.ts";
 
-/** Refuses `--cog-lock` for what is written in another layout. Throws `usage`. */
-export function checkCogLock(path: string | undefined, layout: string | undefined): void {
-  if (path === undefined || layout === "cog") return;
+/** What a new lock of Cog's may take the place of. */
+const earlierLock = {
+  what: "a lock of Cog",
+  async isOne(file: FileHandle, size: number): Promise<boolean> {
+    return size <= maxLockBytes && isCogLock(await file.readFile());
+  },
+};
+
+/**
+ * Refuses `--cog-lock` for what is written in another layout, and for a file that is something else, before
+ * anything is sent. Throws `usage`, `conflict`, `system`.
+ */
+export async function checkCogLock(
+  cwd: string,
+  path: string | undefined,
+  layout: string | undefined,
+): Promise<void> {
+  if (path === undefined) return;
+  if (layout === "cog") return refuseOtherContent(resolve(cwd, path), earlierLock);
   throw new OcibundleError("usage", "--cog-lock needs the layout cog", {
     hint: "add --layout cog, or remove --cog-lock",
   });

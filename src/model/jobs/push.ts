@@ -77,7 +77,7 @@ export async function pushModel(job: JobContext, request: PushRequest): Promise<
     // A fault of theirs is found before anything is read or sent.
     parseAnnotations(request.annotation ?? []);
     const layout = await chosenLayout(session, request.layout, reference.host);
-    checkCogLock(request.cogLock, layout);
+    await checkCogLock(session.cwd, request.cogLock, layout);
     const target = session.writer(reference);
     const base = await readBase(session, request.base, layout);
     const memory = await openMemory(session, reference, { target, base });

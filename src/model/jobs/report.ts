@@ -1,3 +1,5 @@
+import { Buffer } from "node:buffer";
+import type { FileHandle } from "node:fs/promises";
 import { resolve } from "node:path";
 import picomatch from "picomatch";
 import { OcibundleError } from "../../errors.ts";
@@ -13,7 +15,7 @@ import { type Loaded, loadSource } from "../places/load-model.ts";
 import { modelPlace } from "../places/place.ts";
 import { parseRegistryPlace } from "../places/registry-place.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
-import { writeOutputFile } from "../../store/output-file.ts";
+import { refuseOtherContent, writeOutputFile } from "../../store/output-file.ts";
 
 export interface ReportRequest {
   /** Repositories, references, layouts and archives. */
@@ -204,10 +206,23 @@ export function reportFailure({ broken, versions }: ModelsReport): OcibundleErro
   return new OcibundleError("integrity", `${broken.length} of ${all} tags cannot be read`);
 }
 
-/** Writes a report's page to the file that was named. Throws `file`, `system`. */
-export const writeReport = ({ cwd }: JobContext, path: string, page: string): Promise<void> =>
-  writeOutputFile(
-    resolve(cwd, path),
-    new TextEncoder().encode(page),
-    "write to a writable directory with -o FILE",
-  );
+/** How much of a page is looked at, in bytes: the head of a report says what made it. */
+const headBytes = 1024;
+
+/** What a new report may take the place of. */
+const earlierReport = {
+  what: "a report of ocibundle",
+  async isOne(file: FileHandle): Promise<boolean> {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(headBytes), 0, headBytes, 0);
+    const head = buffer.toString("latin1", 0, bytesRead);
+    return head.includes('<meta name="generator" content="ocibundle" />');
+  },
+};
+
+/** Writes a report's page to the file that was named. Throws `conflict`, `file`, `system`. */
+export async function writeReport({ cwd }: JobContext, path: string, page: string): Promise<void> {
+  const target = resolve(cwd, path);
+  await refuseOtherContent(target, earlierReport);
+  const bytes = new TextEncoder().encode(page);
+  await writeOutputFile(target, bytes, "write to a writable directory with -o FILE");
+}

@@ -16,8 +16,10 @@ import {
   layoutFileName,
   withManifest,
 } from "../layout/documents.ts";
+import { layoutArchive } from "./replaceable.ts";
 import { takeUnfinished, type UnfinishedArchive, type WantedBlobs } from "./unfinished.ts";
 import { besides, type OwnedTemp, ownTemp, sweepOwnedTemps } from "../locks/owned-temp.ts";
+import { refuseOtherContent } from "../output-file.ts";
 import {
   completeVerified,
   isIntegrity,
@@ -43,7 +45,7 @@ export interface LayoutArchiveWriter extends ContentWriter {
  *
  * Only names, sizes and content are in it: the same calls in the same order give the same bytes. With
  * `wanted`, all that it is to hold, an archive that an earlier run did not finish is gone on with.
- * Throws `file` when it can't be written.
+ * Throws `conflict` where something else has the name, `file` where the directory is missing, `system`.
  */
 export async function createLayoutArchive(
   given: string,
@@ -163,11 +165,11 @@ export async function createLayoutArchive(
   };
 }
 
-/** An archive takes the place of a regular file only. Throws `file`. */
+/** An archive takes the place of an archive or of an empty file only. Throws `conflict`, `system`. */
 async function refuseOther(path: string): Promise<void> {
   await refuseSpecial(path);
   const isDirectory = (await stat(path).catch(() => undefined))?.isDirectory() === true;
-  if (!isDirectory) return;
+  if (!isDirectory) return refuseOtherContent(path, layoutArchive);
   throw new OcibundleError("conflict", `"${path}" is a directory, not an archive`, {
     hint: `use a file, or "oci:${path}" to write a layout`,
   });

@@ -21,6 +21,7 @@ export function reportPage(view: ModelsReport): string {
       <head>
         <meta charset="utf-8" />
         <meta http-equiv="Content-Security-Policy" content="${new Markup(policy)}" />
+        <meta name="generator" content="ocibundle" />
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <meta name="color-scheme" content="light dark" />
         <title>${title}</title>

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { parseAnyLock } from "../../../../src/model/format/cog-lock.ts";
+import { isCogLock, parseAnyLock } from "../../../../src/model/format/cog-lock.ts";
 import { bytesOf, digest, entry, lockOf } from "../fixtures.ts";
 
 const cog = (files: object[], more: object = {}) => ({
@@ -56,4 +56,12 @@ test.each([
   expect(() => parseAnyLock(bytesOf(lock), "weights.lock")).toThrow(
     expect.objectContaining({ code: "file" }),
   );
+});
+
+test("only locks of Cog's are taken for such", () => {
+  const locks = [cog([]), { version: "1.0", files: [] }];
+  expect(locks.map((lock) => isCogLock(bytesOf(lock)))).toEqual([true, true]);
+  const others = [lockOf(entry("a")), { version: 1 }, { version: 2, weights: [] }, [], "version"];
+  expect(others.map((other) => isCogLock(bytesOf(other)))).toEqual(others.map(() => false));
+  expect(isCogLock(new TextEncoder().encode("notes"))).toBe(false);
 });

@@ -48,10 +48,10 @@ async function writeImage(writer: LayoutArchiveWriter): Promise<void> {
 
 describe("an archive that is written", () => {
   test("appears whole, and only at the end", async () => {
-    await writeFile(path, "what was there before");
+    await writeFile(path, "");
     const writer = await createLayoutArchive(path);
     await writeImage(writer);
-    expect(await readFile(path, "utf8")).toBe("what was there before");
+    expect(await readFile(path, "utf8")).toBe("");
     await writer.commit(signal);
     await writer.discard();
     expect(await readdir(directory)).toEqual(["out.tar"]);
@@ -115,4 +115,43 @@ describe("an archive that is written", () => {
       message: `"${join(path, "out.tar")}": cannot write: a file with that name exists`,
     });
   });
+
+  test("takes the place of an archive, also of another program's and of one that was cut off", async () => {
+    execFileSync("tar", ["-cf", path, "-C", await layoutFiles(), "index.json", "oci-layout"]);
+    for (const before of [await readFile(path), (await written()).subarray(0, 1500)]) {
+      await writeFile(path, before);
+      expect(digestOf(await written())).not.toBe(digestOf(before));
+    }
+  });
+
+  test("does not take the place of anything else, whenever that appeared", async () => {
+    execFileSync("tar", ["-cf", path, "-C", await layoutFiles(), "index.json"]);
+    const refused = { code: "conflict", message: `"${path}" exists and is not an OCI archive` };
+    for (const before of ["notes", "x".repeat(2000), await readFile(path)]) {
+      await writeFile(path, before);
+      await expect(createLayoutArchive(path)).rejects.toMatchObject(refused);
+      expect(digestOf(await readFile(path))).toBe(digestOf(before));
+    }
+    await rm(path);
+    const writer = await createLayoutArchive(path);
+    await writeImage(writer);
+    await writeFile(path, "notes");
+    await expect(writer.commit(signal)).rejects.toMatchObject(refused);
+    await writer.discard();
+    expect(await readFile(path, "utf8")).toBe("notes");
+  });
 });
+
+/** A directory with the two files of a layout, whose contents do not matter. */
+async function layoutFiles(): Promise<string> {
+  for (const name of ["index.json", "oci-layout"]) await writeFile(join(directory, name), "{}");
+  return directory;
+}
+
+async function written(): Promise<Buffer> {
+  const writer = await createLayoutArchive(path);
+  await writeImage(writer);
+  await writer.commit(signal);
+  await writer.discard();
+  return readFile(path);
+}
