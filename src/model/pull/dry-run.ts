@@ -62,7 +62,7 @@ export async function planWeights(job: JobContext, request: PullRequest): Promis
     const stage =
       request.sync === true
         ? await lookAtStageOf(
-            { cache: session.cache, dir, source: place.repository?.fullName ?? place.text },
+            { ...session, dir, source: place.repository?.fullName ?? place.text },
             { digest, ready: await readyIn(dir, files, targets), files, targets, force },
           )
         : { replaces: false, removed: [] };

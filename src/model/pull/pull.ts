@@ -12,7 +12,7 @@ import { withinOpenFiles } from "../../runtime/open-files.ts";
 import { countResumed } from "../../transfer/resumed-bytes.ts";
 import { createDownloader } from "../../transfer/download/download.ts";
 import { markEarlyFailure, takeBackEarlyFailure } from "./early-failure.ts";
-import { type Markers, markReplaced, openMarkers } from "./markers.ts";
+import { lookAtReady, type Markers, markReplaced, openMarkers } from "./markers.ts";
 import { fetchAll, type Outcomes } from "./fetch-all.ts";
 import type { FetchContext, PullSource, Seen } from "./pull-context.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
@@ -107,6 +107,9 @@ async function pullMarked(
     await (await openTargetDirectory(dir, [])).close();
     let turn: HeldLock | undefined;
     let stage: Stage | undefined;
+    const { sync = false, force } = request;
+    /** Whether a failure leaves what was there before as it was. */
+    let isReplacing = false;
     try {
       turn = await lockDirectory(session, dir, markers.make);
       // A lock in the cache says nothing to who shares the directory and not the cache.
@@ -115,12 +118,13 @@ async function pullMarked(
       if (alone) markers.alone();
       else sayUnlocked({ session, seen }, dir);
       const made: { hub?: HubSnapshot } = {};
-      const { sync = false, force } = request;
-      const noted = { cache: session.cache, dir, source: place.repository?.fullName ?? place.text };
+      const noted = { ...session, dir, source: place.repository?.fullName ?? place.text };
       if (sync && !alone) throw needsLocks(dir);
+      isReplacing = sync;
       stage = sync
         ? await stageOf(noted, { digest, ready: await markers.ready(), files, targets, force })
         : undefined;
+      isReplacing = stage !== undefined;
       const into = stage ?? { root: dir, files, markers };
       const outcomes = await pullFiles(
         found.session,
@@ -179,7 +183,8 @@ async function pullMarked(
         const message = error instanceof Error ? error.message : String(error);
         // Before the first download there is no such directory: then it is as if the dests were not known.
         // Of a version that did not take the place of the last one nothing is said where that one is ready.
-        progress.isMarked = stage !== undefined || (await markers.failed(message));
+        const isLeft = isReplacing || (sync && (await lookAtReady(markers)) !== undefined);
+        progress.isMarked = isLeft || (await markers.failed(message));
       }
       throw error;
     } finally {

@@ -4,9 +4,15 @@ import { OcibundleError } from "../../errors.ts";
 import { unwritable } from "../../runtime/file-faults.ts";
 import { markerDirectory, ownPrefix } from "../../store/placement/dest-rule.ts";
 import { bringBack, exchange } from "../../store/placement/exchange.ts";
-import { isAsPlaced, type PlacedPull } from "../../store/records/placed.ts";
+import { isAsPlaced, type PlacedFile, type PlacedPull } from "../../store/records/placed.ts";
 import { openTargetDirectory } from "../../store/placement/target-directory.ts";
-import { commonDirectory, type MarkedTarget, type Markers, openMarkers } from "./markers.ts";
+import {
+  commonDirectory,
+  lookAtReady,
+  type MarkedTarget,
+  type Markers,
+  openMarkers,
+} from "./markers.ts";
 import type { WantedFile } from "./pull-plan.ts";
 
 /** Where the next version of a directory that is kept in sync grows, inside that directory. */
@@ -30,8 +36,8 @@ export interface Stage {
 export interface StageOptions {
   /** Absolute, and locked. */
   dir: string;
-  /** What was placed there before from the same source. */
-  last: PlacedPull | undefined;
+  /** What was placed there before, and is to be replaced: none for a directory that is new. */
+  last: readonly PlacedPull[];
   digest: string;
   /** The digest that the markers say the directory is ready with. */
   ready: string | undefined;
@@ -42,13 +48,15 @@ export interface StageOptions {
 
 /** Whether a directory gets another version than the one that was placed there. */
 function isOther(
-  last: PlacedPull,
+  last: readonly PlacedPull[],
   wanted: ReadonlySet<string>,
   { digest, ready }: Pick<StageOptions, "digest" | "ready">,
 ): boolean {
-  const isSame = last.digest === digest && last.files.every(({ path }) => wanted.has(path));
+  const isSame = last.every(
+    (one) => one.digest === digest && one.files.every(({ path }) => wanted.has(path)),
+  );
   // A run that was killed after the new version took its place has noted nothing.
-  return !isSame && (last.digest === digest || ready !== digest);
+  return !isSame && (last.some((one) => one.digest === digest) || ready !== digest);
 }
 
 /**
@@ -60,11 +68,10 @@ export async function lookAtStage(
 ): Promise<{ replaces: boolean; removed: string[] }> {
   const { dir, last, files, force } = options;
   const wanted = new Set(files.map(({ parts }) => parts.join("/")));
-  if (last === undefined || !isOther(last, wanted, options))
-    return { replaces: false, removed: [] };
+  if (!isOther(last, wanted, options)) return { replaces: false, removed: [] };
   if (!force) await refuseChanged(dir, last, wanted);
   const removed: string[] = [];
-  for (const { path } of last.files) {
+  for (const { path } of filesOf(last)) {
     if (wanted.has(path)) continue;
     const there = await lstat(join(dir, path)).catch(() => undefined);
     if (there?.isFile() === true) removed.push(path);
@@ -82,7 +89,7 @@ export async function openStage(options: StageOptions): Promise<Stage | undefine
   await bringBack(join(top, "old"));
   await rm(top, { recursive: true, force: true });
   const wanted = new Set(files.map(({ parts }) => parts.join("/")));
-  if (last === undefined || !isOther(last, wanted, options)) return undefined;
+  if (!isOther(last, wanted, options)) return undefined;
   if (!force) await refuseChanged(dir, last, wanted);
   const root = join(top, "new");
   await mkdir(root, { recursive: true }).catch((error: unknown) => {
@@ -104,12 +111,12 @@ export async function openStage(options: StageOptions): Promise<Stage | undefine
       await markers.close();
       // Fetching takes long enough for somebody to change a file meanwhile.
       if (!force) await refuseChanged(dir, last, wanted);
-      const placed = last.files.map(({ path }) => path.split("/"));
+      const placed = partsOf(filesOf(last));
       const union = commonDirectory([...placed, ...files.map(({ parts }) => parts)]);
       const base = union.slice(0, -1);
       const name = union.at(-1);
       const names = name === undefined ? (await readdir(root)).toSorted(markersLast) : [name];
-      const old = new Set(last.files.map(({ path }) => path));
+      const old = { files: new Set(placed.map((path) => path.join("/"))), marked: markedBy(last) };
       for (const one of names) await carryOver(dir, root, [...base, one], old);
       await using from = await openTargetDirectory(root, base);
       await using to = await openTargetDirectory(dir, base);
@@ -121,11 +128,45 @@ export async function openStage(options: StageOptions): Promise<Stage | undefine
       }
       // What came into the old version until then has its name in the new one as well.
       for (const one of names) await carryOver(root, dir, [...base, one], old);
-      const gone = last.files.filter(({ path }) => !wanted.has(path));
-      for (const { path } of gone) await removeFile(dir, path.split("/"));
+      await removeMarkers(dir, last, markers.path.slice(root.length + 1));
+      const gone = placed.filter((path) => !wanted.has(path.join("/")));
+      for (const path of gone) await removeFile(dir, path);
       await rm(top, { recursive: true, force: true });
     },
   };
+}
+
+const filesOf = (last: readonly PlacedPull[]): PlacedFile[] => last.flatMap(({ files }) => files);
+
+const partsOf = (files: readonly PlacedFile[]): string[][] =>
+  files.map(({ path }) => path.split("/"));
+
+/** The directories, below the one that is pulled into, that can have markers of a version. */
+function markedBy(last: readonly PlacedPull[]): Set<string> {
+  const marked = new Set<string>();
+  for (const { files } of last) {
+    const all = partsOf(files);
+    const { length: above } = commonDirectory(all);
+    for (const parts of all) {
+      for (let length = above; length < parts.length; length += 1)
+        marked.add(parts.slice(0, length).join("/"));
+    }
+  }
+  return marked;
+}
+
+/** Takes back that a version is ready where the next one has no markers, and no exchange took them away. */
+async function removeMarkers(
+  dir: string,
+  last: readonly PlacedPull[],
+  next: string,
+): Promise<void> {
+  for (const { digest, files } of last) {
+    const all = partsOf(files);
+    const parts = [...commonDirectory(all), markerDirectory];
+    if (parts.join("/") === next || (await lookAtReady(openMarkers(dir, all))) !== digest) continue;
+    await removeFile(dir, [...parts, "ready"]);
+  }
 }
 
 const markersLast = (a: string, b: string): number =>
@@ -133,12 +174,12 @@ const markersLast = (a: string, b: string): number =>
 
 async function refuseChanged(
   dir: string,
-  last: PlacedPull,
+  last: readonly PlacedPull[],
   wanted: ReadonlySet<string>,
 ): Promise<void> {
   const hint = "add --force to replace it, or pull into another directory with -o";
   const placed = new Set<string>();
-  for (const file of last.files) {
+  for (const file of filesOf(last)) {
     placed.add(file.path);
     const path = join(dir, file.path);
     if (await isAsPlaced(dir, file)) continue;
@@ -156,10 +197,10 @@ async function refuseChanged(
 async function takeUnchanged(
   dir: string,
   root: string,
-  last: PlacedPull,
+  last: readonly PlacedPull[],
   staged: readonly WantedFile[],
 ): Promise<void> {
-  const sizes = new Map(last.files.map(({ path, size }) => [path, size]));
+  const sizes = new Map(filesOf(last).map(({ path, size }) => [path, size]));
   for (const { entry, parts } of staged) {
     if (sizes.get(parts.join("/")) !== entry.sizeUncompressed) continue;
     await using from = await openTargetDirectory(dir, parts.slice(0, -1));
@@ -175,7 +216,7 @@ async function carryOver(
   dir: string,
   root: string,
   parts: readonly string[],
-  old: ReadonlySet<string>,
+  old: { files: ReadonlySet<string>; marked: ReadonlySet<string> },
 ): Promise<void> {
   const there = await lstat(join(dir, ...parts)).catch(() => undefined);
   if (there?.isDirectory() !== true) return;
@@ -183,7 +224,12 @@ async function carryOver(
   for (const entry of await readdir(from.at("."), { withFileTypes: true })) {
     const { name } = entry;
     const inner = [...parts, name];
-    if (old.has(inner.join("/")) || name === markerDirectory || name.startsWith(ownPrefix))
+    if (old.files.has(inner.join("/")) || name.startsWith(ownPrefix)) continue;
+    // The markers of other models are theirs.
+    if (
+      name === markerDirectory &&
+      (old.marked.has(parts.join("/")) || (await isThere(root, inner)))
+    )
       continue;
     if (entry.isDirectory()) {
       const isEmpty = (await readdir(join(from.at(name)))).length === 0;
@@ -210,6 +256,12 @@ async function carryOver(
     }
   }
 }
+
+const isThere = (root: string, parts: readonly string[]): Promise<boolean> =>
+  lstat(join(root, ...parts)).then(
+    () => true,
+    () => false,
+  );
 
 const moveIt = "move it to another directory: --sync replaces directories of weights as a whole";
 

@@ -31,6 +31,8 @@ const PullSchema = v.object({
   /** Of the weights that were pulled last. */
   digest: v.string(),
   files: v.array(FileSchema),
+  /** Whether it was pulled with --sync: then the next model that is pulled so takes its place. */
+  sync: v.optional(v.boolean()),
 });
 
 const PlacedSchema = v.object({
@@ -96,7 +98,7 @@ export async function asPlaced(dir: string, path: string): Promise<PlacedFile | 
 
 /**
  * Writes what is known of a directory to the cache, where that takes it, and to the directory where it is kept in
- * sync. Throws the file system's errors of the directory alone.
+ * sync, or was. Throws the file system's errors of the directory alone, and only with `sync`.
  */
 export async function writePlaced(
   cache: Cache,
@@ -110,8 +112,9 @@ export async function writePlaced(
   } catch {
     // Only `cache gc` will not know the directory.
   }
-  if (!sync) return;
   const own = inDirectory(placed.dir);
+  const isKept = sync || (await lstat(own).catch(() => undefined)) !== undefined;
+  if (!isKept) return;
   const temporary = `${own}.tmp`;
   try {
     const file = await replaceFile(temporary, readableMode);
@@ -124,7 +127,7 @@ export async function writePlaced(
     await rename(temporary, own);
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined);
-    throw error;
+    if (sync) throw error;
   }
 }
 

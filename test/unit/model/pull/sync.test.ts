@@ -19,7 +19,7 @@ async function staged(others: Record<string, string> = {}): Promise<{ dir: strin
   const file: WantedFile = { entry: entry("/src/weights"), parts, path: join(dir, ...parts) };
   const stage = await openStage({
     dir,
-    last: { source: "registry.example/acme", digest: "sha256:1", files: [placed] },
+    last: [{ source: "registry.example/acme", digest: "sha256:1", files: [placed] }],
     digest: "sha256:2",
     ready: undefined,
     files: [file],
@@ -50,5 +50,15 @@ describe("the next version of a directory", () => {
     expect(await readFile(join(dir, "src/weights"), "utf8")).toBe("second");
     expect(await readFile(join(dir, "src/late"), "utf8")).toBe("late");
     expect(existsSync(join(dir, ".ocibundle-sync"))).toBe(false);
+  });
+
+  test("leaves the markers of another model beside it, and takes its own with it", async () => {
+    const { dir, stage } = await staged({
+      "src/other/.cog/ready": "sha256:3\n",
+      "src/.cog/ready": "sha256:1\n",
+    });
+    await stage.swap();
+    expect(await readFile(join(dir, "src/other/.cog/ready"), "utf8")).toBe("sha256:3\n");
+    expect(existsSync(join(dir, "src/.cog/ready"))).toBe(false);
   });
 });
