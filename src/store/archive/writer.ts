@@ -1,5 +1,5 @@
 import { Buffer } from "node:buffer";
-import { mkdir, realpath, rename, rm, stat } from "node:fs/promises";
+import { realpath, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import pLimit from "p-limit";
 import { OcibundleError } from "../../errors.ts";
@@ -186,7 +186,6 @@ async function begin(path: string, wanted: WantedBlobs = new Map()): Promise<Unf
   let temporary: OwnedTemp | undefined;
   try {
     await refuseOther(path);
-    await mkdir(place.directory, { recursive: true });
     const unfinished = await takeUnfinished(place, wanted);
     await sweepOwnedTemps(place);
     if (unfinished !== undefined) return unfinished;

@@ -112,8 +112,18 @@ describe("an archive that is written", () => {
     await writeFile(path, "");
     await expect(createLayoutArchive(join(path, "out.tar"))).rejects.toMatchObject({
       code: "conflict",
-      message: `"${join(path, "out.tar")}": cannot write: a file with that name exists`,
+      message: `"${join(path, "out.tar")}": cannot write: a part of its path is not a directory`,
     });
+  });
+
+  test("does not make directories, as no other file that is named does", async () => {
+    const inside = join(directory, "missing", "out.tar");
+    await expect(createLayoutArchive(inside)).rejects.toMatchObject({
+      code: "file",
+      message: `"${inside}": cannot write: no such file or directory`,
+      hint: "create the directory, or write to another one",
+    });
+    expect(await readdir(directory)).toEqual([]);
   });
 
   test("takes the place of an archive, also of another program's and of one that was cut off", async () => {
