@@ -168,7 +168,13 @@ export const command = defineCommand({
         ? "--only"
         : seeds.length > 0
           ? "--seed"
-          : check && "--check";
+          : sync
+            ? "--sync"
+            : link !== undefined
+              ? "--link"
+              : path !== undefined
+                ? "--path"
+                : check && "--check";
     if (!withWeights && ofWeights !== undefined) {
       throw new OcibundleError(
         "usage",

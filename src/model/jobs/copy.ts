@@ -17,7 +17,9 @@ import { type OpenTarget, openTarget, parseTarget } from "../places/target.ts";
 import { keepChildren } from "../graph/keep-children.ts";
 import { platformOfRoot } from "../places/load-model.ts";
 import { leftOutWarning, readModelImage } from "../graph/image-part.ts";
+import { parseLayout } from "../format/layout-name.ts";
 import { isLaterWeights, weightsEntries } from "../format/model-index.ts";
+import { partsOnly } from "../layout/layouts.ts";
 import { checkAttachmentTag, referrersOf } from "../graph/referrers.ts";
 import { openMountSources } from "../places/mount-sources.ts";
 import { type Converted, converted } from "./convert.ts";
@@ -62,6 +64,8 @@ export async function copyModel(job: JobContext, request: CopyRequest): Promise<
         hint: "specify the layout to write, such as --layout modelpack",
       });
     }
+    const isInParts = request.layout !== undefined && parseLayout(request.layout) === "parts";
+    if (request.mostParts !== undefined && !isInParts) throw partsOnly("--most-parts");
     const destination = parseTarget(request.target, "copy");
     const place = await modelPlace(session, request.source);
     const source = await openSigned(session, place);

@@ -1,4 +1,3 @@
-import { OcibundleError } from "../../errors.ts";
 import type { KnownConfigs, KnownLayers } from "../../image/conversion/types.ts";
 import { parsePlatform } from "../../oci/platform.ts";
 import {
@@ -18,7 +17,7 @@ import { projectLayout } from "../format/project-file.ts";
 import { summarize } from "../graph/summary.ts";
 import { withMountFrom } from "../places/mount-sources.ts";
 import { type LayoutName, parseLayout } from "../format/layout-name.ts";
-import { bundleLayout, imageOnly } from "../layout/layouts.ts";
+import { bundleLayout } from "../layout/layouts.ts";
 import { filesOfModel } from "./model-files.ts";
 import { partsLayout } from "../layout/parts.ts";
 import { splitOriginals } from "../layout/split-originals.ts";
@@ -32,6 +31,7 @@ import { isIndexType } from "../../oci/media-types.ts";
 import { weightsEntries } from "../format/model-index.ts";
 import { annotated } from "../format/chosen-annotations.ts";
 import { annotatedModel, chosenAnnotations, refuseForImage } from "./annotate.ts";
+import { checkModelFlags } from "./check-flags.ts";
 import type { ModelParts } from "./model-parts.ts";
 import { filesFor, prepareLayout } from "./prepare-layout.ts";
 import { withVolume } from "./with-volume.ts";
@@ -72,8 +72,7 @@ export async function prepareModel(
   await using stack = new AsyncDisposableStack();
   const named = await chosenLayout(session, parts.layout, knowledge.host);
   const layout = named ?? "bundle";
-  checkCompression(parts, layout);
-  if (parts.root !== undefined && layout !== "image" && parts.volume !== true) throw imageOnly();
+  await checkModelFlags(session, parts, layout);
   if (layout !== "bundle" && layout !== "bundle-1" && layout !== "parts") {
     const { host } = knowledge;
     const laidOut = await prepareLayout(session, parts, layout, { host, stack, annotations });
@@ -132,7 +131,6 @@ export async function prepareModel(
 
   async function assemble(chosen: ModelFormat): Promise<AssembledModel> {
     if (parts.image === undefined) {
-      if (platform !== undefined) throw platformWithoutImage();
       if (weights === undefined) throw new TypeError(`format "${chosen}" needs weights`);
       return assembleWeights(weights);
     }
@@ -162,25 +160,6 @@ export async function chosenLayout(
   if (named !== undefined) return parseLayout(named);
   return host === undefined ? undefined : settingsOf(config, host).layout;
 }
-
-/** Only parts that are made here are stored as is asked for. Throws `usage`. */
-function checkCompression({ compression, weightsFrom }: ModelParts, layout: LayoutName): void {
-  if (compression === undefined) return;
-  if (layout !== "parts") {
-    throw new OcibundleError("usage", "--compression needs --parts", {
-      hint: "add --parts; to compress whole files, use `ocibundle lock --compression`",
-    });
-  }
-  if (weightsFrom === undefined) return;
-  throw new OcibundleError("usage", "--weights-from and --compression cannot be used together", {
-    hint: "pull the model, then push its files",
-  });
-}
-
-const platformWithoutImage = (): OcibundleError =>
-  new OcibundleError("usage", "--platform needs an image", {
-    hint: "add --image, or remove --platform",
-  });
 
 /** The weights of a lock in parts, by the numbers of what the target has now. */
 async function weightsInParts(
@@ -242,13 +221,6 @@ async function weightsOfModel(
     stack,
   }: { layout: LayoutName | undefined; knowledge: TargetKnowledge; stack: AsyncDisposableStack },
 ): Promise<WeightsPart> {
-  const others = [...parts.weights.map(() => "--weights"), ...parts.file.map(() => "--file")];
-  const other = others[0] ?? (parts.lock === undefined ? undefined : "--lock");
-  if (other !== undefined) {
-    throw new OcibundleError("usage", `--weights-from and ${other} cannot be used together`, {
-      hint: "use either local files or the weights of another model",
-    });
-  }
   const { open, repository } = await modelPlace(session, from);
   const { reader, root, close } = await open();
   stack.defer(close);

@@ -22,9 +22,13 @@ export async function pushLayouts(job: JobContext, request: PushRequest): Promis
   const text = request.reference ?? (await projectImage(job.cwd));
   const { reference } = parseTarget(text, "push");
   const reports: PublishReport[] = [];
-  const asked = request.compression;
-  if (asked !== undefined && !layouts.includes("parts")) {
-    throw new OcibundleError("usage", "--compression needs --layout parts");
+  const { compression, mostParts, base } = request;
+  const ofParts = { "--compression": compression, "--most-parts": mostParts, "--base": base };
+  const alone = Object.entries(ofParts).find(([, value]) => value !== undefined)?.[0];
+  if (alone !== undefined && !layouts.includes("parts")) {
+    throw new OcibundleError("usage", `${alone} needs --layout parts`, {
+      hint: `add parts to --layout, or remove ${alone}`,
+    });
   }
   if (request.root !== undefined && !layouts.includes("image")) throw imageOnly();
   for (const { layout, name, volume } of groupsOf(layouts, request.image !== undefined)) {
@@ -35,8 +39,10 @@ export async function pushLayouts(job: JobContext, request: PushRequest): Promis
     const tags = request.tags?.map((one) => `${one}${suffix}`);
     const cogLock = layout === "cog" ? request.cogLock : undefined;
     const root = volume || layout === "image" ? request.root : undefined;
-    const compression = layout === "parts" ? asked : undefined;
-    const one = { ...request, tags, layout, image, volume, cogLock, root, compression };
+    // A platform is that of the image.
+    const platform = image === request.image ? request.platform : undefined;
+    const given = { tags, layout, image, platform, volume, cogLock, root };
+    const one = { ...request, ...forParts(layout, request), ...given };
     reports.push(
       await pushModel(job, {
         ...one,
@@ -46,6 +52,15 @@ export async function pushLayouts(job: JobContext, request: PushRequest): Promis
   }
   return reports;
 }
+
+/** What only weights in parts are given. */
+const forParts = (
+  layout: LayoutName,
+  { compression, mostParts, base }: PushRequest,
+): Pick<PushRequest, "compression" | "mostParts" | "base"> =>
+  layout === "parts"
+    ? { compression, mostParts, base }
+    : { compression: undefined, mostParts: undefined, base: undefined };
 
 interface Group {
   layout: LayoutName;

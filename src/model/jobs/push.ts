@@ -20,6 +20,7 @@ import { parseTarget } from "../places/target.ts";
 import { openMountSources } from "../places/mount-sources.ts";
 import { type BaseVersion, readBase } from "./base-version.ts";
 import type { ModelParts } from "./model-parts.ts";
+import { checkModelFlags, checkPathFlags } from "./check-flags.ts";
 import { checkCogLock, writeCogLock } from "./cog-lock.ts";
 import type { SplitChoice } from "../lock/cut-entries.ts";
 import { chosenLayout, prepareModel, type TargetKnowledge } from "./prepare.ts";
@@ -76,7 +77,9 @@ export async function pushModel(job: JobContext, request: PushRequest): Promise<
   try {
     // A fault of theirs is found before anything is read or sent.
     parseAnnotations(request.annotation ?? []);
+    checkPathFlags(request);
     const layout = await chosenLayout(session, request.layout, reference.host);
+    await checkModelFlags(session, request, layout ?? "bundle");
     await checkCogLock(session.cwd, request.cogLock, layout);
     const target = session.writer(reference);
     const base = await readBase(session, request.base, layout);
@@ -126,39 +129,14 @@ export async function pushModel(job: JobContext, request: PushRequest): Promise<
   }
 }
 
-/** The parts, with the lock of the directories that are pushed in one step. Throws `usage`, `integrity`. */
+/** The parts, with the lock of the directories that are pushed in one step. Throws as `lockDirectories`. */
 async function lockedParts(
   job: JobContext,
   request: PushRequest,
   cutFor: SplitChoice | undefined,
 ): Promise<ModelParts> {
   const { paths = [], lock, include, exclude, allowIncomplete, dryRun } = request;
-  if (paths.length === 0) {
-    const flag =
-      request.updateLock === true
-        ? "--update-lock"
-        : request.writeLock === false
-          ? "--no-lock"
-          : undefined;
-    if (flag === undefined) return request;
-    throw new OcibundleError("usage", `${flag} needs a directory to push`, {
-      hint: "add the directory after the reference: `ocibundle push REF ./weights`",
-    });
-  }
-  const others = [
-    ...request.weights.map(() => "--weights"),
-    ...request.file.map(() => "--file"),
-    ...(request.weightsFrom === undefined ? [] : ["--weights-from"]),
-  ];
-  if (others[0] !== undefined) {
-    throw new OcibundleError(
-      "usage",
-      `${others[0]} and a directory after the reference cannot be used together`,
-      {
-        hint: "specify all directories after the reference, or all with --weights",
-      },
-    );
-  }
+  if (paths.length === 0) return request;
   const given = await lockDirectories(job, {
     paths,
     lock,

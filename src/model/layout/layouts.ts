@@ -41,6 +41,12 @@ export const imageOnly = (): OcibundleError =>
     hint: "add --layout image, or remove --root",
   });
 
+/** What a flag of weights in parts is refused with where another layout is written. */
+export const partsOnly = (flag: string): OcibundleError =>
+  new OcibundleError("usage", `${flag} needs --parts`, {
+    hint: `add --parts, or remove ${flag}`,
+  });
+
 /** Lays files out. Throws `usage` for what a layout can't hold. */
 export async function layOut(
   layout: LayoutName,

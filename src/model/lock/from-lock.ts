@@ -78,9 +78,9 @@ export async function chosenParts(
 ): Promise<OriginalFile[] | undefined> {
   const chosen = await readChoice(session, choice);
   if (chosen === undefined) return undefined;
-  const { files, sources } = chosen;
-  const isLocked = files.some((entry) => lockPartsOf(entry, sources.lock) !== undefined);
-  const split = isLocked ? files : await cutEntries(session, files, sources, how);
+  const { files: entries, sources } = chosen;
+  const isLocked = entries.some((entry) => lockPartsOf(entry, sources.lock) !== undefined);
+  const split = isLocked ? entries : await cutEntries(session, entries, sources, how);
   const { lock: on, paths } = sources;
   const stored =
     how.compression === undefined
@@ -90,8 +90,13 @@ export async function chosenParts(
           { choice: how.compression, paths, known: formsOf(split, on), on },
           readOptions(session),
         );
-  return stored.map((entry) => originalFile(entry, sources));
+  const files = stored.map((entry) => originalFile(entry, sources));
+  // Asked for by name, it is for all files: also for those that the lock has compressed as one.
+  return how.compression === "none" ? files.map(asItLies) : files;
 }
+
+/** A file without its compressed form. */
+const asItLies = (file: OriginalFile): OriginalFile => ({ ...file, stored: undefined });
 
 /** The files of the lock that is in force, for layouts that store them in their own way; else as `chosenWeights`. */
 export async function chosenFiles(

@@ -12,6 +12,7 @@ import {
   type WeightEntry,
 } from "../format/weight-entry.ts";
 import type { WeightFile } from "../weights/weight-files.ts";
+import { partsOnly } from "../layout/layouts.ts";
 import { lockPartsOf } from "../parts/lock-parts.ts";
 import { type TreeNumbers, treeNumbersOf } from "../parts/tree.ts";
 import { type SplitChoice, withParts } from "./cut-entries.ts";
@@ -70,6 +71,7 @@ export async function lockWeights(
   const sticky = splitOf(previous, on);
   const wanted = options.parts ?? sticky !== undefined;
   const { cutFor, mostParts } = options;
+  if (mostParts !== undefined && !wanted) throw partsOnly("--most-parts");
   const isUnread = placed.some(({ remote }) => remote !== undefined && remote.digest === undefined);
   const cut = wanted
     ? await cutFiles(placed, sticky, { layers: mostParts, signal: options.signal })

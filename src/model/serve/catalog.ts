@@ -40,6 +40,7 @@ export function parseCatalog({ map, configured, registry, tag }: CatalogOptions)
     });
   }
   const places = new Map<string, ModelPlace>();
+  checkOnce(map);
   const pairs = [
     ...Object.entries(configured).map(([id, reference]) => ({ id, reference, on: "serve.map" })),
     ...map.map((text) => ({ ...splitPair(text), on: "--map" })),
@@ -69,6 +70,24 @@ export function parseCatalog({ map, configured, registry, tag }: CatalogOptions)
       return { kind: "registry", host: below.host, repository, main: tag ?? "latest" };
     },
   };
+}
+
+/** Each id stands for one reference: configured ones may be replaced, but of two flags one would be lost. */
+function checkOnce(map: readonly string[]): void {
+  const known = new Map<string, string>();
+  for (const { id, reference } of map.map(splitPair)) {
+    const other = known.get(id) ?? reference;
+    if (other !== reference) {
+      throw new OcibundleError(
+        "usage",
+        `--map: "${id}" is mapped to "${other}" and "${reference}"`,
+        {
+          hint: "map it once, or use another model ID for one of them",
+        },
+      );
+    }
+    known.set(id, reference);
+  }
 }
 
 function splitPair(text: string): { id: string; reference: string } {

@@ -47,7 +47,7 @@ export function runChild({ command, env, cwd, signal }: ChildOptions): Promise<n
       signal.removeEventListener("abort", stop);
       const why = errno(cause) === "ENOENT" ? "is not installed" : "cannot be run";
       const hint =
-        "use --registry for a registry and --map for a model; the program to run follows --";
+        "check the name of the program and PATH; models are specified with --map or --registry";
       reject(new OcibundleError("usage", `"${name}" ${why}`, { hint, cause }));
     });
     child.once("exit", (code, ended) => {

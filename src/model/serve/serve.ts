@@ -69,6 +69,7 @@ export async function serveModels(
   request: ServeRequest,
   onListening: (report: ServeReport) => void,
 ): Promise<number | undefined> {
+  checkFlags(request);
   // Ended later than the job: what is being sent is finished first.
   const ending = new AbortController();
   const given = openSession(
@@ -82,6 +83,11 @@ export async function serveModels(
     registry: request.registry ?? configured.registry,
     tag: request.tag ?? configured.tag,
   });
+  if (request.list && catalog.ids.length === 0) {
+    throw new OcibundleError("usage", "--list needs --map", {
+      hint: "add --map ORG/MODEL=REF, or remove --list: the models of a registry are not listed",
+    });
+  }
   const { address, port } = parseListen(request.listen ?? configured.listen ?? defaultListen);
   const token = readToken(job, request.tokenFile ?? configured.tokenFile);
   const anonymous = request.anonymous || configured.anonymous === true;
@@ -160,6 +166,20 @@ export async function serveModels(
     partWorkers.close();
     await scratch?.remove();
   }
+}
+
+/** Refuses flags of which one would have no effect. Throws `usage`. */
+function checkFlags({ offline, useCache, anonymous, tokenFile }: ServeRequest): void {
+  const [flags, why] =
+    offline && !useCache
+      ? ["--offline and --no-cache", "offline, all content comes from the cache"]
+      : anonymous && tokenFile !== undefined
+        ? ["--anonymous and --token-file", "with a token, no client is anonymous"]
+        : [];
+  if (flags === undefined) return;
+  throw new OcibundleError("usage", `${flags} cannot be used together`, {
+    hint: `remove one of them: ${why}`,
+  });
 }
 
 /** Items of progress would be counted for as long as the server lives: it tells of warnings and details only. */
