@@ -113,6 +113,7 @@ export function parseBoolean(text: string, label: string): boolean {
 /** One value as its definition says. `label` is what it was given by: `--min-size`, `OCIBUNDLE_CONCURRENCY`, `SHELL`. */
 export function convertValue(definition: ArgDefinition, text: string, label: string): unknown {
   try {
+    checkSign(text, definition);
     if (definition.type === "number") return parseNumber(text, definition);
     if (definition.type === "size") return parseSize(text);
     if (definition.type === "duration") return parseDuration(text);
@@ -123,6 +124,14 @@ export function convertValue(definition: ArgDefinition, text: string, label: str
     throw withContext(label, error);
   }
   return text;
+}
+
+/** Throws `usage` for a negative number where none can be meant. */
+function checkSign(text: string, definition: ArgDefinition): void {
+  const isOfBytesOrTime = definition.type === "size" || definition.type === "duration";
+  const isCount = definition.type === "number" && (definition.min ?? 0) === 0;
+  if (!/^-[\d.]/.test(text) || !(isOfBytesOrTime || isCount)) return;
+  throw new OcibundleError("usage", `"${text}" must not be negative`);
 }
 
 function parseNumber(text: string, { min = 0, max }: { min?: number; max?: number }): number {

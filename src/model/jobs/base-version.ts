@@ -1,7 +1,10 @@
 import { OcibundleError, withContext } from "../../errors.ts";
 import { formatReference, type Reference, referenceTarget } from "../../oci/reference.ts";
 import type { LayoutName } from "../format/layout-name.ts";
+import { membersOf } from "../../oci/manifest-members.ts";
+import { readWeights } from "../graph/find-weights.ts";
 import { numbersOfVersion } from "../graph/split-of-tag.ts";
+import { isPartsManifest } from "../parts/parts-artifact.ts";
 import type { TreeNumbers } from "../parts/tree.ts";
 import { parseTarget } from "../places/target.ts";
 import type { Session } from "../session/session.ts";
@@ -10,8 +13,8 @@ import type { Session } from "../session/session.ts";
 export interface BaseVersion {
   name: string;
   reference: Reference;
-  /** By which its files are split. */
-  numbers: TreeNumbers;
+  /** By which its files are split; undefined where none of them is large enough to be split. */
+  numbers: TreeNumbers | undefined;
 }
 
 /**
@@ -35,7 +38,10 @@ export async function readBase(
     const reader = session.originReader(reference);
     const root = await reader.readManifest(referenceTarget(reference), session.signal);
     const numbers = await numbersOfVersion(reader, root, session.signal);
-    if (numbers !== undefined) return { name: formatReference(reference), reference, numbers };
+    const weights = await readWeights(reader, root, session.signal);
+    if (numbers !== undefined || isPartsManifest(membersOf(weights, reader.name))) {
+      return { name: formatReference(reference), reference, numbers };
+    }
   } catch (error) {
     throw withContext(on, error);
   }

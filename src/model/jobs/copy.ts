@@ -14,6 +14,7 @@ import {
 } from "../graph/assemble.ts";
 import { type ContentGraph, readChild, readGraph } from "../graph/content-graph.ts";
 import { type OpenTarget, openTarget, parseTarget } from "../places/target.ts";
+import { hasOnlyWeights } from "../graph/find-weights.ts";
 import { keepChildren } from "../graph/keep-children.ts";
 import { platformOfRoot } from "../places/load-model.ts";
 import { leftOutWarning, readModelImage } from "../graph/image-part.ts";
@@ -201,6 +202,15 @@ async function narrowed(
   root: RawManifest,
   platform: Platform,
 ): Promise<ContentGraph> {
+  if (!isIndexType(root.mediaType) && hasOnlyWeights(root, reader.name)) {
+    throw new OcibundleError(
+      "usage",
+      `--platform needs an image: ${reader.name} has only weights`,
+      {
+        hint: "remove --platform: weights are the same for every platform",
+      },
+    );
+  }
   const image = await readModelImage(reader, root, platform, signal);
   const message = leftOutWarning(image);
   if (message !== undefined) emit({ type: "warning", message });

@@ -52,9 +52,13 @@ export async function pruneRepository(
   const plan = await planOf(graph, rules, (leaving) =>
     addReferrers(graph, leaving, repository, reading),
   );
+  if (request.match.length > 0 && !graph.versions.some(({ tag: one }) => rules.matches(one))) {
+    emit({ type: "warning", message: `${name}: no tag matches --match` });
+  }
   const undated = plan.keep.filter(({ reason }) => reason === "undated").length;
   if (undated > 0) {
-    emit({ type: "warning", message: `tags without a date are kept: ${undated}` });
+    const wayOut = "push with --annotation org.opencontainers.image.created=TIME to date them";
+    emit({ type: "warning", message: `tags without a date are kept: ${undated}; ${wayOut}` });
   }
   const done = request.dryRun
     ? undefined

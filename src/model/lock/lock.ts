@@ -5,6 +5,7 @@ import { isStreamed } from "../../store/output-file.ts";
 import type { CompressionChoice } from "../format/compression.ts";
 import { checkComplete } from "./check-complete.ts";
 import type { SplitChoice } from "./cut-entries.ts";
+import { checkDest } from "../format/weight-dest.ts";
 import { lockDrift } from "./lock-drift.ts";
 import { type LockResult, lockWeights } from "./lock-weights.ts";
 import { projectLayout, readProjectFile } from "../format/project-file.ts";
@@ -146,6 +147,12 @@ async function requestedFiles(
 ): Promise<{ files: WeightFile[]; leftOut: string[] }> {
   const { paths, dest } = request;
   const { cwd, signal, emit } = job;
+  const fault = dest === undefined ? undefined : checkDest(dest.replace(/(?<=[^/])\/+$/, ""));
+  if (fault !== undefined && dest !== "/") {
+    throw new OcibundleError("usage", `--dest: ${fault}`, {
+      hint: "use an absolute path in the container, such as /src/weights",
+    });
+  }
   const sources =
     paths.length > 0 ? pathSources(paths, cwd, dest, request) : await fromProject(cwd, request);
   const leftOut: string[] = [];
@@ -163,10 +170,15 @@ async function requestedFiles(
     "file",
     `no weight files in ${sources.map(({ path }) => `"${path}"`).join(", ")}`,
     {
-      hint: "check the patterns; hidden files and directories are skipped",
+      hint: hasPatterns(request)
+        ? "check the patterns; hidden files and directories are skipped"
+        : "check the path; hidden files, directories and what .ocibundleignore lists are skipped",
     },
   );
 }
+
+const hasPatterns = ({ include = [], exclude = [] }: LockRequest): boolean =>
+  include.length + exclude.length > 0;
 
 async function fromProject(cwd: string, request: LockRequest) {
   const found = await readProjectFile(cwd);
