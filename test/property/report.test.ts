@@ -51,15 +51,22 @@ describe("html", () => {
   });
 });
 
+const sizesOf = (version: StoredVersion | undefined) =>
+  [...(version?.blobs ?? [])].map(([digest, blob]) => [digest, blob.size] as const);
+
 describe("versions", () => {
   const versions = fc.array(
     fc.uniqueArray(fc.nat(12), { maxLength: 10 }).map((names): StoredVersion => {
       const blobs = names.map((at) => [digestOf(`blob ${at}`), at] as const);
+      // The larger ones are the parts of one file.
+      const [whole, parts] = [blobs.filter(([, at]) => at < 7), blobs.filter(([, at]) => at >= 7)];
+      const file = digestOf(names.filter((at) => at >= 7).join(" "));
       return {
         blobs: new Map(
           blobs.map(([digest, size]) => [digest, { size, kind: "weights", names: [] }]),
         ),
-        fetched: new Map(blobs),
+        fetched: new Map(parts.length === 0 ? whole : [...whole, [file, 1000]]),
+        parts: new Map(parts.length === 0 ? [] : [[file, new Map(parts)]]),
       };
     }),
     { maxLength: 6 },
@@ -69,20 +76,20 @@ describe("versions", () => {
     fc.assert(
       fc.property(versions, (all) => {
         const { size, sizes, blobs, fetch } = compareVersions(all);
-        const union = new Map(all.flatMap(({ fetched }) => [...fetched]));
+        const union = new Map(all.flatMap(sizesOf));
         expect(size).toBe([...union.values()].reduce((sum, bytes) => sum + bytes, 0));
         expect(blobs).toHaveLength(union.size);
         for (const [at, { own, size: whole }] of sizes.entries()) {
           expect(own).toBeLessThanOrEqual(whole);
           const others = all.filter((_version, other) => other !== at);
-          const elsewhere = new Set(others.flatMap(({ fetched }) => [...fetched.keys()]));
-          const alone = [...(all[at]?.fetched ?? [])].filter(([digest]) => !elsewhere.has(digest));
+          const elsewhere = new Set(others.flatMap((version) => [...version.blobs.keys()]));
+          const alone = sizesOf(all[at]).filter(([digest]) => !elsewhere.has(digest));
           expect(own).toBe(alone.reduce((sum, [, bytes]) => sum + bytes, 0));
           expect(fetch[at]?.[at]).toBe(0);
         }
         for (const [a, row] of fetch.entries()) {
           for (const [b, bytes] of row.entries()) {
-            const both = new Map([...(all[a]?.fetched ?? []), ...(all[b]?.fetched ?? [])]);
+            const both = new Map([...sizesOf(all[a]), ...sizesOf(all[b])]);
             const together = [...both.values()].reduce((sum, one) => sum + one, 0);
             expect((sizes[a]?.size ?? 0) + bytes).toBe(together);
           }

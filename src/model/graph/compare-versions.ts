@@ -7,6 +7,8 @@ export interface StoredVersion {
   blobs: ReadonlyMap<Digest, StoredBlob>;
   /** What a node fetches: weight files by their original digest, layers of an image by their own. */
   fetched: ReadonlyMap<Digest, number>;
+  /** Of weight files in several parts: what each part is stored with, by the digests of file and part. */
+  parts: ReadonlyMap<Digest, ReadonlyMap<Digest, number>>;
 }
 
 export type StoredBlob = Pick<BlobReport, "size" | "kind" | "names">;
@@ -32,6 +34,7 @@ export function compareVersions(versions: readonly StoredVersion[]): VersionComp
   const blobs = [...byDigest.values()].toSorted(
     (a, b) => b.size - a.size || (a.digest < b.digest ? -1 : 1),
   );
+  const nodes = versions.map(keptBy);
   const sizes = versions.map(() => ({ size: 0, own: 0 }));
   for (const blob of blobs) {
     for (const at of blob.versions) {
@@ -45,12 +48,26 @@ export function compareVersions(versions: readonly StoredVersion[]): VersionComp
     blobs,
     size: blobs.reduce((sum, { size }) => sum + size, 0),
     sizes,
-    fetch: versions.map((a) => versions.map((b) => toFetch(a, b))),
+    fetch: nodes.map((node) => versions.map((version) => toFetch(node, version))),
   };
 }
 
-function toFetch(a: StoredVersion, b: StoredVersion): number {
+/** The files, parts and layers that a node has that fetched a version. */
+function keptBy({ fetched, parts }: StoredVersion): Set<Digest> {
+  const kept = new Set(fetched.keys());
+  for (const of of parts.values()) for (const digest of of.keys()) kept.add(digest);
+  return kept;
+}
+
+function toFetch(node: ReadonlySet<Digest>, { fetched, parts }: StoredVersion): number {
   let bytes = 0;
-  for (const [digest, size] of b.fetched) if (!a.fetched.has(digest)) bytes += size;
+  const missing = new Map<Digest, number>();
+  for (const [file, size] of fetched) {
+    if (node.has(file)) continue;
+    const of = parts.get(file);
+    if (of === undefined) bytes += size;
+    else for (const [digest, stored] of of) if (!node.has(digest)) missing.set(digest, stored);
+  }
+  for (const stored of missing.values()) bytes += stored;
   return bytes;
 }

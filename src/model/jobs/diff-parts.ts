@@ -1,5 +1,6 @@
 import type { Digest } from "../../oci/digest.ts";
 import type { PartsDiff } from "../../report/diff.ts";
+import { allWeights } from "../graph/summary.ts";
 import { planFile, wholePart } from "../parts/file-plan.ts";
 import { lockPartsOf } from "../parts/lock-parts.ts";
 import type { StoredPart } from "../parts/parts-artifact.ts";
@@ -29,6 +30,27 @@ export function splitFilesOf(loaded: Loaded): SplitFiles {
     }
   }
   return found;
+}
+
+/**
+ * How large each file is as it is stored, by the digest of the file itself: nodes keep files as they are, so that one
+ * that is stored in another way now is not fetched again. In bytes; of a file in parts, its own size.
+ */
+export function storedSizesOf(loaded: Loaded): Map<Digest, number> {
+  const sizes = new Map<Digest, number>();
+  const files = loaded.kind === "lock" ? loaded.files : (allWeights(loaded.summary) ?? []);
+  for (const { digestOriginal, size } of files) {
+    // Of two ways to store the same, `pull` fetches the first.
+    if (!sizes.has(digestOriginal)) sizes.set(digestOriginal, size);
+  }
+  if (loaded.kind === "lock") return sizes;
+  for (const { parts: artifact } of loaded.foreign.values()) {
+    for (const file of artifact?.recipe.files ?? []) {
+      const part = artifact === undefined ? undefined : wholePart(file, artifact);
+      if (part !== undefined) sizes.set(file.digest, part.stored.size);
+    }
+  }
+  return sizes;
 }
 
 /**

@@ -3,7 +3,7 @@ import type { Group } from "../graph/content-graph.ts";
 import { type Loaded, loadSource } from "../places/load-model.ts";
 import { type JobContext, openSession } from "../session/session.ts";
 import { allWeights } from "../graph/summary.ts";
-import { diffParts, splitFilesOf } from "./diff-parts.ts";
+import { diffParts, splitFilesOf, storedSizesOf } from "./diff-parts.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 import { diffTensors, tensorsOfModel } from "./diff-tensors.ts";
 import type { Changes, ModelDiff, TensorsDiff } from "../../report/diff.ts";
@@ -32,7 +32,7 @@ export async function diffModels(
   };
   const [before, after] = [await open(a), await open(b)];
   const weights = diffWeights(weightsOf(before), weightsOf(after));
-  const originalsBefore = storedSizes(before);
+  const originalsBefore = storedSizesOf(before);
   const changesOf = (group: Group): Changes | null =>
     before.kind === "model" && after.kind === "model"
       ? changes(blobsOf(before, group), blobsOf(after, group))
@@ -43,7 +43,7 @@ export async function diffModels(
     { split: splitFilesOf(before), files: new Set(originalsBefore.keys()) },
     split,
   );
-  const whole = new Map([...storedSizes(after)].filter(([file]) => !split.has(file)));
+  const whole = new Map([...storedSizesOf(after)].filter(([file]) => !split.has(file)));
   return {
     a: before.name,
     b: after.name,
@@ -137,19 +137,6 @@ const weightsOf = (loaded: Loaded): readonly WeightEntry[] =>
   loaded.kind === "lock" ? loaded.files : (allWeights(loaded.summary) ?? []);
 
 type Blobs = ReadonlyMap<Digest, number>;
-
-/**
- * How large each file is as it is stored, by the digest of the file itself: nodes keep files as they are,
- * so that one that is stored in another way now is not fetched again.
- */
-function storedSizes(loaded: Loaded): Blobs {
-  const sizes = new Map<Digest, number>();
-  for (const { digestOriginal, size } of weightsOf(loaded)) {
-    // Of two ways to store the same, `pull` fetches the first.
-    if (!sizes.has(digestOriginal)) sizes.set(digestOriginal, size);
-  }
-  return sizes;
-}
 
 const blobsOf = (loaded: Loaded, wanted: Group): Blobs =>
   new Map(

@@ -15,6 +15,7 @@ import { type Loaded, loadSource } from "../places/load-model.ts";
 import { modelPlace } from "../places/place.ts";
 import { parseRegistryPlace } from "../places/registry-place.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
+import { splitFilesOf, storedSizesOf } from "./diff-parts.ts";
 import { refuseOtherContent, writeOutputFile } from "../../store/output-file.ts";
 
 export interface ReportRequest {
@@ -157,7 +158,7 @@ async function loadVersion(
       files: files.length,
       weights: files.reduce((sum, { sizeUncompressed }) => sum + sizeUncompressed, 0),
     },
-    stored: { blobs: blobsOf(model), fetched: fetchedOf(model) },
+    stored: { blobs: blobsOf(model), fetched: fetchedOf(model), parts: partsOf(model) },
   };
 }
 
@@ -188,15 +189,20 @@ function kindOf(group: string, names: readonly string[]): BlobKind {
 }
 
 /** As `diff` counts it: nodes keep weight files as they are, and image layers as they are stored. */
-function fetchedOf({ graph, summary }: Model): Map<Digest, number> {
-  const fetched = new Map<Digest, number>();
-  for (const { digestOriginal, size } of allWeights(summary) ?? []) {
-    if (!fetched.has(digestOriginal)) fetched.set(digestOriginal, size);
-  }
-  for (const { descriptor, group } of graph.blobs) {
+function fetchedOf(model: Model): Map<Digest, number> {
+  const fetched = storedSizesOf(model);
+  for (const { descriptor, group } of model.graph.blobs) {
     if (group === "image") fetched.set(descriptor.digest, descriptor.size);
   }
   return fetched;
+}
+
+function partsOf(model: Model): StoredVersion["parts"] {
+  const files = new Map<Digest, Map<Digest, number>>();
+  for (const [file, parts] of splitFilesOf(model)) {
+    files.set(file, new Map(parts.map(({ digest, stored }) => [digest, stored.size])));
+  }
+  return files;
 }
 
 /** The error that a report with broken tags ends with, or undefined where all tags are well. */
