@@ -2,7 +2,7 @@ import { link, lstat, mkdir, readdir, readlink, rm, rmdir, symlink } from "node:
 import { join } from "node:path";
 import { OcibundleError } from "../../errors.ts";
 import { unwritable } from "../../runtime/file-faults.ts";
-import { markerDirectory, ownPrefix } from "../../store/placement/dest-rule.ts";
+import { markerDirectory, ownPrefix, stageDirectory } from "../../store/placement/dest-rule.ts";
 import { bringBack, exchange } from "../../store/placement/exchange.ts";
 import { isAsPlaced, type PlacedFile, type PlacedPull } from "../../store/records/placed.ts";
 import { openTargetDirectory } from "../../store/placement/target-directory.ts";
@@ -14,9 +14,6 @@ import {
   openMarkers,
 } from "./markers.ts";
 import type { WantedFile } from "./pull-plan.ts";
-
-/** Where the next version of a directory that is kept in sync grows, inside that directory. */
-const stageName = `${ownPrefix}sync`;
 
 /** The next version of what a directory has, until it takes the place of the last one. */
 export interface Stage {
@@ -81,12 +78,14 @@ export async function lookAtStage(
 
 /**
  * Prepares the next version of a directory, or undefined where a pull into the directory itself does: nothing was
- * placed there yet, or the same. Throws `conflict` where files were changed, or others are in the way.
+ * placed there yet, or the same. Throws `conflict` where files were changed, or others are in the way; `file`; `system`.
  */
 export async function openStage(options: StageOptions): Promise<Stage | undefined> {
   const { dir, last, files, force } = options;
-  const top = join(dir, stageName);
-  await bringBack(join(top, "old"));
+  const top = join(dir, stageDirectory);
+  await bringBack(dir).catch((error: unknown) => {
+    throw unwritable(top, error);
+  });
   await rm(top, { recursive: true, force: true });
   const wanted = new Set(files.map(({ parts }) => parts.join("/")));
   if (!isOther(last, wanted, options)) return undefined;
@@ -121,7 +120,9 @@ export async function openStage(options: StageOptions): Promise<Stage | undefine
       await using from = await openTargetDirectory(root, base);
       await using to = await openTargetDirectory(dir, base);
       try {
-        for (const one of names) await exchange(to.at(one), from.at(one), join(top, "old"));
+        for (const one of names) {
+          await exchange(to.at(one), from.at(one), { root: dir, parts: [...base, one] });
+        }
         await to.sync();
       } catch (error) {
         throw unwritable(join(to.path, names[0] ?? ""), error);

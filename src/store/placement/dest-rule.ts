@@ -6,6 +6,8 @@ export const markerDirectory = ".cog";
 export const ownPrefix = ".ocibundle-";
 /** The lock of a directory that is pulled into. */
 export const pullLockName = `${ownPrefix}lock`;
+/** Where the next version of a directory that is kept in sync grows, inside that directory. */
+export const stageDirectory = `${ownPrefix}sync`;
 /** A trial of whether a file system tells upper and lower case apart. */
 export const caseTrialPrefix = `${ownPrefix}case-`;
 /** A file that grows beside its final place, by a hash of its name in hex. */

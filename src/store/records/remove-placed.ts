@@ -2,7 +2,8 @@ import type { Dirent } from "node:fs";
 import { lstat, readdir, readlink, rm, rmdir } from "node:fs/promises";
 import { join, posix } from "node:path";
 import type { HeldLock } from "../locks/lock-file.ts";
-import { markerDirectory, ownPrefix } from "../placement/dest-rule.ts";
+import { markerDirectory, ownPrefix, stageDirectory } from "../placement/dest-rule.ts";
+import { hasPutAside } from "../placement/exchange.ts";
 import { openTargetDirectory } from "../placement/target-directory.ts";
 import { isAsPlaced, type Placed } from "./placed.ts";
 
@@ -20,6 +21,7 @@ export interface Survey {
 
 /** What the markers' directory has. */
 const markerNames = /^(?:ready|downloading|failed|lock)(?:[.-].*)?$/;
+
 /** Looks at everything in a directory. Throws errno errors. */
 export async function survey(placed: Placed, signal: AbortSignal): Promise<Survey> {
   const { dir, hub, pulls } = placed;
@@ -27,6 +29,8 @@ export async function survey(placed: Placed, signal: AbortSignal): Promise<Surve
   const found: Survey = { own: [], directories: [], inodes: new Map(), foreign: undefined };
   const isOwn = async (path: string, entry: Dirent): Promise<boolean> => {
     const parts = path.split("/");
+    // What a killed run has put aside there may be anybody's: the next sync gives it back.
+    if (path === stageDirectory && (await hasPutAside(dir))) return false;
     if (entry.name.startsWith(ownPrefix)) return true;
     if (parts.at(-2) === markerDirectory) return markerNames.test(entry.name);
     const file = files.get(path);

@@ -3,7 +3,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { tryLockFile } from "../../../../src/store/locks/lock-file.ts";
 import { noteHolder } from "../../../../src/store/locks/lock-holder.ts";
-import { asPlaced } from "../../../../src/store/records/placed.ts";
+import { asPlaced, type Placed } from "../../../../src/store/records/placed.ts";
 import { removeSurveyed, survey } from "../../../../src/store/records/remove-placed.ts";
 import { temporaryDirectory, writeFiles } from "../../model/bench.ts";
 
@@ -23,4 +23,14 @@ test("a lock that is held while its directory is emptied leaves nothing there", 
   await removeSurveyed(dir, found, { locks: [lock], signal });
   lock.release();
   expect(await readdir(dir)).toEqual([]);
+});
+
+test("what a killed run has put aside is not taken for ocibundle's own", async () => {
+  const dir = await temporaryDirectory();
+  const { signal } = new AbortController();
+  const placed: Placed = { version: 1, dir, hub: false, pulls: [] };
+  await writeFiles(dir, { ".ocibundle-sync/new/src/weights": "half" });
+  expect((await survey(placed, signal)).foreign).toBeUndefined();
+  await writeFiles(dir, { ".ocibundle-sync/old/src/.ocibundle-held/llm/notes": "somebody's" });
+  expect((await survey(placed, signal)).foreign).toBe(".ocibundle-sync");
 });
