@@ -6,23 +6,21 @@ import type { PullPlanReport } from "../../report/pull.ts";
 import { withinOpenFiles } from "../../runtime/open-files.ts";
 import { createWorkerPool } from "../../runtime/worker-pool.ts";
 import { readOnlyCache } from "../../store/cache/cache.ts";
-import { openFileRecords } from "../../store/records/file-records.ts";
-import { openPartRecords } from "../../store/records/part-records.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
+import { requireImage } from "../graph/require-image.ts";
 import { readAllContents } from "../graph/weights-contents.ts";
 import { modelPlace } from "../places/place.ts";
-import { linkModeOf } from "../session/link-mode.ts";
+import { type LinkMode, linkModeOf } from "../session/link-mode.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
 import { openSigned } from "../trust/open-signed.ts";
+import { checkFiles } from "./check-files.ts";
 import { countFetch, type FetchCount } from "./count-fetch.ts";
 import { checkSnapshot, hubPaths, snapshotOf } from "./hub-cache.ts";
 import { type ListedAhead, listAhead } from "./list-ahead.ts";
 import { lookAtReady, type MarkedTarget, openMarkers } from "./markers.ts";
 import { lookAtStageOf } from "./note-placed.ts";
-import { holdsPlan, inParts, noRecords, openAssembly } from "./part-pull.ts";
 import { filesOf, markedTargets } from "./pull-files.ts";
-import { planPull, selectEntries, type WantedFile, withoutFiles } from "./pull-plan.ts";
-import { checkSpace } from "./pull-space.ts";
+import { selectEntries, type WantedFile, withoutFiles } from "./pull-plan.ts";
 import type { PullRequest } from "./pull.ts";
 
 /**
@@ -32,7 +30,7 @@ import type { PullRequest } from "./pull.ts";
 export async function planWeights(job: JobContext, request: PullRequest): Promise<PullPlanReport> {
   const opened = openSession(job);
   const session = { ...opened, cache: readOnlyCache(opened.cache) };
-  linkModeOf(session, request);
+  const link = linkModeOf(session, request);
   const place = await modelPlace(session, request.source);
   const { reader, root, name, close } = await openSigned(session, place, request.requires);
   try {
@@ -41,6 +39,7 @@ export async function planWeights(job: JobContext, request: PullRequest): Promis
     const contents = await readAllContents(reader, root, session.signal, {
       forImage: request.path !== undefined,
     });
+    requireImage(contents, request.path, name);
     const digest = (contents.length === 1 ? contents[0]?.raw : root)?.digest ?? root.digest;
     const listed = await listAhead(contents, { session, source, request });
     if (listed.entries.length + listed.archives.length === 0) throw withoutFiles(name);
@@ -66,7 +65,14 @@ export async function planWeights(job: JobContext, request: PullRequest): Promis
             { digest, ready: await readyIn(dir, files, targets), files, targets, force },
           )
         : { replaces: false, removed: [] };
-    const { kept, count } = await planFiles(session, { request, listed, dir, files, stage });
+    const { kept, count } = await planFiles(session, {
+      request,
+      listed,
+      dir,
+      files,
+      stage,
+      link,
+    });
     const paths = hub === undefined ? undefined : hubPaths(hub.entries);
     const byDigest = new Map(files.map((file) => [file.entry.digestOriginal, file]));
     const byEntry = new Map(files.map((file) => [file.entry, file]));
@@ -111,53 +117,32 @@ interface PlannedPull {
   dir: string;
   files: readonly WantedFile[];
   stage: { replaces: boolean };
+  link: LinkMode;
 }
 
 async function planFiles(
   session: Session,
-  { request, listed, dir, files, stage }: PlannedPull,
+  { request, listed, dir, files, stage, link }: PlannedPull,
 ): Promise<{ kept: ReadonlySet<WantedFile>; count: FetchCount }> {
-  const { signal, cache } = session;
-  const { useCache, seeds = [], checkWhole = false } = request;
-  const { plans } = listed;
+  const { useCache } = request;
+  const { plans, packed } = listed;
   const workers = createWorkerPool(withinOpenFiles(availableParallelism(), 8));
-  const records = useCache ? openPartRecords(cache) : noRecords;
   try {
-    session.emit({ type: "phase", phase: "check", items: files.length });
-    const plan = await planPull(files, {
-      signal,
+    const { plan, findSpace, findParts } = await checkFiles(session, workers, {
+      ...request,
+      root: dir,
+      files,
+      plans,
       force: request.force || stage.replaces,
-      cache,
-      records: openFileRecords(cache),
-      pool: workers,
-      async isKnown({ entry, path }) {
-        const made = plans.get(entry);
-        if (made === undefined || made.blob !== undefined || checkWhole) return false;
-        return holdsPlan(path, made, session, records);
-      },
+      link,
     });
-    const { wanted } = plan;
-    const link = linkModeOf(session, request);
-    const tooSmall =
-      wanted.length === 0
-        ? undefined
-        : await checkSpace(dir, wanted, { cache, useCache, link, signal, plans: inParts(plans) });
+    const tooSmall = await findSpace();
     if (tooSmall !== undefined) {
       const message = `${tooSmall.message}: the pull does not use the cache`;
       session.emit({ type: "warning", message });
     }
-    const assembly = await openAssembly({
-      session,
-      workers,
-      records,
-      plans,
-      wanted,
-      seeds,
-      checkWhole,
-      useCache,
-    });
-    const { packed } = listed;
-    const count = await countFetch(wanted, { session, assembly, packed, useCache });
+    const assembly = await findParts();
+    const count = await countFetch(plan.wanted, { session, assembly, packed, useCache });
     return { kept: new Set(plan.kept), count };
   } finally {
     workers.close();

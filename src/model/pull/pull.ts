@@ -3,28 +3,26 @@ import { resolve } from "node:path";
 import { withContext } from "../../errors.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { createWorkerPool } from "../../runtime/worker-pool.ts";
-import { openPartRecords } from "../../store/records/part-records.ts";
-import { openFileRecords } from "../../store/records/file-records.ts";
 import { openTargetDirectory } from "../../store/placement/target-directory.ts";
 import { type LinkMode, linkModeOf } from "../session/link-mode.ts";
 import type { HeldLock } from "../../store/locks/lock-file.ts";
 import { withinOpenFiles } from "../../runtime/open-files.ts";
 import { countResumed } from "../../transfer/resumed-bytes.ts";
 import { createDownloader } from "../../transfer/download/download.ts";
+import { checkFiles } from "./check-files.ts";
 import { markEarlyFailure, takeBackEarlyFailure } from "./early-failure.ts";
 import { lookAtReady, type Markers, markReplaced, openMarkers } from "./markers.ts";
 import { fetchAll, type Outcomes } from "./fetch-all.ts";
 import type { FetchContext, PullSource, Seen } from "./pull-context.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 import type { FilePlan } from "../parts/file-plan.ts";
-import { holdsPlan, inParts, noRecords, noteParts, openAssembly } from "./part-pull.ts";
+import { noteParts } from "./part-pull.ts";
 import { goOnWithoutCache, sayUnlocked } from "./pull-warnings.ts";
 import { type HubSnapshot, writeSnapshot } from "./hub-cache.ts";
 import { notePulled, stageOf } from "./note-placed.ts";
 import { needsLocks, type Stage } from "./sync.ts";
 import { filesOf, markedTargets, reportedFiles } from "./pull-files.ts";
-import { planPull, selectEntries, type WantedFile, withoutFiles } from "./pull-plan.ts";
-import { checkSpace } from "./pull-space.ts";
+import { selectEntries, type WantedFile, withoutFiles } from "./pull-plan.ts";
 import { fsyncPulled } from "./fsync.ts";
 import { lockDirectory } from "./lock-directory.ts";
 import { requireImage } from "../graph/require-image.ts";
@@ -132,8 +130,6 @@ async function pullMarked(
           ...request,
           force: force || stage !== undefined,
           useCache: found.useCache,
-          // There the digest of a file is its name.
-          checkWhole: request.checkWhole === true || hub !== undefined,
         },
         {
           async finish() {
@@ -221,47 +217,26 @@ interface Pull {
 
 async function pullFiles(
   session: Session,
-  { force, useCache, seeds = [], checkWhole = false }: Omit<PullRequest, "source">,
+  request: Omit<PullRequest, "source">,
   { source, root, files, parts, plans, markers, digest, alone, link, seen, finish }: Pull,
 ): Promise<Outcomes> {
-  const { signal, emit, cache, flags } = session;
+  const { emit, cache, flags } = session;
+  const { force, useCache } = request;
   const outcomes = new Map<WantedFile, "fetched" | "cached">();
   const workers = createWorkerPool(withinOpenFiles(availableParallelism(), 8));
-  const records = openFileRecords(cache);
-  const partRecords = useCache ? openPartRecords(cache) : noRecords;
   const release = cache.holdTemp();
   try {
-    emit({ type: "phase", phase: "check", items: files.length });
-    const isKnown = async ({ entry, path }: WantedFile): Promise<boolean> => {
-      const made = plans.get(entry);
-      if (made === undefined || made.blob !== undefined || checkWhole) return false;
-      return holdsPlan(path, made, session, partRecords);
-    };
-    const plan = await planPull(files, { signal, force, cache, records, pool: workers, isKnown });
-    await records.save();
+    const checked = await checkFiles(session, workers, { ...request, root, files, plans, link });
+    const { plan, records } = checked;
+    await checked.save();
     for (const { entry } of plan.kept) {
       emit({ type: "done", phase: "check", item: entry.name, outcome: "kept" });
     }
     if (plan.wanted.length > 0) {
-      const tooSmall = await checkSpace(root, plan.wanted, {
-        cache,
-        useCache,
-        link,
-        signal,
-        plans: inParts(plans),
-      });
+      const tooSmall = await checked.findSpace();
       await markers.downloading(digest);
       const downloader = createDownloader({ connections: flags.concurrency, workers, emit });
-      const assembly = await openAssembly({
-        session,
-        workers,
-        records: partRecords,
-        plans,
-        wanted: plan.wanted,
-        seeds,
-        checkWhole,
-        useCache,
-      });
+      const assembly = await checked.findParts();
       const context: FetchContext = {
         session,
         source,
@@ -285,7 +260,7 @@ async function pullFiles(
       await fsyncPulled(root, files, { kept: plan.kept, alone });
       for (const { entry, path } of plan.wanted) {
         const made = plans.get(entry);
-        if (made !== undefined) await noteParts(made, { path, cache, records: partRecords });
+        if (made !== undefined) await noteParts(made, { path, cache, records });
       }
     }
     await finish();
