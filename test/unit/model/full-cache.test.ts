@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { buildModel } from "../../../src/model/jobs/build.ts";
 import { copyModel } from "../../../src/model/jobs/copy.ts";
 import { pushModel } from "../../../src/model/jobs/push.ts";
+import { pushOfNothing } from "../../support/push.ts";
 import { mountTmpfs } from "../store/small-disk.ts";
 import { failure, type Job, lock, preparedJob, recordingRegistry } from "./bench.ts";
 
@@ -15,17 +16,12 @@ afterAll(() => disk?.remove());
 const name = `a full disk under the cache${disk === undefined ? " (can't be mounted here)" : ""}`;
 
 const parts = {
+  ...pushOfNothing,
   image: "oci:image:v1",
-  platform: undefined,
   weights: ["weights"],
-  file: [],
-  lock: undefined,
-  weightsFrom: undefined,
-  format: undefined,
 };
 
-const push = (job: Job, reference: string) =>
-  pushModel(job, { ...parts, reference, dryRun: false, tagWeights: undefined });
+const push = (job: Job, reference: string) => pushModel(job, { ...parts, reference });
 
 /** The job with its cache on the full disk; what locking left elsewhere is gone. */
 async function onFullDisk(job: Job): Promise<Job> {

@@ -11,6 +11,7 @@ import { inspectSource } from "../../../src/model/jobs/inspect.ts";
 import { pushModel } from "../../../src/model/jobs/push.ts";
 import { pullWeights } from "../../../src/model/pull/pull.ts";
 import { digestOf } from "../../../src/oci/digest.ts";
+import { pushOfNothing } from "../../support/push.ts";
 import {
   failure,
   type Job,
@@ -43,16 +44,9 @@ const prepared = (): Promise<Job> => preparedJob(files);
 
 const push = (job: Job, reference: string, more: object = {}) =>
   pushModel(job, {
+    ...pushOfNothing,
     reference,
-    image: undefined,
-    platform: undefined,
     weights: ["weights"],
-    file: [],
-    lock: undefined,
-    weightsFrom: undefined,
-    format: undefined,
-    dryRun: false,
-    tagWeights: undefined,
     ...more,
   });
 

@@ -8,6 +8,7 @@ import { pullWeights } from "../../../src/model/pull/pull.ts";
 import { pushModel } from "../../../src/model/jobs/push.ts";
 import { verifySource } from "../../../src/model/jobs/verify.ts";
 import { heldBytes } from "../../../src/registry/mirrored.ts";
+import { pushOfNothing } from "../../support/push.ts";
 import {
   failure,
   type Job,
@@ -35,16 +36,10 @@ async function modelWithMirror(files: Record<string, string | Uint8Array>): Prom
   const reference = `${origin.host}/acme/model:v1`;
   const push = (to: string) =>
     pushModel(job, {
+      ...pushOfNothing,
       reference: to,
       image: "oci:image:v1",
-      platform: undefined,
       weights: ["weights"],
-      file: [],
-      lock: undefined,
-      weightsFrom: undefined,
-      format: undefined,
-      dryRun: false,
-      tagWeights: undefined,
     });
   await push(reference);
   await push(`${mirror.host}/hub/acme/model:v1`);
@@ -114,15 +109,8 @@ describe("through a mirror", () => {
     const { job, origin, mirror } = await modelWithMirror({ "a.bin": "first" });
     await pushModel(job, {
       reference: `${origin.host}/acme/other:v1`,
-      image: undefined,
-      platform: undefined,
+      ...pushOfNothing,
       weights: ["weights"],
-      file: [],
-      lock: undefined,
-      weightsFrom: undefined,
-      format: undefined,
-      dryRun: false,
-      tagWeights: undefined,
     });
     expect(mirror.seen).toEqual([]);
     expect(origin.done).toContain("PUT acme/other/manifests/v1");

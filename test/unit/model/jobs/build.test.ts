@@ -3,6 +3,7 @@ import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type BuildRequest, buildModel } from "../../../../src/model/jobs/build.ts";
 import { inspectSource } from "../../../../src/model/jobs/inspect.ts";
+import { pushOfNothing } from "../../../support/push.ts";
 import {
   failure,
   type Job,
@@ -15,14 +16,8 @@ import {
 
 const build = (job: Job, request: Partial<BuildRequest>) =>
   buildModel(job, {
+    ...pushOfNothing,
     reference: undefined,
-    image: undefined,
-    platform: undefined,
-    weights: [],
-    file: [],
-    lock: undefined,
-    weightsFrom: undefined,
-    format: undefined,
     output: "oci:out",
     ...request,
   });

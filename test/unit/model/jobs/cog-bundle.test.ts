@@ -10,6 +10,7 @@ import { pullWeights } from "../../../../src/model/pull/pull.ts";
 import type { Descriptor } from "../../../../src/oci/descriptor.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { mediaTypes } from "../../../../src/oci/media-types.ts";
+import { pushOfNothing } from "../../../support/push.ts";
 import { failure, type Job, jobIn, temporaryDirectory } from "../bench.ts";
 import { amd64, arm64, entryOf, layoutBench, signal, weightsOf } from "../layout-bench.ts";
 
@@ -64,15 +65,9 @@ async function cogBundle(tag: string, weightNames: readonly string[], layer = "l
 
 const build = (job: Job, request: Partial<BuildRequest>) =>
   buildModel(job, {
+    ...pushOfNothing,
     reference: undefined,
     output: "oci:built:v1",
-    image: undefined,
-    platform: undefined,
-    weights: [],
-    file: [],
-    lock: undefined,
-    weightsFrom: undefined,
-    format: undefined,
     ...request,
   });
 

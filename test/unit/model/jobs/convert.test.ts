@@ -12,6 +12,7 @@ import { failure } from "../bench.ts";
 import {
   type Bench,
   bench,
+  both,
   filepath,
   g3,
   manifestType,
@@ -23,12 +24,6 @@ import {
   tokenizer,
   weights,
 } from "../pull/format-bench.ts";
-
-/** What every source has, by the last part of the path. */
-const files = {
-  "model.safetensors": digestOf(weights),
-  "tokenizer.json": digestOf(tokenizer),
-};
 
 const archive = () =>
   tarBytes(
@@ -214,7 +209,7 @@ describe("every format that is read is converted to every layout that is written
         const below = layout === "image" ? "/models" : undefined;
         expect({ layout, files: await contents(all, `acme/to:${layout}`, below) }).toEqual({
           layout,
-          files,
+          files: both,
         });
       }
     });

@@ -7,6 +7,7 @@ import { pushModel } from "../../../../src/model/jobs/push.ts";
 import type { Descriptor } from "../../../../src/oci/descriptor.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { mediaTypes } from "../../../../src/oci/media-types.ts";
+import { pushOfNothing } from "../../../support/push.ts";
 import {
   failure,
   type Job,
@@ -35,16 +36,10 @@ async function pushedModel(registry: RecordingRegistry) {
   const job = await preparedJob({ "a.bin": "first", "b.bin": "second" }, { platforms });
   const reference = `${registry.host}/acme/model:v1`;
   const report = await pushModel(job, {
+    ...pushOfNothing,
     reference,
     image: "oci:image:v1",
-    platform: undefined,
     weights: ["weights"],
-    file: [],
-    lock: undefined,
-    weightsFrom: undefined,
-    format: undefined,
-    dryRun: false,
-    tagWeights: undefined,
   });
   registry.seen.length = 0;
   registry.done.length = 0;

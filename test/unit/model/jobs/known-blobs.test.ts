@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { pushModel, type PushRequest } from "../../../../src/model/jobs/push.ts";
 import { copyModel } from "../../../../src/model/jobs/copy.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
+import { pushOfNothing } from "../../../support/push.ts";
 import { type Job, preparedJob, type RecordingRegistry, recordingRegistry } from "../bench.ts";
 
 const names = Array.from({ length: 40 }, (_, at) => `w${at}.bin`);
@@ -10,16 +11,10 @@ const lost = digestOf("content of w7.bin");
 
 const push = (job: Job, reference: string, more: Partial<PushRequest> = {}) =>
   pushModel(job, {
+    ...pushOfNothing,
     reference,
     image: "oci:image:v1",
-    platform: undefined,
     weights: ["weights"],
-    file: [],
-    lock: undefined,
-    weightsFrom: undefined,
-    format: undefined,
-    dryRun: false,
-    tagWeights: undefined,
     ...more,
   });
 

@@ -7,6 +7,7 @@ import { digestOf } from "../../../../src/oci/digest.ts";
 import { afterwards } from "../../../support/afterwards.ts";
 import { startHub } from "../../../support/hub.ts";
 import { smallModel, writeTensors } from "../../../support/tensor-file.ts";
+import { pushOfNothing } from "../../../support/push.ts";
 import {
   failure,
   type Job,
@@ -18,17 +19,10 @@ import {
 
 const push = (job: Job, reference: string, more: Partial<PushRequest> = {}) =>
   pushModel(job, {
+    ...pushOfNothing,
     reference,
-    image: undefined,
-    platform: undefined,
     weights: ["weights"],
-    file: [],
-    lock: undefined,
-    weightsFrom: undefined,
-    format: undefined,
     layout: "parts",
-    dryRun: false,
-    tagWeights: undefined,
     ...more,
   });
 

@@ -6,6 +6,7 @@ import { writeLock } from "../../../../src/model/lock/lock.ts";
 import { pullWeights } from "../../../../src/model/pull/pull.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { writeTensors } from "../../../support/tensor-file.ts";
+import { pushOfNothing } from "../../../support/push.ts";
 import { failure, type Job, jobIn, recordingRegistry, temporaryDirectory } from "../bench.ts";
 
 const mebibyte = 1024 * 1024;
@@ -13,17 +14,10 @@ const tensors = Array.from({ length: 9 }, (_, at) => [`t${at}.weight`, 8 * mebib
 
 const push = (job: Job, reference: string, more: Partial<PushRequest> = {}) =>
   pushModel(job, {
+    ...pushOfNothing,
     reference,
-    image: undefined,
-    platform: undefined,
     weights: ["weights"],
-    file: [],
-    lock: undefined,
-    weightsFrom: undefined,
-    format: undefined,
     layout: "parts",
-    dryRun: false,
-    tagWeights: undefined,
     ...more,
   });
 

@@ -15,6 +15,7 @@ import { bundleType } from "../../../../src/trust/bundle.ts";
 import { readPrivateKey } from "../../../../src/trust/private-key.ts";
 import { readPublicKey } from "../../../../src/trust/public-key.ts";
 import { testIdentity, testIssuer, testSigstore } from "../../../support/sigstore.ts";
+import { pushOfNothing } from "../../../support/push.ts";
 import {
   failure,
   type Job,
@@ -44,16 +45,9 @@ async function bench(): Promise<Bench> {
   const job = await preparedJob({ "a.bin": weights });
   const reference = `${registry.host}/${repository}:v1`;
   const { model } = await pushModel(job, {
+    ...pushOfNothing,
     reference,
-    image: undefined,
-    platform: undefined,
     weights: ["weights"],
-    file: [],
-    lock: undefined,
-    weightsFrom: undefined,
-    format: undefined,
-    dryRun: false,
-    tagWeights: undefined,
   });
   await writeKeys(job, "cosign");
   const { mediaType, digest, size } = model;

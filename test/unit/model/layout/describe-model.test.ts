@@ -1,19 +1,7 @@
 import { expect, test } from "bun:test";
 import { describeModel } from "../../../../src/model/layout/describe-model.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
-
-const u32 = (value: number): Buffer => {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(value);
-  return bytes;
-};
-const u64 = (value: number): Buffer => {
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigUInt64LE(BigInt(value));
-  return bytes;
-};
-const text = (value: string): Buffer =>
-  Buffer.concat([u64(Buffer.byteLength(value)), Buffer.from(value)]);
+import { text, u32, u64 } from "../../../support/little-endian.ts";
 
 /** The header of a GGUF file with texts, a file type and one tensor. */
 function gguf(texts: Record<string, string>, fileType: number, shape: number[]): Buffer {

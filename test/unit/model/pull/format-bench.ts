@@ -79,6 +79,7 @@ export const filepath = (path: string) => ({ annotations: { "org.cncf.model.file
 export const title = (path: string) => ({
   annotations: { "org.opencontainers.image.title": path },
 });
+/** The files of most models here, by name. */
 export const both = {
   "model.safetensors": digestOf(weights),
   "tokenizer.json": digestOf(tokenizer),

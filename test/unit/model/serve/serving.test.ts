@@ -7,6 +7,7 @@ import { pushModel } from "../../../../src/model/jobs/push.ts";
 import { signReference } from "../../../../src/model/jobs/sign.ts";
 import { type ServeRequest, serveModels } from "../../../../src/model/serve/serve.ts";
 import { afterwards } from "../../../support/afterwards.ts";
+import { pushOfNothing } from "../../../support/push.ts";
 import {
   type Job,
   jobIn,
@@ -44,15 +45,8 @@ async function serving(
     await lock(job, compression);
     await pushModel(job, {
       reference: `${registry.host}/acme/tiny:latest`,
-      image: undefined,
-      platform: undefined,
+      ...pushOfNothing,
       weights: ["weights"],
-      file: [],
-      lock: undefined,
-      weightsFrom: undefined,
-      format: undefined,
-      dryRun: false,
-      tagWeights: undefined,
     });
     await rm(join(job.cwd, ".cache", "blobs"), { recursive: true, force: true });
     registry.seen.length = 0;

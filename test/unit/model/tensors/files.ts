@@ -1,4 +1,5 @@
 import type { ReadAt } from "../../../../src/model/tensors/read-at.ts";
+import { text, u16, u32, u64 } from "../../../support/little-endian.ts";
 
 // Files of tensors as their libraries write them, and ways to write them wrongly.
 
@@ -6,24 +7,6 @@ export const readerOf =
   (bytes: Uint8Array): ReadAt =>
   (position, length) =>
     Promise.resolve(bytes.subarray(position, position + length));
-
-const u16 = (value: number): Buffer => {
-  const bytes = Buffer.alloc(2);
-  bytes.writeUInt16LE(value);
-  return bytes;
-};
-const u32 = (value: number): Buffer => {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(value);
-  return bytes;
-};
-export const u64 = (value: number | bigint): Buffer => {
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigUInt64LE(BigInt(value));
-  return bytes;
-};
-const text = (value: string): Buffer =>
-  Buffer.concat([u64(Buffer.byteLength(value)), Buffer.from(value)]);
 
 /** A safetensors file with this header, as text. */
 export const withHeader = (header: string, data: Uint8Array): Buffer =>

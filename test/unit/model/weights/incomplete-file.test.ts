@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { assert, asyncProperty, constantFrom, uint8Array } from "fast-check";
 import { incompleteBecause } from "../../../../src/model/weights/incomplete-file.ts";
+import { text, u32, u64 } from "../../../support/little-endian.ts";
 
 let directory: string;
 beforeEach(() => {
@@ -18,19 +19,6 @@ const judge = (name: string, bytes: Uint8Array | string): Promise<string | undef
   writeFileSync(path, bytes);
   return incompleteBecause(path, Buffer.byteLength(bytes));
 };
-
-const u32 = (value: number): Buffer => {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(value);
-  return bytes;
-};
-const u64 = (value: number): Buffer => {
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigUInt64LE(BigInt(value));
-  return bytes;
-};
-const text = (value: string): Buffer =>
-  Buffer.concat([u64(Buffer.byteLength(value)), Buffer.from(value)]);
 
 /** A safetensors file with one tensor of so many bytes. */
 function safetensors(bytes: number): Buffer {
