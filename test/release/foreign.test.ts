@@ -1,11 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { startEmbeddedRegistry } from "../../scripts/registries.ts";
 import { workbench } from "../interop/workbench.ts";
+import { isLeftOut, ofRelease } from "./given.ts";
 
-/** A directory that `npm run release` made; without it nothing here runs. */
-const release = resolve(process.env["OCIBUNDLE_RELEASE"] ?? "/nonexistent");
 const arm64Libraries = "/usr/aarch64-linux-gnu";
 
 interface Foreign {
@@ -35,8 +34,8 @@ const registry = shared((at) => startEmbeddedRegistry(at));
 
 describe("a binary of a release for another platform", () => {
   for (const { target, command, needs } of platforms) {
-    const archive = join(release, `ocibundle-${target}.tar.gz`);
-    const missing = [archive, ...needs].filter((path) => !existsSync(path));
+    const archive = ofRelease(`ocibundle-${target}.tar.gz`);
+    const missing = [archive, ...needs].filter(isLeftOut);
     const lacking = missing.length === 0 ? "" : ` (there is no ${missing.join(", no ")})`;
     test.skipIf(missing.length > 0)(
       `goes the whole round: ${target}${lacking}`,

@@ -1,14 +1,14 @@
 import { describe, expect } from "bun:test";
-import { chownSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { chownSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import manifest from "../../package.json";
 import { startEmbeddedRegistry } from "../../scripts/registries.ts";
 import { startDockerd } from "../interop/engines.ts";
 import { testWith } from "../interop/parts.ts";
 import { workbench } from "../interop/workbench.ts";
+import { isLeftOut, ofRelease } from "./given.ts";
 
-/** A directory that `npm run release` made; without it nothing here runs. */
-const archive = resolve(process.env["OCIBUNDLE_RELEASE"] ?? "/nonexistent", "ocibundle-image.tar");
+const archive = ofRelease("ocibundle-image.tar");
 const nonroot = 65_532;
 const arm64 = "qemu-aarch64";
 
@@ -47,7 +47,7 @@ async function unpacked(architecture: string): Promise<string> {
   return root;
 }
 
-describe.skipIf(!existsSync(archive))("the image of a release", () => {
+describe.skipIf(isLeftOut(archive))("the image of a release", () => {
   testWith(
     ["dockerd", "docker"],
     "runs as a user without rights, with its own libraries and certificates",

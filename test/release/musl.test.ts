@@ -1,20 +1,19 @@
 import { describe, expect } from "bun:test";
 import { copyFileSync, existsSync, mkdirSync } from "node:fs";
-import { basename, join, resolve } from "node:path";
+import { basename, join } from "node:path";
 import manifest from "../../package.json";
 import { findLibrary } from "../../scripts/parts.ts";
 import { testWith } from "../interop/parts.ts";
 import { workbench } from "../interop/workbench.ts";
 import { afterwards } from "../support/afterwards.ts";
+import { isLeftOut, ofRelease } from "./given.ts";
 
-/** A directory that `npm run release` made; without it nothing here runs. */
-const release = resolve(process.env["OCIBUNDLE_RELEASE"] ?? "/nonexistent");
-const built = existsSync(join(release, "ocibundle-linux-amd64-musl.tar.gz"));
+const archive = ofRelease("ocibundle-linux-amd64-musl.tar.gz");
 const root = join(import.meta.dir, "../..");
 
 const { makeDirectory, run } = workbench();
 
-describe.skipIf(!built)("a system with musl and no glibc", () => {
+describe.skipIf(isLeftOut(archive))("a system with musl and no glibc", () => {
   testWith(
     ["musl-system-1"],
     "gets the binary for musl from install.sh, and takes a model through a round with it",
@@ -22,11 +21,11 @@ describe.skipIf(!built)("a system with musl and no glibc", () => {
       const system = join(await makeDirectory("musl"), "system");
       await run(["cp", "-a", findLibrary("musl-system-1") ?? "", system]);
       copyFileSync(join(root, "scripts/try-binary.sh"), join(system, "try-binary.sh"));
-      copyFileSync(join(release, "install.sh"), join(system, "install.sh"));
+      copyFileSync(ofRelease("install.sh"), join(system, "install.sh"));
       const server = Bun.serve({
         hostname: "127.0.0.1",
         port: 0,
-        fetch: ({ url }) => new Response(Bun.file(join(release, basename(new URL(url).pathname)))),
+        fetch: ({ url }) => new Response(Bun.file(ofRelease(basename(new URL(url).pathname)))),
       });
       afterwards(() => server.stop(true));
       mkdirSync(join(system, "etc"), { recursive: true });
