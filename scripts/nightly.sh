@@ -38,8 +38,12 @@ step() {
       tests ./test/robustness/system-calls.test.ts ./test/robustness/power-cuts.test.ts
       ;;
     faults) tests --rerun-each "$rounds" ./test/faults/fault-matrix.ts ./test/robustness/hostile.test.ts ;;
-    kills) tests --rerun-each "$rounds" ./test/robustness/kill-{pull,push,copy,sources}.test.ts ./test/interop/round.test.ts ;;
-    sources) env -u OCIBUNDLE_BINARY timeout --kill-after=30 "$seconds" node_modules/.bin/bun test --timeout 300000 ./test/scripts ./test/robustness ;;
+    kills) tests --rerun-each "$rounds" ./test/robustness/kill-*.test.ts ./test/interop/round.test.ts ;;
+    sources)
+      # They start slowly: each attack once, not as often as the binary is attacked.
+      env -u OCIBUNDLE_BINARY -u OCIBUNDLE_ATTACK_RUNS -u OCIBUNDLE_SOURCE_KILLS timeout --kill-after=30 "$seconds" \
+        node_modules/.bin/bun test --timeout 300000 ./test/scripts ./test/robustness
+      ;;
     clients) OCIBUNDLE_ALL_CLIENTS=1 tests ./test/interop/hub-{clients,cache}.test.ts ;;
     fleet) tests ./test/large/fleet.ts ;;
     cosign) tests ./test/interop/cosign.ts ./test/interop/model-signing.ts ;;
