@@ -5,6 +5,7 @@
 import { chmod, mkdir, mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import { program as commandLine } from "../../scripts/program.ts";
 import { scriptCommands } from "./commands.ts";
 import { holds } from "./conditions.ts";
 import { expandWord, parseScript } from "./language.ts";
@@ -12,13 +13,8 @@ import { SkipScript, StopScript } from "./state.ts";
 import type { ScriptState } from "./state.ts";
 import { parseArchive } from "./txtar.ts";
 
-const repository = resolve(import.meta.dir, "../..");
-
 /** The program under test: the binary that OCIBUNDLE_BINARY names, or the sources. */
-export const program: readonly string[] =
-  process.env["OCIBUNDLE_BINARY"] === undefined
-    ? [process.execPath, join(repository, "src/main.ts")]
-    : [resolve(process.env["OCIBUNDLE_BINARY"])];
+export const program: readonly string[] = commandLine();
 
 export type ScriptResult = { skipped: false } | { skipped: true; reason: string };
 
