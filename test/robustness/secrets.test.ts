@@ -200,5 +200,6 @@ test.each(verbosities.map((flags) => [flags]))(
     expect(wrong.code).toBe(5);
     expect(found(wrong)).toEqual([]);
     expect(hub.seen.some(({ path }) => path.includes("hubsignature"))).toBe(true);
+    expect(web.seen.some(({ url: path }) => path.includes("redirectquery"))).toBe(true);
   },
 );
