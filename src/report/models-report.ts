@@ -12,6 +12,8 @@ export interface ModelsReport {
   leftOut: number;
   /** All versions together, each blob once. */
   size: number;
+  /** The weight files of all versions, by name. */
+  files: FileReport[];
   /** Every blob, the largest first. */
   blobs: BlobReport[];
   /** `fetch[a][b]`: what a node that has version a downloads for version b. */
@@ -34,6 +36,15 @@ export interface VersionReport {
   /** Weight files and their original sizes together. */
   files: number;
   weights: number;
+  /** Whether more weight files can be in its archives or image layers, which are not unpacked. */
+  unlisted: boolean;
+}
+
+/** A weight file by its name, and what it is in which versions, by their places in the list of versions. */
+export interface FileReport {
+  name: string;
+  /** Sizes and digests of the file itself; `parts`: how many it is stored in, null for a file in one piece. */
+  contents: { digest: Digest; size: number; parts: number | null; versions: number[] }[];
 }
 
 /** A stored blob and the versions that have it, by their places in the list of versions. */
@@ -41,9 +52,9 @@ export interface BlobReport {
   digest: Digest;
   size: number;
   kind: BlobKind;
-  /** The weight files that it stores. */
+  /** The weight files that it stores, or stores a part of. */
   names: readonly string[];
   versions: number[];
 }
 
-export type BlobKind = "weights" | "image" | "manifest" | "other";
+export type BlobKind = "weights" | "part" | "image" | "manifest" | "other";

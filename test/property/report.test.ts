@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
+import { compareFiles, type ListedFile } from "../../src/model/graph/compare-files.ts";
 import { compareVersions, type StoredVersion } from "../../src/model/graph/compare-versions.ts";
 import { digestOf } from "../../src/oci/digest.ts";
 import { html } from "../../src/ui/html/escape.ts";
@@ -96,6 +97,44 @@ describe("versions", () => {
         }
       }),
       fewerRuns(0.2),
+    );
+  });
+});
+
+describe("files", () => {
+  const files = fc.uniqueArray(
+    fc.record({ name: fc.constantFrom("a", "b", "__proto__"), at: fc.nat(2) }),
+    { selector: ({ name }) => name, maxLength: 3 },
+  );
+  const versions = fc.array(
+    files.map((all) =>
+      all.map(({ name, at }): ListedFile => ({
+        name,
+        digest: digestOf(`file ${at}`),
+        size: at,
+        parts: null,
+      })),
+    ),
+    { maxLength: 5 },
+  );
+
+  test("the files of each version can be read back from the files by name", () => {
+    fc.assert(
+      fc.property(versions, (all) => {
+        const compared = compareFiles(all);
+        const names = compared.map(({ name }) => name);
+        expect(new Set(names).size).toBe(names.length);
+        for (const [at, listed] of all.entries()) {
+          const back = compared.flatMap(({ name, contents }) =>
+            contents
+              .filter(({ versions: of }) => of.includes(at))
+              .map(({ digest, size, parts }) => ({ name, digest, size, parts })),
+          );
+          expect(back).toHaveLength(listed.length);
+          expect(back).toEqual(expect.arrayContaining(listed));
+        }
+      }),
+      runs,
     );
   });
 });

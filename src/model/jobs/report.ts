@@ -3,19 +3,20 @@ import type { FileHandle } from "node:fs/promises";
 import { resolve } from "node:path";
 import picomatch from "picomatch";
 import { OcibundleError } from "../../errors.ts";
-import type { BlobKind, ModelsReport, VersionReport } from "../../report/models-report.ts";
+import type { ModelsReport, VersionReport } from "../../report/models-report.ts";
 import { parallel } from "../../flow/parallel.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { formatReference, formatRepository, type Reference } from "../../oci/reference.ts";
-import { fileNameOf } from "../format/weight-entry.ts";
-import { compareVersions, type StoredBlob, type StoredVersion } from "../graph/compare-versions.ts";
+import { compareFiles, type ListedFile } from "../graph/compare-files.ts";
+import { compareVersions, type StoredVersion } from "../graph/compare-versions.ts";
 import { isVersionTag, readRepository } from "../graph/repository-graph.ts";
-import { allWeights } from "../graph/summary.ts";
+import { hasUnlisted } from "../graph/summary.ts";
 import { type Loaded, loadSource } from "../places/load-model.ts";
 import { modelPlace } from "../places/place.ts";
 import { parseRegistryPlace } from "../places/registry-place.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
 import { splitFilesOf, storedSizesOf } from "./diff-parts.ts";
+import { blobsOf, filesOf } from "./report-blobs.ts";
 import { refuseOtherContent, writeOutputFile } from "../../store/output-file.ts";
 
 export interface ReportRequest {
@@ -74,6 +75,7 @@ export async function reportModels(
     broken,
     leftOut,
     size: comparison.size,
+    files: compareFiles(loaded.map(({ files }) => files)),
     blobs: comparison.blobs,
     fetch: comparison.fetch,
   };
@@ -138,7 +140,11 @@ function nothing(
 async function loadVersion(
   session: Session,
   { name, label, created }: Wanted,
-): Promise<{ version: Omit<VersionReport, "size" | "own">; stored: StoredVersion }> {
+): Promise<{
+  version: Omit<VersionReport, "size" | "own">;
+  files: ListedFile[];
+  stored: StoredVersion;
+}> {
   const loaded = await loadSource(session, name, (_child, error) => {
     if (error.code === "integrity") throw error;
     session.emit({ type: "warning", message: error.message });
@@ -146,7 +152,7 @@ async function loadVersion(
   if (loaded.kind === "lock") throw new Error(`a lock in place of a model: ${name}`);
   await using model = loaded;
   const { summary } = model;
-  const files = allWeights(summary) ?? [];
+  const files = filesOf(model);
   return {
     version: {
       name,
@@ -156,37 +162,15 @@ async function loadVersion(
       format: summary.weights?.format ?? null,
       created: created?.toISOString() ?? null,
       files: files.length,
-      weights: files.reduce((sum, { sizeUncompressed }) => sum + sizeUncompressed, 0),
+      weights: files.reduce((sum, { size }) => sum + size, 0),
+      unlisted: summary.weights === null || hasUnlisted(summary),
     },
+    files,
     stored: { blobs: blobsOf(model), fetched: fetchedOf(model), parts: partsOf(model) },
   };
 }
 
 type Model = Extract<Loaded, { kind: "model" }>;
-
-function blobsOf({ graph, summary }: Model): Map<Digest, StoredBlob> {
-  const names = new Map<Digest, string[]>();
-  for (const file of allWeights(summary) ?? []) {
-    const known = names.get(file.digest);
-    if (known === undefined) names.set(file.digest, [fileNameOf(file)]);
-    else known.push(fileNameOf(file));
-  }
-  const blobs = new Map<Digest, StoredBlob>();
-  for (const { digest, bytes } of [graph.root, ...graph.children]) {
-    blobs.set(digest, { size: bytes.byteLength, kind: "manifest", names: [] });
-  }
-  for (const { descriptor, group } of graph.blobs) {
-    const { digest, size } = descriptor;
-    const stored = names.get(digest) ?? [];
-    blobs.set(digest, { size, kind: kindOf(group, stored), names: stored });
-  }
-  return blobs;
-}
-
-function kindOf(group: string, names: readonly string[]): BlobKind {
-  if (names.length > 0 || group === "weights") return "weights";
-  return group === "image" ? "image" : "other";
-}
 
 /** As `diff` counts it: nodes keep weight files as they are, and image layers as they are stored. */
 function fetchedOf(model: Model): Map<Digest, number> {

@@ -1,10 +1,13 @@
 import { shortDigest } from "../../oci/digest.ts";
 import type { BlobReport } from "../../report/models-report.ts";
 
-/** What a blob is called: the weight files that it stores, or what it is part of. */
+/** What a blob is called: the weight files that it stores or is a part of, or its kind. */
 export function nameOfBlob({ names, kind, digest }: BlobReport): string {
   const [first, ...more] = names;
-  if (first !== undefined) return more.length === 0 ? first : `${first} and ${more.length} more`;
+  const part = kind === "part" ? "part of " : "";
+  if (first !== undefined) {
+    return more.length === 0 ? `${part}${first}` : `${part}${first} and ${more.length} more`;
+  }
   return `${kind} ${shortDigest(digest)}`;
 }
 

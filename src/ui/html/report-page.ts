@@ -3,6 +3,8 @@ import type { ModelsReport, VersionReport } from "../../report/models-report.ts"
 import { formatSize } from "../size.ts";
 import { html, Markup } from "./escape.ts";
 import { style } from "./style.ts";
+import { filesSection } from "./files-section.ts";
+import { table } from "./table.ts";
 import { treemap } from "./treemap.ts";
 import { nameOfBlob, versionsLabel } from "./blob-labels.ts";
 
@@ -33,7 +35,8 @@ export function reportPage(view: ModelsReport): string {
         <main>
           <h1>${view.models.join(", ")}</h1>
           ${facts(view)} ${notes(view)} ${versionsSection(view, labels)}
-          ${storageSection(view, labels)} ${updatesSection(view, labels)}
+          ${filesSection(view, labels)} ${storageSection(view, labels)}
+          ${updatesSection(view, labels)}
         </main>
         <footer class="dim">
           Made by ocibundle. Sizes are those of the stored blobs, each blob counted once.
@@ -82,7 +85,8 @@ function notes({ broken, leftOut }: ModelsReport): Markup {
 function versionsSection({ versions }: ModelsReport, labels: readonly string[]): Markup {
   const largest = Math.max(1, ...versions.map(({ size }) => size));
   const rows = versions.map((version, at) => {
-    const { digest, type, format, created, size, own, files, weights } = version;
+    const { digest, type, format, created, size, own, files, weights, unlisted } = version;
+    const isUnknown = unlisted && files === 0;
     const kind = type === "weights" && format !== null ? `weights (${format})` : type;
     const bar = html`<div
       class="bar"
@@ -101,8 +105,8 @@ function versionsSection({ versions }: ModelsReport, labels: readonly string[]):
       <td class="number">${formatSize(size)}</td>
       <td class="number">${formatSize(own)}</td>
       <td class="number">${formatSize(size - own)}</td>
-      <td class="number">${files}</td>
-      <td class="number">${formatSize(weights)}</td>
+      <td class="number">${isUnknown ? "?" : files}</td>
+      <td class="number">${isUnknown ? "?" : formatSize(weights)}</td>
     </tr> `;
   });
   return html`<section>
@@ -209,19 +213,5 @@ function updatesSection({ fetch }: ModelsReport, labels: readonly string[]): Mar
     ${table(head, rows, "Downloads between versions")}
   </section>`;
 }
-
-const table = (head: Markup, rows: readonly Markup[], label: string): Markup =>
-  html`<div class="scroll" tabindex="0" role="region" aria-label="${label}">
-    <table>
-      <thead>
-        <tr>
-          ${head}
-        </tr>
-      </thead>
-      <tbody>
-        ${rows}
-      </tbody>
-    </table>
-  </div>`;
 
 const share = (part: number, whole: number): string => `${((part / whole) * 100).toFixed(2)}%`;

@@ -38,6 +38,7 @@ code { white-space: nowrap; font: .85em ui-monospace, "DejaVu Sans Mono", monosp
 .tile { position: absolute; overflow: hidden; padding: .2rem .35rem; border: 1px solid var(--page); font-size: .75rem; line-height: 1.3; overflow-wrap: anywhere; background: inherit; }
 .tiles.all { background: var(--all); color: var(--on-all); } .tiles.some { background: var(--some); color: var(--on-some); }
 .tiles.one { background: var(--one); color: var(--on-one); }
+.content { white-space: nowrap; } .content i { display: inline-block; width: .7rem; height: .7rem; margin-right: .35rem; border-radius: .15rem; }
 .heat td.number { min-width: 5.5rem; } .heat .same { color: var(--dim); }
 details { margin: .75rem 0; } summary { cursor: pointer; color: var(--dim); }
 summary:focus-visible, .scroll:focus-visible { outline: 2px solid var(--all); outline-offset: 2px; }
