@@ -37,7 +37,7 @@ export interface UploadNotes {
   keep(note: Omit<UploadNote, "version" | "upload">): void;
   /** There is nothing to go on with: the upload is done or given up. */
   drop(): void;
-  /** Notes what was kept last and lets go; that stays for another run. */
+  /** Notes what was kept last and lets go; that stays for another run. Nothing is noted from then on. */
   close(): void;
 }
 
@@ -127,6 +127,7 @@ function openNotes(directory: string, name: string, delay: number): UploadNotes 
     close() {
       write();
       if (typeof lock === "object") lock.release();
+      lock = "refused";
     },
   };
 }
