@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { parseRecipe, serializeRecipe } from "../../src/model/parts/recipe.ts";
 import { recipeOf, segmentsOf } from "../../src/model/parts/segments.ts";
+import { segmentFinder } from "../../src/model/parts/segments-in.ts";
 import { fixedParts, treeParts } from "../../src/model/parts/tree.ts";
 import { readTensors } from "../../src/model/tensors/read-tensors.ts";
 import { digestOf } from "../../src/oci/digest.ts";
@@ -92,5 +93,31 @@ test("no bytes make a parser fail, or find tensors that do not tile the file", a
       expect(extents.at(-1)?.end).toBe(bytes.byteLength);
     }),
     fewerRuns(0.25),
+  );
+});
+
+test("what a range has of segments is what a walk over all of them finds", () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.nat(9), { maxLength: 20 }),
+      fc.nat(100),
+      fc.nat(40),
+      (lengths, start, length) => {
+        const all = lengths.flatMap((bytes, index) =>
+          Array.from({ length: bytes }, (_, at) => `${index}:${at}`),
+        );
+        const found = segmentFinder(lengths)({ start, end: start + length });
+        expect(found.every((piece) => piece.start < piece.end)).toBe(true);
+        expect(
+          found.flatMap((piece) =>
+            Array.from(
+              { length: piece.end - piece.start },
+              (_, at) => `${piece.index}:${piece.start + at}`,
+            ),
+          ),
+        ).toEqual(all.slice(start, start + length));
+      },
+    ),
+    fewerRuns(0.5),
   );
 });

@@ -6,6 +6,7 @@ import { blobChunks } from "../../store/blob-chunks.ts";
 import { decodePart, type StoredForm } from "../parts/decode-part.ts";
 import { blobOfPart, type PartsArtifact } from "../parts/parts-artifact.ts";
 import type { RecipeFile } from "../parts/recipe.ts";
+import { segmentFinder } from "../parts/segments-in.ts";
 import type { ReadAt } from "../tensors/read-at.ts";
 
 /** Of what is compressed no more is decompressed in memory, in bytes: a header is at the beginning. */
@@ -103,31 +104,13 @@ export function partsReader(
     readers.set(index, made);
     return made;
   };
-  /** Where each segment ends: there can be many, and a header is read in many pieces. */
-  const ends: number[] = [];
-  for (const [, , bytes] of segments) ends.push((ends.at(-1) ?? 0) + bytes);
+  const find = segmentFinder(segments.map(([, , length]) => length));
   return async (position, length) => {
     const found: Uint8Array[] = [];
-    for (let number = firstBehind(ends, position); number < segments.length; number += 1) {
-      const [index, offset, bytes] = segments[number] ?? [0, 0, 0];
-      const at = (ends[number] ?? 0) - bytes;
-      if (at >= position + length) break;
-      const start = Math.max(at, position);
-      const end = Math.min(at + bytes, position + length);
-      if (start < end) found.push(await readerOf(index)(offset + start - at, end - start));
+    for (const { index, start, end } of find({ start: position, end: position + length })) {
+      const [part, offset] = segments[index] ?? [0, 0];
+      found.push(await readerOf(part)(offset + start, end - start));
     }
     return new Uint8Array(Buffer.concat(found));
   };
-}
-
-/** The index of the first of rising numbers that is larger. */
-function firstBehind(rising: readonly number[], value: number): number {
-  let low = 0;
-  let high = rising.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((rising[middle] ?? 0) > value) high = middle;
-    else low = middle + 1;
-  }
-  return low;
 }

@@ -87,30 +87,30 @@ export function createBlobs({
   const failures = new Map<Digest, unknown>();
   const tainted = new Set<Digest>();
   const removals = new Map<Digest, ReturnType<typeof setTimeout>>();
-  const used = ({ entry, plan }: Located): void => {
+  const used = (located: Located): void => {
     if (keep) return;
-    const digest = plan?.key ?? entry.digestOriginal;
-    clearTimeout(removals.get(digest));
+    const { plan } = located;
+    const name = nameOf(located);
+    clearTimeout(removals.get(name));
     const remove = (): void => {
-      removals.delete(digest);
-      const removed = plan === undefined ? cache.remove(digest) : partsFetcher.remove(plan);
+      removals.delete(name);
+      const removed = plan === undefined ? cache.remove(name) : partsFetcher.remove(plan);
       void removed.catch(() => undefined);
     };
-    removals.set(digest, setTimeout(remove, unkept).unref());
+    removals.set(name, setTimeout(remove, unkept).unref());
   };
   const limits = { large: pLimit(largeAtOnce), small: pLimit(smallAtOnce) };
 
   const cached = async (located: Located, range: ByteRange): Promise<HubBytes | undefined> => {
     const { entry, plan } = located;
     const blob = { digest: entry.digestOriginal, size: entry.sizeUncompressed };
-    const path =
-      (await cache.find(blob, ending)) ??
-      (plan === undefined ? undefined : await partsFetcher.find(plan));
+    const whole = await cache.find(blob, ending);
+    if (whole !== undefined) void cache.noteUse(blob.digest, { name: entry.name });
+    const path = whole ?? (plan === undefined ? undefined : await partsFetcher.find(entry, plan));
     if (path === undefined) return undefined;
     try {
       // Once it is open, nothing takes it away.
       const file = await open(path);
-      void cache.noteUse(blob.digest, { name: entry.name });
       used(located);
       return { from: "cache", chunks: fileBytes(file, range) };
     } catch {

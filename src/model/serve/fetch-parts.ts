@@ -17,7 +17,7 @@ import { findSeeds } from "../pull/seeds.ts";
 import type { Session } from "../session/session.ts";
 import type { Feed } from "./blob-feed.ts";
 
-/** More files are not remembered to have been hashed as a whole. */
+/** Files that are remembered to have been hashed as a whole; of those that are not, each answer begins with that. */
 const mostHashed = 4096;
 
 /** Parts of a file that are fetched at once: who reads it waits for the first of them. */
@@ -36,8 +36,8 @@ export interface FileOfParts {
 export interface PartsFetcher {
   /** Whether the cache has the file, whatever its digest is. */
   has(plan: FilePlan): Promise<boolean>;
-  /** The file in the cache, where it is known to have the digest that is said of it. */
-  find(plan: FilePlan): Promise<string | undefined>;
+  /** The file in the cache, where it is known to have the digest that is said of it. Its use is noted. */
+  find(entry: WeightEntry, plan: FilePlan): Promise<string | undefined>;
   /**
    * Puts a file together in the cache, unless it is there; its feed is told of each byte. Throws as
    * `assembleFile`, and `integrity` where the file has another digest than the recipe says.
@@ -58,10 +58,13 @@ export interface PartsFetcherOptions {
 export function createPartsFetcher(options: PartsFetcherOptions): PartsFetcher {
   const { session, followers } = options;
   const assembled = assembledCache(session.cache);
-  /** The digest of files as a whole: what a key names is always the same bytes. */
+  /** The digest of files as a whole, the oldest first: what a key names is always the same bytes. */
   const hashed = new Map<string, string>();
   const check = ({ entry, plan }: FileOfParts, found: string): void => {
-    if (hashed.size < mostHashed) hashed.set(plan.key, found);
+    hashed.delete(plan.key);
+    hashed.set(plan.key, found);
+    const [oldest] = hashed.keys();
+    if (hashed.size > mostHashed && oldest !== undefined) hashed.delete(oldest);
     if (found !== plan.claim) throw lying(entry, plan);
   };
 
@@ -98,8 +101,11 @@ export function createPartsFetcher(options: PartsFetcherOptions): PartsFetcher {
 
   return {
     has: ({ key, size }) => assembled.has({ digest: key, size }, session.signal),
-    async find({ key, size, claim }) {
-      return hashed.get(key) === claim ? assembled.find({ digest: key, size }) : undefined;
+    async find({ name }, { key, size, claim }) {
+      if (hashed.get(key) !== claim) return undefined;
+      const path = await assembled.find({ digest: key, size }, session.signal);
+      if (path !== undefined) void assembled.noteUse(key, { name });
+      return path;
     },
     async obtain(file, feed, signal) {
       const { entry, plan, reader } = file;

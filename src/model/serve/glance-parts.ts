@@ -9,6 +9,7 @@ import { partsReader, TooFar } from "../jobs/remote-header.ts";
 import type { FilePlan } from "../parts/file-plan.ts";
 import { blobOfPart, type StoredPart } from "../parts/parts-artifact.ts";
 import type { Segment } from "../parts/recipe.ts";
+import { segmentFinder } from "../parts/segments-in.ts";
 import { rangesOfBlob } from "../pull/pull-download.ts";
 
 /** A range that lies in more pieces is not a header: then the file is fetched. */
@@ -65,21 +66,25 @@ export async function glanceIntoParts(
   return oneAfterAnother(await first(), rest);
 }
 
-function piecesOf({ content, parts }: FilePlan, range: ByteRange): Piece[] {
+/** Where the bytes of plans lie: there can be very many parts, and a client asks for many ranges. */
+const finders = new WeakMap<FilePlan, (range: ByteRange) => Piece[]>();
+
+function piecesOf(plan: FilePlan, range: ByteRange): Piece[] {
+  const find = finders.get(plan) ?? pieceFinder(plan);
+  finders.set(plan, find);
+  return find(range);
+}
+
+function pieceFinder({ content, parts }: FilePlan): (range: ByteRange) => Piece[] {
   const stored = new Map(parts.map((part) => [part.stored.digest as string, part.stored]));
-  const pieces: Piece[] = [];
-  let position = 0;
-  for (const [digest, , start, end] of content) {
-    const from = Math.max(range.start, position);
-    const to = Math.min(range.end, position + end - start);
-    const part = stored.get(digest);
-    if (from < to && part !== undefined) {
-      pieces.push({ part, start: start + from - position, end: start + to - position });
-    }
-    position += end - start;
-    if (position >= range.end) break;
-  }
-  return pieces;
+  const find = segmentFinder(content.map(([, , start, end]) => end - start));
+  return (range) =>
+    find(range).map(({ index, start, end }) => {
+      const [digest = "", , offset = 0] = content[index] ?? [];
+      const part = stored.get(digest);
+      if (part === undefined) throw new TypeError(`a plan has no part ${digest}`);
+      return { part, start: offset + start, end: offset + end };
+    });
 }
 
 const isWhole = ({ part, start, end }: Piece): boolean => start === 0 && end === part.size;

@@ -79,6 +79,7 @@ export async function readServed(
     digest: digestOriginal,
   })).toSorted((a, b) => (a.path < b.path ? -1 : 1));
   const isPlain = contents.every(({ packed }) => packed.files.length + packed.tars.length === 0);
+  const plansOfParts = inParts(plans);
   return {
     commit: hubRevision(digest),
     digest,
@@ -89,7 +90,7 @@ export async function readServed(
       if (isPlain) {
         const entry = paths.get(path);
         if (entry === undefined) throw new OcibundleError("not_found", `no file ${quoted(path)}`);
-        return { entry, parts: new Map(), plan: inParts(plans).get(entry), unpacked: false };
+        return { entry, parts: new Map(), plan: plansOfParts.get(entry), unpacked: false };
       }
       if (again) find.forget();
       const found = await find.get();

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { readdir } from "node:fs/promises";
+import { readdir, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { pullWeights } from "../../../../src/model/pull/pull.ts";
 import type { ServeRequest } from "../../../../src/model/serve/serve.ts";
@@ -154,6 +154,23 @@ describe("a file in parts", () => {
       expect(metrics).toContain(`sent_bytes_total{source="cache"} ${content.byteLength}`);
     }
     expect(blobRequests(registry)).toEqual([]);
+  });
+
+  test("counts as used each time that it is sent", async () => {
+    const { job, endpoint } = await serving();
+    const send = async () => (await fetch(url(endpoint, model.name))).bytes();
+    await send();
+    const cache = join(job.cwd, ".cache");
+    const recordOf = async () =>
+      (await readdir(cache, { recursive: true })).find((path) =>
+        /assembled\/records\/blobs\/./.test(path),
+      );
+    let record: string | undefined;
+    // It gets its name after the last byte is sent, and its use is noted beside the answer.
+    while (record === undefined) record = await recordOf();
+    const path = join(cache, record);
+    await utimes(path, 1000, 1000);
+    while ((await stat(path)).mtimeMs <= 1_000_000) await send();
   });
 
   test("of a later version is made from what the first one brought", async () => {
