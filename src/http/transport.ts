@@ -113,14 +113,12 @@ const headersOf = (
 });
 
 /** fetch looks names up itself. With TLS, a certificate says that the server is the one that has the name. */
-async function addressed<T extends { url: URL; headers: Record<string, string> }>(
-  exchange: T,
-  { proxy }: ConnectionOptions,
-  check: CheckAddresses | undefined,
-): Promise<T> {
-  const { url, headers } = exchange;
+async function addressed<
+  T extends { url: URL; headers: Record<string, string>; signal: AbortSignal },
+>(exchange: T, { proxy }: ConnectionOptions, check: CheckAddresses | undefined): Promise<T> {
+  const { url, headers, signal } = exchange;
   if (check === undefined || proxy !== undefined || url.protocol !== "http:") return exchange;
-  const at = await withCheckedAddress(url, check);
+  const at = await withCheckedAddress(url, check, signal);
   return { ...exchange, url: at.url, headers: { ...headers, ...at.headers } };
 }
 

@@ -34,16 +34,22 @@ export const checkedLookup =
 
 /**
  * A URL of plain HTTP with an address that was judged in place of its name, and the `Host` that it is asked for by: for
- * clients that look names up themselves. Rejects with what `check` throws, and errors of the look-up.
+ * clients that look names up themselves. Rejects with what `check` throws, errors of the look-up, and the signal's
+ * reason at once: a look-up can't be ended.
  */
-export function withCheckedAddress(
+export async function withCheckedAddress(
   url: URL,
   check: CheckAddresses,
+  signal: AbortSignal,
 ): Promise<{ url: URL; headers: Record<string, string> }> {
   const name = hostName(url.host);
-  if (isIP(name) !== 0) return Promise.resolve({ url, headers: {} });
+  if (isIP(name) !== 0) return { url, headers: {} };
+  signal.throwIfAborted();
   return new Promise((resolve, reject) => {
+    const aborted = (): void => reject(signal.reason);
+    signal.addEventListener("abort", aborted, { once: true });
     checkedLookup(check)(name, { all: false }, (error, address) => {
+      signal.removeEventListener("abort", aborted);
       if (error !== null || typeof address !== "string") {
         reject(error ?? new Error("no address"));
         return;
