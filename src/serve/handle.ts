@@ -56,13 +56,12 @@ export function createHandler(options: HandleOptions) {
       response.writeHead(answer.status, { ...standing, ...answer.headers });
       if (method === "HEAD" || answer.body === undefined) {
         response.end();
-      } else if (answer.body instanceof Uint8Array) {
-        const count = (bytes: number): void => {
-          sent.bytes += bytes;
-        };
-        if (await send(response, pieces(answer.body), count)) response.end();
       } else {
-        const isWhole = await bodies.run(() => sendBytes(response, answer.body as HubBytes, sent));
+        const { body } = answer;
+        const isWhole =
+          body instanceof Uint8Array
+            ? await send(response, pieces(body), sent)
+            : await bodies.run(() => sendBytes(response, body, sent));
         if (isWhole) response.end();
         // Some close the connection as soon as they have the last byte.
         else if (String(sent.bytes) !== answer.headers["content-length"])
@@ -89,17 +88,19 @@ export function createHandler(options: HandleOptions) {
       counter: { bytes: number },
     ): Promise<boolean> {
       metrics.began(from);
-      return send(to, chunks, (bytes) => {
-        counter.bytes += bytes;
-        metrics.sent(from, bytes);
-      });
+      return send(to, chunks, counter, (bytes) => metrics.sent(from, bytes));
     }
 
     function send(
       to: ServerResponse,
       chunks: AsyncIterable<Uint8Array>,
-      onSent: (bytes: number) => void,
+      counter: { bytes: number },
+      also?: (bytes: number) => void,
     ): Promise<boolean> {
+      const onSent = (bytes: number): void => {
+        counter.bytes += bytes;
+        also?.(bytes);
+      };
       return sendBody(to, chunks, { gone: gone.signal, patience: options.reading, onSent });
     }
   };
