@@ -94,7 +94,8 @@ export async function finish(
   { records }: ReadOptions,
 ): Promise<void> {
   const now = await statWeight(file.path);
-  if (original.size !== file.size || !isUnchanged(file.stats, now)) throw changed(file);
+  if (original.size !== file.size || !isUnchanged(file.stats, now))
+    throw changedWhileRead(file.path);
   const { digest, size } = original;
   await records.add(file.path, file.stats, began, {
     digest,
@@ -109,7 +110,8 @@ export async function finish(
   file.content = { digest, size, read: true, parts, ...(stored === undefined ? {} : { stored }) };
 }
 
-const changed = ({ path }: OpenFile): OcibundleError =>
+/** The error for a file that another program wrote to. */
+export const changedWhileRead = (path: string): OcibundleError =>
   new OcibundleError("integrity", `"${path}" changed while it was being read`, {
     hint: "run the command again when no program writes to it",
   });
@@ -125,11 +127,11 @@ export function knownParts(
 }
 
 /** The error for a file that could not be read. */
-export function readFailure(file: OpenFile, error: unknown): unknown {
+export function readFailure({ path }: Pick<OpenFile, "path">, error: unknown): unknown {
   if (error instanceof OcibundleError) return error;
   const code = errno(error);
-  if (code === fileEndedCode) return changed(file);
-  return code === undefined ? error : unreadable(file.path, error);
+  if (code === fileEndedCode) return changedWhileRead(path);
+  return code === undefined ? error : unreadable(path, error);
 }
 
 /** The files' sizes together. */

@@ -1,14 +1,12 @@
-import { OcibundleError, errno } from "../../errors.ts";
 import { parallel } from "../../flow/parallel.ts";
 import { createWorkerPool, type WorkerPool } from "../../runtime/worker-pool.ts";
-import { fileEndedCode, type PartCodec } from "../../runtime/worker-protocol.ts";
+import type { PartCodec } from "../../runtime/worker-protocol.ts";
 import type { Cache } from "../../store/cache/cache.ts";
 import { type FormRecords, openFormRecords } from "../../store/records/form-records.ts";
 import { minSaving } from "../format/compression.ts";
 import type { StoredPart } from "../parts/parts-artifact.ts";
 import { compressWeight } from "./compress-weight.ts";
-import { unreadable } from "./file-errors.ts";
-import type { ReadOptions, Sha256 } from "./file-state.ts";
+import { changedWhileRead, readFailure, type ReadOptions, type Sha256 } from "./file-state.ts";
 
 /** How parts are stored: `auto` looks at samples of each. */
 export type PartsCompression = "none" | "zstd" | "auto";
@@ -145,20 +143,13 @@ export async function makePart(
   const what = { name, path, start, size };
   const { input, output } = await readable(path, () => compressWeight(what, codec, options));
   if (input.digest === digest) return output;
-  throw changed(path);
+  throw changedWhileRead(path);
 }
-
-const changed = (path: string): OcibundleError =>
-  new OcibundleError("integrity", `"${path}" changed while it was being read`, {
-    hint: "try again when no program writes to it",
-  });
 
 async function readable<T>(path: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    const code = errno(error);
-    if (error instanceof OcibundleError || code === undefined) throw error;
-    throw code === fileEndedCode ? changed(path) : unreadable(path, error);
+    throw readFailure({ path }, error);
   }
 }
