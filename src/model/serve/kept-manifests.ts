@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readdir, rm, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import { OcibundleError } from "../../errors.ts";
@@ -7,7 +7,7 @@ import type { ContentReader } from "../../oci/content.ts";
 import { type Digest, DigestSchema, digestHex, isDigest, matchesDigest } from "../../oci/digest.ts";
 import { maxManifestBytes } from "../../oci/document.ts";
 import type { RawManifest } from "../../oci/manifest.ts";
-import { readRecord, writeRecord } from "../../store/cache/record-file.ts";
+import { readRecord, removeOldestRecords, writeRecord } from "../../store/cache/record-file.ts";
 import type { Cache } from "../../store/cache/cache.ts";
 import { readSmallBlob } from "../../store/small-blob.ts";
 
@@ -62,7 +62,9 @@ export function manifestMemory(cache: Cache, limits = { ...most, sweptEvery }): 
   };
   let written = 0;
   const sweepAll = () =>
-    Promise.all(["manifests", "tags", "commits"].map((kind) => sweep(join(root, kind), limits)));
+    Promise.all(
+      ["manifests", "tags", "commits"].map((kind) => removeOldestRecords(join(root, kind), limits)),
+    );
   void sweepAll();
 
   const readKept = async (digest: Digest): Promise<RawManifest | undefined> => {
@@ -148,23 +150,3 @@ export function manifestMemory(cache: Cache, limits = { ...most, sweptEvery }): 
 
 const notKept = (what: string): OcibundleError =>
   new OcibundleError("network", `${what} is not in the cache`, { hint: "omit --offline" });
-
-/** Removes the oldest records of a directory where there are too many. Never throws. */
-async function sweep(directory: string, limits: typeof most): Promise<void> {
-  try {
-    const names = await readdir(directory);
-    const found = await Promise.all(
-      names.map(async (name) => ({ name, stats: await stat(join(directory, name)) })),
-    );
-    let bytes = 0;
-    for (const [at, { name, stats }] of found
-      .toSorted((a, b) => b.stats.mtimeMs - a.stats.mtimeMs)
-      .entries()) {
-      bytes += stats.size;
-      if (at >= limits.records || bytes > limits.bytes)
-        await rm(join(directory, name), { force: true });
-    }
-  } catch {
-    // Nothing there yet, or another process sweeps.
-  }
-}

@@ -1,5 +1,5 @@
-import { mkdir, rename } from "node:fs/promises";
-import { dirname } from "node:path";
+import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import type * as v from "valibot";
 import { createFile, directoryMode, readOwnFile, readableMode } from "../../runtime/own-file.ts";
 import { parseDocument } from "../../oci/document.ts";
@@ -53,6 +53,33 @@ export async function writeRecord(
     await rename(temp, path);
   } finally {
     await cache.discardTemp(temp);
+  }
+}
+
+/** Removes the oldest records of a directory while there are more than `records`, or more `bytes`. Never throws. */
+export async function removeOldestRecords(
+  directory: string,
+  { records, bytes = Number.POSITIVE_INFINITY }: { records: number; bytes?: number },
+): Promise<void> {
+  try {
+    const names = await readdir(directory);
+    if (names.length <= records && bytes === Number.POSITIVE_INFINITY) return;
+    const found = await Promise.all(
+      names.map(async (name) => {
+        const path = join(directory, name);
+        const { mtimeMs, size } = await stat(path);
+        return { path, modified: mtimeMs, size };
+      }),
+    );
+    let total = 0;
+    for (const [at, { path, size }] of found
+      .toSorted((a, b) => b.modified - a.modified)
+      .entries()) {
+      total += size;
+      if (at >= records || total > bytes) await rm(path, { force: true });
+    }
+  } catch {
+    // Nothing there yet, or another process removes them: the next one that is written is followed by this again.
   }
 }
 

@@ -1,10 +1,9 @@
 import { createHash } from "node:crypto";
-import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import { DigestSchema } from "../../oci/digest.ts";
 import type { Cache } from "../cache/cache.ts";
-import { readRecord, writeRecord } from "../cache/record-file.ts";
+import { readRecord, removeOldestRecords, writeRecord } from "../cache/record-file.ts";
 
 type Sha256 = `sha256:${string}`;
 
@@ -43,7 +42,7 @@ export function openCutRecords(cache: RecordCache): CutRecords {
         const text = JSON.stringify({ version: 1, digest, split, parts });
         if (text.length > maxBytes) return;
         await writeRecord(cache, pathOf(digest, split), text);
-        await removeOldest(directory);
+        await removeOldestRecords(directory, { records: maxRecords });
       } catch {
         // Without it the file is read once more.
       }
@@ -52,15 +51,3 @@ export function openCutRecords(cache: RecordCache): CutRecords {
 }
 
 const isSha256 = (digest: string): digest is Sha256 => digest.startsWith("sha256:");
-
-async function removeOldest(directory: string): Promise<void> {
-  const names = await readdir(directory);
-  if (names.length <= maxRecords) return;
-  const files = await Promise.all(
-    names.map(async (name) => ({ name, modified: (await stat(join(directory, name))).mtimeMs })),
-  );
-  const newestFirst = files.toSorted((a, b) => b.modified - a.modified);
-  for (const { name } of newestFirst.slice(maxRecords)) {
-    await rm(join(directory, name), { force: true });
-  }
-}

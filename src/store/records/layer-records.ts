@@ -1,12 +1,11 @@
 import { createHash } from "node:crypto";
-import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import { type Descriptor, MediaTypeSchema, SizeSchema } from "../../oci/descriptor.ts";
 import { type Digest, DigestSchema, digestHex, matchesDigest } from "../../oci/digest.ts";
 import { readDocument } from "../../runtime/read-document.ts";
 import type { Cache } from "../cache/cache.ts";
-import { mergeRecord, readRecord, writeRecord } from "../cache/record-file.ts";
+import { mergeRecord, readRecord, removeOldestRecords, writeRecord } from "../cache/record-file.ts";
 
 /** A compressed layer that was pushed. */
 export type LayerBlob = Pick<Descriptor, "mediaType" | "digest" | "size">;
@@ -144,14 +143,7 @@ export async function keepConfig(cache: Cache, digest: Digest, bytes: Uint8Array
   const directory = configDirectory(cache);
   try {
     await writeRecord(cache, join(directory, digestHex(digest)), bytes);
-    const files = await Promise.all(
-      (await readdir(directory)).map(async (name) => {
-        const path = join(directory, name);
-        return { path, modified: (await stat(path)).mtimeMs };
-      }),
-    );
-    const oldest = files.toSorted((a, b) => a.modified - b.modified);
-    for (const { path } of oldest.slice(0, -maxConfigs)) await rm(path, { force: true });
+    await removeOldestRecords(directory, { records: maxConfigs });
   } catch {
     // Without it the image is exported again.
   }

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { BigIntStats } from "node:fs";
-import { lstat, readdir, rm, stat } from "node:fs/promises";
+import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import { SizeSchema } from "../../oci/descriptor.ts";
@@ -8,7 +8,7 @@ import { DigestSchema } from "../../oci/digest.ts";
 import { isBelow } from "../../runtime/file-faults.ts";
 import { isTrusted } from "../../runtime/own-file.ts";
 import type { Cache } from "../cache/cache.ts";
-import { readRecord, writeRecord } from "../cache/record-file.ts";
+import { readRecord, removeOldestRecords, writeRecord } from "../cache/record-file.ts";
 import { unsettledFor } from "./file-records.ts";
 
 /** What lies in a file, from its first byte to its last: bytes `start` up to `end` of a part of `size` bytes. */
@@ -81,7 +81,7 @@ export function openPartRecords(cache: Cache): PartRecords {
         const text = JSON.stringify(record);
         if (text.length > maxBytes) return;
         await writeRecord(cache, recordPath(directory, path), text);
-        await removeOldest(directory);
+        await removeOldestRecords(directory, { records: maxRecords });
       } catch {
         // Without it the parts are looked for anew, or fetched.
       }
@@ -128,17 +128,4 @@ function isSame(
       (stats.ctimeNs.toString() === record.ctimeNs && stats.dev.toString() === record.dev)) &&
     isTrusted({ uid: Number(stats.uid), mode: Number(stats.mode) })
   );
-}
-
-async function removeOldest(directory: string): Promise<void> {
-  const names = await readdir(directory);
-  if (names.length <= maxRecords) return;
-  const files = await Promise.all(
-    names.map(async (name) => {
-      const path = join(directory, name);
-      return { path, modified: (await stat(path)).mtimeMs };
-    }),
-  );
-  const newestFirst = files.toSorted((a, b) => b.modified - a.modified);
-  for (const { path } of newestFirst.slice(maxRecords)) await rm(path, { force: true });
 }

@@ -157,7 +157,7 @@ describe("a file in parts", () => {
   });
 
   test("counts as used each time that it is sent", async () => {
-    const { job, endpoint } = await serving();
+    const { job, endpoint } = await serving([{ ...model, pieces: [header, pool] }]);
     const send = async () => (await fetch(url(endpoint, model.name))).bytes();
     await send();
     const cache = join(job.cwd, ".cache");
