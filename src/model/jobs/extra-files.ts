@@ -2,7 +2,13 @@ import { readdir } from "node:fs/promises";
 import { dirname, join, sep } from "node:path";
 import { errno } from "../../errors.ts";
 import { unreadable } from "../weights/file-errors.ts";
-import { isPullLeftover, markerDirectory, pullLockName } from "../../store/placement/dest-rule.ts";
+import {
+  isPullLeftover,
+  markerDirectory,
+  placedName,
+  pullLockName,
+  useLockName,
+} from "../../store/placement/dest-rule.ts";
 
 /**
  * Files that lie beside or below the given ones and are none of them. Looked for in the directories that
@@ -56,7 +62,8 @@ export async function otherFiles(
   return others.toSorted();
 }
 
-const isOwn = (name: string): boolean => name === pullLockName || isPullLeftover(name);
+const keptNames: ReadonlySet<string> = new Set([pullLockName, useLockName, placedName]);
+const isOwn = (name: string): boolean => keptNames.has(name) || isPullLeftover(name);
 
 async function* filesBelow(directory: string): AsyncGenerator<string> {
   for (const entry of await entriesOf(directory)) {

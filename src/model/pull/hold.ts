@@ -6,10 +6,9 @@ import {
   lockFile,
   tryLockFile,
 } from "../../store/locks/lock-file.ts";
-import { ownPrefix } from "../../store/placement/dest-rule.ts";
+import { useLockName } from "../../store/placement/dest-rule.ts";
 
-/** Locked, shared, by those who use what was pulled into a directory. */
-const usePath = (dir: string): string => join(dir, `${ownPrefix}in-use`);
+const usePath = (dir: string): string => join(dir, useLockName);
 
 /**
  * Stays until SIGTERM, and marks a directory as in use meanwhile. Throws the reason of another signal. Where

@@ -6,6 +6,10 @@ export const markerDirectory = ".cog";
 export const ownPrefix = ".ocibundle-";
 /** The lock of a directory that is pulled into. */
 export const pullLockName = `${ownPrefix}lock`;
+/** Locked, shared, by those who use what was pulled into a directory. */
+export const useLockName = `${ownPrefix}in-use`;
+/** The record of what was placed, in a directory that is kept in sync. */
+export const placedName = `${ownPrefix}placed.json`;
 /** Where the next version of a directory that is kept in sync grows, inside that directory. */
 export const stageDirectory = `${ownPrefix}sync`;
 /** A trial of whether a file system tells upper and lower case apart. */

@@ -6,7 +6,7 @@ import { SizeSchema } from "../../oci/descriptor.ts";
 import { readableMode, replaceFile } from "../../runtime/own-file.ts";
 import type { Cache } from "../cache/cache.ts";
 import { readRecord, writeRecord } from "../cache/record-file.ts";
-import { destFault, ownPrefix } from "../placement/dest-rule.ts";
+import { destFault, placedName } from "../placement/dest-rule.ts";
 
 /**
  * What pulls placed below a directory: `pull --sync` and `cache gc` remove that, and nothing else. A record in the
@@ -51,7 +51,7 @@ export type Placed = v.InferOutput<typeof PlacedSchema>;
 /** More than the files of a few manifests need, in bytes. */
 const maxBytes = 64 * 1024 * 1024;
 
-const inDirectory = (dir: string): string => join(dir, `${ownPrefix}placed.json`);
+const inDirectory = (dir: string): string => join(dir, placedName);
 
 /** Where the cache has its records of directories. */
 export const placedDirectory = ({ recordsDir }: Pick<Cache, "recordsDir">): string =>
