@@ -3,6 +3,7 @@ import type { RawManifest } from "../../oci/manifest.ts";
 import { membersOf } from "../../oci/manifest-members.ts";
 import { refusalOf } from "../../registry/refusal.ts";
 import { isPartsManifest } from "../parts/parts-artifact.ts";
+import type { EmitEvent } from "../../transfer/events.ts";
 import { lacksBlob } from "./known-blobs.ts";
 
 /** No registry that is known takes fewer layers. */
@@ -22,4 +23,18 @@ export function explainedLayers(error: unknown, manifest: RawManifest): unknown 
     : "push fewer files";
   const hint = `the manifest has ${length} layers; run \`ocibundle doctor\` to find how many the registry accepts, and ${fewer}`;
   return amended(error, { hint });
+}
+
+/** Says that weights have more layers than `most`: what is in parts already is not split again. */
+export function sayMoreLayers(
+  { emit }: { emit: EmitEvent },
+  manifest: RawManifest,
+  most: number | undefined,
+): void {
+  const { length } = membersOf(manifest, "manifest").layers;
+  if (most === undefined || length <= most) return;
+  emit({
+    type: "warning",
+    message: `the weights have ${length} layers, more than --most-parts ${most}: it does not apply to small files and to files in parts`,
+  });
 }

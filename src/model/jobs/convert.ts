@@ -11,6 +11,7 @@ import { entryType } from "../format/model-index.ts";
 import { assembleBundle } from "../graph/assemble.ts";
 import { type ContentGraph, readGraph } from "../graph/content-graph.ts";
 import { leftOutWarning, readModelImage } from "../graph/image-part.ts";
+import { sayMoreLayers } from "../graph/layer-limit.ts";
 import { numbersOfTag } from "../graph/split-of-tag.ts";
 import { readAllContents } from "../graph/weights-contents.ts";
 import { type LaidOut, layOut } from "../layout/layouts.ts";
@@ -58,8 +59,10 @@ export async function converted(
   }
   const name = parseLayout(layout);
   // What is in parts already is copied as it is, with the digest that it has.
-  if (name === "parts" && path === undefined && (await isInParts(reader, root, signal))) {
-    return readGraph(reader, root, signal);
+  if (name === "parts" && path === undefined) {
+    const inParts = await partsManifests(reader, root, signal);
+    for (const manifest of inParts ?? []) sayMoreLayers(session, manifest, layers);
+    if (inParts !== undefined) return readGraph(reader, root, signal);
   }
   const files = await filesOfModel(session, { reader, root }, { path, stack });
   const numbers =
@@ -71,9 +74,10 @@ export async function converted(
         )
       : undefined;
   const options = { cache, signal, emit, root: below, split: { numbers, layers } };
-  // Files of an image are no part of one any more.
-  if (path !== undefined) return layOut(name, files, options);
   const laidOut = await layOut(name, files, options);
+  if (name === "parts") sayMoreLayers(session, laidOut.root, layers);
+  // Files of an image are no part of one any more.
+  if (path !== undefined) return laidOut;
   const skipped = skippedAnnotations(root, reader.name);
   if (
     skipped !== undefined &&
@@ -96,13 +100,16 @@ export async function converted(
   return laidOut;
 }
 
-async function isInParts(
+/** The manifests of weights that are all in parts; else undefined. */
+async function partsManifests(
   reader: ContentReader,
   root: RawManifest,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<RawManifest[] | undefined> {
   const contents = await readAllContents(reader, root, signal);
-  return contents.every(({ parts }) => parts !== undefined);
+  return contents.every(({ parts }) => parts !== undefined)
+    ? contents.map(({ raw }) => raw)
+    : undefined;
 }
 
 /** A model whose weights are others now: beside its images in an index, as a push of both makes it. */

@@ -1,3 +1,4 @@
+import { sayMoreLayers } from "../graph/layer-limit.ts";
 import type { KnownConfigs, KnownLayers } from "../../image/conversion/types.ts";
 import { parsePlatform } from "../../oci/platform.ts";
 import {
@@ -89,6 +90,9 @@ export async function prepareModel(
       : layout === "parts"
         ? await weightsInParts(session, parts, knowledge)
         : await chosenWeights(session, { ...parts, titles: layout === "bundle" });
+  if (plain !== undefined && layout === "parts") {
+    sayMoreLayers(session, plain.manifest, parts.mostParts);
+  }
   const weights = plain && {
     ...plain,
     manifest: annotated(plain.manifest, annotations.weights),
