@@ -42,11 +42,7 @@ const besideModel = (flag: string, hint: string): OcibundleError =>
 
 /** The weights of another model are taken whole and as they are. Throws `usage`. */
 function refuseBesideModel({ weights, file, lock, include, exclude, compression }: ModelParts) {
-  const other = [
-    ...weights.map(() => "--weights"),
-    ...file.map(() => "--file"),
-    ...(lock === undefined ? [] : ["--lock"]),
-  ][0];
+  const other = firstGiven({ "--weights": weights, "--file": file, "--lock": lock });
   if (other !== undefined) {
     throw besideModel(other, "use either local files or the weights of another model");
   }
@@ -71,10 +67,19 @@ async function checkPatterns(cwd: string, parts: ModelParts & PushedPaths): Prom
 }
 
 const patternFlag = ({
-  include = [],
-  exclude = [],
+  include,
+  exclude,
 }: Pick<ModelParts, "include" | "exclude">): string | undefined =>
-  include.length > 0 ? "--include" : exclude.length > 0 ? "--exclude" : undefined;
+  firstGiven({ "--include": include, "--exclude": exclude });
+
+/** The first of some flags that was given: a list that has something, a switch that is on, a text. */
+const firstGiven = (
+  flags: Readonly<Record<string, string | boolean | readonly string[] | undefined>>,
+): string | undefined =>
+  Object.keys(flags).find((name) => {
+    const value = flags[name];
+    return typeof value === "object" ? value.length > 0 : value !== undefined && value !== false;
+  });
 
 /** Refuses what does not go with directories after the reference, or with their absence. Throws `usage`. */
 export function checkPathFlags({
@@ -87,22 +92,18 @@ export function checkPathFlags({
   file,
   weightsFrom,
 }: ModelParts & PushedPaths): void {
-  const flags = [
-    ...(updateLock === true ? ["--update-lock"] : []),
-    ...(writeLock === false ? ["--no-lock"] : []),
-    ...(allowIncomplete === true ? ["--allow-incomplete"] : []),
-  ];
   if (paths.length === 0) {
-    if (flags[0] === undefined) return;
-    throw new OcibundleError("usage", `${flags[0]} needs a directory to push`, {
+    const flag = firstGiven({
+      "--update-lock": updateLock,
+      "--no-lock": writeLock === false,
+      "--allow-incomplete": allowIncomplete,
+    });
+    if (flag === undefined) return;
+    throw new OcibundleError("usage", `${flag} needs a directory to push`, {
       hint: "add the directory after the reference: `ocibundle push REF ./weights`",
     });
   }
-  const other = [
-    ...weights.map(() => "--weights"),
-    ...file.map(() => "--file"),
-    ...(weightsFrom === undefined ? [] : ["--weights-from"]),
-  ][0];
+  const other = firstGiven({ "--weights": weights, "--file": file, "--weights-from": weightsFrom });
   if (other !== undefined) {
     throw new OcibundleError(
       "usage",
@@ -110,7 +111,7 @@ export function checkPathFlags({
       { hint: "specify all directories after the reference, or all with --weights" },
     );
   }
-  const ofLock = updateLock === true ? "--update-lock" : lock === undefined ? undefined : "--lock";
+  const ofLock = firstGiven({ "--update-lock": updateLock, "--lock": lock });
   if (writeLock !== false || ofLock === undefined) return;
   throw new OcibundleError("usage", `${ofLock} and --no-lock cannot be used together`, {
     hint: "remove one of them: with --no-lock, no lock is read or written",

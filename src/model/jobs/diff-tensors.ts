@@ -24,6 +24,11 @@ interface Piece {
   end: number;
 }
 
+interface PieceOfFile extends Piece {
+  /** Where it begins in the file, in bytes. */
+  at: number;
+}
+
 export interface TensorsOfModel {
   tensors: KnownTensor[];
   /** Files that were not looked into: of no format that is known, or packed. */
@@ -54,7 +59,7 @@ function knownTensors(file: ReadableFile, tensors: readonly Tensor[]): KnownTens
   const pieces = piecesOf(file);
   let first = 0;
   return tensors.map(({ name, dtype, shape, start, end }) => {
-    while ((pieces[first]?.at ?? end) + lengthOf(pieces[first]) <= start) first += 1;
+    while (first < pieces.length && endOf(pieces[first]) <= start) first += 1;
     const content: Piece[] = [];
     for (let index = first; index < pieces.length; index += 1) {
       const piece = pieces[index];
@@ -70,11 +75,14 @@ function knownTensors(file: ReadableFile, tensors: readonly Tensor[]): KnownTens
   });
 }
 
-const lengthOf = (piece: Piece | undefined): number =>
-  piece === undefined ? 0 : piece.end - piece.start;
+const lengthOf = (piece: Piece): number => piece.end - piece.start;
+
+/** Where a piece ends in its file. */
+const endOf = (piece: PieceOfFile | undefined): number =>
+  piece === undefined ? Infinity : piece.at + lengthOf(piece);
 
 /** What a file is made of: its parts, or itself. That a recipe says of the whole file proves nothing. */
-function piecesOf({ entry, made }: ReadableFile): (Piece & { at: number })[] {
+function piecesOf({ entry, made }: ReadableFile): PieceOfFile[] {
   const { digestOriginal: digest, sizeUncompressed: size } = entry;
   if (made === undefined) return [{ digest, size, start: 0, end: size, at: 0 }];
   let at = 0;
