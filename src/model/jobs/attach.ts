@@ -7,7 +7,7 @@ import type { BlobSource, BlobToMove } from "../../oci/content.ts";
 import { type Descriptor, MediaTypeSchema } from "../../oci/descriptor.ts";
 import { type Digest, digestOf } from "../../oci/digest.ts";
 import { mediaTypes } from "../../oci/media-types.ts";
-import { formatReference, pinned, referenceTarget } from "../../oci/reference.ts";
+import { formatReference, formatRepository, pinned, referenceTarget } from "../../oci/reference.ts";
 import { blobChunks } from "../../store/blob-chunks.ts";
 import { publish } from "../graph/publish.ts";
 import { parseRegistryPlace } from "../places/registry-place.ts";
@@ -45,7 +45,9 @@ export async function attachFile(job: JobContext, request: AttachRequest): Promi
     .repository(reference)
     .headManifest(referenceTarget(reference), signal);
   if (subject === undefined) {
-    throw new OcibundleError("not_found", `${formatReference(reference)}: not found`);
+    throw new OcibundleError("not_found", `${formatReference(reference)}: manifest not found`, {
+      hint: `run \`ocibundle ls ${formatRepository(reference)}\` for the tags of the repository`,
+    });
   }
   const config = new TextEncoder().encode("{}");
   const configDescriptor = {

@@ -90,7 +90,7 @@ async function lookUp(
   if (found === undefined) {
     throw new OcibundleError(
       "not_found",
-      `${name} has no ${tag === undefined ? "manifest" : "tag"} ${target}`,
+      `${name} has no ${tag === undefined ? `manifest ${target}` : `tag "${tag}"`}`,
       {
         hint: `run \`ocibundle ls ${name}\` for its tags`,
       },

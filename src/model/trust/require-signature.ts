@@ -63,7 +63,9 @@ export function unsigned(
   return new OcibundleError(
     "integrity",
     `${name}: no valid signature of ${short}: ${found}: ${shown}${more}`,
-    { hint: "check the key or the identity; `ocibundle verify --signature` lists the signatures" },
+    {
+      hint: "check the key or the identity; `ocibundle verify REF --signature --key FILE` lists the signatures",
+    },
   );
 }
 
