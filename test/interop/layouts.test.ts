@@ -93,8 +93,11 @@ describe("what ocibundle writes", () => {
       const mounted = (await podman("image", "mount", reference("image"))).trim();
       await sameFiles(join(mounted, "models"), join(cwd, "weights"));
     } finally {
-      await podman("image", "umount", "--all");
-      await rm(short, { recursive: true });
+      try {
+        await podman("image", "umount", "--all");
+      } finally {
+        await rm(short, { recursive: true });
+      }
     }
   });
 
