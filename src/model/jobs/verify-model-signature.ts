@@ -14,7 +14,7 @@ import { readNamed } from "../trust/key-source.ts";
 import { openSigner } from "../trust/signer.ts";
 import { unreadable } from "../weights/file-errors.ts";
 import { otherFiles } from "./extra-files.ts";
-import { type Item, verifySubject } from "./verify.ts";
+import { type Item, verifySubject } from "./verify-subject.ts";
 
 export interface VerifyModelSignatureRequest {
   dir: string;
