@@ -1,4 +1,5 @@
 import { OcibundleError } from "../../errors.ts";
+import { dropOldest } from "../../flow/drop-oldest.ts";
 import { discard } from "../message/body.ts";
 import {
   type HttpRequest,
@@ -67,8 +68,7 @@ export function authorize(next: Send, options: AuthorizeOptions): Send {
     const credential = options.credentials(host, repository);
     found.delete(key);
     found.set(key, { credential, until: now() + credentialKept });
-    const [oldest] = found.keys();
-    if (found.size > mostCredentials && oldest !== undefined) found.delete(oldest);
+    dropOldest(found, mostCredentials);
     credential.catch(() => found.delete(key));
     return credential;
   }

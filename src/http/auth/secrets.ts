@@ -1,4 +1,5 @@
 import type { Credential } from "./credential.ts";
+import { dropOldest } from "../../flow/drop-oldest.ts";
 
 /** A shorter one would be found in other words, in characters. */
 const shortest = 4;
@@ -21,8 +22,7 @@ export function knownSecrets(): Secrets {
     if (secret.length < shortest) return;
     known.delete(secret);
     known.add(secret);
-    const [oldest] = known;
-    if (known.size > most && oldest !== undefined) known.delete(oldest);
+    dropOldest(known, most);
   };
   return {
     addCredential(credential) {

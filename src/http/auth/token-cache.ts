@@ -1,3 +1,4 @@
+import { dropOldest } from "../../flow/drop-oldest.ts";
 import type { Credential } from "./credential.ts";
 import { coversScopes, formatScope, joinScopes, type Scope } from "../message/scope.ts";
 import type { Token, TokenRequest } from "./token.ts";
@@ -85,10 +86,7 @@ export function tokenCache(
     // Everybody who waits sees the failure; when nobody does it is no failure.
     entry.token.catch(() => undefined);
     kept.set(key, entry);
-    for (const oldest of kept.keys()) {
-      if (kept.size <= maxTokens) break;
-      kept.delete(oldest);
-    }
+    dropOldest(kept, maxTokens);
     return entry;
   }
 

@@ -1,4 +1,5 @@
 import { Buffer } from "node:buffer";
+import { dropOldest } from "../../flow/drop-oldest.ts";
 import type { ContentReader } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { shortDigest } from "../../oci/digest.ts";
@@ -99,9 +100,8 @@ export function partsReader(
       encoding === "none"
         ? rangeReader(reader, { blob, offset: 0, size: part.size }, signal)
         : compressedReader(reader, blob, part, signal);
-    const [oldest] = readers.keys();
-    if (oldest !== undefined && readers.size >= readersKept) readers.delete(oldest);
     readers.set(index, made);
+    dropOldest(readers, readersKept);
     return made;
   };
   const find = segmentFinder(segments.map(([, , length]) => length));

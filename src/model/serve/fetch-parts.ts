@@ -1,4 +1,5 @@
 import { OcibundleError } from "../../errors.ts";
+import { dropOldest } from "../../flow/drop-oldest.ts";
 import { parallel } from "../../flow/parallel.ts";
 import type { ContentReader } from "../../oci/content.ts";
 import type { WorkerPool } from "../../runtime/worker-pool.ts";
@@ -63,8 +64,7 @@ export function createPartsFetcher(options: PartsFetcherOptions): PartsFetcher {
   const check = ({ entry, plan }: FileOfParts, found: string): void => {
     hashed.delete(plan.key);
     hashed.set(plan.key, found);
-    const [oldest] = hashed.keys();
-    if (hashed.size > mostHashed && oldest !== undefined) hashed.delete(oldest);
+    dropOldest(hashed, mostHashed);
     if (found !== plan.claim) throw lying(entry, plan);
   };
 

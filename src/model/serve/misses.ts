@@ -1,5 +1,6 @@
 import { NotOnHub, TooManyMisses } from "../../serve/hub-source.ts";
 import { OcibundleError } from "../../errors.ts";
+import { dropOldest } from "../../flow/drop-oldest.ts";
 
 /** Requests to a registry a minute for what is not there. */
 const mostMisses = 300;
@@ -18,12 +19,6 @@ export interface Misses {
 const isMiss = (error: unknown): boolean =>
   error instanceof NotOnHub ||
   (error instanceof OcibundleError && (error.code === "not_found" || error.code === "denied"));
-
-/** Removes the oldest where there are as many as are remembered. */
-function makeRoom(all: Set<string> | Map<string, unknown>): void {
-  const [oldest] = all.keys();
-  if (all.size >= mostRemembered && oldest !== undefined) all.delete(oldest);
-}
 
 /** `refresh`: how long what is known is believed, in milliseconds. */
 export function createMisses(refresh: number, now = () => performance.now()): Misses {
@@ -47,15 +42,15 @@ export function createMisses(refresh: number, now = () => performance.now()): Mi
       try {
         const result = await work();
         found.delete(key);
-        makeRoom(found);
         found.add(key);
+        dropOldest(found, mostRemembered);
         return result;
       } catch (error) {
         if (isMiss(error)) {
           count += 1;
           found.delete(key);
-          makeRoom(known);
           known.set(key, { error, until: now() + Math.min(remembered, refresh) });
+          dropOldest(known, mostRemembered);
         }
         throw error;
       }

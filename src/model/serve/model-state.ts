@@ -1,4 +1,5 @@
 import { OcibundleError } from "../../errors.ts";
+import { dropOldest } from "../../flow/drop-oldest.ts";
 import type { ContentReader } from "../../oci/content.ts";
 import { type Digest, isDigest } from "../../oci/digest.ts";
 import type { RawManifest } from "../../oci/manifest.ts";
@@ -144,8 +145,7 @@ function createRevisions(
   const note = (key: string, known: Known): void => {
     names.delete(key);
     names.set(key, known);
-    const [oldest] = names.keys();
-    if (names.size > mostNames && oldest !== undefined) names.delete(oldest);
+    dropOldest(names, mostNames);
   };
   /** What a name stood for when it was looked up last. */
   const lastOf = (known: Known | undefined): Served | undefined =>

@@ -1,4 +1,5 @@
 import { amended, OcibundleError } from "../../errors.ts";
+import { dropOldest } from "../../flow/drop-oldest.ts";
 import { parallel } from "../../flow/parallel.ts";
 import { isTag } from "../../oci/reference.ts";
 import { type HubRef, type HubSnapshot, type HubSource, NotOnHub } from "../../serve/hub-source.ts";
@@ -39,8 +40,7 @@ export function createModels(
     const state = all.get(key) ?? openState(place, options);
     all.delete(key);
     all.set(key, state);
-    const [oldest] = states.keys();
-    if (states.size > mostModels && oldest !== undefined) states.delete(oldest);
+    dropOldest(states, mostModels);
     return state;
   };
 

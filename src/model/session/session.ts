@@ -1,4 +1,5 @@
 import { tmpdir } from "node:os";
+import { dropOldest } from "../../flow/drop-oldest.ts";
 import { join } from "node:path";
 import type { ContentReader, ContentWriter, UnnamedBlob } from "../../oci/content.ts";
 import type { Reference } from "../../oci/reference.ts";
@@ -94,8 +95,7 @@ export function openSession(job: JobContext, { lasts = false } = {}): Session {
     const copies = mirrors.map((mirrorOf) => mirrorOf(reference.repository));
     const opened = mirroredRepository(origin, copies, job.emit);
     mirroredByName.set(origin.fullName, opened);
-    const [oldest] = mirroredByName.keys();
-    if (mirroredByName.size > mostMirrored && oldest !== undefined) mirroredByName.delete(oldest);
+    dropOldest(mirroredByName, mostMirrored);
     return opened;
   };
   return {
