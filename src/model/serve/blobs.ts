@@ -5,16 +5,14 @@ import type { ByteRange, ContentReader } from "../../oci/content.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { withinOpenFiles } from "../../runtime/open-files.ts";
 import type { HubBytes } from "../../serve/hub-source.ts";
-import { type ObtainedBlob, obtainBlob, requireBlob } from "../../store/cache/obtain.ts";
-import { whereLockable } from "../../store/locks/where-possible.ts";
 import type { Downloader } from "../../transfer/download/download.ts";
-import { removeGrown } from "../../transfer/download/download-journal.ts";
 import { MiB } from "../../transfer/units.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 import { isSmall } from "../pull/pull-context.ts";
-import { download, type FetchProgress, rangesOf, storedBlob } from "../pull/pull-download.ts";
+import { rangesOf, storedBlob } from "../pull/pull-download.ts";
 import type { Session } from "../session/session.ts";
 import { createFeed, type Feed, fileBytes } from "./blob-feed.ts";
+import { fetchBlob } from "./fetch-blob.ts";
 import type { PartsFetcher } from "./fetch-parts.ts";
 import { glanceIntoParts } from "./glance-parts.ts";
 import type { Located } from "./snapshot.ts";
@@ -169,64 +167,16 @@ export function createBlobs({
     signal: AbortSignal,
   ): Promise<void> => {
     const { entry, parts, plan, unpacked } = located;
-    const file = plan === undefined ? undefined : { reader, entry, plan };
-    const isThere = file !== undefined && (await partsFetcher.has(file.plan));
+    const isThere = plan !== undefined && (await partsFetcher.has(plan));
     if (unpacked || (offline && !isThere)) throw lacking(entry, offline);
-    if (file !== undefined) {
-      settle(await partsFetcher.obtain(file, feed, signal), located, feed);
-      return;
-    }
-    const progress: FetchProgress = {
-      start() {},
-      tell() {},
-      reuse() {},
-      takeBack() {},
-      front: (front) => feed.front(front),
-    };
-    const context = { session: { signal }, source: reader, downloader, parts };
-    const blob = { digest: entry.digestOriginal, size: entry.sizeUncompressed };
-    const obtained = requireBlob(
-      await obtainBlob(cache, blob, {
-        signal,
-        use: { name: entry.name, origin: reader.name },
-        async fetch(path, journal) {
-          if (entry.digest === entry.digestOriginal || parts.has(entry)) {
-            feed.grow(path, false);
-            await download(entry, { partial: path, journal }, path, context, progress);
-          } else {
-            feed.grow(path, true);
-            await withStored(entry, (place) => download(entry, place, path, context, progress));
-          }
-          // Before it is flushed and named: clients wait for its last byte.
-          feed.verify();
-        },
-      }),
-    );
-    settle(obtained, located, feed);
-  };
-
-  const settle = (obtained: ObtainedBlob, located: Located, feed: Feed): void => {
+    const obtained =
+      plan === undefined
+        ? await fetchBlob({ reader, entry, parts }, feed, { cache, downloader, signal })
+        : await partsFetcher.obtain({ reader, entry, plan }, feed, signal);
     feed.settle(obtained.path);
     // Who reads has the file open: it may be pruned from here on.
     obtained.release();
     used(located);
-  };
-
-  /** A place for a blob that is decompressed: one that a killed run's successor goes on from, where it can be locked. */
-  const withStored = async (
-    { digest }: WeightEntry,
-    work: (place: { partial: string; journal: string }) => Promise<void>,
-  ): Promise<void> => {
-    const lock = await whereLockable(() => cache.tryLock(digest));
-    const partial = lock === undefined ? await cache.tempPath("blob") : cache.partialPath(digest);
-    const journal = lock === undefined ? `${partial}.journal` : cache.journalPath(digest);
-    try {
-      await work({ partial, journal });
-      await removeGrown({ partial, journal });
-    } finally {
-      if (lock === undefined) await cache.discardTemp(partial);
-      lock?.release();
-    }
   };
 
   return {
