@@ -50,6 +50,9 @@ testWith(["chromium"], "a report loads without an error or a request at any widt
     );
     const boxes = `[...document.querySelectorAll(".tile")].filter((tile) => tile.offsetWidth > 20 && tile.offsetHeight > 20).length`;
     expect(Number(await page.evaluate(boxes))).toBeGreaterThan(2);
+    // Hundreds of files do not push the drawing out of sight.
+    const drawing = `document.querySelector(".treemap").getBoundingClientRect().top`;
+    expect(Number(await page.evaluate(drawing))).toBeLessThan(2000);
     // What opens with a click opens with the keyboard.
     const opens = `(() => { const all = document.querySelector("summary"); all.focus(); return document.activeElement === all })()`;
     expect(await page.evaluate(opens)).toBe(true);

@@ -5,8 +5,11 @@ import { html, type Markup } from "./escape.ts";
 import { table } from "./table.ts";
 
 /** Cells of the table: a model may have tens of thousands of files. At least `minRows` files are listed. */
-const maxCells = 20_000;
+const maxCells = 5000;
 const minRows = 20;
+
+/** A longer table would hide what comes after it, and has to be opened. */
+const maxOpenRows = 20;
 
 /** Each weight file in each version: its size, who else has the same, and which of its parts are new there. */
 export function filesSection(view: ModelsReport, labels: readonly string[]): Markup {
@@ -27,6 +30,7 @@ export function filesSection(view: ModelsReport, labels: readonly string[]): Mar
       : html`<p class="dim">${files.length - count} more files are not listed.</p>`;
   const head = html`<th>File</th>
     ${labels.map((label) => html`<th>${label}</th>`)}`;
+  const all = html`${table(head, rows, "Files by version")} ${more}`;
   return html`<section>
     <h2>Files</h2>
     <p class="dim">
@@ -34,7 +38,14 @@ export function filesSection(view: ModelsReport, labels: readonly string[]): Mar
       files in parts, the parts that no other version has are counted.
       ${versions.some(({ unlisted }) => unlisted) ? "“?” is unknown: archives and image layers are not unpacked." : ""}
     </p>
-    ${table(head, rows, "Files by version")} ${more}
+    ${
+      files.length <= maxOpenRows
+        ? all
+        : html`<details>
+            <summary>${files.length} files as a table</summary>
+            ${all}
+          </details>`
+    }
   </section>`;
 }
 
