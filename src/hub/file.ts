@@ -1,8 +1,10 @@
 import type { HttpResponse } from "../http/message/message.ts";
-import type { ByteRange } from "../oci/content.ts";
+import type { ByteRange, ReadRange } from "../oci/content.ts";
 import { formatRange } from "../registry/content-range.ts";
 import { partAnswer } from "../remote/part-answer.ts";
-import { type PartAnswer, readAhead, type Slots } from "../remote/read-ahead.ts";
+import type { PartAnswer } from "../remote/part.ts";
+import { readAhead } from "../remote/read-ahead.ts";
+import type { Slots } from "../remote/slots.ts";
 import type { HubClient } from "./client.ts";
 import type { HubFile } from "./listing.ts";
 import { hubStatusOf } from "./refusal.ts";
@@ -31,7 +33,7 @@ export interface HubFileAt {
 export function hubFileOpener(
   client: HubClient,
   { model, commit, file, slots }: HubFileAt,
-): (range: ByteRange, signal: AbortSignal) => ReadableStream<Uint8Array> {
+): ReadRange {
   const name = formatHubUri({ model, revision: commit, path: file.path });
   const path = file.path.split("/").map(encodeURIComponent).join("/");
   const root = client.endpoint.href.replace(/\/$/, "");
@@ -70,15 +72,10 @@ export function hubFileOpener(
       hint: "check that HF_ENDPOINT is a hub, and try again",
     });
 
-  return (range, signal) =>
-    range.start >= range.end
-      ? new Blob([]).stream()
-      : readAhead({
-          open,
-          range,
-          slots,
-          signal,
-          name,
-          isTooMany: (error) => tooMany.has(hubStatusOf(error) ?? 0),
-        });
+  return readAhead({
+    open,
+    slots,
+    name,
+    isTooMany: (error) => tooMany.has(hubStatusOf(error) ?? 0),
+  });
 }

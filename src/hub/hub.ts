@@ -1,12 +1,12 @@
 import type { CertificateOptions } from "../http/certificates.ts";
 import type { EmitHttpEvent } from "../http/message/message.ts";
-import type { ByteRange } from "../oci/content.ts";
 import type { Clock } from "../retry/clock.ts";
 import { createHubClient } from "./client.ts";
 import { hubEndpoint, hubToken } from "./endpoint.ts";
 import { hubFileOpener } from "./file.ts";
 import { type HubFile, type HubListing, listModel, readRevision } from "./listing.ts";
-import { slots } from "../remote/read-ahead.ts";
+import type { ReadRange } from "../oci/content.ts";
+import { slots } from "../remote/slots.ts";
 import { formatHubUri, type HubAddress } from "./uri.ts";
 
 export interface OpenHubOptions {
@@ -28,10 +28,7 @@ export interface Hub {
   /** The license of a model at a revision, where its card names one. One request, unless it was listed. */
   license(address: HubAddress, signal: AbortSignal): Promise<string | undefined>;
   /** The bytes of a range of a listed file. */
-  open(
-    listing: Pick<HubListing, "model" | "commit">,
-    file: HubFile,
-  ): (range: ByteRange, signal: AbortSignal) => ReadableStream<Uint8Array>;
+  open(listing: Pick<HubListing, "model" | "commit">, file: HubFile): ReadRange;
 }
 
 /** The hub that the environment names. Makes no request by itself. Throws `usage`, `file`. */

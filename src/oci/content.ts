@@ -24,9 +24,23 @@ export type BlobSource =
     }
   | {
       kind: "stream";
-      /** The bytes of `range`, in any chunking. Rejects with a typed error. */
-      open(range: ByteRange, signal: AbortSignal): Promise<ReadableStream<Uint8Array>>;
+      /** As `ReadRange`. Rejects with a typed error. */
+      open(
+        range: ByteRange,
+        signal: AbortSignal,
+        until?: number,
+      ): Promise<ReadableStream<Uint8Array>>;
     };
+
+/**
+ * The bytes of `range`, in any chunking; a chunk is valid until the next one is asked for. `until` says that what
+ * follows is asked for next, up to there, with the same signal: what is far away is fetched ahead.
+ */
+export type ReadRange = (
+  range: ByteRange,
+  signal: AbortSignal,
+  until?: number,
+) => ReadableStream<Uint8Array>;
 
 /** Bytes that are to become a blob and whose digest is not known before they were read. */
 export interface UnnamedBlob {
@@ -38,7 +52,7 @@ export interface UnnamedBlob {
   identity: string | undefined;
   /** The digest that they should have: other bytes are not stored. */
   expected?: Digest | undefined;
-  open(range: ByteRange, signal: AbortSignal): ReadableStream<Uint8Array>;
+  open: ReadRange;
 }
 
 /** A blob to be moved. */

@@ -3,7 +3,7 @@ import { codingNames } from "../http/message/content-coding.ts";
 import type { HttpResponse } from "../http/message/message.ts";
 import type { ByteRange } from "../oci/content.ts";
 import { parseContentRange } from "../registry/content-range.ts";
-import type { PartAnswer } from "./read-ahead.ts";
+import type { PartAnswer } from "./part.ts";
 
 export interface PartWanted {
   range: ByteRange;

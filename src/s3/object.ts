@@ -1,8 +1,10 @@
 import { OcibundleError } from "../errors.ts";
-import type { ByteRange } from "../oci/content.ts";
+import type { ByteRange, ReadRange } from "../oci/content.ts";
 import { formatRange } from "../registry/content-range.ts";
 import { partAnswer } from "../remote/part-answer.ts";
-import { type PartAnswer, readAhead, type Slots } from "../remote/read-ahead.ts";
+import type { PartAnswer } from "../remote/part.ts";
+import { readAhead } from "../remote/read-ahead.ts";
+import type { Slots } from "../remote/slots.ts";
 import type { S3Client } from "./client.ts";
 import { etagOf } from "./listing.ts";
 import { isSteady } from "../remote/steady.ts";
@@ -100,7 +102,7 @@ export function objectOpener(
   { bucket, key }: { bucket: string; key: string },
   version: S3Version,
   slots: Slots,
-): (range: ByteRange, signal: AbortSignal) => ReadableStream<Uint8Array> {
+): ReadRange {
   const name = formatS3Uri(bucket, key);
   const { size, etag, versionId, modified } = version;
   const changed = (): OcibundleError =>
@@ -134,17 +136,12 @@ export function objectOpener(
     }
     return partAnswer(response, { range, size, name, server: "object store" });
   };
-  return (range, signal) =>
-    range.start >= range.end
-      ? new Blob([]).stream()
-      : readAhead({
-          open,
-          range,
-          slots,
-          signal,
-          name,
-          inOneAnswer: !version.isSteady,
-          goesOn: version.isSteady,
-          isTooMany: (error) => tooMany.has(s3StatusOf(error) ?? 0),
-        });
+  return readAhead({
+    open,
+    slots,
+    name,
+    inOneAnswer: !version.isSteady,
+    goesOn: version.isSteady,
+    isTooMany: (error) => tooMany.has(s3StatusOf(error) ?? 0),
+  });
 }

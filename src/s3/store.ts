@@ -1,6 +1,6 @@
 import { OcibundleError } from "../errors.ts";
-import type { ByteRange } from "../oci/content.ts";
-import { slots } from "../remote/read-ahead.ts";
+import type { ReadRange } from "../oci/content.ts";
+import { slots } from "../remote/slots.ts";
 import { createS3Client, type S3Options } from "./client.ts";
 import { listObjects, type S3Object } from "./listing.ts";
 import { headObject, objectOpener, type S3Version } from "./object.ts";
@@ -18,11 +18,7 @@ export interface S3Store {
   /** What an object is now, with what the store says of its content. Throws as `list`, and `integrity`. */
   head(bucket: string, object: S3Object, signal: AbortSignal): Promise<S3Version>;
   /** The bytes of a range of one version of an object. */
-  open(
-    bucket: string,
-    key: string,
-    version: S3Version,
-  ): (range: ByteRange, signal: AbortSignal) => ReadableStream<Uint8Array>;
+  open(bucket: string, key: string, version: S3Version): ReadRange;
 }
 
 export interface S3Listing {

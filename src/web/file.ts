@@ -3,10 +3,12 @@ import type { CertificateOptions } from "../http/certificates.ts";
 import { codingNames } from "../http/message/content-coding.ts";
 import type { EmitHttpEvent, HttpResponse, Send } from "../http/message/message.ts";
 import { followRedirects } from "../http/redirect.ts";
-import type { ByteRange } from "../oci/content.ts";
+import type { ByteRange, ReadRange } from "../oci/content.ts";
 import { formatRange, parseContentRange } from "../registry/content-range.ts";
 import { partAnswer } from "../remote/part-answer.ts";
-import { type PartAnswer, readAhead, type Slots, slots } from "../remote/read-ahead.ts";
+import type { PartAnswer } from "../remote/part.ts";
+import { readAhead } from "../remote/read-ahead.ts";
+import { type Slots, slots } from "../remote/slots.ts";
 import { aboutSource, sourceSend } from "../remote/send.ts";
 import { isSteady } from "../remote/steady.ts";
 import { type Clock, systemClock } from "../retry/clock.ts";
@@ -35,10 +37,10 @@ export interface WebFile {
   /** Whether parts that are asked for one by one are of one state for certain. */
   goesOn: boolean;
   /**
-   * The bytes of a range; `size` is that of the file, in bytes. Rejects with `integrity` where the file is in
-   * another state by now.
+   * Reads ranges of the file, whose size in bytes is given. Rejects with `integrity` where the file is in another
+   * state by now.
    */
-  open(range: ByteRange, size: number, signal: AbortSignal): ReadableStream<Uint8Array>;
+  opener(size: number): ReadRange;
   /** All bytes, in one answer, where the size is not known. */
   openAll(signal: AbortSignal): Promise<ReadableStream<Uint8Array>>;
 }
@@ -173,8 +175,7 @@ async function lookAt(
     size: sizeOf(first),
     etag: state.etag,
     goesOn: isSure,
-    open(range, size, stop) {
-      if (range.start >= range.end) return new Blob([]).stream();
+    opener(size) {
       const open = async (part: ByteRange, end: AbortSignal): Promise<PartAnswer> => {
         const wanted = hasRanges
           ? {
@@ -187,9 +188,7 @@ async function lookAt(
       };
       return readAhead({
         open,
-        range,
         slots: free,
-        signal: stop,
         name,
         inOneAnswer: !isSure || !hasRanges,
         goesOn: isSure,

@@ -11,8 +11,8 @@ export function shifted(source: BlobSource, offset: number): BlobSource {
     case "stream":
       return {
         kind: "stream",
-        open: ({ start, end }: ByteRange, signal) =>
-          source.open({ start: start + offset, end: end + offset }, signal),
+        open: ({ start, end }: ByteRange, signal, until = end) =>
+          source.open({ start: start + offset, end: end + offset }, signal, until + offset),
       };
   }
 }

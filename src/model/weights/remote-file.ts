@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { OcibundleError } from "../../errors.ts";
-import type { BlobSource, ByteRange } from "../../oci/content.ts";
+import type { BlobSource, ReadRange } from "../../oci/content.ts";
 import { digestOf } from "../../oci/digest.ts";
 import { compressBytes } from "../../runtime/small-file.ts";
 import { compressionLevels } from "../format/compression.ts";
@@ -16,7 +16,7 @@ export interface RemoteFile {
   size: number | undefined;
   /** Of its content, where that is known without fetching it. */
   digest: Sha256 | undefined;
-  open(range: ByteRange, signal: AbortSignal): ReadableStream<Uint8Array>;
+  open: ReadRange;
   /** All bytes, where the size is not known. */
   openAll?(signal: AbortSignal): Promise<ReadableStream<Uint8Array>>;
   /** Whether what breaks off goes on where it was: parts are known to be of one state. */
@@ -127,5 +127,5 @@ export function remoteSource(entry: WeightEntry, remote: RemoteFile, lock: strin
   }
   const { bytes } = remote;
   if (bytes !== undefined) return { kind: "bytes", bytes };
-  return { kind: "stream", open: (range, signal) => Promise.resolve(remote.open(range, signal)) };
+  return { kind: "stream", open: (...asked) => Promise.resolve(remote.open(...asked)) };
 }

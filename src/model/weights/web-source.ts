@@ -1,3 +1,4 @@
+import type { ReadRange } from "../../oci/content.ts";
 import { openCache } from "../../store/cache/cache.ts";
 import { openRemoteRecords } from "../../store/records/remote-records.ts";
 import { openWeb, type Web } from "../../web/file.ts";
@@ -39,6 +40,7 @@ async function remoteFile(job: RemoteJob, web: Web, address: WebAddress): Promis
   const version =
     etag !== undefined && isSignature(address.url.searchParams) ? `etag:${etag}` : undefined;
   const keys = version !== undefined && size !== undefined ? [`${uri} ${version} ${size}`] : [];
+  let read: ReadRange | undefined;
   const remote: RemoteFile = {
     uri,
     size,
@@ -46,7 +48,10 @@ async function remoteFile(job: RemoteJob, web: Web, address: WebAddress): Promis
     digest: await openRemoteRecords(openCache(job)).find(keys[0]),
     keys,
     goesOn: found.goesOn,
-    open: (range, signal) => found.open(range, remote.size ?? range.end, signal),
+    open(range, ...asked) {
+      read ??= found.opener(remote.size ?? range.end);
+      return read(range, ...asked);
+    },
     openAll: (signal) => found.openAll(signal),
   };
   return remote;

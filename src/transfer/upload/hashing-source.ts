@@ -35,10 +35,10 @@ export function hashingSource({ size, open }: UnnamedBlob): HashingSource {
   return {
     source: {
       kind: "stream",
-      async open(range: ByteRange, signal: AbortSignal) {
+      async open(range: ByteRange, signal: AbortSignal, until) {
         const hash = await stateAt(range.start, signal);
         let at = range.start;
-        return passing(open(range, signal), {
+        return passing(open(range, signal, until), {
           onChunk(chunk) {
             hash.update(chunk);
             at += chunk.byteLength;

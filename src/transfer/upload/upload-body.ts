@@ -6,6 +6,8 @@ import { runtime } from "../../runtime/current.ts";
 
 export interface BodyOptions {
   signal: AbortSignal;
+  /** Up to where the requests that follow send the blob; to the range's end unless given. */
+  until?: number | undefined;
   /**
    * Called with the position in the blob that has gone out, in bytes, while the body is sent; also with
    * the range's start when the body is made again. Without it a file's bytes go out unseen by JavaScript.
@@ -17,7 +19,7 @@ export interface BodyOptions {
 
 /** The bytes of `range` of a blob as the body of a request, made anew for each try. */
 export function uploadBody(source: BlobSource, range: ByteRange, options: BodyOptions): UploadBody {
-  const { signal, onPosition, onSourceError } = options;
+  const { signal, until, onPosition, onSourceError } = options;
   const size = range.end - range.start;
   const seen = (stream: ReadableStream<Uint8Array>) => exactly(stream, range, options);
   return {
@@ -34,7 +36,7 @@ export function uploadBody(source: BlobSource, range: ByteRange, options: BodyOp
         }
         case "stream":
           try {
-            return seen(await source.open(range, signal));
+            return seen(await source.open(range, signal, until));
           } catch (error) {
             onSourceError?.(error);
             throw error;

@@ -98,7 +98,7 @@ async function accept(
 
 /** The blob's bytes from the cursor up to `end`. */
 function bodyUntil(context: UploadContext, end: number): UploadBody {
-  const { cursor, source, traits, options } = context;
+  const { cursor, descriptor, source, traits, options } = context;
   const start = cursor.position;
   context.sourceFailure = undefined;
   const slow = source.kind !== "file" || isSlow(end - start, traits.rate);
@@ -107,6 +107,7 @@ function bodyUntil(context: UploadContext, end: number): UploadBody {
     { start, end },
     {
       signal: options.signal,
+      until: descriptor.size,
       onPosition: slow ? (position) => cursor.tell(position) : undefined,
       onSourceError(error) {
         context.sourceFailure = error;
