@@ -6,8 +6,8 @@
 import { rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { modelL, type Sized } from "../test/support/model-shapes.ts";
-import { smallModel, writeTensors } from "../test/support/tensor-file.ts";
+import { modelL, type Sized } from "../test/support/tensors/model-shapes.ts";
+import { smallModel, writeTensors } from "../test/support/tensors/tensor-file.ts";
 import { scenariosOfPlainReaders } from "./scenarios/plain.ts";
 import { scenariosOfRealModels } from "./scenarios/real-models.ts";
 import {

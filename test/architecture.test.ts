@@ -333,6 +333,18 @@ describe("the house", () => {
   });
 });
 
+/** What `scripts/nightly.sh` and `.ci/run` run by name, and the suites that contract tests share. */
+const namedTests =
+  /^(?:contract\/content-store|faults\/fault-matrix|interop\/(?:cosign|model-signing)|large\/(?:fleet|large)|robustness\/large)\.ts$/;
+
+test("what tests share is in test/support", () => {
+  const outside = readdirSync(import.meta.dir, { recursive: true, encoding: "utf8" })
+    .map((path) => path.replaceAll("\\", "/"))
+    .filter((path) => path.endsWith(".ts") && !path.endsWith(".test.ts"))
+    .filter((path) => !path.startsWith("support/") && !namedTests.test(path));
+  expect(outside).toEqual([]);
+});
+
 describe("the check itself", () => {
   const sources = {
     "oci/digest.ts": `import type { X } from "../store/a.ts";`,

@@ -1,8 +1,8 @@
 import { rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { openWire } from "../../test/robustness/counting-wire.ts";
-import type { Sized } from "../../test/support/model-shapes.ts";
-import { writeTensors } from "../../test/support/tensor-file.ts";
+import { openWire } from "../../test/support/attacks/counting-wire.ts";
+import type { Sized } from "../../test/support/tensors/model-shapes.ts";
+import { writeTensors } from "../../test/support/tensors/tensor-file.ts";
 import { expectAtMost, expectThat, openWorkbench, sha256 } from "./workbench.ts";
 
 /** What push and copy print, as far as it is looked at. */

@@ -18,7 +18,7 @@ import { openServed } from "../../src/harness/registry/serving.ts";
 import { createDownloader } from "../../src/transfer/download/download.ts";
 import { registryWriter } from "../../src/transfer/upload/registry-writer.ts";
 import { unknownTraits } from "../../src/transfer/upload/registry-traits.ts";
-import { randomBytes } from "../robustness/program-run.ts";
+import { randomBytes } from "../support/attacks/program-run.ts";
 
 /**
  * Each kind of fault at each step of a push and a pull, one to three times in a row: a run ends right, or

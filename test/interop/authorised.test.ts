@@ -9,10 +9,11 @@ import { digestOf } from "../../src/oci/digest.ts";
 import { mediaTypes } from "../../src/oci/media-types.ts";
 import { createRegistry, type RegistryOptions } from "../../src/registry/registry.ts";
 import type { Repository } from "../../src/registry/types.ts";
-import { failureOf, never } from "../unit/http/scripted.ts";
-import { makeCertificate } from "./certificates.ts";
-import { testWith } from "./parts.ts";
-import { workbench } from "./workbench.ts";
+import { never } from "../support/registry/scripted-server.ts";
+import { errorOf } from "../support/failure.ts";
+import { makeCertificate } from "../support/certificates.ts";
+import { testWith } from "../support/programs/test-with.ts";
+import { workbench } from "../support/programs/workbench.ts";
 
 const bench = workbench();
 
@@ -125,7 +126,7 @@ describe("docker-registry with a password", () => {
 
   testWith(["docker-registry"], "refuses who has none, in words", async () => {
     const { address } = await withPassword();
-    const failure = await failureOf(
+    const failure = await errorOf(
       createRegistry(address).repository("a/b").getManifest("v1", never),
     );
     expect(failure).toMatchObject({
@@ -170,7 +171,7 @@ describe("docker-registry with a password", () => {
     const { address } = await withPassword();
     const HOME = await bench.makeDirectory("home");
     const command = [...program(), "login", address, "-u", "ada", "--password-stdin"];
-    const failure = await failureOf(
+    const failure = await errorOf(
       bench.run(["sh", "-c", `echo "wr"0ng | "$@"`, "sh", ...command], { env: { HOME } }),
     );
     expect(failure.message).toContain(`${address}: invalid username or password`);
@@ -268,7 +269,7 @@ describe("docker-registry with a token server", () => {
 
   testWith(["docker-registry"], "is closed to who has no password", async () => {
     const { address } = await withTokens();
-    const failure = await failureOf(createRegistry(address).ping(never));
+    const failure = await errorOf(createRegistry(address).ping(never));
     expect(failure).toMatchObject({ code: "denied" });
     expect(failure.message).toContain("requires a login");
   });
@@ -297,7 +298,7 @@ describe("docker-registry with TLS", () => {
     const wrong = join(await bench.makeDirectory("wrong"), "certs");
     await mkdir(wrong);
     const { authority } = await makeCertificate(wrong);
-    const failure = await failureOf(createRegistry(address, { caFile: authority }).ping(never));
+    const failure = await errorOf(createRegistry(address, { caFile: authority }).ping(never));
     expect(failure).toMatchObject({ code: "network" });
     expect(failure.message).toContain(
       "certificate is signed by an authority that this machine does not trust",

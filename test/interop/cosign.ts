@@ -4,9 +4,9 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { findPart } from "../../scripts/parts.ts";
 import { sampleLayers, writeSampleImage } from "../../scripts/sample-image.ts";
-import { testWith } from "./parts.ts";
-import { realRegistries } from "./registries.ts";
-import { workbench } from "./workbench.ts";
+import { testWith } from "../support/programs/test-with.ts";
+import { realRegistries } from "../support/programs/real-registries.ts";
+import { workbench } from "../support/programs/workbench.ts";
 
 /** Building cosign takes minutes, so this is no part of every run: `scripts/nightly.sh cosign`. */
 

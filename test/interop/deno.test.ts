@@ -6,7 +6,7 @@ import { startService } from "../../scripts/service.ts";
 import { sampleLayers, writeSampleImage } from "../../scripts/sample-image.ts";
 import { digestOf } from "../../src/oci/digest.ts";
 import { testIdentity, testIssuer, testSigstore } from "../support/sigstore.ts";
-import { workbench } from "./workbench.ts";
+import { workbench } from "../support/programs/workbench.ts";
 
 /** The sources run under Deno as they are: the whole round, client and registry. */
 const { makeDirectory, run, shared } = workbench();

@@ -16,9 +16,9 @@ import {
 import { createLayoutArchive } from "../../src/store/archive/writer.ts";
 import { createLayout } from "../../src/store/layout/layout.ts";
 import { readSmallBlob } from "../../src/store/small-blob.ts";
-import { startDockerd } from "./engines.ts";
-import { testWith } from "./parts.ts";
-import { workbench } from "./workbench.ts";
+import { startDockerd } from "../support/programs/engines.ts";
+import { testWith } from "../support/programs/test-with.ts";
+import { workbench } from "../support/programs/workbench.ts";
 
 /** Images as real engines and tools hold and save them, read here; and what is written here, read by them. */
 const { makeDirectory, run, shared } = workbench();

@@ -3,9 +3,9 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { startDockerRegistry } from "../../scripts/registries.ts";
 import { sampleLayers, writeSampleImage } from "../../scripts/sample-image.ts";
-import { testWith } from "./parts.ts";
-import { realRegistries } from "./registries.ts";
-import { workbench } from "./workbench.ts";
+import { testWith } from "../support/programs/test-with.ts";
+import { realRegistries } from "../support/programs/real-registries.ts";
+import { workbench } from "../support/programs/workbench.ts";
 
 const { makeDirectory, ocibundle, shared } = workbench();
 

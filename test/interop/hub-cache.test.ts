@@ -2,9 +2,9 @@ import { describe, expect } from "bun:test";
 import { lstat, mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { findLibrary } from "../../scripts/parts.ts";
-import { type LibraryPart, testWith } from "./parts.ts";
-import { realRegistries } from "./registries.ts";
-import { workbench } from "./workbench.ts";
+import { type LibraryPart, testWith } from "../support/programs/test-with.ts";
+import { realRegistries } from "../support/programs/real-registries.ts";
+import { workbench } from "../support/programs/workbench.ts";
 
 /** What `pull --hf-cache` writes, read by releases of huggingface_hub that have no network. */
 const { makeDirectory, ocibundle, run, shared } = workbench();

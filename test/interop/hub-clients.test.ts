@@ -7,9 +7,9 @@ import { findLibrary } from "../../scripts/parts.ts";
 import { startEmbeddedRegistry } from "../../scripts/registries.ts";
 import { startService } from "../../scripts/service.ts";
 import { program } from "../../scripts/program.ts";
-import { smallModel, writeTensors } from "../support/tensor-file.ts";
-import { writeFiles } from "../unit/model/bench.ts";
-import { workbench } from "./workbench.ts";
+import { smallModel, writeTensors } from "../support/tensors/tensor-file.ts";
+import { writeFiles } from "../support/temporary-directory.ts";
+import { workbench } from "../support/programs/workbench.ts";
 
 /** Real clients of the Hugging Face Hub, with a registry behind `ocibundle serve`. */
 const { makeDirectory, run, shared, ocibundle } = workbench();

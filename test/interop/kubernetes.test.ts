@@ -3,8 +3,8 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
 import { findLibrary } from "../../scripts/parts.ts";
-import { testWith } from "./parts.ts";
-import { workbench } from "./workbench.ts";
+import { testWith } from "../support/programs/test-with.ts";
+import { workbench } from "../support/programs/workbench.ts";
 
 /** The manifests of the documentation, against the schemas of releases of Kubernetes. */
 const { makeDirectory, run } = workbench();

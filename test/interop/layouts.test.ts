@@ -3,10 +3,10 @@ import { mkdtemp, rm, mkdir, readdir, readFile, writeFile } from "node:fs/promis
 import { join } from "node:path";
 import { findPart } from "../../scripts/parts.ts";
 import { digestOf } from "../../src/oci/digest.ts";
-import { startContainerd } from "./engines.ts";
-import { testWith } from "./parts.ts";
-import { realRegistries } from "./registries.ts";
-import { workbench } from "./workbench.ts";
+import { startContainerd } from "../support/programs/engines.ts";
+import { testWith } from "../support/programs/test-with.ts";
+import { realRegistries } from "../support/programs/real-registries.ts";
+import { workbench } from "../support/programs/workbench.ts";
 
 /** Weights that ocibundle writes for other tools, and weights that other tools wrote. */
 const { makeDirectory, ocibundle, run, shared } = workbench();

@@ -3,8 +3,8 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { collectHelp } from "../../scripts/reference/collect.ts";
 import { manPage, manPageName } from "../../scripts/reference/man-page.ts";
-import { testWith } from "./parts.ts";
-import { workbench } from "./workbench.ts";
+import { testWith } from "../support/programs/test-with.ts";
+import { workbench } from "../support/programs/workbench.ts";
 
 /** The manual pages as groff reads them. */
 const { makeDirectory } = workbench();

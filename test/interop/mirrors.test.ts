@@ -3,8 +3,8 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { startDockerRegistry, startEmbeddedRegistry } from "../../scripts/registries.ts";
 import { sampleLayers, writeSampleImage } from "../../scripts/sample-image.ts";
-import { testWith } from "./parts.ts";
-import { workbench } from "./workbench.ts";
+import { testWith } from "../support/programs/test-with.ts";
+import { workbench } from "../support/programs/workbench.ts";
 
 const { makeDirectory, ocibundle, shared } = workbench();
 const origin = shared(startEmbeddedRegistry);

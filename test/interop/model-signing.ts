@@ -3,8 +3,8 @@ import { generateKeyPairSync } from "node:crypto";
 import { mkdirSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { findLibrary } from "../../scripts/parts.ts";
-import { testWith } from "./parts.ts";
-import { workbench } from "./workbench.ts";
+import { testWith } from "../support/programs/test-with.ts";
+import { workbench } from "../support/programs/workbench.ts";
 
 /** What OpenSSF's model_signing signs, verified here. Nightly: its libraries take half a minute to install. */
 const { makeDirectory, ocibundle, run } = workbench();

@@ -7,8 +7,8 @@ import { findPart } from "../../scripts/parts.ts";
 import { startEmbeddedRegistry } from "../../scripts/registries.ts";
 import { startService } from "../../scripts/service.ts";
 import { freePort } from "../support/free-port.ts";
-import { testWith } from "./parts.ts";
-import { workbench } from "./workbench.ts";
+import { testWith } from "../support/programs/test-with.ts";
+import { workbench } from "../support/programs/workbench.ts";
 
 /** Weights in a bucket of versitygw, which checks signatures. Its buckets are directories. */
 const { makeDirectory, ocibundle, run, shared } = workbench();

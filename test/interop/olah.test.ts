@@ -3,9 +3,9 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { findLibrary } from "../../scripts/parts.ts";
 import { freePort } from "../support/free-port.ts";
-import { startHub } from "../support/hub.ts";
-import { testWith } from "./parts.ts";
-import { workbench } from "./workbench.ts";
+import { startHub } from "../support/sources/hub.ts";
+import { testWith } from "../support/programs/test-with.ts";
+import { workbench } from "../support/programs/workbench.ts";
 
 /** Olah is a proxy for hubs whose answers nobody here wrote. */
 const { makeDirectory, ocibundle } = workbench();

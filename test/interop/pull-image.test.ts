@@ -1,9 +1,9 @@
 import { describe, expect } from "bun:test";
 import { join } from "node:path";
 import { sampleLayers, writeSampleImage } from "../../scripts/sample-image.ts";
-import { startDockerd } from "./engines.ts";
-import { testWith } from "./parts.ts";
-import { workbench } from "./workbench.ts";
+import { startDockerd } from "../support/programs/engines.ts";
+import { testWith } from "../support/programs/test-with.ts";
+import { workbench } from "../support/programs/workbench.ts";
 
 /** The image of a model, pulled into a real engine. */
 const { makeDirectory, run, ocibundle, shared } = workbench();

@@ -4,9 +4,9 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { startDockerRegistry, startEmbeddedRegistry } from "../../scripts/registries.ts";
 import { sampleLayers, tarOf, writeSampleImage } from "../../scripts/sample-image.ts";
-import { startContainerd, startDockerd } from "./engines.ts";
-import { type Part, testWith } from "./parts.ts";
-import { workbench } from "./workbench.ts";
+import { startContainerd, startDockerd } from "../support/programs/engines.ts";
+import { type Part, testWith } from "../support/programs/test-with.ts";
+import { workbench } from "../support/programs/workbench.ts";
 
 /** What ocibundle pushed, read by programs that know nothing of it. */
 const { makeDirectory, ocibundle, run, shared } = workbench();

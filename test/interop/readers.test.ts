@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { findPart } from "../../scripts/parts.ts";
 import { sampleLayers, writeSampleImage } from "../../scripts/sample-image.ts";
 import { digestOf } from "../../src/oci/digest.ts";
-import { testWith } from "./parts.ts";
-import { realRegistries } from "./registries.ts";
-import { workbench } from "./workbench.ts";
+import { testWith } from "../support/programs/test-with.ts";
+import { realRegistries } from "../support/programs/real-registries.ts";
+import { workbench } from "../support/programs/workbench.ts";
 
 /** What ocibundle pushed, read and copied by crane, oras and regctl. */
 const { makeDirectory, ocibundle, run, shared } = workbench();

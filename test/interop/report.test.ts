@@ -3,9 +3,9 @@ import { randomBytes } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { startBrowser } from "./browser.ts";
-import { testWith } from "./parts.ts";
-import { workbench } from "./workbench.ts";
+import { startBrowser } from "../support/programs/browser.ts";
+import { testWith } from "../support/programs/test-with.ts";
+import { workbench } from "../support/programs/workbench.ts";
 
 /** The page of `report` in a real browser. */
 const { makeDirectory, ocibundle } = workbench();

@@ -3,11 +3,12 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { sampleLayers, writeSampleImage } from "../../scripts/sample-image.ts";
 import { digestOf } from "../../src/oci/digest.ts";
-import { type CountingWire, openWire } from "../robustness/counting-wire.ts";
-import { type Bench, filesBelow, openBench, randomBytes } from "../robustness/program-run.ts";
-import { testWith } from "./parts.ts";
-import { realRegistries } from "./registries.ts";
-import { workbench } from "./workbench.ts";
+import { type CountingWire, openWire } from "../support/attacks/counting-wire.ts";
+import { type Bench, filesBelow, openBench, randomBytes } from "../support/attacks/program-run.ts";
+import { testWith } from "../support/programs/test-with.ts";
+import { realRegistries } from "../support/programs/real-registries.ts";
+import { workbench } from "../support/programs/workbench.ts";
+import { expectRun } from "../support/attacks/expect-run.ts";
 
 const MiB = 1024 * 1024;
 
@@ -23,12 +24,6 @@ const size = Object.values(weights).reduce((sum, { length }) => sum + length, 0)
 const overhead = 256 * 1024;
 
 const { shared } = workbench();
-
-async function succeed(bench: Bench, args: readonly string[]): Promise<string> {
-  const { code, stdout, stderr } = await bench.run(args);
-  expect({ args, code, stderr: code === 0 ? "" : stderr }).toEqual({ args, code: 0, stderr: "" });
-  return stdout;
-}
 
 /** Starts a run and kills it once so many bytes have passed, of which no more are let through. */
 async function killAfter(
@@ -74,7 +69,7 @@ describe.each(realRegistries)("the full round at $name", ({ parts, start }) => {
         writeFileSync(bench.path("weights", name), bytes);
       }
       await writeSampleImage(bench.path("image"), "v1", sampleLayers("print('round')\n"));
-      await succeed(bench, ["lock", "weights", "--dest", "/src/weights"]);
+      await expectRun(bench, ["lock", "weights", "--dest", "/src/weights"]);
 
       const reference = `127.0.0.1:${wire.port}/acme/round:v1`;
       const image = ["--image", "oci:image:v1"];
@@ -86,18 +81,18 @@ describe.each(realRegistries)("the full round at $name", ({ parts, start }) => {
         const blob = await fetch(`http://${address}/v2/acme/round/blobs/${digestOf(bytes)}`);
         if (blob.ok) expect(digestOf(await blob.bytes()) === digestOf(bytes)).toBe(true);
       }
-      await succeed(bench, push);
+      await expectRun(bench, push);
 
       const unchanged = wire.bytes("up");
-      await succeed(bench, push);
+      await expectRun(bench, push);
       expect(wire.bytes("up") - unchanged).toBeLessThan(overhead);
 
-      await succeed(bench, ["verify", reference]);
-      await succeed(bench, ["copy", reference, `127.0.0.1:${wire.port}/acme/copied:v1`]);
-      await succeed(bench, ["copy", reference, "oci:layout:v1"]);
+      await expectRun(bench, ["verify", reference]);
+      await expectRun(bench, ["copy", reference, `127.0.0.1:${wire.port}/acme/copied:v1`]);
+      await expectRun(bench, ["copy", reference, "oci:layout:v1"]);
       const digests = [];
       for (const source of [reference, `127.0.0.1:${wire.port}/acme/copied:v1`, "oci:layout:v1"]) {
-        digests.push(digestIn(await succeed(bench, ["inspect", source, "--json"])));
+        digests.push(digestIn(await expectRun(bench, ["inspect", source, "--json"])));
       }
       expect(digests[0]).toStartWith("sha256:");
       expect(digests).toEqual([digests[0], digests[0], digests[0]]);
@@ -110,15 +105,15 @@ describe.each(realRegistries)("the full round at $name", ({ parts, start }) => {
         await killAfter(bench, wire, "down", size * 0.4, pull);
         expectNothingWrong(bench.path(target));
         const before = wire.bytes("down");
-        await succeed(bench, pull);
+        await expectRun(bench, pull);
         // On a busy machine a range that comes slowly is asked for once more.
         expect(wire.bytes("down") - before).toBeLessThan(size * 1.1 + overhead);
         expectNothingWrong(bench.path(target));
-        await succeed(bench, ["verify", "weights.lock", "--dir", target]);
+        await expectRun(bench, ["verify", "weights.lock", "--dir", target]);
         const names = Object.keys(weights).map((name) => `src/weights/${name}`);
         expect(filesBelow(bench.path(target))).toEqual(["src/weights/.cog/ready", ...names]);
       }
-      await succeed(bench, ["cache", "verify"]);
+      await expectRun(bench, ["cache", "verify"]);
     } finally {
       wire.stop();
     }

@@ -3,10 +3,10 @@ import { cp, mkdir } from "node:fs/promises";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { startDockerRegistry } from "../../scripts/registries.ts";
-import { makeCertificate } from "./certificates.ts";
-import { startConnectProxy } from "./connect-proxy.ts";
-import { testWith } from "./parts.ts";
-import { workbench } from "./workbench.ts";
+import { makeCertificate } from "../support/certificates.ts";
+import { startConnectProxy } from "../support/connect-proxy.ts";
+import { testWith } from "../support/programs/test-with.ts";
+import { workbench } from "../support/programs/workbench.ts";
 
 const { makeDirectory, ocibundle, shared } = workbench();
 

@@ -3,8 +3,8 @@ import { randomBytes } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { startDockerRegistry, startEmbeddedRegistry } from "../../scripts/registries.ts";
-import { testWith } from "../interop/parts.ts";
-import { workbench } from "../interop/workbench.ts";
+import { testWith } from "../support/programs/test-with.ts";
+import { workbench } from "../support/programs/workbench.ts";
 
 /** Many nodes behind one pull-through cache; run by scripts/nightly.sh. */
 const { makeDirectory, ocibundle, shared } = workbench();

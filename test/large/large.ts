@@ -1,7 +1,7 @@
 import { test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { runScript } from "../scripts/runner.ts";
+import { runScript } from "../support/scripts/runner.ts";
 
 // Scripts that move tens of gigabytes, one after another: `scripts/nightly.sh` runs them.
 const longest = 3_600_000;

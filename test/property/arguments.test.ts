@@ -6,7 +6,7 @@ import { OcibundleError } from "../../src/errors.ts";
 import { parseDuration } from "../../src/ui/duration.ts";
 import { formatSize, parseSize } from "../../src/ui/size.ts";
 import { displayWidth, escapeText, truncate } from "../../src/ui/text.ts";
-import { runs } from "./runs.ts";
+import { runs } from "../support/property-runs.ts";
 
 const description = "";
 const definitions = {

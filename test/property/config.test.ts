@@ -4,7 +4,7 @@ import { OcibundleError } from "../../src/errors.ts";
 import { type Config, parseConfig } from "../../src/model/session/config.ts";
 import { settingsOf } from "../../src/model/session/settings-of.ts";
 import { isRepositoryName } from "../../src/oci/reference.ts";
-import { runs } from "./runs.ts";
+import { runs } from "../support/property-runs.ts";
 
 const path = "/etc/ocibundle/config.yaml";
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);

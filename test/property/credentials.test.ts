@@ -5,7 +5,7 @@ import { findEntry, findHelper, parseDockerConfig } from "../../src/credentials/
 import { editMember } from "../../src/credentials/json-text.ts";
 import { keysFor, normalizeKey } from "../../src/credentials/registry-key.ts";
 import { OcibundleError } from "../../src/errors.ts";
-import { runs } from "./runs.ts";
+import { runs } from "../support/property-runs.ts";
 
 const host = "registry.example.com";
 

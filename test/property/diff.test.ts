@@ -2,8 +2,8 @@ import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { diffWeights } from "../../src/model/jobs/diff.ts";
 import type { WeightEntry } from "../../src/model/format/weight-entry.ts";
-import { entry } from "../unit/model/fixtures.ts";
-import { runs } from "./runs.ts";
+import { entry } from "../support/model/fixtures.ts";
+import { runs } from "../support/property-runs.ts";
 
 const weights = fc
   .uniqueArray(

@@ -3,7 +3,7 @@ import * as fc from "fast-check";
 import { OcibundleError } from "../../src/errors.ts";
 import { faultMatcher } from "../../src/harness/misbehave/faults/matcher.ts";
 import { parseFault } from "../../src/harness/misbehave/faults/parse.ts";
-import { runs } from "./runs.ts";
+import { runs } from "../support/property-runs.ts";
 
 const count = fc.integer({ min: 1, max: 1e6 });
 const optional = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined });

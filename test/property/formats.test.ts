@@ -14,7 +14,7 @@ import { digestOf } from "../../src/oci/digest.ts";
 import { parseDocument } from "../../src/oci/document.ts";
 import { ImageIndexSchema, ImageManifestSchema } from "../../src/oci/manifest.ts";
 import { mediaTypes } from "../../src/oci/media-types.ts";
-import { runs } from "./runs.ts";
+import { runs } from "../support/property-runs.ts";
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 

@@ -16,7 +16,7 @@ import { parseResponseHead } from "../../src/http/large/head.ts";
 import { parseRetryAfter } from "../../src/http/message/retry-after.ts";
 import { maxRetryAfter, requestRetries, waitBeforeRetry } from "../../src/retry/backoff.ts";
 import { requestPolicy } from "../../src/retry/transient.ts";
-import { fewerRuns, runs } from "./runs.ts";
+import { fewerRuns, runs } from "../support/property-runs.ts";
 
 const anyText = fc.string({ unit: "binary" });
 const headerLike = fc

@@ -11,8 +11,8 @@ import { entryPath, linkTarget } from "../../src/store/archive/path.ts";
 import { paxOverrides } from "../../src/store/archive/pax.ts";
 import { streamTarSource } from "../../src/store/archive/source.ts";
 import { findEntry, withManifest } from "../../src/store/layout/documents.ts";
-import { paxRecord, tarBytes } from "../unit/store/tar-bytes.ts";
-import { fewerRuns, runs } from "./runs.ts";
+import { paxRecord, tarBytes } from "../support/store/tar-bytes.ts";
+import { fewerRuns, runs } from "../support/property-runs.ts";
 
 const anyText = fc.string({ unit: "binary", maxLength: 40 });
 

@@ -5,7 +5,7 @@ import { digestOf } from "../../src/oci/digest.ts";
 import { manifestTypeOf, membersOf } from "../../src/oci/manifest-members.ts";
 import { mediaTypes } from "../../src/oci/media-types.ts";
 import { bestForPlatform, formatPlatform } from "../../src/oci/platform.ts";
-import { runs } from "./runs.ts";
+import { runs } from "../support/property-runs.ts";
 
 const raw = (document: unknown, mediaType: string) => {
   const bytes = new TextEncoder().encode(JSON.stringify(document));

@@ -6,8 +6,8 @@ import { segmentFinder } from "../../src/model/parts/segments-in.ts";
 import { fixedParts, treeParts } from "../../src/model/parts/tree.ts";
 import { readTensors } from "../../src/model/tensors/read-tensors.ts";
 import { digestOf } from "../../src/oci/digest.ts";
-import { gguf, readerOf, safetensors, zip } from "../unit/model/tensors/files.ts";
-import { fewerRuns } from "./runs.ts";
+import { gguf, readerOf, safetensors, zip } from "../support/tensors/files.ts";
+import { fewerRuns } from "../support/property-runs.ts";
 
 const names = fc.array(fc.constantFrom("a", "b", "layers", "0", "10", "weight"), {
   minLength: 1,

@@ -4,7 +4,7 @@ import { zstdCompressSync } from "node:zlib";
 import { mergePlanes, planeSizes, splitPlanes } from "../../src/runtime/byte-planes.ts";
 import { planeBlockBytes, planeDecoder, planeEncoder } from "../../src/runtime/plane-codec.ts";
 import { errno } from "../../src/errors.ts";
-import { fewerRuns } from "./runs.ts";
+import { fewerRuns } from "../support/property-runs.ts";
 
 const widths = fc.constantFrom(2 as const, 4 as const);
 

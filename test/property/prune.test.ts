@@ -9,7 +9,7 @@ import {
 } from "../../src/model/graph/prune-plan.ts";
 import type { Digest } from "../../src/oci/digest.ts";
 import { digestOf } from "../../src/oci/digest.ts";
-import { runs } from "./runs.ts";
+import { runs } from "../support/property-runs.ts";
 
 const digests = Array.from({ length: 12 }, (_, at): Digest => digestOf(String(at)));
 const digestAt = (at: number): Digest => digests[at] as Digest;

@@ -8,7 +8,7 @@ import {
   type Reference,
   referenceTarget,
 } from "../../src/oci/reference.ts";
-import { runs } from "./runs.ts";
+import { runs } from "../support/property-runs.ts";
 
 /** What a reference may be made of, and what it may not. */
 const referenceLike = fc

@@ -9,7 +9,7 @@ import {
 import { parseNextLink } from "../../src/registry/link.ts";
 import { resolveLocation, withDigest } from "../../src/registry/location.ts";
 import { parseErrors } from "../../src/registry/refusal.ts";
-import { runs } from "./runs.ts";
+import { runs } from "../support/property-runs.ts";
 
 const anyText = fc.string({ unit: "binary" });
 const offset = fc.nat(2 ** 40);

@@ -5,7 +5,7 @@ import { compareVersions, type StoredVersion } from "../../src/model/graph/compa
 import { digestOf } from "../../src/oci/digest.ts";
 import { html } from "../../src/ui/html/escape.ts";
 import { layOut } from "../../src/ui/html/treemap-layout.ts";
-import { fewerRuns, runs } from "./runs.ts";
+import { fewerRuns, runs } from "../support/property-runs.ts";
 
 describe("treemap", () => {
   const areas = fc

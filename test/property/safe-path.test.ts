@@ -3,7 +3,7 @@ import { join, posix, relative, sep } from "node:path";
 import * as fc from "fast-check";
 import { OcibundleError } from "../../src/errors.ts";
 import { destParts, findClash } from "../../src/store/placement/safe-path.ts";
-import { runs } from "./runs.ts";
+import { runs } from "../support/property-runs.ts";
 
 /** Names that are dangerous somewhere, and any others. */
 const name = fc.oneof(

@@ -5,8 +5,8 @@ import { page } from "../../src/harness/registry/routes/page.ts";
 import { Refusal } from "../../src/harness/registry/routes/refusal.ts";
 import { parseRoute } from "../../src/harness/registry/routes/route.ts";
 import { compareTags } from "../../src/harness/registry/storage/tag-links.ts";
-import { digestFor, random, registry } from "../unit/harness/registry/registry-fixture.ts";
-import { fewerRuns, runs } from "./runs.ts";
+import { digestFor, random, registry } from "../support/registry/embedded-client.ts";
+import { fewerRuns, runs } from "../support/property-runs.ts";
 
 /** Text made of the pieces that a path of the API has, and of what should not be in one. */
 const paths = fc

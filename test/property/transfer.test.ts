@@ -6,7 +6,7 @@ import { waitBeforeRetry } from "../../src/retry/backoff.ts";
 import { chunkSizes, firstChunk, nextChunk } from "../../src/transfer/upload/chunk-size.ts";
 import { unknownTraits } from "../../src/transfer/upload/registry-traits.ts";
 import { type UploadMethod, uploadMethods } from "../../src/transfer/upload/upload-method.ts";
-import { runs } from "./runs.ts";
+import { runs } from "../support/property-runs.ts";
 
 const length = 64;
 const range = fc

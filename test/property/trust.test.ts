@@ -10,7 +10,7 @@ import { readPublicKey } from "../../src/trust/public-key.ts";
 import { digestOfPayload, simplePayload } from "../../src/trust/simple-signing.ts";
 import { readStatement, signStatement } from "../../src/trust/statement.ts";
 import { testSigstore } from "../support/sigstore.ts";
-import { fewerRuns, runs } from "./runs.ts";
+import { fewerRuns, runs } from "../support/property-runs.ts";
 
 /** Whatever comes in, only typed errors come out. */
 function typed(read: () => unknown): void {

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { expandWord, parseScript } from "../scripts/language.ts";
-import { formatArchive, parseArchive } from "../scripts/txtar.ts";
-import { runs } from "./runs.ts";
+import { expandWord, parseScript } from "../support/scripts/language.ts";
+import { formatArchive, parseArchive } from "../support/scripts/txtar.ts";
+import { runs } from "../support/property-runs.ts";
 
 const line = fc.string({ unit: "grapheme" }).filter((text) => !/[\r\n]|^-- .* --$/.test(text));
 const content = fc

@@ -2,8 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { startEmbeddedRegistry } from "../../scripts/registries.ts";
-import { workbench } from "../interop/workbench.ts";
-import { isLeftOut, ofRelease } from "./given.ts";
+import { workbench } from "../support/programs/workbench.ts";
+import { isLeftOut, ofRelease } from "../support/release.ts";
 
 const arm64Libraries = "/usr/aarch64-linux-gnu";
 

@@ -3,10 +3,10 @@ import { chownSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import manifest from "../../package.json";
 import { startEmbeddedRegistry } from "../../scripts/registries.ts";
-import { startDockerd } from "../interop/engines.ts";
-import { testWith } from "../interop/parts.ts";
-import { workbench } from "../interop/workbench.ts";
-import { isLeftOut, ofRelease } from "./given.ts";
+import { startDockerd } from "../support/programs/engines.ts";
+import { testWith } from "../support/programs/test-with.ts";
+import { workbench } from "../support/programs/workbench.ts";
+import { isLeftOut, ofRelease } from "../support/release.ts";
 
 const archive = ofRelease("ocibundle-image.tar");
 const nonroot = 65_532;

@@ -3,10 +3,10 @@ import { copyFileSync, existsSync, mkdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import manifest from "../../package.json";
 import { findLibrary } from "../../scripts/parts.ts";
-import { testWith } from "../interop/parts.ts";
-import { workbench } from "../interop/workbench.ts";
+import { testWith } from "../support/programs/test-with.ts";
+import { workbench } from "../support/programs/workbench.ts";
 import { afterwards } from "../support/afterwards.ts";
-import { isLeftOut, ofRelease } from "./given.ts";
+import { isLeftOut, ofRelease } from "../support/release.ts";
 
 const archive = ofRelease("ocibundle-linux-amd64-musl.tar.gz");
 const root = join(import.meta.dir, "../..");

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { digestOf } from "../../src/oci/digest.ts";
-import { makeModel, serveModel } from "./model-server.ts";
-import { openBench, randomBytes, sameBytes } from "./program-run.ts";
+import { makeModel, serveModel } from "../support/attacks/model-server.ts";
+import { openBench, randomBytes, sameBytes } from "../support/attacks/program-run.ts";
 
 const strace = Bun.which("strace");
 const bytes = randomBytes(5_000_000, 1);

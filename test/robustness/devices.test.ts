@@ -1,5 +1,4 @@
 import { describe, expect, test } from "bun:test";
-import { spawnSync } from "node:child_process";
 import {
   lstatSync,
   mkdirSync,
@@ -8,18 +7,16 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { makeModel, serveModel } from "./model-server.ts";
-import { type Bench, openBench, randomBytes } from "./program-run.ts";
+import { makeModel, serveModel } from "../support/attacks/model-server.ts";
+import { type Bench, openBench, randomBytes } from "../support/attacks/program-run.ts";
+import { succeeds } from "../support/succeeds.ts";
 
 const model = makeModel([{ name: "a", bytes: randomBytes(2000, 1) }]);
 
-const make = (command: string, ...args: string[]): boolean =>
-  spawnSync(command, args, { stdio: "ignore" }).status === 0;
-
 /** What a user can name as a target that is no regular file. */
 const kinds = {
-  "a FIFO": (path: string) => make("mkfifo", path),
-  "a device": (path: string) => make("mknod", path, "c", "1", "3"),
+  "a FIFO": (path: string) => succeeds("mkfifo", path),
+  "a device": (path: string) => succeeds("mknod", path, "c", "1", "3"),
 } as const;
 const canMakeDevices = ((): boolean => {
   using bench = openBench("devices");
@@ -46,7 +43,7 @@ const jobs: Record<string, (bench: Bench, reference: string, target: string) => 
   },
   "pull over it": (bench, reference, target) => {
     mkdirSync(bench.path("models/src/weights"), { recursive: true });
-    expect(make("cp", "-a", target, bench.path("models/src/weights/a"))).toBe(true);
+    expect(succeeds("cp", "-a", target, bench.path("models/src/weights/a"))).toBe(true);
     return ["pull", reference, "-o", "models", "--force"];
   },
 };

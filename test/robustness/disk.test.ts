@@ -11,10 +11,16 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import type { TransferEvent } from "../../src/transfer/events.ts";
-import { type Disk, mountTmpfs } from "../unit/store/small-disk.ts";
-import { makeModel, serveModel } from "./model-server.ts";
-import { makePartsModel } from "./parts-model.ts";
-import { compressibleBytes, filesBelow, openBench, randomBytes, sameBytes } from "./program-run.ts";
+import { type Disk, mountTmpfs } from "../support/store/small-disk.ts";
+import { makeModel, serveModel } from "../support/attacks/model-server.ts";
+import { makePartsModel } from "../support/attacks/parts-model.ts";
+import {
+  compressibleBytes,
+  filesBelow,
+  openBench,
+  randomBytes,
+  sameBytes,
+} from "../support/attacks/program-run.ts";
 import type { PullReport } from "../../src/report/pull.ts";
 
 const MiB = 1024 * 1024;

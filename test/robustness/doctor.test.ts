@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { startEmbeddedRegistry } from "../../scripts/registries.ts";
-import { type Bench, openBench } from "./program-run.ts";
+import { type Bench, openBench } from "../support/attacks/program-run.ts";
 
 const MiB = 1024 * 1024;
 

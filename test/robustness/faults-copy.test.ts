@@ -3,8 +3,14 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import pLimit from "p-limit";
 import { createRegistry } from "../../src/harness/registry/routes/registry.ts";
-import { type Asked, type Behaviour, makeModel, serveModel } from "./model-server.ts";
-import { type Bench, type Ended, filesBelow, openBench, randomBytes } from "./program-run.ts";
+import {
+  type Asked,
+  type Behaviour,
+  makeModel,
+  serveModel,
+} from "../support/attacks/model-server.ts";
+import { type Bench, filesBelow, openBench, randomBytes } from "../support/attacks/program-run.ts";
+import { expectSuccess } from "../support/attacks/expect-run.ts";
 
 const MiB = 1024 * 1024;
 const bytes = randomBytes(6 * MiB + 321, 61);
@@ -82,10 +88,6 @@ const targets: Record<string, { to: string; left(bench: Bench): string[] }> = {
     left: (bench) => filesBelow(bench.directory).filter((name) => name.startsWith("model.tar")),
   },
 };
-
-function expectSuccess({ code, stderr }: Ended): void {
-  expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
-}
 
 describe("a registry that", () => {
   for (const [index, [fault, behave]] of Object.entries(overcome).entries()) {

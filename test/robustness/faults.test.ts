@@ -9,16 +9,16 @@ import {
   type Model,
   serveModel,
   type Weight,
-} from "./model-server.ts";
+} from "../support/attacks/model-server.ts";
 import {
   type Bench,
-  type Ended,
   compressibleBytes,
   filesBelow,
   openBench,
   randomBytes,
   sameBytes,
-} from "./program-run.ts";
+} from "../support/attacks/program-run.ts";
+import { expectSuccess } from "../support/attacks/expect-run.ts";
 
 const MiB = 1024 * 1024;
 const bytes = randomBytes(11 * MiB + 321, 1);
@@ -35,10 +35,6 @@ const limit = pLimit(4);
 
 const tryOut = (name: string, body: () => Promise<void>): void =>
   test.concurrent(name, () => limit(body), 60_000);
-
-function expectSuccess({ code, stderr }: Ended): void {
-  expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
-}
 
 function expectWhole(bench: Bench, { weights }: Model): void {
   for (const { dest, bytes: original } of weights) {

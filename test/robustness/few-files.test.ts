@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { makeModel, serveModel } from "./model-server.ts";
-import { type Ended, openBench, randomBytes, sameBytes } from "./program-run.ts";
+import { makeModel, serveModel } from "../support/attacks/model-server.ts";
+import { type Ended, openBench, randomBytes, sameBytes } from "../support/attacks/program-run.ts";
 
 const model = makeModel([
   ...Array.from({ length: 60 }, (_, index) => ({

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { createBrotliCompress, createDeflate, createGzip, createZstdCompress } from "node:zlib";
 import type { Transform } from "node:stream";
-import { openBench } from "./program-run.ts";
+import { openBench } from "../support/attacks/program-run.ts";
 
 const MiB = 1024 * 1024;
 

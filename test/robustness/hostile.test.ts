@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { createGzip, createZstdCompress, gzipSync } from "node:zlib";
 import { digestOf } from "../../src/oci/digest.ts";
 import type { WeightEntry } from "../../src/model/format/weight-entry.ts";
-import { makeModel, serveModel } from "./model-server.ts";
-import { filesBelow, openBench, sameBytes } from "./program-run.ts";
+import { makeModel, serveModel } from "../support/attacks/model-server.ts";
+import { filesBelow, openBench, sameBytes } from "../support/attacks/program-run.ts";
 
 const MiB = 1024 * 1024;
 const text = (value: string): Uint8Array => new TextEncoder().encode(value);

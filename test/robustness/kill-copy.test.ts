@@ -3,8 +3,14 @@ import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { digestOf } from "../../src/oci/digest.ts";
 import { createRegistry } from "../../src/harness/registry/routes/registry.ts";
-import { makeModel, type Model, serveModel } from "./model-server.ts";
-import { type Bench, filesBelow, openBench, randomBytes, seeded } from "./program-run.ts";
+import { makeModel, type Model, serveModel } from "../support/attacks/model-server.ts";
+import {
+  type Bench,
+  filesBelow,
+  openBench,
+  randomBytes,
+  seeded,
+} from "../support/attacks/program-run.ts";
 
 const MiB = 1024 * 1024;
 

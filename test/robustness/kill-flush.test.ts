@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { temporaryName } from "../../src/store/placement/materialize.ts";
-import { makeModel, type Model, serveModel } from "./model-server.ts";
+import { makeModel, type Model, serveModel } from "../support/attacks/model-server.ts";
 import {
   type Bench,
   compressibleBytes,
@@ -9,7 +9,7 @@ import {
   openBench,
   randomBytes,
   sameBytes,
-} from "./program-run.ts";
+} from "../support/attacks/program-run.ts";
 
 const MiB = 1024 * 1024;
 const strace = Bun.which("strace");

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { serveModel } from "./model-server.ts";
-import { makePartsModel } from "./parts-model.ts";
+import { serveModel } from "../support/attacks/model-server.ts";
+import { makePartsModel } from "../support/attacks/parts-model.ts";
 import {
   compressibleBytes,
   filesBelow,
@@ -10,7 +10,7 @@ import {
   randomBytes,
   sameBytes,
   seeded,
-} from "./program-run.ts";
+} from "../support/attacks/program-run.ts";
 
 const MiB = 1024 * 1024;
 

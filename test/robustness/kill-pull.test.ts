@@ -8,7 +8,7 @@ import {
   type ModelServer,
   serveModel,
   type Weight,
-} from "./model-server.ts";
+} from "../support/attacks/model-server.ts";
 import {
   type Bench,
   compressibleBytes,
@@ -17,7 +17,7 @@ import {
   randomBytes,
   sameBytes,
   seeded,
-} from "./program-run.ts";
+} from "../support/attacks/program-run.ts";
 
 const MiB = 1024 * 1024;
 

@@ -2,8 +2,18 @@ import { describe, expect, test } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
-import { type PushServer, type PushServerOptions, servePushes } from "./push-server.ts";
-import { type Bench, filesBelow, openBench, randomBytes, seeded } from "./program-run.ts";
+import {
+  type PushServer,
+  type PushServerOptions,
+  servePushes,
+} from "../support/attacks/push-server.ts";
+import {
+  type Bench,
+  filesBelow,
+  openBench,
+  randomBytes,
+  seeded,
+} from "../support/attacks/program-run.ts";
 
 const MiB = 1024 * 1024;
 

@@ -2,10 +2,10 @@ import { describe, expect, test } from "bun:test";
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { digestOf } from "../../src/oci/digest.ts";
-import { startHub } from "../support/hub.ts";
-import { startS3 } from "../support/s3.ts";
-import { type PushServer, servePushes } from "./push-server.ts";
-import { filesBelow, openBench, randomBytes, seeded } from "./program-run.ts";
+import { startHub } from "../support/sources/hub.ts";
+import { startS3 } from "../support/sources/s3.ts";
+import { type PushServer, servePushes } from "../support/attacks/push-server.ts";
+import { filesBelow, openBench, randomBytes, seeded } from "../support/attacks/program-run.ts";
 
 const MiB = 1024 * 1024;
 

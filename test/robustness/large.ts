@@ -10,8 +10,8 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { startEmbeddedRegistry } from "../../scripts/registries.ts";
-import { workbench } from "../interop/workbench.ts";
-import { randomBytes } from "./program-run.ts";
+import { workbench } from "../support/programs/workbench.ts";
+import { randomBytes } from "../support/attacks/program-run.ts";
 
 /** Sizes past 2^32, which is what libraries get wrong; too slow for every change. */
 const size = Number(process.env["OCIBUNDLE_LARGE_BYTES"] ?? 20_000_000_000);

@@ -14,15 +14,15 @@ import {
 import { join } from "node:path";
 import { digestOf } from "../../src/oci/digest.ts";
 import { temporaryName } from "../../src/store/placement/materialize.ts";
-import { makeModel, serveModel } from "./model-server.ts";
+import { makeModel, serveModel } from "../support/attacks/model-server.ts";
 import {
   type Bench,
   compressibleBytes,
   filesBelow,
   openBench,
   randomBytes,
-  sameBytes,
-} from "./program-run.ts";
+} from "../support/attacks/program-run.ts";
+import { hasWeights } from "../support/attacks/expect-run.ts";
 
 const MiB = 1024 * 1024;
 
@@ -34,9 +34,6 @@ const version = (seed: number, compression: "none" | "zstd" = "none") =>
 const v1 = version(1);
 const v2 = version(3);
 const v2Compressed = version(3, "zstd");
-
-const isRight = (directory: string, { weights }: typeof v1): boolean =>
-  weights.every(({ dest, bytes }) => sameBytes(join(directory, dest), bytes));
 
 /** Blobs of the cache whose bytes are not those of their names. */
 const wrongBlobs = ({ cache }: Bench): string[] =>
@@ -69,8 +66,8 @@ describe("a pull that was killed while it linked", () => {
           const args = ["pull", next.reference, "-o", "two", "--no-cache", "--force"];
           const { code: after, stderr } = await bench.run(args);
           expect({ after, stderr: after === 0 ? "" : stderr }).toEqual({ after: 0, stderr: "" });
-          expect(isRight(bench.path("one"), v1)).toBe(true);
-          expect(isRight(bench.path("two"), v2)).toBe(true);
+          expect(hasWeights(bench.path("one"), v1)).toBe(true);
+          expect(hasWeights(bench.path("two"), v2)).toBe(true);
           expect(wrongBlobs(bench)).toEqual([]);
         }
         expect(kills).toBeGreaterThan(0);
@@ -107,8 +104,8 @@ describe.each(Object.entries(secondNames))("a temporary name that is one %s", (_
       }
       const args = ["pull", second.reference, "-o", "two", "--no-cache", "--force"];
       expect((await bench.run(args)).code).toBe(0);
-      expect(isRight(bench.path("one"), v1)).toBe(true);
-      expect(isRight(bench.path("two"), v2)).toBe(true);
+      expect(hasWeights(bench.path("one"), v1)).toBe(true);
+      expect(hasWeights(bench.path("two"), v2)).toBe(true);
       expect(wrongBlobs(bench)).toEqual([]);
     });
   }
@@ -161,7 +158,7 @@ describe("what somebody puts in the place of a temporary file", () => {
           stderr: "",
         });
         expect(readFileSync(victim, "utf8")).toBe("precious");
-        expect(isRight(bench.path("two"), v1)).toBe(true);
+        expect(hasWeights(bench.path("two"), v1)).toBe(true);
         for (const { dest } of v1.weights) {
           expect(lstatSync(bench.path("two", dest)).isFile()).toBe(true);
         }

@@ -12,7 +12,7 @@ import {
 import { peakMemory } from "../../scripts/peak-memory.ts";
 import { startEmbeddedRegistry } from "../../scripts/registries.ts";
 import { digestOf } from "../../src/oci/digest.ts";
-import { filesBelow, openBench, sameBytes } from "./program-run.ts";
+import { filesBelow, openBench, sameBytes } from "../support/attacks/program-run.ts";
 
 /** The sources start so much more slowly than the binary that fewer have to do. */
 const size: CrowdSize = process.env["OCIBUNDLE_BINARY"] ? fullCrowd : { pushes: 5, pulls: 20 };

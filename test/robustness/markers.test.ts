@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { makeModel, serveModel } from "./model-server.ts";
-import { type Bench, openBench, randomBytes } from "./program-run.ts";
+import { makeModel, serveModel } from "../support/attacks/model-server.ts";
+import { type Bench, openBench, randomBytes } from "../support/attacks/program-run.ts";
 
 const MiB = 1024 * 1024;
 const model = makeModel([

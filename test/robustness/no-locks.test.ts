@@ -1,8 +1,14 @@
 import { describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { makeModel, serveModel } from "./model-server.ts";
-import { type Bench, compressibleBytes, openBench, randomBytes, sameBytes } from "./program-run.ts";
+import { makeModel, serveModel } from "../support/attacks/model-server.ts";
+import {
+  type Bench,
+  compressibleBytes,
+  openBench,
+  randomBytes,
+} from "../support/attacks/program-run.ts";
+import { hasWeights } from "../support/attacks/expect-run.ts";
 
 const MiB = 1024 * 1024;
 const strace = Bun.which("strace");
@@ -12,8 +18,6 @@ const model = makeModel([
   { name: "packed", bytes: compressibleBytes(2 * MiB, 2), compression: "zstd" },
   { name: "small", bytes: randomBytes(1000, 3) },
 ]);
-const isRight = (directory: string): boolean =>
-  model.weights.every(({ dest, bytes }) => sameBytes(join(directory, dest), bytes));
 
 /** What network file systems answer to who asks for a lock; the first three look like a lock of another. */
 const answers = ["EAGAIN", "EACCES", "ENOLCK", "EIO", "EOPNOTSUPP", "ENOSYS"];
@@ -23,7 +27,7 @@ const under = (answer: string): string[] =>
   `${strace ?? ""} -f -qq -o /dev/null -e trace=fcntl -e inject=fcntl:error=${answer}`.split(" ");
 
 function expectWhole(bench: Bench): void {
-  expect(isRight(bench.path("models"))).toBe(true);
+  expect(hasWeights(bench.path("models"), model)).toBe(true);
   expect(readdirSync(bench.path("models")).toSorted()).toEqual(["src"]);
   const weights = bench.path("models/src/weights");
   expect(readdirSync(weights).toSorted()).toEqual([".cog", "large", "packed", "small"]);

@@ -5,7 +5,8 @@ import { sampleLayers, writeSampleImage } from "../../scripts/sample-image.ts";
 import { serveHttp } from "../../src/harness/registry/instance/http-server.ts";
 import { personalityNames } from "../../src/harness/misbehave/personalities/personality.ts";
 import { openServed, type Serving } from "../../src/harness/registry/serving.ts";
-import { type Bench, filesBelow, openBench, sameBytes } from "./program-run.ts";
+import { type Bench, filesBelow, openBench, sameBytes } from "../support/attacks/program-run.ts";
+import { expectRun } from "../support/attacks/expect-run.ts";
 
 /** What is pushed: an image and a weight. */
 let parts: Bench;
@@ -21,12 +22,6 @@ beforeAll(async () => {
 }, 60_000);
 
 afterAll(() => parts[Symbol.dispose]());
-
-async function expectRun(bench: Bench, args: readonly string[]): Promise<string> {
-  const { code, stdout, stderr } = await bench.run(args);
-  expect({ args, code, stderr: code === 0 ? "" : stderr }).toEqual({ args, code: 0, stderr: "" });
-  return stdout;
-}
 
 interface Asked {
   method: string;

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import { attackJobs } from "./attack-jobs.ts";
-import { attack } from "./attack-runs.ts";
-import { mountExt4 } from "./powered-disk.ts";
-import { openBench, seeded } from "./program-run.ts";
-import { baselineOf, chooseCall, expectRecovery } from "./recovery.ts";
-import { changingCalls, hasStrace, runInjected } from "./system-calls.ts";
+import { attackJobs } from "../support/attacks/attack-jobs.ts";
+import { attack } from "../support/attacks/attack-runs.ts";
+import { mountExt4 } from "../support/attacks/powered-disk.ts";
+import { openBench, seeded } from "../support/attacks/program-run.ts";
+import { baselineOf, chooseCall, expectRecovery } from "../support/attacks/recovery.ts";
+import { changingCalls, hasStrace, runInjected } from "../support/attacks/system-calls.ts";
 
 const probe = hasStrace ? mountExt4() : undefined;
 probe?.remove();

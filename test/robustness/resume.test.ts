@@ -2,8 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { makeModel, serveModel, type Weight } from "./model-server.ts";
-import { filesBelow, openBench, sameBytes } from "./program-run.ts";
+import { makeModel, serveModel, type Weight } from "../support/attacks/model-server.ts";
+import { filesBelow, openBench, sameBytes } from "../support/attacks/program-run.ts";
 
 const MiB = 1024 * 1024;
 

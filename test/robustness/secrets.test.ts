@@ -2,10 +2,10 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFileSync, statSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { startEmbeddedRegistry, type TestRegistry } from "../../scripts/registries.ts";
-import { type ScriptedHub, startHub } from "../support/hub.ts";
-import { type ScriptedS3, startS3 } from "../support/s3.ts";
-import { type ScriptedWeb, startWeb } from "../support/web.ts";
-import { type Bench, type Ended, filesBelow, openBench } from "./program-run.ts";
+import { type ScriptedHub, startHub } from "../support/sources/hub.ts";
+import { type ScriptedS3, startS3 } from "../support/sources/s3.ts";
+import { type ScriptedWeb, startWeb } from "../support/sources/web.ts";
+import { type Bench, type Ended, filesBelow, openBench } from "../support/attacks/program-run.ts";
 
 const password = "pa55-of-ada";
 

@@ -12,8 +12,15 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { digestOf } from "../../src/oci/digest.ts";
-import { makeModel, serveModel } from "./model-server.ts";
-import { type Bench, compressibleBytes, openBench, randomBytes, sameBytes } from "./program-run.ts";
+import { makeModel, serveModel } from "../support/attacks/model-server.ts";
+import {
+  type Bench,
+  compressibleBytes,
+  openBench,
+  randomBytes,
+  sameBytes,
+} from "../support/attacks/program-run.ts";
+import { hasWeights } from "../support/attacks/expect-run.ts";
 
 const MiB = 1024 * 1024;
 const isRoot = process.getuid?.() === 0;
@@ -23,8 +30,6 @@ const model = makeModel([
   { name: "large", bytes: compressibleBytes(3 * MiB, 1) },
   { name: "small", bytes: randomBytes(1000, 2) },
 ]);
-const isRight = (directory: string): boolean =>
-  model.weights.every(({ dest, bytes }) => sameBytes(join(directory, dest), bytes));
 
 /** Puts a blob and its record into a cache, as another user would who may write there. */
 function plant({ cache }: Bench, bytes: Uint8Array, content: Uint8Array): string {
@@ -50,7 +55,7 @@ describe.skipIf(!isRoot)("what another user put into the cache (needs root)", ()
     }
     const { code, stderr } = await bench.run(["pull", server.reference, "-o", "models"]);
     expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
-    expect(isRight(bench.path("models"))).toBe(true);
+    expect(hasWeights(bench.path("models"), model)).toBe(true);
     for (const { bytes } of model.weights) {
       const hex = digestOf(bytes).slice("sha256:".length);
       expect(sameBytes(join(bench.cache, "blobs/sha256", hex), bytes)).toBe(true);
@@ -63,7 +68,7 @@ describe.skipIf(!isRoot)("what another user put into the cache (needs root)", ()
     const planted = model.weights.map(({ bytes }) => plant(bench, bytes, bytes));
     expect((await bench.run(["pull", server.reference, "-o", "models"])).code).toBe(0);
     expect(server.bytesAsked()).toBe(0);
-    expect(isRight(bench.path("models"))).toBe(true);
+    expect(hasWeights(bench.path("models"), model)).toBe(true);
     for (const { dest } of model.weights) {
       const stats = lstatSync(bench.path("models", dest));
       expect({ uid: stats.uid, links: stats.nlink }).toEqual({ uid: 0, links: 1 });
@@ -85,7 +90,7 @@ describe.skipIf(!isRoot)("what another user put into the cache (needs root)", ()
     expect(code).not.toBe(0);
     expect(stderr).toContain("exists with other content");
     expect((await bench.run([...args, "--force"])).code).toBe(0);
-    expect(isRight(bench.path("models"))).toBe(true);
+    expect(hasWeights(bench.path("models"), model)).toBe(true);
   });
 
   test("a part of another user's is not gone on with", async () => {
@@ -100,7 +105,7 @@ describe.skipIf(!isRoot)("what another user put into the cache (needs root)", ()
     await using whole = await serveModel(model);
     expect((await bench.run(["pull", whole.reference, "-o", "models"])).code).toBe(0);
     expect(whole.bytesAsked()).toBeGreaterThanOrEqual(model.size);
-    expect(isRight(bench.path("models"))).toBe(true);
+    expect(hasWeights(bench.path("models"), model)).toBe(true);
   });
 });
 

@@ -1,9 +1,14 @@
 import { describe, expect, test } from "bun:test";
-import { attackJobs } from "./attack-jobs.ts";
-import { attack } from "./attack-runs.ts";
-import { openBench, seeded } from "./program-run.ts";
-import { baselineOf, chooseCall, expectRecovery } from "./recovery.ts";
-import { changingCalls, fileSystemErrors, hasStrace, runInjected } from "./system-calls.ts";
+import { attackJobs } from "../support/attacks/attack-jobs.ts";
+import { attack } from "../support/attacks/attack-runs.ts";
+import { openBench, seeded } from "../support/attacks/program-run.ts";
+import { baselineOf, chooseCall, expectRecovery } from "../support/attacks/recovery.ts";
+import {
+  changingCalls,
+  fileSystemErrors,
+  hasStrace,
+  runInjected,
+} from "../support/attacks/system-calls.ts";
 
 /** In milliseconds: a run under strace takes up to a few seconds on a busy machine. */
 const timeout = 60_000 + attack.runs * 15_000;

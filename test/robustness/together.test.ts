@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { makeModel, serveModel } from "./model-server.ts";
+import { makeModel, serveModel } from "../support/attacks/model-server.ts";
 import {
   compressibleBytes,
   type Ended,
@@ -9,7 +9,7 @@ import {
   openBench,
   randomBytes,
   sameBytes,
-} from "./program-run.ts";
+} from "../support/attacks/program-run.ts";
 
 const MiB = 1024 * 1024;
 const model = makeModel([

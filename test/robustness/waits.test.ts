@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { program } from "../../scripts/program.ts";
-import { serve } from "../unit/http/scripted.ts";
+import { serve } from "../support/registry/scripted-server.ts";
 
 /** Far below the wait that is interrupted, far above what ending takes on a busy machine. In milliseconds. */
 const atOnce = 5000;

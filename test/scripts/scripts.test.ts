@@ -2,7 +2,7 @@ import { test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import pLimit from "p-limit";
-import { runScript } from "./runner.ts";
+import { runScript } from "../support/scripts/runner.ts";
 
 /** In milliseconds, waiting for the others included. */
 const longest = 300_000;

@@ -16,3 +16,14 @@ export async function failureText(work: Promise<unknown>): Promise<string> {
   const { code, message } = await failureOf(work);
   return `${code}: ${message}`;
 }
+
+/** Any error that a promise is rejected with. Throws where it is not rejected, and where that is no `Error`. */
+export async function errorOf(promise: Promise<unknown>): Promise<Error> {
+  try {
+    await promise;
+  } catch (error) {
+    if (error instanceof Error) return error;
+    throw new Error("it rejected with something that is no error", { cause: error });
+  }
+  throw new Error("it did not reject");
+}

@@ -8,7 +8,7 @@ import { outlineCommands } from "../../../src/cli/completions/outline.ts";
 import { powershellCompletions } from "../../../src/cli/completions/powershell.ts";
 import { zshCompletions } from "../../../src/cli/completions/zsh.ts";
 import { defineCommand, defineCommandGroup } from "../../../src/cli/command.ts";
-import { tableOf } from "./program.ts";
+import { tableOf } from "../../support/cli/run-with.ts";
 
 const run = async (): Promise<undefined> => undefined;
 const noText = (): string => "";

@@ -3,7 +3,7 @@ import type { TCPSocketListener } from "bun";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { program } from "../../scripts/runner.ts";
+import { program } from "../../support/scripts/runner.ts";
 
 /** A registry that takes connections and never answers. */
 let silent: TCPSocketListener;

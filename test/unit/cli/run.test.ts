@@ -3,7 +3,7 @@ import { defineCommand, defineCommandGroup } from "../../../src/cli/command.ts";
 import type { Command } from "../../../src/cli/command.ts";
 import type { CommandContext, SharedFlags } from "../../../src/cli/context.ts";
 import { OcibundleError, exitCodes } from "../../../src/errors.ts";
-import { runWith, tableOf } from "./program.ts";
+import { runWith, tableOf } from "../../support/cli/run-with.ts";
 
 const meta = (name: string) => ({ name, description: "Do it", example: `ocibundle ${name} x` });
 

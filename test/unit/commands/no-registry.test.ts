@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { program } from "../../../scripts/program.ts";
 import { sampleLayers, writeSampleImage } from "../../../scripts/sample-image.ts";
+import { peakMemory } from "../../../scripts/peak-memory.ts";
 
 /** Far below the gigabyte that is offered, far above what any command takes. */
 const mostMemory = 400 * 1024 * 1024;
@@ -38,7 +38,7 @@ async function run(words: readonly string[]) {
   // What the system counts at the end has the memory of this process in it, from before the program began.
   let memory = 0;
   const look = setInterval(() => {
-    memory = Math.max(memory, peakMemory(running.pid));
+    memory = Math.max(memory, peakMemory(running.pid) ?? 0);
   }, 10);
   const [code, stdout, stderr] = await Promise.all([
     running.exited,
@@ -47,16 +47,6 @@ async function run(words: readonly string[]) {
   ]);
   clearInterval(look);
   return { code, stdout, stderr, memory };
-}
-
-/** The most memory that a process had so far, in bytes; 0 where the system does not tell. */
-function peakMemory(pid: number): number {
-  try {
-    const status = readFileSync(`/proc/${pid}/status`, "utf8");
-    return Number(/^VmHWM:\s*(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024;
-  } catch {
-    return 0;
-  }
 }
 
 /** A document that does not end for a gigabyte. */

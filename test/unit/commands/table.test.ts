@@ -5,7 +5,7 @@ import type { AnyCommand, ArgDefinition } from "../../../src/cli/command.ts";
 import { commands } from "../../../src/commands/table.ts";
 import { programFlags } from "../../../src/cli/find-command.ts";
 import { flagsOf } from "../../../src/cli/tokens.ts";
-import { runWith } from "../cli/program.ts";
+import { runWith } from "../../support/cli/run-with.ts";
 
 const sources = join(import.meta.dir, "../../../src");
 /** Files beside the commands that are none themselves. */

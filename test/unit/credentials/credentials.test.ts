@@ -15,7 +15,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { findCredential, rememberHelpers } from "../../../src/credentials/find.ts";
 import { eraseCredential, storeCredential } from "../../../src/credentials/keep.ts";
-import { failureOf } from "../http/scripted.ts";
+import { errorOf } from "../../support/failure.ts";
 
 /** What runs side by side is tried with the program itself. */
 const lock = () => Promise.resolve(undefined);
@@ -172,7 +172,7 @@ describe("what is found", () => {
       expect(warnings).toHaveLength(1);
       expect(warnings[0]).toStartWith(`"${path}": `);
       env["REGISTRY_AUTH_FILE"] = path;
-      expect(await failureOf(findCredential("registry.test", "a", env))).toMatchObject({
+      expect(await errorOf(findCredential("registry.test", "a", env))).toMatchObject({
         code: "file",
       });
     },
@@ -281,7 +281,7 @@ describe("a credential helper", () => {
     const reason = new Error("enough");
     const found = findCredential("registry.test", "a", env, { signal: controller.signal });
     controller.abort(reason);
-    expect(await failureOf(found)).toBe(reason);
+    expect(await errorOf(found)).toBe(reason);
   });
 });
 
@@ -366,17 +366,17 @@ describe("what is kept", () => {
 
   test("in a broken file is an error that leaves the file alone", async () => {
     const path = await dockerConfig("{broken");
-    expect(
-      await failureOf(storeCredential("registry.test", user("a"), { env, lock })),
-    ).toMatchObject({
-      code: "file",
-    });
+    expect(await errorOf(storeCredential("registry.test", user("a"), { env, lock }))).toMatchObject(
+      {
+        code: "file",
+      },
+    );
     expect(await readFile(path, "utf8")).toBe("{broken");
   });
 
   test("where no file can be is an error", async () => {
     env["DOCKER_CONFIG"] = join(await write(join(directory, "file"), "x"), "below");
-    const failure = await failureOf(
+    const failure = await errorOf(
       storeCredential("registry.test", user("a", "s3cret"), { env, lock }),
     );
     expect(failure).toMatchObject({ code: "conflict" });

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { runHelper } from "../../../src/credentials/helper-process.ts";
-import { failureOf } from "../http/scripted.ts";
+import { errorOf } from "../../support/failure.ts";
 
 let directory = "";
 beforeEach(async () => {
@@ -85,7 +85,7 @@ describe("a program", () => {
     );
     const controller = new AbortController();
     const reason = new Error("enough");
-    const running = failureOf(runHelper(path, "get", "", { env, signal: controller.signal }));
+    const running = errorOf(runHelper(path, "get", "", { env, signal: controller.signal }));
     while (!(await readFile(join(directory, "pids"), "utf8").catch(() => "")).endsWith("\n")) {
       await sleep(5);
     }

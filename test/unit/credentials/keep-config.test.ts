@@ -16,7 +16,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { eraseCredential, storeCredential } from "../../../src/credentials/keep.ts";
 import { lockFile } from "../../../src/store/locks/lock-file.ts";
-import { failureOf } from "../http/scripted.ts";
+import { errorOf } from "../../support/failure.ts";
 
 let directory = "";
 let path = "";
@@ -98,7 +98,7 @@ describe("where the config lies", () => {
     await mkdir(dirname(path), { recursive: true });
     await make();
     const before = await lstat(path);
-    const failure = await failureOf(login());
+    const failure = await errorOf(login());
     expect(failure).toMatchObject({ code: "file" });
     expect(failure.message).toContain(why);
     expect((await lstat(path)).ino).toBe(before.ino);

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { findCredential } from "../../../src/credentials/find.ts";
 import { configPlaces } from "../../../src/credentials/files.ts";
-import { failureOf } from "../http/scripted.ts";
+import { errorOf } from "../../support/failure.ts";
 
 let directory = "";
 let env: Record<string, string> = {};
@@ -174,7 +174,7 @@ describe("a config that nobody named and that cannot be read is told, and passed
     expect(warnings).toEqual([`"${path()}" ${why}`]);
     env["REGISTRY_AUTH_FILE"] = join(directory, "named");
     await mkdir(env["REGISTRY_AUTH_FILE"]);
-    expect(await failureOf(findCredential("registry.test", "a", env))).toMatchObject({
+    expect(await errorOf(findCredential("registry.test", "a", env))).toMatchObject({
       code: "file",
     });
   });

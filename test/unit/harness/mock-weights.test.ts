@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { type MockRequest, mockWeights } from "../../../src/harness/mock-weights.ts";
 import { randomBytes } from "../../../src/model/weights/random-bytes.ts";
-import { parseWeightsLock } from "../../../src/model/format/weights-lock.ts";
 import { digestOf } from "../../../src/oci/digest.ts";
+import { readLock } from "../../support/model/lock.ts";
 
 let directory: string;
 
@@ -46,8 +46,6 @@ const mock = (more: Partial<MockRequest> = {}, signal = new AbortController().si
     },
   );
 
-const readLock = () =>
-  parseWeightsLock(readFileSync(join(directory, "weights.lock")), "weights.lock");
 const weights = (name: string) => readFileSync(join(directory, "weights", `${name}.bin`));
 
 const digests = async (seed: number) =>
@@ -60,7 +58,7 @@ test("writes files and the lock that is theirs", async () => {
     "weights-002.bin",
     "weights-003.bin",
   ]);
-  const { files } = readLock();
+  const { files } = readLock(directory);
   expect(report).toMatchObject({ lock: "weights.lock", directory: "weights", files });
   for (const file of files) {
     const bytes = weights(file.name);
@@ -98,13 +96,13 @@ test("sizes that are no multiple of anything are met exactly", async () => {
   for (const size of [1, 3, 1024 * 1024 - 1, 1024 * 1024, 1024 * 1024 + 1]) {
     await mock({ count: 1, minSize: size, maxSize: size });
     expect(statSync(join(directory, "weights/weights-001.bin")).size).toBe(size);
-    expect(readLock().files[0]?.digest).toBe(digestOf(weights("weights-001")));
+    expect(readLock(directory).files[0]?.digest).toBe(digestOf(weights("weights-001")));
   }
 });
 
 test("an empty file is stored as gzip", async () => {
   await mock({ count: 1, minSize: 0, maxSize: 0 });
-  expect(readLock().files[0]).toMatchObject({
+  expect(readLock(directory).files[0]).toMatchObject({
     digestOriginal: digestOf(""),
     sizeUncompressed: 0,
     size: 20,
@@ -114,7 +112,7 @@ test("an empty file is stored as gzip", async () => {
 
 test("with a compression the lock says so", async () => {
   await mock({ compression: "gzip", count: 2 });
-  for (const file of readLock().files) {
+  for (const file of readLock(directory).files) {
     expect(file.mediaType).toBe("application/vnd.cog.weights.layer.v1+gzip");
     expect(file.digest).not.toBe(file.digestOriginal);
     expect(file.digestOriginal).toBe(digestOf(weights(file.name)));
@@ -123,7 +121,7 @@ test("with a compression the lock says so", async () => {
 
 test("a prefix needs no slash at its end", async () => {
   await mock({ count: 1, destPrefix: "/models" });
-  expect(readLock().files[0]?.dest).toBe("/models/weights-001.bin");
+  expect(readLock(directory).files[0]?.dest).toBe("/models/weights-001.bin");
 });
 
 describe("refuses", () => {

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { makeCertificates } from "../../../src/harness/registry/instance/certificate.ts";
 import { runtime } from "../../../src/runtime/current.ts";
-import { bottom, failureOf, get } from "./scripted.ts";
+import { bottom, get } from "../../support/registry/scripted-server.ts";
+import { errorOf } from "../../support/failure.ts";
 
 const day = 24 * 60 * 60 * 1000;
 
@@ -20,7 +21,7 @@ async function failuresAt(time: number): Promise<{ message: string; hint: unknow
   });
   const failures = [];
   for (const large of [false, true]) {
-    const failure = await failureOf(send(get(`https://127.0.0.1:${server.port}/`, { large })));
+    const failure = await errorOf(send(get(`https://127.0.0.1:${server.port}/`, { large })));
     const { message, hint } = failure as Error & { hint?: unknown };
     failures.push({ message: message.replace(server.url.host, "host"), hint });
   }

@@ -9,8 +9,9 @@ import {
 } from "../../../src/http/certificates.ts";
 import { systemAuthorities } from "../../../src/http/system-certificates.ts";
 import { createRegistry } from "../../../src/registry/registry.ts";
-import { makeCertificate, type TestCertificate } from "../../interop/certificates.ts";
-import { failureOf, never, recordedClock } from "./scripted.ts";
+import { makeCertificate, type TestCertificate } from "../../support/certificates.ts";
+import { never, recordedClock } from "../../support/registry/scripted-server.ts";
+import { errorOf } from "../../support/failure.ts";
 
 const origin = "https://registry.test";
 let told: string[] = [];
@@ -87,13 +88,13 @@ describe("a client's own certificate", () => {
     await createRegistry(server.host, options).ping(never);
     const clock = recordedClock();
     const wrong = { caFile, certFile: first.cert, keyFile: first.key, clock };
-    expect(await failureOf(createRegistry(server.host, wrong).ping(never))).toMatchObject({
+    expect(await errorOf(createRegistry(server.host, wrong).ping(never))).toMatchObject({
       code: "network",
     });
   });
 
   test("is no use with the key of another one, and neither is shown", async () => {
-    const failure = await failureOf(trusted({ certFile: first.cert, keyFile: second.key }));
+    const failure = await errorOf(trusted({ certFile: first.cert, keyFile: second.key }));
     expect(failure).toMatchObject({
       code: "file",
       message: `"${second.key}" is not the key of "${first.cert}"`,
@@ -104,7 +105,7 @@ describe("a client's own certificate", () => {
     const keyFile = join(directory, "damaged.key");
     const text = await readFile(first.key, "utf8");
     await writeFile(keyFile, text.replaceAll(/^[A-Za-z0-9+/=]+$/gm, "AAAA"));
-    const failure = await failureOf(trusted({ certFile: first.cert, keyFile }));
+    const failure = await errorOf(trusted({ certFile: first.cert, keyFile }));
     expect(failure).toMatchObject({
       code: "file",
       message: `"${first.cert}" and "${keyFile}" cannot be used together`,
@@ -112,7 +113,7 @@ describe("a client's own certificate", () => {
   });
 
   test.each([{ certFile: "x" }, { keyFile: "x" }])("is no use by half: %p", async (options) => {
-    expect(await failureOf(trusted(options))).toMatchObject({ code: "usage" });
+    expect(await errorOf(trusted(options))).toMatchObject({ code: "usage" });
   });
 });
 
@@ -180,12 +181,12 @@ describe("Docker's directories", () => {
 describe("a file", () => {
   test("that is not there is named", async () => {
     const caFile = join(directory, "missing.pem");
-    const failure = await failureOf(trusted({ caFile }));
+    const failure = await errorOf(trusted({ caFile }));
     expect(failure).toMatchObject({ code: "file", message: `"${caFile}" does not exist` });
   });
 
   test("that holds something else is named, its content is not", async () => {
-    const failure = await failureOf(trusted({ caFile: first.key }));
+    const failure = await errorOf(trusted({ caFile: first.key }));
     expect(failure).toMatchObject({
       code: "file",
       message: `"${first.key}" contains no certificate in PEM format`,
@@ -202,7 +203,7 @@ describe("authorities", () => {
     expect((await trusted({ caFile })).ca).toHaveLength(2);
     expect(told).toEqual([`"${caFile}": a certificate cannot be read; continuing without it`]);
     await writeFile(caFile, broken);
-    expect(await failureOf(trusted({ caFile }))).toMatchObject({ code: "file" });
+    expect(await errorOf(trusted({ caFile }))).toMatchObject({ code: "file" });
   });
 
   test("are found where SSL_CERT_FILE and SSL_CERT_DIR say, and those of --ca-file beside them", async () => {
@@ -229,7 +230,7 @@ describe("authorities", () => {
     await createRegistry(server.host, { env, caFile: second.authority }).ping(never);
     const without = { SSL_CERT_FILE: second.authority, SSL_CERT_DIR: dir };
     expect(
-      await failureOf(createRegistry(server.host, { env: without, https: true }).ping(never)),
+      await errorOf(createRegistry(server.host, { env: without, https: true }).ping(never)),
     ).toMatchObject({ code: "network" });
   });
 });

@@ -3,7 +3,8 @@ import { connect, type Socket } from "node:net";
 import { connectTimeout } from "../../../src/http/connect-timeout.ts";
 import { proxyErrors } from "../../../src/http/proxy-errors.ts";
 import { httpFailureOf } from "../../../src/http/message/failure.ts";
-import { bottom, failureOf, get, serve } from "./scripted.ts";
+import { bottom, get, serve } from "../../support/registry/scripted-server.ts";
+import { errorOf } from "../../support/failure.ts";
 
 /** A listener that is stopped, with as many waiting as the kernel holds: whoever comes next gets no word. */
 let listener: Bun.Subprocess<"ignore", "pipe", "inherit">;
@@ -43,7 +44,7 @@ const limits = { doubtAfter: 200, timeout: 800 };
 describe("a host that swallows connections", () => {
   test("is given up long before its answer would be due", async () => {
     const send = connectTimeout(bottom(), { env: {}, ...limits });
-    const failure = await failureOf(send(get(`http://127.0.0.1:${port}/v2/`)));
+    const failure = await errorOf(send(get(`http://127.0.0.1:${port}/v2/`)));
     expect(failure).toMatchObject({ code: "network" });
     expect(failure.message).toBe(`127.0.0.1:${port}: no connection within 1 s`);
     expect(httpFailureOf(failure)?.kind).toBe("unconnected");
@@ -52,7 +53,7 @@ describe("a host that swallows connections", () => {
   test("may be a proxy", async () => {
     const env = { HTTPS_PROXY: `http://127.0.0.1:${port}` };
     const send = proxyErrors(connectTimeout(bottom({ env }), { env, ...limits }), env);
-    const failure = await failureOf(send(get("https://registry.invalid/v2/")));
+    const failure = await errorOf(send(get("https://registry.invalid/v2/")));
     expect(failure.message).toBe(
       `registry.invalid: the proxy 127.0.0.1:${port} (HTTPS_PROXY): no connection within 1 s`,
     );
@@ -61,7 +62,7 @@ describe("a host that swallows connections", () => {
   test("is left alone by an interruption", async () => {
     const stop = new AbortController();
     const send = connectTimeout(bottom(), { env: {}, doubtAfter: 20, timeout: 60_000 });
-    const asked = failureOf(send(get(`http://127.0.0.1:${port}/`, { signal: stop.signal })));
+    const asked = errorOf(send(get(`http://127.0.0.1:${port}/`, { signal: stop.signal })));
     setTimeout(() => stop.abort(new Error("enough")), 50);
     expect(await asked).toMatchObject({ message: "enough" });
   });

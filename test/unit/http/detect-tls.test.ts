@@ -5,7 +5,7 @@ import {
   type LocalCertificates,
   makeCertificates,
 } from "../../../src/harness/registry/instance/certificate.ts";
-import { bottom, get, serveBytes } from "./scripted.ts";
+import { bottom, get, serveBytes } from "../../support/registry/scripted-server.ts";
 import { failureOf } from "../../support/failure.ts";
 
 let certificates: LocalCertificates;

@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
 import { makeCertificates } from "../../../src/harness/registry/instance/certificate.ts";
 import { createRegistry } from "../../../src/registry/registry.ts";
-import { failureOf, never, recordedClock } from "./scripted.ts";
+import { never, recordedClock } from "../../support/registry/scripted-server.ts";
+import { errorOf } from "../../support/failure.ts";
 
 /** A server whose certificate nobody trusts, and what was shown to it. */
 async function serveUntrusted(answer: (request: Request) => Response) {
@@ -41,7 +42,7 @@ async function askWith(tokenHost: string) {
   });
   const asked = await registry.ping(never).then(
     () => undefined,
-    () => failureOf(registry.ping(never)),
+    () => errorOf(registry.ping(never)),
   );
   return { failure: asked, seen: tokens.seen };
 }

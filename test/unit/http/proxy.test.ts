@@ -1,7 +1,14 @@
 import { describe, expect, test } from "bun:test";
 import { proxyFor } from "../../../src/http/proxy.ts";
 import { createRegistry } from "../../../src/registry/registry.ts";
-import { failureOf, never, recordedEvents, recordedClock, serve, serveBytes } from "./scripted.ts";
+import {
+  never,
+  recordedEvents,
+  recordedClock,
+  serve,
+  serveBytes,
+} from "../../support/registry/scripted-server.ts";
+import { errorOf } from "../../support/failure.ts";
 
 const https = "https://registry.example.com/v2/";
 const http = "http://registry.example.com/v2/";
@@ -57,7 +64,7 @@ test("Docker's registry is spoken to by its name on the wire, over TLS", async (
     env: { HTTPS_PROXY: server.origin },
     clock: recordedClock(),
   });
-  await failureOf(registry.ping(never));
+  await errorOf(registry.ping(never));
   expect(heads[0]).toStartWith("CONNECT registry-1.docker.io:443 HTTP/1.1\r\n");
 });
 
@@ -77,7 +84,7 @@ function behind(HTTPS_PROXY: string) {
   const clock = recordedClock();
   const { events, emit } = recordedEvents();
   const registry = createRegistry("registry.invalid", { env: { HTTPS_PROXY }, clock, emit });
-  return { ping: () => failureOf(registry.ping(never)), clock, events };
+  return { ping: () => errorOf(registry.ping(never)), clock, events };
 }
 
 const answering = (status: string) =>
@@ -105,7 +112,7 @@ describe("what a proxy does wrong is told of it", () => {
       plainHttp: true,
       env: { http_proxy: server.origin },
     });
-    const failure = await failureOf(registry.ping(never));
+    const failure = await errorOf(registry.ping(never));
     expect(failure).toMatchObject({ code: "denied" });
     expect(failure.message).toContain(`the proxy ${server.host} (http_proxy) requires a username`);
   });

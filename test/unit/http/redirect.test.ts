@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import type { HttpRequest, HttpResponse, Send } from "../../../src/http/message/message.ts";
 import { followRedirects } from "../../../src/http/redirect.ts";
-import { bottom, failureOf, get, serve, textOf } from "./scripted.ts";
+import { bottom, get, serve, textOf } from "../../support/registry/scripted-server.ts";
+import { errorOf } from "../../support/failure.ts";
 
 const send = followRedirects(bottom());
 const to = (location: string, status = 307): Response =>
@@ -73,7 +74,7 @@ describe("redirects", () => {
 
   test("a loop ends", async () => {
     await using server = serve(() => to("/again"));
-    const failure = await failureOf(send(get(`${server.origin}/?token=secret`)));
+    const failure = await errorOf(send(get(`${server.origin}/?token=secret`)));
     expect(failure).toMatchObject({ code: "network" });
     expect(failure.message).toContain("redirected more than 10 times");
     expect(failure.message).not.toContain("secret");
@@ -103,7 +104,7 @@ describe("redirects", () => {
   test("https never leads to http", async () => {
     for (const host of ["blobs.example.com", "registry.example.com:9000"]) {
       const insecure = followRedirects(pretend(`http://${host}/x?sig=secret`));
-      const failure = await failureOf(insecure(get("https://registry.example.com/x")));
+      const failure = await errorOf(insecure(get("https://registry.example.com/x")));
       expect(failure).toMatchObject({ code: "network" });
       expect(failure.message).toContain(`redirected from https to http://${host}/x`);
       expect(failure.message).not.toContain("secret");
@@ -113,7 +114,7 @@ describe("redirects", () => {
   test.each(["", "file:///etc/passwd", "javascript:1", "http://[x"])(
     "a redirect to %p leads nowhere",
     async (location) => {
-      const failure = await failureOf(followRedirects(pretend(location))(get("http://localhost/")));
+      const failure = await errorOf(followRedirects(pretend(location))(get("http://localhost/")));
       expect(failure).toMatchObject({ code: "network" });
     },
   );

@@ -13,14 +13,14 @@ import { type RetryBudget, retryBudget } from "../../../src/retry/budget.ts";
 import {
   bottom,
   brokenBody,
-  failureOf,
   get,
   recordedEvents,
   recordedClock,
   serve,
   serveBytes,
   textOf,
-} from "./scripted.ts";
+} from "../../support/registry/scripted-server.ts";
+import { errorOf } from "../../support/failure.ts";
 
 function client(next: Send = bottom(), budget?: RetryBudget) {
   const clock = recordedClock();
@@ -76,7 +76,7 @@ describe("a request is sent again", () => {
 
   test.each(["timeout", "stalled"] as const)("less often after a %s", async (kind) => {
     const { send, clock } = client(() => Promise.reject(failureError("registry.test", kind)));
-    expect(await failureOf(send(get("http://registry.test/")))).toMatchObject({ code: "network" });
+    expect(await errorOf(send(get("http://registry.test/")))).toMatchObject({ code: "network" });
     expect(clock.pauses).toHaveLength(slowRetries.tries - 1);
   });
 
@@ -92,7 +92,7 @@ describe("a request is sent again", () => {
     });
     const { send } = client();
     const url = server.origin.replace("http:", "https:");
-    expect(await failureOf(send(get(url, { large: true })))).toMatchObject({ code: "network" });
+    expect(await errorOf(send(get(url, { large: true })))).toMatchObject({ code: "network" });
     expect(connections).toBe(passes ? unreachableRetries.tries : 1);
   });
 
@@ -100,7 +100,7 @@ describe("a request is sent again", () => {
     const server = serve(() => new Response());
     await server[Symbol.asyncDispose]();
     const { send, clock } = client();
-    expect(await failureOf(send(get(server.origin)))).toMatchObject({ code: "network" });
+    expect(await errorOf(send(get(server.origin)))).toMatchObject({ code: "network" });
     expect(clock.pauses).toHaveLength(unreachableRetries.tries - 1);
   });
 });
@@ -136,7 +136,7 @@ describe("a request is not sent again", () => {
     const { send, clock } = client();
     const body = brokenBody(1);
     const sent = send(get("http://127.0.0.1:9/", { method: "PUT", body }));
-    expect(await failureOf(sent)).toMatchObject({ code: "integrity" });
+    expect(await errorOf(sent)).toMatchObject({ code: "integrity" });
     expect(clock.pauses).toEqual([]);
   });
 });
@@ -238,6 +238,6 @@ test("an interruption ends the wait", async () => {
       }),
   };
   const send = retry(bottom(), retrier({ host: "registry.test", clock, emit }), clock.now);
-  expect(await failureOf(send(get(server.origin, { signal: controller.signal })))).toBe(reason);
+  expect(await errorOf(send(get(server.origin, { signal: controller.signal })))).toBe(reason);
   expect(server.seen).toHaveLength(1);
 });

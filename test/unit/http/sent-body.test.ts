@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { httpFailureOf } from "../../../src/http/message/failure.ts";
-import { bottom, failureOf, get, serve } from "./scripted.ts";
+import { bottom, get, serve } from "../../support/registry/scripted-server.ts";
+import { errorOf } from "../../support/failure.ts";
 
 const MiB = 1024 * 1024;
 const piece = new Uint8Array(64 * 1024);
@@ -62,7 +63,7 @@ describe("a body that is a stream", () => {
     const sent = bottom({ idleTimeout: 300 })(
       get(server.origin, { method: "PATCH", body: streamed(size) }),
     );
-    const failure = await failureOf(sent);
+    const failure = await errorOf(sent);
     expect(httpFailureOf(failure)?.kind).toBe("stalled");
     expect(failure.message).toContain("the upload stalled: no data was accepted for");
     expect(performance.now() - started).toBeLessThan(3000);
@@ -98,6 +99,6 @@ describe("a body that is a stream", () => {
     const sent = bottom({ firstByteTimeout: 100 })(
       get(server.origin, { method: "PATCH", body: streamed(1000) }),
     );
-    expect(httpFailureOf(await failureOf(sent))?.kind).toBe("timeout");
+    expect(httpFailureOf(await errorOf(sent))?.kind).toBe("timeout");
   });
 });

@@ -3,7 +3,15 @@ import { OcibundleError } from "../../../src/errors.ts";
 import { httpFailureOf } from "../../../src/http/message/failure.ts";
 import { runtime } from "../../../src/runtime/current.ts";
 import { makeCertificates } from "../../../src/harness/registry/instance/certificate.ts";
-import { bottom, brokenBody, failureOf, get, serve, serveBytes, textOf } from "./scripted.ts";
+import {
+  bottom,
+  brokenBody,
+  get,
+  serve,
+  serveBytes,
+  textOf,
+} from "../../support/registry/scripted-server.ts";
+import { errorOf } from "../../support/failure.ts";
 
 const abc = { size: 3, make: () => Promise.resolve(new Blob(["abc"])) };
 const manifest = '{ "schemaVersion":2,\n  "a": 1.0 }\n';
@@ -65,7 +73,7 @@ describe("the addresses of a name", () => {
     expect(server.seen[0]?.headers.get("host")).toBe(host);
 
     const refused = get(`http://${host}`, { large, checkAddresses: refuse });
-    expect((await failureOf(bottom()(refused))).message).toBe("not there");
+    expect((await errorOf(bottom()(refused))).message).toBe("not there");
     expect(server.seen).toHaveLength(1);
   });
 });
@@ -97,7 +105,7 @@ describe("what is sent", () => {
   test("a body that can't be made fails as itself", async () => {
     await using server = serve(() => new Response());
     const sent = bottom()(get(server.origin, { method: "PATCH", body: brokenBody(3) }));
-    expect(await failureOf(sent)).toMatchObject({ code: "integrity", message: "the file changed" });
+    expect(await errorOf(sent)).toMatchObject({ code: "integrity", message: "the file changed" });
   });
 
   test("a body that fails on its way fails as itself", async () => {
@@ -114,13 +122,13 @@ describe("what is sent", () => {
           }),
         ),
     };
-    const failure = await failureOf(bottom()(get(server.origin, { method: "PATCH", body })));
+    const failure = await errorOf(bottom()(get(server.origin, { method: "PATCH", body })));
     expect(failure).toMatchObject({ code: "integrity", message: "the file changed" });
   });
 });
 
 const kindOf = async (promise: Promise<unknown>): Promise<string | undefined> => {
-  const failure = await failureOf(promise);
+  const failure = await errorOf(promise);
   expect(failure).toMatchObject({ code: "network" });
   return httpFailureOf(failure)?.kind;
 };
@@ -143,7 +151,7 @@ describe.each(ways)("what breaks has a name, over $way", ({ large }) => {
 
   test("https is spoken to a server that has none", async () => {
     await using server = serveBytes((socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"));
-    const failure = await failureOf(
+    const failure = await errorOf(
       bottom()(get(server.origin.replace("http:", "https:"), { large })),
     );
     expect(httpFailureOf(failure)?.kind).toBe("tls");
@@ -152,15 +160,13 @@ describe.each(ways)("what breaks has a name, over $way", ({ large }) => {
 
   test("http is spoken to what may have only https", async () => {
     await using server = serveBytes((socket) => socket.end());
-    const failure = await failureOf(bottom()(get(server.origin, { large })));
+    const failure = await errorOf(bottom()(get(server.origin, { large })));
     expect((failure as OcibundleError).hint).toContain("--ca-file or --insecure");
   });
 
   test("no answer comes in time", async () => {
     await using server = serve(() => new Promise<Response>(() => undefined));
-    const failure = await failureOf(
-      bottom({ firstByteTimeout: 50 })(get(server.origin, { large })),
-    );
+    const failure = await errorOf(bottom({ firstByteTimeout: 50 })(get(server.origin, { large })));
     expect(httpFailureOf(failure)?.kind).toBe("timeout");
   });
 
@@ -203,17 +209,17 @@ describe.each(ways)("what breaks has a name, over $way", ({ large }) => {
       socket.write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc");
     });
     const early = bottom()(get(server.origin, { large, signal: AbortSignal.abort(reason) }));
-    expect(await failureOf(early)).toBe(reason);
+    expect(await errorOf(early)).toBe(reason);
     const controller = new AbortController();
     const response = await bottom()(get(server.origin, { large, signal: controller.signal }));
     const reading = textOf(response.body);
     controller.abort(reason);
-    expect(await failureOf(reading)).toBe(reason);
+    expect(await errorOf(reading)).toBe(reason);
   });
 
   test("queries of URLs, which may hold signatures, are in no message", async () => {
     const url = "http://no-such-host.invalid/x?X-Amz-Signature=secret";
-    const failure = await failureOf(bottom()(get(url, { large })));
+    const failure = await errorOf(bottom()(get(url, { large })));
     expect(failure.message).not.toContain("secret");
     expect((failure as OcibundleError).hint).not.toContain("secret");
   });

@@ -3,6 +3,7 @@ import * as fc from "fast-check";
 import { OcibundleError } from "../../../src/errors.ts";
 import { formatHubUri, isHubUri, parseHubUri } from "../../../src/hub/uri.ts";
 import { isSafePath } from "../../../src/remote/path.ts";
+import { runs } from "../../support/property-runs.ts";
 
 test.each([
   ["hf://acme/llama", "acme/llama", "main", ""],
@@ -35,8 +36,6 @@ test.each([
 ])("%j is refused", (text) => {
   expect(() => parseHubUri(text)).toThrow(OcibundleError);
 });
-
-const runs = { numRuns: Number(process.env["OCIBUNDLE_PROPERTY_RUNS"] ?? 2000) };
 
 test("whatever is read names a model, a revision and a path below it, and is read again as the same", () => {
   fc.assert(

@@ -5,7 +5,7 @@ import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findEndpoint } from "../../../src/image/engine/endpoint.ts";
-import { failure } from "./workbench.ts";
+import { failureText } from "../../support/failure.ts";
 
 let home: string;
 let config: string;
@@ -112,7 +112,7 @@ describe("the engine", () => {
     const other = join(home, "other");
     await mkdir(other);
     await writeFile(join(other, "config.json"), '{"currentContext":"gone","auths":{}}');
-    expect(await failure(find({ DOCKER_CONFIG: other }))).toBe(
+    expect(await failureText(find({ DOCKER_CONFIG: other }))).toBe(
       'file: docker context "gone" does not exist',
     );
     await writeFile(join(config, "config.json"), '{"currentContext":"work"}');
@@ -164,12 +164,12 @@ describe("the engine", () => {
     ["tcp://h/path", '"tcp://h/path" is not the address of an engine'],
   ] as const) {
     test(`is not at "${url}"`, async () => {
-      expect(await failure(find({ DOCKER_HOST: url }))).toBe(`usage: DOCKER_HOST: ${why}`);
+      expect(await failureText(find({ DOCKER_HOST: url }))).toBe(`usage: DOCKER_HOST: ${why}`);
     });
   }
 
   test("is not found by a broken context", async () => {
-    expect(await failure(find({ DOCKER_CONTEXT: "broken" }))).toMatch(
+    expect(await failureText(find({ DOCKER_CONTEXT: "broken" }))).toMatch(
       /^file: .*meta.json: Endpoints.docker.Host: /,
     );
   });

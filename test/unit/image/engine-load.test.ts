@@ -9,7 +9,7 @@ import { digestOf } from "../../../src/oci/digest.ts";
 import { mediaTypes } from "../../../src/oci/media-types.ts";
 import { tarEntries } from "../../../src/store/archive/entries.ts";
 import { streamTarSource } from "../../../src/store/archive/source.ts";
-import { type FakeEngine, fakeEngine } from "./fake-engine.ts";
+import { type FakeEngine, fakeEngine } from "../../support/image/fake-engine.ts";
 import { failureOf } from "../../support/failure.ts";
 
 let engine: FakeEngine | undefined;

@@ -5,17 +5,20 @@ import { gzipSync } from "node:zlib";
 import { digestHex, digestOf } from "../../../src/oci/digest.ts";
 import type { ContentReader } from "../../../src/oci/content.ts";
 import { mediaTypes } from "../../../src/oci/media-types.ts";
-import { tarBytes, type TestEntry } from "../store/tar-bytes.ts";
-import { engineWith, type FakeEngine, fakeEngine } from "./fake-engine.ts";
+import { tarBytes, type TestEntry } from "../../support/store/tar-bytes.ts";
+import { engineWith, type FakeEngine, fakeEngine } from "../../support/image/fake-engine.ts";
 import {
+  exportShapes,
+  imageWithRepeatedLayer as image,
+  repeatedLayer as shared,
   legacyExport,
   modernExport,
-  podmanExport,
   type SampleImage,
   sampleImage,
   sampleLayer,
-} from "./sample-image.ts";
-import { contentOf, failure, memory, type Workbench, workbench } from "./workbench.ts";
+} from "../../support/image/sample-image.ts";
+import { contentOf, memory, type Workbench, workbench } from "../../support/image/image-bench.ts";
+import { failureText } from "../../support/failure.ts";
 
 // Compressing takes its time on a machine that is busy with other tests.
 setDefaultTimeout(30_000);
@@ -35,13 +38,6 @@ async function start(starting: Promise<FakeEngine>): Promise<void> {
   benches.push(bench);
 }
 
-const shared = sampleLayer("shared");
-const image = sampleImage([sampleLayer("base", 1_300_000), shared, sampleLayer("code"), shared]);
-const shapes = {
-  "Docker before 25": legacyExport,
-  "Docker since 25": modernExport,
-  Podman: podmanExport,
-};
 const blob = (bytes: Uint8Array): string => `blobs/sha256/${digestHex(digestOf(bytes))}`;
 const exports = () => engine.requests.filter((path) => path.includes("/get"));
 
@@ -50,7 +46,7 @@ const taken = () =>
   bench.events.flatMap((event) => (event.type === "start" ? [event.item] : [])).length;
 
 describe("an engine's image", () => {
-  for (const [tool, shape] of Object.entries(shapes)) {
+  for (const [tool, shape] of Object.entries(exportShapes)) {
     test(`as exported by ${tool} is the same as from an archive`, async () => {
       await start(engineWith(image, shape));
       const source = await bench.open("docker-daemon:acme/app:dev");
@@ -207,7 +203,7 @@ describe("a bare name that the engine does not have", () => {
 
   test("and no registry has either, says both", async () => {
     await start(engineWith(image, modernExport));
-    expect(await failure(bench.open("acme/none:v1"))).toBe(
+    expect(await failureText(bench.open("acme/none:v1"))).toBe(
       `not_found: image "acme/none:v1": engine at ${engine.url} (DOCKER_HOST): no image "acme/none:v1"; and on its registry: docker.io/acme/none: no such repository`,
     );
   });
@@ -246,7 +242,7 @@ const answering = (status: number, body: string): Promise<void> =>
       response.end(body);
     }),
   );
-const open = (): Promise<string> => failure(bench.open("docker-daemon:acme/app:dev"));
+const open = (): Promise<string> => failureText(bench.open("docker-daemon:acme/app:dev"));
 
 describe("an engine that is none, or fails", () => {
   test("says what the engine said", async () => {
@@ -334,7 +330,7 @@ describe("a broken export", () => {
   for (const [what, { shape, says }] of Object.entries(faults)) {
     test(`${what} is refused by name, and leaves nothing behind`, async () => {
       await start(engineWith(image, shape));
-      expect(await failure(bench.open("docker-daemon:acme/app:dev"))).toMatch(says);
+      expect(await failureText(bench.open("docker-daemon:acme/app:dev"))).toMatch(says);
       expect(await bench.temporaries()).toEqual([]);
     });
   }
@@ -364,7 +360,7 @@ describe("a broken export", () => {
         );
       }),
     );
-    expect(await failure(bench.open("docker-daemon:acme/app:dev"))).toBe(
+    expect(await failureText(bench.open("docker-daemon:acme/app:dev"))).toBe(
       `network: engine at ${engine.url} (DOCKER_HOST): connection lost`,
     );
     expect(await bench.temporaries()).toEqual([]);

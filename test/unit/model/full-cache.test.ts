@@ -5,9 +5,11 @@ import { join } from "node:path";
 import { buildModel } from "../../../src/model/jobs/build.ts";
 import { copyModel } from "../../../src/model/jobs/copy.ts";
 import { pushModel } from "../../../src/model/jobs/push.ts";
-import { pushOfNothing } from "../../support/push.ts";
-import { mountTmpfs } from "../store/small-disk.ts";
-import { failure, type Job, lock, preparedJob, recordingRegistry } from "./bench.ts";
+import { pushOfNothing } from "../../support/model/push.ts";
+import { mountTmpfs } from "../../support/store/small-disk.ts";
+import { type Job, lock, preparedJob } from "../../support/model/job.ts";
+import { failureOf } from "../../support/failure.ts";
+import { recordingRegistry } from "../../support/registry/recording-registry.ts";
 
 const disk = mountTmpfs(4096);
 if (disk !== undefined) writeFileSync(join(disk.path, "full"), new Uint8Array(4096));
@@ -56,7 +58,7 @@ describe.skipIf(disk === undefined)(name, () => {
     const job = await onFullDisk(prepared);
     const pushed = () => push(job, `${registry.host}/acme/model:v1`);
     for (const work of [pushed, () => lock(job, "gzip")]) {
-      const error = await failure(work());
+      const error = await failureOf(work());
       expect(error.code).toBe("system");
       expect(error.message).toEndWith('/cache": no space left on device');
       expect(error.hint).toBe(

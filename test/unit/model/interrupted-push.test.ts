@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
 import { program } from "../../../scripts/program.ts";
 import { digestOf } from "../../../src/oci/digest.ts";
-import { preparedJob, recordingRegistry } from "./bench.ts";
+import { preparedJob } from "../../support/model/job.ts";
+import { recordingRegistry } from "../../support/registry/recording-registry.ts";
 
 const large = new Uint8Array(24 * 1024 * 1024);
 

@@ -11,18 +11,14 @@ import { inspectSource } from "../../../src/model/jobs/inspect.ts";
 import { pushModel } from "../../../src/model/jobs/push.ts";
 import { pullWeights } from "../../../src/model/pull/pull.ts";
 import { digestOf } from "../../../src/oci/digest.ts";
-import { pushOfNothing } from "../../support/push.ts";
+import { pushOfNothing } from "../../support/model/push.ts";
+import { type Job, jobIn, lock, preparedJob } from "../../support/model/job.ts";
+import { failureOf } from "../../support/failure.ts";
 import {
-  failure,
-  type Job,
-  jobIn,
-  lock,
-  preparedJob,
   type RecordingRegistry,
   recordingRegistry,
-  temporaryDirectory,
-  writeFiles,
-} from "./bench.ts";
+} from "../../support/registry/recording-registry.ts";
+import { temporaryDirectory, writeFiles } from "../../support/temporary-directory.ts";
 
 const tensor = (name: string, dtype: string, shape: number[], bytes: number) => {
   const header = Buffer.from(
@@ -362,11 +358,11 @@ describe("what does not fit is refused before anything is sent:", () => {
       { layout: "modelpack", image: "oci:image:v1" },
       { layout: "cog", format: "bundle" },
     ]) {
-      expect((await failure(push(job, reference, more))).code).toBe("usage");
+      expect((await failureOf(push(job, reference, more))).code).toBe("usage");
     }
     await writeFiles(join(job.cwd, "weights"), { empty: "" });
     await lock(job);
-    expect((await failure(push(job, reference, { layout: "modelpack" }))).message).toContain(
+    expect((await failureOf(push(job, reference, { layout: "modelpack" }))).message).toContain(
       '"empty"',
     );
     expect(registry.done.filter((done) => done.startsWith("PUT"))).toEqual([]);
@@ -401,7 +397,9 @@ describe("what does not fit is refused before anything is sent:", () => {
       join(job.cwd, "weights/config.json"),
       files["config.json"].replace("llama", "mamba"),
     );
-    const refused = await failure(push(job, `${registry.host}/acme/model:v1`, { layout: "image" }));
+    const refused = await failureOf(
+      push(job, `${registry.host}/acme/model:v1`, { layout: "image" }),
+    );
     expect(refused.code).toBe("integrity");
   });
 });

@@ -8,16 +8,15 @@ import { pullWeights } from "../../../src/model/pull/pull.ts";
 import { pushModel } from "../../../src/model/jobs/push.ts";
 import { verifySource } from "../../../src/model/jobs/verify.ts";
 import { heldBytes } from "../../../src/registry/mirrored.ts";
-import { pushOfNothing } from "../../support/push.ts";
+import { pushOfNothing } from "../../support/model/push.ts";
+import { type Job, preparedJob } from "../../support/model/job.ts";
+import { failureOf } from "../../support/failure.ts";
 import {
-  failure,
-  type Job,
   type Meddle,
-  preparedJob,
   type RecordingRegistry,
   recordingRegistry,
-  writeFiles,
-} from "./bench.ts";
+} from "../../support/registry/recording-registry.ts";
+import { writeFiles } from "../../support/temporary-directory.ts";
 
 /** Too large to be checked before it is handed on. */
 const large = new Uint8Array(randomBytes(heldBytes + 12_345));
@@ -177,7 +176,7 @@ describe("with a mirror that is wrong, the right bytes come from the registry it
     const { job, reference, origin, mirror } = await modelWithMirror({ "b.bin": large });
     mirror.meddle(lying);
     origin.meddle(lying);
-    expect((await failure(pull(job, reference))).code).toBe("integrity");
+    expect((await failureOf(pull(job, reference))).code).toBe("integrity");
     const { problems } = await verifySource(job, {
       source: reference,
       dir: undefined,
@@ -233,7 +232,7 @@ describe("the settings of a host", () => {
     await writeFiles(job.cwd, { "own.yaml": JSON.stringify({ registries: settings }) });
     const own = { ...job, flags: { ...job.flags, config: "own.yaml" } };
     // Without a check of certificates, TLS is spoken on loopback too: here nobody does.
-    expect((await failure(pull(own, reference))).code).toBe("network");
+    expect((await failureOf(pull(own, reference))).code).toBe("network");
     expect(job.warnings()).toEqual([`${origin.host}: TLS certificates are not verified`]);
   });
 });

@@ -2,8 +2,16 @@ import { describe, expect, test } from "bun:test";
 import { gzipSync } from "node:zlib";
 import { registryReader } from "../../../src/registry/reader.ts";
 import { refusalOf } from "../../../src/registry/refusal.ts";
-import { failureOf, never, serveBytes } from "../http/scripted.ts";
-import { blobOf, bytesOf, readAll, refusal, repositoryAt, scripted } from "./registry-client.ts";
+import { never, serveBytes } from "../../support/registry/scripted-server.ts";
+import { errorOf } from "../../support/failure.ts";
+import {
+  blobOf,
+  bytesOf,
+  readAll,
+  refusal,
+  repositoryAt,
+  scripted,
+} from "../../support/registry/registry-client.ts";
 
 const content = "0123456789";
 const blob = blobOf(content);
@@ -32,7 +40,7 @@ describe("a range of a blob", () => {
     "answered with %p is refused with a status to choose by",
     async (contentRange) => {
       await using server = scripted(() => partial(contentRange));
-      const failure = await failureOf(server.repository.getBlob(blob, range, never));
+      const failure = await errorOf(server.repository.getBlob(blob, range, never));
       expect(failure).toMatchObject({ code: "network" });
       expect(refusalOf(failure)?.status).toBe(206);
     },
@@ -40,14 +48,14 @@ describe("a range of a blob", () => {
 
   test("of a blob with another size is an integrity error", async () => {
     await using server = scripted(() => partial("bytes 2-4/11"));
-    const failure = await failureOf(server.repository.getBlob(blob, range, never));
+    const failure = await errorOf(server.repository.getBlob(blob, range, never));
     expect(failure).toMatchObject({ code: "integrity" });
     expect(failure.message).toContain("has 11 bytes, the descriptor has 10");
   });
 
   test.each([400, 416, 501])("refused with %d keeps the status", async (status) => {
     await using server = scripted(() => refusal(status, "UNSUPPORTED"));
-    const failure = await failureOf(server.repository.getBlob(blob, range, never));
+    const failure = await errorOf(server.repository.getBlob(blob, range, never));
     expect(refusalOf(failure)).toMatchObject({ status, codes: ["UNSUPPORTED"] });
   });
 
@@ -68,14 +76,14 @@ describe("a whole blob", () => {
       socket.end("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n01234");
     });
     const { body } = await repositoryAt(server.host).getBlob(blob, undefined, never);
-    const failure = await failureOf(readAll(body));
+    const failure = await errorOf(readAll(body));
     expect(failure).toMatchObject({ code: "network" });
     expect(failure.message).toStartWith(`${server.host}/acme/llama: blob ${blob.digest}: `);
   });
 
   test("of another length is an integrity error before a byte is read", async () => {
     await using server = scripted(() => new Response("01234"));
-    const failure = await failureOf(server.repository.getBlob(blob, undefined, never));
+    const failure = await errorOf(server.repository.getBlob(blob, undefined, never));
     expect(failure).toMatchObject({ code: "integrity" });
   });
 
@@ -92,7 +100,7 @@ describe("a whole blob", () => {
     );
     const answer = await server.repository.getBlob(blob, undefined, never);
     expect(await readAll(answer.body)).toBe(content);
-    const failure = await failureOf(server.repository.getBlob(blob, undefined, never));
+    const failure = await errorOf(server.repository.getBlob(blob, undefined, never));
     expect(failure).toMatchObject({ code: "denied" });
     expect(failure.message + String(failure.cause)).not.toContain("s3cret");
   });
@@ -181,7 +189,7 @@ describe("whether a blob is there", () => {
     await using server = scripted(
       ({ path }) => new Response("", { status: path === "/v2/" ? 200 : 500 }),
     );
-    const failure = await failureOf(server.repository.headBlob(blob.digest, never));
+    const failure = await errorOf(server.repository.headBlob(blob.digest, never));
     expect(failure).toMatchObject({ code: "network" });
   });
 
@@ -236,7 +244,7 @@ describe("whether a blob is there", () => {
     ["in place of a large blob", "<!doctype html>", 1e9],
   ])("is not told by any page, such as one %s", async (_, page, size) => {
     await using server = await inChunks(page);
-    const failure = await failureOf(repositoryAt(server.host).headBlob(blob.digest, never, size));
+    const failure = await errorOf(repositoryAt(server.host).headBlob(blob.digest, never, size));
     expect(failure).toMatchObject({
       code: "network",
       hint: `check that ${server.host} is a registry`,
@@ -264,7 +272,7 @@ describe("whether a blob is there", () => {
     [500, "network"],
   ])("is not known after %d", async (status, code) => {
     await using server = scripted(() => new Response("", { status }));
-    const failure = await failureOf(server.repository.headBlob(blob.digest, never));
+    const failure = await errorOf(server.repository.headBlob(blob.digest, never));
     expect(failure).toMatchObject({ code });
     expect(failure.message).toContain(`blob ${blob.digest}`);
   });

@@ -4,8 +4,9 @@ import type { Descriptor } from "../../../src/oci/descriptor.ts";
 import { digestOf } from "../../../src/oci/digest.ts";
 import { isMisread } from "../../../src/registry/coded-blob.ts";
 import { refusalOf } from "../../../src/registry/refusal.ts";
-import { failureOf, never, serve } from "../http/scripted.ts";
-import { repositoryAt } from "./registry-client.ts";
+import { never, serve } from "../../support/registry/scripted-server.ts";
+import { errorOf } from "../../support/failure.ts";
+import { repositoryAt } from "../../support/registry/registry-client.ts";
 
 const plain = new TextEncoder().encode("weights, ".repeat(5000));
 const compress: Record<string, (bytes: Uint8Array) => Uint8Array> = {
@@ -86,7 +87,7 @@ test("a file that is compressed itself and only labelled is read right the secon
   const repository = repositoryAt(server.host);
   const read = async (): Promise<ArrayBuffer> =>
     new Response((await repository.getBlob(blob, undefined, never)).body).arrayBuffer();
-  expect(isMisread(await failureOf(read()))).toBe(true);
+  expect(isMisread(await errorOf(read()))).toBe(true);
   expect(new Uint8Array(await read())).toEqual(new Uint8Array(bytes));
 });
 
@@ -96,7 +97,7 @@ test("a blob that decompresses to more than its size is not read on", async () =
     () => new Response(inChunks(gzipSync(plain)), { headers: { "content-encoding": "gzip" } }),
   );
   const { body } = await repositoryAt(server.host).getBlob(blob, undefined, never);
-  const failure = await failureOf(new Response(body).arrayBuffer());
+  const failure = await errorOf(new Response(body).arrayBuffer());
   expect(failure).toMatchObject({ code: "integrity" });
   expect(failure.message).toContain("has more than 100 bytes, the descriptor has 100");
 });
@@ -128,7 +129,7 @@ describe("a range", () => {
     ]) {
       await using _ = server;
       const asked = repositoryAt(server.host).getBlob(blob, range, never);
-      expect(refusalOf(await failureOf(asked))?.status).toBe(206);
+      expect(refusalOf(await errorOf(asked))?.status).toBe(206);
     }
   });
 });

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { createRegistry } from "../../../src/registry/registry.ts";
 import { digestOf } from "../../../src/oci/digest.ts";
-import { failureOf, never } from "../http/scripted.ts";
-import { refusal, scripted } from "./registry-client.ts";
+import { never } from "../../support/registry/scripted-server.ts";
+import { errorOf } from "../../support/failure.ts";
+import { refusal, scripted } from "../../support/registry/registry-client.ts";
 
 const digest = digestOf("x");
 
@@ -49,7 +50,7 @@ describe("deleting a manifest", () => {
 
   test("fails where it is denied", async () => {
     await using server = scripted(() => refusal(403, "DENIED"));
-    const error = await failureOf(server.repository.deleteManifest("v1", never));
+    const error = await errorOf(server.repository.deleteManifest("v1", never));
     expect(error).toMatchObject({ code: "denied" });
   });
 });
@@ -75,7 +76,7 @@ describe("the catalog", () => {
   ])("is told to be missing or denied by %d", async (status, code, words) => {
     await using server = scripted(() => new Response(null, { status }));
     const registry = createRegistry(server.host);
-    const error = await failureOf(Array.fromAsync(registry.listRepositories(never)));
+    const error = await errorOf(Array.fromAsync(registry.listRepositories(never)));
     expect(error).toMatchObject({ code });
     expect(error.message).toContain(words);
   });

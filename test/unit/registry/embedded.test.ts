@@ -8,8 +8,15 @@ import { createRegistry } from "../../../src/registry/registry.ts";
 import type { Registry } from "../../../src/registry/types.ts";
 import { serveHttp } from "../../../src/harness/registry/instance/http-server.ts";
 import { createRegistry as embeddedRegistry } from "../../../src/harness/registry/routes/registry.ts";
-import { failureOf, never } from "../http/scripted.ts";
-import { blobOf, bodyOf, manifestOf, openUpload, readAll } from "./registry-client.ts";
+import { never } from "../../support/registry/scripted-server.ts";
+import { errorOf } from "../../support/failure.ts";
+import {
+  blobOf,
+  bodyOf,
+  manifestOf,
+  openUpload,
+  readAll,
+} from "../../support/registry/registry-client.ts";
 
 let registry: Registry;
 let end: () => Promise<void>;
@@ -90,7 +97,7 @@ describe("an upload", () => {
   test("of other bytes is an integrity error, and leaves nothing", async () => {
     const repository = registry.repository("up/wrong");
     const session = await openUpload(repository);
-    const failure = await failureOf(session.finish(blob.digest, bodyOf("other"), never));
+    const failure = await errorOf(session.finish(blob.digest, bodyOf("other"), never));
     expect(failure).toMatchObject({ code: "integrity" });
     expect(failure.message).toContain(`up/wrong: the registry rejected blob ${blob.digest}`);
     expect(await repository.headBlob(blob.digest, never)).toBeUndefined();
@@ -115,7 +122,7 @@ describe("a blob", () => {
   test("that is not there has no size, and no bytes", async () => {
     const repository = registry.repository("blob/none");
     expect(await repository.headBlob(blob.digest, never)).toBeUndefined();
-    const failure = await failureOf(repository.getBlob(blob, undefined, never));
+    const failure = await errorOf(repository.getBlob(blob, undefined, never));
     expect(failure).toMatchObject({ code: "not_found" });
     expect(failure.message).toContain(`blob/none: blob ${blob.digest} not found`);
   });
@@ -163,7 +170,7 @@ describe("a manifest", () => {
   test("that is not there is none, or an error that names it", async () => {
     const repository = registry.repository("manifest/none");
     expect(await repository.headManifest("v1", never)).toBeUndefined();
-    const failure = await failureOf(repository.getManifest("v1", never));
+    const failure = await errorOf(repository.getManifest("v1", never));
     expect(failure).toMatchObject({ code: "not_found" });
     expect(failure.message).toContain('manifest/none: manifest "v1" not found');
   });
@@ -193,7 +200,7 @@ describe("a manifest", () => {
       { manifests: [], pad: "x".repeat(4 * 1024 * 1024) },
       mediaTypes.ociIndex,
     );
-    const failure = await failureOf(
+    const failure = await errorOf(
       registry.repository("manifest/large").putManifest("v1", large, never),
     );
     expect(failure).toMatchObject({ code: "file" });

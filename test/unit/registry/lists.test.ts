@@ -1,8 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { digestOf } from "../../../src/oci/digest.ts";
 import { mediaTypes } from "../../../src/oci/media-types.ts";
-import { failureOf, never } from "../http/scripted.ts";
-import { blobOf, refusal, scripted } from "./registry-client.ts";
+import { never } from "../../support/registry/scripted-server.ts";
+import { errorOf } from "../../support/failure.ts";
+import { blobOf, refusal, scripted } from "../../support/registry/registry-client.ts";
 
 const page = (tags: string[] | null, link?: string): Response =>
   Response.json({ name: "acme/llama", tags }, { headers: link === undefined ? {} : { link } });
@@ -29,10 +30,10 @@ describe("tags", () => {
   test("that go on for ever, or elsewhere, are an error", async () => {
     await using server = scripted(() => page(["a"], '</v2/acme/llama/tags/list>; rel="next"'));
     const endless = Array.fromAsync(server.repository.listTags(never));
-    expect((await failureOf(endless)).message).toContain("does not end");
+    expect((await errorOf(endless)).message).toContain("does not end");
     await using other = scripted(() => page(["a"], '<http://127.0.0.2/x?s=1>; rel="next"'));
     const elsewhere = Array.fromAsync(other.repository.listTags(never));
-    expect((await failureOf(elsewhere)).message).toContain("continues on another host, 127.0.0.2");
+    expect((await errorOf(elsewhere)).message).toContain("continues on another host, 127.0.0.2");
   });
 
   test.each([
@@ -60,20 +61,20 @@ describe("tags", () => {
     async (link) => {
       await using server = scripted(() => page(["a"], link));
       const tags = Array.fromAsync(server.repository.listTags(never));
-      expect((await failureOf(tags)).message).toContain("that is not valid");
+      expect((await errorOf(tags)).message).toContain("that is not valid");
     },
   );
 
   test("of a repository that is not there are an error", async () => {
     await using server = scripted(() => refusal(404, "NAME_UNKNOWN"));
     const tags = Array.fromAsync(server.repository.listTags(never));
-    expect(await failureOf(tags)).toMatchObject({ code: "not_found" });
+    expect(await errorOf(tags)).toMatchObject({ code: "not_found" });
   });
 
   test("that are none are an error", async () => {
     await using server = scripted(() => Response.json({ tags: [1] }));
     const tags = Array.fromAsync(server.repository.listTags(never));
-    expect(await failureOf(tags)).toMatchObject({ code: "network" });
+    expect(await errorOf(tags)).toMatchObject({ code: "network" });
   });
 });
 
@@ -135,14 +136,14 @@ describe("referrers", () => {
       path.includes("/referrers/") ? refusal(status, "DENIED") : index([]),
     );
     const list = server.repository.listReferrers(digest, undefined, never);
-    expect((await failureOf(list)).message).toContain(`list of referrers of ${digest}`);
+    expect((await errorOf(list)).message).toContain(`list of referrers of ${digest}`);
   });
 
   test.each([403, 405, 500])("are unknown where their tag answers %d", async (status) => {
     await using server = scripted(({ path }) =>
       path.includes("/referrers/") ? refusal(404, "UNKNOWN") : refusal(status, "DENIED"),
     );
-    await failureOf(server.repository.listReferrers(digest, undefined, never));
+    await errorOf(server.repository.listReferrers(digest, undefined, never));
   });
 
   test("are unknown where a later page is none", async () => {
@@ -152,7 +153,7 @@ describe("referrers", () => {
         : index([entry("a", "x/y")], { link: '<?last=1>; rel="next"' }),
     );
     const list = server.repository.listReferrers(digest, undefined, never);
-    expect((await failureOf(list)).message).toContain("the list of referrers is not valid");
+    expect((await errorOf(list)).message).toContain("the list of referrers is not valid");
   });
 
   test("are none where the tag is also used by an image", async () => {
@@ -173,7 +174,7 @@ describe("referrers", () => {
       index(many, { link: `<?last=${count}>; rel="next"` }),
     );
     const list = server.repository.listReferrers(digest, undefined, never);
-    expect(await failureOf(list)).toMatchObject({
+    expect(await errorOf(list)).toMatchObject({
       message: expect.stringContaining("has more than 2000 entries"),
       hint: "delete unneeded referrers",
     });

@@ -1,8 +1,15 @@
 import { describe, expect, test } from "bun:test";
 import { digestOf } from "../../../src/oci/digest.ts";
 import { mediaTypes } from "../../../src/oci/media-types.ts";
-import { failureOf, never, serveBytes } from "../http/scripted.ts";
-import { blobOf, manifestOf, refusal, repositoryAt, scripted } from "./registry-client.ts";
+import { never, serveBytes } from "../../support/registry/scripted-server.ts";
+import { errorOf } from "../../support/failure.ts";
+import {
+  blobOf,
+  manifestOf,
+  refusal,
+  repositoryAt,
+  scripted,
+} from "../../support/registry/registry-client.ts";
 
 const manifest = manifestOf({ config: blobOf("{}"), layers: [] });
 const { digest } = manifest;
@@ -34,7 +41,7 @@ describe("getting a manifest", () => {
 
   test("of other bytes than the digest asked for is an integrity error", async () => {
     await using server = scripted(() => answered({}, manifestOf({ other: 1 }).bytes));
-    const failure = await failureOf(server.repository.getManifest(digest, never));
+    const failure = await errorOf(server.repository.getManifest(digest, never));
     expect(failure).toMatchObject({ code: "integrity" });
     expect(failure.message).toContain(digest);
     expect(server.seen[0]?.path).toBe(`/v2/acme/llama/manifests/${digest}`);
@@ -46,7 +53,7 @@ describe("getting a manifest", () => {
         ? answered({ "docker-content-digest": digestOf("other") })
         : refusal(404, "MANIFEST_UNKNOWN"),
     );
-    expect(await failureOf(server.repository.getManifest("v1", never))).toMatchObject({
+    expect(await errorOf(server.repository.getManifest("v1", never))).toMatchObject({
       code: "integrity",
     });
   });
@@ -83,7 +90,7 @@ describe("getting a manifest", () => {
         JSON.stringify({ schemaVersion: 1, fsLayers: [{ blobSum: digest }], signatures: [] }),
       );
       await using server = scripted(() => answered({ "content-type": type }, body));
-      expect(await failureOf(server.repository.getManifest(digest, never))).toMatchObject({
+      expect(await errorOf(server.repository.getManifest(digest, never))).toMatchObject({
         code: "file",
         message: expect.stringContaining("distribution.manifest.v1+prettyjws"),
       });
@@ -122,7 +129,7 @@ describe("a manifest that breaks off", () => {
 
   test("again and again is an error that names it", async () => {
     await using server = serveBytes((socket) => socket.end(head + text.slice(0, 20)));
-    const failure = await failureOf(repositoryAt(server.host).getManifest("v1", never));
+    const failure = await errorOf(repositoryAt(server.host).getManifest("v1", never));
     expect(failure).toMatchObject({ code: "network" });
     expect(failure.message).toStartWith(`${server.host}/acme/llama: manifest "v1": the connection`);
   });
@@ -190,7 +197,7 @@ describe("putting a manifest", () => {
         ? new Response("", { status: 201, headers: { "docker-content-digest": digestOf("other") } })
         : refusal(404, "MANIFEST_UNKNOWN"),
     );
-    expect(await failureOf(server.repository.putManifest("v1", manifest, never))).toMatchObject({
+    expect(await errorOf(server.repository.putManifest("v1", manifest, never))).toMatchObject({
       code: "integrity",
     });
   });
@@ -206,7 +213,7 @@ describe("putting a manifest", () => {
 
   test("shows what the registry has against it", async () => {
     await using server = scripted(() => refusal(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown"));
-    const failure = await failureOf(server.repository.putManifest("v1", manifest, never));
+    const failure = await errorOf(server.repository.putManifest("v1", manifest, never));
     expect(failure).toMatchObject({ code: "network" });
     expect(failure.message).toBe(
       `${server.host}/acme/llama: request for manifest "v1" failed: MANIFEST_BLOB_UNKNOWN: blob unknown (400)`,

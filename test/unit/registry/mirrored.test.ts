@@ -12,14 +12,20 @@ import type { Descriptor } from "../../../src/oci/descriptor.ts";
 import { createRegistry, triesOfRun } from "../../../src/registry/registry.ts";
 import type { Repository } from "../../../src/registry/types.ts";
 import {
-  failureOf,
   never,
   type ScriptedServer,
   serve,
   serveBytes,
   type SeenRequest,
-} from "../http/scripted.ts";
-import { blobOf, manifestOf, readAll, refusal, scripted } from "./registry-client.ts";
+} from "../../support/registry/scripted-server.ts";
+import { errorOf } from "../../support/failure.ts";
+import {
+  blobOf,
+  manifestOf,
+  readAll,
+  refusal,
+  scripted,
+} from "../../support/registry/registry-client.ts";
 
 type Answer = (request: SeenRequest, count: number) => Response;
 
@@ -131,7 +137,7 @@ describe("a repository with mirrors is read", () => {
   test("from the registry itself where all lack it, and its word counts", async () => {
     await using setting = mirrored(empty, empty);
     expect(await setting.repository.headManifest("v1", never)).toBeUndefined();
-    expect(await failureOf(setting.repository.getManifest("v1", never))).toMatchObject({
+    expect(await errorOf(setting.repository.getManifest("v1", never))).toMatchObject({
       code: "not_found",
     });
     const asked = setting.origin.seen.filter(({ path }) => path !== "/v2/");
@@ -193,7 +199,7 @@ describe("a mirror that fails", () => {
     await using setting = mirrored(whole, breaking);
     const { repository } = setting;
     const answer = await repository.getBlob(descriptor, undefined, never);
-    expect(await failureOf(readAll(answer.body))).toBeInstanceOf(OcibundleError);
+    expect(await errorOf(readAll(answer.body))).toBeInstanceOf(OcibundleError);
     const rest = await repository.getBlob(descriptor, { start: 4, end: large.length }, never);
     expect((await readAll(rest.body)).length).toBe(large.length - 4);
     expect(connections).toBe(1);
@@ -205,7 +211,7 @@ describe("a mirror that fails", () => {
       request.headers.has("range") ? refusal(416, "RANGE_INVALID") : full(request, count),
     );
     const asked = setting.repository.getBlob(blob, { start: 1, end: 2 }, never);
-    expect(await failureOf(asked)).toBeInstanceOf(OcibundleError);
+    expect(await errorOf(asked)).toBeInstanceOf(OcibundleError);
     expect(await read(setting)).toBe(text);
     expect(setting.origin.seen).toHaveLength(0);
   });
@@ -216,7 +222,7 @@ describe("a mirror that fails", () => {
       stop.abort(new Error("enough"));
       return refusal(503, "UNAVAILABLE");
     });
-    const failure = await failureOf(setting.repository.getManifest("v1", stop.signal));
+    const failure = await errorOf(setting.repository.getManifest("v1", stop.signal));
     expect(failure.message).toBe("enough");
     expect(setting.origin.seen).toHaveLength(0);
     expect(setting.warnings()).toEqual([]);

@@ -1,8 +1,14 @@
 import { describe, expect, test } from "bun:test";
 import { OcibundleError } from "../../../src/errors.ts";
 import type { Repository } from "../../../src/registry/types.ts";
-import { failureOf, never, serveBytes } from "../http/scripted.ts";
-import { blobOf, openUpload, repositoryAt, scripted } from "./registry-client.ts";
+import { never, serveBytes } from "../../support/registry/scripted-server.ts";
+import { errorOf } from "../../support/failure.ts";
+import {
+  blobOf,
+  openUpload,
+  repositoryAt,
+  scripted,
+} from "../../support/registry/registry-client.ts";
 
 const MiB = 1024 * 1024;
 const html = (): Response =>
@@ -35,7 +41,7 @@ const asks: [string, (repository: Repository) => Promise<unknown>][] = [
 
 describe.each(asks)("what is no registry, asked for %s,", (_, ask) => {
   const checked = async (repository: Repository): Promise<Error> => {
-    const failure = await failureOf(ask(repository));
+    const failure = await errorOf(ask(repository));
     expect(failure).toBeInstanceOf(OcibundleError);
     expect(["network", "integrity", "not_found"]).toContain((failure as OcibundleError).code);
     expect(failure.message).toContain("/acme/llama: ");
@@ -67,7 +73,7 @@ describe.each(asks)("what is no registry, asked for %s,", (_, ask) => {
   test("answers with a gigabyte, of which little is read", async () => {
     const taken = { bytes: 0 };
     await using server = scripted(() => gigabyte(taken));
-    const failure = await failureOf(ask(server.repository)).catch(() => undefined);
+    const failure = await errorOf(ask(server.repository)).catch(() => undefined);
     if (failure !== undefined) expect(failure).toBeInstanceOf(OcibundleError);
     expect(taken.bytes).toBeLessThan(128 * MiB);
   });
@@ -87,7 +93,7 @@ describe.each(asks)("what is no registry, asked for %s,", (_, ask) => {
 
 test("a web page in a manifest's place is told apart from damage", async () => {
   await using server = scripted(html);
-  const failure = await failureOf(server.repository.getManifest(blobOf("x").digest, never));
+  const failure = await errorOf(server.repository.getManifest(blobOf("x").digest, never));
   expect(failure).toMatchObject({
     code: "network",
     hint: `check that ${server.host} is a registry`,

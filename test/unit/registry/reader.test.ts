@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
 import { registryReader } from "../../../src/registry/reader.ts";
-import { failureOf, never, serveBytes } from "../http/scripted.ts";
-import { blobOf, readAll, repositoryAt } from "./registry-client.ts";
+import { never, serveBytes } from "../../support/registry/scripted-server.ts";
+import { errorOf } from "../../support/failure.ts";
+import { blobOf, readAll, repositoryAt } from "../../support/registry/registry-client.ts";
 
 const content = "0123456789abcdef";
 const blob = blobOf(content);
@@ -55,6 +56,6 @@ test("where there are no ranges what is known is skipped, as far as it gets", as
 test("a blob of which no byte comes is given up", async () => {
   const { server, asked } = serveShort(0);
   await using _ = server;
-  expect(await failureOf(open(server.host, 0, 16))).toMatchObject({ code: "network" });
+  expect(await errorOf(open(server.host, 0, 16))).toMatchObject({ code: "network" });
   expect(asked).toHaveLength(4);
 });

@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
 import type { OcibundleError } from "../../../src/errors.ts";
-import { failureOf, never, recordedClock, serve } from "../http/scripted.ts";
-import { blobOf, repositoryAt } from "./registry-client.ts";
+import { never, recordedClock, serve } from "../../support/registry/scripted-server.ts";
+import { errorOf } from "../../support/failure.ts";
+import { blobOf, repositoryAt } from "../../support/registry/registry-client.ts";
 
 const blob = blobOf("0123456789");
 
@@ -9,7 +10,7 @@ const blob = blobOf("0123456789");
 async function told(answer: () => Response): Promise<OcibundleError & { host: string }> {
   await using server = serve(answer);
   const repository = repositoryAt(server.host, { clock: recordedClock() });
-  const failure = await failureOf(repository.getBlob(blob, undefined, never));
+  const failure = await errorOf(repository.getBlob(blob, undefined, never));
   return Object.assign(failure as OcibundleError, { host: server.host });
 }
 

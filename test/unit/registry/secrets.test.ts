@@ -1,8 +1,14 @@
 import { expect, test } from "bun:test";
 import { inspect } from "node:util";
 import type { Credential } from "../../../src/http/auth/credential.ts";
-import { failureOf, never, recordedClock, serve } from "../http/scripted.ts";
-import { blobOf, bodyOf, openUpload, repositoryAt } from "./registry-client.ts";
+import { never, recordedClock, serve } from "../../support/registry/scripted-server.ts";
+import { errorOf } from "../../support/failure.ts";
+import {
+  blobOf,
+  bodyOf,
+  openUpload,
+  repositoryAt,
+} from "../../support/registry/registry-client.ts";
 
 const blob = blobOf("0123456789");
 
@@ -34,13 +40,13 @@ async function everythingSaid(credential: Credential): Promise<string> {
     emit: (event) => said.push(event),
     credentials: () => Promise.resolve(credential),
   });
-  said.push(await failureOf(repository.getBlob(blob, undefined, never)));
-  said.push(await failureOf(repository.getManifest("v1", never)));
+  said.push(await errorOf(repository.getBlob(blob, undefined, never)));
+  said.push(await errorOf(repository.getManifest("v1", never)));
   const session = await openUpload(repository);
-  said.push(await failureOf(session.patchAll(bodyOf("0123456789"), never)));
-  said.push(await failureOf(session.finish(blob.digest, undefined, never)));
+  said.push(await errorOf(session.patchAll(bodyOf("0123456789"), never)));
+  said.push(await errorOf(session.finish(blob.digest, undefined, never)));
   await server[Symbol.asyncDispose]();
-  said.push(await failureOf(session.patchAll(bodyOf("0123456789"), never)));
+  said.push(await errorOf(session.patchAll(bodyOf("0123456789"), never)));
   return inspect(said, { depth: 20, showHidden: true });
 }
 
@@ -66,7 +72,7 @@ test.each<[string, Credential, string]>([
     credentials: () => Promise.resolve(credential),
   });
   const question = { method: "GET", path: "acme/llama/tags/list" };
-  const failure = await failureOf(repository.getManifest("v1", never));
+  const failure = await errorOf(repository.getManifest("v1", never));
   const { said } = await repository.registry.ask(question, never);
   for (const words of [inspect(failure, { depth: 20, showHidden: true }), said]) {
     expect(words).toContain("DENIED: no *** here");

@@ -1,8 +1,16 @@
 import { describe, expect, test } from "bun:test";
 import { OcibundleError } from "../../../src/errors.ts";
 import { refusalOf } from "../../../src/registry/refusal.ts";
-import { failureOf, never } from "../http/scripted.ts";
-import { blobOf, bodyOf, openUpload, refusal, repositoryAt, scripted } from "./registry-client.ts";
+import { never } from "../../support/registry/scripted-server.ts";
+import { errorOf } from "../../support/failure.ts";
+import {
+  blobOf,
+  bodyOf,
+  openUpload,
+  refusal,
+  repositoryAt,
+  scripted,
+} from "../../support/registry/registry-client.ts";
 
 const accepted = (headers: Record<string, string>, status = 202): Response =>
   new Response("", { status, headers });
@@ -35,12 +43,12 @@ describe("opening an upload", () => {
     ["a location in a file", { location: "file:///etc/passwd" }],
   ])("is an error with %s", async (_, headers) => {
     await using server = scripted(() => accepted(headers));
-    expect(await failureOf(openUpload(server.repository))).toMatchObject({ code: "network" });
+    expect(await errorOf(openUpload(server.repository))).toMatchObject({ code: "network" });
   });
 
   test("is an error with any other success, as of a server that says yes to all", async () => {
     await using server = scripted(() => new Response(""));
-    const failure = await failureOf(openUpload(server.repository));
+    const failure = await errorOf(openUpload(server.repository));
     expect(failure).toMatchObject({ code: "network" });
     expect((failure as OcibundleError).hint).toContain("is a registry");
   });
@@ -75,7 +83,7 @@ describe("mounting", () => {
     await using server = scripted(() => refusal(400, "UNSUPPORTED"));
     const reason = new OcibundleError("interrupted", "Interrupted");
     const started = server.repository.startUpload({ mount }, AbortSignal.abort(reason));
-    expect(await failureOf(started)).toBe(reason);
+    expect(await errorOf(started)).toBe(reason);
   });
 });
 
@@ -135,7 +143,7 @@ describe("sending", () => {
         method === "POST" ? accepted({ location: "/u/1" }) : refusal(status, "BLOB_UPLOAD_INVALID"),
       );
       const session = await openUpload(server.repository);
-      const failure = await failureOf(session.patchChunk(0, bodyOf("01234"), never));
+      const failure = await errorOf(session.patchChunk(0, bodyOf("01234"), never));
       expect(refusalOf(failure)).toMatchObject({ status, codes: ["BLOB_UPLOAD_INVALID"] });
       expect(server.seen).toHaveLength(2);
     },
@@ -166,7 +174,7 @@ describe("sending", () => {
     );
     const session = await openUpload(server.repository);
     for (let i = 0; i < 2; i++) {
-      const failure = await failureOf(session.finish(digest, bodyOf("x"), never));
+      const failure = await errorOf(session.finish(digest, bodyOf("x"), never));
       expect(failure).toMatchObject({ code: "integrity" });
       expect(failure.message).toContain(digest);
     }

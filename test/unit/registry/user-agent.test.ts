@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import manifest from "../../../package.json";
-import { never } from "../http/scripted.ts";
-import { scripted } from "./registry-client.ts";
+import { never } from "../../support/registry/scripted-server.ts";
+import { scripted } from "../../support/registry/registry-client.ts";
 
 test("a registry is told the program and its version", async () => {
   await using server = scripted(() => new Response("{}"));

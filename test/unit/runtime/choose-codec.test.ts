@@ -2,8 +2,8 @@ import { expect, test } from "bun:test";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { chooseCodec } from "../../../src/runtime/choose-codec.ts";
-import { noise, weights } from "../../support/parts-artifact.ts";
-import { temporaryDirectory } from "../model/bench.ts";
+import { noise, weights } from "../../support/model/parts-artifact.ts";
+import { temporaryDirectory } from "../../support/temporary-directory.ts";
 
 const contents = {
   "numbers of two bytes": [weights(300_000, 1), "bp2.zstd"],

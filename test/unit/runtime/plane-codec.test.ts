@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { type PlaneWidth, planeSizes } from "../../../src/runtime/byte-planes.ts";
 import { planeBlockBytes, planeDecoder, planeEncoder } from "../../../src/runtime/plane-codec.ts";
-import { weights } from "../../support/parts-artifact.ts";
+import { weights } from "../../support/model/parts-artifact.ts";
 
 function encode(bytes: Uint8Array, width: PlaneWidth): Uint8Array {
   const frames: Uint8Array[] = [];

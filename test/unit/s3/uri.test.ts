@@ -5,6 +5,7 @@ import { isSafePath } from "../../../src/remote/path.ts";
 import { objectUrl } from "../../../src/s3/endpoint.ts";
 import { formatS3Uri, parseS3Uri } from "../../../src/s3/uri.ts";
 import { parseWebUrl, shownUrl } from "../../../src/web/url.ts";
+import { runs } from "../../support/property-runs.ts";
 
 test.each([
   ["s3://models", "models", "", true],
@@ -49,8 +50,6 @@ test("another store has its buckets in the path", () => {
     "https://minio.example/prefix/models/a/b",
   );
 });
-
-const runs = { numRuns: Number(process.env["OCIBUNDLE_PROPERTY_RUNS"] ?? 2000) };
 
 test("whatever is read names a bucket and a path below it, and is read again as the same", () => {
   fc.assert(

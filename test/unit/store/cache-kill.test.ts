@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { digestOf } from "../../../src/oci/digest.ts";
-import { childBlobs } from "./cache-child.ts";
-import { listFiles } from "./cache-fixture.ts";
-import { startChild } from "./cache-process.ts";
+import { childBlobs } from "../../support/store/cache-child.ts";
+import { listFiles } from "../../support/store/cache-fixture.ts";
+import { startChild } from "../../support/store/cache-process.ts";
 
 const rounds = 50;
 

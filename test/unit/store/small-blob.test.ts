@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { ContentReader } from "../../../src/oci/content.ts";
 import { digestOf } from "../../../src/oci/digest.ts";
 import { readSmallBlob } from "../../../src/store/small-blob.ts";
-import { temporaryDirectory } from "../model/bench.ts";
+import { temporaryDirectory } from "../../support/temporary-directory.ts";
 
 test("a document of several chunks is read from a file as it is", async () => {
   const bytes = Buffer.alloc(5 * 1024 * 1024 + 7);

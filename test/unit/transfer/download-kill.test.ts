@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { digestOf } from "../../../src/oci/digest.ts";
-import { type Behaviour, type BlobServer, serveBlob } from "./blob-server.ts";
+import { type Behaviour, type BlobServer, serveBlob } from "../../support/registry/blob-server.ts";
 
 const MiB = 1024 * 1024;
 const blob = randomBytes(96 * MiB);
@@ -20,7 +20,7 @@ function start(server: BlobServer, name: string, dieAt?: number) {
   return Bun.spawn({
     cmd: [
       process.execPath,
-      join(import.meta.dir, "pull-child.ts"),
+      join(import.meta.dir, "../../support/registry/pull-child.ts"),
       server.host,
       digest,
       String(blob.length),

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { drawOn } from "./terminal.ts";
+import { drawOn } from "../../support/cli/terminal.ts";
 
 const MiB = 1024 ** 2;
 

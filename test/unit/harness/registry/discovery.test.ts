@@ -1,6 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import { mediaTypes } from "../../../../src/oci/media-types.ts";
-import { type Client, describing, digestFor, imageOf, registry } from "./registry-fixture.ts";
+import {
+  type Client,
+  describing,
+  digestFor,
+  imageOf,
+  registry,
+} from "../../../support/registry/embedded-client.ts";
 
 const link = (response: Response): string =>
   /^<(.+)>; rel="next"$/.exec(response.headers.get("Link") ?? "")?.[1] ?? "";

@@ -3,7 +3,7 @@ import { serveHttp } from "../../../../src/harness/registry/instance/http-server
 import { parseFault } from "../../../../src/harness/misbehave/faults/parse.ts";
 import { withFaults } from "../../../../src/harness/misbehave/faults/faults.ts";
 import { afterwards } from "../../../support/afterwards.ts";
-import { digestFor, random, registry } from "./registry-fixture.ts";
+import { digestFor, random, registry } from "../../../support/registry/embedded-client.ts";
 
 /** A registry over real connections, with faults. */
 async function faulty(...specs: string[]) {

@@ -2,8 +2,8 @@ import { appendFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, test } from "bun:test";
 import { mediaTypes } from "../../../../src/oci/media-types.ts";
-import { mountTmpfs } from "../../store/small-disk.ts";
-import { registry } from "./registry-fixture.ts";
+import { mountTmpfs } from "../../../support/store/small-disk.ts";
+import { registry } from "../../../support/registry/embedded-client.ts";
 
 const MiB = 1024 * 1024;
 const disk = mountTmpfs(4 * MiB);

@@ -14,7 +14,8 @@ import {
 } from "../../../../src/harness/registry/instance/start.ts";
 import { stopRegistry } from "../../../../src/harness/registry/instance/stop.ts";
 import { afterwards } from "../../../support/afterwards.ts";
-import { digestFor, temporaryDirectory } from "./registry-fixture.ts";
+import { digestFor } from "../../../support/registry/embedded-client.ts";
+import { temporaryDirectory } from "../../../support/temporary-directory.ts";
 
 /** A working directory with a state directory of its own. */
 async function workingDirectory(): Promise<StartContext & { state: string }> {

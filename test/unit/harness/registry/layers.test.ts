@@ -4,7 +4,7 @@ import { parseAccount } from "../../../../src/harness/registry/auth/account.ts";
 import { layered } from "../../../../src/harness/registry/auth/middleware.ts";
 import { readOnly } from "../../../../src/harness/registry/auth/read-only.ts";
 import { tokenAuth } from "../../../../src/harness/registry/auth/token-auth.ts";
-import { registry } from "./registry-fixture.ts";
+import { registry } from "../../../support/registry/embedded-client.ts";
 
 const ada = { username: "ada", password: "s3:cret" };
 const basic = `Basic ${btoa("ada:s3:cret")}`;

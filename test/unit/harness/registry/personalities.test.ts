@@ -19,7 +19,7 @@ import {
 import type { Layer } from "../../../../src/harness/registry/auth/middleware.ts";
 import { mediaTypes } from "../../../../src/oci/media-types.ts";
 import { afterwards } from "../../../support/afterwards.ts";
-import { digestFor, imageOf, registry } from "./registry-fixture.ts";
+import { digestFor, imageOf, registry } from "../../../support/registry/embedded-client.ts";
 
 const uploads = "/v2/acme/llama/blobs/uploads/";
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { connect } from "node:net";
 import { serveHttp } from "../../../../src/harness/registry/instance/http-server.ts";
 import { afterwards } from "../../../support/afterwards.ts";
-import { digestFor, random, registry } from "./registry-fixture.ts";
+import { digestFor, random, registry } from "../../../support/registry/embedded-client.ts";
 
 // Requests that a client sends without waiting for the answers to those before (RFC 9112, 9.3.2).
 

@@ -2,7 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { chmod, mkdir, readdir, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createRegistry } from "../../../../src/harness/registry/routes/registry.ts";
-import { digestFor, imageOf, random, registry, temporaryDirectory } from "./registry-fixture.ts";
+import { digestFor, imageOf, random, registry } from "../../../support/registry/embedded-client.ts";
+import { temporaryDirectory } from "../../../support/temporary-directory.ts";
 
 describe("a registry on the directory of one before it", () => {
   test("has its blobs, manifests, tags and referrers", async () => {

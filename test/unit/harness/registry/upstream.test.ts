@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { serveHttp } from "../../../../src/harness/registry/instance/http-server.ts";
 import { openServed, type Serving } from "../../../../src/harness/registry/serving.ts";
 import { afterwards } from "../../../support/afterwards.ts";
-import { digestFor, imageOf, registry, temporaryDirectory } from "./registry-fixture.ts";
+import { digestFor, imageOf, registry } from "../../../support/registry/embedded-client.ts";
+import { temporaryDirectory } from "../../../support/temporary-directory.ts";
 
 /** A registry with one image that can be reached, and another that pulls through it. */
 async function pulledThrough(upstreamServing: Serving = {}, account = "") {

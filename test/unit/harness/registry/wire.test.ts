@@ -2,7 +2,12 @@ import { describe, expect, test } from "bun:test";
 import { connect } from "node:net";
 import { serveHttp } from "../../../../src/harness/registry/instance/http-server.ts";
 import { afterwards } from "../../../support/afterwards.ts";
-import { type Client, digestFor, random, registry } from "./registry-fixture.ts";
+import {
+  type Client,
+  digestFor,
+  random,
+  registry,
+} from "../../../support/registry/embedded-client.ts";
 
 // What only shows on a real connection: lengths, unread bodies, connections that break.
 

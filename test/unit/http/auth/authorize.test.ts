@@ -7,13 +7,13 @@ import type { HttpRequest } from "../../../../src/http/message/message.ts";
 import { followRedirects } from "../../../../src/http/redirect.ts";
 import {
   bottom,
-  failureOf,
   get,
   recordedClock,
   type ScriptedServer,
   serve,
   type SeenRequest,
-} from "../scripted.ts";
+} from "../../../support/registry/scripted-server.ts";
+import { errorOf } from "../../../support/failure.ts";
 
 const pull = repositoryScope("acme/llama", "pull");
 const push = repositoryScope("acme/llama", "pull", "push");
@@ -107,7 +107,7 @@ const guarded = () =>
 test("a login of another kind is named, and nobody looks for credentials", async () => {
   await using server = serve(() => challenge('Negotiate, NTLM, Digest realm="x"'));
   const { ask, looked } = client(server, password);
-  const failure = await failureOf(ask());
+  const failure = await errorOf(ask());
   expect(failure).toMatchObject({ code: "denied" });
   expect(failure.message).toContain("requires authentication by negotiate, ntlm, digest; only");
   expect(looked).toEqual([]);
@@ -271,7 +271,7 @@ describe("a token server that is none", () => {
     ["two megabytes", () => new Response(`{"token":"${"x".repeat(2_000_000)}"}`)],
   ])("answers with %s", async (_, answer) => {
     await using server = tokenRegistry(answer);
-    const failure = await failureOf(client(server).ask());
+    const failure = await errorOf(client(server).ask());
     expect(failure).toMatchObject({ code: "network" });
     expect(failure.message).toContain("registry.test: token server 127.0.0.1");
     expect(failure.message).toContain("an invalid token");
@@ -279,7 +279,7 @@ describe("a token server that is none", () => {
 
   test.each([401, 403, 400])("that refuses with %d is a matter of access", async (status) => {
     await using server = tokenRegistry(() => new Response("no s3cret", { status }));
-    const failure = await failureOf(client(server, password).ask());
+    const failure = await errorOf(client(server, password).ask());
     expect(failure).toMatchObject({ code: "denied" });
     expect((failure as OcibundleError).hint).toContain("ocibundle login registry.test");
     expect(failure.message).not.toContain("s3cret");
@@ -291,7 +291,7 @@ describe("nothing is given away", () => {
     "a realm of %p is refused before anything is sent to it",
     async (realm) => {
       await using server = serve(() => challenge(`Bearer realm="${realm}"`));
-      const failure = await failureOf(client(server, password).ask());
+      const failure = await errorOf(client(server, password).ask());
       expect(failure).toMatchObject({ code: "network" });
       expect(failure.message).toContain("invalid token server");
     },
@@ -314,7 +314,7 @@ describe("nothing is given away", () => {
         () => new Response("", { status, headers: { location: `${other.origin}/token` } }),
       );
       await using server = serve(() => challenge(`Bearer realm="${tokens.origin}/token"`));
-      const failure = await failureOf(
+      const failure = await errorOf(
         client(server, { kind: "refresh", token: "r3fresh", username: "ada" }).ask(),
       );
       expect(failure).toMatchObject({ code: "network" });

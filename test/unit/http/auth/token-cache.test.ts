@@ -2,7 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { repositoryScope, type Scope } from "../../../../src/http/message/scope.ts";
 import type { Token, TokenRequest } from "../../../../src/http/auth/token.ts";
 import { tokenCache } from "../../../../src/http/auth/token-cache.ts";
-import { failureOf, never, recordedClock } from "../scripted.ts";
+import { never, recordedClock } from "../../../support/registry/scripted-server.ts";
+import { errorOf } from "../../../support/failure.ts";
 
 const pull = repositoryScope("a", "pull");
 const push = repositoryScope("a", "pull", "push");
@@ -83,7 +84,7 @@ test("a failure is not kept", async () => {
       ? Promise.reject(new Error("down"))
       : Promise.resolve({ value: "t", expires: Number.POSITIVE_INFINITY }),
   );
-  expect((await failureOf(cache.get(asking([pull])))).message).toBe("down");
+  expect((await errorOf(cache.get(asking([pull])))).message).toBe("down");
   expect(await cache.get(asking([pull]))).toBe("t");
 });
 
@@ -130,7 +131,7 @@ describe("who stops waiting", () => {
     await started;
     const reason = new Error("enough");
     mine.abort(reason);
-    expect(await failureOf(first)).toBe(reason);
+    expect(await errorOf(first)).toBe(reason);
     release();
     expect(await second).toBe("t");
   });
@@ -141,7 +142,7 @@ describe("who stops waiting", () => {
     const first = cache.get(asking([pull], { signal: mine.signal }));
     const { signal } = await started;
     mine.abort(new Error("enough"));
-    await failureOf(first);
+    await errorOf(first);
     expect(signal.aborted).toBe(true);
     expect(asked).toHaveLength(1);
   });

@@ -7,7 +7,8 @@ import {
   type LocalCertificates,
   makeCertificates,
 } from "../../../../src/harness/registry/instance/certificate.ts";
-import { failureOf, never, serve, serveBytes } from "../scripted.ts";
+import { never, serve, serveBytes } from "../../../support/registry/scripted-server.ts";
+import { errorOf } from "../../../support/failure.ts";
 
 const get = (url: string, more: Partial<LargeRequest> = {}): LargeRequest => ({
   url: new URL(url),
@@ -134,7 +135,7 @@ describe("a connection", () => {
     expect(await textOf(ask, get(server.origin))).toBe("connection 1");
     expect(await textOf(ask, get(server.origin))).toBe("connection 2");
     await using closing = countConnections((socket) => void socket.end());
-    expect(await failureOf(ask(get(closing.origin)))).toMatchObject({ code: "ECONNRESET" });
+    expect(await errorOf(ask(get(closing.origin)))).toMatchObject({ code: "ECONNRESET" });
     expect(closing.connections).toHaveLength(1);
   });
 
@@ -168,7 +169,7 @@ describe("a request", () => {
     async (value) => {
       await using server = serve(() => new Response("abc"));
       const sent = largeAnswers()(get(server.origin, { headers: { "x-a": value } }));
-      expect(await failureOf(sent)).toBeInstanceOf(TypeError);
+      expect(await errorOf(sent)).toBeInstanceOf(TypeError);
       expect(server.seen).toHaveLength(0);
     },
   );
@@ -176,11 +177,11 @@ describe("a request", () => {
   test("ends with the reason of its interruption: before, while it waits and while it is answered", async () => {
     const reason = new Error("Interrupted");
     const early = largeAnswers()(get("http://127.0.0.1:1/", { signal: AbortSignal.abort(reason) }));
-    expect(await failureOf(early)).toBe(reason);
+    expect(await errorOf(early)).toBe(reason);
     const { promise: asked, resolve } = Promise.withResolvers<void>();
     await using server = serveBytes(() => resolve());
     const controller = new AbortController();
-    const waiting = failureOf(largeAnswers()(get(server.origin, { signal: controller.signal })));
+    const waiting = errorOf(largeAnswers()(get(server.origin, { signal: controller.signal })));
     await asked;
     controller.abort(reason);
     expect(await waiting).toBe(reason);
@@ -196,7 +197,7 @@ describe("a request", () => {
       remove(...listener);
       controller.abort(reason);
     };
-    expect(await failureOf(largeAnswers()(get(server.origin, { signal })))).toBe(reason);
+    expect(await errorOf(largeAnswers()(get(server.origin, { signal })))).toBe(reason);
   });
 });
 
@@ -281,7 +282,7 @@ describe("an answer", () => {
     await using server = serveBytes((socket) => {
       socket.end(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}`);
     });
-    expect(await failureOf(textOf(largeAnswers(), get(server.origin)))).toBeInstanceOf(Error);
+    expect(await errorOf(textOf(largeAnswers(), get(server.origin)))).toBeInstanceOf(Error);
   });
 
   test.each([
@@ -325,7 +326,7 @@ describe("over TLS", () => {
 
   test("nobody else is, but for who asks for no check", async () => {
     const url = `https://localhost:${server.port}/`;
-    expect(await failureOf(largeAnswers()(get(url)))).toBeInstanceOf(Error);
+    expect(await errorOf(largeAnswers()(get(url)))).toBeInstanceOf(Error);
     expect(await textOf(largeAnswers(), get(url, { tls: { insecure: true } }))).toBe("abc");
   });
 
@@ -337,7 +338,7 @@ describe("over TLS", () => {
     );
     await once(asking.listen(0, "127.0.0.1"), "listening");
     const url = `https://127.0.0.1:${(asking.address() as AddressInfo).port}/`;
-    const failure = await failureOf(largeAnswers()(get(url, { tls: { ca: [ca] } })));
+    const failure = await errorOf(largeAnswers()(get(url, { tls: { ca: [ca] } })));
     expect(failure).toMatchObject({ code: expect.stringContaining("CERTIFICATE_REQUIRED") });
     asking.close();
   });
@@ -369,7 +370,7 @@ describe("over TLS", () => {
 
   test("a certificate for another name is refused", async () => {
     const other = `https://127.0.0.2:${server.port}/`;
-    const failure = await failureOf(largeAnswers()(get(other, { tls: { ca: [certificates.ca] } })));
+    const failure = await errorOf(largeAnswers()(get(other, { tls: { ca: [certificates.ca] } })));
     expect(failure).toMatchObject({ code: "ERR_TLS_CERT_ALTNAME_INVALID" });
   });
 });

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { discard, readCapped, readUpTo } from "../../../../src/http/message/body.ts";
-import { bottom, failureOf, get, serve } from "../scripted.ts";
+import { bottom, get, serve } from "../../../support/registry/scripted-server.ts";
+import { errorOf } from "../../../support/failure.ts";
 
 const MiB = 1024 * 1024;
 
@@ -28,7 +29,7 @@ test("a document of a gigabyte is refused after its limit, and the rest is not f
   const { server, sent } = serveGigabyte();
   await using _ = server;
   const response = await bottom()(get(server.origin));
-  const failure = await failureOf(readCapped(response, 4 * MiB, "manifest"));
+  const failure = await errorOf(readCapped(response, 4 * MiB, "manifest"));
   expect(failure).toMatchObject({ code: "network" });
   expect(failure.message).toBe("manifest: the response is larger than 4194304 bytes");
   expect(sent.bytes).toBeLessThan(64 * MiB);

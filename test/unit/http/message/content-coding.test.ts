@@ -8,7 +8,8 @@ import {
 } from "node:zlib";
 import { readUpTo } from "../../../../src/http/message/body.ts";
 import { decodeDocument, decodePrefix } from "../../../../src/http/message/content-coding.ts";
-import { bottom, failureOf, get, serve, serveBytes } from "../scripted.ts";
+import { bottom, get, serve, serveBytes } from "../../../support/registry/scripted-server.ts";
+import { errorOf } from "../../../support/failure.ts";
 
 const text = JSON.stringify({ schemaVersion: 2, layers: Array.from({ length: 50 }, (_, i) => i) });
 const bytes = new TextEncoder().encode(text);
@@ -92,7 +93,7 @@ describe("a small body that trickles", () => {
         });
         try {
           const response = await bottom()(get(server.origin, { large }));
-          const failure = await failureOf(readUpTo(response, 10_000, pace));
+          const failure = await errorOf(readUpTo(response, 10_000, pace));
           expect(failure).toMatchObject({ code: "network" });
           expect(failure.message).toMatch(/the response is too slow: \d+ bytes in \d+ s/);
         } finally {
@@ -117,7 +118,7 @@ test("a large body that trickles is given up, and one that is slow is not", asyn
     });
   try {
     await using trickling = serveParts("x");
-    const failure = await failureOf(sizeRead(trickling.origin));
+    const failure = await errorOf(sizeRead(trickling.origin));
     expect(failure.message).toMatch(/the response stalled: \d+ bytes in \d+ s/);
     clearInterval(timer);
     await using slow = serveParts("x".repeat(50));

@@ -4,15 +4,21 @@ import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { digestHex, digestOf } from "../../../../src/oci/digest.ts";
 import { mediaTypes } from "../../../../src/oci/media-types.ts";
-import { tarBytes, type TestEntry } from "../../store/tar-bytes.ts";
+import { tarBytes, type TestEntry } from "../../../support/store/tar-bytes.ts";
 import {
+  exportShapes,
+  imageWithRepeatedLayer as image,
   legacyExport,
-  modernExport,
-  podmanExport,
   sampleImage,
   sampleLayer,
-} from "../sample-image.ts";
-import { contentOf, failure, memory, type Workbench, workbench } from "../workbench.ts";
+} from "../../../support/image/sample-image.ts";
+import {
+  contentOf,
+  memory,
+  type Workbench,
+  workbench,
+} from "../../../support/image/image-bench.ts";
+import { failureText } from "../../../support/failure.ts";
 
 // Compressing takes its time on a machine that is busy with other tests.
 setDefaultTimeout(30_000);
@@ -26,16 +32,8 @@ afterEach(() => bench.remove());
 const save = (...entries: readonly TestEntry[]) =>
   writeFile(join(bench.directory, "image.tar"), tarBytes(...entries));
 
-const shared = sampleLayer("shared");
-const image = sampleImage([sampleLayer("base", 1_300_000), shared, sampleLayer("code"), shared]);
-const shapes = {
-  "Docker before 25": legacyExport,
-  "Docker since 25": modernExport,
-  Podman: podmanExport,
-};
-
 describe("a docker archive", () => {
-  for (const [tool, shape] of Object.entries(shapes)) {
+  for (const [tool, shape] of Object.entries(exportShapes)) {
     test(`of ${tool} gives the image: its config untouched, its layers by their diff IDs`, async () => {
       await save(...shape(image));
       const source = await bench.open("docker-archive:image.tar");
@@ -55,7 +53,7 @@ describe("a docker archive", () => {
 
   test("gives the same manifest however it was saved, and each time", async () => {
     const digests = new Set<string>();
-    for (const shape of [...Object.values(shapes), legacyExport]) {
+    for (const shape of [...Object.values(exportShapes), legacyExport]) {
       await save(...shape(image));
       const source = await bench.open("docker-archive:image.tar");
       digests.add(source.root.digest);
@@ -112,7 +110,7 @@ describe("a docker archive", () => {
     test(`compressed with ${codec} and damaged is refused`, async () => {
       const bytes = Buffer.from(compress(tarBytes(...legacyExport(image))));
       await writeFile(join(bench.directory, "image.tar.x"), bytes.fill(0xff, 20, 60));
-      expect(await failure(bench.open("docker-archive:image.tar.x"))).toBe(
+      expect(await failureText(bench.open("docker-archive:image.tar.x"))).toBe(
         `integrity: docker-archive:image.tar.x: the ${codec} data is damaged`,
       );
       expect(await bench.temporaries()).toEqual([]);
@@ -136,7 +134,7 @@ describe("a docker archive", () => {
     if (descriptor === undefined) throw new Error("nothing was recorded");
     const { signal } = new AbortController();
     expect(await second.reader.hasBlob(descriptor, signal)).toBe(false);
-    expect(await failure(second.reader.blobSource(descriptor, signal))).toMatch(
+    expect(await failureText(second.reader.blobSource(descriptor, signal))).toMatch(
       /^not_found: .* the registry no longer has layer sha256:[0-9a-f]{12}$/,
     );
     await second.close();
@@ -236,22 +234,21 @@ describe("a docker archive of several images", () => {
       message: "docker-archive:image.tar: 2 images, but no name was specified",
       hint: "use one of acme/app:dev, acme/other:latest",
     });
-    expect(await failure(bench.open("docker-archive:image.tar:acme/none"))).toBe(
+    expect(await failureText(bench.open("docker-archive:image.tar:acme/none"))).toBe(
       'not_found: docker-archive:image.tar:docker.io/acme/none:latest: no image "docker.io/acme/none:latest"',
     );
   });
 });
 
+/** What Docker saved of the image, with entries of some names changed or left out. */
+const change = (name: RegExp, changed: (entry: TestEntry) => TestEntry | undefined): TestEntry[] =>
+  legacyExport(image).flatMap((entry) => {
+    const after = name.test(entry.name) ? changed(entry) : entry;
+    return after === undefined ? [] : [after];
+  });
+
 describe("a broken docker archive", () => {
   const configName = `${digestHex(digestOf(image.config))}.json`;
-  const change = (
-    name: RegExp,
-    changed: (entry: TestEntry) => TestEntry | undefined,
-  ): TestEntry[] =>
-    legacyExport(image).flatMap((entry) => {
-      const after = name.test(entry.name) ? changed(entry) : entry;
-      return after === undefined ? [] : [after];
-    });
   const firstLayer = new RegExp(`^${digestHex(digestOf("chain 0"))}/layer.tar$`);
   const manifest = (document: unknown) =>
     change(/^manifest.json$/, (entry) => ({ ...entry, content: JSON.stringify(document) }));
@@ -333,7 +330,7 @@ describe("a broken docker archive", () => {
   for (const [what, { entries, says }] of Object.entries(faults)) {
     test(`${what} is refused by name, and leaves nothing behind`, async () => {
       await save(...entries);
-      expect(await failure(bench.open("docker-archive:image.tar"))).toMatch(says);
+      expect(await failureText(bench.open("docker-archive:image.tar"))).toMatch(says);
       expect(await bench.temporaries()).toEqual([]);
     });
   }
@@ -342,7 +339,7 @@ describe("a broken docker archive", () => {
     const entries = change(firstLayer, (entry) => ({ ...entry, content: sampleLayer("evil") }));
     await save(...entries);
     const { knownLayers, layers } = memory();
-    await failure(bench.open("docker-archive:image.tar", { knownLayers }));
+    await failureText(bench.open("docker-archive:image.tar", { knownLayers }));
     expect(layers.has(digestOf(image.layers[0] ?? ""))).toBe(false);
     expect(layers.has(digestOf(sampleLayer("evil")))).toBe(false);
   });

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { tempDirectory } from "../../../../src/image/conversion/temp-directory.ts";
-import { failure } from "../workbench.ts";
+import { failureText } from "../../../support/failure.ts";
 
 let parent: string;
 beforeEach(async () => {
@@ -55,7 +55,7 @@ describe("a temporary directory", () => {
   test("that can't be made says where", async () => {
     await mkdir(join(parent, ".."), { recursive: true });
     await writeFile(parent, "a file");
-    expect(await failure(tempDirectory(parent).newFile())).toBe(
+    expect(await failureText(tempDirectory(parent).newFile())).toBe(
       `conflict: "${parent}": cannot write: a file with that name exists`,
     );
   });

@@ -4,18 +4,18 @@ import { examineRegistry } from "../../../../src/model/doctor/doctor.ts";
 import { checkNames } from "../../../../src/model/doctor/check.ts";
 import { createRegistry } from "../../../../src/harness/registry/routes/registry.ts";
 import { doctorReport } from "../../../../src/ui/doctor-report.ts";
+import { type Job, jobIn } from "../../../support/model/job.ts";
+import { failureOf } from "../../../support/failure.ts";
 import {
-  failure,
-  type Job,
-  jobIn,
   type Meddle,
   putBlob,
   putManifest,
   type RecordingRegistry,
   recordingRegistry,
-  temporaryDirectory,
-} from "../bench.ts";
+} from "../../../support/registry/recording-registry.ts";
+import { temporaryDirectory } from "../../../support/temporary-directory.ts";
 import type { CheckName, DoctorReport } from "../../../../src/report/doctor.ts";
+import { refusal } from "../../../support/registry/registry-client.ts";
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -39,14 +39,11 @@ const found = ({ checks }: DoctorReport, of: CheckName) => checks.find(({ check 
 const lacking = ({ checks }: DoctorReport): CheckName[] =>
   checks.filter(({ result }) => result !== "yes").map(({ check }) => check);
 
-const refuse = (status: number, code = "UNSUPPORTED", message = "not here"): Response =>
-  Response.json({ errors: [{ code, message }] }, { status });
-
 /** Has requests that fit refused, and passes the others on. */
 const refusing =
   (fits: (request: Request) => boolean, status: number): Meddle =>
   (request, next) =>
-    fits(request) ? refuse(status) : next(request);
+    fits(request) ? refusal(status, "UNSUPPORTED", "not here") : next(request);
 
 const isUpload = ({ url }: Request): boolean => url.includes("/blobs/uploads/");
 const isBlob = ({ url }: Request): boolean => /\/blobs\/sha256:/.test(url);
@@ -120,7 +117,7 @@ describe("what a registry refuses is a no, with the reason", () => {
       request.method === "PUT" &&
       isUpload(request) &&
       Number(request.headers.get("content-length")) > 32 * KiB
-        ? refuse(413, "SIZE_INVALID", "too much at once")
+        ? refusal(413, "SIZE_INVALID", "too much at once")
         : next(request),
     );
     expect(lacking(report)).toEqual(["login", "put"]);
@@ -142,7 +139,7 @@ describe("what a registry refuses is a no, with the reason", () => {
       (request, next) =>
         request.headers.has("content-range") &&
         Number(request.headers.get("content-length")) > 2 * MiB
-          ? refuse(416, "BLOB_UPLOAD_INVALID", "the chunk is too large")
+          ? refusal(416, "BLOB_UPLOAD_INVALID", "the chunk is too large")
           : next(request),
       9 * MiB,
     );
@@ -192,7 +189,7 @@ describe("what a registry refuses is a no, with the reason", () => {
       if (request.method !== "PUT" || !isManifest(request)) return next(request);
       const bytes = await request.clone().text();
       return bytes.includes('"artifactType":"application/vnd.cog.weights.v1","config"')
-        ? refuse(400, "MANIFEST_INVALID", "unknown artifact type")
+        ? refusal(400, "MANIFEST_INVALID", "unknown artifact type")
         : next(request);
     });
     const needing = ["artifact", "index", "referrers", "delete-tag"] as const;
@@ -204,7 +201,7 @@ describe("what a registry refuses is a no, with the reason", () => {
   test("an index with an entry that is no image", async () => {
     const report = await examined((request, next) =>
       request.method === "PUT" && request.headers.get("content-type")?.includes("index") === true
-        ? refuse(400, "MANIFEST_INVALID", "unknown platform")
+        ? refusal(400, "MANIFEST_INVALID", "unknown platform")
         : next(request),
     );
     expect(lacking(report)).toEqual(["login", "index", "delete-tag"]);
@@ -312,7 +309,9 @@ describe("what a registry refuses is a no, with the reason", () => {
 });
 
 const readOnly: Meddle = (request, next) =>
-  request.method === "GET" || request.method === "HEAD" ? next(request) : refuse(403, "DENIED");
+  request.method === "GET" || request.method === "HEAD"
+    ? next(request)
+    : refusal(403, "DENIED", "not here");
 
 describe("who may only pull", () => {
   test("has reads tried on what is there, and nothing written", async () => {
@@ -354,16 +353,20 @@ describe("the end of it", () => {
   test("is a registry that lets nobody in", async () => {
     const registry = await recordingRegistry();
     registry.meddle((request, next) =>
-      new URL(request.url).pathname === "/v2/" ? next(request) : refuse(401, "UNAUTHORIZED"),
+      new URL(request.url).pathname === "/v2/"
+        ? next(request)
+        : refusal(401, "UNAUTHORIZED", "not here"),
     );
-    const error = await failure(examine(registry, await job()));
+    const error = await failureOf(examine(registry, await job()));
     expect(error.code).toBe("denied");
     expect(error.message).toStartWith(`doctor ${registry.host}/${name}:latest: `);
   });
 
   test("is not a registry that only pings with a login", async () => {
     const report = await examined((request, next) =>
-      new URL(request.url).pathname === "/v2/" ? refuse(401, "UNAUTHORIZED") : next(request),
+      new URL(request.url).pathname === "/v2/"
+        ? refusal(401, "UNAUTHORIZED", "not here")
+        : next(request),
     );
     expect(lacking(report)).toEqual(["login"]);
   });
@@ -371,14 +374,14 @@ describe("the end of it", () => {
   test("is something that is no registry", async () => {
     const registry = await recordingRegistry();
     registry.meddle(() => new Response("<html>", { status: 404 }));
-    const error = await failure(examine(registry, await job()));
+    const error = await failureOf(examine(registry, await job()));
     expect(error.code).toBe("network");
     expect(error.hint).toContain("is a registry");
   });
 
   test("is nobody who answers", async () => {
     const by = await job();
-    const error = await failure(
+    const error = await failureOf(
       examineRegistry(by, { reference: "127.0.0.1:1/acme/llama", size: KiB }),
     );
     expect(error.code).toBe("network");
@@ -394,7 +397,7 @@ describe("the end of it", () => {
         return handle(request);
       },
     });
-    const error = await failure(
+    const error = await failureOf(
       examineRegistry(await job(), { reference: `127.0.0.1:${server.port}/${name}`, size: KiB }),
     );
     expect(error.code).toBe("network");

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { isCogLock, parseAnyLock } from "../../../../src/model/format/cog-lock.ts";
-import { bytesOf, digest, entry, lockOf } from "../fixtures.ts";
+import { bytesOf, digest, entry, lockOf } from "../../../support/model/fixtures.ts";
 
 const cog = (files: object[], more: object = {}) => ({
   version: 1,

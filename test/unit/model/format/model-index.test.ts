@@ -5,7 +5,7 @@ import { parseWeightsLock } from "../../../../src/model/format/weights-lock.ts";
 import type { Descriptor } from "../../../../src/oci/descriptor.ts";
 import type { ImageIndex } from "../../../../src/oci/manifest.ts";
 import { mediaTypes } from "../../../../src/oci/media-types.ts";
-import { digest, entry, fixture, textOf } from "../fixtures.ts";
+import { digest, entry, fixture, textOf } from "../../../support/model/fixtures.ts";
 
 const image = (digit: string, architecture = "amd64", variant?: string): Descriptor => ({
   mediaType: mediaTypes.ociManifest,

@@ -7,7 +7,7 @@ import {
   projectImage,
   readProjectFile,
 } from "../../../../src/model/format/project-file.ts";
-import { fixture } from "../fixtures.ts";
+import { fixture } from "../../../support/model/fixtures.ts";
 
 const parseOurs = (text: string) =>
   parseProjectFile(new TextEncoder().encode(text), "ocibundle.yaml");

@@ -1,11 +1,18 @@
 import { describe, expect, test } from "bun:test";
 import { gzipSync } from "node:zlib";
-import { digestsOfKind, layoutOf, listed, manifestJson, memoryReader } from "./trap-bench.ts";
+import {
+  digestsOfKind,
+  layoutOf,
+  listed,
+  manifestJson,
+  memoryReader,
+} from "../../../support/model/traps.ts";
 import { cogLockOf } from "../../../../src/model/format/cog-lock.ts";
 import { setDigest } from "../../../../src/model/format/artifact/cog-weight.ts";
 import { bundles } from "../../../../src/model/layout/image.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
-import { tarBytes } from "../../store/tar-bytes.ts";
+import { tarBytes } from "../../../support/store/tar-bytes.ts";
+import { packConfig } from "../../../support/model/media-types.ts";
 
 /**
  * What goes wrong between tools that read and write the same artifacts. Each trap has its test here, or where
@@ -36,7 +43,6 @@ import { tarBytes } from "../../store/tar-bytes.ts";
 const ociTar = "application/vnd.oci.image.layer.v1.tar";
 const cogConfig = "application/vnd.cog.weight.config.v1+json";
 const cogType = "application/vnd.cog.weight.v1";
-const packConfig = "application/vnd.cncf.model.config.v1+json";
 const raw = "application/vnd.cncf.model.weight.v1.raw";
 const filepath = (path: string) => ({ annotations: { "org.cncf.model.filepath": path } });
 const title = (path: string) => ({ annotations: { "org.opencontainers.image.title": path } });

@@ -6,7 +6,7 @@ import {
   weightsManifest,
 } from "../../../../src/model/format/weights-artifact.ts";
 import { parseWeightsLock } from "../../../../src/model/format/weights-lock.ts";
-import { bytesOf, digest, entry, fixture, textOf } from "../fixtures.ts";
+import { bytesOf, digest, entry, fixture, textOf } from "../../../support/model/fixtures.ts";
 
 const lock = () => parseWeightsLock(fixture("weights.lock"), "weights.lock");
 

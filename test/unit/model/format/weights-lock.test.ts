@@ -4,7 +4,14 @@ import {
   parseWeightsLock,
   serializeWeightsLock,
 } from "../../../../src/model/format/weights-lock.ts";
-import { bytesOf, digest, entry, fixture, lockOf, textOf } from "../fixtures.ts";
+import {
+  bytesOf,
+  digest,
+  entry,
+  fixture,
+  lockOf,
+  textOf,
+} from "../../../support/model/fixtures.ts";
 
 const parse = (value: unknown) => parseWeightsLock(bytesOf(value), "weights.lock");
 

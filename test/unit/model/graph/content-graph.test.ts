@@ -8,8 +8,15 @@ import type { ContentReader } from "../../../../src/oci/content.ts";
 import { type Digest, digestOf } from "../../../../src/oci/digest.ts";
 import type { RawManifest } from "../../../../src/oci/manifest.ts";
 import { mediaTypes } from "../../../../src/oci/media-types.ts";
-import { failure } from "../bench.ts";
-import { amd64, arm64, entryOf, layoutBench, signal, weightsOf } from "../layout-bench.ts";
+import { failureOf } from "../../../support/failure.ts";
+import {
+  amd64,
+  arm64,
+  entryOf,
+  layoutBench,
+  signal,
+  weightsOf,
+} from "../../../support/model/layout-bench.ts";
 
 function rawManifest(document: { mediaType: string; [member: string]: unknown }): RawManifest {
   const bytes = new TextEncoder().encode(JSON.stringify(document));
@@ -51,7 +58,7 @@ describe("the graph of a model", () => {
   test("is refused for a kind of manifest whose content can't be found", async () => {
     const { layout, manifest, index } = await layoutBench();
     const other = await manifest({ mediaType: "application/vnd.example+json", anything: 1 });
-    const error = await failure(readGraph(layout, await index(entryOf(other)), signal));
+    const error = await failureOf(readGraph(layout, await index(entryOf(other)), signal));
     expect(error.code).toBe("file");
     expect(error.message).toEndWith(
       'manifests of type "application/vnd.example+json" are not supported',
@@ -67,7 +74,7 @@ describe("the graph of a model", () => {
     expect(children.map((child) => child.digest)).toEqual([one.digest]);
     expect(blobs.find(({ descriptor }) => descriptor.digest === digest)?.group).toBe("other");
     const gone = { ...entry, digest: digestOf("gone") };
-    const error = await failure(readGraph(layout, await index(gone), signal));
+    const error = await failureOf(readGraph(layout, await index(gone), signal));
     expect(error.code).toBe("not_found");
   });
 
@@ -135,7 +142,7 @@ describe("the graph of a model", () => {
     });
     const reading = readGraph(layout, root, signal);
     if (right) expect((await reading).blobs).toHaveLength(1);
-    else expect((await failure(reading)).code).toBe("integrity");
+    else expect((await failureOf(reading)).code).toBe("integrity");
   });
 
   test("says of each blob what it belongs to, by the index first", async () => {
@@ -160,7 +167,7 @@ describe("the graph of a model", () => {
     const { layout, image, index } = await layoutBench();
     let root = await image(amd64, "one");
     for (let depth = 0; depth < 6; depth += 1) root = await index(entryOf(root));
-    const error = await failure(readGraph(layout, root, signal));
+    const error = await failureOf(readGraph(layout, root, signal));
     expect(error.code).toBe("file");
     expect(error.message).toEndWith("indexes are nested more than 4 levels deep");
   });
@@ -179,7 +186,7 @@ describe("the graph of a model", () => {
       ...layout,
       readManifest: async (digest) => byDigest.get(digest as Digest) ?? root,
     };
-    expect((await failure(readGraph(reader, root, signal))).message).toEndWith(
+    expect((await failureOf(readGraph(reader, root, signal))).message).toEndWith(
       "more than 1000 manifests",
     );
   });
@@ -192,7 +199,7 @@ describe("the graph of a model", () => {
       digest: digestOf(`large ${number}`),
       size,
     }));
-    const error = await failure(readGraph(layout, await index(...entries), signal));
+    const error = await failureOf(readGraph(layout, await index(...entries), signal));
     expect(error.message).toEndWith("more than 134217728 bytes of manifests");
   });
 
@@ -200,7 +207,7 @@ describe("the graph of a model", () => {
     const { layout, index } = await layoutBench();
     const missing = { mediaType: mediaTypes.ociManifest, digest: digestOf("missing"), size: 7 };
     const root = await index(missing);
-    expect((await failure(readGraph(layout, root, signal))).code).toBe("not_found");
+    expect((await failureOf(readGraph(layout, root, signal))).code).toBe("not_found");
   });
 });
 
@@ -209,7 +216,7 @@ describe("a child", () => {
     const { layout, image } = await layoutBench();
     const one = await image(amd64, "one");
     const size = one.bytes.byteLength + 1;
-    const error = await failure(readChild(layout, entryOf(one, { size }), signal));
+    const error = await failureOf(readChild(layout, entryOf(one, { size }), signal));
     expect(error.code).toBe("integrity");
     expect(error.message).toEndWith(`has ${one.bytes.byteLength} bytes, the index says ${size}`);
   });

@@ -3,10 +3,16 @@ import { readModelImage } from "../../../../src/model/graph/image-part.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { bestForPlatform, parsePlatform } from "../../../../src/oci/platform.ts";
 import { mediaTypes } from "../../../../src/oci/media-types.ts";
-import { failure } from "../bench.ts";
-import { amd64, arm64, entryOf, layoutBench, type LayoutBench, signal } from "../layout-bench.ts";
-
-const unknown = { os: "unknown", architecture: "unknown" };
+import { failureOf } from "../../../support/failure.ts";
+import {
+  amd64,
+  arm64,
+  entryOf,
+  layoutBench,
+  type LayoutBench,
+  signal,
+  unknownPlatform,
+} from "../../../support/model/layout-bench.ts";
 
 const weightsOf = async ({ manifest, blob }: LayoutBench) =>
   manifest({
@@ -31,7 +37,7 @@ describe("a single image", () => {
     const ask = (platform: string) =>
       readModelImage(bench.layout, root, parsePlatform(platform), signal);
     expect((await ask("linux/arm64")).root).toBe(root);
-    expect(await failure(ask("linux/amd64"))).toMatchObject({
+    expect(await failureOf(ask("linux/amd64"))).toMatchObject({
       code: "not_found",
       message: "oci:layout: no image for linux/amd64",
       hint: "it has linux/arm64",
@@ -41,7 +47,7 @@ describe("a single image", () => {
   test("is no image when it is an artifact", async () => {
     const bench = await layoutBench();
     const root = await weightsOf(bench);
-    expect(await failure(readModelImage(bench.layout, root, undefined, signal))).toMatchObject({
+    expect(await failureOf(readModelImage(bench.layout, root, undefined, signal))).toMatchObject({
       code: "file",
       message: 'oci:layout: an artifact of type "application/vnd.cog.weights.v1", not an image',
       hint: "use --image for images, and --weights for weights",
@@ -51,7 +57,7 @@ describe("a single image", () => {
   test("is no image when it is a document of another kind", async () => {
     const bench = await layoutBench();
     const root = await bench.manifest({ mediaType: "application/vnd.example+json" });
-    expect((await failure(readModelImage(bench.layout, root, undefined, signal))).message).toBe(
+    expect((await failureOf(readModelImage(bench.layout, root, undefined, signal))).message).toBe(
       'oci:layout: "application/vnd.example+json" is not an image',
     );
   });
@@ -63,13 +69,13 @@ const bundle = async () => {
   const two = entryOf(await bench.image(arm64, "two"), {
     platform: { ...arm64, variant: "v8" },
   });
-  const attestation = entryOf(await bench.image(unknown, "attestation"), {
-    platform: unknown,
+  const attestation = entryOf(await bench.image(unknownPlatform, "attestation"), {
+    platform: unknownPlatform,
     annotations: { "vnd.docker.reference.type": "attestation-manifest" },
   });
   const weights = entryOf(await weightsOf(bench), {
     artifactType: "application/vnd.cog.weights.v1",
-    platform: unknown,
+    platform: unknownPlatform,
   });
   const root = await bench.index(weights, attestation, two, one);
   return { ...bench, root, one, two, attestation };
@@ -113,8 +119,8 @@ describe("an index", () => {
   test("of indexes gives the image for a platform, with what is attested of it", async () => {
     const bench = await layoutBench();
     const image = entryOf(await bench.image(arm64, "arm"));
-    const attested = entryOf(await bench.image(unknown, "attested"), {
-      platform: unknown,
+    const attested = entryOf(await bench.image(unknownPlatform, "attested"), {
+      platform: unknownPlatform,
       annotations: {
         "vnd.docker.reference.type": "attestation-manifest",
         "vnd.docker.reference.digest": image.digest,
@@ -127,7 +133,7 @@ describe("an index", () => {
     expect(found.images).toEqual([{ ...image, platform: arm64 }]);
     expect(found.kept).toEqual([attested]);
     const missing = readModelImage(bench.layout, root, parsePlatform("linux/amd64"), signal);
-    expect((await failure(missing)).code).toBe("not_found");
+    expect((await failureOf(missing)).code).toBe("not_found");
   });
 
   test("that says no platforms, or half of one, is told by the configs", async () => {
@@ -153,7 +159,7 @@ describe("an index", () => {
     const ask = (takesLone: boolean) =>
       readModelImage(bench.layout, root, parsePlatform("linux/amd64"), signal, { takesLone });
     expect((await ask(true)).root.digest).toBe(only.digest);
-    expect((await failure(ask(false))).code).toBe("not_found");
+    expect((await failureOf(ask(false))).code).toBe("not_found");
     const two = await bench.index(
       only,
       entryOf(await bench.image({ os: "", architecture: "" }, "two")),
@@ -161,12 +167,12 @@ describe("an index", () => {
     const among = readModelImage(bench.layout, two, parsePlatform("linux/amd64"), signal, {
       takesLone: true,
     });
-    expect((await failure(among)).code).toBe("not_found");
+    expect((await failureOf(among)).code).toBe("not_found");
     const arm = await bench.index(entryOf(await bench.image(arm64, "arm")));
     const other = readModelImage(bench.layout, arm, parsePlatform("linux/amd64"), signal, {
       takesLone: true,
     });
-    expect((await failure(other)).hint).toBe("it has linux/arm64");
+    expect((await failureOf(other)).hint).toBe("it has linux/arm64");
   });
 
   test("gives every platform, keeps attestations and leaves out weights, wherever they stand", async () => {
@@ -186,7 +192,7 @@ describe("an index", () => {
       expect(image.kept).toEqual([]);
       expect(image.root.digest).toBe(two.digest);
     }
-    expect(await failure(ask("linux/arm64/v7"))).toMatchObject({
+    expect(await failureOf(ask("linux/arm64/v7"))).toMatchObject({
       hint: "it has linux/arm64/v8, linux/amd64",
     });
   });
@@ -202,11 +208,11 @@ describe("an index", () => {
   test("without an image is refused", async () => {
     const bench = await layoutBench();
     const root = await bench.index();
-    expect((await failure(readModelImage(bench.layout, root, undefined, signal))).message).toBe(
+    expect((await failureOf(readModelImage(bench.layout, root, undefined, signal))).message).toBe(
       "oci:layout: the index has no image",
     );
     const platform = parsePlatform("linux/amd64");
-    expect((await failure(readModelImage(bench.layout, root, platform, signal))).hint).toBe(
+    expect((await failureOf(readModelImage(bench.layout, root, platform, signal))).hint).toBe(
       "the index has no platforms",
     );
   });

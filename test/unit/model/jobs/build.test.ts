@@ -3,16 +3,10 @@ import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type BuildRequest, buildModel } from "../../../../src/model/jobs/build.ts";
 import { inspectSource } from "../../../../src/model/jobs/inspect.ts";
-import { pushOfNothing } from "../../../support/push.ts";
-import {
-  failure,
-  type Job,
-  jobIn,
-  lock,
-  preparedJob,
-  temporaryDirectory,
-  writeFiles,
-} from "../bench.ts";
+import { pushOfNothing } from "../../../support/model/push.ts";
+import { type Job, jobIn, lock, preparedJob } from "../../../support/model/job.ts";
+import { failureOf } from "../../../support/failure.ts";
+import { temporaryDirectory, writeFiles } from "../../../support/temporary-directory.ts";
 
 const build = (job: Job, request: Partial<BuildRequest>) =>
   buildModel(job, {
@@ -70,7 +64,7 @@ describe("the parts of a model", () => {
   ] as const)("%j is %s", async (request, code) => {
     const job = await preparedJob({ "a.bin": "first" });
     if (!("weights" in request)) await rm(join(job.cwd, "weights.lock"));
-    expect((await failure(build(job, request))).code).toBe(code);
+    expect((await failureOf(build(job, request))).code).toBe(code);
     expect(await readdir(job.cwd)).not.toContain("out");
   });
 });
@@ -103,7 +97,7 @@ describe("which files are the lock's", () => {
     [{}, ": listed in weights.lock, but no --weights or --file was given"],
   ])("%j: …%s", async (request, message) => {
     const job = await preparedJob({ "a.bin": "first", "b.bin": "second" });
-    const error = await failure(build(job, request));
+    const error = await failureOf(build(job, request));
     expect(error.message).toEndWith(message);
   });
 
@@ -119,7 +113,7 @@ describe("which files are the lock's", () => {
     const job = jobIn(await temporaryDirectory());
     const empty = { version: "1", created: "2026-02-02T10:00:00Z", files: [] };
     await writeFile(join(job.cwd, "weights.lock"), JSON.stringify(empty));
-    expect(await failure(build(job, {}))).toMatchObject({
+    expect(await failureOf(build(job, {}))).toMatchObject({
       code: "file",
       message: "build oci:out: weights.lock lists no files",
     });
@@ -160,7 +154,7 @@ describe("weights that are stored compressed", () => {
       await lock(job, "zstd");
       await rm(join(job.cwd, ".cache"), { recursive: true });
       await writeFiles(join(job.cwd, "weights"), { "a.bin": content.replace(/./, "X") });
-      const error = await failure(build(job, { weights: ["weights"] }));
+      const error = await failureOf(build(job, { weights: ["weights"] }));
       expect(error.code).toBe("integrity");
       expect(error.message).toContain('weights/a.bin" has digest sha256:');
       expect(error.hint).toContain("run `ocibundle lock`");
@@ -190,7 +184,7 @@ describe("the layout that is written", () => {
 
   test("is not written over something else", async () => {
     const job = await preparedJob({ "a.bin": "first" });
-    const error = await failure(build(job, { ...bundle, output: "oci:weights" }));
+    const error = await failureOf(build(job, { ...bundle, output: "oci:weights" }));
     expect(error.message).toEndWith("the directory has other content");
   });
 
@@ -199,7 +193,7 @@ describe("the layout that is written", () => {
     await writeFiles(join(job.cwd, "weights"), { "a.bin": "FIRST" });
     const elsewhere = { ...job, env: { ...job.env, OCIBUNDLE_CACHE: join(job.cwd, ".other") } };
     const request = { weights: ["weights"], output: "oci-archive:model.tar" };
-    expect((await failure(build(elsewhere, request))).code).toBe("integrity");
+    expect((await failureOf(build(elsewhere, request))).code).toBe("integrity");
     expect(await readdir(job.cwd)).not.toContain("model.tar");
   });
 });

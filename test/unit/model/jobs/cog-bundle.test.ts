@@ -10,11 +10,20 @@ import { pullWeights } from "../../../../src/model/pull/pull.ts";
 import type { Descriptor } from "../../../../src/oci/descriptor.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { mediaTypes } from "../../../../src/oci/media-types.ts";
-import { pushOfNothing } from "../../../support/push.ts";
-import { failure, type Job, jobIn, temporaryDirectory } from "../bench.ts";
-import { amd64, arm64, entryOf, layoutBench, signal, weightsOf } from "../layout-bench.ts";
+import { pushOfNothing } from "../../../support/model/push.ts";
+import { type Job, jobIn } from "../../../support/model/job.ts";
+import { failureOf } from "../../../support/failure.ts";
+import { temporaryDirectory } from "../../../support/temporary-directory.ts";
+import {
+  amd64,
+  arm64,
+  entryOf,
+  layoutBench,
+  signal,
+  weightsOf,
+  unknownPlatform,
+} from "../../../support/model/layout-bench.ts";
 
-const unknown = { os: "unknown", architecture: "unknown" };
 const later = "application/vnd.cog.weight.v1";
 
 /** A bundle as Cog and buildx write it: only the index says what is what. */
@@ -23,8 +32,8 @@ async function cogBundle(tag: string, weightNames: readonly string[], layer = "l
   const image = entryOf(await bench.image(amd64, layer), { platform: amd64 });
   const other = entryOf(await bench.image(arm64, "arm"), { platform: arm64 });
   const attest = async (subject: Descriptor, content: string) =>
-    entryOf(await bench.image(unknown, content), {
-      platform: unknown,
+    entryOf(await bench.image(unknownPlatform, content), {
+      platform: unknownPlatform,
       annotations: {
         "vnd.docker.reference.type": "attestation-manifest",
         "vnd.docker.reference.digest": subject.digest,
@@ -35,14 +44,14 @@ async function cogBundle(tag: string, weightNames: readonly string[], layer = "l
   for (const name of weightNames) {
     weights.push(
       entryOf(await weightsOf(bench, name), {
-        platform: unknown,
+        platform: unknownPlatform,
         annotations: { "vnd.cog.reference.type": "weights" },
       }),
     );
   }
-  const ofLater = entryOf(await bench.image(unknown, "later"), {
+  const ofLater = entryOf(await bench.image(unknownPlatform, "later"), {
     artifactType: later,
-    platform: unknown,
+    platform: unknownPlatform,
     annotations: { "vnd.cog.reference.type": "weights" },
   });
   const root = await bench.manifest({
@@ -132,7 +141,7 @@ describe("a bundle that Cog pushed", () => {
     });
     const { weights } = await diffModels(here, source, "oci:copied:v1");
     expect(weights.shared.map(({ name }) => name)).toEqual(["a", "b"]);
-    expect(await failure(build(here, { weightsFrom: source }))).toMatchObject({ code: "usage" });
+    expect(await failureOf(build(here, { weightsFrom: source }))).toMatchObject({ code: "usage" });
   });
 
   test("is compared by what the index says of each entry", async () => {
@@ -157,7 +166,7 @@ test("weights with a dest that no lock may have are refused before anything is w
     () => inspectSource(here, source),
     () => pull(here, source),
   ]) {
-    expect((await failure(failing())).message).toContain('must not have a ".." component');
+    expect((await failureOf(failing())).message).toContain('must not have a ".." component');
   }
   for (const made of ["copied", "built", "pulled/src"]) {
     expect(existsSync(join(here.cwd, made))).toBe(false);
@@ -172,7 +181,7 @@ test("an index that lists what is not there is copied with --platform, as the hi
   await bench.layout.writeManifest(root, "v1", signal);
   const source = `oci:${bench.directory}:v1`;
   const here = await job();
-  expect(await failure(copy(here, source, "oci:copied:v1"))).toMatchObject({
+  expect(await failureOf(copy(here, source, "oci:copied:v1"))).toMatchObject({
     code: "not_found",
     hint: "copy one of the existing platforms with --platform",
   });

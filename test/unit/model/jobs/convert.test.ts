@@ -7,15 +7,14 @@ import { openSession } from "../../../../src/model/session/session.ts";
 import { modelPlace } from "../../../../src/model/places/place.ts";
 import type { Descriptor } from "../../../../src/oci/descriptor.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
-import { tarBytes } from "../../store/tar-bytes.ts";
-import { failure } from "../bench.ts";
+import { tarBytes } from "../../../support/store/tar-bytes.ts";
+import { failureOf } from "../../../support/failure.ts";
 import {
   type Bench,
   bench,
   both,
   filepath,
   g3,
-  manifestType,
   ociTar,
   ollamaType,
   plainTar,
@@ -23,7 +22,8 @@ import {
   title,
   tokenizer,
   weights,
-} from "../pull/format-bench.ts";
+} from "../../../support/model/foreign-models.ts";
+import { packConfig, manifestType } from "../../../support/model/media-types.ts";
 
 const archive = () =>
   tarBytes(
@@ -31,7 +31,6 @@ const archive = () =>
     { name: "sub/", type: "Directory" },
     { name: "sub/tokenizer.json", content: tokenizer },
   );
-const packConfig = "application/vnd.cncf.model.config.v1+json";
 const pack = (kind: string) => `application/vnd.cncf.model.weight.v1.${kind}`;
 const imageConfig = "application/vnd.oci.image.config.v1+json";
 
@@ -279,7 +278,7 @@ describe("a conversion", () => {
       if (at !== -1) bytes[at] = 0x53;
       return new Response(bytes, response);
     });
-    const refused = await failure(copy(all, `${repository}:v1`, "acme/to:v1", "modelpack"));
+    const refused = await failureOf(copy(all, `${repository}:v1`, "acme/to:v1", "modelpack"));
     expect(refused.code).toBe("integrity");
     expect((await all.registry.ask("/v2/acme/to/manifests/v1")).status).toBe(404);
   });
@@ -291,11 +290,13 @@ describe("a conversion", () => {
       "v1",
     );
     const from = `${repository}:v1`;
-    expect(await failure(copy(all, from, "acme/to:v1", "modelpack"))).toMatchObject({
+    expect(await failureOf(copy(all, from, "acme/to:v1", "modelpack"))).toMatchObject({
       code: "not_found",
       hint: expect.stringContaining("--path /models"),
     });
-    expect((await failure(copy(all, from, "acme/to:v1", "cog", "/none"))).code).toBe("not_found");
-    expect((await failure(copy(all, from, "acme/to:v1", undefined, "/models"))).code).toBe("usage");
+    expect((await failureOf(copy(all, from, "acme/to:v1", "cog", "/none"))).code).toBe("not_found");
+    expect((await failureOf(copy(all, from, "acme/to:v1", undefined, "/models"))).code).toBe(
+      "usage",
+    );
   });
 });

@@ -5,16 +5,15 @@ import { copyModel } from "../../../../src/model/jobs/copy.ts";
 import type { Descriptor } from "../../../../src/oci/descriptor.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { mediaTypes } from "../../../../src/oci/media-types.ts";
+import { type Job, jobIn } from "../../../support/model/job.ts";
+import { failureOf } from "../../../support/failure.ts";
 import {
-  failure,
-  type Job,
-  jobIn,
   putBlob,
   putManifest,
   type RecordingRegistry,
   recordingRegistry,
-  temporaryDirectory,
-} from "../bench.ts";
+} from "../../../support/registry/recording-registry.ts";
+import { temporaryDirectory } from "../../../support/temporary-directory.ts";
 
 const copy = (job: Job, source: string, target: string) =>
   copyModel(job, { source, target, platform: undefined, referrers: true, dryRun: false });
@@ -88,7 +87,7 @@ describe("what cosign keeps under a tag", () => {
     await put(to, "one signature", { tag, repository, layers: ["one"] });
     await copy(job, source, `${to.host}/${repository}:v1`);
     await put(to, "another signature", { tag, repository, layers: ["one", "three"] });
-    const error = await failure(copy(job, source, `${to.host}/${repository}:v2`));
+    const error = await failureOf(copy(job, source, `${to.host}/${repository}:v2`));
     expect(error).toMatchObject({ code: "conflict" });
     expect(error.message).toContain(`tag "${tag}" has signatures or attestations`);
     expect(await digestAt(to, `${repository}/manifests/v2`)).toBeNull();
@@ -99,7 +98,7 @@ describe("what cosign keeps under a tag", () => {
     from.meddle((request, next) =>
       request.url.includes(".att") ? new Response(null, { status }) : next(request),
     );
-    await failure(copy(job, source, `${to.host}/mirror/model:v1`));
+    await failureOf(copy(job, source, `${to.host}/mirror/model:v1`));
     expect(await digestAt(to, "mirror/model/manifests/v1")).toBeNull();
   });
 });
@@ -158,7 +157,7 @@ describe("referrers without an end", () => {
     for (let depth = 0; depth < 10; depth += 1) {
       subject = await put(from, `link ${depth}`, { subject });
     }
-    const error = await failure(copy(job, source, `${to.host}/mirror/model:v1`));
+    const error = await failureOf(copy(job, source, `${to.host}/mirror/model:v1`));
     expect(error.message).toContain("referrers are nested more than 8 levels deep");
     expect(await digestAt(to, "mirror/model/manifests/v1")).toBeNull();
   });

@@ -7,18 +7,16 @@ import { pushModel } from "../../../../src/model/jobs/push.ts";
 import type { Descriptor } from "../../../../src/oci/descriptor.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { mediaTypes } from "../../../../src/oci/media-types.ts";
-import { pushOfNothing } from "../../../support/push.ts";
+import { pushOfNothing } from "../../../support/model/push.ts";
+import { type Job, jobIn, preparedJob } from "../../../support/model/job.ts";
+import { failureOf } from "../../../support/failure.ts";
 import {
-  failure,
-  type Job,
-  jobIn,
-  preparedJob,
   putBlob,
   putManifest,
   type RecordingRegistry,
   recordingRegistry,
-  temporaryDirectory,
-} from "../bench.ts";
+} from "../../../support/registry/recording-registry.ts";
+import { temporaryDirectory } from "../../../support/temporary-directory.ts";
 
 const copy = (job: Job, source: string, target: string, request: Partial<CopyRequest> = {}) =>
   copyModel(job, {
@@ -140,7 +138,7 @@ describe("a copy from registry to registry", () => {
       taken.push(answer);
       return answer;
     });
-    expect((await failure(copy(job, reference, target))).code).toBe("denied");
+    expect((await failureOf(copy(job, reference, target))).code).toBe("denied");
     to.meddle((request, next) => next(request));
     const again = await copy(job, reference, target);
     expect(again.present.blobs).toBeGreaterThanOrEqual(1);
@@ -175,7 +173,7 @@ describe("--platform", () => {
   test("that the image lacks is told with those that it has", async () => {
     const registry = await recordingRegistry();
     const { job, reference } = await pushedModel(registry);
-    const error = await failure(copy(job, reference, "oci:never", { platform: "linux/s390x" }));
+    const error = await failureOf(copy(job, reference, "oci:never", { platform: "linux/s390x" }));
     expect(error).toMatchObject({ code: "not_found", hint: "it has linux/amd64, linux/arm64" });
   });
 });
@@ -250,7 +248,7 @@ describe("the tag of a copy", () => {
     const target = `${registry.host}/acme/pinned`;
     const { model } = await copy(job, reference, `${target}@${report.model.digest}`);
     expect(model.digest).toBe(report.model.digest);
-    const error = await failure(copy(job, reference, `${target}@sha256:${"0".repeat(64)}`));
+    const error = await failureOf(copy(job, reference, `${target}@sha256:${"0".repeat(64)}`));
     expect(error.code).toBe("usage");
     expect(error.hint).toBe(`use a tag, such as ${target}:v1`);
   });
@@ -259,7 +257,7 @@ describe("the tag of a copy", () => {
 describe("what can't be copied", () => {
   test("a lock, which holds no bytes", async () => {
     const job = await preparedJob({ "a.bin": "first" });
-    expect(await failure(copy(job, "weights.lock", "oci:never"))).toMatchObject({
+    expect(await failureOf(copy(job, "weights.lock", "oci:never"))).toMatchObject({
       code: "usage",
       message: 'copy weights.lock to oci:never: "weights.lock" is a lock, which has no content',
     });
@@ -267,7 +265,7 @@ describe("what can't be copied", () => {
 
   test.each(["docker-daemon:a:b", "docker-archive:a.tar"])("to %s", async (target) => {
     const job = await preparedJob({ "a.bin": "first" });
-    expect(await failure(copy(job, "oci:image:v1", target))).toMatchObject({ code: "usage" });
+    expect(await failureOf(copy(job, "oci:image:v1", target))).toMatchObject({ code: "usage" });
   });
 
   test("a layout that lacks a blob leaves no tag and no archive", async () => {
@@ -277,7 +275,7 @@ describe("what can't be copied", () => {
     const layer = found.type === "lock" ? undefined : found.images[0]?.layers[0]?.digest;
     await rm(join(job.cwd, "image/blobs/sha256", layer?.slice(7) ?? ""));
     for (const target of [`${registry.host}/acme/broken:v1`, "oci-archive:broken.tar"]) {
-      const error = await failure(copy(job, "oci:image:v1", target));
+      const error = await failureOf(copy(job, "oci:image:v1", target));
       expect(error.code).toBe("not_found");
     }
     expect(manifestPuts(registry)).toEqual([]);

@@ -1,7 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { diffModels } from "../../../../src/model/jobs/diff.ts";
-import { contentOf, noise, putParts, putPlain } from "../../../support/parts-artifact.ts";
-import { jobIn, recordingRegistry, temporaryDirectory } from "../bench.ts";
+import { contentOf, noise, putParts, putPlain } from "../../../support/model/parts-artifact.ts";
+import { jobIn } from "../../../support/model/job.ts";
+import { recordingRegistry } from "../../../support/registry/recording-registry.ts";
+import { temporaryDirectory } from "../../../support/temporary-directory.ts";
 
 type Tensor = [name: string, dtype: string, bytes: Uint8Array<ArrayBuffer>];
 

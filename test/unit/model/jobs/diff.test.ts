@@ -2,8 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { copyModel } from "../../../../src/model/jobs/copy.ts";
 import { diffModels, diffWeights } from "../../../../src/model/jobs/diff.ts";
 import type { WeightEntry } from "../../../../src/model/format/weight-entry.ts";
-import { preparedJob } from "../bench.ts";
-import { entry } from "../fixtures.ts";
+import { preparedJob } from "../../../support/model/job.ts";
+import { entry } from "../../../support/model/fixtures.ts";
 
 const weight = (name: string, content: string, dest = `/src/weights/${name}`): WeightEntry => {
   const digest = `sha256:${content.padEnd(64, "0")}` as const;

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { collectDirectories } from "../../../../src/model/jobs/gc.ts";
 import { cacheAt } from "../../../../src/store/cache/cache.ts";
 import { asPlaced, placedDirectory, writePlaced } from "../../../../src/store/records/placed.ts";
-import { failure, temporaryDirectory, writeFiles } from "../bench.ts";
+import { failureOf } from "../../../support/failure.ts";
+import { temporaryDirectory, writeFiles } from "../../../support/temporary-directory.ts";
 
 const digest = `sha256:${"0".repeat(64)}`;
 
@@ -56,5 +57,5 @@ test("what cannot be looked at is not taken for gone", async () => {
   await rm(placedDirectory(cache), { recursive: true });
   expect(await collect()).toMatchObject({ forgotten: 0, kept: [] });
   await symlink("placed", placedDirectory(cache));
-  expect((await failure(collect())).message).toContain("cannot use the cache directory");
+  expect((await failureOf(collect())).message).toContain("cannot use the cache directory");
 });

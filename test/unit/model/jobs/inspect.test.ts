@@ -5,8 +5,17 @@ import { inspectRaw, inspectSource } from "../../../../src/model/jobs/inspect.ts
 import { maxLockBytes } from "../../../../src/model/format/weights-lock.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { mediaTypes } from "../../../../src/oci/media-types.ts";
-import { failure, jobIn, preparedJob, temporaryDirectory } from "../bench.ts";
-import { amd64, arm64, entryOf, layoutBench, signal, weightsOf } from "../layout-bench.ts";
+import { jobIn, preparedJob } from "../../../support/model/job.ts";
+import { failureOf } from "../../../support/failure.ts";
+import { temporaryDirectory } from "../../../support/temporary-directory.ts";
+import {
+  amd64,
+  arm64,
+  entryOf,
+  layoutBench,
+  signal,
+  weightsOf,
+} from "../../../support/model/layout-bench.ts";
 
 describe("a lock is looked for", () => {
   test("where a file stands, and where the name says so", async () => {
@@ -15,7 +24,7 @@ describe("a lock is looked for", () => {
     expect(found).toMatchObject({ type: "lock", files: [{ name: "a" }] });
     const bytes = await readFile(join(job.cwd, "weights.lock"));
     expect(Buffer.compare(await inspectRaw(job, "./weights.lock"), bytes)).toBe(0);
-    expect(await failure(inspectSource(job, "other.lock"))).toMatchObject({
+    expect(await failureOf(inspectSource(job, "other.lock"))).toMatchObject({
       code: "file",
       message: 'the lock "other.lock" does not exist',
       hint: "run `ocibundle lock ./weights` to create it",
@@ -37,7 +46,7 @@ describe("a lock is looked for", () => {
   ])("%s: %s", async (source, message, hint) => {
     const job = await preparedJob({ "a.bin": "first" });
     await writeFile(join(job.cwd, "image/index.tar"), new Uint8Array(512));
-    expect(await failure(inspectSource(job, source))).toMatchObject({
+    expect(await failureOf(inspectSource(job, source))).toMatchObject({
       code: "file",
       message,
       ...(hint === undefined ? {} : { hint }),
@@ -48,7 +57,7 @@ describe("a lock is looked for", () => {
     const job = jobIn(await temporaryDirectory());
     await writeFile(join(job.cwd, "model.tar"), "");
     await truncate(join(job.cwd, "model.tar"), maxLockBytes + 1);
-    expect(await failure(inspectSource(job, "model.tar"))).toMatchObject({
+    expect(await failureOf(inspectSource(job, "model.tar"))).toMatchObject({
       code: "file",
       message: '"model.tar" is too large for a lock',
     });
@@ -57,7 +66,7 @@ describe("a lock is looked for", () => {
   test("and not where a directory has the name of a reference", async () => {
     const job = jobIn(await temporaryDirectory());
     await mkdir(join(job.cwd, "127.0.0.1:1", "acme"), { recursive: true });
-    expect(await failure(inspectSource(job, "127.0.0.1:1/acme"))).toMatchObject({
+    expect(await failureOf(inspectSource(job, "127.0.0.1:1/acme"))).toMatchObject({
       code: "network",
       hint: '"127.0.0.1:1/acme" was read as a registry reference, not as the local directory',
     });

@@ -2,7 +2,8 @@ import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { installCompletions } from "../../../../src/model/jobs/install-completions.ts";
-import { failure, temporaryDirectory } from "../bench.ts";
+import { failureOf } from "../../../support/failure.ts";
+import { temporaryDirectory } from "../../../support/temporary-directory.ts";
 
 test("what is left to do by hand can be typed as it is, whatever the directory is called", async () => {
   const home = join(await temporaryDirectory(), "it's $(here)");
@@ -24,7 +25,7 @@ test("PowerShell doubles a quote within quotes", async () => {
 
 test("a home that cannot be written to is an error that names the file", async () => {
   const home = "/proc/nowhere";
-  const error = await failure(installCompletions({ env: { HOME: home } }, "fish", ""));
+  const error = await failureOf(installCompletions({ env: { HOME: home } }, "fish", ""));
   expect(error.message).toContain("/proc/nowhere/.config/fish/completions/ocibundle.fish");
   expect(error.hint).toBeDefined();
 });

@@ -2,8 +2,9 @@ import { describe, expect, test } from "bun:test";
 import { pushModel, type PushRequest } from "../../../../src/model/jobs/push.ts";
 import { copyModel } from "../../../../src/model/jobs/copy.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
-import { pushOfNothing } from "../../../support/push.ts";
-import { type Job, preparedJob, type RecordingRegistry, recordingRegistry } from "../bench.ts";
+import { pushOfNothing } from "../../../support/model/push.ts";
+import { type Job, preparedJob } from "../../../support/model/job.ts";
+import { recordingRegistry, blobHeads } from "../../../support/registry/recording-registry.ts";
 
 const names = Array.from({ length: 40 }, (_, at) => `w${at}.bin`);
 const contents = Object.fromEntries(names.map((name) => [name, `content of ${name}`]));
@@ -17,9 +18,6 @@ const push = (job: Job, reference: string, more: Partial<PushRequest> = {}) =>
     weights: ["weights"],
     ...more,
   });
-
-const blobHeads = ({ seen }: RecordingRegistry): number =>
-  seen.filter(({ method, path }) => method === "HEAD" && path.includes("/blobs/")).length;
 
 async function pushed() {
   const registry = await recordingRegistry();

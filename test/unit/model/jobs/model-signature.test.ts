@@ -6,7 +6,9 @@ import { verifyModelSignature } from "../../../../src/model/jobs/verify-model-si
 import type { OcibundleError } from "../../../../src/errors.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { testIdentity, testIssuer, testSigstore } from "../../../support/sigstore.ts";
-import { failure, jobIn, temporaryDirectory } from "../bench.ts";
+import { jobIn } from "../../../support/model/job.ts";
+import { failureOf } from "../../../support/failure.ts";
+import { temporaryDirectory } from "../../../support/temporary-directory.ts";
 
 const sigstore = await testSigstore();
 const hexOf = (text: string): string => createHash("sha256").update(text).digest("hex");
@@ -72,7 +74,7 @@ describe("a model signature", () => {
       checked: { items: 1, bytes: 7 },
       problems: [],
     });
-    expect(await failure(verified("mallory@example.com"))).toMatchObject({
+    expect(await failureOf(verified("mallory@example.com"))).toMatchObject({
       code: "integrity",
       message: `"model.sig": signed by "${testIdentity}"`,
     });
@@ -94,7 +96,7 @@ describe("a model signature", () => {
     ],
   ])("that %s is refused, whoever signed it", async (_, changes, code, says) => {
     const verified = await verify(changes);
-    const error = await failure(verified());
+    const error = await failureOf(verified());
     expect(error.message).toContain(says);
     expect(error.code).toBe(code);
   });

@@ -2,15 +2,15 @@ import { describe, expect, test } from "bun:test";
 import { pruneRepository } from "../../../../src/model/jobs/prune.ts";
 import type { Descriptor } from "../../../../src/oci/descriptor.ts";
 import { mediaTypes } from "../../../../src/oci/media-types.ts";
+import { jobIn } from "../../../support/model/job.ts";
+import { failureOf } from "../../../support/failure.ts";
 import {
-  failure,
-  jobIn,
   putBlob,
   putManifest,
   type RecordingRegistry,
   recordingRegistry,
-  temporaryDirectory,
-} from "../bench.ts";
+} from "../../../support/registry/recording-registry.ts";
+import { temporaryDirectory } from "../../../support/temporary-directory.ts";
 
 const repository = "acme/model";
 
@@ -194,7 +194,7 @@ describe("prune", () => {
     registry.meddle((request, next) =>
       request.url.endsWith("/manifests/v2") ? new Response("no", { status: 403 }) : next(request),
     );
-    const error = await failure(prune(registry, { keepLast: 1 }));
+    const error = await failureOf(prune(registry, { keepLast: 1 }));
     expect(error.code).toBe("denied");
     expect(error.message).toContain('cannot read tag "v2"');
     expect(registry.seen.some(({ method }) => method === "DELETE")).toBe(false);
@@ -206,7 +206,7 @@ describe("prune", () => {
     registry.meddle((request, next) =>
       request.method === "DELETE" ? new Response(null, { status: 405 }) : next(request),
     );
-    const error = await failure(prune(registry, { keepLast: 0 }));
+    const error = await failureOf(prune(registry, { keepLast: 0 }));
     expect(error.code).toBe("denied");
     expect(error.message).toContain("does not delete manifests");
     expect(await tagsOf(registry)).toEqual(["v1"]);

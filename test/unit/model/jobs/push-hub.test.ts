@@ -6,16 +6,15 @@ import { type PushRequest, pushModel } from "../../../../src/model/jobs/push.ts"
 import { writeLock } from "../../../../src/model/lock/lock.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { afterwards } from "../../../support/afterwards.ts";
-import { type HubSwitches, startHub } from "../../../support/hub.ts";
-import { pattern, pushOfNothing } from "../../../support/push.ts";
+import { type HubSwitches, startHub } from "../../../support/sources/hub.ts";
+import { pattern, pushOfNothing } from "../../../support/model/push.ts";
+import { jobIn } from "../../../support/model/job.ts";
+import { failureOf } from "../../../support/failure.ts";
 import {
-  failure,
-  jobIn,
   type RecordingRegistry,
   recordingRegistry,
-  temporaryDirectory,
-  writeFiles,
-} from "../bench.ts";
+} from "../../../support/registry/recording-registry.ts";
+import { temporaryDirectory, writeFiles } from "../../../support/temporary-directory.ts";
 
 const large = pattern(11_000_000, 1);
 const model = {
@@ -146,7 +145,7 @@ test("a hub whose files changed stops a push, and its revision alone does not", 
   await push("m:v2");
   expect(readFileSync(join(directory, "weights.lock"), "utf8")).toBe(before);
   hub.files.set("b.safetensors", pattern(2000, 9));
-  const error = await failure(push("m:v3"));
+  const error = await failureOf(push("m:v3"));
   expect(error.code).toBe("integrity");
   expect(error.message).toContain('weights.lock does not match "hf://acme/tiny": changed "b"');
   await push("m:v3", { updateLock: true });
@@ -167,7 +166,7 @@ test.each<[string, HubSwitches]>([
 
 test("other bytes than the hub lists are refused, and nothing is tagged", async () => {
   const { hub, registry, push } = await bench({ wrong: ["a.safetensors"] });
-  const error = await failure(push("m:v1"));
+  const error = await failureOf(push("m:v1"));
   expect(error.code).toBe("integrity");
   expect(error.hint).toContain("sent content that differs from its listing");
   expect((await registry.ask("/v2/acme/m/manifests/v1")).status).toBe(404);
@@ -189,7 +188,7 @@ test("a file that is listed and is not there is refused", async () => {
       lfs: { oid: "1".repeat(64), size: 7 },
     },
   ];
-  const error = await failure(push("m:v1"));
+  const error = await failureOf(push("m:v1"));
   expect(error.code).toBe("not_found");
   expect((await registry.ask("/v2/acme/m/manifests/v1")).status).toBe(404);
 });

@@ -4,16 +4,14 @@ import { join } from "node:path";
 import { buildModel } from "../../../../src/model/jobs/build.ts";
 import { type PushRequest, pushModel } from "../../../../src/model/jobs/push.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
-import { pushOfNothing } from "../../../support/push.ts";
+import { pushOfNothing } from "../../../support/model/push.ts";
+import { type Job, lock, preparedJob } from "../../../support/model/job.ts";
+import { failureOf } from "../../../support/failure.ts";
 import {
-  failure,
-  type Job,
-  lock,
-  preparedJob,
   type RecordingRegistry,
   recordingRegistry,
-  writeFiles,
-} from "../bench.ts";
+} from "../../../support/registry/recording-registry.ts";
+import { writeFiles } from "../../../support/temporary-directory.ts";
 
 // What is named is what is pushed: a blob that the registry has says nothing about the file that was named.
 const push = (job: Job, reference: string, request: Partial<PushRequest>) =>
@@ -81,7 +79,7 @@ describe.each(Object.entries(ways))("%s with other bytes of the same size", (_wa
       const job = await preparedJob(old);
       await lock(job, compression);
       await push(job, `${registry.host}/acme/model:v1`, { weights: ["weights"] });
-      const error = await failure(push(job, `${registry.host}/acme/model:v2`, await change(job)));
+      const error = await failureOf(push(job, `${registry.host}/acme/model:v2`, await change(job)));
       expect(error.code).toBe("integrity");
       expect(error.message).toContain(`has digest ${digestOf("SECOND")}, expected`);
       expect(await exists(registry, "model:v2")).toBeFalse();
@@ -91,7 +89,7 @@ describe.each(Object.entries(ways))("%s with other bytes of the same size", (_wa
   test("is refused where the registry lacks them, before anything is sent", async () => {
     const registry = await recordingRegistry();
     const job = await preparedJob(old);
-    const error = await failure(push(job, `${registry.host}/acme/model:v2`, await change(job)));
+    const error = await failureOf(push(job, `${registry.host}/acme/model:v2`, await change(job)));
     expect(error.code).toBe("integrity");
     expect(registry.seen).toEqual([]);
   });
@@ -100,7 +98,7 @@ describe.each(Object.entries(ways))("%s with other bytes of the same size", (_wa
     const registry = await recordingRegistry();
     const job = await preparedJob(old);
     await push(job, `${registry.host}/acme/model:v1`, { weights: ["weights"] });
-    const error = await failure(push(job, `${registry.host}/acme/other:v1`, await change(job)));
+    const error = await failureOf(push(job, `${registry.host}/acme/other:v1`, await change(job)));
     expect(error.code).toBe("integrity");
     expect(await exists(registry, "other:v1")).toBeFalse();
   });
@@ -110,7 +108,7 @@ describe.each(Object.entries(ways))("%s with other bytes of the same size", (_wa
     const job = await preparedJob(old);
     await push(job, `${registry.host}/acme/model:v1`, { weights: ["weights"] });
     const elsewhere = { ...job, env: { ...job.env, OCIBUNDLE_CACHE: join(job.cwd, ".other") } };
-    const error = await failure(
+    const error = await failureOf(
       push(elsewhere, `${registry.host}/acme/model:v2`, await change(job)),
     );
     expect(error.code).toBe("integrity");
@@ -122,7 +120,7 @@ describe.each(Object.entries(ways))("%s with other bytes of the same size", (_wa
     const job = await preparedJob(old);
     await push(job, `${registry.host}/acme/model:v1`, { weights: ["weights"] });
     const request = { ...(await change(job)), dryRun: true };
-    const error = await failure(push(job, `${registry.host}/acme/model:v2`, request));
+    const error = await failureOf(push(job, `${registry.host}/acme/model:v2`, request));
     expect(error.code).toBe("integrity");
   });
 
@@ -131,7 +129,7 @@ describe.each(Object.entries(ways))("%s with other bytes of the same size", (_wa
     const request = { ...pushOfNothing, reference: undefined, output: "oci:out:v1" };
     await buildModel(job, { ...request, weights: ["weights"] });
     const before = await readFile(join(job.cwd, "out/index.json"), "utf8");
-    const error = await failure(buildModel(job, { ...request, ...(await change(job)) }));
+    const error = await failureOf(buildModel(job, { ...request, ...(await change(job)) }));
     expect(error.code).toBe("integrity");
     expect(await readFile(join(job.cwd, "out/index.json"), "utf8")).toBe(before);
   });
@@ -160,7 +158,7 @@ const locked = async (yaml: string): Promise<Job> => {
 describe("a project file", () => {
   test("with another target than the lock's dest is refused", async () => {
     const job = await locked("weights: [{source: weights, target: /models}]\n");
-    const error = await failure(build(job));
+    const error = await failureOf(build(job));
     expect(error.code).toBe("integrity");
     expect(error.message).toContain('weight "a": its target in ');
     expect(error.message).toEndWith(
@@ -171,7 +169,7 @@ describe("a project file", () => {
   test("whose directory lost a file of the lock is refused", async () => {
     const job = await locked("weights: [{source: ckpt, target: /src/weights}]\n");
     await writeFiles(join(job.cwd, "ckpt"), { "a.bin": "first" });
-    const error = await failure(build(job));
+    const error = await failureOf(build(job));
     expect(error.code).toBe("file");
     expect(error.message).toContain('weight "b": listed in weights.lock, but no longer among the');
   });

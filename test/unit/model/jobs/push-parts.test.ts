@@ -2,41 +2,22 @@ import { expect, test } from "bun:test";
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { writeLock } from "../../../../src/model/lock/lock.ts";
-import { pushModel, type PushRequest } from "../../../../src/model/jobs/push.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { afterwards } from "../../../support/afterwards.ts";
-import { startHub } from "../../../support/hub.ts";
-import { smallModel, writeTensors } from "../../../support/tensor-file.ts";
-import { pushOfNothing } from "../../../support/push.ts";
+import { startHub } from "../../../support/sources/hub.ts";
+import { smallModel, writeTensors } from "../../../support/tensors/tensor-file.ts";
+import { pushParts } from "../../../support/model/push.ts";
+import { type Job, jobIn } from "../../../support/model/job.ts";
+import { failureOf } from "../../../support/failure.ts";
 import {
-  failure,
-  type Job,
-  jobIn,
   type RecordingRegistry,
   recordingRegistry,
-  temporaryDirectory,
-} from "../bench.ts";
+  blobHeads,
+} from "../../../support/registry/recording-registry.ts";
+import { temporaryDirectory } from "../../../support/temporary-directory.ts";
+import { lockRequest } from "../../../support/model/lock.ts";
 
-const push = (job: Job, reference: string, more: Partial<PushRequest> = {}) =>
-  pushModel(job, {
-    ...pushOfNothing,
-    reference,
-    weights: ["weights"],
-    layout: "parts",
-    ...more,
-  });
-
-const lock = (job: Job, parts = true) =>
-  writeLock(job, {
-    paths: ["weights"],
-    dest: undefined,
-    output: undefined,
-    compression: undefined,
-    parts,
-  });
-
-const blobHeads = ({ seen }: RecordingRegistry): number =>
-  seen.filter(({ method, path }) => method === "HEAD" && path.includes("/blobs/")).length;
+const lock = (job: Job, parts = true) => writeLock(job, lockRequest({ parts }));
 
 interface Manifest {
   artifactType: string;
@@ -54,7 +35,7 @@ test("a version under the same tag asks only for what the one before does not ha
   const reference = `${registry.host}/acme/model:v1`;
   writeTensors(path, smallModel());
   await lock(job);
-  await push(job, reference);
+  await pushParts(job, reference);
   const first = await manifestOf(registry, "v1");
   expect(first.artifactType).toBe("application/vnd.ocibundle.weights.parts.v1");
   expect(first.layers).toHaveLength(15);
@@ -63,7 +44,7 @@ test("a version under the same tag asks only for what the one before does not ha
   writeTensors(path, smallModel(), { changed: ["layers.3.mlp.weight"], metadata: { note: "2" } });
   await lock(job, false);
   registry.seen.length = 0;
-  const { sent, present } = await push(job, reference);
+  const { sent, present } = await pushParts(job, reference);
   const second = await manifestOf(registry, "v1");
   const known = new Set(first.layers.map(({ digest }) => digest));
   const news = second.layers.filter(({ digest }) => !known.has(digest));
@@ -87,7 +68,7 @@ test("a part that the registry forgets between its upload and the manifest is se
     if (manifests.push(digestOf(text)) === 1) await registry.ask(lost, { method: "DELETE" });
     return next(new Request(request.url, { method: "PUT", headers: request.headers, body: text }));
   });
-  await push(job, `${registry.host}/acme/model:v1`);
+  await pushParts(job, `${registry.host}/acme/model:v1`);
   expect(manifests).toHaveLength(2);
   const { layers } = await manifestOf(registry, "v1");
   for (const { digest } of layers) {
@@ -105,13 +86,13 @@ test("the blobs of a tag's version are not asked for one by one", async () => {
   const reference = `${registry.host}/acme/model:v1`;
   writeTensors(path, many);
   await lock(job, false);
-  await push(job, reference);
+  await pushParts(job, reference);
   const { layers } = await manifestOf(registry, "v1");
   expect(layers.length).toBe(16);
   writeTensors(path, many, { changed: ["t60.weight"] });
   await lock(job, false);
   registry.seen.length = 0;
-  await push(job, reference);
+  await pushParts(job, reference);
   // The recipe and the part with the tensor.
   expect(blobHeads(registry)).toBe(2);
 }, 60_000);
@@ -126,13 +107,13 @@ test("a version under a new tag, or in another repository, shares the parts of t
   const tensors = Array.from({ length: 80 }, (_, at) => [`t${at}.weight`, 1_310_720] as const);
   writeTensors(path, tensors);
   await lock(job, false);
-  await push(job, base, { mostParts: 17 });
+  await pushParts(job, base, { mostParts: 17 });
   const first = new Set((await layers("acme/model", "v1")).map(({ digest }) => digest));
   writeTensors(path, tensors, { changed: ["t40.weight"] });
   await lock(job, false);
   for (const repository of ["acme/model", "acme/other"]) {
     registry.seen.length = 0;
-    const { sent } = await push(job, `${registry.host}/${repository}:v2`, { base });
+    const { sent } = await pushParts(job, `${registry.host}/${repository}:v2`, { base });
     expect(sent.bytes).toBeLessThan(10 * 1024 * 1024);
     const next = await layers(repository, "v2");
     expect(next).toHaveLength(first.size);
@@ -142,21 +123,21 @@ test("a version under a new tag, or in another repository, shares the parts of t
   // By itself it is split finer.
   await rm(join(job.cwd, "weights.lock"));
   await lock(job);
-  await push(job, `${registry.host}/acme/model:v3`, { base });
+  await pushParts(job, `${registry.host}/acme/model:v3`, { base });
   expect((await layers("acme/model", "v3")).length).toBeGreaterThan(first.size);
   expect(job.warnings().filter((text) => text.includes("split with other"))).toHaveLength(1);
 
   const plain = `${registry.host}/acme/plain:v1`;
-  await push(job, plain, { layout: "bundle-1" });
+  await pushParts(job, plain, { layout: "bundle-1" });
   for (const [more, message] of [
     [{ base: plain }, "its weights are not in parts"],
     [{ base, layout: "bundle" }, "needs weights in parts"],
   ] as const) {
-    const error = await failure(push(job, `${registry.host}/acme/model:v4`, more));
+    const error = await failureOf(pushParts(job, `${registry.host}/acme/model:v4`, more));
     expect([error.code, error.message]).toEqual(["usage", expect.stringContaining(message)]);
   }
-  const missing = push(job, plain, { base: `${registry.host}/acme/model:none` });
-  expect((await failure(missing)).code).toBe("not_found");
+  const missing = pushParts(job, plain, { base: `${registry.host}/acme/model:none` });
+  expect((await failureOf(missing)).code).toBe("not_found");
 }, 60_000);
 
 test("files on a hub are read once for the digests of their parts, and what is new of them once more", async () => {
@@ -173,7 +154,7 @@ test("files on a hub are read once for the digests of their parts, and what is n
   const cwd = await temporaryDirectory();
   // A run sees one state of the hub.
   const fromHub = (reference: string) =>
-    push(jobIn(cwd, { HF_ENDPOINT: hub.endpoint }), reference, {
+    pushParts(jobIn(cwd, { HF_ENDPOINT: hub.endpoint }), reference, {
       weights: [],
       paths: ["hf://acme/tiny"],
       writeLock: false,
@@ -210,7 +191,7 @@ test("files on a hub are read once for the digests of their parts, and what is n
   hub.files.set("model.safetensors", await made(["norm.weight"]));
   hub.switches.lfsFrom = 0;
   hub.switches.wrong = ["model.safetensors"];
-  const error = await failure(fromHub(reference));
+  const error = await failureOf(fromHub(reference));
   expect(error.code).toBe("integrity");
   expect(error.hint).toContain("differs from its listing");
 });

@@ -1,28 +1,22 @@
 import { expect, test } from "bun:test";
 import { readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { pushModel, type PushRequest } from "../../../../src/model/jobs/push.ts";
 import { writeLock } from "../../../../src/model/lock/lock.ts";
 import { pullWeights } from "../../../../src/model/pull/pull.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
-import { writeTensors } from "../../../support/tensor-file.ts";
-import { pushOfNothing } from "../../../support/push.ts";
-import { failure, type Job, jobIn, recordingRegistry, temporaryDirectory } from "../bench.ts";
+import { writeTensors } from "../../../support/tensors/tensor-file.ts";
+import { pushParts } from "../../../support/model/push.ts";
+import { type Job, jobIn } from "../../../support/model/job.ts";
+import { failureOf } from "../../../support/failure.ts";
+import { recordingRegistry } from "../../../support/registry/recording-registry.ts";
+import { temporaryDirectory } from "../../../support/temporary-directory.ts";
+import { lockRequest } from "../../../support/model/lock.ts";
 
 const mebibyte = 1024 * 1024;
 const tensors = Array.from({ length: 9 }, (_, at) => [`t${at}.weight`, 8 * mebibyte] as const);
 
-const push = (job: Job, reference: string, more: Partial<PushRequest> = {}) =>
-  pushModel(job, {
-    ...pushOfNothing,
-    reference,
-    weights: ["weights"],
-    layout: "parts",
-    ...more,
-  });
-
 const lock = (job: Job, compression?: "auto" | "none", parts?: boolean) =>
-  writeLock(job, { paths: ["weights"], dest: undefined, output: undefined, compression, parts });
+  writeLock(job, lockRequest({ compression, ...(parts === undefined ? {} : { parts }) }));
 
 type Part = [hex: string, size: number, stored?: string, bytes?: number, suffix?: string];
 
@@ -54,10 +48,10 @@ test("a lock says how parts are stored; they are pushed so, from the cache or ma
   expect((await lock(job)).changed).toBe(false);
   expect(encodedBytes(job)).toBe(0);
 
-  const first = await push(job, `${registry.host}/acme/model:v1`);
+  const first = await pushParts(job, `${registry.host}/acme/model:v1`);
   expect(first.sent.bytes).toBeLessThan(0.75 * 72 * mebibyte);
   await rm(join(job.cwd, ".cache"), { recursive: true });
-  const second = await push(job, `${registry.host}/acme/other:v1`, { checkBlobs: true });
+  const second = await pushParts(job, `${registry.host}/acme/other:v1`, { checkBlobs: true });
   expect(second.model.digest).toBe(first.model.digest);
 
   await pullWeights(job, {
@@ -72,7 +66,7 @@ test("a lock says how parts are stored; they are pushed so, from the cache or ma
   expect(digestOf(pulled)).toBe(digestOf(await readFile(path)));
 
   // As they are, when that is asked for.
-  const plain = await push(job, `${registry.host}/acme/model:plain`, {
+  const plain = await pushParts(job, `${registry.host}/acme/model:plain`, {
     compression: "none",
     dryRun: true,
   });
@@ -89,12 +83,12 @@ test("without a lock that has parts, those that are new are encoded, and no othe
   await lock(job, "none");
   const reference = `${registry.host}/acme/model:v1`;
   const request = { compression: "auto" } as const;
-  await push(job, reference, request);
+  await pushParts(job, reference, request);
   expect(encodedBytes(job)).toBeGreaterThan(71 * mebibyte);
   writeTensors(path, tensors, { bf16: true, changed: ["t4.weight"] });
   await lock(job, "none");
   job.events.length = 0;
-  const { sent } = await push(job, reference, request);
+  const { sent } = await pushParts(job, reference, request);
   // A tensor; the recipe is new as well.
   expect(encodedBytes(job)).toBe(8 * mebibyte);
   expect(sent.blobs).toBe(2);
@@ -111,17 +105,19 @@ test("a file that is not what it was is found when a part of it is made again", 
   const bytes = await readFile(path);
   bytes[70 * mebibyte] = (bytes[70 * mebibyte] ?? 0) ^ 1;
   await writeFile(path, bytes);
-  const error = await failure(push(job, `${registry.host}/acme/model:v1`));
+  const error = await failureOf(pushParts(job, `${registry.host}/acme/model:v1`));
   expect(error.code).toBe("integrity");
   await truncate(path, 1000);
-  expect((await failure(push(job, `${registry.host}/acme/model:v1`))).code).toBe("integrity");
+  expect((await failureOf(pushParts(job, `${registry.host}/acme/model:v1`))).code).toBe(
+    "integrity",
+  );
 }, 60_000);
 
 test("compression is for parts", async () => {
   const job = jobIn(await temporaryDirectory());
   writeTensors(join(job.cwd, "weights/a.safetensors"), [["a", 1000]]);
   const request = { layout: undefined, compression: "auto" } as const;
-  const error = await failure(push(job, "localhost:1/acme/model:v1", request));
+  const error = await failureOf(pushParts(job, "localhost:1/acme/model:v1", request));
   expect(error.message).toContain("--compression needs --parts");
 });
 

@@ -5,11 +5,14 @@ import { type PushRequest, pushModel } from "../../../../src/model/jobs/push.ts"
 import { checkLock, writeLock } from "../../../../src/model/lock/lock.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { afterwards } from "../../../support/afterwards.ts";
-import { startHub } from "../../../support/hub.ts";
-import { type S3Switches, startS3 } from "../../../support/s3.ts";
-import { startWeb } from "../../../support/web.ts";
-import { pattern, pushOfNothing } from "../../../support/push.ts";
-import { failure, jobIn, recordingRegistry, temporaryDirectory, writeFiles } from "../bench.ts";
+import { startHub } from "../../../support/sources/hub.ts";
+import { type S3Switches, startS3 } from "../../../support/sources/s3.ts";
+import { startWeb } from "../../../support/sources/web.ts";
+import { pattern, pushOfNothing } from "../../../support/model/push.ts";
+import { jobIn } from "../../../support/model/job.ts";
+import { failureOf } from "../../../support/failure.ts";
+import { recordingRegistry } from "../../../support/registry/recording-registry.ts";
+import { temporaryDirectory, writeFiles } from "../../../support/temporary-directory.ts";
 
 const large = pattern(9_000_000, 1);
 const model = {
@@ -89,7 +92,7 @@ test("what was seen before is not read again while its ETag is the same", async 
   await push("other:v1");
   expect(store.seen.filter(({ range }) => range !== undefined)).toEqual([]);
   store.objects.set("llama/a.safetensors", pattern(9_000_000, 3));
-  expect(await failure(push("m:v3"))).toMatchObject({ code: "integrity" });
+  expect(await failureOf(push("m:v3"))).toMatchObject({ code: "integrity" });
   store.seen.length = 0;
   expect((await check(["s3://models/llama"])).changed).toHaveLength(1);
   expect(store.seen.filter(({ range }) => range !== undefined)).toEqual([]);
@@ -110,7 +113,7 @@ test("an object that is replaced while it is read is never a mixture", async () 
     reads += 1;
     if (reads === 2) store.objects.set(key, pattern(9_000_000, 7));
   };
-  const error = await failure(push("m:v1"));
+  const error = await failureOf(push("m:v1"));
   expect(error).toMatchObject({ code: "integrity" });
   expect(error.message).toContain("s3://models/llama/a.safetensors: the object changed");
 });
@@ -152,7 +155,7 @@ test.each<[string, S3Switches, string, string, string]>([
   ],
 ])("%s is an error", async (_, switches, source, code, words) => {
   const { lock } = await bench(switches);
-  const error = await failure(lock([source]));
+  const error = await failureOf(lock([source]));
   expect(error).toMatchObject({ code });
   expect(error.message).toContain(words);
   expect(error.message).not.toContain("verysecretkey");
@@ -197,7 +200,7 @@ test("a bucket of another region is asked for there", async () => {
 
 test("wrong bytes are found by the digest of the lock", async () => {
   const { push, store } = await bench({ checksums: true, wrong: ["llama/a.safetensors"] });
-  expect(await failure(push("m:v1"))).toMatchObject({ code: "integrity" });
+  expect(await failureOf(push("m:v1"))).toMatchObject({ code: "integrity" });
   delete store.switches.wrong;
   await push("m:v1");
 });
@@ -229,7 +232,7 @@ test("what the lock names and the registry has is compared, and not sent again",
   expect(registry.seen.filter(({ method }) => method === "PATCH")).toEqual([]);
   store.objects.set("llama/a.safetensors", pattern(9_000_000, 5));
   registry.seen.length = 0;
-  expect(await failure(push("m:v3"))).toMatchObject({ code: "integrity" });
+  expect(await failureOf(push("m:v3"))).toMatchObject({ code: "integrity" });
   const named = await registry.ask(`/v2/acme/m/blobs/${digestOf(pattern(9_000_000, 5))}`);
   expect(named.status).toBe(404);
   await push("m:v3", { updateLock: true });
@@ -239,7 +242,9 @@ test("an object that is not what the lock says is not stored where the registry 
   const { push, lock, store, registry } = await bench();
   await lock(["s3://models/llama"]);
   store.objects.set("llama/a.safetensors", pattern(9_000_000, 5));
-  expect(await failure(push("m:v1", { paths: [], weights: ["s3://models/llama"] }))).toMatchObject({
+  expect(
+    await failureOf(push("m:v1", { paths: [], weights: ["s3://models/llama"] })),
+  ).toMatchObject({
     code: "integrity",
   });
   for (const bytes of [large, pattern(9_000_000, 5)]) {

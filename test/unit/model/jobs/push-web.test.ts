@@ -5,9 +5,12 @@ import { type PushRequest, pushModel } from "../../../../src/model/jobs/push.ts"
 import { checkLock, writeLock } from "../../../../src/model/lock/lock.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { afterwards } from "../../../support/afterwards.ts";
-import { startWeb, type WebSwitches } from "../../../support/web.ts";
-import { pattern, pushOfNothing } from "../../../support/push.ts";
-import { failure, jobIn, recordingRegistry, temporaryDirectory } from "../bench.ts";
+import { startWeb, type WebSwitches } from "../../../support/sources/web.ts";
+import { pattern, pushOfNothing } from "../../../support/model/push.ts";
+import { jobIn } from "../../../support/model/job.ts";
+import { failureOf } from "../../../support/failure.ts";
+import { recordingRegistry } from "../../../support/registry/recording-registry.ts";
+import { temporaryDirectory } from "../../../support/temporary-directory.ts";
 
 const large = pattern(9_000_000, 1);
 const secret = "verysecretsignature";
@@ -93,7 +96,7 @@ test.each<[string, WebSwitches]>([
     web.files.set("a/model.safetensors", pattern(9_000_000, 7));
     web.switches.modified = "Thu, 02 Jan 2025 00:00:00 GMT";
   };
-  const error = await failure(push("m:v1"));
+  const error = await failureOf(push("m:v1"));
   expect(error).toMatchObject({ code: "integrity" });
   expect(error.message).toContain("the file changed while it was read");
   expect(error.message).not.toContain(secret);
@@ -159,7 +162,7 @@ test.each<[string, WebSwitches, string, string, string]>([
   ],
 ])("%s is an error", async (_, switches, path, code, words) => {
   const { lock, web } = await bench(switches);
-  const error = await failure(lock([path.startsWith("/") ? `${web.origin}${path}` : path]));
+  const error = await failureOf(lock([path.startsWith("/") ? `${web.origin}${path}` : path]));
   expect(error).toMatchObject({ code });
   expect(error.message).toContain(words);
   expect(error.message).not.toContain("pass@");

@@ -4,18 +4,14 @@ import { join } from "node:path";
 import { type PushRequest, pushModel } from "../../../../src/model/jobs/push.ts";
 import { inspectRaw } from "../../../../src/model/jobs/inspect.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
-import { pushOfNothing } from "../../../support/push.ts";
+import { pushOfNothing } from "../../../support/model/push.ts";
+import { type Job, jobIn, lock, preparedJob } from "../../../support/model/job.ts";
+import { failureOf } from "../../../support/failure.ts";
 import {
-  failure,
-  type Job,
-  jobIn,
-  lock,
-  preparedJob,
   type RecordingRegistry,
   recordingRegistry,
-  temporaryDirectory,
-  writeFiles,
-} from "../bench.ts";
+} from "../../../support/registry/recording-registry.ts";
+import { temporaryDirectory, writeFiles } from "../../../support/temporary-directory.ts";
 
 const push = (job: Job, reference: string, request: Partial<PushRequest> = {}) =>
   pushModel(job, { ...pushOfNothing, reference, weights: ["weights"], ...request });
@@ -93,7 +89,7 @@ describe("the order of a push", () => {
         ? Response.json({ errors: [{ code: "DENIED", message: "no" }] }, { status: 403 })
         : next(request),
     );
-    const error = await failure(pushBundle(job, reference));
+    const error = await failureOf(pushBundle(job, reference));
     expect(error.code).toBe("denied");
     expect(await tagged(registry, "acme/model:v1")).toBe(before.model.digest);
   });
@@ -182,7 +178,7 @@ describe("a weight file that is not what the lock says", () => {
     const registry = await recordingRegistry();
     const job = await preparedJob({ "a.bin": "first", "b.bin": "second" });
     await writeFiles(join(job.cwd, "weights"), { "b.bin": "longer than before" });
-    const error = await failure(push(job, `${registry.host}/acme/model:v1`));
+    const error = await failureOf(push(job, `${registry.host}/acme/model:v1`));
     expect(error).toMatchObject({ code: "integrity", hint: again });
     expect(error.message).toEndWith(`/weights/b.bin" has 18 bytes, expected 6 (weights.lock)`);
     expect(registry.seen).toEqual([]);
@@ -192,7 +188,7 @@ describe("a weight file that is not what the lock says", () => {
     const registry = await recordingRegistry();
     const job = await preparedJob({ "a.bin": "first", "b.bin": "second" });
     await writeFiles(join(job.cwd, "weights"), { "b.bin": "SECOND" });
-    const error = await failure(push(job, `${registry.host}/acme/model:v1`));
+    const error = await failureOf(push(job, `${registry.host}/acme/model:v1`));
     expect(error).toMatchObject({ code: "integrity", hint: again });
     expect(error.message).toContain(`has digest ${digestOf("SECOND")}`);
     expect(registry.seen).toEqual([]);
@@ -226,7 +222,7 @@ describe("a weight file that is not what the lock says", () => {
       }
       return next(request);
     });
-    const error = await failure(push(job, `${registry.host}/acme/model:v1`));
+    const error = await failureOf(push(job, `${registry.host}/acme/model:v1`));
     expect(error).toMatchObject({ code: "integrity", hint: again });
     expect(error.message).toEndWith('/weights/a.bin" changed while it was sent');
     expect(await tagged(registry, "acme/model:v1")).toBeNull();
@@ -247,7 +243,7 @@ describe("a weight file that is not what the lock says", () => {
       }
       return response;
     });
-    const error = await failure(push(job, `${registry.host}/acme/model:v1`));
+    const error = await failureOf(push(job, `${registry.host}/acme/model:v1`));
     expect(sentParts).toBeGreaterThan(1);
     expect(error).toMatchObject({ code: "integrity", hint: again });
     expect(error.message).toEndWith('/weights/a.bin" changed while it was sent');
@@ -262,7 +258,7 @@ describe("a weight file that is not what the lock says", () => {
       if (request.method === "POST") await rm(path, { force: true });
       return next(request);
     });
-    const error = await failure(push(job, `${registry.host}/acme/model:v1`));
+    const error = await failureOf(push(job, `${registry.host}/acme/model:v1`));
     expect(error).toMatchObject({ code: "file" });
     expect(error.message).toEndWith('/weights/a.bin" does not exist');
   });
@@ -273,7 +269,7 @@ describe("a weight file that is not there", () => {
     const registry = await recordingRegistry();
     const job = await preparedJob({ "a.bin": "first", "b.bin": "second" });
     await rm(join(job.cwd, "weights/b.bin"));
-    const error = await failure(push(job, `${registry.host}/acme/model:v1`));
+    const error = await failureOf(push(job, `${registry.host}/acme/model:v1`));
     expect(error).toMatchObject({
       code: "file",
       message: `push ${registry.host}/acme/model:v1: weight "b": listed in weights.lock, but not among the files of --weights "weights"`,
@@ -285,7 +281,7 @@ describe("a weight file that is not there", () => {
   test("is missed by a dry run as well", async () => {
     const registry = await recordingRegistry();
     const job = await preparedJob({ "a.bin": "first" });
-    const error = await failure(
+    const error = await failureOf(
       push(job, `${registry.host}/acme/model:v1`, { weights: [], dryRun: true }),
     );
     expect(error.message).toEndWith("weights.lock, but no --weights or --file was given");
@@ -296,7 +292,7 @@ describe("a weight file that is not there", () => {
     const job = await preparedJob({ "a.bin": "first", "b.bin": "second" });
     await push(job, `${registry.host}/acme/model:v1`);
     await rm(join(job.cwd, "weights/b.bin"));
-    const error = await failure(push(job, `${registry.host}/acme/model:v2`));
+    const error = await failureOf(push(job, `${registry.host}/acme/model:v2`));
     expect(error.message).toEndWith('not among the files of --weights "weights"');
     expect(await tagged(registry, "acme/model:v2")).toBeNull();
   });
@@ -355,7 +351,7 @@ describe("a dry run where another repository has the weights", () => {
     await rm(join(job.cwd, "weights"), { recursive: true });
     registry.meddle(() => new Response(null, { status: 404 }));
     const request = { weights: [], dryRun: true };
-    const error = await failure(push(job, `${registry.host}/acme/two:v1`, request));
+    const error = await failureOf(push(job, `${registry.host}/acme/two:v1`, request));
     expect(error.message).toEndWith("weights.lock, but no --weights or --file was given");
   });
 });
@@ -364,7 +360,7 @@ describe("what is wrong with a request", () => {
   test("a digest is no place to push to", async () => {
     const job = jobIn(await temporaryDirectory());
     const reference = `localhost:1/acme/model@sha256:${"0".repeat(64)}`;
-    expect(await failure(push(job, reference))).toMatchObject({
+    expect(await failureOf(push(job, reference))).toMatchObject({
       code: "usage",
       hint: "use a tag, such as localhost:1/acme/model:v1",
     });
@@ -377,7 +373,7 @@ describe("what is wrong with a request", () => {
   ])("%j: %s", async (request, why) => {
     const registry = await recordingRegistry();
     const job = await preparedJob({ "a.bin": "first" });
-    const error = await failure(pushBundle(job, `${registry.host}/acme/model:v1`, request));
+    const error = await failureOf(pushBundle(job, `${registry.host}/acme/model:v1`, request));
     expect(error.code).toBe("usage");
     expect(error.message).toEndWith(why);
     expect(requests(registry, "PUT")).toEqual([]);

@@ -9,14 +9,14 @@ import { mediaTypes } from "../../../../src/oci/media-types.ts";
 import { referrersTag } from "../../../../src/oci/referrers-tag.ts";
 import { referrersTree } from "../../../../src/ui/referrers-report.ts";
 import { tagTable } from "../../../../src/ui/ls-report.ts";
+import { jobIn } from "../../../support/model/job.ts";
 import {
-  jobIn,
   putBlob,
   putManifest,
   type RecordingRegistry,
   recordingRegistry,
-  temporaryDirectory,
-} from "../bench.ts";
+} from "../../../support/registry/recording-registry.ts";
+import { temporaryDirectory } from "../../../support/temporary-directory.ts";
 
 const repository = "acme/model";
 

@@ -2,15 +2,15 @@ import { describe, expect, test } from "bun:test";
 import { remove, type RemovalRequest } from "../../../../src/model/jobs/rm.ts";
 import type { Descriptor } from "../../../../src/oci/descriptor.ts";
 import { mediaTypes } from "../../../../src/oci/media-types.ts";
+import { jobIn } from "../../../support/model/job.ts";
+import { failureOf } from "../../../support/failure.ts";
 import {
-  failure,
-  jobIn,
   putBlob,
   putManifest,
   type RecordingRegistry,
   recordingRegistry,
-  temporaryDirectory,
-} from "../bench.ts";
+} from "../../../support/registry/recording-registry.ts";
+import { temporaryDirectory } from "../../../support/temporary-directory.ts";
 
 const repository = "acme/model";
 
@@ -65,7 +65,7 @@ describe("rm of a tag", () => {
   test("deletes nothing where the tag moved after the question", async () => {
     const registry = await recordingRegistry();
     await put(registry, "v1");
-    const error = await failure(
+    const error = await failureOf(
       rm(registry, "v1", {
         confirm: async () => {
           await put(registry, "v1", "other");
@@ -95,7 +95,7 @@ describe("rm of a tag", () => {
   test("deletes nothing without a yes", async () => {
     const registry = await recordingRegistry();
     await put(registry, "v1");
-    const error = await failure(rm(registry, "v1", { confirm: () => Promise.resolve(false) }));
+    const error = await failureOf(rm(registry, "v1", { confirm: () => Promise.resolve(false) }));
     expect(error.message).toBe("not confirmed: nothing was deleted");
     expect(registry.seen.some(({ method }) => method === "DELETE")).toBe(false);
   });
@@ -109,7 +109,7 @@ describe("rm of a manifest", () => {
     registry.meddle((request, next) =>
       request.url.endsWith("/manifests/v2") ? new Response("no", { status: 403 }) : next(request),
     );
-    const error = await failure(rm(registry, "v1", { digest: true }));
+    const error = await failureOf(rm(registry, "v1", { digest: true }));
     expect(error.code).toBe("conflict");
     expect(error.message).toContain("unknown whether they need");
     expect(registry.seen.some(({ method }) => method === "DELETE")).toBe(false);

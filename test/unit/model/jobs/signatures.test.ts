@@ -15,18 +15,16 @@ import { bundleType } from "../../../../src/trust/bundle.ts";
 import { readPrivateKey } from "../../../../src/trust/private-key.ts";
 import { readPublicKey } from "../../../../src/trust/public-key.ts";
 import { testIdentity, testIssuer, testSigstore } from "../../../support/sigstore.ts";
-import { pushOfNothing } from "../../../support/push.ts";
+import { pushOfNothing } from "../../../support/model/push.ts";
+import { type Job, jobIn, preparedJob } from "../../../support/model/job.ts";
+import { failureOf } from "../../../support/failure.ts";
 import {
-  failure,
-  type Job,
-  jobIn,
-  preparedJob,
   putBlob,
   putManifest,
   type RecordingRegistry,
   recordingRegistry,
-  temporaryDirectory,
-} from "../bench.ts";
+} from "../../../support/registry/recording-registry.ts";
+import { temporaryDirectory } from "../../../support/temporary-directory.ts";
 
 const repository = "acme/model";
 const weights = "the bytes of the weights".repeat(1000);
@@ -115,7 +113,7 @@ describe("a pull that requires a signature", () => {
   test("asks for nothing but signatures, and places nothing, where there is none", async () => {
     const place = await bench();
     const asked = recorded(place);
-    const error = await failure(pullSigned(place, byKey()));
+    const error = await failureOf(pullSigned(place, byKey()));
     expect(error.code).toBe("integrity");
     expect(error.message).toContain("no signature of");
     expect(asked()).toEqual([]);
@@ -154,7 +152,7 @@ describe("a pull that requires a signature", () => {
       request.url.includes("/referrers/") ? new Response(null, { status: 403 }) : next(request),
     );
     const asked = recorded(place);
-    expect((await failure(pullSigned(place, byKey()))).code).toBe("denied");
+    expect((await failureOf(pullSigned(place, byKey()))).code).toBe("denied");
     expect(asked()).toEqual([]);
   });
 
@@ -164,7 +162,7 @@ describe("a pull that requires a signature", () => {
     await signWith(place, "eve", ["bundle", "tag"]);
     await putBundle(place, Buffer.from("no bundle"));
     await putBundle(place, Buffer.alloc(2 * 1024 * 1024, "x"));
-    const error = await failure(pullSigned(place, byKey()));
+    const error = await failureOf(pullSigned(place, byKey()));
     expect(error.code).toBe("integrity");
     expect(error.message).toContain("4 were found");
     expect(error.message).toContain("signed by another key");
@@ -236,7 +234,7 @@ describe("what the configuration requires", () => {
       place,
       "registries: { HOST: { plainHttp: true }, '*': { verify: { key: cosign.pub } } }",
     );
-    expect((await failure(pullSigned(place))).code).toBe("integrity");
+    expect((await failureOf(pullSigned(place))).code).toBe("integrity");
     await signWith(place);
     await pullSigned(place);
   });
@@ -255,13 +253,13 @@ describe("what the configuration requires", () => {
     );
     await signWith(place);
     await pullSigned(place);
-    expect((await failure(pullSigned(place, byKey("eve")))).code).toBe("integrity");
+    expect((await failureOf(pullSigned(place, byKey("eve")))).code).toBe("integrity");
   });
 
   test("is read before it is needed to be right, and its key then", async () => {
     const place = await bench();
     await configured(place, "registries: { HOST: { verify: { key: missing.pub } } }");
-    const error = await failure(pullSigned(place));
+    const error = await failureOf(pullSigned(place));
     expect(error.code).toBe("file");
     expect(error.message).toContain("missing.pub");
   });
@@ -288,10 +286,10 @@ test("a certificate for an identity is verified offline, with its issuer", async
     ["eve@example.com", testIssuer],
     [testIdentity, "https://other.example.com"],
   ] as const) {
-    const error = await failure(pullSigned(place, by(identity, issuer)));
+    const error = await failureOf(pullSigned(place, by(identity, issuer)));
     expect(error.code).toBe("integrity");
   }
-  expect((await failure(pullSigned(place, byKey()))).message).toContain("with a certificate");
+  expect((await failureOf(pullSigned(place, byKey()))).message).toContain("with a certificate");
 });
 
 describe("what cosign 3.1.3 has signed", () => {

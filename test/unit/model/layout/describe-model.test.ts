@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { describeModel } from "../../../../src/model/layout/describe-model.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
-import { text, u32, u64 } from "../../../support/little-endian.ts";
+import { text, u32, u64 } from "../../../support/tensors/little-endian.ts";
 
 /** The header of a GGUF file with texts, a file type and one tensor. */
 function gguf(texts: Record<string, string>, fileType: number, shape: number[]): Buffer {

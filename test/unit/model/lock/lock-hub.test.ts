@@ -5,8 +5,11 @@ import { checkLock, type LockRequest, writeLock } from "../../../../src/model/lo
 import { isDrift } from "../../../../src/model/lock/lock-drift.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { afterwards } from "../../../support/afterwards.ts";
-import { type HubSwitches, type ScriptedHub, startHub } from "../../../support/hub.ts";
-import { failure, type Job, jobIn, temporaryDirectory } from "../bench.ts";
+import { type HubSwitches, type ScriptedHub, startHub } from "../../../support/sources/hub.ts";
+import { type Job, jobIn } from "../../../support/model/job.ts";
+import { failureOf } from "../../../support/failure.ts";
+import { temporaryDirectory } from "../../../support/temporary-directory.ts";
+import { lockRequest } from "../../../support/model/lock.ts";
 
 const large = Buffer.alloc(5000, "weights");
 const model = {
@@ -31,13 +34,8 @@ async function jobFor(hub: ScriptedHub, env: Record<string, string> = {}): Promi
   return jobIn(directory, { HF_ENDPOINT: hub.endpoint, ...env });
 }
 
-const request = (path = "hf://acme/tiny", more: Partial<LockRequest> = {}): LockRequest => ({
-  paths: [path],
-  dest: undefined,
-  output: undefined,
-  compression: undefined,
-  ...more,
-});
+const request = (path = "hf://acme/tiny", more: Partial<LockRequest> = {}): LockRequest =>
+  lockRequest({ paths: [path], ...more });
 
 const resolved = ({ seen }: ScriptedHub) => seen.filter(({ path }) => path.includes("/resolve/"));
 
@@ -153,7 +151,7 @@ test("the token goes to the hub and to no storage, and is in no message", async 
   expect(hub.seen.every(({ authorization }) => authorization === `Bearer ${token}`)).toBe(true);
   hub.switches.refusal = { status: 403, code: "GatedRepo", message: `no access for ${token}` };
   const refused = await jobFor(hub, { HUGGING_FACE_HUB_TOKEN: token });
-  const error = await failure(writeLock(refused, request()));
+  const error = await failureOf(writeLock(refused, request()));
   expect(error.code).toBe("denied");
   expect(error.message).toBe(
     "hf://acme/tiny@main: access to the model is gated: no access for *** (403)",
@@ -167,7 +165,7 @@ test("the token is read from the file that Hugging Face's clients write", async 
   writeFileSync(join(directory, "token"), "hf_fromfile\n");
   await writeLock(await jobFor(hub, { HF_HOME: directory }), request());
   const none = await jobFor(hub, { HF_HOME: directory, HF_HUB_DISABLE_IMPLICIT_TOKEN: "1" });
-  expect(await failure(writeLock(none, request()))).toMatchObject({
+  expect(await failureOf(writeLock(none, request()))).toMatchObject({
     code: "not_found",
     message:
       "hf://acme/tiny@main: the model does not exist or is private: Repository not found (401)",
@@ -185,7 +183,7 @@ test.each([
   [418, "", "network"],
 ] as const)("%d %s ends as %s", async (status, code, kind) => {
   const hub = await hubOf({ refusal: { status, code } });
-  expect((await failure(writeLock(await jobFor(hub), request()))).code).toBe(kind);
+  expect((await failureOf(writeLock(await jobFor(hub), request()))).code).toBe(kind);
 });
 
 const file = (path: string, size: unknown = 1) => ({
@@ -205,7 +203,7 @@ test.each([
 ])("a listing with %s is refused", async (_, extra, message) => {
   const hub = await hubOf({ extra });
   const job = await jobFor(hub);
-  const error = await failure(writeLock(job, request()));
+  const error = await failureOf(writeLock(job, request()));
   expect(error.code).toBe("network");
   expect(error.message).toContain(`hf://acme/tiny@main: the hub's listing ${message}`);
   expect(() => readFileSync(join(job.cwd, "weights.lock"))).toThrow("ENOENT");
@@ -213,11 +211,11 @@ test.each([
 
 test("a listing that goes on at another host, or without an end, is refused", async () => {
   const other = await hubOf({ pageSize: 1, nextPage: "https://evil.example/api" });
-  expect((await failure(writeLock(await jobFor(other), request()))).message).toBe(
+  expect((await failureOf(writeLock(await jobFor(other), request()))).message).toBe(
     "hf://acme/tiny@main: the hub's listing continues on another host, evil.example",
   );
   const endless = await hubOf({ pageSize: 1, nextPage: "?recursive=true&expand=false" });
-  expect((await failure(writeLock(await jobFor(endless), request()))).message).toBe(
+  expect((await failureOf(writeLock(await jobFor(endless), request()))).message).toBe(
     "hf://acme/tiny@main: the hub's listing does not end",
   );
 });
@@ -230,7 +228,7 @@ test("names that differ in case alone are locked as those of a directory are", a
 test("what does not go together is said", async () => {
   const hub = await hubOf();
   const fails = async (path: string, more?: Partial<LockRequest>, env = {}) =>
-    (await failure(writeLock(await jobFor(hub, env), request(path, more)))).message;
+    (await failureOf(writeLock(await jobFor(hub, env), request(path, more)))).message;
   expect(await fails("hf://acme/tiny/missing")).toContain("/missing does not exist");
   expect(await fails("hf://acme/tiny@v9")).toContain("the revision does not exist");
   expect(await fails("hf://datasets/acme/tiny")).toContain("is one of the datasets of a hub");

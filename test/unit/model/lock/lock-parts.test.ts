@@ -4,23 +4,17 @@ import { join } from "node:path";
 import { type LockRequest, writeLock } from "../../../../src/model/lock/lock.ts";
 import { lockPartsOf } from "../../../../src/model/parts/lock-parts.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
-import { smallModel, writeTensors } from "../../../support/tensor-file.ts";
-import { jobIn, temporaryDirectory } from "../bench.ts";
-
-const request = (more: Partial<LockRequest> = {}): LockRequest => ({
-  paths: ["weights"],
-  dest: undefined,
-  output: undefined,
-  compression: undefined,
-  ...more,
-});
+import { smallModel, writeTensors } from "../../../support/tensors/tensor-file.ts";
+import { jobIn } from "../../../support/model/job.ts";
+import { temporaryDirectory } from "../../../support/temporary-directory.ts";
+import { lockRequest } from "../../../support/model/lock.ts";
 
 test("parts are locked where that is asked for, hashed once, and kept", async () => {
   const cwd = await temporaryDirectory();
   const path = join(cwd, "weights/model.safetensors");
   writeTensors(path, smallModel());
   writeFileSync(join(cwd, "weights/tokenizer.json"), "{}");
-  const lock = (more: Partial<LockRequest> = {}) => writeLock(jobIn(cwd), request(more));
+  const lock = (more: Partial<LockRequest> = {}) => writeLock(jobIn(cwd), lockRequest(more));
   const text = () => readFileSync(join(cwd, "weights.lock"), "utf8");
 
   const plain = await lock({ compression: "none" });
@@ -80,7 +74,7 @@ test("a version keeps the numbers of the one before, and the parts that did not 
   const cwd = await temporaryDirectory();
   const path = join(cwd, "weights/model.safetensors");
   const lock = async () => {
-    const { files } = await writeLock(jobIn(cwd), request({ parts: true }));
+    const { files } = await writeLock(jobIn(cwd), lockRequest({ parts: true }));
     const [model] = files;
     const parts = model === undefined ? undefined : lockPartsOf(model, "it");
     if (parts === undefined) throw new Error("the model has parts");

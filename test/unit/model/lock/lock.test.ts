@@ -18,10 +18,11 @@ import { constants, gunzipSync, gzipSync, zstdDecompressSync } from "node:zlib";
 import { checkLock, type LockRequest, writeLock } from "../../../../src/model/lock/lock.ts";
 import { isDrift } from "../../../../src/model/lock/lock-drift.ts";
 import type { JobContext } from "../../../../src/model/session/session.ts";
-import { parseWeightsLock } from "../../../../src/model/format/weights-lock.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import type { TransferEvent } from "../../../../src/transfer/events.ts";
-import { fixture } from "../fixtures.ts";
+import { fixture } from "../../../support/model/fixtures.ts";
+import { lockRequest, readLock } from "../../../support/model/lock.ts";
+import { noise } from "../../../support/model/parts-artifact.ts";
 
 let directory: string;
 let events: TransferEvent[];
@@ -50,16 +51,8 @@ const job = (more: Partial<JobContext> = {}): JobContext => ({
   ...more,
 });
 
-const request = (more: Partial<LockRequest> = {}): LockRequest => ({
-  paths: ["weights"],
-  dest: undefined,
-  output: undefined,
-  compression: undefined,
-  ...more,
-});
-
-const lock = (more: Partial<LockRequest> = {}) => writeLock(job(), request(more));
-const check = (more: Partial<LockRequest> = {}) => checkLock(job(), request(more));
+const lock = (more: Partial<LockRequest> = {}) => writeLock(job(), lockRequest(more));
+const check = (more: Partial<LockRequest> = {}) => checkLock(job(), lockRequest(more));
 
 function put(path: string, content: string | Uint8Array): void {
   mkdirSync(dirname(join(directory, path)), { recursive: true });
@@ -67,21 +60,8 @@ function put(path: string, content: string | Uint8Array): void {
 }
 
 const lockText = (): string => readFileSync(join(directory, "weights.lock"), "utf8");
-const readLock = () =>
-  parseWeightsLock(readFileSync(join(directory, "weights.lock")), "weights.lock");
 const blobPath = (digest: string): string =>
   join(directory, "cache/blobs/sha256", digest.slice("sha256:".length));
-
-/** Bytes that do not compress, the same each time. */
-function noise(size: number): Uint8Array {
-  const bytes = new Uint8Array(size);
-  let state = 1;
-  for (let index = 0; index < size; index++) {
-    state = (Math.imul(state, 1103515245) + 12345) >>> 0;
-    bytes[index] = state >>> 23;
-  }
-  return bytes;
-}
 
 const large = 3 * 1024 * 1024;
 const prose = new TextEncoder().encode("It compresses well. ".repeat(large / 20 + 1));
@@ -89,25 +69,25 @@ const prose = new TextEncoder().encode("It compresses well. ".repeat(large / 20 
 test("what killed runs have left beside the lock is removed, also where the lock does not change", async () => {
   mkdirSync(join(directory, "weights"));
   writeFileSync(join(directory, "weights/a.bin"), "1");
-  await writeLock(job(), request());
+  await writeLock(job(), lockRequest());
   const left = join(directory, `.weights.lock-${crypto.randomUUID()}.tmp`);
   for (const path of [left, `${left}.lock`]) writeFileSync(path, "");
-  expect((await writeLock(job(), request())).changed).toBe(false);
+  expect((await writeLock(job(), lockRequest())).changed).toBe(false);
   expect(readdirSync(directory).filter((name) => name.startsWith("."))).toEqual([]);
 });
 
 describe("lock", () => {
   test("pins each file to the digest of its bytes", async () => {
-    put("weights/a.bin", noise(100));
-    put("weights/sub/b.bin", noise(large));
+    put("weights/a.bin", noise(100, 1));
+    put("weights/sub/b.bin", noise(large, 1));
     const report = await lock();
     expect(report).toMatchObject({ changed: true, read: 2, unchanged: 0, size: 100 + large });
-    expect(readLock().files).toEqual([
+    expect(readLock(directory).files).toEqual([
       {
         name: "a",
         dest: "/src/weights/a.bin",
-        digestOriginal: digestOf(noise(100)),
-        digest: digestOf(noise(100)),
+        digestOriginal: digestOf(noise(100, 1)),
+        digest: digestOf(noise(100, 1)),
         size: 100,
         sizeUncompressed: 100,
         mediaType: "application/vnd.cog.weights.layer.v1",
@@ -116,14 +96,14 @@ describe("lock", () => {
       expect.objectContaining({
         name: "sub/b",
         dest: "/src/weights/sub/b.bin",
-        digest: digestOf(noise(large)),
+        digest: digestOf(noise(large, 1)),
       }),
     ]);
   });
 
   test("of the same files again leaves the same bytes, and reads nothing", async () => {
-    put("weights/a.bin", noise(100));
-    put("weights/b.bin", noise(large));
+    put("weights/a.bin", noise(100, 1));
+    put("weights/b.bin", noise(large, 1));
     await lock();
     const [text, { mtimeNs, ino }] = [
       lockText(),
@@ -138,15 +118,15 @@ describe("lock", () => {
   });
 
   test("reads again only what changed", async () => {
-    for (const name of ["a", "b", "c"]) put(`weights/${name}.bin`, noise(100));
+    for (const name of ["a", "b", "c"]) put(`weights/${name}.bin`, noise(100, 1));
     await lock();
     put("weights/b.bin", "changed");
     expect(await lock()).toMatchObject({ changed: true, read: 1, unchanged: 2 });
-    expect(readLock().files[1]?.digest).toBe(digestOf("changed"));
+    expect(readLock(directory).files[1]?.digest).toBe(digestOf("changed"));
   });
 
   test("needs no records to come to the same lock", async () => {
-    put("weights/a.bin", noise(large));
+    put("weights/a.bin", noise(large, 1));
     await lock();
     const text = lockText();
     rmSync(join(directory, "cache"), { recursive: true });
@@ -160,7 +140,7 @@ describe("lock", () => {
     await lock();
     rmSync(join(directory, "weights/a.bin"));
     await lock();
-    expect(readLock().files.map(({ name }) => name)).toEqual(["b"]);
+    expect(readLock(directory).files.map(({ name }) => name)).toEqual(["b"]);
   });
 
   test("keeps dests, unknown members and the time of creation where nothing changed", async () => {
@@ -188,13 +168,13 @@ describe("lock", () => {
     put("weights/a.bin", "a");
     await lock({ dest: "/cache" });
     expect(await lock({ dest: "/models/" })).toMatchObject({ changed: true, read: 0 });
-    expect(readLock().files[0]?.dest).toBe("/models/a.bin");
+    expect(readLock(directory).files[0]?.dest).toBe("/models/a.bin");
   });
 
   test("leaves a lock of Cog's as it is when its files are the same", async () => {
     const cog = JSON.parse(new TextDecoder().decode(fixture("cog-generator.lock")));
     for (const file of cog.files) {
-      const content = noise(2_000_000 + file.name.charCodeAt(10));
+      const content = noise(2_000_000 + file.name.charCodeAt(10), 1);
       put(`weights/${file.name}.bin`, content);
       Object.assign(file, { digest: digestOf(content), digestOriginal: digestOf(content) });
       Object.assign(file, { size: content.length, sizeUncompressed: content.length });
@@ -229,7 +209,7 @@ describe("lock", () => {
     put("models/llama.bin", "llama");
     put("cog.yaml", "weights: [{name: llama-3, source: models/llama.bin, target: /src/llama.bin}]");
     await lock({ paths: [] });
-    expect(readLock().files).toMatchObject([{ name: "llama-3", dest: "/src/llama.bin" }]);
+    expect(readLock(directory).files).toMatchObject([{ name: "llama-3", dest: "/src/llama.bin" }]);
     await expect(lock({ paths: [], dest: "/x" })).rejects.toMatchObject({ code: "usage" });
   });
 
@@ -242,7 +222,7 @@ describe("lock", () => {
       '{"version":"1","created":"2026-01-01T00:00:00Z","files":[]}',
     );
     await lock();
-    expect(readLock().files).toHaveLength(1);
+    expect(readLock(directory).files).toHaveLength(1);
     expect(readdirSync(join(directory, "locks"))).toEqual(["real.lock"]);
     expect(JSON.parse(readFileSync(join(directory, "locks/real.lock"), "utf8")).files).toHaveLength(
       1,
@@ -255,23 +235,23 @@ describe("lock", () => {
     const elsewhere = mkdtempSync(join(tmpdir(), "ocibundle-lock-cache-"));
     try {
       const there = job({ env: { OCIBUNDLE_CACHE: elsewhere } });
-      await writeLock(there, request({ paths: ["."] }));
-      await writeLock(there, request({ paths: ["."] }));
-      expect(readLock().files.map(({ name }) => name)).toEqual(["a"]);
+      await writeLock(there, lockRequest({ paths: ["."] }));
+      await writeLock(there, lockRequest({ paths: ["."] }));
+      expect(readLock(directory).files.map(({ name }) => name)).toEqual(["a"]);
     } finally {
       rmSync(elsewhere, { recursive: true });
     }
   });
 
   test("works without a cache that can be written", async () => {
-    put("weights/a.bin", noise(large));
+    put("weights/a.bin", noise(large, 1));
     put("cache", "a file in the way");
     expect(await lock()).toMatchObject({ changed: true, read: 1 });
     expect(await lock()).toMatchObject({ changed: false, read: 1 });
   });
 
   test("tells what it reads", async () => {
-    put("weights/large.bin", noise(large));
+    put("weights/large.bin", noise(large, 1));
     put("weights/1.bin", "1");
     put("weights/2.bin", "2");
     await lock();
@@ -294,26 +274,26 @@ describe("lock", () => {
     const started = performance.now();
     expect(await lock()).toMatchObject({ read: 10_000 });
     expect(performance.now() - started).toBeLessThan(15_000);
-    expect(readLock().files).toHaveLength(10_000);
+    expect(readLock(directory).files).toHaveLength(10_000);
     expect(await lock()).toMatchObject({ read: 0, changed: false });
   }, 60_000);
 });
 
 describe("compression", () => {
   test("auto stores plain what saves less than a tenth, and else zstd", async () => {
-    put("weights/noise.bin", noise(large));
+    put("weights/noise.bin", noise(large, 1));
     put("weights/prose.bin", prose);
-    put("weights/small-noise.bin", noise(1000));
+    put("weights/small-noise.bin", noise(1000, 1));
     put("weights/small-prose.bin", "It compresses well. ".repeat(50));
     await lock();
-    expect(readLock().files.map(({ name, mediaType }) => [name, mediaType.split("v1")[1]])).toEqual(
-      [
-        ["noise", ""],
-        ["prose", "+zstd"],
-        ["small-noise", ""],
-        ["small-prose", "+zstd"],
-      ],
-    );
+    expect(
+      readLock(directory).files.map(({ name, mediaType }) => [name, mediaType.split("v1")[1]]),
+    ).toEqual([
+      ["noise", ""],
+      ["prose", "+zstd"],
+      ["small-noise", ""],
+      ["small-prose", "+zstd"],
+    ]);
   });
 
   test.each([
@@ -323,9 +303,9 @@ describe("compression", () => {
     "%s stores every file so, and keeps the large blobs",
     async (compression, restore) => {
       put("weights/prose.bin", prose);
-      put("weights/noise.bin", noise(large));
+      put("weights/noise.bin", noise(large, 1));
       await lock({ compression });
-      for (const file of readLock().files) {
+      for (const file of readLock(directory).files) {
         const original = readFileSync(join(directory, `weights/${file.name}.bin`));
         expect(file.mediaType.endsWith(`+${compression}`)).toBe(true);
         expect(file.digestOriginal).toBe(digestOf(original));
@@ -341,11 +321,11 @@ describe("compression", () => {
     put("weights/large.bin", prose);
     put("weights/small.bin", prose.subarray(0, 5000));
     await lock({ compression: "zstd" });
-    const { files } = readLock();
+    const { files } = readLock(directory);
     rmSync(join(directory, "cache"), { recursive: true });
     rmSync(join(directory, "weights.lock"));
     await lock({ compression: "zstd" });
-    expect(readLock().files).toEqual(files);
+    expect(readLock(directory).files).toEqual(files);
   });
 
   test("of an unchanged file stays as it is unless another is asked for", async () => {
@@ -357,9 +337,11 @@ describe("compression", () => {
     expect(await lock()).toMatchObject({ changed: false, read: 1 });
     expect(lockText()).toBe(text);
     await lock({ compression: "none" });
-    expect(readLock().files[0]?.mediaType).toBe("application/vnd.cog.weights.layer.v1");
+    expect(readLock(directory).files[0]?.mediaType).toBe("application/vnd.cog.weights.layer.v1");
     await lock({ compression: "auto" });
-    expect(readLock().files[0]?.mediaType).toBe("application/vnd.cog.weights.layer.v1+zstd");
+    expect(readLock(directory).files[0]?.mediaType).toBe(
+      "application/vnd.cog.weights.layer.v1+zstd",
+    );
   });
 
   test.each([undefined, "none", "zstd"] as const)(
@@ -367,7 +349,7 @@ describe("compression", () => {
     async (compression) => {
       put("weights/empty.bin", "");
       await lock({ compression });
-      const [file] = readLock().files;
+      const [file] = readLock(directory).files;
       expect(file).toMatchObject({
         digestOriginal: digestOf(""),
         sizeUncompressed: 0,
@@ -424,14 +406,14 @@ describe("a lock is refused", () => {
   });
 
   test("for a file that changes while it is read", async () => {
-    put("weights/a.bin", noise(large));
+    put("weights/a.bin", noise(large, 1));
     const path = join(directory, "weights/a.bin");
     const changing = job({
       emit: (event) => {
         if (event.type === "start") appendFileSync(path, "more");
       },
     });
-    await expect(writeLock(changing, request())).rejects.toMatchObject({
+    await expect(writeLock(changing, lockRequest())).rejects.toMatchObject({
       code: "integrity",
       message: `"${path}" changed while it was being read`,
     });
@@ -439,7 +421,7 @@ describe("a lock is refused", () => {
   });
 
   test("when it is told to stop, by the reason it is given", async () => {
-    put("weights/a.bin", noise(large));
+    put("weights/a.bin", noise(large, 1));
     const controller = new AbortController();
     const stopped = job({
       signal: controller.signal,
@@ -447,7 +429,7 @@ describe("a lock is refused", () => {
         if (event.type === "start") controller.abort(new Error("enough"));
       },
     });
-    await expect(writeLock(stopped, request())).rejects.toThrow("enough");
+    await expect(writeLock(stopped, lockRequest())).rejects.toThrow("enough");
     expect(existsSync(join(directory, "weights.lock"))).toBe(false);
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { lockPartsOf, lockPartsValue } from "../../../../src/model/parts/lock-parts.ts";
-import { digest, entry } from "../fixtures.ts";
+import { digest, entry } from "../../../support/model/fixtures.ts";
 
 const hex = (digit: string): string => digit.repeat(64);
 

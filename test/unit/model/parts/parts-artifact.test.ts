@@ -10,11 +10,10 @@ import {
 import { type Recipe, recipeType, serializeRecipe } from "../../../../src/model/parts/recipe.ts";
 import type { Descriptor } from "../../../../src/oci/descriptor.ts";
 import { dirname } from "node:path";
-import { jobIn } from "../bench.ts";
-import { digest, textOf } from "../fixtures.ts";
-import { entryOf, layoutBench, signal } from "../layout-bench.ts";
-
-const partType = "application/vnd.ocibundle.weights.part.v1";
+import { jobIn } from "../../../support/model/job.ts";
+import { digest, textOf } from "../../../support/model/fixtures.ts";
+import { entryOf, layoutBench, signal } from "../../../support/model/layout-bench.ts";
+import { partType } from "../../../support/model/media-types.ts";
 
 const recipe: Recipe = {
   split: { by: "tree/1", least: 65536, most: 536870912 },

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { partsLayout } from "../../../../src/model/layout/parts.ts";
-import { digest } from "../fixtures.ts";
+import { digest } from "../../../support/model/fixtures.ts";
 
 test("a part that a lock stores in another form is refused before anything is sent", () => {
   const file = {

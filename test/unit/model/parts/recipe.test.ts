@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { parseRecipe, type Recipe, serializeRecipe } from "../../../../src/model/parts/recipe.ts";
-import { bytesOf, digest, textOf } from "../fixtures.ts";
-import { failure } from "../bench.ts";
+import { bytesOf, digest, textOf } from "../../../support/model/fixtures.ts";
+import { failureOf } from "../../../support/failure.ts";
 
 const recipe: Recipe = {
   split: { by: "tree/1", least: 1048576, most: 536870912 },
@@ -37,7 +37,7 @@ const changed = (members: object, ofFile: object = {}): Uint8Array => {
 };
 
 const faultOf = async (bytes: Uint8Array): Promise<string> => {
-  const { code, message } = await failure(Promise.resolve().then(() => parseRecipe(bytes, "it")));
+  const { code, message } = await failureOf(Promise.resolve().then(() => parseRecipe(bytes, "it")));
   expect(code).toBe("file");
   return message;
 };

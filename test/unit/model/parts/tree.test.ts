@@ -7,7 +7,13 @@ import {
   partsOfFile,
 } from "../../../../src/model/parts/tree-numbers.ts";
 import { fixedParts, treeParts } from "../../../../src/model/parts/tree.ts";
-import { decoder, fileOf, modelL, shapes, type Sized } from "../../../support/model-shapes.ts";
+import {
+  decoder,
+  fileOf,
+  modelL,
+  shapes,
+  type Sized,
+} from "../../../support/tensors/model-shapes.ts";
 
 const kibibyte = 1024;
 const mebibyte = 1024 * kibibyte;

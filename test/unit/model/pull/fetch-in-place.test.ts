@@ -2,8 +2,8 @@ import { expect, test } from "bun:test";
 import { readdir, rm, writeFile } from "node:fs/promises";
 import { growInPlace } from "../../../../src/model/pull/fetch-in-place.ts";
 import type { FetchContext } from "../../../../src/model/pull/pull-context.ts";
-import { temporaryDirectory } from "../bench.ts";
-import { entry } from "../fixtures.ts";
+import { temporaryDirectory } from "../../../support/temporary-directory.ts";
+import { entry } from "../../../support/model/fixtures.ts";
 
 test("who does not have the directory alone leaves nothing of a file that failed to grow", async () => {
   const root = await temporaryDirectory();

@@ -9,8 +9,9 @@ import { inspectSource } from "../../../../src/model/jobs/inspect.ts";
 import { verifySource } from "../../../../src/model/jobs/verify.ts";
 import { pullWeights } from "../../../../src/model/pull/pull.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
-import { tarBytes, type TestEntry } from "../../store/tar-bytes.ts";
-import { failure, putManifest } from "../bench.ts";
+import { tarBytes, type TestEntry } from "../../../support/store/tar-bytes.ts";
+import { failureOf } from "../../../support/failure.ts";
+import { putManifest } from "../../../support/registry/recording-registry.ts";
 import {
   type Bench,
   bench,
@@ -18,8 +19,6 @@ import {
   emptyConfig,
   filepath,
   g3,
-  indexType,
-  manifestType,
   ociTar,
   ollamaType,
   plainTar,
@@ -28,7 +27,8 @@ import {
   tokenizer,
   weightEntry,
   weights,
-} from "./format-bench.ts";
+} from "../../../support/model/foreign-models.ts";
+import { indexType, manifestType } from "../../../support/model/media-types.ts";
 
 describe("a model is pulled that another tool wrote:", () => {
   test("ModelPack, raw layers with paths", async () => {
@@ -313,10 +313,10 @@ describe("a model is pulled that another tool wrote:", () => {
     await pull({ path: "/models" });
     expect(await pulled()).toEqual({ ...both, "gone/y": digestOf("y") });
     expect(job.warnings()).toEqual(['"models/out": skipped, the link has no target in the image']);
-    const refused = await failure(pull({ output: "other" }));
+    const refused = await failureOf(pull({ output: "other" }));
     expect(refused.code).toBe("not_found");
     expect(refused.hint).toContain("--path /models");
-    expect((await failure(pull({ output: "other", path: "/none" }))).code).toBe("not_found");
+    expect((await failureOf(pull({ output: "other", path: "/none" }))).code).toBe("not_found");
   });
 });
 
@@ -402,7 +402,7 @@ describe("Cog's weights of today", () => {
       ).arrayBuffer(),
       headers: { "content-type": manifestType },
     });
-    expect((await failure(lying.pull())).code).toBe("integrity");
+    expect((await failureOf(lying.pull())).code).toBe("integrity");
     expect(await lying.pulled()).toEqual({});
   });
 
@@ -444,7 +444,7 @@ const refusal = async (
 ): Promise<{ code: string; message: string; files: string[] }> => {
   const all = await bench();
   await all.manifest(await make(all), "v1");
-  const { code, message } = await failure(all.pull());
+  const { code, message } = await failureOf(all.pull());
   const files = await all.pulled().then(Object.keys, () => []);
   return { code, message, files };
 };
@@ -534,7 +534,7 @@ describe("inspect, verify and diff", () => {
     expect(await inspectSource(job, archived)).toMatchObject({
       weights: { format: "modelpack", files: [{ name: "moved.bin" }], unlisted: [{ size: 1536 }] },
     });
-    const refused = await failure(
+    const refused = await failureOf(
       verifySource(job, { source: archived, dir: join(job.cwd, "out"), quick: false }),
     );
     expect(refused.code).toBe("usage");

@@ -6,7 +6,7 @@ import type { WeightEntry } from "../../../../src/model/format/weight-entry.ts";
 import { wantedFiles } from "../../../../src/model/pull/pull-plan.ts";
 import { fsyncPulled } from "../../../../src/model/pull/fsync.ts";
 import { temporaryName } from "../../../../src/store/placement/materialize.ts";
-import { entry } from "../fixtures.ts";
+import { entry } from "../../../support/model/fixtures.ts";
 
 let root: string;
 beforeEach(() => {

@@ -8,7 +8,7 @@ import { findSeeds } from "../../../../src/model/pull/seeds.ts";
 import type { ContentReader } from "../../../../src/oci/content.ts";
 import { runPartJob } from "../../../../src/runtime/part-job.ts";
 import type { WorkerPool } from "../../../../src/runtime/worker-pool.ts";
-import { temporaryDirectory } from "../bench.ts";
+import { temporaryDirectory } from "../../../support/temporary-directory.ts";
 
 /** A list that counts how often one of its items is looked at. */
 function counted<T>(items: readonly T[]): { list: readonly T[]; looks(): number } {

@@ -14,7 +14,7 @@ import {
   journalWriter,
   readJournal,
 } from "../../../../src/transfer/download/download-journal.ts";
-import { entry as entryOf } from "../fixtures.ts";
+import { entry as entryOf } from "../../../support/model/fixtures.ts";
 
 let directory: string;
 beforeEach(() => {

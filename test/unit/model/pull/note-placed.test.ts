@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { lookAtStageOf } from "../../../../src/model/pull/note-placed.ts";
 import { cacheAt } from "../../../../src/store/cache/cache.ts";
 import { asPlaced, writePlaced } from "../../../../src/store/records/placed.ts";
-import { entry } from "../fixtures.ts";
-import { temporaryDirectory, writeFiles } from "../bench.ts";
+import { entry } from "../../../support/model/fixtures.ts";
+import { temporaryDirectory, writeFiles } from "../../../support/temporary-directory.ts";
 
 /** What a version of another repository, with one file, does to a directory that has `config` and `weights`. */
 async function replacing(

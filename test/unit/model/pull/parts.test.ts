@@ -17,8 +17,11 @@ import {
   putPlain,
   type PutOptions,
   type TestFile,
-} from "../../../support/parts-artifact.ts";
-import { failure, type Job, jobIn, recordingRegistry, temporaryDirectory } from "../bench.ts";
+} from "../../../support/model/parts-artifact.ts";
+import { type Job, jobIn } from "../../../support/model/job.ts";
+import { failureOf } from "../../../support/failure.ts";
+import { recordingRegistry } from "../../../support/registry/recording-registry.ts";
+import { temporaryDirectory } from "../../../support/temporary-directory.ts";
 
 const repository = "acme/model";
 
@@ -293,14 +296,14 @@ describe("plain weights with a recipe", () => {
       }),
     });
     for (const useCache of [true, false]) {
-      const error = await failure(
+      const error = await failureOf(
         pull({ tag: "v2", output: "next", useCache, seeds: [at("out")] }),
       );
       expect(error.code).toBe("integrity");
       expect(error.message).toContain("the whole file does not match digest");
     }
     // Nor is the file that is there already taken for the blob.
-    expect((await failure(pull({ tag: "v2" }))).code).toBe("conflict");
+    expect((await failureOf(pull({ tag: "v2" }))).code).toBe("conflict");
   });
 
   test("a recipe that can't be read changes nothing", async () => {
@@ -452,7 +455,7 @@ describe("what is wrong", () => {
       return new Response(bytes, { status: response.status, headers: response.headers });
     });
     for (const useCache of [true, false]) {
-      const error = await failure(pull({ useCache }));
+      const error = await failureOf(pull({ useCache }));
       expect(error.code).toBe("integrity");
       expect(error.message).toContain("the received content does not match its digest");
       const left = await readdir(at("out"), { recursive: true });
@@ -487,7 +490,7 @@ describe("what is wrong", () => {
         const headers = { "content-type": answer.headers.get("content-type") ?? "" };
         return new Response(text, { headers });
       });
-      const error = await failure(pull());
+      const error = await failureOf(pull());
       expect(error.code).toBe("integrity");
       expect(error.message).toContain(
         `the registry has ${large.byteLength} bytes, the descriptor has ${size}`,
@@ -502,7 +505,7 @@ describe("what is wrong", () => {
     const claim = digestOf(other);
     await put([{ ...model, claim }]);
     for (const options of [{ checkWhole: true }, { hubId: "acme/model", output: "hub" }]) {
-      const error = await failure(pull(options));
+      const error = await failureOf(pull(options));
       expect(error.code).toBe("integrity");
       expect(error.message).toContain("the whole file does not match digest");
     }
@@ -548,19 +551,19 @@ describe("what is wrong", () => {
         return recipe;
       },
     });
-    expect((await failure(pull())).code).toBe("integrity");
+    expect((await failureOf(pull())).code).toBe("integrity");
   });
 
   test("a file whose only part has another digest than the recipe says", async () => {
     const { put, pull } = await bench();
     await put([{ name: "a.bin", pieces: [large], claim: digestOf(other) }]);
-    expect((await failure(pull())).code).toBe("integrity");
+    expect((await failureOf(pull())).code).toBe("integrity");
   });
 
   test("a version of the recipe that is not known is named", async () => {
     const { put, pull } = await bench();
     await put([model], { recipe: (recipe) => ({ ...recipe, version: "2" }) });
-    const error = await failure(pull());
+    const error = await failureOf(pull());
     expect(error.message).toContain('recipe version "2" is not supported');
     expect(error.hint).toBe("update ocibundle");
   });

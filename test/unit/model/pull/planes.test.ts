@@ -16,9 +16,12 @@ import {
   type PutOptions,
   type TestFile,
   weights,
-} from "../../../support/parts-artifact.ts";
-import { safetensors } from "../tensors/files.ts";
-import { failure, jobIn, recordingRegistry, temporaryDirectory } from "../bench.ts";
+} from "../../../support/model/parts-artifact.ts";
+import { safetensors } from "../../../support/tensors/files.ts";
+import { jobIn } from "../../../support/model/job.ts";
+import { failureOf } from "../../../support/failure.ts";
+import { recordingRegistry } from "../../../support/registry/recording-registry.ts";
+import { temporaryDirectory } from "../../../support/temporary-directory.ts";
 
 const repository = "acme/model";
 
@@ -146,7 +149,7 @@ for (const [name, form] of Object.entries(hostile)) {
     const { put, pull, job, source } = await bench();
     const model = { name: "model.bin", pieces: [single, half] };
     await put([model], { forms: new Map([[half, form]]) });
-    expect((await failure(pull())).code).toBe("integrity");
+    expect((await failureOf(pull())).code).toBe("integrity");
     const left = await readdir(join(job.cwd, "out"), { recursive: true });
     expect(left.filter((entry) => /tmp|\.bin/.test(entry))).toEqual([]);
     const { problems } = await verifySource(job, {

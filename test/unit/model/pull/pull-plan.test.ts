@@ -16,7 +16,7 @@ import { digestOf } from "../../../../src/oci/digest.ts";
 import { createWorkerPool } from "../../../../src/runtime/worker-pool.ts";
 import { cacheAt } from "../../../../src/store/cache/cache.ts";
 import { openFileRecords } from "../../../../src/store/records/file-records.ts";
-import { entry as entryOf } from "../fixtures.ts";
+import { entry as entryOf } from "../../../support/model/fixtures.ts";
 
 const entry = (name: string, text = name): WeightEntry =>
   entryOf(name, {

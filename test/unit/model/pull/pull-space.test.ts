@@ -8,7 +8,7 @@ import { wantedFiles } from "../../../../src/model/pull/pull-plan.ts";
 import { type FilePlan, planFile } from "../../../../src/model/parts/file-plan.ts";
 import { checkSpace } from "../../../../src/model/pull/pull-space.ts";
 import { cacheAt } from "../../../../src/store/cache/cache.ts";
-import { digest, entry as entryOf } from "../fixtures.ts";
+import { digest, entry as entryOf } from "../../../support/model/fixtures.ts";
 
 let directory: string;
 beforeEach(() => {

@@ -6,8 +6,8 @@ import { setImmediate } from "node:timers/promises";
 import type { WantedFile } from "../../../../src/model/pull/pull-plan.ts";
 import { openStage, type Stage } from "../../../../src/model/pull/sync.ts";
 import { asPlaced } from "../../../../src/store/records/placed.ts";
-import { entry } from "../fixtures.ts";
-import { temporaryDirectory, writeFiles } from "../bench.ts";
+import { entry } from "../../../support/model/fixtures.ts";
+import { temporaryDirectory, writeFiles } from "../../../support/temporary-directory.ts";
 
 /** The second version of a directory with one file, as it is before it takes the place of the first. */
 async function staged(others: Record<string, string> = {}): Promise<{ dir: string; stage: Stage }> {

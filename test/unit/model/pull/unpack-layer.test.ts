@@ -7,9 +7,10 @@ import { openScratch, sweepScratch } from "../../../../src/model/pull/scratch-ca
 import { unpackLayer, type UnpackedEntry } from "../../../../src/model/pull/unpack-layer.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { cacheAt } from "../../../../src/store/cache/cache.ts";
-import { tarBytes, tarEntry } from "../../store/tar-bytes.ts";
-import { mountTmpfs } from "../../store/small-disk.ts";
-import { failure, temporaryDirectory } from "../bench.ts";
+import { tarBytes, tarEntry } from "../../../support/store/tar-bytes.ts";
+import { mountTmpfs } from "../../../support/store/small-disk.ts";
+import { failureOf } from "../../../support/failure.ts";
+import { temporaryDirectory } from "../../../support/temporary-directory.ts";
 
 async function unpack(
   bytes: Uint8Array,
@@ -41,17 +42,19 @@ describe("a layer of an image", () => {
       { name: "/a", content: "some content" },
     );
     expect(await unpack(bytes)).toEqual([file]);
-    expect((await failure(unpack(bytes, { overlay: false }))).message).toContain("CharacterDevice");
+    expect((await failureOf(unpack(bytes, { overlay: false }))).message).toContain(
+      "CharacterDevice",
+    );
   });
 
   test("may be empty", async () => {
     expect(await unpack(new Uint8Array(0))).toEqual([]);
-    expect((await failure(unpack(new Uint8Array(0), { overlay: false }))).code).toBe("file");
+    expect((await failureOf(unpack(new Uint8Array(0), { overlay: false }))).code).toBe("file");
   });
 
   test("has to have the diff ID of the image's config", async () => {
     expect(await unpack(gzipSync(one), { diffId: digestOf(one) })).toEqual([file]);
-    const error = await failure(unpack(gzipSync(one), { diffId: digestOf("other") }));
+    const error = await failureOf(unpack(gzipSync(one), { diffId: digestOf("other") }));
     expect(error.code).toBe("integrity");
     expect(error.message).toContain(`expected ${digestOf("other")}`);
   });
@@ -67,7 +70,7 @@ describe("a layer of an image", () => {
         Buffer.concat([a, b, Buffer.from("rubbish")]),
         compress(one).subarray(0, -6),
       ]) {
-        expect((await failure(unpack(bytes))).code).toBe("integrity");
+        expect((await failureOf(unpack(bytes))).code).toBe("integrity");
       }
     });
   }
@@ -75,7 +78,7 @@ describe("a layer of an image", () => {
   test("with a name longer than any system has is refused at once", async () => {
     const name = `${"a/".repeat(300_000)}b`;
     const long = tarEntry({ name: "long", type: "NextFileHasLongPath", content: name });
-    const error = await failure(unpack(Buffer.concat([long, one])));
+    const error = await failureOf(unpack(Buffer.concat([long, one])));
     expect(error.message).toBe("it: an entry has a name of 600001 characters");
   });
 
@@ -85,7 +88,7 @@ describe("a layer of an image", () => {
     if (disk === undefined) return;
     try {
       const bomb = tarBytes({ name: "zeros", content: new Uint8Array(64_000_000) });
-      const error = await failure(unpack(gzipSync(bomb), { at: disk.path }));
+      const error = await failureOf(unpack(gzipSync(bomb), { at: disk.path }));
       expect(error.code).toBe("system");
       expect(error.message).toContain("62 MiB needed");
     } finally {

@@ -6,7 +6,7 @@ import { keepServed } from "../../../../src/model/serve/kept-served.ts";
 import type { Served } from "../../../../src/model/serve/snapshot.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { cacheAt } from "../../../../src/store/cache/cache.ts";
-import { temporaryDirectory } from "../bench.ts";
+import { temporaryDirectory } from "../../../support/temporary-directory.ts";
 
 const served = (commit: string, count: number): Served =>
   ({ commit, files: Array.from({ length: count }, () => ({})) }) as unknown as Served;

@@ -10,9 +10,17 @@ import {
   putParts,
   type PutOptions,
   type TestFile,
-} from "../../../support/parts-artifact.ts";
-import { type Job, jobIn, recordingRegistry, temporaryDirectory } from "../bench.ts";
-import { blobRequests, hashed, received, startServing, url } from "./start.ts";
+} from "../../../support/model/parts-artifact.ts";
+import { type Job, jobIn } from "../../../support/model/job.ts";
+import { recordingRegistry } from "../../../support/registry/recording-registry.ts";
+import { temporaryDirectory } from "../../../support/temporary-directory.ts";
+import {
+  blobRequests,
+  hashed,
+  received,
+  startServing,
+  url,
+} from "../../../support/model/serving.ts";
 
 const header = noise(3000, 1);
 const pool = noise(40_000, 3);

@@ -7,18 +7,21 @@ import { pushModel } from "../../../../src/model/jobs/push.ts";
 import { signReference } from "../../../../src/model/jobs/sign.ts";
 import { type ServeRequest, serveModels } from "../../../../src/model/serve/serve.ts";
 import { afterwards } from "../../../support/afterwards.ts";
-import { pushOfNothing } from "../../../support/push.ts";
+import { pushOfNothing } from "../../../support/model/push.ts";
+import { type Job, jobIn, lock } from "../../../support/model/job.ts";
 import {
-  type Job,
-  jobIn,
-  lock,
   type Meddle,
   type RecordingRegistry,
   recordingRegistry,
-  temporaryDirectory,
-  writeFiles,
-} from "../bench.ts";
-import { blobRequests, hashed, received, startServing, url } from "./start.ts";
+} from "../../../support/registry/recording-registry.ts";
+import { temporaryDirectory, writeFiles } from "../../../support/temporary-directory.ts";
+import {
+  blobRequests,
+  hashed,
+  received,
+  startServing,
+  url,
+} from "../../../support/model/serving.ts";
 
 /** Too large to be hashed in one piece, and fetched in several ranges. */
 const largeBytes = 24 * 1024 * 1024;

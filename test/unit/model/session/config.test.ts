@@ -5,7 +5,7 @@ import { type Config, parseConfig, readConfig } from "../../../../src/model/sess
 import { settingsOf, verifySettingsOf } from "../../../../src/model/session/settings-of.ts";
 import { OcibundleError } from "../../../../src/errors.ts";
 import type { EmitEvent } from "../../../../src/transfer/events.ts";
-import { temporaryDirectory, writeFiles } from "../bench.ts";
+import { temporaryDirectory, writeFiles } from "../../../support/temporary-directory.ts";
 
 const path = "/etc/ocibundle/config.yaml";
 let told: string[] = [];

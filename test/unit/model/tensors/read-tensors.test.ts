@@ -2,8 +2,15 @@ import { describe, expect, test } from "bun:test";
 import { readGguf } from "../../../../src/model/tensors/gguf.ts";
 import type { TensorFile } from "../../../../src/model/tensors/read-at.ts";
 import { readTensors } from "../../../../src/model/tensors/read-tensors.ts";
-import { u64 } from "../../../support/little-endian.ts";
-import { gguf, readerOf, safetensors, withHeader, zip, type ZipEntry } from "./files.ts";
+import { u64 } from "../../../support/tensors/little-endian.ts";
+import {
+  gguf,
+  readerOf,
+  safetensors,
+  withHeader,
+  zip,
+  type ZipEntry,
+} from "../../../support/tensors/files.ts";
 
 const read = (bytes: Uint8Array): Promise<TensorFile | undefined> =>
   readTensors(readerOf(bytes), bytes.byteLength);

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { assert, asyncProperty, constantFrom, uint8Array } from "fast-check";
 import { incompleteBecause } from "../../../../src/model/weights/incomplete-file.ts";
-import { text, u32, u64 } from "../../../support/little-endian.ts";
+import { text, u32, u64 } from "../../../support/tensors/little-endian.ts";
 
 let directory: string;
 beforeEach(() => {

@@ -7,7 +7,7 @@ import { gzipSync } from "node:zlib";
 import { openArchive, openLayoutArchive } from "../../../../src/store/archive/archive.ts";
 import { tarEntries, type TarEntry } from "../../../../src/store/archive/entries.ts";
 import { streamTarSource } from "../../../../src/store/archive/source.ts";
-import { paxRecord, tarBytes, tarEntry, type TestEntry } from "../tar-bytes.ts";
+import { paxRecord, tarBytes, tarEntry, type TestEntry } from "../../../support/store/tar-bytes.ts";
 import { failureText } from "../../../support/failure.ts";
 
 const { signal } = new AbortController();

@@ -15,8 +15,12 @@ import { dirname, join } from "node:path";
 import { type Digest, digestHex, digestOf } from "../../../../src/oci/digest.ts";
 import { cacheAt } from "../../../../src/store/cache/cache.ts";
 import { isUnusable } from "../../../../src/store/cache/directory.ts";
-import { type CacheFixture, cacheFixture, listFiles } from "../cache-fixture.ts";
-import { startChild } from "../cache-process.ts";
+import {
+  type CacheFixture,
+  cacheFixture,
+  listFiles,
+} from "../../../support/store/cache-fixture.ts";
+import { startChild } from "../../../support/store/cache-process.ts";
 
 let fixture: CacheFixture;
 

@@ -7,9 +7,9 @@ import { digestOf } from "../../../../src/oci/digest.ts";
 import { cacheAt } from "../../../../src/store/cache/cache.ts";
 import { obtainBlob, requireBlob } from "../../../../src/store/cache/obtain.ts";
 import { pruneCache } from "../../../../src/store/cache/prune.ts";
-import { type CacheFixture, cacheFixture } from "../cache-fixture.ts";
-import { startChild } from "../cache-process.ts";
-import { mountTmpfs } from "../small-disk.ts";
+import { type CacheFixture, cacheFixture } from "../../../support/store/cache-fixture.ts";
+import { startChild } from "../../../support/store/cache-process.ts";
+import { mountTmpfs } from "../../../support/store/small-disk.ts";
 
 let fixture: CacheFixture;
 const { signal } = new AbortController();

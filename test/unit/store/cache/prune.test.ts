@@ -5,8 +5,8 @@ import { digestOf } from "../../../../src/oci/digest.ts";
 import type { BlobAddress } from "../../../../src/store/cache/cache.ts";
 import { listBlobs, listUnfinished } from "../../../../src/store/cache/list.ts";
 import { type PruneOptions, pruneCache } from "../../../../src/store/cache/prune.ts";
-import { type CacheFixture, cacheFixture } from "../cache-fixture.ts";
-import { startChild } from "../cache-process.ts";
+import { type CacheFixture, cacheFixture } from "../../../support/store/cache-fixture.ts";
+import { startChild } from "../../../support/store/cache-process.ts";
 
 let fixture: CacheFixture;
 const { signal } = new AbortController();

@@ -6,7 +6,7 @@ import type { Digest } from "../../../../src/oci/digest.ts";
 import { type WorkerPool, createWorkerPool } from "../../../../src/runtime/worker-pool.ts";
 import { listBlobs } from "../../../../src/store/cache/list.ts";
 import { verifyBlobs } from "../../../../src/store/cache/verify.ts";
-import { type CacheFixture, cacheFixture } from "../cache-fixture.ts";
+import { type CacheFixture, cacheFixture } from "../../../support/store/cache-fixture.ts";
 
 let fixture: CacheFixture;
 let pool: WorkerPool;

@@ -381,7 +381,7 @@ test("tags that one process writes at the same time are all kept", async () => {
 });
 
 test("tags that processes write at the same time are all kept", async () => {
-  const script = join(import.meta.dir, "layout-tagger.ts");
+  const script = join(import.meta.dir, "../../../support/store/layout-tagger.ts");
   const processes = ["a", "b", "c"].map((name) =>
     Bun.spawn([process.execPath, script, layout, name, "8"], { stderr: "pipe" }),
   );

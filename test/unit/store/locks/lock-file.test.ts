@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { OcibundleError } from "../../../../src/errors.ts";
 import { LockUnavailable, lockFile, tryLockFile } from "../../../../src/store/locks/lock-file.ts";
 import { type LockHolder, lockHolder } from "../../../../src/store/locks/lock-holder.ts";
-import { type CacheChild, startChild } from "../cache-process.ts";
+import { type CacheChild, startChild } from "../../../support/store/cache-process.ts";
 
 /** Holds up each system call of a name, for a millisecond. */
 const late = (call: string): string[] => ["-e", `inject=${call}:delay_enter=1000`];

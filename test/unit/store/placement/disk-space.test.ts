@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { requireSpace } from "../../../../src/store/placement/disk-space.ts";
-import { mountTmpfs } from "../small-disk.ts";
+import { mountTmpfs } from "../../../support/store/small-disk.ts";
 
 const missing = join(tmpdir(), "ocibundle-not-there", "below");
 

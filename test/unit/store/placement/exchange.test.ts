@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { readdir, readFile, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { bringBack, exchange, hasPutAside } from "../../../../src/store/placement/exchange.ts";
-import { temporaryDirectory, writeFiles } from "../../model/bench.ts";
+import { temporaryDirectory, writeFiles } from "../../../support/temporary-directory.ts";
 
 const held = ".ocibundle-sync/old/src/.ocibundle-held";
 

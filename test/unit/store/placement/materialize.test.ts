@@ -24,7 +24,7 @@ import {
   type TargetDirectory,
   openTargetDirectory,
 } from "../../../../src/store/placement/target-directory.ts";
-import { mountTmpfs, mountXfs } from "../small-disk.ts";
+import { mountTmpfs, mountXfs } from "../../../support/store/small-disk.ts";
 
 let base: string;
 let source: string;

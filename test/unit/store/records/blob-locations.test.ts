@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { type Digest, digestOf } from "../../../../src/oci/digest.ts";
 import { openBlobLocations } from "../../../../src/store/records/blob-locations.ts";
 import { cacheAt } from "../../../../src/store/cache/cache.ts";
-import { type CacheFixture, cacheFixture } from "../cache-fixture.ts";
+import { type CacheFixture, cacheFixture } from "../../../support/store/cache-fixture.ts";
 
 let fixture: CacheFixture;
 const one = digestOf("one");

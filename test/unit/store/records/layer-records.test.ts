@@ -9,7 +9,7 @@ import {
   openLayerRecords,
   readKeptConfig,
 } from "../../../../src/store/records/layer-records.ts";
-import { type CacheFixture, cacheFixture } from "../cache-fixture.ts";
+import { type CacheFixture, cacheFixture } from "../../../support/store/cache-fixture.ts";
 
 let fixture: CacheFixture;
 const diffId = digestOf("layer");

@@ -5,7 +5,7 @@ import { tryLockFile } from "../../../../src/store/locks/lock-file.ts";
 import { noteHolder } from "../../../../src/store/locks/lock-holder.ts";
 import { asPlaced, type Placed } from "../../../../src/store/records/placed.ts";
 import { removeSurveyed, survey } from "../../../../src/store/records/remove-placed.ts";
-import { temporaryDirectory, writeFiles } from "../../model/bench.ts";
+import { temporaryDirectory, writeFiles } from "../../../support/temporary-directory.ts";
 
 test("a lock that is held while its directory is emptied leaves nothing there", async () => {
   const dir = await temporaryDirectory();

@@ -13,7 +13,12 @@ import { removeGrown } from "../../../../src/transfer/download/download-journal.
 import { createDownloader } from "../../../../src/transfer/download/download.ts";
 import type { TransferEvent } from "../../../../src/transfer/events.ts";
 import type { Pace } from "../../../../src/transfer/download/slow-ranges.ts";
-import { type Asked, type Behaviour, type BlobServer, serveBlob } from "../blob-server.ts";
+import {
+  type Asked,
+  type Behaviour,
+  type BlobServer,
+  serveBlob,
+} from "../../../support/registry/blob-server.ts";
 import { failureOf } from "../../../support/failure.ts";
 
 const MiB = 1024 * 1024;

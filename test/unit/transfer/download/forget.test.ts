@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { openPartialFile } from "../../../../src/transfer/download/partial-file.ts";
-import { temporaryDirectory } from "../../model/bench.ts";
-import { digest } from "../../model/fixtures.ts";
+import { temporaryDirectory } from "../../../support/temporary-directory.ts";
+import { digest } from "../../../support/model/fixtures.ts";
 
 const count = 4000;
 

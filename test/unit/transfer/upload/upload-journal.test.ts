@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { MiB } from "../../../../src/transfer/units.ts";
 import { uploadJournal } from "../../../../src/transfer/upload/upload-journal.ts";
-import { temporaryDirectory } from "../../model/bench.ts";
+import { temporaryDirectory } from "../../../support/temporary-directory.ts";
 
 const note = { location: "http://localhost/v2/acme/upload/1" };
 

@@ -9,7 +9,7 @@ import {
   initialTraits,
   type RegistryTraits,
 } from "../../../../src/transfer/upload/registry-traits.ts";
-import { type CacheFixture, cacheFixture } from "../../store/cache-fixture.ts";
+import { type CacheFixture, cacheFixture } from "../../../support/store/cache-fixture.ts";
 
 const MiB = 1024 * 1024;
 const day = 24 * 60 * 60 * 1000;

@@ -25,8 +25,12 @@ import {
   unknownTraits,
   type RegistryTraits,
 } from "../../../../src/transfer/upload/registry-traits.ts";
-import { serve } from "../../http/scripted.ts";
-import { type Meddle, serveUploads, type UploadRegistry } from "../upload-registry.ts";
+import { serve } from "../../../support/registry/scripted-server.ts";
+import {
+  type Meddle,
+  serveUploads,
+  type UploadRegistry,
+} from "../../../support/registry/upload-registry.ts";
 import { failureOf } from "../../../support/failure.ts";
 
 const MiB = 1024 * 1024;

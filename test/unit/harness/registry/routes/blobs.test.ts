@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Digest } from "../../../../../src/oci/digest.ts";
 import { contentPath } from "../../../../../src/harness/registry/storage/paths.ts";
-import { digestFor, imageOf, registry } from "../registry-fixture.ts";
+import { digestFor, imageOf, registry } from "../../../../support/registry/embedded-client.ts";
 
 describe("a blob", () => {
   test("is answered as it was pushed, with its digest and length", async () => {

@@ -1,6 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import { mediaTypes } from "../../../../../src/oci/media-types.ts";
-import { type Client, describing, digestFor, imageOf, registry } from "../registry-fixture.ts";
+import {
+  type Client,
+  describing,
+  digestFor,
+  imageOf,
+  registry,
+} from "../../../../support/registry/embedded-client.ts";
 
 /** A registry that has what `image` names. */
 async function withContent(): Promise<Client> {

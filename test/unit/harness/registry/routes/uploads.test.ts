@@ -1,7 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { type Client, digestFor, random, registry } from "../registry-fixture.ts";
+import {
+  type Client,
+  digestFor,
+  random,
+  registry,
+} from "../../../../support/registry/embedded-client.ts";
 
 const octets = { "Content-Type": "application/octet-stream" };
 
