@@ -5,6 +5,17 @@ export interface ByteSource {
   cancel(reason?: unknown): Promise<void>;
 }
 
+/** The chunks of a generator. */
+export const chunkSource = (chunks: AsyncGenerator<Uint8Array, void, undefined>): ByteSource => ({
+  async read() {
+    const { done = false, value } = await chunks.next();
+    return { done, value: value ?? undefined };
+  },
+  async cancel() {
+    await chunks.return(undefined);
+  },
+});
+
 export interface PassingOptions {
   /** Whether enough has been passed on: the source is cancelled then, and the stream ends. */
   isEnough?: () => boolean;

@@ -39,7 +39,8 @@ export async function* blobChunks(
   }
 }
 
-function unreadable(path: string, cause: unknown): unknown {
+/** The error for a file that can't be read; what else went wrong as it is. */
+export function unreadable(path: string, cause: unknown): unknown {
   const code = errno(cause);
   if (code === undefined || !/^E[A-Z0-9]+$/.test(code)) return cause;
   return new OcibundleError(readingCode(cause), `"${path}" ${unreadableBecause(cause)}`, {

@@ -13,7 +13,7 @@ import {
 } from "../parts/recipe.ts";
 import { recipeOf } from "../parts/segments.ts";
 import type { OriginalFile, PartBlob } from "./original-file.ts";
-import { joined, shifted } from "./shifted-source.ts";
+import { gathered, joined, shifted } from "./shifted-source.ts";
 
 const on = "weights in parts";
 
@@ -196,10 +196,7 @@ async function sourceOf(
   const [first, ...others] = places;
   const source = await file.source(signal);
   if (first !== undefined && others.length === 0) return shifted(source, first.inFile);
-  const stretches = places.map(({ inFile, length }) => ({
-    start: inFile,
-    end: inFile + length,
-    source: () => Promise.resolve(source),
-  }));
-  return joined(stretches);
+  const pieces = places.map(({ inFile, length }) => ({ start: inFile, end: inFile + length }));
+  if (source.kind === "file") return gathered(source, pieces);
+  return joined(pieces.map((piece) => ({ ...piece, source: () => Promise.resolve(source) })));
 }

@@ -1,8 +1,10 @@
 import { OcibundleError } from "../../errors.ts";
-import { passing } from "../../flow/passing.ts";
+import { type ByteSource, passing } from "../../flow/passing.ts";
 import type { BlobSource, ByteRange } from "../../oci/content.ts";
 import type { UploadBody } from "../../registry/types.ts";
+import { MiB } from "../units.ts";
 import { runtime } from "../../runtime/current.ts";
+import { filePieces } from "../../store/file-pieces.ts";
 
 export interface BodyOptions {
   signal: AbortSignal;
@@ -17,11 +19,17 @@ export interface BodyOptions {
   onSourceError?: ((error: unknown) => void) | undefined;
 }
 
+/**
+ * Larger bodies are seldom many at once, in bytes: the runtime reads them in large pieces, which takes less time and more
+ * memory.
+ */
+const fewAtOnce = 16 * MiB;
+
 /** The bytes of `range` of a blob as the body of a request, made anew for each try. */
 export function uploadBody(source: BlobSource, range: ByteRange, options: BodyOptions): UploadBody {
   const { signal, until, onPosition, onSourceError } = options;
   const size = range.end - range.start;
-  const seen = (stream: ReadableStream<Uint8Array>) => exactly(stream, range, options);
+  const seen = (from: ReadableStream<Uint8Array> | ByteSource) => exactly(from, range, options);
   return {
     size,
     async make() {
@@ -31,8 +39,15 @@ export function uploadBody(source: BlobSource, range: ByteRange, options: BodyOp
           return source.bytes.slice(range.start, range.end);
         case "file": {
           const start = source.offset + range.start;
-          const body = await runtime.fileBody(source.path, start, start + size);
-          return onPosition && runtime.sendsStreamLength ? seen(body.stream()) : body;
+          const end = start + size;
+          if (onPosition === undefined || !runtime.sendsStreamLength) {
+            return runtime.fileBody(source.path, start, end);
+          }
+          return seen(
+            size > fewAtOnce
+              ? (await runtime.fileBody(source.path, start, end)).stream()
+              : filePieces(source.path, [{ start, end }], signal),
+          );
         }
         case "stream":
           try {
@@ -46,16 +61,16 @@ export function uploadBody(source: BlobSource, range: ByteRange, options: BodyOp
   };
 }
 
-/** The same stream, counted. It fails when it is not as long as `range`. */
+/** The same bytes, counted. The stream fails when it is not as long as `range`. */
 function exactly(
-  stream: ReadableStream<Uint8Array>,
+  from: ReadableStream<Uint8Array> | ByteSource,
   { start, end }: ByteRange,
   { onPosition, onSourceError }: BodyOptions,
 ): ReadableStream<Uint8Array> {
   let position = start;
   const wrongLength = (words: string): OcibundleError =>
     new OcibundleError("integrity", `the source ${words} of ${end - start} bytes`);
-  return passing(stream, {
+  return passing(from, {
     onChunk({ length }) {
       if (position + length > end) throw wrongLength("gave more than its share");
       position += length;

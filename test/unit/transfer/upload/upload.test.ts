@@ -338,7 +338,7 @@ describe("a registry with a shortest chunk", () => {
       },
       { minChunkLength },
     );
-    cutAfter(5 * MiB + 321);
+    cutAfter(5 * MiB + 100_321);
     expect((await failureOf(write(toMove(file()), abort.signal))).code).toBe("interrupted");
     await write(toMove(file()));
     expect(requests("POST").length).toBe(1);

@@ -1,0 +1,62 @@
+import { open } from "node:fs/promises";
+import { type ByteSource, chunkSource } from "../flow/passing.ts";
+import type { ByteRange } from "../oci/content.ts";
+import { unreadable } from "./blob-chunks.ts";
+
+/**
+ * What is read before it is passed on, in bytes: pieces may be far smaller. What a dozen uploads have read waits for the
+ * garbage collection, so that larger chunks cost memory; they save little time.
+ */
+const chunkBytes = 64 * 1024;
+
+/**
+ * Pieces of a file, one after another, in chunks that are the receiver's to keep. Ends early when the file does;
+ * rejects with `file` for a file that can't be read, or with the signal's reason.
+ */
+export function filePieces(
+  path: string,
+  pieces: readonly ByteRange[],
+  signal: AbortSignal,
+): ByteSource {
+  const chunks = chunkSource(chunksOf(path, pieces, signal));
+  return {
+    ...chunks,
+    async read() {
+      try {
+        return await chunks.read();
+      } catch (cause) {
+        throw unreadable(path, cause);
+      }
+    },
+  };
+}
+
+async function* chunksOf(
+  path: string,
+  pieces: readonly ByteRange[],
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let left = pieces.reduce((sum, { start, end }) => sum + end - start, 0);
+  const next = (): Uint8Array => new Uint8Array(Math.min(chunkBytes, left));
+  await using file = await open(path, "r");
+  let chunk = next();
+  let filled = 0;
+  for (const { start, end } of pieces) {
+    for (let at = start; at < end;) {
+      signal.throwIfAborted();
+      const wanted = Math.min(end - at, chunk.length - filled);
+      const { bytesRead } = await file.read(chunk, filled, wanted, at);
+      if (bytesRead === 0) {
+        if (filled > 0) yield chunk.subarray(0, filled);
+        return;
+      }
+      at += bytesRead;
+      filled += bytesRead;
+      left -= bytesRead;
+      if (filled < chunk.length) continue;
+      yield chunk;
+      chunk = next();
+      filled = 0;
+    }
+  }
+}
