@@ -3,7 +3,7 @@ import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import manifest from "../package.json";
-import { collectHelp } from "./reference/collect.ts";
+import { collectHelp, collectHidden } from "./reference/collect.ts";
 import { manPage, manPageName } from "./reference/man-page.ts";
 import { referencePages } from "./reference/markdown.ts";
 
@@ -12,7 +12,7 @@ const all = await collectHelp();
 if (values.man === undefined) {
   const directory = join(import.meta.dir, "../docs/reference");
   await mkdir(directory, { recursive: true });
-  const pages = referencePages(all);
+  const pages = referencePages(all, await collectHidden());
   for (const name of await readdir(directory)) {
     if (!pages.has(name)) await rm(join(directory, name));
   }

@@ -9,11 +9,18 @@ export async function collectHelp(): Promise<HelpDocument[]> {
   return [program, ...(await below(commands, ["ocibundle"]))];
 }
 
-async function below(table: CommandTable, path: readonly string[]): Promise<HelpDocument[]> {
+/** The help of the commands that `--help` does not list: they are for tests and demonstrations. */
+export const collectHidden = (): Promise<HelpDocument[]> => below(commands, ["ocibundle"], true);
+
+async function below(
+  table: CommandTable,
+  path: readonly string[],
+  hidden = false,
+): Promise<HelpDocument[]> {
   const all: HelpDocument[] = [];
   for (const [name, load] of Object.entries(table)) {
     const command: AnyCommand = await load();
-    if (command.meta.hidden === true) continue;
+    if ((command.meta.hidden ?? false) !== hidden) continue;
     const names = [...path, name];
     all.push(await describeHelp(command, names, commands));
     if ("commands" in command) all.push(...(await below(command.commands, names)));

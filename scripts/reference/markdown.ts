@@ -22,8 +22,12 @@ const guides: Readonly<Record<string, readonly [title: string, page: string]>> =
 };
 
 /** The pages of the reference by their names: one for each command, and one that lists them. */
-export function referencePages(all: readonly HelpDocument[]): Map<string, string> {
-  const [program, ...commands] = all;
+export function referencePages(
+  all: readonly HelpDocument[],
+  hidden: readonly HelpDocument[] = [],
+): Map<string, string> {
+  const [program, ...listed] = all;
+  const commands = [...listed, ...hidden];
   const pages = new Map<string, string>();
   if (program === undefined) return pages;
   for (const [at, help] of commands.entries()) {
@@ -34,21 +38,28 @@ export function referencePages(all: readonly HelpDocument[]): Map<string, string
         : `Next: [${next.command}](${slugOf(next)}.md)`;
     pages.set(`${slugOf(help)}.md`, `${commandPage(help)}\n${link}\n`);
   }
-  pages.set("commands.md", programPage(program, commands));
+  pages.set("commands.md", programPage(program, listed, hidden));
   return pages;
 }
 
-function programPage(program: HelpDocument, commands: readonly HelpDocument[]): string {
+const rowOf = (help: HelpDocument): string[] => [
+  `[\`${help.command}\`](${slugOf(help)}.md)`,
+  cell(help.description),
+];
+
+function programPage(
+  program: HelpDocument,
+  commands: readonly HelpDocument[],
+  hidden: readonly HelpDocument[],
+): string {
   const first = commands[0];
   return [
     "# Command reference",
     "",
     "These pages are generated from the definitions of the commands.",
     "",
-    ...table(
-      ["command", "purpose"],
-      commands.map((help) => [`[\`${help.command}\`](${slugOf(help)}.md)`, cell(help.description)]),
-    ),
+    ...table(["command", "purpose"], commands.map(rowOf)),
+    ...section("For tests and demonstrations", ["command", "purpose"], hidden.map(rowOf)),
     "## Flags of all commands",
     "",
     "Each has an [environment variable](../environment.md).",

@@ -68,7 +68,11 @@ function flagValue({ flag, typed, negated, value }: FlagToken, before: unknown):
   const { definition } = flag;
   if (definition.type === "boolean") {
     if (value === undefined) return !negated;
-    if (negated) throw new OcibundleError("usage", `${typed} takes no value, but has "${value}"`);
+    if (negated) {
+      throw new OcibundleError("usage", `${typed} takes no value, but has "${value}"`, {
+        hint: `remove ="${value}"`,
+      });
+    }
     return parseBoolean(value, typed);
   }
   if (value === undefined || value === "") {
@@ -105,7 +109,9 @@ const booleans: ReadonlyMap<string, boolean> = new Map([
 export function parseBoolean(text: string, label: string): boolean {
   const value = booleans.get(text.toLowerCase());
   if (value === undefined) {
-    throw new OcibundleError("usage", `${label}: "${text}" is not true or false`);
+    throw new OcibundleError("usage", `${label}: "${text}" is not true or false`, {
+      hint: "use true or false",
+    });
   }
   return value;
 }
@@ -115,7 +121,11 @@ export function convertValue(definition: ArgDefinition, text: string, label: str
   try {
     checkSign(text, definition);
     if (definition.type === "number") return parseNumber(text, definition);
-    if (definition.type === "size") return parseSize(text);
+    if (definition.type === "size") {
+      const size = parseSize(text);
+      if (definition.needsUnit === true) checkUnit(text, size);
+      return size;
+    }
     if (definition.type === "duration") return parseDuration(text);
     if ("options" in definition && definition.options !== undefined) {
       return parseOption(text, definition.options);
@@ -126,12 +136,22 @@ export function convertValue(definition: ArgDefinition, text: string, label: str
   return text;
 }
 
+/** Nobody types a large size in bytes without thinking of it; a small number is one of another unit. */
+const typedInBytes = 1024 * 1024;
+
+function checkUnit(text: string, size: number): void {
+  if (size === 0 || size >= typedInBytes || !/^\s*[\d.]+\s*$/.test(text)) return;
+  throw new OcibundleError("usage", `"${text}" has no unit and would be ${size} bytes`, {
+    hint: `add a unit, such as ${text.trim()}GiB, or ${text.trim()}B for bytes`,
+  });
+}
+
 /** Throws `usage` for a negative number where none can be meant. */
 function checkSign(text: string, definition: ArgDefinition): void {
   const isOfBytesOrTime = definition.type === "size" || definition.type === "duration";
   const isCount = definition.type === "number" && (definition.min ?? 0) === 0;
   if (!/^-[\d.]/.test(text) || !(isOfBytesOrTime || isCount)) return;
-  throw new OcibundleError("usage", `"${text}" must not be negative`);
+  throw new OcibundleError("usage", `"${text}" must not be negative`, { hint: "remove the sign" });
 }
 
 function parseNumber(text: string, { min = 0, max }: { min?: number; max?: number }): number {

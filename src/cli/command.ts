@@ -76,6 +76,8 @@ export interface EnumDefinition extends FlagOptions<string> {
 /** Parsed to bytes: `25MiB`, `1.5gb`, `4096`; all units are 1024-based. */
 export interface SizeDefinition extends FlagOptions<number> {
   type: "size";
+  /** Whether a few bytes can't be meant: `--max-size 100` is refused, `100B` and `100GiB` are not. */
+  needsUnit?: boolean;
 }
 
 /** Parsed to milliseconds. `30s`, `5m`, `1h30m`, `500ms`, `7d`. */

@@ -2,6 +2,7 @@ import { OcibundleError, errno, exitCodes, causesOf } from "../errors.ts";
 import type { ErrorCode } from "../errors.ts";
 import { openFileLimit } from "../runtime/open-files.ts";
 import { escapeText } from "../ui/text.ts";
+import { defaultHint } from "./default-hint.ts";
 import { redact } from "./redact.ts";
 import { faultCode } from "../runtime/file-faults.ts";
 
@@ -24,8 +25,9 @@ const networkErrors = new Set(
   ),
 );
 
-/** Says what failed. An error that nobody foresaw is a bug, unless the system said what it is. */
-export function describeError(error: unknown): ErrorReport {
+/**
+ * Says what failed. `usageHint` is for a mistake on the command line that has no hint of its own. An error that nobody foresaw is a bug, unless the system said what it is. */
+export function describeError(error: unknown, usageHint?: string): ErrorReport {
   const known = expected(error);
   if (known === undefined || known.code === "bug") {
     const name = error instanceof Error ? error.name : "value thrown";
@@ -37,11 +39,12 @@ export function describeError(error: unknown): ErrorReport {
       details: detailsOf(error),
     };
   }
+  const hint = known.hint ?? (known.code === "usage" ? usageHint : defaultHint(known, known.code));
   return {
     code: known.code,
     exitCode: exitCodes[known.code],
     message: safe(known.message),
-    hint: known.hint === undefined ? undefined : safe(known.hint),
+    hint: hint === undefined ? undefined : safe(hint),
     // Who ends a run knows where that came from.
     details: stops.has(known.code) ? "" : detailsOf(error),
   };
@@ -87,7 +90,7 @@ function expected(error: unknown): OcibundleError | undefined {
   // Nobody said what was being done; what exists already was met by a write.
   const isTaken = code === "EEXIST" || code === "ENOTEMPTY";
   const fault = faultCode(error, isTaken ? "writing" : "reading");
-  if (fault !== undefined) return new OcibundleError(fault, messageOf(error));
+  if (fault !== undefined) return new OcibundleError(fault, messageOf(error), { cause: error });
   if (networkErrors.has(code)) return new OcibundleError("network", messageOf(error));
   return undefined;
 }

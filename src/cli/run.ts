@@ -34,6 +34,7 @@ export async function run(
   commands: CommandTable,
 ): Promise<number> {
   let progress: Progress | undefined;
+  let usage = "ocibundle";
   // Until the flags are read, the words say what the reader wants.
   const forms = {
     verbose: argv.includes("-v") || argv.includes("--verbose"),
@@ -45,6 +46,7 @@ export async function run(
   try {
     io.signal.throwIfAborted();
     const invocation = await findCommand(argv, commands);
+    usage = invocation.path.join(" ");
     const { command } = invocation;
     if (invocation.version) {
       const { formatVersion, programVersion } = await import("./version.ts");
@@ -86,7 +88,7 @@ export async function run(
   } catch (error) {
     progress?.close();
     const { describeError } = await import("./error-report.ts");
-    const report = describeError(io.signal.aborted ? io.signal.reason : error);
+    const report = describeError(io.signal.aborted ? io.signal.reason : error, seeHelp(usage));
     forms.jsonResult &&= !results.wasWritten;
     const { tellFailure } = await import("./run-failure.ts");
     tellFailure(report, forms, io);
@@ -151,8 +153,9 @@ async function showHelp(
     results.write(shown);
     return 0;
   }
-  if (asJson)
+  if (asJson) {
     throw new OcibundleError("usage", "a command is missing", { hint: seeHelp("ocibundle") });
+  }
   io.stderr.write(shown);
   return 2;
 }
@@ -191,7 +194,7 @@ function contextOf(
 ): CommandContext {
   return {
     stdout: (content) => {
-      if (io.stdout.isTerminal) progress.settle();
+      progress.settle();
       results.write(content);
     },
     stderr: (text) => {

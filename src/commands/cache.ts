@@ -67,7 +67,9 @@ async function repeated<Report>(
 ): Promise<Report | undefined> {
   if (milliseconds === undefined) return job();
   if (milliseconds < shortestInterval) {
-    throw new OcibundleError("usage", `--interval must be at least ${shortestInterval / 1000}s`);
+    throw new OcibundleError("usage", `--interval must be at least ${shortestInterval / 1000}s`, {
+      hint: "use an interval such as --interval 1h",
+    });
   }
   for (;;) {
     try {
@@ -102,6 +104,7 @@ const prune = defineCommand({
     },
     maxSize: {
       type: "size",
+      needsUnit: true,
       valueHint: "S",
       description: "Delete the least recently used blobs until the cache is at most this size",
     },
@@ -136,6 +139,7 @@ const gc = defineCommand({
     },
     maxSize: {
       type: "size",
+      needsUnit: true,
       valueHint: "S",
       description: "Delete the least recently used directories until the rest is at most this size",
     },

@@ -29,7 +29,9 @@ export const command = defineCommand({
   },
   async run({ ref, size }, context) {
     if (size === 0) {
-      throw new OcibundleError("usage", "--size must be greater than 0");
+      throw new OcibundleError("usage", "--size must be greater than 0", {
+        hint: "use a size such as --size 64MiB",
+      });
     }
     const found = await examineRegistry(context, { reference: ref, size });
     // The reasons are a stranger's words, and standard output is not watched for secrets.

@@ -79,7 +79,9 @@ export const command = defineCommand({
   },
   async run({ path, check, noParts, parts, ...rest }, context) {
     if (parts && noParts) {
-      throw new OcibundleError("usage", "--parts and --no-parts cannot be used together");
+      throw new OcibundleError("usage", "--parts and --no-parts cannot be used together", {
+        hint: "remove one of them",
+      });
     }
     const request = { paths: path, ...rest, parts: noParts ? false : parts || undefined };
     if (!check) return writeLock(context, request);

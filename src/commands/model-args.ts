@@ -106,7 +106,9 @@ export function oneLayout({ layout, parts, plain }: LayoutFlags): string | undef
   ];
   if (named.length > 1) {
     const [first, second] = named;
-    throw new OcibundleError("usage", `${first} and ${second} cannot be used together`);
+    throw new OcibundleError("usage", `${first} and ${second} cannot be used together`, {
+      hint: "remove one of them",
+    });
   }
   return parts === true ? "parts" : plain === true ? "bundle" : layout;
 }

@@ -14,7 +14,9 @@ export async function readPassword({ stdin, signal }: CommandContext): Promise<s
     chunks.push(chunk);
     size += chunk.byteLength;
     if (size > maxPasswordBytes) {
-      throw new OcibundleError("usage", "standard input is too long for a password");
+      throw new OcibundleError("usage", "standard input is too long for a password", {
+        hint: 'pass the password alone, such as with `printf %s "$TOKEN" | ocibundle login …`',
+      });
     }
   }
   return Buffer.concat(chunks)

@@ -91,12 +91,16 @@ function oneOf(flag: string, exact: string | undefined, regexp: string | undefin
 function pattern(flag: string, source: string | undefined): string | undefined {
   if (source === undefined) return undefined;
   if (source === "") {
-    throw new OcibundleError("usage", `${flag} is empty and would match any identity`);
+    throw new OcibundleError("usage", `${flag} is empty and would match any identity`, {
+      hint: "specify the identity, or a pattern that matches all of it",
+    });
   }
   try {
     return new RegExp(source, "u").source;
   } catch {
-    throw new OcibundleError("usage", `${flag}: "${source}" is not a regular expression`);
+    throw new OcibundleError("usage", `${flag}: "${source}" is not a regular expression`, {
+      hint: "correct the expression; escape special characters with \\",
+    });
   }
 }
 

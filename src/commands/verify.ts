@@ -7,7 +7,7 @@ import type { SignatureReport } from "../report/signatures.ts";
 import type { VerifyReport } from "../report/verify.ts";
 import { signatureReport } from "../ui/signature-report.ts";
 import type { View } from "../ui/view.ts";
-import { verifyReport } from "../ui/verify-report.ts";
+import { countProblems, verifyReport } from "../ui/verify-report.ts";
 import { givenSignerFlag, signerArgs, signerOf } from "./signer-args.ts";
 
 type Report = VerifyReport | SignatureReport;
@@ -20,7 +20,7 @@ export const command = defineCommand({
     description: "Verify all content against its digests; with --signature, verify the signature",
     example: [
       "ocibundle verify registry.example.com/acme/llama:v1 --dir /models/llama",
-      "ocibundle verify weights.lock --dir /models/llama",
+      "ocibundle verify weights.lock --dir /models/llama --only '*.safetensors'",
       "ocibundle verify oci:./model",
       "ocibundle verify registry.example.com/acme/llama:v1 --signature --key cosign.pub",
       "ocibundle verify ./models/src/weights --model-signature model.sig --key key.pub",
@@ -37,6 +37,12 @@ export const command = defineCommand({
       valueHint: "DIR",
       description: "Directory to verify (default: verify the source itself)",
     },
+    only: {
+      type: "string",
+      multiple: true,
+      valueHint: "GLOB",
+      description: "With --dir: verify only files whose name or path matches this pattern",
+    },
     quick: {
       type: "boolean",
       description: "Check only existence and size",
@@ -52,17 +58,21 @@ export const command = defineCommand({
     },
     ...signerArgs,
   },
-  async run({ src, dir, quick, signature, modelSignature, ...signer }, context): Promise<Report> {
+  async run(
+    { src, dir, only, quick, signature, modelSignature, ...signer },
+    context,
+  ): Promise<Report> {
     const mode = signature ? "--signature" : "--model-signature";
     if (!signature && modelSignature === undefined) {
       const alone = givenSignerFlag(signer);
-      if (alone === undefined) return verifySource(context, { source: src, dir, quick });
+      if (alone === undefined) return verifySource(context, { source: src, dir, only, quick });
       throw new OcibundleError("usage", `${alone} needs --signature`, {
         hint: "add --signature, or --model-signature for a directory",
       });
     }
     const others = {
       "--dir": dir !== undefined,
+      "--only": only.length > 0,
       "--quick": quick,
       "--model-signature": signature && modelSignature !== undefined,
     };
@@ -90,10 +100,6 @@ export const command = defineCommand({
     if (problems.length === 0) return undefined;
     const extra = problems.filter(({ kind }) => kind === "extra").length;
     const wrong = problems.length - extra;
-    const found = [
-      ...(wrong === 0 ? [] : [`${wrong} of ${checked.items} do not match`]),
-      ...(extra === 0 ? [] : [`${extra} extra`]),
-    ];
     const isMissing = problems.filter(({ kind }) => kind === "missing").length === checked.items;
     const again =
       modelSignature !== undefined
@@ -103,7 +109,7 @@ export const command = defineCommand({
           : isMissing
             ? `pull into "${dir}" first, or run \`ocibundle lock --check\` to compare local files with a lock`
             : `pull it again${problems.some(({ kind }) => kind === "differs") ? " with --force" : ""}`;
-    return new OcibundleError("integrity", `verify ${name}: ${found.join(", ")}`, {
+    return new OcibundleError("integrity", `verify ${name}: ${countProblems(problems)}`, {
       hint: wrong === 0 ? "remove the extra files" : again,
     });
   },

@@ -44,7 +44,9 @@ function firstValue(whole: string, on: string): { json: unknown; text: string } 
       // The parser's own message quotes the text around the fault.
     }
   }
-  throw new OcibundleError("file", `${on}: not a JSON document`);
+  throw new OcibundleError("file", `${on}: not a JSON document`, {
+    hint: "correct or remove the file, then run `ocibundle login`",
+  });
 }
 
 function mapOf(json: object, name: string, on: string): Readonly<Record<string, unknown>> {

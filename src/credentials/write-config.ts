@@ -15,7 +15,7 @@ import { errno, OcibundleError } from "../errors.ts";
 import { createFile, privateMode } from "../runtime/own-file.ts";
 import { type DockerConfig, parseDockerConfig } from "./docker-config.ts";
 import { readConfig } from "./files.ts";
-import { faultReason, writingCode } from "../runtime/file-faults.ts";
+import { writingCode, writingReason } from "../runtime/file-faults.ts";
 
 /** Locks a path against other runs of this program; undefined where nothing can be locked. */
 export type LockPath = (path: string) => Promise<{ release(): void } | undefined>;
@@ -66,7 +66,7 @@ export async function changeConfig(
     if (cause instanceof OcibundleError || errno(cause) === undefined) throw cause;
     throw new OcibundleError(
       writingCode(cause),
-      `"${path}" cannot be written: ${faultReason(cause)}`,
+      `"${path}" cannot be written: ${writingReason(cause)}`,
       { hint: "check the directory's permissions, or set DOCKER_CONFIG to another one", cause },
     );
   }
@@ -92,7 +92,9 @@ async function followLinks(path: string): Promise<string> {
     }
     at = resolve(dirname(at), await readlink(at));
   }
-  throw new OcibundleError("file", `"${path}" is a broken symbolic link`);
+  throw new OcibundleError("file", `"${path}" is a broken symbolic link`, {
+    hint: "remove the link, or create the file that it points to",
+  });
 }
 
 const tempName = (target: string): string => `${target}.${randomBytes(6).toString("hex")}.tmp`;

@@ -186,7 +186,9 @@ async function readAuthorities(path: string, isNamed: boolean, { warn }: Trust):
   const text = await readPem(path, "CERTIFICATE", isNamed);
   const { certificates: authorities, broken } = readCertificates(text);
   if (authorities.length === 0) {
-    throw new OcibundleError("file", `"${path}" contains no valid certificate`);
+    throw new OcibundleError("file", `"${path}" contains no valid certificate`, {
+      hint: "specify a file with certificates in PEM format",
+    });
   }
   if (broken > 0) warn(brokenWarning(path, broken));
   return authorities;
@@ -205,7 +207,9 @@ async function readPem(
     throw new OcibundleError(code, `"${path}" ${unreadableBecause(cause)}`, { cause });
   }
   if (!new RegExp(`-----BEGIN [A-Z0-9 ]*${holds}-----`).test(text)) {
-    throw new OcibundleError("file", `"${path}" contains no ${holds.toLowerCase()} in PEM format`);
+    throw new OcibundleError("file", `"${path}" contains no ${holds.toLowerCase()} in PEM format`, {
+      hint: "specify a file in PEM format",
+    });
   }
   return text;
 }

@@ -11,6 +11,8 @@ export interface PullReport {
   formats: string[];
   dir: string;
   files: PulledFile[];
+  /** Bytes that this run fetched, as they are stored: less than the files where those are compressed. */
+  fetched: number;
   /** Bytes of fetched files that an earlier run had fetched. */
   resumed: number;
   /** Bytes of fetched files that were taken from other files on this machine. */

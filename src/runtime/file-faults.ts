@@ -1,4 +1,5 @@
-import { sep } from "node:path";
+import { existsSync } from "node:fs";
+import { dirname, sep } from "node:path";
 import { type ErrorCode, errno, OcibundleError } from "../errors.ts";
 
 /** What a fault of a file system calls for; what is written to differs in the hint it gives for each. */
@@ -105,6 +106,21 @@ const writingHints: Readonly<Record<FaultKind, string>> = {
   "open-files": "raise the limit on open files (ulimit -n)",
 };
 
+const readingHints: Readonly<Partial<Record<FaultKind, string>>> = {
+  denied: "check the permissions of the file and of the directories above it",
+  broken: "check the disk",
+  "in-the-way": "check the path: a regular file is expected",
+  path: "check the path",
+  missing: "check the path",
+  "open-files": writingHints["open-files"],
+};
+
+/** What to do about a failure to read; undefined where nothing is known to help. */
+export function readingHint(error: unknown): string | undefined {
+  const kind = ruleOf(error)?.kind;
+  return kind === undefined ? undefined : readingHints[kind];
+}
+
 /** What was named is too large, or of a kind that can't be read. */
 const wrongKind: ReadonlySet<string> = new Set(["EFBIG", "ENXIO", "ENODEV"]);
 
@@ -112,6 +128,26 @@ function ruleOf(error: unknown): FaultRule | undefined {
   const code = errno(error);
   return code !== undefined && Object.hasOwn(faults, code) ? faults[code] : undefined;
 }
+
+/** What a file system like /proc answers where nothing can be made: the directory is there. */
+const refused: FaultRule = {
+  code: "system",
+  reason: "the file system does not allow new files there",
+  kind: "read-only",
+};
+
+const makes: ReadonlySet<unknown> = new Set(["open", "mkdir"]);
+
+/** `ENOENT` for something new in a directory that exists is no mistake of whoever named it. */
+function refusesNew(error: unknown): boolean {
+  if (errno(error) !== "ENOENT") return false;
+  const path = failedPath(error);
+  const { syscall } = error as { syscall?: unknown };
+  return path !== undefined && makes.has(syscall) && existsSync(dirname(path));
+}
+
+const writingRuleOf = (error: unknown): FaultRule | undefined =>
+  refusesNew(error) ? refused : ruleOf(error);
 
 /** What kind of fault a file-system error is, or undefined for none, and for one that calls for nothing. */
 export const faultKind = (error: unknown): FaultKind | undefined => ruleOf(error)?.kind;
@@ -124,8 +160,9 @@ export function faultCode(
   error: unknown,
   doing: "reading" | "writing",
 ): FaultRule["code"] | undefined {
+  if (doing === "writing") return writingRuleOf(error)?.code;
   const rule = ruleOf(error);
-  if (rule === undefined || doing === "writing") return rule?.code;
+  if (rule === undefined) return undefined;
   return rule.code === "conflict" || wrongKind.has(errno(error) ?? "") ? "file" : rule.code;
 }
 
@@ -138,6 +175,10 @@ export const writingCode = (cause: unknown): ErrorCode => faultCode(cause, "writ
 /** Why the system refused, in words without a subject: "no space left on device". */
 export const faultReason = (error: unknown): string =>
   ruleOf(error)?.reason ?? errno(error) ?? (error instanceof Error ? error.message : String(error));
+
+/** The same of a failure to write. */
+export const writingReason = (error: unknown): string =>
+  writingRuleOf(error)?.reason ?? faultReason(error);
 
 /** Why something could not be read, as what follows its name: "does not exist", "cannot be read: permission denied". */
 export function unreadableBecause(error: unknown): string {
@@ -167,7 +208,7 @@ export const isMissing = (error: unknown): boolean =>
 
 /** A failure to write as an error that a user understands; what is no fault of a file system as it is. */
 export function unwritable(path: string, cause: unknown): unknown {
-  const rule = ruleOf(cause);
+  const rule = writingRuleOf(cause);
   if (cause instanceof OcibundleError || rule === undefined) return cause;
   return new OcibundleError(rule.code, `"${path}": cannot write: ${rule.reason}`, {
     hint: rule.kind === undefined ? undefined : writingHints[rule.kind],

@@ -14,7 +14,9 @@ export const containerRole: CredentialProvider = async (options, signal) => {
     ? await tokenIn(file, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
     : env["AWS_CONTAINER_AUTHORIZATION_TOKEN"]?.trim();
   if (token && !/^[\x20-\x7e]+$/.test(token)) {
-    throw new OcibundleError("usage", "AWS_CONTAINER_AUTHORIZATION_TOKEN is not a token");
+    throw new OcibundleError("usage", "AWS_CONTAINER_AUTHORIZATION_TOKEN is not a token", {
+      hint: "remove control characters from it, such as line ends",
+    });
   }
   const bytes = await roleRequest(
     {
@@ -41,5 +43,6 @@ function addressOf(env: Environment): URL | undefined {
   throw new OcibundleError(
     "usage",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI is neither https nor an address of this machine",
+    { hint: "remove it, or set it to a URL that begins with https://" },
   );
 }

@@ -22,7 +22,9 @@ export function s3Endpoint(
 ): S3Endpoint {
   const region = env["AWS_REGION"] || env["AWS_DEFAULT_REGION"] || profileRegion;
   if (region !== undefined && !/^[A-Za-z0-9-]{1,64}$/.test(region)) {
-    throw new OcibundleError("usage", `AWS_REGION ${JSON.stringify(region)} is not a region`);
+    throw new OcibundleError("usage", `AWS_REGION ${JSON.stringify(region)} is not a region`, {
+      hint: "set AWS_REGION to a name such as eu-west-1",
+    });
   }
   return {
     url: endpointOf(env, plainHttp),

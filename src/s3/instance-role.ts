@@ -31,6 +31,7 @@ function rootOf(text: string): string {
   throw new OcibundleError(
     "usage",
     "AWS_EC2_METADATA_SERVICE_ENDPOINT is neither https nor an address of this machine",
+    { hint: "remove it, or set it to a URL that begins with https://" },
   );
 }
 

@@ -130,5 +130,7 @@ export async function tokenIn(path: string, variable: string): Promise<string> {
       { hint: `check ${variable}, or unset it`, cause },
     );
   }
-  throw new OcibundleError("file", `${variable}: "${path}" holds no token`);
+  throw new OcibundleError("file", `${variable}: "${path}" holds no token`, {
+    hint: "write the token to that file, or unset the variable",
+  });
 }

@@ -78,6 +78,7 @@ export async function openS3Store(options: S3Options): Promise<S3Store> {
       if (version !== undefined) return version;
       throw new OcibundleError("integrity", "the object was removed after it was listed", {
         subject: formatS3Uri(bucket, key),
+        hint: "run the command again",
       });
     },
     open: (bucket, key, version) => objectOpener(client, { bucket, key }, version, shared),

@@ -50,7 +50,9 @@ function stsUrl(configured: string | undefined, region: string | undefined): URL
     if (url?.protocol === "https:" || (url?.protocol === "http:" && isLoopback(url.host))) {
       return url;
     }
-    throw new OcibundleError("usage", "AWS_ENDPOINT_URL_STS is not an https URL");
+    throw new OcibundleError("usage", "AWS_ENDPOINT_URL_STS is not an https URL", {
+      hint: "remove it, or set it to a URL that begins with https://",
+    });
   }
   const host = region === undefined ? "sts" : `sts.${region}`;
   return new URL(`https://${host}.${amazonDomain(region ?? "")}/`);

@@ -2,7 +2,7 @@ import { constants } from "node:fs";
 import { type FileHandle, open, realpath } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { errno, OcibundleError } from "../errors.ts";
-import { faultCode, isMissing, unwritable } from "../runtime/file-faults.ts";
+import { isMissing, unwritable } from "../runtime/file-faults.ts";
 import { isSpecial, writeToSpecial } from "../runtime/own-file.ts";
 import { ownTemp } from "./locks/owned-temp.ts";
 import { writeWhole } from "./verified-write.ts";
@@ -88,7 +88,7 @@ export function outputFault(path: string, error: unknown, hint: string): unknown
   const failure = unwritable(path, error);
   if (!(failure instanceof OcibundleError)) return failure;
   const { message, cause } = failure;
-  const code = faultCode(cause, "writing") ?? failure.code;
+  const { code } = failure;
   return new OcibundleError(code, message, {
     hint: code === "system" ? hint : failure.hint,
     cause,

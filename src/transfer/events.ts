@@ -33,6 +33,8 @@ export type TransferEvent =
   | { type: "wait"; item?: string; milliseconds: number; reason: string }
   /** Something a person should know that is no failure. */
   | { type: "warning"; message: string }
+  /** Something that a run did beside what it was asked for: a file that it wrote. */
+  | { type: "note"; message: string }
   /** A detail for `--verbose`: why a way of uploading was chosen, a request, a fallback. */
   | { type: "detail"; message: string };
 

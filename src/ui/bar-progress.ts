@@ -47,7 +47,7 @@ export function createBarProgress(output: ProgressOutput, clock: Clock): Progres
       const now = clock.now();
       const item = ledger.record(event, now);
       messages.show(event);
-      if (event.type === "plan") messages.showPlan(event);
+      messages.showNews(event);
       if (event.type === "wait" && item === undefined) messages.showWait(event, now);
       changed = true;
     },

@@ -19,8 +19,11 @@ export interface Messages {
    * meet the same failure: while one wait for it is shown, others are not.
    */
   showWait(event: Extract<TransferEvent, { type: "wait" }>, now: number): void;
-  /** Writes a line for what a target has and lacks; part of the progress, so not where none is shown. */
-  showPlan(event: Extract<TransferEvent, { type: "plan" }>): void;
+  /**
+   * Writes a line for what a target has and lacks, and for what was done besides; part of the progress, so not
+   * where none is shown.
+   */
+  showNews(event: TransferEvent): void;
 }
 
 const yellow = (text: string): string => `\u001B[33m${text}\u001B[39m`;
@@ -54,8 +57,9 @@ export function createMessages({ write, colors, verbose }: MessageOutput): Messa
       if (event.type === "warning") log.warn(event.message);
       if (event.type === "detail") log.debug(event.message);
     },
-    showPlan(event) {
-      log.info(planLine(event));
+    showNews(event) {
+      if (event.type === "plan") log.info(planLine(event));
+      if (event.type === "note") log.info(event.message);
     },
     showWait({ item, milliseconds, reason }, now) {
       const words = `${item === undefined ? "" : `${item}: `}${reason}`;

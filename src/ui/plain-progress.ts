@@ -69,7 +69,7 @@ export function createPlainProgress(output: ProgressOutput, clock: Clock): Progr
       const item = ledger.record(event, now);
       describe(event, item, now);
       messages.show(event);
-      if (event.type === "plan") messages.showPlan(event);
+      messages.showNews(event);
     },
     print: output.write,
     settle: endCheck,

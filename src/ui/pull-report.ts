@@ -37,7 +37,8 @@ export function pullReport(
   report: PullReport & { shownDir?: string },
   { columns, verbose = false }: View = {},
 ): string {
-  const { name, digest, dir, files, milliseconds, resumed, reused, shownDir = dir } = report;
+  const { name, digest, dir, files, milliseconds, fetched, resumed, reused } = report;
+  const { shownDir = dir } = report;
   const summary = {
     cells: [
       "weights",
@@ -61,7 +62,7 @@ export function pullReport(
     const some = files.filter((file) => file.outcome === outcome);
     return some.length === 0
       ? []
-      : [`${formatSize(amountOf(outcome, sum(some), resumed + reused))} ${words[outcome]}`];
+      : [`${formatSize(outcome === "fetched" ? fetched : sum(some))} ${words[outcome]}`];
   });
   if (reused > 0) amounts.push(`${formatSize(reused)} reused`);
   if (resumed > 0) amounts.push(`resumed at ${formatSize(resumed)}`);
@@ -96,9 +97,6 @@ const hubLine = ({ hfCache }: PullReport): string =>
   hfCache === null
     ? ""
     : `available to Hugging Face clients as ${hfCache.id} (${hfCache.revisions.join(", ")}) with HF_HUB_OFFLINE=1\n`;
-
-const amountOf = (outcome: string, bytes: number, had: number): number =>
-  outcome === "fetched" ? Math.max(0, bytes - had) : bytes;
 
 const pathBelow = (dir: string, path: string): string =>
   path.startsWith(`${dir}/`) ? path.slice(dir.length + 1) : path;

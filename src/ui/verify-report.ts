@@ -2,7 +2,23 @@ import type { VerifyReport } from "../report/verify.ts";
 import { formatSize } from "./size.ts";
 import { renderTable } from "./table.ts";
 
-/** A line for each problem, and a last one: `OK: 17 files verified …` or `FAILED: 3 of 17 files differ …`. */
+const kinds = {
+  missing: "missing",
+  differs: "different",
+  unreadable: "unreadable",
+  extra: "extra",
+} as const;
+
+/** `1 missing, 2 different`: what is wrong, by its kind. */
+export const countProblems = (problems: VerifyReport["problems"]): string =>
+  Object.entries(kinds)
+    .flatMap(([kind, word]) => {
+      const { length } = problems.filter((problem) => problem.kind === kind);
+      return length === 0 ? [] : [`${length} ${word}`];
+    })
+    .join(", ");
+
+/** A line for each problem, and a last one: `OK: 17 files verified …` or `FAILED: 3 different; 17 files checked …`. */
 export function verifyReport({ name, dir, quick, checked, problems }: VerifyReport): string {
   const { items, bytes } = checked;
   const noun = dir === null ? "object" : "file";
@@ -12,9 +28,7 @@ export function verifyReport({ name, dir, quick, checked, problems }: VerifyRepo
   const verdict =
     problems.length === 0
       ? `OK: ${count} ${quick ? "found" : "verified"}`
-      : problems.length > items
-        ? `FAILED: ${problems.length} problems with ${count}`
-        : `FAILED: ${problems.length} of ${count} ${quick ? "missing" : "differ"}`;
+      : `FAILED: ${countProblems(problems)}; ${count} checked`;
   return (
     renderTable(problems.map(({ kind, item, detail }) => [kind, item, detail])) +
     `${verdict} ${where}${read}\n`

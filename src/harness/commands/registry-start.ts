@@ -21,7 +21,9 @@ async function readAuth(
   { cwd, stdin, signal }: CommandContext,
 ): Promise<string> {
   if (auth !== undefined) {
-    throw new OcibundleError("usage", "--auth and --auth-file cannot be used together");
+    throw new OcibundleError("usage", "--auth and --auth-file cannot be used together", {
+      hint: "remove one of them",
+    });
   }
   const chunks: Uint8Array[] = [];
   let size = 0;
@@ -41,7 +43,9 @@ async function readAuth(
     .toString("utf8")
     .replace(/\r?\n$/, "");
   if (/^[^:\n]+:[^\n]+$/.test(text)) return text;
-  throw new OcibundleError("file", `--auth-file: "${path}" is not of the form USER:PASS`);
+  throw new OcibundleError("file", `--auth-file: "${path}" is not of the form USER:PASS`, {
+    hint: "write one line to it, such as me:secret",
+  });
 }
 
 const addressOf = ({ port }: InstanceRecord): string => `127.0.0.1:${port}`;

@@ -47,7 +47,7 @@ export const servingArgs = (serving: Serving): string[] => [
 /** Whom the registry is to behave like; undefined: nobody. Throws `usage`. */
 const waysOf = ({ like, scale }: Serving): Personality | undefined => {
   if (scale !== undefined && like === undefined) {
-    throw new OcibundleError("usage", "--scale needs --like");
+    throw new OcibundleError("usage", "--scale needs --like", { hint: "add --like" });
   }
   return like === undefined ? undefined : personality(like, scale);
 };

@@ -158,6 +158,7 @@ export function authorize(next: Send, options: AuthorizeOptions): Send {
       if (isToken(credential.token)) return { value: `Bearer ${credential.token}` };
       throw new OcibundleError("denied", "the stored registry token is not a valid token", {
         subject: host,
+        hint: "run `ocibundle login` again",
       });
     }
     if (asked.scheme === "basic") {

@@ -182,7 +182,9 @@ function layoutOf(named: unknown, on: string): LayoutName | undefined {
   const known = layoutNames.find((name) => name === named);
   if (known !== undefined) return known;
   const names = layoutNames.join(", ");
-  throw new OcibundleError("file", `${on}: layout: must be one of ${names}`);
+  throw new OcibundleError("file", `${on}: layout: must be one of ${names}`, {
+    hint: "set layout to one of these, or remove it",
+  });
 }
 
 /** Cog's file has members of Cog's. In ours one that is not known is a mistake. Throws `file`. */

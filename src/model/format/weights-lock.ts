@@ -44,11 +44,14 @@ export function parseWeightsLock(bytes: Uint8Array, on: string): WeightsLock {
     throw new OcibundleError(
       "file",
       `${on}: larger than ${maxLockBytes} bytes, not a weights.lock`,
+      { hint: "specify a lock file that `ocibundle lock` wrote" },
     );
   }
   const found = parseDocument(bytes, VersionSchema, on);
   if (found.version === undefined) {
-    throw new OcibundleError("file", `${on}: no version, so it is not a weights.lock`);
+    throw new OcibundleError("file", `${on}: no version, so it is not a weights.lock`, {
+      hint: "specify a lock file that `ocibundle lock` wrote",
+    });
   }
   if (found.version !== version) {
     throw new OcibundleError(

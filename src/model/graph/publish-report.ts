@@ -3,11 +3,18 @@ import { pinned, type Reference } from "../../oci/reference.ts";
 import type { ContentGraph } from "./content-graph.ts";
 import type { ModelImage } from "./image-part.ts";
 import type { Published } from "./publish.ts";
+import { graphReader } from "./graph-reader.ts";
 import { summarize } from "./summary.ts";
+import { readForeign } from "./weights-contents.ts";
+import type { Session } from "../session/session.ts";
 import type { PublishAction, PublishReport } from "../../report/publish.ts";
 
-/** Puts together what was published and what it took. */
-export function publishReport(done: {
+/**
+ * Puts together what was published and what it took. Weights are described in whatever format they are, as
+ * `inspect` does; what of that can't be read any more is warned of: it is published all the same.
+ */
+export async function publishReport(done: {
+  session: Pick<Session, "signal" | "emit">;
   name: string;
   action: PublishAction;
   /** Of the registry it went to; undefined for a layout. */
@@ -20,8 +27,9 @@ export function publishReport(done: {
   target: PublishReport["target"];
   /** Of an image that stands alone. */
   platform: string | null;
-}): PublishReport {
+}): Promise<PublishReport> {
   const {
+    session: { signal, emit },
     name,
     action,
     model,
@@ -41,6 +49,14 @@ export function publishReport(done: {
     const weight = kind === "weight" ? (own ?? null) : null;
     return [{ kind, name: weight, digest, mediaType, size, outcome }];
   });
+  const warn = (message: string): void =>
+    emit({ type: "warning", message: `files not listed: ${message}` });
+  const foreign = await readForeign(graphReader(model, name), model, signal, (error) =>
+    warn(error.message),
+  ).catch((error: unknown) => {
+    warn(error instanceof Error ? error.message : String(error));
+    return undefined;
+  });
   return {
     action,
     reference: reference === undefined ? null : pinned(reference, model.root.digest),
@@ -48,7 +64,7 @@ export function publishReport(done: {
     tags,
     model: {
       name,
-      ...summarize(model.root, model.children, name, { platform, blobs: model.blobs }),
+      ...summarize(model.root, model.children, name, { platform, foreign, blobs: model.blobs }),
     },
     sent,
     resumed,

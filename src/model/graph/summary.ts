@@ -21,7 +21,7 @@ export interface SummaryContext {
   /** That of an image that no index says it of. */
   platform?: string | null;
   /** Weights in other formats than the bundle's, by the digest of their manifest. */
-  foreign?: ReadonlyMap<Digest, WeightsContents>;
+  foreign?: ReadonlyMap<Digest, WeightsContents> | undefined;
   /** The blobs that are there: an index may list one beside its manifests. */
   blobs?: readonly { descriptor: Descriptor }[];
 }

@@ -113,11 +113,17 @@ async function describeFile(
   try {
     const stats = await stat(path);
     if (stats.isDirectory()) {
-      throw new OcibundleError("file", `"${file}" is a directory; attach takes one file`);
+      throw new OcibundleError("file", `"${file}" is a directory; attach takes one file`, {
+        hint: "pack it into an archive first, such as with tar",
+      });
     }
     if (!stats.isFile()) throw notAFile(file, stats);
     size = stats.size;
-    if (size === 0) throw new OcibundleError("file", `"${file}" is empty`);
+    if (size === 0) {
+      throw new OcibundleError("file", `"${file}" is empty`, {
+        hint: "specify a file that has content",
+      });
+    }
     for await (const chunk of blobChunks(source, { start: 0, end: size }, signal))
       hash.update(chunk);
   } catch (cause) {

@@ -33,7 +33,8 @@ export async function buildModel(job: JobContext, request: BuildRequest): Promis
       ...(model.childTags === undefined ? {} : { childTags: model.childTags }),
     });
     await target.commit();
-    return publishReport({
+    return await publishReport({
+      session,
       name: request.output,
       action: "built",
       model,

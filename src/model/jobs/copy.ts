@@ -99,7 +99,8 @@ export async function copyModel(job: JobContext, request: CopyRequest): Promise<
       await copier.tag(graph, tag);
     }
     await copier.finish();
-    return publishReport({
+    return await publishReport({
+      session,
       name: target.name,
       reference: target.reference,
       action: request.dryRun ? "would-copy" : "copied",

@@ -23,9 +23,15 @@ export async function login(
   checkFlags(job.flags);
   const { username, password } = await askFor();
   if (username === "" || username.includes(":")) {
-    throw new OcibundleError("usage", "the username is empty or contains a colon");
+    throw new OcibundleError("usage", "the username is empty or contains a colon", {
+      hint: "specify a username with --username",
+    });
   }
-  if (password === "") throw new OcibundleError("usage", "the password is empty");
+  if (password === "") {
+    throw new OcibundleError("usage", "the password is empty", {
+      hint: "pass the password on standard input with --password-stdin",
+    });
+  }
   const credential = { kind: "password", username, password } as const;
   let checked = false;
   const registry = createRegistry(host, {

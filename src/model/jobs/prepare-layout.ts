@@ -39,7 +39,9 @@ export async function prepareLayout(
   { host, stack, annotations }: LayoutContext,
 ): Promise<AssembledModel> {
   if (parts.format !== undefined) {
-    throw new OcibundleError("usage", `--layout ${layout} and --format cannot be used together`);
+    throw new OcibundleError("usage", `--layout ${layout} and --format cannot be used together`, {
+      hint: "remove one of them",
+    });
   }
   if (parts.image !== undefined && layout !== "cog") {
     throw new OcibundleError("usage", `--layout ${layout} cannot hold an image`, {

@@ -126,7 +126,9 @@ function rulesOf({ keepLast, olderThan, match }: PruneRequest): PruneRules {
     });
   }
   if (match.some((glob) => glob.trim() === "")) {
-    throw new OcibundleError("usage", "--match: the pattern is empty");
+    throw new OcibundleError("usage", "--match: the pattern is empty", {
+      hint: 'specify a pattern, such as --match "v1.*"',
+    });
   }
   const matchers = match.map((glob) => picomatch(glob, { dot: true }));
   return {

@@ -91,5 +91,7 @@ function layoutsOf(text: string | undefined): LayoutName[] {
   if (text === undefined) return [];
   const layouts = text.split(",").map((name) => parseLayout(name.trim()));
   if (new Set(layouts).size === layouts.length) return layouts;
-  throw new OcibundleError("usage", `--layout "${text}" lists a layout twice`);
+  throw new OcibundleError("usage", `--layout "${text}" lists a layout twice`, {
+    hint: "list each layout once",
+  });
 }

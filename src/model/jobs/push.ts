@@ -113,7 +113,8 @@ export async function pushModel(job: JobContext, request: PushRequest): Promise<
       const directory = request.paths?.[0] ?? request.weights[0];
       await writeCogLock(session.cwd, request.cogLock, { entries: model.cogEntries, directory });
     }
-    return publishReport({
+    return await publishReport({
+      session,
       name,
       reference,
       action: request.dryRun ? "would-push" : "pushed",

@@ -40,7 +40,9 @@ export async function remove(job: JobContext, request: RemovalRequest): Promise<
   }
   if (request.dryRun) return removal;
   if (!(await request.confirm(removal))) {
-    throw new OcibundleError("usage", "not confirmed: nothing was deleted");
+    throw new OcibundleError("usage", "not confirmed: nothing was deleted", {
+      hint: "answer y to delete it, or add --yes",
+    });
   }
   if (request.digest) {
     await deleteWhole(repository, removal, signal);

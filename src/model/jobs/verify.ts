@@ -11,6 +11,7 @@ import { type Loaded, loadSource } from "../places/load-model.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
 import { type Item, readsAtOnce, type Subject, verifySubject } from "./verify-subject.ts";
 import { parsePlace } from "../places/place.ts";
+import { selectEntries } from "../pull/pull-plan.ts";
 import { allWeights, hasUnlisted } from "../graph/summary.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 import type { Problem, VerifyReport } from "../../report/verify.ts";
@@ -19,6 +20,8 @@ export interface VerifyRequest {
   source: string;
   /** The directory that `source` was pulled into. Without it the source is held against itself. */
   dir: string | undefined;
+  /** Which files of the directory, as `pull --only` has it; all where none is given. */
+  only?: readonly string[] | undefined;
   /** Only ask whether everything is there with its size; read nothing. */
   quick: boolean;
 }
@@ -27,15 +30,25 @@ export interface VerifyRequest {
 export async function verifySource(job: JobContext, request: VerifyRequest): Promise<VerifyReport> {
   const session = openSession(job);
   await using stack = new AsyncDisposableStack();
-  const { quick } = request;
+  const { quick, only = [] } = request;
   if (request.dir === undefined) {
+    if (only.length > 0) {
+      throw new OcibundleError("usage", "--only needs --dir", {
+        hint: "add --dir, or remove --only: without a directory, all content is verified",
+      });
+    }
     const subject = await blobsOf(session, request.source, stack);
     return await verifySubject(session, subject, { dir: null, quick });
   }
   const dir = resolve(session.cwd, request.dir);
-  const subject = await filesOf(session, request.source, dir, stack);
-  const names = subject.items.map(({ name }) => name);
-  return await verifySubject(session, subject, { dir, quick, extra: () => extraFiles(dir, names) });
+  const loaded = await loadSource(session, request.source);
+  if (loaded.kind === "model") stack.use(loaded);
+  const { name } = loaded;
+  const entries = weightsOf(loaded);
+  const items = selectEntries(entries, only).map((entry) => fileItem(entry, dir));
+  const names = entries.map(({ dest }) => join(dir, ...destParts(dest)));
+  const extra = () => extraFiles(dir, names);
+  return await verifySubject(session, { name, items, broken: [] }, { dir, quick, extra });
 }
 
 /** Every blob of a model, where it lies. Throws `usage` for a lock, which holds no blobs. */
@@ -98,41 +111,30 @@ async function blobsOf(
   return { name, items: [...items, ...files], broken };
 }
 
-async function filesOf(
-  session: Session,
-  text: string,
-  dir: string,
-  stack: AsyncDisposableStack,
-): Promise<Subject> {
-  const loaded = await loadSource(session, text);
-  if (loaded.kind === "model") stack.use(loaded);
-  return { name: loaded.name, items: fileItems(loaded, dir), broken: [] };
-}
-
-/** Every weight file below the directory it was pulled into. Throws `file` for a dest that leads out of it. */
-function fileItems(loaded: Loaded, dir: string): Item[] {
-  return weightsOf(loaded).map(({ dest, digestOriginal, sizeUncompressed }) => {
-    const path = join(dir, ...destParts(dest));
-    const sizeOf = async (): Promise<number> => {
-      const stats = await stat(path);
-      if (stats.isFile()) return stats.size;
-      throw new OcibundleError("integrity", "not a regular file");
-    };
-    return {
-      name: path,
-      group: "weights",
-      expected: { digest: digestOriginal, size: sizeUncompressed },
-      source: async () => {
-        const size = await sizeOf();
-        if (size === sizeUncompressed) return { kind: "file", path, offset: 0 };
-        throw new OcibundleError(
-          "integrity",
-          `size is ${size} bytes, expected ${sizeUncompressed}`,
-        );
-      },
-      exists: async () => (await sizeOf()) === sizeUncompressed,
-    };
-  });
+/** A weight file below the directory it was pulled into. Throws `file` for a dest that leads out of it. */
+function fileItem({ dest, digestOriginal, sizeUncompressed }: WeightEntry, dir: string): Item {
+  const path = join(dir, ...destParts(dest));
+  /** Throws `integrity` for what is there and can't be the file. */
+  const checkSize = async (): Promise<void> => {
+    const stats = await stat(path);
+    if (!stats.isFile()) throw new OcibundleError("integrity", "not a regular file");
+    if (stats.size === sizeUncompressed) return;
+    const message = `size is ${stats.size} bytes, expected ${sizeUncompressed}`;
+    throw new OcibundleError("integrity", message);
+  };
+  return {
+    name: path,
+    group: "weights",
+    expected: { digest: digestOriginal, size: sizeUncompressed },
+    source: async () => {
+      await checkSize();
+      return { kind: "file", path, offset: 0 };
+    },
+    exists: async () => {
+      await checkSize();
+      return true;
+    },
+  };
 }
 
 const weightsOf = (loaded: Loaded): readonly WeightEntry[] => {
@@ -143,5 +145,7 @@ const weightsOf = (loaded: Loaded): readonly WeightEntry[] => {
   }
   const files = loaded.kind === "lock" ? loaded.files : allWeights(loaded.summary);
   if (files !== undefined) return files;
-  throw new OcibundleError("usage", `${loaded.name} has no weights to compare a directory with`);
+  throw new OcibundleError("usage", `${loaded.name} has no weights to compare a directory with`, {
+    hint: "run `ocibundle inspect` to see its content",
+  });
 };

@@ -184,6 +184,7 @@ function withoutEmpty(groups: readonly PlacedFile[][]): PlacedFile[][] {
     throw new OcibundleError(
       "usage",
       "layout cog: all files are empty, which Cog does not support",
+      { hint: "use another layout, such as --layout modelpack" },
     );
   }
   return empty.length === 0 ? [first, ...others] : [[...first, ...empty], ...others];

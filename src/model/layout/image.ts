@@ -49,7 +49,11 @@ export function bundles(files: readonly PlacedFile[], most: number = maxLayers):
 export function rootOf(named = "models"): string {
   const root = named.replaceAll(/^(?:\.?\/)+|\/+$/g, "");
   const fault = root === "" || root === "." ? undefined : checkDest(`/${root}`);
-  if (fault !== undefined) throw new OcibundleError("usage", `--root ${quoted(named)}: ${fault}`);
+  if (fault !== undefined) {
+    throw new OcibundleError("usage", `--root ${quoted(named)}: ${fault}`, {
+      hint: "specify a directory in the image, such as --root models",
+    });
+  }
   return root === "." ? "" : root;
 }
 

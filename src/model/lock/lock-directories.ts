@@ -63,6 +63,9 @@ export async function lockDirectories(
   if (writes && changed) {
     await sweepLockTemps(path);
     await writeLockFile(path, lock);
+    const count = `${lock.files.length} ${lock.files.length === 1 ? "file" : "files"}`;
+    const verb = previous === undefined ? "written" : "updated";
+    job.emit({ type: "note", message: `${name} ${verb}: ${count}` });
   }
   return lock;
 }

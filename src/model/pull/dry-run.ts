@@ -21,7 +21,7 @@ import { lookAtReady, type MarkedTarget, openMarkers } from "./markers.ts";
 import { lookAtStageOf } from "./note-placed.ts";
 import { filesOf, markedTargets } from "./pull-files.ts";
 import { selectEntries, type WantedFile, withoutFiles } from "./pull-plan.ts";
-import type { PullRequest } from "./pull.ts";
+import type { PullRequest } from "./pull-request.ts";
 
 /**
  * What a pull would do. Nothing is written: not to the directory, which need not exist, nor to the cache. Fails as

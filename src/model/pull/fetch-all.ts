@@ -23,10 +23,11 @@ export async function fetchAll(
     if (first === undefined) return;
     const within = { ...context, session: { ...session, signal } };
     const made = plans.get(first.entry);
-    const outcome =
+    const came =
       made === undefined
         ? await fetchWeight([first, ...others], within)
         : await fetchParts([first, ...others], made, within);
+    const outcome = context.unpacked?.has(first.entry.digestOriginal) === true ? "fetched" : came;
     for (const file of [first, ...others]) outcomes.set(file, outcome);
     session.emit({
       type: "done",

@@ -32,6 +32,8 @@ export interface FetchContext {
   assembly: Assembly;
   /** Files that are a part of a blob, and where in it they lie. */
   parts: ReadonlyMap<WeightEntry, BlobPart>;
+  /** Originals that this run unpacked from archives: in the cache since, and fetched all the same. */
+  unpacked?: ReadonlySet<string> | undefined;
   /** The directory pulled into. */
   root: string;
   /** Whether files in the way, which the plan has looked at, are replaced. */

@@ -39,6 +39,8 @@ export interface FoundFiles extends AsyncDisposable {
   parts: Map<WeightEntry, BlobPart>;
   /** Those that are put together from parts. */
   plans: Map<WeightEntry, FilePlan>;
+  /** Digests of the files that were unpacked just now. */
+  unpacked: Set<string>;
   /** With the cache that has what was unpacked. */
   session: Session;
   useCache: boolean;
@@ -50,6 +52,8 @@ export interface FindRequest {
   force: boolean;
   /** Whether archives that are not compressed stay where they are: they are read, and their files are parts of them. */
   inPlace?: boolean;
+  /** Told of the bytes that were fetched of archives. */
+  onFetched?: ((bytes: number) => void) | undefined;
 }
 
 /**
@@ -81,6 +85,7 @@ export async function findFiles(
     entries: contents.flatMap((one) => listFiles(one, plans, source.name)),
     parts: new Map(),
     plans,
+    unpacked: new Set(),
     session,
     useCache: request.useCache || scratch !== undefined,
     async [Symbol.asyncDispose]() {
@@ -102,13 +107,14 @@ export async function findFiles(
 
 async function lookInto(
   contents: readonly WeightsContents[],
-  { entries, parts, session }: FoundFiles,
+  { entries, parts, session, unpacked }: FoundFiles,
   { source, dir, request }: { source: PullSource; dir: string; request: FindRequest },
 ): Promise<void> {
   const workers = createWorkerPool(availableParallelism());
   const { emit, flags } = session;
-  const { force, path, inPlace = false } = request;
-  const downloader = createDownloader({ connections: flags.concurrency, workers, emit });
+  const { force, path, inPlace = false, onFetched } = request;
+  const connections = flags.concurrency;
+  const downloader = createDownloader({ connections, workers, emit, onFetched });
   const assembly = noAssembly(session.cache);
   const own = {
     force,
@@ -120,10 +126,10 @@ async function lookInto(
     assembly,
   };
   const context: FetchContext = { session, source, downloader, root: dir, parts, ...own };
-  const place: Place = { context, parts, inPlace };
+  const place: Place = { context, parts, unpacked, inPlace };
   try {
     for (const { packed } of contents) {
-      for (const file of packed.files) entries.push(await decodedEntry(file, context));
+      for (const file of packed.files) entries.push(await decodedEntry(file, place));
       const overlays = packed.tars.filter((tar) => tar.overlay);
       if (overlays.length > 0) entries.push(...(await imageEntries(overlays, place, path)));
       for (const tar of packed.tars) {
@@ -140,6 +146,8 @@ interface Place extends Required<Pick<FindRequest, "inPlace">> {
   context: FetchContext;
   /** Gets the files that are parts of a blob. */
   parts: Map<WeightEntry, BlobPart>;
+  /** Gets the digests of the files that are unpacked. */
+  unpacked: Set<string>;
 }
 
 async function tarFiles(tar: StoredTar, place: Place): Promise<WeightEntry[]> {
@@ -171,7 +179,7 @@ async function imageEntries(
 /** The entries of a tar archive, its files in the cache: from an earlier run, or fetched and unpacked. */
 async function unpack(
   tar: StoredTar,
-  { context, inPlace }: Place,
+  { context, unpacked, inPlace }: Place,
   wants: (name: string) => boolean,
 ): Promise<UnpackedEntry[]> {
   const { blob } = tar;
@@ -181,13 +189,15 @@ async function unpack(
   if (listed !== undefined) return listed;
   const before = await unpackedBefore(blob.digest, options);
   if (before !== undefined) return before;
-  return withBlob(blob, context, (path) => unpackLayer(blob.digest, path, options));
+  const entries = await withBlob(blob, context, (path) => unpackLayer(blob.digest, path, options));
+  for (const entry of entries) if (entry.type === "file") unpacked.add(entry.digest);
+  return entries;
 }
 
 /** A blob that may be compressed, as the file that it is of. */
 async function decodedEntry(
   { name, dest, blob }: StoredFile,
-  context: FetchContext,
+  { context, unpacked }: Place,
 ): Promise<WeightEntry> {
   const { source } = context;
   const { cache, signal } = context.session;
@@ -195,5 +205,6 @@ async function decodedEntry(
   const file = await withBlob(blob, context, (path) =>
     unpackFile(path, { cache, signal, name, origin: source.name, on }),
   );
+  unpacked.add(file.digest);
   return { ...entryOf({ prefix: "", under: "/" }, dest.slice(1), file, source.name), name };
 }

@@ -1,29 +1,18 @@
-import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { withContext } from "../../errors.ts";
-import type { Digest } from "../../oci/digest.ts";
-import { createWorkerPool } from "../../runtime/worker-pool.ts";
 import { openTargetDirectory } from "../../store/placement/target-directory.ts";
-import { type LinkMode, linkModeOf } from "../session/link-mode.ts";
+import { linkModeOf } from "../session/link-mode.ts";
 import type { HeldLock } from "../../store/locks/lock-file.ts";
-import { withinOpenFiles } from "../../runtime/open-files.ts";
 import { countResumed } from "../../transfer/resumed-bytes.ts";
-import { createDownloader } from "../../transfer/download/download.ts";
-import { checkFiles } from "./check-files.ts";
 import { markEarlyFailure, takeBackEarlyFailure } from "./early-failure.ts";
-import { lookAtReady, type Markers, markReplaced, openMarkers } from "./markers.ts";
-import { fetchAll, type Outcomes } from "./fetch-all.ts";
-import type { FetchContext, PullSource, Seen } from "./pull-context.ts";
-import type { WeightEntry } from "../format/weight-entry.ts";
-import type { FilePlan } from "../parts/file-plan.ts";
-import { noteParts } from "./part-pull.ts";
-import { goOnWithoutCache, sayUnlocked } from "./pull-warnings.ts";
+import { lookAtReady, markReplaced, openMarkers } from "./markers.ts";
+import type { Seen } from "./pull-context.ts";
+import { sayUnlocked } from "./pull-warnings.ts";
 import { type HubSnapshot, writeSnapshot } from "./hub-cache.ts";
 import { notePulled, stageOf } from "./note-placed.ts";
 import { needsLocks, type Stage } from "./sync.ts";
 import { filesOf, markedTargets, reportedFiles } from "./pull-files.ts";
 import { selectEntries, type WantedFile, withoutFiles } from "./pull-plan.ts";
-import { fsyncPulled } from "./fsync.ts";
 import { lockDirectory } from "./lock-directory.ts";
 import { requireImage } from "../graph/require-image.ts";
 import { readAllContents } from "../graph/weights-contents.ts";
@@ -31,54 +20,35 @@ import { findFiles } from "./pull-entries.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
 import { modelPlace } from "../places/place.ts";
 import { openSigned } from "../trust/open-signed.ts";
-import type { VerifySettings } from "../session/verify-settings.ts";
 import type { PullReport } from "../../report/pull.ts";
-
-export interface PullRequest {
-  source: string;
-  /** The directory that the dests go under. */
-  output: string;
-  only: readonly string[];
-  /** The directory of an image whose files are wanted. */
-  path?: string | undefined;
-  /** Whether files with other content are replaced. */
-  force: boolean;
-  useCache: boolean;
-  /** Files and directories that parts of the weights are looked for in. */
-  seeds?: readonly string[] | undefined;
-  /** Whether the digest of each file that is put together from parts is checked as well. */
-  checkWhole?: boolean | undefined;
-  /** Who must have signed it; as the configuration has it unless given. */
-  requires?: VerifySettings | undefined;
-  /** How files come from the cache: the flag; else the environment and the configuration say it. */
-  link?: LinkMode | undefined;
-  /** Whether the directory is to have what the model has: files of earlier versions go, all at once. */
-  sync?: boolean | undefined;
-  /** The id that the model is to have in a cache of huggingface_hub; `output` is its directory there. */
-  hubId?: string | undefined;
-}
+import { fillDirectory } from "./fill-directory.ts";
+import type { PullRequest } from "./pull-request.ts";
 
 /** Puts a model's weights under a directory at their dest paths, each file verified. */
 export async function pullWeights(job: JobContext, request: PullRequest): Promise<PullReport> {
   const counted = countResumed(job.emit);
-  const progress = { isMarked: false };
+  const progress = { isMarked: false, fetched: 0 };
   try {
     const session = openSession({ ...job, emit: counted.emit });
     const report = await pullMarked(session, request, progress);
-    return { ...report, resumed: counted.total().bytes, reused: counted.reused() };
+    const { fetched } = progress;
+    return { ...report, fetched, resumed: counted.total().bytes, reused: counted.reused() };
   } catch (error) {
     if (!progress.isMarked) await markEarlyFailure(job.cwd, request.output, error, job.signal);
     throw error;
   }
 }
 
-/** Sets `isMarked` when a failure was said where those look who wait for the files. */
+/** Sets `isMarked` when a failure was said where those look who wait for the files; counts what was fetched. */
 async function pullMarked(
   session: Session,
   request: PullRequest,
-  progress: { isMarked: boolean },
-): Promise<Omit<PullReport, "resumed" | "reused">> {
+  progress: { isMarked: boolean; fetched: number },
+): Promise<Omit<PullReport, "fetched" | "resumed" | "reused">> {
   const started = performance.now();
+  const onFetched = (bytes: number): void => {
+    progress.fetched += bytes;
+  };
   const link = linkModeOf(session, request);
   const place = await modelPlace(session, request.source);
   const { reader, root, name, close } = await openSigned(session, place, request.requires);
@@ -90,7 +60,12 @@ async function pullMarked(
     });
     requireImage(contents, request.path, name);
     const digest = (contents.length === 1 ? contents[0]?.raw : root)?.digest ?? root.digest;
-    await using found = await findFiles(contents, { session, source, dir, request });
+    await using found = await findFiles(contents, {
+      session,
+      source,
+      dir,
+      request: { ...request, onFetched },
+    });
     if (found.entries.length === 0) throw withoutFiles(name);
     const entries = selectEntries(found.entries, request.only);
     const hub =
@@ -124,7 +99,7 @@ async function pullMarked(
         : undefined;
       isReplacing = stage !== undefined;
       const into = stage ?? { root: dir, files, markers };
-      const outcomes = await pullFiles(
+      const outcomes = await fillDirectory(
         found.session,
         {
           ...request,
@@ -142,11 +117,13 @@ async function pullMarked(
           root: into.root,
           files: into.files,
           parts: found.parts,
+          unpacked: found.unpacked,
           plans: found.plans,
           markers: into.markers,
           digest,
           alone,
           seen,
+          onFetched,
         },
       );
       await stage?.swap();
@@ -165,7 +142,8 @@ async function pullMarked(
           entries,
           outcomes,
           into.files,
-          seen.ways,
+          // What was unpacked without a cache is a file of its own when the cache of this run is gone.
+          found.session === session ? seen.ways : undefined,
           hub && made.hub && { ...hub, ...made.hub },
         ).map((file) =>
           stage === undefined ? file : { ...file, path: stage.finalPath(file.path) },
@@ -192,82 +170,5 @@ async function pullMarked(
     throw withContext(`pull ${name}`, error);
   } finally {
     await close();
-  }
-}
-
-interface Pull {
-  source: PullSource;
-  /** The directory pulled into. */
-  root: string;
-  files: readonly WantedFile[];
-  markers: Markers;
-  /** Files that are a part of a blob. */
-  parts: FetchContext["parts"];
-  /** Files that are put together from parts. */
-  plans: ReadonlyMap<WeightEntry, FilePlan>;
-  /** Of the weights artifact. */
-  digest: Digest;
-  /** Whether no other process writes into the directory at the same time. */
-  alone: boolean;
-  link: LinkMode;
-  seen: Seen;
-  /** What is to be done once all files are in their places, before it is said that they are. */
-  finish(): Promise<void>;
-}
-
-async function pullFiles(
-  session: Session,
-  request: Omit<PullRequest, "source">,
-  { source, root, files, parts, plans, markers, digest, alone, link, seen, finish }: Pull,
-): Promise<Outcomes> {
-  const { emit, cache, flags } = session;
-  const { force, useCache } = request;
-  const outcomes = new Map<WantedFile, "fetched" | "cached">();
-  const workers = createWorkerPool(withinOpenFiles(availableParallelism(), 8));
-  const release = cache.holdTemp();
-  try {
-    const checked = await checkFiles(session, workers, { ...request, root, files, plans, link });
-    const { plan, records } = checked;
-    await checked.save();
-    for (const { entry } of plan.kept) {
-      emit({ type: "done", phase: "check", item: entry.name, outcome: "kept" });
-    }
-    if (plan.wanted.length > 0) {
-      const tooSmall = await checked.findSpace();
-      await markers.downloading(digest);
-      const downloader = createDownloader({ connections: flags.concurrency, workers, emit });
-      const assembly = await checked.findParts();
-      const context: FetchContext = {
-        session,
-        source,
-        downloader,
-        workers,
-        assembly,
-        parts,
-        root,
-        force,
-        useCache,
-        alone,
-        link,
-        seen,
-      };
-      if (tooSmall !== undefined) goOnWithoutCache(context, tooSmall);
-      for (const [file, outcome] of await fetchAll(plan.wanted, context))
-        outcomes.set(file, outcome);
-    }
-    const isNew = plan.wanted.length > 0 || (await markers.ready()) !== digest;
-    if (isNew) {
-      await fsyncPulled(root, files, { kept: plan.kept, alone });
-      for (const { entry, path } of plan.wanted) {
-        const made = plans.get(entry);
-        if (made !== undefined) await noteParts(made, { path, cache, records });
-      }
-    }
-    await finish();
-    if (isNew) await markers.done(digest);
-    return outcomes;
-  } finally {
-    workers.close();
-    await release().catch(() => undefined);
   }
 }

@@ -157,7 +157,9 @@ function configOf(document: unknown, path: string): Config {
   if (byHost.size < registries.length) {
     const hosts = registries.map(([host]) => host);
     const twice = hosts.find((host, at) => hosts.indexOf(host) < at) ?? "";
-    throw new OcibundleError("file", `${path}: registries.${twice}: is listed twice`);
+    throw new OcibundleError("file", `${path}: registries.${twice}: is listed twice`, {
+      hint: "remove one of them",
+    });
   }
   const { serve = noServe, pull } = result.output;
   const { tokenFile } = serve;

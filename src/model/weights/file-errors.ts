@@ -14,7 +14,9 @@ export function notAFile(
       : stats.isBlockDevice() || stats.isCharacterDevice()
         ? "a device"
         : "neither a file nor a directory";
-  return new OcibundleError("file", `"${path}" is ${kind}, not a weight file`);
+  return new OcibundleError("file", `"${path}" is ${kind}, not a weight file`, {
+    hint: "exclude it with --exclude, or remove it",
+  });
 }
 
 /** The error for a file or directory that could not be looked at. */

@@ -30,7 +30,9 @@ const matcher = (patterns: readonly string[]) =>
 export function pathFilter({ include = [], exclude = [] }: PathPatterns): PathFilter {
   for (const pattern of [...include, ...exclude]) {
     if (pattern.trim() !== "") continue;
-    throw new OcibundleError("usage", "an include or exclude pattern is empty");
+    throw new OcibundleError("usage", "an include or exclude pattern is empty", {
+      hint: 'remove it, or specify a pattern, such as --include "*.safetensors"',
+    });
   }
   const included = include.length === 0 ? undefined : matcher(include);
   const excluded = matcher(exclude);

@@ -211,7 +211,11 @@ export async function statWeight(
   } catch (cause) {
     throw unreadable(path, cause);
   }
-  if (stats.isDirectory()) throw new OcibundleError("file", `"${path}" is a directory, not a file`);
+  if (stats.isDirectory()) {
+    throw new OcibundleError("file", `"${path}" is a directory, not a file`, {
+      hint: "specify the file, or push the directory with --weights",
+    });
+  }
   if (!stats.isFile()) throw notAFile(path, stats);
   if (stats.size !== BigInt(entry.sizeUncompressed)) {
     throw new OcibundleError(

@@ -128,7 +128,7 @@ async function openFile(path: string, on: string): Promise<FileHandle> {
     const why = missing ? "no such file" : `cannot read the file: ${faultReason(cause)}`;
     throw new OcibundleError(code, `${on}: ${why}`, { cause });
   }
-  throw new OcibundleError("file", `${on}: not a file`);
+  throw new OcibundleError("file", `${on}: not a file`, { hint: "specify the path of an archive" });
 }
 
 async function refuseCompressed(file: FileHandle, on: string): Promise<void> {

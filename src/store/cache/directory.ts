@@ -4,8 +4,8 @@ import { homeDirectory } from "../../runtime/home-directory.ts";
 import {
   type FaultKind,
   faultKind,
-  faultReason,
   writingCode,
+  writingReason,
   fileFault,
   unwritable,
 } from "../../runtime/file-faults.ts";
@@ -130,7 +130,7 @@ export function cacheFailure(root: string, error: unknown): unknown {
   }
   return new OcibundleError(
     writingCode(error),
-    `cannot use the cache directory "${root}": ${faultReason(error)}`,
+    `cannot use the cache directory "${root}": ${writingReason(error)}`,
     {
       hint: hintFor(error) ?? "set OCIBUNDLE_CACHE to another directory",
       path: root,

@@ -40,7 +40,11 @@ export async function openLayout(
   name = `oci:${directory}`,
 ): Promise<LayoutReader> {
   const found = await kindOf(directory);
-  if (found === undefined) throw new OcibundleError("file", `${name}: no such directory`);
+  if (found === undefined) {
+    throw new OcibundleError("file", `${name}: no such directory`, {
+      hint: "check the path of the layout",
+    });
+  }
   if (found === "other") {
     throw new OcibundleError("file", `${name}: not a directory`, {
       hint: `use "oci-archive:${directory}" for an archive`,

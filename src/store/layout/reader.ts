@@ -50,7 +50,9 @@ export async function layoutReader(files: LayoutFiles): Promise<LayoutReader> {
   const { name } = files;
   const marker = await files.locate(layoutFileName);
   if (marker === undefined) {
-    throw new OcibundleError("file", `${name}: not an OCI image layout: no file "oci-layout"`);
+    throw new OcibundleError("file", `${name}: not an OCI image layout: no file "oci-layout"`, {
+      hint: 'specify the directory that contains "oci-layout"',
+    });
   }
   checkLayoutFile(await readDocument(marker, `${name}: ${layoutFileName}`), name);
 
@@ -58,7 +60,9 @@ export async function layoutReader(files: LayoutFiles): Promise<LayoutReader> {
     signal.throwIfAborted();
     const place = await files.locate(indexFileName);
     if (place === undefined) {
-      throw new OcibundleError("file", `${name}: not an OCI image layout: no file "index.json"`);
+      throw new OcibundleError("file", `${name}: not an OCI image layout: no file "index.json"`, {
+        hint: "specify a complete layout, such as one that `ocibundle build` wrote",
+      });
     }
     return parseLayoutIndex(await readDocument(place, `${name}: ${indexFileName}`), name);
   };
@@ -129,7 +133,9 @@ export async function layoutReader(files: LayoutFiles): Promise<LayoutReader> {
 /** A check that the file still has the size it was found with. */
 const unchangedCheck = (path: string, size: number | undefined, on: string) => async () => {
   if (size === undefined || (await fileSize(path)) === size) return;
-  throw new OcibundleError("integrity", `${on}: "${path}" changed while it was read`);
+  throw new OcibundleError("integrity", `${on}: "${path}" changed while it was read`, {
+    hint: "run the command again once nothing writes to the layout",
+  });
 };
 
 async function fileSize(path: string): Promise<number | undefined> {

@@ -17,6 +17,8 @@ export interface FetchOptions extends RangeWorkOptions, RetryCounterOptions {
   limit: LimitFunction;
   emit: EmitEvent;
   pace: Pace;
+  /** Bytes that came in this call and were missing before, also where it fails. */
+  onFetched?: ((bytes: number) => void) | undefined;
 }
 
 /** One blob that is fetched: what is kept from one request to the next. */
@@ -71,6 +73,7 @@ export async function fetchMissing(
     failure: undefined,
     rates: [],
   };
+  const missing = missingBytes(file, size);
   const interrupt = () => fail(fetch, signal.reason);
   signal.addEventListener("abort", interrupt, { once: true });
   const ticker = setInterval(() => look(fetch), Math.max(20, pace.silent / 8));
@@ -80,8 +83,12 @@ export async function fetchMissing(
   } finally {
     clearInterval(ticker);
     signal.removeEventListener("abort", interrupt);
+    options.onFetched?.(missing - missingBytes(file, size));
   }
 }
+
+const missingBytes = (file: PartialFile, size: number): number =>
+  file.missing({ start: 0, end: size }).reduce((sum, { start, end }) => sum + end - start, 0);
 
 /** Starts the requests that can be started, and notices the end. */
 function startRequests(fetch: Fetch): void {

@@ -40,6 +40,8 @@ export interface DownloadOptions {
   clock?: Clock | undefined;
   retries?: RetryPolicy | undefined;
   pace?: Pace | undefined;
+  /** Bytes that were fetched of a blob, as it is stored, when its download has ended or failed. */
+  onFetched?: ((bytes: number) => void) | undefined;
 }
 
 export interface DownloadCallOptions {
@@ -98,6 +100,7 @@ export function createDownloader(options: DownloadOptions): Downloader {
     clock: options.clock,
     retries: options.retries,
     pace: options.pace ?? defaultPace,
+    onFetched: options.onFetched,
     limit,
     atOnce: connections,
     support: supportOf(host),
@@ -145,6 +148,7 @@ interface Settings {
   clock: Clock | undefined;
   retries: RetryPolicy | undefined;
   pace: Pace;
+  onFetched: DownloadOptions["onFetched"];
   limit: ReturnType<typeof pLimit>;
   atOnce: number;
   support: RangeSupport;

@@ -178,7 +178,7 @@ describe("a failure", () => {
       "do",
       "-v",
     ]);
-    expect(stderr).toMatch(/^error: no\n {4}at /);
+    expect(stderr).toMatch(/^error: no\nhint: .*\n {4}at /);
     expect(stderr).toContain("\ncause: Error: socket\\nclosed\n    at ");
     expect(stderr).toContain("\ncause: RangeError: at the root\n    at ");
   });
@@ -229,11 +229,9 @@ describe("a failure", () => {
     ["ECONNREFUSED", 6],
   ])("of the system (%s) is no bug", async (name, exitCode) => {
     const error = Object.assign(new Error(`${name}: it says no`), { code: name });
-    expect(await runWith(failing(error), ["do"])).toEqual({
-      code: exitCode,
-      stdout: "",
-      stderr: `error: ${name}: it says no\n`,
-    });
+    const { code, stdout, stderr } = await runWith(failing(error), ["do"]);
+    expect({ code, stdout }).toEqual({ code: exitCode, stdout: "" });
+    expect(stderr).toMatch(new RegExp(`^error: ${name}: it says no\\n(hint: .*\\n)?$`));
   });
 
   test("is one JSON document on standard output where --json asks for it", async () => {
@@ -275,13 +273,13 @@ describe("a failure", () => {
     const table = tableOf(
       doing(({ stdout }) => {
         stdout('{"problems":1}\n');
-        throw new OcibundleError("integrity", "one differs");
+        throw new OcibundleError("integrity", "one differs", { hint: "pull it again" });
       }),
     );
     expect(await runWith(table, ["do", "--json"])).toEqual({
       code: 5,
       stdout: '{"problems":1}\n',
-      stderr: "error: one differs\n",
+      stderr: "error: one differs\nhint: pull it again\n",
     });
   });
 

@@ -11,7 +11,9 @@ export interface Account {
 export function parseAccount(text: string): Account {
   const colon = text.indexOf(":");
   if (colon < 1 || colon === text.length - 1) {
-    throw new OcibundleError("usage", "--auth is not of the form USER:PASS");
+    throw new OcibundleError("usage", "--auth is not of the form USER:PASS", {
+      hint: "specify a name and a password, such as --auth me:secret",
+    });
   }
   return { username: text.slice(0, colon), password: text.slice(colon + 1) };
 }

@@ -1,0 +1,26 @@
+import type { VerifySettings } from "../session/verify-settings.ts";
+import type { LinkMode } from "../session/link-mode.ts";
+
+export interface PullRequest {
+  source: string;
+  /** The directory that the dests go under. */
+  output: string;
+  only: readonly string[];
+  /** The directory of an image whose files are wanted. */
+  path?: string | undefined;
+  /** Whether files with other content are replaced. */
+  force: boolean;
+  useCache: boolean;
+  /** Files and directories that parts of the weights are looked for in. */
+  seeds?: readonly string[] | undefined;
+  /** Whether the digest of each file that is put together from parts is checked as well. */
+  checkWhole?: boolean | undefined;
+  /** Who must have signed it; as the configuration has it unless given. */
+  requires?: VerifySettings | undefined;
+  /** How files come from the cache: the flag; else the environment and the configuration say it. */
+  link?: LinkMode | undefined;
+  /** Whether the directory is to have what the model has: files of earlier versions go, all at once. */
+  sync?: boolean | undefined;
+  /** The id that the model is to have in a cache of huggingface_hub; `output` is its directory there. */
+  hubId?: string | undefined;
+}
