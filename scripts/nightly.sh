@@ -48,7 +48,10 @@ step() {
     fleet) tests ./test/large/fleet.ts ;;
     cosign) tests ./test/interop/cosign.ts ./test/interop/model-signing.ts ;;
     large) tests ./test/robustness/large.ts ./test/large/large.ts ;;
-    parts) timeout --kill-after=30 "$seconds" node_modules/.bin/bun scripts/parts-scenarios.ts --full ;;
+    parts)
+      timeout --kill-after=30 "$seconds" node_modules/.bin/bun scripts/parts-scenarios.ts --full &&
+        timeout --kill-after=30 "$seconds" node_modules/.bin/bun scripts/parts-kills.ts --full
+      ;;
     *)
       echo "nightly: there is no step \"$1\"" >&2
       return 2
