@@ -3,6 +3,7 @@ import { closeSync, openSync, readSync } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
 import type { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { setImmediate } from "node:timers/promises";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { readableMode, replaceFile } from "./own-file.ts";
 import {
@@ -19,11 +20,14 @@ const writeBytes = 1024 * 1024;
 /** How long the front may stand still before a look at whether the work is still wanted, in milliseconds. */
 const patience = 100;
 
+/** Other files that the thread follows have their turn after so many bytes. */
+const turnBytes = 2 * 1024 * 1024;
+
 /**
  * Hashes a file from its start to `size` while it is being written, never reading beyond `front[0]`,
  * and with `decode` decompresses it into another file (not flushed) whose bytes are hashed as well.
  *
- * Blocks the thread while the front stands still: without a worker only for files that are complete.
+ * A thread can follow several files: it does something else while the front stands still, and now and then.
  * `onChunk` is told the number of bytes read after each chunk, 0 from time to time while it waits, and
  * ends the work by throwing. Throws errno errors, zlib's, one with `fileEndedCode` when the file is
  * shorter than its front, and one with `decodedTooLongCode` as soon as there are more bytes than
@@ -38,7 +42,8 @@ export async function followFile(
   try {
     if (job.decode === undefined) {
       const buffer = newBuffer(job);
-      for (const chunk of chunksBehindFront(file, job, () => buffer, onChunk)) hash.update(chunk);
+      for await (const chunk of chunksBehindFront(file, job, () => buffer, onChunk))
+        hash.update(chunk);
       return { hex: hash.digest("hex"), size: job.size };
     }
     const decoded = await decodeInto(job, job.decode, hashed(file, job, hash, onChunk));
@@ -51,7 +56,7 @@ export async function followFile(
 async function decodeInto(
   { algorithm, path }: FollowJob,
   { codec, size: limit, output }: NonNullable<FollowJob["decode"]>,
-  input: Iterable<Uint8Array>,
+  input: AsyncIterable<Uint8Array>,
 ): Promise<{ hex: string; size: number }> {
   const hash = createHash(algorithm);
   // A killed run can have left the name as a second one of a finished file.
@@ -76,13 +81,13 @@ async function decodeInto(
 }
 
 /** The file's bytes as they are written, hashed; each chunk is new, for the decompressor may keep it. */
-function* hashed(
+async function* hashed(
   file: number,
   job: FollowJob,
   hash: Hash,
   onChunk: ((bytes: number) => void) | undefined,
-): Generator<Uint8Array> {
-  for (const chunk of chunksBehindFront(file, job, () => newBuffer(job), onChunk)) {
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunksBehindFront(file, job, () => newBuffer(job), onChunk)) {
     hash.update(chunk);
     yield chunk;
   }
@@ -90,18 +95,23 @@ function* hashed(
 
 const newBuffer = ({ size }: FollowJob): Uint8Array => new Uint8Array(Math.min(readBytes, size));
 
-function* chunksBehindFront(
+async function* chunksBehindFront(
   file: number,
   { path, size, front }: FollowJob,
   buffer: () => Uint8Array,
   onChunk: ((bytes: number) => void) | undefined,
-): Generator<Uint8Array> {
+): AsyncGenerator<Uint8Array> {
+  let turnEnd = turnBytes;
   for (let offset = 0; offset < size;) {
     const written = Number(Atomics.load(front, 0));
     if (written <= offset) {
       onChunk?.(0);
-      Atomics.wait(front, 0, BigInt(written), patience);
+      await Atomics.waitAsync(front, 0, BigInt(written), patience).value;
       continue;
+    }
+    if (offset >= turnEnd) {
+      turnEnd = offset + turnBytes;
+      await setImmediate();
     }
     const chunk = buffer();
     const bytes = readSync(file, chunk, 0, Math.min(chunk.length, written - offset), offset);

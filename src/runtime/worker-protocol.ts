@@ -120,13 +120,20 @@ export type Job =
   | { kind: "follow"; job: FollowJob }
   | { kind: "part"; job: PartJob };
 
-/** To the worker. It does one job at a time; `cancel[0]` other than 0 ends the job at its next chunk. */
+/**
+ * To the worker. It does one job at a time for each lane, of which there is one where none is named; `cancel[0]`
+ * other than 0 ends the job at its next chunk.
+ */
 export interface JobMessage {
   job: Job;
+  lane?: number;
   cancel: Int32Array<SharedArrayBuffer>;
 }
 
-/** From the worker. Progress counts the bytes read from `item`, the index of a file in the job. */
+/** From the worker, for the lane that had the job. */
+export type LaneMessage = WorkerMessage & { lane?: number | undefined };
+
+/** Progress counts the bytes read from `item`, the index of a file in the job. */
 export type WorkerMessage =
   | { type: "progress"; item: number; bytes: number }
   | { type: "digested"; hex: string | undefined }

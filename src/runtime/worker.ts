@@ -7,21 +7,23 @@ import { hashFileSync, hashPiecesSync } from "./hash-file.ts";
 import { runPartJob } from "./part-job.ts";
 import { probeFile } from "./probe-file.ts";
 import { packSmallFile } from "./small-file.ts";
-import type { Job, JobMessage, WorkerMessage } from "./worker-protocol.ts";
+import type { Job, JobMessage, LaneMessage, WorkerMessage } from "./worker-protocol.ts";
 
 // Often enough for a bar that moves, seldom enough to cost nothing.
 const progressMilliseconds = 100;
 
-const send = (message: WorkerMessage): void => {
-  postMessage(message);
-};
+type Send = (message: WorkerMessage) => void;
 
 addEventListener("message", (event: MessageEvent<JobMessage>) => {
   void work(event.data);
 });
 
-async function work({ job, cancel }: JobMessage): Promise<void> {
-  const progress = new Progress(cancel);
+async function work({ job, lane, cancel }: JobMessage): Promise<void> {
+  const send: Send = (message) => {
+    const tagged: LaneMessage = { ...message, lane };
+    postMessage(tagged);
+  };
+  const progress = new Progress(cancel, send);
   try {
     send(await run(job, progress));
   } catch (error) {
@@ -96,9 +98,11 @@ class Progress {
   private bytes = 0;
   private last = performance.now();
   private readonly cancel: Int32Array;
+  private readonly send: Send;
 
-  constructor(cancel: Int32Array) {
+  constructor(cancel: Int32Array, send: Send) {
     this.cancel = cancel;
+    this.send = send;
   }
 
   begin(item: number): void {
@@ -113,7 +117,7 @@ class Progress {
     const now = performance.now();
     if (now - this.last < progressMilliseconds) return;
     this.last = now;
-    send({ type: "progress", item: this.item, bytes: this.bytes });
+    this.send({ type: "progress", item: this.item, bytes: this.bytes });
     this.bytes = 0;
   };
 

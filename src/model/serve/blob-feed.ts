@@ -1,13 +1,7 @@
-import { Buffer } from "node:buffer";
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { OcibundleError, errno } from "../../errors.ts";
 import type { ByteRange } from "../../oci/content.ts";
-
-/**
- * Read from a file and sent in one piece, in bytes. Each answer has a buffer of this size, which is used again when
- * the next chunk is asked for: new ones would fill the memory before the runtime takes them back.
- */
-const chunkBytes = 256 * 1024;
+import type { AnswerMemory } from "./answer-memory.ts";
 
 /** How often the growth of a file is looked at that is decompressed into, in milliseconds. */
 const growthEvery = 25;
@@ -61,10 +55,12 @@ interface Reader {
  */
 export function createFeed({
   size,
+  memory,
   onIdle,
   onTaint,
 }: {
   size: number;
+  memory: AnswerMemory;
   onIdle(): void;
   onTaint(): void;
 }): Feed {
@@ -116,7 +112,7 @@ export function createFeed({
       !options.verified || (range.end <= proven && range.end < size) ? 0 : 1;
     const reader: Reader = { start: range.start, at: range.start, spoiled: false };
     let file: FileHandle | undefined;
-    let buffer: Buffer | undefined;
+    const share = memory.share();
     let seen = generation;
     readers.add(reader);
     try {
@@ -144,7 +140,7 @@ export function createFeed({
           await changed(signal, growthEvery);
           continue;
         }
-        buffer ??= bufferFor(range);
+        const buffer = share.buffer(limit - at);
         const length = Math.min(buffer.byteLength, limit - at);
         const { bytesRead } = await file.read(buffer, 0, length, at);
         if (seen !== generation) continue;
@@ -160,6 +156,7 @@ export function createFeed({
         onTaint();
       throw error;
     } finally {
+      share.end();
       await file?.close();
       readers.delete(reader);
       if (readers.size === 0) onIdle();
@@ -225,27 +222,5 @@ async function openThere(path: string): Promise<FileHandle | undefined> {
   } catch (error) {
     if (errno(error) === "ENOENT") return undefined;
     throw error;
-  }
-}
-
-const bufferFor = ({ start, end }: ByteRange): Buffer =>
-  Buffer.allocUnsafe(Math.min(chunkBytes, end - start));
-
-/** Bytes of a file that stays. A chunk is valid until the next one is asked for. */
-export async function* fileBytes(
-  file: FileHandle,
-  range: ByteRange,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  try {
-    const buffer = bufferFor(range);
-    for (let at = range.start; at < range.end;) {
-      const length = Math.min(buffer.byteLength, range.end - at);
-      const { bytesRead } = await file.read(buffer, 0, length, at);
-      if (bytesRead === 0) throw new OcibundleError("integrity", "a file of the cache was cut");
-      at += bytesRead;
-      yield buffer.subarray(0, bytesRead);
-    }
-  } finally {
-    await file.close();
   }
 }

@@ -1,8 +1,10 @@
 import { open } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import pLimit, { type LimitFunction } from "p-limit";
 import { OcibundleError } from "../../errors.ts";
 import type { ByteRange, ContentReader } from "../../oci/content.ts";
 import type { Digest } from "../../oci/digest.ts";
+import { releaseBytes } from "../../runtime/release-bytes.ts";
 import { withinOpenFiles } from "../../runtime/open-files.ts";
 import type { HubBytes } from "../../serve/hub-source.ts";
 import type { Downloader } from "../../transfer/download/download.ts";
@@ -11,7 +13,8 @@ import type { WeightEntry } from "../format/weight-entry.ts";
 import { isSmall } from "../pull/pull-context.ts";
 import { rangesOf, storedBlob } from "../pull/pull-download.ts";
 import type { Session } from "../session/session.ts";
-import { createFeed, type Feed, fileBytes } from "./blob-feed.ts";
+import { answerMemory, fileBytes } from "./answer-memory.ts";
+import { createFeed, type Feed } from "./blob-feed.ts";
 import { fetchBlob } from "./fetch-blob.ts";
 import type { PartsFetcher } from "./fetch-parts.ts";
 import { glanceIntoParts } from "./glance-parts.ts";
@@ -23,12 +26,13 @@ import type { Located } from "./snapshot.ts";
  */
 const directBytes = 8 * MiB;
 
-/** Files fetched at once. Each large one has a worker that hashes it; a client that waits gives up after 10 s. */
+/** Files fetched at once. Each large one is hashed meanwhile; a client that waits gives up after 10 s. */
 const largeAtOnce = withinOpenFiles(16, 12);
 const smallAtOnce = withinOpenFiles(32, 8);
 
-/** Workers that hash what is fetched. */
-export const feedWorkers = Math.min(8, largeAtOnce);
+/** Workers that hash what is fetched, and the threads that they share: one hashes more than a gigabyte a second. */
+export const feedWorkers = largeAtOnce;
+export const feedThreads = Math.min(4, availableParallelism());
 
 /** How long the first byte is waited for before an answer begins, in milliseconds: clients give up after 10 s. */
 const firstByte = 8000;
@@ -81,6 +85,7 @@ export function createBlobs({
   keep: boolean;
 }): Blobs {
   const { cache, signal: ending, emit } = session;
+  const memory = answerMemory();
   const fetches = new Map<Digest, Fetch>();
   const failures = new Map<Digest, unknown>();
   const tainted = new Set<Digest>();
@@ -110,7 +115,7 @@ export function createBlobs({
       // Once it is open, nothing takes it away.
       const file = await open(path);
       used(located);
-      return { from: "cache", chunks: fileBytes(file, range) };
+      return { from: "cache", chunks: fileBytes(file, range, memory) };
     } catch {
       return undefined;
     }
@@ -130,6 +135,7 @@ export function createBlobs({
     };
     const feed = createFeed({
       size: entry.sizeUncompressed,
+      memory,
       onIdle: () => endIfIdle(linger),
       onTaint() {
         if (tainted.size < mostTainted) tainted.add(entry.digestOriginal);
@@ -216,9 +222,12 @@ export function createBlobs({
   };
 }
 
-/** Whether a range is a look into a large file, and not the file. */
+/**
+ * Whether a range is a look into a large file, and not the file. One that ends with the file may be what a client
+ * lacks of it: its last byte waits for the digest like that of the whole.
+ */
 const isGlance = ({ sizeUncompressed }: WeightEntry, { start, end }: ByteRange): boolean =>
-  end - start <= directBytes && sizeUncompressed > 2 * directBytes;
+  end - start <= directBytes && sizeUncompressed > 2 * directBytes && end < sizeUncompressed;
 
 /** A range as the registry gives it; undefined where it has no ranges. */
 async function glance(
@@ -228,9 +237,21 @@ async function glance(
   signal: AbortSignal,
 ): Promise<AsyncIterable<Uint8Array> | undefined> {
   const answer = await rangesOf(reader, storedBlob(entry), parts.get(entry))(range, signal);
-  if (answer.range.start === range.start && answer.range.end === range.end) return answer.body;
+  if (answer.range.start === range.start && answer.range.end === range.end) {
+    return released(answer.body);
+  }
   await answer.body.cancel().catch(() => undefined);
   return undefined;
+}
+
+/** Chunks that are each valid until the next one is asked for, and take no memory from then on. */
+async function* released(
+  chunks: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of chunks) {
+    yield chunk;
+    releaseBytes(chunk);
+  }
 }
 
 const lacking = ({ name }: WeightEntry, offline: boolean): OcibundleError =>

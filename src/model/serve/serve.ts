@@ -5,6 +5,7 @@ import { OcibundleError } from "../../errors.ts";
 import { readDocumentSync } from "../../runtime/read-document.ts";
 import { readingCode, unreadableBecause } from "../../runtime/file-faults.ts";
 import { withinOpenFiles } from "../../runtime/open-files.ts";
+import { laneStarter } from "../../runtime/worker-lanes.ts";
 import { createWorkerPool } from "../../runtime/worker-pool.ts";
 import { hostCheck, isLoopback, namedHost, tokenCheck } from "../../serve/access.ts";
 import { createHandler } from "../../serve/handle.ts";
@@ -14,7 +15,7 @@ import { createDownloader } from "../../transfer/download/download.ts";
 import type { EmitEvent, TransferEvent } from "../../transfer/events.ts";
 import { openScratch, sweepScratch } from "../pull/scratch-cache.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
-import { createBlobs, feedWorkers } from "./blobs.ts";
+import { createBlobs, feedThreads, feedWorkers } from "./blobs.ts";
 import { createPartsFetcher } from "./fetch-parts.ts";
 import { parseCatalog } from "./catalog.ts";
 import { hubEnvironment, runChild } from "./child.ts";
@@ -103,13 +104,14 @@ export async function serveModels(
   const scratch = request.useCache ? undefined : await openScratch(tmpdir());
   await sweepScratch(tmpdir());
   const session: Session = scratch === undefined ? given : { ...given, cache: scratch.cache };
-  const workers = createWorkerPool(feedWorkers);
+  const workers = createWorkerPool(feedWorkers, laneStarter(feedThreads));
   const partWorkers = createWorkerPool(withinOpenFiles(availableParallelism(), 8));
   const metrics = createMetrics();
   let server: Listening | undefined;
   try {
     const downloader = createDownloader({
       connections: session.flags.concurrency,
+      ownConnection: true,
       workers,
       emit: session.emit,
     });

@@ -15,6 +15,8 @@ export interface FetchOptions extends RangeWorkOptions, RetryCounterOptions {
   signal: AbortSignal;
   /** The one limit for the connections of all blobs. */
   limit: LimitFunction;
+  /** Whether the blob has a connection besides, so that it never waits for one. */
+  ownConnection?: boolean | undefined;
   emit: EmitEvent;
   pace: Pace;
   /** Bytes that came in this call and were missing before, also where it fails. */
@@ -101,6 +103,10 @@ function startRequests(fetch: Fetch): void {
     work.refill();
   }
   if (ends) return;
+  if (fetch.options.ownConnection === true && work.flights.size === 0 && work.available() > 0) {
+    fetch.queued += 1;
+    void fillSlot(fetch);
+  }
   const together = fetch.confirmed && performance.now() >= fetch.aloneUntil;
   const most = support.ranged && together ? atOnce : 1;
   const free = Math.min(most - work.flights.size, work.available()) - fetch.queued;

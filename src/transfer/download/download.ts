@@ -34,6 +34,8 @@ const inlineBytes = 4 * MiB;
 export interface DownloadOptions {
   /** Connections of all blobs together. */
   connections?: number | undefined;
+  /** Each blob has one of its own besides: whoever waits for its bytes does not wait for those of others. */
+  ownConnection?: boolean | undefined;
   /** Hash and decode while blobs arrive; one worker is taken for each large blob. */
   workers: WorkerPool;
   emit: EmitEvent;
@@ -103,6 +105,7 @@ export function createDownloader(options: DownloadOptions): Downloader {
     onFetched: options.onFetched,
     limit,
     atOnce: connections,
+    ownConnection: options.ownConnection,
     support: supportOf(host),
   });
   return {
@@ -151,6 +154,7 @@ interface Settings {
   onFetched: DownloadOptions["onFetched"];
   limit: ReturnType<typeof pLimit>;
   atOnce: number;
+  ownConnection: boolean | undefined;
   support: RangeSupport;
 }
 

@@ -3,6 +3,7 @@ import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { OcibundleError } from "../../../../src/errors.ts";
+import { answerMemory } from "../../../../src/model/serve/answer-memory.ts";
 import { createFeed } from "../../../../src/model/serve/blob-feed.ts";
 
 const directory = await mkdtemp(join(tmpdir(), "feed-"));
@@ -17,6 +18,7 @@ async function feedOf(name: string) {
   const told = { idle: 0, tainted: 0 };
   const feed = createFeed({
     size: content.length,
+    memory: answerMemory(),
     onIdle: () => (told.idle += 1),
     onTaint: () => (told.tainted += 1),
   });

@@ -159,6 +159,45 @@ describe("a file that is not in the cache", () => {
     expect(hashed(await right.bytes())).toBe(hashed(file));
   });
 
+  test("is verified before its end is sent, also to who asks for no more than that", async () => {
+    const file = new Uint8Array(randomBytes(largeBytes));
+    const { endpoint, registry } = await serving({ "a.bin": file });
+    registry.meddle(corrupting(largeBytes, { left: Number.POSITIVE_INFINITY }));
+    const headers = { range: `bytes=${largeBytes - 100}-` };
+    const answer = await fetch(url(endpoint, "a.bin"), { headers });
+    const { bytes, whole } = await received(answer);
+    expect({ sent: answer.status === 206 && whole, all: bytes === 100 }).toEqual({
+      sent: false,
+      all: false,
+    });
+  });
+
+  test("does not wait for the connections of files that stand still", async () => {
+    const names = Array.from({ length: 9 }, (_, index) => `${index}.bin`);
+    const files = Object.fromEntries(
+      names.map((name) => [name, new Uint8Array(randomBytes(4 * 1024 * 1024 + 1))]),
+    );
+    const { endpoint, registry } = await serving(files);
+    const last = hashed(files["8.bin"] ?? new Uint8Array());
+    const released = Promise.withResolvers<void>();
+    registry.meddle(async (request, next) => {
+      const isBlob = request.method === "GET" && request.url.includes("/blobs/");
+      if (isBlob && !request.url.endsWith(last)) await released.promise;
+      return next(request);
+    });
+    const stuck = names.slice(0, 8).map(async (name) => {
+      return hashed(await (await fetch(url(endpoint, name))).bytes());
+    });
+    while (blobRequests(registry).length < 8)
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    const answer = await fetch(url(endpoint, "8.bin"));
+    expect(hashed(await answer.bytes())).toBe(last);
+    released.resolve();
+    expect(await Promise.all(stuck)).toEqual(
+      names.slice(0, 8).map((name) => hashed(files[name] ?? new Uint8Array())),
+    );
+  });
+
   test("is gone on with where the registry goes away half-way and comes back", async () => {
     const file = new Uint8Array(randomBytes(largeBytes));
     const { endpoint, registry } = await serving({ "a.bin": file });
