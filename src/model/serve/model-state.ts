@@ -47,6 +47,13 @@ interface Known {
   at: number;
 }
 
+/** Throws as opening does where a model of this machine is not there: clients would only be told when they ask. */
+export async function checkLocal(place: ModelPlace, session: Session): Promise<void> {
+  if (place.kind !== "local") return;
+  const source = await (await modelPlace(session, place.text)).open();
+  await source.close();
+}
+
 export function openState(place: ModelPlace, options: StateOptions): ModelState {
   return place.kind === "registry" ? registryState(place, options) : localState(place, options);
 }

@@ -20,6 +20,7 @@ import { createPartsFetcher } from "./fetch-parts.ts";
 import { parseCatalog } from "./catalog.ts";
 import { hubEnvironment, runChild } from "./child.ts";
 import { manifestMemory } from "./kept-manifests.ts";
+import { checkLocal } from "./model-state.ts";
 import { createModels } from "./models.ts";
 
 export interface ServeRequest {
@@ -126,6 +127,10 @@ export async function serveModels(
     const keep = request.useCache;
     const blobs = createBlobs({ session, downloader, partsFetcher, offline, keep });
     const memory = manifestMemory(session.cache);
+    for (const id of catalog.ids) {
+      const place = catalog.find(id);
+      if (place !== undefined) await checkLocal(place, session);
+    }
     const models = createModels(catalog, blobs, { session, memory, root, refresh, offline });
     server = await listen({
       address,
