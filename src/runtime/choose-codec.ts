@@ -1,7 +1,7 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { constants, zstdCompressSync } from "node:zlib";
 import { planeSizes, splitPlanes } from "./byte-planes.ts";
-import { planeWidths } from "./plane-codec.ts";
+import { compressPlane, planeWidths } from "./plane-codec.ts";
 import { type FileRange, type PartCodec } from "./worker-protocol.ts";
 
 /** Samples are taken at head, middle and tail. In bytes; a multiple of the bytes of any element. */
@@ -53,7 +53,7 @@ function savingOf(samples: readonly Uint8Array[], stored: (sample: Uint8Array) =
 function planesSize(sample: Uint8Array, width: 2 | 4): number {
   const planes = planeSizes(sample.length, width).map((size) => new Uint8Array(size));
   splitPlanes(sample, planes);
-  return planes.reduce((sum, plane) => sum + Math.min(plane.length, compressedSize(plane)), 0);
+  return planes.reduce((sum, plane) => sum + (compressPlane(plane) ?? plane).length, 0);
 }
 
 const compressedSize = (bytes: Uint8Array): number =>

@@ -30,7 +30,7 @@ export async function compressFile(
   { input, codec, level, output }: CompressJob,
   onChunk?: (bytes: number) => void,
 ): Promise<Compressed> {
-  if (isPlaneCodec(codec)) return encodePlanesFile({ input, codec, level, output }, onChunk);
+  if (isPlaneCodec(codec)) return encodePlanesFile({ input, codec, output }, onChunk);
   if (input.end - input.start <= smallFileBytes) {
     return compressSmall({ input, codec, level, output }, onChunk);
   }

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import { readableMode, replaceFile } from "./own-file.ts";
-import { type PlaneCodec, planeEncoder, planeWidths } from "./plane-codec.ts";
+import { type PlaneCodec, type PlaneEncoder, planeEncoder, planeWidths } from "./plane-codec.ts";
 import { type CompressJob, type Compressed, fileEndedCode } from "./worker-protocol.ts";
 
 const readBytes = 256 * 1024;
@@ -11,34 +11,35 @@ const readBytes = 256 * 1024;
  * `compressFile` does.
  */
 export async function encodePlanesFile(
-  { input, codec, level, output }: CompressJob & { codec: PlaneCodec },
+  { input, codec, output }: Omit<CompressJob, "codec" | "level"> & { codec: PlaneCodec },
   onChunk?: (bytes: number) => void,
 ): Promise<Compressed> {
   const [before, after] = [createHash("sha256"), createHash("sha256")];
   let size = 0;
+  let encoder: PlaneEncoder | undefined;
   const from = openSync(input.path, "r");
   try {
     const to = await replaceFile(output, readableMode);
     try {
-      const encoder = planeEncoder({
+      encoder = planeEncoder({
         width: planeWidths[codec],
-        level,
         emit(bytes) {
           after.update(bytes);
           for (let done = 0; done < bytes.length;) done += writeSync(to.fd, bytes, done);
           size += bytes.length;
         },
       });
-      const buffer = new Uint8Array(readBytes);
       for (let at = input.start; at < input.end;) {
-        const bytes = readSync(from, buffer, 0, Math.min(readBytes, input.end - at), at);
+        // Into the encoder's memory, so that nothing is copied.
+        const room = encoder.room();
+        const most = Math.min(readBytes, room.length, input.end - at);
+        const bytes = readSync(from, room, 0, most, at);
         if (bytes === 0) {
           const message = `${input.path}: the file ended before byte ${input.end}`;
           throw Object.assign(new Error(message), { code: fileEndedCode });
         }
-        const chunk = buffer.subarray(0, bytes);
-        before.update(chunk);
-        encoder.take(chunk);
+        before.update(room.subarray(0, bytes));
+        encoder.filled(bytes);
         at += bytes;
         onChunk?.(bytes);
       }
@@ -48,6 +49,7 @@ export async function encodePlanesFile(
       await to.close();
     }
   } finally {
+    encoder?.close();
     closeSync(from);
   }
   return {

@@ -52,7 +52,7 @@ export async function runPartJob(
       const buffer = new Uint8Array(readBytes);
       for (const chunk of storedChunks(from, () => buffer, onChunk)) take(chunk);
     } else {
-      const input = storedChunks(from, () => new Uint8Array(readBytes), onChunk);
+      const input = (buffer: () => Uint8Array) => storedChunks(from, buffer, onChunk);
       await decodeChunks(decode, input, take);
     }
   } finally {
@@ -64,13 +64,20 @@ export async function runPartJob(
 /** Decodes a part, which must be whole and nothing else. Planes are decoded without a pause. */
 async function decodeChunks(
   { codec, size }: { codec: PartCodec; size: number },
-  input: Iterable<Uint8Array>,
+  input: (buffer: () => Uint8Array) => Iterable<Uint8Array>,
   take: (chunk: Uint8Array) => void,
 ): Promise<void> {
   if (isPlaneCodec(codec)) {
     const decoder = planeDecoder({ width: planeWidths[codec], size });
-    for (const chunk of input) for (const block of decoder.take(chunk)) take(block);
-    decoder.end();
+    try {
+      // Into the decoder's memory, so that nothing is copied.
+      for (const { length } of input(() => decoder.room().subarray(0, readBytes))) {
+        for (const block of decoder.filled(length)) take(block);
+      }
+      decoder.end();
+    } finally {
+      decoder.close();
+    }
     return;
   }
   const frames = codec === "zstd" ? zstdFrames() : undefined;
@@ -79,7 +86,7 @@ async function decodeChunks(
       ? createGunzip({ chunkSize: decodedBytes })
       : createZstdDecompress({ chunkSize: decodedBytes });
   function* followed() {
-    for (const chunk of input) {
+    for (const chunk of input(() => new Uint8Array(readBytes))) {
       frames?.take(chunk);
       yield chunk;
     }

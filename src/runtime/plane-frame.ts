@@ -1,4 +1,5 @@
 import { zstdDecompressSync } from "node:zlib";
+import { releaseBytes } from "./release-bytes.ts";
 
 // One plane of a block as one frame of zstd (RFC 8878, 3.1.1), which any decoder of zstd reads.
 
@@ -21,7 +22,7 @@ export const mostOfFrame = (planeBytes: number): number =>
   planeBytes + Math.ceil(planeBytes / 64) + 1024;
 
 /** Emits a frame that has a plane as it is: for one that does not compress. */
-export function emitStored(plane: Uint8Array, emit: (bytes: Uint8Array) => void): void {
+export function storePlane(plane: Uint8Array, emit: (bytes: Uint8Array) => void): void {
   const header = new DataView(new ArrayBuffer(headerBytes));
   header.setUint32(0, magic, true);
   header.setUint8(4, storedDescriptor);
@@ -71,43 +72,53 @@ export function frameLength(bytes: Uint8Array): number | undefined {
 /** Frames say how much memory they need; planes need less. In bytes, as a power of two. */
 const mostWindowLog = 23;
 
-/**
- * The plane of `size` bytes that a whole frame holds: in `space`, or in memory of its own. Throws for any other
- * frame.
- */
-export function planeOf(frame: Uint8Array, size: number, space: Uint8Array): Uint8Array {
+/** Reads a whole frame into `plane`, all of which it fills. Throws for any other frame. */
+export function readPlane(frame: Uint8Array, plane: Uint8Array): void {
   const descriptor = frame[4] ?? 0;
   const isSingle = ((descriptor >> 5) & 1) === 1;
   const windowLog = 10 + ((frame[5] ?? 0) >> 3);
   if (!isSingle && windowLog > mostWindowLog) throw damagedPlanes("a frame with a large window");
   // What a single segment says of its size is the memory that it takes.
-  if (isSingle && contentSize(frame) !== size) throw damagedPlanes("a plane of another size");
-  if (descriptor === storedDescriptor && readStored(frame, size, space)) {
-    return space.subarray(0, size);
+  if (isSingle && contentSize(frame) !== plane.length) {
+    throw damagedPlanes("a plane of another size");
   }
-  let plane: Uint8Array;
+  if (descriptor === storedDescriptor && readStored(frame, plane)) return;
+  let decompressed: Uint8Array;
   try {
-    plane = zstdDecompressSync(frame, { maxOutputLength: Math.max(1, size) });
+    decompressed = zstdDecompressSync(frame, {
+      maxOutputLength: Math.max(1, plane.length),
+      // With room left over, so that no more is made to find out that nothing follows.
+      chunkSize: plane.length + 64,
+    });
   } catch (cause) {
     throw damagedPlanes("a frame that cannot be decompressed", cause);
   }
-  if (plane.length !== size) throw damagedPlanes("a plane of another size");
-  return plane;
+  if (decompressed.length !== plane.length) throw damagedPlanes("a plane of another size");
+  plane.set(decompressed);
+  releaseMade(decompressed);
 }
 
-/** Copies what a frame of `emitStored` holds, without zstd; false for another one. */
-function readStored(frame: Uint8Array, size: number, space: Uint8Array): boolean {
+/**
+ * Gives back memory that zlib made for a result which is smaller: `made` is of no use then. Without, each plane takes
+ * new memory of the system, which costs as much time as decompressing does.
+ */
+export function releaseMade({ buffer }: Uint8Array): void {
+  releaseBytes(new Uint8Array(buffer));
+}
+
+/** Copies what a frame of `storePlane` holds, without zstd; false for another one. */
+function readStored(frame: Uint8Array, plane: Uint8Array): boolean {
   let filled = 0;
   for (let at = headerBytes; at < frame.length;) {
     const header = (frame[at] ?? 0) | ((frame[at + 1] ?? 0) << 8) | ((frame[at + 2] ?? 0) << 16);
     const length = header >> 3;
-    if (((header >> 1) & 3) !== 0 || filled + length > size) return false;
+    if (((header >> 1) & 3) !== 0 || filled + length > plane.length) return false;
     at += blockHeaderBytes;
-    space.set(frame.subarray(at, at + length), filled);
+    plane.set(frame.subarray(at, at + length), filled);
     filled += length;
     at += length;
   }
-  return filled === size;
+  return filled === plane.length;
 }
 
 /** What the header of a single segment says of its size. */

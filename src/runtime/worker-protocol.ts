@@ -28,7 +28,7 @@ export type PartCodec = Codec | "bp2.zstd" | "bp4.zstd";
 export interface CompressJob {
   input: FileRange;
   codec: PartCodec;
-  /** The codec's own scale: gzip 1 to 9, zstd 1 to 22, which planes are compressed with too. */
+  /** The codec's own scale: gzip 1 to 9, zstd 1 to 22; of no meaning for planes. */
   level: number;
   /** Path of the file to write. It is flushed to the disk; on failure it is the caller's to remove. */
   output: string;

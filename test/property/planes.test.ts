@@ -2,7 +2,8 @@ import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { zstdCompressSync } from "node:zlib";
 import { mergePlanes, planeSizes, splitPlanes } from "../../src/runtime/byte-planes.ts";
-import { planeBlockBytes, planeDecoder, planeEncoder } from "../../src/runtime/plane-codec.ts";
+import { planeDecoder, planeEncoder } from "../../src/runtime/plane-codec.ts";
+import { plainSpace, planeBlockBytes, vectorSpace } from "../../src/runtime/plane-space.ts";
 import { errno } from "../../src/errors.ts";
 import { fewerRuns } from "../support/property-runs.ts";
 
@@ -32,9 +33,10 @@ test("any bytes come back from their planes, in any chunking", () => {
     fc.property(bytes, widths, fc.integer({ min: 1, max: 200_000 }), (all, width, chunk) => {
       const frames: Uint8Array[] = [];
       const emit = (frame: Uint8Array) => frames.push(frame.slice());
-      const encoder = planeEncoder({ width, level: 1, emit });
+      const encoder = planeEncoder({ width, emit });
       for (const some of chunked(all, chunk)) encoder.take(some);
       encoder.end();
+      encoder.close();
       const stored = Buffer.concat(frames);
       expect(stored.length).toBeLessThanOrEqual(all.length + 64 + all.length / 1024);
       const decoder = planeDecoder({ width, size: all.length });
@@ -43,6 +45,7 @@ test("any bytes come back from their planes, in any chunking", () => {
         for (const block of decoder.take(some)) found.push(block.slice());
       }
       decoder.end();
+      decoder.close();
       expect(Buffer.concat(found).equals(all)).toBe(true);
     }),
     fewerRuns(0.01),
@@ -65,6 +68,35 @@ test("planes are the bytes of the elements, wherever they lie in memory", () => 
     }),
     fewerRuns(0.5),
   );
+});
+
+test("vectors sort bytes as words do, whatever lies behind them", () => {
+  for (const width of [2, 4] as const) {
+    const vectors = vectorSpace(width);
+    if (vectors === undefined) throw new Error("this machine has no vectors");
+    const words = plainSpace(width);
+    const size = fc.oneof(fc.integer({ min: 1, max: 300 }), fc.constant(planeBlockBytes));
+    fc.assert(
+      fc.property(fc.uint8Array({ minLength: 1, maxLength: 300 }), size, (some, count) => {
+        for (const { block } of [vectors, words]) {
+          for (let at = 0; at < count; at += 1) block[at] = (some[at % some.length] ?? 0) + at;
+        }
+        const before = vectors.block.slice(0, count);
+        vectors.split(count);
+        words.split(count);
+        for (const [index, planeSize] of planeSizes(count, width).entries()) {
+          const [one, other] = [vectors, words].map(({ planes }) =>
+            planes[index]?.subarray(0, planeSize),
+          );
+          expect(Buffer.compare(one ?? before, other ?? before)).toBe(0);
+        }
+        vectors.block.fill(0);
+        vectors.merge(count);
+        expect(Buffer.compare(vectors.block.subarray(0, count), before)).toBe(0);
+      }),
+      fewerRuns(0.2),
+    );
+  }
 });
 
 test("no bytes make a decoder give more than it may, or fail in another way", () => {
@@ -97,6 +129,8 @@ test("no bytes make a decoder give more than it may, or fail in another way", ()
           expect(given).toBe(size);
         } catch (error) {
           expect(errno(error)).toBe("ZSTD_planes");
+        } finally {
+          decoder.close();
         }
         expect(given).toBeLessThanOrEqual(size);
       },

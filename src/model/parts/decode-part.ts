@@ -50,13 +50,17 @@ async function* decodePlanes(
       );
     }
   };
-  for await (const chunk of input) {
-    const blocks = decoder.take(chunk)[Symbol.iterator]();
-    for (;;) {
-      const { done, value } = checked(() => blocks.next());
-      if (done === true) break;
-      yield value;
+  try {
+    for await (const chunk of input) {
+      const blocks = decoder.take(chunk)[Symbol.iterator]();
+      for (;;) {
+        const { done, value } = checked(() => blocks.next());
+        if (done === true) break;
+        yield value;
+      }
     }
+    checked(() => decoder.end());
+  } finally {
+    decoder.close();
   }
-  checked(() => decoder.end());
 }

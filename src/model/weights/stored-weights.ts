@@ -31,7 +31,17 @@ export function storedWeights({ cache, emit }: Session, lock: string): StoredWei
         const options = { cache, pool, signal, onBytes };
         const made = await makePart({ part, name, path, start }, encoding, options);
         emit({ type: "done", ...item });
-        if (made.digest !== stored.digest) throw mismatch(path);
+        if (made.digest !== stored.digest) {
+          // The original is the right one: another version of zstd, or of this program, has encoded it.
+          const which = `"${path}": part ${shortDigest(digest)}`;
+          throw new OcibundleError(
+            "integrity",
+            `${which} is encoded to another blob than in ${lock}`,
+            {
+              hint: "run `ocibundle lock --compression none`, then `ocibundle lock --compression auto`, to encode the parts again",
+            },
+          );
+        }
         return { kind: "file", path: cache.blobPath(made.digest), offset: 0 };
       } finally {
         pool.close();

@@ -101,9 +101,10 @@ const zstd = (bytes: Bytes): Bytes => new Uint8Array(zstdCompressSync(bytes));
 export function planes(bytes: Bytes, width: 2 | 4 = 2): Bytes {
   const frames: Uint8Array[] = [];
   const emit = (frame: Uint8Array) => frames.push(new Uint8Array(frame));
-  const encoder = planeEncoder({ width, level: 1, emit });
+  const encoder = planeEncoder({ width, emit });
   encoder.take(bytes);
   encoder.end();
+  encoder.close();
   return new Uint8Array(Buffer.concat(frames));
 }
 

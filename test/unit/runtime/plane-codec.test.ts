@@ -1,22 +1,28 @@
 import { expect, test } from "bun:test";
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { type PlaneWidth, planeSizes } from "../../../src/runtime/byte-planes.ts";
-import { planeBlockBytes, planeDecoder, planeEncoder } from "../../../src/runtime/plane-codec.ts";
+import { planeDecoder, planeEncoder } from "../../../src/runtime/plane-codec.ts";
+import { planeBlockBytes } from "../../../src/runtime/plane-space.ts";
 import { weights } from "../../support/model/parts-artifact.ts";
 
 function encode(bytes: Uint8Array, width: PlaneWidth): Uint8Array {
   const frames: Uint8Array[] = [];
-  const encoder = planeEncoder({ width, level: 1, emit: (frame) => frames.push(frame.slice()) });
+  const encoder = planeEncoder({ width, emit: (frame) => frames.push(frame.slice()) });
   encoder.take(bytes);
   encoder.end();
+  encoder.close();
   return Buffer.concat(frames);
 }
 
 function decode(stored: Uint8Array, width: PlaneWidth, size: number): Buffer {
   const decoder = planeDecoder({ width, size });
-  const blocks = Array.from(decoder.take(stored), (block) => block.slice());
-  decoder.end();
-  return Buffer.concat(blocks);
+  try {
+    const blocks = Array.from(decoder.take(stored), (block) => block.slice());
+    decoder.end();
+    return Buffer.concat(blocks);
+  } finally {
+    decoder.close();
+  }
 }
 
 const hex = (...bytes: string[]): Uint8Array =>
@@ -86,6 +92,7 @@ for (const width of [2, 4] as const) {
           found.push(block.slice());
       }
       decoder.end();
+      decoder.close();
       expect(Buffer.concat(found).equals(bytes)).toBe(true);
       expect(planeSizes(size, width).reduce((sum, one) => sum + one, 0)).toBe(size);
     });

@@ -113,6 +113,23 @@ test("a file that is not what it was is found when a part of it is made again", 
   );
 }, 60_000);
 
+test("a lock names a blob that the part is not encoded to: what helps is said, and helps", async () => {
+  const registry = await recordingRegistry();
+  const job = jobIn(await temporaryDirectory());
+  writeTensors(join(job.cwd, "weights/model.safetensors"), tensors, { bf16: true });
+  await lock(job, "auto", true);
+  const parts = await lockedParts(job);
+  const stored = parts.find(({ length }) => length > 2)?.[2] ?? "";
+  const path = join(job.cwd, "weights.lock");
+  await writeFile(path, (await readFile(path, "utf8")).replaceAll(stored, "0".repeat(64)));
+  const error = await failureOf(pushParts(job, `${registry.host}/acme/model:v1`));
+  expect(error.code).toBe("integrity");
+  expect(error.message).toContain("is encoded to another blob than in");
+  await lock(job, "none");
+  await lock(job, "auto");
+  expect(await lockedParts(job)).toEqual(parts);
+}, 60_000);
+
 test("compression is for parts", async () => {
   const job = jobIn(await temporaryDirectory());
   writeTensors(join(job.cwd, "weights/a.safetensors"), [["a", 1000]]);
