@@ -4,6 +4,7 @@ import { startEmbeddedRegistry } from "../registries.ts";
 import { type Benchmark, medianOf, ratio } from "./benchmark.ts";
 import { compete, type Contestant } from "./measure.ts";
 import type { Figure } from "./report.ts";
+import { againstOras } from "./layouts-peer.ts";
 import type { Stage } from "./stage.ts";
 
 const layouts = ["bundle", "modelpack", "cog"] as const;
@@ -33,6 +34,7 @@ export const layoutsBenchmark: Benchmark = {
       ["modelpack", "cog", "image"].map((layout) => converter(stage, layout, at("bundle"))),
       stage.runs,
     );
+    const oras = await againstOras(stage, cwd);
     const raw = medianOf(pulled, "bundle");
     const figures: Figure[] = [
       ...ratio(
@@ -65,7 +67,10 @@ export const layoutsBenchmark: Benchmark = {
         ];
       }),
     ];
-    return { results: [...pulled, ...converted], figures };
+    return {
+      results: [...pulled, ...converted, ...oras.results],
+      figures: [...figures, ...oras.figures],
+    };
   },
 };
 

@@ -17,6 +17,8 @@ export interface Contestant {
   /** In addition to this process's own. */
   env?: Record<string, string>;
   cwd?: string;
+  /** Whether its time ends when all that was written is on the disk, and not before. */
+  untilSynced?: boolean;
   /** Done after each run and not measured; throws when the run did not do what it was to do. */
   check?: (stdout: string) => Promise<void>;
 }
@@ -48,6 +50,7 @@ export async function measure(contestant: Contestant): Promise<Measurement> {
     new Response(child.stderr).text(),
   ]);
   const exitCode = await child.exited;
+  if (contestant.untilSynced === true) await Bun.spawn(["sync"]).exited;
   const seconds = (performance.now() - began) / 1000;
   clearInterval(timer);
   const [stdout, stderr] = await output;
