@@ -98,7 +98,8 @@ export async function openAssembly(options: AssemblyOptions): Promise<Assembly> 
 /** A blob is made of parts where so much of it lies on this machine, as a share of its bytes. */
 const leastShare = 1 / 16;
 
-function hasShare({ parts, size }: FilePlan, seeds: Seeds): boolean {
+/** Whether so much of a file lies on this machine that it is made of parts, where it could come as a blob. */
+export function hasShare({ parts, size }: FilePlan, seeds: Seeds): boolean {
   const there = parts.filter(({ stored }) => seeds.of(stored.digest).length > 0);
   return there.reduce((sum, { stored }) => sum + stored.size, 0) >= size * leastShare;
 }

@@ -172,12 +172,17 @@ export function createBlobs({
     feed: Feed,
     signal: AbortSignal,
   ): Promise<void> => {
-    const { entry, parts, plan, unpacked } = located;
+    const { entry, parts, plan, delta, unpacked } = located;
     const isThere = plan !== undefined && (await partsFetcher.has(plan));
     if (unpacked || (offline && !isThere)) throw lacking(entry, offline);
     const obtained =
       plan === undefined
-        ? await fetchBlob({ reader, entry, parts }, feed, { cache, downloader, signal })
+        ? await fetchBlob({ reader, entry, parts, delta }, feed, {
+            cache,
+            downloader,
+            partsFetcher,
+            signal,
+          })
         : await partsFetcher.obtain({ reader, entry, plan }, feed, signal);
     feed.settle(obtained.path);
     // Who reads has the file open: it may be pruned from here on.

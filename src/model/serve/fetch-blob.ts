@@ -3,30 +3,35 @@ import type { Cache } from "../../store/cache/cache.ts";
 import { type ObtainedBlob, obtainBlob, requireBlob } from "../../store/cache/obtain.ts";
 import { whereLockable } from "../../store/locks/where-possible.ts";
 import type { Downloader } from "../../transfer/download/download.ts";
-import { removeGrown } from "../../transfer/download/download-journal.ts";
+import { type JournalPlace, removeGrown } from "../../transfer/download/download-journal.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
+import type { FilePlan } from "../parts/file-plan.ts";
 import type { BlobPart } from "../pull/pull-context.ts";
 import { download, type FetchProgress } from "../pull/pull-download.ts";
 import type { Feed } from "./blob-feed.ts";
+import type { PartsFetcher } from "./fetch-parts.ts";
 
 /** A file that is a blob, or a part of one. */
 interface FileOfBlob {
   reader: ContentReader;
   entry: WeightEntry;
   parts: ReadonlyMap<WeightEntry, BlobPart>;
+  /** How it can be made of parts that lie on this machine. */
+  delta: FilePlan | undefined;
 }
 
 interface FetchBlobOptions {
   cache: Cache;
   downloader: Downloader;
+  partsFetcher: PartsFetcher;
   signal: AbortSignal;
 }
 
 /** Fetches a file into the cache, unless it is there; its feed is told of each byte. Throws as `obtainBlob`. */
 export async function fetchBlob(
-  { reader, entry, parts }: FileOfBlob,
+  { reader, entry, parts, delta }: FileOfBlob,
   feed: Feed,
-  { cache, downloader, signal }: FetchBlobOptions,
+  { cache, downloader, partsFetcher, signal }: FetchBlobOptions,
 ): Promise<ObtainedBlob> {
   const progress: FetchProgress = {
     start() {},
@@ -37,15 +42,19 @@ export async function fetchBlob(
   };
   const context = { session: { signal }, source: reader, downloader, parts };
   const blob = { digest: entry.digestOriginal, size: entry.sizeUncompressed };
-  return requireBlob(
+  const assemble = async (place: JournalPlace): Promise<boolean> =>
+    delta !== undefined &&
+    (await partsFetcher.assembleBlob({ reader, entry, plan: delta }, place, feed, signal));
+  const obtained = requireBlob(
     await obtainBlob(cache, blob, {
       signal,
       use: { name: entry.name, origin: reader.name },
       async fetch(path, journal) {
-        if (entry.digest === entry.digestOriginal || parts.has(entry)) {
+        const isAssembled = await assemble({ partial: path, journal });
+        if (!isAssembled && (entry.digest === entry.digestOriginal || parts.has(entry))) {
           feed.grow(path, false);
           await download(entry, { partial: path, journal }, path, context, progress);
-        } else {
+        } else if (!isAssembled) {
           feed.grow(path, true);
           await withStored(cache, entry, (place) =>
             download(entry, place, path, context, progress),
@@ -56,6 +65,15 @@ export async function fetchBlob(
       },
     }),
   );
+  try {
+    if (delta !== undefined && obtained.outcome === "fetched") {
+      await partsFetcher.noteBlob(delta, obtained.path);
+    }
+    return obtained;
+  } catch (error) {
+    obtained.release();
+    throw error;
+  }
 }
 
 /** A place for a blob that is decompressed: one that a killed run's successor goes on from, where it can be locked. */

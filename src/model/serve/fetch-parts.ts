@@ -14,7 +14,8 @@ import type { FilePlan } from "../parts/file-plan.ts";
 import { assembleFile } from "../pull/assemble-file.ts";
 import { createAssembly } from "../pull/assembly.ts";
 import { labelOf } from "../pull/pull-download.ts";
-import { findSeeds } from "../pull/seeds.ts";
+import { hasShare, noteParts } from "../pull/part-pull.ts";
+import { findSeeds, type Seeds } from "../pull/seeds.ts";
 import type { Session } from "../session/session.ts";
 import type { Feed } from "./blob-feed.ts";
 
@@ -44,6 +45,18 @@ export interface PartsFetcher {
    * `assembleFile`, and `integrity` where the file has another digest than the recipe says.
    */
   obtain(file: FileOfParts, feed: Feed, signal: AbortSignal): Promise<ObtainedBlob>;
+  /**
+   * Makes a file that is a blob of parts that lie on this machine, and of ranges of the blob; it is verified as a
+   * whole. False, and nothing is done, where too little of it is here. Throws as `assembleFile`.
+   */
+  assembleBlob(
+    file: FileOfParts,
+    place: JournalPlace,
+    feed: Feed,
+    signal: AbortSignal,
+  ): Promise<boolean>;
+  /** Notes which parts a file in the cache that is a blob has, as far as its recipe says. */
+  noteBlob(plan: FilePlan, path: string): Promise<void>;
   remove(plan: FilePlan): Promise<void>;
 }
 
@@ -61,6 +74,9 @@ export function createPartsFetcher(options: PartsFetcherOptions): PartsFetcher {
   const assembled = assembledCache(session.cache);
   /** The digest of files as a whole, the oldest first: what a key names is always the same bytes. */
   const hashed = new Map<string, string>();
+  const records = openPartRecords(session.cache);
+  const seedsOf = (plan: FilePlan, signal: AbortSignal): Promise<Seeds> =>
+    findSeeds([plan], { records, files: [], workers: options.workers, signal });
   const check = ({ entry, plan }: FileOfParts, found: string): void => {
     hashed.delete(plan.key);
     hashed.set(plan.key, found);
@@ -76,9 +92,10 @@ export function createPartsFetcher(options: PartsFetcherOptions): PartsFetcher {
   ): Promise<void> => {
     const { plan } = file;
     const whole = followed(place.partial, plan, followers);
-    const assemble = (stop: AbortSignal): Promise<void> =>
+    const assemble = async (stop: AbortSignal): Promise<void> =>
       assemblePlan(file, place, options, {
         signal: stop,
+        seeds: await seedsOf(plan, stop),
         onFront(front, proven) {
           feed.front(front, proven);
           whole.front(proven);
@@ -125,7 +142,7 @@ export function createPartsFetcher(options: PartsFetcherOptions): PartsFetcher {
       const { path, outcome } = obtained;
       try {
         if (outcome === "fetched") {
-          await openPartRecords(session.cache).add(path, plan.content);
+          await records.add(path, plan.content);
         } else if (!hashed.has(plan.key)) {
           // A pull has put it together, which does not compute its digest.
           feed.grow(path, false);
@@ -140,18 +157,33 @@ export function createPartsFetcher(options: PartsFetcherOptions): PartsFetcher {
         throw error;
       }
     },
+    async assembleBlob(file, place, feed, signal) {
+      const seeds = await seedsOf(file.plan, signal);
+      if (!hasShare(file.plan, seeds)) return false;
+      feed.grow(place.partial, false);
+      // A recipe proves nothing of a blob: no byte is right before the whole is.
+      const onFront = (front: number): void => feed.front(front);
+      await assemblePlan(file, place, options, { signal, seeds, onFront });
+      return true;
+    },
+    noteBlob: (plan, path) => noteParts(plan, { path, cache: session.cache, records }),
     remove: ({ key }) => assembled.remove(key),
   };
+}
+
+interface AssembleOptions {
+  signal: AbortSignal;
+  seeds: Seeds;
+  onFront(front: number, proven: number): void;
 }
 
 async function assemblePlan(
   { reader, entry, plan }: FileOfParts,
   place: JournalPlace,
   { session, downloader, workers }: PartsFetcherOptions,
-  { signal, onFront }: { signal: AbortSignal; onFront(front: number, proven: number): void },
+  { signal, seeds, onFront }: AssembleOptions,
 ): Promise<void> {
   const records = openPartRecords(session.cache);
-  const seeds = await findSeeds([plan], { records, files: [], workers, signal });
   const context = {
     session: { ...session, signal },
     source: reader,

@@ -13,7 +13,6 @@ import {
 } from "../graph/weights-contents.ts";
 import type { FilePlan } from "../parts/file-plan.ts";
 import { listFiles } from "../pull/part-files.ts";
-import { inParts } from "../pull/part-pull.ts";
 import type { BlobPart } from "../pull/pull-context.ts";
 import { findFiles } from "../pull/pull-entries.ts";
 import type { Session } from "../session/session.ts";
@@ -25,6 +24,8 @@ export interface Located {
   parts: ReadonlyMap<WeightEntry, BlobPart>;
   /** How the file is put together, where no blob is the file. */
   plan: FilePlan | undefined;
+  /** How a file that is a blob can be made of parts that lie on this machine, and of ranges of the blob. */
+  delta: FilePlan | undefined;
   /** Whether the file was unpacked into the cache: it is no blob that a registry has. */
   unpacked: boolean;
 }
@@ -79,7 +80,6 @@ export async function readServed(
     digest: digestOriginal,
   })).toSorted((a, b) => (a.path < b.path ? -1 : 1));
   const isPlain = contents.every(({ packed }) => packed.files.length + packed.tars.length === 0);
-  const plansOfParts = inParts(plans);
   return {
     commit: hubRevision(digest),
     digest,
@@ -90,7 +90,7 @@ export async function readServed(
       if (isPlain) {
         const entry = paths.get(path);
         if (entry === undefined) throw new OcibundleError("not_found", `no file ${quoted(path)}`);
-        return { entry, parts: new Map(), plan: plansOfParts.get(entry), unpacked: false };
+        return { entry, parts: new Map(), ...planned(plans.get(entry)), unpacked: false };
       }
       if (again) find.forget();
       const found = await find.get();
@@ -98,10 +98,13 @@ export async function readServed(
       if (entry === undefined) throw new OcibundleError("not_found", `no file ${quoted(path)}`);
       const { parts } = found;
       const isStored = stored.some(({ dest }) => dest === entry.dest) || parts.has(entry);
-      return { entry, parts, plan: inParts(found.plans).get(entry), unpacked: !isStored };
+      return { entry, parts, ...planned(found.plans.get(entry)), unpacked: !isStored };
     },
   };
 }
+
+const planned = (plan: FilePlan | undefined): Pick<Located, "plan" | "delta"> =>
+  plan?.blob === undefined ? { plan, delta: undefined } : { plan: undefined, delta: plan };
 
 /** The weights, or with a root the files of an image where there are none. */
 async function contentsOf(

@@ -8,6 +8,7 @@ import {
   contentOf,
   noise,
   putParts,
+  putPlain,
   type PutOptions,
   type TestFile,
 } from "../../../support/model/parts-artifact.ts";
@@ -191,5 +192,55 @@ describe("a file in parts", () => {
     expect(hashed(bytes)).toBe(hashed(contentOf(next)));
     // The recipe, and the part that is new.
     expect(new Set(blobRequests(registry)).size).toBe(2);
+  });
+});
+
+describe("a plain file with a recipe", () => {
+  const next: TestFile = { ...model, pieces: [...model.pieces.slice(0, 4), noise(500_000, 9)] };
+
+  test("is made from what the version before brought, and of ranges of the blob", async () => {
+    const { registry, endpoint, job } = await serving();
+    await putPlain(registry, "acme/tiny", model, { tag: "latest" });
+    await (await fetch(url(endpoint, model.name))).bytes();
+    await putPlain(registry, "acme/tiny", next, { tag: "latest" });
+    let asked = 0;
+    registry.meddle(async (request, handle) => {
+      const answer = await handle(request);
+      if (request.method !== "GET" || !/blobs/.test(request.url)) return answer;
+      asked += Number(answer.headers.get("content-length") ?? 0);
+      return answer;
+    });
+    const bytes = await (await fetch(url(endpoint, model.name))).bytes();
+    expect(hashed(bytes)).toBe(hashed(contentOf(next)));
+    expect(asked).toBeLessThan(600_000);
+    // It is in the cache under its own digest.
+    const known = hashed(contentOf(next));
+    while (!(await namesIn(job)).some((path) => path.endsWith(known))) await Bun.sleep(5);
+  });
+
+  test("is not sent whole where its recipe makes another file than the blob", async () => {
+    const { registry, endpoint } = await serving();
+    await (await fetch(url(endpoint, model.name))).bytes();
+    const blob: TestFile = { ...model, pieces: [noise(content.byteLength, 8)] };
+    const parts = [header, pool, first, second].map((one) => [digestOf(one), one.byteLength]);
+    const segments = [
+      [0, 0, 3000],
+      [1, 0, 10_000],
+      [2, 0, 9_000_000],
+      [1, 10_000, 30_000],
+      [3, 0, 9_000_000],
+    ];
+    await putPlain(registry, "acme/tiny", blob, {
+      tag: "latest",
+      recipe: ({ files, ...rest }) => ({
+        ...rest,
+        parts,
+        files: (files as object[]).map((file) => ({ ...file, segments })),
+      }),
+    });
+    const sent = await received(await fetch(url(endpoint, model.name))).catch(() => ({
+      whole: false,
+    }));
+    expect(sent.whole).toBe(false);
   });
 });
