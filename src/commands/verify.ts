@@ -93,7 +93,7 @@ export const command = defineCommand({
     return verifySignature(context, { source: src, signers });
   },
   text: (report: Report, view: View) =>
-    isOfSignatures(report) ? signatureReport(report, view) : verifyReport(report),
+    isOfSignatures(report) ? signatureReport(report, view) : verifyReport(report, view),
   failure(report: Report, { dir, modelSignature }) {
     if (isOfSignatures(report)) return signatureFailure(report);
     const { problems, checked, name } = report;

@@ -27,8 +27,13 @@ export type TransferEvent =
       resumed?: true;
       reused?: true;
     }
-  /** An item is done. For transfers `outcome` says how. */
-  | { type: "done"; phase: Phase; item: string; outcome?: BlobOutcome | "cached" | "kept" }
+  /** An item is done. For transfers `outcome` says how; of what was verified, that it is not right. */
+  | {
+      type: "done";
+      phase: Phase;
+      item: string;
+      outcome?: BlobOutcome | "cached" | "kept" | "failed";
+    }
   /** Waiting before another try, `milliseconds` long, because of `reason`. */
   | { type: "wait"; item?: string; milliseconds: number; reason: string }
   /** Something a person should know that is no failure. */

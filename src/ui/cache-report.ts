@@ -1,5 +1,6 @@
 import { shortDigest } from "../oci/digest.ts";
 import type { CacheContents, CachePruning, CacheVerification } from "../report/cache.ts";
+import { lastLine } from "./result-line.ts";
 import { formatSize } from "./size.ts";
 import { type Cell, renderTable } from "./table.ts";
 import type { View } from "./view.ts";
@@ -68,8 +69,8 @@ export function cachePruneReport(pruning: CachePruning, { columns }: View = {}):
   const verb = dryRun ? "would remove" : "removed";
   const left = leftovers === 0 ? "" : ` and ${formatCount(leftovers, "leftover file")}`;
   const links = linked.length === 0 ? "" : `, ${linked.length} of them in use as hard links`;
-  return (
-    `${table}${verb} ${formatCount(count, "blob")}, ${formatSize(freed)}${left}; ` +
-    `${formatCount(kept.blobs, "blob")} kept, ${formatSize(kept.bytes)}${links}\n`
-  );
+  const line =
+    `${verb} ${formatCount(count, "blob")}, ${formatSize(freed)}${left}; ` +
+    `${formatCount(kept.blobs, "blob")} kept, ${formatSize(kept.bytes)}${links}`;
+  return table + lastLine(line, columns);
 }

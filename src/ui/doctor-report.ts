@@ -1,3 +1,4 @@
+import { type Digest, shortDigest } from "../oci/digest.ts";
 import type { DoctorReport } from "../report/doctor.ts";
 import { formatDuration } from "./duration.ts";
 import { formatRate, formatSize } from "./size.ts";
@@ -89,7 +90,7 @@ const lines: Readonly<Record<string, Line>> = {
   },
   read: {
     title: "pull",
-    seen: ({ digest }) => digest ?? "no such tag yet",
+    seen: ({ digest }) => (digest == null ? "no such tag yet" : shortDigest(digest as Digest)),
     yes: "these credentials can pull",
     no: "these credentials cannot pull",
   },

@@ -221,6 +221,7 @@ const outcomeTexts = {
   present: "up to date",
   cached: "cached",
   kept: "up to date",
+  failed: "failed",
 } as const satisfies Record<Outcome, string>;
 
 /** What an outcome of a phase is called: `up to date`. */

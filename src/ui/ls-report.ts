@@ -1,5 +1,6 @@
 import { shortDigest } from "../oci/digest.ts";
 import type { RegistryListing, RepositoryListing, TagListing } from "../report/ls.ts";
+import { lastLine } from "./result-line.ts";
 import { formatSize } from "./size.ts";
 import { type Cell, renderTable } from "./table.ts";
 import { escapeText } from "./text.ts";
@@ -47,7 +48,10 @@ export function tagTable(
   { columns }: View = {},
 ): string {
   const more = attachments === 0 ? "" : `; ${count(attachments, "attachment tag")} not listed`;
-  const total = `${escapeText(name)}: ${count(tags.length, "tag")}, ${formatSize(size)}${more}\n`;
+  const total = lastLine(
+    `${escapeText(name)}: ${count(tags.length, "tag")}, ${formatSize(size)}${more}`,
+    columns,
+  );
   if (tags.length === 0) return total;
   const isNarrow = columns !== undefined && columns < wide;
   const rows = tags.map((tag) => row(tag, isNarrow));

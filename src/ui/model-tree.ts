@@ -23,7 +23,7 @@ const weightNode =
   (short: boolean) =>
   (file: ReportedWeight): TreeNode => ({
     cells: [
-      ...(short && baseName(file.dest).startsWith(file.name) ? [] : [cut(file.name)]),
+      ...(short && saysName(file) ? [] : [cut(file.name)]),
       cut(file.dest),
       shortDigest(file.digest),
       sizeCell(file.size),
@@ -38,7 +38,11 @@ function encodedParts({ size, encodings }: NonNullable<WeightsSummary["parts"]>)
   return ` (${forms.join(", ")}; ${formatSize(size)} decoded)`;
 }
 
-const baseName = (path: string): string => path.slice(path.lastIndexOf("/") + 1);
+/** Whether a path ends with the name, but for an extension: `/src/weights/a/model.bin` says `a/model`. */
+const saysName = ({ name, dest }: ReportedWeight): boolean => {
+  const at = dest.lastIndexOf(`/${name}`);
+  return at !== -1 && !dest.slice(at + 1 + name.length).includes("/");
+};
 
 const widest = (texts: readonly string[]): number => Math.max(0, ...texts.map(displayWidth));
 

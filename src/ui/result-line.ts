@@ -16,5 +16,11 @@ export function resultLine(
   if (displayWidth(whole.trimEnd()) <= columns) return whole;
   const short = line(shortDigest(digest)).trimEnd();
   if (displayWidth(short) <= columns) return `${short}\n`;
-  return `${wrap(short, columns - indent.length).join(`\n${indent}`)}\n`;
+  return lastLine(short, columns);
+}
+
+/** A line on all of a report, broken between words where the terminal has no room for it. */
+export function lastLine(line: string, columns = Number.POSITIVE_INFINITY): string {
+  if (displayWidth(line) <= columns) return `${line}\n`;
+  return `${wrap(line, columns - indent.length).join(`\n${indent}`)}\n`;
 }

@@ -16,6 +16,8 @@ const gap = "  ";
 
 /** A cut column keeps this many columns, and a wrapped one as many. */
 const narrowest = 12;
+/** A wrapped column gets this many where another one can be cut for it. */
+const room = 20;
 
 /**
  * Puts cells into columns as wide as their widest, cut and wrapped to `columns` of a terminal where given.
@@ -60,8 +62,10 @@ function widthsOf(
   const cuttable = new Set<number>();
   for (const [at, row] of rows.entries()) {
     for (const [column, cell] of row.entries()) {
-      if (typeof cell !== "string" && "wrap" in cell) continue;
-      widths[column] = Math.max(widths[column] ?? 0, displayWidth(texts[at]?.[column] ?? ""));
+      const width = displayWidth(texts[at]?.[column] ?? "");
+      const isWrapped = typeof cell !== "string" && "wrap" in cell;
+      // What is cut leaves room for what follows it.
+      widths[column] = Math.max(widths[column] ?? 0, isWrapped ? Math.min(width, room) : width);
       if (typeof cell !== "string" && "cut" in cell) cuttable.add(column);
     }
   }

@@ -1,6 +1,9 @@
 import type { VerifyReport } from "../report/verify.ts";
 import { formatSize } from "./size.ts";
-import { renderTable } from "./table.ts";
+import { lastLine } from "./result-line.ts";
+import { type Cell, renderTable } from "./table.ts";
+import { escapeText } from "./text.ts";
+import type { View } from "./view.ts";
 
 const kinds = {
   missing: "missing",
@@ -19,7 +22,10 @@ export const countProblems = (problems: VerifyReport["problems"]): string =>
     .join(", ");
 
 /** A line for each problem, and a last one: `OK: 17 files verified …` or `FAILED: 3 different; 17 files checked …`. */
-export function verifyReport({ name, dir, quick, checked, problems }: VerifyReport): string {
+export function verifyReport(
+  { name, dir, quick, checked, problems }: VerifyReport,
+  { columns }: View = {},
+): string {
   const { items, bytes } = checked;
   const noun = dir === null ? "object" : "file";
   const count = `${items} ${noun}${items === 1 ? "" : "s"}`;
@@ -29,8 +35,17 @@ export function verifyReport({ name, dir, quick, checked, problems }: VerifyRepo
     problems.length === 0
       ? `OK: ${count} ${quick ? "found" : "verified"}`
       : `FAILED: ${countProblems(problems)}; ${count} checked`;
+  // For a person the path below the directory says enough, and fits.
+  const shown = (item: string): string =>
+    columns !== undefined && dir !== null && item.startsWith(`${dir}/`)
+      ? item.slice(dir.length + 1)
+      : item;
+  const rows = problems.map(({ kind, item, detail }): Cell[] => [
+    kind,
+    { text: shown(item), cut: true },
+    { text: detail, wrap: true },
+  ]);
   return (
-    renderTable(problems.map(({ kind, item, detail }) => [kind, item, detail])) +
-    `${verdict} ${where}${read}\n`
+    renderTable(rows, { columns }) + lastLine(escapeText(`${verdict} ${where}${read}`), columns)
   );
 }

@@ -1,4 +1,5 @@
 import type { Digest } from "../../oci/digest.ts";
+import { membersOf } from "../../oci/manifest-members.ts";
 import type { Group } from "../graph/content-graph.ts";
 import { type Loaded, loadSource } from "../places/load-model.ts";
 import { type JobContext, openSession } from "../session/session.ts";
@@ -138,14 +139,23 @@ const weightsOf = (loaded: Loaded): readonly WeightEntry[] =>
 
 type Blobs = ReadonlyMap<Digest, number>;
 
-const blobsOf = (loaded: Loaded, wanted: Group): Blobs =>
-  new Map(
-    loaded.kind === "lock"
-      ? []
-      : loaded.graph.blobs
-          .filter(({ group }) => group === wanted)
-          .map(({ descriptor: { digest, size } }) => [digest, size]),
+function blobsOf(loaded: Loaded, wanted: Group): Blobs {
+  if (loaded.kind === "lock") return new Map();
+  const { graph, foreign } = loaded;
+  // Weights in other formats are compared file by file, and are not something else besides.
+  const ofWeights = new Set(
+    [...foreign.values()].flatMap(({ raw }) => {
+      const { config, layers } = membersOf(raw, loaded.name);
+      return [...layers, ...(config === undefined ? [] : [config])].map(({ digest }) => digest);
+    }),
   );
+  return new Map(
+    graph.blobs
+      .filter(({ group }) => group === wanted)
+      .map(({ descriptor: { digest, size } }): [Digest, number] => [digest, size])
+      .filter(([digest]) => wanted !== "other" || !ofWeights.has(digest)),
+  );
+}
 
 function amount(blobs: Blobs, wanted: (digest: Digest) => boolean): Amount {
   const chosen = [...blobs].filter(([digest]) => wanted(digest));

@@ -71,7 +71,7 @@ export async function verifySubject(
     checked: { items: items.length + broken.length, bytes: read },
     problems: [
       ...broken,
-      ...found.flatMap((problem) => problem ?? []),
+      ...found.flat(),
       ...((await extra?.()) ?? []).map((path) => ({
         item: path,
         kind: "extra" as const,
@@ -82,20 +82,34 @@ export async function verifySubject(
 }
 
 async function verifyItem(
-  { signal, emit }: Session,
+  session: Session,
+  pool: WorkerPool,
+  item: Item,
+  quick: boolean,
+  onBytes: (name: string, bytes: number) => void,
+): Promise<readonly Problem[]> {
+  const { name, group, expected } = item;
+  session.signal.throwIfAborted();
+  session.emit({ type: "start", phase: "verify", item: name, group, bytes: expected.size });
+  const found = [(await problemsOf(session, pool, item, quick, onBytes)) ?? []].flat();
+  const outcome = found.length === 0 ? {} : { outcome: "failed" as const };
+  session.emit({ type: "done", phase: "verify", item: name, ...outcome });
+  return found;
+}
+
+async function problemsOf(
+  { signal }: Session,
   pool: WorkerPool,
   item: Item,
   quick: boolean,
   onBytes: (name: string, bytes: number) => void,
 ): Promise<Problem | readonly Problem[] | undefined> {
-  signal.throwIfAborted();
-  const { name, group, expected } = item;
+  const { name, expected } = item;
   const problem = (kind: Problem["kind"], detail: string): Problem => ({
     item: name,
     kind,
     detail,
   });
-  emit({ type: "start", phase: "verify", item: name, group, bytes: expected.size });
   try {
     if (quick) {
       const there = await item.exists(signal);
@@ -136,8 +150,6 @@ async function verifyItem(
     }
     if (errno(error) === undefined) throw error;
     return problem("unreadable", unreadableBecause(error));
-  } finally {
-    emit({ type: "done", phase: "verify", item: name });
   }
 }
 
