@@ -10,7 +10,7 @@ export default {
     "src/runtime/worker.ts!",
     "scripts/*.ts",
     "scripts/release/npm-launcher.js",
-    "scripts/bench/{sink,plain-fetch}.ts",
+    "scripts/bench/{link,plain-fetch,sink}.ts",
     "test/**/*.test.ts",
     "test/{faults,large}/*.ts",
     "test/interop/{cosign,model-signing}.ts",

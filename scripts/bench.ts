@@ -8,6 +8,7 @@ import type { Outcome } from "./bench/benchmark.ts";
 import { hash } from "./bench/hash.ts";
 import { layoutsBenchmark } from "./bench/layouts.ts";
 import { load } from "./bench/load.ts";
+import { parts } from "./bench/parts.ts";
 import { planes } from "./bench/planes.ts";
 import { pull } from "./bench/pull.ts";
 import { pushLarge, pushNull, pushRegistries } from "./bench/push.ts";
@@ -21,6 +22,7 @@ import { unchanged } from "./bench/unchanged.ts";
 const benchmarks = [
   start,
   hash,
+  parts,
   planes,
   unchanged,
   pushNull,

@@ -1,0 +1,257 @@
+import { rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { decoder, type Sized } from "../../test/support/tensors/model-shapes.ts";
+import { writeTensors } from "../../test/support/tensors/tensor-file.ts";
+import { startEmbeddedRegistry } from "../registries.ts";
+import { startService } from "../service.ts";
+import { type Benchmark, medianOf, ratio } from "./benchmark.ts";
+import { compete, type Contestant, type Result } from "./measure.ts";
+import { alwaysEmpty } from "./push.ts";
+import type { Figure } from "./report.ts";
+import { present, type Stage, startSink } from "./stage.ts";
+
+/** In bytes. */
+const pushMemory = 120e6;
+const pullMemory = 160e6;
+
+/** In bytes a second. */
+const slowConnection = 50e6;
+const slowLink = 125e6;
+
+/** Of the size, what is sent over a link that gives a plain push one slow connection. */
+const slowShare = 1 / 4;
+
+const kinds = ["plain", "parts"] as const;
+type Kind = (typeof kinds)[number];
+
+/** One safetensors file in parts, against the same file as one blob. */
+export const parts: Benchmark = {
+  name: "parts",
+  async run(stage) {
+    const model = modelOf(stage.size);
+    const bytes = sizeOf(model);
+    const cwd = await writeModel(stage, "model", model);
+    const locked = await locking(stage, cwd, bytes);
+    for (const kind of kinds) await stage.run(lockArgs(kind), cwd);
+
+    const registry = alwaysEmpty(stage, "parts-pushed", startEmbeddedRegistry);
+    const pushed = await compete(
+      "first push to embedded",
+      bytes,
+      kinds.map((kind) => pusher(stage, kind, cwd, registry)),
+      stage.runs,
+    );
+    const source = await stage.start(startEmbeddedRegistry(join(stage.directory, "parts-source")));
+    for (const kind of kinds) await stage.run(pushArgs(source.address, kind), cwd);
+    const pulled = await compete(
+      "cold pull from embedded",
+      bytes,
+      kinds.map((kind) => puller(stage, kind, source.address)),
+      stage.runs,
+    );
+    const tenth = await tenthNew(stage, { model, bytes, cwd, address: source.address });
+    const slow = await slowConnections(stage);
+    return {
+      results: [...locked, ...pushed, ...pulled, ...tenth, ...slow.pushed, ...slow.pulled],
+      figures: [
+        ...ratio(
+          "lock of parts, speed against openssl",
+          medianOf(locked, "openssl")?.seconds,
+          medianOf(locked, "parts")?.seconds,
+          { atLeast: 0.9 },
+        ),
+        ...againstPlain("first push in parts, time against plain", pushed),
+        ...memory("first push in parts, peak memory", pushed, pushMemory),
+        ...againstPlain("cold pull of parts, time against plain", pulled),
+        ...memory("cold pull of parts, peak memory", pulled, pullMemory),
+        ...ratio(
+          "1 Gb/s: pull of a version with a tenth new, time against the first",
+          medianOf(tenth, "second version")?.seconds,
+          medianOf(tenth, "first version")?.seconds,
+          { atMost: 0.15 },
+        ),
+        ...ratio(
+          "50 MB/s a connection: first push in parts, speed against plain",
+          medianOf(slow.pushed, "plain")?.seconds,
+          medianOf(slow.pushed, "parts")?.seconds,
+          { atLeast: 5 },
+        ),
+        ...memory(
+          "50 MB/s a connection: first push in parts, peak memory",
+          slow.pushed,
+          pushMemory,
+        ),
+        ...againstPlain(
+          "50 MB/s a connection: cold pull of parts, time against plain",
+          slow.pulled,
+        ),
+      ],
+    };
+  },
+};
+
+const sizeOf = (model: readonly Sized[]): number =>
+  model.reduce((sum, [, bytes]) => sum + bytes, 0);
+
+const shape = (layers: number): Sized[] =>
+  decoder({ hidden: 1024, inter: 3584, layers, heads: 8, keys: 2, vocabulary: 32_064 });
+
+/** A decoder of about so many bytes: more layers in a larger one. */
+function modelOf(size: number): Sized[] {
+  const one = sizeOf(shape(1));
+  const layer = sizeOf(shape(2)) - one;
+  return shape(Math.max(1, Math.round((size - one) / layer) + 1));
+}
+
+/** Writes a model's file; resolves to the directory that it is below, in `weights/`. */
+async function writeModel(
+  stage: Stage,
+  name: string,
+  model: readonly Sized[],
+  changed: readonly string[] = [],
+): Promise<string> {
+  const cwd = join(stage.directory, name);
+  writeTensors(join(cwd, "weights/model.safetensors"), model, { changed });
+  return Promise.resolve(cwd);
+}
+
+const partsFlag = (kind: Kind): string[] => (kind === "parts" ? ["--parts"] : []);
+
+const lockArgs = (kind: Kind): string[] => [
+  "lock",
+  "weights",
+  "-o",
+  `${kind}.lock`,
+  ...partsFlag(kind),
+];
+
+const pushArgs = (address: string, kind: Kind, tag = "v1"): string[] => [
+  "push",
+  `${address}/bench/${kind}:${tag}`,
+  "--weights",
+  "weights",
+  "--lock",
+  `${kind}.lock`,
+  ...partsFlag(kind),
+];
+
+async function locking(stage: Stage, cwd: string, bytes: number): Promise<Result[]> {
+  const cache = join(stage.directory, "lock-cache");
+  const lockers = kinds.map((kind) =>
+    stage.ours(
+      async () => {
+        // Neither the lock nor what is remembered of the file may spare the work.
+        await rm(join(cwd, `${kind}.lock`), { force: true });
+        await rm(cache, { recursive: true, force: true });
+        return lockArgs(kind);
+      },
+      { name: kind, cwd, env: { XDG_CACHE_HOME: cache } },
+    ),
+  );
+  const command = ["openssl", "dgst", "-sha256", "weights/model.safetensors"];
+  const peers: Contestant[] = present("openssl") ? [{ name: "openssl", cwd, command }] : [];
+  return compete("lock of one safetensors", bytes, [...lockers, ...peers], stage.runs);
+}
+
+const pusher = (
+  stage: Stage,
+  kind: Kind,
+  cwd: string,
+  address: () => Promise<string>,
+): Contestant => stage.ours(async () => pushArgs(await address(), kind), { name: kind, cwd });
+
+/** Pulls into an empty directory with an empty cache. */
+function puller(stage: Stage, kind: Kind, address: string): Contestant {
+  const cache = join(stage.directory, "parts-cache");
+  const out = join(stage.directory, "parts-out");
+  return stage.ours(
+    async () => {
+      await rm(cache, { recursive: true, force: true });
+      await rm(out, { recursive: true, force: true });
+      return ["pull", `${address}/bench/${kind}:v1`, out];
+    },
+    { name: kind, env: { XDG_CACHE_HOME: cache } },
+  );
+}
+
+interface Pushed {
+  model: readonly Sized[];
+  bytes: number;
+  cwd: string;
+  address: string;
+}
+
+/** A model and then its second version, in which a tenth of the tensors is new, over a link of 1 Gb/s in all. */
+async function tenthNew(stage: Stage, { model, bytes, cwd, address }: Pushed): Promise<Result[]> {
+  const changed = model
+    .map(([name]) => name)
+    .filter((name, index) => index % 10 === 5 && !/embed|lm_head/.test(name));
+  const next = await writeModel(stage, "next", model, changed);
+  // Without the large file there is room for two more.
+  await rm(join(cwd, "weights"), { recursive: true });
+  await rename(join(cwd, "parts.lock"), join(next, "parts.lock"));
+  await stage.run(lockArgs("parts"), next);
+  await stage.run(pushArgs(address, "parts", "v2"), next);
+  await rm(next, { recursive: true });
+  const link = await stage.start(startLink(address, "all", slowLink));
+  const first = puller(stage, "parts", link.address);
+  const out = join(stage.directory, "parts-out-of-second");
+  // With the cache that the first version has filled.
+  const second = stage.ours(
+    async () => {
+      await rm(out, { recursive: true, force: true });
+      return ["pull", `${link.address}/bench/parts:v2`, out];
+    },
+    { name: "second version", env: { XDG_CACHE_HOME: join(stage.directory, "parts-cache") } },
+  );
+  const name = "pull of parts at 1 Gb/s";
+  return compete(name, bytes, [{ ...first, name: "first version" }, second], stage.runs);
+}
+
+/** A smaller model over a link that limits each connection. */
+async function slowConnections(stage: Stage) {
+  const model = modelOf(stage.size * slowShare);
+  const bytes = sizeOf(model);
+  const cwd = await writeModel(stage, "slow", model);
+  for (const kind of kinds) await stage.run(lockArgs(kind), cwd);
+  const sink = await stage.start(startSink());
+  const up = await stage.start(startLink(sink.address, "connection", slowConnection));
+  const pushed = await compete(
+    "first push at 50 MB/s a connection",
+    bytes,
+    kinds.map((kind) => pusher(stage, kind, cwd, () => Promise.resolve(up.address))),
+    1,
+  );
+  const registry = await stage.start(startEmbeddedRegistry(join(stage.directory, "slow-source")));
+  for (const kind of kinds) await stage.run(pushArgs(registry.address, kind), cwd);
+  const down = await stage.start(startLink(registry.address, "connection", slowConnection));
+  const pulled = await compete(
+    "cold pull at 50 MB/s a connection",
+    bytes,
+    kinds.map((kind) => puller(stage, kind, down.address)),
+    stage.runs,
+  );
+  return { pushed, pulled };
+}
+
+/** A link to a server, limited for each connection or for all together. */
+async function startLink(address: string, of: "connection" | "all", rate: number) {
+  const port = address.slice(address.lastIndexOf(":") + 1);
+  const script = join(import.meta.dir, "link.ts");
+  const service = await startService({
+    command: [process.execPath, script, port, of, String(rate)],
+    ready: /listening on (\S+)/,
+  });
+  return { ...service, address: service.ready[1] ?? "" };
+}
+
+const againstPlain = (name: string, results: readonly Result[]): Figure[] =>
+  ratio(name, medianOf(results, "parts")?.seconds, medianOf(results, "plain")?.seconds, {
+    atMost: 1.05,
+  });
+
+function memory(name: string, results: readonly Result[], most: number): Figure[] {
+  const peak = medianOf(results, "parts")?.peakBytes;
+  if (peak === undefined) return [];
+  return [{ name, value: peak / 1e6, needed: { atMost: most / 1e6 }, unit: "MB" }];
+}
