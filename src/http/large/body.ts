@@ -1,4 +1,5 @@
 import type { ByteSource } from "../../flow/passing.ts";
+import { releaseBytes } from "../../runtime/release-bytes.ts";
 import type { ResponseHead } from "./head.ts";
 import type { RawConnection } from "./raw-connection.ts";
 
@@ -89,9 +90,14 @@ function chunkedBytes(connection: RawConnection): () => Promise<BodyBytes> {
 /** The next bytes, at most `most`. Undefined when the connection has ended. */
 async function take(connection: RawConnection, most: number): Promise<Uint8Array | undefined> {
   const bytes = await connection.read();
-  if (bytes === undefined || bytes.length <= most) return bytes;
-  connection.pushBack(bytes.subarray(most));
-  return bytes.subarray(0, most);
+  if (bytes === undefined) return undefined;
+  const { buffer, byteOffset, length } = bytes;
+  if (length === buffer.byteLength && length <= most) return bytes;
+  // A copy: a part can't be given back by who has used it, and the whole would wait for the garbage collection.
+  const part = new Uint8Array(bytes.subarray(0, most));
+  if (length > most) connection.pushBack(bytes.subarray(most));
+  else if (byteOffset + length === buffer.byteLength) releaseBytes(new Uint8Array(buffer));
+  return part;
 }
 
 async function readLine(connection: RawConnection): Promise<string> {
