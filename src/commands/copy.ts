@@ -1,5 +1,5 @@
 import { defineCommand } from "../cli/command.ts";
-import { oneLayout } from "./model-args.ts";
+import { oneLayout, writeArgs, mostParts } from "./model-args.ts";
 import { copyModel } from "../model/jobs/copy.ts";
 import { pushReport } from "../ui/push-report.ts";
 
@@ -39,13 +39,7 @@ export const command = defineCommand({
       description: "With --layout image, directory of the files in the image (default: models)",
     },
     parts: { type: "boolean", description: "Store large files in parts (same as --layout parts)" },
-    mostParts: {
-      type: "number",
-      valueHint: "N",
-      min: 16,
-      max: 10_000,
-      description: "Limit weights in parts to N layers (default: 480)",
-    },
+    mostParts,
     plain: {
       type: "boolean",
       description: "Store every file as one layer (same as --layout bundle)",
@@ -54,15 +48,7 @@ export const command = defineCommand({
       type: "boolean",
       description: "Also copy signatures and other referrers",
     },
-    checkBlobs: {
-      type: "boolean",
-      description: "Check every blob, even if the registry has the manifest",
-    },
-    dryRun: {
-      type: "boolean",
-      alias: "n",
-      description: "Show what would be sent without sending it",
-    },
+    ...writeArgs,
   },
   run: ({ src, dst, parts, plain, layout, ...options }, context) =>
     copyModel(context, {

@@ -4,6 +4,7 @@ import { checkLock, type LockRequest, writeLock } from "../model/lock/lock.ts";
 import { isDrift } from "../model/lock/lock-drift.ts";
 import { shownSource } from "../model/format/source-uri.ts";
 import { driftReport, driftSummary, lockReport } from "../ui/lock-report.ts";
+import { mostParts } from "./model-args.ts";
 
 export const command = defineCommand({
   meta: {
@@ -55,13 +56,7 @@ export const command = defineCommand({
       type: "boolean",
       description: "Split large files into parts, for push --layout parts",
     },
-    mostParts: {
-      type: "number",
-      valueHint: "N",
-      min: 16,
-      max: 10_000,
-      description: "Limit weights in parts to N layers (default: 480)",
-    },
+    mostParts,
     noParts: { type: "boolean", description: "Remove the parts from the lock" },
     allowIncomplete: {
       type: "boolean",

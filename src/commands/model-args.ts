@@ -1,5 +1,27 @@
 import { OcibundleError } from "../errors.ts";
-import type { ArgDefinitions } from "../cli/command.ts";
+import type { ArgDefinition, ArgDefinitions } from "../cli/command.ts";
+
+/** The most layers of weights in parts. */
+export const mostParts = {
+  type: "number",
+  valueHint: "N",
+  min: 16,
+  max: 10_000,
+  description: "Limit weights in parts to N layers (default: 480)",
+} as const satisfies ArgDefinition;
+
+/** The flags of what writes a model elsewhere: the same for `push` and `copy`. */
+export const writeArgs = {
+  checkBlobs: {
+    type: "boolean",
+    description: "Check every blob, even if the registry has the manifest",
+  },
+  dryRun: {
+    type: "boolean",
+    alias: "n",
+    description: "Show what would be sent without sending it",
+  },
+} as const satisfies ArgDefinitions;
 
 /** The flags that say which image and weights make a model: the same for `build` and `push`. */
 export const modelArgs = {
@@ -62,13 +84,7 @@ export const modelArgs = {
     type: "boolean",
     description: "Store large files in parts (same as --layout parts)",
   },
-  mostParts: {
-    type: "number",
-    valueHint: "N",
-    min: 16,
-    max: 10_000,
-    description: "Limit weights in parts to N layers (default: 480)",
-  },
+  mostParts,
   annotation: {
     type: "string",
     multiple: true,

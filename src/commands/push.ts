@@ -1,5 +1,5 @@
 import { defineCommand } from "../cli/command.ts";
-import { modelArgs, oneLayout } from "./model-args.ts";
+import { modelArgs, oneLayout, writeArgs } from "./model-args.ts";
 import { pushLayouts } from "../model/jobs/push-layouts.ts";
 import { pushReport } from "../ui/push-report.ts";
 
@@ -57,15 +57,7 @@ export const command = defineCommand({
       valueHint: "FILE",
       description: "With --layout cog, also write Cog's own lock to this file",
     },
-    checkBlobs: {
-      type: "boolean",
-      description: "Check every blob, even if the registry has the manifest",
-    },
-    dryRun: {
-      type: "boolean",
-      alias: "n",
-      description: "Show what would be sent without sending it",
-    },
+    ...writeArgs,
   },
   async run({ ref, path, noLock, parts, layout, tag: tags, ...rest }, context) {
     return pushLayouts(context, {

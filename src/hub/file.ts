@@ -3,7 +3,7 @@ import type { ByteRange, ReadRange } from "../oci/content.ts";
 import { formatRange } from "../registry/content-range.ts";
 import { partAnswer } from "../remote/part-answer.ts";
 import type { PartAnswer } from "../remote/part.ts";
-import { readAhead } from "../remote/read-ahead.ts";
+import { readAhead, tooManyConnections } from "../remote/read-ahead.ts";
 import type { Slots } from "../remote/slots.ts";
 import type { HubClient } from "./client.ts";
 import type { HubFile } from "./listing.ts";
@@ -12,9 +12,6 @@ import { formatHubUri } from "./uri.ts";
 
 /** What a storage answers to a URL whose signature ran out. */
 const expired: ReadonlySet<number> = new Set([400, 401, 403, 404, 410]);
-
-/** What a server answers to whoever has too many connections. */
-const tooMany: ReadonlySet<number> = new Set([403, 429, 503]);
 
 export interface HubFileAt {
   model: string;
@@ -76,6 +73,6 @@ export function hubFileOpener(
     open,
     slots,
     name,
-    isTooMany: (error) => tooMany.has(hubStatusOf(error) ?? 0),
+    isTooMany: (error) => tooManyConnections.has(hubStatusOf(error) ?? 0),
   });
 }

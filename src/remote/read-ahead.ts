@@ -12,6 +12,9 @@ const partsAhead = 7;
 /** Answers in a row that break off without a byte before the file is given up. */
 const maxEmptyAnswers = 4;
 
+/** What hosts of files answer to whoever has too many connections. */
+export const tooManyConnections: ReadonlySet<number> = new Set([403, 429, 503]);
+
 export interface ReadAheadOptions {
   open: OpenPart;
   slots: Slots;

@@ -7,7 +7,7 @@ import type { ByteRange, ReadRange } from "../oci/content.ts";
 import { formatRange, parseContentRange } from "../registry/content-range.ts";
 import { partAnswer } from "../remote/part-answer.ts";
 import type { PartAnswer } from "../remote/part.ts";
-import { readAhead } from "../remote/read-ahead.ts";
+import { readAhead, tooManyConnections } from "../remote/read-ahead.ts";
 import { type Slots, slots } from "../remote/slots.ts";
 import { aboutSource, sourceSend } from "../remote/send.ts";
 import { isSteady } from "../remote/steady.ts";
@@ -52,9 +52,6 @@ export interface Web {
 }
 
 const connectHint = "check the URL, the network connection to that host, and any proxy";
-
-/** What a server answers to whoever has too many connections. */
-const tooMany: ReadonlySet<number> = new Set([403, 429, 503]);
 
 /** What a storage answers to a URL whose signature ran out. */
 const expired: ReadonlySet<number> = new Set([400, 401, 403, 404, 410]);
@@ -192,7 +189,7 @@ async function lookAt(
         name,
         inOneAnswer: !isSure || !hasRanges,
         goesOn: isSure,
-        isTooMany: (error) => tooMany.has(statusOf(error) ?? 0),
+        isTooMany: (error) => tooManyConnections.has(statusOf(error) ?? 0),
       });
     },
     async openAll(stop) {

@@ -69,6 +69,12 @@ export function parseSource(text: string): SourceSpec {
   return { kind: "anywhere", image };
 }
 
+/** The reference to a registry that a source is or may be; undefined for one that is local. */
+export function referenceOf(spec: SourceSpec): Reference | undefined {
+  if (spec.kind === "registry") return spec.reference;
+  return spec.kind === "anywhere" ? spec.image.reference : undefined;
+}
+
 /** The source as a user would write it; read again, it is the same. */
 export function formatSource(spec: SourceSpec): string {
   switch (spec.kind) {

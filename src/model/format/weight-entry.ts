@@ -59,7 +59,24 @@ export const WeightEntrySchema = v.looseObject({
 /** The member of an entry that says how its file is split into parts (docs/format.md). */
 export const lockPartsMember = "ocibundle.parts";
 
+/** One weight file of a lock or a weights artifact. */
 export type WeightEntry = v.InferOutput<typeof WeightEntrySchema>;
+
+/** The entry of a file that is stored as it is: the blob is the file. `size` in bytes. */
+export const plainEntry = ({
+  name,
+  dest,
+  digest,
+  size,
+}: Pick<WeightEntry, "name" | "dest" | "digest" | "size">): WeightEntry => ({
+  name,
+  dest,
+  digestOriginal: digest,
+  digest,
+  size,
+  sizeUncompressed: size,
+  mediaType: layerTypes.none,
+});
 
 /** A name in double quotes, with what a terminal would obey escaped. */
 export const quoted = (text: string): string => JSON.stringify(text);

@@ -22,7 +22,7 @@ import {
 } from "../format/artifact/contents.ts";
 import { recognise, unknownFormat, weightsTypes } from "../format/artifact/recognise.ts";
 import { entryType } from "../format/model-index.ts";
-import { layerTypes, type WeightEntry } from "../format/weight-entry.ts";
+import { layerTypes, type WeightEntry, plainEntry } from "../format/weight-entry.ts";
 import {
   emptyConfig,
   isWeightsManifest,
@@ -171,7 +171,7 @@ async function readContents(
     raw,
     format: format.name,
     title: format.title,
-    entries: files.filter((file) => !file.maybeCompressed).map(plainEntry),
+    entries: files.filter((file) => !file.maybeCompressed).map(entryOfBlob),
     packed: { files: files.filter((file) => file.maybeCompressed), tars },
   };
 }
@@ -223,16 +223,7 @@ export async function partsOfManifest(
   return isPartsManifest(manifest) ? readParts(reader, manifest, signal) : undefined;
 }
 
-const entriesOf = ({ recipe }: PartsArtifact): WeightEntry[] =>
-  recipe.files.map(({ name, dest, digest, size }) => ({
-    name,
-    dest,
-    digestOriginal: digest,
-    digest,
-    size,
-    sizeUncompressed: size,
-    mediaType: layerTypes.none,
-  }));
+const entriesOf = ({ recipe }: PartsArtifact): WeightEntry[] => recipe.files.map(plainEntry);
 
 /**
  * Weights in other formats than the bundle's, among a root and its children, by their digests. What is of
@@ -286,15 +277,7 @@ export const expectedEntries = ({ expected, under, prefix, blob }: StoredTar): W
     mediaType: layerTypes.none,
   }));
 
-const plainEntry = ({ name, dest, blob: { digest, size } }: FileOf): WeightEntry =>
-  ({
-    name,
-    dest,
-    digestOriginal: digest,
-    digest,
-    size,
-    sizeUncompressed: size,
-    mediaType: layerTypes.none,
-  }) as WeightEntry;
+const entryOfBlob = ({ name, dest, blob: { digest, size } }: FileOf): WeightEntry =>
+  plainEntry({ name, dest, digest: digest as WeightEntry["digest"], size });
 
 type FileOf = ReturnType<ArtifactFormat["list"]>["files"][number];

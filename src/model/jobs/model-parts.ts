@@ -1,22 +1,12 @@
-import type { WeightsLock } from "../format/weights-lock.ts";
+import type { WeightsChoice } from "../lock/from-lock.ts";
 import type { PartsCompression } from "../weights/store-parts.ts";
 
 /** Which image and weights make the model: what `build` and `push` are given. */
-export interface ModelParts {
+export interface ModelParts extends Omit<WeightsChoice, "titles"> {
   /** A source as in docs/images.md. */
   image: string | undefined;
   /** `os/architecture[/variant]`. */
   platform: string | undefined;
-  /** Directories that hold the lock's files. */
-  weights: readonly string[];
-  /** `NAME=PATH` for single files. */
-  file: readonly string[];
-  /** Patterns as in .gitignore, for the directories and for those of the project file. */
-  include?: readonly string[] | undefined;
-  exclude?: readonly string[] | undefined;
-  lock: string | undefined;
-  /** A lock that is used in place of a file. */
-  given?: WeightsLock | undefined;
   /** A model whose weights artifact is used as it is, in place of a lock. */
   weightsFrom: string | undefined;
   format: string | undefined;

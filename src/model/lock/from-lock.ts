@@ -31,8 +31,11 @@ import { parseWeightsLock, type WeightsLock } from "../format/weights-lock.ts";
 
 /** Where the lock is and where its files lie, as the command line says. */
 export interface WeightsChoice {
+  /** Directories that hold the lock's files. */
   weights: readonly string[];
+  /** `NAME=PATH` for single files. */
   file: readonly string[];
+  /** Patterns as in .gitignore, for the directories and for those of the project file. */
   include?: readonly string[] | undefined;
   exclude?: readonly string[] | undefined;
   lock: string | undefined;

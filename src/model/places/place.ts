@@ -2,7 +2,7 @@ import { OcibundleError, amended } from "../../errors.ts";
 import { openImage } from "../../image/open.ts";
 import type { ImageSource, OpenImageOptions } from "../../image/conversion/types.ts";
 import { localPathHint } from "../../image/source/local-path.ts";
-import { parseSource, type SourceSpec } from "../../image/source/source.ts";
+import { parseSource, type SourceSpec, referenceOf } from "../../image/source/source.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { formatReference, pinned, type Reference } from "../../oci/reference.ts";
 import type { Repository } from "../../registry/types.ts";
@@ -84,12 +84,7 @@ export async function modelPlace(session: Session, text: string): Promise<Place>
 }
 
 function placeOf(session: Session, text: string, spec: SourceSpec): Place {
-  const reference =
-    spec.kind === "registry"
-      ? spec.reference
-      : spec.kind === "anywhere"
-        ? spec.image.reference
-        : undefined;
+  const reference = referenceOf(spec);
   return {
     kind: "model",
     text,

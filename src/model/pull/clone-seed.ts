@@ -8,6 +8,7 @@ import { isUnchanged } from "../../store/records/file-records.ts";
 import type { FilePlan, PlannedPart } from "../parts/file-plan.ts";
 import type { FetchContext } from "./pull-context.ts";
 import type { PartSeed } from "./seeds.ts";
+import { unlinkable } from "../../store/placement/materialize.ts";
 
 /** A file that began as a clone of another. */
 export interface ClonedSeed {
@@ -43,7 +44,7 @@ export async function cloneSeed(
   try {
     await cloneToWrite(source, path);
   } catch (error) {
-    if (cannotClone.has(errno(error) ?? "")) seen.noClones = true;
+    if (unlinkable.has(errno(error) ?? "")) seen.noClones = true;
     return undefined;
   }
   const now = await lstat(source, { bigint: true }).catch(() => undefined);
@@ -55,16 +56,6 @@ export async function cloneSeed(
     proven: [...parts].flatMap(([part, seed]) => (isProven(seed) ? [part] : [])),
   };
 }
-
-/** What says that there are no clones between these two places, and not that a seed is gone. */
-const cannotClone: ReadonlySet<string> = new Set([
-  "ENOTSUP",
-  "EOPNOTSUPP",
-  "ENOSYS",
-  "ENOTTY",
-  "EINVAL",
-  "EXDEV",
-]);
 
 /** Whether a part lies in a seed where it is wanted. */
 function liesAlike({ places }: PlannedPart, there: readonly PartPlace[]): boolean {

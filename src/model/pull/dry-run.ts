@@ -7,8 +7,6 @@ import { withinOpenFiles } from "../../runtime/open-files.ts";
 import { createWorkerPool } from "../../runtime/worker-pool.ts";
 import { readOnlyCache } from "../../store/cache/cache.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
-import { requireImage } from "../graph/require-image.ts";
-import { readAllContents } from "../graph/weights-contents.ts";
 import { modelPlace } from "../places/place.ts";
 import { type LinkMode, linkModeOf } from "../session/link-mode.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
@@ -22,6 +20,7 @@ import { lookAtStageOf } from "./note-placed.ts";
 import { filesOf, markedTargets } from "./pull-files.ts";
 import { selectEntries, type WantedFile, withoutFiles } from "./pull-plan.ts";
 import type { PullRequest } from "./pull-request.ts";
+import { contentsToPull } from "./contents-to-pull.ts";
 
 /**
  * What a pull would do. Nothing is written: not to the directory, which need not exist, nor to the cache. Fails as
@@ -36,11 +35,8 @@ export async function planWeights(job: JobContext, request: PullRequest): Promis
   try {
     const dir = resolve(session.cwd, request.output);
     const source = { ...reader, name };
-    const contents = await readAllContents(reader, root, session.signal, {
-      forImage: request.path !== undefined,
-    });
-    requireImage(contents, request.path, name);
-    const digest = (contents.length === 1 ? contents[0]?.raw : root)?.digest ?? root.digest;
+    const model = { reader, root, name };
+    const { contents, digest } = await contentsToPull(model, request.path, session.signal);
     const listed = await listAhead(contents, { session, source, request });
     if (listed.entries.length + listed.archives.length === 0) throw withoutFiles(name);
     const entries = selectListed(listed, request.only);

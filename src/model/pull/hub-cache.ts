@@ -5,7 +5,6 @@ import { type Digest, digestHex } from "../../oci/digest.ts";
 import { isTag } from "../../oci/reference.ts";
 import { unwritable } from "../../runtime/file-faults.ts";
 import { homeDirectory } from "../../runtime/home-directory.ts";
-import { readableMode, replaceFile } from "../../runtime/own-file.ts";
 import { temporaryName } from "../../store/placement/materialize.ts";
 import {
   openTargetDirectory,
@@ -16,6 +15,7 @@ import { hubDirectoryName, hubRevision } from "../format/hub-revision.ts";
 import { below, sharedDirectory } from "../format/shared-directory.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 import type { WantedFile } from "./pull-plan.ts";
+import { writeFlushed } from "../../runtime/write-flushed.ts";
 
 /**
  * The cache of huggingface_hub, written by a pull: clients find the model there without a hub.
@@ -219,13 +219,7 @@ async function write(dir: string, inside: string, name: string, text: string): P
   await using besides = await openTargetDirectory(dir, ["trees"]);
   const temporary = besides.at(temporaryName(name));
   try {
-    const file = await replaceFile(temporary, readableMode);
-    try {
-      await file.writeFile(text);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
+    await writeFlushed(temporary, text);
     await rename(temporary, directory.at(name));
     await directory.sync();
     return { path, isNew: true };

@@ -1,7 +1,7 @@
 import { posix } from "node:path";
 import { OcibundleError } from "../../errors.ts";
 import type { StoredTar } from "../format/artifact/contents.ts";
-import { checkNameAndDest, layerTypes, quoted, type WeightEntry } from "../format/weight-entry.ts";
+import { checkNameAndDest, quoted, type WeightEntry, plainEntry } from "../format/weight-entry.ts";
 import { findInTar } from "../graph/tar-ranges.ts";
 import { mergeLayers } from "./overlay.ts";
 import type { BlobPart, FetchContext } from "./pull-context.ts";
@@ -26,15 +26,8 @@ export function entryOf(
   { digest, size }: Pick<WeightEntry, "digest" | "size">,
   on: string,
 ): WeightEntry {
-  const entry = {
-    name: `${prefix}${name}`,
-    dest: posix.join(under, name),
-    digestOriginal: digest,
-    digest,
-    size,
-    sizeUncompressed: size,
-    mediaType: layerTypes.none,
-  };
+  const dest = posix.join(under, name);
+  const entry = plainEntry({ name: `${prefix}${name}`, dest, digest, size });
   checkNameAndDest(entry, on);
   return entry;
 }

@@ -5,9 +5,10 @@ import {
   openTargetDirectory,
   type TargetDirectory,
 } from "../../store/placement/target-directory.ts";
-import { readableMode, readOwnFile, replaceFile } from "../../runtime/own-file.ts";
+import { readOwnFile } from "../../runtime/own-file.ts";
 import { markerDirectory } from "../../store/placement/dest-rule.ts";
 import { unwritable } from "../../runtime/file-faults.ts";
+import { writeFlushed } from "../../runtime/write-flushed.ts";
 
 const states = ["downloading", "ready", "failed"] as const;
 type State = (typeof states)[number];
@@ -202,13 +203,7 @@ async function write(
 ): Promise<void> {
   const path = directory.at(temporary);
   try {
-    const file = await replaceFile(path, readableMode);
-    try {
-      await file.writeFile(`${text}\n`);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
+    await writeFlushed(path, `${text}\n`);
     await rename(path, directory.at(state));
   } catch (error) {
     await rm(path, { force: true });

@@ -1,6 +1,6 @@
 import { OcibundleError } from "../../errors.ts";
 import { digestOf } from "../../oci/digest.ts";
-import { layerTypes, quoted, type WeightEntry } from "../format/weight-entry.ts";
+import { layerTypes, quoted, type WeightEntry, plainEntry } from "../format/weight-entry.ts";
 import type { WeightsContents } from "../graph/weights-contents.ts";
 import { type FilePlan, planFile, wholePart } from "../parts/file-plan.ts";
 import { asItIs, type PartsArtifact } from "../parts/parts-artifact.ts";
@@ -20,16 +20,7 @@ export function listFiles(
   return parts.recipe.files.map((file) => {
     const whole = wholeFile(file, parts, on);
     if (whole !== undefined) return whole;
-    const { name, dest, digest, size } = file;
-    const entry = {
-      name,
-      dest,
-      digestOriginal: digest,
-      digest,
-      size,
-      sizeUncompressed: size,
-      mediaType: layerTypes.none,
-    };
+    const entry = plainEntry(file);
     plans.set(entry, planFile(file, parts));
     return entry;
   });

@@ -14,8 +14,6 @@ import { needsLocks, type Stage } from "./sync.ts";
 import { filesOf, markedTargets, reportedFiles } from "./pull-files.ts";
 import { selectEntries, type WantedFile, withoutFiles } from "./pull-plan.ts";
 import { lockDirectory } from "./lock-directory.ts";
-import { requireImage } from "../graph/require-image.ts";
-import { readAllContents } from "../graph/weights-contents.ts";
 import { findFiles } from "./pull-entries.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
 import { modelPlace } from "../places/place.ts";
@@ -23,6 +21,7 @@ import { openSigned } from "../trust/open-signed.ts";
 import type { PullReport } from "../../report/pull.ts";
 import { fillDirectory } from "./fill-directory.ts";
 import type { PullRequest } from "./pull-request.ts";
+import { contentsToPull } from "./contents-to-pull.ts";
 
 /** Puts a model's weights under a directory at their dest paths, each file verified. */
 export async function pullWeights(job: JobContext, request: PullRequest): Promise<PullReport> {
@@ -55,11 +54,8 @@ async function pullMarked(
   try {
     const dir = resolve(session.cwd, request.output);
     const source = { ...reader, name };
-    const contents = await readAllContents(reader, root, session.signal, {
-      forImage: request.path !== undefined,
-    });
-    requireImage(contents, request.path, name);
-    const digest = (contents.length === 1 ? contents[0]?.raw : root)?.digest ?? root.digest;
+    const model = { reader, root, name };
+    const { contents, digest } = await contentsToPull(model, request.path, session.signal);
     await using found = await findFiles(contents, {
       session,
       source,

@@ -99,17 +99,22 @@ async function place(
   throw new TypeError("no way to materialize a file was given");
 }
 
-/**
- * What says that a way does not work between these two places, and not that something is wrong.
- * EPERM is also how Linux refuses a hard link to another user's file (proc(5), protected_hardlinks).
- */
-const impossible: ReadonlySet<string> = new Set([
+/** What says that a file can't be linked or cloned from one place to another, and not that something is wrong. */
+export const unlinkable: ReadonlySet<string> = new Set([
   "ENOTSUP",
   "EOPNOTSUPP",
   "ENOSYS",
   "ENOTTY",
   "EINVAL",
   "EXDEV",
+]);
+
+/**
+ * What says, of all ways, that one does not work between these two places.
+ * EPERM is also how Linux refuses a hard link to another user's file (proc(5), protected_hardlinks).
+ */
+const impossible: ReadonlySet<string> = new Set([
+  ...unlinkable,
   "EPERM",
   "EACCES",
   "EMLINK",

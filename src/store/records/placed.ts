@@ -3,10 +3,10 @@ import { lstat, realpath, rename, rm, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import { SizeSchema } from "../../oci/descriptor.ts";
-import { readableMode, replaceFile } from "../../runtime/own-file.ts";
 import type { Cache } from "../cache/cache.ts";
 import { readRecord, writeRecord } from "../cache/record-file.ts";
 import { destFault, placedName } from "../placement/dest-rule.ts";
+import { writeFlushed } from "../../runtime/write-flushed.ts";
 
 /**
  * What pulls placed below a directory: `pull --sync` and `cache gc` remove that, and nothing else. A record in the
@@ -117,13 +117,7 @@ export async function writePlaced(
   if (!isKept) return;
   const temporary = `${own}.tmp`;
   try {
-    const file = await replaceFile(temporary, readableMode);
-    try {
-      await file.writeFile(text);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
+    await writeFlushed(temporary, text);
     await rename(temporary, own);
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined);
