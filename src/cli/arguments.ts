@@ -46,6 +46,7 @@ function defaultOf(definition: FlagDefinition): unknown {
   return definition.default ?? (definition.multiple === true ? [] : undefined);
 }
 
+/** The hint of errors of the command line: which help to read. */
 export const seeHelp = (usage: string): string => `run \`${usage} --help\` for usage`;
 
 /** The error for a flag that does not exist. */
@@ -106,6 +107,10 @@ const booleans: ReadonlyMap<string, boolean> = new Map([
   ...["0", "false", "no", "off"].map((text) => [text, false] as const),
 ]);
 
+/**
+ * A boolean from a variable of the environment or `--flag=VALUE`. Throws `usage`; `label` is what it was
+ * given as.
+ */
 export function parseBoolean(text: string, label: string): boolean {
   const value = booleans.get(text.toLowerCase());
   if (value === undefined) {

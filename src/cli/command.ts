@@ -56,6 +56,7 @@ export interface BooleanDefinition extends Described {
   default?: boolean;
 }
 
+/** A flag with any text. */
 export interface StringDefinition extends FlagOptions<string> {
   type: "string";
 }
@@ -68,6 +69,7 @@ export interface NumberDefinition extends FlagOptions<number> {
   max?: number;
 }
 
+/** A flag with one of some words. */
 export interface EnumDefinition extends FlagOptions<string> {
   type: "enum";
   options: readonly string[];
@@ -85,13 +87,16 @@ export interface DurationDefinition extends FlagOptions<number> {
   type: "duration";
 }
 
+/** A flag that takes a value. */
 export type ValueFlagDefinition =
   | StringDefinition
   | NumberDefinition
   | EnumDefinition
   | SizeDefinition
   | DurationDefinition;
+/** Any flag. */
 export type FlagDefinition = BooleanDefinition | ValueFlagDefinition;
+/** Any argument of a command. */
 export type ArgDefinition = PositionalDefinition | RestDefinition | FlagDefinition;
 
 /** Keys are camelCase: `minSize` is typed as `--min-size`, and shown as `MIN-SIZE` where it is a positional. */
@@ -117,6 +122,7 @@ type ParsedArg<D> = D extends { type: "boolean" }
           ? ValueOf<D>
           : ValueOf<D> | undefined;
 
+/** What `run` gets: the values by the names of their definitions. */
 export type ParsedArgs<Args extends ArgDefinitions> = {
   [Name in keyof Args]: ParsedArg<Args[Name]>;
 };
@@ -145,6 +151,7 @@ export interface CommandGroup {
   commands: CommandTable;
 }
 
+/** A command, or a group of commands such as `cache`. */
 export type AnyCommand = Command | CommandGroup;
 
 /** Names and how to load them. Made by `commandTable`, so it has no prototype: `toString` is no command. */

@@ -11,6 +11,7 @@ export interface ProgramVersion {
   commit: string | null;
 }
 
+/** The version of the program, and the commit that it was built from, where that is known. */
 export function programVersion(): ProgramVersion {
   const commit = typeof OCIBUNDLE_COMMIT === "undefined" ? commitOfSources() : OCIBUNDLE_COMMIT;
   return { version: versionNumber(), commit: commit ?? null };

@@ -22,6 +22,7 @@ export interface ProcessOptions {
   timeout?: number | undefined;
 }
 
+/** How a credential helper ended, and what it printed. */
 export interface ProcessEnd {
   /** Undefined for one that a signal ended. */
   code: number | undefined;

@@ -6,6 +6,7 @@ import { isObject, member } from "./members.ts";
 /** The user name that stands for "the secret is an identity token". */
 const tokenUser = "<token>";
 
+/** What running a credential helper needs. */
 export type HelperOptions = ProcessOptions;
 
 /** Asks `docker-credential-NAME` for a credential, or undefined when it has none. Throws `denied`. */

@@ -51,6 +51,7 @@ export const hasDockerCertificates = (host: string, env: Environment): boolean =
 
 type Tls = NonNullable<ConnectionOptions["tls"]>;
 
+/** What reading certificates needs of the run. */
 export interface Trust {
   env: Environment;
   /** Told what was passed over. */

@@ -13,6 +13,7 @@ import { formatHubUri } from "./uri.ts";
 /** What a storage answers to a URL whose signature ran out. */
 const expired: ReadonlySet<number> = new Set([400, 401, 403, 404, 410]);
 
+/** A file of a model at one commit. */
 export interface HubFileAt {
   model: string;
   /** 40 hex digits. */

@@ -19,6 +19,7 @@ export interface HubFile {
   gitId: string | undefined;
 }
 
+/** The files of a model at one commit, as the hub lists them. */
 export interface HubListing {
   model: string;
   /** What the hub calls it: 40 hex digits on Hugging Face. */

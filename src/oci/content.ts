@@ -86,6 +86,7 @@ export interface BlobToMove {
   mountFrom?: readonly string[];
 }
 
+/** What a blob is for a model; decides how it is named in messages and reports. */
 export type BlobKind = "config" | "layer" | "weight";
 
 /** Anything manifests and blobs can be read from: a repository, a layout, an archive, an engine's image. */

@@ -19,6 +19,7 @@ export const MediaTypeSchema = v.pipe(
   ),
 );
 
+/** Annotations as Go reads them, because the registries do. */
 export const AnnotationsSchema = GoTextMapSchema;
 
 /**
@@ -36,4 +37,5 @@ export const DescriptorSchema = goObject({
   data: v.optional(v.string()),
 });
 
+/** What a manifest says of a blob or of another manifest: media type, digest and size in bytes. */
 export type Descriptor = v.InferOutput<typeof DescriptorSchema>;

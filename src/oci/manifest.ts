@@ -45,6 +45,7 @@ export const ArtifactManifestSchema = v.pipe(
   v.check((document) => isOfOneKind(document), twoKinds),
 );
 
+/** A manifest with a config and layers: of an image, or of an artifact. */
 export type ImageManifest = v.InferOutput<typeof ImageManifestSchema>;
 
 /** image-spec v1.1, image-index.md; Docker's manifest list has the same members. */
@@ -63,6 +64,7 @@ export const ImageIndexSchema = v.pipe(
   ),
 );
 
+/** A list of manifests, one for each platform or part of a model. */
 export type ImageIndex = v.InferOutput<typeof ImageIndexSchema>;
 
 /** image-spec v1.1, config.md: only what is used here; the rest is kept. */
@@ -72,4 +74,5 @@ export const ImageConfigSchema = goObject({
   config: v.optional(goObject({ Labels: v.optional(GoTextMapSchema) })),
 });
 
+/** What of an image's config is read here; the rest is kept as bytes. */
 export type ImageConfig = v.InferOutput<typeof ImageConfigSchema>;

@@ -14,6 +14,7 @@ export const platformEntries = {
 /** The platform of an entry. Unknown members are kept. */
 export const PlatformSchema = goObject(platformEntries);
 
+/** Operating system, architecture and variant, as Go names them. */
 export type Platform = v.InferOutput<typeof PlatformSchema>;
 
 const component = /^[A-Za-z0-9_.-]+$/;

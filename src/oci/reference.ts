@@ -15,6 +15,7 @@ export interface Reference {
   digest?: Digest;
 }
 
+/** The registry of a name without a host, as in Docker. */
 export const defaultHost = "docker.io";
 const defaultTag = "latest";
 
@@ -35,9 +36,11 @@ const tagPattern = new RegExp(`^${tagName}$`);
 
 const maxNameLength = 255;
 
+/** Whether a text is the name of a repository in the syntax of the distribution specification. */
 export const isRepositoryName = (text: string): boolean =>
   text.length <= maxNameLength && repositoryPattern.test(text);
 
+/** Whether a text is a tag in the syntax of the distribution specification: at most 128 characters. */
 export const isTag = (text: string): boolean => tagPattern.test(text);
 
 const isHost = (text: string): boolean => {

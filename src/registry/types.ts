@@ -21,6 +21,7 @@ export interface Registry {
   ask(question: Question, signal: AbortSignal): Promise<Answer>;
 }
 
+/** A request below `/v2/` that no other function has: what `doctor` tries. */
 export interface Question {
   method: string;
   /** Below `/v2/`, without a slash in front; no query. */
@@ -33,6 +34,7 @@ export interface Question {
   repositories?: readonly { name: string; actions: readonly ("pull" | "push" | "delete")[] }[];
 }
 
+/** Whatever the registry answered to it; no status is an error. */
 export interface Answer {
   status: number;
   headers: Headers;
@@ -102,6 +104,7 @@ export interface Repository {
 /** What became of something that was to be deleted; `unsupported` says in words what the registry can't do. */
 export type DeleteOutcome = "deleted" | "absent" | { unsupported: string };
 
+/** A range of a blob. `range` is what is sent: the whole blob where a registry ignores ranges. */
 export interface BlobAnswer {
   range: ByteRange;
   body: ReadableStream<Uint8Array>;

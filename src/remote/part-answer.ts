@@ -5,6 +5,7 @@ import type { ByteRange } from "../oci/content.ts";
 import { parseContentRange } from "../registry/content-range.ts";
 import type { PartAnswer } from "./part.ts";
 
+/** What was asked for, against which an answer is checked. */
 export interface PartWanted {
   range: ByteRange;
   /** Of the whole file, in bytes. */

@@ -9,6 +9,7 @@ export interface PartAnswer {
   body: ReadableStream<Uint8Array>;
 }
 
+/** Asks for one range of a file. Rejects with `integrity` where the file is in another state by now. */
 export type OpenPart = (range: ByteRange, signal: AbortSignal) => Promise<PartAnswer>;
 
 /** What is held of a part whose turn it is, in bytes, before its connection has to wait. */

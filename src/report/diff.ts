@@ -40,6 +40,7 @@ export interface TensorsDiff {
   unread: { a: UnreadFile[]; b: UnreadFile[] };
 }
 
+/** One tensor of two models. */
 export interface ComparedTensor {
   /** The name of its file. */
   file: string;
@@ -51,6 +52,7 @@ export interface ComparedTensor {
   bytes: number;
 }
 
+/** A file whose tensors are not known. */
 export interface UnreadFile {
   name: string;
   dest: string;
@@ -62,6 +64,7 @@ export interface PartsDiff {
   missing: Amount;
 }
 
+/** What the second model has of the first, and what not. */
 export interface Changes {
   shared: Amount;
   added: Amount;

@@ -11,6 +11,7 @@ export interface HelpDocument {
   commands: { name: string; description: string }[];
 }
 
+/** A positional argument of a command. */
 export interface ArgumentHelp {
   name: string;
   description: string;
@@ -19,6 +20,7 @@ export interface ArgumentHelp {
   options: readonly string[] | null;
 }
 
+/** A flag of a command. */
 export interface FlagHelp extends ArgumentHelp {
   /** One letter, or null. */
   alias: string | null;

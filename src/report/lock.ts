@@ -34,6 +34,7 @@ export interface LockDrift {
   added: string[];
 }
 
+/** In what a file differs from its entry in the lock. */
 export type Difference = "digest" | "size" | "version" | "dest" | "blob";
 
 /** What `mock-weights` made; also the shape of its `--json`. Sizes in bytes. */

@@ -4,12 +4,14 @@ import type { Digest } from "../oci/digest.ts";
 /** What `ls` lists; with `--json` its shape is part of the surface (docs/json.md). Sizes in bytes. */
 export type Listing = RepositoryListing | RegistryListing;
 
+/** The repositories of a registry. */
 export interface RegistryListing {
   name: string;
   /** Names below the registry's host. */
   repositories: string[];
 }
 
+/** The tags of a repository. */
 export interface RepositoryListing {
   name: string;
   tags: TagListing[];
@@ -19,6 +21,7 @@ export interface RepositoryListing {
   attachments: number;
 }
 
+/** One tag; members are null where its manifest could not be read. */
 export interface TagListing {
   tag: string;
   digest: Digest | null;

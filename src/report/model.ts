@@ -25,6 +25,7 @@ export interface ModelSummary {
   } | null;
 }
 
+/** A manifest that is neither image nor weights. */
 export interface OtherSummary {
   digest: Digest;
   mediaType: string;
@@ -37,6 +38,7 @@ export interface OtherSummary {
   missing: boolean;
 }
 
+/** The image of one platform. */
 export interface ImageSummary {
   /** `linux/amd64`, or null where nothing says it. */
   platform: string | null;
@@ -46,6 +48,7 @@ export interface ImageSummary {
   layers: { digest: Digest; size: number; mediaType: string }[];
 }
 
+/** Weights in one format. */
 export interface WeightsSummary {
   digest: Digest;
   /** What they are stored as, in one word: `bundle`, `cog`, `modelpack` (docs/artifacts.md). */

@@ -20,6 +20,7 @@ export interface ModelsReport {
   fetch: number[][];
 }
 
+/** One version of a model. */
 export interface VersionReport {
   /** The whole reference, or the name of a layout or an archive. */
   name: string;
@@ -57,4 +58,5 @@ export interface BlobReport {
   versions: number[];
 }
 
+/** What a blob is, for the colors and sums of the report. */
 export type BlobKind = "weights" | "part" | "image" | "manifest" | "other";

@@ -12,6 +12,7 @@ export interface RepositoryPruning {
   milliseconds: number;
 }
 
+/** What became of a tag. */
 export interface PrunedTag {
   tag: string;
   digest: Digest;

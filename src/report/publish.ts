@@ -3,6 +3,7 @@ import type { BlobKind, BlobOutcome } from "../oci/content.ts";
 import type { Amount } from "./amount.ts";
 import type { ModelSummary } from "./model.ts";
 
+/** What was done with the model, or would be with `--dry-run`. */
 export type PublishAction = "pushed" | "built" | "copied" | "would-push" | "would-copy";
 
 /** What `push`, `build` and `copy` answer; with `--json` its shape is part of the surface (docs/json.md). */

@@ -43,6 +43,7 @@ export interface PullPlanReport {
   hfCache: HubCacheReport | null;
 }
 
+/** A file of a pull with `--dry-run`. */
 export interface PlannedFile {
   name: string;
   /** Absolute. */
@@ -51,6 +52,7 @@ export interface PlannedFile {
   outcome: "to-fetch" | "cached" | "kept";
 }
 
+/** A file that was pulled. Sizes in bytes. */
 export interface PulledFile {
   name: string;
   /** Absolute. */

@@ -11,6 +11,7 @@ export interface ReferrerListing {
   children: { digest: Digest; referrers: ReferrerReport[] }[];
 }
 
+/** An artifact that refers to a manifest. */
 export interface ReferrerReport {
   digest: Digest;
   kind: ReferrerKind | null;

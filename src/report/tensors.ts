@@ -8,6 +8,7 @@ export interface InspectedTensors {
   files: TensorsOfFile[];
 }
 
+/** The tensors of one weight file. */
 export interface TensorsOfFile {
   name: string;
   dest: string;

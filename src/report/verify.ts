@@ -9,6 +9,7 @@ export interface VerifyReport {
   problems: Problem[];
 }
 
+/** Something that is not as it should be. */
 export interface Problem {
   /** The path of a file, or what a blob is called. */
   item: string;

@@ -10,6 +10,7 @@ export interface Clock {
   sleep(milliseconds: number, signal: AbortSignal): Promise<void>;
 }
 
+/** The clock of this machine: milliseconds since 1970, and waits that an abort ends. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   random: () => Math.random(),

@@ -22,6 +22,10 @@ export interface RetryCounter {
   wait(error: OcibundleError, signal: AbortSignal): Promise<void>;
 }
 
+/**
+ * Counts the failures in a row of one transfer, and waits after each. The caller resets it once there is
+ * progress.
+ */
 export function retryCounter(options: RetryCounterOptions): RetryCounter {
   const { item, emit, clock = systemClock, retries = transferRetries } = options;
   let failures = 0;

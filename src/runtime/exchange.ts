@@ -7,6 +7,10 @@ const exchangeFlag = 2;
 /** glibc's, and musl's. */
 const libraries = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"] as const;
 
+/**
+ * The system's `renameat2`: directories by their descriptors, names as bytes that end with 0. Returns 0,
+ * or -1.
+ */
 export type Rename = (
   fromDirectory: number,
   from: Uint8Array<ArrayBuffer>,

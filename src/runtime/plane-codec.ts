@@ -217,7 +217,9 @@ export const planeWidths = { "bp2.zstd": 2, "bp4.zstd": 4 } as const satisfies R
   PlaneWidth
 >;
 
+/** The codecs that store the bytes of a number apart, by the width of the number. */
 export type PlaneCodec = keyof typeof planeWidths;
 
+/** Whether a part is stored in planes: only the names in `planeWidths` are. */
 export const isPlaneCodec = (codec: string): codec is PlaneCodec =>
   Object.hasOwn(planeWidths, codec);

@@ -6,6 +6,10 @@ import { releaseBytes } from "./release-bytes.ts";
 /** The `code` of errors for bytes that are not what an encoder of planes writes. */
 const damagedCode = "ZSTD_planes";
 
+/**
+ * The error for planes that are not what was written; no `OcibundleError`, because only the caller knows
+ * the blob.
+ */
 export const damagedPlanes = (message: string, cause?: unknown): Error =>
   Object.assign(new Error(message, { cause }), { code: damagedCode });
 

@@ -20,11 +20,13 @@ export interface Hashed {
 /** The `code` of the error for a file that is shorter than the range asked for. */
 export const fileEndedCode = "ERR_FILE_ENDED";
 
+/** How a whole file is compressed. */
 export type Codec = "gzip" | "zstd";
 
 /** How a part of a file may be stored other than as it is. */
 export type PartCodec = Codec | "bp2.zstd" | "bp4.zstd";
 
+/** A range of a file to compress into another file. */
 export interface CompressJob {
   input: FileRange;
   codec: PartCodec;
@@ -34,6 +36,7 @@ export interface CompressJob {
   output: string;
 }
 
+/** Size and digest before and after compression. */
 export interface Compressed {
   input: Hashed;
   output: Hashed;
@@ -91,6 +94,7 @@ export interface PackOptions {
   minSaving: number;
 }
 
+/** What packing a file came to. */
 export interface PackedFile {
   original: Hashed;
   /** What `auto` came to. */
@@ -109,6 +113,7 @@ export type DigestStep =
     }
   | { step: "end" | "drop"; stream: number };
 
+/** What a worker is asked to do. */
 export type Job =
   | { kind: "digest"; step: DigestStep }
   | { kind: "hash"; files: readonly FileRange[] }

@@ -21,6 +21,7 @@ type Step = "magic" | "descriptor" | "block" | "skippable";
 /** How many bytes each step looks at. */
 const needs: Readonly<Record<Step, number>> = { magic: 4, descriptor: 1, block: 3, skippable: 4 };
 
+/** Finds the ends of zstd frames in bytes that arrive in chunks. Holds no more than a header of a block. */
 export function zstdFrames(): ZstdFrames {
   let step: Step = "magic";
   /** The bytes that the step has so far, as a little-endian number. */

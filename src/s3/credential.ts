@@ -3,8 +3,10 @@ import type { CertificateOptions } from "../http/certificates.ts";
 import type { EmitHttpEvent } from "../http/message/message.ts";
 import type { Clock } from "../retry/clock.ts";
 
+/** Variables of the environment, by name. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
+/** A key to sign requests with. */
 export interface S3Credential {
   accessKeyId: string;
   secretAccessKey: string;

@@ -105,6 +105,9 @@ export function roleAnswer(bytes: Uint8Array, name: string): S3Credential {
   );
 }
 
+/**
+ * A credential that ends at a time, as ISO 8601 has it. Without one, or with one that can't be read, it does not end. Throws as `checkedCredential` does.
+ */
 export function expiring(
   credential: S3Credential,
   until: string | undefined,
@@ -115,6 +118,7 @@ export function expiring(
   return Number.isNaN(expires) ? credential : { ...credential, expires };
 }
 
+/** The error for an answer without credentials in it. `name` is what answered. */
 export const unreadableAnswer = (name: string): OcibundleError =>
   new OcibundleError("network", `${name} sent a response without credentials`);
 

@@ -21,6 +21,7 @@ export interface S3Store {
   open(bucket: string, key: string, version: S3Version): ReadRange;
 }
 
+/** The objects below an address. */
 export interface S3Listing {
   objects: S3Object[];
   /** Whether the address is that of the one object. */

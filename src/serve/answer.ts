@@ -11,9 +11,11 @@ export interface Answer {
   body?: Uint8Array | HubBytes;
 }
 
+/** An answer with a JSON document. */
 export const json = (value: unknown, status = 200, headers = {}): Answer =>
   text(JSON.stringify(value), "application/json; charset=utf-8", status, headers);
 
+/** An answer with a text. */
 export function text(
   content: string,
   type = "text/plain; charset=utf-8",

@@ -16,6 +16,7 @@ export interface Metrics {
 
 const origins: readonly ByteOrigin[] = ["cache", "registry"];
 
+/** Counters of one server, all at zero. */
 export function createMetrics(): Metrics {
   const requests = new Map<string, number>();
   const seconds = new Map<RouteName, { sum: number; count: number }>();

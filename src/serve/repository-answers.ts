@@ -125,6 +125,7 @@ export function pathsInfo(
 export const missingFile = ({ id, commit }: HubSnapshot, path: string): NotOnHub =>
   new NotOnHub("file", `${id} has no file "${path}" at ${commit}`, { cause: { commit } });
 
+/** The answer of the Hub's `refs`: the branches and tags of a repository. Rejects as `source` does. */
 export async function refs(source: HubSource, id: string, query: URLSearchParams): Promise<Answer> {
   const { branches, tags } = await source.refs(id);
   const list = (kind: string, all: typeof tags): object[] =>

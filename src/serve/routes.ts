@@ -27,6 +27,7 @@ export interface RouteOptions {
 /** Names of a request's kind, for metrics and logs. */
 export type RouteName = "api" | "resolve" | "v2" | "other";
 
+/** What a request is for, and how it is answered. */
 export interface Routed {
   route: RouteName;
   answer(request: HubRequest): Promise<Answer> | Answer;

@@ -22,6 +22,7 @@ export interface ListenOptions {
   handle(message: IncomingMessage, response: ServerResponse): Promise<void>;
 }
 
+/** A server that takes connections. */
 export interface Listening {
   address: string;
   port: number;

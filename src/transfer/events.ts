@@ -49,6 +49,7 @@ export interface FileAmount {
   bytes: number;
 }
 
+/** What is done to an item. Progress sums the bytes of each phase. */
 export type Phase =
   | "hash"
   | "export"
@@ -59,4 +60,5 @@ export type Phase =
   | "write"
   | "verify";
 
+/** Gets the events of a run, in order. Must not throw. */
 export type EmitEvent = (event: TransferEvent) => void;

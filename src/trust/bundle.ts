@@ -56,6 +56,7 @@ const BundleSchema = v.looseObject({
   ),
 });
 
+/** What of a Sigstore bundle is checked here. */
 export interface Bundle {
   /** Undefined for one that signs something other than a statement. */
   envelope: { type: string; payload: Uint8Array; signature: Uint8Array } | undefined;

@@ -8,7 +8,9 @@ import { parseDocument } from "../oci/document.ts";
  * containers-signature.5) is the layer, and an annotation of the layer signs its bytes.
  */
 export const simpleSigningType = "application/vnd.dev.cosign.simplesigning.v1+json";
+/** The annotation with a layer's signature, in Base64. */
 export const signatureAnnotation = "dev.cosignproject.cosign/signature";
+/** The annotation with the signer's certificate, as PEM. */
 export const certificateAnnotation = "dev.sigstore.cosign/certificate";
 
 /** The artifact type under which cosign 2 can store the same with a `subject`. */

@@ -6,6 +6,7 @@ import { parseDocument } from "../oci/document.ts";
 /** What cosign 3 signs: an in-toto statement about a manifest, with this predicate and nothing in it. */
 export const signPredicate = "https://sigstore.dev/cosign/sign/v1";
 
+/** The payload type of an in-toto statement in a DSSE envelope. */
 export const statementType = "application/vnd.in-toto+json";
 
 /** The bytes of a statement that signs a manifest. */
@@ -28,6 +29,7 @@ const StatementSchema = v.looseObject({
   predicateType: v.string(),
 });
 
+/** What of an in-toto statement is checked. */
 export interface Statement {
   predicateType: string;
   /** What it is about, as digests: `sha256:…`. */

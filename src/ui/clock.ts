@@ -6,6 +6,7 @@ export interface Clock {
   every(milliseconds: number, tick: () => void): () => void;
 }
 
+/** Monotonic milliseconds, and ticks that do not keep the process alive. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   every(milliseconds, tick) {

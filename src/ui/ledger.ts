@@ -3,6 +3,7 @@ import { createRate } from "./rate.ts";
 import type { Rate } from "./rate.ts";
 import { formatSize } from "./size.ts";
 
+/** How an item ended. */
 export type Outcome = NonNullable<Extract<TransferEvent, { type: "done" }>["outcome"]>;
 
 /** One thing that moves, as far as it is known. Times are the clock's milliseconds. */
@@ -57,6 +58,7 @@ export interface Ledger {
   record(event: TransferEvent, now: number): Item | undefined;
 }
 
+/** A ledger without items. */
 export function createLedger(): Ledger {
   const phases: PhaseRecord[] = [];
   const started = new WeakMap<PhaseRecord, { items: number; bytes: number }>();

@@ -6,6 +6,7 @@ import { createMessages } from "./messages.ts";
 import { createPlainProgress } from "./plain-progress.ts";
 import type { Progress, ProgressOutput } from "./progress-output.ts";
 
+/** The values of `--progress`. */
 export type ProgressMode = "bar" | "plain" | "json" | "none";
 
 /** Starts drawing in one of the ways of `--progress`. Warnings are shown in all of them. */

@@ -45,6 +45,7 @@ function mapped(address: string): string | undefined {
   return [a >> 8, a & 255, b >> 8, b & 255].join(".");
 }
 
+/** The addresses of a host name; rejects where there are none. */
 export type Resolve = (name: string) => Promise<readonly string[]>;
 
 const systemResolve: Resolve = async (name) =>
@@ -80,6 +81,7 @@ export interface ReachRule {
   checkAddresses(name: string, addresses: readonly string[]): void;
 }
 
+/** The rule of one run: which hosts a redirect may lead to (docs/sources.md). */
 export function createReachRule(resolve: Resolve = systemResolve): ReachRule {
   /** By name: how far in it may be. */
   const allowed = new Map<string, Reach>();

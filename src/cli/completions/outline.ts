@@ -7,6 +7,7 @@ import { helpFlag, sharedFlags } from "../shared-flags.ts";
 /** What may follow a flag or stand for a positional: one of some words, a path, or nothing that can be known. */
 export type Values = { options: readonly string[] } | "file" | "directory" | "unknown";
 
+/** What a completion script knows of a flag. */
 export interface FlagOutline {
   name: string;
   alias: string | undefined;
@@ -16,6 +17,7 @@ export interface FlagOutline {
   repeatable: boolean;
 }
 
+/** What a completion script knows of a positional argument. */
 export interface PositionalOutline {
   name: string;
   values: Values;

@@ -22,6 +22,7 @@ interface Kept {
   giveUp: AbortController;
 }
 
+/** The tokens of one registry, kept for as long as they are valid. */
 export interface TokenCache {
   /**
    * A token for the request's scopes: one that is kept and allows as much, or a new one. Many who ask

@@ -35,6 +35,7 @@ function lifetimeOf(given: unknown): number {
   return Number.isFinite(seconds) && seconds > 0 ? seconds : defaultLifetime;
 }
 
+/** A bearer token as a realm issued it. */
 export interface Token {
   value: string;
   /** When it may no longer be used, in milliseconds of the clock it was fetched by. */

@@ -24,6 +24,7 @@ export interface LargeRequest {
   signal: AbortSignal;
 }
 
+/** An answer whose body is read from its own connection. */
 export interface LargeAnswer {
   status: number;
   headers: Headers;

@@ -42,6 +42,7 @@ export interface HttpRequest {
   signal: AbortSignal;
 }
 
+/** An answer, redirects followed. */
 export interface HttpResponse {
   status: number;
   headers: Headers;
@@ -60,6 +61,7 @@ export type HttpEvent =
   | { type: "warning"; message: string }
   | { type: "detail"; message: string };
 
+/** Gets what happens on the way to an answer: retries and waits. */
 export type EmitHttpEvent = (event: HttpEvent) => void;
 
 /** A URL for messages: never its query or user, which may hold signatures and secrets. */

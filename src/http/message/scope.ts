@@ -6,6 +6,7 @@ export interface Scope {
   actions: readonly string[];
 }
 
+/** The scope for actions on one repository. */
 export const repositoryScope = (
   name: string,
   ...actions: readonly ("pull" | "push" | "delete")[]
@@ -40,6 +41,7 @@ function parseScope(text: string): Scope | undefined {
     : { type: text.slice(0, first), name: text.slice(first + 1, last), actions };
 }
 
+/** A scope as it is sent to a realm: `repository:acme/llama:pull,push`. */
 export const formatScope = (scope: Scope): string =>
   `${scope.type}:${scope.name}:${scope.actions.join(",")}`;
 

@@ -17,8 +17,10 @@ const DockerImageSchema = v.object({
 
 const DockerManifestSchema = v.array(DockerImageSchema);
 
+/** One image of a Docker archive: the names of its config and layers in the archive. */
 export type DockerImage = v.InferOutput<typeof DockerImageSchema>;
 
+/** The list of the images of a Docker archive. */
 export const dockerManifestName = "manifest.json";
 
 /** Reads `manifest.json`; `on` names the archive. Throws `file`. */

@@ -136,6 +136,7 @@ async function* hashed(
   }
 }
 
+/** The bytes of a file from an offset on, in bytes. */
 export const fileSource = (path: string, offset = 0): BlobSource => ({
   kind: "file",
   path,

@@ -22,6 +22,7 @@ export interface EngineClient {
   post(path: string, body: EngineBody | undefined, signal: AbortSignal): Promise<EngineAnswer>;
 }
 
+/** What is sent to an engine. */
 export interface EngineBody {
   type: string;
   /** In bytes. */
@@ -33,6 +34,7 @@ export interface EngineBody {
 /** What an engine says of an error is short; more is not read. */
 const maxErrorBytes = 64 * 1024;
 
+/** A client for the API of an engine. Makes no request by itself. */
 export function engineClient(endpoint: EngineEndpoint): EngineClient {
   const { address, tls } = endpoint;
   const hostName = "socketPath" in address ? "docker" : `${address.host}:${address.port}`;

@@ -15,6 +15,7 @@ const InspectSchema = v.looseObject({
   RootFS: v.nullish(v.looseObject({ Layers: v.nullish(v.array(DigestSchema)) })),
 });
 
+/** What an engine says of an image. */
 export interface InspectedImage extends v.InferOutput<typeof InspectSchema> {
   /** The parameters of an export that is to hold this platform only, or nothing. */
   query: string;

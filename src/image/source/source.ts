@@ -16,6 +16,7 @@ export type SourceSpec =
 /** An image of an engine: by the ID it has there, or by a name. */
 export type EngineImage = { id: Digest } | EngineName;
 
+/** An image of an engine by its name. */
 export interface EngineName {
   /** As it was written: engines have rules of their own for short names, and know the start of an ID. */
   name: string;
@@ -92,6 +93,7 @@ export function formatSource(spec: SourceSpec): string {
   }
 }
 
+/** The image as an engine is asked for it. */
 export const formatEngineImage = (image: EngineImage): string =>
   "id" in image ? image.id : image.name;
 

@@ -47,14 +47,17 @@ export interface DoctorRun {
   findings: Map<CheckName, Finding>;
 }
 
+/** A check that passed. */
 export const yes = (more: Omit<Finding, "result"> = {}): Finding => ({ result: "yes", ...more });
 
+/** A check that failed, and why. */
 export const no = (reason: string, more: Omit<Finding, "result" | "reason"> = {}): Finding => ({
   result: "no",
   reason,
   ...more,
 });
 
+/** A check that could not be made, and why: no verdict on the registry. */
 export const notTried = (reason: string): Finding => ({ result: "not tried", reason });
 
 /**
@@ -104,6 +107,7 @@ export function reasonOf(error: OcibundleError): string {
   return error.cause instanceof Error ? error.cause.message : error.message;
 }
 
+/** The descriptor of a manifest. Its size in bytes. */
 export const descriptorOf = (manifest: RawManifest): Descriptor => ({
   mediaType: manifest.mediaType,
   digest: manifest.digest,

@@ -107,6 +107,7 @@ export async function putSmall(run: DoctorRun, what: string): Promise<TrialDescr
   return blob;
 }
 
+/** The descriptor of bytes that the trial sends. */
 export const describe = (bytes: Uint8Array, mediaType: string): TrialDescriptor => ({
   mediaType,
   digest: digestOf(bytes),

@@ -6,6 +6,7 @@ import type { TrialDescriptor } from "./body.ts";
 import { type DoctorRun, odd, rateOf, yes } from "./check.ts";
 import type { Finding } from "../../report/doctor.ts";
 
+/** What the checks of one run of `doctor` share: what they sent, and how to send more. */
 export interface Trial {
   /** Blobs that are there, each once. */
   sent: TrialDescriptor[];

@@ -8,6 +8,7 @@ import type { RawManifest } from "../../oci/manifest.ts";
 import { goJson } from "./go-json.ts";
 import { quoted } from "./weight-entry.ts";
 
+/** Annotations of a manifest, by key. */
 export type Annotations = Readonly<Record<string, string>>;
 
 /** The keys of the image specification that say where weights came from (image-spec v1.1, annotations.md). */

@@ -6,6 +6,7 @@ import { OcibundleError } from "../../errors.ts";
  */
 export type ModelFormat = "standalone" | "bundle" | "weights";
 
+/** What the format of the index depends on. */
 export interface FormatChoice {
   /** The value of `--format`. */
   flag: string | undefined;

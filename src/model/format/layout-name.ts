@@ -2,6 +2,7 @@ import { OcibundleError } from "../../errors.ts";
 
 /** What weights can be written as (docs/artifacts.md). */
 export const layoutNames = ["bundle", "bundle-1", "parts", "cog", "modelpack", "image"] as const;
+/** A value of `--layout`. */
 export type LayoutName = (typeof layoutNames)[number];
 
 /** Whether an image can stand beside weights in a layout, in one index. */

@@ -75,6 +75,7 @@ const TypedSchema = v.looseObject({ artifactType: v.optional(v.unknown()) });
 /** What an entry of an index is. Its position says nothing. */
 export type EntryType = "image" | "weights" | "other";
 
+/** What an entry of an index is for a model: image, weights, or neither. */
 export function entryType(entry: Descriptor): EntryType {
   const { artifactType, annotations } = entry;
   if (artifactType === weightsArtifactType) return "weights";

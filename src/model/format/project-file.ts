@@ -21,6 +21,7 @@ export interface ProjectSource {
   exclude: readonly string[];
 }
 
+/** An entry of `weights` in the project file. */
 export interface ProjectWeight {
   /** Of the file; for a directory, what the names of its files start with. From the path otherwise. */
   name?: string | undefined;

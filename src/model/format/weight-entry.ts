@@ -13,12 +13,14 @@ export const layerTypes = {
 /** How a weight file is stored: as it is, or compressed. */
 export type Compression = keyof typeof layerTypes;
 
+/** A media type of a weights layer. */
 export type LayerType = (typeof layerTypes)[Compression];
 
 /** The compression that a layer's media type says. Its bytes may say otherwise (docs/format.md). */
 export const compressionOf = (layerType: LayerType): Compression =>
   layerType === layerTypes.none ? "none" : layerType === layerTypes.gzip ? "gzip" : "zstd";
 
+/** A SHA-256 digest in a document from outside; weights have no other. */
 export const Sha256Schema = v.custom<`sha256:${string}`>(
   (input) => typeof input === "string" && /^sha256:[0-9a-f]{64}$/.test(input),
   'must be "sha256:" and 64 lower-case hex digits',

@@ -19,6 +19,7 @@ import {
 /** The config of a weights artifact: image-spec v1.1, manifest.md#guidance-for-an-empty-descriptor. */
 export const emptyConfigBytes = new TextEncoder().encode("{}");
 
+/** The descriptor of the empty config, `{}`. */
 export const emptyConfig = {
   mediaType: mediaTypes.ociEmpty,
   digest: digestOf(emptyConfigBytes),

@@ -18,6 +18,7 @@ export interface AssembledModel extends ContentGraph {
   cogEntries?: readonly CogLockEntry[];
 }
 
+/** Weights that go into a model: their manifest, and the blobs that it needs. */
 export interface WeightsPart {
   manifest: RawManifest;
   blobs: BlobToMove[];

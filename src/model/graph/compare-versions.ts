@@ -11,8 +11,10 @@ export interface StoredVersion {
   parts: ReadonlyMap<Digest, ReadonlyMap<Digest, number>>;
 }
 
+/** What is known of a blob of some version. Sizes in bytes. */
 export type StoredBlob = Pick<BlobReport, "size" | "kind" | "names">;
 
+/** What versions share, and what each has alone. */
 export interface VersionComparison extends Pick<ModelsReport, "blobs" | "size" | "fetch"> {
   /** Of each version: all that it has, and what no other version has. */
   sizes: { size: number; own: number }[];

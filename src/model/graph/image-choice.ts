@@ -22,6 +22,7 @@ export interface ImageCandidate {
   attestations: Descriptor[];
 }
 
+/** The image for a platform, where there is one. */
 export interface ImageChoice {
   chosen: ImageCandidate | undefined;
   /** Every platform that is listed. */

@@ -19,6 +19,7 @@ interface Deleting {
   look: (known: Iterable<Digest>) => Promise<PruneGraph>;
 }
 
+/** What pruning deleted, and what it left. */
 export interface Deleted {
   /** Of the tags that were to go, those that stayed. */
   tags: Map<string, "moved" | "needed" | "unsupported">;

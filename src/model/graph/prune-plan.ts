@@ -11,11 +11,13 @@ export interface PruneInput {
   nodes: ReadonlyMap<Digest, PruneNode>;
 }
 
+/** A manifest of the repository, as far as pruning looks at it. */
 export interface PruneNode extends Pick<RepositoryNode, "children" | "subject" | "created"> {
   /** What it belongs to by its tag (`sha256-<hex>.sig`), and not by its own word. */
   attachedTo?: readonly Digest[];
 }
 
+/** Which tags go: the flags of `prune`. */
 export interface PruneRules {
   /** How many of the newest matching versions stay, whatever their age; 0 for none. */
   keepLast: number;
@@ -25,6 +27,7 @@ export interface PruneRules {
   now: number;
 }
 
+/** Which tags go and which stay. */
 export interface PruneChoice {
   /** Tags that the rules let go. */
   remove: { tag: string; digest: Digest }[];

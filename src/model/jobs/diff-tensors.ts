@@ -29,6 +29,7 @@ interface PieceOfFile extends Piece {
   at: number;
 }
 
+/** The tensors of all files of a model. */
 export interface TensorsOfModel {
   tensors: KnownTensor[];
   /** Files that were not looked into: of no format that is known, or packed. */

@@ -9,6 +9,7 @@ import type { WeightEntry } from "../format/weight-entry.ts";
 import { diffTensors, tensorsOfModel } from "./diff-tensors.ts";
 import type { Changes, ModelDiff, TensorsDiff } from "../../report/diff.ts";
 
+/** How many blobs, and their bytes together. */
 export interface Amount {
   blobs: number;
   bytes: number;

@@ -6,7 +6,9 @@ import { homeDirectory } from "../../runtime/home-directory.ts";
 import { writeOutputFile } from "../../store/output-file.ts";
 import type { JobContext } from "../session/session.ts";
 
+/** Shells that have a completion script. */
 export const shells = ["bash", "zsh", "fish", "powershell"] as const;
+/** One of them. */
 export type Shell = (typeof shells)[number];
 
 /** What `completions install` did; with `--json` its shape is part of the surface (docs/json.md). */

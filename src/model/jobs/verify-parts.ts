@@ -18,6 +18,7 @@ import type { ContentGraph } from "../graph/content-graph.ts";
 import { partsOfManifest } from "../graph/weights-contents.ts";
 import { planFile, wholePart } from "../parts/file-plan.ts";
 
+/** Weights in parts, and what reading them needs. */
 export interface PartsToVerify {
   reader: ContentReader;
   cache: Cache;

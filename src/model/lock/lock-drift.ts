@@ -55,6 +55,7 @@ export async function lockDrift(
   };
 }
 
+/** Whether files differ from the lock in anything. */
 export const isDrift = ({ changed, missing, added }: LockDrift): boolean =>
   changed.length + missing.length + added.length > 0;
 

@@ -39,6 +39,7 @@ export interface LockOptions extends ReadOptions {
   now(): Date;
 }
 
+/** The lock of files as they are now. */
 export interface LockResult {
   lock: WeightsLock;
   /** Whether an entry differs from the previous lock's. */

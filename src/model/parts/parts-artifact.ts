@@ -61,6 +61,7 @@ export const blobOfPart = ({ encoding, stored }: StoredPart): Descriptor => ({
   ...stored,
 });
 
+/** Weights in parts, as a manifest has them. */
 export interface PartsArtifact {
   recipe: Recipe;
   /** One for each part of the recipe, in its order. */

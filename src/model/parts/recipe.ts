@@ -15,6 +15,7 @@ export const recipeType = "application/vnd.ocibundle.weights.recipe.v1+json";
 
 /** Larger recipes are neither read nor written. In bytes. */
 const maxRecipeBytes = maxManifestBytes;
+/** A recipe with more parts is refused. */
 export const maxParts = 100_000;
 const maxSegments = 1_000_000;
 
@@ -46,7 +47,10 @@ export interface RecipeFile {
   segments: readonly Segment[];
 }
 
-/** How files are put together from parts. Digests and sizes are those of the original bytes, however they are stored. */
+/**
+ * How files are put together from parts. Digests and sizes are those of the original bytes, however they
+ * are stored.
+ */
 export interface Recipe {
   split: Split;
   parts: readonly Part[];
@@ -56,12 +60,14 @@ export interface Recipe {
 const isSize = (value: unknown): value is number =>
   Number.isSafeInteger(value) && Number(value) >= 0;
 
+/** How files were split: the name of the rule and its limits in bytes. */
 export const SplitSchema = v.looseObject({
   by: v.string("must be a string"),
   least: v.optional(SizeSchema),
   most: v.optional(SizeSchema),
 });
 
+/** The pieces that a file is put together from, in order: a part, an offset in it, and a length in bytes. */
 export const SegmentsSchema = v.array(
   v.custom<Segment>(
     (input) => Array.isArray(input) && input.length === 3 && input.every(isSize),

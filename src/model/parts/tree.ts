@@ -41,6 +41,7 @@ const poolBytes = 64 * mebibyte;
 
 /** Files of a known format are split from this size on, others where pieces of fixed size are worth it. */
 export const minTensorFileBytes = 64 * mebibyte;
+/** A file without tensors is split from this size on, in bytes. */
 export const minOtherFileBytes = 256 * mebibyte;
 
 /** The parts of a file with tensors: its header, its tensors, its small tensors together. */
@@ -77,6 +78,7 @@ export function treeParts(
 export const fixedParts = (size: number, { most }: TreeNumbers): PartPlan[] =>
   cut({ start: 0, end: size }, pieceBytes(most));
 
+/** The size of the pieces of a file without tensors, in bytes; `most` is that of the largest part. */
 export const pieceBytes = (most: number): number => Math.max(1, Math.floor(most / 8));
 
 /** Pieces that begin at multiples of `most` from the start, so that what is appended leaves the first ones alone. */

@@ -50,6 +50,7 @@ interface Claim {
   done: PromiseWithResolvers<void>;
 }
 
+/** The state of putting the files of one pull together; nothing is fetched yet. */
 export function createAssembly(
   plans: ReadonlyMap<WeightEntry, FilePlan>,
   { checkWhole, ...options }: Pick<Assembly, "seeds" | "records"> & { checkWhole: boolean },

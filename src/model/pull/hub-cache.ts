@@ -45,6 +45,7 @@ export interface HubNote {
   isNew: boolean;
 }
 
+/** What was written into a cache of huggingface_hub. */
 export interface HubSnapshot {
   report: HubCacheReport;
   notes: HubNote[];

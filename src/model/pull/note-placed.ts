@@ -85,6 +85,7 @@ async function firstPlaced(
   return undefined;
 }
 
+/** A pull that ended, to be noted in the cache and beside the files. */
 export interface PulledInto {
   cache: Cache;
   /** Absolute. */

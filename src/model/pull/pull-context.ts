@@ -72,6 +72,7 @@ export const partsAtOnce = withinOpenFiles(12, 6);
 /** A file up to this size, in bytes, is mostly waiting: for the registry, and for the disk. */
 const smallSize = 4 * 1024 * 1024;
 
+/** Whether a file is hashed and placed together with others, because each alone costs more than its bytes. */
 export const isSmall = ({ sizeUncompressed }: WeightEntry): boolean =>
   sizeUncompressed <= smallSize;
 

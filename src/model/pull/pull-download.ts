@@ -134,6 +134,7 @@ export function explained(error: unknown, entry: WeightEntry, { name }: PullSour
   return new OcibundleError(code, message, { hint, cause });
 }
 
+/** What a file is called in messages about its blob. */
 export const labelOf = ({ name }: WeightEntry): string => `weight ${quoted(name)}`;
 
 /** How the bytes of a file are asked for, of a registry or of a layout's file: a blob, or a part of one. */

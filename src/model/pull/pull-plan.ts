@@ -20,6 +20,7 @@ export interface WantedFile {
   path: string;
 }
 
+/** Which files of a pull are there, and which are not. */
 export interface PullPlan {
   /** There already, with the right content. */
   kept: WantedFile[];

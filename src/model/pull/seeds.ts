@@ -28,6 +28,7 @@ export interface Seeds {
   reject(path: string): void;
 }
 
+/** No part is looked for in other files. */
 export const noSeeds: Seeds = { of: () => [], reject: () => undefined };
 
 interface SeedSources {

@@ -70,6 +70,7 @@ interface Fetch {
 /** What names the bytes of a file. What a recipe says of a whole file may be a lie: then it is its parts. */
 const nameOf = ({ entry, plan }: Located): Digest => plan?.key ?? entry.digestOriginal;
 
+/** The bytes of files for one server. */
 export function createBlobs({
   session,
   downloader,

@@ -25,6 +25,7 @@ const mostHashed = 4096;
 /** Parts of a file that are fetched at once: who reads it waits for the first of them. */
 const partsAtOnce = 4;
 
+/** A file in parts, and where the parts come from. */
 export interface FileOfParts {
   reader: ContentReader;
   entry: WeightEntry;
@@ -69,6 +70,7 @@ export interface PartsFetcherOptions {
   workers: WorkerPool;
 }
 
+/** Fetches parts for the files of one server. */
 export function createPartsFetcher(options: PartsFetcherOptions): PartsFetcher {
   const { session, followers } = options;
   const assembled = assembledCache(session.cache);

@@ -50,6 +50,7 @@ export interface ManifestMemory {
   findCommit(repository: string, commit: string): Promise<Digest | undefined>;
 }
 
+/** Manifests in the cache, for a server whose registry does not answer. `limits` bound what is kept. */
 export function manifestMemory(cache: Cache, limits = { ...most, sweptEvery }): ManifestMemory {
   const root = join(cache.recordsDir, "serve");
   const temp = { tempPath: cache.tempPath, discardTemp: cache.discardTemp };

@@ -13,6 +13,7 @@ const filesOfNone = 20;
 
 const weightOf = ({ files }: Served): number => files.length + filesOfNone;
 
+/** The models that a server has looked at; of all together at most so many files are remembered. */
 export function keepServed(most: number = mostFiles): KeptServed {
   const kept = new Map<string, Served>();
   let weight = 0;

@@ -54,6 +54,7 @@ export async function checkLocal(place: ModelPlace, session: Session): Promise<v
   await source.close();
 }
 
+/** What a server knows of one model. Asks the registry only when the model is asked for. */
 export function openState(place: ModelPlace, options: StateOptions): ModelState {
   return place.kind === "registry" ? registryState(place, options) : localState(place, options);
 }

@@ -34,6 +34,7 @@ export interface RegistrySettings {
   repositories?: ReadonlyMap<string, VerifySettings> | undefined;
 }
 
+/** The configuration file, as read and validated. */
 export interface Config {
   /** What `pull` does unless a flag or the environment says otherwise. */
   pull?: { link?: LinkMode | undefined } | undefined;

@@ -3,6 +3,7 @@ import type { MaterializeWay } from "../../store/placement/materialize.ts";
 
 /** How a user wants files to come from the cache; see docs/cache.md. */
 export const linkModes = ["auto", "reflink", "hardlink", "copy"] as const;
+/** How files come from the cache: a value of `--link`. */
 export type LinkMode = (typeof linkModes)[number];
 
 const modes: ReadonlySet<string> = new Set(linkModes);

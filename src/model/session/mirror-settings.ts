@@ -54,6 +54,7 @@ const HeadersSchema = v.pipe(
   ),
 );
 
+/** A mirror in the configuration: an address, or an object with settings. */
 export const MirrorSchema = v.lazy((input) =>
   typeof input === "string"
     ? v.pipe(

@@ -12,7 +12,9 @@ export const MappingSchema = v.custom<object>(
   "must be a mapping",
 );
 
+/** A setting that is on or off. */
 export const FlagSchema = v.optional(v.boolean("must be true or false"));
+/** A setting that is a path. */
 export const PathSchema = v.optional(
   v.pipe(v.string("must be a path"), v.minLength(1, "must not be empty")),
 );

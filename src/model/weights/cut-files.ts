@@ -20,6 +20,7 @@ import type { RemoteFile } from "./remote-file.ts";
 /** Headers that are read at once. */
 const headersAtOnce = 8;
 
+/** How files are split. */
 export interface CutFiles {
   numbers: TreeNumbers;
   /** In the order of the files; undefined for one that is not split. */

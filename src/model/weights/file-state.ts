@@ -30,6 +30,7 @@ export interface FileCut {
   split: string;
 }
 
+/** A SHA-256 digest, of which no shape is checked again. */
 export type Sha256 = `sha256:${string}`;
 
 /** What a weight file holds. Sizes in bytes. */

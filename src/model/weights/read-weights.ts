@@ -4,6 +4,7 @@ import { readWeightFiles } from "./read-weight-files.ts";
 import { hashRemotes } from "./hash-remotes.ts";
 import { remoteContent, type RemoteFile } from "./remote-file.ts";
 
+/** A weight file to read, on this machine or remote. */
 export interface WantedWeight extends WantedFile {
   /** Where the file lies when it is not on this machine. */
   remote?: RemoteFile | undefined;

@@ -39,6 +39,7 @@ export interface RemoteFile {
 export const remoteMismatch = (uri: string): string =>
   `the source of ${uri} sent content that differs from its listing; try again, or check any proxy in between`;
 
+/** What hashing a remote file gave. */
 export interface Hashed {
   sha256: Sha256;
   size: number;

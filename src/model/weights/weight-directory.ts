@@ -8,6 +8,7 @@ import { everyFilter, type PathFilter, pathFilter, readIgnoreFile } from "./path
 /** More files than any registry takes in one manifest; a directory with more is a mistake, or a trap. */
 const maxWeightFiles = 100_000;
 
+/** A file that was found in a directory. */
 export interface DirectoryFile {
   /** Path below the directory, with `/` on every system. */
   below: string;

@@ -1,6 +1,7 @@
 import { Buffer } from "node:buffer";
 import { Header } from "tar/header";
 
+/** Headers and contents of a tar archive begin at multiples of it, in bytes. */
 export const blockSize = 512;
 
 /** The archive's end (POSIX.1-2024, pax, "ustar Interchange Format"): two blocks of zero bytes. */

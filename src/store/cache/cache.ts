@@ -36,6 +36,7 @@ import {
 } from "../locks/lock-file.ts";
 import type { RecordTemp } from "./record-file.ts";
 
+/** What a blob is found by: its digest, and its size in bytes. */
 export type BlobAddress = Pick<Descriptor, "digest" | "size">;
 
 /**

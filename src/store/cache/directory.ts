@@ -11,6 +11,7 @@ import {
 } from "../../runtime/file-faults.ts";
 import { ownPrefix } from "../placement/dest-rule.ts";
 
+/** Variables of the environment, by name. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** What of a run the cache's place depends on. */
@@ -85,6 +86,7 @@ export function cacheDirectory(
 /** The directory in a cache of files that were put together from parts: a cache of its own. */
 const assembledName = "assembled";
 
+/** Where files that were put together from parts lie in a cache. */
 export const assembledRoot = (root: string): string => join(root, assembledName);
 
 /** The directory of the cache that a cache lies in, or of itself. */

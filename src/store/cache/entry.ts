@@ -48,6 +48,7 @@ export async function readEntry(
   return entry?.digest === digest ? entry : undefined;
 }
 
+/** Writes the record of a blob, whole or not at all. */
 export const writeEntry = (cache: RecordTemp, path: string, entry: CacheEntry): Promise<void> =>
   writeRecord(cache, path, `${JSON.stringify(entry)}\n`);
 
@@ -88,6 +89,7 @@ export async function noteUse(
   await writeEntry(cache, path, withUse(entry, use));
 }
 
+/** The state of a blob's file, against which its record is compared. */
 export interface BlobFile {
   size: number;
   /** Whole milliseconds since 1970: all that every runtime tells. */

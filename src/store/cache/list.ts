@@ -104,6 +104,7 @@ export async function listUnfinished(cache: Cache): Promise<UnfinishedBlob[]> {
   return byLastUse([...found.values()]);
 }
 
+/** Sorted so that what was used last is first. */
 export const byLastUse = <T extends { lastUsed: Date }>(items: readonly T[]): T[] =>
   items.toSorted((a, b) => b.lastUsed.getTime() - a.lastUsed.getTime());
 

@@ -24,6 +24,7 @@ export interface ObtainOptions {
   onUnlocked?: (() => void) | undefined;
 }
 
+/** A blob that is in the cache, held there until it is released. */
 export interface ObtainedBlob {
   kind: "blob";
   /** The blob's file in the cache: read it, or materialise it, before `release`. */

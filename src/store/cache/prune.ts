@@ -27,6 +27,7 @@ export interface PruneOptions {
   signal: AbortSignal;
 }
 
+/** What pruning removed, and what it could not. */
 export interface PruneReport {
   removed: CachedBlob[];
   /** Blobs fetched in part. */

@@ -19,6 +19,7 @@ export interface VerifyOptions {
   isIntact?: (blob: CachedBlob, size: number, signal: AbortSignal) => Promise<boolean>;
 }
 
+/** A cached blob that is not what its digest says. */
 export interface DamagedBlob extends CachedBlob {
   /** What is wrong with it, for people. */
   reason: string;

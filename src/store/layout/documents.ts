@@ -17,11 +17,13 @@ import { isAttachmentTag } from "../../oci/referrers-tag.ts";
 
 /** Names and documents of an OCI image layout (image-spec v1.1, image-layout.md). */
 export const layoutFileName = "oci-layout";
+/** The list of the manifests of a layout. */
 export const indexFileName = "index.json";
 
 /** The annotation of an `index.json` entry that holds its tag (image-spec v1.1, annotations.md). */
 const refNameKey = "org.opencontainers.image.ref.name";
 
+/** The content of `oci-layout`: the version of the format that is written. */
 export const layoutFileBytes = new TextEncoder().encode('{"imageLayoutVersion":"1.0.0"}');
 
 /** Where a layout keeps a blob, with `/` between the parts. */
@@ -41,18 +43,22 @@ export function checkLayoutFile(bytes: Uint8Array, name: string): void {
   }
 }
 
+/** The `index.json` of a layout without manifests. */
 export const emptyIndex = (): ImageIndex => ({
   schemaVersion: 2,
   mediaType: mediaTypes.ociIndex,
   manifests: [],
 });
 
+/** Reads `index.json`. Throws `file` for what is none; `name` is the layout in messages. */
 export const parseLayoutIndex = (bytes: Uint8Array, name: string): ImageIndex =>
   parseDocument(bytes, ImageIndexSchema, `${name}: ${indexFileName}`);
 
+/** `index.json` as it is written. */
 export const formatLayoutIndex = (index: ImageIndex): string =>
   JSON.stringify({ schemaVersion: 2, ...index });
 
+/** The tag that an entry of `index.json` has, from its annotation. */
 export const tagOf = (entry: Descriptor): string | undefined => entry.annotations?.[refNameKey];
 
 /** Where Docker and containerd keep an image's whole name: two images of one tag have different ones. */

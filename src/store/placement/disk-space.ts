@@ -2,6 +2,7 @@ import { stat, statfs } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { OcibundleError, errno } from "../../errors.ts";
 
+/** What will be written where. */
 export interface SpaceNeed {
   /** A directory that need not exist yet. */
   path: string;

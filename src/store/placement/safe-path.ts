@@ -20,6 +20,7 @@ export function destParts(dest: string, platform: string = process.platform): st
   });
 }
 
+/** Two dests that can't both be files. */
 export interface DestClash {
   dest: string;
   other: string;

@@ -27,6 +27,7 @@ const RecordSchema = v.object({
 
 type RecordCache = Pick<Cache, "recordsDir" | "tempPath" | "discardTemp">;
 
+/** The records of a cache; nothing is read or written before it is asked for. */
 export function openCutRecords(cache: RecordCache): CutRecords {
   const directory = join(cache.recordsDir, "cuts");
   const pathOf = (digest: string, split: string): string =>

@@ -10,6 +10,7 @@ import { mergeRecord, readRecord, removeOldestRecords, writeRecord } from "../ca
 /** A compressed layer that was pushed. */
 export type LayerBlob = Pick<Descriptor, "mediaType" | "digest" | "size">;
 
+/** The blob that a layer was compressed to, and where it was pushed. */
 export interface LayerRecord {
   blob: LayerBlob;
   /** Repositories of the host that it was pushed to, the last one first. */

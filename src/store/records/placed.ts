@@ -44,8 +44,11 @@ const PlacedSchema = v.object({
   pulls: v.array(PullSchema),
 });
 
+/** A file as a pull left it. */
 export type PlacedFile = v.InferOutput<typeof FileSchema>;
+/** One model that was pulled into a directory. */
 export type PlacedPull = v.InferOutput<typeof PullSchema>;
+/** What was pulled into a directory, by all pulls that are still in force. */
 export type Placed = v.InferOutput<typeof PlacedSchema>;
 
 /** More than the files of a few manifests need, in bytes. */

@@ -24,6 +24,7 @@ const JournalSchema = v.object({
   written: v.pipe(v.array(v.tuple([SizeSchema, SizeSchema])), v.maxLength(mostRanges)),
 });
 
+/** The two files of an unfinished download. */
 export interface JournalPlace {
   /** The file that the blob grows in. */
   partial: string;
@@ -116,6 +117,7 @@ export function journalWriter(
   };
 }
 
+/** Removes the journal of a finished download; it need not exist. */
 export async function removeJournal({ journal }: JournalPlace): Promise<void> {
   await rm(journal, { force: true });
   await rm(`${journal}.new`, { force: true });

@@ -87,6 +87,7 @@ const oneStreamBytes = 64 * MiB;
 /** Connections for such a blob: its own, and one that repeats a request that is stuck. */
 const streamAndRepeat = 2;
 
+/** A downloader for one run: its blobs share connections and workers. */
 export function createDownloader(options: DownloadOptions): Downloader {
   const connections = withinOpenFiles(options.connections ?? defaultConnections, 8);
   const limit = pLimit(connections);

@@ -18,6 +18,10 @@ export interface RangeFailures {
   wait(flight: Flight, error: OcibundleError, signal: AbortSignal): Promise<void>;
 }
 
+/**
+ * Counts the failures of all ranges of one blob together; enough bytes written since the last one start
+ * the count anew.
+ */
 export function rangeFailures(
   { written }: PartialFile,
   options: RetryCounterOptions,

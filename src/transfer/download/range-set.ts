@@ -14,6 +14,7 @@ export interface RangeSet {
   missing(range: ByteRange): ByteRange[];
 }
 
+/** A set of the byte ranges given; they may overlap. */
 export function rangeSet(initial: readonly ByteRange[] = []): RangeSet {
   const ranges: ByteRange[] = [];
   let bytes = 0;

@@ -47,6 +47,7 @@ export interface RangeWork {
 
 const pieceOf = (range: ByteRange): Piece => ({ ...range, flights: new Set() });
 
+/** Hands out the ranges of a blob that are missing in its file. `size` in bytes. */
 export function rangeWork(
   file: PartialFile,
   size: number,

@@ -12,6 +12,7 @@ export interface Pace {
   short: number;
 }
 
+/** What downloads use unless a test says otherwise. Times in milliseconds. */
 export const defaultPace: Pace = {
   silent: 4000,
   dead: 45_000,
@@ -32,6 +33,9 @@ export interface RangeInFlight {
   remaining: number;
 }
 
+/**
+ * What is done with a range in flight: nothing, another connection beside it, or the connection is closed.
+ */
 export type Verdict = "well" | "slow" | "dead";
 
 /**

@@ -2,6 +2,7 @@ import { createHash, type Hash } from "node:crypto";
 import { passing } from "../../flow/passing.ts";
 import type { BlobSource, ByteRange, UnnamedBlob } from "../../oci/content.ts";
 
+/** The SHA-256 digest of bytes that were sent. */
 export type Sha256 = `sha256:${string}`;
 
 /** A source that is hashed as it is sent, in whatever ranges it is asked for. */

@@ -5,6 +5,7 @@ import type { RefusedMethods } from "./upload-method.ts";
 /** What one registry has shown of how it takes uploads. */
 export interface RegistryTraits extends ChunkTraits, RefusedMethods {}
 
+/** What is assumed of a registry before its first answer. */
 export const unknownTraits = (): RegistryTraits => ({
   refused: new Map(),
   largestChunk: chunkSizes.largest,

@@ -10,6 +10,7 @@ export interface StuckSession {
 /** Failures at one place after which a session is dropped: an answer of 500 is hardly an outage. */
 const most = (status: number | undefined): number => (status === 500 ? 2 : 4);
 
+/** Watches one upload for failures that repeat at one position. */
 export function stuckSession(): StuckSession {
   let at = -1;
   let failures = 0;

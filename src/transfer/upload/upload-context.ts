@@ -27,6 +27,7 @@ export interface UploadedBlob {
   readonly label?: string | undefined;
 }
 
+/** The digest of a blob that may still be computed while it is sent. */
 export const uploadedDigest = async (
   { digest }: UploadedBlob,
   signal: AbortSignal,
@@ -58,12 +59,14 @@ export interface UploadContext {
 /** The registry does not take an upload in this way; the cause is the error for the user. */
 export class MethodRefused extends Error {}
 
+/** Says something of an upload to those who asked for details (`--verbose`). */
 export const detail = ({ options }: UploadContext, message: string): void =>
   options.emit?.({ type: "detail", message });
 
 const shownBlob = ({ label, digest }: UploadedBlob): string =>
   typeof digest === "string" ? shortDigest(digest) : (label ?? "a blob");
 
+/** The `network` error of an upload that ends, with the repository as its subject. */
 export const uploadFailure = (
   { repository, descriptor }: UploadContext,
   message: string,

@@ -27,6 +27,7 @@ const NoteSchema = v.object({
   minimumChunk: v.optional(SizeSchema),
 });
 
+/** What is kept of an unfinished upload, so that the next run resumes it. */
 export type UploadNote = v.InferOutput<typeof NoteSchema>;
 
 /** What is noted of one upload while this process is at it. */

@@ -35,6 +35,7 @@ export async function findSession(
   return session === undefined || session === "mounted" ? session : opened(session);
 }
 
+/** Opens a session without asking for a mount. Throws as `startUpload` does. */
 export async function newSession(
   repository: Repository,
   signal: AbortSignal,

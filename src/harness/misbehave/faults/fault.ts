@@ -34,6 +34,7 @@ export interface FaultFilter {
   seed: number;
 }
 
+/** What goes wrong, and at which requests. */
 export interface Fault {
   what: FaultKind;
   filter: FaultFilter;

@@ -125,8 +125,10 @@ const personalities = {
   },
 } as const satisfies Record<string, (scaled: Scaled) => Personality>;
 
+/** A value of `--personality`. */
 export type PersonalityName = keyof typeof personalities;
 
+/** All of them, for the command line. */
 export const personalityNames = Object.keys(personalities) as [
   PersonalityName,
   ...PersonalityName[],

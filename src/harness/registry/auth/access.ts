@@ -15,6 +15,7 @@ export function parseScope(text: string): Access | undefined {
   return { type, name, actions: actions.split(",").filter((action) => action !== "") };
 }
 
+/** The access as the scope of a challenge. */
 export const formatScope = ({ type, name, actions }: Access): string =>
   `${type}:${name}:${actions.join(",")}`;
 

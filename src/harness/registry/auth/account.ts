@@ -33,6 +33,7 @@ export function basicAccount(header: string | null): Account | undefined {
   return { username: text.slice(0, colon), password: text.slice(colon + 1) };
 }
 
+/** Whether a user and a password are those of the account, compared in constant time. */
 export const isAccount = (found: Account | undefined, { username, password }: Account): boolean =>
   found !== undefined &&
   sameSecret(`${found.username}:${found.password}`, `${username}:${password}`);

@@ -3,6 +3,7 @@ import { type Access, parseScope } from "./access.ts";
 import { type Account, basicAccount, isAccount, sameSecret } from "./account.ts";
 import { accessText, refreshText, type Signer } from "./signed.ts";
 
+/** Who issues tokens, to whom, and how long they live. */
 export interface TokenRealm {
   account: Account | undefined;
   signer: Signer;

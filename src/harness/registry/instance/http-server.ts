@@ -14,6 +14,7 @@ export interface ServeOptions {
   tls?: { cert: string; key: string };
 }
 
+/** A server that takes connections. */
 export interface RunningServer {
   hostname: string;
   port: number;

@@ -6,6 +6,7 @@ const maxDelay = 2 ** 31 - 1;
 /** A body goes out after the handler has answered; so slow a reader at most, in bytes per millisecond, is waited for. */
 const slowestReader = 1024;
 
+/** A handler that notices when nobody asks any more. */
 export interface IdleHandler {
   handle: RegistryHandler;
   /** Resolves when nothing was asked for the time given. */

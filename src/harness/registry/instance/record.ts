@@ -89,6 +89,7 @@ export const servingName = (serving: Serving): string =>
 export const readInstance = (place: RecordPlace): Promise<InstanceRecord | undefined> =>
   readRecord(place.path, RecordSchema, maxRecordBytes);
 
+/** Writes the record of a running registry, whole or not at all. */
 export const writeInstance = (place: RecordPlace, record: InstanceRecord): Promise<void> =>
   replaceSmall(place.path, `${JSON.stringify(record)}\n`);
 

@@ -29,6 +29,7 @@ const AnyManifestSchema = v.looseObject({
 });
 type AnyManifest = v.InferOutput<typeof AnyManifestSchema>;
 
+/** A manifest as it was sent. */
 export interface ManifestToCheck {
   bytes: Uint8Array;
   digest: Digest;

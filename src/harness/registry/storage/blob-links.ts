@@ -18,6 +18,7 @@ export interface BlobLinks {
   remove(repository: string, digest: Digest): Promise<boolean>;
 }
 
+/** The links in a storage at `root`. Touches no file by itself. */
 export function openBlobLinks(root: string, content: Content, turns: Turns): BlobLinks {
   const path = (repository: string, digest: Digest): string =>
     digestPath(join(repositoriesDirectory(root), repository, repositoryParts.blobs), digest);

@@ -19,6 +19,7 @@ export async function fileSize(path: string): Promise<number | undefined> {
   }
 }
 
+/** Whether a path leads to a directory; a path that is missing does not. */
 export async function isDirectory(path: string): Promise<boolean> {
   try {
     return (await stat(path)).isDirectory();

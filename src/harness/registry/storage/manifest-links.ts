@@ -25,6 +25,7 @@ export interface Referrer {
   descriptor: Descriptor;
 }
 
+/** A manifest to store. */
 export interface NewManifest {
   digest: Digest;
   mediaType: string;
@@ -48,6 +49,7 @@ const LinkSchema = v.object({
 });
 const maxLinkBytes = 64 * 1024;
 
+/** The links in a storage at `root`. Touches no file by itself. */
 export function openManifestLinks(root: string, content: Content, turns: Turns): ManifestLinks {
   const directory = (repository: string, part: string): string =>
     join(repositoriesDirectory(root), repository, part);

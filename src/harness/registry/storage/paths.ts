@@ -8,10 +8,13 @@ import { type Digest, digestAlgorithm, digestHex } from "../../../oci/digest.ts"
 export const contentPath = (root: string, digest: Digest): string =>
   join(root, "blobs", digestAlgorithm(digest), digestHex(digest).slice(0, 2), digestHex(digest));
 
+/** Where files grow before they get their names. */
 export const temporaryDirectory = (root: string): string => join(root, "tmp");
 
+/** Where all repositories lie. */
 export const repositoriesDirectory = (root: string): string => join(root, "repositories");
 
+/** Where one repository lies. Its name must have been checked. */
 export const repositoryDirectory = (root: string, name: string): string =>
   join(repositoriesDirectory(root), ...name.split("/"));
 

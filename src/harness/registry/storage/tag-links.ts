@@ -32,6 +32,7 @@ const fileName = (tag: string): string =>
 const tagOfFile = (name: string): string =>
   name.replaceAll(/\+([a-z])/g, (_, letter: string) => letter.toUpperCase());
 
+/** The tags in a storage at `root`. Touches no file by itself. */
 export function openTagLinks(root: string): TagLinks {
   const directory = (repository: string): string =>
     join(repositoriesDirectory(root), repository, repositoryParts.tags);

@@ -21,6 +21,7 @@ export interface UploadSession {
   hadShortChunk: boolean;
 }
 
+/** The uploads in progress of a storage. */
 export interface UploadSessions {
   /** Opens a session; `algorithm` is what its content will be checked against, as far as is known. */
   create(repository: string, algorithm?: Algorithm): Promise<UploadSession>;
@@ -51,6 +52,7 @@ const idPattern = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** Sessions whose running hash is kept in memory; older ones are hashed from their file at the end. */
 const maxRunning = 1024;
 
+/** The sessions in a storage at `root`. Touches no file by itself. */
 export function openUploadSessions(root: string): UploadSessions {
   const running = new Map<string, Session>();
   const sessionPath = (repository: string, id: string): string =>

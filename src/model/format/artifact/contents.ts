@@ -29,6 +29,7 @@ export interface ListContext {
   on: string;
 }
 
+/** What the layers of an artifact hold: files, and archives of files. */
 export interface ArtifactContents {
   files: StoredFile[];
   tars: StoredTar[];
@@ -60,6 +61,7 @@ export interface StoredTar {
   diffId?: string | undefined;
 }
 
+/** What a format says of a file in an archive. */
 export interface ExpectedFile {
   /** In bytes. */
   size: number;

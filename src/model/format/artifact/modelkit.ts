@@ -1,6 +1,7 @@
 import { type ArtifactFormat, plainType, typeOf } from "./contents.ts";
 import { listLayers } from "./modelpack.ts";
 
+/** The artifact type of a ModelKit, as KitOps writes it. */
 export const modelKitType = "application/vnd.kitops.modelkit.manifest.v1+json";
 
 /**

@@ -39,6 +39,7 @@ export function listLayers(layers: readonly Descriptor[], on: string): ArtifactC
   return contents;
 }
 
+/** Artifact types of ModelPack, today's and the one before. */
 export const modelPackTypes: ReadonlySet<string> = new Set([
   "application/vnd.cncf.model.manifest.v1+json",
   "application/vnd.cnai.model.manifest.v1+json",
