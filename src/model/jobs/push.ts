@@ -1,37 +1,26 @@
 import { OcibundleError, withContext, withoutSubject } from "../../errors.ts";
-import type { KnownLayers } from "../../image/conversion/types.ts";
-import type { BlobToMove, ContentWriter } from "../../oci/content.ts";
-import type { Digest } from "../../oci/digest.ts";
 import {
   formatReference,
   formatRepository,
-  isTag,
   type Reference,
   referenceTarget,
 } from "../../oci/reference.ts";
-import {
-  keepConfig,
-  type LayerRecords,
-  openLayerRecords,
-  readKeptConfig,
-} from "../../store/records/layer-records.ts";
-import type { AssembledModel } from "../graph/assemble.ts";
 import { parseTarget } from "../places/target.ts";
-import { openMountSources } from "../places/mount-sources.ts";
 import { type BaseVersion, readBase } from "./base-version.ts";
 import type { ModelParts } from "./model-parts.ts";
 import { checkModelFlags, checkPathFlags } from "./check-flags.ts";
 import { checkCogLock, writeCogLock } from "./cog-lock.ts";
 import type { SplitChoice } from "../lock/cut-entries.ts";
-import { chosenLayout, prepareModel, type TargetKnowledge } from "./prepare.ts";
+import { chosenLayout, prepareModel } from "./prepare.ts";
 import { lockDirectories } from "../lock/lock-directories.ts";
 import { parseAnnotations } from "../format/chosen-annotations.ts";
 import { projectImage } from "../format/project-file.ts";
-import { numbersOfTag } from "../graph/split-of-tag.ts";
 import { publish } from "../graph/publish.ts";
+import { openMemory } from "./push-memory.ts";
+import { cogImageTag, furtherTags, weightsTag } from "./push-tags.ts";
 import { sendUnnamed } from "./send-unnamed.ts";
 import { onlyPlatform, publishReport } from "../graph/publish-report.ts";
-import { type JobContext, openSession, type Session } from "../session/session.ts";
+import { type JobContext, openSession } from "../session/session.ts";
 import type { PublishReport } from "../../report/publish.ts";
 
 export interface PushRequest extends ModelParts {
@@ -152,112 +141,7 @@ async function lockedParts(
   return { ...request, weights: paths, given };
 }
 
-/** The tags beside that of the reference, each once. Throws `usage` for one that is none. */
-function furtherTags(tags: readonly string[]): string[] {
-  const invalid = tags.find((tag) => !isTag(tag));
-  if (invalid === undefined) return [...new Set(tags)];
-  throw new OcibundleError("usage", `--tag "${invalid}" is not a valid tag`, {
-    hint: "specify the reference first, and only the tag after -t: `ocibundle push REF -t TAG`",
-  });
-}
-
-/** The tag that Cog gives the image of a model in its own format. */
-function cogImageTag(
-  { cogEntries, image }: AssembledModel,
-  rootTag: string,
-): ReadonlyMap<Digest, string> {
-  const [only, ...others] = image?.images ?? [];
-  const tag = `cog-image.${rootTag}`;
-  if (cogEntries === undefined || only === undefined || others.length > 0) return new Map();
-  return new Map(isTag(tag) ? [[only.digest, tag]] : []);
-}
-
-/** The tag that the weights artifact gets below an index. Throws `usage`. */
-function weightsTag(
-  { root, weights }: AssembledModel,
-  tag: string | undefined,
-  rootTag: string,
-): ReadonlyMap<Digest, string> {
-  if (tag === undefined) return new Map();
-  const fail = (why: string, hint: string): never => {
-    throw new OcibundleError("usage", `--tag-weights ${tag}: ${why}`, { hint });
-  };
-  if (!isTag(tag)) fail("not a tag", "use letters, digits, _ . and -, at most 128");
-  if (tag === rootTag) fail("the model has the same tag", "choose another one");
-  if (weights === undefined || weights.digest === root.digest) {
-    return fail("the model has no index with a weights artifact", "remove it, or add an image");
-  }
-  return new Map([[weights.digest, tag]]);
-}
-
 const sameRepository = (
   base: BaseVersion | undefined,
   { host, repository }: Reference,
 ): base is BaseVersion => base?.reference.host === host && base.reference.repository === repository;
-
-/** What earlier pushes to the same registry left in the cache directory. Only hints: the registry is asked. */
-async function openMemory(
-  session: Session,
-  reference: Reference,
-  { target, base }: { target: ContentWriter; base: BaseVersion | undefined },
-) {
-  const { cache } = session;
-  const { host } = reference;
-  const beside = base?.reference.host === host ? [base.reference.repository] : [];
-  const [mounts, layers] = await Promise.all([
-    openMountSources(session, reference, beside),
-    openLayerRecords(cache, host),
-  ]);
-  let numbers: ReturnType<typeof numbersOfTag> | undefined;
-  const knowledge: TargetKnowledge = {
-    host,
-    base: base?.name ?? "the version that the tag has",
-    numbers: () =>
-      (numbers ??=
-        base === undefined
-          ? numbersOfTag(session.originReader(reference), reference.tag, session.signal)
-          : Promise.resolve(base.numbers)),
-    knownLayers: knownLayers(session, layers, reference, target),
-    configs: {
-      find: (imageId) => readKeptConfig(cache, imageId),
-      record: (imageId, config) => keepConfig(cache, imageId, config),
-    },
-  };
-  return {
-    knowledge,
-    mounts,
-    async keep(blobs: readonly BlobToMove[]): Promise<void> {
-      await Promise.all([mounts.keep(blobs), layers.save()]);
-    },
-  };
-}
-
-/**
- * Layers pushed to this registry before. What another repository has is mounted at once: a layer that is
- * said to be known will not be exported, so it must be there for certain.
- */
-function knownLayers(
-  session: Session,
-  layers: LayerRecords,
-  { host, repository }: Reference,
-  target: ContentWriter,
-): KnownLayers {
-  const here = session.repository({ host, repository });
-  return {
-    async find(diffId, signal) {
-      for (const { blob, repositories } of layers.find(diffId, repository)) {
-        if (await target.hasBlob(blob, signal)) return blob;
-        for (const from of repositories) {
-          if (from === repository) continue;
-          const upload = await here.startUpload({ mount: { digest: blob.digest, from } }, signal);
-          if (upload.mounted) return blob;
-          await upload.session.cancel();
-        }
-      }
-      return undefined;
-    },
-    record(diffId, descriptor) {
-      layers.add(diffId, descriptor, repository);
-    },
-  };
-}

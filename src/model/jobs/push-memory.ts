@@ -1,0 +1,81 @@
+import type { KnownLayers } from "../../image/conversion/types.ts";
+import type { BlobToMove, ContentWriter } from "../../oci/content.ts";
+import type { Reference } from "../../oci/reference.ts";
+import {
+  keepConfig,
+  type LayerRecords,
+  openLayerRecords,
+  readKeptConfig,
+} from "../../store/records/layer-records.ts";
+import { numbersOfTag } from "../graph/split-of-tag.ts";
+import { openMountSources } from "../places/mount-sources.ts";
+import type { Session } from "../session/session.ts";
+import type { BaseVersion } from "./base-version.ts";
+import type { TargetKnowledge } from "./prepare.ts";
+
+/** What earlier pushes to the same registry left in the cache directory. Only hints: the registry is asked. */
+export async function openMemory(
+  session: Session,
+  reference: Reference,
+  { target, base }: { target: ContentWriter; base: BaseVersion | undefined },
+) {
+  const { cache } = session;
+  const { host } = reference;
+  const beside = base?.reference.host === host ? [base.reference.repository] : [];
+  const [mounts, layers] = await Promise.all([
+    openMountSources(session, reference, beside),
+    openLayerRecords(cache, host),
+  ]);
+  let numbers: ReturnType<typeof numbersOfTag> | undefined;
+  const knowledge: TargetKnowledge = {
+    host,
+    base: base?.name ?? "the version that the tag has",
+    numbers: () =>
+      (numbers ??=
+        base === undefined
+          ? numbersOfTag(session.originReader(reference), reference.tag, session.signal)
+          : Promise.resolve(base.numbers)),
+    knownLayers: knownLayers(session, layers, reference, target),
+    configs: {
+      find: (imageId) => readKeptConfig(cache, imageId),
+      record: (imageId, config) => keepConfig(cache, imageId, config),
+    },
+  };
+  return {
+    knowledge,
+    mounts,
+    async keep(blobs: readonly BlobToMove[]): Promise<void> {
+      await Promise.all([mounts.keep(blobs), layers.save()]);
+    },
+  };
+}
+
+/**
+ * Layers pushed to this registry before. What another repository has is mounted at once: a layer that is
+ * said to be known will not be exported, so it must be there for certain.
+ */
+function knownLayers(
+  session: Session,
+  layers: LayerRecords,
+  { host, repository }: Reference,
+  target: ContentWriter,
+): KnownLayers {
+  const here = session.repository({ host, repository });
+  return {
+    async find(diffId, signal) {
+      for (const { blob, repositories } of layers.find(diffId, repository)) {
+        if (await target.hasBlob(blob, signal)) return blob;
+        for (const from of repositories) {
+          if (from === repository) continue;
+          const upload = await here.startUpload({ mount: { digest: blob.digest, from } }, signal);
+          if (upload.mounted) return blob;
+          await upload.session.cancel();
+        }
+      }
+      return undefined;
+    },
+    record(diffId, descriptor) {
+      layers.add(diffId, descriptor, repository);
+    },
+  };
+}
