@@ -9,11 +9,14 @@ export type LayoutName = (typeof layoutNames)[number];
 export const holdsImages = (layout: LayoutName): boolean =>
   layout !== "modelpack" && layout !== "image";
 
-/** The name of a layout. Throws `usage`. */
-export function parseLayout(text: string): LayoutName {
+/** The variable that stands for `--layout`. */
+export const layoutVariable = "OCIBUNDLE_LAYOUT";
+
+/** The name of a layout, which a flag or a variable gives. Throws `usage`. */
+export function parseLayout(text: string, from = "--layout"): LayoutName {
   const known = layoutNames.find((name) => name === text);
   if (known !== undefined) return known;
-  throw new OcibundleError("usage", `--layout "${text}" is not a layout`, {
+  throw new OcibundleError("usage", `${from} "${text}" is not a layout`, {
     hint: `use one of ${layoutNames.join(", ")}`,
   });
 }

@@ -17,7 +17,7 @@ import { settingsOf } from "../session/settings-of.ts";
 import { projectLayout } from "../format/project-file.ts";
 import { summarize } from "../graph/summary.ts";
 import { withMountFrom } from "../places/mount-sources.ts";
-import { type LayoutName, parseLayout } from "../format/layout-name.ts";
+import { type LayoutName, layoutVariable, parseLayout } from "../format/layout-name.ts";
 import { bundleLayout } from "../layout/layouts.ts";
 import { filesOfModel } from "./model-files.ts";
 import { partsLayout } from "../layout/parts.ts";
@@ -160,8 +160,11 @@ export async function chosenLayout(
   flag: string | undefined,
   host: string | undefined,
 ): Promise<LayoutName | undefined> {
-  const named = flag ?? (env["OCIBUNDLE_LAYOUT"] || (await projectLayout(cwd)));
-  if (named !== undefined) return parseLayout(named);
+  if (flag !== undefined) return parseLayout(flag);
+  const variable = env[layoutVariable];
+  if (variable) return parseLayout(variable, layoutVariable);
+  const ofProject = await projectLayout(cwd);
+  if (ofProject !== undefined) return ofProject;
   return host === undefined ? undefined : settingsOf(config, host).layout;
 }
 

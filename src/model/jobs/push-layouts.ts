@@ -1,7 +1,12 @@
 import { OcibundleError } from "../../errors.ts";
 import { formatReference } from "../../oci/reference.ts";
 import { projectImage } from "../format/project-file.ts";
-import { holdsImages, type LayoutName, parseLayout } from "../format/layout-name.ts";
+import {
+  holdsImages,
+  type LayoutName,
+  layoutVariable,
+  parseLayout,
+} from "../format/layout-name.ts";
 import { imageOnly } from "../layout/layouts.ts";
 import { parseTarget } from "../places/target.ts";
 import type { JobContext } from "../session/session.ts";
@@ -14,7 +19,11 @@ import type { PublishReport } from "../../report/publish.ts";
  * share are sent once. Throws as `pushModel`, before anything is sent where a layout is not known.
  */
 export async function pushLayouts(job: JobContext, request: PushRequest): Promise<PublishReport[]> {
-  const layouts = layoutsOf(request.layout ?? (job.env["OCIBUNDLE_LAYOUT"] || undefined));
+  const variable = job.env[layoutVariable] || undefined;
+  const layouts =
+    request.layout === undefined
+      ? layoutsOf(variable, layoutVariable)
+      : layoutsOf(request.layout, "--layout");
   const [first, ...others] = layouts;
   if (first === undefined || others.length === 0) {
     return [await pushModel(job, { ...request, layout: first })];
@@ -87,11 +96,11 @@ function groupsOf(layouts: readonly LayoutName[], hasImage: boolean): Group[] {
   return groups;
 }
 
-function layoutsOf(text: string | undefined): LayoutName[] {
+function layoutsOf(text: string | undefined, from: string): LayoutName[] {
   if (text === undefined) return [];
-  const layouts = text.split(",").map((name) => parseLayout(name.trim()));
+  const layouts = text.split(",").map((name) => parseLayout(name.trim(), from));
   if (new Set(layouts).size === layouts.length) return layouts;
-  throw new OcibundleError("usage", `--layout "${text}" lists a layout twice`, {
+  throw new OcibundleError("usage", `${from} "${text}" lists a layout twice`, {
     hint: "list each layout once",
   });
 }
