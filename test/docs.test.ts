@@ -167,9 +167,14 @@ const combinations: Readonly<Record<string, string>> = {
 describe("the documentation", () => {
   test.each(pages)("%s names files and directories that exist", (page) => {
     const text = readFileSync(join(root, page), "utf8");
-    const named = [...text.matchAll(/`((?:src|test|scripts|docs)\/[\w./-]+)`/g)].map(
-      ([, path = ""]) => path,
-    );
+    const named = [
+      ...[...text.matchAll(/`((?:src|test|scripts|docs)\/[\w./-]+)`/g)].map(
+        ([, path = ""]) => path,
+      ),
+      // In commands.
+      ...[...text.matchAll(/ \.\/(test\/[\w./-]+)/g)].map(([, path = ""]) => path),
+      ...[...text.matchAll(/ -t ([\w-]+\.txtar)/g)].map(([, name]) => `test/scripts/${name}`),
+    ];
     expect(named.filter((path) => !existsSync(join(root, path)))).toEqual([]);
   });
 

@@ -39,8 +39,7 @@ const maxInformational = 5;
 
 /**
  * Makes GET requests on raw connections, which it keeps for later requests. Passes bytes on as the
- * system delivers them: fetch's streams cut them into chunks an eighth as large and copy them twice, for
- * three times the CPU time.
+ * system delivers them: fetch's streams cut them into chunks an eighth as large and copy them twice.
  *
  * Speaks HTTP/1.1 only. Resolves to undefined when the answer is ambiguous (see head.ts), and from then
  * on for every request to that origin: the caller uses fetch instead. Follows no redirect. Rejects with
