@@ -70,10 +70,12 @@ test("planes are the bytes of the elements, wherever they lie in memory", () => 
   );
 });
 
-test("vectors sort bytes as words do, whatever lies behind them", () => {
+const hasVectors = vectorSpace(2) !== undefined;
+
+test.skipIf(!hasVectors)("vectors sort bytes as words do, whatever lies behind them", () => {
   for (const width of [2, 4] as const) {
     const vectors = vectorSpace(width);
-    if (vectors === undefined) throw new Error("this machine has no vectors");
+    if (vectors === undefined) throw new Error("there are vectors for one width only");
     const words = plainSpace(width);
     const size = fc.oneof(fc.integer({ min: 1, max: 300 }), fc.constant(planeBlockBytes));
     fc.assert(
