@@ -222,12 +222,14 @@ function limitLines(
   limits: NonNullable<DoctorReport["limits"]>,
   columns: number | undefined,
 ): string {
-  const { name, largestBlob, largestPut, largestChunk, smallestChunk, uploadTime, notes } = limits;
+  const { name, largestBlob, largestPut, largestChunk, smallestChunk } = limits;
+  const { mostLayers, uploadTime, notes } = limits;
   const known = [
     ...sizeFact("largest blob:", largestBlob),
     ...sizeFact("largest PUT:", largestPut),
     ...sizeFact("largest chunk:", largestChunk),
     ...sizeFact("smallest chunk:", smallestChunk),
+    ...(mostLayers === undefined ? [] : [`most layers: ${mostLayers}`]),
     ...(uploadTime === undefined ? [] : [`longest upload: ${formatDuration(uploadTime)}`]),
     ...notes,
   ];

@@ -17,7 +17,7 @@ export interface FileToSplit {
 }
 
 /** So many layers a manifest may have on every registry that is known (Amazon ECR takes 500). */
-const mostLayers = 480;
+const defaultLayers = 480;
 
 const mebibyte = 1024 * 1024;
 const least = { lowest: 64 * 1024, highest: mebibyte };
@@ -58,7 +58,7 @@ interface Limits {
  */
 export function chooseNumbers(
   files: readonly FileToSplit[],
-  { others = 0, layers = mostLayers }: Limits = {},
+  { others = 0, layers = defaultLayers }: Limits = {},
 ): TreeNumbers {
   const split = files.filter(isSplit);
   const total = split.reduce((sum, { size }) => sum + size, 0);

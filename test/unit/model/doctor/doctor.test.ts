@@ -477,7 +477,13 @@ describe("the report", () => {
       host: "ghcr.io",
       size: 1024,
       checks: [],
-      limits: { name: "Somebody's", largestBlob: 10 * 1024 ** 3, chunks: false, notes: ["a note"] },
+      limits: {
+        name: "Somebody's",
+        largestBlob: 10 * 1024 ** 3,
+        chunks: false,
+        mostLayers: 500,
+        notes: ["a note"],
+      },
       left: [],
       milliseconds: 1200,
     });
@@ -486,6 +492,7 @@ describe("the report", () => {
         "ghcr.io/acme/llama:latest",
         "known limits of Somebody's",
         "  largest blob: 10.0 GiB",
+        "  most layers: 500",
         "  a note",
         "checked in 1.2 s",
         "",
