@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { createRegistry } from "../../src/harness/registry/routes/registry.ts";
+import { createEmbeddedRegistry } from "../../src/harness/registry/routes/registry.ts";
 import { findLibrary, findPart } from "../parts.ts";
 import { peakMemory } from "../peak-memory.ts";
 import { program } from "../program.ts";
@@ -160,7 +160,7 @@ async function crowd(stage: Stage, path: string): Promise<Figure[]> {
   const cwd = await stage.weights(crowdFiles, bytes);
   const storage = join(stage.directory, "crowd-registry");
   await mkdir(storage, { recursive: true });
-  const handler = await createRegistry({ storage });
+  const handler = await createEmbeddedRegistry({ storage });
   const fetched = { bytes: 0 };
   const registry = Bun.serve({
     hostname: "127.0.0.1",

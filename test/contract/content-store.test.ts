@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 import { registryReader } from "../../src/registry/reader.ts";
 import { createRegistry as registryClient } from "../../src/registry/registry.ts";
 import { serveHttp } from "../../src/harness/registry/instance/http-server.ts";
-import { createRegistry as embeddedRegistry } from "../../src/harness/registry/routes/registry.ts";
+import { createEmbeddedRegistry } from "../../src/harness/registry/routes/registry.ts";
 import { openLayoutArchive } from "../../src/store/archive/archive.ts";
 import { createLayoutArchive } from "../../src/store/archive/writer.ts";
 import { createLayout, openLayout } from "../../src/store/layout/layout.ts";
@@ -64,7 +64,7 @@ contentStoreContract("a repository of a registry", async () => {
   const server = await serveHttp({
     hostname: "127.0.0.1",
     port: 0,
-    handle: await embeddedRegistry({ storage: directory }),
+    handle: await createEmbeddedRegistry({ storage: directory }),
   });
   const repository = registryClient(`127.0.0.1:${server.port}`).repository("acme/llama");
   return {

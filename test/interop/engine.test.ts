@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { sampleLayers, writeSampleImage } from "../../scripts/sample-image.ts";
 import { openImage } from "../../src/image/open.ts";
-import { parseSource } from "../../src/image/source/source.ts";
+import { parseImageSource } from "../../src/image/source/source.ts";
 import type { ImageSource, OpenImageOptions } from "../../src/image/conversion/types.ts";
 import type { Descriptor } from "../../src/oci/descriptor.ts";
 import { type Digest, digestHex } from "../../src/oci/digest.ts";
@@ -36,7 +36,7 @@ async function opened(
   cwd: string,
   options: Partial<OpenImageOptions> = {},
 ): Promise<Opened> {
-  const image = await openImage(parseSource(source), {
+  const image = await openImage(parseImageSource(source), {
     signal,
     env: {},
     cwd,
@@ -205,7 +205,7 @@ describe("a layout that skopeo wrote", () => {
 });
 
 async function rootOf(source: string, cwd: string): Promise<RawManifest> {
-  const image = await openImage(parseSource(source), {
+  const image = await openImage(parseImageSource(source), {
     signal,
     env: {},
     cwd,

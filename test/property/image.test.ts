@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { OcibundleError } from "../../src/errors.ts";
 import { parseDockerManifest } from "../../src/image/conversion/docker-manifest.ts";
-import { formatSource, parseSource } from "../../src/image/source/source.ts";
+import { formatSource, parseImageSource } from "../../src/image/source/source.ts";
 import { digestOf } from "../../src/oci/digest.ts";
 import type { ImageIndex, RawManifest } from "../../src/oci/manifest.ts";
 import { mediaTypes } from "../../src/oci/media-types.ts";
@@ -55,9 +55,9 @@ describe("a source", () => {
   test("of any text is read, or refused with the typed error; written out, it is read the same", () => {
     fc.assert(
       fc.property(fc.oneof(anyText, sourceLike), (text) => {
-        const spec = attempt(() => parseSource(text));
+        const spec = attempt(() => parseImageSource(text));
         if (spec === undefined) return;
-        expect(parseSource(formatSource(spec))).toEqual(spec);
+        expect(parseImageSource(formatSource(spec))).toEqual(spec);
       }),
       runs,
     );

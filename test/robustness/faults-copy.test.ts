@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import pLimit from "p-limit";
-import { createRegistry } from "../../src/harness/registry/routes/registry.ts";
+import { createEmbeddedRegistry } from "../../src/harness/registry/routes/registry.ts";
 import {
   type Asked,
   type Behaviour,
@@ -201,7 +201,7 @@ interface Target extends AsyncDisposable {
 
 /** An embedded registry in a bench's directory. */
 async function registryIn(bench: Bench): Promise<Target> {
-  const handler = await createRegistry({ storage: join(bench.directory, "storage") });
+  const handler = await createEmbeddedRegistry({ storage: join(bench.directory, "storage") });
   const server = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: handler });
   return {
     to: `127.0.0.1:${server.port}/acme/copy:v1`,

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { digestOf } from "../../src/oci/digest.ts";
-import { createRegistry } from "../../src/harness/registry/routes/registry.ts";
+import { createEmbeddedRegistry } from "../../src/harness/registry/routes/registry.ts";
 import { makeModel, type Model, serveModel } from "../support/attacks/model-server.ts";
 import {
   type Bench,
@@ -62,7 +62,7 @@ const targets: Record<string, (bench: Bench, model: Model) => Promise<Target>> =
     };
   },
   "to a registry": async (bench, model) => {
-    const handler = await createRegistry({ storage: bench.path("storage") });
+    const handler = await createEmbeddedRegistry({ storage: bench.path("storage") });
     const server = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: handler });
     const manifestUrl = new URL("/v2/acme/copy/manifests/v1", server.url);
     return {

@@ -12,7 +12,7 @@ import {
   personality,
   type PersonalityName,
 } from "../misbehave/personalities/personality.ts";
-import { createRegistry, type RegistryHandler } from "./routes/registry.ts";
+import { createEmbeddedRegistry, type RegistryHandler } from "./routes/registry.ts";
 
 /** How a registry is to serve, as it was asked for. */
 export interface Serving {
@@ -70,7 +70,7 @@ export const servingLayers = (serving: Serving): Layer[] => {
 /** Opens the registry of a storage with all that is to be around it. Throws `usage` and `file`. */
 export async function openServed(storage: string, serving: Serving): Promise<RegistryHandler> {
   const layers = servingLayers(serving);
-  const registry = await createRegistry({
+  const registry = await createEmbeddedRegistry({
     storage,
     sparse: serving.upstream !== undefined,
     minChunkLength: waysOf(serving)?.minChunkLength,

@@ -52,7 +52,7 @@ export const hasScheme = (text: string): boolean =>
   text.includes(":") && Object.hasOwn(schemes, splitOnce(text, ":")[0]);
 
 /** Reads the source of an image. Throws `usage`, naming the part that is wrong. */
-export function parseSource(text: string): SourceSpec {
+export function parseImageSource(text: string): SourceSpec {
   const [scheme, rest] = splitOnce(text, ":");
   const read = Object.hasOwn(schemes, scheme) ? schemes[scheme] : undefined;
   if (read === undefined) refuseForeign(text);

@@ -17,7 +17,7 @@ export const isSourceUri = (text: string): boolean =>
 export const shownSource = (text: string): string => (isWebUrl(text) ? shownUrl(text) : text);
 
 /** The address of a source, or undefined for a path. Throws `usage` for a URI that can't be read from. */
-export function parseSource(text: string): SourceAddress | undefined {
+export function parseSourceUri(text: string): SourceAddress | undefined {
   if (isHubUri(text)) return { kind: "hub", ...parseHubUri(text) };
   if (isS3Uri(text)) return { kind: "s3", ...parseS3Uri(text) };
   if (isWebUrl(text)) return { kind: "web", ...parseWebUrl(text) };

@@ -2,7 +2,7 @@ import { amended, OcibundleError, withContext } from "../../errors.ts";
 import { formatS3Uri } from "../../s3/uri.ts";
 import { shownUrl } from "../../web/url.ts";
 import { type Annotations, originKeys } from "../format/chosen-annotations.ts";
-import { parseSource } from "../format/source-uri.ts";
+import { parseSourceUri } from "../format/source-uri.ts";
 import { quoted, type WeightEntry } from "../format/weight-entry.ts";
 import type { WeightsLock } from "../format/weights-lock.ts";
 import type { Session } from "../session/session.ts";
@@ -72,7 +72,7 @@ function only(key: "source" | "revision", values: readonly string[]): string | u
 function originOf({ name, source, sourceVersion }: WeightEntry): Origin | undefined {
   if (typeof source !== "string") return undefined;
   try {
-    const address = parseSource(source);
+    const address = parseSourceUri(source);
     const revision = typeof sourceVersion === "string" ? sourceVersion : undefined;
     switch (address?.kind) {
       case "hub":
@@ -81,7 +81,7 @@ function originOf({ name, source, sourceVersion }: WeightEntry): Origin | undefi
         return { kind: "s3", bucket: address.bucket, key: address.key, revision };
       case "web":
         return { kind: "web", url: shownUrl(address.url.href), revision };
-      default:
+      case undefined:
         return undefined;
     }
   } catch (error) {

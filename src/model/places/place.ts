@@ -2,7 +2,7 @@ import { OcibundleError, amended } from "../../errors.ts";
 import { openImage } from "../../image/open.ts";
 import type { ImageSource, OpenImageOptions } from "../../image/conversion/types.ts";
 import { localPathHint } from "../../image/source/local-path.ts";
-import { parseSource, type SourceSpec, referenceOf } from "../../image/source/source.ts";
+import { parseImageSource, type SourceSpec, referenceOf } from "../../image/source/source.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { formatReference, pinned, type Reference } from "../../oci/reference.ts";
 import type { Repository } from "../../registry/types.ts";
@@ -46,7 +46,7 @@ export interface LockPlace {
 
 /** Where an image is: a bare name is an image of the engine, else of its registry. Throws `usage`. */
 export function imagePlace(session: Session, text: string): Place {
-  return placeOf(session, text, parseSource(text));
+  return placeOf(session, text, parseImageSource(text));
 }
 
 /**
@@ -56,7 +56,7 @@ export function imagePlace(session: Session, text: string): Place {
 export async function parsePlace(session: Session, text: string): Promise<Place | LockPlace> {
   const bytes = await readLock(session.cwd, text);
   if (bytes !== undefined) return { kind: "lock", text, bytes };
-  const spec = parseSource(text);
+  const spec = parseImageSource(text);
   if (spec.kind !== "anywhere") return placeOf(session, text, spec);
   const { reference } = spec.image;
   const place = placeOf(session, text, { kind: "registry", reference });

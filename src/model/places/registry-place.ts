@@ -1,4 +1,4 @@
-import { parseSource, referenceOf } from "../../image/source/source.ts";
+import { parseImageSource, referenceOf } from "../../image/source/source.ts";
 import { OcibundleError } from "../../errors.ts";
 import { parseReference, type Reference } from "../../oci/reference.ts";
 
@@ -11,7 +11,7 @@ export interface RegistryPlace {
 
 /** Reads a reference that must be to a registry: `REPO[:TAG][@DIGEST]`, with or without `docker://`. Throws `usage`. */
 export function parseRegistryPlace(text: string, what: string): RegistryPlace {
-  const reference = referenceOf(parseSource(text));
+  const reference = referenceOf(parseImageSource(text));
   if (reference === undefined) {
     throw new OcibundleError("usage", `${what} needs a registry reference: "${text}" is local`, {
       hint: "use a repository such as registry.example.com/acme/llama",

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { OcibundleError } from "../../errors.ts";
-import { parseSource } from "../../image/source/source.ts";
+import { parseImageSource } from "../../image/source/source.ts";
 import type { ContentWriter } from "../../oci/content.ts";
 import { isDigest } from "../../oci/digest.ts";
 import { formatReference, formatRepository, type Reference } from "../../oci/reference.ts";
@@ -56,7 +56,7 @@ export function parseTarget<J extends keyof Jobs>(text: string, job: J): TargetO
 }
 
 function targetOf(text: string, hint: string): Target | undefined {
-  const spec = parseSource(text);
+  const spec = parseImageSource(text);
   switch (spec.kind) {
     case "oci":
     case "oci-archive":

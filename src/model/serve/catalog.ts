@@ -1,6 +1,6 @@
 import { OcibundleError } from "../../errors.ts";
 import { isRepositoryName, isTag, parseReference } from "../../oci/reference.ts";
-import { parseSource, referenceOf } from "../../image/source/source.ts";
+import { parseImageSource, referenceOf } from "../../image/source/source.ts";
 import { isHubId } from "../format/hub-revision.ts";
 
 /** Where a model is: on a registry, or on this machine. */
@@ -101,7 +101,7 @@ function splitPair(text: string): { id: string; reference: string } {
 }
 
 function placeOf(text: string, tag: string | undefined): ModelPlace {
-  const reference = referenceOf(parseSource(text));
+  const reference = referenceOf(parseImageSource(text));
   if (reference === undefined) return { kind: "local", text };
   const { host, repository, digest } = reference;
   const isTagged = /:[\w.-]+$/.test(text.replace(/@.*$/, ""));

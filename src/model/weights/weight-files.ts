@@ -7,7 +7,7 @@ import { quoted, sortedByName } from "../format/weight-entry.ts";
 import { notAFile, unreadable } from "./file-errors.ts";
 import {
   isSourceUri,
-  parseSource,
+  parseSourceUri,
   refuseUri,
   shownSource,
   type SourceAddress,
@@ -73,7 +73,7 @@ export const pathSources = (
 ): WeightSource[] =>
   paths.map((path) => {
     const place = { target: targetDirectory(dest), filter: filterOf(patterns) };
-    const address = parseSource(path);
+    const address = parseSourceUri(path);
     return address === undefined
       ? { path: resolve(cwd, path), ...place }
       : { path: shownSource(path), address, ...place };
@@ -109,7 +109,7 @@ export const projectSources = (
   );
 
 function placeOf(text: string, directory: string): Pick<WeightSource, "path" | "address"> {
-  const address = isSourceUri(text) ? parseSource(text) : undefined;
+  const address = isSourceUri(text) ? parseSourceUri(text) : undefined;
   return address === undefined
     ? { path: resolve(directory, text) }
     : { path: shownSource(text), address };

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { serveHttp } from "../../../src/harness/registry/instance/http-server.ts";
 import { layered } from "../../../src/harness/registry/auth/middleware.ts";
 import { noChunks } from "../../../src/harness/misbehave/personalities/uploads.ts";
-import { createRegistry } from "../../../src/harness/registry/routes/registry.ts";
+import { createEmbeddedRegistry } from "../../../src/harness/registry/routes/registry.ts";
 import { openWire } from "./counting-wire.ts";
 
 export interface PushServer extends AsyncDisposable {
@@ -32,7 +32,7 @@ export async function servePushes({
   chunks = true,
 }: PushServerOptions): Promise<PushServer> {
   const storage = mkdtempSync(join(tmpdir(), "ocibundle-pushes-"));
-  const plain = await createRegistry({ storage, minChunkLength });
+  const plain = await createEmbeddedRegistry({ storage, minChunkLength });
   const registry = layered(plain, chunks ? [] : [noChunks]);
   let largest = 0;
   const server = await serveHttp({

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { OcibundleError } from "../../../src/errors.ts";
 import { openImage } from "../../../src/image/open.ts";
-import { parseSource } from "../../../src/image/source/source.ts";
+import { parseImageSource } from "../../../src/image/source/source.ts";
 import type {
   ImageSource,
   KnownConfigs,
@@ -39,7 +39,7 @@ export async function workbench(env: OpenImageOptions["env"] = {}): Promise<Work
     directory,
     events,
     open: (source, options = {}) =>
-      openImage(parseSource(source), {
+      openImage(parseImageSource(source), {
         signal,
         env: { HOME: directory, ...env },
         cwd: directory,

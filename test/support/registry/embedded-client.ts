@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { mediaTypes } from "../../../src/oci/media-types.ts";
 import {
-  createRegistry,
+  createEmbeddedRegistry,
   type RegistryHandler,
   type RegistryOptions,
 } from "../../../src/harness/registry/routes/registry.ts";
@@ -25,7 +25,7 @@ export interface Client {
 /** Asks a registry whose storage is in a directory that is gone after the test, unless one is given. */
 export async function registry(options: Partial<RegistryOptions> = {}): Promise<Client> {
   const storage = options.storage ?? (await temporaryDirectory());
-  const handler = await createRegistry({ ...options, storage });
+  const handler = await createEmbeddedRegistry({ ...options, storage });
   const send: Client["send"] = (method, path, body, headers = {}) =>
     handler(
       new Request(new URL(path, "http://registry.test"), {

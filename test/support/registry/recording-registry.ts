@@ -2,7 +2,7 @@ import type { Descriptor } from "../../../src/oci/descriptor.ts";
 import { digestOf } from "../../../src/oci/digest.ts";
 import { serveHttp } from "../../../src/harness/registry/instance/http-server.ts";
 import {
-  createRegistry,
+  createEmbeddedRegistry,
   type RegistryHandler,
 } from "../../../src/harness/registry/routes/registry.ts";
 import { afterwards } from "../afterwards.ts";
@@ -35,7 +35,7 @@ const pass: Meddle = (request, next) => next(request);
 /** The embedded registry, with a record of what it is asked. It ends after the test. */
 export async function recordingRegistry(): Promise<RecordingRegistry> {
   const storage = await temporaryDirectory();
-  const handler = await createRegistry({ storage });
+  const handler = await createEmbeddedRegistry({ storage });
   let meddling = pass;
   const registry: RecordingRegistry = {
     host: "",

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { serveHttp } from "../../../src/harness/registry/instance/http-server.ts";
 import {
-  createRegistry,
+  createEmbeddedRegistry,
   type RegistryHandler,
 } from "../../../src/harness/registry/routes/registry.ts";
 
@@ -41,7 +41,7 @@ export async function serveUploads(
   options: { minChunkLength?: number } = {},
 ): Promise<UploadRegistry> {
   const storage = mkdtempSync(join(tmpdir(), "ocibundle-uploads-"));
-  const registry = await createRegistry({ storage, ...options });
+  const registry = await createEmbeddedRegistry({ storage, ...options });
   const seen: Seen[] = [];
   const counts = new Map<string, number>();
   const server = await serveHttp({

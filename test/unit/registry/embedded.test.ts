@@ -7,7 +7,7 @@ import { registryReader } from "../../../src/registry/reader.ts";
 import { createRegistry } from "../../../src/registry/registry.ts";
 import type { Registry } from "../../../src/registry/types.ts";
 import { serveHttp } from "../../../src/harness/registry/instance/http-server.ts";
-import { createRegistry as embeddedRegistry } from "../../../src/harness/registry/routes/registry.ts";
+import { createEmbeddedRegistry } from "../../../src/harness/registry/routes/registry.ts";
 import { never } from "../../support/registry/scripted-server.ts";
 import { errorOf } from "../../support/failure.ts";
 import {
@@ -26,7 +26,7 @@ beforeAll(async () => {
   const server = await serveHttp({
     hostname: "127.0.0.1",
     port: 0,
-    handle: await embeddedRegistry({ storage }),
+    handle: await createEmbeddedRegistry({ storage }),
   });
   registry = createRegistry(`127.0.0.1:${server.port}`);
   end = async () => {

@@ -29,7 +29,7 @@ export interface RegistryOptions {
  *
  * Throws `file` when the storage can't be used. The handler itself never rejects.
  */
-export async function createRegistry(options: RegistryOptions): Promise<RegistryHandler> {
+export async function createEmbeddedRegistry(options: RegistryOptions): Promise<RegistryHandler> {
   const registry: Registry = {
     storage: await openStorage(options.storage),
     minChunkLength: options.minChunkLength,

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { chmod, mkdir, readdir, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { createRegistry } from "../../../../src/harness/registry/routes/registry.ts";
+import { createEmbeddedRegistry } from "../../../../src/harness/registry/routes/registry.ts";
 import { digestFor, imageOf, random, registry } from "../../../support/registry/embedded-client.ts";
 import { temporaryDirectory } from "../../../support/temporary-directory.ts";
 
@@ -77,7 +77,7 @@ describe("a storage that can't be used is refused:", () => {
   test("a file", async () => {
     const path = join(await temporaryDirectory(), "file");
     await writeFile(path, "");
-    await expect(createRegistry({ storage: path })).rejects.toThrow(
+    await expect(createEmbeddedRegistry({ storage: path })).rejects.toThrow(
       expect.objectContaining({
         code: "conflict",
         message: expect.stringContaining("not a directory"),
@@ -88,7 +88,7 @@ describe("a storage that can't be used is refused:", () => {
   test("a directory of unsupported version", async () => {
     const storage = await temporaryDirectory();
     await writeFile(join(storage, "ocibundle-registry.json"), '{"version":2}');
-    await expect(createRegistry({ storage })).rejects.toThrow(
+    await expect(createEmbeddedRegistry({ storage })).rejects.toThrow(
       expect.objectContaining({
         code: "conflict",
         message: expect.stringContaining("unsupported version"),
@@ -99,7 +99,7 @@ describe("a storage that can't be used is refused:", () => {
   test.skipIf(process.getuid?.() === 0)("a directory without permission", async () => {
     const storage = join(await temporaryDirectory(), "closed");
     await mkdir(storage, { mode: 0o500 });
-    await expect(createRegistry({ storage })).rejects.toThrow(
+    await expect(createEmbeddedRegistry({ storage })).rejects.toThrow(
       expect.objectContaining({ code: "file" }),
     );
     await chmod(storage, 0o700);

@@ -1,69 +1,77 @@
 import { describe, expect, test } from "bun:test";
 import type { OcibundleError } from "../../../../src/errors.ts";
-import { parseSource } from "../../../../src/image/source/source.ts";
+import { parseImageSource } from "../../../../src/image/source/source.ts";
 
 const digest = `sha256:${"a".repeat(64)}` as const;
 
 describe("a source", () => {
   test("is read as skopeo reads it", () => {
-    expect(parseSource("oci:./layout")).toEqual({ kind: "oci", path: "./layout", tag: undefined });
-    expect(parseSource("oci:dir:v1")).toEqual({ kind: "oci", path: "dir", tag: "v1" });
-    expect(parseSource(`oci:a/dir@${digest}`)).toEqual({ kind: "oci", path: "a/dir", tag: digest });
-    expect(parseSource(`oci:dir@sha256:v1`)).toEqual({
+    expect(parseImageSource("oci:./layout")).toEqual({
+      kind: "oci",
+      path: "./layout",
+      tag: undefined,
+    });
+    expect(parseImageSource("oci:dir:v1")).toEqual({ kind: "oci", path: "dir", tag: "v1" });
+    expect(parseImageSource(`oci:a/dir@${digest}`)).toEqual({
+      kind: "oci",
+      path: "a/dir",
+      tag: digest,
+    });
+    expect(parseImageSource(`oci:dir@sha256:v1`)).toEqual({
       kind: "oci",
       path: "dir@sha256",
       tag: "v1",
     });
-    expect(parseSource("oci:dir:localhost/app:v1")).toEqual({
+    expect(parseImageSource("oci:dir:localhost/app:v1")).toEqual({
       kind: "oci",
       path: "dir",
       tag: "localhost/app:v1",
     });
-    expect(parseSource("oci-archive:a.tar:v1")).toEqual({
+    expect(parseImageSource("oci-archive:a.tar:v1")).toEqual({
       kind: "oci-archive",
       path: "a.tar",
       tag: "v1",
     });
-    expect(parseSource("docker-archive:/tmp/a.tar")).toEqual({
+    expect(parseImageSource("docker-archive:/tmp/a.tar")).toEqual({
       kind: "docker-archive",
       path: "/tmp/a.tar",
       reference: undefined,
     });
-    expect(parseSource("docker-archive:a.tar:acme/app:dev")).toMatchObject({
+    expect(parseImageSource("docker-archive:a.tar:acme/app:dev")).toMatchObject({
       reference: { host: "docker.io", repository: "acme/app", tag: "dev" },
     });
-    expect(parseSource("docker://localhost:5000/app")).toEqual({
+    expect(parseImageSource("docker://localhost:5000/app")).toEqual({
       kind: "registry",
       reference: { host: "localhost:5000", repository: "app", tag: "latest" },
     });
-    expect(parseSource("docker-daemon:llama:dev")).toMatchObject({
+    expect(parseImageSource("docker-daemon:llama:dev")).toMatchObject({
       kind: "engine",
       image: { name: "llama:dev", reference: { repository: "library/llama" } },
     });
-    expect(parseSource(`docker-daemon:${digest}`)).toEqual({
+    expect(parseImageSource(`docker-daemon:${digest}`)).toEqual({
       kind: "engine",
       image: { id: digest },
     });
   });
 
   test("may be a bare name or an ID", () => {
-    expect(parseSource("llama:dev")).toMatchObject({
+    expect(parseImageSource("llama:dev")).toMatchObject({
       kind: "anywhere",
       image: { name: "llama:dev", reference: { host: "docker.io", tag: "dev" } },
     });
-    expect(parseSource("localhost:5000/llama")).toMatchObject({
+    expect(parseImageSource("localhost:5000/llama")).toMatchObject({
       kind: "anywhere",
       image: { reference: { host: "localhost:5000" } },
     });
-    expect(parseSource("docker:dind")).toMatchObject({
+    expect(parseImageSource("docker:dind")).toMatchObject({
       kind: "anywhere",
       image: { reference: { repository: "library/docker", tag: "dind" } },
     });
-    expect(parseSource(digest)).toEqual({ kind: "engine", image: { id: digest } });
+    expect(parseImageSource(digest)).toEqual({ kind: "engine", image: { id: digest } });
   });
 
   test("may have the path of a drive", () => {
-    expect(parseSource("oci:C:\\models\\llama:v1")).toEqual({
+    expect(parseImageSource("oci:C:\\models\\llama:v1")).toEqual({
       kind: "oci",
       path: "C:\\models\\llama",
       tag: "v1",
@@ -98,7 +106,7 @@ describe("a source", () => {
     test(`"${text}" is refused`, () => {
       let error: unknown;
       try {
-        parseSource(text);
+        parseImageSource(text);
       } catch (thrown) {
         error = thrown;
       }

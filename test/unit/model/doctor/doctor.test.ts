@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { readdir } from "node:fs/promises";
 import { examineRegistry } from "../../../../src/model/doctor/doctor.ts";
 import { checkNames } from "../../../../src/model/doctor/check.ts";
-import { createRegistry } from "../../../../src/harness/registry/routes/registry.ts";
+import { createEmbeddedRegistry } from "../../../../src/harness/registry/routes/registry.ts";
 import { doctorReport } from "../../../../src/ui/doctor-report.ts";
 import { type Job, jobIn } from "../../../support/model/job.ts";
 import { failureOf } from "../../../support/failure.ts";
@@ -388,7 +388,7 @@ describe("the end of it", () => {
   });
 
   test("is a registry that goes away meanwhile", async () => {
-    const handle = await createRegistry({ storage: await temporaryDirectory() });
+    const handle = await createEmbeddedRegistry({ storage: await temporaryDirectory() });
     const server = Bun.serve({
       hostname: "127.0.0.1",
       port: 0,
