@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { statfsSync } from "node:fs";
 import { dirname, sep } from "node:path";
 import { type ErrorCode, errno, OcibundleError } from "../errors.ts";
 
@@ -129,7 +129,7 @@ function ruleOf(error: unknown): FaultRule | undefined {
   return code !== undefined && Object.hasOwn(faults, code) ? faults[code] : undefined;
 }
 
-/** What a file system like /proc answers where nothing can be made: the directory is there. */
+/** What the kernel's own file systems answer where nothing can be made: the directory is there. */
 const refused: FaultRule = {
   code: "system",
   reason: "the file system does not allow new files there",
@@ -138,12 +138,23 @@ const refused: FaultRule = {
 
 const makes: ReadonlySet<unknown> = new Set(["open", "mkdir"]);
 
-/** `ENOENT` for something new in a directory that exists is no mistake of whoever named it. */
+/** The kernel's own file systems by their numbers (statfs(2)): proc, sysfs, cgroup 1 and 2, devpts. */
+const ofKernel: ReadonlySet<number> = new Set([0x9fa0, 0x62656572, 0x27e0eb, 0x63677270, 0x1cd1]);
+
+/** `ENOENT` for something new in a directory of the kernel's is no mistake of whoever named it. */
 function refusesNew(error: unknown): boolean {
   if (errno(error) !== "ENOENT") return false;
   const path = failedPath(error);
   const { syscall } = error as { syscall?: unknown };
-  return path !== undefined && makes.has(syscall) && existsSync(dirname(path));
+  return path !== undefined && makes.has(syscall) && isOfKernel(dirname(path));
+}
+
+function isOfKernel(directory: string): boolean {
+  try {
+    return ofKernel.has(statfsSync(directory).type);
+  } catch {
+    return false;
+  }
 }
 
 const writingRuleOf = (error: unknown): FaultRule | undefined =>
