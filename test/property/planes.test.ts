@@ -77,7 +77,10 @@ test.skipIf(!hasVectors)("vectors sort bytes as words do, whatever lies behind t
     const vectors = vectorSpace(width);
     if (vectors === undefined) throw new Error("there are vectors for one width only");
     const words = plainSpace(width);
-    const size = fc.oneof(fc.integer({ min: 1, max: 300 }), fc.constant(planeBlockBytes));
+    const size = fc.oneof(
+      { weight: 15, arbitrary: fc.integer({ min: 1, max: 300 }) },
+      { weight: 1, arbitrary: fc.constant(planeBlockBytes) },
+    );
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 1, maxLength: 300 }), size, (some, count) => {
         for (const { block } of [vectors, words]) {
