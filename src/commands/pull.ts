@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { defineCommand, type ReportFormat } from "../cli/command.ts";
 import { printReport } from "../cli/print-report.ts";
 import { OcibundleError } from "../errors.ts";
+import { firstGiven } from "../model/jobs/first-given.ts";
 import { hubModelDirectory } from "../model/pull/hub-cache.ts";
 import { holdDirectory } from "../model/pull/hold.ts";
 import { pullWeights } from "../model/pull/pull.ts";
@@ -162,19 +163,15 @@ export const command = defineCommand({
         hint: "add --image, or omit --platform: weights are the same for every platform",
       });
     }
-    const ofWeights = force
-      ? "--force"
-      : only.length > 0
-        ? "--only"
-        : seeds.length > 0
-          ? "--seed"
-          : sync
-            ? "--sync"
-            : link !== undefined
-              ? "--link"
-              : path !== undefined
-                ? "--path"
-                : check && "--check";
+    const ofWeights = firstGiven({
+      "--force": force,
+      "--only": only,
+      "--seed": seeds,
+      "--sync": sync,
+      "--link": link,
+      "--path": path,
+      "--check": check,
+    });
     if (!withWeights && ofWeights !== undefined) {
       throw new OcibundleError(
         "usage",

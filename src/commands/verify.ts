@@ -1,5 +1,6 @@
 import { defineCommand } from "../cli/command.ts";
 import { OcibundleError } from "../errors.ts";
+import { firstGiven } from "../model/jobs/first-given.ts";
 import { verifySource } from "../model/jobs/verify.ts";
 import { verifyModelSignature } from "../model/jobs/verify-model-signature.ts";
 import { signatureFailure, verifySignature } from "../model/jobs/verify-signature.ts";
@@ -70,13 +71,12 @@ export const command = defineCommand({
         hint: "add --signature, or --model-signature for a directory",
       });
     }
-    const others = {
-      "--dir": dir !== undefined,
-      "--only": only.length > 0,
+    const other = firstGiven({
+      "--dir": dir,
+      "--only": only,
       "--quick": quick,
-      "--model-signature": signature && modelSignature !== undefined,
-    };
-    const other = Object.entries(others).find(([, given]) => given)?.[0];
+      "--model-signature": signature ? modelSignature : undefined,
+    });
     if (other !== undefined) {
       throw new OcibundleError("usage", `${mode} and ${other} cannot be used together`, {
         hint: signature

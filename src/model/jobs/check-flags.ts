@@ -2,6 +2,7 @@ import { OcibundleError } from "../../errors.ts";
 import type { LayoutName } from "../format/layout-name.ts";
 import { readProjectFile } from "../format/project-file.ts";
 import { imageOnly, partsOnly } from "../layout/layouts.ts";
+import { firstGiven } from "./first-given.ts";
 import type { Session } from "../session/session.ts";
 import type { ModelParts } from "./model-parts.ts";
 
@@ -71,15 +72,6 @@ const patternFlag = ({
   exclude,
 }: Pick<ModelParts, "include" | "exclude">): string | undefined =>
   firstGiven({ "--include": include, "--exclude": exclude });
-
-/** The first of some flags that was given: a list that has something, a switch that is on, a text. */
-const firstGiven = (
-  flags: Readonly<Record<string, string | boolean | readonly string[] | undefined>>,
-): string | undefined =>
-  Object.keys(flags).find((name) => {
-    const value = flags[name];
-    return typeof value === "object" ? value.length > 0 : value !== undefined && value !== false;
-  });
 
 /** Refuses what does not go with directories after the reference, or with their absence. Throws `usage`. */
 export function checkPathFlags({

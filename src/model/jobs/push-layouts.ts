@@ -10,6 +10,7 @@ import {
 import { imageOnly } from "../layout/layouts.ts";
 import { parseTarget } from "../places/target.ts";
 import type { JobContext } from "../session/session.ts";
+import { firstGiven } from "./first-given.ts";
 import { type PushRequest, pushModel } from "./push.ts";
 import type { PublishReport } from "../../report/publish.ts";
 
@@ -33,7 +34,7 @@ export async function pushLayouts(job: JobContext, request: PushRequest): Promis
   const reports: PublishReport[] = [];
   const { compression, mostParts, base } = request;
   const ofParts = { "--compression": compression, "--most-parts": mostParts, "--base": base };
-  const alone = Object.entries(ofParts).find(([, value]) => value !== undefined)?.[0];
+  const alone = firstGiven(ofParts);
   if (alone !== undefined && !layouts.includes("parts")) {
     throw new OcibundleError("usage", `${alone} needs --layout parts`, {
       hint: `add parts to --layout, or remove ${alone}`,
