@@ -14,6 +14,16 @@ export interface Job extends JobContext {
   warnings(): string[];
 }
 
+/** The flags of a job where none was given. */
+export const noFlags: JobContext["flags"] = {
+  concurrency: undefined,
+  plainHttp: false,
+  insecure: false,
+  caFile: undefined,
+  certFile: undefined,
+  keyFile: undefined,
+};
+
 /** What a command hands to a job, in a directory and with a cache of its own. */
 export function jobIn(cwd: string, env: Readonly<Record<string, string>> = {}): Job {
   const events: TransferEvent[] = [];
@@ -28,14 +38,7 @@ export function jobIn(cwd: string, env: Readonly<Record<string, string>> = {}): 
     cwd,
     signal: new AbortController().signal,
     emit: (event) => void events.push(event),
-    flags: {
-      concurrency: undefined,
-      plainHttp: false,
-      insecure: false,
-      caFile: undefined,
-      certFile: undefined,
-      keyFile: undefined,
-    },
+    flags: noFlags,
     events,
     warnings: () => events.flatMap((event) => (event.type === "warning" ? [event.message] : [])),
   };

@@ -7,6 +7,7 @@ import { type MockRequest, mockWeights } from "../../../src/harness/mock-weights
 import { randomBytes } from "../../../src/model/weights/random-bytes.ts";
 import { digestOf } from "../../../src/oci/digest.ts";
 import { readLock } from "../../support/model/lock.ts";
+import { noFlags } from "../../support/model/job.ts";
 
 let directory: string;
 
@@ -24,14 +25,7 @@ const mock = (more: Partial<MockRequest> = {}, signal = new AbortController().si
       cwd: directory,
       signal,
       emit: () => undefined,
-      flags: {
-        concurrency: undefined,
-        plainHttp: false,
-        insecure: false,
-        caFile: undefined,
-        certFile: undefined,
-        keyFile: undefined,
-      },
+      flags: noFlags,
     },
     {
       count: 3,

@@ -23,6 +23,7 @@ import type { TransferEvent } from "../../../../src/transfer/events.ts";
 import { fixture } from "../../../support/model/fixtures.ts";
 import { lockRequest, readLock } from "../../../support/model/lock.ts";
 import { noise } from "../../../support/model/parts-artifact.ts";
+import { noFlags } from "../../../support/model/job.ts";
 
 let directory: string;
 let events: TransferEvent[];
@@ -40,14 +41,7 @@ const job = (more: Partial<JobContext> = {}): JobContext => ({
   cwd: directory,
   signal: new AbortController().signal,
   emit: (event) => events.push(event),
-  flags: {
-    concurrency: undefined,
-    plainHttp: false,
-    insecure: false,
-    caFile: undefined,
-    certFile: undefined,
-    keyFile: undefined,
-  },
+  flags: noFlags,
   ...more,
 });
 
