@@ -1,13 +1,10 @@
 import { availableParallelism, tmpdir } from "node:os";
-import { resolve } from "node:path";
 import { isIP } from "node:net";
 import { OcibundleError } from "../../errors.ts";
-import { readDocumentSync } from "../../runtime/read-document.ts";
-import { readingCode, unreadableBecause } from "../../runtime/file-faults.ts";
 import { withinOpenFiles } from "../../runtime/open-files.ts";
 import { laneStarter } from "../../runtime/worker-lanes.ts";
 import { createWorkerPool } from "../../runtime/worker-pool.ts";
-import { hostCheck, isLoopback, namedHost, tokenCheck } from "../../serve/access.ts";
+import { hostCheck, isLoopback, tokenCheck } from "../../serve/access.ts";
 import { createHandler } from "../../serve/handle.ts";
 import { createMetrics } from "../../serve/metrics.ts";
 import { listen, type Listening } from "../../serve/server.ts";
@@ -22,6 +19,7 @@ import { hubEnvironment, runChild } from "./child.ts";
 import { manifestMemory } from "./kept-manifests.ts";
 import { checkLocal } from "./model-state.ts";
 import { createModels } from "./models.ts";
+import { checkFlags, parseHostName, parseListen, readToken } from "./serve-flags.ts";
 
 export interface ServeRequest {
   map: readonly string[];
@@ -58,9 +56,6 @@ const patience = { request: 30_000, reading: 60_000 };
 
 const maxConnections = withinOpenFiles(1024, 2);
 const maxBodies = withinOpenFiles(256, 2);
-
-/** The longest token that is read, in bytes. */
-const maxTokenBytes = 4096;
 
 /**
  * Serves models of registries as the Hugging Face Hub does, until the job is aborted or the program that it
@@ -175,20 +170,6 @@ export async function serveModels(
   }
 }
 
-/** Refuses flags of which one would have no effect. Throws `usage`. */
-function checkFlags({ offline, useCache, anonymous, tokenFile }: ServeRequest): void {
-  const [flags, why] =
-    offline && !useCache
-      ? ["--offline and --no-cache", "offline, all content comes from the cache"]
-      : anonymous && tokenFile !== undefined
-        ? ["--anonymous and --token-file", "with a token, no client is anonymous"]
-        : [];
-  if (flags === undefined) return;
-  throw new OcibundleError("usage", `${flags} cannot be used together`, {
-    hint: `remove one of them: ${why}`,
-  });
-}
-
 /** Items of progress would be counted for as long as the server lives: it tells of warnings and details only. */
 const withoutProgress =
   (emit: EmitEvent): EmitEvent =>
@@ -202,53 +183,8 @@ const aborted = (signal: AbortSignal): Promise<void> =>
     signal.addEventListener("abort", () => end(), { once: true });
   });
 
-/** `ADDRESS:PORT`, `:PORT` or `ADDRESS`. Throws `usage`. */
-export function parseListen(text: string): { address: string; port: number } {
-  const match = /^(?:\[([0-9a-f:.]+)\]|([^:[\]]*))(?::(\d{1,5}))?$/i.exec(text);
-  const named = match?.[1] ?? match?.[2] ?? "";
-  const address = named === "" || named === "localhost" ? "127.0.0.1" : named;
-  const port = Number(match?.[3] ?? "8086");
-  if (match === null || isIP(address) === 0 || port > 65_535) {
-    throw new OcibundleError("usage", `--listen: "${text}" is not of the form ADDRESS:PORT`, {
-      hint: "use an address of this machine, such as 127.0.0.1:8086 or 0.0.0.0:8086; port 0 selects a free port",
-    });
-  }
-  return { address, port };
-}
-
-/** Throws `usage`. */
-function parseHostName(on: string, text: string): string {
-  const name = namedHost(text);
-  if (name !== undefined) return name;
-  throw new OcibundleError("usage", `${on}: "${text}" is not a host name`, {
-    hint: "use a name or an address such as models.internal",
-  });
-}
-
 /** Where clients of this machine reach a server. */
 function endpointOf({ address, port }: Listening): string {
   const local = address === "0.0.0.0" ? "127.0.0.1" : address === "::" ? "::1" : address;
   return `http://${isIP(local) === 6 ? `[${local}]` : local}:${port}`;
-}
-
-/** The token of a file, else of the environment. Throws `file`, `usage` for one that no header can carry. */
-function readToken({ cwd, env }: JobContext, path: string | undefined): string | undefined {
-  const variable = env["OCIBUNDLE_SERVE_TOKEN"];
-  let text = variable === "" ? undefined : variable;
-  let on = "OCIBUNDLE_SERVE_TOKEN";
-  if (path !== undefined) {
-    on = `--token-file "${path}"`;
-    try {
-      const file = resolve(cwd, path);
-      const bytes = readDocumentSync(file, { maxBytes: maxTokenBytes, named: true });
-      text = new TextDecoder().decode(bytes).trim();
-    } catch (cause) {
-      throw new OcibundleError(readingCode(cause), `${on} ${unreadableBecause(cause)}`, { cause });
-    }
-  }
-  if (text === undefined) return undefined;
-  if (/^[\u0021-\u007e]+$/.test(text)) return text;
-  throw new OcibundleError("usage", `${on} has no token`, {
-    hint: 'write one line of letters and digits to it, such as the output of `echo "hf_$(openssl rand -hex 20)"`',
-  });
 }

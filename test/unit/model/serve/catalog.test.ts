@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { type CatalogOptions, parseCatalog } from "../../../../src/model/serve/catalog.ts";
-import { parseListen } from "../../../../src/model/serve/serve.ts";
+import { parseListen } from "../../../../src/model/serve/serve-flags.ts";
 
 const options = (given: Partial<CatalogOptions>): CatalogOptions => ({
   map: [],
