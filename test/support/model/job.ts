@@ -14,15 +14,15 @@ export interface Job extends JobContext {
   warnings(): string[];
 }
 
-/** The flags of a job where none was given. */
-export const noFlags: JobContext["flags"] = {
+/** The flags of a job where none was given. Frozen, since tests in one process share them. */
+export const noFlags: JobContext["flags"] = Object.freeze({
   concurrency: undefined,
   plainHttp: false,
   insecure: false,
   caFile: undefined,
   certFile: undefined,
   keyFile: undefined,
-};
+});
 
 /** What a command hands to a job, in a directory and with a cache of its own. */
 export function jobIn(cwd: string, env: Readonly<Record<string, string>> = {}): Job {
@@ -38,7 +38,8 @@ export function jobIn(cwd: string, env: Readonly<Record<string, string>> = {}): 
     cwd,
     signal: new AbortController().signal,
     emit: (event) => void events.push(event),
-    flags: noFlags,
+    // A copy: some tests set one of them.
+    flags: { ...noFlags },
     events,
     warnings: () => events.flatMap((event) => (event.type === "warning" ? [event.message] : [])),
   };
