@@ -24,10 +24,9 @@ const journaledBytes = (directory: string): number =>
 
 function writtenIn(journal: string): number {
   try {
-    const { written } = JSON.parse(readFileSync(journal, "utf8")) as {
-      written: [number, number][];
-    };
-    return written.reduce((sum, [start, end]) => sum + end - start, 0);
+    // After the first line, each has the start and the end of a range.
+    const lines = readFileSync(journal, "utf8").matchAll(/(\d+) +(\d+)\n/g);
+    return [...lines].reduce((sum, [, start, end]) => sum + Number(end) - Number(start), 0);
   } catch {
     // It is just being made.
     return 0;

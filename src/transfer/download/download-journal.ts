@@ -1,28 +1,42 @@
+import { Buffer } from "node:buffer";
 import { type BigIntStats, closeSync, renameSync, writeSync } from "node:fs";
 import { lstat, rm } from "node:fs/promises";
 import * as v from "valibot";
 import type { ByteRange } from "../../oci/content.ts";
 import { type Descriptor, SizeSchema } from "../../oci/descriptor.ts";
 import { DigestSchema } from "../../oci/digest.ts";
-import { readRecord } from "../../store/cache/record-file.ts";
-import { privateMode, replaceFileSync, writeAllSync } from "../../runtime/own-file.ts";
+import { parseDocument } from "../../oci/document.ts";
+import { privateMode, readOwnFile, replaceFileSync, writeAllSync } from "../../runtime/own-file.ts";
+import { rangeSet } from "./range-set.ts";
 
 /** Raised when the journal's meaning changes: an older one is thrown away then. */
-const journalVersion = 1;
+const journalVersion = 2;
 
 /** More ranges than connections leave behind, and still a small file. */
 const mostRanges = 4096;
+/** A journal that has grown by more lines than this is begun anew with what they come to. */
+const mostLines = 16_384;
 const mostBytes = 1024 * 1024;
 
-const JournalSchema = v.object({
+/** The first line. The others are the ranges that were written, in any order; they may overlap. */
+const HeadSchema = v.object({
   version: v.literal(journalVersion),
   digest: DigestSchema,
   size: SizeSchema,
   /** The partial file's inode, as text: a journal says nothing about another file under that name. */
   inode: v.string(),
-  /** Bytes that were written, `[start, end)`, in order. */
-  written: v.pipe(v.array(v.tuple([SizeSchema, SizeSchema])), v.maxLength(mostRanges)),
 });
+
+/**
+ * The length of a range's line, in bytes, and that of the first line is a multiple of it. So no line lies in two
+ * pages or sectors, and is there whole or not at all, whenever the process is killed or the power goes.
+ */
+const lineBytes = 32;
+/** Of each of the two numbers in it: enough for 10^15 bytes. */
+const digits = 15;
+
+const lineOf = ({ start, end }: ByteRange): string =>
+  `${String(start).padStart(digits)} ${String(end).padStart(digits)}\n`;
 
 /** The two files of an unfinished download. */
 export interface JournalPlace {
@@ -42,76 +56,100 @@ export async function readJournal(
   stats?: BigIntStats,
 ): Promise<ByteRange[] | undefined> {
   try {
-    const told = await readRecord(journal, JournalSchema, mostBytes);
-    if (told?.digest !== digest || told.size !== size) return undefined;
+    const bytes = readOwnFile(journal, { maxBytes: mostBytes });
+    const headEnd = bytes?.indexOf(0x0a) ?? -1;
+    if (bytes === undefined || headEnd === -1) return undefined;
+    const told = parseDocument(bytes.subarray(0, headEnd), HeadSchema, journal);
+    if (told.digest !== digest || told.size !== size) return undefined;
     const file = stats ?? (await lstat(partial, { bigint: true }));
     if (!file.isFile() || file.size !== BigInt(size)) return undefined;
     if (file.ino.toString() !== told.inode) return undefined;
-    let before = 0;
-    for (const [start, end] of told.written) {
-      if (start < before || end <= start || end > size) return undefined;
-      before = end;
+    const written = rangeSet();
+    for (const range of rangesIn(bytes.subarray(headEnd + 1))) {
+      if (range.end <= range.start || range.end > size) return undefined;
+      written.add(range);
     }
-    return told.written.map(([start, end]) => ({ start, end }));
+    return [...written.ranges];
   } catch {
-    // No partial file: nothing to go on from.
+    // No journal or no partial file, or one that can't be read: nothing to go on from.
     return undefined;
   }
 }
 
-/** What one write puts into a file whole or not at all, whenever the process is killed: a page. */
-const pageBytes = 4096;
+/** The ranges of a journal up to the first line that is none: what a power cut left of it may end in zeros. */
+function* rangesIn(lines: Uint8Array): Generator<ByteRange> {
+  for (let at = 0; at + lineBytes <= lines.length; at += lineBytes) {
+    const line = String.fromCharCode(...lines.subarray(at, at + lineBytes));
+    const [, start, end] = /^ *(\d+) +(\d+)\n$/.exec(line) ?? [];
+    if (start === undefined || end === undefined) return;
+    yield { start: Number(start), end: Number(end) };
+  }
+}
 
-/** The journal of one download while it runs. */
+/**
+ * The journal of one download while it runs. It is not flushed: what was written stays when the process is killed,
+ * and after a power cut the digest of the bytes says whether it was right. Each function takes the time of a
+ * system call or two: in that of a promise much more would be.
+ */
 export interface JournalWriter {
-  /**
-   * Notes what is written, in the time of a system call: in that of a promise much more would be.
-   * Throws errno errors.
-   */
+  /** Begins the journal, or begins it anew, with all that is written. Throws errno errors. */
   write(written: readonly ByteRange[]): void;
+  /** Notes a range that was written; `written` is all, this one included. Throws errno errors. */
+  add(range: ByteRange, written: readonly ByteRange[]): void;
   close(): void;
 }
 
-/** A journal for a blob whose partial file has that inode. Nothing is on disk before the first `write`. */
+/** A journal for a blob whose partial file has that inode. Nothing is on disk before the first call. */
 export function journalWriter(
   { journal }: JournalPlace,
   { digest, size }: Descriptor,
   inode: bigint,
 ): JournalWriter {
+  const document: v.InferInput<typeof HeadSchema> = {
+    version: journalVersion,
+    digest,
+    size,
+    inode: inode.toString(),
+  };
+  const json = JSON.stringify(document);
+  const headBytes = Math.ceil((json.length + 1) / lineBytes) * lineBytes;
+  const head = `${json.padEnd(headBytes - 1)}\n`;
+  const bytes = Buffer.alloc(lineBytes);
   let file: number | undefined;
-  let length = 0;
+  /** The ranges of the lines, and which line has the range that ends at a position: the next one extends it. */
+  let lines: ByteRange[] = [];
+  let ending = new Map<number, number>();
   const close = (): void => {
     if (file !== undefined) closeSync(file);
     file = undefined;
   };
+  const write = (written: readonly ByteRange[]): void => {
+    close();
+    lines = written.slice(0, mostRanges).map(({ start, end }) => ({ start, end }));
+    ending = new Map(lines.map(({ end }, line) => [end, line]));
+    const next = replaceFileSync(`${journal}.new`, privateMode);
+    try {
+      writeAllSync(next, head + lines.map(lineOf).join(""));
+      renameSync(`${journal}.new`, journal);
+    } catch (error) {
+      closeSync(next);
+      throw error;
+    }
+    file = next;
+  };
   return {
-    write(written) {
-      const document: v.InferInput<typeof JournalSchema> = {
-        version: journalVersion,
-        digest,
-        size,
-        inode: inode.toString(),
-        written: written.slice(0, mostRanges).map(({ start, end }) => [start, end]),
-      };
-      // Spaces where the former one was longer.
-      const text = JSON.stringify(document).padEnd(file === undefined ? 0 : length);
-      if (file !== undefined && text.length <= pageBytes) {
-        length = text.length;
-        writeSync(file, text, 0);
-        return;
-      }
-      close();
-      const next = replaceFileSync(`${journal}.new`, privateMode);
-      try {
-        writeAllSync(next, text);
-        renameSync(`${journal}.new`, journal);
-      } catch (error) {
-        closeSync(next);
-        throw error;
-      }
-      if (text.length > pageBytes) return closeSync(next);
-      length = text.length;
-      file = next;
+    write,
+    add({ start, end }, written) {
+      const line = ending.get(start) ?? lines.length;
+      if (file === undefined || line === mostLines) return write(written);
+      const range = { start: lines[line]?.start ?? start, end };
+      // A line is not cut short: what a full disk leaves of it is written over by the next one.
+      bytes.write(lineOf(range), "latin1");
+      const position = headBytes + line * lineBytes;
+      if (writeSync(file, bytes, 0, lineBytes, position) < lineBytes) return;
+      ending.delete(start);
+      ending.set(end, line);
+      lines[line] = range;
     },
     close,
   };

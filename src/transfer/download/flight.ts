@@ -16,8 +16,8 @@ export interface Piece extends ByteRange {
 /** Pieces small enough to be dealt out evenly, and large enough for a request to be worth it. In bytes. */
 const pieceSizes = { smallest: 8 * MiB, largest: 64 * MiB } as const;
 
-/** What is gathered before it is written: more costs memory, and on virtual machines more time. */
-const gatherBytes = MiB / 4;
+/** What is gathered before it is written: more is lost to a kill, less costs more system calls. In bytes. */
+const gatherBytes = MiB / 16;
 /** What comes slowly is written this often, in milliseconds, so that progress is seen and kept. */
 const gatherMilliseconds = 300;
 

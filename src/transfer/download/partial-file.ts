@@ -1,3 +1,4 @@
+import { writevSync } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
 import type { ByteRange } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
@@ -14,17 +15,19 @@ import { cutChunks, dropBytes } from "./chunks.ts";
 import { MiB } from "../units.ts";
 import { unwritable } from "../../runtime/file-faults.ts";
 
-/**
- * A journal is written after this share of the blob, at least so many bytes, and at least so often; that of a
- * file of parts, many of which are on their way at once, more often.
- */
-const journalShare = 1 / 200;
-const journalShareOfParts = 1 / 1000;
+/** Of less, nothing is noted: it is sooner fetched again than noted. In bytes. */
 const journalBytes = MiB;
-const journalMilliseconds = 1000;
 
 /** After so many bytes the disk is set to work, so that the flush at the end has little left to wait for. */
 const flushBytes = 128 * MiB;
+
+/**
+ * Writing takes the time of a copy while the system has memory for it: it is done at once then, so that a kill finds
+ * little that was received and not yet written. A write that took longer than this waited for the disk; for some
+ * time threads wait in place of this one. Milliseconds.
+ */
+const slowWrite = 20;
+const slowPause = 2000;
 
 export interface PartialFileOptions {
   /** Called with bytes newly written, and at once with those of an earlier run, which are `resumed`. */
@@ -138,9 +141,8 @@ class GrowingFile implements AssemblyFile {
   private readonly place: JournalPlace;
   private readonly descriptor: Descriptor;
   private readonly options: GrowingOptions;
-  private readonly journalStep: number;
   private journaledBytes: number;
-  private journaledAt = performance.now();
+  private slowUntil = 0;
   private flushedBytes: number;
   private flushing: Promise<void> | undefined;
   private flushFailure: unknown;
@@ -162,8 +164,6 @@ class GrowingFile implements AssemblyFile {
     this.resumed = options.resumed ? this.written.bytes : 0;
     this.journaledBytes = this.resumed;
     this.flushedBytes = this.written.bytes;
-    const share = options.begin === undefined ? journalShare : journalShareOfParts;
-    this.journalStep = Math.max(journalBytes, descriptor.size * share);
     if (this.resumed > 0) this.tell(this.resumed, true);
   }
 
@@ -178,16 +178,16 @@ class GrowingFile implements AssemblyFile {
     for (const gap of gaps) {
       await this.writeAll(gap.start, cutChunks(chunks, position, gap));
       this.written.add(gap);
+      this.journal(gap);
       this.tell(gap.end - gap.start);
     }
-    this.journalNowAndThen();
     this.flushNowAndThen();
   }
 
   note(range: ByteRange): void {
     this.claimed.add(range);
     this.written.add(range);
-    this.journalNowAndThen();
+    this.journal(range);
     this.flushNowAndThen();
   }
 
@@ -198,7 +198,7 @@ class GrowingFile implements AssemblyFile {
       this.written.remove(range);
     }
     // The journal must not go on saying that they are there. It is written once, since there can be many.
-    if (this.written.bytes < before) this.journal();
+    if (this.written.bytes < before) this.journalAnew();
   }
 
   async close(): Promise<void> {
@@ -212,16 +212,12 @@ class GrowingFile implements AssemblyFile {
     }
   }
 
-  /**
-   * The journal's last word. Of a whole blob too, which is yet to be flushed and named; a small one is sooner
-   * fetched again than noted.
-   */
+  /** Notes what was too little to be noted yet; not of a small blob that is whole. */
   private keep(): void {
     const { bytes } = this.written;
-    if (bytes === this.journaledBytes) return;
-    if (bytes === this.descriptor.size && bytes < journalBytes) return;
+    if (bytes === this.journaledBytes || bytes === this.descriptor.size) return;
     try {
-      this.journal();
+      this.journalAnew();
     } catch {
       // The former journal stays. What ended the download is the news, not this.
     }
@@ -236,13 +232,25 @@ class GrowingFile implements AssemblyFile {
   private async writeAll(position: number, chunks: Uint8Array[]): Promise<void> {
     try {
       while (chunks.length > 0) {
-        const { bytesWritten } = await this.handle.writev(chunks, position);
+        const bytesWritten = this.isSlow()
+          ? (await this.handle.writev(chunks, position)).bytesWritten
+          : this.writeNow(chunks, position);
         position += bytesWritten;
         chunks = dropBytes(chunks, bytesWritten);
       }
     } catch (error) {
       throw unwritable(this.place.partial, error);
     }
+  }
+
+  private isSlow = (): boolean => performance.now() < this.slowUntil;
+
+  private writeNow(chunks: readonly Uint8Array[], position: number): number {
+    const before = performance.now();
+    const bytes = writevSync(this.handle.fd, chunks, position);
+    const after = performance.now();
+    if (after - before > slowWrite) this.slowUntil = after + slowPause;
+    return bytes;
   }
 
   private flushNowAndThen(): void {
@@ -263,21 +271,24 @@ class GrowingFile implements AssemblyFile {
     this.flushing = undefined;
   }
 
-  private journalNowAndThen(): void {
-    const { bytes } = this.written;
-    // The blob's end is followed by its check: nothing that a journal could save is left.
-    if (bytes === this.journaledBytes || bytes === this.descriptor.size) return;
-    const late = performance.now() - this.journaledAt >= journalMilliseconds;
-    if (late || bytes - this.journaledBytes >= this.journalStep) this.journal();
+  /** Notes a range that is written now. */
+  private journal(range: ByteRange): void {
+    const { bytes, ranges } = this.written;
+    if (bytes < journalBytes && this.journaledBytes === 0) return;
+    this.toJournal((writer) => writer.add(range, ranges));
   }
 
-  private journal(): void {
+  /** Notes all that is written. */
+  private journalAnew(): void {
+    this.toJournal((writer) => writer.write(this.written.ranges));
+  }
+
+  private toJournal(note: (writer: JournalWriter) => void): void {
     try {
-      this.journalWriter.write(this.written.ranges);
+      note(this.journalWriter);
     } catch (error) {
       throw unwritable(this.place.journal, error);
     }
     this.journaledBytes = this.written.bytes;
-    this.journaledAt = performance.now();
   }
 }

@@ -5,11 +5,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { OcibundleError } from "../../../../src/errors.ts";
-import { digestOf } from "../../../../src/oci/digest.ts";
+import type { ByteRange } from "../../../../src/oci/content.ts";
+import { type Digest, digestOf } from "../../../../src/oci/digest.ts";
 import { createRegistry } from "../../../../src/registry/registry.ts";
 import { createWorkerPool, type WorkerPool } from "../../../../src/runtime/worker-pool.ts";
 import type { BlobToFetch } from "../../../../src/transfer/download/blob-to-fetch.ts";
-import { removeGrown } from "../../../../src/transfer/download/download-journal.ts";
+import {
+  journalWriter,
+  readJournal,
+  removeGrown,
+} from "../../../../src/transfer/download/download-journal.ts";
 import { createDownloader } from "../../../../src/transfer/download/download.ts";
 import type { TransferEvent } from "../../../../src/transfer/events.ts";
 import type { Pace } from "../../../../src/transfer/download/slow-ranges.ts";
@@ -103,11 +108,27 @@ async function pull(
   return { path, bytes: told };
 }
 
-const readJournal = () =>
-  JSON.parse(readFileSync(place().journal, "utf8")) as Record<string, unknown>;
+const inodeOf = (path: string): bigint => statSync(path, { bigint: true }).ino;
 
-const breakJournal = (change: (journal: Record<string, unknown>) => unknown): void =>
-  writeFileSync(place().journal, JSON.stringify(change(readJournal())));
+/** Writes a journal in which one thing is not as it was. */
+function breakJournal({
+  digest = digestOf(blob),
+  size = blob.length,
+  inode = inodeOf(place().partial),
+  written = [{ start: 0, end: 1000 }],
+}: {
+  digest?: Digest;
+  size?: number;
+  inode?: bigint;
+  written?: ByteRange[];
+}): void {
+  const writer = journalWriter(place(), { mediaType: "a/b", digest, size }, inode);
+  writer.write(written);
+  writer.close();
+}
+
+const replaceInJournal = (from: string, to: string): void =>
+  writeFileSync(place().journal, readFileSync(place().journal, "utf8").replace(from, to));
 
 const descriptorOf = (bytes: Uint8Array, codec: string) => ({
   mediaType: `application/vnd.cog.weights.layer.v1+${codec}`,
@@ -298,8 +319,8 @@ describe("a server with other bytes", () => {
 const interrupted = async (share: number): Promise<number> => {
   const work = pull(blob, () => ({}), { stopAt: share * blob.length });
   expect((await failureOf(work)).code).toBe("interrupted");
-  const { written } = readJournal() as { written: [number, number][] };
-  return written.reduce((sum, [start, end]) => sum + end - start, 0);
+  const written = await readJournal(place(), descriptorOf(blob, "none"));
+  return (written ?? []).reduce((sum, { start, end }) => sum + end - start, 0);
 };
 
 describe("going on after an end", () => {
@@ -312,10 +333,7 @@ describe("going on after an end", () => {
 
   test("asks for nothing when all was there and not yet checked", async () => {
     writeFileSync(place().partial, blob);
-    const inode = statSync(place().partial, { bigint: true }).ino.toString();
-    const written = [[0, blob.length]];
-    const journal = { version: 1, digest: digestOf(blob), size: blob.length, inode, written };
-    writeFileSync(place().journal, JSON.stringify(journal));
+    breakJournal({ written: [{ start: 0, end: blob.length }] });
     whole(await pull(blob, () => ({})));
     expect(server?.asked).toEqual([]);
   });
@@ -330,23 +348,13 @@ describe("going on after an end", () => {
   });
 
   test.each<[string, () => void]>([
-    ["another blob", () => breakJournal((journal) => ({ ...journal, digest: digestOf("x") }))],
-    ["another size", () => breakJournal((journal) => ({ ...journal, size: 7 }))],
-    ["another version", () => breakJournal((journal) => ({ ...journal, version: 2 }))],
-    ["another file", () => breakJournal((journal) => ({ ...journal, inode: "1" }))],
-    ["ranges beyond the end", () => breakJournal((j) => ({ ...j, written: [[0, 2 ** 40]] }))],
-    [
-      "ranges out of order",
-      () =>
-        breakJournal((j) => ({
-          ...j,
-          written: [
-            [9, 12],
-            [0, 4],
-          ],
-        })),
-    ],
-    ["no JSON", () => writeFileSync(place().journal, '{"version":1')],
+    ["another blob", () => breakJournal({ digest: digestOf("x") })],
+    ["another size", () => breakJournal({ size: 7 })],
+    ["another version", () => replaceInJournal('"version":2', '"version":3')],
+    ["another file", () => breakJournal({ inode: 1n })],
+    ["ranges beyond the end", () => breakJournal({ written: [{ start: 0, end: 2 ** 40 }] })],
+    ["ranges that end first", () => breakJournal({ written: [{ start: 9, end: 4 }] })],
+    ["no JSON", () => replaceInJournal("{", "[")],
     ["nothing", () => rmSync(place().journal)],
     ["a file that is cut", () => writeFileSync(place().partial, "short")],
     ["no file", () => rmSync(place().partial)],
