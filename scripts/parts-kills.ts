@@ -177,8 +177,8 @@ interface Attack {
   afterKill?(): Promise<void>;
 }
 
-/** So long after SIGSTOP the program stands still, in milliseconds. */
-const stopMilliseconds = 20;
+/** So long after SIGSTOP everything stands still, and the system has acknowledged what it received. Milliseconds. */
+const stopMilliseconds = 300;
 
 /**
  * Runs the program until it is done, and kills it so many times before; answers how often it was killed, and how

@@ -8,7 +8,7 @@ export interface ExactWire {
   handedOver(): number;
   /** Resolves when so many bytes were handed over. */
   arrived(bytes: number): Promise<void>;
-  /** How many of these lie in the system's buffers, since no client has read them; exact while all stand still. */
+  /** How many of these lie in the system's buffers, unread: exact when a client has stood still for 0.3 s. */
   unread(): number;
   stop(): void;
 }

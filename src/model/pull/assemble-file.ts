@@ -48,7 +48,7 @@ export async function assembleFile(
       assembly.place(plan, place.partial);
       front.begin(file.written);
       for (const part of proven) front.verify(part);
-      const one = { entry, plan, place, file, context, progress: front.progress };
+      const one = { entry, plan, place, file, context, progress: front.progress, following: 0 };
       await putTogether(one, proven, front);
     } finally {
       await file.close();
@@ -93,18 +93,21 @@ async function putTogether(
       else lost.push(part);
     };
     const fetch = async (part: PlannedPart, stop: AbortSignal): Promise<void> => {
+      one.following -= part.stored.stored.size;
       await fetchPart(one, part, stop);
       front.verify(part);
     };
+    const fetchAll = async (parts: readonly PlannedPart[], stop: AbortSignal): Promise<void> => {
+      one.following = parts.reduce((sum, { stored }) => sum + stored.stored.size, 0);
+      await parallel(parts, partsAtOnce, stop, fetch);
+    };
     if (plan.blob === undefined) {
       const queues = [
-        { parts: local, limit: context.workers.size, work: take },
-        { parts: remote, limit: partsAtOnce, work: fetch },
+        (stop: AbortSignal) => parallel(local, context.workers.size, stop, take),
+        (stop: AbortSignal) => fetchAll(remote, stop),
       ];
-      await parallel(queues, queues.length, signal, ({ parts, limit, work }, stop) =>
-        parallel(parts, limit, stop, work),
-      );
-      await parallel(lost, partsAtOnce, signal, fetch);
+      await parallel(queues, queues.length, signal, async (work, stop) => void (await work(stop)));
+      await fetchAll(lost, signal);
     } else {
       await parallel(local, context.workers.size, signal, take);
       const rest = [...lost, ...remote];

@@ -18,6 +18,8 @@ export interface FileAssembly {
   file: AssemblyFile;
   context: FetchContext;
   progress: FetchProgress;
+  /** Bytes of the parts that are to be fetched and that nobody has begun with. */
+  following: number;
 }
 
 const rangeOfPlace = ({ start, end, position }: PartPlace) => ({

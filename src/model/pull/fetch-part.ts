@@ -75,6 +75,7 @@ async function fetchDirectly(
     label: partLabel(one, part),
     item: entry.name,
     size,
+    following: one.following,
   };
   const view = partView(file, part.once ?? []);
   await downloader.fetchInto(view, from, signal);
@@ -99,6 +100,7 @@ export async function fetchTogether(
     label: labelOf(entry),
     item: entry.name,
     size: blob.size,
+    following: 0,
   };
   try {
     for (let left = parts, tries = 1; left.length > 0; tries += 1) {
@@ -144,6 +146,7 @@ async function fetchEncoded(
       label: partLabel(one, part),
       item: entry.name,
       size: blob.size,
+      following: one.following,
     };
     await downloader.fetchInto(stored, from, signal);
   } finally {

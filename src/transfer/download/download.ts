@@ -71,18 +71,25 @@ export interface Downloader {
    */
   download(blob: BlobToFetch, options: DownloadCallOptions): Promise<string>;
   /**
-   * Fetches what is missing of a blob into a file, over the same connections; nothing is checked. A blob of
-   * at most `oneStreamBytes` comes over one connection. Throws `not_found`, `denied`, `network`, `file`.
+   * Fetches what is missing of a blob into a file, over the same connections; nothing is checked. A blob that
+   * is one of many comes over one connection if it is not large and the others, `following` bytes that are fetched
+   * after it, occupy the rest of them as long. Throws `not_found`, `denied`, `network`, `file`.
    */
   fetchInto(
     file: PartialFile,
-    blob: Pick<BlobToFetch, "open" | "host" | "label" | "item"> & { size: number },
+    blob: Pick<BlobToFetch, "open" | "host" | "label" | "item"> & {
+      size: number;
+      following: number;
+    },
     signal: AbortSignal,
   ): Promise<void>;
 }
 
-/** A blob up to this size that is one of many comes over one connection. In bytes. */
+/** A blob up to this size that is one of many may come over one connection. In bytes. */
 const oneStreamBytes = 64 * MiB;
+
+/** So many times its share of what is left to fetch, a blob on one connection may be the last to end. */
+const longestShare = 1 / 2;
 
 /** Connections for such a blob: its own, and one that repeats a request that is stuck. */
 const streamAndRepeat = 2;
@@ -110,8 +117,9 @@ export function createDownloader(options: DownloadOptions): Downloader {
     support: supportOf(host),
   });
   return {
-    fetchInto: (file, { open, host, label, item, size }, signal) => {
-      const inOnePiece = size <= oneStreamBytes;
+    fetchInto: (file, { open, host, label, item, size, following }, signal) => {
+      const share = (size + following) / connections;
+      const inOnePiece = size <= Math.min(oneStreamBytes, share * longestShare);
       return fetchMissing(open, file, size, {
         ...settings(host),
         ...(inOnePiece ? { atOnce: streamAndRepeat, inOnePiece } : {}),

@@ -26,8 +26,8 @@ const flushBytes = 128 * MiB;
  * little that was received and not yet written. A write that took longer than this waited for the disk; for some
  * time threads wait in place of this one. Milliseconds.
  */
-const slowWrite = 20;
-const slowPause = 2000;
+const slowWrite = 250;
+const slowPause = 1000;
 
 export interface PartialFileOptions {
   /** Called with bytes newly written, and at once with those of an earlier run, which are `resumed`. */
