@@ -58,11 +58,14 @@ const kinds: Kind[] = [
 /** After what has arrived it is killed within this time, in milliseconds. */
 const longestPause = 100;
 
+/** So long after SIGSTOP everything stands still, and the system has acknowledged what it received. Milliseconds. */
+const stopMilliseconds = 300;
+
 /** Streams of a push, and of a pull. */
 const streams = 12;
 
-/** What a killed pull has at most received and not noted, in bytes: what it was about to write. */
-const lostInPull = mebibyte / 2;
+/** What a killed pull has on average received and not noted, in bytes: one buffer of the runtime, and documents. */
+const lostInPull = 500_000;
 
 await using source = await openWorkbench();
 const file = join(source.weights, "model.safetensors");
@@ -96,6 +99,10 @@ interface Run {
   next: () => number;
   /** Over the size, where only parts that are whole are kept. */
   most: number;
+}
+
+function nameAt(port: number): string {
+  return `127.0.0.1:${port}/acme/l:v1`;
 }
 
 async function pushed({ like }: Kind, { bench, port, next, most }: Run): Promise<void> {
@@ -140,8 +147,6 @@ async function pulled(kind: Kind, { bench, port, next, most }: Run): Promise<voi
   }
 }
 
-const nameAt = (port: number): string => `127.0.0.1:${port}/acme/l:v1`;
-
 /** Writes the lock, and answers how many parts the file has. */
 async function lock({ mostParts, most }: Kind, bench: Workbench): Promise<number> {
   const path = join(bench.directory, "weights.lock");
@@ -176,9 +181,6 @@ interface Attack {
   next(): number;
   afterKill?(): Promise<void>;
 }
-
-/** So long after SIGSTOP everything stands still, and the system has acknowledged what it received. Milliseconds. */
-const stopMilliseconds = 300;
 
 /**
  * Runs the program until it is done, and kills it so many times before; answers how often it was killed, and how
