@@ -1,6 +1,6 @@
 // `npm run bench`: ours and peers in turn, on this machine. Peers that are not on the PATH take no part.
 //
-//   npm run bench -- [--only NAME]... [--size BYTES] [--runs N] [--json FILE] [--update FILE]
+//   npm run bench -- [--only NAME]... [--size BYTES] [--runs N] [--directory DIR] [--json FILE] [--update FILE]
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -40,6 +40,7 @@ const { values } = parseArgs({
     only: { type: "string", multiple: true },
     size: { type: "string", default: String(2 * 2 ** 30) },
     runs: { type: "string", default: "3" },
+    directory: { type: "string" },
     json: { type: "string" },
     update: { type: "string" },
   },
@@ -71,7 +72,7 @@ for (const benchmark of benchmarks) {
   if (values.only !== undefined && !values.only.includes(benchmark.name)) continue;
   console.error(`${benchmark.name} …`);
   // A stage a benchmark, so that no disk holds more than one needs.
-  const stage = await openStage(size, runs);
+  const stage = await openStage(size, runs, values.directory);
   try {
     const { results, figures } = await benchmark.run(stage);
     outcome.results.push(...results);

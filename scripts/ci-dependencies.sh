@@ -20,6 +20,7 @@ debian=(
   fish:fish
   strace:strace
   mkfs.ext4:e2fsprogs
+  mkfs.xfs:xfsprogs
   qemu-aarch64:qemu-user
   aarch64-libc:libc6-arm64-cross
   dash:dash

@@ -4,8 +4,7 @@ import { findPart } from "../parts.ts";
 import { startDistribution3 } from "../registries.ts";
 import { medianOf, type Outcome, ratio } from "./benchmark.ts";
 import { compete, type Contestant } from "./measure.ts";
-import { startSlowLink } from "./slow-link.ts";
-import type { Stage } from "./stage.ts";
+import { type Stage, startLink } from "./stage.ts";
 
 const layouts = ["modelpack", "cog"] as const;
 
@@ -23,7 +22,7 @@ export async function againstOras(stage: Stage, cwd: string): Promise<Outcome> {
     return { results: [], figures: [] };
   }
   const registry = await stage.start(startDistribution3(join(stage.directory, "distribution")));
-  const link = await stage.start(startSlowLink(registry.address, connectionRate));
+  const link = await stage.start(startLink(registry.address, "connection", connectionRate));
   const outcome: Outcome = { results: [], figures: [] };
   for (const layout of layouts) {
     const name = `bench/peer-${layout}:v1`;

@@ -3,12 +3,11 @@ import { join } from "node:path";
 import { decoder, type Sized } from "../../test/support/tensors/model-shapes.ts";
 import { writeTensors } from "../../test/support/tensors/tensor-file.ts";
 import { startEmbeddedRegistry } from "../registries.ts";
-import { startService } from "../service.ts";
 import { type Benchmark, medianOf, ratio } from "./benchmark.ts";
 import { compete, type Contestant, type Result } from "./measure.ts";
 import { alwaysEmpty } from "./push.ts";
 import type { Figure } from "./report.ts";
-import { present, type Stage, startSink } from "./stage.ts";
+import { present, type Stage, startLink, startSink } from "./stage.ts";
 
 /** In bytes. */
 const pushMemory = 120e6;
@@ -232,17 +231,6 @@ async function slowConnections(stage: Stage) {
     stage.runs,
   );
   return { pushed, pulled };
-}
-
-/** A link to a server, limited for each connection or for all together. */
-async function startLink(address: string, of: "connection" | "all", rate: number) {
-  const port = address.slice(address.lastIndexOf(":") + 1);
-  const script = join(import.meta.dir, "link.ts");
-  const service = await startService({
-    command: [process.execPath, script, port, of, String(rate)],
-    ready: /listening on (\S+)/,
-  });
-  return { ...service, address: service.ready[1] ?? "" };
 }
 
 const againstPlain = (name: string, results: readonly Result[]): Figure[] =>

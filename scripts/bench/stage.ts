@@ -31,8 +31,9 @@ export interface Stage {
   close(): Promise<void>;
 }
 
-export async function openStage(size: number, runs: number): Promise<Stage> {
-  const directory = await mkdtemp(join(tmpdir(), "ocibundle-bench-"));
+/** `below`: the directory that the stage's own is made in; the system's for temporary files unless given. */
+export async function openStage(size: number, runs: number, below = tmpdir()): Promise<Stage> {
+  const directory = await mkdtemp(join(below, "ocibundle-bench-"));
   const env = { XDG_CACHE_HOME: join(directory, "cache"), OCIBUNDLE_PROGRESS: "none" };
   const tasks: (() => Promise<void>)[] = [];
   const made = new Map<string, Promise<string>>();
@@ -87,6 +88,23 @@ export async function openStage(size: number, runs: number): Promise<Stage> {
 export async function startSink(): Promise<Service & { address: string }> {
   const service = await startService({
     command: [process.execPath, join(import.meta.dir, "sink.ts")],
+    ready: /listening on (\S+)/,
+  });
+  return { ...service, address: service.ready[1] ?? "" };
+}
+
+/**
+ * A link to a server on this machine, in a process of its own: limited to `rate` bytes a second each way, for each
+ * connection or for all together.
+ */
+export async function startLink(
+  server: string,
+  of: "connection" | "all",
+  rate: number,
+): Promise<Service & { address: string }> {
+  const port = server.slice(server.lastIndexOf(":") + 1);
+  const service = await startService({
+    command: [process.execPath, join(import.meta.dir, "link.ts"), port, of, String(rate)],
     ready: /listening on (\S+)/,
   });
   return { ...service, address: service.ready[1] ?? "" };
