@@ -1,5 +1,5 @@
 import { defineCommand } from "../cli/command.ts";
-import { oneLayout, writeArgs, mostParts } from "./model-args.ts";
+import { oneLayout, writeArgs, mostParts, partsCompression } from "./model-args.ts";
 import { copyModel } from "../model/jobs/copy.ts";
 import { pushReport } from "../ui/push-report.ts";
 
@@ -40,6 +40,10 @@ export const command = defineCommand({
     },
     parts: { type: "boolean", description: "Store large files in parts (same as --layout parts)" },
     mostParts,
+    compression: {
+      ...partsCompression,
+      description: "With --parts, compression of the parts (default: as in SRC, otherwise none)",
+    },
     plain: {
       type: "boolean",
       description: "Store every file as one layer (same as --layout bundle)",

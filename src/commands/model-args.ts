@@ -10,6 +10,12 @@ export const mostParts = {
   description: "Limit weights in parts to N layers (default: 480)",
 } as const satisfies ArgDefinition;
 
+/** How parts are stored. */
+export const partsCompression = {
+  type: "enum",
+  options: ["auto", "none", "zstd"],
+} as const satisfies Partial<ArgDefinition>;
+
 /** The flags of what writes a model elsewhere: the same for `push` and `copy`. */
 export const writeArgs = {
   checkBlobs: {
@@ -96,8 +102,7 @@ export const modelArgs = {
     description: "Annotate the weights with their source, revision, license and time",
   },
   compression: {
-    type: "enum",
-    options: ["auto", "none", "zstd"],
+    ...partsCompression,
     description: "With --parts, compression of the parts (default: as in the lock, otherwise none)",
   },
   format: {

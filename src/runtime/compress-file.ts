@@ -27,12 +27,15 @@ const writeBytes = 1024 * 1024;
  * Throws errno errors, and one with `fileEndedCode` when the file is shorter than the range.
  */
 export async function compressFile(
-  { input, codec, level, output }: CompressJob,
+  job: CompressJob,
   onChunk?: (bytes: number) => void,
 ): Promise<Compressed> {
-  if (isPlaneCodec(codec)) return encodePlanesFile({ input, codec, output }, onChunk);
+  const { input, codec, level, output, isTemporary = false } = job;
+  if (isPlaneCodec(codec)) {
+    return encodePlanesFile({ input, codec, output, isTemporary }, onChunk);
+  }
   if (input.end - input.start <= smallFileBytes) {
-    return compressSmall({ input, codec, level, output }, onChunk);
+    return compressSmall({ input, codec, level, output, isTemporary }, onChunk);
   }
   const from = await open(input.path, "r");
   try {
@@ -53,7 +56,7 @@ export async function compressFile(
           }
         },
       );
-      await to.sync();
+      if (!isTemporary) await to.sync();
       return {
         input: hashed(before, input.end - input.start),
         output: hashed(after, size),
@@ -73,7 +76,7 @@ const hashed = (hash: Hash, size: number): Hashed => ({
 
 /** In memory, so that the bytes are those that `packSmallFile` found. */
 async function compressSmall(
-  { input, codec, level, output }: CompressJob & { codec: Codec },
+  { input, codec, level, output, isTemporary }: CompressJob & { codec: Codec },
   onChunk: ((bytes: number) => void) | undefined,
 ): Promise<Compressed> {
   const bytes = readSmallFile(input);
@@ -82,7 +85,7 @@ async function compressSmall(
   const to = await replaceFile(output, readableMode);
   try {
     await writeAll(to, compressed);
-    await to.sync();
+    if (isTemporary !== true) await to.sync();
   } finally {
     await to.close();
   }

@@ -11,7 +11,12 @@ const readBytes = 256 * 1024;
  * `compressFile` does.
  */
 export async function encodePlanesFile(
-  { input, codec, output }: Omit<CompressJob, "codec" | "level"> & { codec: PlaneCodec },
+  {
+    input,
+    codec,
+    output,
+    isTemporary,
+  }: Omit<CompressJob, "codec" | "level"> & { codec: PlaneCodec },
   onChunk?: (bytes: number) => void,
 ): Promise<Compressed> {
   const [before, after] = [createHash("sha256"), createHash("sha256")];
@@ -44,7 +49,7 @@ export async function encodePlanesFile(
         onChunk?.(bytes);
       }
       encoder.end();
-      await to.sync();
+      if (isTemporary !== true) await to.sync();
     } finally {
       await to.close();
     }

@@ -32,8 +32,10 @@ export interface CompressJob {
   codec: PartCodec;
   /** The codec's own scale: gzip 1 to 9, zstd 1 to 22; of no meaning for planes. */
   level: number;
-  /** Path of the file to write. It is flushed to the disk; on failure it is the caller's to remove. */
+  /** Path of the file to write; on failure it is the caller's to remove. */
   output: string;
+  /** Whether the output need not be on the disk when the job ends: it is flushed unless that is so. */
+  isTemporary?: boolean | undefined;
 }
 
 /** Size and digest before and after compression. */

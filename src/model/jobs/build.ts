@@ -1,6 +1,8 @@
 import { withContext } from "../../errors.ts";
 import { parseReference } from "../../oci/reference.ts";
-import { openTarget, parseTarget } from "../places/target.ts";
+import type { Digest } from "../../oci/digest.ts";
+import { type OpenTarget, openTarget, parseTarget } from "../places/target.ts";
+import { partTarget } from "./part-target.ts";
 import type { ModelParts } from "./model-parts.ts";
 import { prepareModel } from "./prepare.ts";
 import { publish } from "../graph/publish.ts";
@@ -22,13 +24,20 @@ export async function buildModel(job: JobContext, request: BuildRequest): Promis
   const given = request.reference === undefined ? undefined : parseReference(request.reference).tag;
   const output = parseTarget(request.output, "build");
   try {
-    await using prepared = await prepareModel(session, request, {});
+    await using stack = new AsyncDisposableStack();
+    let opened: Promise<OpenTarget> | undefined;
+    const open = (): Promise<OpenTarget> =>
+      (opened ??= openTarget(session, output).then((target) => stack.use(target)));
+    const sent = new Map<Digest, number>();
+    const parts = partTarget(async () => (await open()).writer, { dryRun: false, sent });
+    await using prepared = await prepareModel(session, request, { parts });
     const { model } = prepared;
-    await using target = await openTarget(session, output);
+    const target = await open();
     const published = await publish(model, target.writer, {
       ...session,
       concurrency: session.flags.concurrency,
       phase: "write",
+      sentBefore: sent,
       tag: output.tag ?? given ?? "latest",
       ...(model.childTags === undefined ? {} : { childTags: model.childTags }),
     });

@@ -42,7 +42,7 @@ const besideModel = (flag: string, hint: string): OcibundleError =>
   new OcibundleError("usage", `--weights-from and ${flag} cannot be used together`, { hint });
 
 /** The weights of another model are taken whole and as they are. Throws `usage`. */
-function refuseBesideModel({ weights, file, lock, include, exclude, compression }: ModelParts) {
+function refuseBesideModel({ weights, file, lock, include, exclude }: ModelParts) {
   const other = firstGiven({ "--weights": weights, "--file": file, "--lock": lock });
   if (other !== undefined) {
     throw besideModel(other, "use either local files or the weights of another model");
@@ -50,9 +50,6 @@ function refuseBesideModel({ weights, file, lock, include, exclude, compression 
   const pattern = patternFlag({ include, exclude });
   if (pattern !== undefined) {
     throw besideModel(pattern, "pull the files that you want, then push them");
-  }
-  if (compression !== undefined) {
-    throw besideModel("--compression", "pull the model, then push its files");
   }
 }
 

@@ -19,6 +19,9 @@ import { cogWithImage } from "./prepare-layout.ts";
 import { filesOfModel } from "./model-files.ts";
 import type { parseTarget } from "../places/target.ts";
 import type { Session } from "../session/session.ts";
+import type { PartTarget } from "../weights/send-parts.ts";
+import type { PartsCompression } from "../weights/store-parts.ts";
+import { storeFiles } from "./store-files.ts";
 
 export interface ConvertRequest {
   /** What the weights are written as at the target. */
@@ -27,6 +30,8 @@ export interface ConvertRequest {
   path?: string | undefined;
   /** The most layers of weights in parts. */
   mostParts?: number | undefined;
+  /** How parts are stored; as they are when undefined. */
+  compression?: PartsCompression | undefined;
   /** The directory of the files in the layout `image`. */
   root?: string | undefined;
   /** Refused, each with what speaks against it. */
@@ -43,13 +48,21 @@ export type Converted = ContentGraph & { childTags?: ReadonlyMap<Digest, string>
  */
 export async function converted(
   session: Session,
-  { layout = "bundle", platform, referrers, mostParts: layers, path, root: below }: ConvertRequest,
+  request: ConvertRequest,
   { reader, root }: Pick<ImageSource, "reader" | "root">,
   {
     destination,
     stack,
-  }: { destination: ReturnType<typeof parseTarget>; stack: AsyncDisposableStack },
+    parts,
+  }: {
+    destination: ReturnType<typeof parseTarget>;
+    stack: AsyncDisposableStack;
+    /** Where parts are sent when they are encoded. */
+    parts: PartTarget;
+  },
 ): Promise<Converted> {
+  const { layout = "bundle", platform, referrers, mostParts: layers, path, root: below } = request;
+  const { compression } = request;
   const { cache, signal, emit } = session;
   const other = platform === undefined ? (referrers ? "--referrers" : undefined) : "--platform";
   if (other !== undefined) {
@@ -59,7 +72,7 @@ export async function converted(
   }
   const name = parseLayout(layout);
   // What is in parts already is copied as it is, with the digest that it has.
-  if (name === "parts" && path === undefined) {
+  if (name === "parts" && path === undefined && compression === undefined) {
     const inParts = await partsManifests(reader, root, signal);
     for (const manifest of inParts ?? []) sayMoreLayers(session, manifest, layers);
     if (inParts !== undefined) return readGraph(reader, root, signal);
@@ -73,7 +86,8 @@ export async function converted(
           signal,
         )
       : undefined;
-  const options = { cache, signal, emit, root: below, split: { numbers, layers } };
+  const store = storeFiles(session, compression, parts);
+  const options = { cache, signal, emit, root: below, split: { numbers, layers }, store };
   const laidOut = await layOut(name, files, options);
   if (name === "parts") sayMoreLayers(session, laidOut.root, layers);
   // Files of an image are no part of one any more.

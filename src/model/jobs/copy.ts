@@ -22,8 +22,11 @@ import { parseLayout } from "../format/layout-name.ts";
 import { isLaterWeights, weightsEntries } from "../format/model-index.ts";
 import { partsOnly } from "../layout/layouts.ts";
 import { checkAttachmentTag, referrersOf } from "../graph/referrers.ts";
-import { openMountSources } from "../places/mount-sources.ts";
+import { type MountSources, openMountSources } from "../places/mount-sources.ts";
+import type { PartsCompression } from "../weights/store-parts.ts";
 import { type Converted, converted } from "./convert.ts";
+import { firstGiven } from "./first-given.ts";
+import { partTarget } from "./part-target.ts";
 import { publish, type Published } from "../graph/publish.ts";
 import { publishReport } from "../graph/publish-report.ts";
 import { summarize } from "../graph/summary.ts";
@@ -46,6 +49,8 @@ export interface CopyRequest {
   root?: string | undefined;
   /** The most layers of weights in parts. */
   mostParts?: number | undefined;
+  /** How parts are stored; as they are when undefined. */
+  compression?: PartsCompression | undefined;
   /** Also what refers to what is copied: signatures, SBOMs. */
   referrers: boolean;
   dryRun: boolean;
@@ -66,23 +71,41 @@ export async function copyModel(job: JobContext, request: CopyRequest): Promise<
       });
     }
     const isInParts = request.layout !== undefined && parseLayout(request.layout) === "parts";
-    if (request.mostParts !== undefined && !isInParts) throw partsOnly("--most-parts");
+    const ofParts = firstGiven({
+      "--most-parts": request.mostParts,
+      "--compression": request.compression,
+    });
+    if (ofParts !== undefined && !isInParts) throw partsOnly(ofParts);
     const destination = parseTarget(request.target, "copy");
     const place = await modelPlace(session, request.source);
     const source = await openSigned(session, place);
     await using stack = new AsyncDisposableStack();
     stack.defer(source.close);
     const { reader, root } = source;
+    const sent = new Map<Digest, number>();
+    // Opened before all is known that is to be written, where parts are sent when they are encoded.
+    let opened: Promise<OpenTarget> | undefined;
+    const openEarly = (): Promise<OpenTarget> =>
+      (opened ??= openTarget(session, destination).then((early) => stack.use(early)));
+    const mounts = await openMounts(session, place.repository, destination);
+    const parts = partTarget(async () => (await openEarly()).writer, {
+      dryRun: request.dryRun,
+      sent,
+      ...(mounts === undefined ? {} : { offer: mounts.offer }),
+    });
     const graph: Converted =
       request.layout !== undefined
-        ? await converted(session, request, source, { destination, stack })
+        ? await converted(session, request, source, { destination, stack, parts })
         : platform === undefined
           ? await wholeGraph(reader, root, session.signal)
           : await narrowed(session, reader, root, platform);
     // A fault in what it says of itself is found before anything is written.
     summarize(graph.root, graph.children, source.name);
-    await using target = await openTarget(session, destination, graph);
-    const copier = await openCopier(session, place.repository, request, target);
+    const target =
+      opened === undefined
+        ? stack.use(await openTarget(session, destination, graph))
+        : await openEarly();
+    const copier = openCopier(session, { ...request, sent, mounts }, target);
     const tag = tagFor(target, source.tag, graph.root.digest);
     const published = await copier.move(graph, request.referrers ? undefined : tag);
     let referrers = 0;
@@ -140,15 +163,29 @@ interface Copier {
   finish(): Promise<void>;
 }
 
-async function openCopier(
+/** Where blobs may be mounted from; undefined where they do not go to a registry. */
+async function openMounts(
   session: Session,
   from: Repository | undefined,
-  { dryRun, checkBlobs }: Pick<CopyRequest, "dryRun" | "checkBlobs">,
+  destination: ReturnType<typeof parseTarget<"copy">>,
+): Promise<MountSources | undefined> {
+  if (destination.kind !== "registry") return undefined;
+  const { reference } = destination;
+  const also = from !== undefined && from.registry.host === reference.host ? [from.name] : [];
+  return openMountSources(session, reference, also);
+}
+
+interface CopierOptions extends Pick<CopyRequest, "dryRun" | "checkBlobs"> {
+  /** What was sent before. */
+  sent: ReadonlyMap<Digest, number>;
+  mounts: MountSources | undefined;
+}
+
+function openCopier(
+  session: Session,
+  { dryRun, checkBlobs, sent, mounts }: CopierOptions,
   { writer, reference, commit }: OpenTarget,
-): Promise<Copier> {
-  const also = from !== undefined && from.registry.host === reference?.host ? [from.name] : [];
-  const mounts =
-    reference === undefined ? undefined : await openMountSources(session, reference, also);
+): Copier {
   const moved: BlobToMove[] = [];
   return {
     move(graph, tag) {
@@ -162,6 +199,7 @@ async function openCopier(
         tag,
         dryRun,
         checkBlobs,
+        sentBefore: sent,
       });
     },
     async tag({ root, children }, tag) {

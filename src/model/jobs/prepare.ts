@@ -22,6 +22,8 @@ import { bundleLayout } from "../layout/layouts.ts";
 import { filesOfModel } from "./model-files.ts";
 import { partsLayout } from "../layout/parts.ts";
 import { splitOriginals } from "../layout/split-originals.ts";
+import { type StoreFiles, storeFiles } from "./store-files.ts";
+import type { PartTarget } from "../weights/send-parts.ts";
 import { isPartsManifest } from "../parts/parts-artifact.ts";
 import type { TreeNumbers } from "../parts/tree.ts";
 import { membersOf } from "../../oci/manifest-members.ts";
@@ -51,6 +53,8 @@ export interface TargetKnowledge {
   base?: string;
   /** By which numbers the weights in parts are split that it has now. Never throws. */
   numbers?: () => Promise<TreeNumbers | undefined>;
+  /** Where parts are sent when they are encoded. */
+  parts?: PartTarget;
 }
 
 /** A model that can be published; closing it removes what was made for it. */
@@ -172,11 +176,11 @@ export async function chosenLayout(
 async function weightsInParts(
   session: Session,
   parts: ModelParts,
-  { numbers: numbersOf, base }: TargetKnowledge,
+  { numbers: numbersOf, base, parts: target }: TargetKnowledge,
 ): Promise<WeightsPart | undefined> {
   const numbers = await numbersOf?.();
   const { mostParts: layers, compression } = parts;
-  const files = await chosenParts(session, parts, { numbers, layers, compression });
+  const files = await chosenParts(session, parts, { numbers, layers, compression, target });
   const split = files?.find((file) => file.parts !== undefined)?.parts?.split;
   const isOther = split?.least !== numbers?.least || split?.most !== numbers?.most;
   if (split !== undefined && numbers !== undefined && isOther) {
@@ -192,7 +196,11 @@ async function anyWeights(
   root: RawManifest,
   layout: LayoutName | undefined,
   session: Session,
-  { split, stack }: { split: SplitChoice; stack: AsyncDisposableStack },
+  {
+    split,
+    stack,
+    store,
+  }: { split: SplitChoice; stack: AsyncDisposableStack; store: StoreFiles | undefined },
 ): Promise<WeightsPart> {
   const manifest = isIndexType(root.mediaType)
     ? weightsEntries(parseDocument(root.bytes, ImageIndexSchema, reader.name)).length > 0
@@ -203,12 +211,14 @@ async function anyWeights(
       : undefined;
   const isWanted =
     manifest !== undefined &&
+    store === undefined &&
     (layout === undefined ||
       isPartsManifest(membersOf(manifest, reader.name)) === (layout === "parts"));
   if (isWanted) return weightsPartOf(reader, manifest);
   const files = await filesOfModel(session, { reader, root }, { stack });
   if (layout === "parts") {
-    return partsLayout(await splitOriginals(files, { ...split, ...session }));
+    const parts = await splitOriginals(files, { ...split, ...session });
+    return partsLayout(store === undefined ? parts : await store(parts));
   }
   const { root: plain, blobs } = bundleLayout(files);
   return { manifest: plain, blobs };
@@ -233,7 +243,8 @@ async function weightsOfModel(
   stack.defer(close);
   const numbers = layout === "parts" ? await knowledge.numbers?.() : undefined;
   const split = { numbers, layers: parts.mostParts };
-  const part = await anyWeights(reader, root, layout, session, { split, stack });
+  const store = storeFiles(session, parts.compression, knowledge.parts);
+  const part = await anyWeights(reader, root, layout, session, { split, stack, store });
   if (repository === undefined || repository.registry.host !== knowledge.host) return part;
   return { ...part, blobs: withMountFrom(part.blobs, () => [repository.name]) };
 }

@@ -5,7 +5,9 @@ import {
   type Reference,
   referenceTarget,
 } from "../../oci/reference.ts";
+import type { Digest } from "../../oci/digest.ts";
 import { parseTarget } from "../places/target.ts";
+import { partTarget } from "./part-target.ts";
 import { type BaseVersion, readBase } from "./base-version.ts";
 import type { ModelParts } from "./model-parts.ts";
 import { checkModelFlags, checkPathFlags } from "./check-flags.ts";
@@ -80,7 +82,16 @@ export async function pushModel(job: JobContext, request: PushRequest): Promise<
         ? { numbers: await memory.knowledge.numbers?.(), layers: request.mostParts }
         : undefined;
     const parts = await lockedParts(sendingJob, request, cutFor);
-    await using prepared = await prepareModel(sendingJob, parts, memory.knowledge);
+    const sentParts = new Map<Digest, number>();
+    const knowledge = {
+      ...memory.knowledge,
+      parts: partTarget(() => Promise.resolve(target), {
+        dryRun: request.dryRun,
+        offer: memory.mounts.offer,
+        sent: sentParts,
+      }),
+    };
+    await using prepared = await prepareModel(sendingJob, parts, knowledge);
     const model = { ...prepared.model, blobs: memory.mounts.offer(prepared.model.blobs) };
     const published = await publish(model, target, {
       ...session,
@@ -89,7 +100,7 @@ export async function pushModel(job: JobContext, request: PushRequest): Promise<
       moreTags: moreTags.filter((more) => more !== tag),
       dryRun: request.dryRun,
       base: sameRepository(base, reference) ? referenceTarget(base.reference) : undefined,
-      sentBefore: sending.sent,
+      sentBefore: new Map([...sending.sent, ...sentParts]),
       checkBlobs: request.checkBlobs,
       childTags: new Map([
         ...(model.childTags ?? []),

@@ -31,6 +31,8 @@ const alone = { childTags: new Map<Digest, string>(), entries: [] };
 
 export interface LayoutOptions extends TarOptions {
   split?: Omit<SplitOptions, "signal" | "emit"> | undefined;
+  /** Gives the parts of files the form in which they are to be stored; they stay as they are without. */
+  store?: ((files: readonly OriginalFile[]) => Promise<OriginalFile[]>) | undefined;
   /** The directory of an image that files are in; `models` when undefined. */
   root?: string | undefined;
 }
@@ -60,7 +62,8 @@ export async function layOut(
       return { ...bundleLayout(files, { titles: layout === "bundle" }), ...alone };
     case "parts": {
       const split = await splitOriginals(files, { ...options.split, ...options });
-      const { manifest: root, blobs } = partsLayout(split);
+      const { store = (same) => Promise.resolve([...same]) } = options;
+      const { manifest: root, blobs } = partsLayout(await store(split));
       return { root, children: [], blobs, ...alone };
     }
     case "modelpack":

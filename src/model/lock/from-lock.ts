@@ -11,6 +11,7 @@ import type { Session } from "../session/session.ts";
 import { remoteFiles } from "../weights/remote-files.ts";
 import type { RemoteFile } from "../weights/remote-file.ts";
 import { storedWeights } from "../weights/stored-weights.ts";
+import { type PartTarget, sendParts } from "../weights/send-parts.ts";
 import type { PartsCompression } from "../weights/store-parts.ts";
 import { originalFile, weightBlobs, type WeightSources } from "../weights/weight-blobs.ts";
 import { shownSource } from "../format/source-uri.ts";
@@ -77,7 +78,11 @@ export async function chosenWeights(
 export async function chosenParts(
   session: Session,
   choice: WeightsChoice,
-  how: SplitChoice & { compression?: PartsCompression | undefined },
+  how: SplitChoice & {
+    compression?: PartsCompression | undefined;
+    /** Where parts of files that are not on this machine are sent when they are encoded; they stay as they are without. */
+    target?: PartTarget | undefined;
+  },
 ): Promise<OriginalFile[] | undefined> {
   const chosen = await readChoice(session, choice);
   if (chosen === undefined) return undefined;
@@ -93,9 +98,24 @@ export async function chosenParts(
           { choice: how.compression, paths, known: formsOf(split, on), on },
           readOptions(session),
         );
-  const files = stored.map((entry) => originalFile(entry, sources));
+  const found = stored.map((entry) => originalFile(entry, sources));
+  const files = await withSentParts(session, found, sources, how);
   // Asked for by name, it is for all files: also for those that the lock has compressed as one.
-  return how.compression === "none" ? files.map(asItLies) : files;
+  return how.compression === "none" ? files.map(asItLies) : [...files];
+}
+
+/** Files of which those that are not on this machine have parts in the form that is chosen, sent already. */
+async function withSentParts(
+  session: Session,
+  files: readonly OriginalFile[],
+  { remotes }: Pick<WeightSources, "remotes">,
+  { compression: choice, target }: Parameters<typeof chosenParts>[2],
+): Promise<readonly OriginalFile[]> {
+  if (choice === undefined || choice === "none" || target === undefined) return files;
+  const remote = files.filter(({ name }) => remotes?.has(name) === true);
+  const sent = await sendParts(remote, { ...readOptions(session), choice, target });
+  const byName = new Map(sent.map((file) => [file.name, file]));
+  return files.map((file) => byName.get(file.name) ?? file);
 }
 
 /** A file without its compressed form. */

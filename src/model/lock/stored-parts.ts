@@ -1,5 +1,5 @@
 import { lockPartsMember, type WeightEntry } from "../format/weight-entry.ts";
-import { type LockParts, lockPartsOf, lockPartsValue } from "../parts/lock-parts.ts";
+import { type LockParts, lockPartsOf, lockPartsValue, piecesOf } from "../parts/lock-parts.ts";
 import { asItIs, type StoredPart } from "../parts/parts-artifact.ts";
 import type { ReadOptions } from "../weights/file-state.ts";
 import { type PartsCompression, type PieceOfFile, storeParts } from "../weights/store-parts.ts";
@@ -43,7 +43,7 @@ export async function withStoredParts(
     const stored =
       choice === "none" || path === undefined
         ? undefined
-        : await storeParts(piecesOf(parts, entry.name, path), {
+        : await storeParts(piecesAt(parts, entry.name, path), {
             ...options,
             choice,
             known,
@@ -63,17 +63,7 @@ export async function withStoredParts(
   return done;
 }
 
-/** The parts that are one piece of their file each: nobody has to decode a part once for each piece. */
-function piecesOf({ parts, segments }: LockParts, name: string, path: string): PieceOfFile[] {
-  const uses = new Map<number, number>();
-  for (const [index] of segments) uses.set(index, (uses.get(index) ?? 0) + 1);
-  let start = 0;
-  return segments.flatMap(([index, offset, length]): PieceOfFile[] => {
-    const at = start;
-    start += length;
-    const part = parts[index];
-    const isWhole = part !== undefined && offset === 0 && length === part.size;
-    if (!isWhole || uses.get(index) !== 1) return [];
-    return [{ part: { digest: part.digest, size: part.size }, name, path, start: at }];
+const piecesAt = (parts: LockParts, name: string, path: string): PieceOfFile[] =>
+  piecesOf(parts).map(({ part: { digest, size }, start }) => {
+    return { part: { digest, size }, name, path, start };
   });
-}

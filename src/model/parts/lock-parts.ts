@@ -61,6 +61,26 @@ export function lockPartsOf(entry: WeightEntry, on: string): LockParts | undefin
   return { split, segments, parts: parts.map(storedPart) };
 }
 
+/** A part that is one piece of its file, and where in the file it begins, in bytes. */
+export interface PieceOfFile {
+  part: StoredPart;
+  start: number;
+}
+
+/** The parts that are one piece of their file each: nobody has to decode a part once for each piece. */
+export function piecesOf({ parts, segments }: LockParts): PieceOfFile[] {
+  const uses = new Map<number, number>();
+  for (const [index] of segments) uses.set(index, (uses.get(index) ?? 0) + 1);
+  let at = 0;
+  return segments.flatMap(([index, offset, length]): PieceOfFile[] => {
+    const start = at;
+    at += length;
+    const part = parts[index];
+    const isWhole = part !== undefined && offset === 0 && length === part.size;
+    return isWhole && uses.get(index) === 1 ? [{ part, start }] : [];
+  });
+}
+
 type LockedPart = v.InferOutput<typeof LockPartsSchema>["parts"][number];
 
 function storedPart([hex, size, storedHex, storedSize, suffix]: LockedPart): StoredPart {

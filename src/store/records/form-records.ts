@@ -8,7 +8,8 @@ import { mergeRecord, readRecord, writeRecord } from "../cache/record-file.ts";
 const FormSchema = v.object({
   /** Of the part as it is. */
   original: DigestSchema,
-  encoding: v.picklist(["zstd", "bp2.zstd", "bp4.zstd"]),
+  /** `none` where it is best stored as it is. */
+  encoding: v.picklist(["none", "zstd", "bp2.zstd", "bp4.zstd"]),
   /** Of the blob that stores it. */
   digest: DigestSchema,
   size: SizeSchema,
@@ -19,7 +20,7 @@ export type PartForm = v.InferOutput<typeof FormSchema>;
 
 /**
  * What parts of weights became when they were stored in another form, so that a part which is known is not encoded
- * again: in whatever file it lies. A form counts while its blob is in the cache.
+ * again: in whatever file it lies. A form counts while its blob is in the cache, or where the part is to go.
  */
 export interface FormRecords {
   find(original: string): PartForm | undefined;
