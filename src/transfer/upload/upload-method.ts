@@ -18,18 +18,33 @@ export const methodNames: Readonly<Record<UploadMethod, string>> = {
 /** Blobs up to this size, in bytes, go with one PUT. */
 export const smallBlob = 4 * MiB;
 
-/** The methods that a registry refused, with the reason. */
+/**
+ * So do larger ones, up to the size of a first chunk in bytes, that are sent in less time than this, in milliseconds: what a
+ * broken connection costs is little then, and each of many parts is a request less.
+ */
+const quickBlob = { bytes: 16 * MiB, milliseconds: 250 };
+
+/** What a registry has shown that decides how blobs are sent to it. */
 export interface RefusedMethods {
+  /** The methods that it refused, with the reason. */
   refused: Map<UploadMethod, string>;
+  /** Bytes per millisecond of the last body that was sent; 0 before the first. */
+  rate: number;
 }
+
+/** Whether a blob of `size` bytes is sent with one PUT where the registry takes that. */
+const isForPut = (size: number, { rate }: RefusedMethods): boolean =>
+  size <= smallBlob || (size <= quickBlob.bytes && size < rate * quickBlob.milliseconds);
 
 /**
  * The methods to try for a blob of `size` bytes, best first. What the registry refused before is tried
  * last: the refusal may have been about one blob.
  */
-export function uploadMethods(size: number, { refused }: RefusedMethods): UploadMethod[] {
-  const methods: UploadMethod[] =
-    size <= smallBlob ? ["put", "patch", "chunks"] : ["chunks", "patch", "put"];
+export function uploadMethods(size: number, traits: RefusedMethods): UploadMethod[] {
+  const { refused } = traits;
+  const methods: UploadMethod[] = isForPut(size, traits)
+    ? ["put", "patch", "chunks"]
+    : ["chunks", "patch", "put"];
   return [
     ...methods.filter((method) => !refused.has(method)),
     ...methods.filter((method) => refused.has(method)),

@@ -36,7 +36,9 @@ export function openBlobLinks(root: string, content: Content, turns: Turns): Blo
     adopt: (repository, digest, file) =>
       turns.inTurn(digest, async () => {
         await content.adopt(file, digest);
-        await touch(path(repository, digest));
+        // Both names at once: a journal that is written for one mostly has the other as well.
+        const flushed = content.flush(digest);
+        await Promise.all([flushed, touch(path(repository, digest))]);
       }),
     remove: (repository, digest) =>
       turns.inTurn(digest, async () => {

@@ -11,8 +11,10 @@ export interface Content {
   path(digest: Digest): string;
   /** In bytes; undefined when it is not there. */
   size(digest: Digest): Promise<number | undefined>;
-  /** Puts a checked and flushed file of the storage under the digest's name. */
+  /** Puts a checked and flushed file of the storage under the digest's name, which is flushed by `flush`. */
   adopt(file: string, digest: Digest): Promise<void>;
+  /** Flushes the name of what was adopted. */
+  flush(digest: Digest): Promise<void>;
   /** Puts bytes, which were checked, under the digest's name. */
   write(bytes: Uint8Array, digest: Digest): Promise<void>;
   remove(digest: Digest): Promise<void>;
@@ -26,8 +28,8 @@ export function openContent(root: string): Content {
     size: (digest) => fileSize(path(digest)),
     async adopt(file, digest) {
       await withDirectory(path(digest), () => rename(file, path(digest)));
-      await syncDirectory(dirname(path(digest)));
     },
+    flush: (digest) => syncDirectory(dirname(path(digest))),
     async write(bytes, digest) {
       if ((await fileSize(path(digest))) === bytes.byteLength) return;
       const temporary = join(temporaryDirectory(root), crypto.randomUUID());
