@@ -33,7 +33,7 @@ export interface RefusedMethods {
 }
 
 /** Whether a blob of `size` bytes is sent with one PUT where the registry takes that. */
-const isForPut = (size: number, { rate }: RefusedMethods): boolean =>
+export const isForPut = (size: number, { rate }: RefusedMethods): boolean =>
   size <= smallBlob || (size <= quickBlob.bytes && size < rate * quickBlob.milliseconds);
 
 /**

@@ -6,7 +6,8 @@ import type { UploadJournal } from "./upload-journal.ts";
 import type { UploadRunOptions } from "./upload-context.ts";
 import { runUpload } from "./upload-run.ts";
 import { findSession, newSession } from "./upload-session.ts";
-import { smallBlob } from "./upload-method.ts";
+import { unknownTraits } from "./registry-traits.ts";
+import { isForPut } from "./upload-method.ts";
 
 export interface UploadOptions extends UploadRunOptions {
   mountFrom?: readonly string[] | undefined;
@@ -26,8 +27,8 @@ export async function uploadBlob(
   source: () => Promise<BlobSource>,
   options: UploadOptions,
 ): Promise<BlobOutcome> {
-  // Sending a small blob again takes less time than recording it.
-  const worth = descriptor.size > smallBlob;
+  // Sending a blob of one request again takes less time than recording it.
+  const worth = !isForPut(descriptor.size, options.traits ?? unknownTraits());
   const notes = worth ? options.journal?.open(repository, descriptor) : undefined;
   try {
     const found = await findSession(repository, descriptor, { ...options, notes });

@@ -3,10 +3,10 @@ import { type FileHandle, open } from "node:fs/promises";
 import { writeAll } from "../../../store/verified-write.ts";
 
 /**
- * From this byte of a file on, writes go past the page cache where the system can do that. Weights are
- * larger than what is worth keeping there, and filling it costs more time than the disk takes.
+ * Writes of so many bytes go past the page cache where the system can do that. Weights are larger than what is
+ * worth keeping there, and filling it costs more time than the disk takes.
  */
-const directFrom = 16 * 1024 * 1024;
+const leastDirect = 256 * 1024;
 const directAlignment = 4096;
 
 /** A file that grows. */
@@ -37,12 +37,11 @@ export async function openAppendTarget(path: string): Promise<AppendTarget> {
   };
   return {
     async write(bytes, position) {
-      const suits =
-        position >= directFrom &&
-        position % directAlignment === 0 &&
-        bytes.length % directAlignment === 0;
-      if (suits && (await writeDirect(bytes, position))) return;
-      await writeAll(file, bytes, position);
+      // What is left at the end is less than a block.
+      const whole = bytes.subarray(0, bytes.length - (bytes.length % directAlignment));
+      const suits = position % directAlignment === 0 && whole.length >= leastDirect;
+      const done = suits && (await writeDirect(whole, position)) ? whole.length : 0;
+      if (done < bytes.length) await writeAll(file, bytes.subarray(done), position + done);
     },
     cut: (size) => file.truncate(size),
     async close() {

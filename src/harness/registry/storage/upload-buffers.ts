@@ -12,7 +12,7 @@ export interface UploadBuffers {
  * Bytes come in pieces of some ten KiB, and many small writes are what is slow. What all large buffers take
  * together is the memory of a registry that many push to: three are what an upload has use for.
  */
-const large = { bytes: 4 * 1024 * 1024, count: 12 } as const;
+const large = { bytes: 1024 * 1024, count: 48 } as const;
 
 /** For the uploads that find no large one: slower, and so many clients cost little. Those kept for the next. */
 const small = { bytes: 64 * 1024, spare: 256 } as const;

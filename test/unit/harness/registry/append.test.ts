@@ -9,9 +9,9 @@ import { startHash } from "../../../../src/harness/registry/storage/running-hash
 import { createUploadBuffers } from "../../../../src/harness/registry/storage/upload-buffers.ts";
 
 const KiB = 1024;
-const largeBytes = 4 * KiB * KiB;
+const largeBytes = KiB * KiB;
 const smallBytes = 64 * KiB;
-const largeCount = 12;
+const largeCount = 48;
 
 const received = () => ({ size: 0, hash: startHash("sha256") });
 
