@@ -7,8 +7,7 @@ import { shortDigest } from "../../oci/digest.ts";
 import { readableMode, replaceFile } from "../../runtime/own-file.ts";
 import { createWorkerPool, type WorkerPool } from "../../runtime/worker-pool.ts";
 import type { PartCodec } from "../../runtime/worker-protocol.ts";
-import { retryCounter } from "../../retry/retry-counter.ts";
-import { blobChunks } from "../../store/blob-chunks.ts";
+import { readOn } from "../../transfer/download/read-on.ts";
 import type { Cache } from "../../store/cache/cache.ts";
 import { cacheFailure } from "../../store/cache/directory.ts";
 import { filePieces } from "../../store/file-pieces.ts";
@@ -277,28 +276,17 @@ async function spool(
   const { cache, emit, signal } = run;
   const source = shifted(await file.source(signal), start);
   const hash = createHash("sha256");
-  const counter = retryCounter({ emit, item: file.name });
   const output = await replaceFile(path, readableMode);
   let at = 0;
   try {
-    while (at < part.size) {
-      const before = at;
-      try {
-        for await (const chunk of blobChunks(source, { start: at, end: part.size }, signal)) {
-          hash.update(chunk);
-          await writeAll(output, chunk, at).catch((error: unknown) => {
-            throw cacheFailure(cache.root, error);
-          });
-          at += chunk.byteLength;
-          tell(piece, run, chunk.byteLength);
-        }
-        if (at < part.size) throw wrongPart(piece);
-      } catch (error) {
-        if (!(error instanceof OcibundleError) || error.code !== "network") throw error;
-        if (at > before) counter.reset();
-        counter.count();
-        await counter.wait(error, signal);
-      }
+    const range = { start: 0, end: part.size };
+    for await (const chunk of readOn(source, range, { signal, emit, item: file.name })) {
+      hash.update(chunk);
+      await writeAll(output, chunk, at).catch((error: unknown) => {
+        throw cacheFailure(cache.root, error);
+      });
+      at += chunk.byteLength;
+      tell(piece, run, chunk.byteLength);
     }
   } finally {
     await output.close();
