@@ -30,7 +30,7 @@ export async function againstOras(stage: Stage, cwd: string): Promise<Outcome> {
     await stage.run(["push", pushed, "--weights", "weights", "--layout", layout], cwd);
     for (const { address, how, atLeast } of [
       { ...registry, how: "", atLeast: 1 },
-      { ...link, how: ", 50 MB/s a connection", atLeast: 3 },
+      { ...link, how: ", 50 MB/s per connection", atLeast: 3 },
     ]) {
       const reference = `${address}/${name}`;
       const title = `pull ${layout}, until synced${how}`;

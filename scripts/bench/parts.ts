@@ -70,18 +70,18 @@ export const parts: Benchmark = {
           { atMost: 0.15 },
         ),
         ...ratio(
-          "50 MB/s a connection: first push in parts, speed against plain",
+          "50 MB/s per connection: first push in parts, speed against plain",
           medianOf(slow.pushed, "plain")?.seconds,
           medianOf(slow.pushed, "parts")?.seconds,
           { atLeast: 5 },
         ),
         ...memory(
-          "50 MB/s a connection: first push in parts, peak memory",
+          "50 MB/s per connection: first push in parts, peak memory",
           slow.pushed,
           pushMemory,
         ),
         ...againstPlain(
-          "50 MB/s a connection: cold pull of parts, time against plain",
+          "50 MB/s per connection: cold pull of parts, time against plain",
           slow.pulled,
         ),
       ],
@@ -216,7 +216,7 @@ async function slowConnections(stage: Stage) {
   const sink = await stage.start(startSink());
   const up = await stage.start(startLink(sink.address, "connection", slowConnection));
   const pushed = await compete(
-    "first push at 50 MB/s a connection",
+    "first push at 50 MB/s per connection",
     bytes,
     kinds.map((kind) => pusher(stage, kind, cwd, () => Promise.resolve(up.address))),
     1,
@@ -225,7 +225,7 @@ async function slowConnections(stage: Stage) {
   for (const kind of kinds) await stage.run(pushArgs(registry.address, kind), cwd);
   const down = await stage.start(startLink(registry.address, "connection", slowConnection));
   const pulled = await compete(
-    "cold pull at 50 MB/s a connection",
+    "cold pull at 50 MB/s per connection",
     bytes,
     kinds.map((kind) => puller(stage, kind, down.address)),
     stage.runs,

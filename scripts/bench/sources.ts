@@ -53,7 +53,7 @@ export const sources: Benchmark = {
         ...figures,
         ...memoryOf("8 GiB from a hub: peak memory", large.results[0]?.median.peakBytes),
         {
-          name: "hub of 50 MB/s a connection: speed against one connection",
+          name: "hub of 50 MB/s per connection: speed against one connection",
           value: speed / connectionRate,
           needed: { atLeast: 3 },
           unit: "",
@@ -151,7 +151,7 @@ async function bySink(stage: Stage, bytes: number, count: number, rate?: number)
   const hub = await openHub(stage, cwd, rate);
   const sink = await stage.start(startSink());
   const push = ours(stage, hub, () => Promise.resolve(sink.address));
-  const what = rate === undefined ? "8 GiB from a hub" : "50 MB/s a connection";
+  const what = rate === undefined ? "8 GiB from a hub" : "50 MB/s per connection";
   return { bytes, results: await compete(`${what}, null sink`, bytes, [push], 1) };
 }
 
