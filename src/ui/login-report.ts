@@ -14,7 +14,7 @@ export function loginReport({ host, username, keptBy, checked }: LoginResult): s
 
 /** What is said after a logout. */
 export function logoutReport({ host, removed, left }: LogoutResult): string {
-  const lines = [removed ? `logged out of ${host}` : `was not logged in to ${host}`];
+  const lines = [removed ? `logged out of ${host}` : `not logged in to ${host}`];
   for (const place of left) {
     lines.push(
       place.kind === "helper"

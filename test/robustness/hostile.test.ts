@@ -85,7 +85,7 @@ describe("a manifest with the", () => {
     const args = ["pull", server.reference, "-o", "models"];
     expect(await bench.run(args)).toMatchObject({
       code: 8,
-      stderr: expect.stringMatching(/models\/a\/x" exists with other content/),
+      stderr: expect.stringMatching(/models\/a\/x" exists with different content/),
     });
     expect((await bench.run([...args, "--force"])).code).toBe(0);
     expect(readFileSync(bench.path("models/a/x"), "utf8")).toBe("new");

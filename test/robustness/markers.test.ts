@@ -67,7 +67,7 @@ describe("beside the weights", () => {
     const args = ["pull", second.reference, "-o", "models"];
     expect((await bench.run(args)).code).toBe(8);
     expect(markers(bench)).toEqual(["failed"]);
-    expect(marker(bench, "failed")).toMatch(/exists with other content/);
+    expect(marker(bench, "failed")).toMatch(/exists with different content/);
     expect((await bench.run([...args, "--force"])).code).toBe(0);
     expect(markers(bench)).toEqual(["ready"]);
     expect(marker(bench, "ready")).toBe(other.manifest.digest);

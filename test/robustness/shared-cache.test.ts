@@ -88,7 +88,7 @@ describe.skipIf(!isRoot)("what another user put into the cache (needs root)", ()
     const args = ["pull", server.reference, "-o", "models"];
     const { code, stderr } = await bench.run(args);
     expect(code).not.toBe(0);
-    expect(stderr).toContain("exists with other content");
+    expect(stderr).toContain("exists with different content");
     expect((await bench.run([...args, "--force"])).code).toBe(0);
     expect(hasWeights(bench.path("models"), model)).toBe(true);
   });

@@ -6,6 +6,6 @@ export class BrokenConnection extends Error {
   override readonly name = "BrokenConnection";
 
   constructor() {
-    super("the connection is broken off on purpose");
+    super("the connection is closed by a fault");
   }
 }

@@ -96,7 +96,7 @@ async function convertExport(taken: TakenExport, diffIds: readonly Digest[], nam
   const images = parseDockerManifest(document(dockerManifestName), name);
   const candidates = images.filter(({ Config }) => isOf(document(Config), diffIds, name));
   if (images.length > 0 && candidates.length === 0) {
-    throw new OcibundleError("integrity", `${name}: the engine exported another image`);
+    throw new OcibundleError("integrity", `${name}: the engine exported a different image`);
   }
   const [first, ...others] = candidates;
   const image =

@@ -51,7 +51,7 @@ export async function resumeBroken(
     findings.get("chunks")?.result === "yes" ? findings.get("chunks")?.chunk : undefined;
   const size = Math.min(body.size, 2 * (chunk ?? streamPart));
   const half = Math.min(chunk ?? size, Math.floor(size / 2));
-  if (half === 0) return notTried("a body of one byte does not break");
+  if (half === 0) return notTried("a body of one byte cannot be interrupted");
   const blob = await body.prefix(size);
   const { result } = await trial.send("resume", blob, async (session) => {
     const send = (start: number, part: UploadBody): Promise<number> =>

@@ -103,7 +103,7 @@ export function annotated(raw: RawManifest, annotations: Annotations): RawManife
   if (bytes.byteLength > maxManifestBytes) {
     throw new OcibundleError(
       "file",
-      `${on} has ${bytes.byteLength} bytes, and registries accept at most ${maxManifestBytes}`,
+      `${on} has ${bytes.byteLength} bytes; registries accept at most ${maxManifestBytes}`,
       { hint: "use fewer or shorter annotations" },
     );
   }

@@ -46,9 +46,9 @@ export function weightsManifest(
   if (bytes.byteLength > maxManifestBytes) {
     throw new OcibundleError(
       "file",
-      `${entries.length} weight files make a manifest of ${bytes.byteLength} bytes, and registries accept at most ${maxManifestBytes}`,
+      `${entries.length} weight files make a manifest of ${bytes.byteLength} bytes; registries accept at most ${maxManifestBytes}`,
       {
-        hint: `about ${fitting(entries.length, bytes.byteLength)} like these fit; pack the small files into one archive, and lock the archive`,
+        hint: `about ${fitting(entries.length, bytes.byteLength)} such files fit; pack the small files into one archive, and lock the archive`,
       },
     );
   }

@@ -8,7 +8,7 @@ import { writeLockBytes } from "../lock/write-lock-file.ts";
 
 /** What a new lock of Cog's may take the place of. */
 const earlierLock = {
-  what: "a lock of Cog",
+  what: "a Cog lock",
   async isOne(file: FileHandle, size: number): Promise<boolean> {
     return size <= maxLockBytes && isCogLock(await file.readFile());
   },

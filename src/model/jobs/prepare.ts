@@ -184,7 +184,7 @@ async function weightsInParts(
   const split = files?.find((file) => file.parts !== undefined)?.parts?.split;
   const isOther = split?.least !== numbers?.least || split?.most !== numbers?.most;
   if (split !== undefined && numbers !== undefined && isOther) {
-    const message = `the files are split with other parameters than ${base ?? "before"}: most of their parts are new`;
+    const message = `the files are split with different parameters than ${base ?? "before"}: most of their parts are new`;
     session.emit({ type: "warning", message });
   }
   return files === undefined ? undefined : partsLayout(files);

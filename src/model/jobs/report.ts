@@ -201,7 +201,7 @@ const headBytes = 1024;
 
 /** What a new report may take the place of. */
 const earlierReport = {
-  what: "a report of ocibundle",
+  what: "an ocibundle report",
   async isOne(file: FileHandle): Promise<boolean> {
     const { buffer, bytesRead } = await file.read(Buffer.alloc(headBytes), 0, headBytes, 0);
     const head = buffer.toString("latin1", 0, bytesRead);

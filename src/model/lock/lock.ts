@@ -172,7 +172,7 @@ async function requestedFiles(
     {
       hint: hasPatterns(request)
         ? "check the patterns; hidden files and directories are skipped"
-        : "check the path; hidden files, directories and what .ocibundleignore lists are skipped",
+        : "check the path; hidden files and directories are skipped, and so are those that .ocibundleignore lists",
     },
   );
 }

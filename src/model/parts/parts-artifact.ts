@@ -205,6 +205,6 @@ export function partsManifest(recipe: Uint8Array, layers: readonly Descriptor[])
   }
   throw new OcibundleError(
     "file",
-    `${layers.length} parts make a manifest of ${bytes.byteLength} bytes, and registries accept at most ${maxManifestBytes}`,
+    `${layers.length} parts make a manifest of ${bytes.byteLength} bytes; registries accept at most ${maxManifestBytes}`,
   );
 }

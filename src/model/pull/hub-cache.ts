@@ -187,7 +187,7 @@ async function isLinked(
   const there = await lstat(path).catch(() => undefined);
   if (there?.isSymbolicLink() === true && (await readlink(path)) === target) return true;
   if (there === undefined || (force && !there.isDirectory())) return false;
-  throw new OcibundleError("conflict", `"${shown}" exists with other content`, {
+  throw new OcibundleError("conflict", `"${shown}" exists with different content`, {
     hint: "add --force to replace it, or pull into another directory with -o",
   });
 }

@@ -109,8 +109,8 @@ export async function planPull(
   const inTheWay = files.filter((_file, index) => states[index] === "other");
   const [first, ...more] = inTheWay;
   if (first !== undefined && !options.force) {
-    const others = more.length === 0 ? "" : `, and ${more.length} more,`;
-    throw new OcibundleError("conflict", `"${first.path}"${others} exists with other content`, {
+    const others = more.length === 0 ? " exists" : ` and ${more.length} more exist`;
+    throw new OcibundleError("conflict", `"${first.path}"${others} with different content`, {
       hint: "add --force to replace it, or pull into another directory with -o",
     });
   }

@@ -154,7 +154,7 @@ async function prepare(directory: string, name: string, signal: AbortSignal): Pr
       !others.includes(layoutFileName) &&
       !(await exists(join(directory, layoutFileName)))
     ) {
-      throw new OcibundleError("conflict", `${name}: the directory has other content`, {
+      throw new OcibundleError("conflict", `${name}: the directory contains other files`, {
         hint: "use a new or empty directory, or an OCI image layout",
       });
     }

@@ -130,7 +130,7 @@ async function hardLink(source: string, temporary: string): Promise<void> {
   const stats = await lstat(temporary);
   if (stats.isFile() && isTrusted(stats)) return;
   await rm(temporary, { force: true });
-  throw Object.assign(new Error(`"${source}" is another user's`), { code: "EPERM" });
+  throw Object.assign(new Error(`"${source}" belongs to another user`), { code: "EPERM" });
 }
 
 async function reflink(source: string, temporary: string): Promise<void> {

@@ -69,15 +69,15 @@ function exactly(
 ): ReadableStream<Uint8Array> {
   let position = start;
   const wrongLength = (words: string): OcibundleError =>
-    new OcibundleError("integrity", `the source ${words} of ${end - start} bytes`);
+    new OcibundleError("integrity", `the source ${words} ${end - start} bytes`);
   return passing(from, {
     onChunk({ length }) {
-      if (position + length > end) throw wrongLength("gave more than its share");
+      if (position + length > end) throw wrongLength("returned more than the requested");
       position += length;
       onPosition?.(position);
     },
     onEnd() {
-      if (position < end) throw wrongLength(`ended after ${position - start}`);
+      if (position < end) throw wrongLength(`ended after ${position - start} of`);
     },
     onError: onSourceError,
   });

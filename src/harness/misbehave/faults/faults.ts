@@ -55,7 +55,7 @@ async function statusResponse(
     ...(retryAfter === undefined ? {} : { "Retry-After": retryAfter }),
   };
   const bodiless = request.method === "HEAD" || status === 204 || status === 205 || status === 304;
-  const errors = [{ code: "UNKNOWN", message: "a fault that was asked for" }];
+  const errors = [{ code: "UNKNOWN", message: "injected fault" }];
   return new Response(bodiless ? null : JSON.stringify({ errors }), { status, headers });
 }
 

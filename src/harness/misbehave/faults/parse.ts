@@ -35,22 +35,22 @@ const kindKeys: Readonly<Record<KindName, readonly string[]>> = {
 export function parseFault(text: string): Fault {
   const fail = (why: string): OcibundleError =>
     new OcibundleError("usage", `fault "${text}": ${why}`, {
-      hint: 'the form is KIND[:ARGUMENT][,KEY=VALUE…], as "status:503,method=PUT,times=2"',
+      hint: 'use KIND[:ARGUMENT][,KEY=VALUE…], such as "status:503,method=PUT,times=2"',
     });
   const [head = "", ...rest] = text.split(",");
   const colon = head.indexOf(":");
   const name = colon < 0 ? head : head.slice(0, colon);
   const argument = colon < 0 ? undefined : head.slice(colon + 1);
-  if (!isKind(name)) throw fail(`"${name}" is none of ${kinds.join(", ")}`);
+  if (!isKind(name)) throw fail(`"${name}" is not one of ${kinds.join(", ")}`);
   const said = new Map<string, string>();
   for (const part of rest) {
     const equals = part.indexOf("=");
     const key = equals < 0 ? part : part.slice(0, equals);
     if (!filterKeys.has(key) && !kindKeys[name].includes(key)) {
-      throw fail(`"${key}" can't be said of ${name}`);
+      throw fail(`"${key}" does not apply to ${name}`);
     }
     if (equals < 0 || equals === part.length - 1) throw fail(`"${key}" has no value`);
-    if (said.has(key)) throw fail(`"${key}" is said twice`);
+    if (said.has(key)) throw fail(`"${key}" is specified twice`);
     said.set(key, part.slice(equals + 1));
   }
   const whole = (key: string, least: number): number | undefined => {
@@ -58,7 +58,7 @@ export function parseFault(text: string): Fault {
     if (value === undefined) return undefined;
     const number = wholeNumber(value);
     if (number === undefined || number < least) {
-      throw fail(`"${key}" is not a whole number from ${least} on`);
+      throw fail(`"${key}" is not a whole number of at least ${least}`);
     }
     return number;
   };
@@ -80,16 +80,16 @@ function kindOf(
   const number = argument === undefined ? undefined : wholeNumber(argument);
   if (name === "status") {
     if (number === undefined || number < 200 || number > 599) {
-      throw fail("status needs one from 200 to 599, as status:503");
+      throw fail("status needs a code from 200 to 599, such as status:503");
     }
     if (retryAfter !== undefined && !/^[\x20-\x7e]+$/.test(retryAfter)) {
-      throw fail('"retry-after" can\'t stand in a header');
+      throw fail('"retry-after" is not a valid header value');
     }
     return { kind: name, status: number, retryAfter };
   }
   if (name === "slow") {
     if (number === undefined || number < 1) {
-      throw fail("slow needs bytes per second, as slow:65536");
+      throw fail("slow needs bytes per second, such as slow:65536");
     }
     return { kind: name, rate: number };
   }
@@ -105,11 +105,11 @@ function filterOf(
   const method = said.get("method");
   const methods = method?.split("|");
   if (methods?.some((one) => !/^[A-Z]+$/.test(one)) === true) {
-    throw fail('"method" is not one in capitals, or several with "|" between them');
+    throw fail('"method" must be a method in upper case, or several separated by "|"');
   }
   const range = said.get("range");
   if (range !== undefined && range !== "yes" && range !== "no") {
-    throw fail('"range" is neither yes nor no');
+    throw fail('"range" must be yes or no');
   }
   const p = said.get("p");
   const probability = p === undefined ? undefined : decimal(p);

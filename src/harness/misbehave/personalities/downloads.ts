@@ -7,13 +7,13 @@ import { refuse } from "./answers.ts";
 /** Answers 400 to a GET with `Range`. */
 export const noRanges: Layer = (next) => async (request) =>
   request.headers.has("Range") && routeOf(request)?.resource === "blob"
-    ? await refuse(request, 400, "UNSUPPORTED", "there are no ranges here")
+    ? await refuse(request, 400, "UNSUPPORTED", "range requests are not supported")
     : await next(request);
 
 /** Refuses a GET for several ranges at once. */
 export const oneRangeOnly: Layer = (next) => async (request) =>
   request.headers.get("Range")?.includes(",") === true
-    ? await refuse(request, 400, "UNSUPPORTED", "there is only one range at a time")
+    ? await refuse(request, 400, "UNSUPPORTED", "only one range per request is supported")
     : await next(request);
 
 /** Reads the whole blob, so many bytes a second, before it sends any part of it. */
@@ -53,11 +53,12 @@ export function blobsElsewhere(now: () => number = Date.now): { store: Layer; re
     }
     const signed = signer.isSigned(`${path} ${expires}`, signature);
     if (request.method !== "GET" || !signed || now() > Number(expires)) {
-      return storeError(403, "AccessDenied", "The signature is not that of this request");
+      return storeError(403, "AccessDenied", "The signature does not match the request");
     }
     const range = request.headers.get("Range");
     return (
-      (await stored?.(path, range, url)) ?? storeError(404, "NoSuchKey", "There is no such object")
+      (await stored?.(path, range, url)) ??
+      storeError(404, "NoSuchKey", "The object does not exist")
     );
   };
   const redirect: Layer = (next) => {

@@ -42,7 +42,7 @@ export const layersAtMost =
     const { head, body } = await begin(request);
     const count = countLayers(head);
     if (count > most) {
-      const said = `the manifest has ${count} layers, and ${most} are allowed`;
+      const said = `the manifest has ${count} layers; at most ${most} are allowed`;
       // The body was taken in already.
       return await refuse(new Request(request.url), 400, "MANIFEST_INVALID", said);
     }
@@ -98,5 +98,5 @@ export const ociManifestsOnly: Layer = (next) => async (request) =>
   routeOf(request)?.resource === "manifest" &&
   request.method === "PUT" &&
   request.headers.get("Content-Type")?.startsWith(dockerTypes) === true
-    ? await refuse(request, 415, "MANIFEST_INVALID", "manifests of Docker's types are not taken")
+    ? await refuse(request, 415, "MANIFEST_INVALID", "Docker media types are not supported")
     : await next(request);

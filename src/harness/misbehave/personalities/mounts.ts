@@ -28,20 +28,20 @@ function withoutMount(request: Request, next: RegistryHandler): Promise<Response
 export const noMounts: Layer = (next) => async (request) =>
   mountOf(request) === undefined
     ? await next(request)
-    : await refuse(request, 405, "UNSUPPORTED", "blobs are not mounted here");
+    : await refuse(request, 405, "UNSUPPORTED", "mounting blobs is not supported");
 
 /** Fails on a mount that does not say where from. */
 export const mountsNeedFrom: Layer = (next) => async (request) => {
   const mount = mountOf(request);
   return mount === undefined || mount.from !== undefined
     ? await next(request)
-    : await refuse(request, 400, "NAME_INVALID", "a mount needs to say where from");
+    : await refuse(request, 400, "NAME_INVALID", "a mount needs a source repository (from)");
 };
 
 /** Fails on a mount out of another registry, as `ghcr.io/acme/llama`. */
 export const mountsFromHereOnly: Layer = (next) => async (request) =>
   /^[^/]*[.:][^/]*\//.test(mountOf(request)?.from ?? "")
-    ? await refuse(request, 400, "NAME_INVALID", "that is another registry")
+    ? await refuse(request, 400, "NAME_INVALID", "the source repository is in another registry")
     : await next(request);
 
 /** Mounts only blobs that a manifest of the other repository names; the others become uploads. */

@@ -58,7 +58,7 @@ export const lengthRequired: Layer = (next) => async (request) =>
 /** Refuses chunks: an upload is one body. */
 export const noChunks: Layer = (next) => async (request) =>
   isChunk(request)
-    ? await refuse(request, 400, "UNSUPPORTED", "there are no chunked uploads")
+    ? await refuse(request, 400, "UNSUPPORTED", "chunked uploads are not supported")
     : await next(request);
 
 /** Refuses what comes after a part of fewer bytes than `least`, and after `count` parts. */
@@ -69,7 +69,7 @@ export function parts({ least, count }: { least: number; count: number }): Layer
     if (session === undefined || request.method !== "PATCH") return await next(request);
     const note = seen.get(session.id) ?? { parts: 0, smallest: Infinity };
     if (note.smallest < least) {
-      return await refuse(request, 400, "SIZE_INVALID", "a part before the last was too small");
+      return await refuse(request, 400, "SIZE_INVALID", "a part other than the last is too small");
     }
     if (note.parts === count) {
       return await refuse(request, 400, "BLOB_UPLOAD_INVALID", "the upload has too many parts");
@@ -111,7 +111,7 @@ export function stuckRange(): Layer {
 /** Answers 404 to the question how far a session is. */
 export const noSessionState: Layer = (next) => async (request) =>
   sessionOf(request) !== undefined && (request.method === "GET" || request.method === "HEAD")
-    ? await refuse(request, 404, "BLOB_UPLOAD_UNKNOWN", "there is no such upload")
+    ? await refuse(request, 404, "BLOB_UPLOAD_UNKNOWN", "the upload does not exist")
     : await next(request);
 
 /** Answers 416 to everything in a session of which a request failed. */
@@ -123,7 +123,7 @@ export function noSecondTry(): Layer {
       return await next(request);
     }
     if (failed.has(session.id)) {
-      return await refuse(request, 416, "BLOB_UPLOAD_INVALID", "the upload has failed before");
+      return await refuse(request, 416, "BLOB_UPLOAD_INVALID", "the upload has already failed");
     }
     failed.set(session.id, true);
     const response = await next(request);

@@ -63,7 +63,7 @@ export function upstreamClient(upstream: URL): Ask {
     const answer = await send(realm, "GET", basic);
     if (!answer.ok) return answer;
     const { token, access_token: access = token } = v.parse(TokenSchema, await answer.json());
-    if (access === undefined) throw new Error("the token server gave no token");
+    if (access === undefined) throw new Error("the token server sent no token");
     tokens.set(repository, `Bearer ${access}`);
     return await send(url, method, `Bearer ${access}`);
   };
@@ -86,7 +86,7 @@ export function tokenUrl(header: string | null, upstream: URL): URL | undefined 
   if (!URL.canParse(realm)) return undefined;
   const url = new URL(realm);
   if (url.protocol !== "https:" && url.protocol !== upstream.protocol) {
-    throw new Error("upstream's token server is not https");
+    throw new Error("the upstream token server does not use HTTPS");
   }
   for (const name of ["service", "scope"]) {
     const value = said.get(name);

@@ -30,7 +30,7 @@ export function pullThrough(upstream: URL): Layer {
         return refusalResponse(
           new Refusal(
             405,
-            { code: "DENIED", message: "a pull-through cache is not pushed to" },
+            { code: "DENIED", message: "a pull-through cache accepts no pushes" },
             { Allow: "GET, HEAD" },
           ),
           request.method,
@@ -113,7 +113,7 @@ async function bring(
   await kept.body?.cancel();
   return kept.ok
     ? undefined
-    : failure(502, route, `what upstream sent was refused (${kept.status})`);
+    : failure(502, route, `the content from upstream was rejected (${kept.status})`);
 }
 
 const refusedUpstream = (response: Response | undefined, route: Content): Response =>

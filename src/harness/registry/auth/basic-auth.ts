@@ -12,7 +12,7 @@ export const basicAuth =
     }
     const refusal = new Refusal(
       401,
-      { code: "UNAUTHORIZED", message: "a name and a password are needed" },
+      { code: "UNAUTHORIZED", message: "a username and a password are required" },
       { "WWW-Authenticate": 'Basic realm="ocibundle", charset="UTF-8"' },
     );
     return Promise.resolve(refusalResponse(refusal, request.method));

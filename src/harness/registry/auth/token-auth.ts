@@ -62,7 +62,7 @@ function challenge(
   const words = Object.entries(parameters).map(([name, value]) => `${name}="${value}"`);
   const refusal = new Refusal(
     401,
-    { code: "UNAUTHORIZED", message: "a token is needed", detail: needed },
+    { code: "UNAUTHORIZED", message: "a token is required", detail: needed },
     { "WWW-Authenticate": `Bearer ${words.join(",")}` },
   );
   return refusalResponse(refusal, request.method);

@@ -45,6 +45,6 @@ async function readPiece(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const piece = new Uint8Array(Math.min(pieceBytes, end - at));
   const { bytesRead } = await file.read(piece, 0, piece.length, at);
-  if (bytesRead === 0) throw new Error("the file is shorter than it was");
+  if (bytesRead === 0) throw new Error("the file was truncated");
   return bytesRead === piece.length ? piece : piece.subarray(0, bytesRead);
 }

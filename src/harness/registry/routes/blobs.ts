@@ -22,7 +22,7 @@ export async function getBlob(
   if (range === "unsatisfiable") {
     throw new Refusal(
       416,
-      { code: "SIZE_INVALID", message: "the range lies outside of the blob", detail: { size } },
+      { code: "SIZE_INVALID", message: "the range is outside the blob", detail: { size } },
       { "Content-Range": `bytes */${size}` },
     );
   }
@@ -52,6 +52,6 @@ export async function deleteBlob(
 const unknownBlob = (digest: string): Refusal =>
   new Refusal(404, {
     code: "BLOB_UNKNOWN",
-    message: "the repository has no such blob",
+    message: "the blob does not exist in the repository",
     detail: { digest },
   });

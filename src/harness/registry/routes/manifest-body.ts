@@ -5,7 +5,7 @@ import { Refusal } from "./refusal.ts";
 export async function readManifestBody(request: Request): Promise<Uint8Array> {
   const tooLarge = new Refusal(413, {
     code: "SIZE_INVALID",
-    message: "the manifest is larger than is allowed",
+    message: "the manifest is too large",
     detail: { limit: maxManifestBytes },
   });
   if (Number(request.headers.get("Content-Length") ?? 0) > maxManifestBytes) throw tooLarge;

@@ -54,7 +54,7 @@ export async function checkManifest(
     throw invalid("Content-Type is not a media type", { "Content-Type": contentType });
   }
   if (any.mediaType !== undefined && any.mediaType !== mediaType) {
-    throw invalid("mediaType is not what Content-Type says", {
+    throw invalid("mediaType does not match Content-Type", {
       mediaType: any.mediaType,
       "Content-Type": contentType,
     });
@@ -66,7 +66,7 @@ export async function checkManifest(
       : [];
   const [first, ...others] = missing.map((descriptor) => ({
     code: "MANIFEST_BLOB_UNKNOWN" as const satisfies RefusalCode,
-    message: "the manifest names content that the repository does not have",
+    message: "the manifest references content that does not exist in the repository",
     detail: { digest: descriptor.digest, mediaType: descriptor.mediaType, size: descriptor.size },
   }));
   if (first !== undefined && !sparse) throw new Refusal(400, [first, ...others]);
@@ -112,7 +112,7 @@ const isElsewhere = ({ urls, mediaType }: Descriptor): boolean =>
 
 function requireSize({ digest, size }: Descriptor, stored: number): void {
   if (size === stored) return;
-  throw invalid("a descriptor says another size than its content has", { digest, size, stored });
+  throw invalid("the size in a descriptor does not match its content", { digest, size, stored });
 }
 
 /** distribution-spec v1.1, listing referrers: the type falls back to the config's, annotations are copied. */

@@ -53,7 +53,7 @@ export async function putManifest(
   if (!matchesDigest(bytes, digest)) {
     throw new Refusal(400, {
       code: "DIGEST_INVALID",
-      message: "the manifest has another digest",
+      message: "the manifest does not match the digest",
       detail: { digest },
     });
   }
@@ -78,7 +78,7 @@ function requireTag(tag: string): void {
   if (isTag(tag)) return;
   throw new Refusal(400, {
     code: "MANIFEST_INVALID",
-    message: "a manifest is pushed by a tag or a digest, and this is neither",
+    message: "the reference is neither a tag nor a digest",
     detail: { reference: tag },
   });
 }
@@ -102,6 +102,6 @@ export async function deleteManifest(
 const unknownManifest = (reference: string): Refusal =>
   new Refusal(404, {
     code: "MANIFEST_UNKNOWN",
-    message: "the repository has no such manifest",
+    message: "the manifest does not exist in the repository",
     detail: { reference },
   });

@@ -48,7 +48,7 @@ export async function createEmbeddedRegistry(options: RegistryOptions): Promise<
 function answer(registry: Registry, request: RegistryRequest): Promise<Response> {
   const route = parseRoute(request.url.pathname);
   if (route === undefined) {
-    throw new Refusal(404, { code: "UNSUPPORTED", message: "there is no such endpoint" });
+    throw new Refusal(404, { code: "UNSUPPORTED", message: "the endpoint does not exist" });
   }
   const methods = answersTo(route);
   const method = request.request.method;
@@ -56,7 +56,7 @@ function answer(registry: Registry, request: RegistryRequest): Promise<Response>
   if (found !== undefined) return found(registry, request);
   throw new Refusal(
     405,
-    { code: "UNSUPPORTED", message: `${method} is not for this endpoint` },
+    { code: "UNSUPPORTED", message: `this endpoint does not support ${method}` },
     { Allow: Object.keys(methods).join(", ") },
   );
 }

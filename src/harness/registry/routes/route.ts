@@ -34,7 +34,7 @@ export function parseRoute(pathname: string): Route | undefined {
   if (!isRepositoryName(repository)) {
     throw new Refusal(400, {
       code: "NAME_INVALID",
-      message: "the repository's name is invalid",
+      message: "the repository name is invalid",
       detail: { name: repository },
     });
   }
@@ -51,7 +51,7 @@ export function digestPart(text: string): Digest {
   if (isDigest(text)) return text;
   throw new Refusal(400, {
     code: "DIGEST_INVALID",
-    message: "the digest is malformed, or of an algorithm other than sha256 and sha512",
+    message: "the digest is malformed, or its algorithm is neither sha256 nor sha512",
     detail: { digest: text },
   });
 }

@@ -23,7 +23,7 @@ async function requireRepository(storage: Storage, repository: string): Promise<
   if (await storage.hasRepository(repository)) return;
   throw new Refusal(404, {
     code: "NAME_UNKNOWN",
-    message: "there is no such repository",
+    message: "the repository does not exist",
     detail: { name: repository },
   });
 }

@@ -124,7 +124,7 @@ async function findSession(
   if (session !== undefined) return session;
   throw new Refusal(404, {
     code: "BLOB_UPLOAD_UNKNOWN",
-    message: "there is no such upload: it has ended, or never was",
+    message: "the upload does not exist or has ended",
     detail: { id },
   });
 }
@@ -169,7 +169,7 @@ async function receive(
       400,
       {
         code: "SIZE_INVALID",
-        message: "a chunk before the last was shorter than OCI-Chunk-Min-Length",
+        message: "a chunk other than the last is shorter than OCI-Chunk-Min-Length",
         detail: { minimum: minChunkLength },
       },
       receivedHeader(session),
@@ -185,7 +185,7 @@ async function receive(
   await storage.uploads.cut(session, before);
   throw new Refusal(400, {
     code: "SIZE_INVALID",
-    message: "the body has another length than Content-Range says",
+    message: "the length of the body does not match Content-Range",
     detail: { expected, length },
   });
 }
@@ -207,7 +207,7 @@ function expectedLength(request: Request, session: UploadSession): number | unde
       416,
       {
         code: "BLOB_UPLOAD_INVALID",
-        message: "the chunk does not begin where the one before it ended",
+        message: "the chunk does not start where the previous one ended",
         detail: { start: range.start, received: session.size },
       },
       receivedHeader(session),
@@ -217,7 +217,7 @@ function expectedLength(request: Request, session: UploadSession): number | unde
   if (length !== null && Number(length) !== range.end - range.start) {
     throw new Refusal(400, {
       code: "SIZE_INVALID",
-      message: "Content-Length is not the length of Content-Range",
+      message: "Content-Length does not match Content-Range",
       detail: { "Content-Range": header, "Content-Length": length },
     });
   }
@@ -236,7 +236,7 @@ async function finish(
   if (matches) return created(repository, digest);
   throw new Refusal(400, {
     code: "DIGEST_INVALID",
-    message: "the bytes that were received have another digest",
+    message: "the received content does not match the digest",
     detail: { digest, size: session.size },
   });
 }

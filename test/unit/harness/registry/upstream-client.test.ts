@@ -22,7 +22,7 @@ describe("upstream's token server", () => {
   test.each(["http://auth.example.com/token", "file:///etc/passwd"])(
     "is not shown the password over a less safe way than upstream: %s",
     (realm) => {
-      expect(() => tokenUrl(challenge(realm), https)).toThrow("not https");
+      expect(() => tokenUrl(challenge(realm), https)).toThrow("does not use HTTPS");
     },
   );
 

@@ -185,7 +185,7 @@ describe("the layout that is written", () => {
   test("is not written over something else", async () => {
     const job = await preparedJob({ "a.bin": "first" });
     const error = await failureOf(build(job, { ...bundle, output: "oci:weights" }));
-    expect(error.message).toEndWith("the directory has other content");
+    expect(error.message).toEndWith("the directory contains other files");
   });
 
   test("as an archive is whole or not there", async () => {

@@ -117,7 +117,7 @@ describe("what is in the way", () => {
     const refusal = plan([entry("a"), entry("b"), entry("c")]);
     await expect(refusal).rejects.toMatchObject({
       code: "conflict",
-      message: `"${join(directory, "out/src/weights/a")}", and 1 more, exists with other content`,
+      message: `"${join(directory, "out/src/weights/a")}" and 1 more exist with different content`,
     });
     expect(await plan([entry("a"), entry("b")], true)).toEqual({ kept: [], wanted: ["a", "b"] });
   });

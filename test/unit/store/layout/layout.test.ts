@@ -62,7 +62,7 @@ describe("a new layout directory", () => {
     await mkdir(layout);
     await writeFile(join(layout, "thesis.txt"), "years of work");
     expect(await failure(createLayout(layout, signal))).toBe(
-      "conflict: oci:…/layout: the directory has other content",
+      "conflict: oci:…/layout: the directory contains other files",
     );
     expect(await readdir(layout)).toEqual(["thesis.txt"]);
   });
