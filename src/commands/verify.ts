@@ -13,6 +13,12 @@ import { givenSignerFlag, signerArgs, signerOf } from "./signer-args.ts";
 
 type Report = VerifyReport | SignatureReport;
 
+interface Verified {
+  report: Report;
+  /** The directory that was read, as it was named. */
+  shownDir?: string | undefined;
+}
+
 const isOfSignatures = (report: Report): report is SignatureReport => "signatures" in report;
 
 export const command = defineCommand({
@@ -62,11 +68,14 @@ export const command = defineCommand({
   async run(
     { src, dir, only, quick, signature, modelSignature, ...signer },
     context,
-  ): Promise<Report> {
+  ): Promise<Verified> {
     const mode = signature ? "--signature" : "--model-signature";
     if (!signature && modelSignature === undefined) {
       const alone = givenSignerFlag(signer);
-      if (alone === undefined) return verifySource(context, { source: src, dir, only, quick });
+      if (alone === undefined) {
+        const report = await verifySource(context, { source: src, dir, only, quick });
+        return { report, shownDir: dir };
+      }
       throw new OcibundleError("usage", `${alone} needs --signature`, {
         hint: "add --signature, or --model-signature for a directory",
       });
@@ -86,15 +95,18 @@ export const command = defineCommand({
     }
     if (modelSignature !== undefined) {
       const request = { dir: src, signature: modelSignature, signer: signerOf(signer) };
-      return verifyModelSignature(context, request);
+      return { report: await verifyModelSignature(context, request), shownDir: src };
     }
     const settings = signerOf(signer);
     const signers = settings === undefined ? [] : [settings];
-    return verifySignature(context, { source: src, signers });
+    return { report: await verifySignature(context, { source: src, signers }) };
   },
-  text: (report: Report, view: View) =>
-    isOfSignatures(report) ? signatureReport(report, view) : verifyReport(report, view),
-  failure(report: Report, { dir, modelSignature }) {
+  text: ({ report, shownDir }: Verified, view: View) =>
+    isOfSignatures(report)
+      ? signatureReport(report, view)
+      : verifyReport({ ...report, shownDir }, view),
+  json: ({ report }) => report,
+  failure({ report }: Verified, { dir, modelSignature }) {
     if (isOfSignatures(report)) return signatureFailure(report);
     const { problems, checked, name } = report;
     if (problems.length === 0) return undefined;

@@ -27,12 +27,18 @@ export type TransferEvent =
       resumed?: true;
       reused?: true;
     }
-  /** An item is done. For transfers `outcome` says how; of what was verified, that it is not right. */
+  /**
+   * An item is done. For transfers `outcome` says how; of what was verified, that it is not right. An item that had
+   * no `start`, since nothing had to be moved, has its `group`, `bytes` and `file` here.
+   */
   | {
       type: "done";
       phase: Phase;
       item: string;
       outcome?: BlobOutcome | "cached" | "kept" | "failed";
+      group?: string;
+      bytes?: number;
+      file?: string;
     }
   /** Waiting before another try, `milliseconds` long, because of `reason`. */
   | { type: "wait"; item?: string; milliseconds: number; reason: string }

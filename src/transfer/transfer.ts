@@ -44,7 +44,8 @@ export async function planTransfer(
   { signal, emit, concurrency }: TransferOptions,
 ): Promise<TransferPlan> {
   const unique = mergeByDigest(blobs);
-  emit({ type: "phase", phase: "check", items: unique.length });
+  const whole = unique.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
+  emit({ type: "phase", phase: "check", items: unique.length, bytes: whole });
   const plan: TransferPlan = { present: [], missing: [], bytes: 0 };
   const atOnce = withinOpenFiles(Math.max(checksAtOnce, concurrency ?? 0), 2);
   await parallel(unique, atOnce, signal, (blob, stop) =>
@@ -52,7 +53,7 @@ export async function planTransfer(
       const has = await target.hasBlob(blob.descriptor, stop);
       (has ? plan.present : plan.missing).push(blob);
       if (!has) return;
-      emit({ type: "done", phase: "check", item: itemOf(blob), outcome: "present" });
+      emit({ type: "done", phase: "check", ...asItem(blob), outcome: "present" });
     }),
   );
   const rank = new Map(unique.map((blob, index) => [blob, index]));
@@ -78,10 +79,9 @@ export async function runTransfer(
   emit({ type: "phase", phase, items: missing.length, bytes });
   const send = (blob: BlobToMove, stop: AbortSignal): Promise<void> =>
     about(blob, async () => {
-      const { descriptor, group } = blob;
+      const { descriptor } = blob;
       const item = itemOf(blob);
-      const file = blob.file === undefined ? {} : { file: blob.file };
-      emit({ type: "start", phase, item, group, bytes: descriptor.size, ...file });
+      emit({ type: "start", phase, ...asItem(blob) });
       const outcome = await target.writeBlob(blob, {
         signal: stop,
         onBytes: (moved, resumed) => {
@@ -104,6 +104,14 @@ export async function runTransfer(
 }
 
 const itemOf = (blob: BlobToMove): string => blob.name ?? blob.label;
+
+/** A blob as events name it. */
+const asItem = (blob: BlobToMove) => ({
+  item: itemOf(blob),
+  group: blob.group,
+  bytes: blob.descriptor.size,
+  ...(blob.file === undefined ? {} : { file: blob.file }),
+});
 
 /** Does work on one blob; its label goes into the errors. */
 async function about(blob: BlobToMove, work: () => Promise<void>): Promise<void> {

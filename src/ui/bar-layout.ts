@@ -1,7 +1,7 @@
 import { cutName } from "./cut-name.ts";
 import { formatRemaining } from "./duration.ts";
 import { countItems, isMinor, moving, outcomeText, remaining, resumedText } from "./ledger.ts";
-import type { Item, Ledger, PhaseRecord } from "./ledger.ts";
+import type { Item, Ledger, Outcome, PhaseRecord } from "./ledger.ts";
 import { formatPart, formatRate, formatSize } from "./size.ts";
 import { displayWidth, escapeText, pad, truncate } from "./text.ts";
 
@@ -18,11 +18,11 @@ export interface Canvas {
 const mostLines = 10;
 const widestName = 40;
 
-/** One line before it is cut to the terminal. `done` is from 0 to 1. */
+/** One line before it is cut to the terminal. `done` is from 0 to 1; undefined where nothing moves: no bar then. */
 interface Row {
   group: string;
   name: string;
-  done: number;
+  done: number | undefined;
   finished: boolean;
   size: string;
   tail: string[];
@@ -66,15 +66,15 @@ const worthALine = (items: Iterable<Item>, record: PhaseRecord): Item[] =>
 
 function itemRow(item: Item, now: number): Row {
   const { group, name, bytes, done, finished, outcome, waiting, phase } = item;
+  const moved = outcome === undefined || outcome === "sent";
   const row = {
     group,
     name,
-    done: finished ? 1 : ratio(done, bytes),
+    done: finished && unmoved.includes(outcome) ? undefined : finished ? 1 : ratio(done, bytes),
     finished,
     size: finished ? sizeOf(bytes) : partOf(done, bytes),
   };
   if (finished) {
-    const moved = outcome === undefined || outcome === "sent";
     const note = [...(moved ? [] : [outcomeText(outcome, phase)]), ...resumedText(item)].join(", ");
     return { ...row, tail: note === "" ? [] : [note] };
   }
@@ -88,19 +88,34 @@ function itemRow(item: Item, now: number): Row {
 }
 
 function totalRow(record: PhaseRecord, now: number): Row {
-  const { phase, items, itemsDone } = record;
+  const { phase, items, itemsDone, outcomes } = record;
   const { bytes, bytesDone } = moving(record);
   const finished = itemsDone >= items;
-  const rate = record.rate.at(now);
-  return {
+  const row = {
     group: phase,
     name: finished ? countItems(items) : `${itemsDone} of ${countItems(items)}`,
-    done: bytes > 0 ? ratio(bytesDone, bytes) : ratio(itemsDone, items),
     finished,
-    size: finished ? sizeOf(bytes) : partOf(bytesDone, bytes),
-    tail: finished ? outcomesOf(record) : speed(rate, bytes - bytesDone, bytes),
+  };
+  if (finished) {
+    const still =
+      [...outcomes].every(([outcome]) => unmoved.includes(outcome)) && outcomes.size > 0;
+    return { ...row, done: still ? undefined : 1, size: sizeOf(bytes), tail: outcomesOf(record) };
+  }
+  // A check moves no bytes.
+  if (bytes === 0 || phase === "check") {
+    const size = phase === "check" ? "" : sizeOf(bytesDone);
+    return { ...row, done: ratio(itemsDone, items), size, tail: [] };
+  }
+  return {
+    ...row,
+    done: ratio(bytesDone, bytes),
+    size: partOf(bytesDone, bytes),
+    tail: speed(record.rate.at(now), bytes - bytesDone, bytes),
   };
 }
+
+/** Outcomes of items that no bytes were moved for. */
+const unmoved: readonly (Outcome | undefined)[] = ["present", "kept", "cached", "mounted"];
 
 const outcomesOf = ({ outcomes, phase }: PhaseRecord): string[] => [
   Array.from(outcomes, ([outcome, items]) => `${items} ${outcomeText(outcome, phase)}`).join(", "),
@@ -141,7 +156,8 @@ function layoutRows(rows: readonly Row[], { columns, colors }: Canvas): string[]
   const longest = Math.min(widest(rows.map(({ name }) => escapeText(name))), widestName);
   const withGroups = usable - after - (groups + 2) - 4 >= names.without;
   const before = withGroups ? groups + 4 : 2;
-  const { name, bar } = share(usable - before - 2 - after, longest);
+  const hasBars = rows.some(({ done }) => done !== undefined);
+  const { name, bar } = share(usable - before - 2 - after, longest, hasBars);
   return rows.map((row, at) => {
     const group = withGroups ? `${pad(escapeText(row.group), groups)}  ` : "";
     const head = `  ${group}${pad(cutName(escapeText(row.name), name), name)}  `;
@@ -166,7 +182,8 @@ const noteColumns = (text: string, sizes: number): number =>
   Math.min(displayWidth(text), sizes + 3 + longestNote);
 
 /** Divides what is left of a line: the bar shrinks first, then names, then the bar goes. */
-function share(room: number, longest: number): { name: number; bar: number } {
+function share(room: number, longest: number, hasBars: boolean): { name: number; bar: number } {
+  if (!hasBars) return { name: Math.max(1, Math.min(longest, room)), bar: 0 };
   const least = Math.min(longest, names.withBar);
   const bar = Math.min(bars.widest, room - longest - 2);
   if (bar >= bars.narrowest) return { name: longest, bar };
@@ -180,7 +197,8 @@ const widest = (texts: readonly string[]): number =>
 
 const eighths = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"] as const;
 
-function drawBar(done: number, columns: number): string {
+function drawBar(done: number | undefined, columns: number): string {
+  if (done === undefined) return " ".repeat(columns);
   const filled = Math.floor(done * columns * 8);
   const bar = "█".repeat(Math.floor(filled / 8)) + (eighths[filled % 8] ?? "");
   return pad(bar, columns);

@@ -140,12 +140,10 @@ export function createLedger(): Ledger {
     record.rate.add(bytes, now);
   };
 
-  const finish = (
-    { phase, item: name, outcome }: Extract<TransferEvent, { type: "done" }>,
-    now: number,
-  ): Item => {
+  const finish = (event: Extract<TransferEvent, { type: "done" }>, now: number): Item => {
+    const { phase, item: name, outcome } = event;
     const record = phaseOf(phase, now);
-    const item = record.active.get(name) ?? begin(record, name, unknown, now);
+    const item = record.active.get(name) ?? begin(record, name, { ...unknown, ...event }, now);
     record.active.delete(name);
     record.itemsDone += 1;
     // What was there already counts as done, though nothing moved.

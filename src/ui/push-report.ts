@@ -28,7 +28,7 @@ export function pushReport(report: PublishReport, view: View = {}): string {
     `${formatSize(sent.bytes)} ${said[target]}`,
     ...(mounted.blobs === 0 ? [] : [`${formatSize(mounted.bytes)} ${said.mounted}`]),
     ...resumedAmount(report.resumed),
-    `${formatSize(present.bytes)} up to date`,
+    ...(present.bytes === 0 ? [] : [`${formatSize(present.bytes)} up to date`]),
   ].join(", ");
   const details =
     plan === undefined

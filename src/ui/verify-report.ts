@@ -23,13 +23,15 @@ export const countProblems = (problems: VerifyReport["problems"]): string =>
 
 /** A line for each problem, and a last one: `OK: 17 files verified …` or `FAILED: 3 different; 17 files checked …`. */
 export function verifyReport(
-  { name, dir, quick, checked, problems }: VerifyReport,
+  /** `shownDir`: the directory as it was named. */
+  report: VerifyReport & { shownDir?: string | undefined },
   { columns }: View = {},
 ): string {
+  const { name, dir, quick, checked, problems, shownDir = dir } = report;
   const { items, bytes } = checked;
   const noun = dir === null ? "object" : "file";
   const count = `${items} ${noun}${items === 1 ? "" : "s"}`;
-  const where = dir === null ? `in ${name}` : `in ${dir} against ${name}`;
+  const where = dir === null ? `in ${name}` : `in ${shownDir} against ${name}`;
   const read = quick ? "" : `, ${formatSize(bytes)} read`;
   const verdict =
     problems.length === 0

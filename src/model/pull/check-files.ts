@@ -51,7 +51,8 @@ export async function checkFiles(
   const checkWhole = request.checkWhole === true || request.hubId !== undefined;
   const fileRecords = openFileRecords(cache);
   const records = useCache ? openPartRecords(cache) : noRecords;
-  emit({ type: "phase", phase: "check", items: files.length });
+  const bytes = files.reduce((sum, { entry }) => sum + entry.sizeUncompressed, 0);
+  emit({ type: "phase", phase: "check", items: files.length, bytes });
   const plan = await planPull(files, {
     signal,
     force,

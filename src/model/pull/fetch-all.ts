@@ -1,4 +1,5 @@
 import { parallel } from "../../flow/parallel.ts";
+import { fileNameOf } from "../format/weight-entry.ts";
 import { type FetchContext, fetchesAtOnce, isSmall } from "./pull-context.ts";
 import { fetchParts } from "./fetch-parts.ts";
 import { fetchWeight } from "./pull-fetch.ts";
@@ -16,8 +17,15 @@ export async function fetchAll(
   const { plans } = context.assembly;
   const groups = Map.groupBy(wanted, ({ entry }) => plans.get(entry)?.key ?? entry.digestOriginal);
   const largestFirst = [...groups.values()].toSorted((a, b) => sizeOf(b) - sizeOf(a));
-  const bytes = largestFirst.reduce((sum, group) => sum + (group[0]?.entry.size ?? 0), 0);
-  session.emit({ type: "phase", phase: "download", items: largestFirst.length, bytes });
+  // The archives of unpacked files are what was downloaded.
+  const isUnpacked = ([first]: readonly WantedFile[]): boolean =>
+    first !== undefined && context.unpacked?.has(first.entry.digestOriginal) === true;
+  const toWrite = largestFirst.filter(isUnpacked);
+  const toDownload = largestFirst.filter((group) => !isUnpacked(group));
+  for (const [phase, some] of [["download", toDownload] as const, ["write", toWrite] as const]) {
+    const bytes = some.reduce((sum, group) => sum + (group[0]?.entry.size ?? 0), 0);
+    if (some.length > 0) session.emit({ type: "phase", phase, items: some.length, bytes });
+  }
   const outcomes = new Map<WantedFile, "fetched" | "cached">();
   const fetch = async ([first, ...others]: WantedFile[], signal: AbortSignal): Promise<void> => {
     if (first === undefined) return;
@@ -27,13 +35,17 @@ export async function fetchAll(
       made === undefined
         ? await fetchWeight([first, ...others], within)
         : await fetchParts([first, ...others], made, within);
-    const outcome = context.unpacked?.has(first.entry.digestOriginal) === true ? "fetched" : came;
+    const unpacked = isUnpacked([first]);
+    const outcome = unpacked ? "fetched" : came;
     for (const file of [first, ...others]) outcomes.set(file, outcome);
+    const { entry } = first;
+    const item = { group: "weights", bytes: entry.size, file: fileNameOf(entry) };
     session.emit({
       type: "done",
-      phase: "download",
-      item: first.entry.name,
+      phase: unpacked ? "write" : "download",
+      item: entry.name,
       ...(outcome === "cached" ? { outcome } : {}),
+      ...(came === "cached" ? item : {}),
     });
   };
   const queues = [

@@ -8,7 +8,7 @@ import { checkFiles } from "./check-files.ts";
 import type { Markers } from "./markers.ts";
 import { fetchAll, type Outcomes } from "./fetch-all.ts";
 import type { FetchContext, PullSource, Seen } from "./pull-context.ts";
-import type { WeightEntry } from "../format/weight-entry.ts";
+import { fileNameOf, type WeightEntry } from "../format/weight-entry.ts";
 import type { FilePlan } from "../parts/file-plan.ts";
 import { noteParts } from "./part-pull.ts";
 import { goOnWithoutCache } from "./pull-warnings.ts";
@@ -73,7 +73,15 @@ export async function fillDirectory(
     const { plan, records } = checked;
     await checked.save();
     for (const { entry } of plan.kept) {
-      emit({ type: "done", phase: "check", item: entry.name, outcome: "kept" });
+      emit({
+        type: "done",
+        phase: "check",
+        item: entry.name,
+        outcome: "kept",
+        group: "weights",
+        bytes: entry.sizeUncompressed,
+        file: fileNameOf(entry),
+      });
     }
     if (plan.wanted.length > 0) {
       const tooSmall = await checked.findSpace();

@@ -37,7 +37,14 @@ export async function withBlob<T>(
       },
     ),
   );
-  emit({ type: "done", phase: "download", item: layer.name });
+  emit({
+    type: "done",
+    phase: "download",
+    item: layer.name,
+    ...(obtained.outcome === "cached"
+      ? { outcome: obtained.outcome, group: "weights", bytes: size }
+      : {}),
+  });
   try {
     return await work(obtained.path);
   } finally {

@@ -102,12 +102,13 @@ async function readAll(files: readonly OpenFile[], options: ReadOptions): Promis
   const large = files
     .filter(({ size }) => size > smallFileBytes)
     .toSorted((a, b) => b.size - a.size);
-  options.emit({ type: "phase", phase: "hash", items: files.length, bytes: sum(files) });
-  const pool = createWorkerPool(options.workers);
   const jobs = [
     ...large.map((file) => (run: Run) => readLarge(file, run)),
     ...(small.length === 0 ? [] : [(run: Run) => readSmall(small, run)]),
   ];
+  // All small files are one item.
+  options.emit({ type: "phase", phase: "hash", items: jobs.length, bytes: sum(files) });
+  const pool = createWorkerPool(options.workers);
   try {
     // Nothing is written after this has thrown: each job has let go of its files then.
     await parallel(jobs, jobs.length, options.signal, (job, signal) =>

@@ -116,8 +116,15 @@ describe("runTransfer", () => {
   test("tells of each blob from its start to its end", async () => {
     const { events } = await run(target(["b"]), [blobOf("a", 5), blobOf("b", 7)]);
     expect(events).toEqual([
-      { type: "phase", phase: "check", items: 2 },
-      { type: "done", phase: "check", item: "b", outcome: "present" },
+      { type: "phase", phase: "check", items: 2, bytes: 12 },
+      {
+        type: "done",
+        phase: "check",
+        item: "b",
+        group: "weights",
+        bytes: 7,
+        outcome: "present",
+      },
       { type: "phase", phase: "upload", items: 1, bytes: 5 },
       { type: "start", phase: "upload", item: "a", group: "weights", bytes: 5 },
       { type: "progress", phase: "upload", item: "a", bytes: 5 },

@@ -23,7 +23,7 @@ describe("bars", () => {
       clock.pass(1000);
     }
     expect(terminal.lines()).toEqual([
-      "  image    linux/amd64   ████████████████████████        6.1 GiB   up to date",
+      "  image    linux/amd64                                   6.1 GiB   up to date",
       "  weights  llama-3.1-8b  ███████████▋               7.9/16.1 GiB   805 MiB/s   eta 11s",
       "  upload   1 of 2 items  ███████████████           14.0/22.2 GiB   805 MiB/s   eta 11s",
     ]);
@@ -31,9 +31,39 @@ describe("bars", () => {
     emit({ type: "done", phase: "upload", item: "llama-3.1-8b", outcome: "sent" });
     progress.close();
     expect(terminal.lines()).toEqual([
-      "  image    linux/amd64   ████████████████████████   6.1 GiB   up to date",
+      "  image    linux/amd64                              6.1 GiB   up to date",
       "  weights  llama-3.1-8b  ████████████████████████  16.1 GiB",
       "  upload   2 items       ████████████████████████  22.2 GiB   1 up to date, 1 sent",
+    ]);
+  });
+
+  test("are not drawn for what is up to date, which counts as done", () => {
+    const { terminal, clock, progress } = drawOn("bar");
+    const { emit } = progress;
+    const done = { type: "done", group: "weights", file: "a.gguf" } as const;
+    emit({ type: "phase", phase: "check", items: 2, bytes: 3 * GiB });
+    emit({ ...done, phase: "check", item: "a", bytes: GiB, outcome: "kept" });
+    clock.pass(100);
+    expect(terminal.lines()).toEqual([
+      "  weights  a.gguf                                  1.0 GiB   up to date",
+      "  check    1 of 2 items  ████████████",
+    ]);
+    emit({ type: "phase", phase: "download", items: 2, bytes: 3 * GiB });
+    emit({ ...done, phase: "download", item: "a", bytes: GiB, outcome: "cached" });
+    emit({ type: "start", phase: "download", item: "b", group: "weights", bytes: 2 * GiB });
+    emit({ type: "progress", phase: "download", item: "b", bytes: GiB / 2 });
+    clock.pass(1000);
+    expect(terminal.lines()).toEqual([
+      "  weights   a.gguf                                      1.0 GiB   cached",
+      "  weights   b             ██████                    0.5/2.0 GiB   512 MiB/s   eta 3s",
+      "  download  1 of 2 items  ████████████              1.5/3.0 GiB   512 MiB/s   eta 3s",
+    ]);
+    emit({ ...done, phase: "download", item: "b", bytes: 2 * GiB, outcome: "cached" });
+    progress.close();
+    expect(terminal.lines()).toEqual([
+      "  weights   a.gguf   1.0 GiB   cached",
+      "  weights   b        2.0 GiB   cached",
+      "  download  2 items  3.0 GiB   2 cached",
     ]);
   });
 
@@ -81,7 +111,7 @@ describe("bars", () => {
       "two",
       "lines",
       "the registry said 503; retrying in 3.0 s",
-      "  image  a  ████████████████████████  2.0 MiB   mounted",
+      "  image  a  2.0 MiB   mounted",
     ]);
   });
 

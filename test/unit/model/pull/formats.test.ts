@@ -100,6 +100,32 @@ describe("a model is pulled that another tool wrote:", () => {
     });
   }
 
+  test("an archive counts as downloaded, the files in it as written", async () => {
+    const { blob, manifest, pull, job } = await bench();
+    const layer = gzipSync(
+      tarBytes({ name: "a", content: weights }, { name: "b", content: tokenizer }),
+    );
+    await manifest(
+      {
+        config: await blob("{}", "application/vnd.cnai.model.config.v1+json"),
+        layers: [await blob(layer, "application/vnd.cnai.model.weight.v1.tar+gzip")],
+      },
+      "v1",
+    );
+    await pull();
+    const bytes = weights.length + tokenizer.length;
+    expect(job.events.filter(({ type }) => type === "phase")).toEqual([
+      { type: "phase", phase: "download", items: 1, bytes: layer.length },
+      { type: "phase", phase: "check", items: 2, bytes },
+      { type: "phase", phase: "write", items: 2, bytes },
+    ]);
+    const written = job.events.filter((one) => one.type === "done" && one.phase === "write");
+    expect(written).toEqual([
+      expect.objectContaining({ item: "a", group: "weights", bytes: weights.length }),
+      expect.objectContaining({ item: "b", group: "weights", bytes: tokenizer.length }),
+    ]);
+  });
+
   test("of an archive with two entries of one name, the last", async () => {
     const { blob, manifest, pull, pulled, job } = await bench();
     const tar = tarBytes({ name: "a", content: "first" }, { name: "a", content: "second" });
