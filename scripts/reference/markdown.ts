@@ -8,7 +8,10 @@ const guides: Readonly<Record<string, readonly [title: string, page: string]>> =
   build: ["Pushing", "push.md"],
   push: ["Pushing", "push.md"],
   pull: ["Pulling", "pull.md"],
-  copy: ["Copying", "copy.md"],
+  wait: ["Pulling", "pull.md"],
+  verify: ["Verify, diff and copy", "copy.md"],
+  diff: ["Verify, diff and copy", "copy.md"],
+  copy: ["Verify, diff and copy", "copy.md"],
   ls: ["Registry housekeeping", "housekeeping.md"],
   tag: ["Registry housekeeping", "housekeeping.md"],
   rm: ["Registry housekeeping", "housekeeping.md"],
@@ -17,8 +20,17 @@ const guides: Readonly<Record<string, readonly [title: string, page: string]>> =
   referrers: ["Registry housekeeping", "housekeeping.md"],
   report: ["Registry housekeeping", "housekeeping.md"],
   cache: ["The cache", "cache.md"],
-  doctor: ["Checking a registry", "doctor.md"],
-  serve: ["Serving models", "serve.md"],
+  doctor: ["Testing a registry", "doctor.md"],
+  serve: ["Serving models to Hugging Face clients", "serve.md"],
+  sign: ["Signatures", "signing.md"],
+  "generate-key-pair": ["Signatures", "signing.md"],
+  login: ["Registries and credentials", "registries.md"],
+  logout: ["Registries and credentials", "registries.md"],
+  "registry-start": ["The embedded registry", "dev/embedded-registry.md"],
+  "registry-stop": ["The embedded registry", "dev/embedded-registry.md"],
+  "registry-inspect": ["The embedded registry", "dev/embedded-registry.md"],
+  "docker-push": ["The embedded registry", "dev/embedded-registry.md"],
+  "mock-weights": ["The embedded registry", "dev/embedded-registry.md"],
 };
 
 /** The pages of the reference by their names: one for each command, and one that lists them. */
@@ -125,10 +137,9 @@ const argumentRow = ({ name, description, options, required, repeatable }: Argum
 ];
 
 function flagRow(flag: FlagHelp): string[] {
-  const { alias, description, repeatable, required, options } = flag;
+  const { alias, description, repeatable, required } = flag;
   const initial = flag.value === null ? undefined : defaultText(flag);
   const notes = [
-    ...(options === null ? [] : [`one of ${options.join(", ")}`]),
     ...(repeatable ? ["repeatable"] : []),
     ...(required ? ["required"] : []),
     ...(initial === undefined ? [] : [`default: ${initial}`]),

@@ -6,7 +6,7 @@ import { pushReport } from "../ui/push-report.ts";
 export const command = defineCommand({
   meta: {
     name: "push",
-    description: "Push an image and its weights to a registry, under one tag",
+    description: "Push weights, an image, or both to a registry, under one tag",
     example: [
       "ocibundle push registry.example.com/acme/llama:v1 ./weights",
       "ocibundle push registry.example.com/acme/llama:v1 hf://ORG/MODEL",
