@@ -1,5 +1,6 @@
 import { defineCommand } from "../cli/command.ts";
 import { waitForWeights } from "../model/pull/wait.ts";
+import { waitReport } from "../ui/wait-report.ts";
 
 export const command = defineCommand({
   meta: {
@@ -21,7 +22,10 @@ export const command = defineCommand({
       description: "Fail if the pull is not complete after this time (default: wait forever)",
     },
   },
-  run: ({ dir, timeout }, context) => waitForWeights(context, { dir, timeout }),
-  text: ({ dir, digest }) => `${digest} is ready in ${dir}\n`,
-  digest: ({ digest }) => digest,
+  async run({ dir, timeout }, context) {
+    return { shownDir: dir, report: await waitForWeights(context, { dir, timeout }) };
+  },
+  text: ({ shownDir, report }, view) => waitReport({ ...report, shownDir }, view),
+  json: ({ report }) => report,
+  digest: ({ report }) => report.digest,
 });

@@ -34,7 +34,7 @@ export function diffTree(
       cells: [`${a} → ${b}`],
       children: [
         ...(files.length === 0 ? [] : [{ cells: ["weights"], children: files }]),
-        ...(tensors === null ? [] : [tensorsNode(tensors)]),
+        ...(tensors === null ? [] : tensorsNode(tensors)),
         ...(images.length === 0 ? [] : [{ cells: ["image"], children: images }]),
         ...(others.length === 0 ? [] : [{ cells: ["other"], children: others }]),
         {
@@ -62,29 +62,28 @@ export function diffTree(
 /** So many tensors that share a part with one that changed are named; else they are counted. */
 const mostNamed = 20;
 
-/** The tensors that differ, and how many are known to be the same, and how many are not. */
-function tensorsNode({ added, removed, changed, same, uncompared, unread }: TensorsDiff): TreeNode {
-  return {
-    cells: ["tensors"],
-    children: [
-      ...added.map((tensor) => tensorNode("added", tensor, typeOf(tensor))),
-      ...removed.map((tensor) => tensorNode("removed", tensor, typeOf(tensor))),
-      ...changed.map(({ before, after, by }) =>
-        tensorNode(
-          "changed",
-          after,
-          by === "type" ? `${typeOf(before)} → ${typeOf(after)}` : typeOf(after),
-        ),
+/** The tensors that differ, and how many are known to be the same, and how many are not. Nothing where there are none. */
+function tensorsNode(diff: TensorsDiff): TreeNode[] {
+  const { added, removed, changed, same, uncompared, unread } = diff;
+  const children = [
+    ...added.map((tensor) => tensorNode("added", tensor, typeOf(tensor))),
+    ...removed.map((tensor) => tensorNode("removed", tensor, typeOf(tensor))),
+    ...changed.map(({ before, after, by }) =>
+      tensorNode(
+        "changed",
+        after,
+        by === "type" ? `${typeOf(before)} → ${typeOf(after)}` : typeOf(after),
       ),
-      ...counted("same", same.tensors, same.bytes),
-      ...(uncompared.length <= mostNamed
-        ? uncompared.map((tensor) => tensorNode("not compared", tensor, typeOf(tensor)))
-        : counted("not compared", uncompared.length, bytesOf(uncompared))),
-      ...[...unread.a, ...unread.b].map(({ name, dest }) => ({
-        cells: ["not read", cut(name), cut(dest)],
-      })),
-    ],
-  };
+    ),
+    ...counted("same", same.tensors, same.bytes),
+    ...(uncompared.length <= mostNamed
+      ? uncompared.map((tensor) => tensorNode("not compared", tensor, typeOf(tensor)))
+      : counted("not compared", uncompared.length, bytesOf(uncompared))),
+    ...[...unread.a, ...unread.b].map(({ name, dest }) => ({
+      cells: ["not read", cut(name), cut(dest)],
+    })),
+  ];
+  return children.length === 0 ? [] : [{ cells: ["tensors"], children }];
 }
 
 const counted = (what: string, tensors: number, bytes: number): TreeNode[] =>

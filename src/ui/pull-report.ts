@@ -1,6 +1,6 @@
 import type { PulledImage, PullReport } from "../report/pull.ts";
 import { formatDuration } from "./duration.ts";
-import { resultLine } from "./result-line.ts";
+import { lastLine, resultLine } from "./result-line.ts";
 import { formatSize } from "./size.ts";
 import { renderTree } from "./tree.ts";
 import type { View } from "./view.ts";
@@ -69,7 +69,7 @@ export function pullReport(
   const what = amounts.length === 0 ? "no files" : amounts.join(", ");
   const took = formatDuration(milliseconds);
   const line = (shown: string) => `pulled ${shown} into ${shownDir} in ${took}: ${what}\n`;
-  return tree + resultLine(digest, line, columns) + linkLine(report) + hubLine(report);
+  return tree + resultLine(digest, line, columns) + linkLine(report) + hubLine(report, columns);
 }
 
 const sum = (files: PullReport["files"]): number =>
@@ -93,10 +93,13 @@ function linkLine({ files }: PullReport): string {
 }
 
 /** How clients of a hub get at the model. */
-const hubLine = ({ hfCache }: PullReport): string =>
+const hubLine = ({ hfCache }: PullReport, columns: number | undefined): string =>
   hfCache === null
     ? ""
-    : `available to Hugging Face clients as ${hfCache.id} (${hfCache.revisions.join(", ")}) with HF_HUB_OFFLINE=1\n`;
+    : lastLine(
+        `available to Hugging Face clients as ${hfCache.id} (${hfCache.revisions.join(", ")}) with HF_HUB_OFFLINE=1`,
+        columns,
+      );
 
 const pathBelow = (dir: string, path: string): string =>
   path.startsWith(`${dir}/`) ? path.slice(dir.length + 1) : path;

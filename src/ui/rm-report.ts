@@ -12,11 +12,11 @@ function consequences(view: Removal): string[] {
   const { what, otherTags, neededBy, referrers } = view;
   const lines: string[] = [];
   if (otherTags.length > 0) {
-    const fate = what === "tag" ? "stay" : "are deleted with it";
+    const fate = what === "tag" ? "are kept" : "are deleted with it";
     lines.push(`other tags of the same manifest ${fate}: ${list(otherTags)}`);
   }
   if (neededBy.length > 0) lines.push(`the manifest is kept: needed by ${list(neededBy)}`);
-  if (referrers > 0) lines.push(`signatures and other referrers that are kept: ${referrers}`);
+  if (referrers > 0) lines.push(`signatures and other referrers are kept: ${referrers}`);
   return lines.map((line) => `  ${line}\n`);
 }
 

@@ -1,19 +1,22 @@
 import { shortDigest } from "../oci/digest.ts";
 import type { GeneratedKeyPair, Signed, SignatureReport } from "../report/signatures.ts";
+import { lastLine, resultLine } from "./result-line.ts";
 import { renderTable } from "./table.ts";
 import { escapeText } from "./text.ts";
 import type { View } from "./view.ts";
 
 /** What `sign` shows: a line for each signature, and one on the key. */
-export function signReport(result: Signed): string {
-  const { reference, key, signatures } = result;
+export function signReport(result: Signed, { columns }: View = {}): string {
+  const { reference, digest: signed, key, signatures } = result;
   const rows = signatures.map(({ subject, format, digest, outcome }) => [
     outcome === "present" ? "already signed" : outcome,
     shortDigest(subject),
     format,
     shortDigest(digest),
   ]);
-  return `${renderTable(rows)}signed ${escapeText(reference)} with key ${key}\n`;
+  const line = (shown: string) =>
+    `signed ${escapeText(reference.replace(signed, shown))} with key ${key}\n`;
+  return renderTable(rows) + resultLine(signed, line, columns);
 }
 
 /** What `generate-key-pair` shows. */
@@ -42,5 +45,6 @@ export function signatureReport(result: SignatureReport, { columns }: View = {})
       : signatures.length === 0
         ? "FAILED: no signature"
         : `FAILED: none of ${count} valid`;
-  return `${renderTable(rows, { columns })}${verdict} for ${escapeText(name)} (${shortDigest(digest)})\n`;
+  const line = `${verdict} for ${escapeText(name)} (${shortDigest(digest)})`;
+  return renderTable(rows, { columns }) + lastLine(line, columns);
 }

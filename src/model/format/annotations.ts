@@ -23,3 +23,7 @@ export const partsArtifactType = "application/vnd.ocibundle.weights.parts.v1";
 /** The name of the weight file a layer holds, or undefined for any other descriptor. */
 export const weightName = (descriptor: Descriptor): string | undefined =>
   descriptor.annotations?.[annotationKeys.weightName];
+
+/** The dest of a weight in its annotations, as they are: a stranger's may be anything. */
+export const weightDest = (descriptor: Descriptor): string | undefined =>
+  descriptor.annotations?.[annotationKeys.weightDest];

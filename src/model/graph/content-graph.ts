@@ -11,7 +11,8 @@ import {
   isGenericType,
   isImageConfigType,
 } from "../../oci/media-types.ts";
-import { weightName } from "../format/annotations.ts";
+import { weightDest, weightName } from "../format/annotations.ts";
+import { fileNameOf } from "../format/weight-entry.ts";
 import { entryType } from "../format/model-index.ts";
 import { isWeightsManifest } from "../format/weights-artifact.ts";
 import { isPartsManifest } from "../parts/parts-artifact.ts";
@@ -187,6 +188,7 @@ function blobOf(
   isConfig = false,
 ): BlobToMove {
   const weight = weightName(descriptor);
+  const dest = weightDest(descriptor);
   const kind = isConfig ? "config" : weight === undefined ? "layer" : "weight";
   return {
     descriptor,
@@ -196,6 +198,9 @@ function blobOf(
         ? `${kind} ${shortDigest(descriptor.digest)}`
         : `weight ${JSON.stringify(weight)}`,
     ...(weight === undefined ? {} : { name: weight }),
+    ...(weight === undefined || dest === undefined
+      ? {}
+      : { file: fileNameOf({ name: weight, dest }) }),
     group,
     mismatchHint: `create or copy ${reader.name} again: its content does not match its manifest`,
     source: (signal) => reader.blobSource(descriptor, signal),

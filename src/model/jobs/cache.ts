@@ -44,8 +44,9 @@ export async function verifyCache(job: JobContext): Promise<CacheVerification> {
       pool,
       signal,
       onStart: (blob) => {
-        const { size: bytes } = blob;
-        emit({ type: "start", phase: "verify", item: itemName(blob), group: "cache", bytes });
+        const { size: bytes, names } = blob;
+        const item = { phase: "verify", item: itemName(blob), group: "cache", bytes } as const;
+        emit({ type: "start", ...item, ...(names[0] === undefined ? {} : { file: names[0] }) });
       },
       onBytes: (blob, bytes) =>
         emit({ type: "progress", phase: "verify", item: itemName(blob), bytes }),

@@ -24,14 +24,14 @@ export async function waitForWeights(
     const failed = read(dir, "failed");
     if (failed !== undefined) {
       throw new OcibundleError("conflict", `the pull failed: ${failed}`, {
-        subject: `"${dir}"`,
+        subject: `"${named}"`,
         hint: "check the output of the pull",
       });
     }
     if (digest !== undefined) return { dir, digest };
     if (performance.now() >= until) {
       throw new OcibundleError("not_found", "no weights are ready", {
-        subject: `"${dir}"`,
+        subject: `"${named}"`,
         hint: `specify the directory that contains ${markerDirectory}, or increase --timeout`,
       });
     }
