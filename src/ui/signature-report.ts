@@ -44,7 +44,7 @@ export function signatureReport(result: SignatureReport, { columns }: View = {})
       ? `OK: ${valid} of ${count} valid`
       : signatures.length === 0
         ? "FAILED: no signature"
-        : `FAILED: none of ${count} valid`;
+        : `FAILED: 0 of ${count} valid`;
   const line = `${verdict} for ${escapeText(name)} (${shortDigest(digest)})`;
   return renderTable(rows, { columns }) + lastLine(line, columns);
 }

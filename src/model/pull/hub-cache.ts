@@ -73,7 +73,7 @@ function hubCache(env: Environment, cwd: string): string {
 }
 
 /**
- * The directory of a model in a hub's cache, absolute: below `named` where that is given. Throws `usage` for
+ * The directory of a model in a hub's cache: below `named` where that is given, else absolute. Throws `usage` for
  * what is no id, `file` where nothing says where the cache is.
  */
 export function hubModelDirectory(
@@ -82,7 +82,7 @@ export function hubModelDirectory(
   { env, cwd }: { env: Environment; cwd: string },
 ): string {
   const name = hubDirectoryName(id);
-  return join(named === undefined ? hubCache(env, cwd) : resolve(cwd, named), name);
+  return join(named ?? hubCache(env, cwd), name);
 }
 
 /** The names of a file's blob below the model's directory. */

@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import { setImmediate as breathe } from "node:timers/promises";
 import { packSmallFile } from "../../runtime/small-file.ts";
 import type { PackedFile } from "../../runtime/worker-protocol.ts";
@@ -13,9 +14,12 @@ const packOptions = { levels: compressionLevels, minSaving };
 
 /** Reads small files: a few right here, many by batches in the workers. One item in progress. */
 export async function readSmall(files: readonly OpenFile[], run: Run): Promise<void> {
-  const item = files.length === 1 ? (files[0]?.name ?? "") : `${files.length} small files`;
+  const [first, ...more] = files;
+  const isOne = first !== undefined && more.length === 0;
+  const item = isOne ? first.name : `${files.length} small files`;
   const bytes = sum(files);
-  run.emit({ type: "start", phase: "hash", item, group: "weights", bytes });
+  const file = isOne ? { file: basename(first.path) } : {};
+  run.emit({ type: "start", phase: "hash", item, group: "weights", bytes, ...file });
   const inline = bytes <= inlineBytes;
   await Promise.all(
     batches(files).map(async (some) => {
