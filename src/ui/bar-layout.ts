@@ -70,7 +70,7 @@ function itemRow(item: Item, now: number): Row {
   const row = {
     group,
     name,
-    done: finished && unmoved.includes(outcome) ? undefined : finished ? 1 : ratio(done, bytes),
+    done: finished && unmoved.has(outcome) ? undefined : finished ? 1 : ratio(done, bytes),
     finished,
     size: finished ? sizeOf(bytes) : partOf(done, bytes),
   };
@@ -97,8 +97,7 @@ function totalRow(record: PhaseRecord, now: number): Row {
     finished,
   };
   if (finished) {
-    const still =
-      [...outcomes].every(([outcome]) => unmoved.includes(outcome)) && outcomes.size > 0;
+    const still = [...outcomes].every(([outcome]) => unmoved.has(outcome)) && outcomes.size > 0;
     return { ...row, done: still ? undefined : 1, size: sizeOf(bytes), tail: outcomesOf(record) };
   }
   // A check moves no bytes.
@@ -115,7 +114,7 @@ function totalRow(record: PhaseRecord, now: number): Row {
 }
 
 /** Outcomes of items that no bytes were moved for. */
-const unmoved: readonly (Outcome | undefined)[] = ["present", "kept", "cached", "mounted"];
+const unmoved = new Set<Outcome | undefined>(["present", "kept", "cached", "mounted"]);
 
 const outcomesOf = ({ outcomes, phase }: PhaseRecord): string[] => [
   Array.from(outcomes, ([outcome, items]) => `${items} ${outcomeText(outcome, phase)}`).join(", "),

@@ -18,8 +18,8 @@ export async function readSmall(files: readonly OpenFile[], run: Run): Promise<v
   const isOne = first !== undefined && more.length === 0;
   const item = isOne ? first.name : `${files.length} small files`;
   const bytes = sum(files);
-  const file = isOne ? { file: basename(first.path) } : {};
-  run.emit({ type: "start", phase: "hash", item, group: "weights", bytes, ...file });
+  const named = isOne ? { file: basename(first.path) } : {};
+  run.emit({ type: "start", phase: "hash", item, group: "weights", bytes, ...named });
   const inline = bytes <= inlineBytes;
   await Promise.all(
     batches(files).map(async (some) => {
