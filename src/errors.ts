@@ -26,11 +26,14 @@ export const exitCodes = {
   terminated: 143,
 } as const satisfies Record<string, number>;
 
+/** What kind of failure an error is: the keys of {@link exitCodes}. Several have one exit code. */
 export type ErrorCode = keyof typeof exitCodes;
 
+/** What an error may say besides its reason. */
 export interface ErrorDetails {
   /** What the user can do about it: one sentence, sentence case, no final period. */
   hint?: string | undefined;
+  /** The error that led to this one; for stack traces, never part of the message. */
   cause?: unknown;
   /** What failed: a repository, a file, a weight. Several are given outermost first. */
   subject?: string | readonly string[] | undefined;

@@ -2,6 +2,7 @@ import { defineCommand } from "../cli/command.ts";
 import { attachFile } from "../model/jobs/attach.ts";
 import { attachReport } from "../ui/attach-report.ts";
 
+/** Reports what was attached (`Attached`); `--quiet` prints the digest of the new manifest. */
 export const command = defineCommand({
   meta: {
     name: "attach",

@@ -3,6 +3,10 @@ import { modelArgs, oneLayout } from "./model-args.ts";
 import { buildModel } from "../model/jobs/build.ts";
 import { pushReport } from "../ui/push-report.ts";
 
+/**
+ * Reports as a push does (`PublishReport`); `--quiet` prints the model's digest. A layout without a tag gets
+ * `latest`.
+ */
 export const command = defineCommand({
   meta: {
     name: "build",

@@ -155,6 +155,10 @@ const gc = defineCommand({
   ...gcFormat,
 });
 
+/**
+ * A group: `path`, `ls`, `verify`, `prune` and `gc`, each with a report of its own (`report/cache.ts`,
+ * `report/gc.ts`).
+ */
 export const command = defineCommandGroup({
   meta: {
     name: "cache",

@@ -3,6 +3,7 @@ import { oneLayout, writeArgs, mostParts, partsCompression } from "./model-args.
 import { copyModel } from "../model/jobs/copy.ts";
 import { pushReport } from "../ui/push-report.ts";
 
+/** Reports as a push does (`PublishReport`); `--quiet` prints the digest at the target, a new one with `--layout`. */
 export const command = defineCommand({
   meta: {
     name: "copy",

@@ -2,6 +2,7 @@ import { defineCommand } from "../cli/command.ts";
 import { diffModels } from "../model/jobs/diff.ts";
 import { diffTree } from "../ui/diff-tree.ts";
 
+/** Reports a `ModelDiff`. Models that differ are no failure: the exit code is 0. */
 export const command = defineCommand({
   meta: {
     name: "diff",

@@ -6,6 +6,7 @@ import { doctorReport } from "../ui/doctor-report.ts";
 
 const defaultSize = 32 * 1024 * 1024;
 
+/** Reports a `DoctorReport`. What the registry cannot do is a finding, not a failure. */
 export const command = defineCommand({
   meta: {
     name: "doctor",

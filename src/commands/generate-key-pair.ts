@@ -3,6 +3,7 @@ import { writeKeyPair } from "../model/jobs/generate-key-pair.ts";
 import { keyPairReport } from "../ui/signature-report.ts";
 import { keyPassword } from "./key-password.ts";
 
+/** Reports the two paths (`GeneratedKeyPair`); `--quiet` prints that of the public key. */
 export const command = defineCommand({
   meta: {
     name: "generate-key-pair",

@@ -7,6 +7,10 @@ import { lockTree, modelTree } from "../ui/model-tree.ts";
 import { tensorsTree } from "../ui/tensors-tree.ts";
 import { referrersLine } from "../ui/referrers-report.ts";
 
+/**
+ * Reports a lock or a model, with `--tensors` the tensors of its files; `--raw` writes the stored bytes of the lock or
+ * manifest.
+ */
 export const command = defineCommand({
   meta: {
     name: "inspect",

@@ -6,6 +6,7 @@ import { shownSource } from "../model/format/source-uri.ts";
 import { driftReport, driftSummary, lockReport } from "../ui/lock-report.ts";
 import { mostParts } from "./model-args.ts";
 
+/** Reports a `LockReport`; with `--check` a `LockDrift`, and fails with `integrity` where there is some. */
 export const command = defineCommand({
   meta: {
     name: "lock",

@@ -6,6 +6,7 @@ import { loginReport } from "../ui/login-report.ts";
 import { openPrompt } from "../ui/prompt.ts";
 import { readPassword } from "./password-input.ts";
 
+/** Keeps a login once the registry took it (`LoginResult`); `checked` is false where the registry asked for none. */
 export const command = defineCommand({
   meta: {
     name: "login",

@@ -2,6 +2,7 @@ import { defineCommand } from "../cli/command.ts";
 import { logout } from "../model/jobs/login.ts";
 import { logoutReport } from "../ui/login-report.ts";
 
+/** Reports whether there was a login to forget (`LogoutResult`): none is no failure. */
 export const command = defineCommand({
   meta: {
     name: "logout",

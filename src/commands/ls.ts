@@ -2,6 +2,10 @@ import { defineCommand } from "../cli/command.ts";
 import { listingFailure, listRegistry } from "../model/jobs/ls.ts";
 import { repositoryList, tagTable } from "../ui/ls-report.ts";
 
+/**
+ * Lists the tags of a repository, or the repositories of a registry. Fails after the list where a tag
+ * or its signatures could not be read.
+ */
 export const command = defineCommand({
   meta: {
     name: "ls",

@@ -2,6 +2,7 @@ import { defineCommand } from "../cli/command.ts";
 import { pruneRepository, pruningFailure } from "../model/jobs/prune.ts";
 import { pruneReport } from "../ui/prune-report.ts";
 
+/** Reports a `RepositoryPruning`. Fails with `denied` after it where the registry could not delete a tag. */
 export const command = defineCommand({
   meta: {
     name: "prune",

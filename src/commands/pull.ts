@@ -38,6 +38,7 @@ const format: ReportFormat<Pulled> = {
   digest: ({ weights, plan, image }) => plan?.digest ?? weights?.digest ?? image?.digest ?? "",
 };
 
+/** Reports weights, image, or both; `--quiet` prints the digest of the weights, or of an image that is alone. */
 export const command = defineCommand({
   meta: {
     name: "pull",

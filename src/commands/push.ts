@@ -3,6 +3,7 @@ import { modelArgs, oneLayout, writeArgs } from "./model-args.ts";
 import { pushLayouts } from "../model/jobs/push-layouts.ts";
 import { pushReport } from "../ui/push-report.ts";
 
+/** Reports one `PublishReport` for each layout that is pushed; `--json` has `pushes` where there are several. */
 export const command = defineCommand({
   meta: {
     name: "push",

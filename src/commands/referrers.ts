@@ -2,6 +2,7 @@ import { defineCommand } from "../cli/command.ts";
 import { listAllReferrers, referrersFailure } from "../model/jobs/referrers.ts";
 import { referrersTree } from "../ui/referrers-report.ts";
 
+/** Reports a `ReferrerListing`. Fails after it where a referrer could not be read. */
 export const command = defineCommand({
   meta: {
     name: "referrers",

@@ -3,6 +3,10 @@ import { reportFailure, reportModels, writeReport } from "../model/jobs/report.t
 import { reportPage } from "../ui/html/report-page.ts";
 import { reportSummary } from "../ui/report-summary.ts";
 
+/**
+ * Writes one HTML file (`-` for standard output) and reports what is in it. Fails after that where a tag could not be
+ * read.
+ */
 export const command = defineCommand({
   meta: {
     name: "report",

@@ -6,6 +6,10 @@ import { remove } from "../model/jobs/rm.ts";
 import { openPrompt } from "../ui/prompt.ts";
 import { removalQuestion, removalReport } from "../ui/rm-report.ts";
 
+/**
+ * Reports a `Removal`, of what would go with `--dry-run`; `--quiet` prints the digest. Asks at the terminal unless
+ * `--yes`.
+ */
 export const command = defineCommand({
   meta: {
     name: "rm",

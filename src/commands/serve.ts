@@ -6,6 +6,7 @@ const format = {
   text: ({ endpoint }: ServeReport) => `HF_ENDPOINT=${endpoint}\n`,
 };
 
+/** Prints its `ServeReport` once it listens, and ends with the program that it runs and that program's exit code. */
 export const command = defineCommand({
   meta: {
     name: "serve",

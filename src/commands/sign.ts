@@ -3,6 +3,9 @@ import { signReference } from "../model/jobs/sign.ts";
 import { signReport } from "../ui/signature-report.ts";
 import { keyPassword } from "./key-password.ts";
 
+/**
+ * Reports every signature, also those that were there (`Signed`); `--quiet` prints the digest of the signed manifest.
+ */
 export const command = defineCommand({
   meta: {
     name: "sign",

@@ -2,6 +2,7 @@ import { defineCommand } from "../cli/command.ts";
 import { setTags } from "../model/jobs/tag.ts";
 import { tagReport } from "../ui/tag-report.ts";
 
+/** Reports which tags were created, moved, and unchanged (`TagResult`); `--quiet` prints the digest. */
 export const command = defineCommand({
   meta: {
     name: "tag",

@@ -21,6 +21,10 @@ interface Verified {
 
 const isOfSignatures = (report: Report): report is SignatureReport => "signatures" in report;
 
+/**
+ * Verifies content, or with `--signature` or `--model-signature` a signature. What is wrong is reported, then fails
+ * with `integrity`.
+ */
 export const command = defineCommand({
   meta: {
     name: "verify",

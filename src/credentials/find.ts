@@ -5,7 +5,9 @@ import { type ConfigPlace, configPlaces, readConfig } from "./files.ts";
 import { helperGet } from "./helper.ts";
 import { storedKey } from "./registry-key.ts";
 
+/** What a lookup is given besides the repository; all of it may be left out. */
 export interface FindOptions {
+  /** Ends a helper that is being asked. */
   signal?: AbortSignal | undefined;
   /** Told what was passed over, and why. */
   warn?: ((message: string) => void) | undefined;

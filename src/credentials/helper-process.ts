@@ -15,10 +15,12 @@ const killAfter = 400;
 /** How long the output of a helper that has ended may stay open, in milliseconds: a child may hold it. */
 const closeWithin = 500;
 
+/** What a helper runs with. */
 export interface ProcessOptions {
+  /** Its whole environment: nothing of this process is added. */
   env: Environment;
   signal?: AbortSignal | undefined;
-  /** In milliseconds. */
+  /** In milliseconds; {@link defaultTimeout} unless given. */
   timeout?: number | undefined;
 }
 

@@ -10,8 +10,11 @@ import { changeConfig, type LockPath } from "./write-config.ts";
 /** Where a credential is kept: a helper's name, or a file's path. */
 export type Keeper = { kind: "helper"; name: string } | { kind: "file"; path: string };
 
+/** What keeping and forgetting a login need. */
 export interface KeepOptions {
+  /** Names the configuration's directory, and is that of the helper. */
   env: Environment;
+  /** Keeps other processes of ocibundle from changing the file at the same time. */
   lock: LockPath;
   signal?: AbortSignal | undefined;
 }

@@ -16,6 +16,7 @@ export const chunkSource = (chunks: AsyncGenerator<Uint8Array, void, undefined>)
   },
 });
 
+/** Callbacks on a stream that is passed on; what one of them throws makes the stream fail. */
 export interface PassingOptions {
   /** Whether enough has been passed on: the source is cancelled then, and the stream ends. */
   isEnough?: () => boolean;

@@ -25,13 +25,17 @@ import { writeLockFile } from "../model/lock/write-lock-file.ts";
 import { unwritable } from "../runtime/file-faults.ts";
 import type { MockReport } from "../report/lock.ts";
 
+/** What `mock-weights` is asked for; paths are relative to the working directory. */
 export interface MockRequest {
+  /** How many files. */
   count: number;
   /** In bytes; each file's size is drawn from between, both included. */
   minSize: number;
   maxSize: number;
   outputDir: string;
+  /** Put before the name of each file to give its dest; slashes at the end do not count. */
   destPrefix: string;
+  /** Where the lock is written. */
   output: string;
   /** The same seed gives the same sizes and bytes; one is drawn when undefined. */
   seed: number | undefined;

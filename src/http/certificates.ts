@@ -14,6 +14,7 @@ import {
 } from "./system-certificates.ts";
 import { isMissing, readingCode, unreadableBecause } from "../runtime/file-faults.ts";
 
+/** Whom to trust and who to be over TLS. A file that was named must be there; directories need not. */
 export interface CertificateOptions {
   /** PEM file with authorities to trust besides the system's. */
   caFile?: string | undefined;

@@ -20,12 +20,16 @@ const connecting = { doubtAfter: 5000, timeout: 10_000 } as const;
 /** No byte of a body for this long, in milliseconds. */
 const defaultIdleTimeout = 60_000;
 
+/** What the client of one registry is made with. */
 export interface ClientOptions
   extends
     Omit<TransportOptions, "firstByteTimeout" | "idleTimeout">,
     Omit<AuthorizeOptions, "now"> {
+  /** Connecting and waiting for the first byte, in milliseconds; 60 s unless given. */
   firstByteTimeout?: number | undefined;
+  /** The longest pause of a body, in milliseconds; 60 s unless given. */
   idleTimeout?: number | undefined;
+  /** For waits and the ends of tokens; the system's unless given. */
   clock?: Clock | undefined;
   /** Failed attempts that all registries of a run share; a budget of its own unless given. */
   budget?: RetryBudget | undefined;

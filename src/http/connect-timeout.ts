@@ -5,7 +5,9 @@ import { hostName } from "./message/loopback.ts";
 import type { Send } from "./message/message.ts";
 import { type Environment, findProxy } from "./proxy.ts";
 
+/** When a connection is doubted; both times together are the limit. */
 export interface ConnectingOptions {
+  /** Names the proxy: with one, the proxy is probed. */
   env: Environment;
   /** How long a first answer may take before a connection is probed, in milliseconds. */
   doubtAfter: number;

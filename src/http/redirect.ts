@@ -10,6 +10,7 @@ import {
 
 const maxRedirects = 10;
 
+/** Which redirects are followed. */
 export interface RedirectOptions {
   /** Throws for a redirect that is not to be followed. */
   check?: ((from: URL, to: URL) => Promise<void>) | undefined;

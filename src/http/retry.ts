@@ -7,9 +7,12 @@ import { renewBudget, type RetryBudget, retryBudget } from "../retry/budget.ts";
 import type { Clock } from "../retry/clock.ts";
 import { askedWait, type AttemptResult, isAskedBack, requestPolicy } from "../retry/transient.ts";
 
+/** What retries of one host share. */
 export interface RetryOptions {
+  /** For messages. */
   host: string;
   clock: Clock;
+  /** Gets each wait, and one warning when the budget is used up. */
   emit: EmitHttpEvent;
   /** Failed attempts that its requests share with those of others; a full budget of its own unless given. */
   budget?: RetryBudget | undefined;

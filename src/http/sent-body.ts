@@ -2,6 +2,7 @@ import { setTimeout, clearTimeout } from "node:timers";
 import { passing } from "../flow/passing.ts";
 import { failureError } from "./message/failure.ts";
 
+/** What the limits of one request are computed from. */
 export interface SendingOptions {
   /** For messages. */
   host: string;

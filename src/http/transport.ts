@@ -10,8 +10,10 @@ import type { HttpRequest, HttpResponse, Send } from "./message/message.ts";
 import { type Environment, proxyFor } from "./proxy.ts";
 import { watchSending } from "./sent-body.ts";
 
+/** What a request is sent with. */
 export interface TransportOptions {
   userAgent: string;
+  /** Names the proxies. */
   env: Environment;
   /** From the runtime: what makes fetch connect as described. */
   connection: (options: ConnectionOptions) => RequestInit;

@@ -7,15 +7,19 @@ import { type Clock, systemClock } from "../retry/clock.ts";
 import { honorRateLimit } from "./rate-limit.ts";
 import { type HubSubject, readHubRefusal } from "./refusal.ts";
 
+/** Which hub, and how it is reached. */
 export interface HubOptions extends CertificateOptions {
   /** Without a slash at its end (see `hubEndpoint`). */
   endpoint: URL;
+  /** Sent to the endpoint's origin and to no other; undefined: anonymous. */
   token: string | undefined;
+  /** Names the proxies. */
   env: Readonly<Record<string, string | undefined>>;
   emit: EmitHttpEvent;
   clock?: Clock | undefined;
 }
 
+/** A GET of the hub's API or of a file. */
 export interface HubRequest {
   url: URL;
   headers?: Readonly<Record<string, string>>;
@@ -23,9 +27,11 @@ export interface HubRequest {
   name: string;
   /** `ORG/MODEL`. */
   model: string;
+  /** Statuses that are an answer; all others are thrown as a refusal. */
   accept: readonly number[];
   /** For an answer that is a document: its limit in bytes. */
   maxDocument?: number;
+  /** Whether the answer may be a large file. */
   large?: boolean;
   signal: AbortSignal;
 }

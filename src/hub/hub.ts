@@ -9,7 +9,9 @@ import type { ReadRange } from "../oci/content.ts";
 import { slots } from "../remote/slots.ts";
 import { formatHubUri, type HubAddress } from "./uri.ts";
 
+/** What a run reaches the hub with. */
 export interface OpenHubOptions {
+  /** Names the endpoint, the token, and the proxies. */
   env: Readonly<Record<string, string | undefined>>;
   /** Whether a hub that is not on loopback may be asked by plain HTTP. */
   plainHttp: boolean;

@@ -132,6 +132,7 @@ export interface ContentReader {
 /** What became of a blob that was to be written. */
 export type BlobOutcome = "sent" | "mounted" | "present";
 
+/** Cancellation and progress of one blob. */
 export interface WriteBlobOptions {
   signal: AbortSignal;
   /**

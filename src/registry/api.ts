@@ -22,16 +22,21 @@ export interface Api {
   finishTimeout?: number | undefined;
 }
 
+/** One request of the distribution API, and which answers to it are no failure. */
 export interface ApiRequest {
   method: string;
   url: URL;
   headers?: Readonly<Record<string, string>>;
   body?: RequestBody | undefined;
+  /** Whose credentials are used, and which errors name; undefined: the registry itself. */
   repository?: string;
+  /** What a token must allow; empty for requests that are about no repository. */
   scopes: readonly Scope[];
+  /** Whether it may be sent again after a failure; `always` unless given. */
   repeatable?: Repeatable;
   /** Statuses that are an answer; all others are thrown as a refusal. */
   accept: readonly number[] | "any";
+  /** In milliseconds, where the usual limit is too short. */
   firstByteTimeout?: number;
   /** For an answer that is a document: its limit in bytes. */
   maxDocument?: number;

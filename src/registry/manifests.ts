@@ -12,7 +12,7 @@ import { acceptManifests, essenceOf, isGenericType, isSchema1Type } from "../oci
 import { type Api, type ApiRequest, apiUrl, command, request } from "./api.ts";
 import { readSize, tryHead } from "./blobs.ts";
 
-// Tags and digests are safe in a path as they are; what is neither must not lead elsewhere.
+/** The URL of a manifest. Tags and digests are safe in a path as they are; what is neither must not lead elsewhere. */
 export const manifestUrl = (api: Api, repository: string, tagOrDigest: string): URL =>
   apiUrl(api, `${repository}/manifests/${encodeURIComponent(tagOrDigest).replace("%3A", ":")}`);
 

@@ -34,6 +34,7 @@ import { startUpload, uploadSession } from "./uploads.ts";
 export const triesOfRun = (allowed?: number, renewedEvery?: number): RetryBudget =>
   retryBudget(allowed, renewedEvery);
 
+/** How a registry is reached; by default anonymously, over HTTPS, and over HTTP on loopback. */
 export interface RegistryOptions extends CertificateOptions {
   /** http in place of https. On loopback http is used anyway, unless TLS was set up. */
   plainHttp?: boolean | undefined;

@@ -15,9 +15,11 @@ export type OpenPart = (range: ByteRange, signal: AbortSignal) => Promise<PartAn
 /** What is held of a part whose turn it is, in bytes, before its connection has to wait. */
 const heldBytes = 1024 * 1024;
 
+/** One range of a file, and who fetches it. */
 export interface PartOptions {
   open: OpenPart;
   range: ByteRange;
+  /** Shared by all parts of a run: limits how many are fetched ahead. */
   slots: Slots;
   signal: AbortSignal;
   /** For messages. */

@@ -15,14 +15,16 @@ const maxEmptyAnswers = 4;
 /** What hosts of files answer to whoever has too many connections. */
 export const tooManyConnections: ReadonlySet<number> = new Set([403, 429, 503]);
 
+/** How ranges of one file are asked for. */
 export interface ReadAheadOptions {
   open: OpenPart;
+  /** Shared by all files of a run: limits how many parts are fetched ahead. */
   slots: Slots;
   /** For messages. */
   name: string;
   /** Whether a failure means that the server wants fewer connections. */
   isTooMany(error: unknown): boolean;
-  /** Whether all is to come in one answer. */
+  /** Whether a range is asked for in one request; in parts unless true. */
   inOneAnswer?: boolean | undefined;
   /** Whether what broke off may go on: false where two answers might be of two states of the file. */
   goesOn?: boolean | undefined;

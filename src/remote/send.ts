@@ -13,9 +13,11 @@ import type { Clock } from "../retry/clock.ts";
 import { runtime } from "../runtime/current.ts";
 import { versionNumber } from "../version.ts";
 
+/** What the client of one source of files is made with. */
 export interface SourceSendOptions extends CertificateOptions {
   /** The origin that the certificates are for. */
   origin: URL;
+  /** Names the proxies. */
   env: Environment;
   emit: EmitHttpEvent;
   clock: Clock;

@@ -3,11 +3,13 @@ import { type Clock, systemClock } from "./clock.ts";
 import type { EmitEvent } from "../transfer/events.ts";
 import { type RetryPolicy, transferRetries, waitBeforeRetry } from "./backoff.ts";
 
+/** Whose failures are counted, and how long they are waited for. */
 export interface RetryCounterOptions {
   /** The item that is transferred, for events. */
   item?: string | undefined;
   emit?: EmitEvent | undefined;
   clock?: Clock | undefined;
+  /** `transferRetries` unless given. */
   retries?: RetryPolicy | undefined;
 }
 

@@ -240,8 +240,9 @@ export function isTrusted(stats: Pick<Stats, "uid" | "mode">): boolean {
   return (stats.uid === self || stats.uid === 0) && (stats.mode & othersMayWrite) === 0;
 }
 
+/** Which files are read. */
 export interface ReadLimits {
-  /** Larger files are not read, in bytes. */
+  /** In bytes; larger files are not read. */
   maxBytes: number;
   /** Whether a file that another user can have written is read as well. */
   ofAnyone?: boolean;

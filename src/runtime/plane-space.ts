@@ -25,6 +25,7 @@ export function takeSpace(width: PlaneWidth): PlaneSpace {
   return space;
 }
 
+/** Keeps space for the next one that takes some of this width. Whoever gives it back must not use it any more. */
 export function giveBack(space: PlaneSpace): void {
   idle.set(space.width, space);
 }

@@ -30,6 +30,7 @@ export interface Runtime {
   selfCommand(): [string, ...string[]];
 }
 
+/** How fetch connects. */
 export interface ConnectionOptions {
   /**
    * PEM texts; `ca` in addition to the runtime's own. Certificates are checked unless `insecure`, whatever

@@ -17,6 +17,7 @@ import type {
   WorkerMessage,
 } from "./worker-protocol.ts";
 
+/** Cancellation and progress of one job. */
 export interface JobOptions {
   signal: AbortSignal;
   /**

@@ -90,7 +90,9 @@ export interface SmallFile {
   choice: "none" | Codec | "auto";
 }
 
+/** How small files are compressed. */
 export interface PackOptions {
+  /** The level of each codec. */
   levels: Readonly<Record<Codec, number>>;
   /** `auto` compresses where at least this share of the size is saved: 0.1 is a tenth. */
   minSaving: number;

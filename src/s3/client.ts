@@ -10,7 +10,9 @@ import { s3Credentials } from "./credentials.ts";
 import { objectUrl, queryOf, s3Endpoint } from "./endpoint.ts";
 import { readS3Refusal } from "./refusal.ts";
 
+/** What a run reaches object stores with. */
 export interface S3Options {
+  /** Names the endpoint, the region, the credentials, and the proxies. */
   env: Environment;
   /** Whether an endpoint that is not on loopback may be asked by plain HTTP. */
   plainHttp: boolean;
@@ -20,18 +22,22 @@ export interface S3Options {
   clock?: Clock | undefined;
 }
 
+/** A request for an object, or for the listing of a bucket. */
 export interface S3Request {
   method: "GET" | "HEAD";
   bucket: string;
   /** Empty for the bucket itself. */
   key: string;
+  /** Not encoded. */
   query?: Readonly<Record<string, string>>;
   headers?: Readonly<Record<string, string>>;
   /** What it is about, for messages: `s3://bucket/key`. */
   name: string;
+  /** Statuses that are an answer; all others are thrown as a refusal. */
   accept: readonly number[];
   /** For an answer that is a document: its limit in bytes. */
   maxDocument?: number;
+  /** Whether the answer may be a large file. */
   large?: boolean;
   signal: AbortSignal;
 }

@@ -15,12 +15,14 @@ export interface S3Credential {
   expires?: number | undefined;
 }
 
+/** What a provider may need to get a credential. */
 export interface CredentialOptions {
   env: Environment;
   /** The region where a web identity is exchanged, if one is given. */
   region: string | undefined;
   emit: EmitHttpEvent;
   clock: Clock;
+  /** The certificates for the service at `host`. */
   certificates(host: string): CertificateOptions;
 }
 

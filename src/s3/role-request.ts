@@ -11,13 +11,16 @@ import { checkedCredential, type CredentialOptions, type S3Credential } from "./
 /** An answer with credentials is larger than this for no service, in bytes. */
 const maxAnswerBytes = 64 * 1024;
 
+/** A request to a service that hands out credentials. */
 export interface RoleRequest {
   method: "GET" | "PUT" | "POST";
   url: URL;
   headers?: Readonly<Record<string, string>>;
+  /** Sent as a form. */
   body?: string;
   /** What answers, for messages: `the container's credentials`. */
   name: string;
+  /** What to do where it is refused or does not answer. */
   hint: string;
 }
 

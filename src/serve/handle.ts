@@ -7,9 +7,12 @@ import { maxTargetBytes, parseTarget } from "./request.ts";
 import { type RouteName, route, type RouteOptions } from "./routes.ts";
 import { sendBody, StalledClient } from "./send-body.ts";
 
+/** What answers requests, and the limits that they have. */
 export interface HandleOptions extends RouteOptions {
   metrics: Metrics;
+  /** Whether the Host header names this server; others are refused. */
   isHost(header: string | undefined): boolean;
+  /** Whether the Authorization header lets a client in. */
   isAllowed(authorization: string | undefined): boolean;
   /** Answers with bytes of files in progress at most; more wait a little, and are refused then. */
   maxBodies: number;
@@ -17,6 +20,7 @@ export interface HandleOptions extends RouteOptions {
   reading: number;
   /** How long a client may take to send the body of a request, in milliseconds. */
   sending: number;
+  /** How many there are now, for the metrics. */
   connections(): number;
   /** A line for each request; it has no token and no query. */
   log(line: string): void;

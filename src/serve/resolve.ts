@@ -6,11 +6,13 @@ import { askedRange } from "./range.ts";
 import { missingFile } from "./repository-answers.ts";
 import { encodePath } from "./request.ts";
 
+/** A request for a file of a snapshot. */
 export interface ResolveRequest {
   isHead: boolean;
   headers: IncomingHttpHeaders;
   /** As it was asked for: a tag, or a commit. */
   revision: string;
+  /** Below the model's root, decoded. */
   path: string;
   signal: AbortSignal;
 }

@@ -8,6 +8,7 @@ import { commits, modelInfo, pathsInfo, refs, tree } from "./repository-answers.
 import { joined, type Target } from "./request.ts";
 import { resolveFile, sendFile } from "./resolve.ts";
 
+/** A request that was let in, as far as routes look at it. */
 export interface HubRequest {
   method: "GET" | "HEAD" | "POST";
   target: Target;
@@ -18,9 +19,10 @@ export interface HubRequest {
   signal: AbortSignal;
 }
 
+/** Which models there are, and whether they are listed. */
 export interface RouteOptions {
   source: HubSource;
-  /** Whether who asks is told all ids. */
+  /** Whether clients are told all ids. */
   list: boolean;
 }
 

@@ -12,7 +12,9 @@ export interface Patience {
   reading: number;
 }
 
+/** Where the server listens, and what it takes. */
 export interface ListenOptions {
+  /** An IP address of this machine. */
   address: string;
   /** 0 for any free one. */
   port: number;

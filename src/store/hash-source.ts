@@ -4,6 +4,7 @@ import type { Descriptor } from "../oci/descriptor.ts";
 import { type Digest, digestAlgorithm, hasherFor } from "../oci/digest.ts";
 import { blobChunks } from "./blob-chunks.ts";
 
+/** What reads the source. */
 export interface HashOptions {
   signal: AbortSignal;
   pool: WorkerPool;

@@ -8,8 +8,10 @@ import { blobChunks } from "./blob-chunks.ts";
 import { fileChunks } from "./file-chunks.ts";
 import { unwritable } from "../runtime/file-faults.ts";
 
+/** Cancellation and progress of a copy. */
 export interface CopyOptions {
   signal: AbortSignal;
+  /** Called with the number of further bytes written. */
   onBytes?: ((bytes: number) => void) | undefined;
 }
 

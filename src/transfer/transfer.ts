@@ -19,10 +19,11 @@ const smallUploads = 12;
 /** Blobs that are asked for at once: small requests that mostly wait. */
 const checksAtOnce = 16;
 
+/** How blobs are compared and moved. */
 export interface TransferOptions {
   signal: AbortSignal;
   emit: EmitEvent;
-  /** Blobs that are sent at once. */
+  /** Blobs that are sent at once; when undefined, 12 of which at most 6 are large. */
   concurrency?: number | undefined;
   /** What moving is called in events: `write` where the target is on this machine. */
   phase?: "upload" | "write" | undefined;

@@ -14,10 +14,13 @@ const keys = {
   delete: "\u007F",
 } as const;
 
+/** How questions are shown. */
 export interface PromptOptions {
-  /** What to do where nobody can be asked. */
+  /** What to do where nobody can be asked or nothing was answered, for the error. */
   hint: string;
+  /** Shows text at the terminal. */
   write: (text: string) => void;
+  /** Ends a question that nobody answers. */
   signal: AbortSignal;
 }
 

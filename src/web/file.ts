@@ -16,7 +16,9 @@ import { createReachRule, type Resolve } from "./redirect-rule.ts";
 import { checkPlain, shownUrl, type WebAddress } from "./url.ts";
 import { StatusError, statusOf } from "./status.ts";
 
+/** What a run reaches files on the web with. */
 export interface WebOptions {
+  /** Names the proxies. */
   env: Readonly<Record<string, string | undefined>>;
   /** Whether a host that is not this machine may be asked by plain HTTP. */
   plainHttp: boolean;

@@ -3,6 +3,7 @@ import { OcibundleError } from "../../errors.ts";
 import { pushModel } from "../../model/jobs/push.ts";
 import { pushReport } from "../../ui/push-report.ts";
 
+/** Pushes an image to the registry of TEST_REGISTRY without weights. Throws `usage` where that is not set. */
 export const command = defineCommand({
   meta: {
     name: "docker-push",

@@ -4,6 +4,7 @@ import { mockReport } from "../../ui/lock-report.ts";
 
 const mebibyte = 1024 * 1024;
 
+/** Writes weight files of random bytes and their lock; see `mockWeights`. */
 export const command = defineCommand({
   meta: {
     name: "mock-weights",

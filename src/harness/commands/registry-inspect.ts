@@ -2,6 +2,7 @@ import { defineCommand } from "../../cli/command.ts";
 import { json } from "../../cli/print-report.ts";
 import { registryInspect } from "../registry-inspect.ts";
 
+/** Prints as JSON what a registry has of a reference, with `--json` or without. */
 export const command = defineCommand({
   meta: {
     name: "registry-inspect",

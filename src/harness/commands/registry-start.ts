@@ -61,6 +61,10 @@ const format: ReportFormat<InstanceRecord> = {
   }),
 };
 
+/**
+ * Prints `export TEST_REGISTRY=…` for a shell to evaluate, once the registry listens; with `--foreground` it serves
+ * until it is told to end.
+ */
 export const command = defineCommand({
   meta: {
     name: "registry-start",

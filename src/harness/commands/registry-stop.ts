@@ -1,6 +1,7 @@
 import { defineCommand } from "../../cli/command.ts";
 import { stopRegistry } from "../registry/instance/stop.ts";
 
+/** Prints `unset TEST_REGISTRY` for a shell to evaluate; `registry` is null where none was running. */
 export const command = defineCommand({
   meta: {
     name: "registry-stop",

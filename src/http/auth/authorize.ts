@@ -15,15 +15,19 @@ import { parseScopes, type Scope } from "../message/scope.ts";
 import { fetchToken, isToken } from "./token.ts";
 import { tokenCache } from "./token-cache.ts";
 
+/** Whose challenges are answered, and with what. */
 export interface AuthorizeOptions {
   /** The registry as the user wrote it. */
   host: string;
   /** Its base URL: only this origin is ever authorised. */
   url: URL;
+  /** Whether the registry is asked by plain HTTP: its realm may be as well. */
   plainHttp: boolean;
+  /** Looks up a login; asked only after a challenge. */
   credentials: FindCredential;
   /** Told what is sent to show who one is. */
   secrets?: Secrets | undefined;
+  /** Milliseconds since 1970. */
   now: () => number;
 }
 

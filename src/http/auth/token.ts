@@ -44,12 +44,14 @@ export interface Token {
   refresh?: string;
 }
 
+/** What a token is asked for; `realm` and `service` are from the challenge. */
 export interface TokenRequest {
   /** The registry, for messages. */
   host: string;
   realm: URL;
   service: string | undefined;
   scopes: readonly Scope[];
+  /** Undefined: an anonymous token is asked for. */
   credential: Credential | undefined;
   signal: AbortSignal;
 }

@@ -14,6 +14,7 @@ export interface RequestBody {
  */
 export type Repeatable = "always" | "limited" | "asked" | "never";
 
+/** One request; what is sent again after a failure or a redirect is made from it each time. */
 export interface HttpRequest {
   method: string;
   url: URL;
@@ -24,6 +25,7 @@ export interface HttpRequest {
   carriesLogin?: boolean | undefined;
   /** Whether the body lets somebody in: then it goes to the URL's origin and to no other. */
   secretBody?: boolean | undefined;
+  /** Whether it may be sent again after a failure. */
   repeatable: Repeatable;
   /** What a token must allow. Empty for requests that are about no repository. */
   scopes: readonly Scope[];

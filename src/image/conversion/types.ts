@@ -34,8 +34,10 @@ export interface KnownConfigs {
   record(digest: Digest, config: Uint8Array): Promise<void>;
 }
 
+/** What opening an image of any kind may need. */
 export interface OpenImageOptions {
   signal: AbortSignal;
+  /** Names the engine's socket: DOCKER_HOST, DOCKER_CONTEXT and the like. */
   env: Readonly<Record<string, string | undefined>>;
   /** What relative paths are relative to, absolute. */
   cwd: string;
@@ -45,7 +47,9 @@ export interface OpenImageOptions {
   registryReader(reference: Reference): ContentReader;
   /** The platform that will be asked for; an engine that holds several exports only this one. */
   platform?: Platform | undefined;
+  /** Layers that were compressed before; all are compressed without it. */
   knownLayers?: KnownLayers | undefined;
+  /** Configs of images seen before; every image of an engine is exported without it. */
   configs?: KnownConfigs | undefined;
   emit?: EmitEvent | undefined;
 }

@@ -35,6 +35,7 @@ export interface TakenExport {
   find(name: string): Content | undefined;
 }
 
+/** What is known of an image before its export arrives. */
 export interface ExportOptions {
   /** The engine's image, for messages. */
   name: string;
@@ -42,6 +43,7 @@ export interface ExportOptions {
   diffIds: ReadonlySet<Digest>;
   /** Layers that the target has, by diff ID. */
   known: ReadonlyMap<Digest, Layer>;
+  /** Gets the compressed layers. */
   temp: TempDirectory;
   signal: AbortSignal;
   emit: EmitEvent | undefined;

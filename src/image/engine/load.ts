@@ -23,6 +23,7 @@ export interface ImageToLoad {
   source(descriptor: Descriptor, signal: AbortSignal): Promise<BlobSource>;
 }
 
+/** Callbacks for the progress of each blob. */
 export interface LoadOptions {
   signal: AbortSignal;
   /** Called when a blob begins, with further bytes of it, and when all of it has gone out. */

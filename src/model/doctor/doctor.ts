@@ -20,6 +20,7 @@ import { connect } from "../session/connect.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
 import type { CheckName, DoctorReport, Finding, CreatedObject } from "../../report/doctor.ts";
 
+/** What is examined. */
 export interface DoctorRequest {
   /** A repository, with or without a tag; nothing need be there. */
   reference: string;

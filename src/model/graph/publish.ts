@@ -11,6 +11,7 @@ import { explainedLayers } from "./layer-limit.ts";
 import { knownBlobs, lacksBlob } from "./known-blobs.ts";
 import type { Amount } from "../../report/amount.ts";
 
+/** How a graph is moved; tags are set when everything else is there. */
 export interface PublishOptions {
   signal: AbortSignal;
   emit: EmitEvent;
@@ -26,7 +27,7 @@ export interface PublishOptions {
   base?: string | undefined;
   /** Further tags for the root. */
   moreTags?: readonly string[];
-  /** Only say what would be done. */
+  /** Only report what would be done. */
   dryRun?: boolean;
   /** Ask for every blob, also where the target has a manifest that names it. */
   checkBlobs?: boolean | undefined;

@@ -30,9 +30,10 @@ export interface RepositoryGraph {
   broken: Map<Digest, OcibundleError>;
 }
 
+/** How much of a repository is read, and how fast. */
 export interface ReadRepositoryOptions {
   signal: AbortSignal;
-  /** Requests at once. */
+  /** Requests at once; 16 when undefined. */
   concurrency: number | undefined;
   /** Only these tags; all of the repository when undefined. */
   tags?: readonly string[] | undefined;

@@ -17,8 +17,9 @@ import type {
   WeightsSummary,
 } from "../../report/model.ts";
 
+/** What a summary can't read from the manifests. */
 export interface SummaryContext {
-  /** That of an image that no index says it of. */
+  /** The platform of an image for which no index gives one; null unless given. */
   platform?: string | null;
   /** Weights in other formats than the bundle's, by the digest of their manifest. */
   foreign?: ReadonlyMap<Digest, WeightsContents> | undefined;

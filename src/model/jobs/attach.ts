@@ -15,9 +15,11 @@ import { type JobContext, openSession } from "../session/session.ts";
 import { notAFile, unreadable } from "../weights/file-errors.ts";
 import type { Attached } from "../../report/attach.ts";
 
+/** What is attached to what. */
 export interface AttachRequest {
+  /** A reference of a registry; the manifest that it stands for is the subject. */
   reference: string;
-  /** A path. */
+  /** A path, relative to the working directory. */
   file: string;
   /** The artifact type, which is the media type of the file as well. */
   type: string;

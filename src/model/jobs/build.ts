@@ -10,6 +10,7 @@ import { onlyPlatform, publishReport } from "../graph/publish-report.ts";
 import { type JobContext, openSession } from "../session/session.ts";
 import type { PublishReport } from "../../report/publish.ts";
 
+/** A model, and the layout that it is built in. */
 export interface BuildRequest extends ModelParts {
   /** Only its tag is used, where the output names none. */
   reference: string | undefined;

@@ -23,8 +23,9 @@ import type { PartTarget } from "../weights/send-parts.ts";
 import type { PartsCompression } from "../weights/store-parts.ts";
 import { storeFiles } from "./store-files.ts";
 
+/** What `copy --layout` is asked for. */
 export interface ConvertRequest {
-  /** What the weights are written as at the target. */
+  /** What the weights are written as at the target; `bundle` when undefined. */
   layout?: string | undefined;
   /** The directory of an image whose files are the weights. */
   path?: string | undefined;
@@ -34,8 +35,9 @@ export interface ConvertRequest {
   compression?: PartsCompression | undefined;
   /** The directory of the files in the layout `image`. */
   root?: string | undefined;
-  /** Refused, each with what speaks against it. */
+  /** Refused with `usage` where it is given. */
   platform: string | undefined;
+  /** Refused with `usage` where it is true: a converted model has a new digest, to which nothing refers. */
   referrers: boolean;
 }
 

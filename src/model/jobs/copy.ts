@@ -36,8 +36,11 @@ import { openSigned } from "../trust/open-signed.ts";
 import type { Repository } from "../../registry/types.ts";
 import type { PublishReport } from "../../report/publish.ts";
 
+/** What `copy` is asked for. */
 export interface CopyRequest {
+  /** A reference, layout or archive. */
   source: string;
+  /** A reference, layout or archive. */
   target: string;
   /** Only the image of this platform, with the weights; everything when undefined. */
   platform: string | undefined;

@@ -18,6 +18,7 @@ import { removeSurveyed, type Survey, survey } from "../../store/records/remove-
 import { takeUnused } from "../pull/hold.ts";
 import type { JobContext } from "../session/session.ts";
 
+/** Which directories go; with neither limit, only records of directories that are gone. */
 export interface GcOptions {
   /** Milliseconds: directories that were not pulled into for longer go. */
   olderThan: number | undefined;

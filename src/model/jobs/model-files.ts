@@ -22,6 +22,7 @@ import { shifted } from "../layout/shifted-source.ts";
 /** Formats whose files have names besides their paths. */
 const namedFormats: ReadonlySet<string> = new Set(["bundle", "cog-single"]);
 
+/** Which files of a model, and how long they last. */
 export interface FilesOptions {
   /** The directory of an image whose files are meant. */
   path?: string | undefined;

@@ -9,8 +9,11 @@ import { parseRegistryPlace } from "../places/registry-place.ts";
 import { type JobContext, openSession } from "../session/session.ts";
 import type { KeepReason, RepositoryPruning } from "../../report/prune.ts";
 
+/** Which tags of a repository go. */
 export interface PruneRequest {
+  /** Without a tag or digest. */
   repository: string;
+  /** How many of the newest stay, whatever their age. */
   keepLast: number | undefined;
   /** In milliseconds. */
   olderThan: number | undefined;

@@ -25,15 +25,18 @@ import { onlyPlatform, publishReport } from "../graph/publish-report.ts";
 import { type JobContext, openSession } from "../session/session.ts";
 import type { PublishReport } from "../../report/publish.ts";
 
+/** What `push` is asked for besides the parts of the model. */
 export interface PushRequest extends ModelParts {
   /** Where to push to; the project file's `image` when undefined. */
   reference: string | undefined;
   dryRun: boolean;
   /** Directories and files that are locked where they are not, and pushed. */
   paths?: readonly string[] | undefined;
+  /** Whether files that are not whole are locked and pushed all the same. */
   allowIncomplete?: boolean | undefined;
   /** Whether a lock is read and written for `paths`; it is unless this is false. */
   writeLock?: boolean | undefined;
+  /** Whether the lock is written anew where files differ from it; otherwise that is an error. */
   updateLock?: boolean | undefined;
   /** Ask for every blob, also where the registry has a manifest that names it. */
   checkBlobs?: boolean | undefined;

@@ -19,6 +19,7 @@ import { splitFilesOf, storedSizesOf } from "./diff-parts.ts";
 import { blobsOf, filesOf } from "./report-blobs.ts";
 import { refuseOtherContent, writeOutputFile } from "../../store/output-file.ts";
 
+/** Which models a report is about. */
 export interface ReportRequest {
   /** Repositories, references, layouts and archives. */
   models: readonly string[];

@@ -9,7 +9,9 @@ import { parseRegistryPlace } from "../places/registry-place.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
 import type { Removal } from "../../report/rm.ts";
 
+/** What `rm` is asked for. */
 export interface RemovalRequest {
+  /** With a tag or a digest. */
   reference: string;
   /** The manifest, and not the tag alone. */
   digest: boolean;

@@ -10,6 +10,7 @@ import { readKeyText } from "../trust/key-source.ts";
 import { storedSignatures } from "../trust/stored-signatures.ts";
 import { writeBundle, writeTagged } from "../trust/write-signature.ts";
 
+/** What is signed, with which key, and in which formats. */
 export interface SignRequest {
   reference: string;
   /** A file or `env://NAME`. */

@@ -16,11 +16,12 @@ import { unreadable } from "../weights/file-errors.ts";
 import { otherFiles } from "./extra-files.ts";
 import { type Item, verifySubject } from "./verify-subject.ts";
 
+/** A directory, and the signature that its files are compared with. */
 export interface VerifyModelSignatureRequest {
   dir: string;
   /** The file of the signature. */
   signature: string;
-  /** Who must have signed. */
+  /** Who must have signed; undefined is refused with `usage`. */
   signer: SignerSettings | undefined;
 }
 

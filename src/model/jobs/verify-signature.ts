@@ -7,6 +7,7 @@ import type { VerifySettings } from "../session/verify-settings.ts";
 import { checkSignatures, unsigned } from "../trust/require-signature.ts";
 import { openSigner } from "../trust/signer.ts";
 
+/** A manifest, and whose signatures count. */
 export interface VerifySignatureRequest {
   source: string;
   /** Who must have signed; as the configuration has it where it is empty. */

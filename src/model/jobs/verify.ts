@@ -16,9 +16,11 @@ import { allWeights, hasUnlisted } from "../graph/summary.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 import type { Problem, VerifyReport } from "../../report/verify.ts";
 
+/** What is verified, and how thoroughly. */
 export interface VerifyRequest {
+  /** A reference, layout, archive or lock. */
   source: string;
-  /** The directory that `source` was pulled into. Without it the source is held against itself. */
+  /** The directory that `source` was pulled into. Without it the content of the source itself is verified. */
   dir: string | undefined;
   /** Which files of the directory, as `pull --only` has it; all where none is given. */
   only?: readonly string[] | undefined;

@@ -29,7 +29,9 @@ export interface LaidOut extends ContentGraph {
 
 const alone = { childTags: new Map<Digest, string>(), entries: [] };
 
+/** What a layout is written with; each layout uses its own part of it. */
 export interface LayoutOptions extends TarOptions {
+  /** For the layout `parts` alone. */
   split?: Omit<SplitOptions, "signal" | "emit"> | undefined;
   /** Gives the parts of files the form in which they are to be stored; they stay as they are without. */
   store?: ((files: readonly OriginalFile[]) => Promise<OriginalFile[]>) | undefined;

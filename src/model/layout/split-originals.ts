@@ -13,8 +13,9 @@ import { readTensors } from "../tensors/read-tensors.ts";
 import type { OriginalFile } from "./original-file.ts";
 import { sourceReader } from "./source-reader.ts";
 
+/** How files are split where they are not yet. */
 export interface SplitOptions {
-  /** Those of the version before; chosen when undefined. */
+  /** The numbers of the version before, so that parts are shared with it; chosen for these files when undefined. */
   numbers?: TreeNumbers | undefined;
   /** The most layers that the manifest may have. */
   layers?: number | undefined;

@@ -93,7 +93,9 @@ function sourceOf(segments: readonly Segment[]): BlobSource {
   };
 }
 
+/** What computing the digest of an archive needs. */
 export interface TarOptions {
+  /** Remembers digests that were computed before. */
   cache: Cache;
   signal: AbortSignal;
   emit: EmitEvent;

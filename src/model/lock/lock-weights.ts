@@ -21,8 +21,9 @@ import type { PartsCompression } from "../weights/store-parts.ts";
 import { cutFiles } from "../weights/cut-files.ts";
 import { rfc3339, type WeightsLock } from "../format/weights-lock.ts";
 
+/** How files are locked, and what they are compared with. */
 export interface LockOptions extends ReadOptions {
-  /** Whether remote files that are not what the previous lock says are not to be sent. */
+  /** Whether remote files that differ from the previous lock are only hashed, and not sent. */
   mustMatch?: boolean | undefined;
   /** What is asked for by `--compression`; `auto` otherwise, and what is stored already stays so. */
   compression: CompressionChoice | undefined;
@@ -36,6 +37,7 @@ export interface LockOptions extends ReadOptions {
   previous: WeightsLock | undefined;
   /** The lock's name in messages. */
   on: string;
+  /** The time that the lock is dated with. */
   now(): Date;
 }
 

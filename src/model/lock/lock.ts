@@ -30,9 +30,11 @@ import {
 import { checkWritable, sweepLockTemps, writeLockFile } from "./write-lock-file.ts";
 import type { LockDrift, LockReport } from "../../report/lock.ts";
 
+/** What `lock` is asked for. */
 export interface LockRequest {
   /** Files and directories; those of the project file when empty. */
   paths: readonly string[];
+  /** The directory of the files in the container. Undefined: as the lock has it, `/src/weights` for new files. */
   dest: string | undefined;
   /** Path of the lock; weights.lock in the working directory when undefined. */
   output: string | undefined;

@@ -12,6 +12,7 @@ import type { WantedFile } from "./pull-plan.ts";
 /** Directories worked on at once. */
 const directoriesAtOnce = 8;
 
+/** What is flushed besides what was fetched, and what may be removed. */
 export interface FsyncOptions {
   /** Files that were there before: whoever wrote them may not have flushed them. */
   kept: readonly WantedFile[];

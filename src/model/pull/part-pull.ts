@@ -50,15 +50,19 @@ export async function noteParts(
   await records.add(isCached ? cached : path, content, "said");
 }
 
+/** What is known before files are put together from parts. */
 export interface AssemblyOptions {
   session: Session;
   workers: WorkerPool;
   records: PartRecords;
+  /** The recipes, for those of the wanted files that have one. */
   plans: ReadonlyMap<WeightEntry, FilePlan>;
   wanted: readonly WantedFile[];
   /** Files and directories that may have parts, as they were given. */
   seeds: readonly string[];
+  /** Whether the digest of each whole file is checked besides those of its parts. */
   checkWhole: boolean;
+  /** Whether whole files in the cache are used. */
   useCache: boolean;
 }
 

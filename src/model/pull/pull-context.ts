@@ -20,6 +20,7 @@ export interface BlobPart {
   offset: number;
 }
 
+/** What fetching the files of one pull shares. */
 export interface FetchContext {
   session: Session;
   source: PullSource;
@@ -38,11 +39,13 @@ export interface FetchContext {
   root: string;
   /** Whether files in the way, which the plan has looked at, are replaced. */
   force: boolean;
+  /** Whether blobs go through the cache; otherwise straight into the directory. */
   useCache: boolean;
   /** How files come from the cache. */
   link: LinkMode;
   /** Whether no other process writes into the directory at the same time. */
   alone: boolean;
+  /** Learned from file to file. */
   seen: Seen;
 }
 

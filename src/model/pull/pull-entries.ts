@@ -46,8 +46,11 @@ export interface FoundFiles extends AsyncDisposable {
   useCache: boolean;
 }
 
+/** How files are looked up whose format does not list them. */
 export interface FindRequest {
+  /** The directory of an image whose files are wanted. */
   path?: string | undefined;
+  /** Whether what is unpacked stays in the cache; otherwise it lasts as long as the pull. */
   useCache: boolean;
   force: boolean;
   /** Whether archives that are not compressed stay where they are: they are read, and their files are parts of them. */

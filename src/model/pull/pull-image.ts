@@ -28,6 +28,7 @@ import type { VerifySettings } from "../session/verify-settings.ts";
 import { hasOnlyWeights } from "../graph/find-weights.ts";
 import type { PulledImage } from "../../report/pull.ts";
 
+/** Which image goes where. */
 export interface PullImageRequest {
   source: string;
   /** `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]` or `docker-daemon:NAME[:TAG]`. */

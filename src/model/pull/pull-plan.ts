@@ -78,10 +78,12 @@ export const withoutFiles = (name: string): OcibundleError =>
     hint: "run `ocibundle inspect` to see its content",
   });
 
+/** How files in place are judged. */
 export interface PlanOptions {
   signal: AbortSignal;
   /** Whether files with other content are replaced. */
   force: boolean;
+  /** Knows the digests of files that are its own under another name: they are not read. */
   cache: Cache;
   records: FileRecords;
   pool: WorkerPool;

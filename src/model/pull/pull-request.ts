@@ -1,15 +1,19 @@
 import type { VerifySettings } from "../session/verify-settings.ts";
 import type { LinkMode } from "../session/link-mode.ts";
 
+/** What a pull of weights is asked for. */
 export interface PullRequest {
+  /** A reference, layout or archive. */
   source: string;
   /** The directory that the dests go under. */
   output: string;
+  /** Globs of files; all when empty. */
   only: readonly string[];
   /** The directory of an image whose files are wanted. */
   path?: string | undefined;
   /** Whether files with other content are replaced. */
   force: boolean;
+  /** Whether blobs go through the cache; otherwise straight into the directory. */
   useCache: boolean;
   /** Files and directories that parts of the weights are looked for in. */
   seeds?: readonly string[] | undefined;

@@ -14,8 +14,10 @@ import { compressedPart } from "./fetch-in-place.ts";
 import type { WantedFile } from "./pull-plan.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 
+/** How files will come, which decides how often their bytes need space. */
 export interface SpaceOptions {
   cache: Cache;
+  /** Whether files go through the cache, and need space there as well. */
   useCache: boolean;
   /** How files come from the cache; `auto` unless given. */
   link?: LinkMode;

@@ -31,16 +31,20 @@ export interface Stage {
   swap(): Promise<void>;
 }
 
+/** The version that a directory has, and the one that it is to get. */
 export interface StageOptions {
   /** Absolute, and locked. */
   dir: string;
   /** What was placed there before, and is to be replaced: none for a directory that is new. */
   last: readonly PlacedPull[];
+  /** The digest of the new version. */
   digest: string;
   /** The digest that the markers say the directory is ready with. */
   ready: string | undefined;
   files: readonly WantedFile[];
+  /** Where the markers of the new version go. */
   targets: readonly MarkedTarget[];
+  /** Whether files that were changed since they were placed are replaced; otherwise that is a `conflict`. */
   force: boolean;
 }
 

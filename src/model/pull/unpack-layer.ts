@@ -25,6 +25,7 @@ export type UnpackedEntry =
   | { type: "link" | "symlink"; name: string; target: string }
   | { type: "directory"; name: string };
 
+/** How a layer is read, and what it is checked against. */
 export interface UnpackOptions {
   cache: Cache;
   signal: AbortSignal;

@@ -19,6 +19,7 @@ export interface AnswerMemory {
   share(): AnswerShare;
 }
 
+/** The memory of one answer. Call `end` when it is sent or has failed. */
 export interface AnswerShare {
   /**
    * A buffer for the next piece of which `wanted` bytes are there. It is used again for the one after: a new one for
@@ -29,6 +30,7 @@ export interface AnswerShare {
   end(): void;
 }
 
+/** Memory for all answers of one server: with many at once, each gets smaller buffers. */
 export function answerMemory(): AnswerMemory {
   let answers = 0;
   const piece = (): number => {

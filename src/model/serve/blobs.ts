@@ -30,8 +30,9 @@ const directBytes = 8 * MiB;
 const largeAtOnce = withinOpenFiles(16, 12);
 const smallAtOnce = withinOpenFiles(32, 8);
 
-/** Workers that hash what is fetched, and the threads that they share: one hashes more than a gigabyte a second. */
+/** Workers that hash what is fetched: one for each large file that is fetched at once. */
 export const feedWorkers = largeAtOnce;
+/** The threads that those workers share: one hashes more than a gigabyte a second. */
 export const feedThreads = Math.min(4, availableParallelism());
 
 /** How long the first byte is waited for before an answer begins, in milliseconds: clients give up after 10 s. */

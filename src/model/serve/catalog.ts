@@ -22,13 +22,15 @@ export interface Catalog {
   ids: readonly string[];
 }
 
+/** Which models are served: maps by id, and a registry for all other ids. */
 export interface CatalogOptions {
   /** `ID=REF` each. */
   map: readonly string[];
   /** Maps of the configuration: id to reference; those of `map` go before. */
   configured: Readonly<Record<string, string>>;
-  /** `HOST[/PREFIX]`. */
+  /** `HOST[/PREFIX]`: an id is the name of a repository below it. */
   registry: string | undefined;
+  /** What the revision `main` stands for where a reference has no tag. */
   tag: string | undefined;
 }
 

@@ -2,8 +2,11 @@ import { spawn } from "node:child_process";
 import { constants } from "node:os";
 import { errno, OcibundleError } from "../../errors.ts";
 
+/** A program that runs with this one's streams. */
 export interface ChildOptions {
+  /** The program and its arguments; no shell reads them. */
   command: readonly [string, ...string[]];
+  /** Its whole environment: nothing of this process is added. */
   env: Readonly<Record<string, string | undefined>>;
   cwd: string;
   /** When aborted the program is asked to end, as this one was; its own end decides. */

@@ -61,6 +61,7 @@ export interface PartsFetcher {
   remove(plan: FilePlan): Promise<void>;
 }
 
+/** What the fetches of one server share. */
 export interface PartsFetcherOptions {
   session: Session;
   downloader: Downloader;

@@ -30,13 +30,18 @@ export interface ModelState {
   close(): Promise<void>;
 }
 
+/** What the models of one server share. */
 export interface StateOptions {
   session: Session;
+  /** Manifests and tags that were read before, by earlier runs too. */
   memory: ManifestMemory;
+  /** The file lists of versions that this server was asked for, the latest of all models together. */
   kept: KeptServed;
+  /** The directory of dests that is the repository's root; the one that they share when undefined. */
   root: string | undefined;
   /** How long a tag is believed, in milliseconds. */
   refresh: number;
+  /** Whether the registry is not asked: only what is on this machine is served. */
   offline: boolean;
 }
 

@@ -21,22 +21,33 @@ import { checkLocal } from "./model-state.ts";
 import { createModels } from "./models.ts";
 import { checkFlags, parseHostName, parseListen, readToken } from "./serve-flags.ts";
 
+/** What `serve` is asked for. The configuration stands in for what is undefined; its maps and host names are added. */
 export interface ServeRequest {
+  /** `ID=REF` each. */
   map: readonly string[];
+  /** `HOST[/PREFIX]`: all repositories below it are served. */
   registry: string | undefined;
+  /** What the revision `main` stands for. */
   tag: string | undefined;
   /** `ADDRESS:PORT`. */
   listen: string | undefined;
+  /** A file with the token that clients must send; else that of OCIBUNDLE_SERVE_TOKEN. */
   tokenFile: string | undefined;
+  /** Allows an address besides loopback without a token. */
   anonymous: boolean;
+  /** Names that clients may address the server by, besides its own address. */
   hostNames: readonly string[];
-  /** In milliseconds. */
+  /** How long a tag is believed, in milliseconds. */
   refresh: number;
+  /** Whether the registry is not asked. */
   offline: boolean;
+  /** The directory of dests that is the repository's root; the one that they share when undefined. */
   root: string | undefined;
+  /** Whether files are kept in the cache; otherwise in a temporary directory. */
   useCache: boolean;
+  /** Whether clients are told all ids. */
   list: boolean;
-  /** A program to run, and to end with. */
+  /** A program to run and its arguments; the server ends with it. Empty for none. */
   command: readonly string[];
 }
 

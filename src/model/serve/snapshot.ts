@@ -42,6 +42,7 @@ export interface Served {
   locate(path: string, again: boolean): Promise<Located>;
 }
 
+/** How a version is listed. */
 export interface ServedOptions {
   session: Session;
   /** The directory of dests that is the repository's root; the one that they share unless given. */

@@ -19,7 +19,7 @@ export interface MirrorAddress {
 
 const hostPattern = /^(?:\[[0-9a-f:.]+\]|[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?)(?::\d{1,5})?$/i;
 
-// The pattern takes names that no URL does: 1.2.3.999.
+/** Whether a text is `host[:port]` of a registry: by a pattern, and by URL, which refuses 1.2.3.999. */
 export const isHost = (text: string): boolean =>
   hostPattern.test(text) && URL.canParse(`http://${text}/`);
 

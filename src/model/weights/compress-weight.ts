@@ -5,12 +5,14 @@ import type { Cache } from "../../store/cache/cache.ts";
 import { cacheFailure } from "../../store/cache/directory.ts";
 import { levelOf } from "../format/compression.ts";
 
+/** Where the compressed file goes, and when it is worth keeping. */
 export interface CompressOptions {
   cache: Pick<Cache, "root" | "tempPath" | "discardTemp" | "putFile">;
   pool: WorkerPool;
   signal: AbortSignal;
+  /** Further bytes of the weight file that were read. */
   onBytes?: ((bytes: number) => void) | undefined;
-  /** A share of the size. */
+  /** The least share of the size that must be saved: 0.1 is a tenth. All is kept when undefined. */
   minSaving?: number | undefined;
 }
 

@@ -45,11 +45,13 @@ export interface WeightContent {
   parts?: Sha256[] | undefined;
 }
 
+/** What reading weight files needs, and where is remembered what was read. */
 export interface ReadOptions {
+  /** What was found out about local files. */
   records: FileRecords;
-  /** Of remote files. */
+  /** What was found out about remote files. */
   remoteRecords?: RemoteRecords | undefined;
-  /** Of the parts of remote files. */
+  /** What was found out about the parts of remote files. */
   cutRecords?: CutRecords | undefined;
   cache: Cache;
   signal: AbortSignal;

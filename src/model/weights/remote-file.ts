@@ -50,11 +50,13 @@ export interface Hashed {
   parts?: Sha256[] | undefined;
 }
 
+/** How a remote file is read. */
 export interface HashOptions {
   /** How it is cut into parts that are hashed as well. */
   cut?: FileCut | undefined;
-  /** A file of at most so many bytes is kept. */
+  /** The bytes of a file of at most this size are returned as well, in bytes. */
   keep: number;
+  /** Further bytes that were read, about each MiB. */
   onBytes(bytes: number): void;
   signal: AbortSignal;
 }

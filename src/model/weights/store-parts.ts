@@ -21,8 +21,11 @@ export interface PieceOfFile {
   start: number;
 }
 
+/** How parts are stored, and what is known of them. */
 export interface StorePartsOptions extends Pick<ReadOptions, "signal" | "emit" | "workers"> {
+  /** Gets the compressed parts. */
   cache: Cache;
+  /** `auto` also tries to compress by planes of bytes. */
   choice: "zstd" | "auto";
   /** Forms of parts that were made before, by the digests of the originals. */
   known: ReadonlyMap<string, StoredPart>;

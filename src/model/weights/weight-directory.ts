@@ -15,8 +15,10 @@ export interface DirectoryFile {
   path: string;
 }
 
+/** Which files of a directory are taken. */
 export interface WalkOptions {
   signal: AbortSignal;
+  /** Applied besides the directory's ignore file; that alone without it. */
   filter?: PathFilter | undefined;
   /** Told of each file or directory that is left out: its path below the directory, `/` behind a directory's. */
   onLeftOut?: ((below: string) => void) | undefined;

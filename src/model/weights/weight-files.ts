@@ -54,6 +54,7 @@ export interface WeightSource {
   merged?: number | undefined;
 }
 
+/** How sources are looked up. */
 export interface WeightFilesOptions {
   signal: AbortSignal;
   /** Absolute paths that are no weights though they lie in a directory: the lock itself. */

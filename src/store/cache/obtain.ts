@@ -9,6 +9,7 @@ import { type HeldLock, LockUnavailable } from "../locks/lock-file.ts";
 import type { LockHolder } from "../locks/lock-holder.ts";
 import { fileFault, isBelow, failedPath } from "../../runtime/file-faults.ts";
 
+/** How a blob is fetched that the cache does not have. */
 export interface ObtainOptions {
   signal: AbortSignal;
   use?: CacheUse;

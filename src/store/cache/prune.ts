@@ -15,6 +15,7 @@ import {
 import { sweepTempFiles } from "./temp.ts";
 import { LockUnavailable, requireLocks } from "../locks/lock-file.ts";
 
+/** How much of the cache stays. */
 export interface PruneOptions {
   /** Milliseconds: what was not used for longer goes. */
   olderThan?: number | undefined;

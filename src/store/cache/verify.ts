@@ -7,6 +7,7 @@ import type { Cache } from "./cache.ts";
 import { hasBytesOf, statBlob } from "./entry.ts";
 import type { CachedBlob } from "./list.ts";
 
+/** What reads the blobs, and callbacks for the progress of each. */
 export interface VerifyOptions {
   /** Hashes in parallel. */
   pool: WorkerPool;

@@ -20,12 +20,15 @@ export interface HeldLock {
   release(): void;
 }
 
+/** Which kind of lock: an exclusive one unless said otherwise. */
 export interface LockOptions {
   /** Several may hold a shared lock at once, none while an exclusive one is held. */
   shared?: boolean;
 }
 
+/** A lock, and the end of the wait for it. */
 export interface WaitOptions extends LockOptions {
+  /** Aborts the wait; a lock that is held stays. */
   signal: AbortSignal;
   /** Called once when the lock is not to be had within a moment. */
   onWait?: ((holder: LockHolder | undefined) => void) | undefined;

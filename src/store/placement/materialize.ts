@@ -20,6 +20,7 @@ import { unwritable } from "../../runtime/file-faults.ts";
  */
 export type MaterializeWay = "reflink" | "hard link" | "copy";
 
+/** How a cached file may be placed. */
 export interface MaterializeOptions {
   signal: AbortSignal;
   /** Whether a file that is there already is replaced. Otherwise it is an error. */

@@ -11,6 +11,7 @@ import { type OpenRange, rangeWork, type RangeWork, type RangeWorkOptions } from
 import type { Pace } from "./slow-ranges.ts";
 import { watchFlights } from "./watch-flights.ts";
 
+/** How one blob is fetched, and what it shares with others. */
 export interface FetchOptions extends RangeWorkOptions, RetryCounterOptions {
   signal: AbortSignal;
   /** The one limit for the connections of all blobs. */

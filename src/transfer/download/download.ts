@@ -31,6 +31,7 @@ const defaultConnections = 8;
 /** A blob up to this size is hashed where it is, after its last byte: a worker would cost more. */
 const inlineBytes = 4 * MiB;
 
+/** What all downloads of one downloader share. */
 export interface DownloadOptions {
   /** Connections of all blobs together. */
   connections?: number | undefined;
@@ -46,6 +47,7 @@ export interface DownloadOptions {
   onFetched?: ((bytes: number) => void) | undefined;
 }
 
+/** Cancellation and progress of one download. */
 export interface DownloadCallOptions {
   signal: AbortSignal;
   /** Further bytes of the blob; those of an earlier run at once and `resumed`; negative when thrown away. */

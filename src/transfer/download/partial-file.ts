@@ -29,6 +29,7 @@ const flushBytes = 128 * MiB;
 const slowWrite = 250;
 const slowPause = 1000;
 
+/** What is told about a file while it grows, and how it may begin. */
 export interface PartialFileOptions {
   /** Called with bytes newly written, and at once with those of an earlier run, which are `resumed`. */
   onBytes?: ((bytes: number, resumed?: boolean) => void) | undefined;

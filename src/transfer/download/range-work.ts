@@ -16,6 +16,7 @@ export interface RangeSupport {
   cost?: RangeCost;
 }
 
+/** How one blob is cut into requests. */
 export interface RangeWorkOptions {
   /** What the blob is called in errors. */
   label: string;
@@ -23,6 +24,7 @@ export interface RangeWorkOptions {
   atOnce: number;
   /** Each gap is asked for at once, and not in pieces. */
   inOnePiece?: boolean | undefined;
+  /** Learned from, and used for the next blob. */
   support: RangeSupport;
   emit: EmitEvent;
 }

@@ -5,6 +5,7 @@ import { judgeRange, type Pace } from "./slow-ranges.ts";
 /** After failures in a row a silent request is given more time, by up to this factor. */
 const mostPatience = 4;
 
+/** What requests are compared with. */
 export interface WatchOptions extends Pick<RangeWorkOptions, "label" | "support"> {
   pace: Pace;
   /** Failures in a row so far. */

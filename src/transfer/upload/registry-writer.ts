@@ -12,12 +12,14 @@ import { uploadBlob } from "./upload.ts";
 import { uploadUnnamed } from "./upload-unnamed.ts";
 import { initialTraits, type RegistryTraits } from "./registry-traits.ts";
 
+/** What uploads report, and what they remember. */
 export interface RegistryWriterOptions {
   /** Gets waits, and the reason why an upload method was left. */
   emit?: EmitEvent | undefined;
   /** What is known about registries, by host; shared by the whole process unless given. */
   traits?: Map<string, RegistryTraits> | undefined;
   clock?: Clock | undefined;
+  /** `transferRetries` unless given. */
   retries?: RetryPolicy | undefined;
   /** Where large uploads are recorded, so that a later run can resume them. */
   journal?: UploadJournal | undefined;

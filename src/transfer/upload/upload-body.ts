@@ -6,6 +6,7 @@ import { MiB } from "../units.ts";
 import { runtime } from "../../runtime/current.ts";
 import { filePieces } from "../../store/file-pieces.ts";
 
+/** How the body of one request is sent and watched. */
 export interface BodyOptions {
   signal: AbortSignal;
   /** Up to where the requests that follow send the blob; to the range's end unless given. */

@@ -7,6 +7,7 @@ import type { RegistryTraits } from "./registry-traits.ts";
 import type { StuckSession } from "./stuck-session.ts";
 import type { UploadCursor } from "./upload-cursor.ts";
 
+/** What an upload reports, and what it learns about the registry. */
 export interface UploadRunOptions extends RetryCounterOptions {
   signal: AbortSignal;
   /** Further bytes that were sent; negative when some must be sent again. `resumed`: an earlier run sent them. */

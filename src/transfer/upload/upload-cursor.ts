@@ -25,7 +25,9 @@ export interface UploadCursor {
   drop(): void;
 }
 
+/** What is told when an upload moves on. */
 export interface CursorOptions {
+  /** Where the session is recorded for a later run; undefined for a blob that is not. */
   notes: UploadNotes | undefined;
   /** Further bytes were sent; negative when some must be sent again. `resumed`: an earlier run sent them. */
   onBytes: ((bytes: number, resumed?: boolean) => void) | undefined;

@@ -4,10 +4,13 @@ import type { Repository, UploadSession } from "../../registry/types.ts";
 import type { EmitEvent } from "../events.ts";
 import type { UploadNotes } from "./upload-journal.ts";
 
+/** How a session is found. */
 export interface SessionOptions {
   signal: AbortSignal;
   emit?: EmitEvent | undefined;
+  /** Repositories of the registry that may have the blob; none unless given. */
   mountFrom?: readonly string[] | undefined;
+  /** What an earlier run recorded of its session. */
   notes?: UploadNotes | undefined;
 }
 

@@ -9,7 +9,9 @@ import { findSession, newSession } from "./upload-session.ts";
 import { unknownTraits } from "./registry-traits.ts";
 import { isForPut } from "./upload-method.ts";
 
+/** How one blob is uploaded. */
 export interface UploadOptions extends UploadRunOptions {
+  /** Repositories of the registry that may have the blob; none unless given. */
   mountFrom?: readonly string[] | undefined;
   /** Where large uploads are recorded, so that a later run can resume them. */
   journal?: UploadJournal | undefined;

@@ -6,14 +6,15 @@ import { changed, type Layer } from "./middleware.ts";
 import { accessText, createSigner, type Signer } from "./signed.ts";
 import { answerTokenRequest } from "./token-realm.ts";
 
+/** How tokens are given and what they are worth. */
 export interface TokenAuthOptions {
   /** Who gets tokens; anybody does when undefined. */
   account?: Account | undefined;
-  /** Where the realm is on this server. */
+  /** The path of the realm on this server; `/token` unless given. */
   realm?: string | undefined;
-  /** What a token lives, in milliseconds. */
+  /** How long a token is valid, in milliseconds; five minutes unless given. */
   lifetime?: number | undefined;
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since 1970; the system's clock unless given. */
   now?: (() => number) | undefined;
 }
 

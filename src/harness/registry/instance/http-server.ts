@@ -5,12 +5,14 @@ import type { AddressInfo, Socket } from "node:net";
 import { inTurn } from "../../../flow/in-turn.ts";
 import { releaseBytes } from "../../../runtime/release-bytes.ts";
 
+/** Where an HTTP server listens, and what answers. */
 export interface ServeOptions {
+  /** The address to listen on: `127.0.0.1`. */
   hostname: string;
   /** 0 for any free port. */
   port: number;
   handle(request: Request): Promise<Response>;
-  /** PEM texts. */
+  /** PEM texts; plain HTTP without them. */
   tls?: { cert: string; key: string };
 }
 

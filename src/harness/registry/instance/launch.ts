@@ -12,10 +12,11 @@ export const instanceVariable = "OCIBUNDLE_REGISTRY_INSTANCE";
 /** Hands `--auth` to a background process: its arguments can be read by everybody, its environment by nobody else. */
 export const authVariable = "OCIBUNDLE_REGISTRY_AUTH";
 
+/** How the registry in the background is started. */
 export interface LaunchOptions {
-  /** `USER:PASS`, which is no argument. */
+  /** `USER:PASS`, handed over in the environment: arguments can be read by everybody. */
   auth: string | undefined;
-  /** After `registry-start --foreground`. */
+  /** What follows `registry-start --foreground`. */
   args: readonly string[];
   /** Whether the storage is one of its own making. */
   temporary: boolean;
@@ -23,7 +24,9 @@ export interface LaunchOptions {
   serving: string;
   cwd: string;
   env: Readonly<Record<string, string | undefined>>;
+  /** Where its log is written; its record and lock are beside it. */
   place: RecordPlace;
+  /** Aborts the wait for its start, and ends the process then. */
   signal: AbortSignal;
 }
 

@@ -20,6 +20,7 @@ import {
 import { lockStorage } from "./storage-lock.ts";
 import { unwritable } from "../../../runtime/file-faults.ts";
 
+/** How a registry is served in this process. */
 export interface RunOptions {
   /** 0 for any free one. */
   port: number;
@@ -28,7 +29,9 @@ export interface RunOptions {
   /** Milliseconds without a request after which it ends; undefined: never. */
   idleTimeout: number | undefined;
   serving: Serving;
+  /** The id that its record has, by which others recognise it. */
   instance: string;
+  /** Where its record is written. */
   place: RecordPlace;
   signal: AbortSignal;
   /** Called once it listens. */

@@ -15,6 +15,7 @@ import {
 } from "./record.ts";
 import { removeTemporary, runRegistry } from "./run.ts";
 
+/** What `registry-start` is asked for. */
 export interface StartOptions {
   /** Undefined: any free one. */
   port: number | undefined;
@@ -26,8 +27,10 @@ export interface StartOptions {
   serving?: Serving | undefined;
 }
 
+/** What a registry is started in: one runs for each working directory. */
 export interface StartContext {
   cwd: string;
+  /** XDG_RUNTIME_DIR in it says where records are kept; a background process gets all of it. */
   env: Readonly<Record<string, string | undefined>>;
   signal: AbortSignal;
 }

@@ -14,6 +14,7 @@ import { appendUpload, cancelUpload, finishUpload, startUpload, uploadStatus } f
 /** The registry: an HTTP handler that others (credentials, faults, an idle timer) can be put around. */
 export type RegistryHandler = (request: Request) => Promise<Response>;
 
+/** Where a registry keeps its content, and how it departs from the specification. */
 export interface RegistryOptions {
   /** The directory where everything is kept; made where it is missing. */
   storage: string;

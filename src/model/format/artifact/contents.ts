@@ -20,6 +20,7 @@ export interface ArtifactFormat {
   list(manifest: ImageManifest, context: ListContext): ArtifactContents;
 }
 
+/** What a format is given besides the manifest. */
 export interface ListContext {
   /** The config blob's bytes; empty where the format does not need it. */
   config: Uint8Array;
