@@ -1,7 +1,4 @@
-import { lstat, readdir } from "node:fs/promises";
-import { join, resolve } from "node:path";
-import { OcibundleError, errno } from "../../errors.ts";
-import { unreadableBecause } from "../../runtime/file-faults.ts";
+import { lstat } from "node:fs/promises";
 import type { WorkerPool } from "../../runtime/worker-pool.ts";
 import { assembledCache } from "../../store/cache/assembled.ts";
 import type { Cache } from "../../store/cache/cache.ts";
@@ -10,6 +7,7 @@ import type { WeightEntry } from "../format/weight-entry.ts";
 import type { FilePlan } from "../parts/file-plan.ts";
 import type { Session } from "../session/session.ts";
 import { type Assembly, createAssembly } from "./assembly.ts";
+import { namedSeeds } from "./named-seeds.ts";
 import type { WantedFile } from "./pull-plan.ts";
 import { findSeeds, type Seeds } from "./seeds.ts";
 
@@ -111,44 +109,6 @@ export function hasShare({ parts, size }: FilePlan, seeds: Seeds): boolean {
 /** Those that are no blobs. */
 export const inParts = (plans: ReadonlyMap<WeightEntry, FilePlan>): Map<WeightEntry, FilePlan> =>
   new Map([...plans].filter(([, { blob }]) => blob === undefined));
-
-/** Files that are looked at below the directories that are named as seeds. */
-const maxSeedFiles = 10_000;
-
-/** Throws `file`, `not_found` for one that can't be read. */
-async function namedSeeds(
-  { cwd, emit }: Pick<Session, "cwd" | "emit">,
-  seeds: readonly string[],
-): Promise<string[]> {
-  const files: string[] = [];
-  for (const seed of seeds) {
-    const path = resolve(cwd, seed);
-    try {
-      const stats = await lstat(path);
-      if (!stats.isDirectory()) files.push(path);
-      else {
-        for (const entry of await readdir(path, { recursive: true, withFileTypes: true })) {
-          if (entry.isFile()) files.push(join(entry.parentPath, entry.name));
-        }
-      }
-    } catch (error) {
-      if (errno(error) === undefined) throw error;
-      throw new OcibundleError(
-        "usage",
-        `cannot use "${seed}" as a seed: ${unreadableBecause(error)}`,
-        {
-          hint: "use a readable file or directory for --seed",
-          cause: error,
-        },
-      );
-    }
-  }
-  if (files.length > maxSeedFiles) {
-    const message = `only the first ${maxSeedFiles} of ${files.length} seed files are used`;
-    emit({ type: "warning", message });
-  }
-  return files.slice(0, maxSeedFiles);
-}
 
 /** For a pull without a cache: nothing is read there, and nothing noted. */
 export const noRecords: PartRecords = {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { chmod, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { chmod, readFile, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { listCache, pruneUnused, verifyCache } from "../../../../src/model/jobs/cache.ts";
 import { copyModel } from "../../../../src/model/jobs/copy.ts";
@@ -21,7 +21,7 @@ import {
 import { type Job, jobIn } from "../../../support/model/job.ts";
 import { failureOf } from "../../../support/failure.ts";
 import { recordingRegistry } from "../../../support/registry/recording-registry.ts";
-import { temporaryDirectory } from "../../../support/temporary-directory.ts";
+import { temporaryDirectory, writeFiles } from "../../../support/temporary-directory.ts";
 
 const repository = "acme/model";
 
@@ -211,6 +211,43 @@ describe("the next version", () => {
     // The recipe, and the pool.
     expect(fetched().length).toBe(2);
     expect(digestOf(await read(model.name))).toBe(digestOf(contentOf(model)));
+  });
+
+  test("is made from seeds that are links, as in the cache of a hub", async () => {
+    const { put, pull, fetched, at } = await bench();
+    await put([model]);
+    await writeFiles(at("hub"), { "blobs/abc": contentOf(model), "snapshots/main/README.md": "" });
+    await symlink("../../blobs/abc", at("hub/snapshots/main/model.safetensors"));
+    await symlink("nowhere", at("hub/snapshots/main/broken"));
+    // A link to a directory leads in a circle.
+    await symlink("..", at("hub/snapshots/up"));
+    await symlink(at("hub/snapshots"), at("link"));
+    await symlink(at("hub/snapshots/main/model.safetensors"), at("file"));
+    for (const seed of ["hub/snapshots/main", "hub/snapshots", "link", "file"]) {
+      fetched();
+      await pull({ seeds: [seed], useCache: false });
+      // The recipe.
+      expect([seed, fetched().length]).toEqual([seed, 1]);
+      await rm(at("out"), { recursive: true });
+    }
+  });
+
+  test("refuses a seed that is neither a file nor a directory", async () => {
+    const { put, pull, at } = await bench();
+    await put([model]);
+    await symlink("circle", at("circle"));
+    for (const [seed, why] of [
+      ["/dev/null", "is not a regular file"],
+      ["circle", "is a broken symbolic link"],
+      ["missing", "does not exist"],
+    ] as const) {
+      const { code, message, hint } = await failureOf(pull({ seeds: [seed] }));
+      expect([code, message, hint]).toEqual([
+        "usage",
+        expect.stringMatching(new RegExp(`: cannot use "${seed}" as a seed: it ${why}$`)),
+        "use a readable file or directory for --seed",
+      ]);
+    }
   });
 });
 
