@@ -18,9 +18,11 @@ const gap = "  ";
 const narrowest = 12;
 /** A wrapped column gets this many where another one can be cut for it. */
 const room = 20;
+/** Columns are aligned up to here: one name of a megabyte must not make a megabyte of spaces in every other row. */
+const mostAligned = 256;
 
 /**
- * Puts cells into columns as wide as their widest, cut and wrapped to `columns` of a terminal where given.
+ * Puts cells into columns as wide as their widest, up to a limit, cut and wrapped to `columns` of a terminal where given.
  * A list of lines for each row: more than one only where a cell is wrapped. No line ends in a space.
  */
 export function alignColumns(
@@ -45,7 +47,7 @@ export function alignColumns(
       } else {
         const shown = typeof cell !== "string" && "cut" in cell ? cutName(text, width) : text;
         const align = typeof cell !== "string" && "align" in cell ? cell.align : "left";
-        lines[0] += before + pad(shown, width, align);
+        lines[0] += before + pad(shown, Math.min(width, mostAligned), align);
       }
     }
     return lines.map((line) => line.trimEnd());

@@ -117,6 +117,15 @@ describe("text from outside", () => {
 });
 
 describe("tables and trees", () => {
+  test("one long name does not widen the other lines without limit", () => {
+    const long = "x".repeat(100_000);
+    const rows = [[long, "1 B"], ...Array.from({ length: 1000 }, (_, at) => [`t${at}`, "2 B"])];
+    const table = renderTable(rows);
+    expect(table).toContain(`${long}  1 B\n`);
+    expect(table).toMatch(/^t7 {200,300}2 B$/m);
+    expect(table.length).toBeLessThan(500_000);
+  });
+
   test("columns are as wide as their widest, sizes to the right", () => {
     const rows = [
       ["a", { text: "1 B", align: "right" }, ""],
