@@ -38,10 +38,8 @@ export const readStoredZip = (readAt: ReadAt, size: number): Promise<TensorFile 
     const { offset, bytes, count } = await findDirectory(readAt, size);
     const entries = entriesOf(await readExactly(readAt, offset, bytes), count);
     const tensors: Tensor[] = [];
-    for (const { name, at, length } of entries) {
-      const header = await readExactly(readAt, at, bytesOf.local);
+    for await (const { name, length, header, start } of withHeaders(readAt, entries)) {
       if (header.getUint32(0, true) !== signatures.local) throw new Odd();
-      const start = at + bytesOf.local + header.getUint16(26, true) + header.getUint16(28, true);
       if (start + length > offset) throw new Odd();
       if (length > 0) {
         tensors.push({ name, dtype: undefined, shape: undefined, start, end: start + length });
@@ -51,6 +49,33 @@ export const readStoredZip = (readAt: ReadAt, size: number): Promise<TensorFile 
     if (tensors.length === 0) throw new Odd();
     return { format: "zip", header: between(tensors, size), tensors };
   });
+
+/** Headers so near to each other are read at once, and so many bytes at most: each read of a blob is a request. */
+const nearBytes = 64 * 1024;
+const mostAtOnce = 1024 * 1024;
+
+/** Entries with the headers in front of their bytes, and where these begin, in the order of the file. */
+async function* withHeaders(readAt: ReadAt, entries: readonly Entry[]) {
+  const sorted = entries.toSorted((a, b) => a.at - b.at);
+  for (let from = 0; from < sorted.length;) {
+    const first = sorted[from]?.at ?? 0;
+    let to = from + 1;
+    for (let last = first; ; to += 1) {
+      const at = sorted[to]?.at ?? Infinity;
+      if (at - last > nearBytes || at - first > mostAtOnce) break;
+      last = at;
+    }
+    const group = sorted.slice(from, to);
+    const end = (group.at(-1)?.at ?? first) + bytesOf.local;
+    const read = await readExactly(readAt, first, end - first);
+    for (const { at, ...entry } of group) {
+      const header = new DataView(read.buffer, read.byteOffset + at - first, bytesOf.local);
+      const start = at + bytesOf.local + header.getUint16(26, true) + header.getUint16(28, true);
+      yield { ...entry, header, start };
+    }
+    from = to;
+  }
+}
 
 /** Everything outside the tensors. Throws `Odd` where they overlap. */
 function between(tensors: readonly Tensor[], size: number): Extent[] {

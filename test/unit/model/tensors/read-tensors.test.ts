@@ -89,6 +89,26 @@ describe("tensors are found in", () => {
   });
 });
 
+test("the headers of many entries of a zip archive are read together", async () => {
+  const entries = Array.from({ length: 1000 }, (_unused, at) => ({
+    name: `archive/data/${at}`,
+    data: bytes(at === 500 ? 200_000 : 1000),
+  }));
+  const archive = zip(entries);
+  const lengths: number[] = [];
+  const readAt = readerOf(archive);
+  const found = await readTensors((position, length) => {
+    lengths.push(length);
+    return readAt(position, length);
+  }, archive.byteLength);
+  expect(found?.tensors.map(({ name, start, end }) => [name, end - start])).toEqual(
+    entries.map(({ name, data }) => [name, data.length]),
+  );
+  // What the file is, its end, its directory, and two of its headers; the large entry is not read.
+  expect(lengths.length).toBe(6);
+  expect(Math.max(...lengths)).toBeLessThan(600_000);
+});
+
 const offsets = (...pairs: [string, number | string, number | string][]): string =>
   `{${pairs.map(([name, start, end]) => `"${name}":{"dtype":"U8","shape":[1],"data_offsets":[${start},${end}]}`).join(",")}}`;
 
