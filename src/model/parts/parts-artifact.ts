@@ -93,6 +93,7 @@ export function parsePartsArtifact(
     throw new OcibundleError(
       "file",
       `${on}: weights in parts, but the config ${quoted(manifest.config.mediaType)} is not a recipe`,
+      { hint: pushAgain },
     );
   }
   const recipe = parseRecipe(config, on);
@@ -114,18 +115,35 @@ function matchParts(parts: readonly Part[], layers: readonly Descriptor[], on: s
   }
   return parts.map(([digest, size]) => {
     const part = stored.get(digest);
-    if (part === undefined) {
-      throw new OcibundleError(
-        "file",
-        `${on}: the recipe lists part ${shortDigest(digest)}, which is not among the layers`,
-      );
-    }
+    if (part === undefined) throw withoutLayer(digest, layers, on);
     if (part.size === size) return part;
     throw new OcibundleError(
       "file",
       `${on}: part ${shortDigest(digest)} has ${part.size} bytes in its layer and ${size} in the recipe`,
+      { hint: pushAgain },
     );
   });
+}
+
+const pushAgain = "push it again";
+
+/** Why a part has no layer: a later version may store it in a form that is not known here. */
+function withoutLayer(digest: Part[0], layers: readonly Descriptor[], on: string): OcibundleError {
+  const unknown = layers.find(
+    ({ mediaType, annotations }) =>
+      annotations?.[partAnnotations.digestOriginal] === digest &&
+      !encodings.has(essenceOf(mediaType)),
+  );
+  const part = `part ${shortDigest(digest)}`;
+  return unknown === undefined
+    ? new OcibundleError("file", `${on}: the recipe lists ${part}, which is not among the layers`, {
+        hint: pushAgain,
+      })
+    : new OcibundleError(
+        "file",
+        `${on}: ${part} is stored as ${quoted(unknown.mediaType)}, which is not supported`,
+        { hint: "update ocibundle" },
+      );
 }
 
 /** No encoder makes more of a part, in bytes: more would be fetched for nothing. */
@@ -152,18 +170,21 @@ function partOf(layer: Descriptor, on: string): StoredPart | undefined {
     throw new OcibundleError(
       "file",
       `${on}: ${label}: the annotation "${partAnnotations.digestOriginal}" must be a digest, not ${quoted(said)}`,
+      { hint: pushAgain },
     );
   }
   if (!size.success || !Number.isSafeInteger(size.output)) {
     throw new OcibundleError(
       "file",
       `${on}: ${label}: the annotation "${partAnnotations.sizeOriginal}" must be a number of bytes`,
+      { hint: pushAgain },
     );
   }
   if (layer.size > mostStored(size.output)) {
     throw new OcibundleError(
       "file",
       `${on}: ${label}: ${layer.size} bytes are too large for a part of ${size.output} bytes`,
+      { hint: pushAgain },
     );
   }
   return { digest: said, size: size.output, encoding, stored: blobOf(layer) };

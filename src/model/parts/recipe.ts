@@ -105,9 +105,16 @@ const VersionSchema = v.looseObject({ version: v.optional(v.unknown()) }, "must 
 /** Reads a recipe; `on` names it in messages. Throws `file`, naming the file and the rule that it breaks. */
 export function parseRecipe(bytes: Uint8Array, on: string): Recipe {
   if (bytes.byteLength > maxRecipeBytes) {
-    throw new OcibundleError("file", `${on}: the recipe has more than ${maxRecipeBytes} bytes`);
+    throw new OcibundleError("file", `${on}: the recipe has more than ${maxRecipeBytes} bytes`, {
+      hint: "push it again with fewer or larger files",
+    });
   }
   const { version } = parseDocument(bytes, VersionSchema, `${on}: recipe`);
+  if (version === undefined) {
+    throw new OcibundleError("file", `${on}: recipe: version: is missing`, {
+      hint: "push it again",
+    });
+  }
   if (version !== "1") {
     const found = typeof version === "string" ? quoted(version.slice(0, 40)) : typeof version;
     throw new OcibundleError("file", `${on}: recipe version ${found} is not supported`, {
@@ -149,7 +156,8 @@ export function serializeRecipe(recipe: Recipe, on: string): Uint8Array<ArrayBuf
 
 /** Everything about a recipe that its own bytes decide. Throws `file`. */
 function checkRecipe({ parts, files }: Recipe, on: string): void {
-  const refuse = (fault: string) => new OcibundleError("file", `${on}: recipe: ${fault}`);
+  const refuse = (fault: string) =>
+    new OcibundleError("file", `${on}: recipe: ${fault}`, { hint: "push it again" });
   if (parts.length > maxParts) {
     throw refuse(`${parts.length} parts, more than the limit of ${maxParts}`);
   }

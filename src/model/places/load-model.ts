@@ -32,7 +32,7 @@ export type Loaded =
 
 /**
  * Opens a reference, a layout, an archive or a lock, and reads its manifests. The caller disposes of a
- * model. Manifests that can't be read end it, unless `onBroken` is told of them.
+ * model. Manifests and weights that can't be read end it, unless `onBroken` is there, and told of the manifests.
  */
 export async function loadSource(
   session: Session,
@@ -49,8 +49,10 @@ export async function loadSource(
   try {
     const graph = await readGraph(source.reader, source.root, session.signal, onBroken);
     const platform = await platformOfRoot(source, session.signal);
-    const foreign = await readForeign(source.reader, graph, session.signal, ({ message }) => {
-      session.emit({ type: "warning", message: `files not listed: ${message}` });
+    const foreign = await readForeign(source.reader, graph, session.signal, (error) => {
+      // Weights without their files are not weights without files.
+      if (onBroken === undefined) throw error;
+      session.emit({ type: "warning", message: `files not listed: ${error.message}` });
     });
     const context = { platform, foreign, blobs: graph.blobs };
     const summary = summarize(graph.root, graph.children, source.name, context);

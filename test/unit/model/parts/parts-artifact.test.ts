@@ -140,7 +140,7 @@ describe("layers and parts", () => {
     [
       "an unknown form",
       [plain, { ...packed, mediaType: `${partType}+xor` }],
-      "is not among the layers",
+      `is stored as "${partType}+xor", which is not supported`,
     ],
     [
       "a raw layer under another part's digest",

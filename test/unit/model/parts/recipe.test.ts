@@ -63,7 +63,7 @@ describe("refused is a recipe", () => {
   test.each<[string, object, object, string]>([
     ["of another version", { version: "2" }, {}, 'version "2" is not supported'],
     ["of a version that is a number", { version: 1 }, {}, "version number is not supported"],
-    ["without a version", { version: undefined }, {}, "version undefined is not supported"],
+    ["without a version", { version: undefined }, {}, "version: is missing"],
     ["that overlaps", {}, { size: 150 }, "its segments have 160 bytes, the file has 150"],
     ["with a gap", {}, { size: 170 }, "its segments have 160 bytes, the file has 170"],
     [

@@ -430,6 +430,23 @@ describe("beside a pull", () => {
     expect(job.warnings()).toEqual([]);
   });
 
+  test("a recipe that can't be read is not compared as if there were no files", async () => {
+    const { put, registry, job, at } = await bench();
+    await put([model]);
+    await put([model], { tag: "odd", recipe: (recipe) => ({ ...recipe, version: "2" }) });
+    const of = (tag: string): string => `${registry.host}/${repository}:${tag}`;
+    for (const work of [
+      () => diffModels(job, of("v1"), of("odd")),
+      () => diffModels(job, of("odd"), of("v1")),
+      () => verifySource(job, { source: of("odd"), dir: at("."), quick: false }),
+    ]) {
+      expect((await failureOf(work())).message).toContain('recipe version "2" is not supported');
+    }
+    // What it consists of is shown all the same.
+    expect(await inspectSource(job, of("odd"))).toMatchObject({ name: of("odd") });
+    expect(job.warnings()).toEqual([expect.stringContaining("files not listed: ")]);
+  });
+
   test("it is verified: its parts, and what is said of the whole file", async () => {
     const { put, registry, job } = await bench();
     await put([model], { packed: [large, pool] });
