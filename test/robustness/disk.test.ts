@@ -121,28 +121,33 @@ describe("a disk that fills up half-way", () => {
     32 * MiB,
     "under cache and target is said, and the next run goes on",
     async (disk) => {
-      await using server = await serveModel(model, () => ({ pause: 2 }));
-      using bench = openBench("disk");
-      const env = { OCIBUNDLE_CACHE: join(disk.path, "cache") };
-      const target = join(disk.path, "models");
-      const args = ["pull", server.reference, "-o", target];
-      const running = bench.start(args, env);
-      await Promise.race([server.sent(model.size * 0.3), running.ended]);
-      const empty = fill(disk);
-      const { code, stderr } = await running.ended;
-      expect(stderr).toContain(
-        `cannot use the cache directory "${disk.path}/cache": no space left on device\n`,
-      );
-      expect(stderr).toMatch(/\nhint: free up space there, run `ocibundle cache prune`/);
-      expect(stderr).not.toContain("warning");
-      expect(code).toBe(7);
-      expect(filesBelow(target)).not.toContain("src/weights/large");
-      empty();
-      server.forget();
-      expect((await bench.run(args, env)).code).toBe(0);
-      expect(server.bytesAsked()).toBeLessThan(model.size * 0.95);
-      expect(filesBelow(target)).toEqual(files);
-      expect(filesBelow(join(disk.path, "cache/tmp"))).toEqual([]);
+      for (const one of [model, inParts]) {
+        await using server = await serveModel(one, () => ({ pause: 2 }));
+        using bench = openBench("disk");
+        const env = { OCIBUNDLE_CACHE: join(disk.path, "cache") };
+        const target = join(disk.path, "models");
+        const args = ["pull", server.reference, "-o", target];
+        const running = bench.start(args, env);
+        await Promise.race([server.sent(one.size * 0.3), running.ended]);
+        const empty = fill(disk);
+        const { code, stderr } = await running.ended;
+        expect(stderr).toContain(
+          `cannot use the cache directory "${disk.path}/cache": no space left on device\n`,
+        );
+        expect(stderr).toMatch(/\nhint: free up space there, run `ocibundle cache prune`/);
+        expect(stderr).not.toContain("warning");
+        expect(code).toBe(7);
+        expect(filesBelow(target)).not.toContain("src/weights/large");
+        empty();
+        server.forget();
+        expect((await bench.run(args, env)).code).toBe(0);
+        // The journal of parts, many of which grow at once, may have found no room either.
+        if (one === model) expect(server.bytesAsked()).toBeLessThan(one.size * 0.95);
+        expect(filesBelow(target)).toEqual(files);
+        expect(filesBelow(disk.path).filter((file) => /(?:^|\/)tmp\//.test(file))).toEqual([]);
+        rmSync(target, { recursive: true });
+        rmSync(env.OCIBUNDLE_CACHE, { recursive: true });
+      }
     },
   );
 
@@ -150,7 +155,7 @@ describe("a disk that fills up half-way", () => {
     24 * MiB,
     "under the cache alone is gone around, and what was fetched is kept",
     async (disk) => {
-      for (const one of [model, compressed]) {
+      for (const one of [model, compressed, inParts]) {
         await using server = await serveModel(one, () => ({ pause: 2 }));
         using bench = openBench("disk");
         const cache = join(disk.path, "cache");
@@ -169,11 +174,11 @@ describe("a disk that fills up half-way", () => {
           expect(sameBytes(bench.path("models/src/weights", name), bytes)).toBe(true);
         }
         expect(filesBelow(bench.path("models")).length).toBe(one.weights.length + 1);
-        expect(filesBelow(join(cache, "tmp"))).toEqual([]);
+        expect(filesBelow(cache).filter((file) => /(?:^|\/)tmp\//.test(file))).toEqual([]);
         // What was there is not asked for again.
         const [, kept = "0"] = /large: resumed with (\d+) bytes from the cache/.exec(stderr) ?? [];
         expect(Number(kept)).toBeGreaterThan(one.size * 0.1);
-        expect(server.bytesAsked()).toBeLessThanOrEqual(2 * one.size - Number(kept));
+        expect(server.bytesAsked()).toBeLessThan(2 * one.size - Number(kept) + 4096);
         expect(progressOf(stderr)).toBe(one.size);
         empty();
         rmSync(cache, { recursive: true });
@@ -185,20 +190,28 @@ describe("a disk that fills up half-way", () => {
     8 * MiB,
     "under the cache from the start is gone around, and said once",
     async (disk) => {
-      await using server = await serveModel(three);
-      using bench = openBench("disk");
-      const env = { OCIBUNDLE_CACHE: join(disk.path, "cache") };
-      const args = ["pull", server.reference, "-o", "models"];
-      const { code, stderr } = await bench.run(args, env);
-      expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
-      expect(stderr.match(/warning: .*/g)).toEqual([
-        expect.stringMatching(
-          /^warning: pulling without the cache: no space left on the disk of ".*cache": 1\d MiB needed, \d MiB free$/,
-        ),
-      ]);
-      expect(filesBelow(join(disk.path, "cache/blobs"))).toEqual([]);
-      for (const { name, bytes } of three.weights) {
-        expect(sameBytes(bench.path("models/src/weights", name), bytes)).toBe(true);
+      for (const one of [three, inParts]) {
+        await using server = await serveModel(one);
+        using bench = openBench("disk");
+        const cache = join(disk.path, "cache");
+        const args = ["pull", server.reference, "-o", "models"];
+        const { code, stderr } = await bench.run(args, { OCIBUNDLE_CACHE: cache });
+        expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
+        expect(stderr.match(/warning: .*/g)).toEqual([
+          expect.stringMatching(
+            /^warning: pulling without the cache: no space left on the disk of ".*cache": 1\d MiB needed, \d MiB free$/,
+          ),
+        ]);
+        // Nothing was tried there first.
+        // But for the recipe of parts.
+        expect(server.bytesAsked()).toBeLessThan(one.size + 4096);
+        expect(filesBelow(cache).filter((file) => /(?:^|\/)(?:tmp|blobs)\//.test(file))).toEqual(
+          [],
+        );
+        for (const { name, bytes } of one.weights) {
+          expect(sameBytes(bench.path("models/src/weights", name), bytes)).toBe(true);
+        }
+        rmSync(cache, { recursive: true });
       }
     },
   );

@@ -2,6 +2,7 @@ import { OcibundleError } from "../../errors.ts";
 import { parallel } from "../../flow/parallel.ts";
 import { type JournalPlace, removeGrown } from "../../transfer/download/download-journal.ts";
 import { openPartialFile } from "../../transfer/download/partial-file.ts";
+import type { Descriptor } from "../../oci/descriptor.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 import type { FilePlan, PlannedPart } from "../parts/file-plan.ts";
 import { copyPart, type FileAssembly, isThere, takeLocal } from "./assemble-part.ts";
@@ -31,18 +32,14 @@ export async function assembleFile(
   const proven = new Set<PlannedPart>();
   const front = frontTeller(plan, progress);
   try {
-    const file = await openPartialFile(
-      place,
-      { mediaType: "", digest: plan.key, size: plan.size },
-      {
-        onBytes: front.progress.tell,
-        begin: async (path) => {
-          const cloned = await cloneSeed(path, plan, context);
-          for (const part of cloned?.proven ?? []) proven.add(part);
-          return cloned?.ranges;
-        },
+    const file = await openPartialFile(place, growingBlob(plan), {
+      onBytes: front.progress.tell,
+      begin: async (path) => {
+        const cloned = await cloneSeed(path, plan, context);
+        for (const part of cloned?.proven ?? []) proven.add(part);
+        return cloned?.ranges;
       },
-    );
+    });
     try {
       if (file.resumed === 0) progress.reuse(file.written.bytes);
       assembly.place(plan, place.partial);
@@ -65,6 +62,13 @@ export async function assembleFile(
     throw error;
   }
 }
+
+/** What the journal of a file that is put together names. */
+export const growingBlob = ({ key, size }: FilePlan): Descriptor => ({
+  mediaType: "",
+  digest: key,
+  size,
+});
 
 async function putTogether(
   one: FileAssembly,

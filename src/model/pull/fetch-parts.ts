@@ -2,8 +2,9 @@ import { assembledCache, keepContent } from "../../store/cache/assembled.ts";
 import { obtainBlob } from "../../store/cache/obtain.ts";
 import { temporaryName } from "../../store/placement/materialize.ts";
 import type { FilePlan } from "../parts/file-plan.ts";
-import { assembleFile, removeEncoded } from "./assemble-file.ts";
+import { assembleFile, growingBlob, removeEncoded } from "./assemble-file.ts";
 import { growInPlace } from "./fetch-in-place.ts";
+import { growOrMove, mayGoWithout } from "./fetch-via-cache.ts";
 import { materializeFile } from "./place-file.ts";
 import type { FetchContext, FetchOutcome } from "./pull-context.ts";
 import { type FetchProgress, fetchProgress } from "./pull-download.ts";
@@ -38,7 +39,9 @@ async function viaCache(
   progress: FetchProgress,
 ): Promise<FetchOutcome | undefined> {
   const { session, source, assembly } = context;
-  const [{ entry }] = files;
+  const [first] = files;
+  const { entry } = first;
+  let begun = false;
   const checkWhole = assembly.checksWhole(plan);
   const cache = checkWhole ? session.cache : assembledCache(session.cache);
   const name = checkWhole ? plan.claim : plan.key;
@@ -51,7 +54,15 @@ async function viaCache(
       signal: session.signal,
       use: { name: entry.name, origin: source.name },
       async fetch(partial, journal) {
-        await assembleFile(entry, plan, { partial, journal }, context, progress);
+        begun = true;
+        const place = { partial, journal };
+        const refused = await growOrMove(first, place, growingBlob(plan), context, () =>
+          assembleFile(entry, plan, place, context, progress),
+        );
+        if (refused !== undefined) {
+          await removeEncoded(place, plan).catch(() => undefined);
+          return refused;
+        }
         // Before it has its name: who finds it there must be able to verify it.
         if (!checkWhole) await keepContent(cache, name, plan.contentBytes);
       },
@@ -64,6 +75,8 @@ async function viaCache(
     },
   );
   if (obtained.kind === "unusable") {
+    // Before it began, nothing but the cache was asked for anything.
+    if (begun && !(await mayGoWithout(obtained.why, context))) throw obtained.why;
     goOnWithoutCache(context, obtained.why);
     progress.takeBack();
     return undefined;

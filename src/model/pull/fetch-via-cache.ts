@@ -1,14 +1,19 @@
 import { errno, isLocal } from "../../errors.ts";
+import type { Descriptor } from "../../oci/descriptor.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { statBlob } from "../../store/cache/entry.ts";
 import { cacheFailure } from "../../store/cache/directory.ts";
 import { isCacheFault, obtainBlob, type Unusable } from "../../store/cache/obtain.ts";
 import { whereLockable } from "../../store/locks/where-possible.ts";
 import { onOneDisk } from "../../store/placement/disk-space.ts";
-import { type JournalPlace, removeGrown } from "../../transfer/download/download-journal.ts";
+import {
+  type JournalPlace,
+  readJournal,
+  removeGrown,
+} from "../../transfer/download/download-journal.ts";
 import type { FetchContext, FetchOutcome } from "./pull-context.ts";
 import { removeParts } from "./fetch-in-place.ts";
-import { download, type FetchProgress } from "./pull-download.ts";
+import { download, type FetchProgress, storedBlob } from "./pull-download.ts";
 import { materializeFile } from "./place-file.ts";
 import type { WantedFile } from "./pull-plan.ts";
 import { sayUnlocked } from "./pull-warnings.ts";
@@ -35,7 +40,9 @@ export async function fetchViaCache(
     begun = true;
     if (!isPlain) return downloadCompressed(first, path, context, progress);
     const place = { partial: path, journal };
-    return growOrMove(first, place, context, () => download(entry, place, path, context, progress));
+    return growOrMove(first, place, storedBlob(entry), context, () =>
+      download(entry, place, path, context, progress),
+    );
   };
   const obtained = await obtainBlob(
     cache,
@@ -71,18 +78,22 @@ export async function fetchViaCache(
 }
 
 /** Whether the target may take what the cache can't: not where both are on one disk that is full. */
-async function mayGoWithout(why: unknown, { session, root }: FetchContext): Promise<boolean> {
+export async function mayGoWithout(
+  why: unknown,
+  { session, root }: FetchContext,
+): Promise<boolean> {
   const isFull = errno(fileFault(why)) === "ENOSPC";
   return !(isFull && (await onOneDisk(session.cache.root, root)));
 }
 
 /**
  * Lets a blob grow at a place in the cache. Where the cache takes nothing, what lies there is moved to the
- * target.
+ * target. `blob` is what its journal names.
  */
-async function growOrMove(
+export async function growOrMove(
   file: WantedFile,
   place: JournalPlace,
+  blob: Descriptor,
   context: FetchContext,
   grow: () => Promise<void>,
 ): Promise<void | Unusable> {
@@ -96,7 +107,9 @@ async function growOrMove(
       why = cacheFailure(cache.root, fileFault(error));
     }
   }
-  if (await movePartial(file, place, context)) {
+  // What no journal speaks for is of no use to the next run either.
+  const isMoved = await movePartial(file, place, blob, context);
+  if (isMoved || (await readJournal(place, blob)) === undefined) {
     await removeGrown(place).catch(() => undefined);
   }
   return { kind: "unusable", why };
@@ -112,7 +125,9 @@ async function downloadCompressed(
   const { cache } = context.session;
   const { entry } = file;
   const growIn = (place: JournalPlace): Promise<void | Unusable> =>
-    growOrMove(file, place, context, () => download(entry, place, output, context, progress));
+    growOrMove(file, place, storedBlob(entry), context, () =>
+      download(entry, place, output, context, progress),
+    );
   // Never waited for: two originals whose locks are held already could wait for each other's blob.
   const lock = await whereLockable(() => cache.tryLock(entry.digest));
   if (lock !== undefined) {

@@ -8,25 +8,25 @@ import {
   journalWriter,
   readJournal,
 } from "../../transfer/download/download-journal.ts";
+import type { Descriptor } from "../../oci/descriptor.ts";
 import type { FetchContext } from "./pull-context.ts";
 import { partsIn, removeParts } from "./fetch-in-place.ts";
-import { storedBlob } from "./pull-download.ts";
 import type { WantedFile } from "./pull-plan.ts";
 
 /**
- * Takes what lies of a blob in the cache, at `from`, to where `fetchInPlace` goes on from it, so that it
- * is not fetched again. Says whether it did: what was there already is left alone, and what can't be
+ * Takes what lies of a blob in the cache, at `from`, to where `growInPlace` goes on from it, so that it
+ * is not fetched again. `descriptor` is what its journal names. Says whether it did: what was there already is left alone, and what can't be
  * taken is fetched. Hold the blob's lock; `from` is the caller's to remove.
  */
 export async function movePartial(
   file: WantedFile,
   from: JournalPlace,
+  descriptor: Descriptor,
   { root, alone, session: { signal, emit } }: FetchContext,
 ): Promise<boolean> {
   // Who shares the directory has parts there that nobody goes on from.
   if (!alone) return false;
   const { entry, parts } = file;
-  const descriptor = storedBlob(entry);
   const ranges = await readJournal(from, descriptor);
   if (ranges === undefined) return false;
   await using directory = await openTargetDirectory(root, parts.slice(0, -1));

@@ -52,7 +52,7 @@ const take = (from: JournalPlace, alone = true): Promise<boolean> => {
   const [file] = wantedFiles(root, [entry], new Map([["/w", ["w"]]]));
   if (file === undefined) throw new TypeError("there is one entry");
   const session = { signal: new AbortController().signal, emit: () => undefined };
-  return movePartial(file, from, { root, alone, session } as unknown as FetchContext);
+  return movePartial(file, from, entry, { root, alone, session } as unknown as FetchContext);
 };
 
 const target = (): string => join(directory, "models", temporaryName("w"));
