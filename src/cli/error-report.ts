@@ -26,7 +26,9 @@ const networkErrors = new Set(
 );
 
 /**
- * Says what failed. `usageHint` is for a mistake on the command line that has no hint of its own. An error that nobody foresaw is a bug, unless the system said what it is. */
+ * Says what failed. `usageHint` is for a mistake on the command line that has no hint of its own. An error that nobody
+ * foresaw is a bug, unless the system said what it is.
+ */
 export function describeError(error: unknown, usageHint?: string): ErrorReport {
   const known = expected(error);
   if (known === undefined || known.code === "bug") {

@@ -30,7 +30,7 @@ export function giveBack(space: PlaneSpace): void {
   idle.set(space.width, space);
 }
 
-/** By instructions for vectors, where there are some. */
+/** A space that splits and merges by vector instructions; undefined where this machine has none. */
 export function vectorSpace(width: PlaneWidth): PlaneSpace | undefined {
   const layout = layoutOf(width);
   const kernel = startKernel(layout);
@@ -52,7 +52,7 @@ function layoutOf(width: PlaneWidth): KernelLayout {
   return { block: 0, planes, size: planeBlockBytes + 256 + width * apart };
 }
 
-/** By words, anywhere. */
+/** A space that splits and merges in JavaScript, on any machine. */
 export function plainSpace(width: PlaneWidth): PlaneSpace {
   const block = new Uint8Array(planeBlockBytes);
   const planes = planeSizes(planeBlockBytes, width).map((size) => new Uint8Array(size));

@@ -109,7 +109,8 @@ export function roleAnswer(bytes: Uint8Array, name: string): S3Credential {
 }
 
 /**
- * A credential that ends at a time, as ISO 8601 has it. Without one, or with one that can't be read, it does not end. Throws as `checkedCredential` does.
+ * A credential that ends at a time, as ISO 8601 has it. Without one, or with one that can't be read, it does not end.
+ * Throws as `checkedCredential` does.
  */
 export function expiring(
   credential: S3Credential,

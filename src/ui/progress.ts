@@ -6,7 +6,7 @@ import { createMessages } from "./messages.ts";
 import { createPlainProgress } from "./plain-progress.ts";
 import type { Progress, ProgressOutput } from "./progress-output.ts";
 
-/** The values of `--progress`. */
+/** How progress is drawn: `--progress`, once it is known what `auto` stands for. */
 export type ProgressMode = "bar" | "plain" | "json" | "none";
 
 /** Starts drawing in one of the ways of `--progress`. Warnings are shown in all of them. */

@@ -44,7 +44,7 @@ export interface HttpRequest {
   signal: AbortSignal;
 }
 
-/** An answer, redirects followed. */
+/** An answer. `followRedirects` and the layers around it give the last one; below it, a redirect is an answer. */
 export interface HttpResponse {
   status: number;
   headers: Headers;

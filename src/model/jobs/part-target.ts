@@ -2,7 +2,9 @@ import type { BlobToMove, ContentWriter } from "../../oci/content.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { PartTarget } from "../weights/send-parts.ts";
 
+/** Whether and how parts are sent. */
 export interface PartTargetOptions {
+  /** Whether the target is only asked which parts it has. */
   dryRun: boolean;
   /** Adds where a blob may be mounted from. */
   offer?: (blobs: readonly BlobToMove[]) => readonly BlobToMove[];

@@ -13,7 +13,7 @@ export interface ContentsToPull {
 
 /**
  * Reads which weights a pull of a model takes. `path` is the directory of an image whose files are wanted. Throws
- * `usage` for such a path without an image, and `file`, `integrity`, `not_found` for what can't be read.
+ * `not_found` for such a path without an image, and `file`, `integrity`, `not_found` for what can't be read.
  */
 export async function contentsToPull(
   { reader, root, name }: { reader: ContentReader; root: RawManifest; name: string },

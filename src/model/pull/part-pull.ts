@@ -106,7 +106,7 @@ export function hasShare({ parts, size }: FilePlan, seeds: Seeds): boolean {
   return there.reduce((sum, { stored }) => sum + stored.size, 0) >= size * leastShare;
 }
 
-/** Those that are no blobs. */
+/** The plans of files that are stored in parts alone, and not also as one blob. */
 export const inParts = (plans: ReadonlyMap<WeightEntry, FilePlan>): Map<WeightEntry, FilePlan> =>
   new Map([...plans].filter(([, { blob }]) => blob === undefined));
 

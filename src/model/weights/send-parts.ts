@@ -30,6 +30,7 @@ export interface PartTarget {
   send?(blob: BlobToMove, signal: AbortSignal): Promise<void>;
 }
 
+/** How parts are encoded, and where they go. */
 export interface SendPartsOptions {
   choice: PartsCompression;
   target: PartTarget;

@@ -125,7 +125,7 @@ const personalities = {
   },
 } as const satisfies Record<string, (scaled: Scaled) => Personality>;
 
-/** A value of `--personality`. */
+/** A value of `--like` of `registry-start`. */
 export type PersonalityName = keyof typeof personalities;
 
 /** All of them, for the command line. */
