@@ -5,6 +5,7 @@ import type { RetryCounterOptions } from "../../retry/retry-counter.ts";
 import type { EmitEvent } from "../events.ts";
 import type { Flight } from "./flight.ts";
 import type { PartialFile } from "./partial-file.ts";
+import { noteRate } from "./host-traffic.ts";
 import { slowFirstByte } from "./range-cost.ts";
 import { rangeFailures, type RangeFailures } from "./range-failures.ts";
 import { type OpenRange, rangeWork, type RangeWork, type RangeWorkOptions } from "./range-work.ts";
@@ -43,14 +44,15 @@ interface Fetch {
   /** Until then one request runs alone: the rate of its bytes tells how the rest is cut. */
   aloneUntil: number;
   failure: { error: unknown } | undefined;
-  /** Of the latest requests that have ended, in bytes per millisecond. */
-  rates: number[];
+  /** How often requests are looked at, in milliseconds. */
+  readonly interval: number;
 }
 
 /**
  * Fetches all that is missing of a blob into its file, in parallel ranges where the registry serves
- * them. Repeats requests that fail; sends a second request for what is far slower than its siblings, and
- * the faster one wins. Throws the failure that did not pass, or that of the file.
+ * them. Repeats requests that fail; sends a second request for what a stuck one, or one that is far slower than its
+ * siblings, has not received, and ends that as soon as the second has a byte. Throws the failure that did not pass, or
+ * that of the file.
  */
 export async function fetchMissing(
   open: OpenRange,
@@ -74,12 +76,12 @@ export async function fetchMissing(
     confirmed: false,
     aloneUntil: 0,
     failure: undefined,
-    rates: [],
+    interval: Math.max(20, pace.silent / 8),
   };
   const missing = missingBytes(file, size);
   const interrupt = () => fail(fetch, signal.reason);
   signal.addEventListener("abort", interrupt, { once: true });
-  const ticker = setInterval(() => look(fetch), Math.max(20, pace.silent / 8));
+  const ticker = setInterval(() => look(fetch), fetch.interval);
   try {
     startRequests(fetch);
     await fetch.ended.promise;
@@ -104,7 +106,7 @@ function startRequests(fetch: Fetch): void {
     work.refill();
   }
   if (ends) return;
-  if (fetch.options.ownConnection === true && work.flights.size === 0 && work.available() > 0) {
+  if (fetch.options.ownConnection === true && needsOwn(fetch)) {
     fetch.queued += 1;
     void fillSlot(fetch);
   }
@@ -116,6 +118,12 @@ function startRequests(fetch: Fetch): void {
     void limit(() => fillSlot(fetch));
   }
 }
+
+/** Whether a blob has nothing under way, or no more than one request that is stuck. */
+const needsOwn = ({ work, confirmed }: Fetch): boolean =>
+  work.flights.size === 0
+    ? work.available() > 0
+    : confirmed && work.flights.size === 1 && work.repetitions() > 0;
 
 function close(fetch: Fetch): void {
   fetch.closed = true;
@@ -132,6 +140,7 @@ async function fillSlot(fetch: Fetch): Promise<void> {
   try {
     await request(fetch, flight);
   } catch (error) {
+    flight.finish();
     await recover(fetch, flight, error);
   } finally {
     fetch.aloneUntil = 0;
@@ -144,8 +153,8 @@ async function fillSlot(fetch: Fetch): Promise<void> {
 async function request(fetch: Fetch, flight: Flight): Promise<void> {
   const { file, size, work } = fetch;
   const { piece } = flight;
-  const start = file.missing(piece)[0]?.start;
-  if (start === undefined) return;
+  const start = firstMissing(file, flight);
+  if (start >= piece.end) return;
   flight.ranged = fetch.options.support.ranged && !(start === 0 && piece.end === size);
   const asked = { start: flight.ranged ? start : 0, end: piece.end };
   const answer = await fetch.open(flight.ranged ? asked : undefined, flight.signal);
@@ -166,7 +175,13 @@ async function request(fetch: Fetch, flight: Flight): Promise<void> {
   fetch.confirmed = true;
   startRequests(fetch);
   await flight.read({ range, body: answer.body }, file);
-  fetch.rates = [...fetch.rates.slice(-15), flight.averageRate()];
+  noteRate(fetch.options.support.traffic, flight.averageRate());
+}
+
+/** Where a request begins: behind what is there, and behind what another has received and not written yet. */
+function firstMissing(file: PartialFile, { piece }: Flight): number {
+  const received = Array.from(piece.flights, ({ position }) => position);
+  return Math.max(file.missing(piece)[0]?.start ?? piece.end, ...received);
 }
 
 /** What a failed request means: nothing, one stream in place of ranges, another try, or the end. */
@@ -200,8 +215,8 @@ function fail(fetch: Fetch, error: unknown): void {
 
 /** Finds the requests that are stuck or far behind. */
 function look(fetch: Fetch): void {
+  const { interval, failures } = fetch;
   const { label, support, pace } = fetch.options;
-  const { rates, failures } = fetch;
-  watchFlights(fetch.work, { label, support, pace, rates, failures: failures.inARow });
+  watchFlights(fetch.work, { label, support, pace, interval, failures: failures.inARow });
   startRequests(fetch);
 }

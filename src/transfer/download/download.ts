@@ -14,7 +14,7 @@ import { decodingOf } from "./decode.ts";
 import { checkSame, undecodable, wrongBytes } from "./download-check.ts";
 import { removeGrown } from "./download-journal.ts";
 import { fetchMissing } from "./download-ranges.ts";
-import type { RangeSupport } from "./range-work.ts";
+import { type RangeSupport, rangeSupport } from "./range-work.ts";
 import type { EmitEvent } from "../events.ts";
 import { openPartialFile, type PartialFile } from "./partial-file.ts";
 import type { RetryPolicy } from "../../retry/backoff.ts";
@@ -102,7 +102,7 @@ export function createDownloader(options: DownloadOptions): Downloader {
   const limit = pLimit(connections);
   const supports = new Map<string, RangeSupport>();
   const supportOf = (host: string): RangeSupport => {
-    const support = supports.get(host) ?? { ranged: true };
+    const support = supports.get(host) ?? rangeSupport();
     supports.set(host, support);
     return support;
   };

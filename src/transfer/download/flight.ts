@@ -3,15 +3,27 @@ import type { ByteRange } from "../../oci/content.ts";
 import type { BlobAnswer } from "../../registry/types.ts";
 import { releaseBytes } from "../../runtime/release-bytes.ts";
 import type { PartialFile } from "./partial-file.ts";
+import { flightSight } from "./flight-sight.ts";
+import type { HostTraffic } from "./host-traffic.ts";
 import type { RangeCost } from "./range-cost.ts";
 import type { RangeInFlight } from "./slow-ranges.ts";
 import { MiB } from "../units.ts";
 
 /** A part of a blob that is asked for at once. */
 export interface Piece extends ByteRange {
-  /** The requests for it: two when the first is slow. */
+  /** The requests for it, the oldest first: two when the first is slow, until the second has a byte. */
   flights: Set<Flight>;
+  /** How often it was asked for beside a slow request: each time the next one is given longer. */
+  repeated: number;
 }
+
+/** A range that nobody has asked for yet. */
+export const pieceOf = ({ start, end }: ByteRange): Piece => ({
+  start,
+  end,
+  flights: new Set(),
+  repeated: 0,
+});
 
 /** Pieces small enough to be dealt out evenly, and large enough for a request to be worth it. In bytes. */
 const pieceSizes = { smallest: 8 * MiB, largest: 64 * MiB } as const;
@@ -36,7 +48,7 @@ export function cutIntoPieces(
   for (const gap of gaps) {
     for (let start = gap.start; start < gap.end;) {
       const end = Math.min(gap.end, start + pieceSize(start, size, connections));
-      pieces.push({ start, end, flights: new Set() });
+      pieces.push(pieceOf({ start, end }));
       start = end;
     }
   }
@@ -75,31 +87,36 @@ export class Flight {
   readonly signal: AbortSignal;
   /** Where in the blob its next byte belongs. */
   position: number;
-  /** Bytes per millisecond, of late. */
-  rate = 0;
   slow = false;
   /** Whether another request has its bytes: its end is no failure. */
   superseded = false;
   answered = false;
+  /** Whether it has ended, well or not; it may still wait for another try. */
+  over = false;
   /** Whether the request asks for a range, and not for the whole blob. */
   ranged = false;
   private readonly own = new AbortController();
+  private readonly traffic: HostTraffic;
+  private readonly sight = flightSight(this.startedAt);
+  /** Whether the network is waited for; else the disk is. */
+  private waits = true;
   private bytes = 0;
   private lastByteAt = this.startedAt;
   private firstByteAt: number | undefined;
-  private measuredAt = this.startedAt;
-  private measuredBytes = 0;
 
-  constructor(piece: Piece, stop: AbortSignal) {
+  constructor(piece: Piece, stop: AbortSignal, traffic: HostTraffic) {
     this.piece = piece;
     this.position = piece.start;
     this.signal = AbortSignal.any([stop, this.own.signal]);
+    this.traffic = traffic;
     piece.flights.add(this);
+    traffic.flights.add(this);
   }
 
   /** Writes the answer's bytes to their place until its end, or until another has brought the rest. */
   async read({ range, body }: BlobAnswer, file: PartialFile): Promise<void> {
     this.answered = true;
+    this.sight.answered();
     this.position = range.start;
     this.lastByteAt = performance.now();
     const reader = body.getReader();
@@ -113,7 +130,9 @@ export class Flight {
       gatheredAt = this.position;
       writtenAt = performance.now();
       if (chunks.length === 0) return;
+      this.waits = false;
       await file.write(at, chunks);
+      this.waits = true;
       for (const chunk of chunks) releaseBytes(chunk);
     };
     try {
@@ -139,9 +158,20 @@ export class Flight {
     }
   }
 
+  /**
+   * Of two requests for a piece the one that has a byte goes on alone, so that none comes twice: the second one, or
+   * the first where it was only silent and is no longer.
+   */
   private took(bytes: number): void {
+    const isFirst = this.bytes === 0;
+    if (this.sight.silence > 0) this.slow = false;
+    for (const other of this.superseded ? [] : this.piece.flights) {
+      const isBehind = isFirst || (this.sight.silence > 0 && other.bytes === 0);
+      if (other !== this && isBehind) other.supersede();
+    }
     this.position += bytes;
     this.bytes += bytes;
+    this.traffic.bytes += bytes;
     this.lastByteAt = performance.now();
     this.firstByteAt ??= this.lastByteAt;
   }
@@ -152,24 +182,19 @@ export class Flight {
       `the response ended after ${this.position - start} of ${end - start} bytes`,
     );
 
-  /** Takes the rate since the last look into account. */
-  measure(now: number): void {
-    const milliseconds = now - this.measuredAt;
-    if (milliseconds <= 0) return;
-    const rate = (this.bytes - this.measuredBytes) / milliseconds;
-    this.rate = this.measuredBytes === 0 ? rate : (this.rate + rate) / 2;
-    this.measuredAt = now;
-    this.measuredBytes = this.bytes;
+  /** Takes what has happened since the last look into account; see {@link flightSight}. */
+  look(now: number, window: number, interval: number): void {
+    const { bytes, waits, traffic } = this;
+    this.sight.look({ now, bytes, waits, bytesOfAll: traffic.bytes }, window, interval);
   }
 
-  seenAt(now: number): RangeInFlight {
-    return {
-      age: now - this.startedAt,
-      silence: now - this.lastByteAt,
-      rate: this.rate,
-      remaining: this.piece.end - this.position,
-    };
+  /** As of the last look. */
+  seen(): RangeInFlight {
+    return { ...this.sight.seen(), remaining: this.piece.end - this.position };
   }
+
+  /** Bytes per millisecond, of late, as of the last look. */
+  rate = (): number => this.sight.seen().rate;
 
   /** What the request for a part of a blob of `size` bytes cost; undefined where too little came to tell. */
   costOf(size: number): RangeCost | undefined {
@@ -191,7 +216,15 @@ export class Flight {
     this.own.abort(new OcibundleError("network", `${label}: no data received for ${seconds} s`));
   }
 
+  /** Nothing is received any more. */
+  finish(): void {
+    this.over = true;
+    this.slow = false;
+  }
+
   end(): void {
+    this.finish();
     this.piece.flights.delete(this);
+    this.traffic.flights.delete(this);
   }
 }

@@ -1,7 +1,8 @@
 import type { BlobAnswer } from "../../registry/types.ts";
 import type { ByteRange } from "../../oci/content.ts";
 import type { EmitEvent } from "../events.ts";
-import { cutIntoPieces, Flight, type Piece, takePiece } from "./flight.ts";
+import { cutIntoPieces, Flight, type Piece, pieceOf, takePiece } from "./flight.ts";
+import { type HostTraffic, hostTraffic } from "./host-traffic.ts";
 import type { PartialFile } from "./partial-file.ts";
 import { betterCost, leastPiece, type RangeCost } from "./range-cost.ts";
 
@@ -14,7 +15,11 @@ export interface RangeSupport {
   ranged: boolean;
   /** What the cheapest of its latest requests cost. */
   cost?: RangeCost;
+  readonly traffic: HostTraffic;
 }
+
+/** A registry that is taken to serve ranges until it does not. */
+export const rangeSupport = (): RangeSupport => ({ ranged: true, traffic: hostTraffic() });
 
 /** How one blob is cut into requests. */
 export interface RangeWorkOptions {
@@ -35,6 +40,8 @@ export interface RangeWork {
   isComplete(): boolean;
   /** How many requests could be made now, the repetitions of slow ones included. */
   available(): number;
+  /** How many of them are repetitions. */
+  repetitions(): number;
   /** Makes pieces of what is missing where none wait: those that were requested in vain. */
   refill(): void;
   /** Begins a request for the most urgent piece; undefined when there is none. */
@@ -46,8 +53,6 @@ export interface RangeWork {
   /** The registry serves no ranges: the blob is fetched in one stream from now on. */
   withoutRanges(reason: string): void;
 }
-
-const pieceOf = (range: ByteRange): Piece => ({ ...range, flights: new Set() });
 
 /** Hands out the ranges of a blob that are missing in its file. `size` in bytes. */
 export function rangeWork(
@@ -75,13 +80,16 @@ export function rangeWork(
     flights,
     isComplete: () => file.missing(whole).length === 0,
     available: () => waiting.length + slowPieces().length,
+    repetitions: () => slowPieces().length,
     refill() {
       if (waiting.length === 0) waiting = allPieces();
     },
     begin(stop) {
-      const piece = slowPieces()[0] ?? takePiece(waiting, leastPiece(support.cost, size));
+      const [slow] = slowPieces();
+      const piece = slow ?? takePiece(waiting, leastPiece(support.cost, size));
       if (piece === undefined) return undefined;
-      const flight = new Flight(piece, stop);
+      if (slow !== undefined) piece.repeated += 1;
+      const flight = new Flight(piece, stop, support.traffic);
       flights.add(flight);
       return flight;
     },

@@ -22,6 +22,8 @@ export interface Behaviour {
   cutAfter?: number;
   /** Nothing more comes after so many bytes of the body. */
   stallAfter?: number;
+  /** Nothing more comes after so many bytes of the body before it resolves. */
+  hold?: { after: number; until: Promise<void> };
   /** Bytes sent after those that should be the last, with no Content-Length. */
   extra?: number;
   /** The answer just ends so many bytes before it should, with no Content-Length. */
@@ -107,6 +109,8 @@ async function answer(
   const stop = Math.min(behaviour.cutAfter ?? Infinity, behaviour.stallAfter ?? Infinity);
   for (let at = 0; at < Math.min(stop, body.length); at += step) {
     if (response.destroyed) return;
+    const { hold } = behaviour;
+    if (hold !== undefined && at >= hold.after) await hold.until;
     const part = body.subarray(at, Math.min(at + step, stop, body.length));
     const sent = response.write(part);
     tally.add(part.length);

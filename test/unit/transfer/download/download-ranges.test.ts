@@ -3,6 +3,7 @@ import pLimit from "p-limit";
 import type { ByteRange } from "../../../../src/oci/content.ts";
 import { fetchMissing } from "../../../../src/transfer/download/download-ranges.ts";
 import type { PartialFile } from "../../../../src/transfer/download/partial-file.ts";
+import { rangeSupport } from "../../../../src/transfer/download/range-work.ts";
 import { rangeSet } from "../../../../src/transfer/download/range-set.ts";
 
 /** A file that is done with the write that ends at `slowEnd` when the test says so. */
@@ -50,7 +51,7 @@ test("a disk that takes its time is waited for, and what has arrived is not aske
       label: "blob",
       limit: pLimit(4),
       atOnce: 4,
-      support: { ranged: true },
+      support: rangeSupport(),
       emit: () => undefined,
       pace: { silent: 20, dead: 10_000, young: 10_000, factor: 4, short: 0 },
     },

@@ -240,12 +240,43 @@ describe("a server that breaks", () => {
     expect(error.code).toBe("network");
   });
 
-  test("stalls one range, which another connection takes", async () => {
+  test("stalls one range, which another connection takes where it stopped", async () => {
+    const stalled: number[] = [];
     whole(
-      await pull(blob, ({ index }) => (index === 1 ? { stallAfter: 100_000 } : {}), {
-        pace: hurried,
-      }),
+      await pull(
+        blob,
+        ({ index, range }) => {
+          if (index !== 1) return {};
+          stalled.push(range.start);
+          return { stallAfter: 100_000 };
+        },
+        { pace: hurried },
+      ),
     );
+    const again = stalled.map((start) => start + 100_000);
+    expect(server?.asked.map(({ range }) => range.start)).toContain(again[0] ?? Number.NaN);
+    expect(server?.bytesAsked()).toBe(blob.length + 8 * MiB - 100_000);
+  });
+
+  test("stands still as a whole, and is asked for one range more", async () => {
+    const stuck = Promise.withResolvers<void>();
+    const held: number[] = [];
+    const pace = { ...hurried, silent: 400, young: 600, dead: 60_000 };
+    const behave = ({ index, range }: Asked): Behaviour => {
+      held.push(range.start);
+      // Three pieces of eight megabytes, what is left, and the one that asks whether it is still stuck.
+      if (held.length === 5) setTimeout(stuck.resolve, 4 * pace.silent);
+      return { hold: { after: index < 4 ? 64 * 1024 : 0, until: stuck.promise } };
+    };
+    whole(await pull(blob, behave, { pace }));
+    expect(held.length).toBe(5);
+  });
+
+  test("becomes slower for all, and is asked for nothing twice", async () => {
+    const large = randomBytes(64 * MiB);
+    const pace = { silent: 4000, dead: 60_000, young: 300, factor: 4, short: 100 };
+    whole(await pull(large, ({ index }) => (index < 4 ? {} : { pause: 10 }), { pace }), large);
+    expect(server?.bytesAsked()).toBe(large.length);
   });
 
   test("crawls through one range, which another connection takes", async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { cutIntoPieces, takePiece } from "../../../../src/transfer/download/flight.ts";
+import { cutIntoPieces, pieceOf, takePiece } from "../../../../src/transfer/download/flight.ts";
 import { betterCost, leastPiece } from "../../../../src/transfer/download/range-cost.ts";
 
 const MiB = 1024 * 1024;
@@ -63,7 +63,7 @@ describe("taking pieces", () => {
         const pieces = all.map(([gap, size]) => {
           const start = end + gap * MiB;
           end = start + size;
-          return { start, end, flights: new Set<never>() };
+          return pieceOf({ start, end });
         });
         const expected = pieces.reduce((sum, piece) => sum + piece.end - piece.start, 0);
         let bytes = 0;
