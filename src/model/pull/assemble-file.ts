@@ -10,7 +10,39 @@ import { encodedPlace, fetchPart, fetchTogether } from "./fetch-part.ts";
 import { cloneSeed } from "./clone-seed.ts";
 import { type FrontTeller, frontTeller } from "./part-front.ts";
 import { type FetchContext, partsAtOnce as mostAtOnce } from "./pull-context.ts";
-import { explained, type FetchProgress, labelOf } from "./pull-download.ts";
+import { download, explained, type FetchProgress, labelOf } from "./pull-download.ts";
+
+/** How a file came about: of its parts, or as the blob that it is, where a recipe says wrong things of that. */
+export type Made = "parts" | "blob";
+
+/**
+ * Puts a file together as `assembleParts` does. Where it is a blob and its recipe does not fit that, or what was
+ * received is damaged, the whole blob is downloaded: its digest counts, and no recipe.
+ */
+export async function assembleFile(
+  entry: WeightEntry,
+  plan: FilePlan,
+  place: JournalPlace,
+  context: FetchContext,
+  progress: FetchProgress,
+): Promise<Made> {
+  const { session, assembly } = context;
+  try {
+    await assembleParts(entry, plan, place, context, progress);
+    return "parts";
+  } catch (error) {
+    const isWrong = error instanceof OcibundleError && error.code === "integrity";
+    if (!isWrong || plan.blob === undefined || session.signal.aborted) throw error;
+    session.emit({
+      type: "warning",
+      message: `${labelOf(entry)}: its parts are not those that its recipe lists: downloading the whole file`,
+    });
+    progress.takeBack();
+    await download(entry, place, place.partial, context, progress);
+    await assembly.beforeMove(plan);
+    return "blob";
+  }
+}
 
 /**
  * Puts a file together at `place.partial`, going on from what a former run has left there: from parts that lie
@@ -20,7 +52,7 @@ import { explained, type FetchProgress, labelOf } from "./pull-download.ts";
  * Throws `integrity`, and leaves nothing then; `not_found`, `denied`, `network`, `file`, after which the next
  * run goes on from what is there.
  */
-export async function assembleFile(
+async function assembleParts(
   entry: WeightEntry,
   plan: FilePlan,
   place: JournalPlace,

@@ -2,7 +2,7 @@ import { assembledCache, keepContent } from "../../store/cache/assembled.ts";
 import { obtainBlob } from "../../store/cache/obtain.ts";
 import { temporaryName } from "../../store/placement/materialize.ts";
 import type { FilePlan } from "../parts/file-plan.ts";
-import { assembleFile, growingBlob, removeEncoded } from "./assemble-file.ts";
+import { assembleFile, growingBlob, type Made, removeEncoded } from "./assemble-file.ts";
 import { growInPlace } from "./fetch-in-place.ts";
 import { growOrMove, mayGoWithout } from "./fetch-via-cache.ts";
 import { materializeFile } from "./place-file.ts";
@@ -42,6 +42,7 @@ async function viaCache(
   const [first] = files;
   const { entry } = first;
   let begun = false;
+  let made: Made = "parts";
   const checkWhole = assembly.checksWhole(plan);
   const cache = checkWhole ? session.cache : assembledCache(session.cache);
   const name = checkWhole ? plan.claim : plan.key;
@@ -56,9 +57,9 @@ async function viaCache(
       async fetch(partial, journal) {
         begun = true;
         const place = { partial, journal };
-        const refused = await growOrMove(first, place, growingBlob(plan), context, () =>
-          assembleFile(entry, plan, place, context, progress),
-        );
+        const refused = await growOrMove(first, place, growingBlob(plan), context, async () => {
+          made = await assembleFile(entry, plan, place, context, progress);
+        });
         if (refused !== undefined) {
           await removeEncoded(place, plan).catch(() => undefined);
           return refused;
@@ -84,7 +85,9 @@ async function viaCache(
   try {
     const { path, outcome } = obtained;
     assembly.place(plan, path);
-    if (outcome === "fetched") await assembly.records.add(path, plan.content);
+    // Only what was put together is known to have these parts.
+    const isAsPlanned = outcome === "fetched" && made === "parts";
+    if (isAsPlanned) await assembly.records.add(path, plan.content);
     for (const file of files) await materializeFile(file, path, context);
     return outcome;
   } finally {
@@ -105,7 +108,9 @@ function inPlace(
       const whole = directory.at(temporaryName(own));
       return { whole, place: { partial: whole, journal: `${whole}.journal` } };
     },
-    grow: ({ place }) => assembleFile(entry, plan, place, context, progress),
+    async grow({ place }) {
+      await assembleFile(entry, plan, place, context, progress);
+    },
     onPlaced: () => context.assembly.place(plan, path),
     clean: ({ place }) => removeEncoded(place, plan),
   });
