@@ -12,11 +12,15 @@ export const holdsImages = (layout: LayoutName): boolean =>
 /** The variable that stands for `--layout`. */
 export const layoutVariable = "OCIBUNDLE_LAYOUT";
 
-/** The name of a layout, which a flag or a variable gives. Throws `usage`. */
-export function parseLayout(text: string, from = "--layout"): LayoutName {
+/** The name of a layout; `from` names the flag, variable or member that gives it. Throws `usage` unless told otherwise. */
+export function parseLayout(
+  text: string,
+  from = "--layout",
+  code: "usage" | "file" = "usage",
+): LayoutName {
   const known = layoutNames.find((name) => name === text);
   if (known !== undefined) return known;
-  throw new OcibundleError("usage", `${from} "${text}" is not a layout`, {
+  throw new OcibundleError(code, `${from} "${text}" is not a layout`, {
     hint: `use one of ${layoutNames.join(", ")}`,
   });
 }

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { errno, OcibundleError } from "../../errors.ts";
 import { readDocument } from "../../runtime/read-document.ts";
-import { type LayoutName, layoutNames } from "./layout-name.ts";
+import { type LayoutName, parseLayout } from "./layout-name.ts";
 import { checkDest } from "./weight-dest.ts";
 import { isSourceUri } from "./source-uri.ts";
 import { parseYaml } from "./yaml.ts";
@@ -180,12 +180,8 @@ export function parseProjectFile(bytes: Uint8Array, on: string): ProjectFile {
 /** Throws `file` for what is not the name of a layout. */
 function layoutOf(named: unknown, on: string): LayoutName | undefined {
   if (named === undefined || named === null) return undefined;
-  const known = layoutNames.find((name) => name === named);
-  if (known !== undefined) return known;
-  const names = layoutNames.join(", ");
-  throw new OcibundleError("file", `${on}: layout: must be one of ${names}`, {
-    hint: "set layout to one of these, or remove it",
-  });
+  const text = typeof named === "string" ? named : JSON.stringify(named);
+  return parseLayout(text, `${on}: layout`, "file");
 }
 
 /** Cog's file has members of Cog's. In ours one that is not known is a mistake. Throws `file`. */

@@ -156,6 +156,19 @@ describe("refuses", () => {
     expect(parseOurs("x-team: a").weights).toEqual([]);
   });
 
+  test.each([
+    ["layout: tarball", '"tarball"'],
+    ["layout: 3", '"3"'],
+  ])("%s, naming the file and the layouts there are", (text, shown) => {
+    expect(() => parseOurs(text)).toThrow(
+      expect.objectContaining({
+        code: "file",
+        message: `ocibundle.yaml: layout ${shown} is not a layout`,
+        hint: "use one of bundle, bundle-1, parts, cog, modelpack, image",
+      }),
+    );
+  });
+
   test("bytes that are no UTF-8", () => {
     expect(() => parseProjectFile(new Uint8Array([0xff, 0xfe]), "cog.yaml")).toThrow(
       "cog.yaml: not UTF-8 text",
