@@ -1,34 +1,15 @@
-import { type ErrorCode, OcibundleError } from "../errors.ts";
-import type { CertificateOptions } from "../http/certificates.ts";
+import { OcibundleError } from "../errors.ts";
 import { codingNames } from "../http/message/content-coding.ts";
-import type { EmitHttpEvent, HttpResponse, Send } from "../http/message/message.ts";
-import { followRedirects } from "../http/redirect.ts";
+import type { HttpResponse } from "../http/message/message.ts";
 import type { ByteRange, ReadRange } from "../oci/content.ts";
 import { formatRange, parseContentRange } from "../registry/content-range.ts";
 import { partAnswer } from "../remote/part-answer.ts";
 import type { PartAnswer } from "../remote/part.ts";
 import { readAhead, tooManyConnections } from "../remote/read-ahead.ts";
-import { type Slots, slots } from "../remote/slots.ts";
-import { aboutSource, sourceSend } from "../remote/send.ts";
+import type { Slots } from "../remote/slots.ts";
 import { isSteady } from "../remote/steady.ts";
-import { type Clock, systemClock } from "../retry/clock.ts";
-import { createReachRule, type Resolve } from "./redirect-rule.ts";
-import { checkPlain, shownUrl, type WebAddress } from "./url.ts";
-import { StatusError, statusOf } from "./status.ts";
-
-/** What a run reaches files on the web with. */
-export interface WebOptions {
-  /** Names the proxies. */
-  env: Readonly<Record<string, string | undefined>>;
-  /** Whether a host that is not this machine may be asked by plain HTTP. */
-  plainHttp: boolean;
-  /** The certificates for a host. */
-  certificates(host: string): CertificateOptions;
-  emit: EmitHttpEvent;
-  clock?: Clock | undefined;
-  /** The addresses of a name; those of the system unless given. */
-  resolve?: Resolve | undefined;
-}
+import { statusOf } from "./status.ts";
+import { shownUrl, type WebAddress } from "./url.ts";
 
 /** A file at a URL, in the state that it was in when it was looked at. */
 export interface WebFile {
@@ -47,71 +28,14 @@ export interface WebFile {
   openAll(signal: AbortSignal): Promise<ReadableStream<Uint8Array>>;
 }
 
-/** Files on the web; what is shared by those of a run. */
-export interface Web {
-  /** Looks at a file: its size and its state. Throws `not_found`, `denied`, `network`, `usage`. */
-  look(address: WebAddress, signal: AbortSignal): Promise<WebFile>;
-}
-
-const connectHint = "check the URL, the network connection to that host, and any proxy";
-
 /** What a storage answers to a URL whose signature ran out. */
 const expired: ReadonlySet<number> = new Set([400, 401, 403, 404, 410]);
 
-/** A client for files on the web. Makes no request by itself. */
-export function openWeb(options: WebOptions): Web {
-  const { env, emit, clock = systemClock, certificates, resolve } = options;
-  const shared = slots();
-  const senders = new Map<string, Send>();
-  const rule = createReachRule(resolve);
-  const sendTo = (origin: URL): Send => {
-    const known = senders.get(origin.origin);
-    if (known !== undefined) return known;
-    const send = sourceSend({
-      ...certificates(origin.host),
-      origin,
-      env,
-      emit,
-      clock,
-      around: (next) =>
-        followRedirects(next, {
-          check: rule.checkRedirect,
-          hint: "check the URL",
-        }),
-    });
-    senders.set(origin.origin, send);
-    return send;
-  };
-  const get: Get = async (url, name, headers, accept, signal) => {
-    let response: HttpResponse;
-    try {
-      response = await sendTo(url)({
-        method: "GET",
-        url,
-        headers,
-        repeatable: "always",
-        scopes: [],
-        about: [name],
-        large: true,
-        checkAddresses: rule.checkAddresses,
-        signal,
-      });
-    } catch (error) {
-      throw aboutSource(error, name, connectHint);
-    }
-    if (accept.includes(response.status)) return response;
-    void response.body?.cancel().catch(() => undefined);
-    throw refusal(response.status, name);
-  };
-  return {
-    async look(address, signal) {
-      checkPlain(address, options.plainHttp);
-      return lookAt(get, address, shared, signal);
-    },
-  };
-}
-
-type Get = (
+/**
+ * Makes a GET request, redirects followed. `name` is the file in messages; statuses but those in `accept` are thrown:
+ * `not_found`, `denied`, `network`, with a `StatusError` as the cause.
+ */
+export type GetAnswer = (
   url: URL,
   name: string,
   headers: Readonly<Record<string, string>>,
@@ -119,9 +43,12 @@ type Get = (
   signal: AbortSignal,
 ) => Promise<HttpResponse>;
 
-/** A HEAD would be refused where a GET was signed: the first byte is asked for. */
-async function lookAt(
-  get: Get,
+/**
+ * Looks at a file: its size and its state. A HEAD would be refused where a GET was signed, so that the first byte is
+ * asked for. Throws as `get` does, and `network` for a file that is only sent compressed.
+ */
+export async function lookAt(
+  get: GetAnswer,
   { url }: WebAddress,
   free: Slots,
   signal: AbortSignal,
@@ -237,22 +164,4 @@ function sizeOf({ status, headers }: HttpResponse): number | undefined {
         ? Number(text)
         : undefined;
   return size !== undefined && Number.isSafeInteger(size) ? size : undefined;
-}
-
-function refusal(status: number, name: string): OcibundleError {
-  const [code, says, hint]: [ErrorCode, string, string] =
-    status === 404 || status === 410
-      ? ["not_found", "the file does not exist", "check the URL"]
-      : status === 401 || status === 403 || status === 407
-        ? [
-            "denied",
-            "access denied",
-            "use a signed URL that is still valid; no credentials are sent",
-          ]
-        : ["network", "the server failed", "try again later"];
-  return new OcibundleError(code, `${says} (${status})`, {
-    subject: name,
-    hint,
-    cause: new StatusError(status),
-  });
 }

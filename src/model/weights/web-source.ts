@@ -1,7 +1,7 @@
 import type { ReadRange } from "../../oci/content.ts";
 import { openCache } from "../../store/cache/cache.ts";
 import { openRemoteRecords } from "../../store/records/remote-records.ts";
-import { openWeb, type Web } from "../../web/file.ts";
+import { openWeb, type Web } from "../../web/client.ts";
 import { shownUrl, type WebAddress } from "../../web/url.ts";
 import { type FoundRemote, type RemoteChoice, takes } from "./remote-choice.ts";
 import type { RemoteFile } from "./remote-file.ts";
