@@ -249,6 +249,7 @@ function touching(modules: readonly Module[], what: RegExp, allowed: RegExp): st
 /** Where files are opened to be written, each with its reason. */
 const mayWrite = new Map([
   ["runtime/own-file.ts", "the rules for it"],
+  ["runtime/special-file.ts", "devices and FIFOs that a user names"],
   ["runtime/read-document.ts", "it opens for reading, by flags"],
   ["ui/prompt.ts", "the terminal"],
   [

@@ -10,13 +10,13 @@ import {
   unlinkSync,
   writeSync,
 } from "node:fs";
-import { copyFile, type FileHandle, open, stat, unlink } from "node:fs/promises";
+import { copyFile, type FileHandle, open, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import process from "node:process";
 import { errno } from "../errors.ts";
 
 /**
- * The only place where files are opened for writing. Names that this program uses for its own files
+ * The only place where files are opened for writing, but for special-file.ts. Names that this program uses for its own files
  * (temporary files, parts, journals, markers, records) lie in directories that others may write to, and a
  * killed run can leave a hard link under such a name. So a file that is written to is either new, or it is
  * proven to be this user's own regular file with no second name. Symbolic links are never followed in the
@@ -268,31 +268,5 @@ export function readOwnFile(path: string, limits: ReadLimits): Uint8Array | unde
     return bytes.subarray(0, filled);
   } finally {
     closeSync(file);
-  }
-}
-
-/**
- * Whether a path leads to a device, a FIFO or a socket: nothing is renamed over it. Throws errno errors other
- * than those of a path that leads nowhere.
- */
-export async function isSpecial(path: string): Promise<boolean> {
-  try {
-    const stats = await stat(path);
-    return !stats.isFile() && !stats.isDirectory();
-  } catch (error) {
-    if (leadsNowhere.has(errno(error) ?? "")) return false;
-    throw error;
-  }
-}
-
-const leadsNowhere: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR", "ELOOP", "ENAMETOOLONG"]);
-
-/** Writes to a device or a FIFO that the user named, as a shell's `>` does. Throws errno errors. */
-export async function writeToSpecial(path: string, bytes: Uint8Array): Promise<void> {
-  const file = await open(path, constants.O_WRONLY | constants.O_APPEND);
-  try {
-    await file.writeFile(bytes);
-  } finally {
-    await file.close();
   }
 }

@@ -3,7 +3,7 @@ import { type FileHandle, open, realpath } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { errno, OcibundleError } from "../errors.ts";
 import { isMissing, unwritable } from "../runtime/file-faults.ts";
-import { isSpecial, writeToSpecial } from "../runtime/own-file.ts";
+import { isSpecial, writeToSpecial } from "../runtime/special-file.ts";
 import { ownTemp } from "./locks/owned-temp.ts";
 import { writeWhole } from "./verified-write.ts";
 
