@@ -5,7 +5,7 @@ import { checkNameAndDest, quoted, type WeightEntry, plainEntry } from "../forma
 import { findInTar } from "../graph/tar-ranges.ts";
 import { mergeLayers } from "./overlay.ts";
 import type { BlobPart, FetchContext } from "./pull-context.ts";
-import { layerLabel, refuseLinks, type UnpackedEntry, type UnpackOptions } from "./unpack-layer.ts";
+import { layerLabel, type UnpackedEntry, type UnpackOptions } from "./unpack-layer.ts";
 
 /** Files, and where in a blob those lie that are a part of one. */
 export type ListedFiles = ReadonlyMap<WeightEntry, BlobPart | undefined>;
@@ -148,3 +148,16 @@ export const unpackOptions = (
   origin: source.name,
   on: layerLabel(source.name, tar.blob.digest),
 });
+
+/** Weights have no links: where one leads could not be checked. */
+function refuseLinks(entries: readonly UnpackedEntry[], on: string): void {
+  const link = entries.find((entry) => entry.type === "link" || entry.type === "symlink");
+  if (link === undefined) return;
+  throw new OcibundleError(
+    "file",
+    `${on}: ${quoted(link.name)} is a link, which is not supported in weights`,
+    {
+      hint: "pack the archive again with files instead of links",
+    },
+  );
+}

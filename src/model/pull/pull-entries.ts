@@ -22,13 +22,8 @@ import type { FilePlan } from "../parts/file-plan.ts";
 import { listPlainTar } from "./list-tar.ts";
 import { listFiles } from "./part-files.ts";
 import type { BlobPart, FetchContext, PullSource } from "./pull-context.ts";
-import {
-  layerLabel,
-  type UnpackedEntry,
-  unpackedBefore,
-  unpackFile,
-  unpackLayer,
-} from "./unpack-layer.ts";
+import { unpackFile } from "./unpack-file.ts";
+import { layerLabel, type UnpackedEntry, unpackedBefore, unpackLayer } from "./unpack-layer.ts";
 import { openScratch, sweepScratch } from "./scratch-cache.ts";
 import { withBlob } from "./with-blob.ts";
 

@@ -1,23 +1,18 @@
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { open } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import { OcibundleError } from "../../errors.ts";
-import { decompress } from "../../image/conversion/decompress.ts";
 import { SizeSchema } from "../../oci/descriptor.ts";
 import { type Digest, digestAlgorithm, digestHex, shortDigest } from "../../oci/digest.ts";
-import { createFile, readableMode } from "../../runtime/own-file.ts";
-import { compressionOf } from "../../store/archive/archive.ts";
 import { type TarEntry, tarEntries } from "../../store/archive/entries.ts";
 import { type StreamTarSource, streamTarSource } from "../../store/archive/source.ts";
 import type { Cache } from "../../store/cache/cache.ts";
-import { cacheFailure, shownRoot } from "../../store/cache/directory.ts";
+import { shownRoot } from "../../store/cache/directory.ts";
 import { readRecord, writeRecord } from "../../store/cache/record-file.ts";
 import { requireSpace } from "../../store/placement/disk-space.ts";
-import { writeAll } from "../../store/verified-write.ts";
 import type { ExpectedFile } from "../format/artifact/contents.ts";
 import { quoted, Sha256Schema } from "../format/weight-entry.ts";
+import { readDecoded, readSize, writeContent } from "./unpack-file.ts";
 
 /** An entry of a layer, in its order; a file's content is in the cache, or begins at `offset` of the layer. */
 export type UnpackedEntry =
@@ -131,31 +126,6 @@ export async function unpackLayer(
   return entries;
 }
 
-/** Takes a file that may be stored compressed, its bytes verified at `path`, into the cache as it was. */
-export async function unpackFile(
-  path: string,
-  {
-    cache,
-    signal,
-    origin,
-    on,
-    name,
-  }: Omit<UnpackOptions, "wants" | "expected" | "overlay" | "diffId"> & { name: string },
-): Promise<{ digest: `sha256:${string}`; size: number }> {
-  const temp = await cache.tempPath("file");
-  try {
-    let file: WrittenFile | undefined;
-    await readDecoded(path, on, async (chunks) => {
-      file = await writeContent(temp, chunks, { cache, signal });
-    });
-    if (file === undefined) throw new OcibundleError("bug", `${on}: nothing was written`);
-    await cache.putFile(temp, file.digest, file.size, { name, origin });
-    return file;
-  } finally {
-    await cache.discardTemp(temp).catch(() => undefined);
-  }
-}
-
 /** The same bytes, held against the diff ID where there is one. Throws `integrity` at their end. */
 async function* checked(
   bytes: AsyncIterable<Uint8Array>,
@@ -201,78 +171,6 @@ async function unpackEntry(
   } finally {
     await cache.discardTemp(temp).catch(() => undefined);
   }
-}
-
-interface WrittenFile {
-  digest: `sha256:${string}`;
-  /** In bytes. */
-  size: number;
-}
-
-async function writeContent(
-  path: string,
-  chunks: AsyncIterable<Uint8Array>,
-  { cache, signal }: Pick<UnpackOptions, "cache" | "signal">,
-): Promise<WrittenFile> {
-  const hash = createHash("sha256");
-  let position = 0;
-  const onDisk = <T>(work: Promise<T>): Promise<T> =>
-    work.catch((error: unknown) => {
-      throw cacheFailure(cache.root, error);
-    });
-  const file = await onDisk(createFile(path, readableMode));
-  try {
-    for await (const chunk of chunks) {
-      signal.throwIfAborted();
-      const written = onDisk(writeAll(file, chunk, position));
-      hash.update(chunk);
-      await written;
-      position += chunk.byteLength;
-    }
-    await onDisk(file.sync());
-  } finally {
-    await file.close();
-  }
-  return { digest: `sha256:${hash.digest("hex")}`, size: position };
-}
-
-const readSize = 1024 * 1024;
-
-/** Hands the bytes of a layer to `consume`, decompressed where the first of them say that it is compressed. */
-async function readDecoded(
-  path: string,
-  on: string,
-  consume: (chunks: AsyncIterable<Uint8Array>) => Promise<void>,
-): Promise<void> {
-  const head = new Uint8Array(4);
-  const file = await open(path);
-  try {
-    await file.read(head, 0, head.byteLength, 0);
-  } finally {
-    await file.close();
-  }
-  const raw = createReadStream(path, { highWaterMark: readSize });
-  const compression = compressionOf(head);
-  try {
-    if (compression === "gzip" || compression === "zstd") {
-      await decompress(compression, raw, on, consume);
-    } else await consume(raw);
-  } finally {
-    raw.destroy();
-  }
-}
-
-/** Weights have no links: where one leads could not be checked. */
-export function refuseLinks(entries: readonly UnpackedEntry[], on: string): void {
-  const link = entries.find((entry) => entry.type === "link" || entry.type === "symlink");
-  if (link === undefined) return;
-  throw new OcibundleError(
-    "file",
-    `${on}: ${quoted(link.name)} is a link, which is not supported in weights`,
-    {
-      hint: "pack the archive again with files instead of links",
-    },
-  );
 }
 
 /** For messages. */
