@@ -2,6 +2,7 @@ import { runtime } from "./current.ts";
 import type {
   CompressJob,
   Compressed,
+  CopyJob,
   FilePieces,
   FileRange,
   FollowJob,
@@ -55,6 +56,8 @@ export interface WorkerPool {
   follow(job: FollowJob, options: JobOptions): Promise<Followed>;
   /** Gathers, hashes, decodes and writes a part of a file (see part-job.ts); progress counts stored bytes. */
   part(job: PartJob, options: JobOptions): Promise<Hashed>;
+  /** Copies ranges of a file into another one (see copy-job.ts). Resolves to the number of bytes. */
+  copy(job: CopyJob, options: JobOptions): Promise<number>;
   /** Ends the workers, and the jobs that are not done with an error. */
   close(): void;
 }
@@ -230,6 +233,11 @@ export function createWorkerPool(size: number, start = runtime.startWorker): Wor
       const task = await submit({ kind: "part", job }, options);
       if (task.type !== "part") throw unexpected(task);
       return task.result;
+    },
+    async copy(job, options) {
+      const task = await submit({ kind: "copy", job }, options);
+      if (task.type !== "copied") throw unexpected(task);
+      return task.bytes;
     },
     close() {
       closed = true;

@@ -83,6 +83,21 @@ export interface PartJob {
   to?: { path: string; places: readonly PartPlace[] } | undefined;
 }
 
+/** Ranges of one file that are copied into another as they are. */
+export interface CopyJob {
+  from: string;
+  /** A file of this user's own, which is there. */
+  to: string;
+  ranges: readonly CopyRange[];
+}
+
+/** Where bytes lie in the file that they are copied from, and where they go. */
+export interface CopyRange {
+  source: number;
+  target: number;
+  length: number;
+}
+
 /** A file small enough to be read whole, and how it is to be stored. */
 export interface SmallFile {
   path: string;
@@ -127,7 +142,8 @@ export type Job =
   | { kind: "choose"; ranges: readonly FileRange[]; minSaving: number }
   | { kind: "compress"; job: CompressJob }
   | { kind: "follow"; job: FollowJob }
-  | { kind: "part"; job: PartJob };
+  | { kind: "part"; job: PartJob }
+  | { kind: "copy"; job: CopyJob };
 
 /**
  * To the worker. It does one job at a time for each lane, of which there is one where none is named; `cancel[0]`
@@ -153,4 +169,5 @@ export type WorkerMessage =
   | { type: "compressed"; result: Compressed }
   | { type: "followed"; result: Followed }
   | { type: "part"; result: Hashed }
+  | { type: "copied"; bytes: number }
   | { type: "failed"; item: number; message: string; code: string | undefined };

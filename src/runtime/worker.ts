@@ -1,6 +1,7 @@
 import { errno } from "../errors.ts";
 import { chooseCodec } from "./choose-codec.ts";
 import { compressFile } from "./compress-file.ts";
+import { runCopyJob } from "./copy-job.ts";
 import { digestStep } from "./digest-streams.ts";
 import { followFile } from "./follow-file.ts";
 import { hashFileSync, hashPiecesSync } from "./hash-file.ts";
@@ -76,6 +77,8 @@ async function run(job: Job, progress: Progress): Promise<WorkerMessage> {
       return { type: "followed", result: await followFile(job.job, progress.add) };
     case "part":
       return { type: "part", result: await runPartJob(job.job, progress.add) };
+    case "copy":
+      return { type: "copied", bytes: await runCopyJob(job.job, progress.add) };
     case "choose":
       return {
         type: "chosen",

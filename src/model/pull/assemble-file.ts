@@ -5,7 +5,15 @@ import { openPartialFile } from "../../transfer/download/partial-file.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 import type { FilePlan, PlannedPart } from "../parts/file-plan.ts";
-import { copyPart, type FileAssembly, isThere, takeLocal } from "./assemble-part.ts";
+import {
+  copyPart,
+  copyProven,
+  type FileAssembly,
+  isThere,
+  type SeededPart,
+  splitProven,
+  takeLocal,
+} from "./assemble-part.ts";
 import { encodedPlace, fetchPart, fetchTogether } from "./fetch-part.ts";
 import { cloneSeed } from "./clone-seed.ts";
 import { type FrontTeller, frontTeller } from "./part-front.ts";
@@ -123,10 +131,23 @@ async function putTogether(
       isThere(file, part) || assembly.seeds.of(part.stored.digest).length > 0;
     const local = own.filter(isLocal);
     const remote = own.filter((part) => !isLocal(part));
+    const { proven: copied, others } = splitProven(local, one);
     const lost: PlannedPart[] = [];
+    const copy = async (parts: readonly SeededPart[], stop: AbortSignal): Promise<void> => {
+      if (await copyProven(one, parts, stop)) {
+        for (const { part } of parts) front.verify(part);
+        return;
+      }
+      // Hashed now, wherever they are taken from.
+      for (const { part } of parts) await take(part, stop);
+    };
     const take = async (part: PlannedPart, stop: AbortSignal): Promise<void> => {
       if (await takeLocal(one, part, stop)) front.verify(part);
       else lost.push(part);
+    };
+    const takeAll = async (stop: AbortSignal): Promise<void> => {
+      await parallel(copied, context.workers.size, stop, copy);
+      await parallel(others, context.workers.size, stop, take);
     };
     const fetch = async (part: PlannedPart, stop: AbortSignal): Promise<void> => {
       one.following -= part.stored.stored.size;
@@ -138,14 +159,11 @@ async function putTogether(
       await parallel(parts, partsAtOnce, stop, fetch);
     };
     if (plan.blob === undefined) {
-      const queues = [
-        (stop: AbortSignal) => parallel(local, context.workers.size, stop, take),
-        (stop: AbortSignal) => fetchAll(remote, stop),
-      ];
-      await parallel(queues, queues.length, signal, async (work, stop) => void (await work(stop)));
+      const queues = [takeAll, (stop: AbortSignal) => fetchAll(remote, stop)];
+      await parallel(queues, queues.length, signal, (work, stop) => work(stop));
       await fetchAll(lost, signal);
     } else {
-      await parallel(local, context.workers.size, signal, take);
+      await takeAll(signal);
       const rest = [...lost, ...remote];
       await fetchTogether(one, plan.blob, rest, signal);
       for (const part of rest) front.verify(part);

@@ -1,0 +1,132 @@
+import { describe, expect, test } from "bun:test";
+import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
+import { lstat } from "node:fs/promises";
+import { join } from "node:path";
+import {
+  copyProven,
+  type FileAssembly,
+  rangesToCopy,
+} from "../../../../src/model/pull/assemble-part.ts";
+import { asItIs } from "../../../../src/model/parts/parts-artifact.ts";
+import { digestOf } from "../../../../src/oci/digest.ts";
+import { createWorkerPool, type WorkerPool } from "../../../../src/runtime/worker-pool.ts";
+import { openPartialFile } from "../../../../src/transfer/download/partial-file.ts";
+import { noise } from "../../../support/model/parts-artifact.ts";
+import { temporaryDirectory } from "../../../support/temporary-directory.ts";
+
+const place = (start: number, end: number, position: number) => ({ start, end, position });
+const seeded = (
+  places: readonly ReturnType<typeof place>[],
+  there: readonly ReturnType<typeof place>[],
+) => ({ part: { places }, seed: { places: there } });
+
+describe("what is copied of a file", () => {
+  test("is one range where parts follow one another in both files", () => {
+    expect(
+      rangesToCopy([
+        seeded([place(0, 10, 100)], [place(0, 10, 0)]),
+        seeded([place(0, 5, 110)], [place(0, 5, 10)]),
+        seeded([place(0, 7, 115)], [place(0, 7, 50)]),
+      ]),
+    ).toEqual([
+      { source: 0, target: 100, length: 15 },
+      { source: 50, target: 115, length: 7 },
+    ]);
+  });
+
+  test("is each piece of a part, to each place that it has", () => {
+    expect(
+      rangesToCopy([
+        seeded([place(0, 4, 20), place(2, 8, 0)], [place(0, 3, 100), place(3, 8, 200)]),
+      ]),
+    ).toEqual([
+      { source: 102, target: 0, length: 1 },
+      { source: 200, target: 1, length: 5 },
+      { source: 100, target: 20, length: 3 },
+      { source: 200, target: 23, length: 1 },
+    ]);
+  });
+});
+
+const bytes = noise(700_000, 1);
+
+/** A file that begins empty, and one that has a part of it. */
+async function bench(change?: (seed: string) => void) {
+  const directory = await temporaryDirectory();
+  const path = join(directory, "seed");
+  writeFileSync(path, bytes);
+  const whole = { partial: join(directory, "partial"), journal: join(directory, "journal") };
+  const file = await openPartialFile(whole, {
+    mediaType: "",
+    digest: digestOf(bytes),
+    size: bytes.length,
+  });
+  const pool = createWorkerPool(1);
+  const workers: Pick<WorkerPool, "copy"> = {
+    async copy(job, options) {
+      const copied = await pool.copy(job, options);
+      change?.(path);
+      return copied;
+    },
+  };
+  let reused = 0;
+  const one = {
+    place: whole,
+    file,
+    context: { workers },
+    progress: {
+      reuse: (more: number) => (reused += more),
+      tell: (more: number) => (reused += more),
+    },
+  } as unknown as FileAssembly;
+  const places = [place(0, bytes.length, 0)];
+  const part = { stored: asItIs([digestOf(bytes), bytes.length]), places, once: places };
+  const seed = { path, places, trusted: true, stats: await lstat(path, { bigint: true }) };
+  return {
+    run: async (signal = new AbortController().signal) => {
+      try {
+        return await copyProven(one, [{ part, seed }], signal);
+      } finally {
+        await file.close();
+        pool.close();
+      }
+    },
+    path,
+    partial: whole.partial,
+    missing: () => file.missing({ start: 0, end: bytes.length }),
+    reused: () => reused,
+  };
+}
+
+describe("parts of a file that is unchanged since they were verified", () => {
+  test("are copied, and count", async () => {
+    const { run, partial, missing, reused } = await bench();
+    expect(await run()).toBe(true);
+    expect(missing()).toEqual([]);
+    expect(reused()).toBe(bytes.length);
+    expect(readFileSync(partial).equals(bytes)).toBe(true);
+  });
+
+  test("do not count where it was changed while they were copied", async () => {
+    const { run, missing, reused } = await bench((path) => appendFileSync(path, "more"));
+    expect(await run()).toBe(false);
+    expect(missing()).toEqual([{ start: 0, end: bytes.length }]);
+    expect(reused()).toBe(0);
+  });
+
+  test("do not count where it was cut short or is gone", async () => {
+    const cut = await bench();
+    writeFileSync(cut.path, bytes.subarray(0, 300_000));
+    expect(await cut.run()).toBe(false);
+    expect(cut.missing()).toEqual([{ start: 0, end: bytes.length }]);
+  });
+
+  test("are left where the user ends the run", async () => {
+    const { run, missing } = await bench();
+    const error = await run(AbortSignal.abort(new Error("enough"))).catch(
+      (cause: unknown) => cause,
+    );
+    expect(error).toEqual(new Error("enough"));
+    expect(missing()).toEqual([{ start: 0, end: bytes.length }]);
+  });
+});
