@@ -1,6 +1,7 @@
 import { defineCommand } from "../cli/command.ts";
 import { OcibundleError } from "../errors.ts";
 import { firstGiven } from "../model/jobs/first-given.ts";
+import { verifyHubCache } from "../model/jobs/verify-hub-cache.ts";
 import { verifySource } from "../model/jobs/verify.ts";
 import { verifyModelSignature } from "../model/jobs/verify-model-signature.ts";
 import { signatureFailure, verifySignature } from "../model/jobs/verify-signature.ts";
@@ -33,6 +34,7 @@ export const command = defineCommand({
       "ocibundle verify registry.example.com/acme/llama:v1 --dir /models/llama",
       "ocibundle verify weights.lock --dir /models/llama --only '*.safetensors'",
       "ocibundle verify oci:./model",
+      "ocibundle verify registry.example.com/acme/llama:v1 --hf-cache acme/llama",
       "ocibundle verify registry.example.com/acme/llama:v1 --signature --key cosign.pub",
       "ocibundle verify ./models/src/weights --model-signature model.sig --key key.pub",
     ],
@@ -46,13 +48,20 @@ export const command = defineCommand({
     dir: {
       type: "string",
       valueHint: "DIR",
-      description: "Directory to verify (default: verify the source itself)",
+      description:
+        "Directory to verify (default: verify the source itself); with --hf-cache, the Hugging Face cache",
     },
     only: {
       type: "string",
       multiple: true,
       valueHint: "GLOB",
-      description: "With --dir: verify only files whose name or path matches this pattern",
+      description:
+        "With --dir or --hf-cache: verify only files whose name or path matches this pattern",
+    },
+    hfCache: {
+      type: "string",
+      valueHint: "ORG/MODEL",
+      description: "Verify the snapshot of this model in the Hugging Face cache",
     },
     quick: {
       type: "boolean",
@@ -70,15 +79,19 @@ export const command = defineCommand({
     ...signerArgs,
   },
   async run(
-    { src, dir, only, quick, signature, modelSignature, ...signer },
+    { src, dir, only, hfCache, quick, signature, modelSignature, ...signer },
     context,
   ): Promise<Verified> {
     const mode = signature ? "--signature" : "--model-signature";
     if (!signature && modelSignature === undefined) {
       const alone = givenSignerFlag(signer);
       if (alone === undefined) {
-        const report = await verifySource(context, { source: src, dir, only, quick });
-        return { report, shownDir: dir };
+        const request = { source: src, dir, only, quick };
+        if (hfCache === undefined) {
+          return { report: await verifySource(context, request), shownDir: dir };
+        }
+        const report = await verifyHubCache(context, { ...request, hubId: hfCache });
+        return { report, shownDir: undefined };
       }
       throw new OcibundleError("usage", `${alone} needs --signature`, {
         hint: "add --signature, or --model-signature for a directory",
@@ -87,6 +100,7 @@ export const command = defineCommand({
     const other = firstGiven({
       "--dir": dir,
       "--only": only,
+      "--hf-cache": hfCache,
       "--quick": quick,
       "--model-signature": signature ? modelSignature : undefined,
     });
@@ -110,7 +124,7 @@ export const command = defineCommand({
       ? signatureReport(report, view)
       : verifyReport({ ...report, shownDir }, view),
   json: ({ report }) => report,
-  failure({ report }: Verified, { dir, modelSignature }) {
+  failure({ report }: Verified, { dir, hfCache, modelSignature }) {
     if (isOfSignatures(report)) return signatureFailure(report);
     const { problems, checked, name } = report;
     if (problems.length === 0) return undefined;
@@ -120,11 +134,13 @@ export const command = defineCommand({
     const again =
       modelSignature !== undefined
         ? "pull the model again, or use the signature of these files"
-        : dir === undefined
-          ? "push or copy it again"
-          : isMissing
-            ? `pull into "${dir}" first, or run \`ocibundle lock --check\` to compare local files with a lock`
-            : `pull it again${problems.some(({ kind }) => kind === "differs") ? " with --force" : ""}`;
+        : hfCache !== undefined
+          ? `run \`ocibundle pull ${name} --hf-cache ${hfCache}${dir === undefined ? "" : ` -o "${dir}"`}${isMissing ? "" : " --force"}\``
+          : dir === undefined
+            ? "push or copy it again"
+            : isMissing
+              ? `pull into "${dir}" first, or run \`ocibundle lock --check\` to compare local files with a lock`
+              : `pull it again${problems.some(({ kind }) => kind === "differs") ? " with --force" : ""}`;
     return new OcibundleError("integrity", `verify ${name}: ${countProblems(problems)}`, {
       hint: wrong === 0 ? "remove the extra files" : again,
     });

@@ -47,7 +47,9 @@ export async function verifySource(job: JobContext, request: VerifyRequest): Pro
   if (loaded.kind === "model") stack.use(loaded);
   const { name } = loaded;
   const entries = weightsOf(loaded);
-  const items = selectEntries(entries, only).map((entry) => fileItem(entry, dir));
+  const items = selectEntries(entries, only).map((entry) =>
+    fileItem(entry, join(dir, ...destParts(entry.dest))),
+  );
   const names = entries.map(({ dest }) => join(dir, ...destParts(dest)));
   const extra = () => extraFiles(dir, names);
   return await verifySubject(session, { name, items, broken: [] }, { dir, quick, extra });
@@ -113,9 +115,8 @@ async function blobsOf(
   return { name, items: [...items, ...files], broken };
 }
 
-/** A weight file below the directory it was pulled into. Throws `file` for a dest that leads out of it. */
-function fileItem({ dest, digestOriginal, sizeUncompressed }: WeightEntry, dir: string): Item {
-  const path = join(dir, ...destParts(dest));
+/** A weight file where a pull has placed it. */
+export function fileItem({ digestOriginal, sizeUncompressed }: WeightEntry, path: string): Item {
   /** Throws `integrity` for what is there and can't be the file. */
   const checkSize = async (): Promise<void> => {
     const stats = await stat(path);
@@ -139,7 +140,8 @@ function fileItem({ dest, digestOriginal, sizeUncompressed }: WeightEntry, dir: 
   };
 }
 
-const weightsOf = (loaded: Loaded): readonly WeightEntry[] => {
+/** The files of a model. Throws `usage` where it has none, or where they are not known without unpacking. */
+export const weightsOf = (loaded: Loaded): readonly WeightEntry[] => {
   if (loaded.kind === "model" && hasUnlisted(loaded.summary)) {
     throw new OcibundleError("usage", `${loaded.name} has archives whose files are unknown`, {
       hint: "pull it again into the directory, or run `ocibundle verify` without --dir",
