@@ -77,7 +77,7 @@ export async function sendFile(
   const isSame = (header: string | undefined): boolean =>
     header !== undefined && lists(header, hex);
   if (headers["if-match"] !== undefined && !isSame(headers["if-match"])) {
-    return refusal(412, "the file has another digest by now", { headers: described });
+    return refusal(412, "the digest of the file has changed", { headers: described });
   }
   if (isSame(headers["if-none-match"])) return { status: 304, headers: described };
   const whole = { ...described, "content-length": String(size) };

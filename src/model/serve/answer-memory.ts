@@ -74,7 +74,7 @@ export async function* fileBytes(
       const buffer = share.buffer(range.end - at);
       const length = Math.min(buffer.byteLength, range.end - at);
       const { bytesRead } = await file.read(buffer, 0, length, at);
-      if (bytesRead === 0) throw new OcibundleError("integrity", "a file of the cache was cut");
+      if (bytesRead === 0) throw new OcibundleError("integrity", "a cached file was truncated");
       at += bytesRead;
       yield buffer.subarray(0, bytesRead);
     }

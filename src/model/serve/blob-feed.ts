@@ -121,7 +121,8 @@ export function createFeed({
         if (failure !== undefined) throw failure.error;
         await look();
         if (seen !== generation) {
-          if (reader.spoiled) throw new OcibundleError("integrity", "wrong bytes were sent");
+          if (reader.spoiled)
+            throw new OcibundleError("integrity", "the sent content does not match its digest");
           await file?.close();
           file = undefined;
           seen = generation;
@@ -136,7 +137,7 @@ export function createFeed({
         if (file === undefined) {
           // It may have got its last name while it was opened by the one before.
           if (settled && path === tried)
-            throw new OcibundleError("network", "the cache lost a file");
+            throw new OcibundleError("network", "the file is no longer in the cache");
           await changed(signal, growthEvery);
           continue;
         }

@@ -131,7 +131,7 @@ export function createBlobs({
     const endIfIdle = (patience: number): void => {
       clearTimeout(idle);
       idle = setTimeout(() => {
-        if (feed.readers === 0) stop.abort(new Error("nobody waits for it"));
+        if (feed.readers === 0) stop.abort(new Error("no client is waiting for it"));
       }, patience);
       idle.unref();
     };

@@ -169,7 +169,7 @@ export async function serveModels(
       return await runChild({ command: [name, ...args], env, cwd, signal });
     } finally {
       await server.close(AbortSignal.timeout(drainMilliseconds));
-      ending.abort(new OcibundleError("terminated", "the server ends"));
+      ending.abort(new OcibundleError("terminated", "the server is shutting down"));
       await blobs.settle();
       await models.close();
     }

@@ -100,7 +100,7 @@ export const cogWeight: ArtifactFormat = {
       for (const { path, size, digest: ofFile } of listed) {
         fileAt(`${target}/${path}`.replace(/^\/+/, ""), on);
         if (expected.has(path)) {
-          throw new OcibundleError("file", `${on}: config lists ${quoted(path)} twice`);
+          throw new OcibundleError("file", `${on}: the config lists ${quoted(path)} twice`);
         }
         expected.set(path, { size, digest: ofFile });
       }

@@ -91,7 +91,7 @@ describe("a file that is being fetched", () => {
     // What lies behind the proven bytes is fetched again: nobody but who has some of it is cut.
     feed.front(5, 5);
     expect(await first.done).toBe("234");
-    await expect(whole.done).rejects.toThrow("wrong bytes were sent");
+    await expect(whole.done).rejects.toThrow("the sent content does not match its digest");
     feed.front(10, 10);
     await until(() => last.state.text === "8");
     feed.verify();
@@ -108,7 +108,7 @@ describe("a file that is being fetched", () => {
     await until(() => early.state.text === "01234");
     // A second try brings other bytes.
     feed.front(0);
-    await expect(early.done).rejects.toThrow("wrong bytes were sent");
+    await expect(early.done).rejects.toThrow("the sent content does not match its digest");
     feed.front(10);
     feed.settle(path);
     expect(await late.done).toBe("89");
