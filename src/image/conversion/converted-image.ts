@@ -77,7 +77,7 @@ function checkLayers(name: string, diffIds: readonly Digest[], layers: readonly 
   if (layers.length !== diffIds.length) {
     throw new OcibundleError(
       "integrity",
-      `${name}: ${layers.length} layers, the image config lists ${diffIds.length}`,
+      `${name}: ${layers.length} layers, but the image config lists ${diffIds.length}`,
     );
   }
   for (const [at, { diffId }] of layers.entries()) {
@@ -85,7 +85,7 @@ function checkLayers(name: string, diffIds: readonly Digest[], layers: readonly 
     if (expected === undefined || expected === diffId) continue;
     throw new OcibundleError(
       "integrity",
-      `${name}: layer ${at + 1} has the diff ID ${shortDigest(diffId)}, the image config says ${shortDigest(expected)}`,
+      `${name}: layer ${at + 1} has the diff ID ${shortDigest(diffId)}, but the image config says ${shortDigest(expected)}`,
     );
   }
 }

@@ -87,7 +87,7 @@ export function checkLayerCount(
   if (files.length === diffIds.length) return;
   throw new OcibundleError(
     "integrity",
-    `${on}: manifest.json lists ${files.length} layers, the image config ${diffIds.length}`,
+    `${on}: manifest.json lists ${files.length} layers, but the image config lists ${diffIds.length}`,
   );
 }
 

@@ -302,7 +302,7 @@ describe("a broken export", () => {
     },
     "with other bytes in a layer": {
       shape: withLayer(sampleLayer("evil")),
-      says: /^integrity: .*: layer 3 has the diff ID sha256:.*, the image config says sha256:/,
+      says: /^integrity: .*: layer 3 has the diff ID sha256:.*, but the image config says sha256:/,
     },
     "of another image": {
       shape: () => modernExport(sampleImage([sampleLayer("another")])),

@@ -294,11 +294,11 @@ describe("a broken docker archive", () => {
     },
     "with other bytes in a layer": {
       entries: change(firstLayer, (entry) => ({ ...entry, content: sampleLayer("evil") })),
-      says: /^integrity: .*: layer 1 has the diff ID sha256:[0-9a-f]{12}, the image config says sha256:/,
+      says: /^integrity: .*: layer 1 has the diff ID sha256:[0-9a-f]{12}, but the image config says sha256:/,
     },
     "with fewer layers than its config": {
       entries: manifest([{ Config: configName, Layers: [] }]),
-      says: /^integrity: .*: manifest.json lists 0 layers, the image config 4$/,
+      says: /^integrity: .*: manifest.json lists 0 layers, but the image config lists 4$/,
     },
     "with a layer that leaves the archive": {
       entries: manifest([{ Config: configName, Layers: Array(4).fill("../../etc/passwd") }]),
