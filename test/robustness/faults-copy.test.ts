@@ -3,12 +3,8 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import pLimit from "p-limit";
 import { createEmbeddedRegistry } from "../../src/harness/registry/routes/registry.ts";
-import {
-  type Asked,
-  type Behaviour,
-  makeModel,
-  serveModel,
-} from "../support/attacks/model-server.ts";
+import { type Asked, makeModel, serveModel } from "../support/attacks/model-server.ts";
+import type { Behaviour } from "../support/registry/blob-answer.ts";
 import { type Bench, filesBelow, openBench, randomBytes } from "../support/attacks/program-run.ts";
 import { expectSuccess } from "../support/attacks/expect-run.ts";
 

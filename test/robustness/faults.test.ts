@@ -4,12 +4,12 @@ import { join } from "node:path";
 import pLimit from "p-limit";
 import {
   type Asked,
-  type Behaviour,
   makeModel,
   type Model,
   serveModel,
   type Weight,
 } from "../support/attacks/model-server.ts";
+import type { Behaviour } from "../support/registry/blob-answer.ts";
 import {
   type Bench,
   compressibleBytes,

@@ -9,6 +9,13 @@ import {
 import { layerTypes, type WeightEntry } from "../../../src/model/format/weight-entry.ts";
 import { digestOf } from "../../../src/oci/digest.ts";
 import type { RawManifest } from "../../../src/oci/manifest.ts";
+import {
+  answerBlob,
+  type AskedRange,
+  askedRange,
+  type Behaviour,
+  Tally,
+} from "../registry/blob-answer.ts";
 
 /** A weight as a test wants it in a model. */
 export interface Weight {
@@ -65,35 +72,11 @@ export function makeModel(
 }
 
 /** One GET of a blob. */
-export interface Asked {
+export interface Asked extends AskedRange {
   /** Counted from 0, of all blobs. */
   index: number;
   digest: string;
-  range: { start: number; end: number };
-  ranged: boolean;
   authorization: string | undefined;
-}
-
-/** How a GET of a blob is answered where that is not as it should be. */
-export interface Behaviour {
-  /** In place of 206 or 200, without a body. */
-  status?: number;
-  headers?: Record<string, string>;
-  /** 200 and the whole blob, whatever was asked. */
-  ignoreRange?: boolean;
-  contentRange?: string;
-  /** The connection is closed after so many bytes of the body. */
-  cutAfter?: number;
-  /** Nothing more comes after so many bytes of the body. */
-  stallAfter?: number;
-  /** Bytes sent after those that should be the last. */
-  extra?: number;
-  /** The answer just ends so many bytes before it should. */
-  short?: number;
-  /** Taken, expected the blob. */
-  blob?: Uint8Array;
-  /** Milliseconds between 64 KiB. */
-  pause?: number;
 }
 
 export interface ModelServer {
@@ -117,15 +100,11 @@ export interface ModelServer {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-const step = 64 * 1024;
-
 /** Everything a server has in flight and was asked. */
 interface Books {
   asked: Asked[];
   manifests: number;
-  sent: number;
-  hold: number;
-  waiting: { bytes: number; resolve(): void }[];
+  tally: Tally;
 }
 
 /** A registry with one model, `acme/model:v1`, whose blobs are answered for as `behave` says. */
@@ -133,7 +112,7 @@ export async function serveModel(
   model: Model,
   behave: (asked: Asked) => Behaviour = () => ({}),
 ): Promise<ModelServer> {
-  const books: Books = { asked: [], manifests: 0, sent: 0, hold: Infinity, waiting: [] };
+  const books: Books = { asked: [], manifests: 0, tally: new Tally() };
   const server = createServer((request, response) => {
     void answer(request, response, model, books, self);
   });
@@ -148,19 +127,15 @@ export async function serveModel(
     },
     manifestsAsked: () => books.manifests,
     bytesAsked: () => books.asked.reduce((sum, { range }) => sum + range.end - range.start, 0),
-    bytesSent: () => books.sent,
-    sent: (bytes) =>
-      new Promise((resolve) => {
-        if (books.sent >= bytes) resolve();
-        else books.waiting.push({ bytes, resolve });
-      }),
+    bytesSent: () => books.tally.bytes,
+    sent: (bytes) => books.tally.reach(bytes),
     holdAfter(bytes) {
-      books.hold = bytes;
+      books.tally.most = bytes;
     },
     forget() {
       books.asked = [];
       books.manifests = 0;
-      books.sent = 0;
+      books.tally.bytes = 0;
     },
     [Symbol.asyncDispose]: () =>
       new Promise((resolve) => {
@@ -199,70 +174,12 @@ async function answer(
     response.writeHead(200, { "content-length": blob.length }).end();
     return;
   }
-  const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "") ?? [];
-  const ranged = first !== undefined && last !== undefined;
   const asked: Asked = {
     index: books.asked.length,
     digest: what,
-    ranged,
-    range: ranged
-      ? { start: Number(first), end: Number(last) + 1 }
-      : { start: 0, end: blob.length },
+    ...askedRange(request.headers.range, blob.length),
     authorization: request.headers.authorization,
   };
   books.asked.push(asked);
-  await sendBlob(response, asked, blob, self.behave(asked), books);
-}
-
-async function sendBlob(
-  response: ServerResponse,
-  { range, ranged }: Asked,
-  blob: Uint8Array,
-  behaviour: Behaviour,
-  books: Books,
-): Promise<void> {
-  const { status, headers, extra = 0, short = 0, pause } = behaviour;
-  if (status !== undefined) {
-    response.writeHead(status, headers).end();
-    return;
-  }
-  const partial = ranged && behaviour.ignoreRange !== true;
-  const { start, end } = partial ? range : { start: 0, end: blob.length };
-  const right = (behaviour.blob ?? blob).subarray(start, end - short);
-  const length = right.length + extra;
-  response.writeHead(partial ? 206 : 200, {
-    ...(length === end - start ? { "content-length": length } : {}),
-    ...(partial
-      ? { "content-range": behaviour.contentRange ?? `bytes ${start}-${end - 1}/${blob.length}` }
-      : {}),
-    ...headers,
-  });
-  const closed = eventOf(response, "close");
-  const stop = Math.min(behaviour.cutAfter ?? Infinity, behaviour.stallAfter ?? Infinity, length);
-  for (let at = 0; at < stop; at += step) {
-    if (response.destroyed) return;
-    if (books.sent >= books.hold) return closed;
-    const until = Math.min(at + step, stop);
-    const chunk =
-      until <= right.length
-        ? right.subarray(at, until)
-        : Buffer.concat([right.subarray(at), Buffer.alloc(until - Math.max(at, right.length))]);
-    // Listened for before the pause, in which it may come.
-    const drained = response.write(chunk) ? undefined : eventOf(response, "drain");
-    note(books, until - at);
-    if (pause !== undefined) await Bun.sleep(pause);
-    if (drained !== undefined) await Promise.race([drained, closed]);
-  }
-  if (stop === length) response.end();
-  else if (behaviour.cutAfter === stop) response.destroy();
-}
-
-const eventOf = (response: ServerResponse, name: "drain" | "close"): Promise<void> =>
-  new Promise((resolve) => void response.once(name, resolve));
-
-function note(books: Books, bytes: number): void {
-  books.sent += bytes;
-  const reached = books.waiting.filter((one) => one.bytes <= books.sent);
-  books.waiting = books.waiting.filter((one) => one.bytes > books.sent);
-  for (const { resolve } of reached) resolve();
+  await answerBlob(response, asked, blob, self.behave(asked), books.tally);
 }

@@ -7,18 +7,16 @@ import {
   createEmbeddedRegistry,
   type RegistryHandler,
 } from "../../../src/harness/registry/routes/registry.ts";
+import type { Seen } from "./recording-registry.ts";
 
-/** A request as it came, and how many of its method came before it. */
-export interface Seen {
-  method: string;
-  path: string;
-  query: URLSearchParams;
+/** A request as it came, with what says which part of a blob it brings. */
+export interface SeenUpload extends Seen {
   contentRange: string | null;
   contentLength: string | null;
 }
 
-/** Stands before the registry: answers itself, or lets it answer and changes what comes back. */
-export type Meddle = (
+/** Stands before the registry as `Meddle` does; `nth`: how many requests of that method came before this one. */
+export type MeddleNth = (
   request: Request,
   next: RegistryHandler,
   nth: number,
@@ -27,7 +25,7 @@ export type Meddle = (
 export interface UploadRegistry {
   /** `127.0.0.1:port`, behind the wire that is cut. */
   host: string;
-  seen: Seen[];
+  seen: SeenUpload[];
   /** Bytes that clients have sent, heads included. */
   bytesUp(): number;
   /** Cuts every connection when clients will have sent so many bytes more. */
@@ -37,12 +35,12 @@ export interface UploadRegistry {
 
 /** The embedded registry behind `meddle` and a wire that can be cut. */
 export async function serveUploads(
-  meddle: Meddle = (request, next) => next(request),
+  meddle: MeddleNth = (request, next) => next(request),
   options: { minChunkLength?: number } = {},
 ): Promise<UploadRegistry> {
   const storage = mkdtempSync(join(tmpdir(), "ocibundle-uploads-"));
   const registry = await createEmbeddedRegistry({ storage, ...options });
-  const seen: Seen[] = [];
+  const seen: SeenUpload[] = [];
   const counts = new Map<string, number>();
   const server = await serveHttp({
     hostname: "127.0.0.1",

@@ -4,7 +4,8 @@ import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { digestOf } from "../../../src/oci/digest.ts";
-import { type Behaviour, type BlobServer, serveBlob } from "../../support/registry/blob-server.ts";
+import { type BlobServer, serveBlob } from "../../support/registry/blob-server.ts";
+import type { Behaviour } from "../../support/registry/blob-answer.ts";
 
 const MiB = 1024 * 1024;
 const blob = randomBytes(96 * MiB);

@@ -18,12 +18,8 @@ import {
 import { createDownloader } from "../../../../src/transfer/download/download.ts";
 import type { TransferEvent } from "../../../../src/transfer/events.ts";
 import type { Pace } from "../../../../src/transfer/download/slow-ranges.ts";
-import {
-  type Asked,
-  type Behaviour,
-  type BlobServer,
-  serveBlob,
-} from "../../../support/registry/blob-server.ts";
+import { type Asked, type BlobServer, serveBlob } from "../../../support/registry/blob-server.ts";
+import type { Behaviour } from "../../../support/registry/blob-answer.ts";
 import { failureOf } from "../../../support/failure.ts";
 
 const MiB = 1024 * 1024;

@@ -27,7 +27,7 @@ import {
 } from "../../../../src/transfer/upload/registry-traits.ts";
 import { serve } from "../../../support/registry/scripted-server.ts";
 import {
-  type Meddle,
+  type MeddleNth,
   serveUploads,
   type UploadRegistry,
 } from "../../../support/registry/upload-registry.ts";
@@ -89,7 +89,7 @@ const stream = (bytes: Uint8Array): BlobSource => ({
 });
 
 const begin = async (
-  meddle?: Meddle,
+  meddle?: MeddleNth,
   options?: { minChunkLength?: number },
 ): Promise<UploadRegistry> => (registry = await serveUploads(meddle, options));
 
@@ -158,7 +158,7 @@ const fill = async (repository: string): Promise<void> => {
 const ranged = (request: Request) => request.headers.has("content-range");
 
 const lose =
-  (method: string): Meddle =>
+  (method: string): MeddleNth =>
   async (request, next, nth) => {
     const response = await next(request);
     return request.method === method && nth === 1 ? new Response(null, { status: 502 }) : response;
@@ -590,7 +590,7 @@ const noted = (): string =>
   readdirSync(notes()).find((name) => name.endsWith(".json")) ?? "nothing is noted";
 
 /** Pushes until the registry has had `chunks` of them, then is interrupted. */
-const interrupted = async (chunks: number, behave?: Meddle): Promise<void> => {
+const interrupted = async (chunks: number, behave?: MeddleNth): Promise<void> => {
   const abort = new AbortController();
   await begin(async (request, next, nth) => {
     const response = await (behave ?? ((asked, on) => on(asked)))(request, next, nth);
@@ -602,7 +602,7 @@ const interrupted = async (chunks: number, behave?: Meddle): Promise<void> => {
   expect((await failureOf(write(toMove(file()), abort.signal))).code).toBe("interrupted");
 };
 
-const spoilt = (): Meddle => {
+const spoilt = (): MeddleNth => {
   let broken: string | undefined;
   return async (request, next, nth) => {
     const { pathname } = new URL(request.url);
