@@ -152,7 +152,7 @@ function copy(name: string, to: string, mayBeThere: (bench: Bench) => boolean): 
   };
 }
 
-export const attackJobs: AttackJob[] = [
+export const attackJobs: readonly AttackJob[] = [
   lock,
   push,
   pull("pull", []),

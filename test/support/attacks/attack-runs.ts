@@ -8,4 +8,4 @@ const seed = Number(process.env["OCIBUNDLE_ATTACK_SEED"] ?? 1);
 if (!Number.isSafeInteger(seed)) throw new Error("OCIBUNDLE_ATTACK_SEED is not a whole number");
 
 /** How often each attack is tried on each job, and the seed that its moments are chosen with. */
-export const attack = { runs: asked, seed };
+export const attack = Object.freeze({ runs: asked, seed });

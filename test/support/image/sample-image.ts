@@ -3,16 +3,16 @@ import { tarBytes, type TestEntry } from "../store/tar-bytes.ts";
 
 /** An image's parts as an engine holds them: config and plain layers. */
 export interface SampleImage {
-  config: Buffer;
-  layers: Buffer[];
-  name: string;
+  readonly config: Buffer;
+  readonly layers: readonly Buffer[];
+  readonly name: string;
 }
 
 /** A layer's tar with one file of `size` bytes that do not compress to nothing. */
 export const sampleLayer = (seed: string, size = 10_000): Buffer =>
   tarBytes({ name: `files/${seed}`, content: seed.repeat(Math.ceil(size / seed.length)) });
 
-export function sampleImage(layers: Buffer[], name = "acme/app:dev"): SampleImage {
+export function sampleImage(layers: readonly Buffer[], name = "acme/app:dev"): SampleImage {
   const config = Buffer.from(
     JSON.stringify({
       architecture: "arm64",

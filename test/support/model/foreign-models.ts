@@ -78,10 +78,10 @@ export const title = (path: string) => ({
   annotations: { "org.opencontainers.image.title": path },
 });
 /** The files of most models here, by name. */
-export const both = {
+export const both = Object.freeze({
   "model.safetensors": digestOf(weights),
   "tokenizer.json": digestOf(tokenizer),
-};
+});
 export const ollamaType = (kind: string) => `application/vnd.ollama.image.${kind}`;
 export const emptyConfig = "application/vnd.oci.empty.v1+json";
 

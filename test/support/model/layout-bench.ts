@@ -96,7 +96,7 @@ export const entryOf = (
   more: Partial<Descriptor> = {},
 ): Descriptor => ({ mediaType, digest, size: bytes.byteLength, ...more });
 
-export const amd64 = { os: "linux", architecture: "amd64" };
-export const arm64 = { os: "linux", architecture: "arm64" };
+export const amd64 = Object.freeze({ os: "linux", architecture: "amd64" });
+export const arm64 = Object.freeze({ os: "linux", architecture: "arm64" });
 /** What the descriptor of an attestation has for a platform. */
-export const unknownPlatform = { os: "unknown", architecture: "unknown" };
+export const unknownPlatform = Object.freeze({ os: "unknown", architecture: "unknown" });

@@ -1,18 +1,18 @@
 import { pushModel, type PushRequest } from "../../../src/model/jobs/push.ts";
 import type { JobContext } from "../../../src/model/session/session.ts";
 
-/** A push of nothing: tests add what they are about. */
-export const pushOfNothing = {
+/** A push of nothing: tests add what they are about. Frozen, since tests in one process share it. */
+export const pushOfNothing = Object.freeze({
   image: undefined,
   platform: undefined,
-  weights: [],
-  file: [],
+  weights: Object.freeze([]),
+  file: Object.freeze([]),
   lock: undefined,
   weightsFrom: undefined,
   format: undefined,
   dryRun: false,
   tagWeights: undefined,
-} satisfies Omit<PushRequest, "reference">;
+} satisfies Omit<PushRequest, "reference">);
 
 /** Pushes `weights/` in parts. */
 export const pushParts = (job: JobContext, reference: string, more: Partial<PushRequest> = {}) =>

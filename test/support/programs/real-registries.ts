@@ -15,7 +15,7 @@ export interface RealRegistry {
 }
 
 /** Every registry that a model must go to and come back from. */
-export const realRegistries: RealRegistry[] = [
+export const realRegistries: readonly RealRegistry[] = [
   { name: "the embedded registry", parts: [], start: (at) => startEmbeddedRegistry(at) },
   {
     name: "docker-registry",
