@@ -25,6 +25,7 @@ export interface LockReport {
 export interface LockDrift {
   /**
    * What of the entry differs; `blob`: the file is the same, and does not give the blob that is to be stored;
+   * `parts`: the file is the same, and consists of other parts than the lock says;
    * `version`: a remote file is in another state than the one that was locked, and was not read.
    */
   changed: { name: string; what: Difference[] }[];
@@ -35,7 +36,7 @@ export interface LockDrift {
 }
 
 /** In what a file differs from its entry in the lock. */
-export type Difference = "digest" | "size" | "version" | "dest" | "blob";
+export type Difference = "digest" | "size" | "version" | "dest" | "blob" | "parts";
 
 /** What `mock-weights` made; also the shape of its `--json`. Sizes in bytes. */
 export interface MockReport {

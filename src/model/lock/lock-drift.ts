@@ -1,7 +1,18 @@
+import { isDeepStrictEqual } from "node:util";
+import { type CutFiles, cutFiles } from "../weights/cut-files.ts";
+import { lockPartsOf } from "../parts/lock-parts.ts";
+import { treeRule } from "../parts/tree.ts";
+import { withParts } from "./cut-entries.ts";
+import { splitOf } from "./lock-weights.ts";
 import { readWeights } from "../weights/read-weights.ts";
 import { recallRemote, stateOfEntry } from "../weights/recall-remote.ts";
-import type { ReadOptions, WeightContent } from "../weights/file-state.ts";
-import { type Compression, compressionOf, type WeightEntry } from "../format/weight-entry.ts";
+import type { FileCut, ReadOptions, WeightContent } from "../weights/file-state.ts";
+import {
+  type Compression,
+  compressionOf,
+  lockPartsMember,
+  type WeightEntry,
+} from "../format/weight-entry.ts";
 import type { WeightFile } from "../weights/weight-files.ts";
 import type { WeightsLock } from "../format/weights-lock.ts";
 import type { Difference, LockDrift } from "../../report/lock.ts";
@@ -9,12 +20,13 @@ import type { Difference, LockDrift } from "../../report/lock.ts";
 /**
  * Compares weight files with their lock, which is not written. A file that is stored compressed is compressed
  * again unless it is known what comes of it: a push can only send the blob that the lock names. A dest counts
- * where one is asked for. Throws as `readWeightFiles` does.
+ * where one is asked for, and parts where the lock has some. `on` names the lock in messages. Throws as
+ * `readWeightFiles` does, and `file` for parts that can't be read.
  */
 export async function lockDrift(
   files: readonly WeightFile[],
   lock: WeightsLock,
-  options: ReadOptions,
+  options: ReadOptions & { on: string },
 ): Promise<LockDrift> {
   const entries = new Map(lock.files.map((entry) => [entry.name, entry]));
   const names = new Set(files.map(({ name }) => name));
@@ -30,11 +42,13 @@ export async function lockDrift(
   });
   const isUnread = new Set(unread);
   const compared = known.filter((one) => !isUnread.has(one));
+  const cuts = await cutsOf(compared, lock, options);
   const contents = await readWeights(
-    compared.map(({ file: { name, path, remote }, entry }) => ({
+    compared.map(({ file: { name, path, remote }, entry }, index) => ({
       name,
       path,
       remote,
+      cut: cuts?.cuts[index],
       // What has another size is not what the lock says, and needs no compressing to be found out.
       choose: (size) =>
         remote === undefined && size === entry.sizeUncompressed ? storedAs(entry) : "none",
@@ -42,17 +56,63 @@ export async function lockDrift(
     options,
   );
   const contentOf = new Map(compared.map((one, index) => [one, contents[index]]));
+  const hasOtherParts = ({ entry }: Known, content: WeightContent, cut: FileCut | undefined) =>
+    !isDeepStrictEqual(
+      partsIn(entry, options.on),
+      partsIn(withParts(entry, content, cut, cuts?.numbers), options.on),
+    );
+  const withOtherParts = new Set(
+    compared.filter((one, index) => {
+      const content = contents[index];
+      if (content?.digest !== one.entry.digestOriginal || !isCut(one)) return false;
+      // Of parts by a rule that is not known here nothing can be said.
+      const isKnown = lockPartsOf(one.entry, options.on)?.split.by === treeRule;
+      return cuts !== undefined && isKnown && hasOtherParts(one, content, cuts.cuts[index]);
+    }),
+  );
   return {
     changed: known.flatMap((one) => {
       const { file, entry } = one;
       const content = contentOf.get(one);
       const what =
         content === undefined ? unreadDifferences(file, entry) : differences(file, entry, content);
+      if (withOtherParts.has(one)) what.push("parts");
       return what.length === 0 ? [] : [{ name: file.name, what }];
     }),
     missing: lock.files.map(({ name }) => name).filter((name) => !names.has(name)),
     added: files.map(({ name }) => name).filter((name) => !entries.has(name)),
   };
+}
+
+/** A file and its entry. */
+interface Known {
+  file: WeightFile;
+  entry: WeightEntry;
+}
+
+/** Whether the parts of an entry are those of a file on this machine: of others they are known once they are read. */
+const isCut = ({ file, entry }: Known): boolean =>
+  file.remote === undefined && entry[lockPartsMember] !== undefined;
+
+/** How the files are cut whose entries have parts, by the lock's numbers; undefined where there are none, or no numbers. */
+async function cutsOf(
+  compared: readonly Known[],
+  lock: WeightsLock,
+  { on, signal }: { on: string; signal: AbortSignal },
+): Promise<CutFiles | undefined> {
+  for (const { entry } of compared) lockPartsOf(entry, on);
+  const numbers = splitOf(lock, on);
+  if (numbers === undefined) return undefined;
+  const files = compared.map((one) => ({ path: isCut(one) ? one.file.path : undefined }));
+  return cutFiles(files, numbers, { signal });
+}
+
+/** What an entry is cut into, however its parts are stored. */
+function partsIn(entry: WeightEntry, on: string) {
+  const split = lockPartsOf(entry, on);
+  if (split === undefined) return undefined;
+  const { parts, segments } = split;
+  return { parts: parts.map(({ digest, size }) => [digest, size]), segments };
 }
 
 /** Whether files differ from the lock in anything. */

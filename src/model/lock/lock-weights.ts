@@ -1,3 +1,4 @@
+import { OcibundleError } from "../../errors.ts";
 import type { CompressionChoice } from "../format/compression.ts";
 import { readWeights } from "../weights/read-weights.ts";
 import { recallRemote } from "../weights/recall-remote.ts";
@@ -8,6 +9,7 @@ import {
   checkNameAndDest,
   compressionOf,
   layerTypes,
+  lockPartsMember,
   sortedByName,
   type WeightEntry,
 } from "../format/weight-entry.ts";
@@ -65,14 +67,16 @@ export async function lockWeights(
   files: readonly WeightFile[],
   options: LockOptions,
 ): Promise<LockResult> {
-  const { previous, on } = options;
+  const { on } = options;
+  const previous = withoutOddParts(options);
+  const hadOdd = previous !== options.previous;
   const before = new Map(previous?.files.map((entry) => [entry.name, entry]));
   // Dests are checked before hours of hashing, not after.
   const placed = files.map((file) => ({ ...file, dest: destOf(file, before.get(file.name)) }));
   checkDests(placed, on);
   for (const { name, remote } of placed) recallRemote(remote, before.get(name));
   const sticky = splitOf(previous, on);
-  const wanted = options.parts ?? sticky !== undefined;
+  const wanted = options.parts ?? (sticky !== undefined || hadOdd);
   const { cutFor, mostParts } = options;
   if (mostParts !== undefined && !wanted) throw partsOnly("--most-parts");
   const isUnread = placed.some(({ remote }) => remote !== undefined && remote.digest === undefined);
@@ -121,7 +125,7 @@ export async function lockWeights(
     },
     options,
   );
-  const changed = previous === undefined || !isSameSet(entries, previous.files);
+  const changed = previous === undefined || hadOdd || !isSameSet(entries, previous.files);
   const created = changed ? rfc3339(options.now()) : previous.created;
   const read = contents.filter((content) => content.read).length;
   return {
@@ -138,8 +142,29 @@ function partsChoice(asked: CompressionChoice | undefined, isStored: boolean): P
   return asked === "gzip" ? "none" : asked;
 }
 
+/**
+ * The previous lock without parts that can't be read, of which there is a warning: they are written anew, and what
+ * uses them says to do that. The same one where all can be read.
+ */
+function withoutOddParts({ previous, on, emit }: LockOptions): WeightsLock | undefined {
+  if (previous === undefined) return undefined;
+  const files = previous.files.map((entry) => {
+    try {
+      lockPartsOf(entry, on);
+      return entry;
+    } catch (error) {
+      if (!(error instanceof OcibundleError)) throw error;
+      emit({ type: "warning", message: `${error.message}: ignored` });
+      const { [lockPartsMember]: _, ...rest } = entry;
+      return rest;
+    }
+  });
+  const isSame = files.every((entry, index) => entry === previous.files[index]);
+  return isSame ? previous : { ...previous, files };
+}
+
 /** The numbers that a lock was split by: a version that is split by others shares no parts with it. */
-function splitOf(lock: WeightsLock | undefined, on: string): TreeNumbers | undefined {
+export function splitOf(lock: WeightsLock | undefined, on: string): TreeNumbers | undefined {
   for (const entry of lock?.files ?? []) {
     const split = lockPartsOf(entry, on)?.split;
     const numbers = split === undefined ? undefined : treeNumbersOf(split);

@@ -122,7 +122,7 @@ export async function checkLock(job: JobContext, request: LockRequest): Promise<
     });
   }
   const { files } = await requestedFiles(job, request, name);
-  return lockDrift(files, previous, readOptions(job));
+  return lockDrift(files, previous, { ...readOptions(job), on: name });
 }
 
 /** The lock that is there already, or undefined. Throws `file` where something else is. */

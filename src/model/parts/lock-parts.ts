@@ -53,7 +53,8 @@ export function lockPartsOf(entry: WeightEntry, on: string): LockParts | undefin
   if (!result.success) {
     const [issue] = result.issues;
     const path = v.getDotPath(issue);
-    throw refuse(`${path === null ? "" : `${path}: `}${issue.message}`);
+    if (path === null) throw refuse("must be an object");
+    throw refuse(`${path}: ${issue.received === "undefined" ? "is missing" : issue.message}`);
   }
   const { split, parts, segments } = result.output;
   const fault = faultOfSegments(segments, parts, entry.sizeUncompressed);

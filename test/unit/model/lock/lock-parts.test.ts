@@ -1,10 +1,11 @@
 import { expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type LockRequest, writeLock } from "../../../../src/model/lock/lock.ts";
+import { checkLock, type LockRequest, writeLock } from "../../../../src/model/lock/lock.ts";
 import { lockPartsOf } from "../../../../src/model/parts/lock-parts.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { smallModel, writeTensors } from "../../../support/tensors/tensor-file.ts";
+import { failureOf } from "../../../support/failure.ts";
 import { jobIn } from "../../../support/model/job.ts";
 import { temporaryDirectory } from "../../../support/temporary-directory.ts";
 import { lockRequest } from "../../../support/model/lock.ts";
@@ -68,6 +69,72 @@ test("parts are locked where that is asked for, hashed once, and kept", async ()
   expect(JSON.parse(text())).toMatchObject({
     files: (JSON.parse(before) as { files: object[] }).files,
   });
+}, 60_000);
+
+/** A file in parts and its lock, whose member for them can be changed. */
+async function lockedParts() {
+  const cwd = await temporaryDirectory();
+  writeTensors(join(cwd, "weights/model.safetensors"), smallModel());
+  const job = jobIn(cwd);
+  await writeLock(job, lockRequest({ parts: true }));
+  const path = join(cwd, "weights.lock");
+  return {
+    job,
+    text: () => readFileSync(path, "utf8"),
+    change(change: (parts: Record<string, unknown>) => unknown): void {
+      const lock = JSON.parse(readFileSync(path, "utf8")) as {
+        files: { "ocibundle.parts": Record<string, unknown> }[];
+      };
+      for (const file of lock.files) {
+        file["ocibundle.parts"] = change(file["ocibundle.parts"]) as Record<string, unknown>;
+      }
+      writeFileSync(path, JSON.stringify(lock));
+    },
+  };
+}
+
+test("parts that can't be read are written anew with a warning, as the message about them says", async () => {
+  const { job, text, change } = await lockedParts();
+  const right = text();
+  for (const [odd, fault] of [
+    [null, "must be an object"],
+    [{}, "split: is missing"],
+    [
+      { split: { by: "tree/1" }, parts: [["f".repeat(64), 1, "+new"]], segments: [] },
+      "parts.0: must be a digest, a size and an encoding",
+    ],
+  ] as const) {
+    change(() => odd);
+    const message = `weights.lock: entry "model": ocibundle.parts: ${fault}`;
+    expect(await failureOf(checkLock(job, lockRequest()))).toMatchObject({
+      code: "file",
+      message,
+      hint: "run `ocibundle lock` again",
+    } as never);
+    expect(await writeLock(job, lockRequest())).toMatchObject({ changed: true, read: 0 });
+    expect(job.warnings().at(-1)).toBe(`${message}: ignored`);
+    expect(JSON.parse(text())).toMatchObject({
+      files: (JSON.parse(right) as { files: object[] }).files,
+    });
+  }
+}, 60_000);
+
+test("parts that are not those of the file are found by --check", async () => {
+  const { job, change } = await lockedParts();
+  expect((await checkLock(job, lockRequest())).changed).toEqual([]);
+  const drift = [{ name: "model", what: ["parts"] }];
+  change((parts) => ({ ...parts, segments: (parts["segments"] as unknown[]).toReversed() }));
+  expect((await checkLock(job, lockRequest())).changed).toEqual(drift as never);
+  await writeLock(job, lockRequest());
+  expect((await checkLock(job, lockRequest())).changed).toEqual([]);
+  change(({ parts, ...rest }) => {
+    const [[, size] = [], ...others] = parts as [string, number][];
+    return { ...rest, parts: [["a".repeat(64), size], ...others] };
+  });
+  expect((await checkLock(job, lockRequest())).changed).toEqual(drift as never);
+  // A rule that is not known cannot be followed.
+  change((parts) => ({ ...parts, split: { by: "other/1" } }));
+  expect((await checkLock(job, lockRequest())).changed).toEqual([]);
 }, 60_000);
 
 test("a version keeps the numbers of the one before, and the parts that did not change", async () => {
