@@ -39,9 +39,10 @@ export async function startUpload(
       try {
         await receive(registry, session, request);
         return await finish(registry, repository, session, digest);
-      } finally {
+      } catch (error) {
         // Nobody knows of it: what broke off can't go on.
         await storage.uploads.remove(session);
+        throw error;
       }
     });
   }
@@ -231,9 +232,12 @@ async function finish(
   digest: Digest,
 ): Promise<Response> {
   const matches = await storage.uploads.check(session, digest);
-  if (matches) await storage.blobs.adopt(repository, digest, session.path);
+  if (matches) {
+    await storage.blobs.adopt(repository, digest, session.path);
+    storage.uploads.forget(session);
+    return created(repository, digest);
+  }
   await storage.uploads.remove(session);
-  if (matches) return created(repository, digest);
   throw new Refusal(400, {
     code: "DIGEST_INVALID",
     message: "the received content does not match the digest",

@@ -16,11 +16,15 @@ export interface AppendTarget {
   close(): Promise<void>;
 }
 
-/** Opens a file that is there; it is written through the page cache, or past it where size and place of the bytes allow. */
-export async function openAppendTarget(path: string): Promise<AppendTarget> {
-  const file = await open(path, "r+");
-  // Opened once there is use for it; undefined where this system, file system or memory can't.
+/**
+ * A file that is there; it is written through the page cache, or past it where size and place of the bytes allow. It is
+ * opened for either once there is use for that.
+ */
+export function openAppendTarget(path: string): AppendTarget {
+  let buffered: Promise<FileHandle> | undefined;
+  // Undefined where this system, file system or memory can't.
   let direct: Promise<FileHandle | undefined> | undefined;
+  const file = (): Promise<FileHandle> => (buffered ??= open(path, "r+"));
   const openDirect = (): Promise<FileHandle | undefined> =>
     constants.O_DIRECT === undefined
       ? Promise.resolve(undefined)
@@ -41,12 +45,13 @@ export async function openAppendTarget(path: string): Promise<AppendTarget> {
       const whole = bytes.subarray(0, bytes.length - (bytes.length % directAlignment));
       const suits = position % directAlignment === 0 && whole.length >= leastDirect;
       const done = suits && (await writeDirect(whole, position)) ? whole.length : 0;
-      if (done < bytes.length) await writeAll(file, bytes.subarray(done), position + done);
+      if (done < bytes.length) await writeAll(await file(), bytes.subarray(done), position + done);
     },
-    cut: (size) => file.truncate(size),
+    cut: async (size) => (await file()).truncate(size),
     async close() {
       await (await direct)?.close();
-      await file.close();
+      // What it could not be opened for was told by the write.
+      await (await buffered?.catch(() => undefined))?.close();
     },
   };
 }

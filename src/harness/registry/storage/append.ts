@@ -29,17 +29,17 @@ export async function appendBody(
   received: Received,
   buffers: UploadBuffers = allBuffers,
 ): Promise<void> {
-  const target = await openAppendTarget(path);
+  const target = openAppendTarget(path);
   const { hash } = received;
   const taken: UploadBuffer[] = [];
   const take = (): UploadBuffer => {
-    const buffer = buffers.take();
+    const buffer = buffers.take(position - received.size);
     taken.push(buffer);
     return buffer;
   };
+  let position = received.size;
   let buffer = take();
   let filled = 0;
-  let position = received.size;
   const underWay: Promise<UploadBuffer>[] = [];
   let written = Promise.resolve();
   let failure: { error: unknown } | undefined;

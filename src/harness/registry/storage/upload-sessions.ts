@@ -36,6 +36,8 @@ export interface UploadSessions {
   cut(session: UploadSession, size: number): Promise<void>;
   /** Whether all that was received has this digest. Then it is flushed to the disk too. */
   check(session: UploadSession, digest: Digest): Promise<boolean>;
+  /** Forgets a session whose file was moved away. */
+  forget(session: UploadSession): void;
   /** Forgets the session; its file is removed where it still is. */
   remove(session: UploadSession): Promise<void>;
 }
@@ -70,6 +72,10 @@ export function openUploadSessions(root: string): UploadSessions {
     return session;
   };
   const own = (session: UploadSession): Session => session as Session;
+  const forget = (session: UploadSession): void => {
+    own(session).hash?.drop();
+    running.delete(session.path);
+  };
 
   return {
     async create(repository, algorithm = "sha256") {
@@ -153,9 +159,10 @@ export function openUploadSessions(root: string): UploadSessions {
       }
     },
 
+    forget,
+
     async remove(session) {
-      own(session).hash?.drop();
-      running.delete(session.path);
+      forget(session);
       await removed(session.path);
     },
   };

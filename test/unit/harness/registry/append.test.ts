@@ -9,9 +9,12 @@ import { startHash } from "../../../../src/harness/registry/storage/running-hash
 import { createUploadBuffers } from "../../../../src/harness/registry/storage/upload-buffers.ts";
 
 const KiB = 1024;
-const largeBytes = KiB * KiB;
+const largeBytes = 4 * KiB * KiB;
+const middleBytes = KiB * KiB;
 const smallBytes = 64 * KiB;
-const largeCount = 48;
+const largeCount = 6;
+const middleCount = 28;
+const count = largeCount + middleCount;
 
 const received = () => ({ size: 0, hash: startHash("sha256") });
 
@@ -20,25 +23,32 @@ async function* tenMebibytes(): AsyncGenerator<Uint8Array> {
 }
 
 describe("buffers of uploads", () => {
-  test("are large for a few, and small for all others", () => {
+  test("are of middle size for a few, then large, and small for all others", () => {
     const buffers = createUploadBuffers();
-    const taken = Array.from({ length: 300 }, () => buffers.take());
-    const sizes = taken.map(({ length }) => length);
-    expect(sizes.slice(0, largeCount)).toEqual(
-      Array.from({ length: largeCount }, () => largeBytes),
+    const sizes = Array.from({ length: 300 }, () => buffers.take(0).length);
+    expect(sizes.slice(0, middleCount)).toEqual(
+      Array.from({ length: middleCount }, () => middleBytes),
     );
-    expect(new Set(sizes.slice(largeCount))).toEqual(new Set([smallBytes]));
+    const rest = sizes.slice(middleCount);
+    expect(rest.slice(0, largeCount)).toEqual(Array.from({ length: largeCount }, () => largeBytes));
+    expect(new Set(rest.slice(largeCount))).toEqual(new Set([smallBytes]));
   });
 
-  test("serve again once they are given back, a large one before a small one", () => {
+  test("are large ones for a body that has shown to be large", () => {
     const buffers = createUploadBuffers();
-    const taken = Array.from({ length: largeCount + 1 }, () => buffers.take());
-    const [large, small] = [taken[0], taken.at(-1)];
-    if (large === undefined || small === undefined) throw new Error("nothing was taken");
+    const sizes = Array.from({ length: largeCount + 1 }, () => buffers.take(16 * KiB * KiB).length);
+    expect(sizes).toEqual([...Array.from({ length: largeCount }, () => largeBytes), middleBytes]);
+  });
+
+  test("serve again once they are given back, a larger one before a small one", () => {
+    const buffers = createUploadBuffers();
+    const taken = Array.from({ length: count + 1 }, () => buffers.take(0));
+    const [middle, small] = [taken[0], taken.at(-1)];
+    if (middle === undefined || small === undefined) throw new Error("nothing was taken");
     buffers.giveBack(small);
-    buffers.giveBack(large);
-    expect(buffers.take()).toBe(large);
-    expect(buffers.take()).toBe(small);
+    buffers.giveBack(middle);
+    expect(buffers.take(0)).toBe(middle);
+    expect(buffers.take(0)).toBe(small);
   });
 });
 
@@ -51,7 +61,7 @@ describe("a body", () => {
 
   test("is stored and hashed right whatever buffers are left for it", async () => {
     const buffers = createUploadBuffers();
-    const all = Array.from({ length: 2 * largeCount }, (_, index) => ({
+    const all = Array.from({ length: 2 * count }, (_, index) => ({
       path: join(directory, `upload-${index}`),
       bytes: randomBytes(300 * KiB + index),
     }));
@@ -94,13 +104,13 @@ describe("a body", () => {
     "that can't be written gives its buffers back",
     async () => {
       const buffers = createUploadBuffers();
-      for (let time = 0; time < largeCount; time += 1) {
+      for (let time = 0; time < count; time += 1) {
         const failing = appendBody("/dev/full", tenMebibytes(), received(), buffers);
         expect(failing).rejects.toThrow("ENOSPC");
         await failing.catch(() => undefined);
       }
-      const taken = Array.from({ length: largeCount }, () => buffers.take().length);
-      expect(new Set(taken)).toEqual(new Set([largeBytes]));
+      const taken = Array.from({ length: count }, () => buffers.take(0).length);
+      expect(new Set(taken)).toEqual(new Set([middleBytes, largeBytes]));
     },
   );
 });
