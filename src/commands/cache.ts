@@ -9,6 +9,7 @@ import type { CachePruning } from "../report/cache.ts";
 import type { GcReport } from "../report/gc.ts";
 import { gcReport } from "../ui/gc-report.ts";
 import { cachePruneReport, cacheTable, cacheVerifyReport } from "../ui/cache-report.ts";
+import { dryRunOfDelete } from "./delete-args.ts";
 
 const path = defineCommand({
   meta: {
@@ -108,11 +109,7 @@ const prune = defineCommand({
       valueHint: "S",
       description: "Delete the least recently used blobs until the cache is at most this size",
     },
-    dryRun: {
-      type: "boolean",
-      alias: "n",
-      description: "Show what would be deleted without deleting it",
-    },
+    dryRun: dryRunOfDelete,
     interval,
   },
   run: ({ interval: every, ...options }, context) =>
@@ -143,11 +140,7 @@ const gc = defineCommand({
       valueHint: "S",
       description: "Delete the least recently used directories until the rest is at most this size",
     },
-    dryRun: {
-      type: "boolean",
-      alias: "n",
-      description: "Show what would be deleted without deleting it",
-    },
+    dryRun: dryRunOfDelete,
     interval,
   },
   run: ({ interval: every, ...options }, context) =>

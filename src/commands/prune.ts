@@ -1,6 +1,7 @@
 import { defineCommand } from "../cli/command.ts";
 import { pruneRepository, pruningFailure } from "../model/jobs/prune.ts";
 import { pruneReport } from "../ui/prune-report.ts";
+import { dryRunOfDelete } from "./delete-args.ts";
 
 /** Reports a `RepositoryPruning`. Fails with `denied` after it where the registry could not delete a tag. */
 export const command = defineCommand({
@@ -30,11 +31,7 @@ export const command = defineCommand({
       valueHint: "GLOB",
       description: "Delete only tags that match this pattern",
     },
-    dryRun: {
-      type: "boolean",
-      alias: "n",
-      description: "Show what would be deleted without deleting it",
-    },
+    dryRun: dryRunOfDelete,
   },
   run: ({ repo, ...rules }, context) => pruneRepository(context, { repository: repo, ...rules }),
   text: pruneReport,

@@ -5,6 +5,7 @@ import { OcibundleError } from "../errors.ts";
 import { remove } from "../model/jobs/rm.ts";
 import { openPrompt } from "../ui/prompt.ts";
 import { removalQuestion, removalReport } from "../ui/rm-report.ts";
+import { dryRunOfDelete } from "./delete-args.ts";
 
 /**
  * Reports a `Removal`, of what would go with `--dry-run`; `--quiet` prints the digest. Asks at the terminal unless
@@ -23,11 +24,7 @@ export const command = defineCommand({
     ref: { type: "positional", description: "Registry reference with a tag or digest" },
     digest: { type: "boolean", description: "Delete the manifest and all its tags" },
     yes: { type: "boolean", alias: "y", description: "Do not prompt for confirmation" },
-    dryRun: {
-      type: "boolean",
-      alias: "n",
-      description: "Show what would be deleted without deleting it",
-    },
+    dryRun: dryRunOfDelete,
   },
   run: ({ ref, digest, yes, dryRun }, context) =>
     remove(context, {

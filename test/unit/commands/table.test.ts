@@ -10,6 +10,7 @@ import { runWith } from "../../support/cli/run-with.ts";
 const sources = join(import.meta.dir, "../../../src");
 /** Files beside the commands that are none themselves. */
 const notCommands = new Set([
+  "delete-args",
   "key-password",
   "model-args",
   "password-input",
