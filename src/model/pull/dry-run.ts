@@ -1,16 +1,14 @@
 import { availableParallelism } from "node:os";
 import { lstat, stat } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { OcibundleError, withContext } from "../../errors.ts";
 import type { PullPlanReport } from "../../report/pull.ts";
 import { withinOpenFiles } from "../../runtime/open-files.ts";
 import { createWorkerPool } from "../../runtime/worker-pool.ts";
 import { readOnlyCache } from "../../store/cache/cache.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
-import { modelPlace } from "../places/place.ts";
 import { type LinkMode, linkModeOf } from "../session/link-mode.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
-import { openSigned } from "../trust/open-signed.ts";
 import { checkFiles } from "./check-files.ts";
 import { countFetch, type FetchCount } from "./count-fetch.ts";
 import { checkSnapshot, hubPaths, snapshotOf } from "./hub-cache.ts";
@@ -20,7 +18,7 @@ import { lookAtStageOf } from "./note-placed.ts";
 import { filesOf, markedTargets } from "./pull-files.ts";
 import { selectEntries, type WantedFile, withoutFiles } from "./pull-plan.ts";
 import type { PullRequest } from "./pull-request.ts";
-import { contentsToPull } from "./contents-to-pull.ts";
+import { openPull } from "./open-pull.ts";
 
 /**
  * What a pull would do. Nothing is written: not to the directory, which need not exist, nor to the cache. Fails as
@@ -30,13 +28,11 @@ export async function planWeights(job: JobContext, request: PullRequest): Promis
   const opened = openSession(job);
   const session = { ...opened, cache: readOnlyCache(opened.cache) };
   const link = linkModeOf(session, request);
-  const place = await modelPlace(session, request.source);
-  const { reader, root, name, close } = await openSigned(session, place, request.requires);
+  const { place, name, source, root, contents, digest, dir, close } = await openPull(
+    session,
+    request,
+  );
   try {
-    const dir = resolve(session.cwd, request.output);
-    const source = { ...reader, name };
-    const model = { reader, root, name };
-    const { contents, digest } = await contentsToPull(model, request.path, session.signal);
     const listed = await listAhead(contents, { session, source, request });
     if (listed.entries.length + listed.archives.length === 0) throw withoutFiles(name);
     const entries = selectListed(listed, request.only);

@@ -1,4 +1,3 @@
-import { resolve } from "node:path";
 import { withContext } from "../../errors.ts";
 import { openTargetDirectory } from "../../store/placement/target-directory.ts";
 import { linkModeOf } from "../session/link-mode.ts";
@@ -16,12 +15,10 @@ import { selectEntries, type WantedFile, withoutFiles } from "./pull-plan.ts";
 import { lockDirectory } from "./lock-directory.ts";
 import { findFiles } from "./pull-entries.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
-import { modelPlace } from "../places/place.ts";
-import { openSigned } from "../trust/open-signed.ts";
 import type { PullReport } from "../../report/pull.ts";
 import { fillDirectory } from "./fill-directory.ts";
 import type { PullRequest } from "./pull-request.ts";
-import { contentsToPull } from "./contents-to-pull.ts";
+import { openPull } from "./open-pull.ts";
 
 /** Puts a model's weights under a directory at their dest paths, each file verified. */
 export async function pullWeights(job: JobContext, request: PullRequest): Promise<PullReport> {
@@ -49,13 +46,11 @@ async function pullMarked(
     progress.fetched += bytes;
   };
   const link = linkModeOf(session, request);
-  const place = await modelPlace(session, request.source);
-  const { reader, root, name, close } = await openSigned(session, place, request.requires);
+  const { place, name, source, root, contents, digest, dir, close } = await openPull(
+    session,
+    request,
+  );
   try {
-    const dir = resolve(session.cwd, request.output);
-    const source = { ...reader, name };
-    const model = { reader, root, name };
-    const { contents, digest } = await contentsToPull(model, request.path, session.signal);
     await using found = await findFiles(contents, {
       session,
       source,
