@@ -10,7 +10,7 @@ const whole: AskedRange = { kind: "whole" };
  * RFC allows; `none` is a range behind the end.
  */
 export function askedRange(header: string | undefined, size: number): AskedRange {
-  const match = /^\s*bytes\s*=\s*(\d{0,15})\s*-\s*(\d{0,15})\s*$/i.exec(header ?? "");
+  const match = /^\s*bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*$/i.exec(header ?? "");
   if (match === null) return whole;
   const [, first = "", last = ""] = match;
   if (first === "" && last === "") return whole;

@@ -139,13 +139,21 @@ const PathsSchema = v.object({
 /** The paths that a POST asks for: a form, or JSON. Throws what is answered with 400. */
 function askedPaths(body: string, type: string): { paths: string[]; expand: boolean } {
   if (type.includes("json")) {
-    const said = v.safeParse(PathsSchema, JSON.parse(body));
+    const said = v.safeParse(PathsSchema, parsed(body));
     if (!said.success) throw new SyntaxError("paths must be a list of strings");
     const { paths, expand } = said.output;
     return { paths: typeof paths === "string" ? [paths] : paths, expand };
   }
   const form = new URLSearchParams(body);
   return { paths: form.getAll("paths"), expand: form.get("expand")?.toLowerCase() === "true" };
+}
+
+function parsed(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    throw new SyntaxError("the body is not JSON");
+  }
 }
 
 function v2Route(

@@ -39,6 +39,9 @@ export interface Listening {
  */
 const mostWaiting = 100;
 
+/** How long a client that was told that it sends no request may take to read that, in milliseconds. */
+const refusalMilliseconds = 500;
+
 /**
  * A server over `node:http`: it keeps a target as it was sent, sends a stream with a length, and can cut a
  * connection in the middle of an answer, which the runtimes' own servers can't. Bun knows no timeouts for it:
@@ -50,6 +53,8 @@ export async function listen(options: ListenOptions): Promise<Listening> {
   const timers = new WeakMap<Socket, ReturnType<typeof setTimeout>>();
   // Answers that nobody takes yet would be in memory all at once.
   const turns = inTurn<Socket>(mostWaiting);
+  /** Connections that were told that what they send is no request. */
+  const refused = new WeakSet<object>();
   let busy = 0;
   let closing = false;
   let onIdle: (() => void) | undefined;
@@ -102,7 +107,15 @@ export async function listen(options: ListenOptions): Promise<Listening> {
     });
     arm(socket);
   });
-  server.on("clientError", (_error, socket) => void socket.destroy());
+  server.on("clientError", (error, socket) => {
+    // Behind the head of an answer it would be taken for bytes of a file.
+    const isFree = turns.waiting(socket as Socket) === 0 && socket.writable;
+    if (isFree && !refused.has(socket)) {
+      refused.add(socket);
+      socket.end(malformed(error));
+      setTimeout(() => socket.destroy(), refusalMilliseconds).unref();
+    } else if (!isFree) socket.destroy();
+  });
   // Two timeouts of Node's own, which would end slow bodies and idle connections in other ways.
   server.requestTimeout = 0;
   server.keepAliveTimeout = patience.request;
@@ -133,6 +146,22 @@ export async function listen(options: ListenOptions): Promise<Listening> {
       await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, 200))]);
     },
   };
+}
+
+/** The answer to what is no request: a client that is only told that its connection is closed asks again. */
+function malformed(error: Error): string {
+  const isLarge = errno(error) === "HPE_HEADER_OVERFLOW";
+  const status = isLarge ? "431 Request Header Fields Too Large" : "400 Bad Request";
+  const message = isLarge ? "the path and headers are too long" : "this is not an HTTP/1.1 request";
+  const body = JSON.stringify({ error: message });
+  const headers = {
+    "content-type": "application/json; charset=utf-8",
+    "content-length": String(body.length),
+    "x-error-message": message,
+    connection: "close",
+  };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  return `HTTP/1.1 ${status}\r\n${lines.join("")}\r\n${body}`;
 }
 
 function unlistenable(address: string, port: number, cause: unknown): OcibundleError {

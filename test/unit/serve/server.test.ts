@@ -65,6 +65,51 @@ describe("a server", () => {
     await closed(socket);
   });
 
+  test.each([
+    [
+      "headers that are too long",
+      `GET / HTTP/1.1\r\nHost: x\r\nX: ${"a".repeat(100_000)}\r\n\r\n`,
+      431,
+    ],
+    ["a path that is too long", `GET /${"a".repeat(100_000)} HTTP/1.1\r\nHost: x\r\n\r\n`, 431],
+    ["too many headers", `GET / HTTP/1.1\r\nHost: x\r\n${"X: a\r\n".repeat(5000)}\r\n`, 431],
+    ["what is no request", "\u0016\u0003\u0001 is TLS\r\n\r\n", 400],
+    [
+      "two lengths",
+      "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+      400,
+    ],
+  ])("tells who sends %s what is wrong, and closes", async (_what, sent, status) => {
+    const socket = await connected(await listening());
+    const said: Buffer[] = [];
+    socket.on("data", (chunk: Buffer) => said.push(chunk));
+    socket.write(sent);
+    await closed(socket);
+    const answer = Buffer.concat(said).toString();
+    expect(answer).toStartWith(`HTTP/1.1 ${status} `);
+    expect(answer).toContain("\r\nx-error-message: ");
+  });
+
+  test("says nothing more behind the head of an answer", async () => {
+    const begun = Promise.withResolvers<void>();
+    const server = await listening({
+      handle: async (_message, response) => {
+        response.writeHead(200, { "content-length": "1000" });
+        response.write("begun");
+        begun.resolve();
+        await once(response, "close");
+      },
+    });
+    const socket = await connected(server);
+    const said: Buffer[] = [];
+    socket.on("data", (chunk: Buffer) => said.push(chunk));
+    socket.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    await begun.promise;
+    socket.write("no request\r\n\r\n");
+    await closed(socket);
+    expect(Buffer.concat(said).toString()).not.toContain("400");
+  });
+
   test("takes no more connections than it may", async () => {
     const server = await listening({ maxConnections: 2 });
     const sockets = [await speaking(server), await speaking(server)];
