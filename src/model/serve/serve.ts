@@ -1,3 +1,4 @@
+import { stat } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { isIP } from "node:net";
 import { OcibundleError } from "../../errors.ts";
@@ -123,6 +124,7 @@ export async function serveModels(
       emit: session.emit,
     });
     const { offline, refresh, list } = request;
+    if (!offline) await checkCache(session);
     const root = request.root ?? configured.root;
     const partsFetcher = createPartsFetcher({
       session,
@@ -178,6 +180,20 @@ export async function serveModels(
     workers.close();
     partWorkers.close();
     await scratch?.remove();
+  }
+}
+
+/**
+ * Whether files can be fetched into the cache. What can't be written, and is there, is served from, with a warning;
+ * throws where it is no directory, or none can be made: nothing could be served then.
+ */
+async function checkCache({ cache, emit }: Session): Promise<void> {
+  try {
+    await cache.discardTemp(await cache.tempPath("serve"));
+  } catch (error) {
+    const root = await stat(cache.root).catch(() => undefined);
+    if (!(error instanceof OcibundleError) || root?.isDirectory() !== true) throw error;
+    emit({ type: "warning", message: `${error.message}; only files that it has are served` });
   }
 }
 
