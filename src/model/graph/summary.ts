@@ -7,6 +7,7 @@ import { formatPlatform, isKnownPlatform } from "../../oci/platform.ts";
 import { entryType, isLaterWeights } from "../format/model-index.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 import { isWeightsManifest, parseWeightsManifest } from "../format/weights-artifact.ts";
+import { isPartsManifest } from "../parts/parts-artifact.ts";
 import type { StoredPart } from "../parts/parts-artifact.ts";
 import { isAttestation } from "./image-entry.ts";
 import { expectedEntries, type WeightsContents } from "./weights-contents.ts";
@@ -140,7 +141,11 @@ function kindOfEntry(
   raw: RawManifest,
   on: string,
 ): "index" | "image" | "weights" | "other" {
-  if (entryType(entry) === "weights") return "weights";
+  if (entryType(entry) === "weights") {
+    // Without its recipe nobody knows its files.
+    const inParts = isManifestType(raw.mediaType) && isPartsManifest(membersOf(raw, on));
+    return inParts ? "other" : "weights";
+  }
   if (isAttestation(entry) || isLaterWeights(entry)) return "other";
   if (isIndexType(raw.mediaType)) return "index";
   if (!isManifestType(raw.mediaType)) return "other";
