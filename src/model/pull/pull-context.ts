@@ -69,8 +69,8 @@ export const fetchesAtOnce = {
   small: withinOpenFiles(16, 8),
 } as const;
 
-/** Parts of one file that are fetched at once. */
-export const partsAtOnce = withinOpenFiles(12, 6);
+/** Parts of one file that are fetched at once: more than connections, since some end or are verified. */
+export const partsAtOnce = withinOpenFiles(16, 6);
 
 /** A file up to this size, in bytes, is mostly waiting: for the registry, and for the disk. */
 const smallSize = 4 * 1024 * 1024;

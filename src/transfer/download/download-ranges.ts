@@ -17,12 +17,23 @@ export interface FetchOptions extends RangeWorkOptions, RetryCounterOptions {
   signal: AbortSignal;
   /** The one limit for the connections of all blobs. */
   limit: LimitFunction;
+  /** Of the connections of all blobs, those that are about to end, and that others are opened beside. */
+  ending: EndingConnections;
   /** Whether the blob has a connection besides, so that it never waits for one. */
   ownConnection?: boolean | undefined;
   emit: EmitEvent;
   pace: Pace;
   /** Bytes that came in this call and were missing before, also where it fails. */
   onFetched?: ((bytes: number) => void) | undefined;
+}
+
+/**
+ * The next request is made before the last bytes of the one before it have come, so that no connection's time
+ * passes between the two: so many connections more are open for moments.
+ */
+export interface EndingConnections {
+  count: number;
+  readonly most: number;
 }
 
 /** One blob that is fetched: what is kept from one request to the next. */
@@ -112,7 +123,8 @@ function startRequests(fetch: Fetch): void {
   }
   const together = fetch.confirmed && performance.now() >= fetch.aloneUntil;
   const most = support.ranged && together ? atOnce : 1;
-  const free = Math.min(most - work.flights.size, work.available()) - fetch.queued;
+  const busy = [...work.flights].filter(({ givesWay }) => !givesWay).length;
+  const free = Math.min(most - busy, work.available()) - fetch.queued;
   for (let more = 0; more < free; more += 1) {
     fetch.queued += 1;
     void limit(() => fillSlot(fetch));
@@ -131,12 +143,29 @@ function close(fetch: Fetch): void {
   else fetch.ended.reject(fetch.failure.error);
 }
 
-/** Has a slot among the connections: requests the most urgent piece. */
+/**
+ * Has a slot among the connections: requests the most urgent piece. Resolves when the slot is for another request.
+ * Never throws.
+ */
 async function fillSlot(fetch: Fetch): Promise<void> {
   fetch.queued -= 1;
   if (fetch.closed || fetch.failure !== undefined) return;
   const flight = fetch.work.begin(fetch.stop.signal);
   if (flight === undefined) return;
+  const { ending } = fetch.options;
+  const flown = fly(fetch, flight);
+  const isNearEnd = await Promise.race([flown, flight.nearEnd.then(() => true)]);
+  // The end of one that is alone tells how the rest is cut.
+  const isAlone = performance.now() < fetch.aloneUntil;
+  if (isNearEnd !== true || isAlone || ending.count >= ending.most) return flown;
+  ending.count += 1;
+  flight.givesWay = true;
+  void flown.then(() => (ending.count -= 1));
+  startRequests(fetch);
+}
+
+/** One request, whatever comes of it, and what follows from that. Never throws. */
+async function fly(fetch: Fetch, flight: Flight): Promise<void> {
   try {
     await request(fetch, flight);
   } catch (error) {

@@ -13,7 +13,7 @@ import type { Clock } from "../../retry/clock.ts";
 import { decodingOf } from "./decode.ts";
 import { checkSame, undecodable, wrongBytes } from "./download-check.ts";
 import { removeGrown } from "./download-journal.ts";
-import { fetchMissing } from "./download-ranges.ts";
+import { type EndingConnections, fetchMissing } from "./download-ranges.ts";
 import { type RangeSupport, rangeSupport } from "./range-work.ts";
 import type { EmitEvent } from "../events.ts";
 import { openPartialFile, type PartialFile } from "./partial-file.ts";
@@ -100,6 +100,9 @@ const streamAndRepeat = 2;
 export function createDownloader(options: DownloadOptions): Downloader {
   const connections = withinOpenFiles(options.connections ?? defaultConnections, 8);
   const limit = pLimit(connections);
+  // Who wants one connection gets no second one.
+  const most = connections === 1 ? 0 : withinOpenFiles(2 * connections, 8) - connections;
+  const ending = { count: 0, most };
   const supports = new Map<string, RangeSupport>();
   const supportOf = (host: string): RangeSupport => {
     const support = supports.get(host) ?? rangeSupport();
@@ -114,6 +117,7 @@ export function createDownloader(options: DownloadOptions): Downloader {
     pace: options.pace ?? defaultPace,
     onFetched: options.onFetched,
     limit,
+    ending,
     atOnce: connections,
     ownConnection: options.ownConnection,
     support: supportOf(host),
@@ -164,6 +168,7 @@ interface Settings {
   pace: Pace;
   onFetched: DownloadOptions["onFetched"];
   limit: ReturnType<typeof pLimit>;
+  ending: EndingConnections;
   atOnce: number;
   ownConnection: boolean | undefined;
   support: RangeSupport;

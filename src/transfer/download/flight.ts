@@ -30,6 +30,8 @@ const pieceSizes = { smallest: 8 * MiB, largest: 64 * MiB } as const;
 
 /** What is gathered before it is written: more is lost to a kill, less costs more system calls. In bytes. */
 const gatherBytes = MiB / 16;
+/** What came in less time than this, in milliseconds, may have lain in buffers. */
+const shortestMeasure = 5;
 /** What comes slowly is written this often, in milliseconds, so that progress is seen and kept. */
 const gatherMilliseconds = 300;
 
@@ -95,6 +97,11 @@ export class Flight {
   over = false;
   /** Whether the request asks for a range, and not for the whole blob. */
   ranged = false;
+  /** Whether another request is made in its place already. */
+  givesWay = false;
+  /** Resolves when what is left of its answer comes sooner than the first byte of another answer would. */
+  readonly nearEnd: Promise<void>;
+  private readonly near = Promise.withResolvers<void>();
   private readonly own = new AbortController();
   private readonly traffic: HostTraffic;
   private readonly sight = flightSight(this.startedAt);
@@ -107,6 +114,7 @@ export class Flight {
   constructor(piece: Piece, stop: AbortSignal, traffic: HostTraffic) {
     this.piece = piece;
     this.position = piece.start;
+    this.nearEnd = this.near.promise;
     this.signal = AbortSignal.any([stop, this.own.signal]);
     this.traffic = traffic;
     piece.flights.add(this);
@@ -142,6 +150,7 @@ export class Flight {
         // More than was asked for is left: the digest says whether the rest is right.
         const chunk = value.subarray(0, range.end - this.position);
         this.took(chunk.length);
+        if (this.millisecondsLeft(range.end) <= this.firstByteAfter()) this.near.resolve();
         gathered.push(chunk);
         if (
           this.position - gatheredAt >= gatherBytes ||
@@ -174,6 +183,14 @@ export class Flight {
     this.traffic.bytes += bytes;
     this.lastByteAt = performance.now();
     this.firstByteAt ??= this.lastByteAt;
+  }
+
+  private firstByteAfter = (): number => (this.firstByteAt ?? this.lastByteAt) - this.startedAt;
+
+  /** How long the bytes up to `end` take at the rate of those that came. */
+  private millisecondsLeft(end: number): number {
+    const elapsed = this.lastByteAt - (this.firstByteAt ?? this.lastByteAt);
+    return ((end - this.position) * Math.max(shortestMeasure, elapsed)) / this.bytes;
   }
 
   private cutShort = ({ start, end }: ByteRange): OcibundleError =>

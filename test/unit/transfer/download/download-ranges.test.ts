@@ -50,6 +50,7 @@ test("a disk that takes its time is waited for, and what has arrived is not aske
       signal: new AbortController().signal,
       label: "blob",
       limit: pLimit(4),
+      ending: { count: 0, most: 0 },
       atOnce: 4,
       support: rangeSupport(),
       emit: () => undefined,

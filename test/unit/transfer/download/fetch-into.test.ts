@@ -43,3 +43,60 @@ test.each([0, size, 3 * size])(
     expect(ranges).not.toContain(undefined);
   },
 );
+
+/**
+ * Fetches blobs of 1 MiB, twice as many as there are connections. The last bytes of each come when `mayEnd` resolves,
+ * which is given the number of blobs that were asked for. Resolves to how many were on their way at once.
+ */
+async function mostAtOnce(
+  connections: number,
+  mayEnd: (asked: number) => Promise<void>,
+): Promise<number> {
+  const partial = join(await temporaryDirectory(), "file");
+  const { signal } = new AbortController();
+  const downloader = createDownloader({ connections, workers, emit() {} });
+  let count = 0;
+  let now = 0;
+  let most = 0;
+  const open = async () => {
+    count += 1;
+    now += 1;
+    most = Math.max(most, now);
+    const ended = mayEnd(count);
+    // An answer takes its time to begin: that of the last bytes of the one before it is shorter.
+    await Bun.sleep(50);
+    const body = new ReadableStream<Uint8Array>({
+      async start(controller) {
+        controller.enqueue(new Uint8Array(MiB - 1000));
+        await ended;
+        controller.enqueue(new Uint8Array(1000));
+        now -= 1;
+        controller.close();
+      },
+    });
+    return { range: { start: 0, end: MiB }, body };
+  };
+  const blobs = Array.from({ length: 2 * connections }, async (_, index) => {
+    const place = { partial: `${partial}${index}`, journal: `${partial}${index}.journal` };
+    const descriptor = { mediaType: "", digest: digest("a"), size: MiB };
+    const file = await openPartialFile(place, descriptor);
+    const blob = { open, host: "registry", label: "blob", item: "blob", size: MiB };
+    await downloader.fetchInto(file, { ...blob, following: 100 * size }, signal);
+    await file.close();
+  });
+  await Promise.all(blobs);
+  return most;
+}
+
+test("the next blob is asked for when little is left of the one before", async () => {
+  const all = Promise.withResolvers<void>();
+  const most = await mostAtOnce(4, (asked) => {
+    if (asked === 8) all.resolve();
+    return all.promise;
+  });
+  expect(most).toBe(8);
+});
+
+test("who wants one connection gets no second one", async () => {
+  expect(await mostAtOnce(1, () => Promise.resolve())).toBe(1);
+});
