@@ -50,7 +50,7 @@ test.each([0, size, 3 * size])(
  */
 async function mostAtOnce(
   connections: number,
-  mayEnd: (asked: number) => Promise<void>,
+  mayEnd: (count: number) => Promise<void>,
 ): Promise<number> {
   const partial = join(await temporaryDirectory(), "file");
   const { signal } = new AbortController();
@@ -90,8 +90,8 @@ async function mostAtOnce(
 
 test("the next blob is asked for when little is left of the one before", async () => {
   const all = Promise.withResolvers<void>();
-  const most = await mostAtOnce(4, (asked) => {
-    if (asked === 8) all.resolve();
+  const most = await mostAtOnce(4, (count) => {
+    if (count === 8) all.resolve();
     return all.promise;
   });
   expect(most).toBe(8);
