@@ -32,7 +32,8 @@ const unlockedPause = 50;
  * Changes a config: `edit` is given what it says now and returns its new text, or undefined to leave it.
  * It is written beside the file, flushed and renamed, mode 0600 from its first byte, and has the owner that
  * the file had. Logins that run at once wait for each other; what another program writes meanwhile is not
- * lost. Resolves to whether it was changed. Throws `file`, `system`.
+ * lost. Resolves to whether it was changed. Throws `file`, `system`, and `conflict` where another program does not stop
+ * writing it.
  */
 export async function changeConfig(
   path: string,

@@ -47,7 +47,8 @@ const pieceBytes = 1024 * 1024;
 
 /**
  * Writes random files weights-001.bin, weights-002.bin, … and their lock. A file is made, hashed and
- * written 1 MiB at a time. Throws `usage` for sizes that make no sense, `file` for what can't be written.
+ * written 1 MiB at a time. Throws `usage` for sizes that make no sense, `conflict` where the lock is of other
+ * weights or something is in the way, `file` and `system` for what can't be written.
  */
 export async function mockWeights(job: JobContext, request: MockRequest): Promise<MockReport> {
   const { count, minSize, maxSize, outputDir, output, compression } = request;

@@ -203,7 +203,10 @@ function patience(manifest: RawManifest, on: string): Pick<ApiRequest, "firstByt
   return { firstByteTimeout: manifestWait.least + manifestWait.layer * length };
 }
 
-/** Puts manifest bytes under a tag or their digest. Resolves to the answer's headers. */
+/**
+ * Puts manifest bytes under a tag or their digest. Resolves to the answer's headers. Throws `file` for more bytes than
+ * registries accept, `integrity` where other bytes were stored, and as `request`.
+ */
 export async function putManifest(
   api: Api,
   repository: string,

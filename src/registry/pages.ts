@@ -16,7 +16,8 @@ export interface Page {
 
 /**
  * The pages of a list, each at most as large as a manifest, following `Link: rel="next"`
- * (distribution-spec v1.1, "Listing Tags"). A link to another host or back to a page is refused.
+ * (distribution-spec v1.1, "Listing Tags"). Throws `network` for a link to another host or back
+ * to a page, and as `request`.
  */
 export async function* pages(api: Api, first: ApiRequest): AsyncGenerator<Page, void, undefined> {
   const name = first.repository === undefined ? api.host : `${api.host}/${first.repository}`;

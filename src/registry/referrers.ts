@@ -106,7 +106,8 @@ async function readReferrersTag(
 
 /**
  * Keeps the referrers tag after a manifest with a `subject` was put on a registry that did not say
- * `OCI-Subject` (distribution-spec v1.1, "Pushing Manifests with Subject").
+ * `OCI-Subject` (distribution-spec v1.1, "Pushing Manifests with Subject"). Throws `conflict` where another manifest
+ * has that tag, and as `request`.
  */
 export async function keepReferrersTag(
   api: Api,

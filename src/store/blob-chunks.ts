@@ -7,7 +7,7 @@ import { readingCode, unreadableBecause } from "../runtime/file-faults.ts";
  * The bytes of `range` of a blob, whatever its source, in any chunking.
  *
  * A chunk is valid until the next one is asked for. Ends early when the source does: whoever verifies
- * notices. Throws `file` for a file that can't be read.
+ * notices. Throws `file` or `system` for a file that can't be read.
  */
 export async function* blobChunks(
   source: BlobSource,

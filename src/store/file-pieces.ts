@@ -11,7 +11,7 @@ const chunkBytes = 64 * 1024;
 
 /**
  * Pieces of a file, one after another, in chunks that are the receiver's to keep. Ends early when the file does;
- * rejects with `file` for a file that can't be read, or with the signal's reason.
+ * rejects with `file` or `system` for a file that can't be read, or with the signal's reason.
  */
 export function filePieces(
   path: string,

@@ -138,7 +138,7 @@ export async function writeAll(
   }
 }
 
-/** Throws `file` where a path is that of a device, a FIFO or a socket: renaming over it would replace it. */
+/** Throws `conflict` where a path is that of a device, a FIFO or a socket: renaming over it would replace it. */
 export async function refuseSpecial(path: string): Promise<void> {
   if (!(await isSpecial(path))) return;
   throw new OcibundleError("conflict", `"${path}" is not a regular file`, {

@@ -5,8 +5,8 @@ import type { BlobSource } from "../oci/content.ts";
 import { readingCode, unreadableBecause } from "../runtime/file-faults.ts";
 
 /**
- * Throws `integrity` when a source is known not to be what its descriptor was made from, and `file`
- * when it can't be read: as a body that would look like a connection that was closed.
+ * Throws `integrity` when a source is known not to be what its descriptor was made from, and `file` or
+ * `system` when it can't be read: as a body that would look like a connection that was closed.
  */
 export async function checkSource(source: BlobSource | undefined): Promise<void> {
   if (source?.kind !== "file") return;

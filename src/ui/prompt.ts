@@ -31,7 +31,7 @@ export interface Prompt {
   close(): void;
 }
 
-/** Opens the terminal, whatever standard input is. Throws `usage` where there is none. */
+/** Opens the terminal, whatever standard input is. Throws `usage` where there is none; asking, also `interrupted`. */
 export function openPrompt({ hint, write, signal }: PromptOptions): Prompt {
   const terminal = openTerminal(hint);
   const typed = keysOf(terminal, signal);

@@ -91,7 +91,10 @@ export function checkLayerCount(
   );
 }
 
-/** Checks a config's bytes against its name, where that has a digest in it: `<hex>.json`, `blobs/sha256/<hex>`. */
+/**
+ * Checks a config's bytes against its name, where that has a digest in it: `<hex>.json`, `blobs/sha256/<hex>`.
+ * Throws `integrity`.
+ */
 export function checkConfigName(name: string, config: Uint8Array, on: string): void {
   const hex = /(?:^|\/)([0-9a-f]{64})(?:\.json)?$/.exec(name)?.[1];
   const named = `sha256:${hex}`;

@@ -140,7 +140,7 @@ async function checkApi(run: DoctorRun): Promise<void> {
 
 /**
  * Whether one may read and push, and as whom. Resolves to what the reference stands for. Throws `denied`
- * when neither is allowed.
+ * when neither is allowed, `network` for what does not answer as a registry.
  */
 async function checkAccess(
   run: DoctorRun,

@@ -201,7 +201,7 @@ function checkMembers(document: object, on: string): void {
 /** A project file that is larger is none, in bytes. */
 const maxBytes = 8 * 1024 * 1024;
 
-/** The project file of a directory with its path, or undefined when it has none. Throws `file`. */
+/** The project file of a directory with its path, or undefined when it has none. Throws `file`, `system`. */
 export async function readProjectFile(
   directory: string,
 ): Promise<{ path: string; project: ProjectFile } | undefined> {
@@ -221,7 +221,7 @@ export async function readProjectFile(
   return undefined;
 }
 
-/** The layout that a directory's project file names; Cog's own names none. Throws `file`. */
+/** The layout that a directory's project file names; Cog's own names none. Throws `file`, `system`. */
 export async function projectLayout(directory: string): Promise<LayoutName | undefined> {
   const [name] = projectFileNames;
   if (!existsSync(join(directory, name))) return undefined;

@@ -210,7 +210,10 @@ function blobOf(
   };
 }
 
-/** Reads the manifest an index entry stands for, its size checked against the entry, and its `data` too. */
+/**
+ * Reads the manifest an index entry stands for, its size checked against the entry, and its `data` too. Throws
+ * `integrity` where they differ, and as `readManifest`.
+ */
 export async function readChild(
   reader: ContentReader,
   entry: Descriptor,

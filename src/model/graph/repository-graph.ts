@@ -53,8 +53,8 @@ const maxDepth = 4;
 
 /**
  * Reads the manifests behind all tags of a repository, several at once, each once. A tag that can't be read
- * is listed with the reason and does not end it. Throws `not_found` for a repository that does not exist,
- * and whatever keeps the list of tags from being read.
+ * is listed with the reason and does not end it, and so is a manifest that lists too many. Throws `not_found` for a
+ * repository that does not exist, and whatever keeps the list of tags from being read.
  */
 export async function readRepository(
   repository: Repository,

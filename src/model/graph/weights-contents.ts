@@ -58,8 +58,9 @@ export interface WeightsContents {
 }
 
 /**
- * All weights behind a root: its own, or those of the entries of an index. Throws `not_found` where there
- * are none. With `forImage` the image of this machine's platform counts in place of the weights.
+ * All weights behind a root: its own, or those of the entries of an index. With `forImage` the image of this machine's
+ * platform counts in place of the weights. Throws `not_found` where there are none, `file` where their manifests are
+ * too large together or can't be understood, and as `readChild`.
  */
 export async function readAllContents(
   reader: ContentReader,

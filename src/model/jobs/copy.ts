@@ -61,7 +61,10 @@ export interface CopyRequest {
   checkBlobs?: boolean | undefined;
 }
 
-/** Copies a whole model between registries, layouts and archives. Manifests keep their bytes. */
+/**
+ * Copies a whole model between registries, layouts and archives. Manifests keep their bytes unless another layout is
+ * written. Throws `usage` for flags that do not fit together, and what source and target throw.
+ */
 export async function copyModel(job: JobContext, request: CopyRequest): Promise<PublishReport> {
   const started = performance.now();
   const session = openSession(job);

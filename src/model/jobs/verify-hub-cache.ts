@@ -13,7 +13,9 @@ import { extraFiles } from "./extra-files.ts";
 import { fileItem, weightsOf } from "./verify.ts";
 import { verifySubject } from "./verify-subject.ts";
 
+/** Which files in a cache of huggingface_hub are verified, and how thoroughly. */
 export interface VerifyHubCacheRequest {
+  /** A reference, layout or archive. */
   source: string;
   /** `ORG/MODEL`: what the model is called in the cache. */
   hubId: string;

@@ -28,7 +28,10 @@ export interface VerifyRequest {
   quick: boolean;
 }
 
-/** Holds a directory against a lock or a model, or a model against itself. Never throws for what differs. */
+/**
+ * Holds a directory against a lock or a model, or a model against itself. Never throws for what differs. Throws
+ * `usage` for `only` without a directory and for a lock alone, and what keeps the source from being read.
+ */
 export async function verifySource(job: JobContext, request: VerifyRequest): Promise<VerifyReport> {
   const session = openSession(job);
   await using stack = new AsyncDisposableStack();
@@ -115,7 +118,7 @@ async function blobsOf(
   return { name, items: [...items, ...files], broken };
 }
 
-/** A weight file where a pull has placed it. */
+/** A weight file where a pull has placed it. Looking at it throws `integrity` for another kind or size of file. */
 export function fileItem({ digestOriginal, sizeUncompressed }: WeightEntry, path: string): Item {
   /** Throws `integrity` for what is there and can't be the file. */
   const checkSize = async (): Promise<void> => {

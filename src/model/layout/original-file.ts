@@ -64,7 +64,7 @@ export interface PlacedFile extends OriginalFile {
   path: string;
 }
 
-/** Files with their paths relative to the directory that all dests share, and that directory, absolute. */
+/** Files with paths relative to the directory that all dests share, and that directory, absolute. Throws `file` for none. */
 export function placeFiles(files: readonly OriginalFile[]): {
   files: PlacedFile[];
   directory: string;

@@ -125,7 +125,7 @@ export async function checkLock(job: JobContext, request: LockRequest): Promise<
   return lockDrift(files, previous, { ...readOptions(job), on: name });
 }
 
-/** The lock that is there already, or undefined. Throws `file` where something else is. */
+/** The lock that is there already, or undefined. Throws `file` for something else, `system` where it can't be read. */
 export async function readPrevious(
   { cwd }: Pick<JobContext, "cwd">,
   name: string,

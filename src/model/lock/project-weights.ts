@@ -82,7 +82,7 @@ export async function projectWeightPaths(
   };
 }
 
-/** The error for a path where nothing is. Throws `file` where that can't be found out. */
+/** The error for a path where nothing is. Throws `file` or `system` where that can't be found out. */
 async function absence(path: string): Promise<OcibundleError | undefined> {
   try {
     await stat(path);

@@ -12,7 +12,7 @@ export const defaultLock = "weights.lock";
 /**
  * The bytes of a lock, when a source is one: a file that exists, or a name that ends in `.lock`.
  * A reference has such a name by accident only where a file stands in its way. Throws `file` for a path
- * to something else.
+ * to something else, `system` where this machine can't read it.
  */
 export async function readLock(cwd: string, source: string): Promise<Uint8Array | undefined> {
   if (hasScheme(source)) return undefined;
@@ -46,7 +46,7 @@ export const holdsNoBytes = (source: string): OcibundleError =>
     hint: "use a reference, oci:DIR[:TAG] or oci-archive:FILE[:TAG]",
   });
 
-/** The lock that `--lock` names, or the one of the working directory where there is one. */
+/** The lock that `--lock` names, or the one of the working directory where there is one. Throws `file`, `system`. */
 export async function readChosenLock(
   cwd: string,
   named: string | undefined,
@@ -64,7 +64,7 @@ export async function readChosenLock(
 
 /**
  * The bytes of a lock file, or undefined for a directory. One that the user named may come through a pipe.
- * Throws `file`, with the system's error as cause.
+ * Throws `file` and `system`, with the system's error as cause.
  */
 async function readLockFile(
   path: string,

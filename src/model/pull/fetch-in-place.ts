@@ -107,7 +107,7 @@ function ofFile(path: string, error: unknown): unknown {
   return isOfSystem ? unwritable(path, error.cause) : error;
 }
 
-/** Gives a whole file its final name, flushed. Throws `conflict`, `file`, `integrity`. */
+/** Gives a whole file its final name, flushed. Throws `conflict`, `file`, `integrity`, `system`. */
 async function finishFile(
   directory: TargetDirectory,
   whole: string,

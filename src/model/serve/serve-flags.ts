@@ -56,7 +56,7 @@ export function parseHostName(on: string, text: string): string {
   });
 }
 
-/** The token of a file, else of the environment. Throws `file`, `usage` for one that no header can carry. */
+/** The token of a file, else of the environment. Throws `file`, `system`, `usage` for one that no header can carry. */
 export function readToken({ cwd, env }: JobContext, path: string | undefined): string | undefined {
   const variable = env["OCIBUNDLE_SERVE_TOKEN"];
   let text = variable === "" ? undefined : variable;

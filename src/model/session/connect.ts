@@ -31,7 +31,7 @@ interface Connecting {
 
 /**
  * Sees that the files of the flags can be used at all, before anything is hashed or asked for. Throws
- * `usage`, `file`.
+ * `usage`, `file`, `system`.
  */
 export function checkFlags({ caFile, certFile, keyFile }: ConnectionFlags): void {
   if ((certFile === undefined) !== (keyFile === undefined)) {

@@ -77,7 +77,7 @@ export interface Run extends ReadOptions {
   pool: WorkerPool;
 }
 
-/** Stats a weight file. Throws `file`. */
+/** Stats a weight file. Throws `file`, `system`. */
 export async function statWeight(path: string): Promise<BigIntStats> {
   let stats: BigIntStats;
   try {

@@ -11,7 +11,10 @@ import type { StoredWeights } from "./weight-blobs.ts";
 import { compressionOf, type WeightEntry } from "../format/weight-entry.ts";
 import { unreadable } from "./file-errors.ts";
 
-/** Blobs of weight files that are stored compressed: from the cache, or made again from the file. */
+/**
+ * Blobs of weight files that are stored compressed: from the cache, or made again from the file. What is made throws
+ * `integrity` where it is another blob than in `lock`, which is the lock's name.
+ */
 export function storedWeights({ cache, emit }: Session, lock: string): StoredWeights {
   const mismatch = (path: string, cause?: unknown): OcibundleError =>
     new OcibundleError("integrity", `"${path}" does not match ${lock}`, {

@@ -199,7 +199,7 @@ async function weightSource(
   };
 }
 
-/** Stats a weight file and holds its size against the lock. Throws `file`, `integrity`. */
+/** Stats a weight file and compares its size with the lock. Throws `file`, `system`, `integrity`. */
 export async function statWeight(
   entry: WeightEntry,
   path: string,

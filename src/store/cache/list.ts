@@ -37,7 +37,7 @@ export interface UnfinishedBlob {
 /** File-system calls at once. */
 const concurrency = 32;
 
-/** The names in a directory of the cache; none where it was not made yet. Throws `file`. */
+/** The names in a directory of the cache; none where it was not made yet. Throws `file`, `system`. */
 async function listDirectory(cache: Cache, directory: string): Promise<string[]> {
   try {
     return await readdir(directory);

@@ -54,8 +54,8 @@ export async function openLayout(
 }
 
 /**
- * Opens a layout directory for writing and makes it where there is none. Throws `file` for a directory with
- * other things in it, or that can't be written.
+ * Opens a layout directory for writing and makes it where there is none. Throws `conflict` for a directory with
+ * other things in it, and as `unwritable` where it can't be written.
  */
 export async function createLayout(
   directory: string,

@@ -47,7 +47,7 @@ export const temporaryName = (name: string): string =>
  * umask gives a new file. Its bytes are flushed then, its name is once the directory is. What an earlier
  * run left under `temporaryName` is removed: two runs must not write the same name at once.
  *
- * Throws `file` when the name is taken and `replace` is false, `file` or `denied` when it can't be
+ * Throws `conflict` when the name is taken and `replace` is false, `file`, `system` or `conflict` when it can't be
  * written, `not_found` when the cached file is gone.
  */
 export async function materialize(

@@ -28,7 +28,7 @@ const canGoThroughHandles = (): boolean =>
  * Opens the directory that is `parts` below `root`, making what is missing, one part at a time. `root`
  * itself may be reached by links: the user named it. Close it after use.
  *
- * Throws `file` where a part is a symbolic link or no directory, and `file` or `denied` where it can't
+ * Throws `conflict` where a part is a symbolic link or no directory, and `conflict`, `file` or `system` where it can't
  * be made.
  */
 export async function openTargetDirectory(
@@ -43,7 +43,7 @@ export async function openTargetDirectory(
   return canGoThroughHandles() ? openByHandles(root, parts) : openByPaths(root, parts);
 }
 
-/** Makes a file that is there survive a power failure, but for its name. Throws `file`. */
+/** Makes a file that is there survive a power failure, but for its name. Throws `file`, `system`. */
 export async function flushFile(directory: TargetDirectory, name: string): Promise<void> {
   try {
     const file = await open(directory.at(name), constants.O_RDONLY | constants.O_NOFOLLOW);

@@ -52,7 +52,7 @@ export function undecodable(
     : new OcibundleError("integrity", `${label}: ${says}`, { cause: error });
 }
 
-/** A blob that is stored as it is must be its original. */
+/** A blob that is stored as it is must be its original. Throws `integrity`. */
 export function checkSame({ descriptor, label }: BlobToFetch, { digest, size }: Original): void {
   if (descriptor.digest === digest && descriptor.size === size) return;
   throw new OcibundleError(

@@ -28,6 +28,7 @@ export interface HostTraffic {
   probed: TrafficRequest | undefined;
 }
 
+/** The traffic with a host of which nothing was asked yet. */
 export const hostTraffic = (): HostTraffic => ({
   flights: new Set(),
   bytes: 0,

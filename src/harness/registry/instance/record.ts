@@ -39,7 +39,7 @@ export interface RecordPlace {
 }
 
 /**
- * The place for the working directory `cwd`, in a directory of this user's alone. Throws `file` when that
+ * The place for the working directory `cwd`, in a directory of this user's alone. Throws `system` when that
  * can't be made, or belongs to someone else.
  */
 export async function recordPlace(

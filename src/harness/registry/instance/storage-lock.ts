@@ -13,8 +13,8 @@ const patience = 2000;
 
 /**
  * Takes a storage for this process: two would not know of each other's uploads, nor of each other's turns.
- * Undefined where the file system has no locks, and when the signal was aborted meanwhile. Throws `file`
- * when another registry has it.
+ * Undefined where the file system has no locks, and when the signal was aborted meanwhile. Throws
+ * `conflict` when another registry has it.
  */
 export async function lockStorage(
   storage: string,
