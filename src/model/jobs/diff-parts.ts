@@ -1,3 +1,8 @@
+import { OcibundleError } from "../../errors.ts";
+import { membersOf } from "../../oci/manifest-members.ts";
+import { isManifestType } from "../../oci/media-types.ts";
+import { isWeightsManifest, parseWeightsManifest } from "../format/weights-artifact.ts";
+import { partsOfPlain } from "../layout/recipe-files.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { PartsDiff } from "../../report/diff.ts";
 import { allWeights } from "../graph/summary.ts";
@@ -30,6 +35,42 @@ export function splitFilesOf(loaded: Loaded): SplitFiles {
     }
   }
   return found;
+}
+
+/**
+ * The plain files of a model whose recipe lists parts, by their digests: a node that has some of these fetches the others
+ * by ranges. Throws what a recipe can't be fetched for.
+ */
+export async function plainFilesInParts(loaded: Loaded, signal: AbortSignal): Promise<SplitFiles> {
+  const found = new Map<Digest, readonly StoredPart[]>();
+  if (loaded.kind === "lock") return found;
+  const { reader, graph, name } = loaded;
+  for (const raw of [graph.root, ...graph.children]) {
+    if (!isManifestType(raw.mediaType) || !isWeightsManifest(membersOf(raw, name))) continue;
+    const entries = parseWeightsManifest(raw, name);
+    const recipe = await recipeOfPlain(reader, { raw, entries }, signal);
+    for (const { name: file, digest, digestOriginal } of entries) {
+      const parts = recipe.get(file)?.parts;
+      // Of what is stored compressed no range is a part.
+      if (parts !== undefined && digest === digestOriginal) found.set(digestOriginal, parts);
+    }
+  }
+  return found;
+}
+
+/** One that can't be read is as good as none, as for a pull. */
+async function recipeOfPlain(
+  ...[reader, weights, signal]: Parameters<typeof partsOfPlain>
+): ReturnType<typeof partsOfPlain> {
+  try {
+    return await partsOfPlain(reader, weights, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof OcibundleError && error.code !== "network" && error.code !== "denied") {
+      return new Map();
+    }
+    throw error;
+  }
 }
 
 /**

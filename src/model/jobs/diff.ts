@@ -4,7 +4,13 @@ import type { Group } from "../graph/content-graph.ts";
 import { type Loaded, loadSource } from "../places/load-model.ts";
 import { type JobContext, openSession } from "../session/session.ts";
 import { allWeights } from "../graph/summary.ts";
-import { diffParts, splitFilesOf, storedSizesOf } from "./diff-parts.ts";
+import {
+  diffParts,
+  plainFilesInParts,
+  type SplitFiles,
+  splitFilesOf,
+  storedSizesOf,
+} from "./diff-parts.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 import { diffTensors, tensorsOfModel } from "./diff-tensors.ts";
 import type { Changes, ModelDiff, TensorsDiff } from "../../report/diff.ts";
@@ -40,9 +46,11 @@ export async function diffModels(
       ? changes(blobsOf(before, group), blobsOf(after, group))
       : null;
   const imageBefore = blobsOf(before, "image");
-  const split = splitFilesOf(after);
+  const inParts = async (loaded: Loaded): Promise<SplitFiles> =>
+    new Map([...(await plainFilesInParts(loaded, session.signal)), ...splitFilesOf(loaded)]);
+  const split = await inParts(after);
   const parts = diffParts(
-    { split: splitFilesOf(before), files: new Set(originalsBefore.keys()) },
+    { split: await inParts(before), files: new Set(originalsBefore.keys()) },
     split,
   );
   const whole = new Map([...storedSizesOf(after)].filter(([file]) => !split.has(file)));

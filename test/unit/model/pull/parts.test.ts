@@ -367,6 +367,25 @@ describe("plain weights with a recipe", () => {
     expect(digestOf(await read("honest.bin", "next"))).toBe(digestOf(contentOf(honest)));
   });
 
+  test("are compared by their parts", async () => {
+    const { put, registry, job } = await bench();
+    const of = (tag: string): string => `${registry.host}/${repository}:${tag}`;
+    await putPlain(registry, repository, model);
+    await put([model], { tag: "parts" });
+    await putPlain(registry, repository, next, { tag: "v2" });
+    await putPlain(registry, repository, next, { tag: "odd", recipe: () => ({ version: "7" }) });
+    for (const before of ["v1", "parts"]) {
+      const { fetch, parts } = await diffModels(job, of(before), of("v2"));
+      expect(fetch.weights).toEqual({ blobs: 1, bytes: third.length });
+      expect(parts?.missing).toEqual({ blobs: 1, bytes: third.length });
+    }
+    expect((await diffModels(job, of("v1"), of("odd"))).fetch.weights).toEqual({
+      blobs: 1,
+      bytes: contentOf(next).length,
+    });
+    expect((await diffModels(job, of("parts"), of("v1"))).fetch.weights.bytes).toBe(0);
+  });
+
   test("a recipe that can't be read changes nothing", async () => {
     const { pull, registry, read } = await bench();
     await putPlain(registry, repository, model, { recipe: () => ({ version: "7" }) });
