@@ -7,6 +7,19 @@ import type { AnswerMemory } from "./answer-memory.ts";
 const growthEvery = 25;
 
 /**
+ * Clients give up after 10 seconds without a byte. So the last bytes of what is there are kept, and sent one by one, so
+ * many milliseconds apart, while nothing else can be sent: while the registry stands still, and while a range in the
+ * middle of a file waits until all of the file is verified.
+ */
+export interface Reserve {
+  bytes: number;
+  every: number;
+}
+
+/** Lasts for longer than an hour. */
+const defaultReserve: Reserve = { bytes: 1024, every: 4000 };
+
+/**
  * A file that is being fetched, for all who want it: its bytes are handed on while they arrive. What is sent
  * before all of it was verified is never a whole answer, since the last byte of each waits.
  */
@@ -56,11 +69,13 @@ interface Reader {
 export function createFeed({
   size,
   memory,
+  reserve = defaultReserve,
   onIdle,
   onTaint,
 }: {
   size: number;
   memory: AnswerMemory;
+  reserve?: Reserve;
   onIdle(): void;
   onTaint(): void;
 }): Feed {
@@ -113,6 +128,15 @@ export function createFeed({
     const reader: Reader = { start: range.start, at: range.start, spoiled: false };
     let file: FileHandle | undefined;
     const share = memory.share();
+    // The first byte goes at once, and the head of the answer with it.
+    let sentAt = Number.NEGATIVE_INFINITY;
+    /** How much of what is there is sent now; where it is not all that was asked for, the reserve is kept. */
+    const ready = (limit: number): number => {
+      const there = Math.max(0, limit - reader.at);
+      if (limit === range.end) return there;
+      const isDue = performance.now() - sentAt >= reserve.every;
+      return Math.max(there - reserve.bytes, isDue ? Math.min(1, there) : 0);
+    };
     let seen = generation;
     readers.add(reader);
     try {
@@ -128,8 +152,13 @@ export function createFeed({
           seen = generation;
         }
         const limit = verified ? range.end : Math.min(position, range.end - heldBack());
-        if (limit <= at || path === undefined) {
-          await changed(signal, undefined);
+        const wanted = ready(limit);
+        if (wanted <= 0 || path === undefined) {
+          const isKept = limit > at && path !== undefined;
+          await changed(
+            signal,
+            isKept ? Math.max(1, sentAt + reserve.every - performance.now()) : undefined,
+          );
           continue;
         }
         const tried: string = path;
@@ -141,8 +170,8 @@ export function createFeed({
           await changed(signal, growthEvery);
           continue;
         }
-        const buffer = share.buffer(limit - at);
-        const length = Math.min(buffer.byteLength, limit - at);
+        const buffer = share.buffer(wanted);
+        const length = Math.min(buffer.byteLength, wanted);
         const { bytesRead } = await file.read(buffer, 0, length, at);
         if (seen !== generation) continue;
         if (bytesRead === 0) {
@@ -150,6 +179,7 @@ export function createFeed({
           continue;
         }
         reader.at += bytesRead;
+        sentAt = performance.now();
         yield buffer.subarray(0, bytesRead);
       }
     } catch (error) {

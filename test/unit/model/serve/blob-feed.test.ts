@@ -12,13 +12,14 @@ const content = Buffer.from("0123456789");
 const signal = new AbortController().signal;
 const wrong = new OcibundleError("integrity", "the digest is another");
 
-async function feedOf(name: string) {
+async function feedOf(name: string, reserve = { bytes: 0, every: 60_000 }) {
   const path = join(directory, name);
   await writeFile(path, content);
   const told = { idle: 0, tainted: 0 };
   const feed = createFeed({
     size: content.length,
     memory: answerMemory(),
+    reserve,
     onIdle: () => (told.idle += 1),
     onTaint: () => (told.tainted += 1),
   });
@@ -78,6 +79,32 @@ describe("a file that is being fetched", () => {
     await until(() => held.state.text === "23");
     feed.fail(wrong);
     await expect(held.done).rejects.toBe(wrong);
+  });
+
+  test("keeps bytes to send them one by one while nothing else comes, and never the last", async () => {
+    const { feed, path } = await feedOf("reserve", { bytes: 4, every: 20 });
+    feed.grow(path, false);
+    feed.front(6);
+    const sizes: number[] = [];
+    const reader = async () => {
+      for await (const chunk of feed.bytes({ start: 0, end: 8 }, { signal, verified: true })) {
+        sizes.push(chunk.byteLength);
+      }
+    };
+    const done = reader();
+    await until(() => sizes.length === 5);
+    // Two at once, and the four that were kept.
+    expect(sizes).toEqual([2, 1, 1, 1, 1]);
+    feed.front(10);
+    await until(() => sizes.length === 6);
+    // Another reader, which began later, has been sent as many: the last one waits for more than its turn.
+    const later = reading(feed.bytes({ start: 0, end: 5 }, { signal, verified: true }));
+    await until(() => later.state.text === "0123");
+    expect(sizes).toEqual([2, 1, 1, 1, 1, 1]);
+    feed.verify();
+    expect(await later.done).toBe("01234");
+    await done;
+    expect(sizes).toEqual([2, 1, 1, 1, 1, 1, 1]);
   });
 
   test("gives all of a range that is proven, and waits for the whole at the end of the file", async () => {
