@@ -8,6 +8,7 @@ import type { HostTraffic } from "./host-traffic.ts";
 import type { RangeCost } from "./range-cost.ts";
 import type { RangeInFlight } from "./slow-ranges.ts";
 import { MiB } from "../units.ts";
+import { ofThisThread } from "./write-budget.ts";
 
 /** A part of a blob that is asked for at once. */
 export interface Piece extends ByteRange {
@@ -28,8 +29,11 @@ export const pieceOf = ({ start, end }: ByteRange): Piece => ({
 /** Pieces small enough to be dealt out evenly, and large enough for a request to be worth it. In bytes. */
 const pieceSizes = { smallest: 8 * MiB, largest: 64 * MiB } as const;
 
-/** What is gathered before it is written: more is lost to a kill, less costs more system calls. In bytes. */
-const gatherBytes = MiB / 16;
+/**
+ * What is gathered before it is written, in bytes: by this thread itself, so that a kill loses little, and by others, each
+ * of whose writes costs this thread about as much as one of its own.
+ */
+const gatherBytes = { here: MiB / 16, elsewhere: MiB / 4 } as const;
 /** What came in less time than this, in milliseconds, may have lain in buffers. */
 const shortestMeasure = 5;
 /** What comes slowly is written this often, in milliseconds, so that progress is seen and kept. */
@@ -152,8 +156,10 @@ export class Flight {
         this.took(chunk.length);
         if (this.millisecondsLeft(range.end) <= this.firstByteAfter()) this.near.resolve();
         gathered.push(chunk);
+        const bytes = this.position - gatheredAt;
         if (
-          this.position - gatheredAt >= gatherBytes ||
+          bytes >= gatherBytes.elsewhere ||
+          (bytes >= gatherBytes.here && ofThisThread.allows(this.lastByteAt)) ||
           this.lastByteAt - writtenAt >= gatherMilliseconds
         ) {
           await flush();

@@ -13,6 +13,7 @@ import {
 import { type RangeSet, rangeSet } from "./range-set.ts";
 import { cutChunks, dropBytes } from "./chunks.ts";
 import { MiB } from "../units.ts";
+import { ofThisThread } from "./write-budget.ts";
 import { unwritable } from "../../runtime/file-faults.ts";
 
 /** Of less, nothing is noted: it is sooner fetched again than noted. In bytes. */
@@ -20,14 +21,6 @@ const journalBytes = MiB;
 
 /** After so many bytes the disk is set to work, so that the flush at the end has little left to wait for. */
 const flushBytes = 128 * MiB;
-
-/**
- * Writing takes the time of a copy while the system has memory for it: it is done at once then, so that a kill finds
- * little that was received and not yet written. A write that took longer than this waited for the disk; for some
- * time threads wait in place of this one. Milliseconds.
- */
-const slowWrite = 250;
-const slowPause = 1000;
 
 /** What is told about a file while it grows, and how it may begin. */
 export interface PartialFileOptions {
@@ -143,7 +136,6 @@ class GrowingFile implements AssemblyFile {
   private readonly descriptor: Descriptor;
   private readonly options: GrowingOptions;
   private journaledBytes: number;
-  private slowUntil = 0;
   private flushedBytes: number;
   private flushing: Promise<void> | undefined;
   private flushFailure: unknown;
@@ -233,9 +225,9 @@ class GrowingFile implements AssemblyFile {
   private async writeAll(position: number, chunks: Uint8Array[]): Promise<void> {
     try {
       while (chunks.length > 0) {
-        const bytesWritten = this.isSlow()
-          ? (await this.handle.writev(chunks, position)).bytesWritten
-          : this.writeNow(chunks, position);
+        const bytesWritten = ofThisThread.allows(performance.now())
+          ? this.writeNow(chunks, position)
+          : (await this.handle.writev(chunks, position)).bytesWritten;
         position += bytesWritten;
         chunks = dropBytes(chunks, bytesWritten);
       }
@@ -244,13 +236,10 @@ class GrowingFile implements AssemblyFile {
     }
   }
 
-  private isSlow = (): boolean => performance.now() < this.slowUntil;
-
   private writeNow(chunks: readonly Uint8Array[], position: number): number {
     const before = performance.now();
     const bytes = writevSync(this.handle.fd, chunks, position);
-    const after = performance.now();
-    if (after - before > slowWrite) this.slowUntil = after + slowPause;
+    ofThisThread.spend(before, performance.now());
     return bytes;
   }
 
