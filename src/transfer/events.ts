@@ -51,6 +51,7 @@ export type TransferEvent =
 
 /** Sizes in bytes, as the files are stored. */
 export interface FileAmount {
+  /** Blobs: a file each, or its parts, or an archive of some. */
   files: number;
   bytes: number;
 }

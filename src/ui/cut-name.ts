@@ -8,17 +8,24 @@ const extension = /(?:\.[A-Za-z]\w{0,11}){1,2}$/;
 /** The number that tells one shard from another, and what all of them share: `model-00003`, `-of-00012`. */
 const shard = /^(.*\d)-of-\d+$/;
 
+/** What is before the number of a tensor's layer, and what follows: `model.layers`, `.0.self_attn.q_proj.weight`. */
+const layered = /^(.*?\D)(\.\d+\..+)$/;
+
 /** Fewer columns than this of a name tell nothing. */
 const fewest = 5;
 
 /**
  * Cuts a name in the middle, to at most `columns`: `model-…00003`. The extension stays while there is room
- * for it, and of a shard's name the number of shards goes first: `model-00003….safetensors`.
+ * for it, and of a shard's name the number of shards goes first: `model-00003….safetensors`. Of a tensor's name
+ * what is before its layer's number goes first: `mod….0.self_attn.q_proj.weight`.
  */
 export function cutName(name: string, columns: number): string {
   if (displayWidth(name) <= columns) return name;
   const slash = name.lastIndexOf("/");
   if (slash > 0 && columns >= fewest + 2) return cutPath(name, slash, columns);
+  const [, before, numberedRest = ""] = layered.exec(name) ?? [];
+  const room = columns - displayWidth(numberedRest);
+  if (before !== undefined && room >= 2) return truncate(before, room) + numberedRest;
   const [ending = ""] = extension.exec(name) ?? [];
   const stem = name.slice(0, name.length - ending.length);
   const [, numbered] = shard.exec(stem) ?? [];

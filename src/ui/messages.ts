@@ -71,14 +71,13 @@ export function createMessages({ write, colors, verbose }: MessageOutput): Messa
   };
 }
 
-const filesOf = ({ files, bytes }: FileAmount): string =>
-  `${files} ${files === 1 ? "file" : "files"}, ${formatSize(bytes)}`;
+const blobsOf = ({ files, bytes }: FileAmount): string =>
+  `${files} ${files === 1 ? "blob" : "blobs"}, ${formatSize(bytes)}`;
 
-/** `weights: 12 files, 16.1 GiB; 4 files, 15.9 GiB are in the registry; 8 files, 9.0 MiB to send` */
+/** `weights: 12 blobs, 16.1 GiB; 4 blobs, 15.9 GiB up to date; 8 blobs, 9.0 MiB to send` */
 function planLine({ all, present, missing }: Extract<TransferEvent, { type: "plan" }>): string {
-  const line = `weights: ${filesOf(all)}`;
-  if (missing.files === 0) return `${line}; all are in the registry`;
+  const line = `weights: ${blobsOf(all)}`;
+  if (missing.files === 0) return `${line}, all up to date`;
   if (present.files === 0) return `${line} to send`;
-  const verb = present.files === 1 ? "is" : "are";
-  return `${line}; ${filesOf(present)} ${verb} in the registry; ${filesOf(missing)} to send`;
+  return `${line}; ${blobsOf(present)} up to date; ${blobsOf(missing)} to send`;
 }

@@ -1,6 +1,7 @@
 import { shortDigest } from "../oci/digest.ts";
 import type { RepositoryPruning } from "../report/prune.ts";
 import { formatSize } from "./size.ts";
+import { lastLine } from "./result-line.ts";
 import { type Cell, renderTable } from "./table.ts";
 import { escapeText } from "./text.ts";
 import type { View } from "./view.ts";
@@ -32,7 +33,10 @@ export function pruneReport(
   const more = below === 0 ? "" : ` and ${count(below, "manifest")} below or attached`;
   return (
     renderTable(rows, { columns }) +
-    `${escapeText(name)}: ${dryRun ? "would delete" : "deleted"} ${count(gone, "tag")}${more}, ` +
-    `${formatSize(freed)} freed; ${count(tags.length - gone, "tag")} kept\n`
+    lastLine(
+      `${escapeText(name)}: ${dryRun ? "would delete" : "deleted"} ${count(gone, "tag")}${more}, ` +
+        `${formatSize(freed)} freed; ${count(tags.length - gone, "tag")} kept`,
+      columns,
+    )
   );
 }

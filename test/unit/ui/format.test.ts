@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { formatDuration, formatRemaining, parseDuration } from "../../../src/ui/duration.ts";
+import { cutName } from "../../../src/ui/cut-name.ts";
 import { formatPart, formatRate, formatSize, parseSize } from "../../../src/ui/size.ts";
 import { renderTable } from "../../../src/ui/table.ts";
 import { escapeText, pad, truncate } from "../../../src/ui/text.ts";
@@ -159,5 +160,15 @@ describe("tables and trees", () => {
    └─ a
 `,
     );
+  });
+});
+
+describe("a name that is cut", () => {
+  test("keeps the number that tells one shard or one layer from another", () => {
+    expect(cutName("model-00003-of-00012.safetensors", 24)).toBe("model-00003….safetensors");
+    const tensor = "model.layers.10.self_attn.q_proj.weight";
+    expect(cutName(tensor, 39)).toBe(tensor);
+    expect(cutName(tensor, 34)).toBe("model.….10.self_attn.q_proj.weight");
+    expect(cutName(tensor, 30)).toBe("mo….10.self_attn.q_proj.weight");
   });
 });
