@@ -9,7 +9,7 @@ const tokenUser = "<token>";
 /** What running a credential helper needs. */
 export type HelperOptions = ProcessOptions;
 
-/** Asks `docker-credential-NAME` for a credential, or undefined when it has none. Throws `denied`. */
+/** Asks `docker-credential-NAME` for a credential, or undefined when it has none. Throws `denied`, `file` for a name that is none. */
 export async function helperGet(
   name: string,
   key: string,
@@ -28,7 +28,7 @@ export async function helperGet(
   return { kind: "password", username: answer.Username, password: answer.Secret };
 }
 
-/** Gives a credential to a helper to keep. Throws `denied`. */
+/** Gives a credential to a helper to keep. Throws as `helperGet` does. */
 export async function helperStore(
   name: string,
   key: string,
@@ -45,7 +45,7 @@ export async function helperStore(
   if (code !== 0) throw failed(name, output.replaceAll(secret, "***"));
 }
 
-/** Has a helper forget a credential; that it has none is no failure. Throws `denied`. */
+/** Has a helper forget a credential; that it has none is no failure. Throws as `helperGet` does. */
 export async function helperErase(
   name: string,
   key: string,

@@ -40,8 +40,8 @@ interface Wanted {
 
 /**
  * Reads the manifests of all versions and finds out what they share. No weights are fetched. Tags that
- * can't be read are listed with the reason. Throws `usage`, and what keeps a model that was named by its
- * own name from being read.
+ * can't be read are listed with the reason. Throws `usage`, `not_found` where no tag matches, `integrity` where no tag
+ * can be read, and what keeps a model that was named by its own name from being read.
  */
 export async function reportModels(
   job: JobContext,

@@ -40,7 +40,8 @@ const defaultIdleTimeout = 10 * 60 * 1000;
 
 /**
  * Starts a registry in the background for the working directory, or finds the one that runs for it.
- * Throws `usage` when that one has another port or storage than is asked for.
+ * Throws `conflict` when that one has another port or storage than is asked for, `usage` for ways of serving that
+ * exclude one another.
  */
 export async function startInBackground(
   options: StartOptions,

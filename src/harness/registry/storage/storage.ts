@@ -35,7 +35,8 @@ const unfinishedLifetime = 7 * 24 * 60 * 60 * 1000;
 
 /**
  * Opens the storage in the directory `root`, making it where it is missing.
- * Throws `file` when it can't be written, or is the storage of another version.
+ * Throws `conflict` when it is no directory or the storage of another version, and as `unwritable` when it can't be
+ * written.
  */
 export async function openStorage(root: string): Promise<Storage> {
   try {
