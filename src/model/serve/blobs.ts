@@ -19,6 +19,7 @@ import { fetchBlob } from "./fetch-blob.ts";
 import type { PartsFetcher } from "./fetch-parts.ts";
 import { glanceIntoParts } from "./glance-parts.ts";
 import type { Located } from "./snapshot.ts";
+import type { WrongFiles } from "./wrong-files.ts";
 
 /**
  * A range up to this size of a file that is not in the cache is asked of the registry by itself, not verified:
@@ -47,9 +48,6 @@ const failureKept = 2000;
 /** How long a file that is not to be kept stays after its last use, in milliseconds. */
 const unkept = 60_000;
 
-/** More files of which wrong bytes were sent are not remembered. */
-const mostTainted = 4096;
-
 /** The bytes of files: from the cache, or fetched into it once for all who ask. */
 export interface Blobs {
   read(
@@ -76,12 +74,14 @@ export function createBlobs({
   session,
   downloader,
   partsFetcher,
+  wrongFiles,
   offline,
   keep,
 }: {
   session: Session;
   downloader: Downloader;
   partsFetcher: PartsFetcher;
+  wrongFiles: WrongFiles;
   offline: boolean;
   /** Whether files stay in the cache; else until they were not used for a while. */
   keep: boolean;
@@ -90,7 +90,6 @@ export function createBlobs({
   const memory = answerMemory();
   const fetches = new Map<Digest, Fetch>();
   const failures = new Map<Digest, unknown>();
-  const tainted = new Set<Digest>();
   const removals = new Map<Digest, ReturnType<typeof setTimeout>>();
   const used = (located: Located): void => {
     if (keep) return;
@@ -140,7 +139,7 @@ export function createBlobs({
       memory,
       onIdle: () => endIfIdle(linger),
       onTaint() {
-        if (tainted.size < mostTainted) tainted.add(entry.digestOriginal);
+        void wrongFiles.add(entry.digestOriginal);
       },
     });
     endIfIdle(firstByte + linger);
@@ -221,7 +220,7 @@ export function createBlobs({
       const from = isHere ? "cache" : "registry";
       return { from, chunks: feed.bytes(range, { signal, verified: true }) };
     },
-    isTainted: (digest) => tainted.has(digest),
+    isTainted: (digest) => wrongFiles.has(digest),
     async settle() {
       for (const removal of removals.values()) clearTimeout(removal);
       await Promise.all(Array.from(fetches.values(), ({ work }) => work));

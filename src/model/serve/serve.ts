@@ -20,6 +20,7 @@ import { hubEnvironment, runChild } from "./child.ts";
 import { manifestMemory } from "./kept-manifests.ts";
 import { checkLocal } from "./model-state.ts";
 import { createModels } from "./models.ts";
+import { openWrongFiles } from "./wrong-files.ts";
 import { checkFlags, parseHostName, parseListen, readToken } from "./serve-flags.ts";
 
 /** What `serve` is asked for. The configuration stands in for what is undefined; its maps and host names are added. */
@@ -133,7 +134,8 @@ export async function serveModels(
       workers: partWorkers,
     });
     const keep = request.useCache;
-    const blobs = createBlobs({ session, downloader, partsFetcher, offline, keep });
+    const wrongFiles = await openWrongFiles(session.cache);
+    const blobs = createBlobs({ session, downloader, partsFetcher, wrongFiles, offline, keep });
     const memory = manifestMemory(session.cache);
     for (const id of catalog.ids) {
       const place = catalog.find(id);

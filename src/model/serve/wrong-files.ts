@@ -1,0 +1,35 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { type Digest, digestHex } from "../../oci/digest.ts";
+import type { Cache } from "../../store/cache/cache.ts";
+import { removeOldestRecords, writeRecord } from "../../store/cache/record-file.ts";
+
+/** More are not remembered. */
+const most = { records: 4096 };
+
+/**
+ * Files of which wrong bytes were sent before their digest was known: what a client has of one is not to be gone on
+ * from, whenever it comes again. Kept in the cache, for the next server too.
+ */
+export interface WrongFiles {
+  has(digest: Digest): boolean;
+  /** Never throws: a cache that can't be written is left alone. */
+  add(digest: Digest): Promise<void>;
+}
+
+/** What earlier servers of a cache have noted. */
+export async function openWrongFiles(cache: Cache): Promise<WrongFiles> {
+  const directory = join(cache.recordsDir, "serve", "wrong");
+  const names = await readdir(directory).catch(() => []);
+  const known = new Set(names.slice(0, most.records));
+  return {
+    has: (digest) => known.has(digestHex(digest)),
+    async add(digest) {
+      const name = digestHex(digest);
+      if (known.has(name) || known.size >= most.records) return;
+      known.add(name);
+      await writeRecord(cache, join(directory, name), "").catch(() => undefined);
+      await removeOldestRecords(directory, most).catch(() => undefined);
+    },
+  };
+}
