@@ -9,6 +9,7 @@ import {
   u64,
   unlessOdd,
 } from "./read-at.ts";
+import { parseShallowJson } from "./shallow-json.ts";
 
 /** The library for safetensors refuses headers that are larger. In bytes. */
 export const maxSafetensorsHeader = 100_000_000;
@@ -44,8 +45,9 @@ function parseHeader(header: DataView): [name: string, tensor: unknown][] {
   let text: string;
   let parsed: unknown;
   try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(header);
-    parsed = JSON.parse(text);
+    ({ text, value: parsed } = parseShallowJson(
+      new Uint8Array(header.buffer, header.byteOffset, header.byteLength),
+    ));
   } catch {
     throw new Odd();
   }

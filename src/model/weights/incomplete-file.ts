@@ -1,5 +1,6 @@
 import { open } from "node:fs/promises";
 import { readGgufEnd } from "../tensors/gguf.ts";
+import { parseShallowJson } from "../tensors/shallow-json.ts";
 import { fileReader, type ReadAt } from "../tensors/read-at.ts";
 import { maxParsedHeader, maxSafetensorsHeader } from "../tensors/safetensors.ts";
 
@@ -55,10 +56,10 @@ async function readTensorsEnd(
   // Taking a larger one apart takes ten times its size of memory.
   if (length > maxParsedHeader) return undefined;
   try {
-    const header: unknown = JSON.parse(new TextDecoder().decode(await readAt(8, length)));
-    return 8 + length + endOfTensors(header);
+    const { value } = parseShallowJson(await readAt(8, length));
+    return 8 + length + endOfTensors(value);
   } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
+    if (error instanceof SyntaxError || error instanceof TypeError) return undefined;
     throw error;
   }
 }

@@ -109,6 +109,13 @@ test("the headers of many entries of a zip archive are read together", async () 
   expect(Math.max(...lengths)).toBeLessThan(600_000);
 });
 
+test("brackets in the names of safetensors are no levels", async () => {
+  const name = `${"[{".repeat(100)}\\"]`;
+  const header = `{"__metadata__":{"note":"${name}"},${offsets([name, 0, 10]).slice(1)}`;
+  const found = await read(withHeader(header, bytes(10)));
+  expect(found?.tensors.map((tensor) => tensor.name)).toEqual([JSON.parse(`"${name}"`) as string]);
+});
+
 const offsets = (...pairs: [string, number | string, number | string][]): string =>
   `{${pairs.map(([name, start, end]) => `"${name}":{"dtype":"U8","shape":[1],"data_offsets":[${start},${end}]}`).join(",")}}`;
 
@@ -129,6 +136,15 @@ describe("nothing is found in", () => {
     ["offsets that are text", offsets(["a", '"0"', '"10"']), 10],
     ["a tensor that is a number", '{"a":1}', 10],
     ["a shape of 2^63", offsets(["a", 0, 10]).replace("[1]", "[9223372036854775808]"), 10],
+    ["a header that is nested a million times", `{"a":${"[".repeat(1e6)}${"]".repeat(1e6)}}`, 10],
+    [
+      "metadata nested deeper than any",
+      offsets(["a", 0, 10]).replace(
+        "{",
+        `{"__metadata__":${'{"a":'.repeat(40)}1${"}".repeat(40)},`,
+      ),
+      10,
+    ],
     ["a header that is no JSON", '{"a', 10],
     ["a header that is a list", "[]", 10],
   ])("safetensors with %s", async (_, header, data) => {
