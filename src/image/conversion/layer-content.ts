@@ -57,8 +57,8 @@ export async function lookAtHead(input: AsyncIterable<Uint8Array>): Promise<Open
 /**
  * Writes a layer to a file as it is to be pushed: compressed when it is not.
  *
- * `on` names the layer in messages. Throws `file` for a compression that registries do not take, and
- * when the file can't be written; `integrity` for compressed data that is damaged.
+ * `on` names the layer in messages. Throws `file` for a compression that registries do not take, `integrity` for
+ * compressed data that is damaged, and as `unwritable` when the file can't be written.
  */
 export async function writeLayer(layer: OpenedLayer, path: string, on: string): Promise<Layer> {
   const source = fileSource(path);

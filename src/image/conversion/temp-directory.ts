@@ -12,7 +12,7 @@ import { unwritable } from "../../runtime/file-faults.ts";
 
 /** A directory for what is only needed while an image is open; made when the first file is. */
 export interface TempDirectory {
-  /** The path of a new file, which does not exist yet. Throws `file` when the directory can't be made. */
+  /** The path of a new file, which does not exist yet. Throws as `unwritable` when the directory can't be made. */
   newFile(): Promise<string>;
   /** Removes the directory with all that is in it. Never throws. */
   remove(): Promise<void>;

@@ -24,7 +24,7 @@ export interface TrialBody extends AsyncDisposable {
   hash(range: ByteRange): Promise<string>;
 }
 
-/** Writes `size` random bytes to a temporary file. Throws `file`. */
+/** Writes `size` random bytes to a temporary file. Throws as `unwritable`: mostly `system`. */
 export async function trialBody(
   cache: Cache,
   size: number,

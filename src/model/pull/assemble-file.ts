@@ -57,8 +57,8 @@ export async function assembleFile(
  * on this machine, and from the registry. Every part is verified; the whole file where it is a blob or asked for.
  * It is not flushed, and partial file and journal are the caller's to remove when it has its name.
  *
- * Throws `integrity`, and leaves nothing then; `not_found`, `denied`, `network`, `file`, after which the next
- * run goes on from what is there.
+ * Throws `integrity`, and leaves nothing then; `not_found`, `denied`, `network`, `file`, `system`, after which the
+ * next run goes on from what is there.
  */
 async function assembleParts(
   entry: WeightEntry,

@@ -73,7 +73,7 @@ export const storedBlob = ({ mediaType, digest, size }: WeightEntry): Descriptor
 
 /**
  * Downloads an entry's original to `output`, growing in `place`. Throws `integrity`, `not_found`,
- * `denied`, `network`, `file`; what of the blob is there then stays in `place` unless it is wrong.
+ * `denied`, `network`, `file`, `system`; what of the blob is there then stays in `place` unless it is wrong.
  */
 export async function download(
   entry: WeightEntry,

@@ -19,7 +19,7 @@ export interface CompressOptions {
 /**
  * Compresses `size` bytes of a weight file into the cache, from `start` on, and digests both sides in the same pass.
  * The same bytes come out each time. What does not save `minSaving` is not kept. Throws errno errors and
- * `fileEndedCode` for the file, `file` for the cache.
+ * `fileEndedCode` for the file, and as `cacheFailure` for the cache.
  */
 export async function compressWeight(
   { name, path, start = 0, size }: { name: string; path: string; start?: number; size: number },

@@ -47,8 +47,8 @@ export type BlobAddress = Pick<Descriptor, "digest" | "size">;
  *     tmp/                           what is being fetched or made
  *     locks/                         who is at it
  *
- * Nothing is made on disk before something is written. Methods that write throw `file`, naming the
- * directory and the rule, when it is full or can't be written; see `isUnusable` for going on without.
+ * Nothing is made on disk before something is written. Methods that write throw as `cacheFailure`, naming
+ * the directory and the reason, when it is full or can't be written; see `isUnusable` for going on without.
  */
 export interface Cache {
   readonly root: string;

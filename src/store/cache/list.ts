@@ -54,7 +54,7 @@ async function listDirectory(cache: Cache, directory: string): Promise<string[]>
   }
 }
 
-/** All blobs, the last used first. What is no blob by its name is left out. Throws `file`. */
+/** All blobs, the last used first. What is no blob by its name is left out. Throws `file`, `system`. */
 export async function listBlobs(cache: Cache): Promise<CachedBlob[]> {
   const { blobs } = cacheDirectories(cache.root);
   const digests: Digest[] = [];

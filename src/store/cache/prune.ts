@@ -49,7 +49,8 @@ export interface PruneReport {
  * process reads or fetches stays, and so does what is linked from elsewhere, which neither counts for
  * the size. With neither limit, only leftovers of ended processes go.
  *
- * Throws `system` where files can't be locked, `file` where they can't be removed.
+ * Throws `system` where files can't be locked, `file` or `system` where they can't be listed, and as `cacheFailure`
+ * where they can't be removed.
  */
 export async function pruneCache(cache: Cache, options: PruneOptions): Promise<PruneReport> {
   try {

@@ -31,7 +31,8 @@ export const isBlobPart = (name: string): boolean => partPattern.test(withoutLoc
  * long as what was written. The blob has its name when it is whole, right and flushed. Undefined where
  * another process is at the same blob, or nothing can be locked.
  *
- * Throws as `completeVerified`, and `file` where it can't be written; the part stays unless its bytes are wrong.
+ * Throws as `completeVerified`, and as `unwritable` where it can't be written; the part stays unless its bytes are
+ * wrong.
  */
 export async function writeThroughPart(
   directory: string,

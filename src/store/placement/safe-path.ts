@@ -57,7 +57,8 @@ function checkLength(root: string, dest: string): void {
 /**
  * Checks that dests can be written below `root` together: each is safe (see `destParts`), no two are
  * one file, none lies under another, also where the file system takes `A` and `a` for one name. That
- * is tried out, in `root`, only when it matters. Returns each dest's parts. Throws `file`.
+ * is tried out, in `root`, only when it matters. Returns each dest's parts. Throws `file`, and as `unwritable`
+ * where `root` can't be made.
  */
 export async function checkDests(
   root: string,

@@ -68,14 +68,14 @@ export interface Downloader {
    * and journal stay until then: a run that is killed while it flushes leaves them to the next one, which
    * fetches nothing. The caller removes them with `removeGrown` when the file has its name.
    *
-   * Throws `integrity`, `not_found`, `denied`, `network`, `file`; after `network`, an interruption or a
+   * Throws `integrity`, `not_found`, `denied`, `network`, `file`, `system`; after `network`, an interruption or a
    * full disk, partial file and journal stay for the next run.
    */
   download(blob: BlobToFetch, options: DownloadCallOptions): Promise<string>;
   /**
    * Fetches what is missing of a blob into a file, over the same connections; nothing is checked. A blob that
    * is one of many comes over one connection if it is not large and the others, `following` bytes that are fetched
-   * after it, occupy the rest of them as long. Throws `not_found`, `denied`, `network`, `file`.
+   * after it, occupy the rest of them as long. Throws `not_found`, `denied`, `network`, `file`, `system`.
    */
   fetchInto(
     file: PartialFile,

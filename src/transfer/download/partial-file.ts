@@ -44,7 +44,7 @@ export interface PartialFile {
   missing(range: ByteRange): ByteRange[];
   /**
    * Writes chunks that follow one another from `position` on, except for what another has brought
-   * already. Throws `file`.
+   * already. Throws as `unwritable`: mostly `system`.
    */
   write(position: number, chunks: readonly Uint8Array[]): Promise<void>;
   /** Notes what is there for another run, and closes the file. */
@@ -53,7 +53,7 @@ export interface PartialFile {
 
 /** One that others write to as well, and whose bytes may turn out to be wrong. */
 export interface AssemblyFile extends PartialFile {
-  /** Bytes that another has written to the file. Throws `file`. */
+  /** Bytes that another has written to the file. Throws as `unwritable`. */
   note(range: ByteRange): void;
   /** Bytes that are wrong: they are missing from now on. */
   forget(ranges: readonly ByteRange[]): void;

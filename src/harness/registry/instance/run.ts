@@ -43,7 +43,7 @@ const temporaryPrefix = "ocibundle-registry-";
 /**
  * Runs a registry in this process until the signal is aborted or nothing was asked for `idleTimeout`.
  *
- * Throws `usage` when the port can't be had and `file` when the storage can't be used; an abort is its
+ * Throws `conflict` or `system` when the port or the storage can't be had, `file` for its path; an abort is its
  * normal end and throws nothing.
  */
 export async function runRegistry(options: RunOptions): Promise<void> {
