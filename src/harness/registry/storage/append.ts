@@ -31,11 +31,15 @@ export async function appendBody(
 ): Promise<void> {
   const target = openAppendTarget(path);
   const { hash } = received;
-  const taken: UploadBuffer[] = [];
+  const taken = new Set<UploadBuffer>();
   const take = (): UploadBuffer => {
     const buffer = buffers.take(position - received.size);
-    taken.push(buffer);
+    taken.add(buffer);
     return buffer;
+  };
+  const giveBack = (one: UploadBuffer): void => {
+    taken.delete(one);
+    buffers.giveBack(one);
   };
   let position = received.size;
   let buffer = take();
@@ -65,7 +69,10 @@ export async function appendBody(
     underWay.push(store(buffer, filled, position));
     position += filled;
     filled = 0;
-    buffer = (underWay.length >= maxUnderWay ? await settle() : undefined) ?? take();
+    const free = underWay.length >= maxUnderWay ? await settle() : undefined;
+    // Not kept: there may be a better one by now for a body that has grown so far.
+    if (free !== undefined) giveBack(free);
+    buffer = take();
   };
 
   try {
@@ -95,7 +102,7 @@ export async function appendBody(
     }
     throw error;
   } finally {
-    for (const one of taken) buffers.giveBack(one);
+    for (const one of taken) giveBack(one);
     await target.close();
   }
 }
