@@ -185,9 +185,10 @@ function checkTaken(blob: BlobToMove, target: ContentWriter): void {
 /** Sources looked at at once. */
 const checksAtOnce = 16;
 
-/** Finds out what can't be had before anything is moved. */
+/** Finds out what can't be had before anything is moved. Parts of one file have one check, which is made once. */
 async function checkSources(blobs: readonly BlobToMove[], signal: AbortSignal): Promise<void> {
-  await parallel(blobs, checksAtOnce, signal, async (blob, stop) => {
+  const checks = new Map(blobs.toReversed().map((blob) => [blob.check, blob]));
+  await parallel([...checks.values()].toReversed(), checksAtOnce, signal, async (blob, stop) => {
     try {
       await blob.check?.(stop);
     } catch (error) {

@@ -62,6 +62,9 @@ export function uploadBody(source: BlobSource, range: ByteRange, options: BodyOp
   };
 }
 
+/** So many bytes are told at once: often enough for a bar that moves. */
+const toldAtOnce = 256 * 1024;
+
 /** The same bytes, counted. The stream fails when it is not as long as `range`. */
 function exactly(
   from: ReadableStream<Uint8Array> | ByteSource,
@@ -69,12 +72,15 @@ function exactly(
   { onPosition, onSourceError }: BodyOptions,
 ): ReadableStream<Uint8Array> {
   let position = start;
+  let told = start;
   const wrongLength = (words: string): OcibundleError =>
     new OcibundleError("integrity", `the source ${words} ${end - start} bytes`);
   return passing(from, {
     onChunk({ length }) {
       if (position + length > end) throw wrongLength("returned more than the requested");
       position += length;
+      if (position - told < toldAtOnce && position < end) return;
+      told = position;
       onPosition?.(position);
     },
     onEnd() {

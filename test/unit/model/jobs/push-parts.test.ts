@@ -119,13 +119,13 @@ test("a version under a new tag, or in another repository, shares the parts of t
     expect(next).toHaveLength(first.size);
     expect(next.filter(({ digest }) => !first.has(digest))).toHaveLength(1);
   }
-  expect(job.warnings().filter((text) => text.includes("split with other"))).toEqual([]);
+  expect(job.warnings().filter((text) => text.includes("split with different"))).toEqual([]);
   // By itself it is split finer.
   await rm(join(job.cwd, "weights.lock"));
   await lock(job);
   await pushParts(job, `${registry.host}/acme/model:v3`, { base });
   expect((await layers("acme/model", "v3")).length).toBeGreaterThan(first.size);
-  expect(job.warnings().filter((text) => text.includes("split with other"))).toHaveLength(1);
+  expect(job.warnings().filter((text) => text.includes("split with different"))).toHaveLength(1);
 
   const plain = `${registry.host}/acme/plain:v1`;
   await pushParts(job, plain, { layout: "bundle-1" });
