@@ -121,7 +121,9 @@ export function parseBoolean(text: string, label: string): boolean {
   return value;
 }
 
-/** One value as its definition says. `label` is what it was given by: `--min-size`, `OCIBUNDLE_CONCURRENCY`, `SHELL`. */
+/**
+ * One value as its definition says. `label` is what it was given by: `--min-size`, `OCIBUNDLE_CONCURRENCY`, `SHELL`.
+ */
 export function convertValue(definition: ArgDefinition, text: string, label: string): unknown {
   try {
     checkSign(text, definition);

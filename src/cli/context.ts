@@ -2,7 +2,10 @@ import type { EmitEvent } from "../transfer/events.ts";
 
 /** What a command is given besides its own arguments; nothing else of the process is touched below `main`. */
 export interface CommandContext {
-  /** Writes to standard output: reports only (`printReport`). Bytes are written as they are. A failure to write ends the run once the command is done. */
+  /**
+   * Writes to standard output: reports only (`printReport`). Bytes are written as they are. A failure to write ends
+   * the run once the command is done.
+   */
   stdout(text: string | Uint8Array): void;
   /** Writes to standard error, above the progress that is being drawn; secrets are struck out. */
   stderr(text: string): void;
@@ -13,7 +16,10 @@ export interface CommandContext {
   env: Readonly<Record<string, string | undefined>>;
   /** The working directory, absolute. */
   cwd: string;
-  /** Aborted by SIGINT, SIGTERM and SIGHUP, with an OcibundleError (`interrupted`, `terminated`, `hangup`) as its reason. */
+  /**
+   * Aborted by SIGINT, SIGTERM and SIGHUP, with an OcibundleError (`interrupted`, `terminated`, `hangup`) as its
+   * reason.
+   */
   signal: AbortSignal;
   /** Where the engine's events go; drawn as `--progress` says. */
   emit: EmitEvent;

@@ -26,8 +26,9 @@ const versionFlag = {
 export const programFlags = { ...sharedFlags, ...helpFlag, ...versionFlag };
 
 /**
- * Finds the command in a command line, where shared flags may stand before it. The word `help` in the
- * place of a command is as good as the flag. Loads only the commands on the way. Throws `usage` for a name that does not exist, naming the nearest that does.
+ * Finds the command in a command line, where shared flags may stand before it. The word `help` in the place of a
+ * command is as good as the flag. Loads only the commands on the way. Throws `usage` for a name that does not exist,
+ * naming the nearest that does.
  */
 export async function findCommand(
   words: readonly string[],

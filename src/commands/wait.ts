@@ -2,7 +2,10 @@ import { defineCommand } from "../cli/command.ts";
 import { waitForWeights } from "../model/pull/wait.ts";
 import { waitReport } from "../ui/wait-report.ts";
 
-/** Reports the digest that is ready (`WaitReport`). Throws `conflict` where the pull failed, `not_found` when it is late. */
+/**
+ * Reports the digest that is ready (`WaitReport`). Throws `conflict` where the pull failed, `not_found` when it is
+ * late.
+ */
 export const command = defineCommand({
   meta: {
     name: "wait",

@@ -9,7 +9,10 @@ const tokenUser = "<token>";
 /** What running a credential helper needs. */
 export type HelperOptions = ProcessOptions;
 
-/** Asks `docker-credential-NAME` for a credential, or undefined when it has none. Throws `denied`, `file` for a name that is none. */
+/**
+ * Asks `docker-credential-NAME` for a credential, or undefined when it has none. Throws `denied`, `file` for a name
+ * that is none.
+ */
 export async function helperGet(
   name: string,
   key: string,

@@ -19,9 +19,10 @@ export interface RedirectOptions {
 }
 
 /**
- * Follows redirects (RFC 9110, section 15.4): a bounded number, never from https down to http
- * (a host that names itself with http is asked by https), and without what authorises when the origin changes: headers go, and a body that does is not sent on.
- * Where a body or an upload's POST is redirected only 307 and 308, which keep the method, are followed.
+ * Follows redirects (RFC 9110, section 15.4): a bounded number, never from https down to http (a host that names
+ * itself with http is asked by https), and without what authorises when the origin changes: headers go, and a body
+ * that does is not sent on. Where a body or an upload's POST is redirected only 307 and 308, which keep the method,
+ * are followed.
  */
 export const followRedirects =
   (next: Send, { check, hint }: RedirectOptions = {}): Send =>

@@ -145,7 +145,9 @@ const largeBlobWait = 60_000;
 /** The rate at which a registry is expected to read it, in bytes a millisecond. */
 const slowestCheck = 200 * 1024;
 
-/** `GET` of a blob or of a part of it; see {@link BlobAnswer}. Throws `integrity` for another size, and as `request`. */
+/**
+ * `GET` of a blob or of a part of it; see {@link BlobAnswer}. Throws `integrity` for another size, and as `request`.
+ */
 export async function getBlob(
   api: Api,
   repository: string,

@@ -1,6 +1,9 @@
 import type { Digest } from "../oci/digest.ts";
 
-/** What versions of models store and share; with `--json` its shape is part of the surface (docs/json.md). Sizes in bytes. */
+/**
+ * What versions of models store and share; with `--json` its shape is part of the surface (docs/json.md). Sizes in
+ * bytes.
+ */
 export interface ModelsReport {
   /** What was asked for, as it was named. */
   models: string[];

@@ -16,11 +16,11 @@ import process from "node:process";
 import { errno } from "../errors.ts";
 
 /**
- * The only place where files are opened for writing, but for special-file.ts. Names that this program uses for its own files
- * (temporary files, parts, journals, markers, records) lie in directories that others may write to, and a
- * killed run can leave a hard link under such a name. So a file that is written to is either new, or it is
- * proven to be this user's own regular file with no second name. Symbolic links are never followed in the
- * last part of a path, and a FIFO or a device is never waited for.
+ * The only place where files are opened for writing, but for special-file.ts. Names that this program uses for its
+ * own files (temporary files, parts, journals, markers, records) lie in directories that others may write to, and a
+ * killed run can leave a hard link under such a name. So a file that is written to is either new, or it is proven to
+ * be this user's own regular file with no second name. Symbolic links are never followed in the last part of a path,
+ * and a FIFO or a device is never waited for.
  */
 
 const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL } = constants;

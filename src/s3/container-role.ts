@@ -4,7 +4,10 @@ import { isMachinesOwn, roleAnswer, roleRequest, tokenIn } from "./role-request.
 
 const name = "the container's credentials";
 
-/** The role of a container, as ECS and EKS Pod Identity give it. Throws `usage` for variables that can't be, and as `roleRequest`. */
+/**
+ * The role of a container, as ECS and EKS Pod Identity give it. Throws `usage` for variables that can't be, and as
+ * `roleRequest`.
+ */
 export const containerRole: CredentialProvider = async (options, signal) => {
   const { env } = options;
   const url = addressOf(env);

@@ -65,7 +65,9 @@ export class TooManyMisses extends Error {
   }
 }
 
-/** Models by id and revision: what a hub's answers are made of. Methods throw {@link NotOnHub}, and `OcibundleError`. */
+/**
+ * Models by id and revision: what a hub's answers are made of. Methods throw {@link NotOnHub}, and `OcibundleError`.
+ */
 export interface HubSource {
   /** A revision is a branch, a tag, a commit or a digest; `main` and `HEAD` are there for every model. */
   snapshot(id: string, revision: string): Promise<HubSnapshot>;

@@ -4,8 +4,8 @@ import type { ByteRange } from "../oci/content.ts";
 import { unreadable } from "./blob-chunks.ts";
 
 /**
- * What is read before it is passed on, in bytes: pieces may be far smaller. What a dozen uploads have read waits for the
- * garbage collection, so that larger chunks cost memory; they save little time.
+ * What is read before it is passed on, in bytes: pieces may be far smaller. What a dozen uploads have read waits for
+ * the garbage collection, so that larger chunks cost memory; they save little time.
  */
 const chunkBytes = 64 * 1024;
 

@@ -62,7 +62,9 @@ export function diffTree(
 /** So many tensors that share a part with one that changed are named; else they are counted. */
 const mostNamed = 20;
 
-/** The tensors that differ, and how many are known to be the same, and how many are not. Nothing where there are none. */
+/**
+ * The tensors that differ, and how many are known to be the same, and how many are not. Nothing where there are none.
+ */
 function tensorsNode(diff: TensorsDiff): TreeNode[] {
   const { added, removed, changed, same, uncompared, unread } = diff;
   const children = [

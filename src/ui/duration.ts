@@ -42,7 +42,10 @@ const unitLengths: Readonly<Record<string, number>> = {
 };
 const durationPattern = /^(?:\d+(?:\.\d+)?(?:ms|s|m|h|d|w))+$/;
 
-/** Reads a duration as typed on the command line, to whole milliseconds: `30s`, `5m`, `1h30m`, `500ms`. Throws `usage`. */
+/**
+ * Reads a duration as typed on the command line, to whole milliseconds: `30s`, `5m`, `1h30m`, `500ms`. Throws
+ * `usage`.
+ */
 export function parseDuration(text: string): number {
   const trimmed = text.trim().toLowerCase();
   let total = trimmed === "0" ? 0 : Number.NaN;

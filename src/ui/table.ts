@@ -22,8 +22,8 @@ const room = 20;
 const mostAligned = 256;
 
 /**
- * Puts cells into columns as wide as their widest, up to a limit, cut and wrapped to `columns` of a terminal where given.
- * A list of lines for each row: more than one only where a cell is wrapped. No line ends in a space.
+ * Puts cells into columns as wide as their widest, up to a limit, cut and wrapped to `columns` of a terminal where
+ * given. A list of lines for each row: more than one only where a cell is wrapped. No line ends in a space.
  */
 export function alignColumns(
   rows: readonly (readonly Cell[])[],

@@ -41,7 +41,10 @@ export function truncate(text: string, columns: number): string {
 /** Not between a number and its unit. */
 const betweenWords = / (?!(?<=\d )(?:ms|s|min|h|B|[KMGT]iB)(?:\/s)?(?![A-Za-z]))/;
 
-/** Breaks text between words into lines of at most `width` columns; a longer word, and a number with its unit, stay whole. */
+/**
+ * Breaks text between words into lines of at most `width` columns; a longer word, and a number with its unit, stay
+ * whole.
+ */
 export function wrap(text: string, width: number): string[] {
   const lines = [""];
   for (const word of text.split(betweenWords)) {

@@ -1,7 +1,10 @@
 import type { CommandOutline, Values } from "./outline.ts";
 import { valueFlags } from "./outline.ts";
 
-/** A completion script for PowerShell 5.1 and later. Paths are left to PowerShell, which completes them where it gets no words. */
+/**
+ * A completion script for PowerShell 5.1 and later. Paths are left to PowerShell, which completes them where it gets
+ * no words.
+ */
 export function powershellCompletions(outlines: readonly CommandOutline[]): string {
   return `# PowerShell completion for ocibundle; load it with:
 #   ocibundle completions powershell | Out-String | Invoke-Expression

@@ -8,9 +8,9 @@ export interface RequestBody {
 }
 
 /**
- * When a request is sent a second time after a failure.
- * `always`: doing it twice does no harm. `asked`: only when the server did nothing with it and said
- * when to come back (429 or 503 with `Retry-After`). `limited`: then, and after any other 429. `never`: the caller decides.
+ * When a request is sent a second time after a failure. `always`: doing it twice does no harm. `asked`: only when the
+ * server did nothing with it and said when to come back (429 or 503 with `Retry-After`). `limited`: then, and after
+ * any other 429. `never`: the caller decides.
  */
 export type Repeatable = "always" | "limited" | "asked" | "never";
 

@@ -7,7 +7,9 @@ import type { EmitEvent } from "../../transfer/events.ts";
 import type { TrialBody } from "./body.ts";
 import type { CheckName, CreatedObject, Finding } from "../../report/doctor.ts";
 
-/** What is looked at, in the order in which it is told. With `--json` these are part of the surface (docs/doctor.md). */
+/**
+ * What is looked at, in the order in which it is told. With `--json` these are part of the surface (docs/doctor.md).
+ */
 export const checkNames = [
   "api",
   "login",

@@ -12,7 +12,10 @@ export const holdsImages = (layout: LayoutName): boolean =>
 /** The variable that stands for `--layout`. */
 export const layoutVariable = "OCIBUNDLE_LAYOUT";
 
-/** The name of a layout; `from` names the flag, variable or member that gives it. Throws `usage` unless told otherwise. */
+/**
+ * The name of a layout; `from` names the flag, variable or member that gives it. Throws `usage` unless told
+ * otherwise.
+ */
 export function parseLayout(
   text: string,
   from = "--layout",

@@ -57,7 +57,10 @@ const onlyMembers = <T extends object>(known: readonly string[]) =>
     }
   });
 
-/** The path that a source's text names: a path itself, or a `file://` URI (RFC 8089). The address of a model on a hub stays as it is. */
+/**
+ * The path that a source's text names: a path itself, or a `file://` URI (RFC 8089). The address of a model on a hub
+ * stays as it is.
+ */
 const PathSchema = v.pipe(
   TextSchema,
   v.rawTransform(({ dataset, addIssue, NEVER }) => {

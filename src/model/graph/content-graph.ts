@@ -24,7 +24,9 @@ export interface ContentGraph {
   children: RawManifest[];
   /** Every config and layer, once a digest. */
   blobs: BlobToMove[];
-  /** Layers that may not be distributed and that the source does not have: whoever needs them fetches them elsewhere. */
+  /**
+   * Layers that may not be distributed and that the source does not have: whoever needs them fetches them elsewhere.
+   */
   leftOut?: Descriptor[];
 }
 

@@ -133,7 +133,10 @@ const attestationsOf = (image: Descriptor, entries: readonly Descriptor[]): Desc
       isAttestation(entry) && entry.annotations?.["vnd.docker.reference.digest"] === image.digest,
   );
 
-/** The images among entries that say no platform, with that of their config; what is missing or no image is passed over. */
+/**
+ * The images among entries that say no platform, with that of their config; what is missing or no image is passed
+ * over.
+ */
 export async function describeAll(
   reader: ContentReader,
   entries: readonly Descriptor[],

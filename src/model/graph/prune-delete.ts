@@ -113,7 +113,9 @@ function keptNow(
   return keptBy(roots, new Map([...before.nodes, ...now.nodes]));
 }
 
-/** Indexes before what they list, and what had a tag before what refers to it: what breaks off leaves no tag on a gap. */
+/**
+ * Indexes before what they list, and what had a tag before what refers to it: what breaks off leaves no tag on a gap.
+ */
 function order({ remove, leaving, graph }: Plan): Digest[] {
   const ordered = new Set<Digest>();
   const visit = (digest: Digest): void => {

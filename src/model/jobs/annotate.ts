@@ -7,7 +7,9 @@ import { defaultLock } from "../places/lock-source.ts";
 import type { Session } from "../session/session.ts";
 import type { ModelParts } from "./model-parts.ts";
 
-/** What manifests are to say besides what their format says. Empty unless asked for: the same weights have one digest. */
+/**
+ * What manifests are to say besides what their format says. Empty unless asked for: the same weights have one digest.
+ */
 export interface ChosenAnnotations {
   /** Of what gets the tag. */
   root: Annotations;

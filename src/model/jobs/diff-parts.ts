@@ -38,8 +38,8 @@ export function splitFilesOf(loaded: Loaded): SplitFiles {
 }
 
 /**
- * The plain files of a model whose recipe lists parts, by their digests: a node that has some of these fetches the others
- * by ranges. Throws what a recipe can't be fetched for.
+ * The plain files of a model whose recipe lists parts, by their digests: a node that has some of these fetches the
+ * others by ranges. Throws what a recipe can't be fetched for.
  */
 export async function plainFilesInParts(loaded: Loaded, signal: AbortSignal): Promise<SplitFiles> {
   const found = new Map<Digest, readonly StoredPart[]>();

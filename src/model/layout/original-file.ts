@@ -64,7 +64,10 @@ export interface PlacedFile extends OriginalFile {
   path: string;
 }
 
-/** Files with paths relative to the directory that all dests share, and that directory, absolute. Throws `file` for none. */
+/**
+ * Files with paths relative to the directory that all dests share, and that directory, absolute. Throws `file` for
+ * none.
+ */
 export function placeFiles(files: readonly OriginalFile[]): {
   files: PlacedFile[];
   directory: string;

@@ -80,7 +80,10 @@ export async function chosenParts(
   choice: WeightsChoice,
   how: SplitChoice & {
     compression?: PartsCompression | undefined;
-    /** Where parts of files that are not on this machine are sent when they are encoded; they stay as they are without. */
+    /**
+     * Where parts of files that are not on this machine are sent when they are encoded; they stay as they are
+     * without.
+     */
     target?: PartTarget | undefined;
   },
 ): Promise<OriginalFile[] | undefined> {

@@ -94,7 +94,10 @@ interface Known {
 const isCut = ({ file, entry }: Known): boolean =>
   file.remote === undefined && entry[lockPartsMember] !== undefined;
 
-/** How the files are cut whose entries have parts, by the lock's numbers; undefined where there are none, or no numbers. */
+/**
+ * How the files are cut whose entries have parts, by the lock's numbers; undefined where there are none, or no
+ * numbers.
+ */
 async function cutsOf(
   compared: readonly Known[],
   lock: WeightsLock,

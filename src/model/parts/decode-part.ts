@@ -16,8 +16,8 @@ export interface StoredForm {
 }
 
 /**
- * Hands the original of what is stored to `consume`; a chunk may be used until the next one is asked for only.
- * `on` names it. Throws `integrity` for what is damaged, cut off, followed by other bytes, or, of planes, of another size;
+ * Hands the original of what is stored to `consume`; a chunk may be used until the next one is asked for only. `on`
+ * names it. Throws `integrity` for what is damaged, cut off, followed by other bytes, or, of planes, of another size;
  * what `input` and `consume` throw comes through.
  */
 export async function decodePart(

@@ -107,9 +107,9 @@ export function hubPaths(entries: readonly WeightEntry[]): Map<WeightEntry, stri
 }
 
 /**
- * Makes the snapshot of files whose blobs are in their places, then the list of all files, and last the names
- * of the commit. What is right already is left alone, since it may be another client's. Throws `conflict` for what has a name of the snapshot and
- * is something else, unless it is to be replaced; `system`.
+ * Makes the snapshot of files whose blobs are in their places, then the list of all files, and last the names of the
+ * commit. What is right already is left alone, since it may be another client's. Throws `conflict` for what has a
+ * name of the snapshot and is something else, unless it is to be replaced; `system`.
  */
 export async function writeSnapshot(
   dir: string,

@@ -14,9 +14,9 @@ import { partsIn, removeParts } from "./fetch-in-place.ts";
 import type { WantedFile } from "./pull-plan.ts";
 
 /**
- * Takes what lies of a blob in the cache, at `from`, to where `growInPlace` goes on from it, so that it
- * is not fetched again. `descriptor` is what its journal names. Says whether it did: what was there already is left alone, and what can't be
- * taken is fetched. Hold the blob's lock; `from` is the caller's to remove.
+ * Takes what lies of a blob in the cache, at `from`, to where `growInPlace` goes on from it, so that it is not
+ * fetched again. `descriptor` is what its journal names. Says whether it did: what was there already is left alone,
+ * and what can't be taken is fetched. Hold the blob's lock; `from` is the caller's to remove.
  */
 export async function movePartial(
   file: WantedFile,

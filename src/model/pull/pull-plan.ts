@@ -95,9 +95,9 @@ export interface PlanOptions {
 const looksAtOnce = 16;
 
 /**
- * Looks at what is in the way. A file with the right content is kept; one with other content is refused
- * without `force`, all of them before anything is fetched. Throws `conflict` for those, `file` and `system` for what can't
- * be read.
+ * Looks at what is in the way. A file with the right content is kept; one with other content is refused without
+ * `force`, all of them before anything is fetched. Throws `conflict` for those, `file` and `system` for what can't be
+ * read.
  */
 export async function planPull(
   files: readonly WantedFile[],

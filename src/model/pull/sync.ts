@@ -83,7 +83,8 @@ export async function lookAtStage(
 
 /**
  * Prepares the next version of a directory, or undefined where a pull into the directory itself does: nothing was
- * placed there yet, or the same. Throws `conflict` where files were changed, or others are in the way; `file`; `system`.
+ * placed there yet, or the same. Throws `conflict` where files were changed, or others are in the way; `file`;
+ * `system`.
  */
 export async function openStage(options: StageOptions): Promise<Stage | undefined> {
   const { dir, last, files, force } = options;

@@ -62,7 +62,10 @@ export function answerMemory(): AnswerMemory {
   };
 }
 
-/** Bytes of a file that stays. A chunk is valid until the next one is asked for. Throws `integrity` where it is shorter. */
+/**
+ * Bytes of a file that stays. A chunk is valid until the next one is asked for. Throws `integrity` where it is
+ * shorter.
+ */
 export async function* fileBytes(
   file: FileHandle,
   range: ByteRange,

@@ -47,7 +47,10 @@ export function parseListen(text: string): { address: string; port: number } {
   return { address, port };
 }
 
-/** A name or address in lower case, as in a Host header without the port; `on` names the flag or setting. Throws `usage`. */
+/**
+ * A name or address in lower case, as in a Host header without the port; `on` names the flag or setting. Throws
+ * `usage`.
+ */
 export function parseHostName(on: string, text: string): string {
   const name = namedHost(text);
   if (name !== undefined) return name;

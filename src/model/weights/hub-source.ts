@@ -22,7 +22,10 @@ const hubOf = oncePerRun(async (connection): Promise<HubRun> => ({
   files: new Map(),
 }));
 
-/** The files of a model that are chosen (see `remoteFiles`). Throws `not_found` for a path that has none, and as the hub. */
+/**
+ * The files of a model that are chosen (see `remoteFiles`). Throws `not_found` for a path that has none, and as the
+ * hub.
+ */
 export async function hubFiles(
   job: RemoteJob,
   address: HubAddress,

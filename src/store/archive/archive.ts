@@ -76,7 +76,9 @@ export function warnOfTwice(names: ReadonlySet<string>, on: string, emit: EmitWa
   emit?.({ type: "warning", message });
 }
 
-/** Opens an archive of an OCI image layout for reading. Throws as `openArchive`, and `file` for one of something else. */
+/**
+ * Opens an archive of an OCI image layout for reading. Throws as `openArchive`, and `file` for one of something else.
+ */
 export async function openLayoutArchive(
   path: string,
   name: string,

@@ -65,9 +65,9 @@ export const tagOf = (entry: Descriptor): string | undefined => entry.annotation
 const imageNameKey = "io.containerd.image.name";
 
 /**
- * The entry that a tag or an image's whole name (`docker.io/acme/app:v1`) names, or without a tag the only
- * one there is: of those with a tag, if any has one, since what refers to an image (a signature) is listed beside it without one, or with one made of the
- * image's digest.
+ * The entry that a tag or an image's whole name (`docker.io/acme/app:v1`) names, or without a tag the only one there
+ * is: of those with a tag, if any has one, since what refers to an image (a signature) is listed beside it without
+ * one, or with one made of the image's digest.
  *
  * `name` is that of the layout, for messages. Throws `not_found`, and `usage` where a tag is needed.
  */

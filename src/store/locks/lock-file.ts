@@ -94,8 +94,9 @@ function connect(path: string, shared: boolean): DatabaseSync | undefined {
 }
 
 /**
- * Says whether it created the file. Never opens a lock file that exists: closing it again would drop this process's own lock on it. The new
- * file's time is its mark: one among 2^31 where a file system counts seconds, among far more elsewhere.
+ * Says whether it created the file. Never opens a lock file that exists: closing it again would drop this process's
+ * own lock on it. The new file's time is its mark: one among 2^31 where a file system counts seconds, among far more
+ * elsewhere.
  */
 function createIfMissing(path: string): boolean {
   let file: number;

@@ -30,8 +30,8 @@ export const pieceOf = ({ start, end }: ByteRange): Piece => ({
 const pieceSizes = { smallest: 8 * MiB, largest: 64 * MiB } as const;
 
 /**
- * What is gathered before it is written, in bytes: by this thread itself, so that a kill loses little, and by others, each
- * of whose writes costs this thread about as much as one of its own.
+ * What is gathered before it is written, in bytes: by this thread itself, so that a kill loses little, and by others,
+ * each of whose writes costs this thread about as much as one of its own.
  */
 const gatherBytes = { here: MiB / 16, elsewhere: MiB / 4 } as const;
 /** What came in less time than this, in milliseconds, may have lain in buffers. */

@@ -21,8 +21,8 @@ export interface BodyOptions {
 }
 
 /**
- * Larger bodies are seldom many at once, in bytes: the runtime reads them in large pieces, which takes less time and more
- * memory.
+ * Larger bodies are seldom many at once, in bytes: the runtime reads them in large pieces, which takes less time and
+ * more memory.
  */
 const fewAtOnce = 16 * MiB;
 

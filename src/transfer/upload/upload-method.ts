@@ -19,8 +19,8 @@ export const methodNames: Readonly<Record<UploadMethod, string>> = {
 export const smallBlob = 4 * MiB;
 
 /**
- * So do larger ones, up to the size of a first chunk in bytes, that are sent in less time than this, in milliseconds: what a
- * broken connection costs is little then, and each of many parts is a request less.
+ * So do larger ones, up to the size of a first chunk in bytes, that are sent in less time than this, in milliseconds:
+ * what a broken connection costs is little then, and each of many parts is a request less.
  */
 const quickBlob = { bytes: 16 * MiB, milliseconds: 250 };
 

@@ -3,7 +3,9 @@ import type { RegistryHandler } from "../routes/registry.ts";
 /** The largest delay that timers take. */
 const maxDelay = 2 ** 31 - 1;
 
-/** A body goes out after the handler has answered; so slow a reader at most, in bytes per millisecond, is waited for. */
+/**
+ * A body goes out after the handler has answered; so slow a reader at most, in bytes per millisecond, is waited for.
+ */
 const slowestReader = 1024;
 
 /** A handler that notices when nobody asks any more. */

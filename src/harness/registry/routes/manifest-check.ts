@@ -37,9 +37,9 @@ export interface ManifestToCheck {
 }
 
 /**
- * Checks a manifest that is pushed: its form, its type, and that the repository has what it names.
- * A subject may be missing, and so may layers that are fetched from elsewhere. Manifests of types that
- * are not known here are taken as they are; with `sparse` nothing it names need be there. Throws `MANIFEST_INVALID`, `MANIFEST_BLOB_UNKNOWN`.
+ * Checks a manifest that is pushed: its form, its type, and that the repository has what it names. A subject may be
+ * missing, and so may layers that are fetched from elsewhere. Manifests of types that are not known here are taken as
+ * they are; with `sparse` nothing it names need be there. Throws `MANIFEST_INVALID`, `MANIFEST_BLOB_UNKNOWN`.
  */
 export async function checkManifest(
   { bytes, digest, contentType }: ManifestToCheck,
