@@ -113,6 +113,17 @@ function markersIn(root: string, directoryParts: readonly string[]): Markers {
       throw unwritable(join(directory.path, state), error);
     }
   };
+  /** On a full disk another name is all that there is room for: who waits must not wait for what will not come. */
+  const renameMarker = async (): Promise<boolean> => {
+    try {
+      const directory = await opened;
+      if (directory === undefined) return false;
+      await rename(directory.at("downloading"), directory.at("failed"));
+      return true;
+    } catch {
+      return false;
+    }
+  };
   return {
     path: markerPath,
     make: async () => (await open()).path,
@@ -131,7 +142,7 @@ function markersIn(root: string, directoryParts: readonly string[]): Markers {
         return isThere;
       } catch {
         // A full or vanished disk is what most likely failed in the first place; or nothing is there.
-        return false;
+        return renameMarker();
       }
     },
     async close() {

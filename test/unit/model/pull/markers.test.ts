@@ -143,6 +143,17 @@ test("what can't be written is named, and a failure to say that it failed is not
   chmodSync(join(root, "w"), 0o755);
 });
 
+test("nobody is left to wait where the message of a failure can't be written", async () => {
+  const markers = open("w/x");
+  markers.alone();
+  await markers.downloading("sha256:1");
+  // As on a full disk, nothing new can be written.
+  mkdirSync(join(root, "w/.cog/failed.tmp/x"), { recursive: true });
+  expect(await markers.failed("no space left on device")).toBe(true);
+  expect(readdirSync(join(root, "w/.cog")).toSorted()).toEqual(["failed", "failed.tmp"]);
+  await markers.close();
+});
+
 test("a failure before anything was said makes no directory", async () => {
   const markers = open("w/x");
   expect(await markers.failed("the disk is too full")).toBe(false);
