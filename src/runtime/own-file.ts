@@ -164,6 +164,20 @@ export async function openOwnFile(path: string): Promise<FileHandle | undefined>
   return undefined;
 }
 
+/**
+ * Opens a file that is open for writing once more, for writes past the page cache: a file descriptor. Undefined where
+ * the system or the file system has none.
+ */
+export function reopenDirect(file: number): number | undefined {
+  if (process.platform !== "linux" || constants.O_DIRECT === undefined) return undefined;
+  try {
+    // By its descriptor, so that it is this very file.
+    return openSync(`/proc/self/fd/${file}`, O_WRONLY | constants.O_DIRECT);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Missing, a symbolic link (FreeBSD says EMLINK), a directory, a socket or device, read-only, another user's. */
 const notOwn: ReadonlySet<string> = new Set([
   "ENOENT",

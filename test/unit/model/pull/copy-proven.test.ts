@@ -48,6 +48,34 @@ describe("what is copied of a file", () => {
   });
 });
 
+test("ranges are copied wherever they begin and end", async () => {
+  const directory = await temporaryDirectory();
+  const [from, to] = [join(directory, "from"), join(directory, "to")];
+  const source = noise(3_500_000, 2);
+  const expected = new Uint8Array(6_000_000);
+  writeFileSync(from, source);
+  writeFileSync(to, expected);
+  const ranges = [
+    { source: 11, target: 0, length: 1_200_000 },
+    { source: 0, target: 1_200_000, length: 5 },
+    { source: 4096, target: 1_204_224, length: 4096 },
+    { source: 1_000_001, target: 2_000_003, length: 2_400_000 },
+    { source: 7, target: 4_400_003, length: 1_599_997 },
+  ];
+  for (const { source: at, target, length } of ranges) {
+    expected.set(source.subarray(at, at + length), target);
+  }
+  const pool = createWorkerPool(1);
+  const { signal } = new AbortController();
+  try {
+    const bytesCopied = ranges.reduce((sum, { length }) => sum + length, 0);
+    expect(await pool.copy({ from, to, ranges }, { signal })).toBe(bytesCopied);
+  } finally {
+    pool.close();
+  }
+  expect(readFileSync(to).equals(expected)).toBe(true);
+});
+
 const bytes = noise(700_000, 1);
 
 /** A file that begins empty, and one that has a part of it. */
