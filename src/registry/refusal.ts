@@ -190,8 +190,12 @@ function hint(
       : `the registry asks to retry after ${seconds} s`;
   }
   if (status === 429) return "the registry limits the rate of requests; try again later, or log in";
-  if (status === 413)
-    return "the registry, or a proxy in front of it, limits the size of request bodies";
+  if (status === 413) {
+    const limits = "the registry, or a proxy in front of it, limits the size of request bodies";
+    return on.thing.startsWith('manifest "')
+      ? limits
+      : `${limits}; --parts stores large weights in smaller blobs`;
+  }
   if (status >= 500) return "the registry has a problem; try again later";
   if (explained) return undefined;
   // A server of TLS answers plain HTTP so, as Go's and nginx's do.

@@ -390,7 +390,9 @@ describe("a small blob", () => {
     const error = await failureOf(write(move()));
     expect(error.code).toBe("network");
     expect(error.message).toContain("413");
-    expect(error.hint).toContain("limits the size of request bodies");
+    expect(error.hint).toContain(
+      "limits the size of request bodies; --parts stores large weights in smaller blobs",
+    );
   });
 });
 
