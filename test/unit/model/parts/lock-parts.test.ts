@@ -54,7 +54,7 @@ describe("refused are", () => {
       "must be a digest",
     ],
     ["no rule", { ...said, split: {} }, "split.by"],
-    ["a text", "tree/1", "Invalid"],
+    ["a text", "tree/1", "ocibundle.parts: must be an object"],
   ])("%s", (_, parts, message) => {
     expect(() => lockPartsOf(withParts(parts), "weights.lock")).toThrow(message);
   });
