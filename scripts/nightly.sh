@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What takes too long for every change, against a binary built from these sources: see docs/dev/robustness.md.
 #
-#   scripts/nightly.sh [STEP]...     properties, attacks, faults, kills, sources, clients, fleet, cosign,
+#   scripts/nightly.sh [STEP]...     properties, attacks, faults, kills, sources, fleet, cosign,
 #                                large, parts; all unless named
 #
 # OCIBUNDLE_PROPERTY_RUNS: cases of each property, 100,000 unless given
@@ -24,7 +24,7 @@ export OCIBUNDLE_ATTACK_SEED=${OCIBUNDLE_ATTACK_SEED:-$(date +%Y%m%d)}
 rounds=${OCIBUNDLE_NIGHTLY_ROUNDS:-5}
 seconds=${OCIBUNDLE_STEP_SECONDS:-5400}
 steps=("$@")
-[ "${#steps[@]}" -gt 0 ] || steps=(properties attacks faults kills sources clients fleet cosign large parts)
+[ "${#steps[@]}" -gt 0 ] || steps=(properties attacks faults kills sources fleet cosign large parts)
 
 tests() {
   timeout --kill-after=30 "$seconds" node_modules/.bin/bun test --timeout 3600000 "$@"
@@ -44,7 +44,6 @@ step() {
       env -u OCIBUNDLE_BINARY -u OCIBUNDLE_ATTACK_RUNS -u OCIBUNDLE_SOURCE_KILLS timeout --kill-after=30 "$seconds" \
         node_modules/.bin/bun test --timeout 300000 ./test/scripts ./test/robustness
       ;;
-    clients) OCIBUNDLE_ALL_CLIENTS=1 tests ./test/interop/hub-{clients,cache}.test.ts ;;
     fleet) tests ./test/large/fleet.ts ;;
     cosign) tests ./test/interop/cosign.ts ./test/interop/model-signing.ts ;;
     large) tests ./test/robustness/large.ts ./test/large/large.ts ;;

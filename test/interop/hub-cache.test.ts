@@ -2,7 +2,7 @@ import { describe, expect } from "bun:test";
 import { lstat, mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { findLibrary } from "../../scripts/parts.ts";
-import { type LibraryPart, testWith } from "../support/programs/test-with.ts";
+import { testWith } from "../support/programs/test-with.ts";
 import { realRegistries } from "../support/programs/real-registries.ts";
 import { workbench } from "../support/programs/workbench.ts";
 
@@ -13,11 +13,12 @@ const [first] = realRegistries;
 if (first === undefined) throw new Error("no registry to test with");
 const registry = shared(first.start);
 
-const releases: LibraryPart[] = ["huggingface_hub-0.36.0", "huggingface_hub-2.4.0"];
-/** As in `scripts/ci-dependencies.sh`. */
-if (process.env["OCIBUNDLE_ALL_CLIENTS"]) {
-  releases.push("huggingface_hub-0.23.5", "huggingface_hub-1.29.0");
-}
+const releases = [
+  "huggingface_hub-0.23.5",
+  "huggingface_hub-0.36.0",
+  "huggingface_hub-1.29.0",
+  "huggingface_hub-2.4.0",
+] as const;
 
 const weights = Buffer.alloc(3_000_000, "weights");
 const config = '{"hidden_size": 64}\n';
@@ -45,7 +46,7 @@ interface Found {
   repos: { id: string; revisions: { commit: string; refs: string[]; files: string[] }[] }[];
 }
 
-const look = async (release: LibraryPart, hub: string): Promise<Found> =>
+const look = async (release: (typeof releases)[number], hub: string): Promise<Found> =>
   JSON.parse(
     await run(
       [

@@ -1,13 +1,14 @@
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect } from "bun:test";
 import { createHash, randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { findLibrary } from "../../scripts/parts.ts";
+import { findLibrary, findPart } from "../../scripts/parts.ts";
 import { startEmbeddedRegistry } from "../../scripts/registries.ts";
 import { startService } from "../../scripts/service.ts";
 import { program } from "../../scripts/program.ts";
 import { smallModel, writeTensors } from "../support/tensors/tensor-file.ts";
+import { type LibraryPart, testWith } from "../support/programs/test-with.ts";
 import { writeFiles } from "../support/temporary-directory.ts";
 import { workbench } from "../support/programs/workbench.ts";
 
@@ -18,33 +19,19 @@ const registry = shared((at) => startEmbeddedRegistry(at));
 /** Some clients take no other form of token. */
 const token = `hf_${"t".repeat(40)}`;
 const here = import.meta.dir;
-const inCi = process.env["CI"] === "true";
-/** As in `scripts/ci-dependencies.sh`. */
-const wantsAll = Boolean(process.env["OCIBUNDLE_ALL_CLIENTS"]);
-
-/** What is always needed must be there in CI; `scripts/nightly.sh clients` needs the others, too. */
 const releases = [
-  { name: "huggingface_hub-0.23.5", always: false },
-  { name: "huggingface_hub-0.36.0", always: true },
-  { name: "huggingface_hub-1.29.0", always: false },
-  { name: "huggingface_hub-2.4.0", always: true },
-];
+  "huggingface_hub-0.23.5",
+  "huggingface_hub-0.36.0",
+  "huggingface_hub-1.29.0",
+  "huggingface_hub-2.4.0",
+] as const;
 
-/** A test with a library; without it skipped by name, and in CI failed where it must be there. */
-function testWithLibrary(
-  name: string,
-  always: boolean,
+/** A test with a library, whose directory it gets. */
+const testWithLibrary = (
+  library: LibraryPart,
   title: string,
   body: (path: string) => Promise<void>,
-): void {
-  const path = findLibrary(name);
-  if (path !== undefined) test(title, () => body(path), 120_000);
-  else if (wantsAll || (inCi && always)) {
-    test(title, () => {
-      throw new Error(`${name} is not installed`);
-    });
-  } else test.skip(`${title} (${name} is not installed)`, () => undefined);
-}
+): void => testWith([library], title, () => body(findLibrary(library) ?? ""));
 
 const model = shared(async () => {
   const { address } = await registry();
@@ -95,21 +82,16 @@ async function serving(args: readonly string[] = []): Promise<Record<string, str
   };
 }
 
-describe.each(releases)("$name", ({ name, always }) => {
-  testWithLibrary(
-    name,
-    always,
-    "downloads, lists and fails as it does with the Hub",
-    async (path) => {
-      const { weights } = await model();
-      const env = { ...(await serving()), PYTHONPATH: path, PYTHONDONTWRITEBYTECODE: "1" };
-      const cache = await makeDirectory("hub");
-      const said = await run(["python3", join(here, "hub-clients.py"), weights, cache], { env });
-      expect(said).toContain(`${name.replace("-", " ")}: 5 files`);
-    },
-  );
+describe.each(releases)("%s", (name) => {
+  testWithLibrary(name, "downloads, lists and fails as it does with the Hub", async (path) => {
+    const { weights } = await model();
+    const env = { ...(await serving()), PYTHONPATH: path, PYTHONDONTWRITEBYTECODE: "1" };
+    const cache = await makeDirectory("hub");
+    const said = await run(["python3", join(here, "hub-clients.py"), weights, cache], { env });
+    expect(said).toContain(`${name.replace("-", " ")}: 5 files`);
+  });
 
-  testWithLibrary(name, always, "never takes wrong bytes for a success", async (path) => {
+  testWithLibrary(name, "never takes wrong bytes for a success", async (path) => {
     const { weights } = await model();
     const fault = "corrupt,at=5000,path=*/blobs/*,method=GET";
     const faulty = await startEmbeddedRegistry(await makeDirectory("faulty"), ["--fault", fault]);
@@ -133,26 +115,20 @@ describe.each(releases)("$name", ({ name, always }) => {
   });
 });
 
-testWithLibrary(
-  "@huggingface+hub-2.17.5",
-  false,
-  "@huggingface/hub downloads a model",
-  async (path) => {
-    const { weights } = await model();
-    const env = {
-      ...(await serving()),
-      LIBRARY: join(path, "node_modules/@huggingface/hub/dist/index.mjs"),
-    };
-    const cache = await makeDirectory("hub");
-    expect(await run(["node", join(here, "hub-client.mjs"), weights, cache], { env })).toEndWith(
-      "5 files\n",
-    );
-  },
-);
+testWithLibrary("@huggingface+hub-2.17.5", "@huggingface/hub downloads a model", async (path) => {
+  const { weights } = await model();
+  const env = {
+    ...(await serving()),
+    LIBRARY: join(path, "node_modules/@huggingface/hub/dist/index.mjs"),
+  };
+  const cache = await makeDirectory("hub");
+  expect(await run(["node", join(here, "hub-client.mjs"), weights, cache], { env })).toEndWith(
+    "5 files\n",
+  );
+});
 
 testWithLibrary(
   "huggingface_hub-2.4.0",
-  true,
   "`hf download` downloads what is asked for",
   async (path) => {
     const { weights } = await model();
@@ -177,7 +153,6 @@ testWithLibrary(
 
 testWithLibrary(
   "huggingface_hub-2.4.0",
-  true,
   "`hf download` puts no file of parts anywhere but under its digest",
   async (path) => {
     const { reference } = await model();
@@ -202,7 +177,6 @@ testWithLibrary(
 
 testWithLibrary(
   "node-llama-cpp-3.21.1",
-  false,
   "llama.cpp generates the same tokens from a registry's model as from the file",
   async (path) => {
     const { reference } = await model();
@@ -216,3 +190,39 @@ testWithLibrary(
     expect(await run(["node", ...args], { env })).toContain("the same tokens: ");
   },
 );
+
+testWith(["hf-hub-reader"], "hf-hub downloads a model", async () => {
+  const { weights } = await model();
+  const cache = await makeDirectory("hub");
+  const files = ["config.json", "onnx/model.onnx", "big.bin", "model.safetensors"];
+  const reader = findPart("hf-hub-reader") ?? "";
+  const said = await run([reader, cache, "acme/tiny", "v1", ...files], { env: await serving() });
+  const [count, ...paths] = said.trim().split("\n");
+  expect(count).toBe("5 files");
+  expect(paths).toHaveLength(files.length);
+  for (const [at, path] of paths.entries()) {
+    const original = await readFile(join(weights, files[at] ?? ""));
+    expect((await readFile(path)).equals(original)).toBe(true);
+  }
+});
+
+describe.each([
+  { library: "model2vec-0.10.0", said: "the same vector of 16 numbers" },
+  { library: "transformers-5.24.0", said: "the same 6 tokens" },
+] as const)("$library", ({ library, said }) => {
+  testWithLibrary(
+    library,
+    "computes the same with a registry's model as with the files",
+    async (path) => {
+      const { reference } = await model();
+      const env = { ...(await serving()), PYTHONPATH: path, PYTHONDONTWRITEBYTECODE: "1" };
+      const weights = await makeDirectory("weights");
+      const script = ["python3", join(here, "hub-inference.py")];
+      await run([...script, "make", weights], { env });
+      const name = library.split("-", 1)[0] ?? "";
+      await ocibundle(["push", reference.replace(/tiny$/, name), weights, "--no-lock"]);
+      const more = { ...env, HF_HOME: await makeDirectory("home") };
+      expect(await run([...script, name, weights, `acme/${name}`], { env: more })).toContain(said);
+    },
+  );
+});

@@ -17,6 +17,7 @@ export type Part =
   | "podman"
   | "umoci"
   | "cog-reader"
+  | "hf-hub-reader"
   | "chromium"
   | "versitygw"
   | "groff"
@@ -24,10 +25,20 @@ export type Part =
   | LibraryPart;
 
 /** What is no program: each release in a directory of its own. */
-export type LibraryPart =
-  `${"huggingface_hub" | "kubernetes_validate" | "model_signing" | "musl-system" | "olah"}-${string}`;
+export type LibraryPart = `${(typeof libraries)[number]}-${string}`;
+const libraries = [
+  "@huggingface+hub",
+  "huggingface_hub",
+  "kubernetes_validate",
+  "model2vec",
+  "model_signing",
+  "musl-system",
+  "node-llama-cpp",
+  "olah",
+  "transformers",
+] as const;
 const isLibrary = (part: Part): part is LibraryPart =>
-  /^(?:huggingface_hub|kubernetes_validate|model_signing|musl-system|olah)-/.test(part);
+  libraries.some((library) => part.startsWith(`${library}-`));
 
 /** Programs that only root may run. */
 const needRoot: ReadonlySet<Part> = new Set<Part>([
