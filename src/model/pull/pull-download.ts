@@ -23,6 +23,8 @@ export interface FetchProgress {
    * new try at a blob, and less than before where a part is fetched again.
    */
   front?(front: number, proven?: number): void;
+  /** The blob is right, though it may not be on the disk yet. */
+  verified?(): void;
 }
 
 /** The progress of a weight's download: begun once, however often it is gone about. */
@@ -102,7 +104,12 @@ export async function download(
           original: { digest: entry.digestOriginal, size: entry.sizeUncompressed },
           decoded: output,
         },
-        { signal, onBytes: progress.tell, onFront: progress.front },
+        {
+          signal,
+          onBytes: progress.tell,
+          onFront: progress.front,
+          onVerified: progress.verified,
+        },
       );
     } catch (error) {
       // A mirror's bytes: the registry behind it may have the right ones.

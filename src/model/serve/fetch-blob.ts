@@ -39,6 +39,8 @@ export async function fetchBlob(
     reuse() {},
     takeBack() {},
     front: (front) => feed.front(front),
+    // Before the disk has it all: clients wait for its last byte.
+    verified: () => feed.verify(),
   };
   const context = { session: { signal }, source: reader, downloader, parts };
   const blob = { digest: entry.digestOriginal, size: entry.sizeUncompressed };
@@ -60,7 +62,6 @@ export async function fetchBlob(
             download(entry, place, path, context, progress),
           );
         }
-        // Before it is flushed and named: clients wait for its last byte.
         feed.verify();
       },
     }),

@@ -57,6 +57,8 @@ export interface DownloadCallOptions {
    * which may bring other bytes.
    */
   onFront?: ((front: number) => void) | undefined;
+  /** Called when size and digest are known to be right: the disk, which the end waits for, may take longer. */
+  onVerified?: (() => void) | undefined;
 }
 
 /** One for a run: its downloads share their connections, and what was seen of registries. */
@@ -178,7 +180,7 @@ interface Settings {
 async function downloadOnce(
   blob: BlobToFetch,
   codec: Codec | undefined,
-  { signal, onBytes, onFront }: DownloadCallOptions,
+  { signal, onBytes, onFront, onVerified }: DownloadCallOptions,
   settings: Settings,
 ): Promise<string | undefined> {
   const { descriptor, place, label, item, open } = blob;
@@ -203,6 +205,7 @@ async function downloadOnce(
         ? await fetching(signal).then(() => followFile(job))
         : await whileFetching(signal, fetching, following);
     wrong = wrongBytes(blob, followed);
+    if (wrong === undefined) onVerified?.();
   } catch (error) {
     if (job.decode !== undefined) await rm(job.decode.output, { force: true });
     wrong = isMisread(error) ? error : undecodable(error, blob, job);

@@ -32,6 +32,8 @@ let workers: WorkerPool;
 let directory: string;
 let server: BlobServer | undefined;
 let events: TransferEvent[];
+/** How often a download has said that its content is right. */
+let verified: number;
 
 beforeAll(() => {
   workers = createWorkerPool(2);
@@ -40,6 +42,7 @@ afterAll(() => workers.close());
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "ocibundle-download-"));
   events = [];
+  verified = 0;
 });
 afterEach(async () => {
   await server?.stop();
@@ -99,6 +102,7 @@ async function pull(
         told += count;
         if (told >= stopAt) abort.abort(new OcibundleError("interrupted", "stopped"));
       },
+      onVerified: () => void (verified += 1),
     },
   );
   return { path, bytes: told };
@@ -145,6 +149,7 @@ describe("a server as it should be", () => {
     expect(server?.asked.length).toBeGreaterThan(2);
     expect(server?.asked.every(({ ranged }) => ranged)).toBe(true);
     expect(server?.bytesAsked()).toBe(blob.length);
+    expect(verified).toBe(1);
   });
 
   test("is asked once, without a range, for a small blob", async () => {
@@ -320,6 +325,7 @@ describe("a server with other bytes", () => {
     expect(error.message).toContain('weight "llama"');
     expect(existsSync(place().partial)).toBe(false);
     expect(existsSync(place().journal)).toBe(false);
+    expect(verified).toBe(0);
   });
 
   test("sends too much of a range", async () => {
@@ -372,6 +378,7 @@ describe("going on after an end", () => {
     writeFileSync(place().partial, bytes, { flag: "r+" });
     whole(await pull(blob, () => ({})));
     expect(events).toContainEqual({ type: "warning", message: expect.stringContaining("damaged") });
+    expect(verified).toBe(1);
   });
 
   test.each<[string, () => void]>([
