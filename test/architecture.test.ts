@@ -277,6 +277,9 @@ const importsOf = (path: string): string[] =>
     ([, from = ""]) => from,
   );
 
+const linesOf = (path: string): number =>
+  readFileSync(join(root, path), "utf8").split("\n").length - 1;
+
 describe("the house", () => {
   test("a part imports only what the design lets it", () => {
     expect(forbiddenImports(modules)).toEqual([]);
@@ -331,6 +334,10 @@ describe("the house", () => {
 
   test("no file is a barrel", () => {
     expect(modules.filter(({ path }) => posix.basename(path) === "index.ts")).toEqual([]);
+  });
+
+  test("no file has more than 300 lines", () => {
+    expect(modules.map(({ path }) => path).filter((path) => linesOf(path) > 300)).toEqual([]);
   });
 });
 

@@ -1,25 +1,15 @@
-import { createHash } from "node:crypto";
-import { causeOf, OcibundleError } from "../../errors.ts";
+import { causeOf } from "../../errors.ts";
 import { parallel } from "../../flow/parallel.ts";
-import { passing } from "../../flow/passing.ts";
 import type { BlobSource, BlobToMove } from "../../oci/content.ts";
-import { shortDigest } from "../../oci/digest.ts";
-import { readableMode, replaceFile } from "../../runtime/own-file.ts";
 import { createWorkerPool, type WorkerPool } from "../../runtime/worker-pool.ts";
-import type { PartCodec } from "../../runtime/worker-protocol.ts";
-import { readOn } from "../../transfer/download/read-on.ts";
 import type { Cache } from "../../store/cache/cache.ts";
-import { cacheFailure } from "../../store/cache/directory.ts";
-import { filePieces } from "../../store/file-pieces.ts";
 import { type FormRecords, openFormRecords } from "../../store/records/form-records.ts";
-import { writeAll } from "../../store/verified-write.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
-import { levelOf, minSaving } from "../format/compression.ts";
-import { quoted } from "../format/weight-entry.ts";
+import { minSaving } from "../format/compression.ts";
 import type { OriginalFile } from "../layout/original-file.ts";
-import { shifted } from "../layout/shifted-source.ts";
 import { piecesOf } from "../parts/lock-parts.ts";
 import { asItIs, partLayer, type StoredPart } from "../parts/parts-artifact.ts";
+import { encode, encodedSource, nameOf, OtherForm, type PartOfFile, spool } from "./encode-part.ts";
 import type { PartsCompression } from "./store-parts.ts";
 
 /** Where parts are sent as soon as they are encoded, so that none of them waits on this machine. */
@@ -47,14 +37,6 @@ const mostAtOnce = 4;
 interface Run extends SendPartsOptions {
   records: FormRecords;
   pool: WorkerPool;
-}
-
-/** A part of a file that does not lie on this machine, or not as it is. */
-interface Piece {
-  file: OriginalFile;
-  part: StoredPart;
-  /** Where in the file it begins, in bytes. */
-  start: number;
 }
 
 /**
@@ -126,7 +108,7 @@ function withForms(
 }
 
 /** Finds out how a part is best stored, and sends it so unless it is there. */
-async function sendPiece(piece: Piece, run: Run): Promise<StoredPart> {
+async function sendPiece(piece: PartOfFile, run: Run): Promise<StoredPart> {
   const { cache, target, signal } = run;
   const recalled = recall(piece, run);
   if (recalled !== undefined && (await sendRecalled(piece, recalled, run))) return recalled;
@@ -147,7 +129,7 @@ async function sendPiece(piece: Piece, run: Run): Promise<StoredPart> {
 }
 
 /** What was found out about a part in an earlier run. */
-function recall({ part: { digest, size } }: Piece, { records, choice }: Run) {
+function recall({ part: { digest, size } }: PartOfFile, { records, choice }: Run) {
   const form = records.find(digest);
   if (form === undefined) return undefined;
   // That nothing was saved says so of all forms.
@@ -161,11 +143,8 @@ function recall({ part: { digest, size } }: Piece, { records, choice }: Run) {
   } satisfies StoredPart;
 }
 
-/** Thrown where a part is encoded to another blob than before: by another version of zstd, or of this program. */
-class OtherForm extends Error {}
-
 /** Whether the target has the part in a form that is known, or got it: mounted, or encoded again. */
-async function sendRecalled(piece: Piece, form: StoredPart, run: Run): Promise<boolean> {
+async function sendRecalled(piece: PartOfFile, form: StoredPart, run: Run): Promise<boolean> {
   const { target, signal } = run;
   // As it is it is read and sent with the rest.
   if (form.encoding === "none" || target.send === undefined) return true;
@@ -181,64 +160,9 @@ async function sendRecalled(piece: Piece, form: StoredPart, run: Run): Promise<b
   }
 }
 
-/** A part in a form that is known, encoded when it is read; its file goes when it was read. */
-function encodedSource(
-  piece: Piece,
-  form: StoredPart,
-  { cache, emit, pool }: Pick<Run, "cache" | "emit"> & { pool?: WorkerPool },
-): BlobSource {
-  const encodeTo = async (encoded: string, signal: AbortSignal): Promise<void> => {
-    const original = await cache.tempPath("part");
-    const workers = pool ?? createWorkerPool(1);
-    try {
-      await spool(piece, original, { cache, emit, signal });
-      const { encoding, stored } = form;
-      if (encoding === "none") throw new TypeError("a part as it is needs no encoding");
-      const made = await encode(original, encoded, encoding, { ...form, pool: workers, signal });
-      if (made.digest !== stored.digest) throw new OtherForm(`${nameOf(piece)} has another form`);
-    } finally {
-      if (pool === undefined) workers.close();
-      await cache.discardTemp(original);
-    }
-  };
-  return {
-    kind: "stream",
-    async open(range, signal) {
-      const encoded = await cache.tempPath("compress");
-      const end = () => cache.discardTemp(encoded);
-      try {
-        await encodeTo(encoded, signal);
-        signal.throwIfAborted();
-        // Of a request that is given up, nobody may read or cancel the body.
-        signal.addEventListener("abort", () => void end(), { once: true });
-      } catch (error) {
-        await end();
-        throw error;
-      }
-      const chunks = filePieces(encoded, [range], signal);
-      return passing({
-        async read() {
-          try {
-            const chunk = await chunks.read();
-            if (chunk.done) await end();
-            return chunk;
-          } catch (error) {
-            await end();
-            throw error;
-          }
-        },
-        async cancel(reason?: unknown) {
-          await chunks.cancel(reason);
-          await end();
-        },
-      });
-    },
-  };
-}
-
 /** Encodes a part as is chosen, where that saves enough, and notes what came of it. */
 async function encodeBest(
-  { part: { digest, size } }: Piece,
+  { part: { digest, size } }: PartOfFile,
   { original, encoded }: { original: string; encoded: string },
   { choice, pool, records, signal }: Run,
 ): Promise<StoredPart> {
@@ -256,61 +180,11 @@ async function encodeBest(
   return asItIs([digest, size]);
 }
 
-async function encode(
-  original: string,
-  output: string,
-  codec: PartCodec,
-  { size, pool, signal }: Pick<Run, "pool" | "signal"> & { size: number },
-) {
-  const input = { path: original, start: 0, end: size };
-  const job = { input, codec, level: levelOf(codec), output, isTemporary: true };
-  return (await pool.compress(job, { signal })).output;
-}
-
-/** Writes the original bytes of a part to a file, verified; what breaks off is gone on with. */
-async function spool(
-  piece: Piece,
-  path: string,
-  run: Pick<Run, "cache" | "emit" | "signal">,
-): Promise<void> {
-  const { file, part, start } = piece;
-  const { cache, emit, signal } = run;
-  const source = shifted(await file.source(signal), start);
-  const hash = createHash("sha256");
-  const output = await replaceFile(path, readableMode);
-  let at = 0;
-  try {
-    const range = { start: 0, end: part.size };
-    for await (const chunk of readOn(source, range, { signal, emit, item: file.name })) {
-      hash.update(chunk);
-      await writeAll(output, chunk, at).catch((error: unknown) => {
-        throw cacheFailure(cache.root, error);
-      });
-      at += chunk.byteLength;
-      tell(piece, run, chunk.byteLength);
-    }
-  } finally {
-    await output.close();
-  }
-  if (`sha256:${hash.digest("hex")}` !== part.digest) throw wrongPart(piece);
-}
-
-const nameOf = ({ file, part }: Piece): string =>
-  `part ${shortDigest(part.digest)} of weight ${quoted(file.name)}`;
-
-function wrongPart(piece: Piece): OcibundleError {
-  const { mismatchHint } = piece.file;
-  return new OcibundleError(
-    "integrity",
-    `${nameOf(piece)}: the content does not match its digest`,
-    mismatchHint === undefined ? {} : { hint: mismatchHint },
-  );
-}
-
-const tell = ({ file }: Piece, { emit }: Pick<Run, "emit">, bytes: number): void =>
-  emit({ type: "progress", phase: "compress", item: file.name, bytes });
-
-const blobOf = (piece: Piece, part: StoredPart, source: () => Promise<BlobSource>): BlobToMove => ({
+const blobOf = (
+  piece: PartOfFile,
+  part: StoredPart,
+  source: () => Promise<BlobSource>,
+): BlobToMove => ({
   descriptor: partLayer(part, { whole: false }),
   kind: "weight",
   label: nameOf(piece),

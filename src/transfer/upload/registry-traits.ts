@@ -1,9 +1,9 @@
 import type { RegistryLimits } from "../../registry/limits.ts";
 import { chunkSizes, type ChunkTraits } from "./chunk-size.ts";
-import type { RefusedMethods } from "./upload-method.ts";
+import type { UploadTraits } from "./upload-method.ts";
 
 /** What one registry has shown of how it takes uploads. */
-export interface RegistryTraits extends ChunkTraits, RefusedMethods {}
+export interface RegistryTraits extends ChunkTraits, UploadTraits {}
 
 /** What is assumed of a registry before its first answer. */
 export const unknownTraits = (): RegistryTraits => ({

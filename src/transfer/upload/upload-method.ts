@@ -25,7 +25,7 @@ export const smallBlob = 4 * MiB;
 const quickBlob = { bytes: 16 * MiB, milliseconds: 250 };
 
 /** What a registry has shown that decides how blobs are sent to it. */
-export interface RefusedMethods {
+export interface UploadTraits {
   /** The methods that it refused, with the reason. */
   refused: Map<UploadMethod, string>;
   /** Bytes per millisecond of the last body that was sent; 0 before the first. */
@@ -33,14 +33,14 @@ export interface RefusedMethods {
 }
 
 /** Whether a blob of `size` bytes is sent with one PUT where the registry takes that. */
-export const isForPut = (size: number, { rate }: RefusedMethods): boolean =>
+export const isForPut = (size: number, { rate }: UploadTraits): boolean =>
   size <= smallBlob || (size <= quickBlob.bytes && size < rate * quickBlob.milliseconds);
 
 /**
  * The methods to try for a blob of `size` bytes, best first. What the registry refused before is tried
  * last: the refusal may have been about one blob.
  */
-export function uploadMethods(size: number, traits: RefusedMethods): UploadMethod[] {
+export function uploadMethods(size: number, traits: UploadTraits): UploadMethod[] {
   const { refused } = traits;
   const methods: UploadMethod[] = isForPut(size, traits)
     ? ["put", "patch", "chunks"]
@@ -55,11 +55,7 @@ export function uploadMethods(size: number, traits: RefusedMethods): UploadMetho
  * Forgets that a method was refused, after a blob of `size` bytes arrived with it. A small blob proves
  * that for PUT only: the refusals of the others are about large bodies and chunks.
  */
-export function methodWorked(
-  method: UploadMethod,
-  size: number,
-  { refused }: RefusedMethods,
-): void {
+export function methodWorked(method: UploadMethod, size: number, { refused }: UploadTraits): void {
   if (size > smallBlob || method === "put") refused.delete(method);
 }
 
