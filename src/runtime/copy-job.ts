@@ -5,8 +5,11 @@ import { type CopyJob, fileEndedCode } from "./worker-protocol.ts";
 /** In bytes: what past the page cache is worth a write. */
 const chunkBytes = 1024 * 1024;
 
-/** What offsets and sizes of writes past the page cache are multiples of. */
-const alignment = 4096;
+/**
+ * What offsets and sizes of writes past the page cache are multiples of, in bytes: the largest page of any system. What
+ * others write to the same file through the page cache at the same time is never in a page that goes past it.
+ */
+const alignment = 64 * 1024;
 
 /**
  * Copies ranges of a file into another one, which is there; nothing is hashed. What is written goes past the page cache
