@@ -134,7 +134,7 @@ export async function serveModels(
       workers: partWorkers,
     });
     const keep = request.useCache;
-    const wrongFiles = await openWrongFiles(session.cache);
+    const wrongFiles = await openWrongFiles(session.cache, session.emit);
     const blobs = createBlobs({ session, downloader, partsFetcher, wrongFiles, offline, keep });
     const memory = manifestMemory(session.cache);
     for (const id of catalog.ids) {

@@ -1,10 +1,14 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { errno } from "../../errors.ts";
+import { dropOldest } from "../../flow/drop-oldest.ts";
 import { type Digest, digestHex } from "../../oci/digest.ts";
+import { unreadableBecause } from "../../runtime/file-faults.ts";
 import type { Cache } from "../../store/cache/cache.ts";
 import { removeOldestRecords, writeRecord } from "../../store/cache/record-file.ts";
+import type { EmitEvent } from "../../transfer/events.ts";
 
-/** More are not remembered. */
+/** Of more, the oldest are forgotten. */
 const most = { records: 4096 };
 
 /**
@@ -17,17 +21,24 @@ export interface WrongFiles {
   add(digest: Digest): Promise<void>;
 }
 
-/** What earlier servers of a cache have noted. */
-export async function openWrongFiles(cache: Cache): Promise<WrongFiles> {
+/** What earlier servers of a cache have noted; there is a warning where that can't be read. */
+export async function openWrongFiles(cache: Cache, emit: EmitEvent): Promise<WrongFiles> {
   const directory = join(cache.recordsDir, "serve", "wrong");
-  const names = await readdir(directory).catch(() => []);
+  const names = await readdir(directory).catch((error: unknown) => {
+    if (errno(error) !== "ENOENT") {
+      const message = `"${directory}" ${unreadableBecause(error)}: downloads of files that had wrong content before are resumed`;
+      emit({ type: "warning", message });
+    }
+    return [];
+  });
   const known = new Set(names.slice(0, most.records));
   return {
     has: (digest) => known.has(digestHex(digest)),
     async add(digest) {
       const name = digestHex(digest);
-      if (known.has(name) || known.size >= most.records) return;
+      if (known.has(name)) return;
       known.add(name);
+      dropOldest(known, most.records);
       await writeRecord(cache, join(directory, name), "").catch(() => undefined);
       await removeOldestRecords(directory, most).catch(() => undefined);
     },
