@@ -1,6 +1,7 @@
 import { defineCommand } from "../cli/command.ts";
 import { OcibundleError } from "../errors.ts";
 import { firstGiven } from "../model/jobs/first-given.ts";
+import { hubModelDirectory } from "../model/pull/hub-cache.ts";
 import { verifyHubCache } from "../model/jobs/verify-hub-cache.ts";
 import { verifySource } from "../model/jobs/verify.ts";
 import { verifyModelSignature } from "../model/jobs/verify-model-signature.ts";
@@ -91,7 +92,7 @@ export const command = defineCommand({
           return { report: await verifySource(context, request), shownDir: dir };
         }
         const report = await verifyHubCache(context, { ...request, hubId: hfCache });
-        return { report, shownDir: undefined };
+        return { report, shownDir: hubModelDirectory(hfCache, dir, context) };
       }
       throw new OcibundleError("usage", `${alone} needs --signature`, {
         hint: "add --signature, or --model-signature for a directory",
@@ -126,23 +127,38 @@ export const command = defineCommand({
   json: ({ report }) => report,
   failure({ report }: Verified, { dir, hfCache, modelSignature }) {
     if (isOfSignatures(report)) return signatureFailure(report);
-    const { problems, checked, name } = report;
+    const { problems, name } = report;
     if (problems.length === 0) return undefined;
     const extra = problems.filter(({ kind }) => kind === "extra").length;
     const wrong = problems.length - extra;
-    const isMissing = problems.filter(({ kind }) => kind === "missing").length === checked.items;
-    const again =
-      modelSignature !== undefined
-        ? "pull the model again, or use the signature of these files"
-        : hfCache !== undefined
-          ? `run \`ocibundle pull ${name} --hf-cache ${hfCache}${dir === undefined ? "" : ` -o "${dir}"`}${isMissing ? "" : " --force"}\``
-          : dir === undefined
-            ? "push or copy it again"
-            : isMissing
-              ? `pull into "${dir}" first, or run \`ocibundle lock --check\` to compare local files with a lock`
-              : `pull it again${problems.some(({ kind }) => kind === "differs") ? " with --force" : ""}`;
     return new OcibundleError("integrity", `verify ${name}: ${countProblems(problems)}`, {
-      hint: wrong === 0 ? "remove the extra files" : again,
+      hint:
+        wrong === 0 ? "remove the extra files" : wayOut(report, { dir, hfCache, modelSignature }),
     });
   },
 });
+
+/** What to do about files or objects that are wrong. */
+function wayOut(
+  { problems, checked, name }: VerifyReport,
+  where: {
+    dir?: string | undefined;
+    hfCache?: string | undefined;
+    modelSignature?: string | undefined;
+  },
+): string {
+  const { dir, hfCache, modelSignature } = where;
+  const count = (wanted: string): number => problems.filter(({ kind }) => kind === wanted).length;
+  const isMissing = count("missing") === checked.items;
+  if (modelSignature !== undefined) {
+    return "pull the model again, or use the signature of these files";
+  }
+  if (hfCache !== undefined) {
+    const into = dir === undefined ? "" : ` -o "${dir}"`;
+    return `run \`ocibundle pull ${name} --hf-cache ${hfCache}${into}${isMissing ? "" : " --force"}\``;
+  }
+  if (dir === undefined) return "push or copy it again";
+  return isMissing
+    ? `pull into "${dir}" first, or run \`ocibundle lock --check\` to compare local files with a lock`
+    : `pull it again${count("differs") > 0 ? " with --force" : ""}`;
+}

@@ -1,8 +1,8 @@
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { errno, OcibundleError } from "../../errors.ts";
 import type { Problem, VerifyReport } from "../../report/verify.ts";
 import { unreadableBecause } from "../../runtime/file-faults.ts";
+import { readDocument } from "../../runtime/read-document.ts";
 import { loadSource } from "../places/load-model.ts";
 import { parsePlace } from "../places/place.ts";
 import { contentsToPull } from "../pull/contents-to-pull.ts";
@@ -35,7 +35,7 @@ export async function verifyHubCache(
   { source, hubId, dir: named, only, quick }: VerifyHubCacheRequest,
 ): Promise<VerifyReport> {
   const session = openSession(job);
-  const dir = hubModelDirectory(hubId, named, job);
+  const dir = resolve(job.cwd, hubModelDirectory(hubId, named, job));
   const place = await parsePlace(session, source);
   const loaded = place.kind === "lock" ? undefined : await loadSource(session, source);
   if (place.kind === "lock" || loaded?.kind !== "model") {
@@ -60,10 +60,14 @@ export async function verifyHubCache(
   return await verifySubject(session, { name, items, broken }, { dir, quick, extra });
 }
 
+/** A commit and a line end, with room for what else may stand there. */
+const maxRevisionBytes = 1024;
+
 /** What is wrong with the file that says which commit a tag stands for. */
 async function wrongRevision(path: string, commit: string): Promise<Problem[]> {
   try {
-    const said = (await readFile(path, "utf8")).trim();
+    const bytes = await readDocument(path, { maxBytes: maxRevisionBytes, named: false });
+    const said = bytes.toString("utf8").trim();
     if (said === commit) return [];
     const found = /^[0-9a-f]{40}$/.test(said) ? `is commit ${said}` : "is not a commit";
     return [{ item: path, kind: "differs", detail: `${found}, expected ${commit}` }];
