@@ -1,10 +1,12 @@
 import { OcibundleError } from "../../errors.ts";
+import type { ContentReader } from "../../oci/content.ts";
 import { membersOf } from "../../oci/manifest-members.ts";
 import { isManifestType } from "../../oci/media-types.ts";
 import { isWeightsManifest, parseWeightsManifest } from "../format/weights-artifact.ts";
 import { partsOfPlain } from "../layout/recipe-files.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { PartsDiff } from "../../report/diff.ts";
+import type { EmitEvent } from "../../transfer/events.ts";
 import { allWeights } from "../graph/summary.ts";
 import { planFile, wholePart } from "../parts/file-plan.ts";
 import { lockPartsOf } from "../parts/lock-parts.ts";
@@ -41,14 +43,17 @@ export function splitFilesOf(loaded: Loaded): SplitFiles {
  * The plain files of a model whose recipe lists parts, by their digests: a node that has some of these fetches the
  * others by ranges. Throws what a recipe can't be fetched for.
  */
-export async function plainFilesInParts(loaded: Loaded, signal: AbortSignal): Promise<SplitFiles> {
+export async function plainFilesInParts(
+  loaded: Loaded,
+  { signal, emit }: { signal: AbortSignal; emit: EmitEvent },
+): Promise<SplitFiles> {
   const found = new Map<Digest, readonly StoredPart[]>();
   if (loaded.kind === "lock") return found;
   const { reader, graph, name } = loaded;
   for (const raw of [graph.root, ...graph.children]) {
     if (!isManifestType(raw.mediaType) || !isWeightsManifest(membersOf(raw, name))) continue;
     const entries = parseWeightsManifest(raw, name);
-    const recipe = await recipeOfPlain(reader, { raw, entries }, signal);
+    const recipe = await recipeOfPlain(reader, { raw, entries }, { signal, emit });
     for (const { name: file, digest, digestOriginal } of entries) {
       const parts = recipe.get(file)?.parts;
       // Of what is stored compressed no range is a part.
@@ -58,18 +63,20 @@ export async function plainFilesInParts(loaded: Loaded, signal: AbortSignal): Pr
   return found;
 }
 
-/** One that can't be read is as good as none, as for a pull. */
+/** One that can't be read is as good as none, as for a pull; there is a warning. */
 async function recipeOfPlain(
-  ...[reader, weights, signal]: Parameters<typeof partsOfPlain>
+  reader: ContentReader,
+  weights: Parameters<typeof partsOfPlain>[1],
+  { signal, emit }: { signal: AbortSignal; emit: EmitEvent },
 ): ReturnType<typeof partsOfPlain> {
   try {
     return await partsOfPlain(reader, weights, signal);
   } catch (error) {
     signal.throwIfAborted();
-    if (error instanceof OcibundleError && error.code !== "network" && error.code !== "denied") {
-      return new Map();
-    }
-    throw error;
+    const isKnown = error instanceof OcibundleError;
+    if (!isKnown || error.code === "network" || error.code === "denied") throw error;
+    emit({ type: "warning", message: `${error.message}: files count as a whole` });
+    return new Map();
   }
 }
 

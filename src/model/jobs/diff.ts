@@ -47,7 +47,7 @@ export async function diffModels(
       : null;
   const imageBefore = blobsOf(before, "image");
   const inParts = async (loaded: Loaded): Promise<SplitFiles> =>
-    new Map([...(await plainFilesInParts(loaded, session.signal)), ...splitFilesOf(loaded)]);
+    new Map([...(await plainFilesInParts(loaded, session)), ...splitFilesOf(loaded)]);
   const split = await inParts(after);
   const parts = diffParts(
     { split: await inParts(before), files: new Set(originalsBefore.keys()) },
