@@ -187,12 +187,12 @@ const checksAtOnce = 16;
 
 /** Finds out what can't be had before anything is moved. Parts of one file have one check, which is made once. */
 async function checkSources(blobs: readonly BlobToMove[], signal: AbortSignal): Promise<void> {
-  const checks = new Map(blobs.toReversed().map((blob) => [blob.check, blob]));
-  await parallel([...checks.values()].toReversed(), checksAtOnce, signal, async (blob, stop) => {
+  const byCheck = [...Map.groupBy(blobs, ({ check }) => check)];
+  await parallel(byCheck, checksAtOnce, signal, async ([check, [first]], stop) => {
     try {
-      await blob.check?.(stop);
+      await check?.(stop);
     } catch (error) {
-      throw withContext(blob.label, error);
+      throw first === undefined ? error : withContext(first.label, error);
     }
   });
 }
