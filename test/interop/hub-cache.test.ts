@@ -2,7 +2,7 @@ import { describe, expect } from "bun:test";
 import { lstat, mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { findLibrary } from "../../scripts/parts.ts";
-import { testWith } from "../support/programs/test-with.ts";
+import { type HubRelease, hubReleases, testWith } from "../support/programs/test-with.ts";
 import { realRegistries } from "../support/programs/real-registries.ts";
 import { workbench } from "../support/programs/workbench.ts";
 
@@ -12,13 +12,6 @@ const { makeDirectory, ocibundle, run, shared } = workbench();
 const [first] = realRegistries;
 if (first === undefined) throw new Error("no registry to test with");
 const registry = shared(first.start);
-
-const releases = [
-  "huggingface_hub-0.23.5",
-  "huggingface_hub-0.36.0",
-  "huggingface_hub-1.29.0",
-  "huggingface_hub-2.4.0",
-] as const;
 
 const weights = Buffer.alloc(3_000_000, "weights");
 const config = '{"hidden_size": 64}\n';
@@ -46,7 +39,7 @@ interface Found {
   repos: { id: string; revisions: { commit: string; refs: string[]; files: string[] }[] }[];
 }
 
-const look = async (release: (typeof releases)[number], hub: string): Promise<Found> =>
+const look = async (release: HubRelease, hub: string): Promise<Found> =>
   JSON.parse(
     await run(
       [
@@ -81,7 +74,7 @@ async function diskUse(directories: readonly string[]): Promise<number> {
   return [...sizes.values()].reduce((sum, size) => sum + size, 0);
 }
 
-describe.each(releases)("%s, without a network,", (release) => {
+describe.each(hubReleases)("%s, without a network,", (release) => {
   testWith([...first.parts, release], "finds a model that was pulled for it", async () => {
     const { reference } = await pushed();
     const [hub, cache] = [await makeDirectory("hub"), await makeDirectory("cache")];

@@ -8,7 +8,7 @@ import { startEmbeddedRegistry } from "../../scripts/registries.ts";
 import { startService } from "../../scripts/service.ts";
 import { program } from "../../scripts/program.ts";
 import { smallModel, writeTensors } from "../support/tensors/tensor-file.ts";
-import { type LibraryPart, testWith } from "../support/programs/test-with.ts";
+import { hubReleases, type LibraryPart, testWith } from "../support/programs/test-with.ts";
 import { writeFiles } from "../support/temporary-directory.ts";
 import { workbench } from "../support/programs/workbench.ts";
 
@@ -19,13 +19,6 @@ const registry = shared((at) => startEmbeddedRegistry(at));
 /** Some clients take no other form of token. */
 const token = `hf_${"t".repeat(40)}`;
 const here = import.meta.dir;
-const releases = [
-  "huggingface_hub-0.23.5",
-  "huggingface_hub-0.36.0",
-  "huggingface_hub-1.29.0",
-  "huggingface_hub-2.4.0",
-] as const;
-
 /** A test with a library, whose directory it gets. */
 const testWithLibrary = (
   library: LibraryPart,
@@ -82,7 +75,7 @@ async function serving(args: readonly string[] = []): Promise<Record<string, str
   };
 }
 
-describe.each(releases)("%s", (name) => {
+describe.each(hubReleases)("%s", (name) => {
   testWithLibrary(name, "downloads, lists and fails as it does with the Hub", async (path) => {
     const { weights } = await model();
     const env = { ...(await serving()), PYTHONPATH: path, PYTHONDONTWRITEBYTECODE: "1" };

@@ -40,6 +40,15 @@ const libraries = [
 const isLibrary = (part: Part): part is LibraryPart =>
   libraries.some((library) => part.startsWith(`${library}-`));
 
+/** The releases of huggingface_hub that are tested. */
+export const hubReleases = [
+  "huggingface_hub-0.23.5",
+  "huggingface_hub-0.36.0",
+  "huggingface_hub-1.29.0",
+  "huggingface_hub-2.4.0",
+] as const satisfies readonly LibraryPart[];
+export type HubRelease = (typeof hubReleases)[number];
+
 /** Programs that only root may run. */
 const needRoot: ReadonlySet<Part> = new Set<Part>([
   "dockerd",

@@ -8,6 +8,7 @@ import type { Descriptor } from "../../../../src/oci/descriptor.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { mediaTypes } from "../../../../src/oci/media-types.ts";
 import { pushOfNothing } from "../../../support/model/push.ts";
+import { copyRequest } from "../../../support/model/copy.ts";
 import { type Job, jobIn, preparedJob } from "../../../support/model/job.ts";
 import { failureOf } from "../../../support/failure.ts";
 import {
@@ -19,14 +20,7 @@ import {
 import { temporaryDirectory } from "../../../support/temporary-directory.ts";
 
 const copy = (job: Job, source: string, target: string, request: Partial<CopyRequest> = {}) =>
-  copyModel(job, {
-    source,
-    target,
-    platform: undefined,
-    referrers: false,
-    dryRun: false,
-    ...request,
-  });
+  copyModel(job, copyRequest(source, target, request));
 
 /** A bundle for two platforms on a registry, and what it is known by there. */
 async function pushedModel(registry: RecordingRegistry) {

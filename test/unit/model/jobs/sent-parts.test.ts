@@ -9,6 +9,7 @@ import { pullWeights } from "../../../../src/model/pull/pull.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { afterwards } from "../../../support/afterwards.ts";
 import { failureOf } from "../../../support/failure.ts";
+import { copyRequest } from "../../../support/model/copy.ts";
 import { type Job, jobIn } from "../../../support/model/job.ts";
 import { lockRequest } from "../../../support/model/lock.ts";
 import { pushParts } from "../../../support/model/push.ts";
@@ -36,16 +37,18 @@ async function made(job: Job, changed: readonly string[] = []): Promise<void> {
   await writeLock(job, lockRequest({ compression: "none" }));
 }
 
+/** A registry that has it as plain files. */
+async function plainModel() {
+  const registry = await recordingRegistry();
+  const job = jobIn(await temporaryDirectory());
+  await made(job);
+  const plain = `${registry.host}/acme/plain:v1`;
+  await pushParts(job, plain, { layout: "bundle" });
+  return { registry, job, plain };
+}
+
 const copy = (job: Job, source: string, target: string, more: Partial<CopyRequest> = {}) =>
-  copyModel(job, {
-    source,
-    target,
-    platform: undefined,
-    referrers: false,
-    dryRun: false,
-    layout: "parts",
-    ...more,
-  });
+  copyModel(job, copyRequest(source, target, { layout: "parts", ...more }));
 
 const pull = (job: Job, source: string, output: string) =>
   pullWeights(job, {
@@ -200,15 +203,10 @@ test("a copy stores plain weights, and parts as they are, in the parts that a pu
 }, 60_000);
 
 test("the weights of another model are pushed in the parts that a copy makes", async () => {
-  const registry = await recordingRegistry();
-  const job = jobIn(await temporaryDirectory());
-  await made(job);
-  const plain = `${registry.host}/acme/plain:v1`;
-  await pushParts(job, plain, { layout: "bundle" });
-  const given = { compression: "auto" } as const;
-  const copied = await copy(job, plain, `${registry.host}/acme/copied:v1`, given);
+  const { registry, job, plain } = await plainModel();
+  const copied = await copy(job, plain, `${registry.host}/acme/copied:v1`, { compression: "auto" });
   const pushed = await pushParts(job, `${registry.host}/acme/pushed:v1`, {
-    ...given,
+    compression: "auto",
     weights: [],
     weightsFrom: plain,
   });
@@ -216,20 +214,15 @@ test("the weights of another model are pushed in the parts that a copy makes", a
 }, 60_000);
 
 test("a part that is encoded to another blob than in an earlier run is sent as that", async () => {
-  const registry = await recordingRegistry();
-  const job = jobIn(await temporaryDirectory());
-  await made(job);
-  const plain = `${registry.host}/acme/plain:v1`;
-  await pushParts(job, plain, { layout: "bundle" });
-  const given = { compression: "auto" } as const;
-  const first = await copy(job, plain, `${registry.host}/acme/a:v1`, given);
+  const { registry, job, plain } = await plainModel();
+  const first = await copy(job, plain, `${registry.host}/acme/a:v1`, { compression: "auto" });
   const records = join(job.cwd, ".cache/records/forms.json");
   const { forms, ...rest } = JSON.parse(await readFile(records, "utf8")) as {
     forms: { digest: string }[];
   };
   const others = forms.map((form, at) => ({ ...form, digest: digestOf(`another ${at}`) }));
   await writeFile(records, JSON.stringify({ ...rest, forms: others }));
-  const second = await copy(job, plain, `${registry.host}/other/a:v1`, given);
+  const second = await copy(job, plain, `${registry.host}/other/a:v1`, { compression: "auto" });
   expect(second.model.digest).toBe(first.model.digest);
 }, 60_000);
 
