@@ -25,13 +25,22 @@ function countOf(report: string): Count {
 /** How many different failures of one report are shown. */
 const shownFailures = 30;
 
-/** What the failed tests of a report said, by the first line of it: a line each, the most frequent first. */
+/** How many characters of what a test said are shown: most is told by its begin and its end. */
+const shownCharacters = 800;
+
+function shortened(message: string): string {
+  if (message.length <= shownCharacters) return message;
+  const half = shownCharacters / 2;
+  return `${message.slice(0, half)} ... ${message.slice(-half)}`;
+}
+
+/** What the failed tests of a report said: a line each, the most frequent first. */
 function failuresOf(report: string): readonly string[] {
   const places = new Map<string, string[]>();
   const cases = report.matchAll(/<testcase\b([^>]*)>\s*<failure\b([^>]*)>/g);
   for (const [, test = "", failure = ""] of cases) {
     const said = text(failure, "message") || text(failure, "type") || "failed";
-    const message = said.split("\n").filter(Boolean).slice(0, 3).join(" ").slice(0, 200);
+    const message = shortened(said.split("\n").filter(Boolean).join(" "));
     const where = `${text(test, "file")}:${text(test, "line")} ${text(test, "name")}`;
     places.set(message, [...(places.get(message) ?? []), where]);
   }

@@ -24,9 +24,9 @@ export const memoryNeeded = ({ pushes, pulls }: CrowdSize): number =>
 /**
  * What the embedded registry may take at its most while a full crowd uses it, in bytes: 100 MB for itself and
  * its buffers, and for each of the 300 blobs that are then sent at once what the runtime reads ahead of the
- * handler, which is somewhat more than 1 MiB.
+ * handler, which is somewhat more than 1 MiB; and a quarter more: the collector frees what was read late.
  */
-export const serverMemoryLimit = 512e6;
+export const serverMemoryLimit = 640e6;
 
 /** A weight file of a model. */
 export interface WeightFile {

@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import {
   chmodSync,
   chownSync,
+  existsSync,
   mkdirSync,
   readFileSync,
   rmSync,
@@ -11,14 +12,16 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import type { TransferEvent } from "../../src/transfer/events.ts";
+import type { Behaviour } from "../support/registry/blob-answer.ts";
 import { type Disk, mountTmpfs } from "../support/store/small-disk.ts";
-import { makeModel, serveModel } from "../support/attacks/model-server.ts";
+import { type Asked, makeModel, type Model, serveModel } from "../support/attacks/model-server.ts";
 import { makePartsModel } from "../support/attacks/parts-model.ts";
 import {
   compressibleBytes,
   filesBelow,
   openBench,
   randomBytes,
+  type Running,
   sameBytes,
 } from "../support/attacks/program-run.ts";
 import type { PullReport } from "../../src/report/pull.ts";
@@ -81,6 +84,30 @@ function usedOn(disk: Disk): number {
   return (blocks - bfree) * bsize;
 }
 
+/** Answers for the large file of a model stop half-way until the disk is full; what is small comes at once. */
+function heldAtFirst(one: Model) {
+  const { promise: filled, resolve: goOn } = Promise.withResolvers<void>();
+  const behave = ({ digest }: Asked): Behaviour =>
+    (one.blobs.get(digest)?.length ?? 0) < MiB
+      ? {}
+      : { hold: { after: (3 * MiB) / 4, until: filled } };
+  return { behave, goOn };
+}
+
+/** Waits until the files of a model but the large one are below `target`, and more than a tenth of it on the disk. */
+async function halfWay(
+  running: Running,
+  target: string,
+  { disk, one }: { disk: Disk; one: Model },
+): Promise<void> {
+  const ended = new AbortController();
+  void running.ended.then(() => ended.abort());
+  const others = one.weights.filter(({ name }) => name !== "large");
+  const areThere = (): boolean =>
+    others.every(({ name }) => existsSync(join(target, "src/weights", name)));
+  while (!ended.signal.aborted && !(areThere() && usedOn(disk) > one.size / 10)) await Bun.sleep(2);
+}
+
 /** What the progress of a run's downloads adds up to, in bytes. */
 const progressOf = (stderr: string): number =>
   stderr
@@ -92,13 +119,15 @@ const progressOf = (stderr: string): number =>
 describe("a disk that fills up half-way", () => {
   testWithDisk(24 * MiB, "under the target is said, and the next run goes on", async (disk) => {
     for (const one of [model, compressed, inParts]) {
-      await using server = await serveModel(one, () => ({ pause: 2 }));
+      const { behave, goOn } = heldAtFirst(one);
+      await using server = await serveModel(one, behave);
       using bench = openBench("disk");
       const target = join(disk.path, "models");
       const args = ["pull", server.reference, "-o", target, "--no-cache"];
       const running = bench.start(args);
-      await Promise.race([server.sent(one.size * 0.3), running.ended]);
+      await halfWay(running, target, { disk, one });
       const empty = fill(disk);
+      goOn();
       const { code, stderr } = await running.ended;
       expect(stderr).toContain(
         `"${target}/src/weights/large": cannot write: no space left on device\n`,
@@ -124,14 +153,16 @@ describe("a disk that fills up half-way", () => {
     "under cache and target is said, and the next run goes on",
     async (disk) => {
       for (const one of [model, inParts]) {
-        await using server = await serveModel(one, () => ({ pause: 2 }));
+        const { behave, goOn } = heldAtFirst(one);
+        await using server = await serveModel(one, behave);
         using bench = openBench("disk");
         const env = { OCIBUNDLE_CACHE: join(disk.path, "cache") };
         const target = join(disk.path, "models");
         const args = ["pull", server.reference, "-o", target];
         const running = bench.start(args, env);
-        await Promise.race([server.sent(one.size * 0.3), running.ended]);
+        await halfWay(running, target, { disk, one });
         const empty = fill(disk);
+        goOn();
         const { code, stderr } = await running.ended;
         expect(stderr).toContain(
           `cannot use the cache directory "${disk.path}/cache": no space left on device\n`,

@@ -233,7 +233,7 @@ describe("a file that is not in the cache", () => {
       return text(path);
     };
     expect(await text("a.txt")).toBe("one");
-    await rm(join(job.cwd, ".cache"), { recursive: true });
+    await rm(join(job.cwd, ".cache"), { recursive: true, force: true });
     expect(await text("b.txt")).toBe("two");
     expect(await text("a.txt")).toBe("one");
   });
