@@ -1,8 +1,11 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { parseRecipe, serializeRecipe } from "../../src/model/parts/recipe.ts";
+import { parseRecipe, type Segment, serializeRecipe } from "../../src/model/parts/recipe.ts";
 import { recipeOf, segmentsOf } from "../../src/model/parts/segments.ts";
 import { segmentFinder } from "../../src/model/parts/segments-in.ts";
+import { asItIs } from "../../src/model/parts/parts-artifact.ts";
+import { partHasher } from "../../src/model/parts/part-hasher.ts";
+import { wholeParts } from "../../src/model/parts/whole-parts.ts";
 import { fixedParts, treeParts } from "../../src/model/parts/tree.ts";
 import { readTensors } from "../../src/model/tensors/read-tensors.ts";
 import { digestOf } from "../../src/oci/digest.ts";
@@ -119,5 +122,64 @@ test("what a range has of segments is what a walk over all of them finds", () =>
       },
     ),
     fewerRuns(0.5),
+  );
+});
+
+/** Files with tensors of the same bytes, so that one part lies in a file several times, cut in several ways. */
+const repeating = fc.uniqueArray(
+  fc.tuple(
+    names.map((path) => path.join(".")),
+    fc.integer({ min: 1, max: 40 }).map((size) => new Uint8Array(size)),
+  ),
+  { minLength: 1, maxLength: 30, selector: ([name]) => name },
+);
+
+test("the parts of any file can be held against it, and others are not its own", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.oneof(
+        files,
+        repeating.map((list) => safetensors(list)),
+      ),
+      numbers,
+      fc.nat(),
+      fc.nat(),
+      async (bytes, by, first, second) => {
+        const found = await readTensors(readerOf(bytes), bytes.byteLength);
+        const plan = found === undefined ? fixedParts(bytes.byteLength, by) : treeParts(found, by);
+        const gather = (extents: readonly { start: number; end: number }[]) =>
+          Buffer.concat(extents.map(({ start, end }) => bytes.subarray(start, end)));
+        const { parts, segments } = segmentsOf(
+          plan,
+          plan.map((extents) => digestOf(gather(extents))),
+        );
+        const stored = new Map(plan.map((extents) => [digestOf(gather(extents)), gather(extents)]));
+        const split = { by: "tree/1" };
+        const isItsOwn = (list: typeof segments): boolean => {
+          const whole = wholeParts({ split, parts: parts.map(asItIs), segments: list });
+          if (whole === undefined) return false;
+          const hasher = partHasher(whole.plan);
+          for (let at = 0; at < bytes.byteLength; at += 37)
+            hasher.update(bytes.subarray(at, at + 37));
+          const hashed = hasher.digests();
+          expect(hashed).toEqual(whole.plan.map((extents) => digestOf(gather(extents))));
+          return hashed.every((digest, at) => digest === whole.digests[at]);
+        };
+        expect(isItsOwn(segments)).toBe(true);
+        const swapped = [...segments];
+        const [a, b] = [first % segments.length, second % segments.length];
+        [swapped[a], swapped[b]] = [swapped[b], swapped[a]] as [Segment, Segment];
+        const made = Buffer.concat(
+          swapped.map(([part, offset, length]) =>
+            (stored.get(parts[part]?.[0] ?? "sha256:") ?? Buffer.alloc(0)).subarray(
+              offset,
+              offset + length,
+            ),
+          ),
+        );
+        if (!made.equals(bytes)) expect(isItsOwn(swapped)).toBe(false);
+      },
+    ),
+    fewerRuns(1),
   );
 });

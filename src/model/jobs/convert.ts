@@ -15,6 +15,7 @@ import { sayMoreLayers } from "../graph/layer-limit.ts";
 import { numbersOfTag } from "../graph/split-of-tag.ts";
 import { readAllContents } from "../graph/weights-contents.ts";
 import { type LaidOut, layOut } from "../layout/layouts.ts";
+import { readOptions } from "../lock/read-options.ts";
 import { cogWithImage } from "./prepare-layout.ts";
 import { filesOfModel } from "./model-files.ts";
 import type { parseTarget } from "../places/target.ts";
@@ -89,7 +90,15 @@ export async function converted(
         )
       : undefined;
   const store = storeFiles(session, compression, parts);
-  const options = { cache, signal, emit, root: below, split: { numbers, layers }, store };
+  const { cutRecords } = readOptions(session);
+  const options = {
+    cache,
+    signal,
+    emit,
+    root: below,
+    split: { numbers, layers, cutRecords },
+    store,
+  };
   const laidOut = await layOut(name, files, options);
   if (name === "parts") sayMoreLayers(session, laidOut.root, layers);
   // Files of an image are no part of one any more.

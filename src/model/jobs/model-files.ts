@@ -54,7 +54,8 @@ export async function filesOfModel(
     const isNamed = namedFormats.has(format);
     const split = format === "bundle" ? await partsOfPlain(reader, one, signal) : undefined;
     for (const entry of entries) {
-      const file = { ...ofEntry(reader, entry), parts: split?.get(entry.name) };
+      const said = split?.get(entry.name);
+      const file = { ...ofEntry(reader, entry), parts: said, arePartsSaid: said !== undefined };
       files.push({ file, isNamed, skip: 0 });
     }
     // The weight's own name tells files of several weights apart, and a lock of one has none.

@@ -11,6 +11,7 @@ import {
 } from "../graph/assemble.ts";
 import { chosenParts, chosenWeights } from "../lock/from-lock.ts";
 import type { SplitChoice } from "../lock/cut-entries.ts";
+import { readOptions } from "../lock/read-options.ts";
 import { chooseImageFormat, type ModelFormat } from "../format/image-format.ts";
 import { leftOutWarning, readModelImage } from "../graph/image-part.ts";
 import { settingsOf } from "../session/settings-of.ts";
@@ -217,7 +218,8 @@ async function anyWeights(
   if (isWanted) return weightsPartOf(reader, manifest);
   const files = await filesOfModel(session, { reader, root }, { stack });
   if (layout === "parts") {
-    const parts = await splitOriginals(files, { ...split, ...session });
+    const { cutRecords } = readOptions(session);
+    const parts = await splitOriginals(files, { ...split, ...session, cutRecords });
     return partsLayout(store === undefined ? parts : await store(parts));
   }
   const { root: plain, blobs } = bundleLayout(files);

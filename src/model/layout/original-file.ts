@@ -25,6 +25,8 @@ export interface OriginalFile {
   stored?: StoredFile | undefined;
   /** How it is split, where that is known. */
   parts?: LockParts | undefined;
+  /** Whether `parts` is what a recipe says of a file that is stored whole, and was not held against its bytes. */
+  arePartsSaid?: boolean | undefined;
   /** The weight that it belongs to, for the layout that tells weights apart. */
   weight?: NamedWeight | undefined;
   /**

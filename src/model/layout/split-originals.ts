@@ -1,7 +1,9 @@
 import { createHash } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
 import { OcibundleError } from "../../errors.ts";
 import type { BlobSource } from "../../oci/content.ts";
 import { blobChunks } from "../../store/blob-chunks.ts";
+import type { CutRecords } from "../../store/records/cut-records.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
 import { quoted } from "../format/weight-entry.ts";
 import { asItIs } from "../parts/parts-artifact.ts";
@@ -9,12 +11,15 @@ import { partHasher } from "../parts/part-hasher.ts";
 import { segmentsOf } from "../parts/segments.ts";
 import { isSplit, mayBeSplit, numbersFor, partsOfFile } from "../parts/tree-numbers.ts";
 import { type PartPlan, type TreeNumbers, treeNumbersOf, treeRule } from "../parts/tree.ts";
+import { wholeParts } from "../parts/whole-parts.ts";
 import { readTensors } from "../tensors/read-tensors.ts";
 import type { OriginalFile } from "./original-file.ts";
 import { sourceReader } from "./source-reader.ts";
 
 /** How files are split where they are not yet. */
 export interface SplitOptions {
+  /** Of which contents the parts are known. */
+  cutRecords?: CutRecords | undefined;
   /** The numbers of the version before, so that parts are shared with it; chosen for these files when undefined. */
   numbers?: TreeNumbers | undefined;
   /** The most layers that the manifest may have. */
@@ -24,13 +29,17 @@ export interface SplitOptions {
 }
 
 /**
- * Files with their parts. One whose parts are not known is read once, wherever it lies, to find their digests;
- * nothing of it is kept. Throws `integrity` for a file that is not what it is said to be.
+ * Files with their parts. One whose parts are not known, or are only said to be what they are, is read once, wherever
+ * it lies, to find their digests; nothing of it is kept. One that has other parts than is said of it is split anew,
+ * with a warning. Throws `integrity` for a file that is not what it is said to be.
  */
 export async function splitOriginals(
-  files: readonly OriginalFile[],
-  { numbers: given, layers, signal, emit }: SplitOptions,
+  given: readonly OriginalFile[],
+  options: SplitOptions,
 ): Promise<OriginalFile[]> {
+  const { layers, signal, emit } = options;
+  const files: OriginalFile[] = [];
+  for (const file of given) files.push(await withProvenParts(file, options));
   const known = files.find(({ parts }) => parts !== undefined)?.parts?.split;
   const looked = [];
   for (const file of files) {
@@ -48,7 +57,7 @@ export async function splitOriginals(
   const same = known === undefined ? undefined : treeNumbersOf(known);
   const numbers =
     same === undefined
-      ? numbersFor(split, given, { others, layers })
+      ? numbersFor(split, options.numbers, { others, layers })
       : numbersFor(split, same, { others });
   const done: OriginalFile[] = [];
   for (const { file, source, found } of looked) {
@@ -64,6 +73,26 @@ export async function splitOriginals(
     }
   }
   return done;
+}
+
+/** A file whose parts are its own: those that are only said to be are held against its bytes, or left out. */
+async function withProvenParts(
+  file: OriginalFile,
+  { cutRecords, signal, emit }: SplitOptions,
+): Promise<OriginalFile> {
+  const { digest, parts, arePartsSaid, name } = file;
+  if (parts === undefined || arePartsSaid !== true) return file;
+  const whole = wholeParts(parts);
+  if (whole !== undefined) {
+    const recorded = await cutRecords?.find(digest, whole.name);
+    const found =
+      recorded ?? (await hashParts(file, await file.source(signal), whole.plan, { signal, emit }));
+    if (recorded === undefined) await cutRecords?.add(digest, whole.name, found);
+    if (isDeepStrictEqual(found, whole.digests)) return file;
+  }
+  const message = `weight ${quoted(name)}: its parts are not as its recipe lists them: splitting it again`;
+  emit({ type: "warning", message });
+  return { ...file, parts: undefined };
 }
 
 /** The digests of a file's parts, from one pass over its bytes, which are held against the file's digest. */

@@ -4,7 +4,7 @@ import { OcibundleError, withContext } from "../../errors.ts";
 import type { BlobToMove } from "../../oci/content.ts";
 import type { WeightsPart } from "../graph/assemble.ts";
 import { defaultLock, readChosenLock } from "../places/lock-source.ts";
-import { checkWeights } from "./check-weights.ts";
+import { checkWeights, type ComparedParts } from "./check-weights.ts";
 import { projectWeightPaths, type WeightPaths } from "./project-weights.ts";
 import type { OriginalFile } from "../layout/original-file.ts";
 import type { Session } from "../session/session.ts";
@@ -56,10 +56,10 @@ export async function chosenWeights(
   session: Session,
   choice: WeightsChoice,
 ): Promise<WeightsPart | undefined> {
-  const chosen = await readChoice(session, choice);
+  const titles = choice.titles ?? true;
+  const chosen = await readChoice(session, choice, titles ? "local" : "none");
   if (chosen === undefined) return undefined;
   const { files, sources } = chosen;
-  const titles = choice.titles ?? true;
   // Who has a version of weights that are split fetches only what is new, in ranges.
   const recipe = titles
     ? recipeConfig(files.map((entry) => originalFile(entry, sources)))
@@ -87,7 +87,7 @@ export async function chosenParts(
     target?: PartTarget | undefined;
   },
 ): Promise<OriginalFile[] | undefined> {
-  const chosen = await readChoice(session, choice);
+  const chosen = await readChoice(session, choice, "all");
   if (chosen === undefined) return undefined;
   const { files: entries, sources } = chosen;
   const isLocked = entries.some((entry) => lockPartsOf(entry, sources.lock) !== undefined);
@@ -129,7 +129,7 @@ export async function chosenFiles(
   session: Session,
   choice: WeightsChoice,
 ): Promise<OriginalFile[] | undefined> {
-  const chosen = await readChoice(session, choice);
+  const chosen = await readChoice(session, choice, "none");
   return chosen?.files.map((entry) => originalFile(entry, chosen.sources));
 }
 
@@ -143,6 +143,7 @@ export const chosenLock = async (
 async function readChoice(
   session: Session,
   choice: WeightsChoice,
+  compared: ComparedParts,
 ): Promise<{ files: WeightEntry[]; sources: WeightSources } | undefined> {
   const lock = choice.lock ?? defaultLock;
   const chosen = await chosenLock(session, choice);
@@ -154,7 +155,7 @@ async function readChoice(
     });
   }
   const { paths, remotes, unlocked, missing } = await weightPaths(session, choice, lock, files);
-  await checkWeights(session, files, paths, lock, remotes);
+  await checkWeights(session, files, { lock, paths, remotes }, compared);
   tellUnlocked(session, unlocked, lock);
   const stored = storedWeights(session, lock);
   return { files, sources: { lock, paths, remotes, missing, stored } };

@@ -1,12 +1,19 @@
 import { isDeepStrictEqual } from "node:util";
+import { OcibundleError } from "../../errors.ts";
 import { type CutFiles, cutFiles } from "../weights/cut-files.ts";
 import { lockPartsOf } from "../parts/lock-parts.ts";
-import { treeRule } from "../parts/tree.ts";
+import { treeNumbersOf } from "../parts/tree.ts";
+import { type PartsToCheck, partsToCheck } from "./check-parts.ts";
 import { withParts } from "./cut-entries.ts";
 import { splitOf } from "./lock-weights.ts";
 import { readWeights } from "../weights/read-weights.ts";
 import { recallRemote, stateOfEntry } from "../weights/recall-remote.ts";
-import type { FileCut, ReadOptions, WeightContent } from "../weights/file-state.ts";
+import {
+  type FileCut,
+  type ReadOptions,
+  statWeight,
+  type WeightContent,
+} from "../weights/file-state.ts";
 import {
   type Compression,
   compressionOf,
@@ -43,12 +50,13 @@ export async function lockDrift(
   const isUnread = new Set(unread);
   const compared = known.filter((one) => !isUnread.has(one));
   const cuts = await cutsOf(compared, lock, options);
+  const { wrong, checks } = await otherChecks(compared, options);
   const contents = await readWeights(
     compared.map(({ file: { name, path, remote }, entry }, index) => ({
       name,
       path,
       remote,
-      cut: cuts?.cuts[index],
+      cut: checks.get(entry)?.cut ?? cuts?.cuts[index],
       // What has another size is not what the lock says, and needs no compressing to be found out.
       choose: (size) =>
         remote === undefined && size === entry.sizeUncompressed ? storedAs(entry) : "none",
@@ -64,10 +72,15 @@ export async function lockDrift(
   const withOtherParts = new Set(
     compared.filter((one, index) => {
       const content = contents[index];
-      if (content?.digest !== one.entry.digestOriginal || !isCut(one)) return false;
-      // Of parts by a rule that is not known here nothing can be said.
-      const isKnown = lockPartsOf(one.entry, options.on)?.split.by === treeRule;
-      return cuts !== undefined && isKnown && hasOtherParts(one, content, cuts.cuts[index]);
+      if (content?.digest !== one.entry.digestOriginal) return false;
+      if (wrong.has(one.entry)) return true;
+      const check = checks.get(one.entry);
+      if (check !== undefined) return !isDeepStrictEqual(content.parts, check.digests);
+      return (
+        cuts !== undefined &&
+        isCut(one, options.on) &&
+        hasOtherParts(one, content, cuts.cuts[index])
+      );
     }),
   );
   return {
@@ -90,9 +103,38 @@ interface Known {
   entry: WeightEntry;
 }
 
-/** Whether the parts of an entry are those of a file on this machine: of others they are known once they are read. */
-const isCut = ({ file, entry }: Known): boolean =>
-  file.remote === undefined && entry[lockPartsMember] !== undefined;
+/**
+ * Whether the parts of an entry are compared with those that a lock of its file would have now: a file on this
+ * machine, cut by a rule that is known here. Those of others are held against the bytes that the lock says they are.
+ */
+function isCut({ file, entry }: Known, on: string): boolean {
+  const split = file.remote === undefined ? lockPartsOf(entry, on)?.split : undefined;
+  return split !== undefined && treeNumbersOf(split) !== undefined;
+}
+
+/** What is to be hashed of the other files, and the entries whose parts are known to be wrong already. */
+async function otherChecks(
+  compared: readonly Known[],
+  { on, cutRecords }: { on: string } & Pick<ReadOptions, "cutRecords">,
+): Promise<{ wrong: ReadonlySet<WeightEntry>; checks: ReadonlyMap<WeightEntry, PartsToCheck> }> {
+  const wrong = new Set<WeightEntry>();
+  const checks = new Map<WeightEntry, PartsToCheck>();
+  for (const one of compared) {
+    const { file, entry } = one;
+    if (isCut(one, on) || entry[lockPartsMember] === undefined) continue;
+    const size = file.remote === undefined ? (await statWeight(file.path)).size : file.remote.size;
+    // A file of another size is found out by that, and its parts are nowhere in it.
+    if (size !== undefined && Number(size) !== entry.sizeUncompressed) continue;
+    try {
+      const check = await partsToCheck(entry, on, cutRecords);
+      if (check !== undefined) checks.set(entry, check);
+    } catch (error) {
+      if (!(error instanceof OcibundleError)) throw error;
+      wrong.add(entry);
+    }
+  }
+  return { wrong, checks };
+}
 
 /**
  * How the files are cut whose entries have parts, by the lock's numbers; undefined where there are none, or no
@@ -106,7 +148,7 @@ async function cutsOf(
   for (const { entry } of compared) lockPartsOf(entry, on);
   const numbers = splitOf(lock, on);
   if (numbers === undefined) return undefined;
-  const files = compared.map((one) => ({ path: isCut(one) ? one.file.path : undefined }));
+  const files = compared.map((one) => ({ path: isCut(one, on) ? one.file.path : undefined }));
   return cutFiles(files, numbers, { signal });
 }
 

@@ -17,6 +17,7 @@ import type { WeightFile } from "../weights/weight-files.ts";
 import { partsOnly } from "../layout/layouts.ts";
 import { lockPartsOf } from "../parts/lock-parts.ts";
 import { type TreeNumbers, treeNumbersOf } from "../parts/tree.ts";
+import { recordParts } from "./check-parts.ts";
 import { type SplitChoice, withParts } from "./cut-entries.ts";
 import { formsOf, withStoredParts } from "./stored-parts.ts";
 import type { PartsCompression } from "../weights/store-parts.ts";
@@ -114,6 +115,7 @@ export async function lockWeights(
       return withParts(entry, content, wanted ? cut?.cuts[index] : undefined, cut?.numbers);
     }),
   );
+  await recordParts(cutEntries, on, options.cutRecords);
   const known = formsOf(previous?.files ?? [], on);
   const entries = await withStoredParts(
     cutEntries,

@@ -28,6 +28,8 @@ export interface FileCut {
   plan: readonly PartPlan[];
   /** The rule and its numbers, for records. */
   split: string;
+  /** Whether the parts are those that a lock lists: a file's record is of how it is cut by a rule, and keeps that. */
+  isOfLock?: boolean | undefined;
 }
 
 /** A SHA-256 digest, of which no shape is checked again. */
@@ -102,7 +104,7 @@ export async function finish(
   const { digest, size } = original;
   await records.add(file.path, file.stats, began, {
     digest,
-    ...(parts === undefined || file.cut === undefined
+    ...(parts === undefined || file.cut === undefined || file.cut.isOfLock === true
       ? {}
       : { parts: { split: file.cut.split, digests: parts } }),
     ...(auto === undefined ? {} : { auto }),

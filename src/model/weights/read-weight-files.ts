@@ -97,11 +97,12 @@ async function settle(files: readonly OpenFile[], signal: AbortSignal): Promise<
   if (wait > 0) await sleep(wait, undefined, { signal });
 }
 
+/** Whether a file is read in one step, without its parts. */
+const isSmall = ({ size, cut }: OpenFile): boolean => size <= smallFileBytes && cut === undefined;
+
 async function readAll(files: readonly OpenFile[], options: ReadOptions): Promise<void> {
-  const small = files.filter(({ size }) => size <= smallFileBytes);
-  const large = files
-    .filter(({ size }) => size > smallFileBytes)
-    .toSorted((a, b) => b.size - a.size);
+  const small = files.filter(isSmall);
+  const large = files.filter((file) => !isSmall(file)).toSorted((a, b) => b.size - a.size);
   const jobs = [
     ...large.map((file) => (run: Run) => readLarge(file, run)),
     ...(small.length === 0 ? [] : [(run: Run) => readSmall(small, run)]),

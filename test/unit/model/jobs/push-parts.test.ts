@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
-import { readFile, rm } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { writeLock } from "../../../../src/model/lock/lock.ts";
+import { checkLock, writeLock } from "../../../../src/model/lock/lock.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { afterwards } from "../../../support/afterwards.ts";
 import { startHub } from "../../../support/sources/hub.ts";
@@ -76,6 +76,130 @@ test("a part that the registry forgets between its upload and the manifest is se
       true,
     );
   }
+}, 60_000);
+
+const notItsOwn = 'weight "model": its parts in weights.lock are not those of the file';
+
+/** What a lock can say of a file's parts that would make another file of the same size, and what is said of it. */
+const wrongLists = {
+  "two parts swapped": {
+    change({ segments, parts }: Listed) {
+      const [a, b] = twoOfOneSize(parts.map(([, size]) => size));
+      const other = (part: number): number => (part === a ? b : part === b ? a : part);
+      return { parts, segments: segments.map(([at, ...rest]): Segment => [other(at), ...rest]) };
+    },
+    refusal: ["integrity", expect.stringContaining(notItsOwn)],
+  },
+  "two segments of a part swapped": {
+    change({ segments, parts }: Listed) {
+      const [a, b] = twoOfOneSize(segments.map(([part, , length]) => part * 2 ** 40 + length));
+      [segments[a], segments[b]] = [segments[b], segments[a]] as [Segment, Segment];
+      return { segments, parts };
+    },
+    refusal: ["file", expect.stringContaining("are not whole parts in the order of the file")],
+  },
+  "a part's digest of another part": {
+    change({ segments, parts }: Listed) {
+      const [a, b] = twoOfOneSize(parts.map(([, size]) => size));
+      return { segments, parts: parts.with(a, parts[b] as ListedPart) };
+    },
+    refusal: ["integrity", expect.stringContaining(notItsOwn)],
+  },
+};
+
+type Segment = [part: number, offset: number, length: number];
+type ListedPart = [hex: string, size: number];
+interface Listed {
+  parts: ListedPart[];
+  segments: Segment[];
+}
+
+/** The indexes of the first two sizes that are the same. */
+function twoOfOneSize(sizes: readonly number[]): [number, number] {
+  const first = sizes.findIndex((size, at) => sizes.includes(size, at + 1));
+  const second = sizes.indexOf(sizes[first] ?? -1, first + 1);
+  if (second < 0) throw new Error("no two have one size");
+  return [first, second];
+}
+
+/** Changes what the lock of a job says of the parts of its one file. */
+async function changeList(job: Job, change: (parts: Listed) => Listed): Promise<void> {
+  const path = join(job.cwd, "weights.lock");
+  const text = JSON.parse(await readFile(path, "utf8")) as {
+    files: { "ocibundle.parts": Listed }[];
+  };
+  for (const file of text.files) {
+    file["ocibundle.parts"] = { ...file["ocibundle.parts"], ...change(file["ocibundle.parts"]) };
+  }
+  await writeFile(path, JSON.stringify(text));
+}
+
+test("a lock whose parts make another file is refused, whatever parts the registry has", async () => {
+  for (const [what, { change, refusal }] of Object.entries(wrongLists)) {
+    for (const has of ["all", "some", "none"] as const) {
+      const registry = await recordingRegistry();
+      const job = jobIn(await temporaryDirectory());
+      const path = join(job.cwd, "weights/model.safetensors");
+      writeTensors(path, smallModel());
+      await lock(job);
+      if (has !== "none") await pushParts(job, `${registry.host}/acme/model:v1`);
+      if (has === "some") {
+        const { layers } = await manifestOf(registry, "v1");
+        await registry.ask(`/v2/acme/model/blobs/${layers[2]?.digest}`, { method: "DELETE" });
+      }
+      await changeList(job, change);
+      for (const layout of ["parts", "bundle"]) {
+        registry.seen.length = 0;
+        const error = await failureOf(pushParts(job, `${registry.host}/acme/model:v2`, { layout }));
+        expect([what, has, error.code, error.message]).toEqual([what, has, ...refusal]);
+        expect(error.hint).toStartWith("run `ocibundle lock` again");
+        expect(registry.seen.filter(({ method }) => /^(PUT|POST|PATCH)/.test(method))).toEqual([]);
+      }
+      // The way out that the message names.
+      expect(await writeLock(job, lockRequest())).toMatchObject({ changed: true, read: 0 });
+      await pushParts(job, `${registry.host}/acme/model:v2`);
+    }
+  }
+}, 120_000);
+
+/** The files that a job has hashed. */
+const hashed = ({ events }: Job) =>
+  events.flatMap((event) => (event.type === "start" && event.phase === "hash" ? [event.item] : []));
+
+test("the parts of a lock are hashed once where nothing is known of them, and not where it was made here", async () => {
+  const registry = await recordingRegistry();
+  const job = jobIn(await temporaryDirectory());
+  const path = join(job.cwd, "weights/model.safetensors");
+  const reference = `${registry.host}/acme/model:v1`;
+  writeTensors(path, smallModel());
+  await lock(job);
+  expect(hashed(job)).toEqual(["model"]);
+  await pushParts(job, reference);
+  expect(hashed(job)).toEqual(["model"]);
+
+  // Another machine: its cache knows nothing of the file.
+  const other = jobIn(job.cwd, { OCIBUNDLE_CACHE: await temporaryDirectory() });
+  await pushParts(other, reference);
+  await pushParts(other, reference);
+  expect(hashed(other)).toEqual(["model"]);
+  // One that knows what the file holds, from a push as one layer.
+  const third = jobIn(job.cwd, { OCIBUNDLE_CACHE: await temporaryDirectory() });
+  await pushParts(third, `${registry.host}/acme/plain:v1`, { layout: "bundle-1" });
+  await pushParts(third, reference);
+  await pushParts(third, reference);
+  expect(hashed(third)).toEqual(["model", "model"]);
+
+  // Without the file only a machine that knows them can say that the parts are its own.
+  await rm(path);
+  await pushParts(job, reference, { weights: [] });
+  const nowhere = jobIn(job.cwd, { OCIBUNDLE_CACHE: await temporaryDirectory() });
+  const error = await failureOf(pushParts(nowhere, reference, { weights: [] }));
+  expect([error.code, error.message]).toEqual([
+    "file",
+    expect.stringContaining(
+      'weight "model": its parts in weights.lock cannot be compared with its file, which is not on this machine',
+    ),
+  ]);
 }, 60_000);
 
 test("the blobs of a tag's version are not asked for one by one", async () => {
@@ -195,3 +319,48 @@ test("files on a hub are read once for the digests of their parts, and what is n
   expect(error.code).toBe("integrity");
   expect(error.hint).toContain("differs from its listing");
 });
+
+test("a lock of files on a hub is held against them, once where nothing is known of its parts", async () => {
+  const registry = await recordingRegistry();
+  const path = join(await temporaryDirectory(), "model.safetensors");
+  writeTensors(path, smallModel());
+  const bytes = new Uint8Array(await readFile(path));
+  const hub = await startHub({ "model.safetensors": bytes });
+  afterwards(() => hub.close());
+  const cwd = await temporaryDirectory();
+  const machine = (cache: string) =>
+    jobIn(cwd, { HF_ENDPOINT: hub.endpoint, OCIBUNDLE_CACHE: join(cwd, cache) });
+  const hubLock = lockRequest({ paths: ["hf://acme/tiny"], parts: true });
+  await writeLock(machine("first"), hubLock);
+  /** Bytes of the file that were asked for since the last time. */
+  const read = (): number =>
+    hub.seen.splice(0).reduce((sum, { at, range = "" }) => {
+      const [, start = 0, end = 0] = (/bytes=(\d+)-(\d+)/.exec(range) ?? []).map(Number);
+      return at === "storage" && end > 0 ? sum + end - start + 1 : sum;
+    }, 0);
+  const push = (job: Job) =>
+    pushParts(job, `${registry.host}/acme/model:v1`, { weights: ["hf://acme/tiny"] });
+  const small = 4 * 1024 * 1024;
+  read();
+  await push(machine("first"));
+  expect(Math.abs(read() - bytes.byteLength)).toBeLessThan(small);
+  // The registry has it all: another machine reads the file to compare it, and only once.
+  await push(machine("second"));
+  expect(Math.abs(read() - bytes.byteLength)).toBeLessThan(small);
+  await push(machine("second"));
+  expect((await checkLock(machine("second"), hubLock)).changed).toEqual([]);
+  expect(read()).toBeLessThan(small);
+
+  for (const { change, refusal } of Object.values(wrongLists)) {
+    await writeLock(machine("first"), hubLock);
+    await changeList(machine("first"), change);
+    for (const cache of ["first", "second"]) {
+      const job = machine(cache);
+      const error = await failureOf(push(job));
+      expect([error.code, error.message]).toEqual(refusal);
+      expect((await checkLock(machine(cache), hubLock)).changed).toEqual([
+        { name: "model", what: ["parts"] },
+      ]);
+    }
+  }
+}, 60_000);

@@ -202,6 +202,49 @@ test("a copy stores plain weights, and parts as they are, in the parts that a pu
   expect(error.message).toContain("--compression needs --parts");
 }, 60_000);
 
+test("a recipe of plain weights that makes another file is not copied", async () => {
+  const { registry, job, plain } = await plainModel();
+  const at = (name: string) => `${registry.host}/acme/${name}`;
+  await writeLock(job, lockRequest({ parts: true }));
+  const inPlain = await pushParts(job, at("plain:v1"), { layout: "bundle" });
+  // The target has all parts: nothing of the file is read for them.
+  const inParts = await pushParts(job, at("parts:v1"));
+  const again = await copy(job, at("plain:v1"), at("parts:v2"));
+  expect(again.model.digest).toBe(inParts.model.digest);
+  expect(inPlain.model.digest).not.toBe(inParts.model.digest);
+
+  const ask = async (path: string) =>
+    (await (await registry.ask(`/v2/acme/plain/${path}`)).json()) as Record<string, unknown>;
+  const manifest = (await ask("manifests/v1")) as { config: { digest: string; size: number } };
+  const recipe = (await ask(`blobs/${manifest.config.digest}`)) as {
+    files: { segments: number[][] }[];
+  };
+  const segments = recipe.files[0]?.segments ?? [];
+  const [one, other] = [4, 5];
+  expect(segments[one]?.[2]).toBe(segments[other]?.[2] ?? -1);
+  [segments[one], segments[other]] = [segments[other], segments[one]] as [number[], number[]];
+  const bytes = Buffer.from(JSON.stringify(recipe));
+  const upload = `/v2/acme/plain/blobs/uploads/?digest=${digestOf(bytes)}`;
+  expect((await registry.ask(upload, { method: "POST", body: bytes })).status).toBe(201);
+  const config = { ...manifest.config, digest: digestOf(bytes), size: bytes.byteLength };
+  const lying = await registry.ask("/v2/acme/plain/manifests/lie", {
+    method: "PUT",
+    headers: { "content-type": "application/vnd.oci.image.manifest.v1+json" },
+    body: JSON.stringify({ ...manifest, config }),
+  });
+  expect(lying.status).toBe(201);
+  for (const cache of ["known", ".cache"]) {
+    const machine = jobIn(job.cwd, { OCIBUNDLE_CACHE: join(job.cwd, cache) });
+    const copied = await copy(machine, at("plain:lie"), at("parts:v3"));
+    // It is split anew, by the numbers that it has been split by.
+    expect(copied.model.digest).toBe(inParts.model.digest);
+    expect(machine.warnings()).toEqual([
+      'weight "model": its parts are not as its recipe lists them: splitting it again',
+    ]);
+  }
+  expect(plain).toBe(at("plain:v1"));
+}, 60_000);
+
 test("the weights of another model are pushed in the parts that a copy makes", async () => {
   const { registry, job, plain } = await plainModel();
   const copied = await copy(job, plain, `${registry.host}/acme/copied:v1`, { compression: "auto" });

@@ -132,9 +132,14 @@ test("parts that are not those of the file are found by --check", async () => {
     return { ...rest, parts: [["a".repeat(64), size], ...others] };
   });
   expect((await checkLock(job, lockRequest())).changed).toEqual(drift as never);
-  // A rule that is not known cannot be followed.
+  // A rule that is not known cannot be followed, but what it made is held against the file.
+  change((parts) => ({ ...parts, split: { by: "other/1" } }));
+  expect((await checkLock(job, lockRequest())).changed).toEqual(drift as never);
+  await writeLock(job, lockRequest({ parts: true }));
   change((parts) => ({ ...parts, split: { by: "other/1" } }));
   expect((await checkLock(job, lockRequest())).changed).toEqual([]);
+  change((parts) => ({ ...parts, segments: (parts["segments"] as unknown[]).toReversed() }));
+  expect((await checkLock(job, lockRequest())).changed).toEqual(drift as never);
 }, 60_000);
 
 test("a version keeps the numbers of the one before, and the parts that did not change", async () => {

@@ -1,0 +1,86 @@
+import { createHash } from "node:crypto";
+import type { LockParts } from "./lock-parts.ts";
+import type { Segment } from "./recipe.ts";
+import type { PartPlan } from "./tree.ts";
+
+/** What a file must have where, to be what a list of parts and segments makes. */
+export interface WholeParts {
+  /** Whole parts, which have every byte of the file once: a part that the file has twice is there twice. */
+  plan: PartPlan[];
+  /** What each must have as its digest. */
+  digests: `sha256:${string}`[];
+  /** Names the plan, for records: two lists with one name take the same bytes from a file. */
+  name: string;
+}
+
+/**
+ * The parts of a file as pieces of the file, each in the file's order, so that one pass over its bytes can hash them.
+ * Undefined where the segments do not make whole parts of the file, or leave a part out: then the file alone does not
+ * tell whether the list is right. No rule makes such segments.
+ */
+export function wholeParts({ parts, segments }: LockParts): WholeParts | undefined {
+  const places = parts.map((): Place[] => []);
+  let start = 0;
+  for (const [part, offset, length] of segments) {
+    places[part]?.push({ offset, after: offset + length, start, end: start + length });
+    start += length;
+  }
+  const plan: PartPlan[] = [];
+  const digests: WholeParts["digests"] = [];
+  for (const [index, { digest, size }] of parts.entries()) {
+    const chains = chainsOf(places[index] ?? [], size);
+    if (chains === undefined) return undefined;
+    for (const chain of chains) {
+      plan.push(chain);
+      digests.push(digest);
+    }
+  }
+  return { plan, digests, name: nameOf(segments, parts) };
+}
+
+/** A piece of a part: where in the part it begins and ends, and where in the file. */
+interface Place {
+  offset: number;
+  after: number;
+  start: number;
+  end: number;
+}
+
+/**
+ * The places of a part, in the order of the file, as whole parts. Where several pieces of the part end in one place,
+ * as many must begin there, and each of them behind its own in the file: the first belongs to the first.
+ */
+function chainsOf(places: readonly Place[], size: number): PartPlan[] | undefined {
+  const from = Map.groupBy(places, ({ offset }) => offset);
+  const upTo = Map.groupBy(places, ({ after }) => after);
+  const next = new Map<Place, Place>();
+  for (const [after, before] of upTo) {
+    if (after === size) continue;
+    const behind = from.get(after) ?? [];
+    if (behind.length !== before.length) return undefined;
+    for (const [index, place] of before.entries()) {
+      const following = behind[index];
+      if (following === undefined || following.start < place.end) return undefined;
+      next.set(place, following);
+    }
+  }
+  const first = from.get(0) ?? [];
+  if (first.length === 0) return undefined;
+  for (const offset of from.keys()) {
+    if (offset !== 0 && !upTo.has(offset)) return undefined;
+  }
+  return first.map((place) => {
+    const chain: PartPlan = [];
+    for (let at: Place | undefined = place; at !== undefined; at = next.get(at)) {
+      chain.push({ start: at.start, end: at.end });
+    }
+    return chain;
+  });
+}
+
+function nameOf(segments: readonly Segment[], parts: LockParts["parts"]): string {
+  const hash = createHash("sha256");
+  for (const { size } of parts) hash.update(`${size},`);
+  for (const segment of segments) hash.update(`;${segment.join(",")}`);
+  return `segments ${hash.digest("hex")}`;
+}
