@@ -1,17 +1,21 @@
+import { OcibundleError } from "../errors.ts";
 import { type ByteSource, passing, slice } from "../flow/passing.ts";
 import { failureError, httpFailureOf } from "../http/message/failure.ts";
 import type { BlobSource, ByteRange, ContentReader } from "../oci/content.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
+import type { Clock } from "../retry/clock.ts";
+import { retryCounter } from "../retry/retry-counter.ts";
+import { isOutage } from "./outage.ts";
 import { rangeRefused, refusalOf } from "./refusal.ts";
 import type { BlobAnswer, Repository } from "./types.ts";
 
 /** Reads manifests and blobs of one repository. Nothing is asked before it is needed. */
-export const registryReader = (repository: Repository): ContentReader => ({
+export const registryReader = (repository: Repository, clock?: Clock): ContentReader => ({
   name: repository.fullName,
   readManifest: (tagOrDigest, signal) => repository.getManifest(tagOrDigest, signal),
   hasBlob: async ({ digest, size }, signal) =>
     (await repository.headBlob(digest, signal, size)) === size,
-  blobSource: (descriptor) => Promise.resolve(blobSource(repository, descriptor)),
+  blobSource: (descriptor) => Promise.resolve(blobSource(repository, descriptor, clock)),
   host: repository.registry.host,
   ranges: (descriptor, range, signal) => repository.getBlob(descriptor, range, signal),
   listReferrers: (digest, signal) => repository.listReferrers(digest, undefined, signal),
@@ -23,7 +27,11 @@ export const registryReader = (repository: Repository): ContentReader => ({
 /** Answers in a row that break off without a byte before it is given up. */
 const maxEmptyAnswers = 4;
 
-const blobSource = (repository: Repository, descriptor: Descriptor): BlobSource => ({
+const blobSource = (
+  repository: Repository,
+  descriptor: Descriptor,
+  clock: Clock | undefined,
+): BlobSource => ({
   kind: "stream",
   async open(range, signal) {
     if (range.start >= range.end) return new Blob([]).stream();
@@ -43,7 +51,9 @@ const blobSource = (repository: Repository, descriptor: Descriptor): BlobSource 
             // A connection that broke is resumed at once: the client waits when it opens another one.
             const resumes = httpFailureOf(error) !== undefined && !signal.aborted;
             if (!resumes || ++empty === maxEmptyAnswers) throw error;
-            reader = await openAt(repository, descriptor, { start: at, end: range.end }, signal);
+            const rest = { start: at, end: range.end };
+            const again = () => openAt(repository, descriptor, rest, signal);
+            reader = await throughOutage(again, signal, clock);
           }
         }
       },
@@ -52,6 +62,25 @@ const blobSource = (repository: Repository, descriptor: Descriptor): BlobSource 
     return passing(resuming);
   },
 });
+
+/** Asks a registry that just sent something until it answers, or its outage lasts too long; then throws the failure. */
+async function throughOutage<T>(
+  attempt: () => Promise<T>,
+  signal: AbortSignal,
+  clock: Clock | undefined,
+): Promise<T> {
+  const counter = retryCounter({ clock });
+  counter.noteContact();
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!(error instanceof OcibundleError) || !isOutage(error)) throw error;
+      counter.count();
+      await counter.waitOutage(error, signal);
+    }
+  }
+}
 
 async function openAt(
   repository: Repository,

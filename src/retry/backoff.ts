@@ -6,6 +6,11 @@ export interface RetryPolicy {
   firstWait: number;
   /** No wait of our own choosing is longer, in milliseconds. */
   longestWait: number;
+  /**
+   * For so many milliseconds a server that was in contact until then is asked again where it can't be reached,
+   * however many tries failed; not at all unless given.
+   */
+  outage?: number | undefined;
 }
 
 /** One request, sent again as it is. */
@@ -17,8 +22,16 @@ export const unreachableRetries: RetryPolicy = { ...requestRetries, tries: 3 };
 /** A server that did not answer in time: each attempt may take a minute. */
 export const slowRetries: RetryPolicy = { ...requestRetries, tries: 3 };
 
-/** A transfer that resumes: `tries` counts attempts without a further byte. */
-export const transferRetries: RetryPolicy = { tries: 6, firstWait: 500, longestWait: 20_000 };
+/** A transfer that resumes: `tries` counts attempts without a further byte. A registry restarts in a minute. */
+export const transferRetries: RetryPolicy = {
+  tries: 6,
+  firstWait: 500,
+  longestWait: 20_000,
+  outage: 60_000,
+};
+
+/** The waits of an outage, which alone ends them: short, so that its end is soon noticed. */
+export const outageRetries: RetryPolicy = { tries: Infinity, firstWait: 1000, longestWait: 5000 };
 
 /** The longest `Retry-After` that is honored, in milliseconds; a longer one makes the failure final. */
 export const maxRetryAfter = 5 * 60_000;

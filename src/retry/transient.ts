@@ -37,25 +37,33 @@ export const isAskedBack = (result: AttemptResult): boolean =>
 export const askedWait = (result: AttemptResult): number | undefined =>
   "status" in result ? result.retryAfter : result.failure.retryAfter;
 
-/** The policy for a request that failed, or undefined when another attempt can't help. */
-export function requestPolicy(result: AttemptResult): RetryPolicy | undefined {
-  if ("status" in result) return isTransient(result.status) ? requestRetries : undefined;
-  const { kind, brokeOff } = result.failure;
+/** Whether no connection came about, so that the server can't have seen the request. */
+export function isUnreachable({ kind, brokeOff }: HttpFailure): boolean {
   switch (kind) {
-    case "protocol":
-      return undefined;
-    case "tls":
-      return brokeOff ? unreachableRetries : undefined;
     case "name":
     case "refused":
     case "unconnected":
     case "proxy":
-      return unreachableRetries;
+      return true;
+    case "tls":
+      return brokeOff;
+    default:
+      return false;
+  }
+}
+
+/** The policy for a request that failed, or undefined when another attempt can't help. */
+export function requestPolicy(result: AttemptResult): RetryPolicy | undefined {
+  if ("status" in result) return isTransient(result.status) ? requestRetries : undefined;
+  if (isUnreachable(result.failure)) return unreachableRetries;
+  switch (result.failure.kind) {
     case "timeout":
     case "stalled":
       return slowRetries;
     case "reset":
     case "status":
       return requestRetries;
+    default:
+      return undefined;
   }
 }

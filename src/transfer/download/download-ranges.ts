@@ -79,7 +79,7 @@ export async function fetchMissing(
     size,
     options,
     work: rangeWork(file, size, options),
-    failures: rangeFailures(file, options),
+    failures: rangeFailures(file, { ...options, contact: options.support.contact }),
     stop: new AbortController(),
     ended: Promise.withResolvers(),
     queued: 0,
@@ -187,6 +187,7 @@ async function request(fetch: Fetch, flight: Flight): Promise<void> {
   flight.ranged = fetch.options.support.ranged && !(start === 0 && piece.end === size);
   const asked = { start: flight.ranged ? start : 0, end: piece.end };
   const answer = await fetch.open(flight.ranged ? asked : undefined, flight.signal);
+  fetch.failures.noteContact();
   const { range } = answer;
   if (range.start !== asked.start || range.end !== asked.end) {
     const isWhole = range.start === 0 && range.end === size;
@@ -204,6 +205,7 @@ async function request(fetch: Fetch, flight: Flight): Promise<void> {
   fetch.confirmed = true;
   startRequests(fetch);
   await flight.read({ range, body: answer.body }, file);
+  fetch.failures.noteContact();
   noteRate(fetch.options.support.traffic, flight.averageRate());
 }
 

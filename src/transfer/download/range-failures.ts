@@ -1,4 +1,5 @@
 import type { OcibundleError } from "../../errors.ts";
+import { isOutage } from "../../registry/outage.ts";
 import { retryCounter, type RetryCounterOptions } from "../../retry/retry-counter.ts";
 import type { Flight } from "./flight.ts";
 import type { PartialFile } from "./partial-file.ts";
@@ -14,6 +15,8 @@ export interface RangeFailures {
   readonly inARow: number;
   /** Starts counting again. */
   reset(): void;
+  /** The registry answered; the count stays. */
+  noteContact(): void;
   /** Counts a failure and waits before another try. Throws `error` when there is none, or the signal's reason. */
   wait(flight: Flight, error: OcibundleError, signal: AbortSignal): Promise<void>;
 }
@@ -34,6 +37,7 @@ export function rangeFailures(
       return counter.failures;
     },
     reset: () => counter.reset(),
+    noteContact: () => counter.noteContact(),
     async wait(flight, error, signal) {
       const { bytes } = written;
       if (bytes - bytesAtFailure >= progressBytes) counter.reset();
@@ -43,7 +47,7 @@ export function rangeFailures(
         failedAt = performance.now();
         bytesAtFailure = bytes;
       }
-      await counter.wait(error, signal);
+      await counter.wait(error, signal, isOutage(error));
     },
   };
 }

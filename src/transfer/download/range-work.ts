@@ -2,6 +2,7 @@ import type { BlobAnswer } from "../../registry/types.ts";
 import type { ByteRange } from "../../oci/content.ts";
 import type { EmitEvent } from "../events.ts";
 import { cutIntoPieces, Flight, type Piece, pieceOf, takePiece } from "./flight.ts";
+import type { ServerContact } from "../../retry/retry-counter.ts";
 import { type HostTraffic, hostTraffic } from "./host-traffic.ts";
 import type { PartialFile } from "./partial-file.ts";
 import { betterCost, leastPiece, type RangeCost } from "./range-cost.ts";
@@ -16,10 +17,15 @@ export interface RangeSupport {
   /** What the cheapest of its latest requests cost. */
   cost?: RangeCost;
   readonly traffic: HostTraffic;
+  readonly contact: ServerContact;
 }
 
 /** A registry that is taken to serve ranges until it does not. */
-export const rangeSupport = (): RangeSupport => ({ ranged: true, traffic: hostTraffic() });
+export const rangeSupport = (): RangeSupport => ({
+  ranged: true,
+  traffic: hostTraffic(),
+  contact: {},
+});
 
 /** How one blob is cut into requests. */
 export interface RangeWorkOptions {

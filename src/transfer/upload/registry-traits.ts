@@ -1,15 +1,19 @@
 import type { RegistryLimits } from "../../registry/limits.ts";
 import { chunkSizes, type ChunkTraits } from "./chunk-size.ts";
+import type { ServerContact } from "../../retry/retry-counter.ts";
 import type { UploadTraits } from "./upload-method.ts";
 
 /** What one registry has shown of how it takes uploads. */
-export interface RegistryTraits extends ChunkTraits, UploadTraits {}
+export interface RegistryTraits extends ChunkTraits, UploadTraits {
+  readonly contact: ServerContact;
+}
 
 /** What is assumed of a registry before its first answer. */
 export const unknownTraits = (): RegistryTraits => ({
   refused: new Map(),
   largestChunk: chunkSizes.largest,
   rate: 0,
+  contact: {},
 });
 
 /** What is known about a hosted registry before the first request to it. */

@@ -1,4 +1,5 @@
 import { type ErrorCode, OcibundleError } from "../../errors.ts";
+import { isOutage } from "../../registry/outage.ts";
 import { refusalOf } from "../../registry/refusal.ts";
 import { isTransient } from "../../retry/transient.ts";
 import { checkSource } from "../check-source.ts";
@@ -98,8 +99,11 @@ async function wait(
   if (method === "chunks") {
     context.chunk = smallerChunk(context.chunk, cursor.minimumChunk) ?? context.chunk;
   }
+  // A registry that is away says nothing of the session.
+  const isAway = status === undefined && isOutage(error);
   const isStuck =
     method !== "put" &&
+    !isAway &&
     context.sourceFailure === undefined &&
     context.stuck.failed(cursor.position, status);
   if (!isStuck) return askAfterSilence(context, method, error);
@@ -141,7 +145,7 @@ async function askAfterSilence(
 
 async function pause({ counter, options }: UploadContext, error: OcibundleError): Promise<void> {
   counter.count();
-  await counter.wait(error, options.signal);
+  await counter.wait(error, options.signal, isOutage(error));
 }
 
 /** A complete blob that was refused is wrong; a part of one may only have been sent in the wrong way. */

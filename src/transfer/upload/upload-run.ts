@@ -59,7 +59,7 @@ function contextOf(
   options: UploadRunOptions,
 ): UploadContext {
   const traits = options.traits ?? unknownTraits();
-  const counter = retryCounter(options);
+  const counter = retryCounter({ ...options, contact: traits.contact });
   const onProgress = (): void => {
     counter.reset();
     context.repeated = 0;

@@ -6,7 +6,8 @@ import { MethodRefused } from "./upload-context.ts";
 import { unknownTraits } from "./registry-traits.ts";
 import type { UploadOptions } from "./upload.ts";
 import { runUpload } from "./upload-run.ts";
-import { newSession, resumeSession } from "./upload-session.ts";
+import { resumeSession } from "./upload-session.ts";
+import { firstSession } from "./first-session.ts";
 
 /** The content turned out not to be what was expected: the upload is not finished. */
 class UnexpectedContent extends Error {
@@ -43,7 +44,7 @@ export async function uploadUnnamed(
       : options.journal?.open(repository, { digest: identity, size });
   try {
     const found = await resumeSession(repository, { size }, { ...options, notes });
-    const opened = found ?? (await newSession(repository, signal));
+    const opened = found ?? (await firstSession(repository, options));
     try {
       const descriptor = { size, digest, label };
       await runUpload({ repository, descriptor, source: hashing.source, opened, notes }, options);

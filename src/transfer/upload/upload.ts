@@ -5,7 +5,8 @@ import type { Repository } from "../../registry/types.ts";
 import type { UploadJournal } from "./upload-journal.ts";
 import type { UploadRunOptions } from "./upload-context.ts";
 import { runUpload } from "./upload-run.ts";
-import { findSession, newSession } from "./upload-session.ts";
+import { findSession } from "./upload-session.ts";
+import { firstSession } from "./first-session.ts";
 import { unknownTraits } from "./registry-traits.ts";
 import { isForPut } from "./upload-method.ts";
 
@@ -42,7 +43,7 @@ export async function uploadBlob(
       if (found?.position === 0) void found.session.cancel();
       throw error;
     }
-    const opened = found ?? (await newSession(repository, options.signal));
+    const opened = found ?? (await firstSession(repository, options));
     await runUpload({ repository, descriptor, source: bytes, opened, notes }, options);
     notes?.drop();
     return "sent";

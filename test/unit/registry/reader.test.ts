@@ -1,6 +1,8 @@
 import { expect, test } from "bun:test";
 import { registryReader } from "../../../src/registry/reader.ts";
-import { never, serveBytes } from "../../support/registry/scripted-server.ts";
+import { failureError } from "../../../src/http/message/failure.ts";
+import type { Repository } from "../../../src/registry/types.ts";
+import { never, recordedClock, serveBytes } from "../../support/registry/scripted-server.ts";
 import { errorOf } from "../../support/failure.ts";
 import { blobOf, readAll, repositoryAt } from "../../support/registry/registry-client.ts";
 
@@ -51,6 +53,30 @@ test("where there are no ranges what is known is skipped, as far as it gets", as
   const { server } = serveShort(16, false);
   await using _ = server;
   expect(await open(server.host, 3, 10)).toBe(content.slice(3, 10));
+});
+
+test.each([
+  [30_000, true],
+  [90_000, false],
+])("a registry that is away for %d ms half-way is waited for: %p", async (away, isWaitedFor) => {
+  const { server } = serveShort(7);
+  await using _ = server;
+  const clock = recordedClock();
+  const repository = repositoryAt(server.host, { idleTimeout: 50, clock });
+  let back: number | undefined;
+  const leaving: Repository = {
+    ...repository,
+    async getBlob(descriptor, range, signal) {
+      if (range !== undefined) back ??= clock.now() + away;
+      if (clock.now() < (back ?? 0)) throw failureError("registry.test", "refused");
+      return repository.getBlob(descriptor, range, signal);
+    },
+  };
+  const source = await registryReader(leaving, clock).blobSource(blob, never);
+  if (source.kind !== "stream") throw new Error("a registry streams");
+  const read = readAll(await source.open({ start: 0, end: 16 }, never));
+  if (isWaitedFor) expect(await read).toBe(content);
+  else expect(await errorOf(read)).toMatchObject({ code: "network" });
 });
 
 test("a blob of which no byte comes is given up", async () => {

@@ -7,6 +7,9 @@ import { gzipSync, zstdCompressSync } from "node:zlib";
 import { OcibundleError } from "../../../../src/errors.ts";
 import type { ByteRange } from "../../../../src/oci/content.ts";
 import { type Digest, digestOf } from "../../../../src/oci/digest.ts";
+import { failureError } from "../../../../src/http/message/failure.ts";
+import { type RetryPolicy, transferRetries } from "../../../../src/retry/backoff.ts";
+import type { Clock } from "../../../../src/retry/clock.ts";
 import { createRegistry } from "../../../../src/registry/registry.ts";
 import { createWorkerPool, type WorkerPool } from "../../../../src/runtime/worker-pool.ts";
 import type { BlobToFetch } from "../../../../src/transfer/download/blob-to-fetch.ts";
@@ -20,13 +23,14 @@ import type { TransferEvent } from "../../../../src/transfer/events.ts";
 import type { Pace } from "../../../../src/transfer/download/slow-ranges.ts";
 import { type Asked, type BlobServer, serveBlob } from "../../../support/registry/blob-server.ts";
 import type { Behaviour } from "../../../support/registry/blob-answer.ts";
+import { recordedClock } from "../../../support/registry/scripted-server.ts";
 import { failureOf } from "../../../support/failure.ts";
 
 const MiB = 1024 * 1024;
 const blob = randomBytes(24 * MiB + 12345);
 /** For servers that stall: what takes seconds elsewhere is judged after a moment. */
 const hurried = { silent: 150, dead: 300, young: 100, factor: 4, short: 50 };
-const clock = { now: () => Date.now(), random: () => 0, sleep: () => Promise.resolve() };
+const instantly = { now: () => Date.now(), random: () => 0, sleep: () => Promise.resolve() };
 
 let workers: WorkerPool;
 let directory: string;
@@ -60,13 +64,24 @@ interface Pull {
   bytes: number;
 }
 
+/** How a download differs from the usual. */
+interface Manner {
+  stopAt?: number;
+  pace?: Pace;
+  clock?: Clock;
+  retries?: RetryPolicy;
+  /** Throws in place of a request. */
+  before?: () => void;
+}
+
 async function pull(
   bytes: Uint8Array,
   behave: (asked: Asked) => Behaviour,
-  more: Partial<BlobToFetch> & { stopAt?: number; pace?: Pace } = {},
+  more: Partial<BlobToFetch> & Manner = {},
 ): Promise<Pull> {
   await server?.stop();
   server = await serveBlob(bytes, behave);
+  const { clock = instantly } = more;
   const registry = createRegistry(server.host, { clock });
   const repository = registry.repository("acme/llama");
   const descriptor = more.descriptor ?? {
@@ -80,7 +95,7 @@ async function pull(
     emit: (event) => events.push(event),
     clock,
     pace: more.pace,
-    retries: { tries: 4, firstWait: 1, longestWait: 1 },
+    retries: more.retries ?? { tries: 4, firstWait: 1, longestWait: 1 },
   });
   let told = 0;
   const abort = new AbortController();
@@ -88,7 +103,10 @@ async function pull(
   const path = await downloader.download(
     {
       descriptor,
-      open: (range, signal) => repository.getBlob(descriptor, range, signal),
+      async open(range, signal) {
+        more.before?.();
+        return repository.getBlob(descriptor, range, signal);
+      },
       host: registry.host,
       label: 'weight "llama"',
       item: "llama",
@@ -310,6 +328,65 @@ describe("a server that breaks", () => {
 
   test("answers 503 to a range for a while", async () => {
     whole(await pull(blob, ({ index }) => (index > 0 && index < 4 ? { status: 503 } : {})));
+  });
+});
+
+const breaksAtFirst = ({ index }: Asked): Behaviour => (index < 4 ? { cutAfter: MiB } : {});
+
+/** A server that breaks off each of its first answers and can't be reached for a while from then on. */
+async function goesAway(milliseconds: number) {
+  const clock = recordedClock();
+  let back = Infinity;
+  let refused = 0;
+  const before = (): void => {
+    if ((server?.asked.length ?? 0) < 4 || clock.now() >= back) return;
+    if (back === Infinity) back = clock.now() + milliseconds;
+    if (clock.now() >= back) return;
+    refused += 1;
+    throw failureError("registry.test", "refused");
+  };
+  const pulled = pull(blob, breaksAtFirst, { clock, retries: transferRetries, before });
+  return { pulled: await pulled.catch((error: unknown) => error), refused: () => refused };
+}
+
+describe("a server that goes away half-way", () => {
+  test.each([10, 30, 55])("for %d s is waited for, and gone on with", async (seconds) => {
+    const { pulled, refused } = await goesAway(seconds * 1000);
+    whole(pulled as Pull);
+    expect(refused()).toBeGreaterThan(2);
+    // What came before is not asked for again.
+    expect(server?.bytesAsked()).toBeLessThan(2 * blob.length);
+  });
+
+  test("for more than a minute is given up", async () => {
+    const { pulled, refused } = await goesAway(75_000);
+    expect(pulled).toMatchObject({ code: "network", message: expect.stringContaining("refused") });
+    expect(refused()).toBeLessThan(100);
+  });
+
+  test("behind a proxy that answers 503 is waited for, too", async () => {
+    const clock = recordedClock();
+    let back = Infinity;
+    const behave = ({ index }: Asked): Behaviour => {
+      if (index < 4) return { cutAfter: MiB };
+      if (back === Infinity) back = clock.now() + 50_000;
+      return clock.now() < back ? { status: 503 } : {};
+    };
+    whole(await pull(blob, behave, { clock, retries: transferRetries }));
+  });
+
+  test("before its first byte is given up soon", async () => {
+    const clock = recordedClock();
+    let tries = 0;
+    const before = (): void => {
+      tries += 1;
+      throw failureError("registry.test", "refused");
+    };
+    const error = await failureOf(
+      pull(blob, () => ({}), { clock, retries: transferRetries, before }),
+    );
+    expect(error.code).toBe("network");
+    expect(tries).toBe(2);
   });
 });
 

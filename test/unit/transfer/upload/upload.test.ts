@@ -16,6 +16,7 @@ import { join } from "node:path";
 import { OcibundleError } from "../../../../src/errors.ts";
 import type { BlobOutcome, BlobSource, BlobToMove } from "../../../../src/oci/content.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
+import { transferRetries } from "../../../../src/retry/backoff.ts";
 import { createRegistry } from "../../../../src/registry/registry.ts";
 import { tryLockFile } from "../../../../src/store/locks/lock-file.ts";
 import type { TransferEvent } from "../../../../src/transfer/events.ts";
@@ -25,7 +26,7 @@ import {
   unknownTraits,
   type RegistryTraits,
 } from "../../../../src/transfer/upload/registry-traits.ts";
-import { serve } from "../../../support/registry/scripted-server.ts";
+import { recordedClock, serve } from "../../../support/registry/scripted-server.ts";
 import {
   type MeddleNth,
   serveUploads,
@@ -634,6 +635,63 @@ describe("a session that a broken request has spoilt", () => {
     );
     await write(toMove(file()));
     expect(requests("POST").length).toBe(1);
+  });
+});
+
+/** A writer, and a registry that is away for so long from its PATCH number `nth` on, or from `leave` on. */
+async function goesAway(milliseconds: number, patch = 1) {
+  const time = recordedClock();
+  let back = -Infinity;
+  const leave = (): void => void (back = time.now() + milliseconds);
+  const { host } = await begin((request, next, nth) => {
+    if (request.method === "PATCH" && nth === patch) leave();
+    return time.now() < back ? refuse(request, 503) : next(request);
+  });
+  const client = createRegistry(host, { clock: time });
+  const writer = registryWriter(client.repository("acme/llama"), {
+    traits,
+    clock: time,
+    // No try is left but those of an outage.
+    retries: { ...transferRetries, tries: 1 },
+  });
+  const { signal } = new AbortController();
+  const send = (move: BlobToMove) => writer.writeBlob(move, { signal, onBytes: () => undefined });
+  return { send, leave, time };
+}
+
+const small = (bytes: Uint8Array): BlobToMove =>
+  toMove(
+    { kind: "bytes", bytes },
+    { descriptor: { mediaType, digest: digestOf(bytes), size: bytes.length } },
+  );
+
+describe("a registry that goes away", () => {
+  test("half-way for 40 s is waited for", async () => {
+    const { send } = await goesAway(40_000);
+    expect(await send(toMove(file()))).toBe("sent");
+    expect(requests("POST").length).toBe(1);
+  });
+
+  test("half-way for minutes is given up", async () => {
+    const { send, time } = await goesAway(600_000);
+    const begun = time.now();
+    expect((await failureOf(send(toMove(file())))).code).toBe("network");
+    expect(time.now() - begun).toBeLessThan(120_000);
+  });
+
+  test("between two blobs is waited for", async () => {
+    const { send, leave } = await goesAway(40_000, Infinity);
+    await send(small(randomBytes(1000)));
+    leave();
+    expect(await send(small(randomBytes(1000)))).toBe("sent");
+  });
+
+  test("before anything was sent is given up soon", async () => {
+    const { send, leave, time } = await goesAway(40_000, Infinity);
+    leave();
+    const begun = time.now();
+    expect((await failureOf(send(small(randomBytes(1000))))).code).toBe("network");
+    expect(time.now() - begun).toBeLessThan(20_000);
   });
 });
 

@@ -1,0 +1,25 @@
+import { OcibundleError } from "../../errors.ts";
+import { isOutage } from "../../registry/outage.ts";
+import type { Repository } from "../../registry/types.ts";
+import { retryCounter } from "../../retry/retry-counter.ts";
+import type { UploadRunOptions } from "./upload-context.ts";
+import { newSession, type OpenedSession } from "./upload-session.ts";
+
+/** Opens the first session of an upload; waits through an outage that other uploads ran into. Throws as `newSession`. */
+export async function firstSession(
+  repository: Repository,
+  { signal, traits, ...options }: UploadRunOptions,
+): Promise<OpenedSession> {
+  const counter = retryCounter({ ...options, contact: traits?.contact });
+  for (;;) {
+    try {
+      const session = await newSession(repository, signal);
+      counter.noteContact();
+      return session;
+    } catch (error) {
+      if (!(error instanceof OcibundleError) || !isOutage(error)) throw error;
+      counter.count();
+      await counter.waitOutage(error, signal);
+    }
+  }
+}
