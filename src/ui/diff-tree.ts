@@ -81,12 +81,16 @@ function tensorsNode(diff: TensorsDiff): TreeNode[] {
     ...(uncompared.length <= mostNamed
       ? uncompared.map((tensor) => tensorNode("not compared", tensor, typeOf(tensor)))
       : counted("not compared", uncompared.length, bytesOf(uncompared))),
-    ...[...unread.a, ...unread.b].map(({ name, dest }) => ({
-      cells: ["not read", cut(name), cut(dest)],
-    })),
+    ...unreadIn(unread).map(({ name, dest }) => ({ cells: ["not read", cut(name), cut(dest)] })),
   ];
   return children.length === 0 ? [] : [{ cells: ["tensors"], children }];
 }
+
+/** A file that neither side could read is one line. */
+const unreadIn = ({ a, b }: TensorsDiff["unread"]): readonly { name: string; dest: string }[] => [
+  ...a,
+  ...b.filter(({ name, dest }) => !a.some((file) => file.name === name && file.dest === dest)),
+];
 
 const counted = (what: string, tensors: number, bytes: number): TreeNode[] =>
   tensors === 0 ? [] : [{ cells: [what, counts(tensors, "tensor"), "", right(formatSize(bytes))] }];

@@ -74,10 +74,13 @@ export function createMessages({ write, colors, verbose }: MessageOutput): Messa
 const blobsOf = ({ files, bytes }: FileAmount): string =>
   `${files} ${files === 1 ? "blob" : "blobs"}, ${formatSize(bytes)}`;
 
-/** `weights: 12 blobs, 16.1 GiB; 4 blobs, 15.9 GiB up to date; 8 blobs, 9.0 MiB to send` */
+const partOf = ({ files, bytes }: FileAmount, what: string): string =>
+  `${files} ${what} (${formatSize(bytes)})`;
+
+/** `weights: 12 blobs, 16.1 GiB; 4 up to date (15.9 GiB), 8 to send (9.0 MiB)`: fits a terminal. */
 function planLine({ all, present, missing }: Extract<TransferEvent, { type: "plan" }>): string {
   const line = `weights: ${blobsOf(all)}`;
   if (missing.files === 0) return `${line}, all up to date`;
   if (present.files === 0) return `${line} to send`;
-  return `${line}; ${blobsOf(present)} up to date; ${blobsOf(missing)} to send`;
+  return `${line}; ${partOf(present, "up to date")}, ${partOf(missing, "to send")}`;
 }

@@ -15,6 +15,8 @@ type FilesShown = "none" | "some" | "all";
 const cut = (text: string) => ({ text, cut: true as const });
 const sizeCell = (bytes: number) => ({ text: formatSize(bytes), align: "right" as const });
 
+const wrapped = (text: string): TreeNode => ({ cells: [{ text, wrap: true }] });
+
 const count = (number: number, noun: string): string =>
   `${number} ${noun}${number === 1 ? "" : "s"}`;
 
@@ -30,12 +32,12 @@ const weightNode =
     ],
   });
 
-/** " (2 bp2.zstd, 1 zstd; 67.7 MiB decoded)" where some parts are not stored as they are. */
-function encodedParts({ size, encodings }: NonNullable<WeightsSummary["parts"]>): string {
-  const encoded = Object.entries(encodings).filter(([encoding]) => encoding !== "none");
-  if (encoded.length === 0) return "";
-  const forms = encoded.map(([encoding, parts]) => `${parts} ${encoding}`).toSorted();
-  return ` (${forms.join(", ")}; ${formatSize(size)} decoded)`;
+/** "2 bp2.zstd, 1 zstd; 67.7 MiB decoded" where some parts are not stored as they are. */
+function encodedParts(parts: WeightsSummary["parts"]): string | undefined {
+  const encoded = Object.entries(parts?.encodings ?? {}).filter(([form]) => form !== "none");
+  if (parts === null || encoded.length === 0) return undefined;
+  const forms = encoded.map(([encoding, number]) => `${number} ${encoding}`).toSorted();
+  return `${forms.join(", ")}; ${formatSize(parts.size)} decoded`;
 }
 
 /** Whether a path ends with the name, but for an extension: `/src/weights/a/model.bin` says `a/model`. */
@@ -54,6 +56,9 @@ function isTooNarrow(files: readonly ReportedWeight[], columns: number | undefin
   return names + paths > columns - besideNames;
 }
 
+/** What stands beside what weights are: the tree's lines, `weights`, a digest, a size and the gaps. */
+const besideWhat = 45;
+
 /** What a tree's lines, the digest, the size and the gaps between them take. */
 const besideNames = 40;
 
@@ -69,10 +74,7 @@ function fileNodes(
   const node = weightNode(isTooNarrow(files, columns));
   if (shown === "all" || files.length <= mostFiles) return files.map(node);
   const more = files.length - shownOfMany;
-  return [
-    ...files.slice(0, shownOfMany).map(node),
-    { cells: [{ text: `… ${more} more, listed with -v`, wrap: true }] },
-  ];
+  return [...files.slice(0, shownOfMany).map(node), wrapped(`… ${more} more, listed with -v`)];
 }
 
 const archiveNode = ({
@@ -97,7 +99,7 @@ function annotationNodes(annotations: Readonly<Record<string, string>>): TreeNod
       const text = truncate(`${key}: ${value}`, longestAnnotation);
       return { cells: ["annotation", { text, wrap: true }] };
     }),
-    ...(more > 0 ? [{ cells: [{ text: `… ${more} more annotations`, wrap: true as const }] }] : []),
+    ...(more > 0 ? [wrapped(`… ${more} more annotations`)] : []),
   ];
 }
 
@@ -118,26 +120,31 @@ export function modelNodes(view: ModelSummary, shown: FilesShown, columns?: numb
       ...(files.length > 0 || unlisted.length === 0 ? [count(files.length, "file")] : []),
       ...(unlisted.length > 0 ? [count(unlisted.length, "archive")] : []),
     ].join(", ");
+    const encoded = encodedParts(parts);
+    const inParts = parts === null ? what : `${what} in ${count(parts.count, "part")}`;
+    const withForms = encoded === undefined ? inParts : `${inParts} (${encoded})`;
+    const isLong = columns !== undefined && displayWidth(withForms) > columns - besideWhat;
     nodes.push({
       cells: [
         "weights",
-        parts !== null
-          ? `${what} in ${count(parts.count, "part")}${encodedParts(parts)}`
-          : format === "bundle"
-            ? what
-            : `${what} (${format})`,
+        parts === null && format !== "bundle"
+          ? `${what} (${format})`
+          : isLong
+            ? inParts
+            : withForms,
         shortDigest(digest),
         sizeCell(size),
       ],
-      ...(shown === "none"
-        ? {}
-        : {
-            children: [
+      children: [
+        ...(encoded === undefined || !isLong ? [] : [wrapped(encoded)]),
+        ...(shown === "none"
+          ? []
+          : [
               ...(digest === view.digest ? [] : annotationNodes(annotations)),
               ...fileNodes(files, shown, columns),
               ...unlisted.map(archiveNode),
-            ],
-          }),
+            ]),
+      ],
     });
   }
   for (const other of view.others) {

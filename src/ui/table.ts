@@ -4,7 +4,7 @@ import { displayWidth, escapeText, pad, wrap } from "./text.ts";
 /**
  * Text of a column; sizes and other numbers are aligned to the right. On a terminal that is too narrow, names
  * and paths that are `cut` lose their middle, and sentences in the last column that `wrap` go on below
- * themselves. Control characters are shown escaped.
+ * themselves, or stand below the row where a word of them has no room beside it. Control characters are shown escaped.
  */
 export type Cell =
   | string
@@ -13,6 +13,9 @@ export type Cell =
   | { text: string; wrap: true };
 
 const gap = "  ";
+
+/** Before what stands below its row. */
+const below = "    ";
 
 /** A cut column keeps this many columns, and a wrapped one as many. */
 const narrowest = 12;
@@ -41,9 +44,16 @@ export function alignColumns(
       const before = column === 0 ? "" : gap;
       if (typeof cell !== "string" && "wrap" in cell) {
         const start = displayWidth(lines[0] ?? "") + before.length;
-        const [first = "", ...more] = wrap(text, Math.max(narrowest, columns - start));
-        lines[0] += before + first;
-        lines.push(...more.map((line) => " ".repeat(start) + line));
+        const beside = wrap(text, Math.max(narrowest, columns - start));
+        const fits = beside.every((line) => displayWidth(line) <= columns - start);
+        if (fits || start <= below.length) {
+          const [first = "", ...more] = beside;
+          lines[0] += before + first;
+          lines.push(...more.map((line) => " ".repeat(start) + line));
+        } else {
+          const lower = wrap(text, Math.max(narrowest, columns - below.length));
+          lines.push(...lower.map((line) => below + line));
+        }
       } else {
         const shown = typeof cell !== "string" && "cut" in cell ? cutName(text, width) : text;
         const align = typeof cell !== "string" && "align" in cell ? cell.align : "left";

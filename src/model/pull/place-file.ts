@@ -35,7 +35,8 @@ export async function materializeFile(
     original === cache.blobPath(digestOriginal) && (await cache.isForeign(digestOriginal));
   const [only] = ways;
   if (isForeign && ways.length === 1 && only !== undefined && only !== "copy") {
-    throw notPossible(path, only, "the cached file belongs to another user");
+    const hint = "use --link auto, or a cache of your own with OCIBUNDLE_CACHE";
+    throw notPossible(path, only, "the cached file belongs to another user", hint);
   }
   const way = await placeUnlessThere(directory.at(name), entry, signal, () =>
     materialize(original, directory, name, {
@@ -49,7 +50,7 @@ export async function materializeFile(
     const fault = fileFault(error);
     const isRefused = ways.length === 1 && only !== "copy" && isImpossibleWay(fault);
     throw isRefused && only !== undefined && errno(fault) !== "EEXIST"
-      ? notPossible(path, only, faultReason(fault), error)
+      ? notPossible(path, only, faultReason(fault), hintFor(fault), error)
       : error;
   });
   if (way === "there") return;
@@ -58,19 +59,21 @@ export async function materializeFile(
   emit({ type: "detail", message: `${entry.name}: ${way} of "${original}"` });
 }
 
+const hintFor = (fault: unknown): string =>
+  errno(fault) === "EXDEV"
+    ? "use --link auto, or put the cache on the same file system with OCIBUNDLE_CACHE"
+    : "use --link auto";
+
 function notPossible(
   path: string,
   way: MaterializeWay,
   why: string,
+  hint: string,
   cause?: unknown,
 ): OcibundleError {
   return new OcibundleError(
     "system",
     `"${path}": cannot create a ${way} of the cached file: ${why}`,
-    {
-      hint: "use --link auto, or put the cache on the same file system with OCIBUNDLE_CACHE",
-      path,
-      cause,
-    },
+    { hint, path, cause },
   );
 }

@@ -114,7 +114,7 @@ export async function planPull(
   if (first !== undefined && !options.force) {
     const others = more.length === 0 ? " exists" : ` and ${more.length} more exist`;
     throw new OcibundleError("conflict", `"${first.path}"${others} with different content`, {
-      hint: "add --force to replace it, or pull into another directory with -o",
+      hint: `add --force to replace ${more.length === 0 ? "it" : "them"}, or pull into another directory with -o`,
     });
   }
   return {

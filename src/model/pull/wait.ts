@@ -1,4 +1,5 @@
-import { join, resolve } from "node:path";
+import { existsSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { OcibundleError } from "../../errors.ts";
 import { readOwnFile } from "../../runtime/own-file.ts";
@@ -11,7 +12,8 @@ const maxBytes = 64 * 1024;
 
 /**
  * Waits until a pull says, in `.cog` of a directory, that its files are there. Throws `conflict` with the
- * message where it says that it failed, `not_found` after `timeout` milliseconds.
+ * message where it says that it failed, `not_found` after `timeout` milliseconds. A pull that failed before it knew
+ * this directory has said so in the one that it was to pull into, which is above.
  */
 export async function waitForWeights(
   { cwd, signal }: { cwd: string; signal: AbortSignal },
@@ -21,7 +23,7 @@ export async function waitForWeights(
   const until = timeout === undefined ? Infinity : performance.now() + timeout;
   for (;;) {
     const digest = read(dir, "ready");
-    const failed = read(dir, "failed");
+    const failed = read(dir, "failed") ?? (digest === undefined ? failedAbove(dir) : undefined);
     if (failed !== undefined) {
       throw new OcibundleError("conflict", `the pull failed: ${failed}`, {
         subject: `"${named}"`,
@@ -39,6 +41,16 @@ export async function waitForWeights(
     await sleep(left, undefined, { signal }).catch(() => undefined);
     signal.throwIfAborted();
   }
+}
+
+/** What a pull above a directory without markers says of its failure. */
+function failedAbove(dir: string): string | undefined {
+  if (existsSync(join(dir, markerDirectory, "downloading"))) return undefined;
+  for (let at = dir, above = dirname(at); above !== at; at = above, above = dirname(at)) {
+    const failed = read(above, "failed");
+    if (failed !== undefined) return failed;
+  }
+  return undefined;
 }
 
 function read(dir: string, marker: string): string | undefined {

@@ -1,11 +1,14 @@
 import { describe, expect, test } from "bun:test";
 import type { ModelDiff } from "../../../src/report/diff.ts";
 import type { PublishReport } from "../../../src/report/publish.ts";
+import type { CheckedSignature, SignatureReport } from "../../../src/report/signatures.ts";
 import type { ReportedWeight } from "../../../src/report/weights.ts";
 import { diffTree } from "../../../src/ui/diff-tree.ts";
 import { tagTable } from "../../../src/ui/ls-report.ts";
 import { lockTree, modelTree } from "../../../src/ui/model-tree.ts";
 import { pushReport } from "../../../src/ui/push-report.ts";
+import { signatureReport } from "../../../src/ui/signature-report.ts";
+import { verifyReport } from "../../../src/ui/verify-report.ts";
 
 const GiB = 1024 ** 3;
 
@@ -190,6 +193,24 @@ describe("a tree", () => {
     expect(modelTree({ ...model, images })).toContain("image    no platform ");
   });
 
+  test("of weights in encoded parts says so, on a terminal below them", () => {
+    const parts = {
+      count: 18,
+      size: GiB,
+      stored: GiB / 2,
+      encodings: { none: 2, zstd: 14, "bp2.zstd": 2 },
+    };
+    const { weights } = model;
+    if (weights === null) throw new Error("the model has weights");
+    const encoded = { ...model, weights: { ...weights, parts } };
+    expect(modelTree(encoded)).toContain(
+      "1 file in 18 parts (14 zstd, 2 bp2.zstd; 1.0 GiB decoded)",
+    );
+    const lines = modelTree(encoded, { columns: 80 }).split("\n");
+    expect(lines).toContain("│  ├─ 14 zstd, 2 bp2.zstd; 1.0 GiB decoded");
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80);
+  });
+
   test("of a lock shows its files", () => {
     expect(
       lockTree({
@@ -246,7 +267,8 @@ describe("a comparison", () => {
       ],
       same: { tensors: 2, bytes: 24 },
       uncompared: [tensor("c", "BF16")],
-      unread: { a: [], b: [{ name: "t.bin", dest: "/t.bin" }] },
+      // A file that neither side could read is one line.
+      unread: { a: [{ name: "t.bin", dest: "/t.bin" }], b: [{ name: "t.bin", dest: "/t.bin" }] },
     };
     expect(
       diffTree({ ...same, tensors })
@@ -328,4 +350,73 @@ test("a list of tags fits 80 columns: times and what can be calculated are omitt
   const whole = tagTable(listing).split("\n");
   expect(whole[0]).toContain("SHARED  CREATED (UTC)");
   expect(whole[2]).toContain("release-candidate-of-2026");
+});
+
+const widest = (text: string): number => Math.max(...text.split("\n").map((line) => line.length));
+describe("on 80 columns", () => {
+  const key = `SHA256:${"A".repeat(43)}`;
+  const signature: CheckedSignature = {
+    digest: digest("b"),
+    format: "bundle",
+    valid: true,
+    key,
+    identity: null,
+    issuer: null,
+    reason: null,
+  };
+  const invalid = { ...signature, valid: false, key: null, reason: "signed by another key" };
+
+  test("a fingerprint that has no room beside its signature stands below it, whole", () => {
+    const report: SignatureReport = {
+      name: "registry.example.com/acme/llama:v1",
+      reference: null,
+      digest: digest("1"),
+      valid: true,
+      signatures: [
+        { ...invalid, reason: "of another digest" },
+        signature,
+        {
+          ...signature,
+          key: null,
+          identity: "https://github.com/acme/models/.github/workflows/release.yaml@refs/heads/main",
+          issuer: "https://token.actions.githubusercontent.com",
+        },
+      ],
+    };
+    const text = signatureReport(report, { columns: 80 });
+    expect(text.split("\n").slice(0, 3)).toEqual([
+      "invalid  bundle  sha256:bbbbbbbbbbbb  of another digest",
+      "valid    bundle  sha256:bbbbbbbbbbbb",
+      `    ${key}`,
+    ]);
+    expect(text).toContain(
+      "    https://github.com/acme/models/.github/workflows/release.yaml@refs/",
+    );
+    const whole = signatureReport(report).split("\n")[1];
+    expect(whole).toBe(`valid    bundle  sha256:bbbbbbbbbbbb  ${key}`);
+    expect(
+      widest(signatureReport({ ...report, signatures: [signature, invalid] }, { columns: 80 })),
+    ).toBeLessThanOrEqual(80);
+  });
+
+  test("a commit that has no room beside what lacks it stands below it, whole", () => {
+    const commit = "0123456789".repeat(4);
+    const dir = "/home/ada/.cache/huggingface/hub/models--acme--llama";
+    const item = `${dir}/snapshots/${commit}/model-00001-of-00002.safetensors`;
+    const text = verifyReport(
+      {
+        name: "registry.example.com/acme/llama:v1",
+        dir,
+        quick: false,
+        checked: { items: 2, bytes: 0 },
+        problems: [
+          { kind: "missing", item: `${dir}/refs/v1`, detail: `expected commit ${commit}` },
+          { kind: "missing", item, detail: "does not exist" },
+        ],
+      },
+      { columns: 80 },
+    );
+    expect(text).toContain(`\n    expected commit ${commit}\n`);
+    expect(widest(text)).toBeLessThanOrEqual(80);
+  });
 });
