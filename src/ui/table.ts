@@ -76,6 +76,8 @@ function widthsOf(
     for (const [column, cell] of row.entries()) {
       const width = displayWidth(texts[at]?.[column] ?? "");
       const isWrapped = typeof cell !== "string" && "wrap" in cell;
+      // A sentence that is a row of its own stands below the columns, not in one.
+      if (isWrapped && row.length === 1) continue;
       // What is cut leaves room for what follows it.
       widths[column] = Math.max(widths[column] ?? 0, isWrapped ? Math.min(width, room) : width);
       if (typeof cell !== "string" && "cut" in cell) cuttable.add(column);

@@ -208,6 +208,7 @@ describe("a tree", () => {
     );
     const lines = modelTree(encoded, { columns: 80 }).split("\n");
     expect(lines).toContain("│  ├─ 14 zstd, 2 bp2.zstd; 1.0 GiB decoded");
+    expect(lines.find((line) => line.includes("/src/weights/llama"))).toMatch(/─ llama  \/src/);
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80);
   });
 
