@@ -31,6 +31,16 @@ export function createModels(
   const local = new Map<string, ModelState>();
   const misses = createMisses(refresh);
   const ofSnapshot = new WeakMap<HubSnapshot, Served>();
+  const withoutMain = new WeakSet<ModelState>();
+
+  /** Once for each model: clients show no more than that there is no such revision. */
+  const warnOfMain = (state: ModelState, revision: string, error: unknown): void => {
+    const isMissing = error instanceof NotOnHub && error.kind === "revision";
+    if (revision !== "main" || !isMissing || withoutMain.has(state)) return;
+    withoutMain.add(state);
+    const message = `${error.message}; choose the tag that is served as main with --tag or --map`;
+    options.session.emit({ type: "warning", message });
+  };
 
   const stateOf = (id: string): ModelState => {
     const place = catalog.find(id);
@@ -55,7 +65,11 @@ export function createModels(
     ids: () => catalog.ids,
     async snapshot(id, revision) {
       const state = stateOf(id);
-      const find = () => findRevision(state, id, revision);
+      const find = () =>
+        findRevision(state, id, revision).catch((error: unknown) => {
+          warnOfMain(state, revision, error);
+          throw error;
+        });
       return snapshotOf(id, await misses.run(`${id}@${revision}`, find));
     },
     async refs(id) {

@@ -43,6 +43,7 @@ const PodSchema = v.object({
         runAsUser: v.number(),
         runAsGroup: v.number(),
         fsGroup: v.optional(v.number()),
+        fsGroupChangePolicy: v.optional(v.literal("OnRootMismatch")),
       }),
     ),
     initContainers: v.optional(v.array(ContainerSchema), []),
@@ -101,11 +102,11 @@ async function volumeDirectory(pod: Pod, name: string, state: ScriptState): Prom
     await chmod(join(directory, path), 0o644);
   }
   const fsGroup = pod.spec.securityContext?.fsGroup;
-  if (volume.secret === undefined && fsGroup === undefined) {
-    // An emptyDir is for everyone in the pod.
+  if (volume.emptyDir !== undefined && fsGroup === undefined) {
+    // An emptyDir is for everyone in the pod, and a new claim is root's.
     await chmod(directory, 0o777);
   }
-  if (volume.emptyDir !== undefined && fsGroup !== undefined) {
+  if (volume.secret === undefined && fsGroup !== undefined) {
     // What a kubelet does for a volume of the pod: the group owns it and may write.
     await chown(directory, 0, fsGroup);
     await chmod(directory, 0o2775);

@@ -254,6 +254,21 @@ const rangeHeaders = ({ headers }: Response): Record<string, string> => {
   return range === null ? {} : { "content-range": range };
 };
 
+test("a model without the tag that is main is told of once, with its tags", async () => {
+  const { endpoint, job } = await serving({ "a.txt": "one" }, { tag: "v1", refresh: 60_000 });
+  for (const file of ["a.txt", "b.txt"]) {
+    const answer = await fetch(url(endpoint, file));
+    expect([answer.status, answer.headers.get("x-error-code")]).toEqual([404, "RevisionNotFound"]);
+  }
+  expect(job.warnings()).toEqual([
+    expect.stringMatching(
+      /^acme\/tiny: .*"v1" not found.*; its tags are latest; .*--tag or --map$/,
+    ),
+  ]);
+  expect((await fetch(url(endpoint, "a.txt", "v2"))).status).toBe(404);
+  expect(job.warnings()).toHaveLength(1);
+});
+
 describe("a tag that moves", () => {
   test("gives a client that asked before the file that it was told of", async () => {
     const { endpoint, push } = await serving({ "a.txt": "one" });
