@@ -41,7 +41,15 @@ async function* pieces(body: Uint8Array): AsyncGenerator<Uint8Array, void, undef
   }
 }
 
-class TooLarge extends Error {}
+/** A body of a request that is not read to its end: the connection is of no more use. */
+class UnreadBody extends Error {
+  readonly status: 400 | 408 | 413;
+
+  constructor(status: 400 | 408 | 413, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
 
 /** Answers requests: what is refused for all of them first, then what their target stands for. */
 export function createHandler(options: HandleOptions) {
@@ -127,7 +135,8 @@ async function answerTo(
   if (url.length > maxTargetBytes) return other(refusal(414, "the path is too long"));
   const hosts = headersDistinct["host"] ?? [];
   if (hosts.length !== 1 || !isHost(hosts[0])) {
-    return other(refusal(421, "this host name is not served; allow it with --host-name"));
+    const named = hosts.length === 1 ? `the host ${shownName(hosts[0] ?? "")}` : "this host name";
+    return other(refusal(421, `${named} is not served; allow it with --host-name`));
   }
   const target = parseTarget(url);
   if (target === undefined) return other(refusal(400, "the path is malformed"));
@@ -165,8 +174,8 @@ async function answerTo(
     });
     return { route: found.route, answer };
   } catch (error) {
-    if (error instanceof TooLarge) {
-      const answer = refusal(413, error.message, { headers: { connection: "close" } });
+    if (error instanceof UnreadBody) {
+      const answer = refusal(error.status, error.message, { headers: { connection: "close" } });
       return { route: found.route, answer };
     }
     if (error instanceof SyntaxError)
@@ -174,6 +183,9 @@ async function answerTo(
     return { route: found.route, answer: failureAnswer(error) };
   }
 }
+
+/** A name that a client chose, for a message. */
+const shownName = (name: string): string => JSON.stringify(name.slice(0, 256));
 
 const other = (answer: Answer) => ({ route: "other" as const, answer });
 
@@ -186,26 +198,40 @@ const notAllowed = (methods: readonly string[]): Answer =>
 
 /** Other things than models are not here; a client says that of a repository. */
 function noSuchThing(path: string): Answer {
+  if (path === "") return json({ service: "ocibundle" });
   const kind = /^(?:api\/)?(datasets|spaces|kernels|buckets)\//.exec(path)?.[1];
-  const message = kind === undefined ? "not found" : `ocibundle serves no ${kind}`;
-  return path === ""
-    ? json({ service: "ocibundle" })
-    : refusal(404, message, { code: "RepoNotFound" });
+  const message =
+    kind !== undefined
+      ? `ocibundle serves no ${kind}`
+      : path === "api/models"
+        ? "models are not listed; allow it with --list"
+        : `ocibundle serves no ${shownName(`/${path}`)}`;
+  return refusal(404, message, { code: "RepoNotFound" });
 }
 
-/** The connection is cut where the body is not there after `patience` milliseconds. */
+/** Throws `UnreadBody` where the body is not there after `patience` milliseconds, is too large, or breaks off. */
 async function readBody(message: IncomingMessage, patience: number): Promise<string> {
-  const tooLarge = (): TooLarge => new TooLarge(`the body has more than ${maxPostBytes} bytes`);
+  const tooLarge = () => new UnreadBody(413, `the body has more than ${maxPostBytes} bytes`);
   if (Number(message.headers["content-length"] ?? 0) > maxPostBytes) throw tooLarge();
   const chunks: Uint8Array[] = [];
   let size = 0;
-  const timer = setTimeout(() => message.socket.destroy(), patience);
-  try {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () => late.reject(new UnreadBody(408, `the body did not arrive within ${patience / 1000} s`)),
+    patience,
+  );
+  const read = async (): Promise<void> => {
     for await (const chunk of message as AsyncIterable<Uint8Array>) {
       size += chunk.byteLength;
       if (size > maxPostBytes) throw tooLarge();
       chunks.push(chunk);
     }
+  };
+  try {
+    await Promise.race([read(), late.promise]);
+  } catch (error) {
+    if (error instanceof UnreadBody) throw error;
+    throw new UnreadBody(400, "the client disconnected before the end of the body");
   } finally {
     clearTimeout(timer);
   }

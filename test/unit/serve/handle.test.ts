@@ -11,7 +11,11 @@ const commit = "c".repeat(40);
 const digest = `sha256:${"c".repeat(64)}` as const;
 
 /** A server of one model with so many files, that has patience for so long; and how many answers are made at once. */
-async function serving(files: number, patience: { request: number; reading: number }) {
+async function serving(
+  files: number,
+  patience: { request: number; reading: number },
+  isHost: (host: string | undefined) => boolean = () => true,
+) {
   const list = Array.from({ length: files }, (_, at): HubFile => {
     return { path: `weights/part-${at}`, size: 1, digest };
   });
@@ -41,7 +45,7 @@ async function serving(files: number, patience: { request: number; reading: numb
       source,
       list: false,
       metrics: createMetrics(),
-      isHost: () => true,
+      isHost,
       isAllowed: () => true,
       maxBodies: 1,
       reading: patience.reading,
@@ -56,15 +60,54 @@ async function serving(files: number, patience: { request: number; reading: numb
 
 const treeRequest = "GET /api/models/a/b/tree/main?recursive=1 HTTP/1.1\r\nHost: x\r\n\r\n";
 
-describe("a client that", () => {
-  test("sends half a body loses its connection", async () => {
-    const { server } = await serving(1, { request: 100, reading: 60_000 });
-    const socket = connect(server.port, "127.0.0.1");
-    socket.on("error", () => undefined);
-    socket.write(
-      "POST /api/models/a/b/paths-info/main HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf",
+const halfBody =
+  "POST /api/models/a/b/paths-info/main HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf";
+
+describe("a request", () => {
+  test.each([
+    ["/api/models", "x", 404, "models are not listed; allow it with --list"],
+    ["/a/b/resolve/main", "x", 404, 'ocibundle serves no "/a/b/resolve/main"'],
+    ["/datasets/a/b", "x", 404, "ocibundle serves no datasets"],
+    ["/", "evil.example:80", 421, 'the host "evil.example:80" is not served; allow it with'],
+    ["/", `${"e".repeat(300)}\t"`, 421, `the host "${"e".repeat(256)}" is not served`],
+  ])("for %p of %p names what is refused", async (path, host, status, message) => {
+    const { server } = await serving(
+      1,
+      { request: 60_000, reading: 60_000 },
+      (name) => name === "x",
     );
-    await once(socket.resume(), "close");
+    const socket = connect(server.port, "127.0.0.1");
+    let answer = "";
+    socket.on("data", (bytes) => (answer += String(bytes)));
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+    await once(socket, "close");
+    expect(answer).toStartWith(`HTTP/1.1 ${status} `);
+    expect(answer).toContain(`x-error-message: ${message}`);
+  });
+});
+
+describe("a client that", () => {
+  test("sends half a body is told, and loses its connection", async () => {
+    const { server, logged } = await serving(1, { request: 100, reading: 60_000 });
+    const socket = connect(server.port, "127.0.0.1");
+    let answer = "";
+    socket.on("error", () => undefined).on("data", (bytes) => (answer += String(bytes)));
+    socket.write(halfBody);
+    await once(socket, "close");
+    expect(answer).toStartWith("HTTP/1.1 408 ");
+    expect(answer).toContain("the body did not arrive within 0.1 s");
+    expect(logged).toEqual([expect.stringContaining("paths-info/main 408 ")]);
+  });
+
+  test("goes away in the middle of a body is not a failure of the server", async () => {
+    const { server, logged } = await serving(1, { request: 60_000, reading: 60_000 });
+    const socket = connect(server.port, "127.0.0.1");
+    socket.write(halfBody);
+    await once(socket, "ready");
+    while (server.connections() === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    socket.destroy();
+    while (logged.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(logged[0]).toContain("paths-info/main 400 ");
   });
 
   test("asks ahead is answered in turn", async () => {
