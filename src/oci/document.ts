@@ -28,6 +28,16 @@ export function parseDocument<TSchema extends v.GenericSchema>(
   if (isDeeperThan(maxDepth, json)) {
     throw new OcibundleError(code, `${on}: nested deeper than ${maxDepth} levels`);
   }
+  return checkDocument(json, schema, on, code);
+}
+
+/** Holds a document that was parsed already against a schema. Throws as `parseDocument`. */
+export function checkDocument<TSchema extends v.GenericSchema>(
+  json: unknown,
+  schema: TSchema,
+  on: string,
+  code: "file" | "integrity" | "network" = "file",
+): v.InferOutput<TSchema> {
   const result = v.safeParse(schema, json);
   if (result.success) return result.output;
   const [issue] = result.issues;
@@ -36,7 +46,14 @@ export function parseDocument<TSchema extends v.GenericSchema>(
   throw new OcibundleError(code, `${on}: ${path === null ? "" : `${path}: `}${fault}`);
 }
 
-const isDeeperThan = (levels: number, value: unknown): boolean =>
-  typeof value === "object" &&
-  value !== null &&
-  (levels === 0 || Object.values(value).some((member) => isDeeperThan(levels - 1, member)));
+/** Without lists of members: a document can have hundreds of thousands of small arrays. */
+function isDeeperThan(levels: number, value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  if (levels === 0) return true;
+  if (Array.isArray(value)) {
+    for (const member of value as unknown[]) if (isDeeperThan(levels - 1, member)) return true;
+    return false;
+  }
+  for (const member of Object.values(value)) if (isDeeperThan(levels - 1, member)) return true;
+  return false;
+}

@@ -6,7 +6,7 @@ import { waitBeforeRetry } from "../../src/retry/backoff.ts";
 import { chunkSizes, firstChunk, nextChunk } from "../../src/transfer/upload/chunk-size.ts";
 import { unknownTraits } from "../../src/transfer/upload/registry-traits.ts";
 import { type UploadMethod, uploadMethods } from "../../src/transfer/upload/upload-method.ts";
-import { runs } from "../support/property-runs.ts";
+import { fewerRuns, runs } from "../support/property-runs.ts";
 
 const length = 64;
 const range = fc
@@ -33,6 +33,41 @@ describe("a set of ranges", () => {
         expect(missing).toEqual(expected);
       }),
       runs,
+    );
+  });
+
+  test("knows them where it has very many, taken away in between too", () => {
+    const bits = 8192;
+    const piece = fc.tuple(fc.nat(bits), fc.integer({ min: 1, max: 40 }), fc.boolean());
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 60 }), fc.nat(bits), (pieces, at) => {
+        const bytes = Array.from({ length: bits + 1700 }, () => false);
+        const set = rangeSet();
+        // Every other byte: more ranges than one block of the set has.
+        for (let start = 0; start < bits; start += 2) {
+          set.add({ start, end: start + 1 });
+          bytes[start] = true;
+        }
+        for (const [start, long, isAdded] of pieces) {
+          const end = start + long * (isAdded ? 1 : 40);
+          if (isAdded) set.add({ start, end });
+          else set.remove({ start, end });
+          bytes.fill(isAdded, start, end);
+        }
+        const expected: { start: number; end: number }[] = [];
+        for (const [index, isThere] of bytes.entries()) {
+          if (!isThere) continue;
+          const last = expected.at(-1);
+          if (last?.end === index) last.end += 1;
+          else expected.push({ start: index, end: index + 1 });
+        }
+        expect(set.ranges).toEqual(expected);
+        expect(set.bytes).toBe(bytes.filter(Boolean).length);
+        const gaps = set.missing({ start: at, end: bits });
+        const missing = bytes.slice(at, bits).filter((isThere) => !isThere).length;
+        expect(gaps.reduce((sum, { start, end }) => sum + end - start, 0)).toBe(missing);
+      }),
+      fewerRuns(0.02),
     );
   });
 

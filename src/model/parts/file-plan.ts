@@ -1,10 +1,9 @@
+import { createHash } from "node:crypto";
 import type { Descriptor } from "../../oci/descriptor.ts";
-import { digestOf } from "../../oci/digest.ts";
 import type { PartPlace } from "../../runtime/worker-protocol.ts";
 import type { PartContent } from "../../store/records/part-records.ts";
-import { goJson } from "../format/go-json.ts";
 import type { PartsArtifact, StoredPart } from "./parts-artifact.ts";
-import type { RecipeFile, Split } from "./recipe.ts";
+import type { RecipeFile, Segment, Split } from "./recipe.ts";
 
 /** A part that a file needs, and where in the file it belongs. */
 export interface PlannedPart {
@@ -25,10 +24,10 @@ export interface FilePlan {
    * bytes by the same parts have the same.
    */
   key: `sha256:${string}`;
-  /** What lies where, from the first byte to the last: what `key` is a digest of. */
-  content: PartContent;
-  /** The document that `key` is the digest of. */
-  contentBytes: Uint8Array;
+  /** What lies where, from the first byte to the last: made when it is asked for, since it can be very long. */
+  content(): PartContent;
+  /** The document that `key` is the digest of: `content` as compact JSON. */
+  contentBytes(): Uint8Array;
   /** How the file was cut. */
   split: Split;
   /** In bytes. */
@@ -44,23 +43,35 @@ export interface FilePlan {
 /** Which parts one of a recipe's files needs, and where each belongs. */
 export function planFile(file: RecipeFile, { parts, recipe }: PartsArtifact): FilePlan {
   const places = new Map<number, PartPlace[]>();
-  const content: PartContent[number][] = [];
   let position = 0;
   for (const [part, start, length] of file.segments) {
     const stored = parts[part];
     if (stored === undefined) throw new TypeError(`a recipe's segment names part ${part}`);
     const place = { start, end: start + length, position };
     position += length;
-    content.push([stored.digest, stored.size, start, place.end]);
     const others = places.get(part);
     if (others === undefined) places.set(part, [place]);
     else others.push(place);
   }
-  const contentBytes = goJson(content);
+  const { segments } = file;
+  const hash = createHash("sha256");
+  let documentBytes = 0;
+  for (const text of contentText(segments, parts)) {
+    hash.update(text);
+    documentBytes += text.length;
+  }
   return {
-    key: digestOf(contentBytes),
-    content,
-    contentBytes,
+    key: `sha256:${hash.digest("hex")}`,
+    content: () => segments.map((segment) => contentOf(segment, parts)),
+    contentBytes() {
+      const bytes = Buffer.allocUnsafe(documentBytes);
+      let at = 0;
+      for (const text of contentText(segments, parts)) {
+        bytes.set(text, at);
+        at += text.length;
+      }
+      return bytes;
+    },
     split: recipe.split,
     size: file.size,
     claim: file.digest,
@@ -71,6 +82,43 @@ export function planFile(file: RecipeFile, { parts, recipe }: PartsArtifact): Fi
       return { stored, places: sorted, once: chainOf(sorted, stored.size) };
     }),
   };
+}
+
+function contentOf(
+  [part, start, length]: Segment,
+  parts: readonly StoredPart[],
+): PartContent[number] {
+  const stored = parts[part];
+  if (stored === undefined) throw new TypeError(`a recipe's segment names part ${part}`);
+  return [stored.digest, stored.size, start, start + length];
+}
+
+/** So much of the text is made at once, in bytes; that of a segment is far shorter. */
+const textBytes = 64 * 1024;
+const mostOfSegment = 256;
+
+/**
+ * A content as compact JSON: nothing in it has a character that is not ASCII. Each piece is there until the next one is
+ * asked for. A file of very many segments has a text of tens of megabytes, of which no more is in memory.
+ */
+function* contentText(
+  segments: readonly Segment[],
+  parts: readonly StoredPart[],
+): Generator<Uint8Array> {
+  const buffer = Buffer.allocUnsafe(textBytes);
+  const heads = parts.map(({ digest, size }) => `["${digest}",${size},`);
+  let at = buffer.write("[", 0, "latin1");
+  for (const [index, [part, start, length]] of segments.entries()) {
+    if (at > textBytes - mostOfSegment) {
+      yield buffer.subarray(0, at);
+      at = 0;
+    }
+    if (index > 0) at += buffer.write(",", at, "latin1");
+    at += buffer.write(heads[part] ?? "", at, "latin1");
+    at += buffer.write(`${start},${start + length}]`, at, "latin1");
+  }
+  at += buffer.write("]", at, "latin1");
+  yield buffer.subarray(0, at);
 }
 
 /** Where in a file each of the wanted parts lies whole. */

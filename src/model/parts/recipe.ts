@@ -1,7 +1,8 @@
 import * as v from "valibot";
 import { OcibundleError } from "../../errors.ts";
+import { runtime } from "../../runtime/current.ts";
 import { SizeSchema } from "../../oci/descriptor.ts";
-import { maxManifestBytes, parseDocument } from "../../oci/document.ts";
+import { checkDocument, maxManifestBytes, parseDocument } from "../../oci/document.ts";
 import { goJson } from "../format/go-json.ts";
 import {
   checkEntriesApart,
@@ -67,27 +68,38 @@ export const SplitSchema = v.looseObject({
   most: v.optional(SizeSchema),
 });
 
+/**
+ * A list whose items are looked at where they are: a schema for each would make a copy of the list, and some objects
+ * for each of hundreds of thousands of items.
+ */
+const listOf = <T>(isItem: (item: unknown) => item is T, fault: string) =>
+  v.pipe(
+    v.custom<readonly T[]>(Array.isArray, "must be a list"),
+    v.rawCheck(({ dataset, addIssue }) => {
+      if (!dataset.typed) return;
+      const input = dataset.value;
+      const key = input.findIndex((item) => !isItem(item));
+      if (key < 0) return;
+      const path = { type: "array", origin: "value", input: [...input], key, value: input[key] };
+      addIssue({ message: fault, path: [path as v.ArrayPathItem] });
+    }),
+  );
+
 /** The pieces that a file is put together from, in order: a part, an offset in it, and a length in bytes. */
-export const SegmentsSchema = v.array(
-  v.custom<Segment>(
-    (input) => Array.isArray(input) && input.length === 3 && input.every(isSize),
-    "must be a part, an offset and a length",
-  ),
-  "must be a list",
+export const SegmentsSchema = listOf(
+  (input): input is Segment => Array.isArray(input) && input.length === 3 && input.every(isSize),
+  "must be a part, an offset and a length",
 );
 
 const RecipeSchema = v.looseObject({
   split: SplitSchema,
-  parts: v.array(
-    v.custom<Part>(
-      (input) =>
-        Array.isArray(input) &&
-        input.length === 2 &&
-        v.is(Sha256Schema, input[0]) &&
-        isSize(input[1]),
-      "must be a digest and a size",
-    ),
-    "must be a list",
+  parts: listOf(
+    (input): input is Part =>
+      Array.isArray(input) &&
+      input.length === 2 &&
+      v.is(Sha256Schema, input[0]) &&
+      isSize(input[1]),
+    "must be a digest and a size",
   ),
   files: v.array(
     v.looseObject({
@@ -109,7 +121,8 @@ export function parseRecipe(bytes: Uint8Array, on: string): Recipe {
       hint: "push it again with fewer or larger files",
     });
   }
-  const { version } = parseDocument(bytes, VersionSchema, `${on}: recipe`);
+  const document = parseDocument(bytes, VersionSchema, `${on}: recipe`);
+  const { version } = document;
   if (version === undefined) {
     throw new OcibundleError("file", `${on}: recipe: version: is missing`, {
       hint: "push it again",
@@ -121,7 +134,7 @@ export function parseRecipe(bytes: Uint8Array, on: string): Recipe {
       hint: "update ocibundle",
     });
   }
-  const { split, parts, files } = parseDocument(bytes, RecipeSchema, `${on}: recipe`);
+  const { split, parts, files } = checkDocument(document, RecipeSchema, `${on}: recipe`);
   const recipe: Recipe = {
     split,
     parts,
@@ -130,8 +143,13 @@ export function parseRecipe(bytes: Uint8Array, on: string): Recipe {
     }),
   };
   checkRecipe(recipe, on);
+  // What parsing left is as large as what it made, and there is more to come.
+  if (bytes.byteLength >= longRecipe) runtime.collectGarbage();
   return recipe;
 }
+
+/** From this size on, memory is cleared after a recipe was parsed, in bytes: that takes some milliseconds. */
+const longRecipe = 512 * 1024;
 
 /**
  * The bytes of a recipe: a pure function of it. Throws `file` for one that no reader would take.

@@ -1,7 +1,7 @@
 import { OcibundleError } from "../../errors.ts";
 import { parallel } from "../../flow/parallel.ts";
 import { type JournalPlace, removeGrown } from "../../transfer/download/download-journal.ts";
-import { openPartialFile } from "../../transfer/download/partial-file.ts";
+import { openPartialFile } from "../../transfer/download/open-partial-file.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 import type { FilePlan, PlannedPart } from "../parts/file-plan.ts";

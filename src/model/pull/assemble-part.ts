@@ -1,5 +1,6 @@
 import { lstat } from "node:fs/promises";
 import { errno } from "../../errors.ts";
+import { runtime } from "../../runtime/current.ts";
 import { unwritable } from "../../runtime/file-faults.ts";
 import type { CopyRange, PartJob, PartPlace } from "../../runtime/worker-protocol.ts";
 import { isUnchanged } from "../../store/records/file-records.ts";
@@ -59,6 +60,8 @@ export async function settlePart(
     from: rangesOf(place.partial, once),
     ...(rest.length === 0 ? {} : { to: { path: place.partial, places: rest } }),
   };
+  // The worker gets a copy of the places, and writing them left something for each.
+  if (places.length >= manyPlaces) runtime.collectGarbage();
   try {
     if (isPart(part, await context.workers.part(job, { signal }))) {
       noteWritten(one, rest);
@@ -71,6 +74,9 @@ export async function settlePart(
   forget(one, places);
   return false;
 }
+
+/** From so many places on, memory is cleared before they are handed to a worker. */
+const manyPlaces = 20_000;
 
 /** Says that others have written these places, and that their bytes are right. */
 export function noteWritten({ file, progress }: FileAssembly, places: readonly PartPlace[]): void {
@@ -178,12 +184,11 @@ export function rangesToCopy(
 ): CopyRange[] {
   const pieces = parts.flatMap(({ part, seed }) =>
     part.places.flatMap((place) =>
-      seed.places.flatMap((there): CopyRange[] => {
+      placesOf(seed.places, place).map((there): CopyRange => {
         const start = Math.max(place.start, there.start);
         const length = Math.min(place.end, there.end) - start;
-        if (length <= 0) return [];
         const source = there.position + start - there.start;
-        return [{ source, target: place.position + start - place.start, length }];
+        return { source, target: place.position + start - place.start, length };
       }),
     ),
   );
@@ -199,6 +204,22 @@ export function rangesToCopy(
     else ranges.push(piece);
   }
   return ranges;
+}
+
+/** Those of places that follow one another in a part which have some of a range of it. */
+function placesOf(
+  places: readonly PartPlace[],
+  { start, end }: Pick<PartPlace, "start" | "end">,
+): readonly PartPlace[] {
+  let low = 0;
+  for (let high = places.length; low < high;) {
+    const middle = (low + high) >>> 1;
+    if ((places[middle]?.end ?? Infinity) <= start) low = middle + 1;
+    else high = middle;
+  }
+  let after = low;
+  while ((places[after]?.start ?? Infinity) < end) after += 1;
+  return places.slice(low, after);
 }
 
 /** What says that the file that is written to is at fault, and not the one that is read. */

@@ -1,6 +1,6 @@
 import type { Cache } from "../../store/cache/cache.ts";
 import { openPartRecords, type PartRecords } from "../../store/records/part-records.ts";
-import type { FilePlan } from "../parts/file-plan.ts";
+import type { FilePlan, PlannedPart } from "../parts/file-plan.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 import { noSeeds, type PartSeed, type Seeds } from "./seeds.ts";
 
@@ -69,6 +69,13 @@ export function createAssembly(
     lenders.set(key, lender);
     return lender;
   };
+  const byDigest = new Map<string, ReadonlyMap<string, PlannedPart>>();
+  /** The parts of a plan by their digests: there can be many, and each can be asked for. */
+  const partsOf = ({ key, parts }: FilePlan): ReadonlyMap<string, PlannedPart> => {
+    const known = byDigest.get(key) ?? new Map(parts.map((part) => [part.stored.digest, part]));
+    byDigest.set(key, known);
+    return known;
+  };
   const release = (digest: string, plan: FilePlan): void => {
     const claim = claims.get(digest);
     if (claim?.owner.key === plan.key) claim.done.resolve();
@@ -92,7 +99,7 @@ export function createAssembly(
       await claim.done.promise;
       await lender.moved?.promise;
       const { path } = lender;
-      const places = claim.owner.parts.find(({ stored }) => stored.digest === digest)?.once;
+      const places = partsOf(claim.owner).get(digest)?.once;
       if (path === undefined || places === undefined) return undefined;
       lender.borrowers += 1;
       return {

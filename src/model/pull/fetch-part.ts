@@ -6,7 +6,7 @@ import { isMisread } from "../../registry/coded-blob.ts";
 import { unwritable } from "../../runtime/file-faults.ts";
 import { decodedTooLongCode, type PartJob } from "../../runtime/worker-protocol.ts";
 import { type JournalPlace, removeGrown } from "../../transfer/download/download-journal.ts";
-import { openPartialFile } from "../../transfer/download/partial-file.ts";
+import { openPartialFile } from "../../transfer/download/open-partial-file.ts";
 import { partView } from "../../transfer/download/part-view.ts";
 import { quoted } from "../format/weight-entry.ts";
 import type { PlannedPart } from "../parts/file-plan.ts";

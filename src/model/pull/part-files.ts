@@ -1,4 +1,5 @@
 import { OcibundleError } from "../../errors.ts";
+import { runtime } from "../../runtime/current.ts";
 import { digestOf } from "../../oci/digest.ts";
 import { layerTypes, quoted, type WeightEntry, plainEntry } from "../format/weight-entry.ts";
 import type { WeightsContents } from "../graph/weights-contents.ts";
@@ -22,9 +23,13 @@ export function listFiles(
     if (whole !== undefined) return whole;
     const entry = plainEntry(file);
     plans.set(entry, planFile(file, parts));
+    if (file.segments.length >= manySegments) runtime.collectGarbage();
     return entry;
   });
 }
+
+/** From so many segments on, memory is cleared after their places were worked out. */
+const manySegments = 20_000;
 
 /** How files that are blobs, stored as they are, can be made of parts that lie elsewhere and ranges of the blob. */
 function addPlans(

@@ -1,4 +1,5 @@
 import { lstat } from "node:fs/promises";
+import { isDeepStrictEqual } from "node:util";
 import type { WorkerPool } from "../../runtime/worker-pool.ts";
 import { assembledCache } from "../../store/cache/assembled.ts";
 import type { Cache } from "../../store/cache/cache.ts";
@@ -14,7 +15,7 @@ import { findSeeds, type Seeds } from "./seeds.ts";
 /** Whether a file in its place is known to hold what a plan says, without being read. */
 export async function holdsPlan(
   path: string,
-  { key, size, content }: FilePlan,
+  { key, size, content, parts }: FilePlan,
   { cache }: Pick<Session, "cache">,
   records: PartRecords,
 ): Promise<boolean> {
@@ -25,10 +26,10 @@ export async function holdsPlan(
   if (cached?.ino === there.ino && cached.dev === there.dev) {
     return !(await assembled.isForeign(key));
   }
-  const digests = new Set(content.map(([digest]) => digest));
+  const digests = new Set<string>(parts.map(({ stored }) => stored.digest));
   const holders = await records.holders((digest) => digests.has(digest));
   const said = holders.find((holder) => holder.path === path);
-  return said?.trusted === true && JSON.stringify(said.content) === JSON.stringify(content);
+  return said?.trusted === true && isDeepStrictEqual(said.content, content());
 }
 
 /**
@@ -39,13 +40,13 @@ export async function noteParts(
   { blob, content }: FilePlan,
   { path, cache, records }: { path: string; cache: Cache; records: PartRecords },
 ): Promise<void> {
-  if (blob === undefined) return records.add(path, content);
+  if (blob === undefined) return records.add(path, content());
   const cached = cache.blobPath(blob.digest);
   const isCached = await lstat(cached).then(
     (stats) => stats.size === blob.size,
     () => false,
   );
-  await records.add(isCached ? cached : path, content, "said");
+  await records.add(isCached ? cached : path, content(), "said");
 }
 
 /** What is known before files are put together from parts. */

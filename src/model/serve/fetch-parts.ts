@@ -115,7 +115,7 @@ export function createPartsFetcher(options: PartsFetcherOptions): PartsFetcher {
       throw error;
     }
     // Before it has its name: who finds it there must be able to verify it.
-    await keepContent(assembled, plan.key, plan.contentBytes);
+    await keepContent(assembled, plan.key, plan.contentBytes());
     feed.verify();
   };
 
@@ -145,7 +145,7 @@ export function createPartsFetcher(options: PartsFetcherOptions): PartsFetcher {
       const { path, outcome } = obtained;
       try {
         if (outcome === "fetched") {
-          await records.add(path, plan.content);
+          await records.add(path, plan.content());
         } else if (!hashed.has(plan.key)) {
           // A pull has put it together, which does not compute its digest.
           feed.grow(path, false);

@@ -75,7 +75,9 @@ function piecesOf(plan: FilePlan, range: ByteRange): Piece[] {
   return find(range);
 }
 
-function pieceFinder({ content, parts }: FilePlan): (range: ByteRange) => Piece[] {
+function pieceFinder(plan: FilePlan): (range: ByteRange) => Piece[] {
+  const { parts } = plan;
+  const content = plan.content();
   const stored = new Map(parts.map((part) => [part.stored.digest as string, part.stored]));
   const find = segmentFinder(content.map(([, , start, end]) => end - start));
   return (range) =>

@@ -56,6 +56,7 @@ const RecordSchema = v.object({
 
 const maxRecords = 256;
 const maxBytes = 2 * 1024 * 1024;
+const leastPieceBytes = '["sha256:",0,0,0]'.length + 64;
 
 /** The records in a cache directory. */
 export function openPartRecords(cache: Cache): PartRecords {
@@ -63,6 +64,8 @@ export function openPartRecords(cache: Cache): PartRecords {
   return {
     holders: (isWanted) => readHolders(cache, directory, isWanted),
     async add(path, content, how = "verified") {
+      // Each piece takes its digest and three numbers.
+      if (content.length * leastPieceBytes > maxBytes) return;
       try {
         const stats = await lstat(path, { bigint: true });
         const record: v.InferInput<typeof RecordSchema> = {

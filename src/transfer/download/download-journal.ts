@@ -69,7 +69,7 @@ export async function readJournal(
       if (range.end <= range.start || range.end > size) return undefined;
       written.add(range);
     }
-    return [...written.ranges];
+    return [...written];
   } catch {
     // No journal or no partial file, or one that can't be read: nothing to go on from.
     return undefined;
@@ -93,9 +93,9 @@ function* rangesIn(lines: Uint8Array): Generator<ByteRange> {
  */
 export interface JournalWriter {
   /** Begins the journal, or begins it anew, with all that is written. Throws errno errors. */
-  write(written: readonly ByteRange[]): void;
+  write(written: Iterable<ByteRange>): void;
   /** Notes a range that was written; `written` is all, this one included. Throws errno errors. */
-  add(range: ByteRange, written: readonly ByteRange[]): void;
+  add(range: ByteRange, written: Iterable<ByteRange>): void;
   close(): void;
 }
 
@@ -123,9 +123,9 @@ export function journalWriter(
     if (file !== undefined) closeSync(file);
     file = undefined;
   };
-  const write = (written: readonly ByteRange[]): void => {
+  const write = (written: Iterable<ByteRange>): void => {
     close();
-    lines = written.slice(0, mostRanges).map(({ start, end }) => ({ start, end }));
+    lines = [...Iterator.from(written).take(mostRanges)].map(({ start, end }) => ({ start, end }));
     ending = new Map(lines.map(({ end }, line) => [end, line]));
     const next = replaceFileSync(`${journal}.new`, privateMode);
     try {

@@ -1,7 +1,7 @@
 import type { ByteRange } from "../../oci/content.ts";
 import type { PartPlace } from "../../runtime/worker-protocol.ts";
 import { cutChunks } from "./chunks.ts";
-import type { AssemblyFile, PartialFile } from "./partial-file.ts";
+import { type AssemblyFile, type PartialFile, type Piece, shortPiece } from "./partial-file.ts";
 import { type RangeSet, rangeSet } from "./range-set.ts";
 
 /**
@@ -10,8 +10,10 @@ import { type RangeSet, rangeSet } from "./range-set.ts";
  */
 export function partView(file: AssemblyFile, places: readonly PartPlace[]): PartialFile {
   const written = rangeSet(places.flatMap((place) => rangesIn(file.written, place)));
-  const claimed = rangeSet(written.ranges);
+  const claimed = rangeSet(written);
   const resumed = written.bytes;
+  const size = places.at(-1)?.end ?? 0;
+  const isScattered = places.length >= manyPieces && size / places.length < shortPiece;
   return {
     resumed,
     written,
@@ -21,6 +23,11 @@ export function partView(file: AssemblyFile, places: readonly PartPlace[]): Part
       const gaps = claimed.missing({ start: position, end });
       for (const gap of gaps) claimed.add(gap);
       for (const gap of gaps) {
+        if (isScattered) {
+          await file.writePieces(piecesOf(placesOf(places, gap), gap, chunks, position));
+          written.add(gap);
+          continue;
+        }
         for (const place of placesOf(places, gap)) {
           const at = place.position + Math.max(0, gap.start - place.start);
           const part = {
@@ -36,16 +43,46 @@ export function partView(file: AssemblyFile, places: readonly PartPlace[]): Part
   };
 }
 
+/** So many places a part has at least that is written piece by piece in one go. */
+const manyPieces = 64;
+
+/** The bytes of chunks, which begin at `position` in the part, as pieces of the larger file. Both are in order. */
+function* piecesOf(
+  places: Iterable<PartPlace>,
+  gap: ByteRange,
+  chunks: readonly Uint8Array[],
+  position: number,
+): Generator<Piece> {
+  let index = 0;
+  for (const place of places) {
+    const end = Math.min(place.end, gap.end);
+    for (let at = Math.max(place.start, gap.start); at < end;) {
+      const chunk = chunks[index];
+      if (chunk === undefined) return;
+      const offset = at - position;
+      const length = Math.min(end - at, chunk.length - offset);
+      if (length > 0) {
+        yield { position: place.position + at - place.start, chunk, offset, length };
+        at += length;
+      }
+      if (at < position + chunk.length) continue;
+      position += chunk.length;
+      index += 1;
+    }
+  }
+}
+
 /** What of a place is there in the larger file, as ranges of the part. */
 function rangesIn(written: RangeSet, { start, end, position }: PartPlace): ByteRange[] {
-  const there = rangeSet([{ start: position, end: position + end - start }]);
-  for (const gap of written.missing({ start: position, end: position + end - start })) {
-    there.remove(gap);
+  const whole = { start: position, end: position + end - start };
+  const there: ByteRange[] = [];
+  let at = whole.start;
+  for (const gap of [...written.missing(whole), { start: whole.end, end: whole.end }]) {
+    if (at < gap.start)
+      there.push({ start: at - position + start, end: gap.start - position + start });
+    at = gap.end;
   }
-  return there.ranges.map((range) => ({
-    start: range.start - position + start,
-    end: range.end - position + start,
-  }));
+  return there;
 }
 
 /** The places that a range of the part touches: the first is found by halving, since there can be many. */

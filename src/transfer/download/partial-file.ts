@@ -1,15 +1,9 @@
-import { writevSync } from "node:fs";
+import { writeSync, writevSync } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { ByteRange } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
-import { openOwnFile, readableMode, replaceFile } from "../../runtime/own-file.ts";
-import {
-  type JournalPlace,
-  type JournalWriter,
-  journalWriter,
-  readJournal,
-  removeJournal,
-} from "./download-journal.ts";
+import { type JournalPlace, type JournalWriter, journalWriter } from "./download-journal.ts";
 import { type RangeSet, rangeSet } from "./range-set.ts";
 import { cutChunks, dropBytes } from "./chunks.ts";
 import { MiB } from "../units.ts";
@@ -18,6 +12,12 @@ import { unwritable } from "../../runtime/file-faults.ts";
 
 /** Of less, nothing is noted: it is sooner fetched again than noted. In bytes. */
 const journalBytes = MiB;
+
+/** A shorter range is noted together with others: it would be a line of the journal for a few bytes. */
+const leastNoted = 4096;
+
+/** How long pieces are written in a row before others get their turn, in milliseconds. */
+const mostBlocked = 8;
 
 /** After so many bytes the disk is set to work, so that the flush at the end has little left to wait for. */
 const flushBytes = 128 * MiB;
@@ -51,81 +51,37 @@ export interface PartialFile {
   close(): Promise<void>;
 }
 
+/** Of pieces below this size many are written in a row: to ask for each costs more than the write. In bytes. */
+export const shortPiece = 64 * 1024;
+
+/** `length` bytes of a chunk from `offset` on, which belong at `position` in the file. */
+export interface Piece {
+  position: number;
+  chunk: Uint8Array;
+  offset: number;
+  length: number;
+}
+
 /** One that others write to as well, and whose bytes may turn out to be wrong. */
 export interface AssemblyFile extends PartialFile {
+  /** Writes short pieces one after another, as `write` does: each is written when the next one is asked for. */
+  writePieces(pieces: Iterable<Piece>): Promise<void>;
   /** Bytes that another has written to the file. Throws as `unwritable`. */
   note(range: ByteRange): void;
   /** Bytes that are wrong: they are missing from now on. */
   forget(ranges: readonly ByteRange[]): void;
 }
 
-/** Opens or makes the partial file of a blob, with what a former run's journal says is in it. */
-export async function openPartialFile(
-  place: JournalPlace,
-  descriptor: Descriptor,
-  options: PartialFileOptions = {},
-): Promise<AssemblyFile> {
-  try {
-    const left = await openLeft(place, descriptor);
-    if (left === undefined) await removeJournal(place);
-    const begun = left ?? (await openBegun(place, options));
-    const handle = begun?.handle ?? (await replaceFile(place.partial, readableMode));
-    try {
-      await handle.truncate(descriptor.size);
-      const { ino } = await handle.stat({ bigint: true });
-      return new GrowingFile(handle, ino, place, descriptor, {
-        ...options,
-        known: begun?.known ?? [],
-        resumed: left !== undefined,
-      });
-    } catch (error) {
-      await handle.close();
-      throw error;
-    }
-  } catch (error) {
-    throw unwritable(place.partial, error);
-  }
-}
-
-/**
- * What a former run left, where that is certain. Otherwise the name may be that of a finished file, to
- * which a killed run linked it: it is replaced then, and not written to.
- */
-async function openLeft(
-  place: JournalPlace,
-  descriptor: Descriptor,
-): Promise<{ handle: FileHandle; known: ByteRange[] } | undefined> {
-  const handle = await openOwnFile(place.partial);
-  if (handle === undefined) return undefined;
-  try {
-    const known = await readJournal(place, descriptor, await handle.stat({ bigint: true }));
-    if (known !== undefined) return { handle, known };
-  } catch (error) {
-    await handle.close();
-    throw error;
-  }
-  await handle.close();
-  return undefined;
-}
-
-async function openBegun(
-  { partial }: JournalPlace,
-  { begin }: PartialFileOptions,
-): Promise<{ handle: FileHandle; known: ByteRange[] } | undefined> {
-  const known = await begin?.(partial);
-  if (known === undefined) return undefined;
-  const handle = await openOwnFile(partial);
-  return handle === undefined ? undefined : { handle, known };
-}
-
-interface GrowingOptions extends PartialFileOptions {
+/** How a file begins to grow. */
+export interface GrowingOptions extends PartialFileOptions {
   /** What is in the file already. */
   known: readonly ByteRange[];
   /** Whether a former run has left that. */
   resumed: boolean;
 }
 
-class GrowingFile implements AssemblyFile {
+/** The file of a blob, or of what is put together from parts, with its journal. */
+export class GrowingFile implements AssemblyFile {
   readonly resumed: number;
   readonly written: RangeSet;
   /** What was written and what is being written. */
@@ -136,6 +92,8 @@ class GrowingFile implements AssemblyFile {
   private readonly descriptor: Descriptor;
   private readonly options: GrowingOptions;
   private journaledBytes: number;
+  /** Bytes of ranges that are too short to be noted one by one. */
+  private unnoted = 0;
   private flushedBytes: number;
   private flushing: Promise<void> | undefined;
   private flushFailure: unknown;
@@ -177,6 +135,41 @@ class GrowingFile implements AssemblyFile {
     this.flushNowAndThen();
   }
 
+  async writePieces(pieces: Iterable<Piece>): Promise<void> {
+    let untold = 0;
+    let began = performance.now();
+    for (const piece of pieces) {
+      untold += this.writePiece(piece);
+      if (performance.now() - began < mostBlocked) continue;
+      this.tell(untold);
+      untold = 0;
+      await nextTurn();
+      began = performance.now();
+    }
+    if (untold > 0) this.tell(untold);
+    this.flushNowAndThen();
+  }
+
+  /** Answers how many bytes were new. */
+  private writePiece({ position, chunk, offset, length }: Piece): number {
+    let bytes = 0;
+    for (const gap of this.claimed.missing({ start: position, end: position + length })) {
+      this.claimed.add(gap);
+      try {
+        for (let at = gap.start; at < gap.end;) {
+          const from = offset + at - position;
+          at += writeSync(this.handle.fd, chunk, from, gap.end - at, at);
+        }
+      } catch (error) {
+        throw unwritable(this.place.partial, error);
+      }
+      this.written.add(gap);
+      this.journal(gap);
+      bytes += gap.end - gap.start;
+    }
+    return bytes;
+  }
+
   note(range: ByteRange): void {
     this.claimed.add(range);
     this.written.add(range);
@@ -208,7 +201,8 @@ class GrowingFile implements AssemblyFile {
   /** Notes what was too little to be noted yet; not of a small blob that is whole. */
   private keep(): void {
     const { bytes } = this.written;
-    if (bytes === this.journaledBytes || bytes === this.descriptor.size) return;
+    const isNoted = bytes === this.journaledBytes && this.unnoted === 0;
+    if (isNoted || bytes === this.descriptor.size) return;
     try {
       this.journalAnew();
     } catch {
@@ -263,14 +257,20 @@ class GrowingFile implements AssemblyFile {
 
   /** Notes a range that is written now. */
   private journal(range: ByteRange): void {
-    const { bytes, ranges } = this.written;
-    if (bytes < journalBytes && this.journaledBytes === 0) return;
-    this.toJournal((writer) => writer.add(range, ranges));
+    if (this.written.bytes < journalBytes && this.journaledBytes === 0) return;
+    const bytes = range.end - range.start;
+    if (bytes < leastNoted) {
+      this.unnoted += bytes;
+      if (this.unnoted >= journalBytes) this.journalAnew();
+      return;
+    }
+    this.toJournal((writer) => writer.add(range, this.written));
   }
 
   /** Notes all that is written. */
   private journalAnew(): void {
-    this.toJournal((writer) => writer.write(this.written.ranges));
+    this.unnoted = 0;
+    this.toJournal((writer) => writer.write(this.written));
   }
 
   private toJournal(note: (writer: JournalWriter) => void): void {

@@ -10,7 +10,7 @@ import {
 import { asItIs } from "../../../../src/model/parts/parts-artifact.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { createWorkerPool, type WorkerPool } from "../../../../src/runtime/worker-pool.ts";
-import { openPartialFile } from "../../../../src/transfer/download/partial-file.ts";
+import { openPartialFile } from "../../../../src/transfer/download/open-partial-file.ts";
 import { noise } from "../../../support/model/parts-artifact.ts";
 import { temporaryDirectory } from "../../../support/temporary-directory.ts";
 

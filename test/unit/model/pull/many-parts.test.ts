@@ -4,10 +4,15 @@ import { join } from "node:path";
 import { partsReader } from "../../../../src/model/jobs/remote-header.ts";
 import type { FilePlan } from "../../../../src/model/parts/file-plan.ts";
 import { asItIs } from "../../../../src/model/parts/parts-artifact.ts";
+import { rangesToCopy } from "../../../../src/model/pull/assemble-part.ts";
 import { findSeeds } from "../../../../src/model/pull/seeds.ts";
 import type { ContentReader } from "../../../../src/oci/content.ts";
+import { digestOf } from "../../../../src/oci/digest.ts";
 import { runPartJob } from "../../../../src/runtime/part-job.ts";
 import type { WorkerPool } from "../../../../src/runtime/worker-pool.ts";
+import { readJournal } from "../../../../src/transfer/download/download-journal.ts";
+import { openPartialFile } from "../../../../src/transfer/download/open-partial-file.ts";
+import { partView } from "../../../../src/transfer/download/part-view.ts";
 import { temporaryDirectory } from "../../../support/temporary-directory.ts";
 
 /** A list that counts how often one of its items is looked at. */
@@ -94,4 +99,57 @@ test("parts are not gone through again for each file that may have some", async 
   expect(seeds.of("sha256:2")).toEqual([]);
   expect(new Set(hashed)).toEqual(new Set([0, 4]));
   expect(looks).toBeLessThan(4 * many);
+});
+
+test("a part in very many pieces is written and noted in time that grows with their number", async () => {
+  const directory = await temporaryDirectory();
+  const place = { partial: join(directory, "file"), journal: join(directory, "journal") };
+  const pieces = 50_000;
+  const piece = 40;
+  const size = 2 * pieces * piece;
+  const blob = { mediaType: "", digest: digestOf("it"), size };
+  const file = await openPartialFile(place, blob);
+  const part = Buffer.from(
+    Uint8Array.from({ length: size / 2 }, (_, at) => (at * 7 + (at >> 8)) & 255),
+  );
+  // Every other piece of the file, the last one first.
+  const places = Array.from({ length: pieces }, (_, at) => ({
+    start: at * piece,
+    end: (at + 1) * piece,
+    position: size - (2 * at + 1) * piece,
+  }));
+  const view = partView(file, places);
+  // Chunks that end within pieces, and bytes that come twice.
+  for (let at = 0; at < part.length; at += 10_007) {
+    const [end, middle] = [Math.min(part.length, at + 11_000), Math.min(part.length, at + 333)];
+    await view.write(at, [part.subarray(at, middle), part.subarray(middle, end)]);
+  }
+  expect([view.written.bytes, file.written.bytes]).toEqual([size / 2, size / 2]);
+  expect(view.missing({ start: 0, end: part.length })).toEqual([]);
+  await file.close();
+  const written = await readFile(place.partial);
+  for (const { start, end, position } of places) {
+    if (!written.subarray(position, position + piece).equals(part.subarray(start, end))) {
+      throw new Error(`the piece at ${position} is wrong`);
+    }
+  }
+  // The journal tells of some of it, and of nothing that is not there.
+  const told = (await readJournal(place, blob)) ?? [];
+  expect(told.length).toBeGreaterThan(1000);
+  const there = new Set(places.map(({ position }) => position));
+  expect(told.every(({ start, end }) => end - start === piece && there.has(start))).toBe(true);
+});
+
+test("pieces of a part are found in a seed by halving", () => {
+  const places = Array.from({ length: many }, (_, at) => ({
+    start: at * 4,
+    end: at * 4 + 4,
+    position: (many - at) * 4,
+  }));
+  const { list, looks } = counted(places);
+  const wanted = places.map(({ start, end }) => ({ start, end, position: start }));
+  const ranges = rangesToCopy([{ part: { places: wanted }, seed: { places: list } }]);
+  expect(ranges).toHaveLength(many);
+  expect(ranges[7]).toEqual({ source: (many - 7) * 4, target: 28, length: 4 });
+  expect(looks()).toBeLessThan(30 * many);
 });

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { ByteRange } from "../../../../src/oci/content.ts";
 import { createWorkerPool } from "../../../../src/runtime/worker-pool.ts";
 import { createDownloader } from "../../../../src/transfer/download/download.ts";
-import { openPartialFile } from "../../../../src/transfer/download/partial-file.ts";
+import { openPartialFile } from "../../../../src/transfer/download/open-partial-file.ts";
 import { digest } from "../../../support/model/fixtures.ts";
 import { temporaryDirectory } from "../../../support/temporary-directory.ts";
 

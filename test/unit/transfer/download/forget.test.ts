@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { openPartialFile } from "../../../../src/transfer/download/partial-file.ts";
+import { openPartialFile } from "../../../../src/transfer/download/open-partial-file.ts";
 import { temporaryDirectory } from "../../../support/temporary-directory.ts";
 import { digest } from "../../../support/model/fixtures.ts";
 
