@@ -8,6 +8,14 @@ export const maxManifestBytes = 4 * 1024 * 1024;
 const maxDepth = 100;
 
 /**
+ * JSON as Go's `encoding/json` reads it, which is what registries and engines use: bytes that are not UTF-8 read as
+ * U+FFFD. What is digested, stored and sent is the bytes. Throws `SyntaxError`.
+ */
+export const parseGoJson = (bytes: Uint8Array): unknown => JSON.parse(decoder.decode(bytes));
+
+const decoder = new TextDecoder("utf-8");
+
+/**
  * Parses JSON bytes from outside against a schema.
  *
  * `on` names the document in messages. Throws `file` (or `code`) with the path of the first fault:
@@ -21,7 +29,7 @@ export function parseDocument<TSchema extends v.GenericSchema>(
 ): v.InferOutput<TSchema> {
   let json: unknown;
   try {
-    json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    json = parseGoJson(bytes);
   } catch (cause) {
     throw new OcibundleError(code, `${on}: not a JSON document`, { cause });
   }
@@ -40,10 +48,14 @@ export function checkDocument<TSchema extends v.GenericSchema>(
 ): v.InferOutput<TSchema> {
   const result = v.safeParse(schema, json);
   if (result.success) return result.output;
-  const [issue] = result.issues;
+  throw new OcibundleError(code, `${on}: ${faultOf(result.issues)}`);
+}
+
+/** The first of what a schema finds wrong, with its path: `files.3.digest: must be a digest…`. */
+export function faultOf([issue]: readonly [v.BaseIssue<unknown>, ...unknown[]]): string {
   const path = v.getDotPath(issue);
   const fault = path !== null && issue.received === "undefined" ? "is missing" : issue.message;
-  throw new OcibundleError(code, `${on}: ${path === null ? "" : `${path}: `}${fault}`);
+  return `${path === null ? "" : `${path}: `}${fault}`;
 }
 
 /** Without lists of members: a document can have hundreds of thousands of small arrays. */

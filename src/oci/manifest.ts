@@ -11,8 +11,10 @@ export interface RawManifest {
   bytes: Uint8Array;
 }
 
-/** Some writers leave the version out. */
-const SchemaVersionSchema = v.optional(v.literal(2, "must be 2"));
+/** Some writers leave the version out or have another one; nothing depends on it, in other programs neither. */
+const SchemaVersionSchema = v.optional(
+  v.pipe(v.number("must be a number"), v.integer("must be a whole number")),
+);
 
 /** With members of both kinds a document would be read in two ways (CVE-2021-41190). */
 const lacks = (document: object, ...names: string[]): boolean =>
@@ -48,20 +50,27 @@ export const ArtifactManifestSchema = v.pipe(
 /** A manifest with a config and layers: of an image, or of an artifact. */
 export type ImageManifest = v.InferOutput<typeof ImageManifestSchema>;
 
+const indexMembers = {
+  schemaVersion: SchemaVersionSchema,
+  mediaType: v.optional(v.string()),
+  artifactType: v.optional(v.string()),
+  subject: v.optional(DescriptorSchema),
+  annotations: v.optional(AnnotationsSchema),
+};
+
+const isIndexAlone = (document: object): boolean => lacks(document, "config", "layers", "fsLayers");
+const notIndexAlone = "has members of an index and of another kind of manifest";
+
 /** image-spec v1.1, image-index.md; Docker's manifest list has the same members. */
 export const ImageIndexSchema = v.pipe(
-  goObject({
-    schemaVersion: SchemaVersionSchema,
-    mediaType: v.optional(v.string()),
-    artifactType: v.optional(v.string()),
-    manifests: v.optional(v.array(DescriptorSchema), []),
-    subject: v.optional(DescriptorSchema),
-    annotations: v.optional(AnnotationsSchema),
-  }),
-  v.check(
-    (document) => lacks(document, "config", "layers", "fsLayers"),
-    "has members of an index and of another kind of manifest",
-  ),
+  goObject({ ...indexMembers, manifests: v.optional(v.array(DescriptorSchema), []) }),
+  v.check((document) => isIndexAlone(document), notIndexAlone),
+);
+
+/** The same with entries of any kind. */
+export const AnyIndexSchema = v.pipe(
+  goObject({ ...indexMembers, manifests: v.optional(v.array(v.unknown()), []) }),
+  v.check((document) => isIndexAlone(document), notIndexAlone),
 );
 
 /** A list of manifests, one for each platform or part of a model. */

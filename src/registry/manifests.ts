@@ -5,10 +5,16 @@ import { readCapped } from "../http/message/body.ts";
 import type { HttpResponse } from "../http/message/message.ts";
 import { type Descriptor, MediaTypeSchema } from "../oci/descriptor.ts";
 import { type Digest, digestOf, isDigest, matchesDigest } from "../oci/digest.ts";
-import { maxManifestBytes } from "../oci/document.ts";
+import { maxManifestBytes, parseGoJson } from "../oci/document.ts";
 import type { RawManifest } from "../oci/manifest.ts";
 import { manifestTypeOf, membersOf, unsupported } from "../oci/manifest-members.ts";
-import { acceptManifests, essenceOf, isGenericType, isSchema1Type } from "../oci/media-types.ts";
+import {
+  acceptManifests,
+  essenceOf,
+  isGenericType,
+  isIndexType,
+  isSchema1Type,
+} from "../oci/media-types.ts";
 import { type Api, type ApiRequest, apiUrl, command, request } from "./api.ts";
 import { readSize, tryHead } from "./blobs.ts";
 
@@ -174,7 +180,7 @@ const manifestMembers = [
 
 function isManifest(bytes: Uint8Array, said: string | undefined): boolean {
   try {
-    const json: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    const json: unknown = parseGoJson(bytes);
     if (typeof json !== "object" || json === null || Array.isArray(json)) return false;
     return (
       manifestMembers.some((name) => Object.hasOwn(json, name)) ||
@@ -198,6 +204,7 @@ const manifestWait = { least: 60_000, layer: 200 } as const;
 
 /** How long a registry may take to answer to a manifest with many layers. */
 function patience(manifest: RawManifest, on: string): Pick<ApiRequest, "firstByteTimeout"> {
+  if (isIndexType(manifest.mediaType)) return {};
   const { length } = membersOf(manifest, on).layers;
   if (length <= fewLayers) return {};
   return { firstByteTimeout: manifestWait.least + manifestWait.layer * length };

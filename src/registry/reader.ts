@@ -18,7 +18,8 @@ export const registryReader = (repository: Repository, clock?: Clock): ContentRe
   blobSource: (descriptor) => Promise.resolve(blobSource(repository, descriptor, clock)),
   host: repository.registry.host,
   ranges: (descriptor, range, signal) => repository.getBlob(descriptor, range, signal),
-  listReferrers: (digest, signal) => repository.listReferrers(digest, undefined, signal),
+  listReferrers: (digest, signal, onPassed) =>
+    repository.listReferrers(digest, undefined, signal, onPassed),
   ...(repository.reportCorrupt === undefined
     ? {}
     : { reportCorrupt: (digest) => repository.reportCorrupt?.(digest) ?? false }),

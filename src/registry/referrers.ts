@@ -5,7 +5,8 @@ import { AnnotationsSchema, type Descriptor, DescriptorSchema } from "../oci/des
 import { type Digest, digestOf } from "../oci/digest.ts";
 import { parseDocument } from "../oci/document.ts";
 import { goObject } from "../oci/go-object.ts";
-import { type ImageIndex, ImageIndexSchema, type RawManifest } from "../oci/manifest.ts";
+import { type IndexEntries, parseIndexEntries } from "../oci/index-entries.ts";
+import type { RawManifest } from "../oci/manifest.ts";
 import { isIndexType, mediaTypes } from "../oci/media-types.ts";
 import { referrersTag, referrersTags } from "../oci/referrers-tag.ts";
 import { type Api, apiUrl } from "./api.ts";
@@ -26,7 +27,8 @@ const maxEntries = 2000;
 /**
  * What refers to a manifest, by the referrers API, or by the tag that stands in for it: where a registry
  * has no API, or the API knows of none, since what was pushed before there was one may only be there.
- * Filtered by `artifactType` here too: registries need not. Throws what keeps the list from being read.
+ * Filtered by `artifactType` here too: registries need not. An entry that can't be read is told to `onPassed`;
+ * without it, it ends the list. Throws what keeps the list from being read.
  */
 export async function listReferrers(
   api: Api,
@@ -34,6 +36,7 @@ export async function listReferrers(
   digest: Digest,
   artifactType: string | undefined,
   signal: AbortSignal,
+  onPassed?: (message: string) => void,
 ): Promise<Descriptor[]> {
   const thing = `list of referrers of ${digest}`;
   const on = `${api.host}/${repository}: ${thing}`;
@@ -52,16 +55,26 @@ export async function listReferrers(
     signal,
   });
   const found: Descriptor[] = [];
+  let passed = 0;
+  const add = ({ index, unreadable }: IndexEntries): void => {
+    found.push(...index.manifests);
+    for (const { why } of unreadable) {
+      const message = `${on}: an entry cannot be read: ${why}`;
+      if (onPassed === undefined) throw new OcibundleError("network", message);
+      onPassed(message);
+    }
+    passed += unreadable.length;
+  };
   let first = true;
   for await (const { response, bytes } of list) {
     // Without the API a registry may answer 404, or a page of its own with 200.
-    const index = response.status === 200 ? parseIndex(bytes) : undefined;
+    const index = response.status === 200 ? parseIndex(bytes, on) : undefined;
     if (index === undefined && !first) {
       throw new OcibundleError("network", `${on}: the list of referrers is not valid`);
     }
     if (index === undefined) break;
-    found.push(...index.manifests);
-    if (found.length > maxEntries) {
+    add(index);
+    if (found.length + passed > maxEntries) {
       throw new OcibundleError("file", `${on} has more than ${maxEntries} entries`, {
         hint: "delete unneeded referrers",
       });
@@ -71,7 +84,7 @@ export async function listReferrers(
   if (found.length === 0) {
     for (const tag of referrersTags(digest)) {
       const index = await readReferrersTag(api, repository, tag, signal);
-      if (index !== "other") found.push(...(index?.manifests ?? []));
+      if (index !== "other" && index !== undefined) add(index);
     }
   }
   return artifactType === undefined
@@ -79,11 +92,24 @@ export async function listReferrers(
     : found.filter((entry) => entry.artifactType === artifactType);
 }
 
-function parseIndex(bytes: Uint8Array): ImageIndex | undefined {
+/** The entries of a page; undefined for what is no list at all. Throws `network` for a list that can't be read. */
+function parseIndex(bytes: Uint8Array, on: string): IndexEntries | undefined {
   try {
-    return parseDocument(bytes, ImageIndexSchema, "referrers");
-  } catch {
+    return parseIndexEntries(bytes, on, "network");
+  } catch (error) {
+    if (hasEntries(bytes)) throw error;
     return undefined;
+  }
+}
+
+const ListSchema = goObject({ manifests: v.array(v.unknown()) });
+
+/** Whether a document lists something, whatever else is wrong with it. */
+function hasEntries(bytes: Uint8Array): boolean {
+  try {
+    return parseDocument(bytes, ListSchema, "referrers").manifests.length > 0;
+  } catch {
+    return false;
   }
 }
 
@@ -92,12 +118,12 @@ async function readReferrersTag(
   repository: string,
   tag: string,
   signal: AbortSignal,
-): Promise<ImageIndex | "other" | undefined> {
+): Promise<IndexEntries | "other" | undefined> {
   try {
     const { bytes, mediaType } = await getManifest(api, repository, tag, signal);
     // An image may be tagged with its own digest.
     if (!isIndexType(mediaType)) return "other";
-    return parseDocument(bytes, ImageIndexSchema, `${api.host}/${repository}:${tag}`, "network");
+    return parseIndexEntries(bytes, `${api.host}/${repository}:${tag}`, "network");
   } catch (error) {
     if (error instanceof OcibundleError && error.code === "not_found") return undefined;
     throw error;
@@ -133,7 +159,7 @@ export async function keepReferrersTag(
       { hint: "delete that tag" },
     );
   }
-  if (known?.manifests.some(({ digest }) => digest === manifest.digest) === true) return;
+  if (known?.index.manifests.some(({ digest }) => digest === manifest.digest) === true) return;
   const type = artifactType ?? config?.mediaType;
   const entry: Descriptor = {
     mediaType: manifest.mediaType,
@@ -146,7 +172,12 @@ export async function keepReferrersTag(
     JSON.stringify({
       schemaVersion: 2,
       mediaType: mediaTypes.ociIndex,
-      manifests: [...(known?.manifests ?? []), entry],
+      manifests: [
+        ...(known?.index.manifests ?? []),
+        // Of others, and not for this program to judge.
+        ...(known?.unreadable ?? []).map(({ value }) => value),
+        entry,
+      ],
     }),
   );
   const index = { mediaType: mediaTypes.ociIndex, digest: digestOf(bytes), bytes };

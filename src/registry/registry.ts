@@ -163,7 +163,7 @@ function repositoryOf(registry: Registry, api: Api, name: string): Repository {
     resumeUpload: (location) =>
       uploadSession(api, name, resolveLocation(location, api.base, fullName), undefined),
     listTags: (signal) => listTags(api, name, signal),
-    listReferrers: (digest, artifactType, signal) =>
-      listReferrers(api, name, digest, artifactType, signal),
+    listReferrers: (digest, artifactType, signal, onPassed) =>
+      listReferrers(api, name, digest, artifactType, signal, onPassed),
   };
 }

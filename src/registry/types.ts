@@ -93,11 +93,15 @@ export interface Repository {
 
   /** All tags, fetched a page at a time. Throws `not_found`. */
   listTags(signal: AbortSignal): AsyncIterable<string>;
-  /** What refers to a manifest (distribution-spec v1.1, "Listing Referrers"), of one type if given. */
+  /**
+   * What refers to a manifest (distribution-spec v1.1, "Listing Referrers"), of one type if given. `onPassed` is told
+   * of entries that can't be read; without it such a one is an error.
+   */
   listReferrers(
     digest: Digest,
     artifactType: string | undefined,
     signal: AbortSignal,
+    onPassed?: (message: string) => void,
   ): Promise<Descriptor[]>;
 }
 

@@ -1,8 +1,7 @@
 import { OcibundleError } from "../../errors.ts";
 import type { ContentReader } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
-import { parseDocument } from "../../oci/document.ts";
-import { type ImageIndex, ImageIndexSchema } from "../../oci/manifest.ts";
+import { type IndexEntries, parseIndexEntries } from "../../oci/index-entries.ts";
 import { isIndexType } from "../../oci/media-types.ts";
 import {
   bestForPlatform,
@@ -41,12 +40,12 @@ const maxConfigs = 50;
  *
  * With `takesLone`, an image that is alone and says no platform, in its config neither, is taken.
  *
- * Throws `not_found` where an index that may have it is missing and no other has it, and what stands
- * against reading that only image.
+ * Throws `not_found` where an index that may have it is missing and no other has it, `file` where an entry that may
+ * be it can't be read, and what stands against reading that only image.
  */
 export async function chooseImage(
   reader: ContentReader,
-  index: ImageIndex,
+  index: IndexEntries,
   wanted: Platform,
   signal: AbortSignal,
   takesLone = false,
@@ -57,10 +56,17 @@ export async function chooseImage(
   let missing: OcibundleError | undefined;
 
   const collect = async (
-    { manifests }: ImageIndex,
+    { index: { manifests }, unreadable }: IndexEntries,
     inherited: Platform | undefined,
     depth: number,
   ): Promise<void> => {
+    const [first] = unreadable;
+    if (first !== undefined) {
+      missing ??= new OcibundleError(
+        "file",
+        `${reader.name}: an entry of the index cannot be read: ${first.why}`,
+      );
+    }
     for (const entry of manifests) {
       if (entryType(entry) === "weights" || isLaterWeights(entry) || isAttestation(entry)) continue;
       const platform = isKnownPlatform(entry.platform)
@@ -84,10 +90,10 @@ export async function chooseImage(
     }
   };
 
-  const readIndexOrMiss = async (entry: Descriptor): Promise<ImageIndex | undefined> => {
+  const readIndexOrMiss = async (entry: Descriptor): Promise<IndexEntries | undefined> => {
     try {
       const { bytes } = await readChild(reader, entry, signal);
-      return parseDocument(bytes, ImageIndexSchema, `${reader.name}: index`);
+      return parseIndexEntries(bytes, `${reader.name}: index`);
     } catch (error) {
       if (!(error instanceof OcibundleError) || error.code !== "not_found") throw error;
       missing ??= error;

@@ -3,6 +3,11 @@ import type { ContentReader } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { shortDigest } from "../../oci/digest.ts";
 import { parseDocument } from "../../oci/document.ts";
+import {
+  type IndexEntries,
+  parseIndexEntries,
+  type UnreadableEntry,
+} from "../../oci/index-entries.ts";
 import { type ImageIndex, ImageIndexSchema, type RawManifest } from "../../oci/manifest.ts";
 import { isIndexType, isManifestType } from "../../oci/media-types.ts";
 import {
@@ -31,6 +36,8 @@ export interface ModelImage {
   annotations?: Record<string, string> | undefined;
   /** Entries of the source's index that are neither kept nor images nor weights, for messages. */
   leftOut?: Descriptor[];
+  /** Entries of the source's index that can't be read, and so are not kept, for messages. */
+  unreadable?: UnreadableEntry[];
 }
 
 /**
@@ -56,10 +63,15 @@ export async function readModelImage(
     }
     return { root, images: [entry], kept: [] };
   }
-  const index = readIndex(reader, root);
+  if (!isIndexType(root.mediaType)) {
+    throw new OcibundleError("file", `${reader.name}: "${root.mediaType}" is not an image`, {
+      hint: "use an OCI or Docker image, or an index of images",
+    });
+  }
+  const on = `${reader.name}: index`;
   return platform === undefined
-    ? allPlatforms(reader, root, index, signal)
-    : onePlatform(reader, index, platform, signal, takesLone);
+    ? allPlatforms(reader, root, parseDocument(root.bytes, ImageIndexSchema, on), signal)
+    : onePlatform(reader, parseIndexEntries(root.bytes, on), platform, signal, takesLone);
 }
 
 async function allPlatforms(
@@ -97,12 +109,13 @@ async function allPlatforms(
 
 async function onePlatform(
   reader: ContentReader,
-  index: ImageIndex,
+  entries: IndexEntries,
   platform: Platform,
   signal: AbortSignal,
   takesLone: boolean,
 ): Promise<ModelImage> {
-  const { chosen, platforms } = await chooseImage(reader, index, platform, signal, takesLone);
+  const { index, unreadable } = entries;
+  const { chosen, platforms } = await chooseImage(reader, entries, platform, signal, takesLone);
   if (chosen === undefined) throw lacksPlatform(reader.name, platform, platforms);
   const { annotations } = index;
   const images = [chosen.entry];
@@ -115,7 +128,7 @@ async function onePlatform(
       !isUndeclared(entry),
   );
   const root = await standalone(reader, { images, kept, annotations }, signal);
-  return { root, images, kept, annotations, leftOut };
+  return { root, images, kept, annotations, leftOut, unreadable };
 }
 
 /** A single manifest stands for itself; more need an index. */
@@ -130,15 +143,6 @@ function standalone(
     : modelIndex({ images, kept, annotations });
 }
 
-function readIndex(reader: ContentReader, root: RawManifest): ImageIndex {
-  if (!isIndexType(root.mediaType)) {
-    throw new OcibundleError("file", `${reader.name}: "${root.mediaType}" is not an image`, {
-      hint: "use an OCI or Docker image, or an index of images",
-    });
-  }
-  return parseDocument(root.bytes, ImageIndexSchema, `${reader.name}: index`);
-}
-
 function lacksPlatform(name: string, wanted: Platform, platforms: readonly Platform[]) {
   const known = [...new Set(platforms.filter(isKnownPlatform).map(formatPlatform))];
   return new OcibundleError("not_found", `${name}: no image for ${formatPlatform(wanted)}`, {
@@ -147,7 +151,13 @@ function lacksPlatform(name: string, wanted: Platform, platforms: readonly Platf
 }
 
 /** What was left out of a model that was narrowed to a platform, as a warning; undefined for nothing. */
-export function leftOutWarning({ leftOut = [] }: ModelImage): string | undefined {
+export function leftOutWarning({ leftOut = [], unreadable = [] }: ModelImage): string | undefined {
+  const [first] = unreadable;
+  if (first !== undefined) {
+    const all = unreadable.length + leftOut.length;
+    const more = all > 1 ? `, and ${all - 1} more` : "";
+    return `skipped, an entry of the index that cannot be read: ${first.why}${more}`;
+  }
   if (leftOut.length === 0) return undefined;
   const shown = leftOut
     .slice(0, 5)

@@ -91,12 +91,13 @@ export async function addReferrers(
   { signal, concurrency = looksAtOnce, emit }: Reading,
 ): Promise<void> {
   const limit = pLimit(concurrency);
+  const warn = (message: string): void => emit({ type: "warning", message });
   const asked = new Set<Digest>();
   let next = [...leaving];
   for (let depth = 0; next.length > 0 && depth < maxDepth; depth++) {
     const found: Digest[] = [];
     const look = async (digest: Digest): Promise<void> => {
-      for (const entry of await repository.listReferrers(digest, undefined, signal)) {
+      for (const entry of await repository.listReferrers(digest, undefined, signal, warn)) {
         if (asked.has(entry.digest)) continue;
         found.push(entry.digest);
         if (graph.nodes.has(entry.digest)) continue;

@@ -111,7 +111,12 @@ async function imageEntries(
   index: ImageIndex,
   signal: AbortSignal,
 ): Promise<Descriptor[]> {
-  const { chosen } = await chooseImage(reader, index, machinePlatform(), signal);
+  const { chosen } = await chooseImage(
+    reader,
+    { index, unreadable: [] },
+    machinePlatform(),
+    signal,
+  );
   const image = chosen?.entry ?? index.manifests.find(isImage);
   return image === undefined ? [] : [image];
 }

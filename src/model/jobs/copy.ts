@@ -1,8 +1,8 @@
 import { OcibundleError, withContext, amended } from "../../errors.ts";
 import type { BlobToMove, ContentReader } from "../../oci/content.ts";
 import type { Digest } from "../../oci/digest.ts";
-import { parseDocument } from "../../oci/document.ts";
-import { ImageIndexSchema, type RawManifest } from "../../oci/manifest.ts";
+import { parseIndexEntries } from "../../oci/index-entries.ts";
+import type { RawManifest } from "../../oci/manifest.ts";
 import { isIndexType } from "../../oci/media-types.ts";
 import { formatPlatform, parsePlatform, type Platform } from "../../oci/platform.ts";
 import { formatRepository } from "../../oci/reference.ts";
@@ -260,7 +260,7 @@ async function narrowed(
   const message = leftOutWarning(image);
   if (message !== undefined) emit({ type: "warning", message });
   if (!isIndexType(root.mediaType)) return assembleStandalone(reader, image, signal);
-  const index = parseDocument(root.bytes, ImageIndexSchema, reader.name);
+  const { index } = parseIndexEntries(root.bytes, reader.name);
   const later = index.manifests.filter(isLaterWeights);
   const weights: WeightsPart[] = [];
   for (const entry of weightsEntries(index)) {

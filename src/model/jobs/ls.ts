@@ -121,10 +121,11 @@ async function signatures(
   const signed = new Map<Digest, boolean>();
   const digests = [...new Set(tags.flatMap(({ digest }) => digest ?? []))];
   let failure: OcibundleError | undefined;
+  const warn = (message: string): void => emit({ type: "warning", message });
   const look = async (digest: Digest): Promise<void> => {
     try {
       const byTag = cosignTags(digest).some((tag) => tag.endsWith(".sig") && there.has(tag));
-      const listed = byTag ? [] : await repository.listReferrers(digest, undefined, signal);
+      const listed = byTag ? [] : await repository.listReferrers(digest, undefined, signal, warn);
       signed.set(digest, byTag || listed.some((entry) => kindOfReferrer(entry) === "signature"));
     } catch (error) {
       signal.throwIfAborted();

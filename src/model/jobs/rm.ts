@@ -123,7 +123,8 @@ async function lookUp(
   }
   const needs = (root: Digest): boolean =>
     graph.nodes.get(root)?.children.some((child) => child === digest || needs(child)) ?? false;
-  const referrers = await repository.listReferrers(digest, undefined, signal);
+  const warn = (message: string): void => emit({ type: "warning", message });
+  const referrers = await repository.listReferrers(digest, undefined, signal, warn);
   const attachments = new Set(cosignTags(digest));
   return {
     action: "would-delete",

@@ -10,7 +10,8 @@ import {
 } from "../../oci/digest.ts";
 import { parseDocument } from "../../oci/document.ts";
 import { goObject } from "../../oci/go-object.ts";
-import { ImageIndexSchema, type ImageIndex, type RawManifest } from "../../oci/manifest.ts";
+import { parseIndexEntries, type UnreadableEntry } from "../../oci/index-entries.ts";
+import type { ImageIndex, RawManifest } from "../../oci/manifest.ts";
 import { isGenericType, isIndexType, isManifestType, mediaTypes } from "../../oci/media-types.ts";
 import { isKnownPlatform } from "../../oci/platform.ts";
 import { isAttachmentTag } from "../../oci/referrers-tag.ts";
@@ -43,20 +44,34 @@ export function checkLayoutFile(bytes: Uint8Array, name: string): void {
   }
 }
 
+/** What `index.json` lists besides: entries that can't be read, which stay in it as they are. */
+const unreadableKey = Symbol("unreadable");
+
+/** `index.json`: the entries that can be read, since layouts may list anything (image-spec v1.1, image-layout.md). */
+export type LayoutIndex = ImageIndex & {
+  readonly [unreadableKey]?: readonly UnreadableEntry[] | undefined;
+};
+
 /** The `index.json` of a layout without manifests. */
-export const emptyIndex = (): ImageIndex => ({
+export const emptyIndex = (): LayoutIndex => ({
   schemaVersion: 2,
   mediaType: mediaTypes.ociIndex,
   manifests: [],
 });
 
 /** Reads `index.json`. Throws `file` for what is none; `name` is the layout in messages. */
-export const parseLayoutIndex = (bytes: Uint8Array, name: string): ImageIndex =>
-  parseDocument(bytes, ImageIndexSchema, `${name}: ${indexFileName}`);
+export function parseLayoutIndex(bytes: Uint8Array, name: string): LayoutIndex {
+  const { index, unreadable } = parseIndexEntries(bytes, `${name}: ${indexFileName}`);
+  return unreadable.length === 0 ? index : { ...index, [unreadableKey]: unreadable };
+}
 
 /** `index.json` as it is written. */
-export const formatLayoutIndex = (index: ImageIndex): string =>
-  JSON.stringify({ schemaVersion: 2, ...index });
+export function formatLayoutIndex(index: LayoutIndex): string {
+  const unreadable = index[unreadableKey] ?? [];
+  const manifests = [...index.manifests, ...unreadable.map(({ value }) => value)];
+  const { schemaVersion: _, ...members } = index;
+  return JSON.stringify({ schemaVersion: 2, ...members, manifests });
+}
 
 /** The tag that an entry of `index.json` has, from its annotation. */
 export const tagOf = (entry: Descriptor): string | undefined => entry.annotations?.[refNameKey];
@@ -69,9 +84,10 @@ const imageNameKey = "io.containerd.image.name";
  * is: of those with a tag, if any has one, since what refers to an image (a signature) is listed beside it without
  * one, or with one made of the image's digest.
  *
- * `name` is that of the layout, for messages. Throws `not_found`, and `usage` where a tag is needed.
+ * `name` is that of the layout, for messages. Throws `not_found`, `usage` where a tag is needed, and `file` where
+ * entries can't be read and no other is the one.
  */
-export function findEntry(index: ImageIndex, tag: string | undefined, name: string): Descriptor {
+export function findEntry(index: LayoutIndex, tag: string | undefined, name: string): Descriptor {
   const tagged = index.manifests.filter((entry) => tagOf(entry) !== undefined);
   const images = tagged.filter((entry) => !isAttachmentTag(tagOf(entry) ?? ""));
   const entries =
@@ -79,6 +95,15 @@ export function findEntry(index: ImageIndex, tag: string | undefined, name: stri
       ? named(index, tag)
       : ([images, tagged].find(({ length }) => length > 0) ?? chosen(index));
   const [entry] = entries;
+  const [unreadable] = index[unreadableKey] ?? [];
+  if (entry === undefined && unreadable !== undefined) {
+    const on = `${name}: ${tag === undefined ? "no image" : `no tag "${tag}"`}`;
+    throw new OcibundleError(
+      "file",
+      `${on} can be found: ${indexFileName} has entries that cannot be read: ${unreadable.why}`,
+      { hint: choices(index) },
+    );
+  }
   if (entry === undefined) {
     throw new OcibundleError(
       "not_found",
@@ -145,10 +170,10 @@ function choices({ manifests }: ImageIndex): string | undefined {
  * is kept as it was.
  */
 export function withManifest(
-  index: ImageIndex,
+  index: LayoutIndex,
   manifest: RawManifest,
   tag: string | undefined,
-): ImageIndex {
+): LayoutIndex {
   const children = childDigests(manifest);
   const isListed = (entry: Descriptor): boolean => entry.digest === manifest.digest;
   const kept = index.manifests.filter((entry) => {
@@ -176,8 +201,8 @@ export function withManifest(
 export function childDigests(manifest: RawManifest): ReadonlySet<Digest> {
   if (!isIndexType(manifest.mediaType)) return new Set();
   const on = `index ${shortDigest(manifest.digest)}`;
-  const { manifests } = parseDocument(manifest.bytes, ImageIndexSchema, on);
-  return new Set(manifests.map((entry) => entry.digest));
+  const { index } = parseIndexEntries(manifest.bytes, on);
+  return new Set(index.manifests.map((entry) => entry.digest));
 }
 
 const ArtifactTypeSchema = goObject({ artifactType: v.optional(v.string()) });

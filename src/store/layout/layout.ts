@@ -3,13 +3,14 @@ import { join } from "node:path";
 import { OcibundleError, errno } from "../../errors.ts";
 import type { ContentWriter } from "../../oci/content.ts";
 import { type Digest, matchesDigest, shortDigest } from "../../oci/digest.ts";
-import type { ImageIndex, RawManifest } from "../../oci/manifest.ts";
+import type { RawManifest } from "../../oci/manifest.ts";
 import { isBlobPart, smallestPart, sweepBlobParts, writeThroughPart } from "./blob-part.ts";
 import {
   blobPath,
   emptyIndex,
   formatLayoutIndex,
   indexFileName,
+  type LayoutIndex,
   layoutFileBytes,
   layoutFileName,
   parseLayoutIndex,
@@ -171,7 +172,7 @@ async function updateIndex(
   directory: string,
   name: string,
   signal: AbortSignal,
-  change: (index: ImageIndex) => ImageIndex,
+  change: (index: LayoutIndex) => LayoutIndex,
 ): Promise<void> {
   const files = directoryFiles(directory, name);
   const update = async (): Promise<void> => {

@@ -3,7 +3,7 @@ import { OcibundleError, errno } from "../../errors.ts";
 import type { ContentReader } from "../../oci/content.ts";
 import { type Digest, isDigest, matchesDigest, shortDigest } from "../../oci/digest.ts";
 import { maxManifestBytes } from "../../oci/document.ts";
-import type { ImageIndex, RawManifest } from "../../oci/manifest.ts";
+import type { RawManifest } from "../../oci/manifest.ts";
 import { manifestTypeOf, ownTypeOf } from "../../oci/manifest-members.ts";
 import { essenceOf, isGenericType } from "../../oci/media-types.ts";
 import {
@@ -11,6 +11,7 @@ import {
   checkLayoutFile,
   findEntry,
   indexFileName,
+  type LayoutIndex,
   layoutFileName,
   parseLayoutIndex,
   tagOf,
@@ -56,7 +57,7 @@ export async function layoutReader(files: LayoutFiles): Promise<LayoutReader> {
   }
   checkLayoutFile(await readDocument(marker, `${name}: ${layoutFileName}`), name);
 
-  const readIndex = async (signal: AbortSignal): Promise<ImageIndex> => {
+  const readIndex = async (signal: AbortSignal): Promise<LayoutIndex> => {
     signal.throwIfAborted();
     const place = await files.locate(indexFileName);
     if (place === undefined) {

@@ -3,7 +3,8 @@ import { OcibundleError } from "../../errors.ts";
 import { type Descriptor, DescriptorSchema } from "../../oci/descriptor.ts";
 import { type Digest, shortDigest } from "../../oci/digest.ts";
 import { parseDocument } from "../../oci/document.ts";
-import { type ImageIndex, ImageIndexSchema, type RawManifest } from "../../oci/manifest.ts";
+import { parseIndexEntries } from "../../oci/index-entries.ts";
+import type { ImageIndex, RawManifest } from "../../oci/manifest.ts";
 import { isIndexType, isManifestType } from "../../oci/media-types.ts";
 import { referrersTags } from "../../oci/referrers-tag.ts";
 import { tagOf } from "./documents.ts";
@@ -29,8 +30,11 @@ export async function layoutReferrers(
       manifest = await read(entry.digest, entry);
       const tag = tagOf(entry);
       if (tag !== undefined && tags.includes(tag) && isIndexType(manifest.mediaType)) {
-        const list = parseDocument(manifest.bytes, ImageIndexSchema, shortDigest(entry.digest));
-        for (const one of list.manifests) referrers.set(one.digest, one);
+        const list = parseIndexEntries(manifest.bytes, shortDigest(entry.digest));
+        for (const one of list.index.manifests) referrers.set(one.digest, one);
+        for (const { why } of list.unreadable) {
+          onPassed?.(`an entry of "${tag}" cannot be read: ${why}`);
+        }
       }
       const { subject } = parseDocument(manifest.bytes, SubjectSchema, shortDigest(entry.digest));
       if (subject?.digest === digest) referrers.set(entry.digest, entry);

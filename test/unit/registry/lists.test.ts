@@ -114,6 +114,46 @@ describe("referrers", () => {
     expect(server.seen.at(-1)?.path).toBe(`/v2/acme/llama/manifests/${digest.replace(":", "-")}`);
   });
 
+  const unreadable: readonly [string, unknown, string][] = [
+    ["is null", null, "manifests.1: must be an object"],
+    [
+      "has a digest of another algorithm",
+      { ...blobOf("x"), digest: `blake3:${"a".repeat(64)}` },
+      "manifests.1.digest: must be a digest: sha256: and 64 lower-case hex digits",
+    ],
+    ["has no size", { mediaType: "a/b", digest: digestOf("x") }, "manifests.1.size: is missing"],
+  ];
+  test.each(unreadable)("are told beside an entry that %s, and unknown without", async (...row) => {
+    const [, other, why] = row;
+    const list = [entry("a", "x/y"), other] as object[];
+    for (const byTag of [false, true]) {
+      await using server = scripted(({ path }) =>
+        byTag && path.includes("/referrers/") ? refusal(404, "UNKNOWN") : index(list),
+      );
+      const passed: string[] = [];
+      const tell = (message: string): void => void passed.push(message);
+      expect(await server.repository.listReferrers(digest, undefined, never, tell)).toEqual([
+        entry("a", "x/y"),
+      ]);
+      expect(passed).toEqual([
+        expect.stringMatching(new RegExp(`an entry cannot be read: ${why}$`)),
+      ]);
+      const strict = server.repository.listReferrers(digest, undefined, never);
+      expect(await errorOf(strict)).toMatchObject({
+        code: "network",
+        message: expect.stringContaining(why),
+      });
+    }
+  });
+
+  test("are unknown where a list is no index", async () => {
+    await using server = scripted(() =>
+      Response.json({ schemaVersion: "2", manifests: [entry("a", "x/y")] }),
+    );
+    const list = server.repository.listReferrers(digest, undefined, never);
+    expect((await errorOf(list)).message).toContain("schemaVersion: must be a number");
+  });
+
   test("come from their tag where the API knows of none", async () => {
     await using server = scripted(({ path }) =>
       index(path.includes("/referrers/") ? [] : [entry("a", "x/y")]),

@@ -269,4 +269,20 @@ describe("putting a manifest about another", () => {
       entry,
     ]);
   });
+
+  test("leaves entries of that tag that can't be read as they are", async () => {
+    const strange = [null, { mediaType: "a/b", digest: `blake3:${"a".repeat(64)}`, size: 1 }];
+    let kept: Uint8Array = Buffer.from(JSON.stringify({ schemaVersion: 2, manifests: strange }));
+    await using server = scripted(({ method, path, body }) => {
+      if (method === "PUT" && path.endsWith(tag)) kept = body;
+      if (method === "PUT") return new Response("", { status: 201 });
+      return new Response(new Uint8Array(kept), {
+        headers: { "content-type": mediaTypes.ociIndex },
+      });
+    });
+    await server.repository.putManifest(referrer.digest, referrer, never);
+    expect(JSON.parse(Buffer.from(kept).toString())).toMatchObject({
+      manifests: [...strange, entry],
+    });
+  });
 });

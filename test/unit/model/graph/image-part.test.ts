@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { readModelImage } from "../../../../src/model/graph/image-part.ts";
+import { leftOutWarning, readModelImage } from "../../../../src/model/graph/image-part.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { bestForPlatform, parsePlatform } from "../../../../src/oci/platform.ts";
 import { mediaTypes } from "../../../../src/oci/media-types.ts";
@@ -215,5 +215,40 @@ describe("an index", () => {
     expect((await failureOf(readModelImage(bench.layout, root, platform, signal))).hint).toBe(
       "the index has no platforms",
     );
+  });
+});
+
+describe("an index with an entry that can't be read", () => {
+  const strange = {
+    mediaType: mediaTypes.ociManifest,
+    digest: `blake3:${"a".repeat(64)}`,
+    size: 3,
+  };
+  const why = "manifests.1.digest: must be a digest: sha256: and 64 lower-case hex digits";
+  const withStrange = async () => {
+    const bench = await layoutBench();
+    const one = entryOf(await bench.image(amd64, "one"), { platform: amd64 });
+    return { bench, one, root: await bench.index(one, strange as never) };
+  };
+
+  test("still has its image for a platform, and tells of the entry", async () => {
+    const { bench, one, root } = await withStrange();
+    const image = await readModelImage(bench.layout, root, amd64, signal);
+    expect(image.images).toEqual([one]);
+    expect(leftOutWarning(image)).toBe(
+      `skipped, an entry of the index that cannot be read: ${why}`,
+    );
+  });
+
+  test("is an error where that entry may be the image, or where all are wanted", async () => {
+    const { bench, root } = await withStrange();
+    expect(await failureOf(readModelImage(bench.layout, root, arm64, signal))).toMatchObject({
+      code: "file",
+      message: `oci:layout: an entry of the index cannot be read: ${why}`,
+    });
+    expect(await failureOf(readModelImage(bench.layout, root, undefined, signal))).toMatchObject({
+      code: "file",
+      message: `oci:layout: index: ${why}`,
+    });
   });
 });
