@@ -5,7 +5,7 @@ import type { BlobSource, ByteRange, ContentReader } from "../oci/content.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Clock } from "../retry/clock.ts";
 import { retryCounter } from "../retry/retry-counter.ts";
-import { isOutage } from "./outage.ts";
+import { outageReason } from "./outage.ts";
 import { rangeRefused, refusalOf } from "./refusal.ts";
 import type { BlobAnswer, Repository } from "./types.ts";
 
@@ -76,9 +76,10 @@ async function throughOutage<T>(
     try {
       return await attempt();
     } catch (error) {
-      if (!(error instanceof OcibundleError) || !isOutage(error)) throw error;
+      const reason = outageReason(error);
+      if (!(error instanceof OcibundleError) || reason === undefined) throw error;
       counter.count();
-      await counter.waitOutage(error, signal);
+      await counter.waitOutage(error, signal, reason);
     }
   }
 }

@@ -30,13 +30,13 @@ export interface RetryCounter {
   /** Adds one failure, or several at once. */
   count(weight?: number): void;
   /**
-   * Waits as long as the policy says. `unreachable`: the server can't be reached, which is an outage where it was in
-   * contact shortly before. Throws `error` when no attempt is left and no outage is waited for, or the signal's
+   * Waits as long as the policy says. `unreachable`: why the server can't be reached, which is an outage where it was
+   * in contact shortly before. Throws `error` when no attempt is left and no outage is waited for, or the signal's
    * reason.
    */
-  wait(error: OcibundleError, signal: AbortSignal, unreachable?: boolean): Promise<void>;
+  wait(error: OcibundleError, signal: AbortSignal, unreachable?: string): Promise<void>;
   /** Waits for the end of an outage at once, without other attempts. Throws as `wait` does. */
-  waitOutage(error: OcibundleError, signal: AbortSignal): Promise<void>;
+  waitOutage(error: OcibundleError, signal: AbortSignal, unreachable: string): Promise<void>;
 }
 
 /** The waits of one outage, and the latest of them: after the failure that was number `failures`. */
@@ -56,15 +56,6 @@ export function retryCounter(options: RetryCounterOptions): RetryCounter {
   let since = 0;
   let outage = noOutage;
 
-  const pause = async (
-    milliseconds: number,
-    { message: reason }: OcibundleError,
-    signal: AbortSignal,
-  ): Promise<void> => {
-    emit?.({ type: "wait", ...(item === undefined ? {} : { item }), milliseconds, reason });
-    await clock.sleep(milliseconds, signal);
-  };
-
   const counter: RetryCounter = {
     get failures() {
       return failures;
@@ -83,13 +74,17 @@ export function retryCounter(options: RetryCounterOptions): RetryCounter {
       }
       failures += weight;
     },
-    async wait(error, signal, unreachable = false) {
+    async wait(error, signal, unreachable) {
       const milliseconds = waitBeforeRetry(failures, clock.random(), retries);
-      if (milliseconds !== undefined) return pause(milliseconds, error, signal);
-      if (!unreachable) throw error;
-      await counter.waitOutage(error, signal);
+      if (milliseconds === undefined) {
+        if (unreachable === undefined) throw error;
+        return counter.waitOutage(error, signal, unreachable);
+      }
+      const reason = error.message;
+      emit?.({ type: "wait", ...(item === undefined ? {} : { item }), milliseconds, reason });
+      await clock.sleep(milliseconds, signal);
     },
-    async waitOutage(error, signal) {
+    async waitOutage(error, signal, unreachable) {
       const { outage: longest = 0 } = retries;
       const wasInContact = contact.at !== undefined && since - contact.at < longest;
       const lasted = clock.now() - since;
@@ -100,7 +95,10 @@ export function retryCounter(options: RetryCounterOptions): RetryCounter {
         const full = waitBeforeRetry(waits, clock.random(), outageRetries) ?? 0;
         outage = { failures, waits, wait: Math.min(full, longest - lasted) };
       }
-      await pause(outage.wait, error, signal);
+      // Of no item: all transfers wait for the same.
+      const reason = `cannot reach the registry: ${unreachable}`;
+      emit?.({ type: "wait", milliseconds: outage.wait, reason });
+      await clock.sleep(outage.wait, signal);
     },
   };
   return counter;

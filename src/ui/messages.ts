@@ -10,13 +10,26 @@ interface MessageOutput {
   verbose: boolean;
 }
 
+/** A wait that was shown: when, so often by now, and when it ends, in milliseconds. */
+interface ShownWait {
+  until: number;
+  at: number;
+  times: number;
+}
+
+/** Waits for the same reason are shown so often, and from then on only so seldom, in milliseconds: an outage is one. */
+const oftenEnough = 3;
+const seldom = 10_000;
+/** What was not waited for so long is another time, in milliseconds. */
+const forgotten = 60_000;
+
 /** Shows what a run says in words. */
 export interface Messages {
   /** Writes a line for a warning, and for a detail where details are wanted. Other events are not words. */
   show(event: TransferEvent): void;
   /**
    * Writes a line for a wait before another try, at `now` milliseconds. Requests that run side by side
-   * meet the same failure: while one wait for it is shown, others are not.
+   * meet the same failure: while one wait for it is shown, others are not. Of many in a row few are shown.
    */
   showWait(event: Extract<TransferEvent, { type: "wait" }>, now: number): void;
   /**
@@ -51,7 +64,7 @@ export function createMessages({ write, colors, verbose }: MessageOutput): Messa
       },
     ],
   });
-  const shownUntil = new Map<string, number>();
+  const waits = new Map<string, ShownWait>();
   return {
     show(event) {
       if (event.type === "warning") log.warn(event.message);
@@ -63,9 +76,12 @@ export function createMessages({ write, colors, verbose }: MessageOutput): Messa
     },
     showWait({ item, milliseconds, reason }, now) {
       const words = `${item === undefined ? "" : `${item}: `}${reason}`;
-      for (const [shown, until] of shownUntil) if (until <= now) shownUntil.delete(shown);
-      if (shownUntil.has(words)) return;
-      shownUntil.set(words, now + milliseconds);
+      for (const [shown, { at, until }] of waits) {
+        if (now >= until && now - at > forgotten) waits.delete(shown);
+      }
+      const { until, at, times } = waits.get(words) ?? { until: now, at: -Infinity, times: 0 };
+      if (now < until || (times >= oftenEnough && now - at < seldom)) return;
+      waits.set(words, { until: now + milliseconds, at: now, times: times + 1 });
       log.info(`${words}; retrying in ${formatDuration(milliseconds)}`);
     },
   };

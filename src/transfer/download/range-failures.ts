@@ -1,5 +1,5 @@
 import type { OcibundleError } from "../../errors.ts";
-import { isOutage } from "../../registry/outage.ts";
+import { outageReason } from "../../registry/outage.ts";
 import { retryCounter, type RetryCounterOptions } from "../../retry/retry-counter.ts";
 import type { Flight } from "./flight.ts";
 import type { PartialFile } from "./partial-file.ts";
@@ -47,7 +47,7 @@ export function rangeFailures(
         failedAt = performance.now();
         bytesAtFailure = bytes;
       }
-      await counter.wait(error, signal, isOutage(error));
+      await counter.wait(error, signal, outageReason(error));
     },
   };
 }

@@ -1,6 +1,6 @@
 import { OcibundleError } from "../../errors.ts";
 import type { BlobSource, ByteRange } from "../../oci/content.ts";
-import { isOutage } from "../../registry/outage.ts";
+import { outageReason } from "../../registry/outage.ts";
 import { retryCounter, type RetryCounterOptions } from "../../retry/retry-counter.ts";
 import { blobChunks } from "../../store/blob-chunks.ts";
 
@@ -26,7 +26,7 @@ export async function* readOn(
       if (!(error instanceof OcibundleError) || error.code !== "network") throw error;
       if (at > before) counter.reset();
       counter.count();
-      await counter.wait(error, signal, isOutage(error));
+      await counter.wait(error, signal, outageReason(error));
     }
   }
 }

@@ -1,5 +1,5 @@
 import { OcibundleError } from "../../errors.ts";
-import { isOutage } from "../../registry/outage.ts";
+import { outageReason } from "../../registry/outage.ts";
 import type { Repository } from "../../registry/types.ts";
 import { retryCounter } from "../../retry/retry-counter.ts";
 import type { UploadRunOptions } from "./upload-context.ts";
@@ -17,9 +17,10 @@ export async function firstSession(
       counter.noteContact();
       return session;
     } catch (error) {
-      if (!(error instanceof OcibundleError) || !isOutage(error)) throw error;
+      const reason = outageReason(error);
+      if (!(error instanceof OcibundleError) || reason === undefined) throw error;
       counter.count();
-      await counter.waitOutage(error, signal);
+      await counter.waitOutage(error, signal, reason);
     }
   }
 }

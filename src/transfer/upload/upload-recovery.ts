@@ -1,5 +1,5 @@
 import { type ErrorCode, OcibundleError } from "../../errors.ts";
-import { isOutage } from "../../registry/outage.ts";
+import { outageReason } from "../../registry/outage.ts";
 import { refusalOf } from "../../registry/refusal.ts";
 import { isTransient } from "../../retry/transient.ts";
 import { checkSource } from "../check-source.ts";
@@ -100,7 +100,7 @@ async function wait(
     context.chunk = smallerChunk(context.chunk, cursor.minimumChunk) ?? context.chunk;
   }
   // A registry that is away says nothing of the session.
-  const isAway = status === undefined && isOutage(error);
+  const isAway = status === undefined && outageReason(error) !== undefined;
   const isStuck =
     method !== "put" &&
     !isAway &&
@@ -145,7 +145,7 @@ async function askAfterSilence(
 
 async function pause({ counter, options }: UploadContext, error: OcibundleError): Promise<void> {
   counter.count();
-  await counter.wait(error, options.signal, isOutage(error));
+  await counter.wait(error, options.signal, outageReason(error));
 }
 
 /** A complete blob that was refused is wrong; a part of one may only have been sent in the wrong way. */

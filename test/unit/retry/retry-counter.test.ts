@@ -19,7 +19,7 @@ function counting(contact: ServerContact = {}) {
       (async () => {
         for (;;) {
           counter.count(weight);
-          await counter.wait(refused, signal, unreachable);
+          await counter.wait(refused, signal, unreachable ? "connection refused" : undefined);
           clock.advance(1000);
         }
       })(),
@@ -80,7 +80,7 @@ describe("a server that can't be reached", () => {
     counter.noteContact();
     const waits = async (): Promise<void> => {
       counter.count(tries);
-      await counter.wait(refused, signal, true);
+      await counter.wait(refused, signal, "connection refused");
       return waits();
     };
     expect(await failureOf(waits())).toBe(refused);
@@ -94,7 +94,7 @@ describe("a server that can't be reached", () => {
     const eightFail = async (): Promise<void> => {
       for (let request = 0; request < 8; request += 1) {
         counter.count(3);
-        await counter.wait(refused, signal, true);
+        await counter.wait(refused, signal, "connection refused");
       }
     };
     for (let second = 0; second < outage / 1000; second += 5) {
@@ -108,7 +108,9 @@ describe("a server that can't be reached", () => {
     const { counter, clock } = counting();
     counter.noteContact();
     counter.count(tries);
-    const together = Array.from({ length: 50 }, () => counter.wait(refused, signal, true));
+    const together = Array.from({ length: 50 }, () =>
+      counter.wait(refused, signal, "connection refused"),
+    );
     await Promise.all(together);
     expect(new Set(clock.pauses).size).toBe(1);
   });

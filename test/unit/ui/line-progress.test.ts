@@ -51,6 +51,23 @@ describe("plain lines", () => {
     ]);
   });
 
+  test("tell of an outage a few times, then every ten seconds, and of the next one again", () => {
+    const { terminal, clock, progress } = drawOn("plain");
+    const shown = (seconds: number): number => {
+      const before = terminal.lines().length;
+      for (let at = 0; at < seconds * 2; at += 1) {
+        progress.emit({ type: "wait", milliseconds: 400, reason: "connection refused" });
+        clock.pass(500);
+      }
+      return terminal.lines().length - before;
+    };
+    expect(shown(1)).toBe(2);
+    expect(shown(60)).toBe(6);
+    clock.pass(120_000);
+    expect(shown(1)).toBe(2);
+    progress.close();
+  });
+
   test("say that a layout is written, not sent", () => {
     const { terminal, progress } = drawOn("plain");
     const { emit } = progress;
