@@ -14,6 +14,7 @@ import { decodingOf } from "./decode.ts";
 import { checkSame, undecodable, wrongBytes } from "./download-check.ts";
 import { removeGrown } from "./download-journal.ts";
 import { type EndingConnections, fetchMissing } from "./download-ranges.ts";
+import { pieceSizes } from "./flight.ts";
 import { type RangeSupport, rangeSupport } from "./range-work.ts";
 import type { EmitEvent } from "../events.ts";
 import { openPartialFile } from "./open-partial-file.ts";
@@ -93,8 +94,11 @@ export interface Downloader {
 /** A blob up to this size that is one of many may come over one connection. In bytes. */
 const oneStreamBytes = 64 * MiB;
 
-/** So many times its share of what is left to fetch, a blob on one connection may be the last to end. */
+/** So many times its share of what is left to fetch, what comes over one connection may be the last to end. */
 const longestShare = 1 / 2;
+
+/** What is fetched last is cut so small that all connections end at about the same time. In bytes. */
+const smallestLast = 2 * MiB;
 
 /** Connections for such a blob: its own, and one that repeats a request that is stuck. */
 const streamAndRepeat = 2;
@@ -127,11 +131,12 @@ export function createDownloader(options: DownloadOptions): Downloader {
   });
   return {
     fetchInto: (file, { open, host, label, item, size, following }, signal) => {
-      const share = (size + following) / connections;
-      const inOnePiece = size <= Math.min(oneStreamBytes, share * longestShare);
+      const longest = Math.ceil(((size + following) / connections) * longestShare);
+      const inOnePiece = size <= Math.min(oneStreamBytes, longest);
+      const smallestPiece = Math.max(smallestLast, Math.min(pieceSizes.smallest, longest));
       return fetchMissing(open, file, size, {
         ...settings(host),
-        ...(inOnePiece ? { atOnce: streamAndRepeat, inOnePiece } : {}),
+        ...(inOnePiece ? { atOnce: streamAndRepeat, inOnePiece } : { smallestPiece }),
         signal,
         label,
         item,

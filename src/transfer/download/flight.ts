@@ -27,7 +27,7 @@ export const pieceOf = ({ start, end }: ByteRange): Piece => ({
 });
 
 /** Pieces small enough to be dealt out evenly, and large enough for a request to be worth it. In bytes. */
-const pieceSizes = { smallest: 8 * MiB, largest: 64 * MiB } as const;
+export const pieceSizes = { smallest: 8 * MiB, largest: 64 * MiB } as const;
 
 /**
  * What is gathered before it is written, in bytes: by this thread itself, so that a kill loses little, and by others,
@@ -43,17 +43,18 @@ const gatherMilliseconds = 300;
  * Cuts what is missing of a blob of `size` bytes into pieces for `connections` at once. Hashing follows in
  * order: while pieces arrive side by side, it waits for the first of them. So pieces are small at the
  * blob's beginning, where nothing is there to be hashed yet, and at its end, where nothing arrives any more
- * while the rest is hashed.
+ * while the rest is hashed. `smallest`, in bytes: of a piece that is not the last of its gap.
  */
 export function cutIntoPieces(
   gaps: readonly ByteRange[],
   size: number,
   connections: number,
+  smallest: number = pieceSizes.smallest,
 ): Piece[] {
   const pieces: Piece[] = [];
   for (const gap of gaps) {
     for (let start = gap.start; start < gap.end;) {
-      const end = Math.min(gap.end, start + pieceSize(start, size, connections));
+      const end = Math.min(gap.end, start + pieceSize(start, size, { connections, smallest }));
       pieces.push(pieceOf({ start, end }));
       start = end;
     }
@@ -80,10 +81,14 @@ export function takePiece(pieces: Piece[], least: number): Piece | undefined {
 }
 
 /** All pieces on their way are half of what is nearer: all that is in front of them, or all behind. */
-function pieceSize(start: number, size: number, connections: number): number {
+function pieceSize(
+  start: number,
+  size: number,
+  { connections, smallest }: { connections: number; smallest: number },
+): number {
   const share = Math.min(start, size - start) / (2 * connections);
   const whole = Math.ceil(share / MiB) * MiB;
-  return Math.min(pieceSizes.largest, Math.max(pieceSizes.smallest, whole));
+  return Math.min(pieceSizes.largest, Math.max(smallest, whole));
 }
 
 /** One request for a piece, and what is seen of it. */

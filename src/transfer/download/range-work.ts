@@ -35,6 +35,8 @@ export interface RangeWorkOptions {
   atOnce: number;
   /** Each gap is asked for at once, and not in pieces. */
   inOnePiece?: boolean | undefined;
+  /** The smallest piece that it is cut into, in bytes, where that is not the usual one. */
+  smallestPiece?: number | undefined;
   /** Learned from, and used for the next blob. */
   support: RangeSupport;
   emit: EmitEvent;
@@ -64,14 +66,14 @@ export interface RangeWork {
 export function rangeWork(
   file: PartialFile,
   size: number,
-  { label, atOnce, inOnePiece = false, support, emit }: RangeWorkOptions,
+  { label, atOnce, inOnePiece = false, smallestPiece, support, emit }: RangeWorkOptions,
 ): RangeWork {
   const whole: ByteRange = { start: 0, end: size };
   const flights = new Set<Flight>();
   const allPieces = (): Piece[] => {
     if (!support.ranged) return [pieceOf(whole)];
     const gaps = file.missing(whole);
-    return inOnePiece ? gaps.map(pieceOf) : cutIntoPieces(gaps, size, atOnce);
+    return inOnePiece ? gaps.map(pieceOf) : cutIntoPieces(gaps, size, atOnce, smallestPiece);
   };
   let waiting = allPieces();
 

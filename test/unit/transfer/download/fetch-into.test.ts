@@ -8,12 +8,12 @@ import { digest } from "../../../support/model/fixtures.ts";
 import { temporaryDirectory } from "../../../support/temporary-directory.ts";
 
 const MiB = 1024 * 1024;
-const size = 40 * MiB;
+const blobSize = 40 * MiB;
 const workers = createWorkerPool(1);
 afterAll(() => workers.close());
 
-/** The ranges that are asked for of a blob of 40 MiB, after which others are fetched. */
-async function asked(following: number): Promise<(ByteRange | undefined)[]> {
+/** The ranges that are asked for of a blob, of 40 MiB unless given, after which others are fetched. */
+async function asked(following: number, size = blobSize): Promise<(ByteRange | undefined)[]> {
   const partial = join(await temporaryDirectory(), "file");
   const place = { partial, journal: `${partial}.journal` };
   const file = await openPartialFile(place, { mediaType: "", digest: digest("a"), size });
@@ -32,10 +32,10 @@ async function asked(following: number): Promise<(ByteRange | undefined)[]> {
 }
 
 test("a blob comes over one connection while others occupy the rest of them", async () => {
-  expect(await asked(10 * size)).toEqual([undefined]);
+  expect(await asked(10 * blobSize)).toEqual([undefined]);
 });
 
-test.each([0, size, 3 * size])(
+test.each([0, blobSize, 3 * blobSize])(
   "one that would be the last to end, before %d bytes, comes in ranges",
   async (following) => {
     const ranges = await asked(following);
@@ -43,6 +43,17 @@ test.each([0, size, 3 * size])(
     expect(ranges).not.toContain(undefined);
   },
 );
+
+test("the nearer the end, the smaller are the ranges, down to 2 MiB", async () => {
+  const size = 8 * MiB;
+  const largest = async (following: number): Promise<number> => {
+    const ranges = await asked(following, size);
+    return Math.max(...ranges.map((range = { start: 0, end: size }) => range.end - range.start));
+  };
+  expect(await largest(6 * size)).toBe(7 * MiB);
+  expect(await largest(3 * size)).toBe(4 * MiB);
+  expect(await largest(0)).toBe(2 * MiB);
+});
 
 /**
  * Fetches blobs of 1 MiB, twice as many as there are connections. The last bytes of each come when `mayEnd` resolves,
@@ -81,7 +92,7 @@ async function mostAtOnce(
     const descriptor = { mediaType: "", digest: digest("a"), size: MiB };
     const file = await openPartialFile(place, descriptor);
     const blob = { open, host: "registry", label: "blob", item: "blob", size: MiB };
-    await downloader.fetchInto(file, { ...blob, following: 100 * size }, signal);
+    await downloader.fetchInto(file, { ...blob, following: 100 * blobSize }, signal);
     await file.close();
   });
   await Promise.all(blobs);
