@@ -19,27 +19,55 @@ export type Platform = v.InferOutput<typeof PlatformSchema>;
 
 const component = /^[A-Za-z0-9_.-]+$/;
 
-/** Reads `os/architecture[/variant]`, in any of its spellings. Throws `usage`. */
-export function parsePlatform(text: string): Platform {
-  const parts = text.split("/");
-  const [os, architecture, variant] = parts;
-  if (
-    os === undefined ||
-    architecture === undefined ||
-    parts.length > 3 ||
-    !parts.every((part) => component.test(part))
-  ) {
+/** A version is in brackets behind the system (containerd, Docker), or at the end (crane, regctl). */
+const withVersion = /^([^/()]+)\(([^/()]+)\)(\/.*)?$/;
+const versionAtEnd = /^([^:,]+)(?::|,osver=)([^:,]+)$/;
+
+/**
+ * Reads `os/architecture[/variant]`, in any of its spellings, with a version of the system
+ * (`windows(10.0.20348)/amd64`, `windows/amd64:10.0.20348`) or without. An architecture alone is one of Linux, a
+ * system alone one of `machine`. Throws `usage`.
+ */
+export function parsePlatform(text: string, machine?: Platform): Platform {
+  const bracketed = withVersion.exec(text);
+  const ended = bracketed === null ? versionAtEnd.exec(text) : null;
+  const version = bracketed?.[2] ?? ended?.[2];
+  const bare = bracketed === null ? (ended?.[1] ?? text) : `${bracketed[1]}${bracketed[3] ?? ""}`;
+  const platform = platformOf(bare.split("/"), machine);
+  if (platform === undefined || (version !== undefined && !component.test(version))) {
     throw new OcibundleError("usage", `"${text}" is not a platform`, {
       hint: 'a platform is os/architecture or os/architecture/variant, such as "linux/amd64"',
     });
   }
-  return { os, architecture, ...(variant === undefined ? {} : { variant }) };
+  return { ...platform, ...(version === undefined ? {} : { "os.version": version }) };
+}
+
+function platformOf(parts: readonly string[], machine: Platform | undefined): Platform | undefined {
+  if (parts.length > 3 || !parts.every((part) => component.test(part))) return undefined;
+  const [first = "", second, third] = parts;
+  if (isArchitecture(first) && third === undefined) return platformOf(["linux", ...parts], machine);
+  if (second !== undefined) {
+    return {
+      os: first,
+      architecture: second,
+      ...(third === undefined ? {} : { variant: third }),
+    };
+  }
+  const isSystem = knownSystems.has(canonicalNames({ os: first, architecture: "" }).os);
+  return isSystem && machine !== undefined ? { ...machine, os: first } : undefined;
 }
 
 /** `os/architecture[/variant]` in the names that images are told apart by. */
 export function formatPlatform(platform: Platform): string {
   const { os, architecture } = canonicalNames(platform);
   return [os, architecture, platform.variant].filter((part) => part).join("/");
+}
+
+/** The same with the version of the system, where there is one: `windows(10.0.20348.1)/amd64`. */
+export function formatWithVersion(platform: Platform): string {
+  const version = platform["os.version"] ?? "";
+  const name = formatPlatform(platform);
+  return version === "" ? name : name.replace(/^[^/]*/, (os) => `${os}(${version})`);
 }
 
 /** Whether this is the platform of something that runs: attestations and weights have unknown/unknown. */
@@ -50,20 +78,88 @@ export const isKnownPlatform = (platform: Platform | undefined): platform is Pla
 
 const systems: Readonly<Record<string, string>> = { "": "linux", macos: "darwin" };
 
-const architectures: Readonly<Record<string, string>> = {
-  i386: "386",
-  x86_64: "amd64",
-  "x86-64": "amd64",
-  aarch64: "arm64",
-  armhf: "arm",
-  armel: "arm",
-};
+/** The systems of Go that images are made for. */
+const knownSystems: ReadonlySet<string> = new Set([
+  "linux",
+  "windows",
+  "darwin",
+  "freebsd",
+  "netbsd",
+  "openbsd",
+  "solaris",
+  "illumos",
+  "aix",
+  "android",
+  "ios",
+  "wasip1",
+]);
+
+const knownArchitectures: ReadonlySet<string> = new Set([
+  "386",
+  "amd64",
+  "arm",
+  "arm64",
+  "loong64",
+  "mips",
+  "mips64",
+  "mips64le",
+  "mipsle",
+  "ppc64",
+  "ppc64le",
+  "riscv64",
+  "s390x",
+  "wasm",
+]);
+
+/** Other names of architectures: containerd's, `uname -m`'s and Debian's. */
+const architectures: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    i386: "386",
+    i486: "386",
+    i586: "386",
+    i686: "386",
+    x86: "386",
+    x64: "amd64",
+    x86_64: "amd64",
+    "x86-64": "amd64",
+    aarch64: "arm64",
+    armhf: "arm",
+    armel: "arm",
+    armv5tel: "arm",
+    armv6: "arm",
+    armv6l: "arm",
+    armv7: "arm",
+    armv7l: "arm",
+    loongarch64: "loong64",
+    mips64el: "mips64le",
+    mipsel: "mipsle",
+    powerpc64le: "ppc64le",
+    ppc64el: "ppc64le",
+  }),
+);
+
+/** Names of architectures that say the variant of another. */
+const namedVariants: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    i386: "",
+    armel: "v6",
+    armhf: "v7",
+    armv5tel: "v5",
+    armv6: "v6",
+    armv6l: "v6",
+    armv7: "v7",
+    armv7l: "v7",
+  }),
+);
+
+const isArchitecture = (name: string): boolean =>
+  knownArchitectures.has(name.toLowerCase()) || architectures.has(name.toLowerCase());
 
 /** The names that Go has for a system and an architecture; the variant as it is. */
 const canonicalNames = ({ os, architecture }: Platform) => {
   const system = os.toLowerCase();
   const name = architecture.toLowerCase();
-  return { os: systems[system] ?? system, architecture: architectures[name] ?? name };
+  return { os: systems[system] ?? system, architecture: architectures.get(name) ?? name };
 };
 
 /** A platform as it is written into an index: names as Go has them, the variant as it is. */
@@ -83,14 +179,8 @@ function normalizePlatform(platform: Platform): {
   const { os, architecture } = canonicalNames(platform);
   const said = (platform.variant ?? "").toLowerCase();
   const variant = /^\d/.test(said) ? `v${said}` : said;
-  switch (platform.architecture.toLowerCase()) {
-    case "i386":
-      return { os, architecture, variant: "" };
-    case "armhf":
-      return { os, architecture, variant: "v7" };
-    case "armel":
-      return { os, architecture, variant: "v6" };
-  }
+  const named = namedVariants.get(platform.architecture.toLowerCase());
+  if (named !== undefined) return { os, architecture, variant: named };
   switch (architecture) {
     case "amd64":
       return { os, architecture, variant: variant === "v1" ? "" : variant };
@@ -122,6 +212,25 @@ const lastResort = 1000;
  * is taken only where no variant was asked for and nothing else is there.
  */
 function platformRank(platform: Platform, wanted: Platform): number | undefined {
+  const variant = variantRank(platform, wanted);
+  const version = versionRank(platform["os.version"] ?? "", wanted["os.version"] ?? "");
+  return variant === undefined || version === undefined ? undefined : variant + version;
+}
+
+/**
+ * How well a version suits: an image of Windows runs where the first three numbers, its build, are the same. One that
+ * says no version is taken where nothing else is there.
+ */
+function versionRank(has: string, wanted: string): number | undefined {
+  if (wanted === "" || has === wanted) return 0;
+  if (has === "") return 2 * lastResort;
+  if (has.startsWith(`${wanted}.`)) return 0;
+  return buildOf(has) === buildOf(wanted) ? 0.5 : undefined;
+}
+
+const buildOf = (version: string): string => version.split(".", 3).join(".");
+
+function variantRank(platform: Platform, wanted: Platform): number | undefined {
   const has = normalizePlatform(platform);
   const wants = normalizePlatform(wanted);
   if (has.os !== wants.os || has.architecture !== wants.architecture) return undefined;
@@ -135,9 +244,9 @@ function platformRank(platform: Platform, wanted: Platform): number | undefined 
   return isFree ? lastResort + there - most : undefined;
 }
 
-/** Names of architectures that say a variant of another. */
+/** Whether the name of an architecture says a variant of another. */
 const isNamedVariant = (architecture: string): boolean =>
-  ["armhf", "armel"].includes(architecture.toLowerCase());
+  (namedVariants.get(architecture.toLowerCase()) ?? "") !== "";
 
 /** Whether `platform` will do for what was asked for. */
 export const matchesPlatform = (platform: Platform, wanted: Platform): boolean =>

@@ -11,7 +11,7 @@ import {
 import { type ImageIndex, ImageIndexSchema, type RawManifest } from "../../oci/manifest.ts";
 import { isIndexType, isManifestType } from "../../oci/media-types.ts";
 import {
-  formatPlatform,
+  formatWithVersion,
   isKnownPlatform,
   matchesPlatform,
   type Platform,
@@ -144,8 +144,8 @@ function standalone(
 }
 
 function lacksPlatform(name: string, wanted: Platform, platforms: readonly Platform[]) {
-  const known = [...new Set(platforms.filter(isKnownPlatform).map(formatPlatform))];
-  return new OcibundleError("not_found", `${name}: no image for ${formatPlatform(wanted)}`, {
+  const known = [...new Set(platforms.filter(isKnownPlatform).map(formatWithVersion))];
+  return new OcibundleError("not_found", `${name}: no image for ${formatWithVersion(wanted)}`, {
     hint: known.length === 0 ? "the index has no platforms" : `it has ${known.join(", ")}`,
   });
 }

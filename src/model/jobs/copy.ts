@@ -5,6 +5,7 @@ import { parseIndexEntries } from "../../oci/index-entries.ts";
 import type { RawManifest } from "../../oci/manifest.ts";
 import { isIndexType } from "../../oci/media-types.ts";
 import { formatPlatform, parsePlatform, type Platform } from "../../oci/platform.ts";
+import { machinePlatform } from "../session/machine-platform.ts";
 import { formatRepository } from "../../oci/reference.ts";
 import {
   assembleBundle,
@@ -68,7 +69,8 @@ export interface CopyRequest {
 export async function copyModel(job: JobContext, request: CopyRequest): Promise<PublishReport> {
   const started = performance.now();
   const session = openSession(job);
-  const platform = request.platform === undefined ? undefined : parsePlatform(request.platform);
+  const platform =
+    request.platform === undefined ? undefined : parsePlatform(request.platform, machinePlatform());
   try {
     const needed = request.path === undefined ? request.root && "--root" : "--path";
     if (needed !== undefined && request.layout === undefined) {

@@ -2,6 +2,7 @@ import { OcibundleError } from "../../errors.ts";
 import type { ContentReader } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { parsePlatform } from "../../oci/platform.ts";
+import { machinePlatform } from "../session/machine-platform.ts";
 import type { AssembledModel } from "../graph/assemble.ts";
 import { assembleStandalone } from "../graph/assemble.ts";
 import { type ModelImage, readModelImage } from "../graph/image-part.ts";
@@ -114,7 +115,8 @@ async function withImage(
   }: { source: string; model: AssembledModel; entries: readonly Descriptor[] },
   stack: AsyncDisposableStack,
 ): Promise<AssembledModel> {
-  const platform = parts.platform === undefined ? undefined : parsePlatform(parts.platform);
+  const platform =
+    parts.platform === undefined ? undefined : parsePlatform(parts.platform, machinePlatform());
   const { reader, root, close } = await imagePlace(session, source).open({ platform });
   stack.defer(close);
   const image = await readModelImage(reader, root, platform, session.signal);

@@ -1,6 +1,7 @@
 import { sayMoreLayers } from "../graph/layer-limit.ts";
 import type { KnownConfigs, KnownLayers } from "../../image/conversion/types.ts";
 import { parsePlatform } from "../../oci/platform.ts";
+import { machinePlatform } from "../session/machine-platform.ts";
 import {
   type AssembledModel,
   assembleBundle,
@@ -73,7 +74,8 @@ export async function prepareModel(
   parts: ModelParts,
   knowledge: TargetKnowledge,
 ): Promise<PreparedModel> {
-  const platform = parts.platform === undefined ? undefined : parsePlatform(parts.platform);
+  const platform =
+    parts.platform === undefined ? undefined : parsePlatform(parts.platform, machinePlatform());
   const annotations = await chosenAnnotations(session, parts);
   await using stack = new AsyncDisposableStack();
   const named = await chosenLayout(session, parts.layout, knowledge.host);

@@ -44,7 +44,8 @@ export async function pullImage(job: JobContext, request: PullImageRequest): Pro
   const started = performance.now();
   const session = openSession(job);
   const target = parseTarget(request.target, "pullImage");
-  const platform = request.platform === undefined ? undefined : parsePlatform(request.platform);
+  const platform =
+    request.platform === undefined ? undefined : parsePlatform(request.platform, machinePlatform());
   try {
     const place = await modelPlace(session, request.source);
     const source = await openSigned(session, place, request.requires);

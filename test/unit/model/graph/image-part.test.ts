@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { leftOutWarning, readModelImage } from "../../../../src/model/graph/image-part.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
-import { bestForPlatform, parsePlatform } from "../../../../src/oci/platform.ts";
+import { bestForPlatform, formatWithVersion, parsePlatform } from "../../../../src/oci/platform.ts";
 import { mediaTypes } from "../../../../src/oci/media-types.ts";
 import { failureOf } from "../../../support/failure.ts";
 import {
@@ -112,6 +112,68 @@ describe("the order of platforms", () => {
     if (wanted === "linux/arm/v6") {
       expect(bestForPlatform(left, parsePlatform(wanted))).toBeUndefined();
     }
+  });
+});
+
+describe("a platform", () => {
+  const spellings: Record<string, readonly string[]> = {
+    "linux/amd64": ["amd64", "x86_64", "linux", "Linux/x64"],
+    "linux/arm64": ["arm64", "aarch64", "arm64/v8"],
+    "linux/386": ["i686", "linux/x86", "i386/x"],
+    "linux/arm/v7": ["arm", "linux/armv7l", "armhf", "arm/v7"],
+    "linux/arm/v6": ["arm/v6", "linux/armv6l", "armel"],
+    "linux/ppc64le": ["linux/ppc64el", "powerpc64le"],
+    "linux/mips64le": ["linux/mips64el"],
+    "linux/loong64": ["loongarch64"],
+    "darwin/arm64": ["macos/aarch64"],
+    "windows/amd64": ["windows", "windows(10.0.20348)/amd64", "windows/amd64:10.0.20348.1"],
+  };
+  const all = Object.keys(spellings).map((text) => ({ text, platform: parsePlatform(text) }));
+  test.each(Object.entries(spellings))("%s is also written %p", (text, others) => {
+    for (const other of others) {
+      expect(bestForPlatform(all, parsePlatform(other, amd64))?.text).toBe(text);
+    }
+  });
+
+  test.each([
+    "",
+    "/",
+    "linux/",
+    "linux/amd64/",
+    "linux/amd64/v1/x",
+    "quux",
+    "windows()/amd64",
+    "windows(10.0",
+    "windows(1 0)/amd64",
+    "linux/amd64:",
+    "windows(10)/amd64:10",
+    "constructor",
+  ])("%p is none", async (text) => {
+    const failure = await failureOf(Promise.try(() => parsePlatform(text, amd64)));
+    expect(failure).toMatchObject({ code: "usage", message: `"${text}" is not a platform` });
+  });
+
+  test("of Windows has a version, of which the build counts", () => {
+    const versions = ["10.0.17763.1", "10.0.20348.1", "10.0.20348.2", undefined];
+    const images = versions.map((version) => ({
+      platform: {
+        os: "windows",
+        architecture: "amd64",
+        ...(version === undefined ? {} : { "os.version": version }),
+      },
+    }));
+    const best = (wanted: string, among = images) =>
+      bestForPlatform(among, parsePlatform(wanted))?.platform["os.version"];
+    expect(best("windows/amd64")).toBe("10.0.17763.1");
+    expect(best("windows(10.0.20348)/amd64")).toBe("10.0.20348.1");
+    expect(best("windows/amd64:10.0.20348.2")).toBe("10.0.20348.2");
+    expect(best("windows/amd64,osver=10.0.20348.9")).toBe("10.0.20348.1");
+    // One that says nothing may be right.
+    expect(best("windows(10.0.26100)/amd64")).toBeUndefined();
+    const wanted = parsePlatform("windows(10.0.26100)/amd64");
+    expect(bestForPlatform(images, wanted)).toBe(images[3]);
+    expect(bestForPlatform(images.slice(0, 3), wanted)).toBeUndefined();
+    expect(formatWithVersion(wanted)).toBe("windows(10.0.26100)/amd64");
   });
 });
 
