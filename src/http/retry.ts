@@ -48,7 +48,7 @@ export function retrier({ host, clock, emit, budget = retryBudget() }: RetryOpti
       if (budget.left === 0) {
         // Once, and not where there never was one.
         if (!budget.told && budget.allowed > 0) {
-          const message = `${host}: ${budget.allowed} tries failed in this run; giving up`;
+          const message = `${host}: ${budget.allowed} tries failed in this run; requests are no longer retried`;
           emit({ type: "warning", message });
         }
         budget.told = true;

@@ -151,7 +151,7 @@ describe("all requests of a run together", () => {
     expect(events.filter(({ type }) => type === "warning")).toEqual([
       {
         type: "warning",
-        message: "registry.test: 7 tries failed in this run; giving up",
+        message: "registry.test: 7 tries failed in this run; requests are no longer retried",
       },
     ]);
   });
