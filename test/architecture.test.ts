@@ -251,6 +251,7 @@ const mayWrite = new Map([
   ["runtime/own-file.ts", "the rules for it"],
   ["runtime/special-file.ts", "devices and FIFOs that a user names"],
   ["runtime/read-document.ts", "it opens for reading, by flags"],
+  ["runtime/regular-file.ts", "the same"],
   ["ui/prompt.ts", "the terminal"],
   [
     "harness/registry/storage/append-target.ts",

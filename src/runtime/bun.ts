@@ -1,6 +1,7 @@
 import { getCACertificates } from "node:tls";
 import { fileURLToPath } from "node:url";
 import { exchangeWith } from "./exchange.ts";
+import { openRegular } from "./regular-file.ts";
 import type { ConnectionOptions, Runtime } from "./types.ts";
 
 // In a compiled binary every module's URL is that of the binary in a virtual file system, with the
@@ -14,8 +15,12 @@ export const bunRuntime: Runtime = {
   hashesInWorkers: true,
   pausesTls: true,
 
-  // A file's slice is sent with sendfile: the bytes never pass through JavaScript.
-  fileBody: (path, start, end) => Promise.resolve(Bun.file(path).slice(start, end)),
+  // A file's slice is sent with sendfile: the bytes never pass through JavaScript. Bun opens the file when it sends it,
+  // and waits then for a FIFO: so it is looked at as shortly before as possible.
+  async fileBody(path, start, end) {
+    await (await openRegular(path)).close();
+    return Bun.file(path).slice(start, end);
+  },
 
   connection,
 

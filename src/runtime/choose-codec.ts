@@ -1,8 +1,9 @@
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, readSync } from "node:fs";
 import { constants, zstdCompressSync } from "node:zlib";
 import { planeSizes, splitPlanes } from "./byte-planes.ts";
 import { compressPlane, planeWidths } from "./plane-codec.ts";
 import { type FileRange, type PartCodec } from "./worker-protocol.ts";
+import { openRegularSync } from "./regular-file.ts";
 
 /** Samples are taken at head, middle and tail. In bytes; a multiple of the bytes of any element. */
 const sampleBytes = 64 * 1024;
@@ -31,7 +32,7 @@ export function chooseCodec(range: FileRange, minSaving: number): "none" | PartC
 
 function readSamples({ path, start, end }: FileRange): Uint8Array[] {
   const last = Math.max(0, end - start - sampleBytes);
-  const file = openSync(path, "r");
+  const file = openRegularSync(path);
   try {
     // An element that is cut in the middle would put its bytes into other planes.
     const offsets = new Set([0, last / 2, last].map((at) => at - (at % elementBytes)));

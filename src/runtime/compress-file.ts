@@ -1,5 +1,5 @@
 import { createHash, type Hash } from "node:crypto";
-import { type FileHandle, open } from "node:fs/promises";
+import { type FileHandle } from "node:fs/promises";
 import type { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { constants, createGzip, createZstdCompress } from "node:zlib";
@@ -15,6 +15,7 @@ import {
   fileEndedCode,
   type Hashed,
 } from "./worker-protocol.ts";
+import { openRegular } from "./regular-file.ts";
 
 const readBytes = 256 * 1024;
 const writeBytes = 1024 * 1024;
@@ -37,7 +38,7 @@ export async function compressFile(
   if (input.end - input.start <= smallFileBytes) {
     return compressSmall({ input, codec, level, output, isTemporary }, onChunk);
   }
-  const from = await open(input.path, "r");
+  const from = await openRegular(input.path);
   try {
     const to = await replaceFile(output, readableMode);
     try {

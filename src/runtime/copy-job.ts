@@ -1,6 +1,7 @@
-import { closeSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, readSync, writeSync } from "node:fs";
 import { openOwnFile, reopenDirect } from "./own-file.ts";
 import { type CopyJob, fileEndedCode } from "./worker-protocol.ts";
+import { openRegularSync } from "./regular-file.ts";
 
 /** In bytes: what past the page cache is worth a write. */
 const chunkBytes = 1024 * 1024;
@@ -26,7 +27,7 @@ export async function runCopyJob(
   if (output === undefined) throw ended(`${to} was replaced`);
   const write = fileWriter(output.fd);
   try {
-    const input = openSync(from, "r");
+    const input = openRegularSync(from);
     try {
       return copyRanges(input, write, { from, ranges }, onChunk);
     } finally {

@@ -1,9 +1,9 @@
 import crypto, { type KeyLike } from "node:crypto";
-import { open } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { OcibundleError } from "../errors.ts";
 import { exchangeWith, type Rename } from "./exchange.ts";
 import type { ConnectionOptions, Runtime } from "./types.ts";
+import { openRegular } from "./regular-file.ts";
 
 /** The part of Deno's global that is used here. */
 interface DenoGlobal {
@@ -81,7 +81,7 @@ function completeVerify(): void {
  * into memory, so its memory is bounded by the slices that the caller asks for.
  */
 async function fileBody(path: string, start: number, end: number): Promise<Blob> {
-  const file = await open(path);
+  const file = await openRegular(path);
   try {
     const bytes = new Uint8Array(end - start);
     let filled = 0;

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
-import { closeSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, readSync, writeSync } from "node:fs";
 import { readableMode, replaceFile } from "./own-file.ts";
 import { type PlaneCodec, type PlaneEncoder, planeEncoder, planeWidths } from "./plane-codec.ts";
 import { type CompressJob, type Compressed, fileEndedCode } from "./worker-protocol.ts";
+import { openRegularSync } from "./regular-file.ts";
 
 const readBytes = 256 * 1024;
 
@@ -22,7 +23,7 @@ export async function encodePlanesFile(
   const [before, after] = [createHash("sha256"), createHash("sha256")];
   let size = 0;
   let encoder: PlaneEncoder | undefined;
-  const from = openSync(input.path, "r");
+  const from = openRegularSync(input.path);
   try {
     const to = await replaceFile(output, readableMode);
     try {

@@ -1,5 +1,5 @@
 import { createHash, type Hash } from "node:crypto";
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, readSync } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
 import type { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -13,6 +13,7 @@ import {
   type FollowJob,
   type Followed,
 } from "./worker-protocol.ts";
+import { openRegularSync } from "./regular-file.ts";
 
 const readBytes = 256 * 1024;
 const writeBytes = 1024 * 1024;
@@ -38,7 +39,7 @@ export async function followFile(
   onChunk?: (bytes: number) => void,
 ): Promise<Followed> {
   const hash = createHash(job.algorithm);
-  const file = openSync(job.path, "r");
+  const file = openRegularSync(job.path);
   try {
     if (job.decode === undefined) {
       const buffer = newBuffer(job);

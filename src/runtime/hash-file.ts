@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, readSync } from "node:fs";
 import type { FilePieces, FileRange, Hashed } from "./worker-protocol.ts";
+import { openRegularSync } from "./regular-file.ts";
 
 // Small enough to stay in a core's cache between the kernel's copy and the hash: measured as fast as
 // reading ahead in a second thread, and it leaves the other core to another file.
@@ -26,7 +27,7 @@ export function hashPiecesSync(
 ): Hashed {
   chunk ??= new Uint8Array(chunkBytes);
   const hash = createHash("sha256");
-  const file = openSync(path, "r");
+  const file = openRegularSync(path);
   let size = 0;
   try {
     for (const { start, end } of pieces) {

@@ -2,6 +2,7 @@ import { Buffer } from "node:buffer";
 import {
   closeSync,
   constants,
+  existsSync,
   fstatSync,
   ftruncateSync,
   openSync,
@@ -14,6 +15,7 @@ import { copyFile, type FileHandle, open, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import process from "node:process";
 import { errno } from "../errors.ts";
+import { openRegular } from "./regular-file.ts";
 
 /**
  * The only place where files are opened for writing, but for special-file.ts. Names that this program uses for its
@@ -122,8 +124,18 @@ export function overwriteFileSync(path: string, text: string): boolean {
  * Creates a file that shares its blocks with another. Throws errno errors: EEXIST where anything has the
  * name, and where the file system can't do it.
  */
-export const cloneFile = (source: string, path: string): Promise<void> =>
-  copyFile(source, path, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE);
+export async function cloneFile(source: string, path: string): Promise<void> {
+  const how = constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE;
+  if (process.platform !== "linux") return copyFile(source, path, how);
+  // By its descriptor, so that it is this very file, and no FIFO that was put in its place.
+  const file = await openRegular(source);
+  try {
+    const held = `/proc/self/fd/${file.fd}`;
+    await copyFile(existsSync(held) ? held : source, path, how);
+  } finally {
+    await file.close();
+  }
+}
 
 /**
  * Makes a file that shares its blocks with another, in place of whatever has the name, to be opened and

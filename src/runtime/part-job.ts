@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { closeSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, readSync, writeSync } from "node:fs";
 import { pipeline } from "node:stream/promises";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { openOwnFile } from "./own-file.ts";
@@ -14,6 +14,7 @@ import {
   type PartPlace,
 } from "./worker-protocol.ts";
 import { zstdFrames } from "./zstd-frames.ts";
+import { openRegularSync } from "./regular-file.ts";
 
 const readBytes = 256 * 1024;
 const decodedBytes = 1024 * 1024;
@@ -111,7 +112,7 @@ function* storedChunks(
       if (range.path !== path) {
         if (file !== -1) closeSync(file);
         file = -1;
-        file = openSync(range.path, "r");
+        file = openRegularSync(range.path);
         path = range.path;
       }
       for (let offset = range.start; offset < range.end;) {

@@ -1,5 +1,6 @@
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, readSync } from "node:fs";
 import { constants, zstdCompressSync } from "node:zlib";
+import { openRegularSync } from "./regular-file.ts";
 
 const sampleBytes = 1024 * 1024;
 
@@ -11,7 +12,7 @@ const probeLevel = 1;
  * 1 MiB at its head, middle and tail. Blocks for some tens of milliseconds. Throws errno errors.
  */
 export function probeFile(path: string, size: number): number {
-  const file = openSync(path, "r");
+  const file = openRegularSync(path);
   try {
     const last = Math.max(0, size - sampleBytes);
     // Overlapping samples of a small file would count some bytes twice, which does no harm.

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, readSync } from "node:fs";
 import { constants, gzipSync, zstdCompressSync } from "node:zlib";
 import { probe } from "./probe-file.ts";
 import {
@@ -11,6 +11,7 @@ import {
   type PackOptions,
   type SmallFile,
 } from "./worker-protocol.ts";
+import { openRegularSync } from "./regular-file.ts";
 
 /** Files up to this size are read whole; larger ones are streamed. In bytes. */
 export const smallFileBytes = 1024 * 1024;
@@ -37,7 +38,7 @@ const judge = (bytes: Uint8Array, minSaving: number): "none" | "zstd" =>
 /** The bytes of a range of at most a few MiB. Throws errno errors, `fileEndedCode` when there are less. */
 export function readSmallFile({ path, start, end }: FileRange): Uint8Array {
   const bytes = new Uint8Array(end - start);
-  const file = openSync(path, "r");
+  const file = openRegularSync(path);
   try {
     for (let filled = 0; filled < bytes.length;) {
       const read = readSync(file, bytes, filled, bytes.length - filled, start + filled);

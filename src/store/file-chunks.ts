@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
-import { type FileHandle, open } from "node:fs/promises";
+import { type FileHandle } from "node:fs/promises";
+import { openRegular } from "../runtime/regular-file.ts";
 
 /** Bytes read at once: larger reads gain nothing measurable, smaller ones cost calls. */
 const chunkSize = 1024 * 1024;
@@ -18,7 +19,7 @@ export async function* fileChunks(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const length = Math.min(chunkSize, Math.max(end - start, 1));
   const buffers = [Buffer.allocUnsafe(length), Buffer.allocUnsafe(length)] as const;
-  const file = typeof from === "string" ? await open(from, "r") : from;
+  const file = typeof from === "string" ? await openRegular(from) : from;
   let pending: Promise<Uint8Array> | undefined;
   try {
     const read = async (buffer: Uint8Array, position: number): Promise<Uint8Array> => {

@@ -1,7 +1,7 @@
-import { open } from "node:fs/promises";
 import { type ByteSource, chunkSource } from "../flow/passing.ts";
 import type { ByteRange } from "../oci/content.ts";
 import { unreadable } from "./blob-chunks.ts";
+import { openRegular } from "../runtime/regular-file.ts";
 
 /**
  * What is read before it is passed on, in bytes: pieces may be far smaller. What a dozen uploads have read waits for
@@ -38,7 +38,7 @@ async function* chunksOf(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let left = pieces.reduce((sum, { start, end }) => sum + end - start, 0);
   const next = (): Uint8Array => new Uint8Array(Math.min(chunkBytes, left));
-  await using file = await open(path, "r");
+  await using file = await openRegular(path);
   let chunk = next();
   let filled = 0;
   for (const { start, end } of pieces) {

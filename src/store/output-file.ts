@@ -1,8 +1,8 @@
-import { constants } from "node:fs";
-import { type FileHandle, open, realpath } from "node:fs/promises";
+import { type FileHandle, realpath } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { errno, OcibundleError } from "../errors.ts";
 import { isMissing, unwritable } from "../runtime/file-faults.ts";
+import { openRegular } from "../runtime/regular-file.ts";
 import { isSpecial, writeToSpecial } from "../runtime/special-file.ts";
 import { ownTemp } from "./locks/owned-temp.ts";
 import { writeWhole } from "./verified-write.ts";
@@ -41,15 +41,15 @@ export async function refuseOtherContent(
 async function holdsNothingElse(path: string, isOne: Replaceable["isOne"]): Promise<boolean> {
   let file: FileHandle;
   try {
-    file = await open(path, constants.O_RDONLY);
+    file = await openRegular(path);
   } catch (error) {
     // What else is wrong with the path is said by what writes to it.
-    if (isMissing(error) || errno(error) === "EISDIR") return true;
+    if (isMissing(error) || ["EISDIR", "ENOTREG"].includes(errno(error) ?? "")) return true;
     throw error;
   }
   try {
     const stats = await file.stat();
-    return !stats.isFile() || stats.size === 0 || (await isOne(file, stats.size));
+    return stats.size === 0 || (await isOne(file, stats.size));
   } finally {
     await file.close();
   }

@@ -1,4 +1,3 @@
-import { open } from "node:fs/promises";
 import { basename, dirname, extname } from "node:path";
 import { OcibundleError } from "../../errors.ts";
 import { parallel } from "../../flow/parallel.ts";
@@ -7,6 +6,7 @@ import { unreadable } from "../weights/file-errors.ts";
 import { incompleteBecause } from "../weights/incomplete-file.ts";
 import { statWeight } from "../weights/file-state.ts";
 import type { WeightFile } from "../weights/weight-files.ts";
+import { openRegular } from "../../runtime/regular-file.ts";
 
 /** Files looked at at once. */
 const checksAtOnce = 16;
@@ -77,7 +77,7 @@ async function picklesBeside(files: readonly WeightFile[]): Promise<string[]> {
 /** Python's pickles since protocol 2, and the zip files with one in them that PyTorch writes. */
 async function isPickle(path: string): Promise<boolean> {
   try {
-    await using file = await open(path, "r");
+    await using file = await openRegular(path);
     const [a = 0, b = 0] = (await file.read(new Uint8Array(2), 0, 2, 0)).buffer;
     return (a === 0x80 && b >= 2 && b <= 5) || (a === 0x50 && b === 0x4b);
   } catch (cause) {

@@ -1,5 +1,5 @@
 import type { BigIntStats } from "node:fs";
-import { lstat, open } from "node:fs/promises";
+import { lstat } from "node:fs/promises";
 import { parallel } from "../../flow/parallel.ts";
 import type { WorkerPool } from "../../runtime/worker-pool.ts";
 import type { PartPlace } from "../../runtime/worker-protocol.ts";
@@ -9,6 +9,7 @@ import { areUsable } from "../parts/tree-numbers.ts";
 import { type PartPlan, treeNumbersOf, treeParts } from "../parts/tree.ts";
 import { fileReader, type TensorFile } from "../tensors/read-at.ts";
 import { readTensors } from "../tensors/read-tensors.ts";
+import { openRegular } from "../../runtime/regular-file.ts";
 
 /** A file on this machine that has a part. */
 export interface PartSeed {
@@ -80,7 +81,7 @@ function cutter(plans: readonly FilePlan[]): (path: string, size: number) => Pro
 
 async function tensorsOf(path: string, size: number): Promise<TensorFile | undefined> {
   try {
-    await using file = await open(path, "r");
+    await using file = await openRegular(path);
     return await readTensors(fileReader(file), size);
   } catch {
     // What can't be read is no seed.

@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { open } from "node:fs/promises";
 import { OcibundleError } from "../../errors.ts";
 import { decompress } from "../../image/conversion/decompress.ts";
 import { createFile, readableMode } from "../../runtime/own-file.ts";
@@ -8,6 +7,7 @@ import { compressionOf } from "../../store/archive/archive.ts";
 import type { Cache } from "../../store/cache/cache.ts";
 import { cacheFailure } from "../../store/cache/directory.ts";
 import { writeAll } from "../../store/verified-write.ts";
+import { openRegular, openRegularSync } from "../../runtime/regular-file.ts";
 
 /** Where a file goes, and what it is called. */
 export interface UnpackFileOptions {
@@ -87,13 +87,13 @@ export async function readDecoded(
   consume: (chunks: AsyncIterable<Uint8Array>) => Promise<void>,
 ): Promise<void> {
   const head = new Uint8Array(4);
-  const file = await open(path);
+  const file = await openRegular(path);
   try {
     await file.read(head, 0, head.byteLength, 0);
   } finally {
     await file.close();
   }
-  const raw = createReadStream(path, { highWaterMark: readSize });
+  const raw = createReadStream(path, { fd: openRegularSync(path), highWaterMark: readSize });
   const compression = compressionOf(head);
   try {
     if (compression === "gzip" || compression === "zstd") {

@@ -1,7 +1,8 @@
-import { type FileHandle, open, stat } from "node:fs/promises";
+import { type FileHandle, stat } from "node:fs/promises";
 import { OcibundleError, errno } from "../../errors.ts";
 import type { ByteRange } from "../../oci/content.ts";
 import type { AnswerMemory } from "./answer-memory.ts";
+import { openRegular } from "../../runtime/regular-file.ts";
 
 /** How often the growth of a file is looked at that is decompressed into, in milliseconds. */
 const growthEvery = 25;
@@ -249,7 +250,7 @@ export function createFeed({
 /** The file, or undefined where it has another name by now. */
 async function openThere(path: string): Promise<FileHandle | undefined> {
   try {
-    return await open(path);
+    return await openRegular(path);
   } catch (error) {
     if (errno(error) === "ENOENT") return undefined;
     throw error;

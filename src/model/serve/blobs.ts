@@ -1,4 +1,3 @@
-import { open } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import pLimit, { type LimitFunction } from "p-limit";
 import { OcibundleError } from "../../errors.ts";
@@ -20,6 +19,7 @@ import type { PartsFetcher } from "./fetch-parts.ts";
 import { glanceIntoParts } from "./glance-parts.ts";
 import type { Located } from "./snapshot.ts";
 import type { WrongFiles } from "./wrong-files.ts";
+import { openRegular } from "../../runtime/regular-file.ts";
 
 /**
  * A range up to this size of a file that is not in the cache is asked of the registry by itself, not verified:
@@ -114,7 +114,7 @@ export function createBlobs({
     if (path === undefined) return undefined;
     try {
       // Once it is open, nothing takes it away.
-      const file = await open(path);
+      const file = await openRegular(path);
       used(located);
       return { from: "cache", chunks: fileBytes(file, range, memory) };
     } catch {

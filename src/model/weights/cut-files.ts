@@ -1,4 +1,3 @@
-import { open } from "node:fs/promises";
 import { parallel } from "../../flow/parallel.ts";
 import type { ByteRange } from "../../oci/content.ts";
 import { withinOpenFiles } from "../../runtime/open-files.ts";
@@ -16,6 +15,7 @@ import { unreadable } from "./file-errors.ts";
 import { sourceReader } from "../layout/source-reader.ts";
 import { type FileCut, statWeight } from "./file-state.ts";
 import type { RemoteFile } from "./remote-file.ts";
+import { openRegular } from "../../runtime/regular-file.ts";
 
 /** Headers that are read at once. */
 const headersAtOnce = 8;
@@ -60,7 +60,7 @@ async function lookInto(path: string): Promise<FileToSplit> {
   const size = Number((await statWeight(path)).size);
   if (!mayBeSplit(size)) return { size, tensors: undefined };
   try {
-    await using file = await open(path, "r");
+    await using file = await openRegular(path);
     return { size, tensors: await readTensors(fileReader(file), size) };
   } catch (error) {
     throw unreadable(path, error);

@@ -1,8 +1,8 @@
-import { open } from "node:fs/promises";
 import { readGgufEnd } from "../tensors/gguf.ts";
 import { parseShallowJson } from "../tensors/shallow-json.ts";
 import { fileReader, type ReadAt } from "../tensors/read-at.ts";
 import { maxParsedHeader, maxSafetensorsHeader } from "../tensors/safetensors.ts";
+import { openRegular } from "../../runtime/regular-file.ts";
 
 /** Git LFS writes less than this for a file that it keeps elsewhere (git-lfs/docs/spec.md). In bytes. */
 const maxPointerBytes = 1024;
@@ -19,7 +19,7 @@ export async function incompleteBecause(path: string, size: number): Promise<str
   const isGguf = /\.gguf$/i.test(path);
   if (size >= maxPointerBytes && !isTensors && !isGguf) return undefined;
   if (size === 0) return undefined;
-  await using file = await open(path, "r");
+  await using file = await openRegular(path);
   const readAt = fileReader(file);
   if (size < maxPointerBytes) {
     const start = await readAt(0, pointerStart.length);

@@ -144,7 +144,10 @@ async function reflink(source: string, temporary: string): Promise<void> {
     throw error;
   }
   // The copy has the source's mode, which is read-only: opened for reading it can still be changed.
-  const file = await open(temporary, constants.O_RDONLY | constants.O_NOFOLLOW);
+  const file = await open(
+    temporary,
+    constants.O_RDONLY | constants.O_NOFOLLOW | (constants.O_NONBLOCK ?? 0),
+  );
   try {
     await chmodAsNew(file, temporary);
     await file.sync();

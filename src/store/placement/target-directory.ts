@@ -46,7 +46,10 @@ export async function openTargetDirectory(
 /** Makes a file that is there survive a power failure, but for its name. Throws `file`, `system`. */
 export async function flushFile(directory: TargetDirectory, name: string): Promise<void> {
   try {
-    const file = await open(directory.at(name), constants.O_RDONLY | constants.O_NOFOLLOW);
+    const file = await open(
+      directory.at(name),
+      constants.O_RDONLY | constants.O_NOFOLLOW | (constants.O_NONBLOCK ?? 0),
+    );
     try {
       await file.sync();
     } finally {
