@@ -17,7 +17,7 @@ import {
   formatSource,
   type SourceSpec,
 } from "./source/source.ts";
-import { type TempDirectory, tempDirectory } from "./conversion/temp-directory.ts";
+import { systemTemp, type TempDirectory, tempDirectory } from "./conversion/temp-directory.ts";
 import type { ImageSource, OpenImageOptions } from "./conversion/types.ts";
 
 /**
@@ -126,10 +126,11 @@ function lacksBoth(
 /** Opens an image that needs temporary files; they are gone when it can't be opened, or is closed. */
 async function withTemp(
   name: string,
-  { tempDir }: OpenImageOptions,
+  { tempDir, emit }: OpenImageOptions,
   open: (temp: TempDirectory) => Promise<Pick<ImageSource, "reader" | "root" | "tag">>,
 ): Promise<ImageSource> {
-  const temp = tempDirectory(tempDir);
+  const warn = (message: string): void => emit?.({ type: "warning", message });
+  const temp = tempDirectory(tempDir, { parent: systemTemp(), warn });
   try {
     return { ...(await open(temp)), name, close: temp.remove };
   } catch (error) {

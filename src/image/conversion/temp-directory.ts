@@ -1,4 +1,5 @@
 import { lstat, mkdir, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { OcibundleError } from "../../errors.ts";
 import {
@@ -18,23 +19,35 @@ export interface TempDirectory {
   remove(): Promise<void>;
 }
 
+/** A directory of this user's own in that of the system; who makes it sees that it is. */
+export const systemTemp = (): string => join(tmpdir(), `ocibundle-${process.geteuid?.() ?? "tmp"}`);
+
+/** Where else temporary files may lie. */
+export interface OtherPlace {
+  parent: string;
+  /** Told why the first place is not used. */
+  warn(message: string): void;
+}
+
 /**
- * A temporary directory below `parent`, which is made where it is missing. A lock shows that it is in use:
+ * A temporary directory below `parent`, which is made where it is missing; where nothing can be made there, as in
+ * a cache that can only be read, below that of `other`. A lock shows that it is in use:
  * the directory of a process that was killed, gigabytes perhaps, is removed by the next that needs one.
  */
-export function tempDirectory(parent: string): TempDirectory {
-  const place: TempPlace = { directory: parent, prefix: imageTempPrefix, suffix: "" };
+export function tempDirectory(parent: string, other?: OtherPlace): TempDirectory {
   let made: Promise<OwnedTemp> | undefined;
   let files = 0;
   const make = async (): Promise<OwnedTemp> => {
     try {
-      await makeParent(parent);
-      await sweepOwnedTemps(place);
-      const temp = ownTemp(place);
-      await mkdir(temp.path);
-      return temp;
+      return await makeIn(parent);
     } catch (error) {
-      throw unwritable(parent, error);
+      if (other === undefined || other.parent === parent) throw error;
+      const temp = await makeIn(other.parent).catch(() => {
+        throw error;
+      });
+      const why = error instanceof Error ? error.message : String(error);
+      other.warn(`temporary files are written to "${other.parent}": ${why}`);
+      return temp;
     }
   };
   return {
@@ -51,6 +64,19 @@ export function tempDirectory(parent: string): TempDirectory {
       temp.release();
     },
   };
+}
+
+async function makeIn(parent: string): Promise<OwnedTemp> {
+  const place: TempPlace = { directory: parent, prefix: imageTempPrefix, suffix: "" };
+  try {
+    await makeParent(parent);
+    await sweepOwnedTemps(place);
+    const temp = ownTemp(place);
+    await mkdir(temp.path);
+    return temp;
+  } catch (error) {
+    throw unwritable(parent, error);
+  }
 }
 
 /** Makes the parent. In a directory where everybody may make things, it must be this user's own. */

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { rm } from "node:fs/promises";
+import type { TempDirectory } from "../../image/conversion/temp-directory.ts";
 import type { BlobSource, ByteRange } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { createFile } from "../../runtime/own-file.ts";
 import { blobChunks } from "../../store/blob-chunks.ts";
-import type { Cache } from "../../store/cache/cache.ts";
 import { writeAll } from "../../store/verified-write.ts";
 import { MiB } from "../../transfer/units.ts";
 import { randomBytes } from "../weights/random-bytes.ts";
@@ -24,14 +24,14 @@ export interface TrialBody extends AsyncDisposable {
   hash(range: ByteRange): Promise<string>;
 }
 
-/** Writes `size` random bytes to a temporary file. Throws as `unwritable`: mostly `system`. */
+/** Writes `size` random bytes to a temporary file, which goes with its directory. Throws as `unwritable`: mostly `system`. */
 export async function trialBody(
-  cache: Cache,
+  temp: TempDirectory,
   size: number,
   signal: AbortSignal,
 ): Promise<TrialBody> {
-  const path = await cache.tempPath("doctor");
-  const discard = (): Promise<void> => cache.discardTemp(path);
+  const path = await temp.newFile();
+  const discard = (): Promise<void> => temp.remove();
   const source: BlobSource = { kind: "file", path, offset: 0 };
   try {
     await writeRandom(path, size, signal);

@@ -1,3 +1,4 @@
+import { systemTemp, tempDirectory } from "../../image/conversion/temp-directory.ts";
 import { refuseForeign } from "../../image/source/foreign-source.ts";
 import { OcibundleError, withContext } from "../../errors.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
@@ -54,7 +55,9 @@ export async function examineRegistry(
       login.asked = true;
       login.as ??= credential;
     });
-    await using body = await trialBody(session.cache, size, session.signal);
+    const warn = (message: string): void => session.emit({ type: "warning", message });
+    const temp = tempDirectory(session.tempDir, { parent: systemTemp(), warn });
+    await using body = await trialBody(temp, size, session.signal);
     const run = openExamination(session, registry, reference, body);
     const left = await examine(run, reference, login);
     return {

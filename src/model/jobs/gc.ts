@@ -68,7 +68,7 @@ export async function collectDirectories(
         report.kept.push({ ...shown, reason: "unreadable", detail: faultReason(error) });
         continue;
       }
-      if (!dryRun) await rm(record, { force: true });
+      if (!dryRun) await forget(cache, record);
       report.forgotten += 1;
       continue;
     }
@@ -114,6 +114,14 @@ export async function collectDirectories(
     report.freed += freedBy(one.found);
   }
   return report;
+}
+
+async function forget(cache: Cache, record: string): Promise<void> {
+  try {
+    await rm(record, { force: true });
+  } catch (error) {
+    throw cacheFailure(cache.root, error);
+  }
 }
 
 /** The records of directories; none where nothing was pulled through the cache yet. */
@@ -165,7 +173,8 @@ async function removeUnused(
     if (dryRun) return undefined;
     await removeSurveyed(dir, found, { locks, signal });
     isEmptied = true;
-    await rm(record, { force: true });
+    // One that stays is forgotten by the next run, since the directory is gone.
+    await rm(record, { force: true }).catch(() => undefined);
     return undefined;
   } catch (error) {
     if (!(error instanceof LockUnavailable)) {

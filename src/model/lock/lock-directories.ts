@@ -6,7 +6,7 @@ import { lockFileName, type WeightsLock } from "../format/weights-lock.ts";
 import type { JobContext } from "../session/session.ts";
 import type { SplitChoice } from "./cut-entries.ts";
 import { makeLock, readPrevious } from "./lock.ts";
-import { checkWritable, sweepLockTemps, writeLockFile } from "./write-lock-file.ts";
+import { checkWritable, lockHints, sweepLockTemps, writeLockFile } from "./write-lock-file.ts";
 
 /** Directories and files that are to be pushed as they are. */
 export interface DirectoriesRequest {
@@ -40,7 +40,7 @@ export async function lockDirectories(
   const path = resolve(job.cwd, name);
   const previous = noLock ? undefined : await readPrevious(job, name);
   const writes = !noLock && !dryRun;
-  if (writes && previous === undefined) await checkWritable(path);
+  if (writes && previous === undefined) await checkWritable(path, lockHints.push);
   const request = {
     ...rest,
     mustMatch: !updateLock,
@@ -62,7 +62,7 @@ export async function lockDirectories(
   }
   if (writes && changed) {
     await sweepLockTemps(path);
-    await writeLockFile(path, lock);
+    await writeLockFile(path, lock, lockHints.push);
     const count = `${lock.files.length} ${lock.files.length === 1 ? "file" : "files"}`;
     const verb = previous === undefined ? "written" : "updated";
     job.emit({ type: "note", message: `${name} ${verb}: ${count}` });

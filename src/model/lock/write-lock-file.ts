@@ -4,13 +4,17 @@ import { isStreamed, outputFault, outputPlace, writeOutputFile } from "../../sto
 import { sweepOwnedTemps } from "../../store/locks/owned-temp.ts";
 import { serializeWeightsLock, type WeightsLock } from "../format/weights-lock.ts";
 
-const hint = "write the lock to a writable directory with -o FILE";
+/** What to do where a lock can't be written: by `lock`, and where a push writes one beside. */
+export const lockHints = {
+  lock: "write the lock to a writable directory with -o FILE",
+  push: "write the lock to a writable directory with --lock FILE, or add --no-lock",
+} as const;
 
 /**
  * Throws where a lock can't be written, which is said before hours of hashing and not after them:
  * `system` where this machine refuses, `file` where the directory is missing.
  */
-export async function checkWritable(path: string): Promise<void> {
+export async function checkWritable(path: string, hint: string = lockHints.lock): Promise<void> {
   if (await isStreamed(path)) return;
   const { directory } = await outputPlace(path);
   try {
@@ -21,12 +25,15 @@ export async function checkWritable(path: string): Promise<void> {
 }
 
 /** Writes a lock where it lies. Throws `file`, `system`. */
-export const writeLockFile = (path: string, lock: WeightsLock): Promise<void> =>
-  writeLockBytes(path, serializeWeightsLock(lock));
+export const writeLockFile = (path: string, lock: WeightsLock, hint?: string): Promise<void> =>
+  writeLockBytes(path, serializeWeightsLock(lock), hint);
 
 /** `writeLockFile` of a lock in another format. */
-export const writeLockBytes = (path: string, bytes: Uint8Array): Promise<void> =>
-  writeOutputFile(path, bytes, hint);
+export const writeLockBytes = (
+  path: string,
+  bytes: Uint8Array,
+  hint: string = lockHints.lock,
+): Promise<void> => writeOutputFile(path, bytes, hint);
 
 /** Removes what killed runs have left beside a lock. Never throws. */
 export async function sweepLockTemps(path: string): Promise<void> {

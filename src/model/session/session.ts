@@ -1,6 +1,6 @@
-import { tmpdir } from "node:os";
 import { dropOldest } from "../../flow/drop-oldest.ts";
 import { join } from "node:path";
+import { systemTemp } from "../../image/conversion/temp-directory.ts";
 import type { ContentReader, ContentWriter, UnnamedBlob } from "../../oci/content.ts";
 import type { Reference } from "../../oci/reference.ts";
 import { type Mirror, mirroredRepository, mirrorHealth } from "../../registry/mirrored.ts";
@@ -112,9 +112,6 @@ export function openSession(job: JobContext, { lasts = false } = {}): Session {
       registryWriter(repository(reference), { emit: job.emit, journal, memory }),
   };
 }
-
-/** A directory of this user's own in that of the system; who makes it sees that it is. */
-const systemTemp = (): string => join(tmpdir(), `ocibundle-${process.geteuid?.() ?? "tmp"}`);
 
 /** The mirrors of a registry, each as what it makes of a repository's name. */
 const openMirrors = (

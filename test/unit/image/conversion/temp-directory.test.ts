@@ -59,4 +59,22 @@ describe("a temporary directory", () => {
       `conflict: "${parent}": cannot write: a file with that name exists`,
     );
   });
+
+  test("that can't be made is made elsewhere, with a warning, or says why not", async () => {
+    await mkdir(join(parent, ".."), { recursive: true });
+    await writeFile(parent, "a file");
+    const other = join(parent, "..", "..", "other");
+    const why = `"${parent}": cannot write: a file with that name exists`;
+    const warnings: string[] = [];
+    const warn = (message: string): void => void warnings.push(message);
+    const temp = tempDirectory(parent, { parent: other, warn });
+    const paths = [await temp.newFile(), await temp.newFile()];
+    expect(paths.map((path) => dirname(dirname(path)))).toEqual([other, other]);
+    expect(warnings).toEqual([`temporary files are written to "${other}": ${why}`]);
+    await temp.remove();
+    expect(await readdir(other)).toEqual([]);
+    const nowhere = tempDirectory(parent, { parent: join(parent, "x"), warn });
+    expect(await failureText(nowhere.newFile())).toBe(`conflict: ${why}`);
+    expect(warnings).toHaveLength(1);
+  });
 });
