@@ -176,5 +176,6 @@ function unlistenable(address: string, port: number, cause: unknown): OcibundleE
     return new OcibundleError("system", `${on}: permission denied`, { hint, cause });
   }
   const hint = "use an address of this machine with --listen, such as 127.0.0.1:8086";
-  return new OcibundleError("usage", `${on}: ${code ?? "it cannot be used"}`, { hint, cause });
+  const why = code === "EADDRNOTAVAIL" ? "this machine does not have the address" : code;
+  return new OcibundleError("usage", `${on}: ${why ?? "it cannot be used"}`, { hint, cause });
 }

@@ -34,6 +34,9 @@ export interface CatalogOptions {
   tag: string | undefined;
 }
 
+/** What URLs of the API begin with: files of a model of this name could not be asked for. */
+const routed: ReadonlySet<string> = new Set(["api", "v2"]);
+
 /** Reads what is served. Throws `usage`, naming the flag and what is wrong with it. */
 export function parseCatalog({ map, configured, registry, tag }: CatalogOptions): Catalog {
   if (tag !== undefined && !isTag(tag)) {
@@ -52,6 +55,16 @@ export function parseCatalog({ map, configured, registry, tag }: CatalogOptions)
       throw new OcibundleError("usage", `${on}: "${id}" is not a model ID`, {
         hint: "use ORG/MODEL=REF: letters, digits, and single -, _ and . between them",
       });
+    }
+    const [first = ""] = id.split("/");
+    if (routed.has(first)) {
+      throw new OcibundleError(
+        "usage",
+        `${on}: "${id}" cannot be a model ID: "/${first}" is the API`,
+        {
+          hint: "use another ORG in ORG/MODEL=REF",
+        },
+      );
     }
     places.set(id, placeOf(reference, tag));
   }

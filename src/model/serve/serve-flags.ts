@@ -76,7 +76,9 @@ export function readToken({ cwd, env }: JobContext, path: string | undefined): s
   }
   if (text === undefined) return undefined;
   if (/^[\u0021-\u007e]+$/.test(text)) return text;
-  throw new OcibundleError("usage", `${on} has no token`, {
+  const why =
+    text === "" ? "has no token" : "has characters that a token cannot have, such as spaces";
+  throw new OcibundleError("usage", `${on} ${why}`, {
     hint: 'write one line of letters and digits to it, such as the output of `echo "hf_$(openssl rand -hex 20)"`',
   });
 }

@@ -9,7 +9,7 @@ import { type LayoutName, layoutNames } from "../format/layout-name.ts";
 import { parseYaml } from "../format/yaml.ts";
 import { isMissing, readingCode, unreadableBecause } from "../../runtime/file-faults.ts";
 import { isHost, type MirrorAddress, MirrorSchema } from "./mirror-settings.ts";
-import { FlagSchema, known, MappingSchema, PathSchema } from "./settings-schemas.ts";
+import { FlagSchema, known, MappingSchema, PathSchema, unknownMember } from "./settings-schemas.ts";
 import {
   RepositoryPatternSchema,
   resolved,
@@ -138,7 +138,10 @@ function configOf(document: unknown, path: string): Config {
   if (!result.success) {
     const [issue] = result.issues;
     const at = v.getDotPath(issue);
-    throw new OcibundleError("file", `${path}: ${at === null ? "" : `${at}: `}${issue.message}`);
+    const message = `${path}: ${at === null ? "" : `${at}: `}${issue.message}`;
+    throw new OcibundleError("file", message, {
+      hint: issue.message === unknownMember ? "check its name and its indentation" : undefined,
+    });
   }
   const registries = Object.entries(result.output.registries ?? {}).map(([host, settings]) => {
     const { mirrors = [], caFile, certFile, keyFile, verify, repositories, ...flags } = settings;

@@ -1,8 +1,11 @@
 import * as v from "valibot";
 
+/** What is wrong with a member that no settings have. */
+export const unknownMember = "is not known";
+
 /** What is wrong with a member that is not known, missing, or not a mapping. */
 export const known = (issue: { expected: string | null; received: string }): string => {
-  if (issue.expected === "never") return "is not known";
+  if (issue.expected === "never") return unknownMember;
   return issue.received === "undefined" ? "is missing" : "must be a mapping";
 };
 

@@ -201,6 +201,15 @@ describe("a server", () => {
     expect(error).toBeInstanceOf(OcibundleError);
     expect(error).toMatchObject({ code: "conflict", hint: expect.stringContaining("--listen") });
   });
+
+  test("says that its address is not this machine's", async () => {
+    // RFC 5737: no machine has it.
+    const error = await listening({ address: "192.0.2.1" }).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({
+      code: "usage",
+      message: "cannot listen on 192.0.2.1:0: this machine does not have the address",
+    });
+  });
 });
 
 async function* endless(): AsyncGenerator<Uint8Array, void, undefined> {

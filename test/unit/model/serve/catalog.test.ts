@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { type CatalogOptions, parseCatalog } from "../../../../src/model/serve/catalog.ts";
-import { parseListen } from "../../../../src/model/serve/serve-flags.ts";
+import { parseListen, readToken } from "../../../../src/model/serve/serve-flags.ts";
+import { jobIn } from "../../../support/model/job.ts";
+import { temporaryDirectory, writeFiles } from "../../../support/temporary-directory.ts";
 
 const options = (given: Partial<CatalogOptions>): CatalogOptions => ({
   map: [],
@@ -81,6 +83,10 @@ describe("what an id is", () => {
     { map: ["=x"] },
     { map: ["a/b="] },
     { map: ["a/b/c=r.example/x"] },
+    // Their files would be asked for where the API is.
+    { map: ["api/b=r.example/x"] },
+    { map: ["v2/b=r.example/x"] },
+    { configured: { api: "r.example/x" } },
     { registry: "models" },
     { registry: "r.example/a:v1" },
     { registry: "r.example/A" },
@@ -110,5 +116,18 @@ describe("an address to listen on", () => {
     (text) => {
       expect(() => parseListen(text)).toThrow(expect.objectContaining({ code: "usage" }));
     },
+  );
+});
+
+test.each([
+  ["", "has no token"],
+  ["  ", "has no token"],
+  ["tea for two", "has characters that a token cannot have, such as spaces"],
+  ["té", "has characters that a token cannot have, such as spaces"],
+])("a file with %p for a token", async (text, why) => {
+  const cwd = await temporaryDirectory();
+  await writeFiles(cwd, { token: text });
+  expect(() => readToken({ ...jobIn(cwd), env: {} }, "token")).toThrow(
+    `--token-file "token" ${why}`,
   );
 });

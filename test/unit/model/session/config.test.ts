@@ -32,6 +32,12 @@ const withMirror = (mirror: string): string =>
 
 const mirrorOf = (mirror: string) => settingsOf(parse(withMirror(mirror)), "docker.io").mirrors[0];
 
+test("a member that no settings have is said with a hint", () => {
+  expect(() => parse("serve: {registy: r.example}")).toThrow(
+    expect.objectContaining({ hint: "check its name and its indentation" }),
+  );
+});
+
 describe("a configuration", () => {
   test("says how registries are spoken to, with paths from its own directory", () => {
     const config = parse(`
