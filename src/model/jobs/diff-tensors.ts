@@ -8,6 +8,8 @@ import type { RawManifest } from "../../oci/manifest.ts";
 /** A tensor, and what is known of its bytes. */
 export interface KnownTensor extends ComparedTensor {
   content: Content;
+  /** The same as a piece of its file, by the digest that is said of that. */
+  said: Piece;
 }
 
 /**
@@ -72,7 +74,9 @@ function knownTensors(file: ReadableFile, tensors: readonly Tensor[]): KnownTens
     }
     const { name: fileName } = file.entry;
     const described = { dtype: dtype ?? null, shape: shape === undefined ? null : [...shape] };
-    return { file: fileName, name, ...described, bytes: end - start, content };
+    const { digestOriginal: digest, sizeUncompressed: size } = file.entry;
+    const said = { digest, size, start, end };
+    return { file: fileName, name, ...described, bytes: end - start, content, said };
   });
 }
 
@@ -126,6 +130,10 @@ export function diffTensors(before: TensorsOfModel, after: TensorsOfModel): Tens
       result.same.bytes += tensor.bytes;
     } else if (isOtherContent(old.content, tensor.content)) {
       result.changed.push({ ...pair, by: "bytes" });
+    } else if (isSameContent([old.said], [tensor.said])) {
+      // One of the files is not in parts, or in others: they are the same file as far as files are compared.
+      result.same.tensors += 1;
+      result.same.bytes += tensor.bytes;
     } else result.uncompared.push(pair.after);
   };
   const unmatched: KnownTensor[] = [];
