@@ -79,8 +79,9 @@ function itemRow(item: Item, now: number): Row {
     return { ...row, tail: note === "" ? [] : [note] };
   }
   if (waiting !== undefined) {
-    const wait = formatRemaining(waiting.until - now);
-    return { ...row, tail: [`retry in ${wait}: ${waiting.reason}`] };
+    const left = waiting.until - now;
+    const wait = left > 0 ? `retry in ${formatRemaining(left)}` : "retrying";
+    return { ...row, tail: [`${wait}: ${waiting.reason}`] };
   }
   const rate = item.rate.at(now);
   const verb = phase === "upload" || phase === "download" ? [] : [phase];

@@ -122,6 +122,8 @@ describe("bars", () => {
     emit({ type: "wait", item: "a", milliseconds: 30_000, reason: "429 Too Many Requests" });
     clock.pass(10_000);
     expect(terminal.lines().join("")).toContain("retry in 20s: 429 Too Many Requests");
+    clock.pass(40_000);
+    expect(terminal.lines().join("")).toContain("retrying: 429 Too Many Requests");
     emit({ type: "progress", phase: "upload", item: "a", bytes: MiB });
     clock.pass(100);
     expect(terminal.lines().join("")).not.toContain("429");
