@@ -19,7 +19,7 @@ export function explainedLayers(error: unknown, manifest: RawManifest): unknown 
   const { length } = members.layers;
   if (length <= fewLayers) return error;
   const fewer = isPartsManifest(members)
-    ? "push fewer, larger parts with --most-parts"
+    ? "push fewer files, or fewer, larger parts with --most-parts"
     : "push fewer files";
   const hint = `the manifest has ${length} layers; run \`ocibundle doctor\` to find how many the registry accepts, and ${fewer}`;
   return amended(error, { hint });
