@@ -22,7 +22,7 @@ export const smallBlob = 4 * MiB;
  * So do larger ones, up to the size of a first chunk in bytes, that are sent in less time than this, in milliseconds:
  * what a broken connection costs is little then, and each of many parts is a request less.
  */
-const quickBlob = { bytes: 16 * MiB, milliseconds: 250 };
+const quickBlob = { bytes: 16 * MiB, milliseconds: 1000 };
 
 /** What a registry has shown that decides how blobs are sent to it. */
 export interface UploadTraits {

@@ -22,11 +22,11 @@ describe("uploadMethods", () => {
   });
 
   test("sends a larger one with one PUT where that takes a moment", () => {
-    // 100 MB/s: what takes a quarter of a second, up to 16 MiB.
-    const fast = { ...unknownTraits(), rate: 100_000 };
+    // 20 MB/s: what takes a second, up to 16 MiB.
+    const fast = { ...unknownTraits(), rate: 20_000 };
     expect(uploadMethods(16 * MiB, fast)[0]).toBe("put");
     expect(uploadMethods(16 * MiB + 1, fast)[0]).toBe("chunks");
-    const slow = { ...unknownTraits(), rate: 20_000 };
+    const slow = { ...unknownTraits(), rate: 5000 };
     expect(uploadMethods(4_999_999, slow)[0]).toBe("put");
     expect(uploadMethods(5_000_000, slow)[0]).toBe("chunks");
     fast.refused.set("put", "413");
