@@ -30,7 +30,8 @@ export interface CertificateOptions {
 
 /**
  * Where Docker looks for the certificates of a registry (docs.docker.com, "Verify repository client
- * with certificates"): for the machine, then for the user alone.
+ * with certificates"): for the machine, then for the user alone; then where Podman does
+ * (containers-certs.d(5)), for the user alone first.
  */
 export function dockerCertificateDirectories(host: string, env: Environment): string[] {
   const config = env["XDG_CONFIG_HOME"];
@@ -41,8 +42,9 @@ export function dockerCertificateDirectories(host: string, env: Environment): st
       : home === undefined || home === ""
         ? undefined
         : join(home, ".config");
-  return ["/etc/docker", ...(own === undefined ? [] : [join(own, "docker")])].map((directory) =>
-    join(directory, "certs.d", host),
+  const ofUser = (name: string): string[] => (own === undefined ? [] : [join(own, name)]);
+  return ["/etc/docker", ...ofUser("docker"), ...ofUser("containers"), "/etc/containers"].map(
+    (directory) => join(directory, "certs.d", host),
   );
 }
 
@@ -100,9 +102,7 @@ async function readCertificateFiles(options: CertificateOptions, trust: Trust): 
   const pair =
     certFile !== undefined && keyFile !== undefined
       ? await readPair({ certFile, keyFile }, true)
-      : found.own === undefined
-        ? undefined
-        : await ownPair(found.own, trust);
+      : await firstPair(found.own, trust);
   return {
     ...(ca.length === 0 ? {} : { ca }),
     ...pair,
@@ -121,8 +121,17 @@ async function orWarn<T>({ warn }: Trust, work: () => Promise<T>, otherwise: T):
   }
 }
 
-const ownPair = (own: PairFiles, trust: Trust) =>
-  orWarn(trust, () => readPair(own, false), undefined);
+/** The first pair that can be used. */
+async function firstPair(
+  pairs: readonly PairFiles[],
+  trust: Trust,
+): Promise<{ cert: string; key: string } | undefined> {
+  for (const files of pairs) {
+    const pair = await orWarn(trust, () => readPair(files, false), undefined);
+    if (pair !== undefined) return pair;
+  }
+  return undefined;
+}
 
 interface PairFiles {
   certFile: string;
@@ -131,7 +140,7 @@ interface PairFiles {
 
 interface FoundFiles {
   authorities: string[];
-  own?: PairFiles;
+  own: PairFiles[];
 }
 
 /** What the first of the directories that is there and can be read holds. */
@@ -148,17 +157,18 @@ async function findFiles(directories: readonly string[], { warn }: Trust): Promi
     const authorities = names
       .filter((name) => name.endsWith(".crt"))
       .map((name) => join(directory, name));
-    const cert = names.find((name) => name.endsWith(".cert"));
-    if (cert === undefined) return { authorities };
-    const key = cert.replace(/\.cert$/, ".key");
-    if (names.includes(key)) {
-      const own = { certFile: join(directory, cert), keyFile: join(directory, key) };
-      return { authorities, own };
+    const own: PairFiles[] = [];
+    for (const cert of names.filter((name) => name.endsWith(".cert"))) {
+      const key = cert.replace(/\.cert$/, ".key");
+      if (names.includes(key)) {
+        own.push({ certFile: join(directory, cert), keyFile: join(directory, key) });
+      } else {
+        warn(`"${join(directory, cert)}" has no matching key "${key}"; continuing without it`);
+      }
     }
-    warn(`"${join(directory, cert)}" has no matching key "${key}"; continuing without it`);
-    return { authorities };
+    return { authorities, own };
   }
-  return { authorities: [] };
+  return { authorities: [], own: [] };
 }
 
 /** A client's certificate and its key; one that is not the other's would only fail to connect. */

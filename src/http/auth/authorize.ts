@@ -53,8 +53,8 @@ interface Authorization {
  * carry what was asked for, so that no body is sent in vain. A 401 in between (a token that ended in
  * the middle of a transfer) is answered once with a new token.
  *
- * Some registries hide from strangers what needs a login (404, 403) and ask for one at `/v2/` alone: they
- * are asked there, once, before such an answer is believed.
+ * Some registries hide from strangers what needs a login (404, 403 or another refusal) and ask for one at `/v2/`
+ * alone: they are asked there, once, before such an answer is believed.
  *
  * Other origins (where an upload's location or a redirect leads) get nothing of the user's. Where a redirect
  * leads to another registry, its challenge is answered with the token that anybody may have.
@@ -131,7 +131,7 @@ export function authorize(next: Send, options: AuthorizeOptions): Send {
     }
   }
 
-  /** The answer to a request that a stranger got 404 or 403 for; undefined when nothing else is to be had. */
+  /** The answer to a request that a stranger was refused; undefined when nothing else is to be had. */
   async function askKnown(request: HttpRequest): Promise<HttpResponse | undefined> {
     base ??= askBase(request.signal);
     const asked = await base.catch((error: unknown) => {
@@ -196,7 +196,7 @@ export function authorize(next: Send, options: AuthorizeOptions): Send {
       return next(authorized({ ...request, url: response.url, headers }, { value }));
     }
     if (
-      (response.status === 404 || response.status === 403) &&
+      isHiding(response.status) &&
       isRegistry(response) &&
       first === undefined &&
       request.body === undefined &&
@@ -228,6 +228,10 @@ export function authorize(next: Send, options: AuthorizeOptions): Send {
     return next(authorized(request, second));
   };
 }
+
+/** Whether a status may stand for the wish for a login. What is about ranges or the number of requests does not. */
+const isHiding = (status: number): boolean =>
+  status >= 400 && status < 500 && ![401, 408, 416, 429].includes(status);
 
 function challengesOf(headers: Headers): Challenge[] {
   const header = headers.get("www-authenticate");

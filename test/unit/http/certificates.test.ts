@@ -122,11 +122,13 @@ describe("Docker's directories", () => {
     expect(dockerCertificateDirectories("a:5000", { HOME: "/home/ada" })).toEqual([
       "/etc/docker/certs.d/a:5000",
       "/home/ada/.config/docker/certs.d/a:5000",
+      "/home/ada/.config/containers/certs.d/a:5000",
+      "/etc/containers/certs.d/a:5000",
     ]);
     expect(dockerCertificateDirectories("a", { HOME: "/h", XDG_CONFIG_HOME: "/x" })[1]).toBe(
       "/x/docker/certs.d/a",
     );
-    expect(dockerCertificateDirectories("a", {})).toHaveLength(1);
+    expect(dockerCertificateDirectories("a", {})).toHaveLength(2);
   });
 
   test("are looked into, all authorities taken and the pair of certificate and key", async () => {
@@ -153,6 +155,26 @@ describe("Docker's directories", () => {
     expect(await trusted({ certificateDirectories: [certs] })).toEqual({});
     expect(told).toEqual([
       `"${join(certs, "client.cert")}" has no matching key "client.key"; continuing without it`,
+    ]);
+  });
+
+  test("with several pairs give the first that can be used", async () => {
+    const certs = join(directory, "several");
+    await mkdir(certs);
+    for (const [name, path] of [
+      ["a.cert", first.cert],
+      ["b.cert", first.cert],
+      ["b.key", second.key],
+      ["c.cert", second.cert],
+      ["c.key", second.key],
+    ] as const) {
+      await writeFile(join(certs, name), await readFile(path));
+    }
+    const { cert } = await trusted({ certificateDirectories: [certs] });
+    expect(cert).toBe(await readFile(second.cert, "utf8"));
+    expect(told).toEqual([
+      `"${join(certs, "a.cert")}" has no matching key "a.key"; continuing without it`,
+      `"${join(certs, "b.key")}" is not the key of "${join(certs, "b.cert")}"; continuing without it`,
     ]);
   });
 

@@ -359,7 +359,7 @@ const hiding = (status: number, base: () => Response, isKnown: (request: SeenReq
   });
 
 describe("a registry that hides what needs a login, and asks for one at its base alone", () => {
-  test.each([404, 403])("is sent what is known after %d", async (status) => {
+  test.each([404, 403, 400, 405])("is sent what is known after %d", async (status) => {
     await using server = hiding(status, () => challenge('Basic realm="x"'), isBasic);
     const { ask } = client(server, password);
     expect([await ask(), await ask()]).toEqual([200, 200]);
