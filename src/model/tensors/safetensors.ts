@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { runtime } from "../../runtime/current.ts";
 import {
   maxTensors,
   Odd,
@@ -16,6 +17,9 @@ export const maxSafetensorsHeader = 100_000_000;
 
 /** A header is taken apart up to here: more tensors than are looked at fit. In bytes. */
 export const maxParsedHeader = 16 * 1024 * 1024;
+
+/** From this size on, memory is cleared after a header was parsed, in bytes: that takes some milliseconds. */
+const longHeader = 1024 * 1024;
 
 const Size = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
@@ -37,7 +41,11 @@ export const readSafetensors = (readAt: ReadAt, size: number): Promise<TensorFil
     if (front.getUint8(8) !== 0x7b) throw new Odd();
     if (length > maxParsedHeader || 8 + length > size) throw new Odd();
     const header = await readExactly(readAt, 8, length);
-    const tensors = tensorsOf(parseHeader(header), 8 + length, size);
+    const entries = parseHeader(header);
+    // The text and what parsing left: several times what a long header makes.
+    if (length >= longHeader) runtime.collectGarbage();
+    const tensors = tensorsOf(entries, 8 + length, size);
+    if (length >= longHeader) runtime.collectGarbage();
     return { format: "safetensors", header: [{ start: 0, end: 8 + length }], tensors };
   });
 
@@ -53,9 +61,16 @@ function parseHeader(header: DataView): [name: string, tensor: unknown][] {
   }
   const entries = Object.entries(parsed as object).filter(([name]) => name !== "__metadata__");
   // Of two members with one name JSON keeps the last; each tensor has offsets, so that they can be counted.
-  const named = text.match(/"data_offsets"\s*:/g)?.length ?? 0;
+  const named = countOf(/"data_offsets"\s*:/g, text);
   if (named !== entries.length || named > maxTensors) throw new Odd();
   return entries;
+}
+
+/** How often a global pattern is in a text. */
+function countOf(pattern: RegExp, text: string): number {
+  let count = 0;
+  while (pattern.test(text)) count += 1;
+  return count;
 }
 
 function tensorsOf(
@@ -77,11 +92,12 @@ function tensorsOf(
 }
 
 /** Tensors one after another up to the file's end. Throws `Odd` where they overlap, or do not reach from end to end. */
-function filled(tensors: readonly Tensor[], base: number, size: number): Tensor[] {
+function filled(tensors: Tensor[], base: number, size: number): Tensor[] {
   if (tensors[0]?.start !== base || tensors.at(-1)?.end !== size) throw new Odd();
-  return tensors.map((tensor, index) => {
+  for (const [index, tensor] of tensors.entries()) {
     const next = tensors[index + 1]?.start ?? size;
     if (tensor.end > next) throw new Odd();
-    return { ...tensor, end: next };
-  });
+    tensor.end = next;
+  }
+  return tensors;
 }
