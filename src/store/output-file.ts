@@ -7,9 +7,12 @@ import { isSpecial, writeToSpecial } from "../runtime/special-file.ts";
 import { ownTemp } from "./locks/owned-temp.ts";
 import { writeWhole } from "./verified-write.ts";
 
+/** Below `/dev`, but a directory for files as any other. */
+const memoryDirectory = "/dev/shm/";
+
 /** Whether a file is written to a path as to a stream: a device or a FIFO, or what the shell opened. */
 export const isStreamed = async (path: string): Promise<boolean> =>
-  path.startsWith("/dev/") || (await isSpecial(path));
+  (path.startsWith("/dev/") && !path.startsWith(memoryDirectory)) || (await isSpecial(path));
 
 /** What a file may be that another one takes the place of. */
 export interface Replaceable {
