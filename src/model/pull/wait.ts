@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { OcibundleError } from "../../errors.ts";
+import type { EmitEvent } from "../../transfer/events.ts";
 import { readOwnFile } from "../../runtime/own-file.ts";
 import type { WaitReport } from "../../report/wait.ts";
 import { markerDirectory } from "../../store/placement/dest-rule.ts";
@@ -16,12 +17,12 @@ const maxBytes = 64 * 1024;
  * this directory has said so in the one that it was to pull into, which is above.
  */
 export async function waitForWeights(
-  { cwd, signal }: { cwd: string; signal: AbortSignal },
+  { cwd, signal, emit }: { cwd: string; signal: AbortSignal; emit: EmitEvent },
   { dir: named, timeout }: { dir: string; timeout: number | undefined },
 ): Promise<WaitReport> {
   const dir = resolve(cwd, named);
   const until = timeout === undefined ? Infinity : performance.now() + timeout;
-  for (;;) {
+  for (let looks = 0; ; looks += 1) {
     const digest = read(dir, "ready");
     const failed = read(dir, "failed") ?? (digest === undefined ? failedAbove(dir) : undefined);
     if (failed !== undefined) {
@@ -36,6 +37,10 @@ export async function waitForWeights(
         subject: `"${named}"`,
         hint: `specify the directory that contains ${markerDirectory}, or increase --timeout`,
       });
+    }
+    // Who waits in the wrong directory waits for ever.
+    if (looks === 0) {
+      emit({ type: "note", message: `waiting for "${join(named, markerDirectory, "ready")}"` });
     }
     const left = Math.min(pause, Math.max(1, until - performance.now()));
     await sleep(left, undefined, { signal }).catch(() => undefined);
