@@ -6,6 +6,7 @@ import { pipeline } from "node:stream/promises";
 import { setImmediate } from "node:timers/promises";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { readableMode, replaceFile } from "./own-file.ts";
+import { recentAt } from "./recent-bytes.ts";
 import {
   type Codec,
   decodedTooLongCode,
@@ -98,7 +99,7 @@ const newBuffer = ({ size }: FollowJob): Uint8Array => new Uint8Array(Math.min(r
 
 async function* chunksBehindFront(
   file: number,
-  { path, size, front }: FollowJob,
+  { path, size, front, recent }: FollowJob,
   buffer: () => Uint8Array,
   onChunk: ((bytes: number) => void) | undefined,
 ): AsyncGenerator<Uint8Array> {
@@ -114,16 +115,25 @@ async function* chunksBehindFront(
       turnEnd = offset + turnBytes;
       await setImmediate();
     }
-    const chunk = buffer();
-    const bytes = readSync(file, chunk, 0, Math.min(chunk.length, written - offset), offset);
-    if (bytes === 0) {
-      const message = `${path}: the file ended before byte ${written}`;
-      throw Object.assign(new Error(message), { code: fileEndedCode });
-    }
-    offset += bytes;
-    yield chunk.subarray(0, bytes);
-    onChunk?.(bytes);
+    const recentChunk = recent && recentAt(recent, offset)?.subarray(0, written - offset);
+    const bytes = recentChunk ?? readBehindFront(file, { path, written, offset }, buffer());
+    offset += bytes.length;
+    yield bytes;
+    // Only now: what is read from memory must stay until it is hashed.
+    if (recent !== undefined) Atomics.store(recent.hashed, 0, BigInt(offset));
+    onChunk?.(bytes.length);
   }
+}
+
+function readBehindFront(
+  file: number,
+  { path, written, offset }: { path: string; written: number; offset: number },
+  buffer: Uint8Array,
+): Uint8Array {
+  const bytes = readSync(file, buffer, 0, Math.min(buffer.length, written - offset), offset);
+  if (bytes > 0) return buffer.subarray(0, bytes);
+  const message = `${path}: the file ended before byte ${written}`;
+  throw Object.assign(new Error(message), { code: fileEndedCode });
 }
 
 const createDecompressor = (codec: Codec): Transform =>

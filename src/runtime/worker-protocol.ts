@@ -1,3 +1,5 @@
+import type { RecentBytes } from "./recent-bytes.ts";
+
 /** Bytes `start` up to `end` of a file; less are read where the file ends before. */
 export interface FileRange {
   path: string;
@@ -55,6 +57,8 @@ export interface FollowJob {
   algorithm: "sha256" | "sha512";
   /** `front[0]`: everything before this byte is written. The writer stores and notifies. */
   front: BigInt64Array<SharedArrayBuffer>;
+  /** Of what is written, what is still in memory; not where it is decompressed. */
+  recent?: RecentBytes | undefined;
   /** Decompress it into `output`, which may have at most `size` bytes then. */
   decode?: { codec: Codec; size: number; output: string } | undefined;
 }

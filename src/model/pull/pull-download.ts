@@ -5,6 +5,7 @@ import type { Descriptor } from "../../oci/descriptor.ts";
 import { runtime } from "../../runtime/current.ts";
 import type { JournalPlace } from "../../transfer/download/download-journal.ts";
 import type { OpenRange } from "../../transfer/download/range-work.ts";
+import type { RecentFile } from "../../transfer/download/recent-blocks.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
 import type { BlobPart, FetchContext, PullSource } from "./pull-context.ts";
 import { fileNameOf, quoted, type WeightEntry } from "../format/weight-entry.ts";
@@ -86,7 +87,11 @@ export async function download(
     source,
     downloader,
     parts,
-  }: Pick<FetchContext, "source" | "downloader" | "parts"> & { session: { signal: AbortSignal } },
+    recent,
+  }: Pick<FetchContext, "source" | "downloader" | "parts"> & {
+    session: { signal: AbortSignal };
+    recent?: RecentFile | undefined;
+  },
   progress: FetchProgress,
 ): Promise<void> {
   const descriptor = storedBlob(entry);
@@ -109,6 +114,7 @@ export async function download(
           onBytes: progress.tell,
           onFront: progress.front,
           onVerified: progress.verified,
+          recent,
         },
       );
     } catch (error) {

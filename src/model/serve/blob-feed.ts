@@ -1,6 +1,7 @@
 import { type FileHandle, stat } from "node:fs/promises";
 import { OcibundleError, errno } from "../../errors.ts";
 import type { ByteRange } from "../../oci/content.ts";
+import type { RecentFile } from "../../transfer/download/recent-blocks.ts";
 import type { AnswerMemory } from "./answer-memory.ts";
 import { openRegular } from "../../runtime/regular-file.ts";
 
@@ -25,8 +26,11 @@ const defaultReserve: Reserve = { bytes: 1024, every: 4000 };
  * before all of it was verified is never a whole answer, since the last byte of each waits.
  */
 export interface Feed {
-  /** Where the bytes are now; undefined before the first. `growing`: how far is seen by the file's size. */
-  grow(path: string, growing: boolean): void;
+  /**
+   * Where the bytes are now. `growing`: how far is seen by the file's size. `recent`: those that are still in memory;
+   * it is told how far they were read.
+   */
+  grow(path: string, growing: boolean, recent?: RecentFile): void;
   /**
    * Bytes up to `front` are in the file; less than before when those behind it may become others. Those up to
    * `proven` are right by themselves, whatever becomes of the rest.
@@ -81,6 +85,7 @@ export function createFeed({
   onTaint(): void;
 }): Feed {
   let path: string | undefined;
+  let recent: RecentFile | undefined;
   let growing = false;
   let position = 0;
   let proven = 0;
@@ -118,6 +123,11 @@ export function createFeed({
     if (now === generation && grown > position) position = grown;
   };
 
+  const tellReached = (): void => {
+    const all = Array.from(readers, ({ at }) => at);
+    recent?.reached(all.length === 0 ? Infinity : Math.max(...all));
+  };
+
   async function* bytes(
     range: ByteRange,
     options: { signal: AbortSignal; verified: boolean },
@@ -140,6 +150,7 @@ export function createFeed({
     };
     let seen = generation;
     readers.add(reader);
+    tellReached();
     try {
       while (reader.at < range.end && !signal.aborted) {
         const { at } = reader;
@@ -162,6 +173,19 @@ export function createFeed({
           );
           continue;
         }
+        const held = recent?.read(at);
+        if (held !== undefined) {
+          const chunk = held.bytes.subarray(0, wanted);
+          reader.at += chunk.byteLength;
+          sentAt = performance.now();
+          try {
+            yield chunk;
+          } finally {
+            held.release();
+            tellReached();
+          }
+          continue;
+        }
         const tried: string = path;
         file ??= await openThere(tried);
         if (file === undefined) {
@@ -180,6 +204,7 @@ export function createFeed({
           continue;
         }
         reader.at += bytesRead;
+        tellReached();
         sentAt = performance.now();
         yield buffer.subarray(0, bytesRead);
       }
@@ -191,13 +216,16 @@ export function createFeed({
       share.end();
       await file?.close();
       readers.delete(reader);
+      tellReached();
       if (readers.size === 0) onIdle();
     }
   }
 
   return {
-    grow(at, isGrowing) {
+    grow(at, isGrowing, recentOfIt) {
       path = at;
+      recent = recentOfIt;
+      tellReached();
       growing = isGrowing;
       wake();
     },

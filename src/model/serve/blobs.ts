@@ -7,6 +7,7 @@ import { releaseBytes } from "../../runtime/release-bytes.ts";
 import { withinOpenFiles } from "../../runtime/open-files.ts";
 import type { HubBytes } from "../../serve/hub-source.ts";
 import type { Downloader } from "../../transfer/download/download.ts";
+import { recentBlocks } from "../../transfer/download/recent-blocks.ts";
 import { MiB } from "../../transfer/units.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 import { isSmall } from "../pull/pull-context.ts";
@@ -88,6 +89,7 @@ export function createBlobs({
 }): Blobs {
   const { cache, signal: ending, emit } = session;
   const memory = answerMemory();
+  const recent = recentBlocks();
   const fetches = new Map<Digest, Fetch>();
   const failures = new Map<Digest, unknown>();
   const removals = new Map<Digest, ReturnType<typeof setTimeout>>();
@@ -182,6 +184,7 @@ export function createBlobs({
             cache,
             downloader,
             partsFetcher,
+            recentBlocks: recent,
             signal,
           })
         : await partsFetcher.obtain({ reader, entry, plan }, feed, signal);

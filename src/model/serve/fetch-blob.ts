@@ -4,6 +4,7 @@ import { type ObtainedBlob, obtainBlob, requireBlob } from "../../store/cache/ob
 import { whereLockable } from "../../store/locks/where-possible.ts";
 import type { Downloader } from "../../transfer/download/download.ts";
 import { type JournalPlace, removeGrown } from "../../transfer/download/download-journal.ts";
+import type { RecentBlocks } from "../../transfer/download/recent-blocks.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 import type { FilePlan } from "../parts/file-plan.ts";
 import type { BlobPart } from "../pull/pull-context.ts";
@@ -24,6 +25,7 @@ interface FetchBlobOptions {
   cache: Cache;
   downloader: Downloader;
   partsFetcher: PartsFetcher;
+  recentBlocks: RecentBlocks;
   signal: AbortSignal;
 }
 
@@ -31,7 +33,7 @@ interface FetchBlobOptions {
 export async function fetchBlob(
   { reader, entry, parts, delta }: FileOfBlob,
   feed: Feed,
-  { cache, downloader, partsFetcher, signal }: FetchBlobOptions,
+  { cache, downloader, partsFetcher, recentBlocks, signal }: FetchBlobOptions,
 ): Promise<ObtainedBlob> {
   const progress: FetchProgress = {
     start() {},
@@ -42,7 +44,8 @@ export async function fetchBlob(
     // Before the disk has it all: clients wait for its last byte.
     verified: () => feed.verify(),
   };
-  const context = { session: { signal }, source: reader, downloader, parts };
+  const recent = recentBlocks.file();
+  const context = { session: { signal }, source: reader, downloader, parts, recent };
   const blob = { digest: entry.digestOriginal, size: entry.sizeUncompressed };
   const assemble = async (place: JournalPlace): Promise<boolean> =>
     delta !== undefined &&
@@ -54,7 +57,7 @@ export async function fetchBlob(
       async fetch(path, journal) {
         const isAssembled = await assemble({ partial: path, journal });
         if (!isAssembled && (entry.digest === entry.digestOriginal || parts.has(entry))) {
-          feed.grow(path, false);
+          feed.grow(path, false, recent);
           await download(entry, { partial: path, journal }, path, context, progress);
         } else if (!isAssembled) {
           feed.grow(path, true);

@@ -3,8 +3,10 @@ import { OcibundleError } from "../../errors.ts";
 import { rangeRefused, refusalOf } from "../../registry/refusal.ts";
 import type { RetryCounterOptions } from "../../retry/retry-counter.ts";
 import type { EmitEvent } from "../events.ts";
+import { type ConnectionCount, connectionCount, countEvery } from "./connection-count.ts";
 import type { Flight } from "./flight.ts";
 import type { PartialFile } from "./partial-file.ts";
+import type { RecentFile } from "./recent-blocks.ts";
 import { noteRate } from "./host-traffic.ts";
 import { slowFirstByte } from "./range-cost.ts";
 import { rangeFailures, type RangeFailures } from "./range-failures.ts";
@@ -23,6 +25,8 @@ export interface FetchOptions extends RangeWorkOptions, RetryCounterOptions {
   ownConnection?: boolean | undefined;
   emit: EmitEvent;
   pace: Pace;
+  /** What those who read the blob meanwhile have: while that is enough, one connection is. */
+  recent?: Pick<RecentFile, "isAwaited"> | undefined;
   /** Bytes that came in this call and were missing before, also where it fails. */
   onFetched?: ((bytes: number) => void) | undefined;
 }
@@ -54,6 +58,8 @@ interface Fetch {
   confirmed: boolean;
   /** Until then one request runs alone: the rate of its bytes tells how the rest is cut. */
   aloneUntil: number;
+  /** How many connections it has at most; undefined where those of `options` are. */
+  readonly connections: ConnectionCount | undefined;
   failure: { error: unknown } | undefined;
   /** How often requests are looked at, in milliseconds. */
   readonly interval: number;
@@ -86,6 +92,8 @@ export async function fetchMissing(
     closed: false,
     confirmed: false,
     aloneUntil: 0,
+    connections:
+      options.recent && connectionCount(options.atOnce, performance.now(), file.written.bytes),
     failure: undefined,
     interval: Math.max(20, pace.silent / 8),
   };
@@ -93,11 +101,13 @@ export async function fetchMissing(
   const interrupt = () => fail(fetch, signal.reason);
   signal.addEventListener("abort", interrupt, { once: true });
   const ticker = setInterval(() => look(fetch), fetch.interval);
+  const counter = options.recent && setInterval(() => recount(fetch), countEvery);
   try {
     startRequests(fetch);
     await fetch.ended.promise;
   } finally {
     clearInterval(ticker);
+    clearInterval(counter);
     signal.removeEventListener("abort", interrupt);
     options.onFetched?.(missing - missingBytes(file, size));
   }
@@ -110,7 +120,7 @@ const missingBytes = (file: PartialFile, size: number): number =>
 function startRequests(fetch: Fetch): void {
   if (fetch.closed) return;
   const { work, failure } = fetch;
-  const { support, atOnce, limit } = fetch.options;
+  const { support, limit, atOnce } = fetch.options;
   const ends = failure !== undefined || work.isComplete();
   if (work.flights.size === 0) {
     if (ends) return close(fetch);
@@ -122,7 +132,7 @@ function startRequests(fetch: Fetch): void {
     void fillSlot(fetch);
   }
   const together = fetch.confirmed && performance.now() >= fetch.aloneUntil;
-  const most = support.ranged && together ? atOnce : 1;
+  const most = support.ranged && together ? (fetch.connections?.count ?? atOnce) : 1;
   const busy = [...work.flights].filter(({ givesWay }) => !givesWay).length;
   const free = Math.min(most - busy, work.available()) - fetch.queued;
   for (let more = 0; more < free; more += 1) {
@@ -241,6 +251,13 @@ async function recover(fetch: Fetch, flight: Flight, error: unknown): Promise<vo
 function fail(fetch: Fetch, error: unknown): void {
   fetch.failure ??= { error };
   fetch.stop.abort(error);
+  startRequests(fetch);
+}
+
+function recount(fetch: Fetch): void {
+  const { connections, confirmed, file, options } = fetch;
+  if (!confirmed) return;
+  connections?.look(performance.now(), file.written.bytes, options.recent?.isAwaited !== false);
   startRequests(fetch);
 }
 

@@ -19,6 +19,7 @@ import { type RangeSupport, rangeSupport } from "./range-work.ts";
 import type { EmitEvent } from "../events.ts";
 import { openPartialFile } from "./open-partial-file.ts";
 import type { PartialFile } from "./partial-file.ts";
+import type { RecentFile } from "./recent-blocks.ts";
 import type { RetryPolicy } from "../../retry/backoff.ts";
 import { defaultPace, type Pace } from "./slow-ranges.ts";
 import { MiB } from "../units.ts";
@@ -32,6 +33,9 @@ const defaultConnections = 8;
 
 /** A blob up to this size is hashed where it is, after its last byte: a worker would cost more. */
 const inlineBytes = 4 * MiB;
+
+/** Of a blob up to this size, nothing is kept in memory. */
+const recentBytes = 32 * MiB;
 
 /** What all downloads of one downloader share. */
 export interface DownloadOptions {
@@ -61,6 +65,11 @@ export interface DownloadCallOptions {
   onFront?: ((front: number) => void) | undefined;
   /** Called when size and digest are known to be right: the disk, which the end waits for, may take longer. */
   onVerified?: (() => void) | undefined;
+  /**
+   * Keeps what was just written in memory, for those who read it, and lets the blob come no faster than they read. What
+   * is kept goes past the page cache. Not where the blob is small, or decoded.
+   */
+  recent?: RecentFile | undefined;
 }
 
 /** One for a run: its downloads share their connections, and what was seen of registries. */
@@ -186,25 +195,32 @@ interface Settings {
 async function downloadOnce(
   blob: BlobToFetch,
   codec: Codec | undefined,
-  { signal, onBytes, onFront, onVerified }: DownloadCallOptions,
+  { signal, onBytes, onFront, onVerified, recent: given }: DownloadCallOptions,
   settings: Settings,
 ): Promise<string | undefined> {
   const { descriptor, place, label, item, open } = blob;
   const front = new BigInt64Array(new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT));
-  const job = followJob(blob, codec, front);
+  const recent = codec === undefined && descriptor.size > recentBytes ? given : undefined;
+  recent?.restart();
+  const job = { ...followJob(blob, codec, front), recent: recent?.shared };
   onFront?.(0);
   const file = await openPartialFile(place, descriptor, {
     onBytes,
+    recent,
     onFront(position) {
       Atomics.store(front, 0, BigInt(position));
       Atomics.notify(front, 0);
+      recent?.front(position);
       onFront?.(position);
     },
   });
   let wrong: OcibundleError | undefined;
   try {
-    const fetching = (stop: AbortSignal) =>
-      fetchMissing(open, file, descriptor.size, { ...settings, signal: stop, label, item });
+    const fetching = (stop: AbortSignal) => {
+      stop.addEventListener("abort", () => recent?.end(), { once: true });
+      const options = { ...settings, signal: stop, label, item, recent };
+      return fetchMissing(open, file, descriptor.size, options).then(() => file.drain());
+    };
     const following = (stop: AbortSignal) => settings.workers.follow(job, { signal: stop });
     const followed =
       descriptor.size <= inlineBytes
@@ -219,6 +235,7 @@ async function downloadOnce(
       throw job.decode === undefined ? error : unwritable(job.decode.output, error);
     }
   } finally {
+    recent?.end();
     await file.close();
     if (wrong !== undefined) await removeAll(blob, job);
   }

@@ -7,6 +7,7 @@ import { flightSight } from "./flight-sight.ts";
 import type { HostTraffic } from "./host-traffic.ts";
 import type { RangeCost } from "./range-cost.ts";
 import type { RangeInFlight } from "./slow-ranges.ts";
+import { cutChunks } from "./chunks.ts";
 import { MiB } from "../units.ts";
 import { ofThisThread } from "./write-budget.ts";
 
@@ -137,20 +138,26 @@ export class Flight {
     this.position = range.start;
     this.lastByteAt = performance.now();
     const reader = body.getReader();
-    let gathered: Uint8Array[] = [];
+    /** Chunks that are not written to their end yet, from `gatheredFrom` on; the first may be written in part. */
+    const gathered: Uint8Array[] = [];
+    let gatheredFrom = range.start;
     let gatheredAt = range.start;
     let writtenAt = this.lastByteAt;
-    const flush = async (): Promise<void> => {
-      const chunks = gathered;
+    const flush = async (end = this.position): Promise<void> => {
       const at = gatheredAt;
-      gathered = [];
-      gatheredAt = this.position;
+      const chunks = cutChunks(gathered, gatheredFrom, { start: at, end });
+      gatheredAt = end;
       writtenAt = performance.now();
       if (chunks.length === 0) return;
       this.waits = false;
       await file.write(at, chunks);
       this.waits = true;
-      for (const chunk of chunks) releaseBytes(chunk);
+      for (let [first] = gathered; first !== undefined; [first] = gathered) {
+        if (gatheredFrom + first.length > end) break;
+        gatheredFrom += first.length;
+        releaseBytes(first);
+        gathered.shift();
+      }
     };
     try {
       while (this.position < range.end) {
@@ -161,13 +168,9 @@ export class Flight {
         this.took(chunk.length);
         if (this.millisecondsLeft(range.end) <= this.firstByteAfter()) this.near.resolve();
         gathered.push(chunk);
-        const bytes = this.position - gatheredAt;
-        if (
-          bytes >= gatherBytes.elsewhere ||
-          (bytes >= gatherBytes.here && ofThisThread.allows(this.lastByteAt)) ||
-          this.lastByteAt - writtenAt >= gatherMilliseconds
-        ) {
-          await flush();
+        const due = this.dueEnd(gatheredAt, writtenAt, file.blockBytes);
+        if (due > gatheredAt) {
+          await flush(due);
           if (file.missing({ start: this.position, end: range.end }).length === 0) break;
         }
       }
@@ -176,6 +179,18 @@ export class Flight {
       await flush();
       reader.cancel().catch(() => undefined);
     }
+  }
+
+  /** Up to where what was gathered from `gatheredAt` on is written now; the rest is when the answer ends. */
+  private dueEnd(gatheredAt: number, writtenAt: number, block: number | undefined): number {
+    const { position, lastByteAt } = this;
+    if (lastByteAt - writtenAt >= gatherMilliseconds) return position;
+    if (block !== undefined) return Math.max(gatheredAt, position - (position % block));
+    const bytes = position - gatheredAt;
+    const isEnough =
+      bytes >= gatherBytes.elsewhere ||
+      (bytes >= gatherBytes.here && ofThisThread.allows(lastByteAt));
+    return isEnough ? position : gatheredAt;
   }
 
   /**

@@ -4,6 +4,9 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { ByteRange } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { type JournalPlace, type JournalWriter, journalWriter } from "./download-journal.ts";
+import { blockBytes } from "../../runtime/recent-bytes.ts";
+import { type BlockWriter, blockWriter } from "./block-writer.ts";
+import type { GrowingOptions } from "./partial-file-options.ts";
 import { type RangeSet, rangeSet } from "./range-set.ts";
 import { cutChunks, dropBytes } from "./chunks.ts";
 import { MiB } from "../units.ts";
@@ -22,29 +25,18 @@ const mostBlocked = 8;
 /** After so many bytes the disk is set to work, so that the flush at the end has little left to wait for. */
 const flushBytes = 128 * MiB;
 
-/** What is told about a file while it grows, and how it may begin. */
-export interface PartialFileOptions {
-  /** Called with bytes newly written, and at once with those of an earlier run, which are `resumed`. */
-  onBytes?: ((bytes: number, resumed?: boolean) => void) | undefined;
-  /** Called when everything up to `front` is written. */
-  onFront?: ((front: number) => void) | undefined;
-  /**
-   * Makes the file where no former run has left one, from something that is alike, and says which ranges
-   * of it are right; undefined where it made none.
-   */
-  begin?: ((path: string) => Promise<ByteRange[] | undefined>) | undefined;
-}
-
 /** A blob's file while it grows: each byte is written once, whoever brings it. */
 export interface PartialFile {
   /** Bytes that a former run had written. */
   readonly resumed: number;
   readonly written: RangeSet;
+  /** What is best written at once, in bytes, from a multiple of it on; undefined where it makes no difference. */
+  readonly blockBytes?: number | undefined;
   /** The parts of a range that nobody has brought yet. */
   missing(range: ByteRange): ByteRange[];
   /**
    * Writes chunks that follow one another from `position` on, except for what another has brought
-   * already. Throws as `unwritable`: mostly `system`.
+   * already; where recent blocks are kept, perhaps only later. Throws as `unwritable`: mostly `system`.
    */
   write(position: number, chunks: readonly Uint8Array[]): Promise<void>;
   /** Notes what is there for another run, and closes the file. */
@@ -70,20 +62,16 @@ export interface AssemblyFile extends PartialFile {
   note(range: ByteRange): void;
   /** Bytes that are wrong: they are missing from now on. */
   forget(ranges: readonly ByteRange[]): void;
-}
-
-/** How a file begins to grow. */
-export interface GrowingOptions extends PartialFileOptions {
-  /** What is in the file already. */
-  known: readonly ByteRange[];
-  /** Whether a former run has left that. */
-  resumed: boolean;
+  /** Resolves when all that was handed to `write` is in the file. Throws what `write` throws. */
+  drain(): Promise<void>;
 }
 
 /** The file of a blob, or of what is put together from parts, with its journal. */
 export class GrowingFile implements AssemblyFile {
   readonly resumed: number;
   readonly written: RangeSet;
+  readonly blockBytes: number | undefined;
+  private readonly blocks: BlockWriter | undefined;
   /** What was written and what is being written. */
   private readonly claimed: RangeSet;
   private readonly handle: FileHandle;
@@ -110,6 +98,14 @@ export class GrowingFile implements AssemblyFile {
     this.place = place;
     this.descriptor = descriptor;
     this.options = options;
+    const { recent } = options;
+    this.blockBytes = recent && blockBytes;
+    this.blocks =
+      recent &&
+      blockWriter(handle.fd, recent, {
+        writeThrough: (at, parts) => this.writeAll(at, parts),
+        onWritten: (range) => this.add(range),
+      });
     this.written = rangeSet(options.known);
     this.claimed = rangeSet(options.known);
     this.resumed = options.resumed ? this.written.bytes : 0;
@@ -127,10 +123,10 @@ export class GrowingFile implements AssemblyFile {
     const gaps = this.claimed.missing({ start: position, end });
     for (const gap of gaps) this.claimed.add(gap);
     for (const gap of gaps) {
-      await this.writeAll(gap.start, cutChunks(chunks, position, gap));
-      this.written.add(gap);
-      this.journal(gap);
-      this.tell(gap.end - gap.start);
+      const parts = cutChunks(chunks, position, gap);
+      if ((await this.blocks?.write(gap, parts)) === true) continue;
+      await this.writeAll(gap.start, parts);
+      this.add(gap);
     }
     this.flushNowAndThen();
   }
@@ -170,6 +166,16 @@ export class GrowingFile implements AssemblyFile {
     return bytes;
   }
 
+  private add(range: ByteRange): void {
+    this.written.add(range);
+    this.journal(range);
+    this.tell(range.end - range.start);
+  }
+
+  async drain(): Promise<void> {
+    await this.blocks?.drain();
+  }
+
   note(range: ByteRange): void {
     this.claimed.add(range);
     this.written.add(range);
@@ -189,6 +195,7 @@ export class GrowingFile implements AssemblyFile {
 
   async close(): Promise<void> {
     try {
+      await this.blocks?.close();
       this.keep();
       await this.flushing;
       if (this.flushFailure !== undefined) throw unwritable(this.place.partial, this.flushFailure);

@@ -3,10 +3,12 @@ import { isDigest } from "../../../src/oci/digest.ts";
 import { createWorkerPool } from "../../../src/runtime/worker-pool.ts";
 import { removeJournal } from "../../../src/transfer/download/download-journal.ts";
 import { createDownloader } from "../../../src/transfer/download/download.ts";
+import { recentBlocks } from "../../../src/transfer/download/recent-blocks.ts";
 
-// A process that a test kills: `pull-child.ts HOST DIGEST SIZE PARTIAL JOURNAL [DIE_AT]`:
+// A process that a test kills: `pull-child.ts HOST DIGEST SIZE PARTIAL JOURNAL [DIE_AT [recent]]`:
 // with a number, it kills itself as soon as so many bytes are there.
-const [, , host = "", digest = "", size = "", partial = "", journal = "", dieAt] = process.argv;
+const [, , host = "", digest = "", size = "", partial = "", journal = "", dieAt, recent] =
+  process.argv;
 if (!isDigest(digest)) throw new TypeError(`no digest: ${digest}`);
 const descriptor = { mediaType: "a/b", digest, size: Number(size) };
 const repository = createRegistry(host).repository("acme/llama");
@@ -24,6 +26,7 @@ await downloader.download(
   },
   {
     signal: new AbortController().signal,
+    recent: recent === undefined ? undefined : recentBlocks().file(),
     onBytes(bytes) {
       there += bytes;
       if (dieAt !== undefined && there >= Number(dieAt)) process.kill(process.pid, "SIGKILL");

@@ -4,6 +4,7 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } fro
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
+import { blockBytes, blockTag } from "../../../src/runtime/recent-bytes.ts";
 import { createWorkerPool, type WorkerPool } from "../../../src/runtime/worker-pool.ts";
 import { decodedTooLongCode, fileEndedCode } from "../../../src/runtime/worker-protocol.ts";
 
@@ -58,6 +59,29 @@ describe("a file that is being written", () => {
     file.write(content.subarray(1_000_000), 1_000_000, 5);
     file.write(content.subarray(5, 1_000_000), 5, content.length);
     expect(await result).toEqual({ hex: hex(content), size: content.length });
+    file.close();
+  });
+
+  test("is hashed from memory where that has its bytes, which are not read back", async () => {
+    const file = growing();
+    const memory = new SharedArrayBuffer(2 * blockBytes);
+    const recent = {
+      memory,
+      tags: new BigInt64Array(new SharedArrayBuffer(16)),
+      file: 3,
+      hashed: new BigInt64Array(new SharedArrayBuffer(8)),
+    };
+    // The second block is in memory, and the file has something else there.
+    const kept = randomBytes(blockBytes);
+    new Uint8Array(memory, blockBytes).set(kept);
+    recent.tags[0] = blockTag(4, 0);
+    recent.tags[1] = blockTag(3, blockBytes);
+    file.write(content, 0);
+    const result = pool.follow({ ...job(file, content.length), recent }, { signal: never });
+    const expected = Buffer.from(content);
+    expected.set(kept, blockBytes);
+    expect(await result).toEqual({ hex: hex(expected), size: content.length });
+    expect(Number(recent.hashed[0])).toBe(content.length);
     file.close();
   });
 

@@ -17,7 +17,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(directory, { recursive: true }));
 
-function start(server: BlobServer, name: string, dieAt?: number) {
+function start(server: BlobServer, name: string, dieAt?: number, how: string[] = []) {
   return Bun.spawn({
     cmd: [
       process.execPath,
@@ -27,7 +27,7 @@ function start(server: BlobServer, name: string, dieAt?: number) {
       String(blob.length),
       join(directory, `${name}.partial`),
       join(directory, `${name}.journal`),
-      ...(dieAt === undefined ? [] : [String(dieAt)]),
+      ...(dieAt === undefined ? [] : [String(dieAt), ...how]),
     ],
     stdout: "inherit",
     stderr: "inherit",
@@ -35,12 +35,17 @@ function start(server: BlobServer, name: string, dieAt?: number) {
 }
 
 describe("a pull that is killed", () => {
-  test.each([0.1, 0.5, 0.9])(
-    "after %d of its bytes goes on with little asked twice",
-    async (share) => {
-      const name = `at-${share}`;
+  test.each([
+    [0.1, []],
+    [0.5, []],
+    [0.9, []],
+    [0.5, ["recent"]],
+  ])(
+    "after %d of its bytes goes on with little asked twice (%p)",
+    async (share, how) => {
+      const name = `at-${share}-${how.join("-")}`;
       const server = await serveBlob(blob);
-      const killed = start(server, name, share * blob.length);
+      const killed = start(server, name, share * blob.length, how);
       await killed.exited;
       expect(killed.signalCode).toBe("SIGKILL");
       const before = server.bytesAsked();

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { OcibundleError } from "../../../../src/errors.ts";
 import { answerMemory } from "../../../../src/model/serve/answer-memory.ts";
+import { recentBlocks } from "../../../../src/transfer/download/recent-blocks.ts";
 import { createFeed } from "../../../../src/model/serve/blob-feed.ts";
 
 const directory = await mkdtemp(join(tmpdir(), "feed-"));
@@ -43,6 +44,27 @@ const until = async (condition: () => boolean): Promise<void> => {
 };
 
 describe("a file that is being fetched", () => {
+  test("is handed on from memory where that has its bytes, and tells how far it was read", async () => {
+    const { feed, path } = await feedOf("memory");
+    const recent = recentBlocks().file();
+    const reached: number[] = [];
+    const told = { ...recent, reached: (position: number) => void reached.push(position) };
+    const block = await recent.take(0);
+    block?.bytes.set(Buffer.from("abcdefgh"));
+    block?.publish();
+    feed.grow(path, false, told);
+    expect(reached).toEqual([Infinity]);
+    const { state, done } = reading(feed.bytes({ start: 2, end: 10 }, { signal, verified: true }));
+    feed.front(8);
+    await until(() => state.text === "cdefgh");
+    await until(() => reached.at(-1) === 8);
+    // What begins anew may have other bytes.
+    recent.restart();
+    feed.verify();
+    expect(await done).toBe("cdefgh89");
+    expect(reached.at(-1)).toBe(Infinity);
+  });
+
   test("is handed on behind its front, and its last byte when it is verified", async () => {
     const { feed, path, told } = await feedOf("front");
     const { state, done } = reading(feed.bytes({ start: 0, end: 10 }, { signal, verified: true }));
