@@ -16,6 +16,12 @@ const SchemaVersionSchema = v.optional(
   v.pipe(v.number("must be a number"), v.integer("must be a whole number")),
 );
 
+/**
+ * The manifest that another one is about. Only the digest tells which: some writers leave out the rest, and one
+ * without a digest is about nothing.
+ */
+export const SubjectSchema = goObject({ digest: v.optional(v.string(), "") });
+
 /** With members of both kinds a document would be read in two ways (CVE-2021-41190). */
 const lacks = (document: object, ...names: string[]): boolean =>
   names.every((name) => {
@@ -28,7 +34,7 @@ const imageMembers = {
   mediaType: v.optional(v.string()),
   artifactType: v.optional(v.string()),
   layers: v.optional(v.array(DescriptorSchema), []),
-  subject: v.optional(DescriptorSchema),
+  subject: v.optional(SubjectSchema),
   annotations: v.optional(AnnotationsSchema),
 };
 
@@ -54,7 +60,7 @@ const indexMembers = {
   schemaVersion: SchemaVersionSchema,
   mediaType: v.optional(v.string()),
   artifactType: v.optional(v.string()),
-  subject: v.optional(DescriptorSchema),
+  subject: v.optional(SubjectSchema),
   annotations: v.optional(AnnotationsSchema),
 };
 

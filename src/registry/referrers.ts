@@ -1,12 +1,12 @@
 import * as v from "valibot";
 import { OcibundleError } from "../errors.ts";
 import { repositoryScope } from "../http/message/scope.ts";
-import { AnnotationsSchema, type Descriptor, DescriptorSchema } from "../oci/descriptor.ts";
-import { type Digest, digestOf } from "../oci/digest.ts";
+import { AnnotationsSchema, type Descriptor } from "../oci/descriptor.ts";
+import { type Digest, digestOf, isDigest } from "../oci/digest.ts";
 import { parseDocument } from "../oci/document.ts";
 import { goObject } from "../oci/go-object.ts";
 import { type IndexEntries, parseIndexEntries } from "../oci/index-entries.ts";
-import type { RawManifest } from "../oci/manifest.ts";
+import { type RawManifest, SubjectSchema } from "../oci/manifest.ts";
 import { isIndexType, mediaTypes } from "../oci/media-types.ts";
 import { referrersTag, referrersTags } from "../oci/referrers-tag.ts";
 import { type Api, apiUrl } from "./api.ts";
@@ -18,7 +18,7 @@ const ReferrerSchema = goObject({
   artifactType: v.optional(v.string()),
   config: v.optional(goObject({ mediaType: v.optional(v.string()) })),
   annotations: v.optional(AnnotationsSchema),
-  subject: v.optional(DescriptorSchema),
+  subject: v.optional(SubjectSchema),
 });
 
 /** More referrers of one manifest than this are not read: real ones have some dozens. */
@@ -149,8 +149,12 @@ export async function keepReferrersTag(
     ReferrerSchema,
     on,
   );
-  if (subject === undefined) return;
-  const tag = referrersTag(subject.digest);
+  const about = subject?.digest ?? "";
+  if (about === "") return;
+  if (!isDigest(about)) {
+    throw new OcibundleError("file", `${on}: the digest of its subject is not valid`);
+  }
+  const tag = referrersTag(about);
   const known = await readReferrersTag(api, repository, tag, signal);
   if (known === "other") {
     throw new OcibundleError(

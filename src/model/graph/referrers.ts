@@ -1,10 +1,11 @@
 import * as v from "valibot";
 import { OcibundleError } from "../../errors.ts";
 import type { ContentReader, ContentWriter } from "../../oci/content.ts";
-import { type Descriptor, DescriptorSchema } from "../../oci/descriptor.ts";
+import type { Descriptor } from "../../oci/descriptor.ts";
 import { type Digest, shortDigest } from "../../oci/digest.ts";
 import { parseDocument } from "../../oci/document.ts";
-import type { RawManifest } from "../../oci/manifest.ts";
+import { goObject } from "../../oci/go-object.ts";
+import { type RawManifest, SubjectSchema } from "../../oci/manifest.ts";
 import { cosignTags } from "../../oci/referrers-tag.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
 import { type ContentGraph, readChild, readGraph } from "./content-graph.ts";
@@ -94,7 +95,7 @@ export async function* referrersOf(
   }
 }
 
-const SubjectSchema = v.looseObject({ subject: v.nullish(DescriptorSchema) });
+const AboutSchema = goObject({ subject: v.optional(SubjectSchema) });
 
 /** A listed referrer, or undefined with a warning for one that is gone or refers to something else. */
 async function readReferrer(
@@ -114,7 +115,7 @@ async function readReferrer(
     warn(`${on} is listed but does not exist: skipped`);
     return undefined;
   }
-  const refersTo = parseDocument(manifest.bytes, SubjectSchema, on).subject?.digest;
+  const refersTo = parseDocument(manifest.bytes, AboutSchema, on).subject?.digest;
   if (refersTo === subject) return manifest;
   warn(`${on} is listed for ${shortDigest(subject)} but does not refer to it: skipped`);
   return undefined;

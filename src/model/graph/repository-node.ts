@@ -1,6 +1,6 @@
 import * as v from "valibot";
-import { AnnotationsSchema, type Descriptor, DescriptorSchema } from "../../oci/descriptor.ts";
-import type { Digest } from "../../oci/digest.ts";
+import { AnnotationsSchema, type Descriptor } from "../../oci/descriptor.ts";
+import { type Digest, DigestSchema } from "../../oci/digest.ts";
 import { parseDocument } from "../../oci/document.ts";
 import { goObject } from "../../oci/go-object.ts";
 import { ImageManifestSchema, type RawManifest } from "../../oci/manifest.ts";
@@ -33,7 +33,7 @@ export interface RepositoryNode {
 }
 
 const MoreSchema = goObject({
-  subject: v.optional(DescriptorSchema),
+  subject: v.optional(goObject({ digest: DigestSchema })),
   annotations: v.optional(AnnotationsSchema),
 });
 

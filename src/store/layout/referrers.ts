@@ -1,15 +1,16 @@
 import * as v from "valibot";
 import { OcibundleError } from "../../errors.ts";
-import { type Descriptor, DescriptorSchema } from "../../oci/descriptor.ts";
+import type { Descriptor } from "../../oci/descriptor.ts";
 import { type Digest, shortDigest } from "../../oci/digest.ts";
 import { parseDocument } from "../../oci/document.ts";
+import { goObject } from "../../oci/go-object.ts";
 import { parseIndexEntries } from "../../oci/index-entries.ts";
-import type { ImageIndex, RawManifest } from "../../oci/manifest.ts";
+import { type ImageIndex, type RawManifest, SubjectSchema } from "../../oci/manifest.ts";
 import { isIndexType, isManifestType } from "../../oci/media-types.ts";
 import { referrersTags } from "../../oci/referrers-tag.ts";
 import { tagOf } from "./documents.ts";
 
-const SubjectSchema = v.looseObject({ subject: v.nullish(DescriptorSchema) });
+const AboutSchema = goObject({ subject: v.optional(SubjectSchema) });
 
 /**
  * The manifests of a layout whose `subject` is `digest`: those that index.json lists, and those in the
@@ -36,7 +37,7 @@ export async function layoutReferrers(
           onPassed?.(`an entry of "${tag}" cannot be read: ${why}`);
         }
       }
-      const { subject } = parseDocument(manifest.bytes, SubjectSchema, shortDigest(entry.digest));
+      const { subject } = parseDocument(manifest.bytes, AboutSchema, shortDigest(entry.digest));
       if (subject?.digest === digest) referrers.set(entry.digest, entry);
     } catch (error) {
       if (!(error instanceof OcibundleError)) throw error;

@@ -270,6 +270,22 @@ describe("putting a manifest about another", () => {
     ]);
   });
 
+  test("needs no more of its subject than the digest, and no tag where it names none", async () => {
+    const put: string[] = [];
+    await using server = scripted(({ method, path }) => {
+      if (method === "PUT") put.push(path);
+      return new Response("", { status: method === "PUT" ? 201 : 404 });
+    });
+    for (const about of [{ digest }, {}]) {
+      const one = manifestOf({ config: blobOf("{}"), layers: [], subject: about });
+      await server.repository.putManifest(one.digest, one, never);
+    }
+    expect(put.filter((path) => path.endsWith(tag))).toHaveLength(1);
+    const strange = manifestOf({ config: blobOf("{}"), layers: [], subject: { digest: "md5:1" } });
+    const failure = await errorOf(server.repository.putManifest(strange.digest, strange, never));
+    expect(failure.message).toContain("the digest of its subject is not valid");
+  });
+
   test("leaves entries of that tag that can't be read as they are", async () => {
     const strange = [null, { mediaType: "a/b", digest: `blake3:${"a".repeat(64)}`, size: 1 }];
     let kept: Uint8Array = Buffer.from(JSON.stringify({ schemaVersion: 2, manifests: strange }));
