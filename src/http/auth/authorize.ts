@@ -196,7 +196,7 @@ export function authorize(next: Send, options: AuthorizeOptions): Send {
       return next(authorized({ ...request, url: response.url, headers }, { value }));
     }
     if (
-      isHiding(response.status) &&
+      isHiding(response.status, request) &&
       isRegistry(response) &&
       first === undefined &&
       request.body === undefined &&
@@ -230,8 +230,11 @@ export function authorize(next: Send, options: AuthorizeOptions): Send {
 }
 
 /** Whether a status may stand for the wish for a login. What is about ranges or the number of requests does not. */
-const isHiding = (status: number): boolean =>
-  status >= 400 && status < 500 && ![401, 408, 416, 429].includes(status);
+function isHiding(status: number, { headers }: HttpRequest): boolean {
+  if (status === 403 || status === 404) return true;
+  if (new Headers(headers).has("range")) return false;
+  return status >= 400 && status < 500 && ![401, 408, 416, 429].includes(status);
+}
 
 function challengesOf(headers: Headers): Challenge[] {
   const header = headers.get("www-authenticate");
