@@ -149,8 +149,9 @@ async function pushAndPull(host: string, place: string, patience: number): Promi
     finishTimeout: patience,
   });
   const repository = registry.repository("acme/llama");
-  // As if a registry was seen before: chunks are small, and the stall of one is not waited out.
-  const traits = new Map([[host, { ...unknownTraits(), largestChunk: 5 * MiB, rate: 20_000 }]]);
+  // As if a registry was seen before: the large blob takes more than a second, so it is sent in chunks; they are small,
+  // and the stall of one is not waited out.
+  const traits = new Map([[host, { ...unknownTraits(), largestChunk: 5 * MiB, rate: 10_000 }]]);
   const writer = registryWriter(repository, { clock, retries, traits });
   await registry.ping(signal);
   for (const { bytes, descriptor } of blobs) {
