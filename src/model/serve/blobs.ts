@@ -58,7 +58,10 @@ export interface Blobs {
     signal: AbortSignal,
   ): Promise<HubBytes>;
   isTainted(digest: Digest): boolean;
-  /** Resolves when every fetch has let go of its files; they are to be ended by the session's signal. */
+  /**
+   * Resolves when every fetch has let go of its files, and the cache has what was noted in it. They are to be ended by
+   * the session's signal, and answers before.
+   */
   settle(): Promise<void>;
 }
 
@@ -93,6 +96,12 @@ export function createBlobs({
   const fetches = new Map<Digest, Fetch>();
   const failures = new Map<Digest, unknown>();
   const removals = new Map<Digest, ReturnType<typeof setTimeout>>();
+  /** What is noted in the cache while answers go on. */
+  const notes = new Set<Promise<void>>();
+  const note = (work: Promise<unknown>): void => {
+    const noted: Promise<void> = work.catch(() => undefined).then(() => void notes.delete(noted));
+    notes.add(noted);
+  };
   const used = (located: Located): void => {
     if (keep) return;
     const { plan } = located;
@@ -100,8 +109,7 @@ export function createBlobs({
     clearTimeout(removals.get(name));
     const remove = (): void => {
       removals.delete(name);
-      const removed = plan === undefined ? cache.remove(name) : partsFetcher.remove(plan);
-      void removed.catch(() => undefined);
+      note(plan === undefined ? cache.remove(name) : partsFetcher.remove(plan));
     };
     removals.set(name, setTimeout(remove, unkept).unref());
   };
@@ -111,7 +119,7 @@ export function createBlobs({
     const { entry, plan } = located;
     const blob = { digest: entry.digestOriginal, size: entry.sizeUncompressed };
     const whole = await cache.find(blob, ending);
-    if (whole !== undefined) void cache.noteUse(blob.digest, { name: entry.name });
+    if (whole !== undefined) note(cache.noteUse(blob.digest, { name: entry.name }));
     const path = whole ?? (plan === undefined ? undefined : await partsFetcher.find(entry, plan));
     if (path === undefined) return undefined;
     try {
@@ -141,7 +149,7 @@ export function createBlobs({
       memory,
       onIdle: () => endIfIdle(linger),
       onTaint() {
-        void wrongFiles.add(entry.digestOriginal);
+        note(wrongFiles.add(entry.digestOriginal));
       },
     });
     endIfIdle(firstByte + linger);
@@ -227,6 +235,7 @@ export function createBlobs({
     async settle() {
       for (const removal of removals.values()) clearTimeout(removal);
       await Promise.all(Array.from(fetches.values(), ({ work }) => work));
+      await Promise.all(notes);
     },
   };
 }

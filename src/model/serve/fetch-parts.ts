@@ -124,7 +124,7 @@ export function createPartsFetcher(options: PartsFetcherOptions): PartsFetcher {
     async find({ name }, { key, size, claim }) {
       if (hashed.get(key) !== claim) return undefined;
       const path = await assembled.find({ digest: key, size }, session.signal);
-      if (path !== undefined) void assembled.noteUse(key, { name });
+      if (path !== undefined) await assembled.noteUse(key, { name });
       return path;
     },
     async obtain(file, feed, signal) {
