@@ -1,6 +1,13 @@
 import * as v from "valibot";
 import { OcibundleError } from "../errors.ts";
 import { goObject } from "./go-object.ts";
+import {
+  architectureOf,
+  isArchitecture,
+  isSystem,
+  systemOf,
+  variantOfName,
+} from "./platform-names.ts";
 
 /** image-spec v1.1, image-index.md. A half that is missing reads as empty. */
 export const platformEntries = {
@@ -53,8 +60,7 @@ function platformOf(parts: readonly string[], machine: Platform | undefined): Pl
       ...(third === undefined ? {} : { variant: third }),
     };
   }
-  const isSystem = knownSystems.has(canonicalNames({ os: first, architecture: "" }).os);
-  return isSystem && machine !== undefined ? { ...machine, os: first } : undefined;
+  return isSystem(first) && machine !== undefined ? { ...machine, os: first } : undefined;
 }
 
 /** `os/architecture[/variant]` in the names that images are told apart by. */
@@ -76,98 +82,23 @@ export const isKnownPlatform = (platform: Platform | undefined): platform is Pla
   platform.os.toLowerCase() !== "unknown" &&
   !["", "unknown"].includes(platform.architecture.toLowerCase());
 
-const systems: Readonly<Record<string, string>> = { "": "linux", macos: "darwin" };
+/** The names that Go has for a system and an architecture. */
+const canonicalNames = ({ os, architecture }: Platform) => ({
+  os: systemOf(os),
+  architecture: architectureOf(architecture),
+});
 
-/** The systems of Go that images are made for. */
-const knownSystems: ReadonlySet<string> = new Set([
-  "linux",
-  "windows",
-  "darwin",
-  "freebsd",
-  "netbsd",
-  "openbsd",
-  "solaris",
-  "illumos",
-  "aix",
-  "android",
-  "ios",
-  "wasip1",
-]);
-
-const knownArchitectures: ReadonlySet<string> = new Set([
-  "386",
-  "amd64",
-  "arm",
-  "arm64",
-  "loong64",
-  "mips",
-  "mips64",
-  "mips64le",
-  "mipsle",
-  "ppc64",
-  "ppc64le",
-  "riscv64",
-  "s390x",
-  "wasm",
-]);
-
-/** Other names of architectures: containerd's, `uname -m`'s and Debian's. */
-const architectures: ReadonlyMap<string, string> = new Map(
-  Object.entries({
-    i386: "386",
-    i486: "386",
-    i586: "386",
-    i686: "386",
-    x86: "386",
-    x64: "amd64",
-    x86_64: "amd64",
-    "x86-64": "amd64",
-    aarch64: "arm64",
-    armhf: "arm",
-    armel: "arm",
-    armv5tel: "arm",
-    armv6: "arm",
-    armv6l: "arm",
-    armv7: "arm",
-    armv7l: "arm",
-    loongarch64: "loong64",
-    mips64el: "mips64le",
-    mipsel: "mipsle",
-    powerpc64le: "ppc64le",
-    ppc64el: "ppc64le",
-  }),
-);
-
-/** Names of architectures that say the variant of another. */
-const namedVariants: ReadonlyMap<string, string> = new Map(
-  Object.entries({
-    i386: "",
-    armel: "v6",
-    armhf: "v7",
-    armv5tel: "v5",
-    armv6: "v6",
-    armv6l: "v6",
-    armv7: "v7",
-    armv7l: "v7",
-  }),
-);
-
-const isArchitecture = (name: string): boolean =>
-  knownArchitectures.has(name.toLowerCase()) || architectures.has(name.toLowerCase());
-
-/** The names that Go has for a system and an architecture; the variant as it is. */
-const canonicalNames = ({ os, architecture }: Platform) => {
-  const system = os.toLowerCase();
-  const name = architecture.toLowerCase();
-  return { os: systems[system] ?? system, architecture: architectures.get(name) ?? name };
-};
-
-/** A platform as it is written into an index: names as Go has them, the variant as it is. */
+/** A platform as it is written into an index: names as Go has them, variant and version as they are. */
 export function writtenPlatform(platform: Platform): Platform {
   const variant = isNamedVariant(platform.architecture)
     ? normalizePlatform(platform).variant
     : platform.variant;
-  return { ...canonicalNames(platform), ...(variant === undefined ? {} : { variant }) };
+  const { "os.version": version } = platform;
+  return {
+    ...canonicalNames(platform),
+    ...(variant === undefined ? {} : { variant }),
+    ...(version === undefined ? {} : { "os.version": version }),
+  };
 }
 
 /** One spelling of each platform, as containerd has it: `linux/arm` is `linux/arm/v7`, `arm64/v8` is `arm64`. */
@@ -179,7 +110,7 @@ function normalizePlatform(platform: Platform): {
   const { os, architecture } = canonicalNames(platform);
   const said = (platform.variant ?? "").toLowerCase();
   const variant = /^\d/.test(said) ? `v${said}` : said;
-  const named = namedVariants.get(platform.architecture.toLowerCase());
+  const named = variantOfName(platform.architecture);
   if (named !== undefined) return { os, architecture, variant: named };
   switch (architecture) {
     case "amd64":
@@ -194,11 +125,15 @@ function normalizePlatform(platform: Platform): {
 }
 
 /** The generation that no variant stands for. */
-const firstVariants: Readonly<Record<string, number>> = { amd64: 1, arm64: 8, arm: 7 };
+const firstVariants: ReadonlyMap<string, number> = new Map([
+  ["amd64", 1],
+  ["arm64", 8],
+  ["arm", 7],
+]);
 
 const generationOf = (architecture: string, variant: string): number | undefined =>
   variant === ""
-    ? (firstVariants[architecture] ?? 0)
+    ? (firstVariants.get(architecture) ?? 0)
     : /^v\d+(?:\.\d+)?$/.test(variant)
       ? Number(variant.slice(1))
       : undefined;
@@ -246,7 +181,7 @@ function variantRank(platform: Platform, wanted: Platform): number | undefined {
 
 /** Whether the name of an architecture says a variant of another. */
 const isNamedVariant = (architecture: string): boolean =>
-  (namedVariants.get(architecture.toLowerCase()) ?? "") !== "";
+  (variantOfName(architecture) ?? "") !== "";
 
 /** Whether `platform` will do for what was asked for. */
 export const matchesPlatform = (platform: Platform, wanted: Platform): boolean =>

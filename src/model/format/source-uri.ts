@@ -26,7 +26,7 @@ export function parseSourceUri(text: string): SourceAddress | undefined {
   throw new OcibundleError(
     "usage",
     `${JSON.stringify(text)} is not a source: use a path, hf://, s3:// or https://`,
-    { hint: hints[scheme] ?? "download it first, then use the file or directory" },
+    { hint: hints.get(scheme) ?? "download it first, then use the file or directory" },
   );
 }
 
@@ -36,7 +36,7 @@ export function refuseUri(text: string): void {
   if (scheme === undefined) return;
   throw new OcibundleError("usage", `${JSON.stringify(shownSource(text))} is not a local path`, {
     hint:
-      hints[scheme] ??
+      hints.get(scheme) ??
       (isSourceUri(text)
         ? "use a source in place of a directory, such as `ocibundle lock hf://ORG/MODEL`"
         : "download it first, then use the file"),
@@ -46,7 +46,9 @@ export function refuseUri(text: string): void {
 const schemeOf = (text: string): string | undefined =>
   /^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1]?.toLowerCase();
 
-const hints: Readonly<Record<string, string>> = {
-  file: "use the path itself",
-  gs: "use s3://BUCKET/PREFIX, with AWS_ENDPOINT_URL=https://storage.googleapis.com and an HMAC key",
-};
+const hints: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    file: "use the path itself",
+    gs: "use s3://BUCKET/PREFIX, with AWS_ENDPOINT_URL=https://storage.googleapis.com and an HMAC key",
+  }),
+);

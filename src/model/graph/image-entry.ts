@@ -16,7 +16,7 @@ import {
   isManifestType,
   mediaTypes,
 } from "../../oci/media-types.ts";
-import { isKnownPlatform, type Platform, writtenPlatform } from "../../oci/platform.ts";
+import { isKnownPlatform, writtenPlatform } from "../../oci/platform.ts";
 import { readSmallBlob } from "../../store/small-blob.ts";
 import { annotationKeys } from "../format/annotations.ts";
 import { isWeightsManifest } from "../format/weights-artifact.ts";
@@ -50,13 +50,8 @@ export async function describeImage(
     digest: root.digest,
     size: root.bytes.byteLength,
   };
-  return isKnownPlatform(config) ? { ...entry, platform: platformOfConfig(config) } : entry;
+  return isKnownPlatform(config) ? { ...entry, platform: writtenPlatform(config) } : entry;
 }
-
-const platformOfConfig = (config: ImageConfig): Platform => ({
-  ...writtenPlatform(config),
-  ...(config["os.version"] === undefined ? {} : { "os.version": config["os.version"] }),
-});
 
 /** Reads the config of an image manifest. Throws `file` when the manifest is that of another artifact. */
 export async function readImageConfig(

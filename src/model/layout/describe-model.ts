@@ -58,7 +58,7 @@ export async function describeModel(
     const architecture = said?.architectures?.[0];
     if (said?.model_type !== undefined) description.family = said.model_type;
     if (architecture !== undefined) description.architecture = architecture;
-    if (dtype !== undefined) description.precision = precisions[dtype] ?? dtype;
+    if (dtype !== undefined) description.precision = precisions.get(dtype) ?? dtype;
     if (quantization !== undefined) description.quantization = quantization;
   }
   const tensors = await tensorsOf(files, signal);
@@ -120,7 +120,7 @@ async function ggufOf(files: readonly PlacedFile[], signal: AbortSignal) {
     license: text("license"),
     architecture: text("architecture"),
     parameters: said.parameters,
-    precision: type === undefined ? undefined : dtypes[type],
+    precision: type === undefined ? undefined : dtypes.get(type),
     quantization: type?.startsWith("Q") === true ? type : undefined,
   };
 }
@@ -143,21 +143,25 @@ async function licenseOf(
 }
 
 /** Types of tensors that ModelPack calls a precision. */
-const dtypes: Readonly<Record<string, string>> = {
-  BF16: "bf16",
-  F16: "fp16",
-  F32: "fp32",
-  F64: "fp64",
-  F8_E4M3: "fp8",
-  F8_E5M2: "fp8",
-};
+const dtypes: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    BF16: "bf16",
+    F16: "fp16",
+    F32: "fp32",
+    F64: "fp64",
+    F8_E4M3: "fp8",
+    F8_E5M2: "fp8",
+  }),
+);
 
-const precisions: Readonly<Record<string, string>> = {
-  bfloat16: "bf16",
-  float16: "fp16",
-  float32: "fp32",
-  float64: "fp64",
-};
+const precisions: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    bfloat16: "bf16",
+    float16: "fp16",
+    float32: "fp32",
+    float64: "fp64",
+  }),
+);
 
 /** What the headers of safetensors files say: values in all, and the precision of most of them. */
 async function tensorsOf(
@@ -178,7 +182,7 @@ async function tensorsOf(
   }
   const [most] = [...counts].toSorted(([, a], [, b]) => b - a);
   const parameters = [...counts.values()].reduce((sum, count) => sum + count, 0);
-  return { parameters, precision: dtypes[most?.[0] ?? ""] };
+  return { parameters, precision: dtypes.get(most?.[0] ?? "") };
 }
 
 /** `8b`, `270m`: three digits at most. */

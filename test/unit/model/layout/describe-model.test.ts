@@ -107,3 +107,13 @@ test("what a header can't mean is left out", async () => {
     }),
   ).toEqual({ format: "gguf" });
 });
+
+test("a precision that is the name of something else is said as it is, or not at all", async () => {
+  const config = JSON.stringify({ model_type: "llama", torch_dtype: "constructor" });
+  const tensor = { dtype: "constructor", shape: [4], data_offsets: [0, 64] };
+  expect(await describeFiles({ "config.json": config })).toMatchObject({
+    precision: "constructor",
+  });
+  const said = await describeFiles({ "a.safetensors": safetensors({ w: tensor }) });
+  expect(said.precision).toBeUndefined();
+});

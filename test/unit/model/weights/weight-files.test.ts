@@ -304,6 +304,17 @@ describe("patterns", () => {
   });
 });
 
+test("a scheme that is the name of something else is one that is not known", () => {
+  for (const text of ["constructor://a/b", "tostring://a", "valueof://a"]) {
+    expect(() => pathSources([text], directory)).toThrow(
+      expect.objectContaining({ hint: "download it first, then use the file or directory" }),
+    );
+    expect(() => fileSources([`a=${text}`], directory)).toThrow(
+      expect.objectContaining({ hint: "download it first, then use the file" }),
+    );
+  }
+});
+
 test.each(["gs://bucket/prefix", "ftp://example.com/model.bin"])(
   "%s is no path on this machine",
   (text) => {
