@@ -41,3 +41,11 @@ export function parseIndexEntries(
   }
   return { index, unreadable };
 }
+
+/** What is said of entries that can't be read: the first of them, and how many more; undefined for none. */
+export function unreadableText(entries: readonly UnreadableEntry[]): string | undefined {
+  const [first] = entries;
+  if (first === undefined) return undefined;
+  const more = entries.length > 1 ? `, and ${entries.length - 1} more` : "";
+  return `an entry cannot be read: ${first.why}${more}`;
+}

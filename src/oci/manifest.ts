@@ -1,6 +1,7 @@
 import * as v from "valibot";
+import { OcibundleError } from "../errors.ts";
 import { AnnotationsSchema, DescriptorSchema } from "./descriptor.ts";
-import type { Digest } from "./digest.ts";
+import { type Digest, isDigest } from "./digest.ts";
 import { goObject, GoTextMapSchema } from "./go-object.ts";
 import { platformEntries } from "./platform.ts";
 
@@ -21,6 +22,17 @@ const SchemaVersionSchema = v.optional(
  * without a digest is about nothing.
  */
 export const SubjectSchema = goObject({ digest: v.optional(v.string(), "") });
+
+/** Which manifest another one is about; undefined for none. Throws `file` for a digest that is not known here. */
+export function digestOfSubject(
+  subject: { digest: string } | undefined,
+  on: string,
+): Digest | undefined {
+  const { digest } = subject ?? { digest: "" };
+  if (digest === "") return undefined;
+  if (isDigest(digest)) return digest;
+  throw new OcibundleError("file", `${on}: the digest of its subject is not valid`);
+}
 
 /** With members of both kinds a document would be read in two ways (CVE-2021-41190). */
 const lacks = (document: object, ...names: string[]): boolean =>

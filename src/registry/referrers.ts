@@ -2,11 +2,11 @@ import * as v from "valibot";
 import { OcibundleError } from "../errors.ts";
 import { repositoryScope } from "../http/message/scope.ts";
 import { AnnotationsSchema, type Descriptor } from "../oci/descriptor.ts";
-import { type Digest, digestOf, isDigest } from "../oci/digest.ts";
+import { type Digest, digestOf } from "../oci/digest.ts";
 import { parseDocument } from "../oci/document.ts";
 import { goObject } from "../oci/go-object.ts";
-import { type IndexEntries, parseIndexEntries } from "../oci/index-entries.ts";
-import { type RawManifest, SubjectSchema } from "../oci/manifest.ts";
+import { type IndexEntries, parseIndexEntries, unreadableText } from "../oci/index-entries.ts";
+import { digestOfSubject, type RawManifest, SubjectSchema } from "../oci/manifest.ts";
 import { isIndexType, mediaTypes } from "../oci/media-types.ts";
 import { referrersTag, referrersTags } from "../oci/referrers-tag.ts";
 import { type Api, apiUrl } from "./api.ts";
@@ -58,12 +58,11 @@ export async function listReferrers(
   let passed = 0;
   const add = ({ index, unreadable }: IndexEntries): void => {
     found.push(...index.manifests);
-    for (const { why } of unreadable) {
-      const message = `${on}: an entry cannot be read: ${why}`;
-      if (onPassed === undefined) throw new OcibundleError("network", message);
-      onPassed(message);
-    }
     passed += unreadable.length;
+    const text = unreadableText(unreadable);
+    if (text === undefined) return;
+    if (onPassed === undefined) throw new OcibundleError("network", `${on}: ${text}`);
+    onPassed(`${on}: ${text}`);
   };
   let first = true;
   for await (const { response, bytes } of list) {
@@ -149,11 +148,8 @@ export async function keepReferrersTag(
     ReferrerSchema,
     on,
   );
-  const about = subject?.digest ?? "";
-  if (about === "") return;
-  if (!isDigest(about)) {
-    throw new OcibundleError("file", `${on}: the digest of its subject is not valid`);
-  }
+  const about = digestOfSubject(subject, on);
+  if (about === undefined) return;
   const tag = referrersTag(about);
   const known = await readReferrersTag(api, repository, tag, signal);
   if (known === "other") {

@@ -1,7 +1,7 @@
 import { OcibundleError } from "../../errors.ts";
 import type { ContentReader } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
-import { type IndexEntries, parseIndexEntries } from "../../oci/index-entries.ts";
+import { type IndexEntries, parseIndexEntries, unreadableText } from "../../oci/index-entries.ts";
 import { isIndexType } from "../../oci/media-types.ts";
 import {
   bestForPlatform,
@@ -60,13 +60,9 @@ export async function chooseImage(
     inherited: Platform | undefined,
     depth: number,
   ): Promise<void> => {
-    const [first] = unreadable;
-    if (first !== undefined) {
-      missing ??= new OcibundleError(
-        "file",
-        `${reader.name}: an entry of the index cannot be read: ${first.why}`,
-      );
-    }
+    const text = unreadableText(unreadable);
+    if (text !== undefined)
+      missing ??= new OcibundleError("file", `${reader.name}: index: ${text}`);
     for (const entry of manifests) {
       if (entryType(entry) === "weights" || isLaterWeights(entry) || isAttestation(entry)) continue;
       const platform = isKnownPlatform(entry.platform)

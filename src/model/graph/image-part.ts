@@ -7,6 +7,7 @@ import {
   type IndexEntries,
   parseIndexEntries,
   type UnreadableEntry,
+  unreadableText,
 } from "../../oci/index-entries.ts";
 import { type ImageIndex, ImageIndexSchema, type RawManifest } from "../../oci/manifest.ts";
 import { isIndexType, isManifestType } from "../../oci/media-types.ts";
@@ -152,19 +153,23 @@ function lacksPlatform(name: string, wanted: Platform, platforms: readonly Platf
 
 /** What was left out of a model that was narrowed to a platform, as a warning; undefined for nothing. */
 export function leftOutWarning({ leftOut = [], unreadable = [] }: ModelImage): string | undefined {
-  const [first] = unreadable;
-  if (first !== undefined) {
-    const all = unreadable.length + leftOut.length;
-    const more = all > 1 ? `, and ${all - 1} more` : "";
-    return `skipped, an entry of the index that cannot be read: ${first.why}${more}`;
-  }
-  if (leftOut.length === 0) return undefined;
-  const shown = leftOut
+  const unread = unreadableText(unreadable);
+  const said = [
+    ...(unread === undefined ? [] : [`skipped, ${unread}`]),
+    ...(leftOut.length === 0
+      ? []
+      : [`skipped, not marked as part of the image: ${shownOf(leftOut)}`]),
+  ];
+  return said.length === 0 ? undefined : said.join("; ");
+}
+
+function shownOf(entries: readonly Descriptor[]): string {
+  const shown = entries
     .slice(0, 5)
     .map(
       ({ digest, artifactType, mediaType }) =>
         `${artifactType ?? mediaType} ${shortDigest(digest)}`,
     );
-  const more = leftOut.length > shown.length ? `, and ${leftOut.length - shown.length} more` : "";
-  return `skipped, not marked as part of the image: ${shown.join(", ")}${more}`;
+  const more = entries.length > shown.length ? `, and ${entries.length - shown.length} more` : "";
+  return `${shown.join(", ")}${more}`;
 }

@@ -1,9 +1,14 @@
 import * as v from "valibot";
 import { AnnotationsSchema, type Descriptor } from "../../oci/descriptor.ts";
-import { type Digest, DigestSchema } from "../../oci/digest.ts";
+import type { Digest } from "../../oci/digest.ts";
 import { parseDocument } from "../../oci/document.ts";
 import { goObject } from "../../oci/go-object.ts";
-import { ImageManifestSchema, type RawManifest } from "../../oci/manifest.ts";
+import {
+  digestOfSubject,
+  ImageManifestSchema,
+  type RawManifest,
+  SubjectSchema,
+} from "../../oci/manifest.ts";
 import { membersOf } from "../../oci/manifest-members.ts";
 import { isImageConfigType, isIndexType, isManifestType } from "../../oci/media-types.ts";
 import { isPartsManifest } from "../parts/parts-artifact.ts";
@@ -33,7 +38,7 @@ export interface RepositoryNode {
 }
 
 const MoreSchema = goObject({
-  subject: v.optional(goObject({ digest: DigestSchema })),
+  subject: v.optional(SubjectSchema),
   annotations: v.optional(AnnotationsSchema),
 });
 
@@ -52,7 +57,8 @@ export function parseDate(text: string | undefined): Date | null {
 /** Reads what a manifest names. Throws `file` for one that can't be read. */
 export function nodeOf(raw: RawManifest, on: string): RepositoryNode {
   const { manifests, config, layers, artifactType } = membersOf(raw, on);
-  const { subject, annotations } = parseDocument(raw.bytes, MoreSchema, on);
+  const { subject: said, annotations } = parseDocument(raw.bytes, MoreSchema, on);
+  const subject = digestOfSubject(said, on);
   const named = config === undefined ? layers : [config, ...layers];
   const isImage = config !== undefined && isImageConfigType(config.mediaType);
   return {
@@ -62,7 +68,7 @@ export function nodeOf(raw: RawManifest, on: string): RepositoryNode {
     artifactType: artifactType ?? null,
     ...kindOf(raw, on, { isImage, artifactType, isReferrer: subject !== undefined }),
     children: [...new Set(manifests.map(({ digest }) => digest))],
-    subject: subject?.digest ?? null,
+    subject: subject ?? null,
     blobs: new Map(named.map(({ digest, size }) => [digest, size])),
     config: isImage ? config : null,
     created: parseDate(annotations?.["org.opencontainers.image.created"]),

@@ -4,7 +4,7 @@ import type { Descriptor } from "../../oci/descriptor.ts";
 import { type Digest, shortDigest } from "../../oci/digest.ts";
 import { parseDocument } from "../../oci/document.ts";
 import { goObject } from "../../oci/go-object.ts";
-import { parseIndexEntries } from "../../oci/index-entries.ts";
+import { parseIndexEntries, unreadableText } from "../../oci/index-entries.ts";
 import { type ImageIndex, type RawManifest, SubjectSchema } from "../../oci/manifest.ts";
 import { isIndexType, isManifestType } from "../../oci/media-types.ts";
 import { referrersTags } from "../../oci/referrers-tag.ts";
@@ -33,9 +33,8 @@ export async function layoutReferrers(
       if (tag !== undefined && tags.includes(tag) && isIndexType(manifest.mediaType)) {
         const list = parseIndexEntries(manifest.bytes, shortDigest(entry.digest));
         for (const one of list.index.manifests) referrers.set(one.digest, one);
-        for (const { why } of list.unreadable) {
-          onPassed?.(`an entry of "${tag}" cannot be read: ${why}`);
-        }
+        const text = unreadableText(list.unreadable);
+        if (text !== undefined) onPassed?.(`${tag}: ${text}`);
       }
       const { subject } = parseDocument(manifest.bytes, AboutSchema, shortDigest(entry.digest));
       if (subject?.digest === digest) referrers.set(entry.digest, entry);

@@ -146,6 +146,18 @@ describe("referrers", () => {
     }
   });
 
+  test("that can't be read are told at once, however many there are", async () => {
+    const strange = Array.from({ length: 900 }, () => null);
+    await using server = scripted(() => index(strange as unknown as object[]));
+    const passed: string[] = [];
+    const tell = (message: string): void => void passed.push(message);
+    expect(await server.repository.listReferrers(digest, undefined, never, tell)).toEqual([]);
+    for (const message of passed)
+      expect(message).toMatch(/: an entry cannot be read: .*, and 899 more$/);
+    expect(passed.length).toBeGreaterThan(0);
+    expect(passed.length).toBeLessThan(4);
+  });
+
   test("are unknown where a list is no index", async () => {
     await using server = scripted(() =>
       Response.json({ schemaVersion: "2", manifests: [entry("a", "x/y")] }),

@@ -1,7 +1,14 @@
 import { describe, expect, test } from "bun:test";
 import { leftOutWarning, readModelImage } from "../../../../src/model/graph/image-part.ts";
-import { digestOf } from "../../../../src/oci/digest.ts";
-import { bestForPlatform, formatWithVersion, parsePlatform } from "../../../../src/oci/platform.ts";
+import { digestOf, shortDigest } from "../../../../src/oci/digest.ts";
+import {
+  bestForPlatform,
+  formatPlatform,
+  formatWithVersion,
+  matchesPlatform,
+  parsePlatform,
+  writtenPlatform,
+} from "../../../../src/oci/platform.ts";
 import { mediaTypes } from "../../../../src/oci/media-types.ts";
 import { failureOf } from "../../../support/failure.ts";
 import {
@@ -153,6 +160,24 @@ describe("a platform", () => {
     expect(failure).toMatchObject({ code: "usage", message: `"${text}" is not a platform` });
   });
 
+  test.each(["constructor", "__proto__", "toString"])("of the names %p is another one", (name) => {
+    const strange = { os: name, architecture: name };
+    expect(formatPlatform(strange)).toBe(`${name}/${name}`.toLowerCase());
+    expect(matchesPlatform(strange, amd64)).toBe(false);
+    expect(matchesPlatform(strange, strange)).toBe(true);
+    expect(matchesPlatform({ ...strange, variant: "v1" }, { ...strange, variant: "v2" })).toBe(
+      true,
+    );
+  });
+
+  test("is written with its version", () => {
+    expect(writtenPlatform(parsePlatform("windows(10.0.20348)/x86_64"))).toEqual({
+      os: "windows",
+      architecture: "amd64",
+      "os.version": "10.0.20348",
+    });
+  });
+
   test("of Windows has a version, of which the build counts", () => {
     const versions = ["10.0.17763.1", "10.0.20348.1", "10.0.20348.2", undefined];
     const images = versions.map((version) => ({
@@ -297,8 +322,10 @@ describe("an index with an entry that can't be read", () => {
     const { bench, one, root } = await withStrange();
     const image = await readModelImage(bench.layout, root, amd64, signal);
     expect(image.images).toEqual([one]);
-    expect(leftOutWarning(image)).toBe(
-      `skipped, an entry of the index that cannot be read: ${why}`,
+    expect(leftOutWarning(image)).toBe(`skipped, an entry cannot be read: ${why}`);
+    const unreadable = [...(image.unreadable ?? []), ...(image.unreadable ?? [])];
+    expect(leftOutWarning({ ...image, unreadable, leftOut: [one] })).toBe(
+      `skipped, an entry cannot be read: ${why}, and 1 more; skipped, not marked as part of the image: ${one.mediaType} ${shortDigest(one.digest)}`,
     );
   });
 
@@ -306,7 +333,7 @@ describe("an index with an entry that can't be read", () => {
     const { bench, root } = await withStrange();
     expect(await failureOf(readModelImage(bench.layout, root, arm64, signal))).toMatchObject({
       code: "file",
-      message: `oci:layout: an entry of the index cannot be read: ${why}`,
+      message: `oci:layout: index: an entry cannot be read: ${why}`,
     });
     expect(await failureOf(readModelImage(bench.layout, root, undefined, signal))).toMatchObject({
       code: "file",
