@@ -33,7 +33,7 @@ export interface CertificateOptions {
  * with certificates"): for the machine, then for the user alone; then where Podman does
  * (containers-certs.d(5)), for the user alone first.
  */
-export function dockerCertificateDirectories(host: string, env: Environment): string[] {
+export function certificateDirectoriesOf(host: string, env: Environment): string[] {
   const config = env["XDG_CONFIG_HOME"];
   const home = env["HOME"];
   const own =
@@ -50,7 +50,7 @@ export function dockerCertificateDirectories(host: string, env: Environment): st
 
 /** Whether Docker's directories have anything for a registry, which means that it speaks TLS. */
 export const hasDockerCertificates = (host: string, env: Environment): boolean =>
-  dockerCertificateDirectories(host, env).some((directory) => existsSync(directory));
+  certificateDirectoriesOf(host, env).some((directory) => existsSync(directory));
 
 type Tls = NonNullable<ConnectionOptions["tls"]>;
 

@@ -3,7 +3,7 @@ import { knownSecrets } from "../http/auth/secrets.ts";
 import {
   certificates,
   type CertificateOptions,
-  dockerCertificateDirectories,
+  certificateDirectoriesOf,
   hasDockerCertificates,
 } from "../http/certificates.ts";
 import { createClient } from "../http/client.ts";
@@ -85,7 +85,7 @@ export function createRegistry(host: string, options: RegistryOptions = {}): Reg
     connection: (wanted) => runtime.connection(wanted),
     pausesTls: runtime.pausesTls,
     tls: certificates(
-      { certificateDirectories: dockerCertificateDirectories(host, options.env ?? {}), ...options },
+      { certificateDirectories: certificateDirectoriesOf(host, options.env ?? {}), ...options },
       base,
       {
         env: options.env ?? {},

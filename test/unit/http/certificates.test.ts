@@ -5,7 +5,7 @@ import { join } from "node:path";
 import {
   type CertificateOptions,
   certificates,
-  dockerCertificateDirectories,
+  certificateDirectoriesOf,
 } from "../../../src/http/certificates.ts";
 import { systemAuthorities } from "../../../src/http/system-certificates.ts";
 import { createRegistry } from "../../../src/registry/registry.ts";
@@ -119,16 +119,16 @@ describe("a client's own certificate", () => {
 
 describe("Docker's directories", () => {
   test("are the machine's and the user's", () => {
-    expect(dockerCertificateDirectories("a:5000", { HOME: "/home/ada" })).toEqual([
+    expect(certificateDirectoriesOf("a:5000", { HOME: "/home/ada" })).toEqual([
       "/etc/docker/certs.d/a:5000",
       "/home/ada/.config/docker/certs.d/a:5000",
       "/home/ada/.config/containers/certs.d/a:5000",
       "/etc/containers/certs.d/a:5000",
     ]);
-    expect(dockerCertificateDirectories("a", { HOME: "/h", XDG_CONFIG_HOME: "/x" })[1]).toBe(
+    expect(certificateDirectoriesOf("a", { HOME: "/h", XDG_CONFIG_HOME: "/x" })[1]).toBe(
       "/x/docker/certs.d/a",
     );
-    expect(dockerCertificateDirectories("a", {})).toHaveLength(2);
+    expect(certificateDirectoriesOf("a", {})).toHaveLength(2);
   });
 
   test("are looked into, all authorities taken and the pair of certificate and key", async () => {

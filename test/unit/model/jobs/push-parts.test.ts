@@ -28,13 +28,18 @@ interface Manifest {
 const manifestOf = async (registry: RecordingRegistry, tag: string): Promise<Manifest> =>
   (await (await registry.ask(`/v2/acme/model/manifests/${tag}`)).json()) as Manifest;
 
-test("a version under the same tag asks only for what the one before does not have", async () => {
+/** A registry, and a job with a small model in parts that is locked. */
+async function lockedModel() {
   const registry = await recordingRegistry();
   const job = jobIn(await temporaryDirectory());
   const path = join(job.cwd, "weights/model.safetensors");
-  const reference = `${registry.host}/acme/model:v1`;
   writeTensors(path, smallModel());
   await lock(job);
+  return { registry, job, path, reference: `${registry.host}/acme/model:v1` };
+}
+
+test("a version under the same tag asks only for what the one before does not have", async () => {
+  const { registry, job, path, reference } = await lockedModel();
   await pushParts(job, reference);
   const first = await manifestOf(registry, "v1");
   expect(first.artifactType).toBe("application/vnd.ocibundle.weights.parts.v1");
@@ -55,10 +60,7 @@ test("a version under the same tag asks only for what the one before does not ha
 }, 60_000);
 
 test("a part that the registry forgets between its upload and the manifest is sent again", async () => {
-  const registry = await recordingRegistry();
-  const job = jobIn(await temporaryDirectory());
-  writeTensors(join(job.cwd, "weights/model.safetensors"), smallModel());
-  await lock(job);
+  const { registry, job } = await lockedModel();
   const manifests: string[] = [];
   registry.meddle(async (request, next) => {
     if (request.method !== "PUT" || !request.url.includes("/manifests/")) return next(request);
@@ -137,11 +139,7 @@ async function changeList(job: Job, change: (parts: Listed) => Listed): Promise<
 test("a lock whose parts make another file is refused, whatever parts the registry has", async () => {
   for (const [what, { change, refusal }] of Object.entries(wrongLists)) {
     for (const has of ["all", "some", "none"] as const) {
-      const registry = await recordingRegistry();
-      const job = jobIn(await temporaryDirectory());
-      const path = join(job.cwd, "weights/model.safetensors");
-      writeTensors(path, smallModel());
-      await lock(job);
+      const { registry, job } = await lockedModel();
       if (has !== "none") await pushParts(job, `${registry.host}/acme/model:v1`);
       if (has === "some") {
         const { layers } = await manifestOf(registry, "v1");
@@ -167,12 +165,7 @@ const hashed = ({ events }: Job) =>
   events.flatMap((event) => (event.type === "start" && event.phase === "hash" ? [event.item] : []));
 
 test("the parts of a lock are hashed once where nothing is known of them, and not where it was made here", async () => {
-  const registry = await recordingRegistry();
-  const job = jobIn(await temporaryDirectory());
-  const path = join(job.cwd, "weights/model.safetensors");
-  const reference = `${registry.host}/acme/model:v1`;
-  writeTensors(path, smallModel());
-  await lock(job);
+  const { registry, job, path, reference } = await lockedModel();
   expect(hashed(job)).toEqual(["model"]);
   await pushParts(job, reference);
   expect(hashed(job)).toEqual(["model"]);
