@@ -333,6 +333,13 @@ describe("the house", () => {
     expect(touching(modules, httpLibrary, /^http\//)).toEqual([]);
   });
 
+  test("records keep members of every name, which those of the library do not", () => {
+    const own = modules.filter(({ path }) =>
+      /\bv\.(?:record|objectWithRest)\(/.test(readFileSync(join(root, path), "utf8")),
+    );
+    expect(own.map(({ path }) => path)).toEqual([]);
+  });
+
   test("no file is a barrel", () => {
     expect(modules.filter(({ path }) => posix.basename(path) === "index.ts")).toEqual([]);
   });

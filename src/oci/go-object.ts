@@ -1,7 +1,5 @@
 import * as v from "valibot";
-
-const isObject = (input: unknown): input is Record<string, unknown> =>
-  typeof input === "object" && input !== null && !Array.isArray(input);
+import { isObject, openObject, recordOf } from "./open-schemas.ts";
 
 /**
  * An object as Go's `encoding/json` reads one, which is what registries and engines use: a member that is
@@ -24,12 +22,12 @@ export function goObject<const TEntries extends v.ObjectEntries>(entries: TEntri
   return v.pipe(
     v.custom<Record<string, unknown>>(isObject, "must be an object"),
     v.transform(asGoReads),
-    v.looseObject(entries),
+    openObject(entries),
   );
 }
 
 /** Text by key; null reads as the empty text. */
-export const GoTextMapSchema = v.record(
+export const GoTextMapSchema = recordOf(
   v.string(),
   v.pipe(
     v.nullable(v.string()),

@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
 import * as v from "valibot";
+import { recordOf } from "../oci/open-schemas.ts";
 import { type Digest, digestAlgorithm, digestHex } from "../oci/digest.ts";
 import { parseDocument } from "../oci/document.ts";
 
@@ -25,7 +26,7 @@ const StatementSchema = v.looseObject({
     ["https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1"],
     "must be that of an in-toto statement",
   ),
-  subject: v.array(v.looseObject({ digest: v.record(v.string(), v.string()) })),
+  subject: v.array(v.looseObject({ digest: recordOf(v.string(), v.string()) })),
   predicateType: v.string(),
 });
 

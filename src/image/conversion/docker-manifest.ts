@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { recordOf } from "../../oci/open-schemas.ts";
 import { OcibundleError } from "../../errors.ts";
 import { DescriptorSchema } from "../../oci/descriptor.ts";
 import { type Digest, DigestSchema, digestOf, isDigest, shortDigest } from "../../oci/digest.ts";
@@ -12,7 +13,7 @@ const DockerImageSchema = v.object({
   RepoTags: v.nullish(v.array(v.string())),
   Layers: v.nullish(v.array(v.pipe(v.string(), v.nonEmpty()))),
   /** Layers that are to be fetched elsewhere (Windows), by diff ID. */
-  LayerSources: v.nullish(v.record(v.string(), DescriptorSchema)),
+  LayerSources: v.nullish(recordOf(v.string(), DescriptorSchema)),
 });
 
 const DockerManifestSchema = v.array(DockerImageSchema);

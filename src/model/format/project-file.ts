@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import { errno, OcibundleError } from "../../errors.ts";
+import { openObject } from "../../oci/open-schemas.ts";
 import { readDocument } from "../../runtime/read-document.ts";
 import { type LayoutName, parseLayout } from "./layout-name.ts";
 import { checkDest } from "./weight-dest.ts";
@@ -86,7 +87,7 @@ const PatternSchema = v.pipe(
 const PatternsSchema = v.nullish(v.array(PatternSchema, "must be a list of patterns"));
 
 const SourceObjectSchema = v.pipe(
-  v.looseObject({ uri: PathSchema, include: PatternsSchema, exclude: PatternsSchema }),
+  openObject({ uri: PathSchema, include: PatternsSchema, exclude: PatternsSchema }),
   onlyMembers(["uri", "include", "exclude"]),
   v.transform(({ uri, include, exclude }) => ({
     path: uri,
@@ -130,7 +131,7 @@ const TargetSchema = v.pipe(
 );
 
 const WeightSchema = v.pipe(
-  v.looseObject(
+  openObject(
     {
       name: v.nullish(TextSchema),
       source: SourceSchema,

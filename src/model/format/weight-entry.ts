@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { OcibundleError } from "../../errors.ts";
 import { SizeSchema } from "../../oci/descriptor.ts";
+import { openObject } from "../../oci/open-schemas.ts";
 import { checkDest, checkDestsApart } from "./weight-dest.ts";
 
 /** Media types of a weights layer, by how the file is stored in it. */
@@ -26,8 +27,8 @@ export const Sha256Schema = v.custom<`sha256:${string}`>(
   'must be "sha256:" and 64 lower-case hex digits',
 );
 
-/** One weight file, pinned to the blob that stores it (docs/format.md). Unknown members are kept. */
-export const WeightEntrySchema = v.looseObject({
+/** The members of a weight entry (docs/format.md). */
+export const weightEntryMembers = {
   /** A handle, unique in its lock. */
   name: v.pipe(
     v.string("must be a string"),
@@ -56,7 +57,10 @@ export const WeightEntrySchema = v.looseObject({
     ({ input }) => `${JSON.stringify(input)} is not a media type of a weights layer`,
   ),
   contentType: v.optional(v.string("must be a string")),
-});
+};
+
+/** One weight file, pinned to the blob that stores it. Unknown members are kept. */
+const WeightEntrySchema = openObject(weightEntryMembers);
 
 /** The member of an entry that says how its file is split into parts (docs/format.md). */
 export const lockPartsMember = "ocibundle.parts";
@@ -134,7 +138,10 @@ function checkSizes(entries: readonly WeightEntry[], on: string): void {
   }
 }
 
-const NamedDestSchema = v.pick(WeightEntrySchema, ["name", "dest"]);
+const NamedDestSchema = v.object({
+  name: weightEntryMembers.name,
+  dest: weightEntryMembers.dest,
+});
 
 /** Checks a name and a dest that are to become an entry's. Throws `file`, naming the rule. */
 export function checkNameAndDest(entry: Pick<WeightEntry, "name" | "dest">, on: string): void {

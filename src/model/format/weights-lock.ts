@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import * as v from "valibot";
 import { OcibundleError } from "../../errors.ts";
 import { parseDocument } from "../../oci/document.ts";
+import { openObject } from "../../oci/open-schemas.ts";
 import { lockPartsMember, parseEntries, sortedByName, type WeightEntry } from "./weight-entry.ts";
 
 /** The name of the lock in the working directory. */
@@ -21,7 +22,7 @@ export interface WeightsLock {
 
 const version = "1";
 
-const LockSchema = v.looseObject({
+const LockSchema = openObject({
   version: v.literal(version),
   created: v.pipe(
     v.string("must be an RFC 3339 time"),

@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
 import * as v from "valibot";
+import { recordOf } from "../../oci/open-schemas.ts";
 import { blobChunks } from "../../store/blob-chunks.ts";
 import { describeGguf } from "../tensors/gguf.ts";
 import type { PlacedFile } from "./original-file.ts";
@@ -26,7 +27,7 @@ const HubConfigSchema = v.looseObject({
   quantization_config: v.optional(v.looseObject({ quant_method: v.optional(v.string()) })),
 });
 
-const HeaderSchema = v.record(
+const HeaderSchema = recordOf(
   v.string(),
   v.looseObject({
     dtype: v.optional(v.string()),

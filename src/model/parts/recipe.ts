@@ -8,7 +8,7 @@ import {
   checkEntriesApart,
   quoted,
   Sha256Schema,
-  WeightEntrySchema,
+  weightEntryMembers,
 } from "../format/weight-entry.ts";
 
 /** The media type of a recipe, which is the config of its artifact (docs/format.md). */
@@ -103,7 +103,8 @@ const RecipeSchema = v.looseObject({
   ),
   files: v.array(
     v.looseObject({
-      ...v.pick(WeightEntrySchema, ["name", "dest"]).entries,
+      name: weightEntryMembers.name,
+      dest: weightEntryMembers.dest,
       digest: Sha256Schema,
       size: SizeSchema,
       segments: SegmentsSchema,

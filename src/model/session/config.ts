@@ -1,5 +1,6 @@
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import * as v from "valibot";
+import { recordOf } from "../../oci/open-schemas.ts";
 import { OcibundleError } from "../../errors.ts";
 import { homeDirectory } from "../../runtime/home-directory.ts";
 import { readDocumentSync } from "../../runtime/read-document.ts";
@@ -69,7 +70,7 @@ const SettingsSchema = v.strictObject(
     repositories: v.optional(
       v.pipe(
         MappingSchema,
-        v.record(RepositoryPatternSchema, v.strictObject({ verify: VerifySchema }, known)),
+        recordOf(RepositoryPatternSchema, v.strictObject({ verify: VerifySchema }, known)),
       ),
     ),
   },
@@ -91,7 +92,7 @@ const TextSchema = v.optional(
 const ServeSchema = v.strictObject(
   {
     map: v.optional(
-      v.pipe(MappingSchema, v.record(v.string(), v.string("must be a reference"))),
+      v.pipe(MappingSchema, recordOf(v.string(), v.string("must be a reference"))),
       {},
     ),
     registry: TextSchema,
@@ -116,7 +117,7 @@ const ConfigSchema = v.pipe(
   MappingSchema,
   v.strictObject(
     {
-      registries: v.optional(v.pipe(MappingSchema, v.record(HostSchema, SettingsSchema))),
+      registries: v.optional(v.pipe(MappingSchema, recordOf(HostSchema, SettingsSchema))),
       serve: v.optional(ServeSchema),
       pull: v.optional(PullSchema),
     },

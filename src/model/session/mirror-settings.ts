@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { recordOf } from "../../oci/open-schemas.ts";
 import { isRepositoryName } from "../../oci/reference.ts";
 import { FlagSchema, known, MappingSchema } from "./settings-schemas.ts";
 
@@ -40,7 +41,7 @@ const ownHeaders =
 
 const HeadersSchema = v.pipe(
   MappingSchema,
-  v.record(
+  recordOf(
     v.pipe(
       v.string(),
       v.toLowerCase(),
