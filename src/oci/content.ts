@@ -163,6 +163,11 @@ export interface ContentWriter {
   ): Promise<`sha256:${string}` | undefined>;
   /** Whether the blob could be mounted from one of its `mountFrom`, as far as can be seen. */
   canMount?(blob: BlobToMove, signal: AbortSignal): Promise<boolean>;
+  /** Mounts the blob from one of its `mountFrom`, and sends nothing. Resolves to whether that is done. */
+  mountBlob?(
+    blob: Pick<BlobToMove, "descriptor" | "mountFrom">,
+    signal: AbortSignal,
+  ): Promise<boolean>;
   /** What a tag stands for now, or undefined; absent where every tag is new. */
   readTag?(tag: string, signal: AbortSignal): Promise<RawManifest | undefined>;
   /** Whether the place has this manifest by its digest; absent where what was written stays. */

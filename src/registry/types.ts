@@ -87,7 +87,7 @@ export interface Repository {
   startUpload(
     options: { mount?: { digest: Digest; from?: string } },
     signal: AbortSignal,
-  ): Promise<{ mounted: true } | { mounted: false; session: UploadSession }>;
+  ): Promise<StartedUpload>;
   /** A session of an earlier run, by its location; ask its `offset` first. Throws `network`. */
   resumeUpload(location: string): UploadSession;
 
@@ -113,6 +113,11 @@ export interface BlobAnswer {
   range: ByteRange;
   body: ReadableStream<Uint8Array>;
 }
+
+/** What came of opening an upload. `refused`: a mount was an error, and the session was opened without it. */
+export type StartedUpload =
+  | { mounted: true }
+  | { mounted: false; session: UploadSession; refused?: true };
 
 /** The body of one upload request: a recipe, made anew for each try. */
 export interface UploadBody {

@@ -6,7 +6,7 @@ import { type Api, type ApiRequest, apiUrl, command } from "./api.ts";
 import { headBlob, readSize } from "./blobs.ts";
 import { parseUploadRange } from "./content-range.ts";
 import { resolveLocation, withDigest } from "./location.ts";
-import type { UploadBody, UploadSession } from "./types.ts";
+import type { StartedUpload, UploadBody, UploadSession } from "./types.ts";
 
 /** What ending an upload may take at least, in milliseconds: the registry may read all of it again. */
 const finishTimeout = 5 * 60_000;
@@ -28,14 +28,15 @@ export async function startUpload(
   repository: string,
   { mount }: { mount?: Mount },
   signal: AbortSignal,
-): Promise<{ mounted: true } | { mounted: false; session: UploadSession }> {
+): Promise<StartedUpload> {
   if (mount === undefined) return openSession(api, repository, undefined, signal);
   try {
     return await openSession(api, repository, mount, signal);
   } catch (error) {
     // A registry that refuses to mount takes the blob itself; one that is out of reach does not.
     if (signal.aborted || !(error instanceof OcibundleError)) throw error;
-    return openSession(api, repository, undefined, signal);
+    const started = await openSession(api, repository, undefined, signal);
+    return started.mounted ? started : { ...started, refused: true };
   }
 }
 
@@ -44,7 +45,7 @@ async function openSession(
   repository: string,
   mount: Mount | undefined,
   signal: AbortSignal,
-): Promise<{ mounted: true } | { mounted: false; session: UploadSession }> {
+): Promise<StartedUpload> {
   const from = mount?.from;
   const response = await command(api, {
     method: "POST",

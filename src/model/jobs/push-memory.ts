@@ -35,7 +35,7 @@ export async function openMemory(
         base === undefined
           ? numbersOfTag(session.originReader(reference), reference.tag, session.signal)
           : Promise.resolve(base.numbers)),
-    knownLayers: knownLayers(session, layers, reference, target),
+    knownLayers: knownLayers(layers, reference, target),
     configs: {
       find: (imageId) => readKeptConfig(cache, imageId),
       record: (imageId, config) => keepConfig(cache, imageId, config),
@@ -55,22 +55,16 @@ export async function openMemory(
  * said to be known will not be exported, so it must be there for certain.
  */
 function knownLayers(
-  session: Session,
   layers: LayerRecords,
-  { host, repository }: Reference,
+  { repository }: Reference,
   target: ContentWriter,
 ): KnownLayers {
-  const here = session.repository({ host, repository });
   return {
     async find(diffId, signal) {
       for (const { blob, repositories } of layers.find(diffId, repository)) {
         if (await target.hasBlob(blob, signal)) return blob;
-        for (const from of repositories) {
-          if (from === repository) continue;
-          const upload = await here.startUpload({ mount: { digest: blob.digest, from } }, signal);
-          if (upload.mounted) return blob;
-          await upload.session.cancel();
-        }
+        const offered = { descriptor: blob, mountFrom: repositories };
+        if ((await target.mountBlob?.(offered, signal)) === true) return blob;
       }
       return undefined;
     },

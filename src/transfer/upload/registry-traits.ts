@@ -1,11 +1,13 @@
 import type { RegistryLimits } from "../../registry/limits.ts";
 import { chunkSizes, type ChunkTraits } from "./chunk-size.ts";
+import type { MountMemory } from "./mount-memory.ts";
 import type { ServerContact } from "../../retry/retry-counter.ts";
 import type { UploadTraits } from "./upload-method.ts";
 
 /** What one registry has shown of how it takes uploads. */
 export interface RegistryTraits extends ChunkTraits, UploadTraits {
   readonly contact: ServerContact;
+  readonly mounts: MountMemory;
 }
 
 /** What is assumed of a registry before its first answer. */
@@ -14,6 +16,7 @@ export const unknownTraits = (): RegistryTraits => ({
   largestChunk: chunkSizes.largest,
   rate: 0,
   contact: {},
+  mounts: new Map(),
 });
 
 /** What is known about a hosted registry before the first request to it. */

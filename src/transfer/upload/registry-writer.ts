@@ -6,8 +6,10 @@ import { checkSource } from "../check-source.ts";
 import type { Clock } from "../../retry/clock.ts";
 import type { EmitEvent } from "../events.ts";
 import type { RetryPolicy } from "../../retry/backoff.ts";
+import { askSources } from "./mount-memory.ts";
 import type { UploadJournal } from "./upload-journal.ts";
 import type { UploadMemory } from "./upload-memory.ts";
+import { mountOnly } from "./upload-session.ts";
 import { uploadBlob } from "./upload.ts";
 import { uploadUnnamed } from "./upload-unnamed.ts";
 import { initialTraits, type RegistryTraits } from "./registry-traits.ts";
@@ -101,17 +103,21 @@ export function registryWriter(
       return uploadUnnamed(repository, blob, { signal, onBytes, emit, item, ...shared });
     },
 
-    async canMount({ descriptor: { digest, size }, mountFrom = [] }, signal) {
-      for (const from of mountFrom) {
+    canMount({ descriptor: { digest, size }, mountFrom = [] }, signal) {
+      return askSources(traits.mounts, mountFrom, async (from) => {
         const other = repository.registry.repository(from);
         try {
-          if ((await other.headBlob(digest, signal, size)) === size) return true;
+          return (await other.headBlob(digest, signal, size)) === size ? "mounted" : "declined";
         } catch (error) {
           signal.throwIfAborted();
           if (!(error instanceof OcibundleError)) throw error;
+          return "declined";
         }
-      }
-      return false;
+      });
+    },
+
+    mountBlob({ descriptor, mountFrom }, signal) {
+      return mountOnly(repository, descriptor, { signal, emit, mountFrom, mounts: traits.mounts });
     },
 
     async readTag(tag, signal) {

@@ -2,6 +2,7 @@ import { OcibundleError } from "../../errors.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import type { Repository, UploadSession } from "../../registry/types.ts";
 import type { EmitEvent } from "../events.ts";
+import { askSources, type MountAnswer, type MountMemory } from "./mount-memory.ts";
 import type { UploadNotes } from "./upload-journal.ts";
 
 /** How a session is found. */
@@ -10,6 +11,8 @@ export interface SessionOptions {
   emit?: EmitEvent | undefined;
   /** Repositories of the registry that may have the blob; none unless given. */
   mountFrom?: readonly string[] | undefined;
+  /** What the registry answered to mounts before; learned from. */
+  mounts?: MountMemory | undefined;
   /** What an earlier run recorded of its session. */
   notes?: UploadNotes | undefined;
 }
@@ -105,26 +108,44 @@ async function sessionAt(
   return same ? session : undefined;
 }
 
-/** Tries to mount the blob from each candidate repository. A registry that does not gives a session. */
+/** Mounts the blob from one of the candidate repositories, and sends nothing. Resolves to whether that is done. */
+export async function mountOnly(
+  repository: Repository,
+  descriptor: Descriptor,
+  options: SessionOptions,
+): Promise<boolean> {
+  const session = await mount(repository, descriptor, options);
+  if (session === "mounted") return true;
+  await session?.cancel();
+  return false;
+}
+
+/**
+ * Tries to mount the blob from the candidate repositories that are worth asking. A registry that does not mount gives
+ * a session.
+ */
 async function mount(
   repository: Repository,
-  { digest }: Descriptor,
-  { signal, mountFrom = [], emit }: SessionOptions,
+  descriptor: Descriptor,
+  { signal, mountFrom = [], mounts, emit }: SessionOptions,
 ): Promise<UploadSession | "mounted" | undefined> {
   let session: UploadSession | undefined;
-  for (const from of mountFrom) {
-    if (from === repository.name) continue;
+  const ask = async (from: string): Promise<MountAnswer> => {
+    const { digest } = descriptor;
     try {
       const answer = await repository.startUpload({ mount: { digest, from } }, signal);
       void session?.cancel();
-      if (answer.mounted) return "mounted";
-      session = answer.session;
+      session = answer.mounted ? undefined : answer.session;
+      return answer.mounted ? "mounted" : answer.refused === true ? "refused" : "declined";
     } catch (error) {
       signal.throwIfAborted();
       // A mount is a favour: what stands against it says nothing about an upload.
       const reason = error instanceof Error ? error.message : String(error);
       emit?.({ type: "detail", message: `no mount from "${from}": ${reason}` });
+      return undefined;
     }
-  }
-  return session;
+  };
+  const candidates = mountFrom.filter((from) => from !== repository.name);
+  const found = await askSources(mounts ?? new Map(), candidates, ask);
+  return found ? "mounted" : session;
 }

@@ -5,7 +5,7 @@ import type { Repository } from "../../registry/types.ts";
 import type { UploadJournal } from "./upload-journal.ts";
 import type { UploadRunOptions } from "./upload-context.ts";
 import { runUpload } from "./upload-run.ts";
-import { findSession } from "./upload-session.ts";
+import { findSession, mountOnly } from "./upload-session.ts";
 import { firstSession } from "./first-session.ts";
 import { unknownTraits } from "./registry-traits.ts";
 import { isForPut } from "./upload-method.ts";
@@ -34,13 +34,21 @@ export async function uploadBlob(
   const worth = !isForPut(descriptor.size, options.traits ?? unknownTraits());
   const notes = worth ? options.journal?.open(repository, descriptor) : undefined;
   try {
-    const found = await findSession(repository, descriptor, { ...options, notes });
+    const found = await findSession(repository, descriptor, {
+      ...options,
+      mounts: options.traits?.mounts,
+      notes,
+    });
     if (found === "mounted") return "mounted";
     let bytes: BlobSource;
     try {
       bytes = await source();
     } catch (error) {
       if (found?.position === 0) void found.session.cancel();
+      // What is not on this machine can only be mounted: also from a repository that was not worth asking.
+      if (!options.signal.aborted && (await mountOnly(repository, descriptor, options))) {
+        return "mounted";
+      }
       throw error;
     }
     const opened = found ?? (await firstSession(repository, options));

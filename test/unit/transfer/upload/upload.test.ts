@@ -167,6 +167,8 @@ const lose =
 
 const changed = () => Promise.reject(new OcibundleError("integrity", "the file changed"));
 
+const absent = () => Promise.reject(new OcibundleError("file", "it is not here"));
+
 describe("a registry as it should be", () => {
   test("gets a file in chunks that grow", async () => {
     await begin();
@@ -221,6 +223,35 @@ describe("mounting", () => {
     await begin();
     expect(await write(toMove(file(), { mountFrom: ["acme/none"] }))).toBe("sent");
     expect(requests("POST").length).toBe(1);
+  });
+
+  test("is not tried with every source again for each blob of a registry that does not mount", async () => {
+    await begin();
+    const mountFrom = Array.from({ length: 8 }, (_, index) => `acme/none-${index}`);
+    const small = async (from: number): Promise<void> => {
+      const bytes = blob.subarray(from, from + 1000);
+      const descriptor = { mediaType, digest: digestOf(bytes), size: bytes.length };
+      await write(toMove({ kind: "bytes", bytes }, { descriptor, mountFrom }));
+    };
+    for (let at = 0; at < 10; at += 1) await small(at);
+    // Eight sources for three blobs, three for the fourth; then the request that opens an upload is the only one.
+    expect(requests("POST").length).toBe(3 * 8 + 3 + 6);
+  });
+
+  test("is tried with every source for a blob that is not on this machine", async () => {
+    await begin();
+    await fill("acme/base");
+    const none = Array.from({ length: 7 }, (_, index) => `acme/none-${index}`);
+    for (let at = 0; at < 4; at += 1) {
+      const bytes = blob.subarray(at, at + 1000);
+      const descriptor = { mediaType, digest: digestOf(bytes), size: bytes.length };
+      await write(toMove({ kind: "bytes", bytes }, { descriptor, mountFrom: none }));
+    }
+    const move = { ...toMove(file()), source: absent, mountFrom: [...none, "acme/base"] };
+    expect(await write(move)).toBe("mounted");
+    await expect(
+      write({ ...move, descriptor: { ...move.descriptor, digest: digestOf("x") } }),
+    ).rejects.toThrow("it is not here");
   });
 
   test("that the registry fails at ends in an upload", async () => {
