@@ -68,6 +68,11 @@ export interface BlobToMove {
    * before the first byte is moved.
    */
   check?(signal: AbortSignal): Promise<void>;
+  /**
+   * Throws `integrity` unless the blob is what is said of it: asked where the target has it already, so that `source`
+   * says nothing of it. `there` opens the target's blob, where that can be read.
+   */
+  confirm?(there: (() => Promise<BlobSource>) | undefined, signal: AbortSignal): Promise<void>;
   /** What to do when the bytes turn out not to have the digest: the hint of that error. */
   mismatchHint?: string;
   /** After its bytes turned out to be wrong: whether its source will give others from now on. */
@@ -146,6 +151,8 @@ export interface WriteBlobOptions {
 export interface ContentWriter {
   readonly name: string;
   hasBlob(descriptor: Descriptor, signal: AbortSignal): Promise<boolean>;
+  /** Where the bytes of a blob lie that is there; absent where none can be read before all is written. */
+  blobSource?: ContentReader["blobSource"];
   /**
    * Says before the first byte that a blob is not going to be taken, by what is known of the place.
    * Throws `usage`, with the way out.

@@ -109,6 +109,7 @@ async function publishBeside(
   for (const { descriptor } of plan.present) {
     outcomes.set(descriptor.digest, before?.has(descriptor.digest) ? "sent" : "present");
   }
+  await confirmBlobs(graph.blobs, plan.present, target, signal);
   if (options.dryRun === true) {
     const foreseen = await foresee(plan.missing, target, signal);
     for (const [blob, outcome] of foreseen) outcomes.set(blob.descriptor.digest, outcome);
@@ -125,6 +126,8 @@ async function publishBeside(
       phase,
     });
     for (const [digest, outcome] of moved) outcomes.set(digest, outcome);
+    const mounted = plan.missing.filter((blob) => moved.get(blob.descriptor.digest) === "mounted");
+    await confirmBlobs(graph.blobs, mounted, target, signal);
     for (const child of graph.children) {
       await target.writeManifest(child, options.childTags?.get(child.digest), signal);
     }
@@ -193,6 +196,30 @@ async function checkSources(blobs: readonly BlobToMove[], signal: AbortSignal): 
       await check?.(stop);
     } catch (error) {
       throw first === undefined ? error : withContext(first.label, error);
+    }
+  });
+}
+
+/** Blobs that are compared at once with what they are made from: each may be encoded again. */
+const confirmedAtOnce = 4;
+
+/** Makes sure that blobs which the target has are what is said of them. Throws `integrity`. */
+async function confirmBlobs(
+  blobs: readonly BlobToMove[],
+  there: readonly BlobToMove[],
+  target: ContentWriter,
+  signal: AbortSignal,
+): Promise<void> {
+  const digests = new Set(there.map(({ descriptor }) => descriptor.digest));
+  const claims = blobs.filter(
+    ({ confirm, descriptor }) => confirm !== undefined && digests.has(descriptor.digest),
+  );
+  await parallel(claims, confirmedAtOnce, signal, async ({ confirm, descriptor, label }, stop) => {
+    try {
+      const open = target.blobSource?.bind(target);
+      await confirm?.(open === undefined ? undefined : () => open(descriptor, stop), stop);
+    } catch (error) {
+      throw withContext(label, error);
     }
   });
 }

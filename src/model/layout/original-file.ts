@@ -1,5 +1,5 @@
 import { OcibundleError } from "../../errors.ts";
-import type { BlobSource } from "../../oci/content.ts";
+import type { BlobSource, BlobToMove } from "../../oci/content.ts";
 import { below, sharedDirectory } from "../format/shared-directory.ts";
 import type { CogSource } from "../format/cog-lock.ts";
 import type { LockParts } from "../parts/lock-parts.ts";
@@ -49,6 +49,8 @@ export interface NamedWeight {
 export interface PartBlob {
   source(signal: AbortSignal): Promise<BlobSource>;
   check?: ((signal: AbortSignal) => Promise<void>) | undefined;
+  /** As that of a blob to be moved. */
+  confirm?: BlobToMove["confirm"];
 }
 
 /** A file as a compressed blob. */
@@ -59,6 +61,8 @@ export interface StoredFile {
   size: number;
   source(signal: AbortSignal): Promise<BlobSource>;
   check?(signal: AbortSignal): Promise<void>;
+  /** As that of a blob to be moved. */
+  confirm?: BlobToMove["confirm"];
 }
 
 /** A file with the path that a layout knows it by: relative, with `/` between the parts. */

@@ -92,12 +92,30 @@ export function partsLayout(files: readonly OriginalFile[]): {
       );
     }
   }
+  refuseSameBlobs(layers);
   const ordered = recipe.parts.flatMap(([digest]) => layers.get(digest) ?? []);
   const manifest = partsManifest(
     bytes,
     ordered.map(({ descriptor }) => descriptor),
   );
   return { manifest, blobs: [recipeBlob(bytes), ...ordered] };
+}
+
+/** Two parts can't be stored in one blob: then one of them is not what is said. Throws `integrity`. */
+function refuseSameBlobs(layers: ReadonlyMap<string, BlobToMove>): void {
+  const blobs = new Map<string, BlobToMove>();
+  for (const blob of layers.values()) {
+    const { digest } = blob.descriptor;
+    const other = blobs.get(digest);
+    if (other !== undefined) {
+      throw new OcibundleError(
+        "integrity",
+        `${other.label} and ${blob.label} have different content, but the same blob ${shortDigest(digest)}`,
+        { hint: "run `ocibundle lock` again, then push again" },
+      );
+    }
+    blobs.set(digest, blob);
+  }
 }
 
 /** The recipe of files as a config, where one of them is split. Throws `file`. */
@@ -175,6 +193,7 @@ function blobOf(
     group: "weights",
     source: made.source,
     ...(made.check === undefined ? {} : { check: made.check }),
+    ...(made.confirm === undefined ? {} : { confirm: made.confirm }),
     ...(mismatchHint === undefined ? {} : { mismatchHint }),
     ...(reportCorrupt === undefined ? {} : { reportCorrupt }),
   };

@@ -1,7 +1,9 @@
 import { isDeepStrictEqual } from "node:util";
 import { OcibundleError } from "../../errors.ts";
 import { type CutFiles, cutFiles } from "../weights/cut-files.ts";
-import { lockPartsOf } from "../parts/lock-parts.ts";
+import { parallel } from "../../flow/parallel.ts";
+import { formChecks, mostEncoders } from "../weights/confirm-form.ts";
+import { lockPartsOf, piecesOf } from "../parts/lock-parts.ts";
 import { treeNumbersOf } from "../parts/tree.ts";
 import { type PartsToCheck, partsToCheck } from "./check-parts.ts";
 import { withParts } from "./cut-entries.ts";
@@ -83,6 +85,10 @@ export async function lockDrift(
       );
     }),
   );
+  const same = compared.filter(
+    (one, index) => contents[index]?.digest === one.entry.digestOriginal,
+  );
+  await addOtherForms(withOtherParts, same, options);
   return {
     changed: known.flatMap((one) => {
       const { file, entry } = one;
@@ -150,6 +156,28 @@ async function cutsOf(
   if (numbers === undefined) return undefined;
   const files = compared.map((one) => ({ path: isCut(one, on) ? one.file.path : undefined }));
   return cutFiles(files, numbers, { signal });
+}
+
+/** Adds the entries of unchanged local files that have a part which is stored as another blob than its form gives. */
+async function addOtherForms(
+  found: Set<Known>,
+  same: readonly Known[],
+  { on, cache, workers, signal }: ReadOptions & { on: string },
+): Promise<void> {
+  const forms = formChecks(cache, Math.min(workers, mostEncoders));
+  const claims = same.flatMap((one) => {
+    const { file, entry } = one;
+    const parts = lockPartsOf(entry, on);
+    // Of what differs already, more is not asked.
+    if (parts === undefined || file.remote !== undefined || found.has(one)) return [];
+    return piecesOf(parts).flatMap(({ part, start }) =>
+      part.encoding === "none" ? [] : [{ one, part, original: { path: file.path, start } }],
+    );
+  });
+  await parallel(claims, mostEncoders, signal, async ({ one, ...claim }, stop) => {
+    if (found.has(one)) return;
+    if (!(await forms.confirm(claim, undefined, stop))) found.add(one);
+  });
 }
 
 /** What an entry is cut into, however its parts are stored. */

@@ -19,7 +19,7 @@ import { lockPartsOf } from "../parts/lock-parts.ts";
 import { type TreeNumbers, treeNumbersOf } from "../parts/tree.ts";
 import { recordParts } from "./check-parts.ts";
 import { type SplitChoice, withParts } from "./cut-entries.ts";
-import { formsOf, withStoredParts } from "./stored-parts.ts";
+import { formsOf, knownForms, withStoredParts } from "./stored-parts.ts";
 import type { PartsCompression } from "../weights/store-parts.ts";
 import { cutFiles } from "../weights/cut-files.ts";
 import { rfc3339, type WeightsLock } from "../format/weights-lock.ts";
@@ -116,13 +116,13 @@ export async function lockWeights(
     }),
   );
   await recordParts(cutEntries, on, options.cutRecords);
-  const known = formsOf(previous?.files ?? [], on);
+  const previousForms = formsOf(previous?.files ?? [], on);
   const entries = await withStoredParts(
     cutEntries,
     {
-      choice: partsChoice(options.compression, known.size > 0),
+      choice: partsChoice(options.compression, previousForms.size > 0),
       paths: new Map(placed.flatMap(({ name, path, remote }) => (remote ? [] : [[name, path]]))),
-      known,
+      known: await knownForms(previous?.files ?? [], on, options.cache),
       on,
     },
     options,

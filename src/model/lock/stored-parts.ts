@@ -1,6 +1,8 @@
 import { lockPartsMember, type WeightEntry } from "../format/weight-entry.ts";
 import { type LockParts, lockPartsOf, lockPartsValue, piecesOf } from "../parts/lock-parts.ts";
 import { asItIs, type StoredPart } from "../parts/parts-artifact.ts";
+import type { Cache } from "../../store/cache/cache.ts";
+import { openFormRecords } from "../../store/records/form-records.ts";
 import type { ReadOptions } from "../weights/file-state.ts";
 import { type PartsCompression, type PieceOfFile, storeParts } from "../weights/store-parts.ts";
 
@@ -20,6 +22,23 @@ export function formsOf(entries: readonly WeightEntry[], on: string): Map<string
   const parts = entries.flatMap((entry) => lockPartsOf(entry, on)?.parts ?? []);
   return new Map(
     parts.flatMap((part) => (part.encoding === "none" ? [] : [[part.digest, part] as const])),
+  );
+}
+
+/** The same without those that this machine has not made or checked itself: what a lock says is not trusted. */
+export async function knownForms(
+  entries: readonly WeightEntry[],
+  on: string,
+  cache: Cache,
+): Promise<Map<string, StoredPart>> {
+  const forms = formsOf(entries, on);
+  if (forms.size === 0) return forms;
+  const records = await openFormRecords(cache);
+  return new Map(
+    [...forms].filter(([digest, { encoding, stored }]) => {
+      const form = records.find(digest);
+      return form?.encoding === encoding && form.digest === stored.digest;
+    }),
   );
 }
 

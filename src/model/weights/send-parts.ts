@@ -131,7 +131,7 @@ async function sendPiece(piece: PartOfFile, run: Run): Promise<StoredPart> {
 /** What was found out about a part in an earlier run. */
 function recall({ part: { digest, size } }: PartOfFile, { records, choice }: Run) {
   const form = records.find(digest);
-  if (form === undefined) return undefined;
+  if (form === undefined || form.encoding === "gzip") return undefined;
   // That nothing was saved says so of all forms.
   if (form.encoding === "none") return choice === "auto" ? asItIs([digest, size]) : undefined;
   if (choice === "zstd" && form.encoding !== "zstd") return undefined;

@@ -90,7 +90,9 @@ async function recalled(
   signal: AbortSignal,
 ): Promise<StoredPart | undefined> {
   const form = records.find(digest);
-  if (form === undefined || form.encoding === "none") return undefined;
+  if (form === undefined || form.encoding === "none" || form.encoding === "gzip") {
+    return undefined;
+  }
   if (!(await cache.has(form, signal))) return undefined;
   const { encoding, digest: blob, size: bytes } = form;
   return { digest, size, encoding, stored: { digest: blob, size: bytes } };

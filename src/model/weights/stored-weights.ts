@@ -3,6 +3,8 @@ import { digestOf, shortDigest } from "../../oci/digest.ts";
 import { compressBytes, readSmallFile, smallFileBytes } from "../../runtime/small-file.ts";
 import { createWorkerPool } from "../../runtime/worker-pool.ts";
 import { fileEndedCode } from "../../runtime/worker-protocol.ts";
+import { availableParallelism } from "node:os";
+import { formChecks, mostEncoders } from "./confirm-form.ts";
 import { compressWeight } from "./compress-weight.ts";
 import { makePart } from "./store-parts.ts";
 import { compressionLevels } from "../format/compression.ts";
@@ -22,6 +24,7 @@ export function storedWeights({ cache, emit }: Session, lock: string): StoredWei
       cause,
     });
   return {
+    forms: formChecks(cache, Math.min(availableParallelism(), mostEncoders)),
     cached: (entry, signal) => cache.find(entry, signal),
     async encode({ name }, { part, path, start }, signal) {
       const { encoding, digest, size, stored } = part;

@@ -2,12 +2,14 @@ import { constants, type BigIntStats } from "node:fs";
 import { access, stat } from "node:fs/promises";
 import { OcibundleError } from "../../errors.ts";
 import type { BlobSource, BlobToMove } from "../../oci/content.ts";
+import { shortDigest } from "../../oci/digest.ts";
 import { isUnchanged } from "../../store/records/file-records.ts";
 import { compressionOf, fileNameOf, quoted, type WeightEntry } from "../format/weight-entry.ts";
 import { decodedSource } from "../layout/decoded-source.ts";
 import { lockPartsOf } from "../parts/lock-parts.ts";
 import type { StoredPart } from "../parts/parts-artifact.ts";
 import type { OriginalFile, PartBlob, StoredFile } from "../layout/original-file.ts";
+import type { ClaimedForm, FormChecks } from "./confirm-form.ts";
 import { notAFile, unreadable } from "./file-errors.ts";
 import { type RemoteFile, remoteMismatch, remoteSource } from "./remote-file.ts";
 
@@ -37,6 +39,8 @@ export interface StoredWeights {
     piece: { part: StoredPart; path: string; start: number },
     signal: AbortSignal,
   ): Promise<BlobSource>;
+  /** Finds out whether a stored form is that of its original. */
+  forms: FormChecks;
   /** Makes the stored (compressed) blob from the file. Throws `integrity` when it is another. */
   compress(entry: WeightEntry, path: string, signal: AbortSignal): Promise<BlobSource>;
 }
@@ -48,8 +52,13 @@ export const lockAgain = (lock: string): string =>
 /** The lock's blobs as things to be moved, once a digest; a file is looked at only when its blob is needed. */
 export function weightBlobs(entries: readonly WeightEntry[], sources: WeightSources): BlobToMove[] {
   const blobs = new Map<string, BlobToMove>();
+  const originals = new Map<string, WeightEntry>();
   for (const entry of entries) {
+    const before = originals.get(entry.digest) ?? entry;
+    originals.set(entry.digest, before);
+    if (before.digestOriginal !== entry.digestOriginal) throw sameBlob(before, entry, sources);
     if (blobs.has(entry.digest)) continue;
+    const claim = isCompressed(entry) ? claimOf(entry, sources) : undefined;
     blobs.set(entry.digest, {
       descriptor: { mediaType: entry.mediaType, digest: entry.digest, size: entry.size },
       kind: "weight",
@@ -62,10 +71,45 @@ export function weightBlobs(entries: readonly WeightEntry[], sources: WeightSour
         await findPlace(entry, sources, signal);
       },
       source: (signal) => weightSource(entry, sources, signal),
+      ...(claim === undefined ? {} : { confirm: confirmation(claim, sources) }),
     });
   }
   return [...blobs.values()];
 }
+
+const sameBlob = (one: WeightEntry, other: WeightEntry, { lock }: WeightSources): OcibundleError =>
+  new OcibundleError(
+    "integrity",
+    `weights ${quoted(one.name)} and ${quoted(other.name)} have different content, but the same blob in ${lock}`,
+    { hint: lockFormsAgain },
+  );
+
+const lockFormsAgain = "run `ocibundle lock` again, then push again";
+
+/** What the lock says of the blob of a compressed file. */
+function claimOf(entry: WeightEntry, { paths }: WeightSources): ClaimedForm | undefined {
+  const encoding = compressionOf(entry.mediaType);
+  if (encoding === "none") return undefined;
+  const { digestOriginal: digest, sizeUncompressed: size } = entry;
+  const path = paths.get(entry.name);
+  return {
+    part: { digest, size, encoding, stored: { digest: entry.digest, size: entry.size } },
+    original: path === undefined ? undefined : { path, start: 0 },
+  };
+}
+
+/** Holds a claim of the lock against what can be seen. */
+const confirmation =
+  (claim: ClaimedForm, { stored, lock }: WeightSources): NonNullable<PartBlob["confirm"]> =>
+  async (there, signal) => {
+    if (await stored.forms.confirm(claim, there, signal)) return;
+    const { digest, encoding } = claim.part;
+    throw new OcibundleError(
+      "integrity",
+      `its blob in ${lock}, ${shortDigest(claim.part.stored.digest)}, is not ${shortDigest(digest)} as ${encoding}`,
+      { hint: lockFormsAgain },
+    );
+  };
 
 function mismatchHint({ name }: WeightEntry, { remotes, lock }: WeightSources): string {
   const remote = remotes?.get(name);
@@ -138,23 +182,30 @@ export function originalFile(entry: WeightEntry, sources: WeightSources): Origin
 /** The blob of a part that is stored in another form: the cache's, or made anew from the file. */
 function storedPart(
   { entry, part, start }: { entry: WeightEntry; part: StoredPart; start: number },
-  { paths, stored, lock, missing }: WeightSources,
+  sources: WeightSources,
 ): PartBlob {
+  const { paths, stored, lock, missing } = sources;
   const { digest, size } = part.stored;
   const blob = { digest: digest as `sha256:${string}`, size };
+  const here = paths.get(entry.name);
+  const original = here === undefined ? undefined : { path: here, start };
+  const confirm = confirmation({ part, original }, sources);
   const fileOf = async (): Promise<string> => {
-    const path = paths.get(entry.name);
-    if (path === undefined) throw missing();
-    await statWeight(entry, path, lock);
-    return path;
+    if (here === undefined) throw missing();
+    await statWeight(entry, here, lock);
+    return here;
   };
   return {
     check: async (signal) => {
       if ((await stored.cached(blob, signal)) === undefined) await fileOf();
     },
+    confirm,
     source: async (signal) => {
       const cached = await stored.cached(blob, signal);
-      if (cached !== undefined) return { kind: "file", path: cached, offset: 0 };
+      if (cached !== undefined) {
+        await confirm(undefined, signal);
+        return { kind: "file", path: cached, offset: 0 };
+      }
       return stored.encode(entry, { part, path: await fileOf(), start }, signal);
     },
   };
@@ -164,6 +215,7 @@ function storedPart(
 function storedFile(entry: WeightEntry, sources: WeightSources): StoredFile | undefined {
   const encoding = compressionOf(entry.mediaType);
   if (encoding === "none") return undefined;
+  const claim = claimOf(entry, sources);
   return {
     encoding,
     digest: entry.digest,
@@ -172,6 +224,7 @@ function storedFile(entry: WeightEntry, sources: WeightSources): StoredFile | un
     check: async (signal) => {
       await findPlace(entry, sources, signal);
     },
+    ...(claim === undefined ? {} : { confirm: confirmation(claim, sources) }),
   };
 }
 
@@ -183,7 +236,11 @@ async function weightSource(
   const { lock, stored } = sources;
   const place = await findPlace(entry, sources, signal);
   if ("remote" in place) return place.remote;
-  if ("blob" in place) return { kind: "file", path: place.blob, offset: 0 };
+  if ("blob" in place) {
+    const claim = isCompressed(entry) ? claimOf(entry, sources) : undefined;
+    if (claim !== undefined) await confirmation(claim, sources)(undefined, signal);
+    return { kind: "file", path: place.blob, offset: 0 };
+  }
   const { path, stats } = place;
   if (isCompressed(entry)) return stored.compress(entry, path, signal);
   return {

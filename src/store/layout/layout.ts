@@ -26,7 +26,7 @@ import { ownPrefix } from "../placement/dest-rule.ts";
 import { unwritable } from "../../runtime/file-faults.ts";
 
 /** An OCI image layout in a directory that can be read and written. */
-export interface OciLayout extends LayoutReader, ContentWriter {
+export interface OciLayout extends LayoutReader, Omit<ContentWriter, "blobSource"> {
   /**
    * Everything that is wanted is there: lists the manifests that were written without a tag, and removes
    * what earlier runs have left. Until then `index.json` does not name them, so that a run that breaks off

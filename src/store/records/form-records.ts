@@ -8,8 +8,8 @@ import { mergeRecord, readRecord, writeRecord } from "../cache/record-file.ts";
 const FormSchema = v.object({
   /** Of the part as it is. */
   original: DigestSchema,
-  /** `none` where it is best stored as it is. */
-  encoding: v.picklist(["none", "zstd", "bp2.zstd", "bp4.zstd"]),
+  /** `none` where it is best stored as it is; `gzip` of whole files only. */
+  encoding: v.picklist(["none", "gzip", "zstd", "bp2.zstd", "bp4.zstd"]),
   /** Of the blob that stores it. */
   digest: DigestSchema,
   size: SizeSchema,

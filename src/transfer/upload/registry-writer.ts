@@ -1,6 +1,7 @@
 import { OcibundleError } from "../../errors.ts";
 import type { BlobSource, ContentWriter } from "../../oci/content.ts";
 import { limitsOf } from "../../registry/limits.ts";
+import { registryReader } from "../../registry/reader.ts";
 import type { Repository } from "../../registry/types.ts";
 import { checkSource } from "../check-source.ts";
 import type { Clock } from "../../retry/clock.ts";
@@ -57,6 +58,9 @@ export function registryWriter(
       // Another size is as good as absent: the upload's digest check decides who is right.
       return (await repository.headBlob(digest, signal, size)) === size;
     },
+
+    blobSource: (descriptor, signal) =>
+      registryReader(repository, clock).blobSource(descriptor, signal),
 
     checkBlob({ descriptor: { size } }) {
       const { largestBlob } = limits ?? {};
