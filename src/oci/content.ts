@@ -145,6 +145,8 @@ export interface WriteBlobOptions {
    * where an earlier run has sent them.
    */
   onBytes?: (bytes: number, resumed?: boolean) => void;
+  /** Whether many more follow: what makes each of them cheaper may be tried with this one. */
+  ofMany?: boolean;
 }
 
 /** Anything manifests and blobs can be written to. Content is verified before it has its final name. */

@@ -25,7 +25,7 @@ import { getManifest, headManifest, putManifest } from "./manifests.ts";
 import { keepReferrersTag, listReferrers } from "./referrers.ts";
 import { listTags } from "./tags.ts";
 import type { Registry, Repository } from "./types.ts";
-import { startUpload, uploadSession } from "./uploads.ts";
+import { postBlob, startUpload, uploadSession } from "./uploads.ts";
 
 /**
  * Failed attempts that a run may have, for all its registries together; with 0 every failure is final. A server may
@@ -160,6 +160,7 @@ function repositoryOf(registry: Registry, api: Api, name: string): Repository {
     headBlob: (digest, signal, expected) => headBlob(api, name, digest, signal, expected),
     getBlob: (descriptor, range, signal) => getBlob(api, name, descriptor, range, signal),
     startUpload: (options, signal) => startUpload(api, name, options, signal),
+    postBlob: (digest, body, signal) => postBlob(api, name, digest, body, signal),
     resumeUpload: (location) =>
       uploadSession(api, name, resolveLocation(location, api.base, fullName), undefined),
     listTags: (signal) => listTags(api, name, signal),

@@ -88,6 +88,11 @@ export interface Repository {
     options: { mount?: { digest: Digest; from?: string } },
     signal: AbortSignal,
   ): Promise<StartedUpload>;
+  /**
+   * Sends a whole blob with the request that would open a session. False where the registry takes none in this way, and
+   * has opened a session that was given up. Throws `integrity` for other bytes, and as `startUpload`.
+   */
+  postBlob(digest: Digest, body: UploadBody, signal: AbortSignal): Promise<boolean>;
   /** A session of an earlier run, by its location; ask its `offset` first. Throws `network`. */
   resumeUpload(location: string): UploadSession;
 

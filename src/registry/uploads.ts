@@ -40,6 +40,63 @@ export async function startUpload(
   }
 }
 
+/**
+ * `POST` of an upload with all of a blob (distribution-spec v1.1, "Single POST"), which a registry need not support: it
+ * opens a session then, which is given up. Resolves to whether the blob is stored.
+ */
+export async function postBlob(
+  api: Api,
+  repository: string,
+  digest: Digest,
+  body: UploadBody,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const response = await command(api, {
+    method: "POST",
+    url: withDigest(apiUrl(api, `${repository}/blobs/uploads/`), digest),
+    headers: { "content-type": "application/octet-stream" },
+    body,
+    repository,
+    scopes: [repositoryScope(repository, "pull", "push")],
+    accept: [201, 202],
+    repeatable: "asked",
+    firstByteTimeout: endTimeout(api, body.size),
+    thing: `blob ${digest}`,
+    signal,
+  });
+  const { status, headers, url } = response;
+  if (status === 201) {
+    await checkStored(api, repository, { digest, size: body.size }, response, signal);
+    return true;
+  }
+  const location = resolveLocation(headers.get("location"), url, `${api.host}/${repository}`);
+  void uploadSession(api, repository, location, undefined).cancel();
+  return false;
+}
+
+/** How long the answer to the end of an upload of so many bytes may take, in milliseconds. */
+const endTimeout = (api: Api, size: number): number =>
+  (api.finishTimeout ?? finishTimeout) + size / slowestCheck;
+
+/** Throws `integrity` where the answer to the end of an upload names another blob, and this one is not there. */
+async function checkStored(
+  api: Api,
+  repository: string,
+  { digest, size }: { digest: Digest; size: number },
+  { headers }: HttpResponse,
+  signal: AbortSignal,
+): Promise<void> {
+  const stored = headers.get("docker-content-digest");
+  if (stored === null || !isDigest(stored) || stored === digest) return;
+  // The header may be the one that is wrong: then the blob is there.
+  if ((await headBlob(api, repository, digest, signal, size)) === size) return;
+  throw new OcibundleError(
+    "integrity",
+    `the registry stored ${stored} in place of blob ${digest}`,
+    { subject: `${api.host}/${repository}` },
+  );
+}
+
 async function openSession(
   api: Api,
   repository: string,
@@ -137,20 +194,11 @@ export function uploadSession(
         headers: body === undefined ? {} : { "content-type": "application/octet-stream" },
         body,
         accept: done,
-        firstByteTimeout: (api.finishTimeout ?? finishTimeout) + size / slowestCheck,
+        firstByteTimeout: endTimeout(api, size),
         thing: `blob ${digest}`,
         signal,
       });
-      const stored = response.headers.get("docker-content-digest");
-      const differs = stored !== null && isDigest(stored) && stored !== digest;
-      // The header may be the one that is wrong: then the blob is there.
-      if (differs && (await headBlob(api, repository, digest, signal, size)) !== size) {
-        throw new OcibundleError(
-          "integrity",
-          `the registry stored ${stored} in place of blob ${digest}`,
-          { subject: `${api.host}/${repository}` },
-        );
-      }
+      await checkStored(api, repository, { digest, size }, response, signal);
     },
 
     async offset(signal) {

@@ -16,6 +16,9 @@ const defaultUploads = 6;
 const smallBlob = 64 * 1024 * 1024;
 const smallUploads = 12;
 
+/** Of more blobs than this, a small one goes first, which shows what else the target takes. */
+const fewBlobs = 16;
+
 /** Blobs that are asked for at once: small requests that mostly wait. */
 const checksAtOnce = 16;
 
@@ -78,13 +81,14 @@ export async function runTransfer(
   const outcomes = new Map<Digest, BlobOutcome>();
   if (missing.length === 0) return outcomes;
   emit({ type: "phase", phase, items: missing.length, bytes });
-  const send = (blob: BlobToMove, stop: AbortSignal): Promise<void> =>
+  const send = (blob: BlobToMove, stop: AbortSignal, ofMany = false): Promise<void> =>
     about(blob, async () => {
       const { descriptor } = blob;
       const item = itemOf(blob);
       emit({ type: "start", phase, ...asItem(blob) });
       const outcome = await target.writeBlob(blob, {
         signal: stop,
+        ofMany,
         onBytes: (moved, resumed) => {
           const before = resumed === true ? { resumed } : {};
           emit({ type: "progress", phase, item, bytes: moved, ...before });
@@ -93,12 +97,15 @@ export async function runTransfer(
       outcomes.set(descriptor.digest, outcome);
       emit({ type: "done", phase, item, outcome });
     });
+  const rest = phase === "write" || missing.length <= fewBlobs ? missing : missing.slice(0, -1);
+  const [smallest] = missing.slice(rest.length);
+  if (smallest !== undefined) await send(smallest, signal, true);
   if (concurrency !== undefined) {
-    await parallel(missing, withinOpenFiles(concurrency, 4), signal, send);
+    await parallel(rest, withinOpenFiles(concurrency, 4), signal, (blob, stop) => send(blob, stop));
     return outcomes;
   }
   const large = pLimit(defaultUploads);
-  await parallel(missing, withinOpenFiles(smallUploads, 4), signal, (blob, stop) =>
+  await parallel(rest, withinOpenFiles(smallUploads, 4), signal, (blob, stop) =>
     blob.descriptor.size >= smallBlob ? large(send, blob, stop) : send(blob, stop),
   );
   return outcomes;

@@ -74,7 +74,7 @@ export function registryWriter(
       );
     },
 
-    async writeBlob(blob, { signal, onBytes }) {
+    async writeBlob(blob, { signal, onBytes, ofMany }) {
       const { descriptor, label, name: item = label, mountFrom } = blob;
       let source: BlobSource | undefined;
       // Asked for when no mount spares the work: it may be a weight that must be compressed first.
@@ -86,7 +86,7 @@ export function registryWriter(
       await memory?.recall(host, traits);
       const onLearned = async () => await memory?.keep(host, traits);
       const shared = { traits, onLearned, clock, retries, journal };
-      const options = { signal, onBytes, emit, item, mountFrom, ...shared };
+      const options = { signal, onBytes, emit, item, mountFrom, ofMany, ...shared };
       try {
         return await uploadBlob(repository, descriptor, open, options);
       } catch (error) {

@@ -1,6 +1,6 @@
 import type { UploadBody, UploadSession } from "../../registry/types.ts";
-import { MiB } from "../units.ts";
 import { isSlow, nextChunk } from "./chunk-size.ts";
+import { noteRate } from "./first-rate.ts";
 import {
   detail,
   MethodRefused,
@@ -125,7 +125,6 @@ async function timed(
   const start = performance.now();
   await send();
   const milliseconds = Math.max(1, performance.now() - start);
-  // A small body measures the round trip, not the rate.
-  if (bytes >= MiB) traits.rate = bytes / milliseconds;
+  noteRate(traits, bytes, milliseconds);
   return milliseconds;
 }

@@ -4,16 +4,20 @@ import type { Descriptor } from "../../oci/descriptor.ts";
 import type { Repository } from "../../registry/types.ts";
 import type { UploadJournal } from "./upload-journal.ts";
 import type { UploadRunOptions } from "./upload-context.ts";
+import { rateTold } from "./first-rate.ts";
 import { runUpload } from "./upload-run.ts";
 import { findSession, mountOnly } from "./upload-session.ts";
 import { firstSession } from "./first-session.ts";
 import { unknownTraits } from "./registry-traits.ts";
 import { isForPut } from "./upload-method.ts";
+import { postWhole, tryWholePost } from "./whole-post.ts";
 
 /** How one blob is uploaded. */
 export interface UploadOptions extends UploadRunOptions {
   /** Repositories of the registry that may have the blob; none unless given. */
   mountFrom?: readonly string[] | undefined;
+  /** Whether many more blobs follow: what makes each of them cheaper is tried with this one. */
+  ofMany?: boolean | undefined;
   /** Where large uploads are recorded, so that a later run can resume them. */
   journal?: UploadJournal | undefined;
 }
@@ -30,8 +34,9 @@ export async function uploadBlob(
   source: () => Promise<BlobSource>,
   options: UploadOptions,
 ): Promise<BlobOutcome> {
+  const { traits = unknownTraits(), ofMany = false } = options;
   // Sending a blob of one request again takes less time than recording it.
-  const worth = !isForPut(descriptor.size, options.traits ?? unknownTraits());
+  const worth = !isForPut(descriptor.size, traits);
   const notes = worth ? options.journal?.open(repository, descriptor) : undefined;
   try {
     const found = await findSession(repository, descriptor, {
@@ -50,6 +55,12 @@ export async function uploadBlob(
         return "mounted";
       }
       throw error;
+    }
+    if (found === undefined) {
+      await rateTold(traits, descriptor.size);
+      const whole = { repository, descriptor, source: bytes, traits };
+      if (ofMany && (await tryWholePost(whole, options))) return "sent";
+      if (await postWhole(whole, options)) return "sent";
     }
     const opened = found ?? (await firstSession(repository, options));
     await runUpload({ repository, descriptor, source: bytes, opened, notes }, options);

@@ -113,6 +113,24 @@ describe("runTransfer", () => {
     expect(to.written.length).toBe(19);
   });
 
+  test("sends the smallest of many before all others, as the one that shows what the target takes", async () => {
+    const blobs = Array.from({ length: 17 }, (_, index) => blobOf(`w${index}`, 100 + index));
+    const to = target([]);
+    const first: (boolean | undefined)[] = [];
+    const { writeBlob } = to;
+    to.writeBlob = (blob, options) => {
+      first.push(options.ofMany);
+      return writeBlob(blob, options);
+    };
+    await run(to, blobs);
+    expect(to.written[0]).toBe("w0");
+    expect(first.filter((ofMany) => ofMany)).toEqual([true]);
+    expect(first[0]).toBe(true);
+    const few = target([]);
+    await run(few, blobs.slice(0, 16), 1);
+    expect(few.written[0]).toBe("w15");
+  });
+
   test("tells of each blob from its start to its end", async () => {
     const { events } = await run(target(["b"]), [blobOf("a", 5), blobOf("b", 7)]);
     expect(events).toEqual([

@@ -30,6 +30,12 @@ export async function receivedRange(
   return status === 204 ? (headers.get("Range") ?? undefined) : undefined;
 }
 
+/** The digest of the blob that a POST of an upload brings with it; undefined for any other request. */
+export function wholePostOf(request: Request): string | undefined {
+  if (request.method !== "POST" || routeOf(request)?.resource !== "uploads") return undefined;
+  return new URL(request.url).searchParams.get("digest") ?? undefined;
+}
+
 /** `Content-Length`, in bytes; undefined where it is not said. */
 export function lengthOf({ headers }: Request): number | undefined {
   const text = headers.get("Content-Length");

@@ -13,6 +13,7 @@ import {
   parts,
   patchAnswersCreated,
   putsAtMost,
+  sessionsOnly,
   stuckRange,
   uploadsWithin,
 } from "./uploads.ts";
@@ -89,7 +90,7 @@ const personalities = {
   dockerhub: ({ bytes }) => ({
     auth: "token",
     outer: [tooManyRequests(25, 1)],
-    inner: [mountsFromHereOnly, blobsAtMost(bytes(23 * GiB))],
+    inner: [mountsFromHereOnly, blobsAtMost(bytes(23 * GiB)), sessionsOnly],
   }),
   quay: ({ bytes }) => ({
     auth: "token",
@@ -101,7 +102,7 @@ const personalities = {
     auth: "token",
     realm: "/service/token",
     outer: [requestsWithin(milliseconds(minute)), cookiesAreSessions],
-    inner: [],
+    inner: [sessionsOnly],
   }),
   zot: ({ milliseconds }) => ({
     auth: "basic",
@@ -116,7 +117,7 @@ const personalities = {
     minChunkLength: bytes(5 * MiB),
     outer: [],
     // Whoever runs one may set a limit of references; this is what a small one may be.
-    inner: [layersAtMost(200)],
+    inner: [layersAtMost(200), sessionsOnly],
   }),
   crane: ({ bytes }) => ({ auth: "basic", outer: [], inner: [readsWholeBlobs(bytes(200 * MiB))] }),
   s3: () => {

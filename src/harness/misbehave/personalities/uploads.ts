@@ -1,10 +1,11 @@
-import type { Layer } from "../../registry/auth/middleware.ts";
+import { changed, type Layer } from "../../registry/auth/middleware.ts";
 import {
   lengthOf,
   receivedRange,
   refuse,
   sessionNotes,
   sessionOf,
+  wholePostOf,
   withHeaders,
 } from "./answers.ts";
 
@@ -31,23 +32,38 @@ export const blobsAtMost =
   (bytes: number): Layer =>
   (next) =>
   async (request) => {
-    if (sessionOf(request) === undefined || !["PATCH", "PUT"].includes(request.method)) {
-      return await next(request);
-    }
-    const last = Number((await receivedRange(next, request))?.split("-")[1] ?? 0);
+    const isInSession =
+      sessionOf(request) !== undefined && ["PATCH", "PUT"].includes(request.method);
+    if (!isInSession && wholePostOf(request) === undefined) return await next(request);
+    const range = isInSession ? await receivedRange(next, request) : undefined;
+    const last = Number(range?.split("-")[1] ?? 0);
     const before = last === 0 ? 0 : last + 1;
     if (before + (lengthOf(request) ?? 0) <= bytes) return await next(request);
     return await refuse(request, 413, "SIZE_INVALID", "the layer is too large");
   };
 
-/** Answers 413 to a PUT with more than so many bytes of a blob. */
+/** Answers 413 to a PUT, or a POST, with more than so many bytes of a blob. */
 export const putsAtMost =
   (bytes: number): Layer =>
   (next) =>
-  async (request) =>
-    request.method === "PUT" && sessionOf(request) !== undefined && (lengthOf(request) ?? 0) > bytes
+  async (request) => {
+    const isPut = request.method === "PUT" && sessionOf(request) !== undefined;
+    const isWhole = isPut || wholePostOf(request) !== undefined;
+    return isWhole && (lengthOf(request) ?? 0) > bytes
       ? await refuse(request, 413, "SIZE_INVALID", "the body is too large")
       : await next(request);
+  };
+
+/** Takes a blob in a POST for a question for a session, as registries that are made of Distribution do. */
+export const sessionsOnly: Layer = (next) => async (request) => {
+  if (wholePostOf(request) === undefined) return await next(request);
+  for await (const _ of request.body ?? []);
+  const url = new URL(request.url);
+  url.searchParams.delete("digest");
+  const headers = new Headers(request.headers);
+  headers.delete("Content-Length");
+  return await next(changed(request, { url, headers, body: null }));
+};
 
 /** Answers 411 to a body whose length is not said. */
 export const lengthRequired: Layer = (next) => async (request) =>

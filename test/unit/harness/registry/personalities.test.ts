@@ -10,6 +10,8 @@ import {
   chunksAtMost,
   noSecondTry,
   parts,
+  putsAtMost,
+  sessionsOnly,
   uploadsWithin,
 } from "../../../../src/harness/misbehave/personalities/uploads.ts";
 import {
@@ -48,6 +50,16 @@ const like = (name: PersonalityName) => {
   return layeredRegistry({ minChunkLength }, [...outer, ...inner]);
 };
 
+test("a registry that knows sessions only takes a blob in one POST for a question for one", async () => {
+  const { ask } = await behaving(sessionsOnly);
+  const digest = digestFor("abc");
+  const answer = await ask("POST", `${uploads}?digest=${digest}`, {}, "abc");
+  expect(answer.status).toBe(202);
+  expect((await ask("HEAD", `/v2/acme/llama/blobs/${digest}`)).status).toBe(404);
+  const at = answer.headers.get("Location") ?? "";
+  expect((await ask("PUT", `${at}?digest=${digest}`, {}, "abc")).status).toBe(201);
+});
+
 describe("a registry that limits", () => {
   test("chunks answers 416 to a larger one, says what it has, and takes one body of any size", async () => {
     const { start, chunk, ask } = await behaving(chunksAtMost(4));
@@ -56,6 +68,16 @@ describe("a registry that limits", () => {
     const refused = await chunk(at, 4, "efghi");
     expect([refused.status, refused.headers.get("Range")]).toEqual([416, "0-3"]);
     expect((await ask("PATCH", at, {}, "efghi")).status).toBe(202);
+  });
+
+  test("bodies counts those of a blob in one POST", async () => {
+    const whole = `${uploads}?digest=${digestFor("abcdefghi")}`;
+    for (const layer of [blobsAtMost(8), putsAtMost(8)]) {
+      const { ask } = await behaving(layer);
+      expect((await ask("POST", whole, {}, "abcdefghi")).status).toBe(413);
+    }
+    const { ask } = await behaving(blobsAtMost(9), putsAtMost(9));
+    expect((await ask("POST", whole, {}, "abcdefghi")).status).toBe(201);
   });
 
   test("blobs counts what came in the chunks before", async () => {
