@@ -177,6 +177,8 @@ export interface ContentWriter {
     blob: Pick<BlobToMove, "descriptor" | "mountFrom">,
     signal: AbortSignal,
   ): Promise<boolean>;
+  /** Whether the place says that nothing was ever finished there: it has no tag. False where it does not tell. */
+  readonly isNew?: (signal: AbortSignal) => Promise<boolean>;
   /** What a tag stands for now, or undefined; absent where every tag is new. */
   readTag?(tag: string, signal: AbortSignal): Promise<RawManifest | undefined>;
   /** Whether the place has this manifest by its digest; absent where what was written stays. */

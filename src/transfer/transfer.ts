@@ -41,10 +41,20 @@ export interface TransferPlan {
   bytes: number;
 }
 
-/** Asks the target which blobs it has. Throws the first failure, with the blob's label. */
+/**
+ * Of more blobs than this, so many are asked for first. The largest are what an earlier push that did not end has sent
+ * first: where none of them is there, in a place without any tag, the others are not asked for.
+ */
+const manyBlobs = 64;
+const askedFirst = 16;
+
+/**
+ * Asks the target which blobs it has. A blob that is not asked for counts as missing, never as present. Throws the
+ * first failure, with the blob's label.
+ */
 export async function planTransfer(
   blobs: readonly BlobToMove[],
-  target: Pick<ContentWriter, "hasBlob">,
+  target: Pick<ContentWriter, "hasBlob" | "isNew">,
   { signal, emit, concurrency }: TransferOptions,
 ): Promise<TransferPlan> {
   const unique = mergeByDigest(blobs);
@@ -52,18 +62,28 @@ export async function planTransfer(
   emit({ type: "phase", phase: "check", items: unique.length, bytes: whole });
   const plan: TransferPlan = { present: [], missing: [], bytes: 0 };
   const atOnce = withinOpenFiles(Math.max(checksAtOnce, concurrency ?? 0), 2);
-  await parallel(unique, atOnce, signal, (blob, stop) =>
-    about(blob, async () => {
-      const has = await target.hasBlob(blob.descriptor, stop);
-      (has ? plan.present : plan.missing).push(blob);
-      if (!has) return;
-      emit({ type: "done", phase: "check", ...asItem(blob), outcome: "present" });
-    }),
-  );
+  const ask = (some: readonly BlobToMove[]) =>
+    parallel(some, atOnce, signal, (blob, stop) =>
+      about(blob, async () => {
+        const has = await target.hasBlob(blob.descriptor, stop);
+        (has ? plan.present : plan.missing).push(blob);
+        if (!has) return;
+        emit({ type: "done", phase: "check", ...asItem(blob), outcome: "present" });
+      }),
+    );
   const rank = new Map(unique.map((blob, index) => [blob, index]));
   const asGiven = (a: BlobToMove, b: BlobToMove) => (rank.get(a) ?? 0) - (rank.get(b) ?? 0);
+  const largestFirst = (a: BlobToMove, b: BlobToMove) =>
+    b.descriptor.size - a.descriptor.size || asGiven(a, b);
+  if (unique.length > manyBlobs && target.isNew !== undefined) {
+    const sorted = unique.toSorted(largestFirst);
+    const rest = sorted.slice(askedFirst);
+    await ask(sorted.slice(0, askedFirst));
+    if (plan.present.length === 0 && (await target.isNew(signal))) plan.missing.push(...rest);
+    else await ask(rest);
+  } else await ask(unique);
   plan.present.sort(asGiven);
-  plan.missing.sort((a, b) => b.descriptor.size - a.descriptor.size || asGiven(a, b));
+  plan.missing.sort(largestFirst);
   plan.bytes = plan.missing.reduce((sum, blob) => sum + blob.descriptor.size, 0);
   return plan;
 }

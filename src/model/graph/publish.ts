@@ -97,15 +97,18 @@ async function publishBeside(
   const target = withHints(unexplained);
   const { signal, emit, concurrency, phase, tag } = options;
   const counted = countResumed(emit);
-  const asked: Pick<ContentWriter, "hasBlob"> = {
+  const before = options.sentBefore;
+  // What was sent a moment ago is there, tag or no tag; and who wants each blob asked for is not answered by one.
+  const asksAll = known === noBlobs || (before !== undefined && before.size > 0);
+  const asked: Pick<ContentWriter, "hasBlob" | "isNew"> = {
     hasBlob: async (descriptor, stop) =>
       known.has(descriptor.digest) || (await target.hasBlob(descriptor, stop)),
+    ...(asksAll || target.isNew === undefined ? {} : { isNew: target.isNew }),
   };
   const plan = await planTransfer(graph.blobs, asked, { signal, emit, concurrency });
   for (const blob of plan.missing) checkTaken(blob, target);
   if (phase !== "write") tellPlan(plan, emit);
   const outcomes = new Map<Digest, BlobOutcome>();
-  const before = options.sentBefore;
   for (const { descriptor } of plan.present) {
     outcomes.set(descriptor.digest, before?.has(descriptor.digest) ? "sent" : "present");
   }

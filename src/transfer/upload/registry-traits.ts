@@ -2,17 +2,15 @@ import type { RegistryLimits } from "../../registry/limits.ts";
 import { chunkSizes, type ChunkTraits } from "./chunk-size.ts";
 import type { MountMemory } from "./mount-memory.ts";
 import type { ServerContact } from "../../retry/retry-counter.ts";
-import type { FirstBody } from "./first-rate.ts";
+import type { RateTraits } from "./first-rate.ts";
 import type { UploadTraits } from "./upload-method.ts";
 
 /** What one registry has shown of how it takes uploads. */
-export interface RegistryTraits extends ChunkTraits, UploadTraits {
+export interface RegistryTraits extends ChunkTraits, UploadTraits, RateTraits {
   readonly contact: ServerContact;
   readonly mounts: MountMemory;
   /** Whether a blob is stored with the request that would open a session; undefined before that was tried. */
   wholePosts?: boolean;
-  /** The first body that was sent; undefined before. */
-  firstBody?: FirstBody;
 }
 
 /** What is assumed of a registry before its first answer. */

@@ -2,6 +2,7 @@ import { OcibundleError } from "../../errors.ts";
 import type { BlobSource, ContentWriter } from "../../oci/content.ts";
 import { limitsOf } from "../../registry/limits.ts";
 import { registryReader } from "../../registry/reader.ts";
+import { refusalOf } from "../../registry/refusal.ts";
 import type { Repository } from "../../registry/types.ts";
 import { checkSource } from "../check-source.ts";
 import type { Clock } from "../../retry/clock.ts";
@@ -122,6 +123,16 @@ export function registryWriter(
 
     mountBlob({ descriptor, mountFrom }, signal) {
       return mountOnly(repository, descriptor, { signal, emit, mountFrom, mounts: traits.mounts });
+    },
+
+    async isNew(signal) {
+      try {
+        for await (const _ of repository.listTags(signal)) return false;
+        return false;
+      } catch (error) {
+        signal.throwIfAborted();
+        return refusalOf(error)?.codes.includes("NAME_UNKNOWN") ?? false;
+      }
     },
 
     async readTag(tag, signal) {

@@ -103,6 +103,47 @@ const run = async (to: Target, blobs: BlobToMove[], concurrency?: number, signal
   return { outcomes: await runTransfer(plan, to, options), events };
 };
 
+describe("planTransfer for a place that may be new", () => {
+  const blobs = Array.from({ length: 65 }, (_, index) => blobOf(`w${index}`, 100 + index));
+  const plan = async (has: readonly string[], isNew: boolean | undefined, some = blobs) => {
+    const to = target(has);
+    let looks = 0;
+    const look = () => {
+      looks += 1;
+      return Promise.resolve(isNew === true);
+    };
+    const asked = isNew === undefined ? to : { ...to, isNew: look };
+    const { present, missing } = await planTransfer(some, asked, { signal: never, emit: () => {} });
+    return { asked: to.asked, present: names(present), missing: names(missing), looks };
+  };
+  const all = blobs.map(({ name }) => name);
+
+  test("asks for the largest only where the place has no tag", async () => {
+    const { asked, missing, looks } = await plan([], true);
+    const largest = all.slice(-16).map((name = "") => digestOf(name));
+    expect(new Set(asked)).toEqual(new Set(largest));
+    expect(missing).toEqual(all.toReversed());
+    expect(looks).toBe(1);
+  });
+
+  test.each([
+    ["has one of the largest", ["w60", "w3"], true],
+    ["has a tag", ["w3"], false],
+    ["does not tell", ["w3"], undefined],
+  ])("asks for all where it %s", async (_, has, isNew) => {
+    const { asked, present, missing } = await plan(has, isNew);
+    expect(asked.length).toBe(65);
+    expect(present).toEqual(all.filter((name = "") => has.includes(name)));
+    expect(missing.length).toBe(65 - has.length);
+  });
+
+  test("asks for all of few blobs", async () => {
+    const { asked, looks } = await plan([], true, blobs.slice(1));
+    expect(asked.length).toBe(64);
+    expect(looks).toBe(0);
+  });
+});
+
 describe("runTransfer", () => {
   test("moves what is missing, several at once, never more than allowed", async () => {
     const blobs = Array.from({ length: 20 }, (_, index) => blobOf(`w${index}`, index + 1));

@@ -67,6 +67,15 @@ const sent = (): string[] =>
 const isWhole = (request: Request): boolean =>
   request.method === "POST" && new URL(request.url).searchParams.has("digest");
 
+const changed = () => Promise.reject(new OcibundleError("integrity", "the file changed"));
+
+/** A file that is known to have changed at the second look. */
+function changingFile(): Promise<BlobSource> {
+  let looks = 0;
+  const check = () => (looks++ === 0 ? Promise.resolve() : changed());
+  return Promise.resolve({ kind: "file", path: import.meta.path, offset: 0, check });
+}
+
 const takes = { wholePosts: true, rate: 100_000 };
 
 describe("whether a registry takes a blob in one POST", () => {
@@ -154,22 +163,18 @@ describe("a blob in one POST", () => {
 
   test("of a registry that stored other bytes is an error when those in a session are other ones too", async () => {
     const { write } = await begin(undefined, takes);
-    const other = { ...moved(small), ...{ descriptor: moved(tiny).descriptor } };
-    const size = small.length;
-    const wrong = { ...other, descriptor: { ...other.descriptor, size } };
-    expect(await failureOf(write(wrong))).toMatchObject({ code: "integrity" });
+    const descriptor = { ...moved(tiny).descriptor, size: small.length };
+    expect(await failureOf(write(moved(small, { descriptor })))).toMatchObject({
+      code: "integrity",
+    });
   });
 
   test("of a file that has changed is not sent a second time", async () => {
-    const changed = () => Promise.reject(new OcibundleError("integrity", "the file changed"));
     const { write } = await begin(undefined, takes);
     const other = { ...moved(tiny).descriptor, size: small.length };
-    const source = (): Promise<BlobSource> => {
-      let looks = 0;
-      const check = () => (looks++ === 0 ? Promise.resolve() : changed());
-      return Promise.resolve({ kind: "file", path: import.meta.path, offset: 0, check });
-    };
-    const failure = await failureOf(write(moved(small, { descriptor: other, source })));
+    const failure = await failureOf(
+      write(moved(small, { descriptor: other, source: changingFile })),
+    );
     expect(failure.message).toContain("the file changed");
     expect(sent()).toEqual(["POST of a blob"]);
   });
