@@ -31,7 +31,8 @@ export async function openImage(spec: SourceSpec, options: OpenImageOptions): Pr
   options.signal.throwIfAborted();
   switch (spec.kind) {
     case "oci": {
-      const reader = await openLayout(absolute(spec.path, options), name);
+      const warn = (message: string) => options.emit?.({ type: "warning", message });
+      const reader = await openLayout(absolute(spec.path, options), name, warn);
       return {
         ...(await fromLayout(reader, spec.tag, options)),
         name,

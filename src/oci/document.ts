@@ -1,8 +1,11 @@
 import * as v from "valibot";
 import { OcibundleError } from "../errors.ts";
 
-/** Larger manifests are refused by many registries, so they are never read or written here. */
+/** Larger manifests are refused by many registries, so they are never written here. */
 export const maxManifestBytes = 4 * 1024 * 1024;
+
+/** Larger ones are not read. Some registries store more than others accept, and some clients read twice as much. */
+export const maxReadManifestBytes = 2 * maxManifestBytes;
 
 /** No document of the specs has ten levels; what is nested without end could not be written again. */
 const maxDepth = 100;

@@ -5,7 +5,7 @@ import { readCapped } from "../http/message/body.ts";
 import type { HttpResponse } from "../http/message/message.ts";
 import { type Descriptor, MediaTypeSchema } from "../oci/descriptor.ts";
 import { type Digest, digestOf, isDigest, matchesDigest } from "../oci/digest.ts";
-import { maxManifestBytes, parseGoJson } from "../oci/document.ts";
+import { maxManifestBytes, maxReadManifestBytes, parseGoJson } from "../oci/document.ts";
 import type { RawManifest } from "../oci/manifest.ts";
 import { manifestTypeOf, membersOf, unsupported } from "../oci/manifest-members.ts";
 import {
@@ -71,7 +71,7 @@ export async function headManifest(
     ...asked,
     method: "GET",
     accept: [200, 404],
-    maxDocument: maxManifestBytes,
+    maxDocument: maxReadManifestBytes,
   });
   if (response.status === 404) {
     await response.body?.cancel().catch(() => undefined);
@@ -97,7 +97,7 @@ export async function getManifest(
     ...asked,
     method: "GET",
     accept: [200],
-    maxDocument: maxManifestBytes,
+    maxDocument: maxReadManifestBytes,
   });
   return readManifest(api, repository, tagOrDigest, response, signal);
 }
@@ -110,7 +110,7 @@ async function readManifest(
   signal: AbortSignal,
 ): Promise<RawManifest> {
   const on = `${api.host}/${repository}: ${manifestThing(tagOrDigest)}`;
-  const bytes = await readCapped(response, maxManifestBytes, on);
+  const bytes = await readCapped(response, maxReadManifestBytes, on);
   const named = response.headers.get("docker-content-digest");
   let expected: Digest | undefined = isDigest(tagOrDigest)
     ? tagOrDigest

@@ -3,7 +3,7 @@ import { OcibundleError } from "../../errors.ts";
 import type { BlobSource, ContentReader } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { shortDigest } from "../../oci/digest.ts";
-import { tarEntries } from "../../store/archive/entries.ts";
+import { tarEntries, unmarkedIsWhole } from "../../store/archive/entries.ts";
 import { rangeTarSource } from "../../store/archive/range-source.ts";
 import { blobChunks } from "../../store/blob-chunks.ts";
 import type { StoredTar } from "../format/artifact/contents.ts";
@@ -54,7 +54,9 @@ export async function findInTar(
   const on = `${reader.name}: layer ${shortDigest(blob.digest)}`;
   const wanted = expected ?? new Map();
   const offsets = new Map<string, number>();
-  for await (const entry of tarEntries(rangeTarSource(read, blob.size), on)) {
+  for await (const entry of tarEntries(rangeTarSource(read, blob.size), on, {
+    onUnmarked: unmarkedIsWhole,
+  })) {
     if (entry.type !== "file") continue;
     const file = wanted.get(entry.name);
     if (file === undefined) continue;

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { OcibundleError } from "../../errors.ts";
 import type { ContentReader } from "../../oci/content.ts";
-import { tarEntries } from "../../store/archive/entries.ts";
+import { tarEntries, unmarkedIsWhole } from "../../store/archive/entries.ts";
 import { streamTarSource } from "../../store/archive/source.ts";
 import { blobChunks } from "../../store/blob-chunks.ts";
 import type { StoredTar } from "../format/artifact/contents.ts";
@@ -33,6 +33,7 @@ export async function listPlainTar(
     const entries: UnpackedEntry[] = [];
     for await (const { type, name, size, offset, target } of tarEntries(stream, on, {
       ofLayer: overlay,
+      onUnmarked: unmarkedIsWhole,
     })) {
       if (type === "directory") entries.push({ type, name });
       else if (type !== "file") entries.push({ type, name, target });

@@ -4,7 +4,7 @@ import * as v from "valibot";
 import { OcibundleError } from "../../errors.ts";
 import { SizeSchema } from "../../oci/descriptor.ts";
 import { type Digest, digestAlgorithm, digestHex, shortDigest } from "../../oci/digest.ts";
-import { type TarEntry, tarEntries } from "../../store/archive/entries.ts";
+import { type TarEntry, tarEntries, unmarkedIsWhole } from "../../store/archive/entries.ts";
 import { type StreamTarSource, streamTarSource } from "../../store/archive/source.ts";
 import type { Cache } from "../../store/cache/cache.ts";
 import { shownRoot } from "../../store/cache/directory.ts";
@@ -97,7 +97,10 @@ export async function unpackLayer(
   let isWhole = true;
   const takeEntries = async (bytes: AsyncIterable<Uint8Array>): Promise<void> => {
     const source = streamTarSource(checked(bytes, options));
-    for await (const entry of tarEntries(source, on, { ofLayer: options.overlay })) {
+    for await (const entry of tarEntries(source, on, {
+      ofLayer: options.overlay,
+      onUnmarked: unmarkedIsWhole,
+    })) {
       options.signal.throwIfAborted();
       const unpacked = await unpackEntry(entry, source, options);
       if (unpacked === undefined) isWhole = false;

@@ -5,7 +5,7 @@ import * as v from "valibot";
 import { OcibundleError } from "../../errors.ts";
 import type { ContentReader } from "../../oci/content.ts";
 import { type Digest, DigestSchema, digestHex, isDigest, matchesDigest } from "../../oci/digest.ts";
-import { maxManifestBytes } from "../../oci/document.ts";
+import { maxReadManifestBytes } from "../../oci/document.ts";
 import type { RawManifest } from "../../oci/manifest.ts";
 import { readRecord, removeOldestRecords, writeRecord } from "../../store/cache/record-file.ts";
 import type { Cache } from "../../store/cache/cache.ts";
@@ -30,7 +30,7 @@ const CommitSchema = v.object({
 const most = { records: 2000, bytes: 256 * 1024 * 1024 };
 /** They are counted when a server starts, and after each so many that were written. */
 const sweptEvery = 200;
-const maxRecordBytes = Math.ceil(maxManifestBytes * 1.4) + 4096;
+const maxRecordBytes = Math.ceil(maxReadManifestBytes * 1.4) + 4096;
 
 /** Names of records that are longer than names of files may be, or have slashes. */
 const named = (text: string): string => createHash("sha256").update(text).digest("hex");

@@ -1,6 +1,6 @@
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { OcibundleError, errno } from "../../errors.ts";
-import { type TarEntry, tarEntries } from "./entries.ts";
+import { type TarEntry, tarEntries, unmarked } from "./entries.ts";
 import { linkTarget } from "./path.ts";
 import { fileTarSource } from "./source.ts";
 import { type FilePlace, layoutReader, type LayoutReader } from "../layout/reader.ts";
@@ -27,6 +27,9 @@ const magics = [
 export const compressionOf = (head: Uint8Array): (typeof magics)[number]["name"] | undefined =>
   magics.find(({ bytes }) => bytes.every((byte, at) => head[at] === byte))?.name;
 
+/** What lists the content of an archive: of an image layout, and of Docker's format. */
+const lists = ["index.json", "manifest.json"];
+
 /**
  * Reads the headers of a tar archive, a few hundred bytes an entry. Of entries of one name the last counts,
  * as for tar, and `emit` is told of it.
@@ -47,13 +50,23 @@ export async function openArchive(
     const entries = new Map<string, TarEntry>();
     await refuseCompressed(file, on);
     const twice = new Set<string>();
-    for await (const entry of tarEntries(fileTarSource(file, size), on)) {
+    let isUnmarked = false;
+    const onUnmarked = (): void => {
+      isUnmarked = true;
+    };
+    for await (const entry of tarEntries(fileTarSource(file, size), on, { onUnmarked })) {
       signal.throwIfAborted();
       if (entry.type === "directory") continue;
       if (entries.has(entry.name)) twice.add(entry.name);
       entries.set(entry.name, entry);
     }
     warnOfTwice(twice, on, emit);
+    if (isUnmarked) {
+      // What lists the content tells whether some is missing; without it nothing does.
+      if (!lists.some((name) => entries.has(name))) throw unmarked(on);
+      const message = `${on}: the end mark is missing: the archive may be truncated`;
+      emit?.({ type: "warning", message });
+    }
     return {
       names: () => entries.keys(),
       locate(name) {
@@ -86,7 +99,8 @@ export async function openLayoutArchive(
   emit?: EmitWarning,
 ): Promise<LayoutReader> {
   const archive = await openArchive(path, name, signal, emit);
-  return layoutReader({ name, locate: async (file) => archive.locate(file) });
+  const warn = emit && ((message: string) => emit({ type: "warning", message }));
+  return layoutReader({ name, locate: async (file) => archive.locate(file) }, warn);
 }
 
 const maxLinks = 16;

@@ -26,6 +26,20 @@ const maxExtensionBytes = 1024 * 1024;
 /** More entries than any image has, so that a made-up archive can't fill the memory. */
 const maxEntries = 1_000_000;
 
+/** How an archive is read. */
+export interface TarOptions {
+  /** As engines read a layer. */
+  ofLayer?: boolean;
+  /**
+   * Called at the end of an archive without the zeros that mark it, as some writers leave them out and tar and Go
+   * read it; without this it is an error.
+   */
+  onUnmarked?: (() => void) | undefined;
+}
+
+/** For `onUnmarked`: the digest of the whole, or of each file, tells that nothing is missing. */
+export const unmarkedIsWhole = (): void => undefined;
+
 const contentTypes: ReadonlyMap<string, TarEntry["type"]> = new Map([
   ["File", "file"],
   ["OldFile", "file"],
@@ -39,9 +53,9 @@ const contentTypes: ReadonlyMap<string, TarEntry["type"]> = new Map([
  * The entries of a tar archive in order: ustar, pax and GNU (long names, sizes over 8 GiB).
  *
  * Content is not read here: the consumer may read it through the source before it asks for the next
- * entry, and what it leaves is passed over. The source is read to its end: an archive without the mark
- * of its end may be cut off between two entries, and one with data behind it is not what its writer
- * wrote. `on` names the archive. Throws `file` for what is no tar archive, has a name that leaves it, or
+ * entry, and what it leaves is passed over. The source is read to its end: an archive with data behind the mark of
+ * its end is not what its writer wrote. One without that mark may be cut off between two entries: it is read where
+ * `onUnmarked`, which is called then, says that this is noticed otherwise. `on` names the archive. Throws `file` for what is no tar archive, has a name that leaves it, or
  * an entry that is no file, directory or link; `integrity` for what is cut off or has data behind its end.
  *
  * `ofLayer` reads as container engines read a layer: names are below the root even where they begin with
@@ -50,14 +64,18 @@ const contentTypes: ReadonlyMap<string, TarEntry["type"]> = new Map([
 export async function* tarEntries(
   source: TarSource,
   on: string,
-  { ofLayer = false }: { ofLayer?: boolean } = {},
+  { ofLayer = false, onUnmarked }: TarOptions = {},
 ): AsyncGenerator<TarEntry, void, undefined> {
   const fail = (why: string): OcibundleError => new OcibundleError("file", `${on}: ${why}`);
   let overrides: Overrides = {};
   for (let count = 0; ;) {
     const at = source.position;
     const header = await readHeader(source, on, ofLayer);
-    if (header === "no more") throw cutOff(on, "truncated: the end mark is missing");
+    if (header === "no more") {
+      if (onUnmarked === undefined) throw unmarked(on);
+      onUnmarked();
+      return;
+    }
     if (header === "end mark") {
       await expectZeros(source, on);
       return;
@@ -143,6 +161,10 @@ async function expectZeros(source: TarSource, on: string): Promise<void> {
     }
   }
 }
+
+/** The error for an archive, called `on`, without the zeros at its end. */
+export const unmarked = (on: string): OcibundleError =>
+  cutOff(on, "truncated: the end mark is missing");
 
 /** The error for an archive, called `on`, whose end is missing. */
 const cutOff = (on: string, what: string): OcibundleError =>

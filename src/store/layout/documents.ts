@@ -33,7 +33,7 @@ export const blobPath = (digest: Digest): string =>
 
 const LayoutFileSchema = goObject({ imageLayoutVersion: v.string() });
 
-/** Checks the marker file of a layout. Throws `file` for a version that is not read here. */
+/** Checks the marker file of a layout. Throws `file` for a version that is not known here. */
 export function checkLayoutFile(bytes: Uint8Array, name: string): void {
   const on = `${name}: ${layoutFileName}`;
   const { imageLayoutVersion } = parseDocument(bytes, LayoutFileSchema, on);

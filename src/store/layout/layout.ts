@@ -39,6 +39,7 @@ export interface OciLayout extends LayoutReader, Omit<ContentWriter, "blobSource
 export async function openLayout(
   directory: string,
   name = `oci:${directory}`,
+  warn?: (message: string) => void,
 ): Promise<LayoutReader> {
   const found = await kindOf(directory);
   if (found === undefined) {
@@ -51,7 +52,7 @@ export async function openLayout(
       hint: `use "oci-archive:${directory}" for an archive`,
     });
   }
-  return layoutReader(directoryFiles(directory, name));
+  return layoutReader(directoryFiles(directory, name), warn);
 }
 
 /**

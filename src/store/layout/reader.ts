@@ -2,7 +2,7 @@ import { open, stat } from "node:fs/promises";
 import { OcibundleError, errno } from "../../errors.ts";
 import type { ContentReader } from "../../oci/content.ts";
 import { type Digest, isDigest, matchesDigest, shortDigest } from "../../oci/digest.ts";
-import { maxManifestBytes } from "../../oci/document.ts";
+import { maxReadManifestBytes } from "../../oci/document.ts";
 import type { RawManifest } from "../../oci/manifest.ts";
 import { manifestTypeOf, ownTypeOf } from "../../oci/manifest-members.ts";
 import { essenceOf, isGenericType } from "../../oci/media-types.ts";
@@ -46,16 +46,27 @@ export interface LayoutReader extends ContentReader {
   tagOf(digest: Digest, signal: AbortSignal): Promise<string | undefined>;
 }
 
-/** Reads a layout through its files. Throws `file` when they are no layout of a version known here. */
-export async function layoutReader(files: LayoutFiles): Promise<LayoutReader> {
+/**
+ * Reads a layout through its files. Throws `file` when they are none: when there is no `oci-layout`, or one of another
+ * version. With `warn`, which is told of that, files that have an `index.json` are read all the same, as containers'
+ * tools and crane do: its digests tell what is right.
+ */
+export async function layoutReader(
+  files: LayoutFiles,
+  warn?: (message: string) => void,
+): Promise<LayoutReader> {
   const { name } = files;
-  const marker = await files.locate(layoutFileName);
-  if (marker === undefined) {
-    throw new OcibundleError("file", `${name}: not an OCI image layout: no file "oci-layout"`, {
-      hint: 'specify the directory that contains "oci-layout"',
-    });
+  try {
+    await checkMarker(files);
+  } catch (error) {
+    const isLayout =
+      warn !== undefined &&
+      error instanceof OcibundleError &&
+      error.code === "file" &&
+      (await files.locate(indexFileName)) !== undefined;
+    if (!isLayout) throw error;
+    warn(`${error.message}: ignored`);
   }
-  checkLayoutFile(await readDocument(marker, `${name}: ${layoutFileName}`), name);
 
   const readIndex = async (signal: AbortSignal): Promise<LayoutIndex> => {
     signal.throwIfAborted();
@@ -131,6 +142,18 @@ export async function layoutReader(files: LayoutFiles): Promise<LayoutReader> {
   };
 }
 
+/** Throws `file` where files have no marker of a layout, or that of another version. */
+async function checkMarker(files: LayoutFiles): Promise<void> {
+  const { name } = files;
+  const marker = await files.locate(layoutFileName);
+  if (marker === undefined) {
+    throw new OcibundleError("file", `${name}: not an OCI image layout: no file "oci-layout"`, {
+      hint: 'specify the directory that contains "oci-layout"',
+    });
+  }
+  checkLayoutFile(await readDocument(marker, `${name}: ${layoutFileName}`), name);
+}
+
 /** A check that the file still has the size it was found with. */
 const unchangedCheck = (path: string, size: number | undefined, on: string) => async () => {
   if (size === undefined || (await fileSize(path)) === size) return;
@@ -166,7 +189,7 @@ function mediaTypeOf(bytes: Uint8Array, described: string | undefined, on: strin
 
 /** The bytes of a small file. Throws `file` when it is larger than a manifest may be. */
 export async function readDocument(place: FilePlace, on: string): Promise<Uint8Array> {
-  if (place.size > maxManifestBytes) {
+  if (place.size > maxReadManifestBytes) {
     throw new OcibundleError("file", `${on}: too large for a document: ${place.size} bytes`);
   }
   const buffer = new Uint8Array(place.size);

@@ -19,6 +19,9 @@ const answered = (headers: Record<string, string> = {}, body = manifest.bytes): 
     headers: { "content-type": manifest.mediaType, ...headers },
   });
 
+/** The manifest with so many bytes of white space behind it. */
+const padded = (size: number) => Buffer.concat([manifest.bytes, Buffer.alloc(size, " ")]);
+
 describe("getting a manifest", () => {
   test("asks for every kind that is read here", async () => {
     await using server = scripted(() => answered());
@@ -37,6 +40,18 @@ describe("getting a manifest", () => {
   test("keeps the bytes, and digests them where the registry does not", async () => {
     await using server = scripted(() => answered());
     expect(await server.repository.getManifest("v1", never)).toEqual(manifest);
+  });
+
+  test("takes more bytes than are written, as other clients do, up to a limit", async () => {
+    await using server = scripted(({ path }) =>
+      answered({}, padded((path.endsWith("/large") ? 7.9 : 8) * 1024 * 1024)),
+    );
+    const large = await server.repository.getManifest("large", never);
+    expect(large.bytes.byteLength).toBeGreaterThan(7 * 1024 * 1024);
+    expect(await errorOf(server.repository.getManifest("larger", never))).toMatchObject({
+      code: "network",
+      message: expect.stringContaining("the response is larger than 8388608 bytes") as string,
+    });
   });
 
   test("of other bytes than the digest asked for is an integrity error", async () => {

@@ -362,6 +362,29 @@ describe("an archive that arrives", () => {
     });
   }
 
+  test("without the zeros at its end is read where something else tells that it is whole", async () => {
+    const unmarked = bytes.subarray(0, -1024);
+    const names = async (end: number, onUnmarked?: () => void) => {
+      const chunks = new Blob([Uint8Array.from(unmarked.subarray(0, end))]).stream();
+      const found: string[] = [];
+      for await (const { name } of tarEntries(streamTarSource(chunks), "it", { onUnmarked })) {
+        found.push(name);
+      }
+      return found;
+    };
+    let told = 0;
+    const tell = (): void => void (told += 1);
+    expect(await names(unmarked.length, tell)).toEqual(["one", "two", "three"]);
+    expect(told).toBe(1);
+    expect(await failureText(names(unmarked.length))).toBe(
+      "integrity: it: truncated: the end mark is missing",
+    );
+    // What breaks off within an entry is not whole, whoever reads it.
+    expect(await failureText(names(1000, tell))).toContain('entry "one" is truncated');
+    expect(await failureText(names(1700, tell))).toContain("truncated in the header");
+    expect(told).toBe(1);
+  });
+
   test("and breaks off names the entry", async () => {
     const cut = new Blob([Uint8Array.from(bytes.subarray(0, 1000))]).stream();
     const all = (async () => {

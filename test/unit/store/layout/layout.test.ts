@@ -190,6 +190,30 @@ describe("a layout directory that others wrote", () => {
     expect(await failure(createLayout(layout, signal))).toBe(says);
   });
 
+  test("is read without its marker, or with an odd one, by who is told of it, and not written", async () => {
+    const marker = join(layout, "oci-layout");
+    for (const [text, warning] of [
+      ['{"imageLayoutVersion":"2.0.0"}', 'version "2.0.0" is not supported'],
+      ["{}", "imageLayoutVersion: is missing"],
+      ["", "not a JSON document"],
+      [undefined, 'no file "oci-layout"'],
+    ] as const) {
+      if (text === undefined) await rm(marker);
+      else await writeFile(marker, text);
+      const warnings: string[] = [];
+      const reader = await openLayout(layout, undefined, (message) => void warnings.push(message));
+      expect(await reader.tagOf(digestOf("elsewhere"), signal)).toBe("other");
+      expect(warnings).toHaveLength(1);
+      expect(warnings[0]).toContain(warning);
+      expect(warnings[0]).toEndWith(": ignored");
+      expect(await failure(createLayout(layout, signal))).toMatch(/^(?:file|conflict): /);
+    }
+    // Without an index as well it is nothing that could be read.
+    await rm(join(layout, "index.json"));
+    const nothing = openLayout(layout, undefined, () => undefined);
+    expect(await failure(nothing)).toContain('no file "oci-layout"');
+  });
+
   const brokenIndexes: Record<string, string> = {
     "{": "not a JSON document",
     '{"schemaVersion":2,"manifests":7}': "manifests: Invalid type: Expected Array but received 7",
@@ -351,8 +375,8 @@ describe("a damaged layout", () => {
   test("does not fill the memory with a manifest of gigabytes", async () => {
     const store = await createLayout(layout, signal);
     await store.writeManifest(manifest, "v1", signal);
-    await writeFile(blobFile(manifest.digest), Buffer.alloc(5 * 1024 * 1024));
-    expect(await failure(store.readManifest(manifest.digest, signal))).toEndWith("5242880 bytes");
+    await writeFile(blobFile(manifest.digest), Buffer.alloc(9 * 1024 * 1024));
+    expect(await failure(store.readManifest(manifest.digest, signal))).toEndWith("9437184 bytes");
   });
 });
 
