@@ -1,6 +1,7 @@
 import { getCACertificates } from "node:tls";
 import { fileURLToPath } from "node:url";
 import { exchangeWith } from "./exchange.ts";
+import { cachedShareWith } from "./page-cache.ts";
 import { openRegular } from "./regular-file.ts";
 import type { ConnectionOptions, Runtime } from "./types.ts";
 
@@ -37,6 +38,24 @@ export const bunRuntime: Runtime = {
       },
       [a, b],
     );
+  },
+
+  async cachedShare() {
+    if (process.platform !== "linux") return undefined;
+    const { dlopen } = await import("bun:ffi");
+    return cachedShareWith((library) => {
+      const { symbols } = dlopen(library, {
+        mmap: { args: ["ptr", "usize", "i32", "i32", "i32", "i64"], returns: "usize" },
+        mincore: { args: ["usize", "usize", "ptr"], returns: "i32" },
+        munmap: { args: ["usize", "usize"], returns: "i32" },
+      });
+      return {
+        mmap: (length, ...rest) => symbols.mmap(null, length, ...rest),
+        mincore: symbols.mincore,
+        munmap: symbols.munmap,
+        isAddress: (address: number | bigint) => BigInt.asIntN(64, BigInt(address)) !== -1n,
+      };
+    });
   },
 
   startWorker: () =>

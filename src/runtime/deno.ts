@@ -47,6 +47,7 @@ export const denoRuntime: Runtime = {
           [a, b],
         ),
     ),
+  cachedShare: () => Promise.resolve(undefined),
   startWorker: () => new Worker(new URL("./worker.ts", import.meta.url), { type: "module" }),
   selfCommand: () => [
     process.execPath,

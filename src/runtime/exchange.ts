@@ -1,11 +1,9 @@
 import { Buffer } from "node:buffer";
+import { cLibraries } from "./c-library.ts";
 
 /** linux/fcntl.h, linux/fs.h */
 const currentDirectory = -100;
 const exchangeFlag = 2;
-
-/** glibc's, and musl's. */
-const libraries = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"] as const;
 
 /**
  * The system's `renameat2`: directories by their descriptors, names as bytes that end with 0. Returns 0,
@@ -27,7 +25,7 @@ export function exchangeWith(
   load: (library: string) => Rename,
   [a, b]: readonly [string, string],
 ): boolean {
-  for (const library of libraries) {
+  for (const library of cLibraries) {
     try {
       return (
         load(library)(currentDirectory, path(a), currentDirectory, path(b), exchangeFlag) === 0

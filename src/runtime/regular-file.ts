@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, type Stats } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
+import process from "node:process";
 
 /**
  * Opens files that were found to be regular files a moment ago: seeds, weights, files of a cache. Whoever may write to
@@ -31,6 +32,20 @@ export function openRegularSync(path: string): number {
   } catch (error) {
     closeSync(file);
     throw error;
+  }
+}
+
+/**
+ * Opens a file that is open once more, for reads past the page cache: a file descriptor. Undefined where the system or
+ * the file system has none.
+ */
+export function reopenDirectToRead(file: number): number | undefined {
+  if (process.platform !== "linux" || constants.O_DIRECT === undefined) return undefined;
+  try {
+    // By its descriptor, so that it is this very file, also where it has lost its name.
+    return openSync(`/proc/self/fd/${file}`, constants.O_RDONLY | constants.O_DIRECT);
+  } catch {
+    return undefined;
   }
 }
 

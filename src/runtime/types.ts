@@ -1,3 +1,5 @@
+import type { CachedShare } from "./page-cache.ts";
+
 /** What differs between Bun and Deno. Everything else uses `node:` modules or web standards. */
 export interface Runtime {
   /** Whether a stream as a request's body keeps the Content-Length that was set by hand. */
@@ -24,6 +26,8 @@ export interface Runtime {
    * can't, or it refused, and does not tell why.
    */
   exchange(a: string, b: string): Promise<boolean>;
+  /** Tells what of a file is in the page cache (mincore of Linux); undefined where nothing tells. */
+  cachedShare(): Promise<CachedShare | undefined>;
   /** Starts the hash and compress worker (see worker.ts). */
   startWorker(): Worker;
   /** How to start this very program again, arguments not included: the compiled binary, or runtime and script. */

@@ -1,7 +1,4 @@
-import type { FileHandle } from "node:fs/promises";
 import { Buffer } from "node:buffer";
-import { OcibundleError } from "../../errors.ts";
-import type { ByteRange } from "../../oci/content.ts";
 import { releaseBytes } from "../../runtime/release-bytes.ts";
 
 /**
@@ -60,41 +57,4 @@ export function answerMemory(): AnswerMemory {
       };
     },
   };
-}
-
-/**
- * Bytes of a file that stays. A chunk is valid until the next one is asked for. Throws `integrity` where it is
- * shorter.
- */
-export async function* fileBytes(
-  file: FileHandle,
-  range: ByteRange,
-  memory: AnswerMemory,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  // One piece is read while the other is sent.
-  let [share, other] = [memory.share(), memory.share()];
-  const read = async (at: number): Promise<Uint8Array> => {
-    const buffer = share.buffer(range.end - at);
-    const length = Math.min(buffer.byteLength, range.end - at);
-    const { bytesRead } = await file.read(buffer, 0, length, at);
-    if (bytesRead === 0) throw new OcibundleError("integrity", "a cached file was truncated");
-    return buffer.subarray(0, bytesRead);
-  };
-  let ahead: Promise<Uint8Array> | undefined;
-  try {
-    for (let at = range.start; at < range.end;) {
-      const piece = await (ahead ?? read(at));
-      at += piece.byteLength;
-      [share, other] = [other, share];
-      ahead = at < range.end ? read(at) : undefined;
-      // Its failure is thrown when its turn comes, if it does.
-      ahead?.catch(() => {});
-      yield piece;
-    }
-  } finally {
-    await ahead?.catch(() => {});
-    share.end();
-    other.end();
-    await file.close();
-  }
 }

@@ -5,6 +5,7 @@ import type { ByteRange, ContentReader } from "../../oci/content.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { releaseBytes } from "../../runtime/release-bytes.ts";
 import { withinOpenFiles } from "../../runtime/open-files.ts";
+import type { CachedShare } from "../../runtime/page-cache.ts";
 import type { HubBytes } from "../../serve/hub-source.ts";
 import type { Downloader } from "../../transfer/download/download.ts";
 import { recentBlocks } from "../../transfer/download/recent-blocks.ts";
@@ -13,10 +14,12 @@ import type { WeightEntry } from "../format/weight-entry.ts";
 import { isSmall } from "../pull/pull-context.ts";
 import { rangesOf, storedBlob } from "../pull/pull-download.ts";
 import type { Session } from "../session/session.ts";
-import { answerMemory, fileBytes } from "./answer-memory.ts";
+import { answerMemory } from "./answer-memory.ts";
 import { createFeed, type Feed } from "./blob-feed.ts";
+import { type DiskReader, diskReads } from "./disk-reads.ts";
 import { fetchBlob } from "./fetch-blob.ts";
 import type { PartsFetcher } from "./fetch-parts.ts";
+import { fileBytes } from "./file-bytes.ts";
 import { glanceIntoParts } from "./glance-parts.ts";
 import type { Located } from "./snapshot.ts";
 import type { WrongFiles } from "./wrong-files.ts";
@@ -81,6 +84,7 @@ export function createBlobs({
   wrongFiles,
   offline,
   keep,
+  cachedShare,
 }: {
   session: Session;
   downloader: Downloader;
@@ -89,9 +93,11 @@ export function createBlobs({
   offline: boolean;
   /** Whether files stay in the cache; else until they were not used for a while. */
   keep: boolean;
+  cachedShare: CachedShare | undefined;
 }): Blobs {
   const { cache, signal: ending, emit } = session;
   const memory = answerMemory();
+  const disk = diskReads(cachedShare);
   const recent = recentBlocks();
   const fetches = new Map<Digest, Fetch>();
   const failures = new Map<Digest, unknown>();
@@ -126,7 +132,9 @@ export function createBlobs({
       // Once it is open, nothing takes it away.
       const file = await openRegular(path);
       used(located);
-      return { from: "cache", chunks: fileBytes(file, range, memory) };
+      const opened = { file: file.fd, name: nameOf(located), size: blob.size };
+      const begin = (): DiskReader => disk.begin(opened, range);
+      return { from: "cache", chunks: fileBytes(file, range, { memory, begin }) };
     } catch {
       return undefined;
     }
@@ -197,6 +205,7 @@ export function createBlobs({
           })
         : await partsFetcher.obtain({ reader, entry, plan }, feed, signal);
     feed.settle(obtained.path);
+    disk.renew(nameOf(located));
     // Who reads has the file open: it may be pruned from here on.
     obtained.release();
     used(located);

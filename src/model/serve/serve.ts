@@ -2,6 +2,7 @@ import { stat } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { isIP } from "node:net";
 import { OcibundleError } from "../../errors.ts";
+import { runtime } from "../../runtime/current.ts";
 import { withinOpenFiles } from "../../runtime/open-files.ts";
 import { laneStarter } from "../../runtime/worker-lanes.ts";
 import { createWorkerPool } from "../../runtime/worker-pool.ts";
@@ -135,7 +136,15 @@ export async function serveModels(
     });
     const keep = request.useCache;
     const wrongFiles = await openWrongFiles(session.cache, session.emit);
-    const blobs = createBlobs({ session, downloader, partsFetcher, wrongFiles, offline, keep });
+    const blobs = createBlobs({
+      session,
+      downloader,
+      partsFetcher,
+      wrongFiles,
+      offline,
+      keep,
+      cachedShare: await runtime.cachedShare(),
+    });
     const memory = manifestMemory(session.cache);
     for (const id of catalog.ids) {
       const place = catalog.find(id);
