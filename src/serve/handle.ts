@@ -16,6 +16,8 @@ export interface HandleOptions extends RouteOptions {
   isAllowed(authorization: string | undefined): boolean;
   /** Answers with bytes of files in progress at most; more wait a little, and are refused then. */
   maxBodies: number;
+  /** How long a request waits for its turn to have bytes of a file, in milliseconds: clients give up after 10 s. */
+  waiting: number;
   /** How long a client may take nothing, in milliseconds. */
   reading: number;
   /** How long a client may take to send the body of a request, in milliseconds. */
@@ -28,9 +30,6 @@ export interface HandleOptions extends RouteOptions {
 
 /** The largest body of a POST, in bytes: paths of a model's files. */
 const maxPostBytes = 1024 * 1024;
-
-/** How long a request waits for its turn to have bytes of a file, in milliseconds: clients give up after 10 s. */
-const turnPatience = 8000;
 
 /** Of an answer that is in memory so much is written at once, in bytes: a slow client takes it bit by bit. */
 const pieceBytes = 64 * 1024;
@@ -54,7 +53,7 @@ class UnreadBody extends Error {
 /** Answers requests: what is refused for all of them first, then what their target stands for. */
 export function createHandler(options: HandleOptions) {
   const { metrics, log } = options;
-  const bodies = turns(options.maxBodies);
+  const bodies = turns(options.maxBodies, options.waiting);
   return async (message: IncomingMessage, response: ServerResponse): Promise<void> => {
     const started = performance.now();
     const gone = new AbortController();
@@ -63,6 +62,7 @@ export function createHandler(options: HandleOptions) {
     const { route: name, answer } = await answerTo(message, gone.signal, options, bodies.count);
     const { method } = message;
     const sent = { bytes: 0 };
+    let isBegun = false;
     let end = "";
     try {
       response.writeHead(answer.status, { ...standing, ...answer.headers });
@@ -85,6 +85,8 @@ export function createHandler(options: HandleOptions) {
       end = `, aborted: ${error instanceof Error ? error.message : String(error)}`;
       // Bytes that are written and not taken yet would keep the rest waiting.
       message.socket.destroy();
+      if (!isBegun && answer.body !== undefined && !(answer.body instanceof Uint8Array))
+        release(answer.body);
       throw error;
     } finally {
       const took = (performance.now() - started) / 1000;
@@ -99,6 +101,7 @@ export function createHandler(options: HandleOptions) {
       { from, chunks }: HubBytes,
       counter: { bytes: number },
     ): Promise<boolean> {
+      isBegun = true;
       metrics.began(from);
       return send(to, chunks, counter, (bytes) => metrics.sent(from, bytes));
     }
@@ -116,6 +119,14 @@ export function createHandler(options: HandleOptions) {
       return sendBody(to, chunks, { gone: gone.signal, patience: options.reading, onSent });
     }
   };
+}
+
+/** Lets go of bytes that nobody has asked for: their file is open, and is closed by whoever reads them. */
+function release({ chunks }: HubBytes): void {
+  const read = async (): Promise<void> => {
+    for await (const _ of chunks) break;
+  };
+  read().catch(() => undefined);
 }
 
 /** What every answer has: it is for no page of another site, and no guess at what it is. */
@@ -239,7 +250,7 @@ async function readBody(message: IncomingMessage, patience: number): Promise<str
 }
 
 /** So many at once; others wait for their turn, and fail when it takes too long. */
-function turns(most: number) {
+function turns(most: number, patience: number) {
   let running = 0;
   const waiting: (() => void)[] = [];
   return {
@@ -254,7 +265,7 @@ function turns(most: number) {
           const timer = setTimeout(() => {
             waiting.splice(waiting.indexOf(begin), 1);
             reject(new Error("too many concurrent responses"));
-          }, turnPatience);
+          }, patience);
           waiting.push(begin);
         });
       } else running += 1;

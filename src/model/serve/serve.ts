@@ -65,8 +65,11 @@ const defaultListen = "127.0.0.1:8086";
 /** How long answers that have begun may take once the server was told to end, in milliseconds. */
 export const drainMilliseconds = 10_000;
 
-/** A client that sends no request, or takes nothing of an answer, is not waited for longer, in milliseconds. */
-const patience = { request: 30_000, reading: 60_000 };
+/**
+ * A client that sends no request, or takes nothing of an answer, is not waited for longer, in milliseconds. `waiting`:
+ * how long it waits for its turn to have bytes of a file; it gives up after 10 s.
+ */
+const patience = { request: 30_000, reading: 60_000, waiting: 8000 };
 
 const maxConnections = withinOpenFiles(1024, 2);
 const maxBodies = withinOpenFiles(256, 2);
@@ -165,6 +168,7 @@ export async function serveModels(
         maxBodies,
         reading: patience.reading,
         sending: patience.request,
+        waiting: patience.waiting,
         connections: () => server?.connections() ?? 0,
         log: (message) => job.emit({ type: "detail", message }),
       }),

@@ -15,6 +15,7 @@ async function serving(
   files: number,
   patience: { request: number; reading: number },
   isHost: (host: string | undefined) => boolean = () => true,
+  read: HubSource["read"] = () => Promise.reject(new Error("no bytes")),
 ) {
   const list = Array.from({ length: files }, (_, at): HubFile => {
     return { path: `weights/part-${at}`, size: 1, digest };
@@ -32,7 +33,7 @@ async function serving(
     },
     refs: () => Promise.resolve({ branches: [], tags: [] }),
     ids: () => [],
-    read: () => Promise.reject(new Error("no bytes")),
+    read,
     isTainted: () => false,
   };
   const logged: string[] = [];
@@ -50,6 +51,7 @@ async function serving(
       maxBodies: 1,
       reading: patience.reading,
       sending: patience.request,
+      waiting: 50,
       connections: () => 0,
       log: (line) => void logged.push(line),
     }),
@@ -130,6 +132,44 @@ describe("a client that", () => {
     socket.write(treeRequest.repeat(2000));
     await once(socket.resume(), "close");
     expect(asked.all).toBeLessThan(1000);
+  });
+
+  test("waits too long for its turn loses its connection, and what it was to get is let go", async () => {
+    const held = { now: 0, all: 0 };
+    const never = new AbortController();
+    async function* bytes(): AsyncGenerator<Uint8Array, void, undefined> {
+      try {
+        yield new Uint8Array(1);
+        await once(never.signal, "abort");
+      } finally {
+        held.now -= 1;
+      }
+    }
+    const { server, logged } = await serving(
+      1,
+      { request: 60_000, reading: 60_000 },
+      () => true,
+      () => {
+        // As a file that is open.
+        held.now += 1;
+        held.all += 1;
+        return Promise.resolve({ from: "cache", chunks: bytes() });
+      },
+    );
+    const ask = () => {
+      const socket = connect(server.port, "127.0.0.1");
+      socket.write("GET /a/b/resolve/main/weights/part-0 HTTP/1.1\r\nHost: x\r\n\r\n");
+      return socket.on("error", () => undefined).resume();
+    };
+    const first = ask();
+    while (held.now === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    await once(ask(), "close");
+    expect(logged).toEqual([expect.stringContaining("aborted: too many concurrent responses")]);
+    while (held.now > 1) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(held.all).toBe(2);
+    first.destroy();
+    never.abort();
+    while (held.now > 0) await new Promise((resolve) => setTimeout(resolve, 5));
   });
 
   test("takes nothing of a list loses its connection", async () => {
