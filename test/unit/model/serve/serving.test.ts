@@ -112,6 +112,22 @@ describe("a file that is not in the cache", () => {
     );
   });
 
+  test("is the same for those who come later, from the disk and from memory", async () => {
+    // Large enough to be written past the page cache, so that it has yet to be read from the disk.
+    const content = new Uint8Array(randomBytes(40 * 1024 * 1024 + 5));
+    const { registry, endpoint } = await serving({ "model.bin": content });
+    const get = async (range?: string): Promise<string> => {
+      const headers = range === undefined ? {} : { range: `bytes=${range}` };
+      return hashed(await (await fetch(url(endpoint, "model.bin"), { headers })).bytes());
+    };
+    expect(await get()).toBe(hashed(content));
+    registry.seen.length = 0;
+    const start = 3_000_001;
+    expect(await get(`${start}-`)).toBe(hashed(content.subarray(start)));
+    for (let client = 0; client < 2; client += 1) expect(await get()).toBe(hashed(content));
+    expect(blobRequests(registry)).toEqual([]);
+  });
+
   test("is decompressed while it arrives, any range of it", async () => {
     const original = Buffer.from(randomBytes(largeBytes / 8).toString("hex"));
     const { endpoint, registry } = await serving({ "a.bin": original }, {}, "gzip");
