@@ -129,6 +129,11 @@ export const command = defineCommand({
     if (isOfSignatures(report)) return signatureFailure(report);
     const { problems, name } = report;
     if (problems.length === 0) return undefined;
+    if (problems.every(({ kind }) => kind === "uncompared")) {
+      return new OcibundleError("file", `verify ${name}: ${countProblems(problems)}`, {
+        hint: "everything else is verified; verify these with the program that wrote them",
+      });
+    }
     const extra = problems.filter(({ kind }) => kind === "extra").length;
     const wrong = problems.length - extra;
     return new OcibundleError("integrity", `verify ${name}: ${countProblems(problems)}`, {

@@ -10,7 +10,13 @@ import {
 import { matchesDigest, shortDigest } from "./digest.ts";
 import { parseDocument } from "./document.ts";
 import { goObject } from "./go-object.ts";
-import { ArtifactManifestSchema, ImageIndexSchema, type RawManifest } from "./manifest.ts";
+import { parseIndexEntries, unreadableText } from "./index-entries.ts";
+import {
+  ArtifactManifestSchema,
+  type ImageIndex,
+  ImageIndexSchema,
+  type RawManifest,
+} from "./manifest.ts";
 import {
   essenceOf,
   isGenericType,
@@ -94,16 +100,21 @@ const AnyManifestSchema = goObject({
 /**
  * Reads what a manifest names. One of a media type that is not known here is read by its members; `on`
  * names it in messages. Throws `file` for one that names nothing that could be found: its content
- * would be left behind.
+ * would be left behind. With `onUnreadable`, entries of an index that can't be read are left out, and it is told once
+ * what is wrong with them.
  */
-export function membersOf(raw: RawManifest, on: string): ManifestMembers {
+export function membersOf(
+  raw: RawManifest,
+  on: string,
+  onUnreadable?: (text: string) => void,
+): ManifestMembers {
   const { bytes, mediaType } = raw;
   if (isIndexType(mediaType)) {
-    const {
-      manifests,
-      artifactType,
-      annotations = {},
-    } = parseDocument(bytes, ImageIndexSchema, on);
+    const index =
+      onUnreadable === undefined
+        ? parseDocument(bytes, ImageIndexSchema, on)
+        : readableEntries(bytes, on, onUnreadable);
+    const { manifests, artifactType, annotations = {} } = index;
     return { manifests, config: undefined, layers: [], artifactType, annotations };
   }
   if (isManifestType(mediaType)) {
@@ -132,6 +143,17 @@ export function membersOf(raw: RawManifest, on: string): ManifestMembers {
     artifactType,
     annotations,
   };
+}
+
+function readableEntries(
+  bytes: Uint8Array,
+  on: string,
+  onUnreadable: (text: string) => void,
+): ImageIndex {
+  const { index, unreadable } = parseIndexEntries(bytes, on);
+  const text = unreadableText(unreadable);
+  if (text !== undefined) onUnreadable(text);
+  return index;
 }
 
 /** A manifest whose content can't be found. */

@@ -13,6 +13,6 @@ export interface VerifyReport {
 export interface Problem {
   /** The path of a file, or what a blob is called. */
   item: string;
-  kind: "differs" | "missing" | "extra" | "unreadable";
+  kind: "differs" | "missing" | "extra" | "unreadable" | "uncompared";
   detail: string;
 }

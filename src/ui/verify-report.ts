@@ -9,6 +9,7 @@ const kinds = {
   missing: "missing",
   differs: "different",
   unreadable: "unreadable",
+  uncompared: "not compared",
   extra: "extra",
 } as const;
 
@@ -43,7 +44,7 @@ export function verifyReport(
       ? item.slice(dir.length + 1)
       : item;
   const rows = problems.map(({ kind, item, detail }): Cell[] => [
-    kind,
+    kind === "uncompared" ? kinds[kind] : kind,
     { text: shown(item), cut: true },
     { text: detail, wrap: true },
   ]);

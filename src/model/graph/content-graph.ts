@@ -10,6 +10,7 @@ import {
   isForeignLayerType,
   isGenericType,
   isImageConfigType,
+  isIndexType,
 } from "../../oci/media-types.ts";
 import { weightDest, weightName } from "../format/annotations.ts";
 import { fileNameOf } from "../format/weight-entry.ts";
@@ -33,6 +34,16 @@ export interface ContentGraph {
 /** What a manifest is part of. `other`: attestations, signatures, artifacts of other tools. */
 export type Group = "image" | "weights" | "other";
 
+/** What of an index is left out: a manifest, or entries of which no digest is known. */
+export interface BrokenEntry {
+  /** What it is called in reports: `manifest sha256:ab12…`. */
+  item: string;
+  digest: Digest | undefined;
+}
+
+/** Is told what is left out of a graph, and why: by the error's code whether it is there. */
+export type OnBroken = (entry: BrokenEntry, error: OcibundleError) => void;
+
 // Deeper nesting has no use; a cycle can't exist among digests, but a long chain can.
 const maxDepth = 4;
 
@@ -48,12 +59,13 @@ export const maxGraphBytes = 128 * 1024 * 1024;
  * Blobs are only described: each says how to get at its bytes when they are needed.
  * Throws `not_found` for a child that the reader lacks, `file` or `integrity` for a broken one or one
  * whose content can't be found; with `onBroken` they are told of, and left out with all that is below them.
+ * So are then entries that can't be read.
  */
 export async function readGraph(
   reader: ContentReader,
   root: RawManifest,
   signal: AbortSignal,
-  onBroken?: (child: Descriptor, error: OcibundleError) => void,
+  onBroken?: OnBroken,
 ): Promise<ContentGraph> {
   const children: RawManifest[] = [];
   const blobs = new Map<Digest, BlobToMove>();
@@ -62,7 +74,14 @@ export async function readGraph(
 
   const visit = async (manifest: RawManifest, depth: number, group?: Group): Promise<void> => {
     const on = `${reader.name}: manifest ${shortDigest(manifest.digest)}`;
-    const { manifests } = membersOf(manifest, on);
+    const passOver =
+      onBroken &&
+      ((text: string): void =>
+        onBroken(
+          { item: `index ${shortDigest(manifest.digest)}`, digest: undefined },
+          new OcibundleError("file", `${on}: ${text}`),
+        ));
+    const { manifests } = membersOf(manifest, on, passOver);
     for (const blob of blobsOfManifest(reader, manifest, group)) {
       const known = blobs.get(blob.descriptor.digest);
       // What an image shares with something else is the image's.
@@ -96,7 +115,10 @@ export async function readGraph(
         if (await isBlob(reader, entry, error, signal)) {
           blobs.set(entry.digest, blobOf(reader, entry, group ?? groupOfEntry(entry) ?? "other"));
         } else if (onBroken === undefined) throw error;
-        else onBroken(entry, error);
+        else {
+          const { digest } = entry;
+          onBroken({ item: `manifest ${shortDigest(digest)}`, digest }, error);
+        }
       }
     }
   };
@@ -163,6 +185,7 @@ export function blobsOfManifest(
   group?: Group,
 ): BlobToMove[] {
   const on = `${reader.name}: manifest ${shortDigest(manifest.digest)}`;
+  if (isIndexType(manifest.mediaType)) return [];
   const members = membersOf(manifest, on);
   const { config, layers } = members;
   const isImage =

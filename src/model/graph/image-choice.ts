@@ -1,6 +1,7 @@
 import { OcibundleError } from "../../errors.ts";
 import type { ContentReader } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
+import { shortDigest } from "../../oci/digest.ts";
 import { type IndexEntries, parseIndexEntries, unreadableText } from "../../oci/index-entries.ts";
 import { isIndexType } from "../../oci/media-types.ts";
 import {
@@ -72,7 +73,13 @@ export async function chooseImage(
           : undefined;
       if (platform !== undefined) platforms.push(platform);
       if (isIndexType(entry.mediaType)) {
-        if (depth === maxDepth || (platform !== undefined && !matchesPlatform(platform, wanted))) {
+        if (platform !== undefined && !matchesPlatform(platform, wanted)) continue;
+        if (depth === maxDepth) {
+          missing ??= new OcibundleError(
+            "file",
+            `${reader.name}: index ${shortDigest(entry.digest)}: indexes are nested more than ${maxDepth} levels deep`,
+            { hint: "specify the image by its digest" },
+          );
           continue;
         }
         const inner = await readIndexOrMiss(entry);

@@ -26,6 +26,8 @@ export interface SummaryContext {
   foreign?: ReadonlyMap<Digest, WeightsContents> | undefined;
   /** The blobs that are there: an index may list one beside its manifests. */
   blobs?: readonly { descriptor: Descriptor }[];
+  /** Manifests that are there, and could not be read. */
+  unread?: ReadonlySet<Digest>;
 }
 
 /**
@@ -36,9 +38,9 @@ export function summarize(
   root: RawManifest,
   children: readonly RawManifest[],
   on: string,
-  { platform = null, foreign = new Map(), blobs = [] }: SummaryContext = {},
+  { platform = null, foreign = new Map(), blobs = [], unread = new Set() }: SummaryContext = {},
 ): ModelSummary {
-  const members = membersOf(root, on);
+  const members = membersOf(root, on, toldBefore);
   const { artifactType = null, config, layers } = members;
   const summary: ModelSummary = {
     type: "artifact",
@@ -57,7 +59,7 @@ export function summarize(
   const kind = kindOf(members);
   if (isIndexType(root.mediaType)) {
     const byDigest = new Map(children.map((child) => [child.digest, child]));
-    const there = new Set(blobs.map(({ descriptor }) => descriptor.digest));
+    const there = new Set([...unread, ...blobs.map(({ descriptor }) => descriptor.digest)]);
     const place = { on, foreign, there, platform: null, depth: 0 };
     addEntries(summary, members.manifests, byDigest, place);
     summary.type = summary.weights === null ? "index" : "bundle";
@@ -84,6 +86,9 @@ export function summarize(
   return summary;
 }
 
+/** Entries that can't be read: who has read the graph was told of them, or refused. */
+const toldBefore = (): void => undefined;
+
 /** What a manifest is by itself. */
 function kindOf({ config, layers, artifactType }: ManifestMembers): "image" | "weights" | "other" {
   if (isWeightsManifest({ artifactType, layers })) return "weights";
@@ -94,7 +99,7 @@ function kindOf({ config, layers, artifactType }: ManifestMembers): "image" | "w
 interface Place {
   on: string;
   foreign: ReadonlyMap<Digest, WeightsContents>;
-  /** Blobs that are no manifests. */
+  /** Blobs that are no manifests, and manifests that could not be read. */
   there: ReadonlySet<Digest>;
   /** Of the index that lists an index. */
   platform: string | null;
@@ -122,7 +127,7 @@ function addEntries(
           ? "weights"
           : kindOfEntry(entry, raw, where);
     if (raw !== undefined && kind === "index" && depth < maxDepth) {
-      const { manifests } = membersOf(raw, where);
+      const { manifests } = membersOf(raw, where, toldBefore);
       const place = { on, foreign, there, platform: own, depth: depth + 1 };
       addEntries(summary, manifests, byDigest, place);
     } else if (raw !== undefined && kind === "weights") {

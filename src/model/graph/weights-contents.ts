@@ -2,8 +2,9 @@ import { OcibundleError } from "../../errors.ts";
 import { posix } from "node:path";
 import type { ContentReader } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
-import type { Digest } from "../../oci/digest.ts";
+import { type Digest, shortDigest } from "../../oci/digest.ts";
 import { parseDocument } from "../../oci/document.ts";
+import { parseIndexEntries } from "../../oci/index-entries.ts";
 import {
   type ImageIndex,
   ImageIndexSchema,
@@ -93,7 +94,14 @@ export async function readAllContents(
   const contents: WeightsContents[] = [];
   for (const entry of entries) {
     const raw = await readChild(reader, entry, signal);
-    const isNested = isIndexType(raw.mediaType) && depth < maxNesting;
+    const isNested = isIndexType(raw.mediaType);
+    if (isNested && depth === maxNesting) {
+      throw new OcibundleError(
+        "file",
+        `${reader.name}: index ${shortDigest(raw.digest)}: indexes are nested more than ${maxNesting + 1} levels deep`,
+        { hint: "pull its weights by their digest; `ocibundle inspect` lists them" },
+      );
+    }
     contents.push(
       ...(isNested
         ? await readAllContents(reader, raw, signal, { forImage, depth: depth + 1 })
@@ -242,7 +250,7 @@ export async function readForeign(
   onFault: (error: OcibundleError) => void,
 ): Promise<Map<Digest, WeightsContents>> {
   const entries = isIndexType(root.mediaType)
-    ? parseDocument(root.bytes, ImageIndexSchema, reader.name).manifests
+    ? parseIndexEntries(root.bytes, reader.name).index.manifests
     : [];
   const found = new Map<Digest, WeightsContents>();
   for (const raw of [root, ...children]) {

@@ -68,7 +68,10 @@ export async function verifySubject(
     name,
     dir,
     quick,
-    checked: { items: items.length + broken.length, bytes: read },
+    checked: {
+      items: items.length + broken.filter(({ kind }) => kind !== "uncompared").length,
+      bytes: read,
+    },
     problems: [
       ...broken,
       ...found.flat(),

@@ -73,9 +73,8 @@ async function blobsOf(
   const { reader, root, name, close } = await place.open();
   stack.defer(close);
   const broken: Problem[] = [];
-  const graph = await readGraph(reader, root, session.signal, ({ digest }, { code, message }) => {
-    const kind = code === "not_found" ? "missing" : "differs";
-    broken.push({ item: `manifest ${shortDigest(digest)}`, kind, detail: message });
+  const graph = await readGraph(reader, root, session.signal, ({ item }, error) => {
+    broken.push({ item, kind: kindOfBroken(error), detail: error.message });
   });
   for (const { digest } of graph.leftOut ?? []) {
     const message = `layer ${shortDigest(digest)} is non-distributable and missing: skipped`;
@@ -84,7 +83,7 @@ async function blobsOf(
   const parts = await filesOfParts(reader, graph, session.signal, (digest, error) => {
     broken.push({
       item: `manifest ${shortDigest(digest)}`,
-      kind: error.code === "not_found" ? "missing" : "differs",
+      kind: kindOfBroken(error),
       detail: error.message,
     });
   });
@@ -117,6 +116,10 @@ async function blobsOf(
   });
   return { name, items: [...items, ...files], broken };
 }
+
+/** What is not supported here, or not understood, is not compared: nothing is known to be wrong with it. */
+const kindOfBroken = ({ code }: OcibundleError): Problem["kind"] =>
+  code === "not_found" ? "missing" : code === "file" ? "uncompared" : "differs";
 
 /** A weight file where a pull has placed it. Looking at it throws `integrity` for another kind or size of file. */
 export function fileItem({ digestOriginal, sizeUncompressed }: WeightEntry, path: string): Item {

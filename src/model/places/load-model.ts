@@ -1,13 +1,17 @@
 import { OcibundleError } from "../../errors.ts";
 import type { ImageSource } from "../../image/conversion/types.ts";
-import type { Descriptor } from "../../oci/descriptor.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { parseDocument } from "../../oci/document.ts";
 import { ImageManifestSchema } from "../../oci/manifest.ts";
 import { membersOf } from "../../oci/manifest-members.ts";
 import { isImageConfigType, isManifestType } from "../../oci/media-types.ts";
 import { formatPlatform, isKnownPlatform } from "../../oci/platform.ts";
-import { type ContentGraph, readGraph } from "../graph/content-graph.ts";
+import {
+  type BrokenEntry,
+  type ContentGraph,
+  type OnBroken,
+  readGraph,
+} from "../graph/content-graph.ts";
 import { readImageConfig } from "../graph/image-entry.ts";
 import type { Session } from "../session/session.ts";
 import { parsePlace } from "./place.ts";
@@ -37,7 +41,7 @@ export type Loaded =
 export async function loadSource(
   session: Session,
   text: string,
-  onBroken?: (child: Descriptor, error: OcibundleError) => void,
+  onBroken?: OnBroken,
 ): Promise<Loaded> {
   const place = await parsePlace(session, text);
   if (place.kind === "lock") {
@@ -47,14 +51,21 @@ export async function loadSource(
   }
   const source = await place.open();
   try {
-    const graph = await readGraph(source.reader, source.root, session.signal, onBroken);
+    const unread = new Set<Digest>();
+    const noting =
+      onBroken &&
+      ((entry: BrokenEntry, error: OcibundleError): void => {
+        if (entry.digest !== undefined && error.code !== "not_found") unread.add(entry.digest);
+        onBroken(entry, error);
+      });
+    const graph = await readGraph(source.reader, source.root, session.signal, noting);
     const platform = await platformOfRoot(source, session.signal);
     const foreign = await readForeign(source.reader, graph, session.signal, (error) => {
       // Weights without their files are not weights without files.
       if (onBroken === undefined) throw error;
       session.emit({ type: "warning", message: `files not listed: ${error.message}` });
     });
-    const context = { platform, foreign, blobs: graph.blobs };
+    const context = { platform, foreign, blobs: graph.blobs, unread };
     const summary = summarize(graph.root, graph.children, source.name, context);
     const dispose = { [Symbol.asyncDispose]: () => source.close() };
     return { kind: "model", summary, graph, foreign, ...source, ...dispose };

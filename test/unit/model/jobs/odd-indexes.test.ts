@@ -1,0 +1,115 @@
+import { expect, test } from "bun:test";
+import { dirname } from "node:path";
+import { command as verifyCommand } from "../../../../src/commands/verify.ts";
+import { diffModels } from "../../../../src/model/jobs/diff.ts";
+import { inspectSource } from "../../../../src/model/jobs/inspect.ts";
+import { verifySource } from "../../../../src/model/jobs/verify.ts";
+import { chooseImage } from "../../../../src/model/graph/image-choice.ts";
+import { digestOf, shortDigest } from "../../../../src/oci/digest.ts";
+import { parseIndexEntries } from "../../../../src/oci/index-entries.ts";
+import type { RawManifest } from "../../../../src/oci/manifest.ts";
+import { failureOf } from "../../../support/failure.ts";
+import { type Job, jobIn } from "../../../support/model/job.ts";
+import {
+  amd64,
+  arm64,
+  entryOf,
+  type LayoutBench,
+  layoutBench,
+  signal,
+} from "../../../support/model/layout-bench.ts";
+
+const schema1Type = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+
+/** A layout whose root lists an image for arm64 beside something odd for amd64. */
+async function modelWith(odd: (bench: LayoutBench) => Promise<object>) {
+  const bench = await layoutBench();
+  const image = await bench.image(arm64, "right");
+  const root = await bench.index(entryOf(image, { platform: arm64 }), await odd(bench));
+  await bench.layout.writeManifest(root, "v1", signal);
+  await bench.layout.commit(signal);
+  const job = jobIn(dirname(bench.directory));
+  return { bench, image, root, job, source: "oci:layout:v1" };
+}
+
+const schema1 = async ({ manifest }: LayoutBench): Promise<object> =>
+  entryOf(await manifest({ schemaVersion: 1, mediaType: schema1Type, fsLayers: [] }), {
+    platform: amd64,
+  });
+
+const nested = async (bench: LayoutBench): Promise<object> => {
+  let inner: RawManifest = await bench.image(amd64, "deep");
+  for (let depth = 0; depth < 5; depth += 1) {
+    inner = await bench.index(entryOf(inner, { platform: amd64 }));
+  }
+  return entryOf(inner, { platform: amd64 });
+};
+
+const withoutSize = async (bench: LayoutBench): Promise<object> => {
+  const { size: _, ...entry } = entryOf(await bench.image(amd64, "unsized"));
+  return { ...entry, platform: amd64 };
+};
+
+const verify = (job: Job, source: string) =>
+  verifySource(job, { source, dir: undefined, quick: false });
+
+const none = { dir: undefined, hfCache: undefined, modelSignature: undefined };
+
+test.each([
+  ["a manifest of schema 1", schema1, "are not supported"],
+  ["indexes nested without end", nested, "indexes are nested more than 4 levels deep"],
+  ["an entry that can't be read", withoutSize, "manifests.1.size: is missing"],
+])("%s is not compared by verify, and shown or told of by inspect", async (_, odd, why) => {
+  const { image, job, source } = await modelWith(odd);
+  const report = await verify(job, source);
+  expect(report.problems.map(({ kind }) => kind)).toEqual(["uncompared"]);
+  expect(report.problems[0]?.detail).toContain(why);
+  // The image beside it: its config and its layer.
+  expect(report.checked.items).toBe(2);
+  const failure = verifyCommand.failure?.({ report }, none as never);
+  expect(failure).toMatchObject({ code: "file", message: "verify oci:layout:v1: 1 not compared" });
+
+  const shown = await inspectSource(job, source);
+  if (shown.type === "lock") throw new Error("it is no lock");
+  expect(shown.images.map(({ digest }) => digest)).toEqual([image.digest]);
+  expect(shown.others.every(({ missing }) => !missing)).toBe(true);
+  expect(job.warnings()).toHaveLength(1);
+  expect(job.warnings()[0]).toContain(why);
+
+  // What can't be compared is an error of its own to diff, and no difference.
+  const error = await failureOf(diffModels(job, source, source));
+  expect([error.code, error.message]).toEqual(["file", expect.stringContaining(why)]);
+});
+
+test("what differs is said beside what is not compared, and decides", async () => {
+  const { job, source } = await modelWith(async (bench) => ({
+    ...(await schema1(bench)),
+    digest: digestOf("gone"),
+  }));
+  const report = await verify(job, source);
+  expect(report.problems.map(({ kind }) => kind)).toEqual(["missing"]);
+  const failure = verifyCommand.failure?.(
+    {
+      report: {
+        ...report,
+        problems: [...report.problems, { item: "it", kind: "uncompared", detail: "it is" }],
+      },
+    },
+    none as never,
+  );
+  expect(failure).toMatchObject({
+    code: "integrity",
+    message: "verify oci:layout:v1: 1 missing, 1 not compared",
+  });
+});
+
+test("an image in indexes that are nested too deep is not said to be missing", async () => {
+  const { bench, root } = await modelWith(nested);
+  const index = parseIndexEntries(root.bytes, "it");
+  const error = await failureOf(chooseImage(bench.layout, index, amd64, signal));
+  expect(error.code).toBe("file");
+  expect(error.message).toEndWith("indexes are nested more than 4 levels deep");
+  // Another platform's image is beside it.
+  expect((await chooseImage(bench.layout, index, arm64, signal)).chosen).toBeDefined();
+  expect(error.message).toContain(`index ${shortDigest(root.digest).slice(0, 7)}`);
+});
