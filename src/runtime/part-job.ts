@@ -3,15 +3,14 @@ import { closeSync, readSync, writeSync } from "node:fs";
 import { pipeline } from "node:stream/promises";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { openOwnFile } from "./own-file.ts";
+import { type PartPlace, PartPlaces, rangeInFile } from "./part-places.ts";
 import { isPlaneCodec, planeDecoder, planeWidths } from "./plane-codec.ts";
 import {
   decodedTooLongCode,
   fileEndedCode,
-  type FileRange,
   type Hashed,
   type PartCodec,
   type PartJob,
-  type PartPlace,
 } from "./worker-protocol.ts";
 import { zstdFrames } from "./zstd-frames.ts";
 import { openRegularSync } from "./regular-file.ts";
@@ -20,13 +19,13 @@ const readBytes = 256 * 1024;
 const decodedBytes = 1024 * 1024;
 
 /**
- * Gathers a part from ranges of files, decodes it where it is stored in another form, hashes its original
+ * Gathers a part from places in a file, decodes it where it is stored in another form, hashes its original
  * bytes, and writes them to their places where there are some. Returns digest and size of the original:
  * whether they are right is the caller's to judge, and what was written then the caller's to undo.
  *
  * Blocks the thread unless it decodes. `onChunk` is told the number of stored bytes read after each chunk, and
  * ends the work by throwing. Throws errno errors, zlib's, one with `fileEndedCode` where a file is shorter
- * than its range, and one with `decodedTooLongCode` as soon as there are more bytes than there may be.
+ * than its places, and one with `decodedTooLongCode` as soon as there are more bytes than there may be.
  */
 export async function runPartJob(
   { from, decode, to }: PartJob,
@@ -37,7 +36,8 @@ export async function runPartJob(
   if (to !== undefined && output === undefined) {
     throw Object.assign(new Error(`${to.path} was replaced`), { code: fileEndedCode });
   }
-  const write = to === undefined ? undefined : placesWriter(output?.fd ?? -1, to.places);
+  const write =
+    to === undefined ? undefined : placesWriter(output?.fd ?? -1, new PartPlaces(to.places));
   let size = 0;
   const take = (chunk: Uint8Array): void => {
     if (decode !== undefined && size + chunk.length > decode.size) {
@@ -100,35 +100,41 @@ async function decodeChunks(
   }
 }
 
+/** The bytes at places of a file, one after another; each buffer is filled, since places can be of a few bytes. */
 function* storedChunks(
-  ranges: readonly FileRange[],
+  { path, places }: PartJob["from"],
   buffer: () => Uint8Array,
   onChunk: ((bytes: number) => void) | undefined,
 ): Generator<Uint8Array> {
-  let path: string | undefined;
-  let file = -1;
+  const all = new PartPlaces(places);
+  const file = openRegularSync(path);
   try {
-    for (const range of ranges) {
-      if (range.path !== path) {
-        if (file !== -1) closeSync(file);
-        file = -1;
-        file = openRegularSync(range.path);
-        path = range.path;
-      }
-      for (let offset = range.start; offset < range.end;) {
-        const chunk = buffer();
-        const bytes = readSync(file, chunk, 0, Math.min(chunk.length, range.end - offset), offset);
+    let chunk = buffer();
+    let filled = 0;
+    for (let index = 0; index < all.length; index += 1) {
+      const { start, end } = rangeInFile(all.at(index));
+      for (let offset = start; offset < end;) {
+        const wanted = Math.min(chunk.length - filled, end - offset);
+        const bytes = readSync(file, chunk, filled, wanted, offset);
         if (bytes === 0) {
-          const message = `${range.path}: the file ended before byte ${range.end}`;
+          const message = `${path}: the file ended before byte ${end}`;
           throw Object.assign(new Error(message), { code: fileEndedCode });
         }
         offset += bytes;
-        yield chunk.subarray(0, bytes);
-        onChunk?.(bytes);
+        filled += bytes;
+        if (filled < chunk.length) continue;
+        yield chunk;
+        onChunk?.(filled);
+        chunk = buffer();
+        filled = 0;
       }
     }
+    if (filled > 0) {
+      yield chunk.subarray(0, filled);
+      onChunk?.(filled);
+    }
   } finally {
-    if (file !== -1) closeSync(file);
+    closeSync(file);
   }
 }
 
@@ -136,17 +142,15 @@ function* storedChunks(
  * Writes what of a chunk at `at` belongs to each of the places, which are in the order of their starts. Chunks come one
  * after another, so that places which lie behind or ahead need not be looked at.
  */
-function placesWriter(
-  file: number,
-  places: readonly PartPlace[],
-): (chunk: Uint8Array, at: number) => void {
+function placesWriter(file: number, places: PartPlaces): (chunk: Uint8Array, at: number) => void {
   let next = 0;
   let begun: PartPlace[] = [];
   return (chunk, at) => {
     const chunkEnd = at + chunk.length;
-    for (let place = places[next]; place && place.start < chunkEnd; place = places[next]) {
+    for (; next < places.length; next += 1) {
+      const place = places.at(next);
+      if (place.start >= chunkEnd) break;
       begun.push(place);
-      next += 1;
     }
     for (const place of begun) {
       const start = Math.max(place.start, at);

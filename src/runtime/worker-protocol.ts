@@ -70,21 +70,20 @@ export interface Followed {
   decoded?: { hex: string; size: number };
 }
 
-/** Where bytes `start` up to `end` of a part lie in a file: from `position` on. */
-export interface PartPlace {
-  start: number;
-  end: number;
-  position: number;
+/** A file, and as the numbers of `PartPlaces` where in it the bytes of a part lie, or belong. */
+interface PlacedPart {
+  path: string;
+  places: Float64Array;
 }
 
 /** A part that is gathered, hashed, and perhaps decoded and written elsewhere (see part-job.ts). */
 export interface PartJob {
-  /** Its stored form, one range after another. */
-  from: readonly FileRange[];
+  /** Its stored form, one place after another. */
+  from: PlacedPart;
   /** How it is stored; `size`: of the original, which nothing may exceed. */
   decode?: { codec: PartCodec; size: number } | undefined;
-  /** Where its original bytes are written: places in the order of their starts, in a file of this user's own. */
-  to?: { path: string; places: readonly PartPlace[] } | undefined;
+  /** Where its original bytes are written, in a file of this user's own. */
+  to?: PlacedPart | undefined;
 }
 
 /** Ranges of one file that are copied into another as they are. */

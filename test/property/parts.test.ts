@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { parseRecipe, type Segment, serializeRecipe } from "../../src/model/parts/recipe.ts";
+import { type Segment, Segments } from "../../src/model/format/segment-list.ts";
+import { parseRecipe, serializeRecipe } from "../../src/model/parts/recipe.ts";
 import { recipeOf, segmentsOf } from "../../src/model/parts/segments.ts";
-import { segmentFinder } from "../../src/model/parts/segments-in.ts";
 import { asItIs } from "../../src/model/parts/parts-artifact.ts";
 import { partHasher } from "../../src/model/parts/part-hasher.ts";
 import { wholeParts } from "../../src/model/parts/whole-parts.ts";
@@ -66,7 +66,7 @@ test("any file gives a recipe, and the recipe with its parts gives the same file
       const recipe = recipeOf({ by: "tree/1", ...by }, split);
       const read = parseRecipe(serializeRecipe(recipe, "it"), "it");
       for (const [at, { segments }] of read.files.entries()) {
-        const pieces = segments.map(([part, offset, length]) =>
+        const pieces = Array.from(segments, ({ part, offset, length }) =>
           stored.get(read.parts[part]?.[0] ?? "")?.subarray(offset, offset + length),
         );
         const whole = Buffer.concat(pieces.map((piece) => piece ?? new Uint8Array(0)));
@@ -109,13 +109,14 @@ test("what a range has of segments is what a walk over all of them finds", () =>
         const all = lengths.flatMap((bytes, index) =>
           Array.from({ length: bytes }, (_, at) => `${index}:${at}`),
         );
-        const found = segmentFinder(lengths)({ start, end: start + length });
+        const segments = Segments.of(lengths.map((bytes, index) => [index, 0, bytes] as const));
+        const found = segments.within({ start, end: start + length });
         expect(found.every((piece) => piece.start < piece.end)).toBe(true);
         expect(
           found.flatMap((piece) =>
             Array.from(
               { length: piece.end - piece.start },
-              (_, at) => `${piece.index}:${piece.start + at}`,
+              (_, at) => `${piece.segment.part}:${piece.start + at}`,
             ),
           ),
         ).toEqual(all.slice(start, start + length));
@@ -155,8 +156,12 @@ test("the parts of any file can be held against it, and others are not its own",
         );
         const stored = new Map(plan.map((extents) => [digestOf(gather(extents)), gather(extents)]));
         const split = { by: "tree/1" };
-        const isItsOwn = (list: typeof segments): boolean => {
-          const whole = wholeParts({ split, parts: parts.map(asItIs), segments: list });
+        const isItsOwn = (list: readonly Segment[]): boolean => {
+          const whole = wholeParts({
+            split,
+            parts: parts.map(asItIs),
+            segments: Segments.of(list),
+          });
           if (whole === undefined) return false;
           const hasher = partHasher(whole.plan);
           for (let at = 0; at < bytes.byteLength; at += 37)
@@ -165,8 +170,8 @@ test("the parts of any file can be held against it, and others are not its own",
           expect(hashed).toEqual(whole.plan.map((extents) => digestOf(gather(extents))));
           return hashed.every((digest, at) => digest === whole.digests[at]);
         };
-        expect(isItsOwn(segments)).toBe(true);
-        const swapped = [...segments];
+        expect(isItsOwn(segments.toJSON())).toBe(true);
+        const swapped = segments.toJSON();
         const [a, b] = [first % segments.length, second % segments.length];
         [swapped[a], swapped[b]] = [swapped[b], swapped[a]] as [Segment, Segment];
         const made = Buffer.concat(

@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
 import * as v from "valibot";
 import { OcibundleError } from "../../errors.ts";
-import { parseDocument } from "../../oci/document.ts";
+import { checkDocument, parseDocument } from "../../oci/document.ts";
 import { openObject } from "../../oci/open-schemas.ts";
+import { isSegment, maxSegments, Segments } from "./segment-list.ts";
 import { lockPartsMember, parseEntries, sortedByName, type WeightEntry } from "./weight-entry.ts";
 
 /** The name of the lock in the working directory. */
@@ -61,8 +62,18 @@ export function parseWeightsLock(bytes: Uint8Array, on: string): WeightsLock {
       { hint: versionHint(found.version) },
     );
   }
-  const lock = parseDocument(bytes, LockSchema, on);
-  return { ...lock, files: parseEntries(lock.files, on) };
+  const lock = checkDocument(found, LockSchema, on);
+  return { ...lock, files: parseEntries(lock.files, on).map(withSegments) };
+}
+
+/** An entry with the segments of its file as such; what are none stays as it is, and is refused where it is used. */
+function withSegments(entry: WeightEntry): WeightEntry {
+  const said = entry[lockPartsMember];
+  if (!isObject(said) || !("segments" in said)) return entry;
+  const { segments } = said;
+  const isList = Array.isArray(segments) && segments.length <= maxSegments;
+  if (!isList || !segments.every(isSegment)) return entry;
+  return { ...entry, [lockPartsMember]: { ...said, segments: Segments.of(segments) } };
 }
 
 /** Cog has written locks of other formats to the same name: 1 as a number, and "1.0". */
@@ -94,8 +105,10 @@ function indented(lock: object): string {
     function (this: unknown, key: string, value: unknown) {
       if (key !== lockPartsMember || !isObject(value)) return value;
       const held = Object.entries(value).map(([name, member]) => {
-        if (!Array.isArray(member)) return [name, member];
-        return [name, `${mark}${lists.push(JSON.stringify(member)) - 1}${mark}`];
+        const isList = Array.isArray(member) || member instanceof Segments;
+        if (!isList) return [name, member];
+        const list = member instanceof Segments ? member.toText() : JSON.stringify(member);
+        return [name, `${mark}${lists.push(list) - 1}${mark}`];
       });
       return Object.fromEntries(held);
     },

@@ -90,13 +90,10 @@ const endOf = (piece: PieceOfFile | undefined): number =>
 function piecesOf({ entry, made }: ReadableFile): PieceOfFile[] {
   const { digestOriginal: digest, sizeUncompressed: size } = entry;
   if (made === undefined) return [{ digest, size, start: 0, end: size, at: 0 }];
-  let at = 0;
-  return made.file.segments.map(([index, start, length]) => {
+  return Array.from(made.file.segments, ({ part: index, offset: start, length, position: at }) => {
     const part = made.artifact.parts[index];
     if (part === undefined) throw new TypeError(`a recipe has no part ${index}`);
-    const piece = { digest: part.digest, size: part.size, start, end: start + length, at };
-    at += length;
-    return piece;
+    return { digest: part.digest, size: part.size, start, end: start + length, at };
   });
 }
 

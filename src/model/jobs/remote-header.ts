@@ -7,7 +7,6 @@ import { blobChunks } from "../../store/blob-chunks.ts";
 import { decodePart, type StoredForm } from "../parts/decode-part.ts";
 import { blobOfPart, type PartsArtifact } from "../parts/parts-artifact.ts";
 import type { RecipeFile } from "../parts/recipe.ts";
-import { segmentFinder } from "../parts/segments-in.ts";
 import type { ReadAt } from "../tensors/read-at.ts";
 
 /** Of what is compressed no more is decompressed in memory, in bytes: a header is at the beginning. */
@@ -104,12 +103,11 @@ export function partsReader(
     dropOldest(readers, readersKept);
     return made;
   };
-  const find = segmentFinder(segments.map(([, , length]) => length));
   return async (position, length) => {
     const found: Uint8Array[] = [];
-    for (const { index, start, end } of find({ start: position, end: position + length })) {
-      const [part, offset] = segments[index] ?? [0, 0];
-      found.push(await readerOf(part)(offset + start, end - start));
+    const range = { start: position, end: position + length };
+    for (const { segment, start, end } of segments.within(range)) {
+      found.push(await readerOf(segment.part)(segment.offset + start, end - start));
     }
     return new Uint8Array(Buffer.concat(found));
   };

@@ -79,7 +79,7 @@ export async function verifyFileOfParts(
   const faults: Problem[] = [];
   const whole = createHash("sha256");
   const uses = new Map<number, number>();
-  for (const [part] of file.segments) uses.set(part, (uses.get(part) ?? 0) + 1);
+  for (const { part } of file.segments) uses.set(part, (uses.get(part) ?? 0) + 1);
   const kept = new Map<number, string>();
   const take = (chunk: Uint8Array): void => {
     whole.update(chunk);
@@ -112,7 +112,7 @@ export async function verifyFileOfParts(
     return false;
   };
   try {
-    for (const [index, start, length] of file.segments) {
+    for (const { part: index, offset: start, length } of file.segments) {
       signal.throwIfAborted();
       const part = artifact.parts[index];
       if (part === undefined) throw new TypeError(`a recipe has no part ${index}`);

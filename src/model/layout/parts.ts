@@ -4,13 +4,8 @@ import { digestOf, shortDigest } from "../../oci/digest.ts";
 import { quoted, sortedByName } from "../format/weight-entry.ts";
 import type { RawManifest } from "../../oci/manifest.ts";
 import { asItIs, partLayer, type StoredPart, partsManifest } from "../parts/parts-artifact.ts";
-import {
-  type Recipe,
-  recipeType,
-  type Segment,
-  serializeRecipe,
-  type Split,
-} from "../parts/recipe.ts";
+import { Segments } from "../format/segment-list.ts";
+import { type Recipe, recipeType, serializeRecipe, type Split } from "../parts/recipe.ts";
 import { recipeOf } from "../parts/segments.ts";
 import type { OriginalFile, PartBlob } from "./original-file.ts";
 import { gathered, joined, shifted } from "./shifted-source.ts";
@@ -54,9 +49,9 @@ function recipeOfFiles(files: readonly RecipeSource[]): {
 /** The parts of a file, and its segments by their numbers. An empty file has none. */
 function piecesOf({ parts, stored, digest, size }: RecipeSource): {
   parts: readonly StoredPart[];
-  segments: readonly Segment[];
+  segments: Segments;
 } {
-  if (size === 0) return { parts: [], segments: [] };
+  if (size === 0) return { parts: [], segments: Segments.of([]) };
   if (parts !== undefined) return parts;
   const whole: StoredPart =
     stored === undefined
@@ -67,7 +62,7 @@ function piecesOf({ parts, stored, digest, size }: RecipeSource): {
           encoding: stored.encoding,
           stored: { digest: stored.digest, size: stored.size },
         };
-  return { parts: [whole], segments: [[0, 0, size]] };
+  return { parts: [whole], segments: Segments.of([[0, 0, size]]) };
 }
 
 /**
@@ -141,12 +136,10 @@ interface Place {
 }
 
 /** Where the bytes of each part lie in the file, in the order of the part. */
-function placesOf(parts: readonly StoredPart[], segments: readonly Segment[]): Place[][] {
+function placesOf(parts: readonly StoredPart[], segments: Segments): Place[][] {
   const places: Place[][] = parts.map(() => []);
-  let inFile = 0;
-  for (const [part, offset, length] of segments) {
+  for (const { part, offset, length, position: inFile } of segments) {
     places[part]?.push({ offset, inFile, length });
-    inFile += length;
   }
   return places.map((pieces, index) => {
     // What a file has twice is taken from the first place.

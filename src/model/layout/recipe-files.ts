@@ -28,7 +28,7 @@ export const filesOfParts = (
     const whole = wholePart(file, { parts });
     // A file that is not split is one part, stored as a plain artifact stores it.
     if (whole?.digest === digest) return { ...common, ...ofWhole(reader, whole) };
-    const stretches = segments.map(([part, offset, length]) => ({
+    const stretches = Array.from(segments, ({ part, offset, length }) => ({
       start: offset,
       end: offset + length,
       source: (signal: AbortSignal) => partSource(reader, parts[part], signal),
@@ -74,12 +74,12 @@ function partsOf(
   const used: StoredPart[] = [];
   return {
     split,
-    segments: segments.map(([part, offset, length]) => {
+    segments: segments.renumbered((part) => {
       const stored = parts[part];
       if (stored === undefined) throw new TypeError("a recipe's segment names no part");
       const index = own.get(part) ?? used.push(stored) - 1;
       own.set(part, index);
-      return [index, offset, length] as const;
+      return index;
     }),
     parts: used,
   };

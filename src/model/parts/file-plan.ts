@@ -1,20 +1,21 @@
 import { createHash } from "node:crypto";
 import type { Descriptor } from "../../oci/descriptor.ts";
-import type { PartPlace } from "../../runtime/worker-protocol.ts";
+import { type PartPlace, PartPlaces } from "../../runtime/part-places.ts";
 import type { PartContent } from "../../store/records/part-records.ts";
+import type { Segments } from "../format/segment-list.ts";
 import type { PartsArtifact, StoredPart } from "./parts-artifact.ts";
-import type { RecipeFile, Segment, Split } from "./recipe.ts";
+import type { RecipeFile, Split } from "./recipe.ts";
 
 /** A part that a file needs, and where in the file it belongs. */
 export interface PlannedPart {
   stored: StoredPart;
-  /** Every place, in the order of their starts in the part. */
-  places: readonly PartPlace[];
+  /** Every place. */
+  places: PartPlaces;
   /**
    * Places that have each byte of the part once, in the part's order: what comes can be written there.
    * Undefined where the file leaves out some of the part, or has it in overlapping pieces only.
    */
-  once: readonly PartPlace[] | undefined;
+  once: PartPlaces | undefined;
 }
 
 /** A file that is put together from parts. */
@@ -24,10 +25,8 @@ export interface FilePlan {
    * bytes by the same parts have the same.
    */
   key: `sha256:${string}`;
-  /** What lies where, from the first byte to the last: made when it is asked for, since it can be very long. */
-  content(): PartContent;
-  /** The document that `key` is the digest of: `content` as compact JSON. */
-  contentBytes(): Uint8Array;
+  /** What lies where, from the first byte to the last: pieces of `parts`. */
+  segments: Segments;
   /** How the file was cut. */
   split: Split;
   /** In bytes. */
@@ -41,91 +40,112 @@ export interface FilePlan {
 }
 
 /** Which parts one of a recipe's files needs, and where each belongs. */
-export function planFile(file: RecipeFile, { parts, recipe }: PartsArtifact): FilePlan {
-  const places = new Map<number, PartPlace[]>();
-  let position = 0;
-  for (const [part, start, length] of file.segments) {
-    const stored = parts[part];
+export function planFile(file: RecipeFile, { parts: all, recipe }: PartsArtifact): FilePlan {
+  const numbers = new Map<number, number>();
+  const used: StoredPart[] = [];
+  const segments = file.segments.renumbered((part) => {
+    const known = numbers.get(part);
+    if (known !== undefined) return known;
+    const stored = all[part];
     if (stored === undefined) throw new TypeError(`a recipe's segment names part ${part}`);
-    const place = { start, end: start + length, position };
-    position += length;
-    const others = places.get(part);
-    if (others === undefined) places.set(part, [place]);
-    else others.push(place);
-  }
-  const { segments } = file;
+    numbers.set(part, used.length);
+    return used.push(stored) - 1;
+  });
+  const parts = plannedParts(segments, used);
   const hash = createHash("sha256");
-  let documentBytes = 0;
-  for (const text of contentText(segments, parts)) {
-    hash.update(text);
-    documentBytes += text.length;
-  }
+  for (const text of contentText({ segments, parts })) hash.update(text);
   return {
     key: `sha256:${hash.digest("hex")}`,
-    content: () => segments.map((segment) => contentOf(segment, parts)),
-    contentBytes() {
-      const bytes = Buffer.allocUnsafe(documentBytes);
-      let at = 0;
-      for (const text of contentText(segments, parts)) {
-        bytes.set(text, at);
-        at += text.length;
-      }
-      return bytes;
-    },
+    segments,
     split: recipe.split,
     size: file.size,
     claim: file.digest,
-    parts: [...places].map(([part, unsorted]) => {
-      const stored = parts[part];
-      if (stored === undefined) throw new TypeError(`a recipe has no part ${part}`);
-      const sorted = unsorted.toSorted((a, b) => a.start - b.start);
-      return { stored, places: sorted, once: chainOf(sorted, stored.size) };
-    }),
+    parts,
   };
 }
 
-function contentOf(
-  [part, start, length]: Segment,
-  parts: readonly StoredPart[],
-): PartContent[number] {
-  const stored = parts[part];
-  if (stored === undefined) throw new TypeError(`a recipe's segment names part ${part}`);
-  return [stored.digest, stored.size, start, start + length];
+/** Each part with those of the segments that are pieces of it. */
+function plannedParts(segments: Segments, parts: readonly StoredPart[]): PlannedPart[] {
+  const pieces = segments.byPart(parts.length);
+  return parts.map((stored, part) => {
+    const own = pieces[part] ?? new Uint32Array(0);
+    const numbers = new Float64Array(3 * own.length);
+    for (const [at, index] of own.entries()) {
+      const { offset, length, position } = segments.at(index);
+      numbers[3 * at] = offset;
+      numbers[3 * at + 1] = offset + length;
+      numbers[3 * at + 2] = position;
+    }
+    const places = new PartPlaces(numbers);
+    return { stored, places, once: places.whole(stored.size) };
+  });
 }
+
+/** What lies where in a file, from the first byte to the last; nothing is kept of it. */
+export const contentOf = ({ segments, parts }: FilePlan): PartContent => ({
+  length: segments.length,
+  *[Symbol.iterator]() {
+    for (const { part, offset, length } of segments) {
+      const stored = parts[part]?.stored;
+      if (stored === undefined) throw new TypeError(`a plan has no part ${part}`);
+      yield [stored.digest, stored.size, offset, offset + length] as const;
+    }
+  },
+});
 
 /** So much of the text is made at once, in bytes; that of a segment is far shorter. */
 const textBytes = 64 * 1024;
 const mostOfSegment = 256;
 
 /**
- * A content as compact JSON: nothing in it has a character that is not ASCII. Each piece is there until the next one is
- * asked for. A file of very many segments has a text of tens of megabytes, of which no more is in memory.
+ * The document that a plan's `key` is the digest of: its content as compact JSON, in which no character is not ASCII.
+ * Each piece is there until the next one is asked for. A file of very many segments has a text of tens of megabytes, of
+ * which no more is in memory, and of whose numbers none is a string.
  */
-function* contentText(
-  segments: readonly Segment[],
-  parts: readonly StoredPart[],
-): Generator<Uint8Array> {
+export function* contentText({
+  segments,
+  parts,
+}: Pick<FilePlan, "segments" | "parts">): Generator<Uint8Array, void, undefined> {
+  const heads = parts.map(({ stored }) => Buffer.from(`["${stored.digest}",${stored.size},`));
   const buffer = Buffer.allocUnsafe(textBytes);
-  const heads = parts.map(({ digest, size }) => `["${digest}",${size},`);
-  let at = buffer.write("[", 0, "latin1");
-  for (const [index, [part, start, length]] of segments.entries()) {
+  let at = buffer.write("[");
+  for (let index = 0; index < segments.length; index += 1) {
     if (at > textBytes - mostOfSegment) {
       yield buffer.subarray(0, at);
       at = 0;
     }
-    if (index > 0) at += buffer.write(",", at, "latin1");
-    at += buffer.write(heads[part] ?? "", at, "latin1");
-    at += buffer.write(`${start},${start + length}]`, at, "latin1");
+    const { part, offset, length } = segments.at(index);
+    if (index > 0) buffer[at++] = comma;
+    const head = heads[part];
+    if (head === undefined) throw new TypeError(`a plan has no part ${part}`);
+    buffer.set(head, at);
+    at = writeNumber(buffer, offset, at + head.length);
+    buffer[at++] = comma;
+    at = writeNumber(buffer, offset + length, at);
+    buffer[at++] = bracket;
   }
-  at += buffer.write("]", at, "latin1");
+  buffer[at++] = bracket;
   yield buffer.subarray(0, at);
+}
+
+const [zero, comma, bracket] = [0x30, 0x2c, 0x5d];
+
+/** Writes the digits of an integer from 0 on; answers where they end. */
+function writeNumber(buffer: Uint8Array, number: number, at: number): number {
+  let end = at + 1;
+  for (let rest = number; rest >= 10; rest = Math.floor(rest / 10)) end += 1;
+  for (let digit = end - 1; digit >= at; digit -= 1) {
+    buffer[digit] = zero + (number % 10);
+    number = Math.floor(number / 10);
+  }
+  return end;
 }
 
 /** Where in a file each of the wanted parts lies whole. */
 export function partsInContent(
   content: PartContent,
   isWanted: (digest: string) => boolean,
-): Map<string, readonly PartPlace[]> {
+): Map<string, PartPlaces> {
   const places = new Map<string, { size: number; places: PartPlace[] }>();
   let position = 0;
   for (const [digest, size, start, end] of content) {
@@ -136,27 +156,13 @@ export function partsInContent(
     }
     position += end - start;
   }
-  const found = new Map<string, readonly PartPlace[]>();
+  const found = new Map<string, PartPlaces>();
   for (const [digest, part] of places) {
-    const chain = chainOf(
-      part.places.toSorted((a, b) => a.start - b.start),
-      part.size,
-    );
+    const sorted = PartPlaces.of(part.places.toSorted((a, b) => a.start - b.start));
+    const chain = sorted.whole(part.size);
     if (chain !== undefined) found.set(digest, chain);
   }
   return found;
-}
-
-/** The first places that follow one another from the first byte to the last. */
-function chainOf(places: readonly PartPlace[], size: number): PartPlace[] | undefined {
-  const chain: PartPlace[] = [];
-  let at = 0;
-  for (const place of places) {
-    if (place.start !== at || at === size) continue;
-    chain.push(place);
-    at = place.end;
-  }
-  return at === size ? chain : undefined;
 }
 
 /** The part that is all of a file, which is stored as it would be without parts; undefined where there is none. */
@@ -164,7 +170,6 @@ export function wholePart(
   { segments, size }: RecipeFile,
   { parts }: Pick<PartsArtifact, "parts">,
 ): StoredPart | undefined {
-  const [first, second] = segments;
-  const part = first === undefined || second !== undefined ? undefined : parts[first[0]];
+  const part = segments.length === 1 ? parts[segments.at(0).part] : undefined;
   return part?.size === size ? part : undefined;
 }

@@ -3,20 +3,14 @@ import { OcibundleError } from "../../errors.ts";
 import { SizeSchema } from "../../oci/descriptor.ts";
 import { lockPartsMember, quoted, type WeightEntry } from "../format/weight-entry.ts";
 import { asItIs, type PartEncoding, type StoredPart } from "./parts-artifact.ts";
-import {
-  faultOfSegments,
-  maxParts,
-  type Segment,
-  SegmentsSchema,
-  type Split,
-  SplitSchema,
-} from "./recipe.ts";
+import { maxSegments, type Segments } from "../format/segment-list.ts";
+import { faultOfSegments, maxParts, SegmentsSchema, type Split, SplitSchema } from "./recipe.ts";
 
 /** How an entry of a lock is split: its own parts, and its segments by their indexes. */
 export interface LockParts {
   split: Split;
   parts: StoredPart[];
-  segments: readonly Segment[];
+  segments: Segments;
 }
 
 const Hex = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, "must be 64 lower-case hex digits"));
@@ -36,7 +30,10 @@ const LockPartsSchema = v.looseObject({
     ),
     v.maxLength(maxParts, `must be ${maxParts} parts at most`),
   ),
-  segments: v.pipe(SegmentsSchema, v.maxLength(1_000_000, "must be 1000000 segments at most")),
+  segments: v.pipe(
+    SegmentsSchema,
+    v.check(({ length }) => length <= maxSegments, `must be ${maxSegments} segments at most`),
+  ),
 });
 
 /**
@@ -71,15 +68,14 @@ export interface PieceOfFile {
 /** The parts that are one piece of their file each: nobody has to decode a part once for each piece. */
 export function piecesOf({ parts, segments }: LockParts): PieceOfFile[] {
   const uses = new Map<number, number>();
-  for (const [index] of segments) uses.set(index, (uses.get(index) ?? 0) + 1);
-  let at = 0;
-  return segments.flatMap(([index, offset, length]): PieceOfFile[] => {
-    const start = at;
-    at += length;
+  for (const { part } of segments) uses.set(part, (uses.get(part) ?? 0) + 1);
+  const pieces: PieceOfFile[] = [];
+  for (const { part: index, offset, length, position } of segments) {
     const part = parts[index];
-    const isWhole = part !== undefined && offset === 0 && length === part.size;
-    return isWhole && uses.get(index) === 1 ? [{ part, start }] : [];
-  });
+    if (part === undefined || offset !== 0 || length !== part.size) continue;
+    if (uses.get(index) === 1) pieces.push({ part, start: position });
+  }
+  return pieces;
 }
 
 type LockedPart = v.InferOutput<typeof LockPartsSchema>["parts"][number];

@@ -4,6 +4,7 @@ import { runtime } from "../../runtime/current.ts";
 import { SizeSchema } from "../../oci/descriptor.ts";
 import { checkDocument, maxManifestBytes, parseDocument } from "../../oci/document.ts";
 import { goJson } from "../format/go-json.ts";
+import { isSegment, isSize, maxSegments, Segments } from "../format/segment-list.ts";
 import {
   checkEntriesApart,
   quoted,
@@ -18,16 +19,12 @@ export const recipeType = "application/vnd.ocibundle.weights.recipe.v1+json";
 const maxRecipeBytes = maxManifestBytes;
 /** A recipe with more parts is refused. */
 export const maxParts = 100_000;
-const maxSegments = 1_000_000;
 
 /** Files may be this much larger together than the parts that they are put together from. */
 const maxExpansion = 1000;
 
 /** `sha256:` and hex digits, and a size in bytes. */
 export type Part = readonly [digest: `sha256:${string}`, size: number];
-
-/** A piece of a part: the part's index, the offset in it and the length, in bytes. */
-export type Segment = readonly [part: number, offset: number, length: number];
 
 /** How files were split. Whoever puts them together again need not know `by`. */
 export interface Split {
@@ -45,7 +42,7 @@ export interface RecipeFile {
   /** Of the whole file: a claim, which the digests of the parts do not prove. */
   digest: `sha256:${string}`;
   size: number;
-  segments: readonly Segment[];
+  segments: Segments;
 }
 
 /**
@@ -57,9 +54,6 @@ export interface Recipe {
   parts: readonly Part[];
   files: readonly RecipeFile[];
 }
-
-const isSize = (value: unknown): value is number =>
-  Number.isSafeInteger(value) && Number(value) >= 0;
 
 /** How files were split: the name of the rule and its limits in bytes. */
 export const SplitSchema = v.looseObject({
@@ -86,9 +80,13 @@ const listOf = <T>(isItem: (item: unknown) => item is T, fault: string) =>
   );
 
 /** The pieces that a file is put together from, in order: a part, an offset in it, and a length in bytes. */
-export const SegmentsSchema = listOf(
-  (input): input is Segment => Array.isArray(input) && input.length === 3 && input.every(isSize),
-  "must be a part, an offset and a length",
+export const SegmentsSchema = v.lazy((input) =>
+  input instanceof Segments ? v.custom<Segments>(() => true) : SegmentListSchema,
+);
+
+const SegmentListSchema = v.pipe(
+  listOf(isSegment, "must be a part, an offset and a length"),
+  v.transform((list) => Segments.of(list)),
 );
 
 const RecipeSchema = v.looseObject({
@@ -122,6 +120,15 @@ export function parseRecipe(bytes: Uint8Array, on: string): Recipe {
       hint: "push it again with fewer or larger files",
     });
   }
+  const recipe = recipeIn(bytes, on);
+  // What parsing left is several times what it made, and there is more to come.
+  if (bytes.byteLength >= longRecipe) runtime.collectGarbage();
+  checkRecipe(recipe, on);
+  return recipe;
+}
+
+/** A recipe as its document has it, which nothing refers to afterwards. */
+function recipeIn(bytes: Uint8Array, on: string): Recipe {
   const document = parseDocument(bytes, VersionSchema, `${on}: recipe`);
   const { version } = document;
   if (version === undefined) {
@@ -136,17 +143,13 @@ export function parseRecipe(bytes: Uint8Array, on: string): Recipe {
     });
   }
   const { split, parts, files } = checkDocument(document, RecipeSchema, `${on}: recipe`);
-  const recipe: Recipe = {
+  return {
     split,
     parts,
     files: files.map(({ name, dest, digest, size, segments }) => {
       return { name, dest, digest, size, segments };
     }),
   };
-  checkRecipe(recipe, on);
-  // What parsing left is as large as what it made, and there is more to come.
-  if (bytes.byteLength >= longRecipe) runtime.collectGarbage();
-  return recipe;
 }
 
 /** From this size on, memory is cleared after a recipe was parsed, in bytes: that takes some milliseconds. */
@@ -211,21 +214,22 @@ function checkRecipe({ parts, files }: Recipe, on: string): void {
  * they follow one another they neither overlap nor leave gaps if their lengths add up.
  */
 export function faultOfSegments(
-  segments: readonly Segment[],
+  segments: Segments,
   parts: readonly (readonly [unknown, number, ...unknown[]])[],
   size: number,
 ): string | undefined {
-  let length = 0;
-  for (const [index, [part, offset, bytes]] of segments.entries()) {
+  for (let index = 0; index < segments.length; index += 1) {
+    const { part, offset, length } = segments.at(index);
     const whole = parts[part]?.[1];
     if (whole === undefined)
       return `segment ${index + 1} refers to part ${part} of ${parts.length}`;
-    if (bytes === 0) return `segment ${index + 1} is empty`;
+    if (length === 0) return `segment ${index + 1} is empty`;
     // Two safe integers add up exactly enough to be compared.
-    if (offset + bytes > whole) {
+    if (offset + length > whole) {
       return `segment ${index + 1} exceeds the ${whole} bytes of its part`;
     }
-    length += bytes;
   }
-  return length === size ? undefined : `its segments have ${length} bytes, the file has ${size}`;
+  return segments.bytes === size
+    ? undefined
+    : `its segments have ${segments.bytes} bytes, the file has ${size}`;
 }

@@ -1,10 +1,11 @@
-import type { Part, Recipe, RecipeFile, Segment } from "./recipe.ts";
+import { type Segment, Segments } from "../format/segment-list.ts";
+import type { Part, Recipe, RecipeFile } from "./recipe.ts";
 import type { PartPlan } from "./tree.ts";
 
 /** A file's parts, each once, and the file as segments of them. */
 export interface SplitFile {
   parts: Part[];
-  segments: Segment[];
+  segments: Segments;
 }
 
 /**
@@ -32,7 +33,7 @@ export function segmentsOf(plan: readonly PartPlan[], digests: readonly Part[0][
     indexes.set(digest, index);
     append(segments, [index, offset, length]);
   }
-  return { parts, segments };
+  return { parts, segments: Segments.of(segments) };
 }
 
 /** Neighbours in a file that are neighbours in their part too are one segment. */
@@ -64,10 +65,7 @@ export function recipeOf(split: Recipe["split"], files: readonly OwnSegments[]):
         indexes.set(part[0], index);
         return index;
       });
-      return {
-        ...file,
-        segments: segments.map(([part, ...place]) => [shared[part] ?? -1, ...place] as const),
-      };
+      return { ...file, segments: segments.renumbered((part) => shared[part] ?? -1) };
     }),
     parts,
   };

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { LockParts } from "./lock-parts.ts";
-import type { Segment } from "./recipe.ts";
+import type { Segments } from "../format/segment-list.ts";
 import type { PartPlan } from "./tree.ts";
 
 /** What a file must have where, to be what a list of parts and segments makes. */
@@ -20,10 +20,8 @@ export interface WholeParts {
  */
 export function wholeParts({ parts, segments }: LockParts): WholeParts | undefined {
   const places = parts.map((): Place[] => []);
-  let start = 0;
-  for (const [part, offset, length] of segments) {
+  for (const { part, offset, length, position: start } of segments) {
     places[part]?.push({ offset, after: offset + length, start, end: start + length });
-    start += length;
   }
   const plan: PartPlan[] = [];
   const digests: WholeParts["digests"] = [];
@@ -78,9 +76,9 @@ function chainsOf(places: readonly Place[], size: number): PartPlan[] | undefine
   });
 }
 
-function nameOf(segments: readonly Segment[], parts: LockParts["parts"]): string {
+function nameOf(segments: Segments, parts: LockParts["parts"]): string {
   const hash = createHash("sha256");
   for (const { size } of parts) hash.update(`${size},`);
-  for (const segment of segments) hash.update(`;${segment.join(",")}`);
+  for (const { part, offset, length } of segments) hash.update(`;${part},${offset},${length}`);
   return `segments ${hash.digest("hex")}`;
 }

@@ -85,7 +85,16 @@ async function assembleParts(
       assembly.place(plan, place.partial);
       front.begin(file.written);
       for (const part of proven) front.verify(part);
-      const one = { entry, plan, place, file, context, progress: front.progress, following: 0 };
+      const one = {
+        entry,
+        plan,
+        place,
+        file,
+        context,
+        progress: front.progress,
+        following: 0,
+        written: 0,
+      };
       await putTogether(one, proven, front);
     } finally {
       await file.close();

@@ -1,8 +1,9 @@
 import { lstat } from "node:fs/promises";
 import { errno } from "../../errors.ts";
-import { runtime } from "../../runtime/current.ts";
 import { unwritable } from "../../runtime/file-faults.ts";
-import type { CopyRange, PartJob, PartPlace } from "../../runtime/worker-protocol.ts";
+import { runtime } from "../../runtime/current.ts";
+import { PartPlaces, rangeInFile } from "../../runtime/part-places.ts";
+import type { CopyRange, PartJob } from "../../runtime/worker-protocol.ts";
 import { isUnchanged } from "../../store/records/file-records.ts";
 import type { JournalPlace } from "../../transfer/download/download-journal.ts";
 import type { AssemblyFile } from "../../transfer/download/partial-file.ts";
@@ -10,7 +11,7 @@ import type { WeightEntry } from "../format/weight-entry.ts";
 import type { FilePlan, PlannedPart } from "../parts/file-plan.ts";
 import type { FetchContext } from "./pull-context.ts";
 import type { FetchProgress } from "./pull-download.ts";
-import { type PartSeed, rangesOf } from "./seeds.ts";
+import type { PartSeed } from "./seeds.ts";
 
 /** A file while it is put together. */
 export interface FileAssembly {
@@ -23,19 +24,26 @@ export interface FileAssembly {
   progress: FetchProgress;
   /** Bytes of the parts that are to be fetched and that nobody has begun with. */
   following: number;
+  /** Places that were written since memory was cleared. */
+  written: number;
 }
 
-const rangeOfPlace = ({ start, end, position }: PartPlace) => ({
-  start: position,
-  end: position + end - start,
-});
+/** After so many places memory is cleared, since writing each left something: that takes some milliseconds. */
+const manyPlaces = 20_000;
 
-const bytesOf = (places: readonly PartPlace[]): number =>
-  places.reduce((sum, { start, end }) => sum + end - start, 0);
+function clearAfter(one: FileAssembly, { length }: PartPlaces): void {
+  one.written += length;
+  if (one.written < manyPlaces) return;
+  one.written = 0;
+  runtime.collectGarbage();
+}
 
 /** Whether every byte of a part is in the file, once: they are yet to be verified. */
-export const isThere = (file: AssemblyFile, { once }: PlannedPart): boolean =>
-  once?.every((place) => file.missing(rangeOfPlace(place)).length === 0) === true;
+export function isThere(file: AssemblyFile, { once }: PlannedPart): boolean {
+  if (once === undefined) return false;
+  for (const place of once) if (file.missing(rangeInFile(place)).length > 0) return false;
+  return true;
+}
 
 /** Whether a job's result is the part. */
 export const isPart = (
@@ -53,15 +61,13 @@ export async function settlePart(
   signal: AbortSignal,
 ): Promise<boolean> {
   const { place, context } = one;
-  const { once = [], places } = part;
-  const there = new Set(once);
-  const rest = places.filter((other) => !there.has(other));
+  const { once = noPlaces, places } = part;
+  clearAfter(one, places);
+  const rest = placesBeside(places, once);
   const job: PartJob = {
-    from: rangesOf(place.partial, once),
-    ...(rest.length === 0 ? {} : { to: { path: place.partial, places: rest } }),
+    from: { path: place.partial, places: once.numbers },
+    ...(rest.length === 0 ? {} : { to: { path: place.partial, places: rest.numbers } }),
   };
-  // The worker gets a copy of the places, and writing them left something for each.
-  if (places.length >= manyPlaces) runtime.collectGarbage();
   try {
     if (isPart(part, await context.workers.part(job, { signal }))) {
       noteWritten(one, rest);
@@ -75,13 +81,19 @@ export async function settlePart(
   return false;
 }
 
-/** From so many places on, memory is cleared before they are handed to a worker. */
-const manyPlaces = 20_000;
+const noPlaces = PartPlaces.of([]);
+
+/** The others among all places: no two begin at one byte of the file. */
+function placesBeside(all: PartPlaces, some: PartPlaces): PartPlaces {
+  if (some.length === all.length) return noPlaces;
+  const positions = new Set(Array.from(some, ({ position }) => position));
+  return PartPlaces.of(Array.from(all).filter(({ position }) => !positions.has(position)));
+}
 
 /** Says that others have written these places, and that their bytes are right. */
-export function noteWritten({ file, progress }: FileAssembly, places: readonly PartPlace[]): void {
+export function noteWritten({ file, progress }: FileAssembly, places: PartPlaces): void {
   for (const place of places) {
-    const range = rangeOfPlace(place);
+    const range = rangeInFile(place);
     const news = file.written.missing(range).reduce((sum, gap) => sum + gap.end - gap.start, 0);
     file.note(range);
     if (news > 0) progress.tell(news);
@@ -89,9 +101,9 @@ export function noteWritten({ file, progress }: FileAssembly, places: readonly P
 }
 
 /** Says that the bytes at these places are wrong. */
-export function forget({ file, progress }: FileAssembly, places: readonly PartPlace[]): void {
+export function forget({ file, progress }: FileAssembly, places: PartPlaces): void {
   const before = file.written.bytes;
-  file.forget(places.map(rangeOfPlace));
+  file.forget(Iterator.from(places).map(rangeInFile));
   const gone = before - file.written.bytes;
   if (gone > 0) progress.tell(-gone);
 }
@@ -172,8 +184,8 @@ export async function copyProven(
   const now = await lstat(from, { bigint: true }).catch(() => undefined);
   if (now === undefined || !parts.every(({ seed }) => isUnchanged(seed.stats, now))) return false;
   for (const { part } of parts) {
-    for (const written of part.places) one.file.note(rangeOfPlace(written));
-    progress.reuse(bytesOf(part.places));
+    for (const written of part.places) one.file.note(rangeInFile(written));
+    progress.reuse(part.places.bytes);
   }
   return true;
 }
@@ -183,8 +195,8 @@ export function rangesToCopy(
   parts: readonly { part: Pick<PlannedPart, "places">; seed: Pick<PartSeed, "places"> }[],
 ): CopyRange[] {
   const pieces = parts.flatMap(({ part, seed }) =>
-    part.places.flatMap((place) =>
-      placesOf(seed.places, place).map((there): CopyRange => {
+    Array.from(part.places).flatMap((place) =>
+      Array.from(seed.places.within(place), (there): CopyRange => {
         const start = Math.max(place.start, there.start);
         const length = Math.min(place.end, there.end) - start;
         const source = there.position + start - there.start;
@@ -206,22 +218,6 @@ export function rangesToCopy(
   return ranges;
 }
 
-/** Those of places that follow one another in a part which have some of a range of it. */
-function placesOf(
-  places: readonly PartPlace[],
-  { start, end }: Pick<PartPlace, "start" | "end">,
-): readonly PartPlace[] {
-  let low = 0;
-  for (let high = places.length; low < high;) {
-    const middle = (low + high) >>> 1;
-    if ((places[middle]?.end ?? Infinity) <= start) low = middle + 1;
-    else high = middle;
-  }
-  let after = low;
-  while ((places[after]?.start ?? Infinity) < end) after += 1;
-  return places.slice(low, after);
-}
-
 /** What says that the file that is written to is at fault, and not the one that is read. */
 const ofTarget: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT", "EFBIG", "EROFS"]);
 
@@ -233,7 +229,12 @@ export async function copyPart(
   signal: AbortSignal,
 ): Promise<boolean> {
   const { place, progress, context } = one;
-  const job = { from: rangesOf(path, there), to: { path: place.partial, places: part.places } };
+  const { places } = part;
+  clearAfter(one, places);
+  const job: PartJob = {
+    from: { path, places: there.numbers },
+    to: { path: place.partial, places: places.numbers },
+  };
   // What an earlier run had fetched of it is overwritten.
   forget(one, part.places);
   try {
@@ -243,7 +244,7 @@ export async function copyPart(
     if (ofTarget.has(errno(error) ?? "")) throw unwritable(place.partial, error);
     return false;
   }
-  for (const written of part.places) one.file.note(rangeOfPlace(written));
-  progress.reuse(bytesOf(part.places));
+  for (const written of part.places) one.file.note(rangeInFile(written));
+  progress.reuse(part.places.bytes);
   return true;
 }

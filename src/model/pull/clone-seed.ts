@@ -3,7 +3,7 @@ import { errno } from "../../errors.ts";
 import type { ByteRange } from "../../oci/content.ts";
 import { runtime } from "../../runtime/current.ts";
 import { cloneToWrite } from "../../runtime/own-file.ts";
-import type { PartPlace } from "../../runtime/worker-protocol.ts";
+import { rangeInFile } from "../../runtime/part-places.ts";
 import { isUnchanged } from "../../store/records/file-records.ts";
 import type { FilePlan, PlannedPart } from "../parts/file-plan.ts";
 import type { FetchContext } from "./pull-context.ts";
@@ -31,7 +31,8 @@ export async function cloneSeed(
   const files = new Map<string, { bytes: number; parts: Map<PlannedPart, PartSeed> }>();
   for (const part of plan.parts) {
     for (const seed of assembly.seeds.of(part.stored.digest)) {
-      if (!liesAlike(part, seed.places)) continue;
+      // It must lie in the seed where it is wanted.
+      if (!part.places.isSame(seed.places)) continue;
       const file = files.get(seed.path) ?? { bytes: 0, parts: new Map<PlannedPart, PartSeed>() };
       file.bytes += part.stored.size;
       file.parts.set(part, seed);
@@ -52,23 +53,7 @@ export async function cloneSeed(
   const isProven = ({ trusted, stats }: PartSeed): boolean =>
     trusted && now !== undefined && isUnchanged(stats, now);
   return {
-    ranges: [...parts.keys()].flatMap(({ places }) => places.map(rangeOf)),
+    ranges: [...parts.keys()].flatMap(({ places }) => Array.from(places, rangeInFile)),
     proven: [...parts].flatMap(([part, seed]) => (isProven(seed) ? [part] : [])),
   };
 }
-
-/** Whether a part lies in a seed where it is wanted. */
-function liesAlike({ places }: PlannedPart, there: readonly PartPlace[]): boolean {
-  return (
-    places.length === there.length &&
-    places.every(({ start, end, position }, index) => {
-      const other = there[index];
-      return other?.start === start && other.end === end && other.position === position;
-    })
-  );
-}
-
-const rangeOf = ({ start, end, position }: PartPlace): ByteRange => ({
-  start: position,
-  end: position + end - start,
-});

@@ -4,6 +4,7 @@ import type { Descriptor } from "../../oci/descriptor.ts";
 import { shortDigest } from "../../oci/digest.ts";
 import { isMisread } from "../../registry/coded-blob.ts";
 import { unwritable } from "../../runtime/file-faults.ts";
+import { PartPlaces } from "../../runtime/part-places.ts";
 import { decodedTooLongCode, type PartJob } from "../../runtime/worker-protocol.ts";
 import { type JournalPlace, removeGrown } from "../../transfer/download/download-journal.ts";
 import { openPartialFile } from "../../transfer/download/open-partial-file.ts";
@@ -77,7 +78,7 @@ async function fetchDirectly(
     size,
     following: one.following,
   };
-  const view = partView(file, part.once ?? []);
+  const view = partView(file, part.once ?? PartPlaces.of([]));
   await downloader.fetchInto(view, from, signal);
   return { isRight: await settlePart(one, part, signal), isResumed: view.resumed > 0 };
 }
@@ -154,9 +155,12 @@ async function fetchEncoded(
   }
   forget(one, part.places);
   const job: PartJob = {
-    from: [{ path: own.partial, start: 0, end: blob.size }],
+    from: {
+      path: own.partial,
+      places: PartPlaces.of([{ start: 0, end: blob.size, position: 0 }]).numbers,
+    },
     ...(encoding === "none" ? {} : { decode: { codec: encoding, size } }),
-    to: { path: place.partial, places: part.places },
+    to: { path: place.partial, places: part.places.numbers },
   };
   let isRight: boolean;
   try {

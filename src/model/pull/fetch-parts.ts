@@ -1,7 +1,7 @@
 import { assembledCache, keepContent } from "../../store/cache/assembled.ts";
 import { obtainBlob } from "../../store/cache/obtain.ts";
 import { temporaryName } from "../../store/placement/materialize.ts";
-import type { FilePlan } from "../parts/file-plan.ts";
+import { contentOf, contentText, type FilePlan } from "../parts/file-plan.ts";
 import { assembleFile, growingBlob, type Made, removeEncoded } from "./assemble-file.ts";
 import { growInPlace } from "./fetch-in-place.ts";
 import { growOrMove, mayGoWithout } from "./fetch-via-cache.ts";
@@ -65,7 +65,7 @@ async function viaCache(
           return refused;
         }
         // Before it has its name: who finds it there must be able to verify it.
-        if (!checkWhole) await keepContent(cache, name, plan.contentBytes());
+        if (!checkWhole) await keepContent(cache, name, contentText(plan));
       },
       onUnlocked: () => sayUnlocked(context, cache.root),
       onWait: (holder) =>
@@ -87,7 +87,7 @@ async function viaCache(
     assembly.place(plan, path);
     // Only what was put together is known to have these parts.
     const isAsPlanned = outcome === "fetched" && made === "parts";
-    if (isAsPlanned) await assembly.records.add(path, plan.content());
+    if (isAsPlanned) await assembly.records.add(path, contentOf(plan));
     for (const file of files) await materializeFile(file, path, context);
     return outcome;
   } finally {

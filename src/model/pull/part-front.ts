@@ -16,26 +16,19 @@ export interface FrontTeller {
  * Who listens to `progress.front` is told that bytes may be read up to where the first part that is not yet right
  * ends, without that part's last byte: so nobody has all of a part that is wrong.
  */
-export function frontTeller({ parts, size }: FilePlan, progress: FetchProgress): FrontTeller {
+export function frontTeller(plan: FilePlan, progress: FetchProgress): FrontTeller {
   const { front } = progress;
   if (front === undefined) return { progress, begin() {}, verify() {} };
-  const places = parts
-    .flatMap((part) =>
-      part.places.map(({ start, end, position }) => ({
-        part,
-        start: position,
-        end: position + end - start,
-      })),
-    )
-    .toSorted((a, b) => a.start - b.start);
-  const right = new Set<PlannedPart>();
+  const { segments, parts, size } = plan;
+  const right = new Set<PlannedPart | undefined>();
+  /** The first segment whose part is not right yet. */
   let index = 0;
   let written: RangeSet | undefined;
   const say = (): void => {
     if (written === undefined) return;
-    const next = places[index];
-    const proven = next?.start ?? size;
-    const held = next === undefined ? size : next.end - 1;
+    const next = index < segments.length ? segments.at(index) : undefined;
+    const proven = next?.position ?? size;
+    const held = next === undefined ? size : next.position + next.length - 1;
     front(Math.max(proven, Math.min(written.front, held)), proven);
   };
   return {
@@ -56,9 +49,7 @@ export function frontTeller({ parts, size }: FilePlan, progress: FetchProgress):
     },
     verify(part) {
       right.add(part);
-      for (let at = places[index]; at !== undefined && right.has(at.part); at = places[index]) {
-        index += 1;
-      }
+      while (index < segments.length && right.has(parts[segments.at(index).part])) index += 1;
       say();
     },
   };

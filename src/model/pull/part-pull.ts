@@ -5,7 +5,7 @@ import { assembledCache } from "../../store/cache/assembled.ts";
 import type { Cache } from "../../store/cache/cache.ts";
 import type { PartRecords } from "../../store/records/part-records.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
-import type { FilePlan } from "../parts/file-plan.ts";
+import { contentOf, type FilePlan } from "../parts/file-plan.ts";
 import type { Session } from "../session/session.ts";
 import { type Assembly, createAssembly } from "./assembly.ts";
 import { namedSeeds } from "./named-seeds.ts";
@@ -15,10 +15,11 @@ import { findSeeds, type Seeds } from "./seeds.ts";
 /** Whether a file in its place is known to hold what a plan says, without being read. */
 export async function holdsPlan(
   path: string,
-  { key, size, content, parts }: FilePlan,
+  plan: FilePlan,
   { cache }: Pick<Session, "cache">,
   records: PartRecords,
 ): Promise<boolean> {
+  const { key, size, parts, segments } = plan;
   const assembled = assembledCache(cache);
   const found = await assembled.find({ digest: key, size });
   const there = await lstat(path);
@@ -29,7 +30,8 @@ export async function holdsPlan(
   const digests = new Set<string>(parts.map(({ stored }) => stored.digest));
   const holders = await records.holders((digest) => digests.has(digest));
   const said = holders.find((holder) => holder.path === path);
-  return said?.trusted === true && isDeepStrictEqual(said.content, content());
+  if (said?.trusted !== true || said.content.length !== segments.length) return false;
+  return isDeepStrictEqual([...said.content], [...contentOf(plan)]);
 }
 
 /**
@@ -37,16 +39,17 @@ export async function holdsPlan(
  * far as is known; the cache's file of it as well, which stays when the directory goes.
  */
 export async function noteParts(
-  { blob, content }: FilePlan,
+  plan: FilePlan,
   { path, cache, records }: { path: string; cache: Cache; records: PartRecords },
 ): Promise<void> {
-  if (blob === undefined) return records.add(path, content());
+  const { blob } = plan;
+  if (blob === undefined) return records.add(path, contentOf(plan));
   const cached = cache.blobPath(blob.digest);
   const isCached = await lstat(cached).then(
     (stats) => stats.size === blob.size,
     () => false,
   );
-  await records.add(isCached ? cached : path, content(), "said");
+  await records.add(isCached ? cached : path, contentOf(plan), "said");
 }
 
 /** What is known before files are put together from parts. */

@@ -2,7 +2,7 @@ import type { BigIntStats } from "node:fs";
 import { lstat } from "node:fs/promises";
 import { parallel } from "../../flow/parallel.ts";
 import type { WorkerPool } from "../../runtime/worker-pool.ts";
-import type { PartPlace } from "../../runtime/worker-protocol.ts";
+import { PartPlaces } from "../../runtime/part-places.ts";
 import type { PartRecords } from "../../store/records/part-records.ts";
 import { type FilePlan, partsInContent } from "../parts/file-plan.ts";
 import { areUsable } from "../parts/tree-numbers.ts";
@@ -15,7 +15,7 @@ import { openRegular } from "../../runtime/regular-file.ts";
 export interface PartSeed {
   path: string;
   /** Where in it the part lies. */
-  places: readonly PartPlace[];
+  places: PartPlaces;
   /** Whether it is unchanged since the part was verified in it; else its bytes are hashed before they count. */
   trusted: boolean;
   /** The file as it was then. */
@@ -40,30 +40,27 @@ interface SeedSources {
   signal: AbortSignal;
 }
 
-/** Pieces of a file that may be parts. */
-type Pieces = readonly (readonly PartPlace[])[];
+/** What may be a part: its size, and where its bytes lie. */
+interface Candidate {
+  size: number;
+  places: PartPlaces;
+}
 
 /** How unknown files may be cut, by their paths and sizes: made once, since there can be many of both. */
-function cutter(plans: readonly FilePlan[]): (path: string, size: number) => Promise<Pieces> {
+function cutter(
+  plans: readonly FilePlan[],
+): (path: string, size: number) => Promise<readonly Candidate[]> {
   const rules = new Map(plans.map(({ split }) => [`${split.least} ${split.most}`, split]));
   /** As the plans cut theirs, at the same places; those that a small file has come first. */
   const alike = plans
-    .flatMap(({ parts }) => parts.flatMap(({ once }) => (once === undefined ? [] : [once])))
-    .map((places) => ({
-      places,
-      reach: places.reduce(
-        (most, { start, end, position }) => Math.max(most, position + end - start),
-        0,
-      ),
-    }))
+    .flatMap(({ parts }) => parts)
+    .flatMap(({ once: places, stored: { size } }) =>
+      places === undefined ? [] : [{ size, places, reach: reachOf(places) }],
+    )
     .toSorted((a, b) => a.reach - b.reach);
-  const alikeIn = (size: number): Pieces => {
-    const pieces: (readonly PartPlace[])[] = [];
-    for (const { places, reach } of alike) {
-      if (reach > size) break;
-      pieces.push(places);
-    }
-    return pieces;
+  const alikeIn = (size: number): readonly Candidate[] => {
+    const after = alike.findIndex(({ reach }) => reach > size);
+    return after < 0 ? alike : alike.slice(0, after);
   };
   // A file of tensors by the rule and the numbers that the wanted files were cut by, any other as they are cut.
   return async (path, size) => {
@@ -73,10 +70,17 @@ function cutter(plans: readonly FilePlan[]): (path: string, size: number) => Pro
       const numbers = treeNumbersOf(split);
       return numbers === undefined || !areUsable({ size, tensors }, numbers)
         ? []
-        : treeParts(tensors, numbers).map(placesOf);
+        : treeParts(tensors, numbers).map(candidateOf);
     });
     return pieces.length === 0 ? alikeIn(size) : pieces;
   };
+}
+
+/** Up to where a file must have bytes to have all of these places. */
+function reachOf(places: PartPlaces): number {
+  let reach = 0;
+  places.each((start, end, position) => (reach = Math.max(reach, position + end - start)));
+  return reach;
 }
 
 async function tensorsOf(path: string, size: number): Promise<TensorFile | undefined> {
@@ -89,14 +93,15 @@ async function tensorsOf(path: string, size: number): Promise<TensorFile | undef
   }
 }
 
-/** Extents of a file, one after another, as the places of a part. */
-function placesOf(extents: PartPlan): PartPlace[] {
-  let at = 0;
-  return extents.map(({ start, end }) => {
-    const place = { start: at, end: at + end - start, position: start };
-    at = place.end;
+/** Extents of a file, one after another, as a part. */
+function candidateOf(extents: PartPlan): Candidate {
+  let size = 0;
+  const places = extents.map(({ start, end }) => {
+    const place = { start: size, end: size + end - start, position: start };
+    size = place.end;
     return place;
   });
+  return { size, places: PartPlaces.of(places) };
 }
 
 /** Looks for the parts of some files: in what the records know, then in the files that are named. */
@@ -136,8 +141,8 @@ export async function findSeeds(
     const stats = await lstat(path, { bigint: true }).catch(() => undefined);
     if (stats?.isFile() !== true) continue;
     const pieces = await cut(path, Number(stats.size));
-    const fitting = pieces.filter((places) => lacking.has(places.at(-1)?.end ?? 0));
-    await parallel(fitting, workers.size, signal, async (places, stop) => {
+    const fitting = pieces.filter(({ size }) => lacking.has(size));
+    await parallel(fitting, workers.size, signal, async ({ places }, stop) => {
       const digest = await digestOfPiece(path, places, workers, stop);
       if (digest === undefined || !isWanted(digest)) return;
       add(digest, { path, places, trusted: false, stats });
@@ -155,24 +160,15 @@ export async function findSeeds(
 
 async function digestOfPiece(
   path: string,
-  places: readonly PartPlace[],
+  { numbers }: PartPlaces,
   workers: WorkerPool,
   signal: AbortSignal,
 ): Promise<string | undefined> {
   try {
-    const from = rangesOf(path, places);
-    return (await workers.part({ from }, { signal })).digest;
+    return (await workers.part({ from: { path, places: numbers } }, { signal })).digest;
   } catch {
     signal.throwIfAborted();
     // What can't be read is no seed.
     return undefined;
   }
 }
-
-/** Places as ranges of the file that they lie in. */
-export const rangesOf = (path: string, places: readonly PartPlace[]) =>
-  places.map(({ start, end, position }) => ({
-    path,
-    start: position,
-    end: position + end - start,
-  }));

@@ -10,7 +10,7 @@ import { openPartRecords } from "../../store/records/part-records.ts";
 import type { Downloader } from "../../transfer/download/download.ts";
 import { type JournalPlace, removeGrown } from "../../transfer/download/download-journal.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
-import type { FilePlan } from "../parts/file-plan.ts";
+import { contentOf, contentText, type FilePlan } from "../parts/file-plan.ts";
 import { assembleFile } from "../pull/assemble-file.ts";
 import { createAssembly } from "../pull/assembly.ts";
 import { labelOf } from "../pull/pull-download.ts";
@@ -115,7 +115,7 @@ export function createPartsFetcher(options: PartsFetcherOptions): PartsFetcher {
       throw error;
     }
     // Before it has its name: who finds it there must be able to verify it.
-    await keepContent(assembled, plan.key, plan.contentBytes());
+    await keepContent(assembled, plan.key, contentText(plan));
     feed.verify();
   };
 
@@ -145,7 +145,7 @@ export function createPartsFetcher(options: PartsFetcherOptions): PartsFetcher {
       const { path, outcome } = obtained;
       try {
         if (outcome === "fetched") {
-          await records.add(path, plan.content());
+          await records.add(path, contentOf(plan));
         } else if (!hashed.has(plan.key)) {
           // A pull has put it together, which does not compute its digest.
           feed.grow(path, false);

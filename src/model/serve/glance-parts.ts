@@ -8,8 +8,7 @@ import { MiB } from "../../transfer/units.ts";
 import { partsReader, TooFar } from "../jobs/remote-header.ts";
 import type { FilePlan } from "../parts/file-plan.ts";
 import { blobOfPart, type StoredPart } from "../parts/parts-artifact.ts";
-import type { Segment } from "../parts/recipe.ts";
-import { segmentFinder } from "../parts/segments-in.ts";
+import { Segments } from "../format/segment-list.ts";
 import { rangesOfBlob } from "../pull/pull-download.ts";
 
 /** A range that lies in more pieces is not a header: then the file is fetched. */
@@ -66,28 +65,13 @@ export async function glanceIntoParts(
   return oneAfterAnother(await first(), rest);
 }
 
-/** Where the bytes of plans lie: there can be very many parts, and a client asks for many ranges. */
-const finders = new WeakMap<FilePlan, (range: ByteRange) => Piece[]>();
-
-function piecesOf(plan: FilePlan, range: ByteRange): Piece[] {
-  const find = finders.get(plan) ?? pieceFinder(plan);
-  finders.set(plan, find);
-  return find(range);
-}
-
-function pieceFinder(plan: FilePlan): (range: ByteRange) => Piece[] {
-  const { parts } = plan;
-  const content = plan.content();
-  const stored = new Map(parts.map((part) => [part.stored.digest as string, part.stored]));
-  const find = segmentFinder(content.map(([, , start, end]) => end - start));
-  return (range) =>
-    find(range).map(({ index, start, end }) => {
-      const [digest = "", , offset = 0] = content[index] ?? [];
-      const part = stored.get(digest);
-      if (part === undefined) throw new TypeError(`a plan has no part ${digest}`);
-      return { part, start: offset + start, end: offset + end };
-    });
-}
+/** Where the bytes of a range lie. */
+const piecesOf = ({ segments, parts }: FilePlan, range: ByteRange): Piece[] =>
+  segments.within(range).map(({ segment: { part: index, offset }, start, end }) => {
+    const part = parts[index]?.stored;
+    if (part === undefined) throw new TypeError(`a plan has no part ${index}`);
+    return { part, start: offset + start, end: offset + end };
+  });
 
 const isWhole = ({ part, start, end }: Piece): boolean => start === 0 && end === part.size;
 
@@ -126,7 +110,7 @@ async function decodePiece(
   signal: AbortSignal,
 ): Promise<Uint8Array> {
   const { part, start, end } = piece;
-  const segments: Segment[] = [[0, 0, part.size]];
+  const segments = Segments.of([[0, 0, part.size]]);
   const read = partsReader(reader, { segments }, { parts: [part] }, signal);
   const bytes = await read(start, end - start);
   const isShort = bytes.byteLength !== end - start;

@@ -31,7 +31,11 @@ const contentPath = ({ recordsDir }: Cache, name: Digest): string =>
   join(recordsDir, "content", digestHex(name));
 
 /** Keeps what a file of this name holds: without it, its file is not believed after a change. Never throws. */
-export async function keepContent(cache: Cache, name: Digest, content: Uint8Array): Promise<void> {
+export async function keepContent(
+  cache: Cache,
+  name: Digest,
+  content: Iterable<Uint8Array>,
+): Promise<void> {
   await writeRecord(cache, contentPath(cache, name), content).catch(() => undefined);
 }
 

@@ -4,6 +4,7 @@ import type * as v from "valibot";
 import { createFile, directoryMode, readOwnFile, readableMode } from "../../runtime/own-file.ts";
 import { parseDocument } from "../../oci/document.ts";
 import type { HeldLock, WaitOptions } from "../locks/lock-file.ts";
+import { writeAll } from "../verified-write.ts";
 
 /**
  * A record of the cache, checked against its schema. A record only saves work, so one that is missing,
@@ -32,20 +33,28 @@ export interface RecordTemp {
 
 /**
  * Writes a record so that its name never shows half of it. Not flushed: what a power failure takes
- * away is found out again. Makes the directory. `mode` is what others may do with it: nobody but this user may
+ * away is found out again. A content in chunks is written chunk by chunk. Makes the directory. `mode` is what others may do with it: nobody but this user may
  * write it, whatever the umask says. Throws the file system's errors.
  */
 export async function writeRecord(
   cache: RecordTemp,
   path: string,
-  content: Uint8Array | string,
+  content: string | Uint8Array | Iterable<Uint8Array>,
   { mode = readableMode }: { mode?: number } = {},
 ): Promise<void> {
   const temp = await cache.tempPath("record");
   try {
     const file = await createFile(temp, mode);
     try {
-      await file.writeFile(content);
+      if (typeof content === "string" || content instanceof Uint8Array)
+        await file.writeFile(content);
+      else {
+        let position = 0;
+        for (const chunk of content) {
+          await writeAll(file, chunk, position);
+          position += chunk.byteLength;
+        }
+      }
     } finally {
       await file.close();
     }

@@ -11,13 +11,13 @@ import type { Cache } from "../cache/cache.ts";
 import { readRecord, removeOldestRecords, writeRecord } from "../cache/record-file.ts";
 import { unsettledFor } from "./file-records.ts";
 
-/** What lies in a file, from its first byte to its last: bytes `start` up to `end` of a part of `size` bytes. */
-export type PartContent = readonly (readonly [
-  digest: string,
-  size: number,
-  start: number,
-  end: number,
-])[];
+/** A piece of a file: bytes `start` up to `end` of a part of `size` bytes. */
+type PieceOfPart = readonly [digest: string, size: number, start: number, end: number];
+
+/** What lies in a file, from its first byte to its last: a list, or what makes one when it is gone through. */
+export interface PartContent extends Iterable<PieceOfPart> {
+  readonly length: number;
+}
 
 /** A file that parts were verified in. */
 export interface PartHolder {
@@ -79,7 +79,7 @@ export function openPartRecords(cache: Cache): PartRecords {
           settled:
             how === "verified" &&
             (isBelow(cache.root, path) || unsettledFor(stats, Date.now()) <= 0),
-          content: content.map((piece) => [...piece]) as [],
+          content: Array.from(content, (piece) => [...piece]) as [],
         };
         const text = JSON.stringify(record);
         if (text.length > maxBytes) return;

@@ -1,5 +1,5 @@
 import type { ByteRange } from "../../oci/content.ts";
-import type { PartPlace } from "../../runtime/worker-protocol.ts";
+import type { PartPlace, PartPlaces } from "../../runtime/part-places.ts";
 import { cutChunks } from "./chunks.ts";
 import { type AssemblyFile, type PartialFile, type Piece, shortPiece } from "./partial-file.ts";
 import { type RangeSet, rangeSet } from "./range-set.ts";
@@ -8,11 +8,11 @@ import { type RangeSet, rangeSet } from "./range-set.ts";
  * A part as a file of its own, whose bytes are written to their places in a larger file. The places have each
  * byte of the part once, in its order. Closing it leaves the larger file open.
  */
-export function partView(file: AssemblyFile, places: readonly PartPlace[]): PartialFile {
-  const written = rangeSet(places.flatMap((place) => rangesIn(file.written, place)));
+export function partView(file: AssemblyFile, places: PartPlaces): PartialFile {
+  const written = writtenAt(places, file.written);
   const claimed = rangeSet(written);
   const resumed = written.bytes;
-  const size = places.at(-1)?.end ?? 0;
+  const size = places.length === 0 ? 0 : places.at(places.length - 1).end;
   const isScattered = places.length >= manyPieces && size / places.length < shortPiece;
   return {
     resumed,
@@ -24,11 +24,11 @@ export function partView(file: AssemblyFile, places: readonly PartPlace[]): Part
       for (const gap of gaps) claimed.add(gap);
       for (const gap of gaps) {
         if (isScattered) {
-          await file.writePieces(piecesOf(placesOf(places, gap), gap, chunks, position));
+          await file.writePieces(piecesOf(places.within(gap), gap, chunks, position));
           written.add(gap);
           continue;
         }
-        for (const place of placesOf(places, gap)) {
+        for (const place of places.within(gap)) {
           const at = place.position + Math.max(0, gap.start - place.start);
           const part = {
             start: Math.max(gap.start, place.start),
@@ -72,29 +72,16 @@ function* piecesOf(
   }
 }
 
-/** What of a place is there in the larger file, as ranges of the part. */
-function rangesIn(written: RangeSet, { start, end, position }: PartPlace): ByteRange[] {
-  const whole = { start: position, end: position + end - start };
-  const there: ByteRange[] = [];
-  let at = whole.start;
-  for (const gap of [...written.missing(whole), { start: whole.end, end: whole.end }]) {
-    if (at < gap.start)
-      there.push({ start: at - position + start, end: gap.start - position + start });
-    at = gap.end;
-  }
-  return there;
-}
-
-/** The places that a range of the part touches: the first is found by halving, since there can be many. */
-function* placesOf(places: readonly PartPlace[], { start, end }: ByteRange): Generator<PartPlace> {
-  let low = 0;
-  let high = places.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((places[middle]?.end ?? Infinity) <= start) low = middle + 1;
-    else high = middle;
-  }
-  for (let place = places[low]; place !== undefined && place.start < end; place = places[++low]) {
-    yield place;
-  }
+/** What of places is there in the larger file, as ranges of the part. */
+function writtenAt(places: PartPlaces, written: RangeSet): RangeSet {
+  const inPart = rangeSet();
+  places.each((start, end, position) => {
+    let at = start;
+    for (const gap of written.missing({ start: position, end: position + end - start })) {
+      inPart.add({ start: at, end: gap.start - position + start });
+      at = gap.end - position + start;
+    }
+    inPart.add({ start: at, end });
+  });
+  return inPart;
 }

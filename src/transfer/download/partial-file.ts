@@ -61,7 +61,7 @@ export interface AssemblyFile extends PartialFile {
   /** Bytes that another has written to the file. Throws as `unwritable`. */
   note(range: ByteRange): void;
   /** Bytes that are wrong: they are missing from now on. */
-  forget(ranges: readonly ByteRange[]): void;
+  forget(ranges: Iterable<ByteRange>): void;
   /** Resolves when all that was handed to `write` is in the file. Throws what `write` throws. */
   drain(): Promise<void>;
 }
@@ -183,7 +183,7 @@ export class GrowingFile implements AssemblyFile {
     this.flushNowAndThen();
   }
 
-  forget(ranges: readonly ByteRange[]): void {
+  forget(ranges: Iterable<ByteRange>): void {
     const before = this.written.bytes;
     for (const range of ranges) {
       this.claimed.remove(range);

@@ -122,7 +122,8 @@ function firstEndingAt(blocks: readonly Block[], position: number): Spot {
 }
 
 function rangeAt(blocks: readonly Block[], { block, at }: Spot): ByteRange | undefined {
-  const [start, end] = [blocks[block]?.[at], blocks[block]?.[at + 1]];
+  const start = blocks[block]?.[at];
+  const end = blocks[block]?.[at + 1];
   return start === undefined || end === undefined ? undefined : { start, end };
 }
 

@@ -1,5 +1,6 @@
 import { zstdCompressSync } from "node:zlib";
-import { type Part, type Segment, serializeRecipe } from "../../../src/model/parts/recipe.ts";
+import { type Segment, Segments } from "../../../src/model/format/segment-list.ts";
+import { type Part, serializeRecipe } from "../../../src/model/parts/recipe.ts";
 import {
   partLayer,
   partsManifest,
@@ -41,7 +42,7 @@ export function makePartsModel(
       return [index, 0, bytes.length];
     });
     const bytes = new Uint8Array(Buffer.concat(parts));
-    return { name, dest: `/src/weights/${name}`, bytes, segments };
+    return { name, dest: `/src/weights/${name}`, bytes, segments: Segments.of(segments) };
   });
   const size = [...blobs.values()].reduce((sum, { length }) => sum + length, 0);
   const recipe = serializeRecipe(

@@ -1,5 +1,6 @@
 import { zstdCompressSync } from "node:zlib";
-import { type Segment, recipeType } from "../../../src/model/parts/recipe.ts";
+import type { Segment } from "../../../src/model/format/segment-list.ts";
+import { recipeType } from "../../../src/model/parts/recipe.ts";
 import { digestOf } from "../../../src/oci/digest.ts";
 import { planeEncoder } from "../../../src/runtime/plane-codec.ts";
 import { putBlob, putManifest, type RecordingRegistry } from "../registry/recording-registry.ts";

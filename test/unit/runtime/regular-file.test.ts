@@ -8,6 +8,7 @@ import { runCopyJob } from "../../../src/runtime/copy-job.ts";
 import { followFile } from "../../../src/runtime/follow-file.ts";
 import { hashFileSync } from "../../../src/runtime/hash-file.ts";
 import { cloneFile } from "../../../src/runtime/own-file.ts";
+import { PartPlaces } from "../../../src/runtime/part-places.ts";
 import { runPartJob } from "../../../src/runtime/part-job.ts";
 import { probeFile } from "../../../src/runtime/probe-file.ts";
 import { openRegular, openRegularSync } from "../../../src/runtime/regular-file.ts";
@@ -44,6 +45,10 @@ const codeOf = async (work: () => unknown): Promise<unknown> => {
 };
 
 const range = () => ({ path: fifo, start: 0, end: 8 * mebibyte });
+const whole = () => ({
+  path: fifo,
+  places: PartPlaces.of([{ start: 0, end: 8 * mebibyte, position: 0 }]).numbers,
+});
 const output = () => join(directory, "output");
 
 describe("a FIFO in the place of a regular file is not waited for", () => {
@@ -51,8 +56,8 @@ describe("a FIFO in the place of a regular file is not waited for", () => {
     ["when it is opened", () => openRegular(fifo)],
     ["when it is opened at once", () => openRegularSync(fifo)],
     ["by a hash", () => hashFileSync(range())],
-    ["by a worker that gathers a part", () => pool.part({ from: [range()] }, { signal })],
-    ["by who gathers a part", () => runPartJob({ from: [range()] })],
+    ["by a worker that gathers a part", () => pool.part({ from: whole() }, { signal })],
+    ["by who gathers a part", () => runPartJob({ from: whole() })],
     ["by a sample", () => probeFile(fifo, 8 * mebibyte)],
     ["by the choice of a form", () => chooseCodec(range(), 0.1)],
     ["by who reads it whole", () => readSmallFile(range())],

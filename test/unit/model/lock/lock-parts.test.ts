@@ -45,7 +45,8 @@ test("parts are locked where that is asked for, hashed once, and kept", async ()
   const bytes = readFileSync(path);
   const stored = parts?.parts.map(({ size }) => Buffer.alloc(size)) ?? [];
   let front = 0;
-  for (const [part, offset, length] of parts?.segments ?? []) {
+  for (const { part, offset, length, position } of parts?.segments ?? []) {
+    expect(position).toBe(front);
     bytes.copy(stored[part] ?? Buffer.alloc(0), offset, front, front + length);
     front += length;
   }

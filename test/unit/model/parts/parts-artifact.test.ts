@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { Segments } from "../../../../src/model/format/segment-list.ts";
 import { inspectSource } from "../../../../src/model/jobs/inspect.ts";
 import { pullWeights } from "../../../../src/model/pull/pull.ts";
 import {
@@ -27,10 +28,10 @@ const recipe: Recipe = {
       dest: "/a",
       digest: digest("c"),
       size: 150,
-      segments: [
+      segments: Segments.of([
         [0, 0, 100],
         [1, 0, 50],
-      ],
+      ]),
     },
   ],
 };
@@ -183,10 +184,10 @@ test("a model in parts is shown with its files, and pulled", async () => {
           dest: "/src/a.bin",
           digest: digest("c"),
           size: 16,
-          segments: [
+          segments: Segments.of([
             [0, 0, 10],
             [1, 0, 6],
-          ],
+          ]),
         },
       ],
     },

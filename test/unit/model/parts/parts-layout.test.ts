@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { Segments } from "../../../../src/model/format/segment-list.ts";
 import { partsLayout } from "../../../../src/model/layout/parts.ts";
 import { digest } from "../../../support/model/fixtures.ts";
 
@@ -25,10 +26,10 @@ test("a part that a lock stores in another form is refused before anything is se
           stored: { digest: digest("d"), size: 3 },
         },
       ],
-      segments: [
+      segments: Segments.of([
         [0, 0, 6],
         [1, 0, 4],
-      ],
+      ]),
     },
   } as const;
   const lay = () =>

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { Segments } from "../../../../src/model/format/segment-list.ts";
 import { zstdCompressSync } from "node:zlib";
 import { partsReader } from "../../../../src/model/jobs/remote-header.ts";
 import type { ContentReader } from "../../../../src/oci/content.ts";
@@ -21,7 +22,7 @@ test("what was decompressed of many parts is not kept", async () => {
     encoding: "zstd" as const,
     stored: { digest: digestOf(blobs[at] ?? ""), size: blobs[at]?.byteLength ?? 0 },
   }));
-  const segments = contents.map((_, at) => [at, 0, 1000] as const);
+  const segments = Segments.of(contents.map((_, at) => [at, 0, 1000] as const));
   const { signal } = new AbortController();
   const readAt = partsReader(reader, { segments }, { parts }, signal);
   expect([...(await readAt(0, 6000))]).toEqual(contents.flatMap((bytes) => [...bytes]));

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { Segments } from "../../../../src/model/format/segment-list.ts";
 import { parseRecipe, type Recipe, serializeRecipe } from "../../../../src/model/parts/recipe.ts";
 import { bytesOf, digest, textOf } from "../../../support/model/fixtures.ts";
 import { failureOf } from "../../../support/failure.ts";
@@ -15,11 +16,11 @@ const recipe: Recipe = {
       dest: "/src/weights/a.safetensors",
       digest: digest("c"),
       size: 160,
-      segments: [
+      segments: Segments.of([
         [0, 0, 100],
         [1, 0, 50],
         [0, 90, 10],
-      ],
+      ]),
     },
   ],
 };
@@ -54,7 +55,9 @@ test("who splits by another rule is read all the same", () => {
 });
 
 test("a file may have no bytes", () => {
-  expect(parseRecipe(changed({}, { size: 0, segments: [] }), "it").files[0]?.segments).toEqual([]);
+  expect(parseRecipe(changed({}, { size: 0, segments: [] }), "it").files[0]?.segments).toHaveLength(
+    0,
+  );
 });
 
 const large = Number.MAX_SAFE_INTEGER;

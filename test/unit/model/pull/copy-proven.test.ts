@@ -9,6 +9,7 @@ import {
 } from "../../../../src/model/pull/assemble-part.ts";
 import { asItIs } from "../../../../src/model/parts/parts-artifact.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
+import { PartPlaces } from "../../../../src/runtime/part-places.ts";
 import { createWorkerPool, type WorkerPool } from "../../../../src/runtime/worker-pool.ts";
 import { openPartialFile } from "../../../../src/transfer/download/open-partial-file.ts";
 import { noise } from "../../../support/model/parts-artifact.ts";
@@ -18,7 +19,7 @@ const place = (start: number, end: number, position: number) => ({ start, end, p
 const seeded = (
   places: readonly ReturnType<typeof place>[],
   there: readonly ReturnType<typeof place>[],
-) => ({ part: { places }, seed: { places: there } });
+) => ({ part: { places: PartPlaces.of(places) }, seed: { places: PartPlaces.of(there) } });
 
 describe("what is copied of a file", () => {
   test("is one range where parts follow one another in both files", () => {
@@ -107,7 +108,7 @@ async function bench(change?: (seed: string) => void) {
       tell: (more: number) => (reused += more),
     },
   } as unknown as FileAssembly;
-  const places = [place(0, bytes.length, 0)];
+  const places = PartPlaces.of([place(0, bytes.length, 0)]);
   const part = { stored: asItIs([digestOf(bytes), bytes.length]), places, once: places };
   const seed = { path, places, trusted: true, stats: await lstat(path, { bigint: true }) };
   return {

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
+import { Segments } from "../../../../src/model/format/segment-list.ts";
 import { mkdtempSync, rmSync, statfsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -96,7 +97,7 @@ test("parts in another form need their space besides until they are decoded", as
     const part = { digest: digest("b"), size: file.size };
     const stored = { ...part, encoding, stored: { digest: digest("c"), size: free(share) } };
     const plan = planFile(
-      { ...file, digest: digest("a"), segments: [[0, 0, file.size]] },
+      { ...file, digest: digest("a"), segments: Segments.of([[0, 0, file.size]]) },
       { recipe: { split: { by: "none" }, parts: [], files: [] }, parts: [stored] },
     );
     return check([file], true, "cache", new Map([[file, plan]]));
