@@ -17,21 +17,38 @@ export interface DockerConfig {
   text: string;
 }
 
+/** Is told of a member that is not valid. */
+export type OnFault = (error: OcibundleError) => void;
+
 /**
  * Reads a config as Go's decoder does: a byte order mark, members in another case, null for nothing, and
- * what follows the document are no fault. Messages name the place, never the value. Throws `file`.
+ * what follows the document are no fault. Messages name the place, never the value. Throws `file`; with `onFault`,
+ * which is told of it, a member that is not valid is taken for absent.
  */
-export function parseDockerConfig(document: string, on: string): DockerConfig {
+export function parseDockerConfig(
+  document: string,
+  on: string,
+  onFault: OnFault = (error) => {
+    throw error;
+  },
+): DockerConfig {
   const whole = document.replace(/^\uFEFF/, "");
   if (whole.trim() === "") return { auths: {}, credHelpers: {}, credsStore: undefined, text: "" };
   const { json, text } = firstValue(whole, on);
   if (!isObject(json)) throw notDocker(on, "");
   const store = member(json, "credsStore");
-  if (store !== undefined && typeof store !== "string") throw notDocker(on, "credsStore ");
+  const isStore = store === undefined || typeof store === "string";
+  if (!isStore) onFault(notDocker(on, "credsStore "));
+  const mapOf = (name: string): Readonly<Record<string, unknown>> => {
+    const value = member(json, name) ?? {};
+    if (isObject(value)) return value;
+    onFault(notDocker(on, `${name} `));
+    return {};
+  };
   return {
-    auths: mapOf(json, "auths", on),
-    credHelpers: mapOf(json, "credHelpers", on),
-    credsStore: store,
+    auths: mapOf("auths"),
+    credHelpers: mapOf("credHelpers"),
+    credsStore: isStore ? store : undefined,
     text,
   };
 }
@@ -47,12 +64,6 @@ function firstValue(whole: string, on: string): { json: unknown; text: string } 
   throw new OcibundleError("file", `${on}: not a JSON document`, {
     hint: "correct or remove the file, then run `ocibundle login`",
   });
-}
-
-function mapOf(json: object, name: string, on: string): Readonly<Record<string, unknown>> {
-  const value = member(json, name) ?? {};
-  if (isObject(value)) return value;
-  throw notDocker(on, `${name} `);
 }
 
 const notDocker = (on: string, place: string): OcibundleError =>

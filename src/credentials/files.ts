@@ -3,7 +3,7 @@ import { OcibundleError } from "../errors.ts";
 import { homeDirectory } from "../runtime/home-directory.ts";
 import { readDocument } from "../runtime/read-document.ts";
 import type { Environment } from "./credential.ts";
-import { type DockerConfig, parseDockerConfig } from "./docker-config.ts";
+import { type DockerConfig, type OnFault, parseDockerConfig } from "./docker-config.ts";
 import { isMissing, readingCode, unreadableBecause } from "../runtime/file-faults.ts";
 
 /** A file larger than this is no config, in bytes. */
@@ -62,13 +62,15 @@ export function configPlaces(env: Environment): ConfigPlace[] {
   ];
 }
 
-/** Reads a config, or undefined where there is none. Throws `file`, `system`. */
-export async function readConfig({
-  path,
-  text,
-  named,
-}: ConfigPlace): Promise<DockerConfig | undefined> {
-  if (text !== undefined) return parseDockerConfig(text, path);
+/**
+ * Reads a config, or undefined where there is none. Throws `file`, `system`; `onFault` as {@link parseDockerConfig}
+ * has it.
+ */
+export async function readConfig(
+  { path, text, named }: ConfigPlace,
+  onFault?: OnFault,
+): Promise<DockerConfig | undefined> {
+  if (text !== undefined) return parseDockerConfig(text, path, onFault);
   let bytes: Buffer;
   try {
     bytes = await readDocument(path, { maxBytes: maxConfigBytes, named });
@@ -80,5 +82,5 @@ export async function readConfig({
       cause,
     });
   }
-  return parseDockerConfig(bytes.toString("utf8"), `"${path}"`);
+  return parseDockerConfig(bytes.toString("utf8"), `"${path}"`, onFault);
 }

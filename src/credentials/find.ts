@@ -49,7 +49,8 @@ async function lookIn(
   { host, repository, env }: Wanted,
   options: FindOptions,
 ): Promise<Credential | undefined> {
-  const config = await readConfig(place);
+  const passOver = ({ message }: OcibundleError): void => options.warn?.(message);
+  const config = await readConfig(place, place.named ? undefined : passOver);
   if (config === undefined) return undefined;
   const on = place.text === undefined ? `"${place.path}"` : place.path;
   const entry = await orWarn(place.named, options, () => findEntry(config, host, repository, on));

@@ -24,7 +24,7 @@ export async function keptFor(
   const kept: Kept[] = [];
   for (const place of configPlaces(env)) {
     const { path } = place;
-    const config = await orNothing(readConfig(place));
+    const config = await orNothing(readConfig(place, () => undefined));
     if (config === undefined) continue;
     for (const [key, entry] of Object.entries(config.auths)) {
       const normal = normalizeKey(key);

@@ -178,6 +178,36 @@ describe("what is found", () => {
     },
   );
 
+  test.each(["credsStore", "credHelpers"])(
+    "a %s that is not valid is told and passed over, and the rest is used",
+    async (name) => {
+      const path = await dockerConfig({ [name]: [7], auths: { "registry.test": auth("ada") } });
+      expect(await warned("registry.test")).toEqual({
+        found: user("ada"),
+        warnings: [`"${path}": ${name} is not valid`],
+      });
+      // A login that such a file might keep elsewhere is not written into it.
+      const before = await readFile(path, "utf8");
+      const login = { kind: "password", username: "ada", password: "pw" } as const;
+      const storing = storeCredential("registry.test", login, {
+        env,
+        lock: () => Promise.resolve(undefined),
+      });
+      expect(await errorOf(storing)).toMatchObject({ code: "file" });
+      expect(await readFile(path, "utf8")).toBe(before);
+    },
+  );
+
+  test("auths that are not valid leave the helper to be asked", async () => {
+    const own = await installHelper("own");
+    await write(join(own, "registry_test"), answer("own", "pw"));
+    const path = await dockerConfig({ auths: [], credsStore: "own" });
+    expect(await warned("registry.test")).toEqual({
+      found: user("own"),
+      warnings: [`"${path}": auths is not valid`],
+    });
+  });
+
   test.each(["", "{}", '{"auths": null}', '{"auths": {"registry.test": {}}}'])(
     "a config of %p has nothing",
     async (text) => {
