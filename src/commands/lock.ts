@@ -1,6 +1,7 @@
 import { defineCommand } from "../cli/command.ts";
 import { OcibundleError } from "../errors.ts";
 import { checkLock, type LockRequest, writeLock } from "../model/lock/lock.ts";
+import { standardOutput } from "../model/places/standard-output.ts";
 import { isDrift } from "../model/lock/lock-drift.ts";
 import { shownSource } from "../model/format/source-uri.ts";
 import { driftReport, driftSummary, lockReport } from "../ui/lock-report.ts";
@@ -33,7 +34,7 @@ export const command = defineCommand({
       type: "string",
       alias: "o",
       valueHint: "FILE",
-      description: "Lock file to write (default: weights.lock)",
+      description: "Lock file to write, or - for standard output (default: weights.lock)",
     },
     compression: {
       type: "enum",
@@ -79,6 +80,17 @@ export const command = defineCommand({
         hint: "remove one of them",
       });
     }
+    if (rest.output === standardOutput && (check || context.flags.json)) {
+      throw new OcibundleError(
+        "usage",
+        `${check ? "--check" : "--json"} and -o - cannot be used together`,
+        {
+          hint: check
+            ? 'specify the lock to compare with; for a file named "-", use -o ./-'
+            : "remove --json: the lock is JSON itself",
+        },
+      );
+    }
     const request = { paths: path, ...rest, parts: noParts ? false : parts || undefined };
     if (!check) return writeLock(context, request);
     const drift = await checkLock(context, request);
@@ -87,7 +99,8 @@ export const command = defineCommand({
     }
     return drift;
   },
-  text: (report) => ("missing" in report ? driftReport(report) : lockReport(report)),
+  text: (report) =>
+    "missing" in report ? driftReport(report) : (report.document ?? lockReport(report)),
   failure(report, { path, ...rest }) {
     if (!("missing" in report) || !isDrift(report)) return undefined;
     const request = { paths: path, ...rest };

@@ -4,6 +4,7 @@ import { printReport } from "../cli/print-report.ts";
 import { OcibundleError } from "../errors.ts";
 import { firstGiven } from "../model/jobs/first-given.ts";
 import { hubModelDirectory } from "../model/pull/hub-cache.ts";
+import { refuseStandardOutput } from "../model/places/standard-output.ts";
 import { holdDirectory } from "../model/pull/hold.ts";
 import { pullWeights } from "../model/pull/pull.ts";
 import { planWeights } from "../model/pull/dry-run.ts";
@@ -150,6 +151,7 @@ export const command = defineCommand({
         hint: "remove one of them",
       });
     }
+    refuseStandardOutput(dir ?? named, "the files of a model");
     const requires = requiredSigner(args);
     if (sync && hfCache !== undefined) {
       throw new OcibundleError("usage", "--sync and --hf-cache cannot be used together", {

@@ -7,6 +7,7 @@ import {
 } from "../../oci/reference.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { parseTarget } from "../places/target.ts";
+import { refuseStandardOutput } from "../places/standard-output.ts";
 import { partTarget } from "./part-target.ts";
 import { type BaseVersion, readBase } from "./base-version.ts";
 import type { ModelParts } from "./model-parts.ts";
@@ -71,6 +72,8 @@ export async function pushModel(job: JobContext, request: PushRequest): Promise<
   try {
     // A fault of theirs is found before anything is read or sent.
     parseAnnotations(request.annotation ?? []);
+    if ((request.paths ?? []).length > 0) refuseStandardOutput(request.lock, "the lock of a push");
+    refuseStandardOutput(request.cogLock, "Cog's lock");
     checkPathFlags(request);
     const layout = await chosenLayout(session, request.layout, reference.host);
     await checkModelFlags(session, request, layout ?? "bundle");

@@ -10,6 +10,7 @@ import { lockDrift } from "./lock-drift.ts";
 import { type LockResult, lockWeights } from "./lock-weights.ts";
 import { projectLayout, readProjectFile } from "../format/project-file.ts";
 import { readOptions } from "./read-options.ts";
+import { standardOutput } from "../places/standard-output.ts";
 import type { JobContext } from "../session/session.ts";
 import { remoteFiles } from "../weights/remote-files.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
@@ -25,6 +26,7 @@ import {
   lockFileName,
   maxLockBytes,
   parseWeightsLock,
+  serializeWeightsLock,
   type WeightsLock,
 } from "../format/weights-lock.ts";
 import { checkWritable, sweepLockTemps, writeLockFile } from "./write-lock-file.ts";
@@ -56,15 +58,24 @@ export interface LockRequest {
   dryRun?: boolean | undefined;
 }
 
-/** Hashes the weight files and writes their lock. Throws `usage`, `file`, `integrity`. */
-export async function writeLock(job: JobContext, request: LockRequest): Promise<LockReport> {
+/** What was locked. `document`: the lock itself, where it is to be written to standard output. */
+export type WrittenLock = LockReport & { document?: string };
+
+/**
+ * Hashes the weight files and writes their lock; one for standard output is made anew, and returned. Throws `usage`,
+ * `file`, `integrity`.
+ */
+export async function writeLock(job: JobContext, request: LockRequest): Promise<WrittenLock> {
   const name = request.output ?? lockFileName;
   const path = resolve(job.cwd, name);
-  const previous = (await isStreamed(path)) ? undefined : await readPrevious(job, name);
+  const isReturned = request.output === standardOutput;
+  const writes = request.dryRun !== true && !isReturned;
+  const isNew = isReturned || (await isStreamed(path));
+  const previous = isNew ? undefined : await readPrevious(job, name);
   // One that is right already is not written.
-  if (previous === undefined && request.dryRun !== true) await checkWritable(path);
+  if (previous === undefined && writes) await checkWritable(path);
   const { lock, changed, read, unchanged, leftOut } = await makeLock(job, request, name, previous);
-  if (request.dryRun !== true) {
+  if (writes) {
     await sweepLockTemps(path);
     if (changed) await writeLockFile(path, lock);
   }
@@ -80,6 +91,9 @@ export async function writeLock(job: JobContext, request: LockRequest): Promise<
     unchanged,
     removed: gone(previous, lock),
     leftOut,
+    ...(isReturned && request.dryRun !== true
+      ? { document: new TextDecoder().decode(serializeWeightsLock(lock)) }
+      : {}),
   };
 }
 

@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { OcibundleError } from "../../errors.ts";
+import { refuseStandardOutput } from "./standard-output.ts";
 import { parseImageSource } from "../../image/source/source.ts";
 import type { ContentWriter } from "../../oci/content.ts";
 import { isDigest } from "../../oci/digest.ts";
@@ -137,6 +138,7 @@ async function openLayoutTarget(
       hint: `use a file, such as oci-archive:model.tar; for a file named "-", use "oci-archive:./-"`,
     });
   }
+  if (kind === "oci") refuseStandardOutput(path, "a layout");
   const whole = resolve(cwd, path);
   const shared = { name: text, tag, reference: undefined };
   if (kind === "oci") {
