@@ -129,8 +129,8 @@ export type ParsedArgs<Args extends ArgDefinitions> = {
 
 /** How a report is printed to standard output. */
 export interface ReportFormat<Report> {
-  /** For people. Bytes are printed as they are. */
-  text(report: Report, view: View): string | Uint8Array;
+  /** For people. Bytes are printed as they are, and a long text in pieces. */
+  text(report: Report, view: View): string | Uint8Array | Iterable<string>;
   /** What `--json` prints. Unless given, the report itself. */
   json?(report: Report): object;
   /** What `--quiet` prints in place of the text, without the line end. Unless given, the text. */

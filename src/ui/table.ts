@@ -26,20 +26,18 @@ const mostAligned = 256;
 
 /**
  * Puts cells into columns as wide as their widest, up to a limit, cut and wrapped to `columns` of a terminal where
- * given. A list of lines for each row: more than one only where a cell is wrapped. No line ends in a space.
+ * given. A list of lines for each row: more than one only where a cell is wrapped. No line ends in a space. Rows are
+ * gone through twice, and nothing is kept of them.
  */
-export function alignColumns(
-  rows: readonly (readonly Cell[])[],
+export function* alignedRows(
+  rows: Iterable<readonly Cell[]>,
   columns = Number.POSITIVE_INFINITY,
-): string[][] {
-  const texts = rows.map((row) =>
-    row.map((cell) => escapeText(typeof cell === "string" ? cell : cell.text)),
-  );
-  const widths = widthsOf(rows, texts, columns);
-  return rows.map((row, at) => {
+): Generator<string[], void, undefined> {
+  const widths = widthsOf(rows, columns);
+  for (const row of rows) {
     const lines = [""];
     for (const [column, cell] of row.entries()) {
-      const text = texts[at]?.[column] ?? "";
+      const text = textOf(cell);
       const width = widths[column] ?? 0;
       const before = column === 0 ? "" : gap;
       if (typeof cell !== "string" && "wrap" in cell) {
@@ -60,21 +58,19 @@ export function alignColumns(
         lines[0] += before + pad(shown, Math.min(width, mostAligned), align);
       }
     }
-    return lines.map((line) => line.trimEnd());
-  });
+    yield lines.map((line) => line.trimEnd());
+  }
 }
 
+const textOf = (cell: Cell): string => escapeText(typeof cell === "string" ? cell : cell.text);
+
 /** Of each column; the widest of those that may be cut shrink until a line fits, or nothing is left to cut. */
-function widthsOf(
-  rows: readonly (readonly Cell[])[],
-  texts: readonly (readonly string[])[],
-  columns: number,
-): number[] {
+function widthsOf(rows: Iterable<readonly Cell[]>, columns: number): number[] {
   const widths: number[] = [];
   const cuttable = new Set<number>();
-  for (const [at, row] of rows.entries()) {
+  for (const row of rows) {
     for (const [column, cell] of row.entries()) {
-      const width = displayWidth(texts[at]?.[column] ?? "");
+      const width = displayWidth(textOf(cell));
       const isWrapped = typeof cell !== "string" && "wrap" in cell;
       // A sentence that is a row of its own stands below the columns, not in one.
       if (isWrapped && row.length === 1) continue;
@@ -100,7 +96,8 @@ export function renderTable(
   rows: readonly (readonly Cell[])[],
   { head, columns }: { head?: readonly Cell[]; columns?: number | undefined } = {},
 ): string {
-  return alignColumns(head === undefined ? rows : [head, ...rows], columns)
+  const aligned = alignedRows(head === undefined ? rows : [head, ...rows], columns);
+  return [...aligned]
     .flat()
     .map((line) => `${line}\n`)
     .join("");

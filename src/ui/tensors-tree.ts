@@ -1,14 +1,16 @@
 import type { InspectedTensors, TensorsOfFile } from "../report/tensors.ts";
 import { formatSize } from "./size.ts";
-import { renderTree, type TreeNode } from "./tree.ts";
+import { nodesOf, type TreeNode, treeLines } from "./tree.ts";
 import type { View } from "./view.ts";
 
 const cut = (text: string) => ({ text, cut: true as const });
 const right = (text: string) => ({ text, align: "right" as const });
 
-/** The files of a model, and the tensors of each. */
-export const tensorsTree = ({ name, files }: InspectedTensors, { columns }: View = {}): string =>
-  renderTree({ cells: [cut(name)], children: files.map(fileNode) }, columns);
+/** The files of a model, and the tensors of each, line by line: there can be hundreds of thousands. */
+export const tensorsTree = (
+  { name, files }: InspectedTensors,
+  { columns }: View = {},
+): Iterable<string> => treeLines({ cells: [cut(name)], children: files.map(fileNode) }, columns);
 
 const fileNode = ({ dest, size, format, tensors }: TensorsOfFile): TreeNode => ({
   cells: [
@@ -17,7 +19,7 @@ const fileNode = ({ dest, size, format, tensors }: TensorsOfFile): TreeNode => (
     tensors === null ? "" : `${tensors.length} ${tensors.length === 1 ? "tensor" : "tensors"}`,
     right(formatSize(size)),
   ],
-  children: (tensors ?? []).map((tensor) => ({
+  children: nodesOf(tensors ?? [], (tensor) => ({
     cells: [
       cut(tensor.name),
       tensor.dtype ?? "",

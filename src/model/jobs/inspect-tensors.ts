@@ -1,5 +1,6 @@
 import { OcibundleError } from "../../errors.ts";
 import { parallel } from "../../flow/parallel.ts";
+import { runtime } from "../../runtime/current.ts";
 import type { ContentReader } from "../../oci/content.ts";
 import type { RawManifest } from "../../oci/manifest.ts";
 import type { InspectedTensors, TensorsOfFile } from "../../report/tensors.ts";
@@ -18,6 +19,9 @@ import type { RecipeFile } from "../parts/recipe.ts";
 import type { ReadAt, TensorFile } from "../tensors/read-at.ts";
 import { readTensors } from "../tensors/read-tensors.ts";
 import { compressedReader, partsReader, rangeReader, TooFar } from "./remote-header.ts";
+
+/** From so many tensors on, memory is cleared when a file's are known. */
+const manyTensors = 20_000;
 
 /** Files whose headers are read at once. */
 export const filesAtOnce = 4;
@@ -46,11 +50,12 @@ export async function inspectTensors(job: JobContext, source: string): Promise<I
   const { reader, root, name, close } = await place.open();
   try {
     const files = await readableFilesOf(reader, root, signal);
-    return {
-      name,
-      digest: root.digest,
-      files: await parallel(files, filesAtOnce, signal, tensorsOf),
-    };
+    const listed = await parallel(files, filesAtOnce, signal, tensorsOf);
+    // What their headers were read into is as large as the list.
+    if (listed.some(({ tensors }) => (tensors?.length ?? 0) >= manyTensors)) {
+      runtime.collectGarbage();
+    }
+    return { name, digest: root.digest, files: listed };
   } finally {
     await close();
   }
@@ -127,7 +132,7 @@ async function tensorsOf(file: ReadableFile): Promise<TensorsOfFile> {
     tensors: found.tensors.map(({ name: tensor, dtype, shape, start, end }) => ({
       name: tensor,
       dtype: dtype ?? null,
-      shape: shape === undefined ? null : [...shape],
+      shape: shape ?? null,
       bytes: end - start,
     })),
   };

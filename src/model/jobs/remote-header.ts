@@ -30,11 +30,15 @@ export const rangeReader =
     const end = Math.min(position + length, size);
     if (end <= position) return new Uint8Array(0);
     const source = await reader.blobSource(blob, signal);
-    const chunks: Uint8Array[] = [];
+    const bytes = new Uint8Array(end - position);
+    let filled = 0;
     const range = { start: offset + position, end: offset + end };
-    // A copy, which a Buffer's slice is not: a chunk's memory is used again for a later one.
-    for await (const chunk of blobChunks(source, range, signal)) chunks.push(new Uint8Array(chunk));
-    return new Uint8Array(Buffer.concat(chunks)).subarray(0, end - position);
+    for await (const chunk of blobChunks(source, range, signal)) {
+      const taken = chunk.subarray(0, bytes.length - filled);
+      bytes.set(taken, filled);
+      filled += taken.length;
+    }
+    return bytes.subarray(0, filled);
   };
 
 /** Reads the beginning of what a blob is compressed from. */

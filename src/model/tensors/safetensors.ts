@@ -1,4 +1,3 @@
-import * as v from "valibot";
 import { runtime } from "../../runtime/current.ts";
 import {
   maxTensors,
@@ -21,13 +20,27 @@ export const maxParsedHeader = 16 * 1024 * 1024;
 /** From this size on, memory is cleared after a header was parsed, in bytes: that takes some milliseconds. */
 const longHeader = 1024 * 1024;
 
-const Size = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+/** What a header says of a tensor. It may say more. */
+interface TensorInHeader {
+  dtype: string;
+  shape: number[];
+  data_offsets: [start: number, end: number];
+}
 
-const TensorSchema = v.looseObject({
-  dtype: v.string(),
-  shape: v.pipe(v.array(Size), v.maxLength(64)),
-  data_offsets: v.tuple([Size, Size]),
-});
+const isSize = (value: unknown): boolean => Number.isSafeInteger(value) && Number(value) >= 0;
+
+const isShape = (value: unknown): boolean =>
+  Array.isArray(value) && value.length <= 64 && value.every((length) => isSize(length));
+
+const isPair = (value: unknown): boolean =>
+  Array.isArray(value) && isSize(value[0]) && isSize(value[1]);
+
+/** Looked at where it is: a schema would make a copy of each of a hundred thousand. */
+function isTensor(said: unknown): said is TensorInHeader {
+  if (typeof said !== "object" || said === null) return false;
+  const { dtype, shape, data_offsets } = said as Partial<Record<string, unknown>>;
+  return typeof dtype === "string" && isShape(shape) && isPair(data_offsets);
+}
 
 /**
  * The tensors of a safetensors file of `size` bytes: 8 bytes of the header's length, the header in JSON, the
@@ -40,30 +53,28 @@ export const readSafetensors = (readAt: ReadAt, size: number): Promise<TensorFil
     const length = u64(front, 0);
     if (front.getUint8(8) !== 0x7b) throw new Odd();
     if (length > maxParsedHeader || 8 + length > size) throw new Odd();
-    const header = await readExactly(readAt, 8, length);
-    const entries = parseHeader(header);
+    const parsed = parseHeader(await readExactly(readAt, 8, length));
     // The text and what parsing left: several times what a long header makes.
     if (length >= longHeader) runtime.collectGarbage();
-    const tensors = tensorsOf(entries, 8 + length, size);
-    if (length >= longHeader) runtime.collectGarbage();
+    const tensors = tensorsOf(parsed, 8 + length, size);
     return { format: "safetensors", header: [{ start: 0, end: 8 + length }], tensors };
   });
 
-function parseHeader(header: DataView): [name: string, tensor: unknown][] {
-  let text: string;
-  let parsed: unknown;
+/** A header as it says what it has, which is not checked. */
+function parseHeader(header: DataView): Readonly<Record<string, unknown>> {
   try {
-    ({ text, value: parsed } = parseShallowJson(
+    const { text, value } = parseShallowJson(
       new Uint8Array(header.buffer, header.byteOffset, header.byteLength),
-    ));
+    );
+    const parsed = value as Record<string, unknown>;
+    delete parsed["__metadata__"];
+    // Of two members with one name JSON keeps the last; each tensor has offsets, so that they can be counted.
+    const named = countOf(/"data_offsets"\s*:/g, text);
+    if (named !== Object.keys(parsed).length || named > maxTensors) throw new Odd();
+    return parsed;
   } catch {
     throw new Odd();
   }
-  const entries = Object.entries(parsed as object).filter(([name]) => name !== "__metadata__");
-  // Of two members with one name JSON keeps the last; each tensor has offsets, so that they can be counted.
-  const named = countOf(/"data_offsets"\s*:/g, text);
-  if (named !== entries.length || named > maxTensors) throw new Odd();
-  return entries;
 }
 
 /** How often a global pattern is in a text. */
@@ -73,16 +84,12 @@ function countOf(pattern: RegExp, text: string): number {
   return count;
 }
 
-function tensorsOf(
-  entries: readonly (readonly [string, unknown])[],
-  base: number,
-  size: number,
-): Tensor[] {
+function tensorsOf(said: Readonly<Record<string, unknown>>, base: number, size: number): Tensor[] {
   const tensors: Tensor[] = [];
-  for (const [name, said] of entries) {
-    const parsed = v.safeParse(TensorSchema, said);
-    if (!parsed.success) throw new Odd();
-    const { dtype, shape, data_offsets } = parsed.output;
+  for (const name of Object.keys(said)) {
+    const tensor = said[name];
+    if (!isTensor(tensor)) throw new Odd();
+    const { dtype, shape, data_offsets } = tensor;
     const [start, end] = [base + data_offsets[0], base + data_offsets[1]];
     if (start > end || end > size) throw new Odd();
     if (start < end) tensors.push({ name, dtype, shape, start, end });
