@@ -1,11 +1,12 @@
 import * as v from "valibot";
 import { OcibundleError } from "../errors.ts";
 import { parseDocument } from "../oci/document.ts";
+import { goObject } from "../oci/go-object.ts";
 import { type Api, apiUrl } from "./api.ts";
 import { pages } from "./pages.ts";
 import { refusalOf } from "./refusal.ts";
 
-const CatalogSchema = v.looseObject({ repositories: v.nullish(v.array(v.string())) });
+const CatalogSchema = goObject({ repositories: v.optional(v.array(v.string())) });
 
 /** What registries without a catalog answer. */
 const noCatalog: ReadonlySet<number> = new Set([400, 404, 405, 501]);

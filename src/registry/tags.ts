@@ -1,11 +1,12 @@
 import * as v from "valibot";
 import { repositoryScope } from "../http/message/scope.ts";
 import { parseDocument } from "../oci/document.ts";
+import { goObject } from "../oci/go-object.ts";
 import { type Api, apiUrl } from "./api.ts";
 import { pages } from "./pages.ts";
 
-/** distribution-spec v1.1, "Listing Tags". Some registries answer null for none. */
-const TagsSchema = v.looseObject({ tags: v.nullish(v.array(v.string())) });
+/** distribution-spec v1.1, "Listing Tags". Some registries answer null for none; a list is no answer. */
+const TagsSchema = goObject({ tags: v.optional(v.array(v.string())) });
 
 /** The tags of a repository in the registry's order, a page at a time. Throws `not_found`. */
 export async function* listTags(

@@ -71,10 +71,15 @@ describe("tags", () => {
     expect(await errorOf(tags)).toMatchObject({ code: "not_found" });
   });
 
-  test("that are none are an error", async () => {
-    await using server = scripted(() => Response.json({ tags: [1] }));
-    const tags = Array.fromAsync(server.repository.listTags(never));
-    expect(await errorOf(tags)).toMatchObject({ code: "network" });
+  test("that are none are an error, and not no tags", async () => {
+    for (const answer of [{ tags: [1] }, { tags: {} }, [], ["v1"], null, "v1"]) {
+      await using server = scripted(() => Response.json(answer));
+      const tags = Array.fromAsync(server.repository.listTags(never));
+      expect(await errorOf(tags)).toMatchObject({ code: "network" });
+    }
+    await using server = scripted(() => Response.json([]));
+    const repositories = Array.fromAsync(server.repository.registry.listRepositories(never));
+    expect(await errorOf(repositories)).toMatchObject({ code: "network" });
   });
 });
 
