@@ -1,7 +1,9 @@
 import { createHash, type Hash } from "node:crypto";
-import { rm } from "node:fs/promises";
+import { readSync } from "node:fs";
+import { type FileHandle, rm } from "node:fs/promises";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { OcibundleError } from "../../errors.ts";
-import type { ContentReader } from "../../oci/content.ts";
+import type { ByteRange, ContentReader } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { type Digest, digestAlgorithm, shortDigest } from "../../oci/digest.ts";
 import type { Problem } from "../../report/verify.ts";
@@ -18,14 +20,17 @@ import type { ContentGraph } from "../graph/content-graph.ts";
 import { partsOfManifest } from "../graph/weights-contents.ts";
 import { planFile, wholePart } from "../parts/file-plan.ts";
 
+interface Reading {
+  signal: AbortSignal;
+  /** Further bytes of the blobs of parts were read. */
+  onBytes(bytes: number): void;
+}
+
 /** Weights in parts, and what reading them needs. */
-export interface PartsToVerify {
+export interface PartsToVerify extends Reading {
   reader: ContentReader;
   cache: Cache;
   artifact: PartsArtifact;
-  signal: AbortSignal;
-  /** Further bytes of the file were read. */
-  onBytes(bytes: number): void;
 }
 
 /** A file that is put together from parts. */
@@ -70,7 +75,7 @@ export async function filesOfParts(
 
 /**
  * Reads a file out of its parts, one after another, and compares each part and the whole with their digests.
- * A part that lies in several places of the file is kept on disk meanwhile. Throws `network`, `denied`, `system`.
+ * Parts that lie in several places of the file are kept on disk meanwhile. Throws `network`, `denied`, `system`.
  */
 export async function verifyFileOfParts(
   file: RecipeFile,
@@ -79,22 +84,16 @@ export async function verifyFileOfParts(
   const faults: Problem[] = [];
   const whole = createHash("sha256");
   const uses = new Map<number, number>();
-  for (const { part } of file.segments) uses.set(part, (uses.get(part) ?? 0) + 1);
-  const kept = new Map<number, string>();
-  const take = (chunk: Uint8Array): void => {
-    whole.update(chunk);
-    onBytes(chunk.byteLength);
-  };
-  /** Reads a part; false where it is wrong, after which the whole file can't be right. */
+  file.segments.each((part) => uses.set(part, (uses.get(part) ?? 0) + 1));
+  /** Reads a part; where it is wrong, the whole file can't be right. */
   const readPart = async (
     part: StoredPart,
     onChunk: (chunk: Uint8Array, at: number) => Promise<void> | void,
-  ): Promise<boolean> => {
+  ): Promise<void> => {
     const label = `part ${shortDigest(part.digest)}`;
     try {
-      const found = await hashPart(reader, part, signal, onChunk);
-      if (found.hash.digest("hex") === part.digest.slice(7) && found.size === part.size)
-        return true;
+      const found = await hashPart(reader, part, { signal, onBytes }, onChunk);
+      if (found.hash.digest("hex") === part.digest.slice(7) && found.size === part.size) return;
       faults.push({
         item: label,
         kind: "differs",
@@ -109,42 +108,24 @@ export async function verifyFileOfParts(
         faults.push({ item: label, kind: "differs", detail: error.message });
       } else throw error;
     }
-    return false;
   };
+  const kept = partsOnDisk(cache);
   try {
-    for (const { part: index, offset: start, length } of file.segments) {
+    for (const { part: index, offset, length } of file.segments) {
       signal.throwIfAborted();
       const part = artifact.parts[index];
       if (part === undefined) throw new TypeError(`a recipe has no part ${index}`);
-      if (uses.get(index) === 1 && start === 0 && length === part.size) {
-        await readPart(part, take);
+      if (uses.get(index) === 1 && offset === 0 && length === part.size) {
+        await readPart(part, (chunk) => void whole.update(chunk));
         continue;
       }
-      let path = kept.get(index);
-      if (path === undefined) {
-        path = await cache.tempPath("part");
-        kept.set(index, path);
-        const temp = path;
-        const output = await createFile(temp, privateMode).catch((error: unknown) => {
-          throw cacheFailure(cache.root, error);
-        });
-        try {
-          await readPart(part, async (chunk, at) => {
-            await writeAll(output, chunk, at).catch((error: unknown) => {
-              throw cacheFailure(cache.root, error);
-            });
-          });
-        } finally {
-          await output.close();
-        }
-      }
-      for await (const chunk of fileChunks(path, start, start + length, signal)) take(chunk);
+      await kept.keep(index, part.size, (write) => readPart(part, write));
+      await kept.read(index, { start: offset, end: offset + length }, signal, (chunk) => {
+        whole.update(chunk);
+      });
     }
   } finally {
-    for (const path of kept.values()) {
-      await rm(path, { force: true }).catch(() => undefined);
-      await cache.discardTemp(path).catch(() => undefined);
-    }
+    await kept.remove();
   }
   const digest = whole.digest("hex");
   if (faults.length === 0 && `sha256:${digest}` !== file.digest) {
@@ -157,15 +138,86 @@ export async function verifyFileOfParts(
   return faults;
 }
 
+/** Pieces up to this size are read at once: to wait for each would take most of the time. In bytes. */
+const shortPiece = 64 * 1024;
+/** So many of them are read in a row before others get their turn. */
+const readInARow = 1024;
+
+/** Parts in a temporary file of the cache, one behind another; it is made with the first of them. */
+function partsOnDisk(cache: Cache) {
+  const starts = new Map<number, number>();
+  const buffer = Buffer.allocUnsafe(shortPiece);
+  let end = 0;
+  let inARow = 0;
+  let temp: { path: string; file: FileHandle } | undefined;
+  const onDisk = async <T>(work: () => Promise<T> | T): Promise<T> => {
+    try {
+      return await work();
+    } catch (error) {
+      throw cacheFailure(cache.root, error);
+    }
+  };
+  const open = async () => {
+    const path = await cache.tempPath("part");
+    temp = { path, file: await createFile(path, privateMode) };
+    return temp;
+  };
+  return {
+    /** Keeps what `fill` writes, at most `size` bytes; of a part that is kept nothing is done. */
+    async keep(
+      part: number,
+      size: number,
+      fill: (write: (chunk: Uint8Array, at: number) => Promise<void>) => Promise<void>,
+    ): Promise<void> {
+      if (starts.has(part)) return;
+      const { file } = temp ?? (await onDisk(open));
+      const start = end;
+      starts.set(part, start);
+      end += size;
+      await fill((chunk, at) => onDisk(() => writeAll(file, chunk, start + at)));
+    },
+    /** Hands on a range of a part, as far as it was written. */
+    async read(
+      part: number,
+      range: ByteRange,
+      signal: AbortSignal,
+      take: (chunk: Uint8Array) => void,
+    ): Promise<void> {
+      const start = starts.get(part);
+      if (temp === undefined || start === undefined)
+        throw new TypeError(`part ${part} is not kept`);
+      const { file } = temp;
+      const length = range.end - range.start;
+      if (length > shortPiece) {
+        const [from, to] = [start + range.start, start + range.end];
+        for await (const chunk of fileChunks(file, from, to, signal)) take(chunk);
+        return;
+      }
+      const bytes = await onDisk(() => readSync(file.fd, buffer, 0, length, start + range.start));
+      take(buffer.subarray(0, bytes));
+      inARow += 1;
+      if (inARow % readInARow === 0) await nextTurn();
+    },
+    /** Never throws. */
+    async remove(): Promise<void> {
+      if (temp === undefined) return;
+      const { path, file } = temp;
+      await file.close().catch(() => undefined);
+      await rm(path, { force: true }).catch(() => undefined);
+      await cache.discardTemp(path).catch(() => undefined);
+    },
+  };
+}
+
 async function hashPart(
   reader: ContentReader,
   part: StoredPart,
-  signal: AbortSignal,
+  reading: Reading,
   onChunk: (chunk: Uint8Array, at: number) => Promise<void> | void,
 ): Promise<{ hash: Hash; size: number }> {
   const hash = createHash("sha256");
   let size = 0;
-  await readPartBytes(reader, part, signal, async (chunks) => {
+  await readPartBytes(reader, part, reading, async (chunks) => {
     for await (const chunk of chunks) {
       if (size + chunk.byteLength > part.size) {
         throw new OcibundleError("integrity", `has more than ${part.size} bytes`);
@@ -182,22 +234,23 @@ async function hashPart(
 async function readPartBytes(
   reader: ContentReader,
   part: StoredPart,
-  signal: AbortSignal,
+  { signal, onBytes }: Reading,
   consume: (chunks: AsyncIterable<Uint8Array>) => Promise<void>,
 ): Promise<void> {
   const blob = blobOfPart(part);
   const source = await reader.blobSource(blob, signal);
-  const chunks = blobChunks(source, { start: 0, end: blob.size }, signal);
-  if (part.encoding === "none") return consume(chunks);
   const algorithm = digestAlgorithm(blob.digest);
-  const hash = createHash(algorithm);
-  async function* hashed() {
-    for await (const chunk of chunks) {
-      hash.update(chunk);
+  // Of what is stored as it is the part's own digest says all.
+  const hash = part.encoding === "none" ? undefined : createHash(algorithm);
+  async function* stored() {
+    for await (const chunk of blobChunks(source, { start: 0, end: blob.size }, signal)) {
+      hash?.update(chunk);
+      onBytes(chunk.byteLength);
       yield chunk;
     }
   }
-  await decodePart(part, hashed(), `part ${shortDigest(part.digest)}`, consume);
+  if (hash === undefined) return consume(stored());
+  await decodePart(part, stored(), `part ${shortDigest(part.digest)}`, consume);
   if (`${algorithm}:${hash.digest("hex")}` === blob.digest) return;
   throw new OcibundleError("integrity", `the blob ${shortDigest(blob.digest)} has other bytes`);
 }

@@ -90,7 +90,8 @@ async function blobsOf(
   const files = parts.files.map(({ file, artifact, blobs }): Item => ({
     name: file.name,
     group: "weights",
-    expected: { digest: file.digest, size: file.size },
+    // What is read of it: its parts as they are stored.
+    expected: { digest: file.digest, size: blobs.reduce((sum, { size }) => sum + size, 0) },
     source: () => Promise.reject(new TypeError("a file in parts has no one source")),
     exists: async (signal) => {
       const there = await parallel(blobs, readsAtOnce, signal, (blob, stop) =>

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { copyModel } from "../../../../src/model/jobs/copy.ts";
 import { diffModels } from "../../../../src/model/jobs/diff.ts";
 import { inspectTensors } from "../../../../src/model/jobs/inspect-tensors.ts";
+import { inspectRaw } from "../../../../src/model/jobs/inspect.ts";
 import { verifySource } from "../../../../src/model/jobs/verify.ts";
 import { pullWeights } from "../../../../src/model/pull/pull.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
@@ -86,7 +87,16 @@ test("parts in planes are verified, listed, compared, and copied to a plain mode
   await put([model], { forms: both });
   await put([{ name: "b.bin", pieces: [noise(1000, 3), noise(100, 4)] }], { tag: "before" });
   const request = { source: source(), dir: undefined, quick: false };
-  expect((await verifySource(job, request)).problems).toEqual([]);
+  const { problems, checked } = await verifySource(job, request);
+  expect(problems).toEqual([]);
+  // What was read are the parts as they are stored, and the recipe.
+  const manifest = JSON.parse(Buffer.from(await inspectRaw(job, source())).toString()) as {
+    config: { size: number };
+    layers: { size: number }[];
+  };
+  expect(checked.bytes).toBe(
+    [manifest.config, ...manifest.layers].reduce((sum, { size }) => sum + size, 0),
+  );
   const { fetch } = await diffModels(job, source("before"), source());
   const stored = [...both.values()].map(([, blob]) => blob.length);
   const [, second = 0, third = 0] = stored;
