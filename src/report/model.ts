@@ -75,4 +75,11 @@ export interface WeightsSummary {
 /** What `inspect` found; with `--json` its shape is part of the surface (docs/json.md). */
 export type Inspected =
   | ({ name: string } & ModelSummary)
-  | { name: string; type: "lock"; created: string; files: ReportedWeight[] };
+  | {
+      name: string;
+      type: "lock";
+      created: string;
+      files: ReportedWeight[];
+      /** As `WeightsSummary` has it, for a lock that has parts. */
+      parts: WeightsSummary["parts"];
+    };

@@ -40,6 +40,14 @@ function encodedParts(parts: WeightsSummary["parts"]): string | undefined {
   return `${forms.join(", ")}; ${formatSize(parts.size)} decoded`;
 }
 
+/** "3 files in 15 parts", and how the parts are stored. */
+function filesInParts(files: string, parts: WeightsSummary["parts"]): string {
+  if (parts === null) return files;
+  const encoded = encodedParts(parts);
+  const inParts = `${files} in ${count(parts.count, "part")}`;
+  return encoded === undefined ? inParts : `${inParts} (${encoded})`;
+}
+
 /** Whether a path ends with the name, but for an extension: `/src/weights/a/model.bin` says `a/model`. */
 const saysName = ({ name, dest }: ReportedWeight): boolean => {
   const at = dest.lastIndexOf(`/${name}`);
@@ -122,7 +130,7 @@ export function modelNodes(view: ModelSummary, shown: FilesShown, columns?: numb
     ].join(", ");
     const encoded = encodedParts(parts);
     const inParts = parts === null ? what : `${what} in ${count(parts.count, "part")}`;
-    const withForms = encoded === undefined ? inParts : `${inParts} (${encoded})`;
+    const withForms = filesInParts(what, parts);
     const isLong = columns !== undefined && displayWidth(withForms) > columns - besideWhat;
     nodes.push({
       cells: [
@@ -202,8 +210,8 @@ export const lockTree = (lock: Lock, view: View = {}): string =>
     {
       cells: [
         cut(lock.name),
-        count(lock.files.length, "file"),
-        formatSize(lock.files.reduce((sum, file) => sum + file.size, 0)),
+        filesInParts(count(lock.files.length, "file"), lock.parts),
+        formatSize(lock.parts?.stored ?? lock.files.reduce((sum, file) => sum + file.size, 0)),
       ],
       children: fileNodes(lock.files, filesShown(view), view.columns),
     },

@@ -198,18 +198,20 @@ function foreignSummary({ raw, format, entries, packed, parts }: WeightsContents
     ]),
     annotations: membersOf(raw, shortDigest(raw.digest)).annotations,
     files: [...entries, ...listed.flatMap(expectedEntries)],
-    parts:
-      parts === undefined
-        ? null
-        : {
-            count: parts.parts.length,
-            size: parts.parts.reduce((sum, { size }) => sum + size, 0),
-            stored: parts.parts.reduce((sum, { stored }) => sum + stored.size, 0),
-            encodings: countEncodings(parts.parts),
-          },
+    parts: parts === undefined ? null : partsSummary(parts.parts),
     unlisted,
   };
 }
+
+/** Parts, each of which is there once. */
+export const partsSummary = (
+  parts: readonly StoredPart[],
+): NonNullable<WeightsSummary["parts"]> => ({
+  count: parts.length,
+  size: parts.reduce((sum, { size }) => sum + size, 0),
+  stored: parts.reduce((sum, { stored }) => sum + stored.size, 0),
+  encodings: countEncodings(parts),
+});
 
 function countEncodings(parts: readonly StoredPart[]): Record<string, number> {
   const counts: Record<string, number> = {};

@@ -219,6 +219,7 @@ describe("a tree", () => {
         type: "lock",
         created: "",
         files: [file("a", 1), file("b\n", 2)],
+        parts: null,
       }),
     ).toBe(
       [
@@ -229,6 +230,17 @@ describe("a tree", () => {
       ].join("\n"),
     );
   });
+});
+
+test("a lock with parts shows how many, and how they are stored", () => {
+  const tree = lockTree({
+    name: "weights.lock",
+    type: "lock",
+    created: "",
+    files: [file("a", 2048)],
+    parts: { count: 3, size: 2048, stored: 1024, encodings: { none: 2, zstd: 1 } },
+  });
+  expect(tree).toStartWith("weights.lock  1 file in 3 parts (1 zstd; 2.0 KiB decoded)  1.0 KiB\n");
 });
 
 const tensor = (name: string, dtype: string) => {

@@ -31,6 +31,38 @@ describe("a lock is looked for", () => {
     });
   });
 
+  test("and shows its parts, as a push stores them", async () => {
+    const job = await preparedJob({ "a.bin": "first", "b.bin": "second" });
+    const path = join(job.cwd, "weights.lock");
+    const lock = JSON.parse(await readFile(path, "utf8")) as { files: Record<string, unknown>[] };
+    const [first] = lock.files;
+    if (first === undefined) throw new Error("the lock has a file");
+    const parts = {
+      split: { by: "tree/1" },
+      parts: [
+        ["a".repeat(64), 3],
+        ["b".repeat(64), 2, "c".repeat(64), 1, "+zstd"],
+      ],
+      segments: [
+        [0, 0, 3],
+        [1, 0, 2],
+      ],
+    };
+    first["ocibundle.parts"] = parts;
+    await writeFile(path, JSON.stringify(lock));
+    const found = await inspectSource(job, "weights.lock");
+    expect(found).toMatchObject({
+      parts: { count: 3, size: 11, stored: 10, encodings: { none: 2, zstd: 1 } },
+    });
+    expect(JSON.parse(JSON.stringify(found))).toMatchObject({
+      files: [{ "ocibundle.parts": parts }, {}],
+    });
+    first["ocibundle.parts"] = { ...parts, segments: [[0, 0, 3]] };
+    await writeFile(path, JSON.stringify(lock));
+    expect(await inspectSource(job, "weights.lock")).toMatchObject({ parts: null });
+    expect(job.warnings().join()).toContain("its segments have 3 bytes, the file has 5");
+  });
+
   test.each([
     ["./nothing", '"./nothing" does not exist', undefined],
     [
