@@ -3,7 +3,7 @@ import { OcibundleError } from "../../errors.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { digestOf } from "../../oci/digest.ts";
 import type { ImageIndex, RawManifest } from "../../oci/manifest.ts";
-import { mediaTypes } from "../../oci/media-types.ts";
+import { essenceOf, mediaTypes } from "../../oci/media-types.ts";
 import { isKnownPlatform } from "../../oci/platform.ts";
 import { parseDocument } from "../../oci/document.ts";
 import {
@@ -67,7 +67,7 @@ const weightsEntry = (weights: RawManifest, image: Descriptor | undefined): Desc
 /** Whether a weights artifact says that it is in parts; any other is the bundle's, whatever it says. */
 const isInParts = ({ bytes }: RawManifest): boolean => {
   const { artifactType } = parseDocument(bytes, TypedSchema, "weights artifact");
-  return artifactType === partsArtifactType;
+  return typeof artifactType === "string" && essenceOf(artifactType) === partsArtifactType;
 };
 
 const TypedSchema = v.looseObject({ artifactType: v.optional(v.unknown()) });
@@ -78,7 +78,7 @@ export type EntryType = "image" | "weights" | "other";
 /** What an entry of an index is for a model: image, weights, or neither. */
 export function entryType(entry: Descriptor): EntryType {
   const { artifactType, annotations } = entry;
-  if (artifactType === weightsArtifactType) return "weights";
+  if (essenceOf(artifactType ?? "") === weightsArtifactType) return "weights";
   if (isLaterWeights(entry)) return "other";
   if (annotations?.[annotationKeys.referenceType] === "weights") return "weights";
   return isKnownPlatform(entry.platform) ? "image" : "other";
@@ -86,7 +86,7 @@ export function entryType(entry: Descriptor): EntryType {
 
 /** Whether an entry is weights in a later format of Cog's: none of the image, and not to be read here. */
 export const isLaterWeights = ({ artifactType }: Descriptor): boolean =>
-  artifactType === laterWeightsArtifactType;
+  essenceOf(artifactType ?? "") === laterWeightsArtifactType;
 
 /** The weights artifacts of a model, in the order of the index. */
 export const weightsEntries = (index: ImageIndex): Descriptor[] =>

@@ -3,8 +3,8 @@ import { OcibundleError } from "../../errors.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { digestOf, shortDigest } from "../../oci/digest.ts";
 import { maxManifestBytes, parseDocument } from "../../oci/document.ts";
-import { ImageManifestSchema, type RawManifest } from "../../oci/manifest.ts";
-import { mediaTypes } from "../../oci/media-types.ts";
+import { ArtifactManifestSchema, type RawManifest } from "../../oci/manifest.ts";
+import { essenceOf, mediaTypes } from "../../oci/media-types.ts";
 import { annotationKeys, weightsArtifactType } from "./annotations.ts";
 import { goJson } from "./go-json.ts";
 import { below, sharedDirectory } from "./shared-directory.ts";
@@ -105,10 +105,10 @@ export const isWeightsManifest = ({
   artifactType?: string | undefined;
   layers: readonly Descriptor[];
 }): boolean =>
-  artifactType === weightsArtifactType ||
+  essenceOf(artifactType ?? "") === weightsArtifactType ||
   ((artifactType ?? "") === "" &&
     layers.length > 0 &&
-    layers.every(({ mediaType }) => weightsLayerTypes.has(mediaType)));
+    layers.every(({ mediaType }) => weightsLayerTypes.has(essenceOf(mediaType))));
 
 /** How many entries of the same average size fit into a manifest. */
 const fitting = (entries: number, bytes: number): number =>
@@ -116,11 +116,11 @@ const fitting = (entries: number, bytes: number): number =>
 
 /**
  * The entries of a weights artifact, in the order of its layers; `on` names it in messages. A config
- * of any media type is allowed. A layer that is stored as it is need not say its original digest and
+ * of any media type is allowed, or none. A layer that is stored as it is need not say its original digest and
  * size. Throws `file`, naming the entry and the rule that it breaks.
  */
 export function parseWeightsManifest(raw: RawManifest, on = "weights artifact"): WeightEntry[] {
-  const { layers } = parseDocument(raw.bytes, ImageManifestSchema, on);
+  const { layers } = parseDocument(raw.bytes, ArtifactManifestSchema, on);
   return parseEntries(
     layers.map((layer) => readLayer(layer, on)),
     on,
@@ -130,7 +130,8 @@ export function parseWeightsManifest(raw: RawManifest, on = "weights artifact"):
 const DecimalSchema = v.pipe(v.string(), v.regex(/^(?:0|[1-9]\d{0,15})$/), v.transform(Number));
 
 function readLayer(layer: Descriptor, on: string): Record<keyof WeightEntry, unknown> {
-  const { mediaType, digest, size, annotations = {} } = layer;
+  const { digest, size, annotations = {} } = layer;
+  const mediaType = essenceOf(layer.mediaType);
   const required = (key: string): string => {
     const value = annotations[key];
     if (value !== undefined) return value;

@@ -3,7 +3,7 @@ import type { ContentReader } from "../../oci/content.ts";
 import { parseDocument } from "../../oci/document.ts";
 import { ImageIndexSchema, type RawManifest } from "../../oci/manifest.ts";
 import { type ManifestMembers, membersOf } from "../../oci/manifest-members.ts";
-import { isIndexType } from "../../oci/media-types.ts";
+import { essenceOf, isIndexType } from "../../oci/media-types.ts";
 import { laterWeightsArtifactType } from "../format/annotations.ts";
 import { isPartsManifest } from "../parts/parts-artifact.ts";
 import { readChild } from "./content-graph.ts";
@@ -40,7 +40,7 @@ function withoutWeights(
   name: string,
   found: { artifactType?: string | undefined } | undefined,
 ): OcibundleError {
-  if (found?.artifactType === laterWeightsArtifactType) {
+  if (essenceOf(found?.artifactType ?? "") === laterWeightsArtifactType) {
     return new OcibundleError(
       "file",
       `${name}: its weights have the type "${laterWeightsArtifactType}" of a later Cog version, which a bundle cannot contain`,

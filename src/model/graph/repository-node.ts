@@ -5,7 +5,7 @@ import { parseDocument } from "../../oci/document.ts";
 import { goObject } from "../../oci/go-object.ts";
 import {
   digestOfSubject,
-  ImageManifestSchema,
+  ArtifactManifestSchema,
   type RawManifest,
   SubjectSchema,
 } from "../../oci/manifest.ts";
@@ -13,7 +13,7 @@ import { membersOf } from "../../oci/manifest-members.ts";
 import { isImageConfigType, isIndexType, isManifestType } from "../../oci/media-types.ts";
 import { isPartsManifest } from "../parts/parts-artifact.ts";
 import { recognise } from "../format/artifact/recognise.ts";
-import { isWeightsManifest } from "../format/weights-artifact.ts";
+import { emptyConfig, isWeightsManifest } from "../format/weights-artifact.ts";
 import type { NodeKind } from "../../report/ls.ts";
 
 /** What is kept of one manifest of a repository: small, since a repository may have thousands. */
@@ -83,7 +83,9 @@ function kindOf(
 ): Pick<RepositoryNode, "kind" | "format"> {
   if (isIndexType(raw.mediaType)) return { kind: "index", format: null };
   if (isManifestType(raw.mediaType)) {
-    const manifest = parseDocument(raw.bytes, ImageManifestSchema, on);
+    // An artifact may have no config.
+    const { config = emptyConfig, ...rest } = parseDocument(raw.bytes, ArtifactManifestSchema, on);
+    const manifest = { ...rest, config };
     if (isWeightsManifest(manifest)) return { kind: "weights", format: "bundle" };
     if (isPartsManifest(manifest)) return { kind: "weights", format: "parts" };
     const format = recognise(manifest)?.name;

@@ -3,14 +3,8 @@ import { posix } from "node:path";
 import type { ContentReader } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { type Digest, shortDigest } from "../../oci/digest.ts";
-import { parseDocument } from "../../oci/document.ts";
-import { parseIndexEntries } from "../../oci/index-entries.ts";
-import {
-  type ImageIndex,
-  ImageIndexSchema,
-  type ImageManifest,
-  type RawManifest,
-} from "../../oci/manifest.ts";
+import { type IndexEntries, parseIndexEntries } from "../../oci/index-entries.ts";
+import { type ImageManifest, type RawManifest } from "../../oci/manifest.ts";
 import { membersOf } from "../../oci/manifest-members.ts";
 import { isIndexType, isManifestType } from "../../oci/media-types.ts";
 import { readSmallBlob } from "../../store/small-blob.ts";
@@ -18,11 +12,9 @@ import {
   type ArtifactContents,
   type ArtifactFormat,
   distinct,
-  plainType,
   type StoredTar,
 } from "../format/artifact/contents.ts";
-import { recognise, unknownFormat, weightsTypes } from "../format/artifact/recognise.ts";
-import { entryType } from "../format/model-index.ts";
+import { recognise, unknownFormat } from "../format/artifact/recognise.ts";
 import { layerTypes, type WeightEntry, plainEntry } from "../format/weight-entry.ts";
 import {
   emptyConfig,
@@ -39,7 +31,7 @@ import {
 import { machinePlatform } from "../session/machine-platform.ts";
 import { maxGraphBytes, readChild } from "./content-graph.ts";
 import { chooseImage } from "./image-choice.ts";
-import { isAttestation } from "./image-entry.ts";
+import { isImage, isWeights, passOver, weightsEntries } from "./weights-of-index.ts";
 
 /** The weights of one manifest, in whatever format. */
 export interface WeightsContents {
@@ -58,20 +50,36 @@ export interface WeightsContents {
   parts?: PartsArtifact;
 }
 
+/** How weights are read. */
+export interface ReadContentsOptions {
+  /** Whether an image is read in place of weights. */
+  forImage?: boolean;
+  /** Of the index that is read, below the root. */
+  depth?: number;
+  /** Without it, an entry that can't be read is an error. */
+  onPassed?: ((message: string) => void) | undefined;
+}
+
 /**
  * All weights behind a root: its own, or those of the entries of an index. With `forImage` the image of this machine's
- * platform counts in place of the weights. Throws `not_found` where there are none, `file` where their manifests are
+ * platform counts in place of the weights. `onPassed` is told of entries that can't be read and are passed over: beside
+ * weights that say what they are, and where they do not say that they are weights themselves. Throws `not_found` where there are none, `file` where their manifests are
  * too large together or can't be understood, and as `readChild`.
  */
 export async function readAllContents(
   reader: ContentReader,
   root: RawManifest,
   signal: AbortSignal,
-  { forImage = false, depth = 0 }: { forImage?: boolean; depth?: number } = {},
+  { forImage = false, depth = 0, onPassed }: ReadContentsOptions = {},
 ): Promise<WeightsContents[]> {
   if (!isIndexType(root.mediaType)) return [await readContents(reader, root, undefined, signal)];
-  const index = parseDocument(root.bytes, ImageIndexSchema, reader.name);
-  const entries = forImage ? await imageEntries(reader, index, signal) : weightsEntries(index);
+  const listed = parseIndexEntries(root.bytes, reader.name);
+  const { index } = listed;
+  const entries = forImage ? await imageEntries(reader, listed, signal) : weightsEntries(index);
+  passOver(reader.name, listed, {
+    isMarked: forImage || index.manifests.some(isWeights),
+    onPassed,
+  });
   if (entries.length === 0) {
     throw new OcibundleError(
       "not_found",
@@ -104,7 +112,7 @@ export async function readAllContents(
     }
     contents.push(
       ...(isNested
-        ? await readAllContents(reader, raw, signal, { forImage, depth: depth + 1 })
+        ? await readAllContents(reader, raw, signal, { forImage, depth: depth + 1, onPassed })
         : [await readContents(reader, raw, entry, signal)]),
     );
   }
@@ -116,34 +124,14 @@ const maxNesting = 3;
 
 async function imageEntries(
   reader: ContentReader,
-  index: ImageIndex,
+  listed: IndexEntries,
   signal: AbortSignal,
 ): Promise<Descriptor[]> {
-  const { chosen } = await chooseImage(
-    reader,
-    { index, unreadable: [] },
-    machinePlatform(),
-    signal,
-  );
+  const { chosen } = await chooseImage(reader, listed, machinePlatform(), signal);
+  const { index } = listed;
   const image = chosen?.entry ?? index.manifests.find(isImage);
   return image === undefined ? [] : [image];
 }
-
-function weightsEntries({ manifests }: ImageIndex): Descriptor[] {
-  const all = [...new Map(manifests.map((entry) => [entry.digest, entry])).values()];
-  const entries = all.filter(isWeights);
-  // An index around a single artifact, or around some that have no platform, says nothing that they do not.
-  if (entries.length > 0 || all.length === 1) return entries.length > 0 ? entries : all;
-  return all.some(isImage) ? [] : all.filter((entry) => !isAttestation(entry));
-}
-
-const isImage = (entry: Descriptor): boolean => entryType(entry) === "image";
-
-/** By the bundle's marks, those of Cog's later formats, or an artifact type that is known. */
-const isWeights = (entry: Descriptor): boolean =>
-  entryType(entry) === "weights" ||
-  entry.annotations?.["run.cog.weight.name"] !== undefined ||
-  weightsTypes.has(plainType(entry.artifactType));
 
 /**
  * What a manifest has of weights. `entry` is the entry of the index that led to it. Throws `not_found` for

@@ -41,8 +41,11 @@ export async function filesOfModel(
   { reader, root }: { reader: ContentReader; root: RawManifest },
   { path, stack }: FilesOptions,
 ): Promise<OriginalFile[]> {
-  const { signal } = session;
-  const contents = await readAllContents(reader, root, signal, { forImage: path !== undefined });
+  const { signal, emit } = session;
+  const contents = await readAllContents(reader, root, signal, {
+    forImage: path !== undefined,
+    onPassed: (message) => emit({ type: "warning", message }),
+  });
   requireImage(contents, path, reader.name);
   const files: Found[] = [];
   for (const one of contents) {

@@ -46,7 +46,7 @@ export async function verifyHubCache(
   await using model = loaded;
   const { name } = model;
   const entries = weightsOf(model);
-  const { digest } = await contentsToPull(model, undefined, session.signal);
+  const { digest } = await contentsToPull(model, undefined, session);
   const { tag } = place;
   const { commit, snapshot } = snapshotOf(dir, { id: hubId, tag, digest, entries });
   const paths = hubPaths(entries);

@@ -2,6 +2,7 @@ import { requireImage } from "../graph/require-image.ts";
 import { readAllContents, type WeightsContents } from "../graph/weights-contents.ts";
 import type { ContentReader } from "../../oci/content.ts";
 import type { Digest } from "../../oci/digest.ts";
+import type { Session } from "../session/session.ts";
 import type { RawManifest } from "../../oci/manifest.ts";
 
 /** What is pulled of a model: its weights, and the digest of what they are a part of. */
@@ -18,9 +19,12 @@ export interface ContentsToPull {
 export async function contentsToPull(
   { reader, root, name }: { reader: ContentReader; root: RawManifest; name: string },
   path: string | undefined,
-  signal: AbortSignal,
+  { signal, emit }: Pick<Session, "signal" | "emit">,
 ): Promise<ContentsToPull> {
-  const contents = await readAllContents(reader, root, signal, { forImage: path !== undefined });
+  const contents = await readAllContents(reader, root, signal, {
+    forImage: path !== undefined,
+    onPassed: (message) => emit({ type: "warning", message }),
+  });
   requireImage(contents, path, name);
   const digest = (contents.length === 1 ? contents[0]?.raw : root)?.digest ?? root.digest;
   return { contents, digest };

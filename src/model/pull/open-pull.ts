@@ -31,7 +31,7 @@ export async function openPull(
   const place = await modelPlace(session, text);
   const { reader, root, name, close } = await openSigned(session, place, requires);
   try {
-    const found = await contentsToPull({ reader, root, name }, path, session.signal);
+    const found = await contentsToPull({ reader, root, name }, path, session);
     const dir = resolve(session.cwd, output);
     return { ...found, place, name, source: { ...reader, name }, root, dir, close };
   } catch (error) {

@@ -4,9 +4,13 @@ import { command as verifyCommand } from "../../../../src/commands/verify.ts";
 import { diffModels } from "../../../../src/model/jobs/diff.ts";
 import { inspectSource } from "../../../../src/model/jobs/inspect.ts";
 import { verifySource } from "../../../../src/model/jobs/verify.ts";
+import { parseWeightsManifest } from "../../../../src/model/format/weights-artifact.ts";
+import { readAllContents } from "../../../../src/model/graph/weights-contents.ts";
+import { nodeOf } from "../../../../src/model/graph/repository-node.ts";
 import { chooseImage } from "../../../../src/model/graph/image-choice.ts";
 import { digestOf, shortDigest } from "../../../../src/oci/digest.ts";
 import { parseIndexEntries } from "../../../../src/oci/index-entries.ts";
+import { mediaTypes } from "../../../../src/oci/media-types.ts";
 import type { RawManifest } from "../../../../src/oci/manifest.ts";
 import { failureOf } from "../../../support/failure.ts";
 import { type Job, jobIn } from "../../../support/model/job.ts";
@@ -17,6 +21,7 @@ import {
   type LayoutBench,
   layoutBench,
   signal,
+  weightsOf,
 } from "../../../support/model/layout-bench.ts";
 
 const schema1Type = "application/vnd.docker.distribution.manifest.v1+prettyjws";
@@ -112,4 +117,73 @@ test("an image in indexes that are nested too deep is not said to be missing", a
   // Another platform's image is beside it.
   expect((await chooseImage(bench.layout, index, arm64, signal)).chosen).toBeDefined();
   expect(error.message).toContain(`index ${shortDigest(root.digest).slice(0, 7)}`);
+});
+
+/** The weights of a bench as an artifact whose media types have another case and parameters, and no config. */
+async function oddlyTyped({ manifest, blob }: LayoutBench, name: string): Promise<RawManifest> {
+  const layer = await blob(`weights ${name}`, "Application/vnd.cog.weights.layer.V1; x=y");
+  const annotations = {
+    "vnd.cog.weights.name": name,
+    "vnd.cog.weights.dest": `/src/weights/${name}`,
+  };
+  return manifest({
+    schemaVersion: 2,
+    mediaType: mediaTypes.ociManifest,
+    artifactType: "application/vnd.cog.WEIGHTS.v1",
+    config: null,
+    layers: [{ ...layer, annotations }],
+  });
+}
+
+test("weights are known whatever the case and the parameters of their media types, and without a config", async () => {
+  const bench = await layoutBench();
+  const weights = await oddlyTyped(bench, "odd");
+  const entries = parseWeightsManifest(weights, "it");
+  expect(entries.map(({ name, mediaType }) => [name, mediaType])).toEqual([
+    ["odd", "application/vnd.cog.weights.layer.v1"],
+  ]);
+  const root = await bench.index(
+    entryOf(weights, { artifactType: "Application/vnd.cog.weights.v1;x" }),
+    entryOf(await bench.image(arm64, "right"), { platform: arm64 }),
+  );
+  const contents = await readAllContents(bench.layout, root, signal);
+  expect(contents.map(({ raw, format }) => [raw.digest, format])).toEqual([
+    [weights.digest, "bundle"],
+  ]);
+  expect(nodeOf(weights, "it").kind).toBe("weights");
+});
+
+test("an entry that can't be read is passed over beside weights, unless it may be weights itself", async () => {
+  const bench = await layoutBench();
+  const weights = await weightsOf(bench, "w");
+  const marked = entryOf(weights, { annotations: { "vnd.cog.reference.type": "weights" } });
+  const read = async (...manifests: unknown[]) => {
+    const passed: string[] = [];
+    const root = await bench.index(...(manifests as object[]));
+    const onPassed = (message: string) => void passed.push(message);
+    const contents = await readAllContents(bench.layout, root, signal, { onPassed });
+    return { digests: contents.map(({ raw }) => raw.digest), passed };
+  };
+  for (const stranger of [
+    null,
+    7,
+    { digest: "md5:1" },
+    { ...marked, digest: 7, annotations: {} },
+  ]) {
+    const { digests, passed } = await read(stranger, marked);
+    expect(digests).toEqual([weights.digest]);
+    expect(passed).toEqual([expect.stringContaining("an entry cannot be read: manifests.0")]);
+  }
+  const mayBeWeights = [
+    { ...marked, size: null },
+    { digest: 7, artifactType: "application/vnd.cog.weights.v1" },
+    { digest: 7, annotations: { "run.cog.weight.name": "w" } },
+  ];
+  for (const other of mayBeWeights) {
+    expect((await failureOf(read(marked, other))).message).toContain("manifests.1");
+  }
+  // Where nothing says what it is, anything may be weights.
+  expect((await failureOf(read(entryOf(weights), null))).code).toBe("file");
+  const strict = readAllContents(bench.layout, await bench.index(null as never, marked), signal);
+  expect((await failureOf(strict)).code).toBe("file");
 });
