@@ -31,6 +31,8 @@ const { O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants as Partial<typeof constants
 
 const newFile = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
 const oldFile = O_RDWR | O_NOFOLLOW | O_NONBLOCK;
+/** Opens a file that is there, to be flushed: a file descriptor. Throws errno errors. */
+export const openOldSync = (path: string): number => openSync(path, oldFile);
 const readOnly = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
 
 /** The mode of files that others may read and only this user may write, whatever the umask says. */

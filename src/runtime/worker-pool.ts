@@ -5,6 +5,7 @@ import type {
   CopyJob,
   FilePieces,
   FileRange,
+  FileToPlace,
   FollowJob,
   Followed,
   Hashed,
@@ -14,6 +15,7 @@ import type {
   PackOptions,
   PartCodec,
   PartJob,
+  Placed,
   SmallFile,
   WorkerMessage,
 } from "./worker-protocol.ts";
@@ -58,6 +60,8 @@ export interface WorkerPool {
   part(job: PartJob, options: JobOptions): Promise<Hashed>;
   /** Copies ranges of a file into another one (see copy-job.ts). Resolves to the number of bytes. */
   copy(job: CopyJob, options: JobOptions): Promise<number>;
+  /** Flushes files and gives them their names (see place-job.ts); what came of each. */
+  place(files: readonly FileToPlace[], options: JobOptions): Promise<Placed[]>;
   /** Ends the workers, and the jobs that are not done with an error. */
   close(): void;
 }
@@ -238,6 +242,11 @@ export function createWorkerPool(size: number, start = runtime.startWorker): Wor
       const task = await submit({ kind: "copy", job }, options);
       if (task.type !== "copied") throw unexpected(task);
       return task.bytes;
+    },
+    async place(files, options) {
+      const task = await submit({ kind: "place", files }, options);
+      if (task.type !== "placed") throw unexpected(task);
+      return task.results;
     },
     close() {
       closed = true;

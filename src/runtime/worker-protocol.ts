@@ -101,6 +101,18 @@ export interface CopyRange {
   length: number;
 }
 
+/** A file whose bytes are checked, and where it is to be. */
+export interface FileToPlace {
+  path: string;
+  /** Its name from then on; its directory is made where it is missing. */
+  to: string;
+  /** An empty file that says that it is there; one that exists stays. */
+  mark: string;
+}
+
+/** Why a file could not be placed; undefined for one that was. */
+export type Placed = { message: string; code: string | undefined } | undefined;
+
 /** A file small enough to be read whole, and how it is to be stored. */
 export interface SmallFile {
   path: string;
@@ -146,7 +158,8 @@ export type Job =
   | { kind: "compress"; job: CompressJob }
   | { kind: "follow"; job: FollowJob }
   | { kind: "part"; job: PartJob }
-  | { kind: "copy"; job: CopyJob };
+  | { kind: "copy"; job: CopyJob }
+  | { kind: "place"; files: readonly FileToPlace[] };
 
 /**
  * To the worker. It does one job at a time for each lane, of which there is one where none is named; `cancel[0]`
@@ -173,4 +186,5 @@ export type WorkerMessage =
   | { type: "followed"; result: Followed }
   | { type: "part"; result: Hashed }
   | { type: "copied"; bytes: number }
+  | { type: "placed"; results: Placed[] }
   | { type: "failed"; item: number; message: string; code: string | undefined };

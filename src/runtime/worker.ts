@@ -6,6 +6,7 @@ import { digestStep } from "./digest-streams.ts";
 import { followFile } from "./follow-file.ts";
 import { hashFileSync, hashPiecesSync } from "./hash-file.ts";
 import { runPartJob } from "./part-job.ts";
+import { placeFiles } from "./place-job.ts";
 import { probeFile } from "./probe-file.ts";
 import { packSmallFile } from "./small-file.ts";
 import type { Job, JobMessage, LaneMessage, WorkerMessage } from "./worker-protocol.ts";
@@ -79,6 +80,8 @@ async function run(job: Job, progress: Progress): Promise<WorkerMessage> {
       return { type: "part", result: await runPartJob(job.job, progress.add) };
     case "copy":
       return { type: "copied", bytes: await runCopyJob(job.job, progress.add) };
+    case "place":
+      return { type: "placed", results: placeFiles(job.files) };
     case "choose":
       return {
         type: "chosen",

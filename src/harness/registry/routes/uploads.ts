@@ -26,15 +26,8 @@ export async function startUpload(
   const wanted = query.get("digest");
   const digest = wanted === null ? undefined : digestPart(wanted);
   const algorithm = query.get("digest-algorithm");
-  const session = await storage.uploads.create(
-    repository,
-    digest === undefined
-      ? algorithm === "sha512"
-        ? algorithm
-        : "sha256"
-      : digestAlgorithm(digest),
-  );
   if (digest !== undefined) {
+    const session = storage.uploads.createUnnamed(repository, digestAlgorithm(digest));
     return await writing(registry, repository, session, async () => {
       try {
         await receive(registry, session, request);
@@ -46,6 +39,10 @@ export async function startUpload(
       }
     });
   }
+  const session = await storage.uploads.create(
+    repository,
+    algorithm === "sha512" ? algorithm : "sha256",
+  );
   return empty(202, {
     ...sessionHeaders(repository, session),
     ...(minChunkLength === undefined ? {} : { "OCI-Chunk-Min-Length": String(minChunkLength) }),
@@ -176,7 +173,9 @@ async function receive(
       receivedHeader(session),
     );
   }
-  if (request.body !== null) await storage.uploads.append(session, request.body);
+  if (request.body !== null) {
+    await storage.uploads.append(session, request.body, contentLength(request));
+  }
   const length = session.size - before;
   if (expected === undefined) return;
   if (expected === length) {
@@ -189,6 +188,12 @@ async function receive(
     message: "the length of the body does not match Content-Range",
     detail: { expected, length },
   });
+}
+
+/** The body's length as `Content-Length` says it, in bytes; undefined without that header. */
+function contentLength({ headers }: Request): number | undefined {
+  const text = headers.get("Content-Length");
+  return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
 }
 
 /** The body's length as `Content-Range` says it, in bytes; undefined without that header. */

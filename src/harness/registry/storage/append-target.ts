@@ -1,6 +1,8 @@
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
+import { readableMode } from "../../../runtime/own-file.ts";
 import { writeAll } from "../../../store/verified-write.ts";
+import { withDirectory } from "./files.ts";
 
 /**
  * Writes of so many bytes go past the page cache where the system can do that. Weights are larger than what is
@@ -17,18 +19,27 @@ export interface AppendTarget {
 }
 
 /**
- * A file that is there; it is written through the page cache, or past it where size and place of the bytes allow. It is
- * opened for either once there is use for that.
+ * A file that is there, or is made with the first bytes where it `isNew`; it is written through the page cache, or past
+ * it where size and place of the bytes allow. It is opened for either once there is use for that.
  */
-export function openAppendTarget(path: string): AppendTarget {
+export function openAppendTarget(path: string, file: { isNew?: boolean } = {}): AppendTarget {
   let buffered: Promise<FileHandle> | undefined;
   // Undefined where this system, file system or memory can't.
   let direct: Promise<FileHandle | undefined> | undefined;
-  const file = (): Promise<FileHandle> => (buffered ??= open(path, "r+"));
+  const openIt = async (flags: number): Promise<FileHandle> => {
+    if (file.isNew !== true) return open(path, flags);
+    // Where a file system has no direct access, the file is there after the attempt all the same.
+    const made = await withDirectory(path, () =>
+      open(path, flags | constants.O_CREAT, readableMode),
+    );
+    file.isNew = false;
+    return made;
+  };
+  const whole = (): Promise<FileHandle> => (buffered ??= openIt(constants.O_RDWR));
   const openDirect = (): Promise<FileHandle | undefined> =>
     constants.O_DIRECT === undefined
       ? Promise.resolve(undefined)
-      : open(path, constants.O_WRONLY | constants.O_DIRECT).catch(() => undefined);
+      : openIt(constants.O_WRONLY | constants.O_DIRECT).catch(() => undefined);
   const writeDirect = async (bytes: Uint8Array, position: number): Promise<boolean> => {
     try {
       const handle = await (direct ??= openDirect());
@@ -42,12 +53,12 @@ export function openAppendTarget(path: string): AppendTarget {
   return {
     async write(bytes, position) {
       // What is left at the end is less than a block.
-      const whole = bytes.subarray(0, bytes.length - (bytes.length % directAlignment));
-      const suits = position % directAlignment === 0 && whole.length >= leastDirect;
-      const done = suits && (await writeDirect(whole, position)) ? whole.length : 0;
-      if (done < bytes.length) await writeAll(await file(), bytes.subarray(done), position + done);
+      const blocks = bytes.subarray(0, bytes.length - (bytes.length % directAlignment));
+      const suits = position % directAlignment === 0 && blocks.length >= leastDirect;
+      const done = suits && (await writeDirect(blocks, position)) ? blocks.length : 0;
+      if (done < bytes.length) await writeAll(await whole(), bytes.subarray(done), position + done);
     },
-    cut: async (size) => (await file()).truncate(size),
+    cut: async (size) => (await whole()).truncate(size),
     async close() {
       await (await direct)?.close();
       // What it could not be opened for was told by the write.

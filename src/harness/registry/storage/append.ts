@@ -6,6 +6,9 @@ import { createUploadBuffers, type UploadBuffer, type UploadBuffers } from "./up
 /** While some buffers are written and hashed, both at once, another is filled. */
 const maxUnderWay = 2;
 
+/** So many bytes at once are worth hashing in another thread. */
+const worthThread = 1024 * 1024;
+
 /** Those of all uploads to all registries of this process. */
 const allBuffers = createUploadBuffers();
 
@@ -14,6 +17,16 @@ export interface Received {
   size: number;
   /** Undefined when what has been hashed is not what is in the file. */
   hash: RunningHash | undefined;
+  /** Whether the file is still to be made. */
+  isNew?: boolean;
+}
+
+/** How a body is received. */
+export interface AppendOptions {
+  /** The length of the body in bytes, where it was said: what it is believed for is the size of buffers. */
+  length?: number | undefined;
+  /** Those of all uploads of this process unless given. */
+  buffers?: UploadBuffers | undefined;
 }
 
 /**
@@ -27,22 +40,17 @@ export async function appendBody(
   path: string,
   body: AsyncIterable<Uint8Array>,
   received: Received,
-  buffers: UploadBuffers = allBuffers,
+  { length, buffers = allBuffers }: AppendOptions = {},
 ): Promise<void> {
-  const target = openAppendTarget(path);
-  const { hash } = received;
+  const target = openAppendTarget(path, received);
+  const { hash, size: start } = received;
   const taken = new Set<UploadBuffer>();
-  const take = (): UploadBuffer => {
-    const buffer = buffers.take(position - received.size);
-    taken.add(buffer);
-    return buffer;
-  };
   const giveBack = (one: UploadBuffer): void => {
     taken.delete(one);
     buffers.giveBack(one);
   };
-  let position = received.size;
-  let buffer = take();
+  let position = start;
+  let buffer: UploadBuffer | undefined;
   let filled = 0;
   const underWay: Promise<UploadBuffer>[] = [];
   let written = Promise.resolve();
@@ -55,41 +63,58 @@ export async function appendBody(
     return done;
   };
   /** Hashes and writes at once. Writes keep their order: a file that is cut short has no holes. */
-  const store = async (full: UploadBuffer, length: number, at: number): Promise<UploadBuffer> => {
-    const bytes = length === full.length ? full : full.subarray(0, length);
+  const store = async (full: UploadBuffer, used: number, at: number): Promise<UploadBuffer> => {
+    const bytes = used === full.length ? full : full.subarray(0, used);
     const write = written.then(() => target.write(bytes, at));
     written = write;
-    const both = await Promise.allSettled([hash?.update(bytes, length === full.length), write]);
+    const both = await Promise.allSettled([
+      hash?.update(bytes, bytes.length >= worthThread),
+      write,
+    ]);
     for (const result of both) {
       if (result.status === "rejected") failure ??= { error: result.reason };
     }
     return full;
   };
-  const flush = async (): Promise<void> => {
-    underWay.push(store(buffer, filled, position));
+  const flush = async (full: UploadBuffer): Promise<void> => {
+    underWay.push(store(full, filled, position));
     position += filled;
     filled = 0;
+    buffer = undefined;
     const free = underWay.length >= maxUnderWay ? await settle() : undefined;
     // Not kept: there may be a better one by now for a body that has grown so far.
     if (free !== undefined) giveBack(free);
-    buffer = take();
+  };
+  /** A buffer for the next bytes: rather one of this upload that is soon free than a small one. */
+  const next = async (): Promise<UploadBuffer> => {
+    const wanted = { received: position - start, length };
+    let found = buffers.take(wanted);
+    while (found === undefined && underWay.length > 0) {
+      const free = await settle();
+      if (free !== undefined) giveBack(free);
+      found = buffers.take(wanted);
+    }
+    found ??= buffers.takeSmall();
+    taken.add(found);
+    return found;
   };
 
   try {
     try {
       for await (const chunk of body) {
         for (let from = 0; from < chunk.length;) {
+          buffer ??= await next();
           const fits = Math.min(chunk.length - from, buffer.length - filled);
           buffer.set(fits === chunk.length ? chunk : chunk.subarray(from, from + fits), filled);
           filled += fits;
           from += fits;
-          if (filled === buffer.length) await flush();
+          if (filled === buffer.length) await flush(buffer);
         }
         releaseBytes(chunk);
       }
     } finally {
       // Also when the client went away: what came is what its next request goes on from.
-      if (filled > 0) await flush();
+      if (buffer !== undefined && filled > 0) await flush(buffer);
       while ((await settle()) !== undefined);
       received.size = position;
     }

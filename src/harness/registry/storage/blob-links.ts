@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { type Digest } from "../../../oci/digest.ts";
 import type { Content } from "./content.ts";
 import { fileSize, removed, touch } from "./files.ts";
+import { placeFile } from "./place-file.ts";
 import type { Turns } from "./in-turn.ts";
 import { digestPath, repositoriesDirectory } from "./paths.ts";
 import { repositoryNames, repositoryParts } from "./repositories.ts";
@@ -12,7 +13,7 @@ export interface BlobLinks {
   size(repository: string, digest: Digest): Promise<number | undefined>;
   /** Gives the repository a blob that some repository has; false when there is none. */
   link(repository: string, digest: Digest): Promise<boolean>;
-  /** Puts a checked file under its digest and gives it to the repository. */
+  /** Flushes a checked file, puts it under its digest and gives it to the repository; that is flushed as well. */
   adopt(repository: string, digest: Digest, file: string): Promise<void>;
   /** Takes the blob from the repository, and removes the content when no other has it. False: it had none. */
   remove(repository: string, digest: Digest): Promise<boolean>;
@@ -35,10 +36,7 @@ export function openBlobLinks(root: string, content: Content, turns: Turns): Blo
       }),
     adopt: (repository, digest, file) =>
       turns.inTurn(digest, async () => {
-        await content.adopt(file, digest);
-        // Both names at once: a journal that is written for one mostly has the other as well.
-        const flushed = content.flush(digest);
-        await Promise.all([flushed, touch(path(repository, digest))]);
+        await placeFile({ path: file, to: content.path(digest), mark: path(repository, digest) });
       }),
     remove: (repository, digest) =>
       turns.inTurn(digest, async () => {

@@ -1,9 +1,9 @@
-import { type FileHandle, mkdir, rename } from "node:fs/promises";
+import { type FileHandle, mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Digest } from "../../../oci/digest.ts";
 import { directoryMode, readableMode } from "../../../runtime/own-file.ts";
-import { syncDirectory, writeAll, writeWhole } from "../../../store/verified-write.ts";
-import { fileSize, removed, withDirectory } from "./files.ts";
+import { writeAll, writeWhole } from "../../../store/verified-write.ts";
+import { fileSize, removed } from "./files.ts";
 import { contentPath, temporaryDirectory } from "./paths.ts";
 
 /** Bytes by their digest, each once whatever repositories have them. Every one was checked on its way in. */
@@ -11,10 +11,6 @@ export interface Content {
   path(digest: Digest): string;
   /** In bytes; undefined when it is not there. */
   size(digest: Digest): Promise<number | undefined>;
-  /** Puts a checked and flushed file of the storage under the digest's name, which is flushed by `flush`. */
-  adopt(file: string, digest: Digest): Promise<void>;
-  /** Flushes the name of what was adopted. */
-  flush(digest: Digest): Promise<void>;
   /** Puts bytes, which were checked, under the digest's name. */
   write(bytes: Uint8Array, digest: Digest): Promise<void>;
   remove(digest: Digest): Promise<void>;
@@ -26,10 +22,6 @@ export function openContent(root: string): Content {
   return {
     path,
     size: (digest) => fileSize(path(digest)),
-    async adopt(file, digest) {
-      await withDirectory(path(digest), () => rename(file, path(digest)));
-    },
-    flush: (digest) => syncDirectory(dirname(path(digest))),
     async write(bytes, digest) {
       if ((await fileSize(path(digest))) === bytes.byteLength) return;
       const temporary = join(temporaryDirectory(root), crypto.randomUUID());

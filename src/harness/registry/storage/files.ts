@@ -50,13 +50,13 @@ export async function namesIn(path: string): Promise<string[]> {
 }
 
 /** Runs `make`, and once more with the file's directory made first where that was missing. */
-export async function withDirectory(path: string, make: () => Promise<unknown>): Promise<void> {
+export async function withDirectory<Made>(path: string, make: () => Promise<Made>): Promise<Made> {
   try {
-    await make();
+    return await make();
   } catch (error) {
     if (errno(error) !== "ENOENT") throw error;
     await mkdir(dirname(path), { recursive: true, mode: directoryMode });
-    await make();
+    return make();
   }
 }
 

@@ -25,16 +25,22 @@ export interface UploadSession {
 export interface UploadSessions {
   /** Opens a session; `algorithm` is what its content will be checked against, as far as is known. */
   create(repository: string, algorithm?: Algorithm): Promise<UploadSession>;
+  /** A session that nobody will ask for: its file is made with its first bytes. */
+  createUnnamed(repository: string, algorithm: Algorithm): UploadSession;
   find(repository: string, id: string): Promise<UploadSession | undefined>;
   /** Makes the session the caller's alone until the function it returns is called; undefined when it is another's. */
   claim(session: UploadSession): (() => void) | undefined;
   /** Resolves when nobody has the session for his alone, or after `milliseconds`. */
   whenFree(session: UploadSession, milliseconds: number): Promise<void>;
-  /** Appends a body; what came before it broke off is kept. */
-  append(session: UploadSession, body: AsyncIterable<Uint8Array>): Promise<void>;
+  /** Appends a body of so many bytes, where its length was said; what came before it broke off is kept. */
+  append(
+    session: UploadSession,
+    body: AsyncIterable<Uint8Array>,
+    length: number | undefined,
+  ): Promise<void>;
   /** Cuts the file back to its first `size` bytes. */
   cut(session: UploadSession, size: number): Promise<void>;
-  /** Whether all that was received has this digest. Then it is flushed to the disk too. */
+  /** Whether all that was received has this digest. */
   check(session: UploadSession, digest: Digest): Promise<boolean>;
   /** Forgets a session whose file was moved away. */
   forget(session: UploadSession): void;
@@ -71,6 +77,12 @@ export function openUploadSessions(root: string): UploadSessions {
     }
     return session;
   };
+  const create = async (session: Session): Promise<void> => {
+    await withDirectory(session.path, async () =>
+      (await createFile(session.path, readableMode)).close(),
+    );
+    session.isNew = false;
+  };
   const own = (session: UploadSession): Session => session as Session;
   const forget = (session: UploadSession): void => {
     own(session).hash?.drop();
@@ -81,9 +93,18 @@ export function openUploadSessions(root: string): UploadSessions {
     async create(repository, algorithm = "sha256") {
       const id = crypto.randomUUID();
       const path = sessionPath(repository, id);
-      await withDirectory(path, async () => (await createFile(path, readableMode)).close());
       const hash = startHash(algorithm);
-      return keep({ id, path, size: 0, busy: undefined, hadShortChunk: false, algorithm, hash });
+      const session = { id, path, size: 0, busy: undefined, hadShortChunk: false, algorithm, hash };
+      await create(session);
+      return keep(session);
+    },
+
+    createUnnamed(repository, algorithm) {
+      const id = crypto.randomUUID();
+      const path = sessionPath(repository, id);
+      const hash = startHash(algorithm);
+      const session = { id, path, size: 0, busy: undefined, hadShortChunk: false, algorithm, hash };
+      return keep({ ...session, isNew: true });
     },
 
     async find(repository, id) {
@@ -121,8 +142,8 @@ export function openUploadSessions(root: string): UploadSessions {
       clearTimeout(timer);
     },
 
-    async append(given, body) {
-      await appendBody(own(given).path, body, own(given));
+    async append(given, body, length) {
+      await appendBody(own(given).path, body, own(given), { length });
     },
 
     async cut(given, size) {
@@ -140,23 +161,17 @@ export function openUploadSessions(root: string): UploadSessions {
 
     async check(given, digest) {
       const session = own(given);
-      const file = await open(session.path, "r+");
-      try {
-        const { hash } = session;
-        session.hash = undefined;
-        if (hash === undefined || session.algorithm !== digestAlgorithm(digest)) {
-          hash?.drop();
-          const again = hasherFor(digest);
-          for await (const chunk of readChunks(file, session.size)) again.update(chunk);
-          if (again.digest("hex") !== digestHex(digest)) return false;
-        } else if ((await hash.digest()) !== digestHex(digest)) {
-          return false;
-        }
-        await file.sync();
-        return true;
-      } finally {
-        await file.close();
+      if (session.isNew === true) await create(session);
+      const { hash } = session;
+      session.hash = undefined;
+      if (hash !== undefined && session.algorithm === digestAlgorithm(digest)) {
+        return (await hash.digest()) === digestHex(digest);
       }
+      hash?.drop();
+      const again = hasherFor(digest);
+      await using file = await open(session.path, "r");
+      for await (const chunk of readChunks(file, session.size)) again.update(chunk);
+      return again.digest("hex") === digestHex(digest);
     },
 
     forget,

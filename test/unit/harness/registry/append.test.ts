@@ -1,19 +1,23 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { appendBody } from "../../../../src/harness/registry/storage/append.ts";
 import { startHash } from "../../../../src/harness/registry/storage/running-hash.ts";
-import { createUploadBuffers } from "../../../../src/harness/registry/storage/upload-buffers.ts";
+import {
+  type BodyProgress,
+  createUploadBuffers,
+  type UploadBuffers,
+} from "../../../../src/harness/registry/storage/upload-buffers.ts";
 
 const KiB = 1024;
 const largeBytes = 4 * KiB * KiB;
 const middleBytes = KiB * KiB;
 const smallBytes = 64 * KiB;
-const largeCount = 6;
-const middleCount = 28;
+const largeCount = 12;
+const middleCount = 8;
 const count = largeCount + middleCount;
 
 const received = () => ({ size: 0, hash: startHash("sha256") });
@@ -22,33 +26,42 @@ async function* tenMebibytes(): AsyncGenerator<Uint8Array> {
   for (let sent = 0; sent < 10; sent += 1) yield new Uint8Array(KiB * KiB);
 }
 
+const sizesOf = (buffers: UploadBuffers, body: BodyProgress, times: number) =>
+  Array.from({ length: times }, () => buffers.take(body)?.length);
+
 describe("buffers of uploads", () => {
+  const short = { received: 0, length: undefined };
+  const long = { received: 16 * KiB * KiB, length: undefined };
+  const middles = Array.from({ length: middleCount }, () => middleBytes);
+  const larges = Array.from({ length: largeCount }, () => largeBytes);
+
   test("are of middle size for a few, then large, and small for all others", () => {
     const buffers = createUploadBuffers();
-    const sizes = Array.from({ length: 300 }, () => buffers.take(0).length);
-    expect(sizes.slice(0, middleCount)).toEqual(
-      Array.from({ length: middleCount }, () => middleBytes),
-    );
-    const rest = sizes.slice(middleCount);
-    expect(rest.slice(0, largeCount)).toEqual(Array.from({ length: largeCount }, () => largeBytes));
-    expect(new Set(rest.slice(largeCount))).toEqual(new Set([smallBytes]));
+    expect(sizesOf(buffers, short, count + 1)).toEqual([...middles, ...larges, undefined]);
+    expect(buffers.takeSmall().length).toBe(smallBytes);
   });
 
   test("are large ones for a body that has shown to be large", () => {
-    const buffers = createUploadBuffers();
-    const sizes = Array.from({ length: largeCount + 1 }, () => buffers.take(16 * KiB * KiB).length);
-    expect(sizes).toEqual([...Array.from({ length: largeCount }, () => largeBytes), middleBytes]);
+    expect(sizesOf(createUploadBuffers(), long, largeCount + 1)).toEqual([...larges, middleBytes]);
   });
 
-  test("serve again once they are given back, a larger one before a small one", () => {
+  test("are large ones for a body of which much is to come, and of middle size for its end", () => {
     const buffers = createUploadBuffers();
-    const taken = Array.from({ length: count + 1 }, () => buffers.take(0));
-    const [middle, small] = [taken[0], taken.at(-1)];
-    if (middle === undefined || small === undefined) throw new Error("nothing was taken");
+    const body = { received: 0, length: 5 * KiB * KiB };
+    expect(buffers.take(body)?.length).toBe(largeBytes);
+    expect(buffers.take({ ...body, received: 4 * KiB * KiB })?.length).toBe(middleBytes);
+  });
+
+  test("serve again once they are given back", () => {
+    const buffers = createUploadBuffers();
+    const taken = Array.from({ length: count }, () => buffers.take(short));
+    const [middle] = taken;
+    if (middle === undefined) throw new Error("nothing was taken");
+    const small = buffers.takeSmall();
     buffers.giveBack(small);
     buffers.giveBack(middle);
-    expect(buffers.take(0)).toBe(middle);
-    expect(buffers.take(0)).toBe(small);
+    expect(buffers.take(short)).toBe(middle);
+    expect(buffers.takeSmall()).toBe(small);
   });
 });
 
@@ -78,12 +91,46 @@ describe("a body", () => {
       all.map(async ({ path, bytes }) => {
         writeFileSync(path, "");
         const state = received();
-        await appendBody(path, chunksOf(bytes), state, buffers);
+        await appendBody(path, chunksOf(bytes), state, { buffers });
         expect(state.size).toBe(bytes.length);
         expect(`sha256:${await state.hash.digest()}`).toBe(digestOf(bytes));
         expect(readFileSync(path).equals(bytes)).toBe(true);
       }),
     );
+  });
+
+  test("waits for a buffer of its own rather than go on with a small one", async () => {
+    const path = join(directory, "own");
+    writeFileSync(path, "");
+    const all = createUploadBuffers();
+    const body = { received: 0, length: undefined };
+    for (let left = count - 1; left > 0; left -= 1) all.take(body);
+    let small = 0;
+    const buffers: UploadBuffers = {
+      ...all,
+      takeSmall() {
+        small += 1;
+        return all.takeSmall();
+      },
+    };
+    await appendBody(path, tenMebibytes(), received(), { buffers });
+    expect(small).toBe(0);
+    expect(statSync(path).size).toBe(10 * KiB * KiB);
+    all.take(body);
+    await appendBody(path, tenMebibytes(), received(), { buffers });
+    expect(small).toBeGreaterThan(0);
+  });
+
+  test("makes its file where that is new, with its directory", async () => {
+    const path = join(directory, "made/new/file");
+    const bytes = randomBytes(1000 * KiB + 1);
+    async function* chunks(): AsyncGenerator<Uint8Array> {
+      yield Uint8Array.from(bytes);
+    }
+    const state = { ...received(), isNew: true };
+    await appendBody(path, chunks(), state, { length: bytes.length });
+    expect(readFileSync(path).equals(bytes)).toBe(true);
+    expect(state).toMatchObject({ isNew: false, size: bytes.length });
   });
 
   test("leaves a part of something larger to whom it belongs", async () => {
@@ -105,12 +152,14 @@ describe("a body", () => {
     async () => {
       const buffers = createUploadBuffers();
       for (let time = 0; time < count; time += 1) {
-        const failing = appendBody("/dev/full", tenMebibytes(), received(), buffers);
+        const failing = appendBody("/dev/full", tenMebibytes(), received(), { buffers });
         expect(failing).rejects.toThrow("ENOSPC");
         await failing.catch(() => undefined);
       }
-      const taken = Array.from({ length: count }, () => buffers.take(0).length);
-      expect(new Set(taken)).toEqual(new Set([middleBytes, largeBytes]));
+      const taken = Array.from({ length: count }, () =>
+        buffers.take({ received: 0, length: undefined }),
+      );
+      expect(new Set(taken.map((one) => one?.length))).toEqual(new Set([middleBytes, largeBytes]));
     },
   );
 });

@@ -1,0 +1,90 @@
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync } from "node:fs";
+import { dirname } from "node:path";
+import { errno } from "../errors.ts";
+import { createFileSync, directoryMode, openOldSync, readableMode } from "./own-file.ts";
+import type { FileToPlace, Placed } from "./worker-protocol.ts";
+
+/**
+ * Flushes files, gives them their names and makes the empty files beside them, all in one go: what one file needs of
+ * the disk it mostly has written for the others as well, and a directory that several are in is flushed once. Nothing
+ * has a name before its bytes are on the disk, and no result is given before the names are. Blocks the thread. What
+ * fails of one file leaves the others alone.
+ */
+export function placeFiles(files: readonly FileToPlace[]): Placed[] {
+  const results = files.map((): Placed => undefined);
+  const each = (work: (file: FileToPlace, index: number) => void): void => {
+    for (const [index, file] of files.entries()) {
+      if (results[index] !== undefined) continue;
+      try {
+        work(file, index);
+      } catch (error) {
+        results[index] = failureOf(error);
+      }
+    }
+  };
+  each(({ path }) => flush(openOldSync(path)));
+  const changed = new Map<string, Placed>();
+  each(({ path, to, mark }) => {
+    withDirectory(to, () => renameSync(path, to));
+    changed.set(dirname(to), undefined);
+    if (withDirectory(mark, () => isCreated(mark))) changed.set(dirname(mark), undefined);
+  });
+  for (const directory of changed.keys()) changed.set(directory, flushDirectory(directory));
+  each(({ to, mark }, index) => {
+    results[index] = changed.get(dirname(to)) ?? changed.get(dirname(mark));
+  });
+  return results;
+}
+
+const failureOf = (error: unknown): Placed => ({
+  message: error instanceof Error ? error.message : String(error),
+  code: errno(error),
+});
+
+/** Flushes what is open, and closes it. */
+function flush(file: number): void {
+  try {
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+function withDirectory<Result>(path: string, make: () => Result): Result {
+  try {
+    return make();
+  } catch (error) {
+    if (errno(error) !== "ENOENT") throw error;
+    mkdirSync(dirname(path), { recursive: true, mode: directoryMode });
+    return make();
+  }
+}
+
+/** Makes an empty file; false where there is one. */
+function isCreated(path: string): boolean {
+  try {
+    closeSync(createFileSync(path, readableMode));
+    return true;
+  } catch (error) {
+    if (errno(error) === "EEXIST") return false;
+    throw error;
+  }
+}
+
+/** Windows opens no directories, and some network file systems flush none. */
+const unflushable: ReadonlySet<string> = new Set([
+  "EISDIR",
+  "EPERM",
+  "EINVAL",
+  "EACCES",
+  "ENOTSUP",
+]);
+
+function flushDirectory(path: string): Placed {
+  try {
+    flush(openSync(path, "r"));
+  } catch (error) {
+    if (!unflushable.has(errno(error) ?? "")) return failureOf(error);
+  }
+  return undefined;
+}
