@@ -25,22 +25,24 @@ export type MountAnswer = "mounted" | "declined" | "refused" | undefined;
 
 /**
  * Asks the candidates that are worth it for a blob, one after the other, until one gives it. Resolves to whether one
- * did. What is learned meanwhile by others counts at once.
+ * did. What is learned meanwhile by others counts at once. `isFree`: whether the first request also opens the upload, as
+ * it does unless the blob may be sent with one request; then a source that was given up is asked in it too.
  */
 export async function askSources(
   memory: MountMemory,
   candidates: readonly string[],
   ask: (from: string) => Promise<MountAnswer>,
+  { isFree = true } = {},
 ): Promise<boolean> {
   const left = new Set(candidates);
-  let isFirst = true;
+  let costsNothing = isFree;
   for (;;) {
-    const from = nextSource(memory, [...left], isFirst);
+    const from = nextSource(memory, [...left], costsNothing);
     if (from === undefined) return false;
     left.delete(from);
     const answer = await ask(from);
     if (answer === undefined) continue;
-    isFirst = false;
+    costsNothing = false;
     noteMount(memory, from, answer);
     if (answer === "mounted") return true;
   }
@@ -58,19 +60,18 @@ function noteMount(memory: MountMemory, from: string, answer: NonNullable<MountA
 
 /**
  * The source to ask next for a blob, or undefined when none is worth it. Sources that gave blobs come first, then the
- * order of `left`. The first request for a blob also opens its upload, so that asking costs nothing: a source that was
- * given up is asked in it too, unless the registry refuses.
+ * order of `left`. A source that was given up is asked where that `costsNothing`, unless the registry refuses.
  */
 function nextSource(
   memory: MountMemory,
   left: readonly string[],
-  isFirst: boolean,
+  costsNothing: boolean,
 ): string | undefined {
   const gave = (from: string): number => Math.sign(memory.get(from)?.mounted ?? 0);
   const inOrder = left.toSorted((a, b) => gave(b) - gave(a));
   const worth = inOrder.find((from) => !isGivenUp(memory.get(from)));
   const doesMount = !neverMounts(memory);
-  if (!isFirst) return doesMount ? worth : undefined;
+  if (!costsNothing) return doesMount ? worth : undefined;
   if (!doesMount && [...memory.values()].every(({ refused }) => refused)) return undefined;
   return worth ?? inOrder.find((from) => memory.get(from)?.refused !== true);
 }

@@ -13,6 +13,8 @@ export interface SessionOptions {
   mountFrom?: readonly string[] | undefined;
   /** What the registry answered to mounts before; learned from. */
   mounts?: MountMemory | undefined;
+  /** Whether the blob goes into a session, such as a mount that is not done opens; it does unless this is false. */
+  needsSession?: boolean | undefined;
   /** What an earlier run recorded of its session. */
   notes?: UploadNotes | undefined;
 }
@@ -127,7 +129,7 @@ export async function mountOnly(
 async function mount(
   repository: Repository,
   descriptor: Descriptor,
-  { signal, mountFrom = [], mounts, emit }: SessionOptions,
+  { signal, mountFrom = [], mounts, needsSession: isFree = true, emit }: SessionOptions,
 ): Promise<UploadSession | "mounted" | undefined> {
   let session: UploadSession | undefined;
   const ask = async (from: string): Promise<MountAnswer> => {
@@ -146,6 +148,6 @@ async function mount(
     }
   };
   const candidates = mountFrom.filter((from) => from !== repository.name);
-  const found = await askSources(mounts ?? new Map(), candidates, ask);
+  const found = await askSources(mounts ?? new Map(), candidates, ask, { isFree });
   return found ? "mounted" : session;
 }

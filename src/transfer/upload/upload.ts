@@ -42,6 +42,8 @@ export async function uploadBlob(
     const found = await findSession(repository, descriptor, {
       ...options,
       mounts: options.traits?.mounts,
+      // A small blob may go with one request that opens none.
+      needsSession: worth || traits.wholePosts === false,
       notes,
     });
     if (found === "mounted") return "mounted";

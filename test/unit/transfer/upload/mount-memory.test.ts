@@ -11,7 +11,7 @@ const sources = Array.from({ length: 8 }, (_, index) => `acme/source-${index}`);
 async function push(
   blobs: readonly (readonly string[])[],
   answer: (from: string, blob: number) => MountAnswer,
-  { atOnce = 1, memory = new Map() as MountMemory } = {},
+  { atOnce = 1, memory = new Map() as MountMemory, isFree = true } = {},
 ) {
   const asked: string[] = [];
   const mounted = new Set<number>();
@@ -19,11 +19,12 @@ async function push(
   const worker = async (): Promise<void> => {
     while (next < blobs.length) {
       const blob = next++;
-      const found = await askSources(memory, blobs[blob] ?? [], async (from) => {
+      const ask = async (from: string) => {
         asked.push(from);
         await Promise.resolve();
         return answer(from, blob);
-      });
+      };
+      const found = await askSources(memory, blobs[blob] ?? [], ask, { isFree });
       if (found) mounted.add(blob);
     }
   };
@@ -44,6 +45,13 @@ describe("a registry that never mounts", () => {
   test("is asked little more often by twelve uploads at once", async () => {
     const { asked } = await push(blobs(110), () => "declined", { atOnce: 12 });
     expect(asked.length).toBeLessThanOrEqual(110 + 30);
+  });
+
+  test("is not asked any more for blobs that need no session", async () => {
+    const { asked } = await push(blobs(110), () => "declined", { isFree: false });
+    expect(asked.length).toBe(3 * 8 + 3);
+    const one = await push(blobs(110, ["acme/only"]), () => "declined", { isFree: false });
+    expect(one.asked.length).toBe(4);
   });
 
   test("and refuses to is not asked any more", async () => {
