@@ -39,6 +39,10 @@ export function rangeSet(initial: Iterable<ByteRange> = []): RangeSet {
   const add = ({ start, end }: ByteRange): void => {
     if (start >= end) return;
     const first = firstEndingAt(blocks, start);
+    if (addAlone(blocks, first, start, end)) {
+      bytes += end - start;
+      return;
+    }
     const last = { ...first };
     for (let range = rangeAt(blocks, last); range && range.start <= end;) {
       bytes -= range.end - range.start;
@@ -127,6 +131,31 @@ function rangeAt(blocks: readonly Block[], { block, at }: Spot): ByteRange | und
   return start === undefined || end === undefined ? undefined : { start, end };
 }
 
+/**
+ * Adds a range that touches none, or only continues the one before it, which is what most do: without anything to
+ * collect. `spot` is that of the first range which ends at its start or behind it. False for any other.
+ */
+function addAlone(blocks: Block[], { block, at }: Spot, start: number, end: number): boolean {
+  const numbers = blocks[block];
+  if (numbers === undefined) return false;
+  const before = numbers[at];
+  if (before === undefined || before > end) {
+    numbers.splice(at, 0, start, end);
+    splitLong(blocks, block);
+    return true;
+  }
+  const next = numbers[at + 2] ?? (block === blocks.length - 1 ? Infinity : 0);
+  if (numbers[at + 1] !== start || next <= end) return false;
+  numbers[at + 1] = end;
+  return true;
+}
+
+function splitLong(blocks: Block[], block: number): void {
+  const numbers = blocks[block];
+  if (numbers === undefined || numbers.length <= blockNumbers) return;
+  blocks.splice(block + 1, 0, numbers.splice(blockNumbers / 2));
+}
+
 /** Moves on to the next range. */
 function nextRange(blocks: readonly Block[], spot: Spot): ByteRange | undefined {
   spot.at += 2;
@@ -147,9 +176,7 @@ function replace(blocks: Block[], from: Spot, to: Spot, ranges: readonly number[
     blocks[to.block]?.splice(0, to.at);
     blocks.splice(from.block + 1, to.block - from.block - 1);
   }
-  if (block.length > blockNumbers) {
-    blocks.splice(from.block + 1, 0, block.splice(blockNumbers / 2));
-  }
+  splitLong(blocks, from.block);
   // The last block stays, so that there is one.
   for (const index of [from.block + 1, from.block]) {
     if (blocks[index]?.length === 0 && blocks.length > 1) blocks.splice(index, 1);
