@@ -1,4 +1,12 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync } from "node:fs";
+import {
+  closeSync,
+  fsyncSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+} from "node:fs";
 import { dirname } from "node:path";
 import { errno } from "../errors.ts";
 import { createFileSync, directoryMode, openOldSync, readableMode } from "./own-file.ts";
@@ -60,15 +68,38 @@ function withDirectory<Result>(path: string, make: () => Result): Result {
   }
 }
 
-/** Makes an empty file; false where there is one. */
+/** The empty file that was made last: further ones are names of it as long as there is room for names. */
+let empty: string | undefined;
+
+/** Makes an empty file; false where there is one. A name costs a file system far less than a file. */
 function isCreated(path: string): boolean {
   try {
+    if (empty !== undefined && isNamed(empty, path)) return true;
     closeSync(createFileSync(path, readableMode));
+    empty = path;
     return true;
   } catch (error) {
     if (errno(error) === "EEXIST") return false;
     throw error;
   }
+}
+
+/** Gives an empty file one more name; false where that can't be done. Throws where the name is taken. */
+function isNamed(file: string, path: string): boolean {
+  try {
+    // Something else may have its name by now.
+    if (!isEmptyFile(file)) return false;
+    linkSync(file, path);
+    return true;
+  } catch (error) {
+    if (errno(error) === "EEXIST") throw error;
+    return false;
+  }
+}
+
+function isEmptyFile(path: string): boolean {
+  const found = lstatSync(path);
+  return found.isFile() && found.size === 0;
 }
 
 /** Windows opens no directories, and some network file systems flush none. */

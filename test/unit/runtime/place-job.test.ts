@@ -38,6 +38,24 @@ test("a mark that is there stays", () => {
   expect(readFileSync(file.mark, "utf8")).toBe("before");
 });
 
+test("marks stay of their own when others are removed, and where the file that they are names of is another now", () => {
+  const files = ["g1", "g2", "g3", "g4"].map(toPlace);
+  for (const { path } of files) writeFileSync(path, "");
+  const [first, second, third, fourth] = files;
+  if (first === undefined || second === undefined || third === undefined || !fourth)
+    throw new Error();
+  placeFiles([first, second]);
+  rmSync(first.mark);
+  placeFiles([third]);
+  expect([first, second, third].map(({ mark }) => existsSync(mark))).toEqual([false, true, true]);
+  for (const { mark } of [second, third]) {
+    rmSync(mark);
+    writeFileSync(mark, "something else");
+  }
+  placeFiles([fourth]);
+  expect(readFileSync(fourth.mark, "utf8")).toBe("");
+});
+
 test("what fails of one leaves the others alone, and has no mark", () => {
   const [missing, blocked, good] = [toPlace("d1"), toPlace("e1"), toPlace("f1")];
   if (missing === undefined || blocked === undefined || good === undefined) throw new Error();
