@@ -1,11 +1,10 @@
 import { createHash } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import * as v from "valibot";
-import { SizeSchema } from "../../oci/descriptor.ts";
-import { type Digest, DigestSchema, digestHex, digestOf } from "../../oci/digest.ts";
+import { type Digest, digestHex, digestOf } from "../../oci/digest.ts";
+import { type PartPlace, rangeInFile } from "../../runtime/part-places.ts";
 import { readOwnFile } from "../../runtime/own-file.ts";
-import { fileChunks } from "../file-chunks.ts";
+import { filePieces } from "../file-pieces.ts";
 import { type Cache, cacheAt } from "./cache.ts";
 import { assembledRoot } from "./directory.ts";
 import { writeRecord } from "./record-file.ts";
@@ -22,8 +21,6 @@ export const assembledCache = ({ root, isReadOnly }: Cache): Cache => {
   const cache: Cache = cacheAt(own, gives, isReadOnly);
   return cache;
 };
-
-const ContentSchema = v.array(v.tuple([DigestSchema, SizeSchema, SizeSchema, SizeSchema]));
 
 const maxContentBytes = 64 * 1024 * 1024;
 
@@ -58,42 +55,69 @@ export async function givesContent(
       ofAnyone: true,
     });
     if (bytes === undefined || digestOf(bytes) !== name) return false;
-    const content = v.parse(ContentSchema, JSON.parse(new TextDecoder().decode(bytes)));
-    return await hasContent(content, path, size, signal);
+    const parts = partsIn(
+      Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1"),
+    );
+    return parts?.size === size && (await hasParts(parts, path, signal));
   } catch {
     signal.throwIfAborted();
     return false;
   }
 }
 
-async function hasContent(
-  content: v.InferOutput<typeof ContentSchema>,
+/** A part, and where its bytes lie. */
+interface PartInFile {
+  size: number;
+  places: PartPlace[];
+}
+
+/** A piece of a document as it was written: read one by one, since there can be hundreds of thousands. */
+const pieceInText = /,?\["(sha256:[0-9a-f]{64})",(\d{1,16}),(\d{1,16}),(\d{1,16})\]/y;
+
+/** What a file has: its parts by their digests, and its size. */
+interface PartsInFile {
+  parts: ReadonlyMap<string, PartInFile>;
+  size: number;
+}
+
+/** What a document says; undefined where it is none. */
+function partsIn(text: string): PartsInFile | undefined {
+  const parts = new Map<string, PartInFile>();
+  let position = 0;
+  let at = 1;
+  for (pieceInText.lastIndex = at; at < text.length - 1; at = pieceInText.lastIndex) {
+    const [, digest, ...numbers] = pieceInText.exec(text) ?? [];
+    const [size = 0, start = 0, end = 0] = numbers.map(Number);
+    if (digest === undefined) return undefined;
+    const part = parts.get(digest) ?? { size, places: [] };
+    part.places.push({ start, end, position });
+    parts.set(digest, part);
+    position += end - start;
+  }
+  return text.endsWith("]") ? { parts, size: position } : undefined;
+}
+
+async function hasParts(
+  { parts }: PartsInFile,
   path: string,
-  size: number,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const pieces = new Map<
-    Digest,
-    { size: number; pieces: { start: number; at: number; end: number }[] }
-  >();
-  let at = 0;
-  for (const [digest, of, start, end] of content) {
-    const part = pieces.get(digest) ?? { size: of, pieces: [] };
-    part.pieces.push({ start, at, end: at + end - start });
-    pieces.set(digest, part);
-    at += end - start;
-  }
-  if (at !== size) return false;
-  for (const [digest, part] of pieces) {
-    const hash = createHash("sha256");
+  for (const [digest, part] of parts) {
+    const places = part.places.toSorted((a, b) => a.start - b.start);
+    // What lies there twice, or only in part, proves nothing here.
     let next = 0;
-    for (const piece of part.pieces.toSorted((a, b) => a.start - b.start)) {
-      // What lies there twice, or only in part, proves nothing here.
-      if (piece.start !== next) return false;
-      for await (const chunk of fileChunks(path, piece.at, piece.end, signal)) hash.update(chunk);
-      next += piece.end - piece.at;
+    for (const { start, end } of places) {
+      if (start !== next) return false;
+      next = end;
     }
-    if (next !== part.size || `sha256:${hash.digest("hex")}` !== digest) return false;
+    if (next !== part.size) return false;
+    const hash = createHash("sha256");
+    const source = filePieces(path, places.map(rangeInFile), signal);
+    for (let { value } = await source.read(); value !== undefined;) {
+      hash.update(value);
+      ({ value } = await source.read());
+    }
+    if (`sha256:${hash.digest("hex")}` !== digest) return false;
   }
   return true;
 }
