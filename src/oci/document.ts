@@ -36,11 +36,14 @@ export function parseDocument<TSchema extends v.GenericSchema>(
   } catch (cause) {
     throw new OcibundleError(code, `${on}: not a JSON document`, { cause });
   }
-  if (isDeeperThan(maxDepth, json)) {
+  if (isTooDeep(json)) {
     throw new OcibundleError(code, `${on}: nested deeper than ${maxDepth} levels`);
   }
   return checkDocument(json, schema, on, code);
 }
+
+/** Whether a document is nested without end. */
+export const isTooDeep = (json: unknown): boolean => isDeeperThan(maxDepth, json);
 
 /** Holds a document that was parsed already against a schema. Throws as `parseDocument`. */
 export function checkDocument<TSchema extends v.GenericSchema>(

@@ -1,7 +1,8 @@
 import * as v from "valibot";
 import { DescriptorSchema } from "./descriptor.ts";
-import { faultOf, parseDocument } from "./document.ts";
-import { AnyIndexSchema, type ImageIndex } from "./manifest.ts";
+import { faultOf } from "./document.ts";
+import { parseManifest } from "./manifest-sizes.ts";
+import { AnyIndexSchema, type ImageIndex, type RawManifest } from "./manifest.ts";
 
 /** An entry of an index that can't be read: `null`, or one whose digest is of an algorithm that is not known here. */
 export interface UnreadableEntry {
@@ -23,11 +24,12 @@ export interface IndexEntries {
  * copied or verified as a whole is read by `ImageIndexSchema`. Throws as {@link parseDocument}.
  */
 export function parseIndexEntries(
-  bytes: Uint8Array,
+  bytes: Uint8Array | RawManifest,
   on: string,
   code?: "file" | "network",
 ): IndexEntries {
-  const { manifests, ...members } = parseDocument(bytes, AnyIndexSchema, on, code);
+  const raw = bytes instanceof Uint8Array ? { bytes } : bytes;
+  const { manifests, ...members } = parseManifest(raw, AnyIndexSchema, on, code);
   const index: ImageIndex = { ...members, manifests: [] };
   const unreadable: UnreadableEntry[] = [];
   for (const [at, value] of manifests.entries()) {

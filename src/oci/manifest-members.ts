@@ -11,6 +11,7 @@ import { matchesDigest, shortDigest } from "./digest.ts";
 import { parseDocument } from "./document.ts";
 import { goObject } from "./go-object.ts";
 import { parseIndexEntries, unreadableText } from "./index-entries.ts";
+import { parseManifest } from "./manifest-sizes.ts";
 import {
   ArtifactManifestSchema,
   type ImageIndex,
@@ -108,12 +109,12 @@ export function membersOf(
   on: string,
   onUnreadable?: (text: string) => void,
 ): ManifestMembers {
-  const { bytes, mediaType } = raw;
+  const { mediaType } = raw;
   if (isIndexType(mediaType)) {
     const index =
       onUnreadable === undefined
-        ? parseDocument(bytes, ImageIndexSchema, on)
-        : readableEntries(bytes, on, onUnreadable);
+        ? parseManifest(raw, ImageIndexSchema, on)
+        : readableEntries(raw, on, onUnreadable);
     const { manifests, artifactType, annotations = {} } = index;
     return { manifests, config: undefined, layers: [], artifactType, annotations };
   }
@@ -123,7 +124,7 @@ export function membersOf(
       layers,
       artifactType,
       annotations = {},
-    } = parseDocument(bytes, ArtifactManifestSchema, on);
+    } = parseManifest(raw, ArtifactManifestSchema, on);
     return { manifests: [], config, layers, artifactType, annotations };
   }
   if (isSchema1Type(mediaType)) throw unsupported(on, mediaType);
@@ -134,7 +135,7 @@ export function membersOf(
     layers,
     blobs,
     manifests,
-  } = parseDocument(bytes, AnyManifestSchema, on);
+  } = parseManifest(raw, AnyManifestSchema, on);
   if (!config && !layers && !blobs && !manifests) throw unsupported(on, mediaType);
   return {
     manifests: manifests ?? [],
@@ -146,11 +147,11 @@ export function membersOf(
 }
 
 function readableEntries(
-  bytes: Uint8Array,
+  raw: RawManifest,
   on: string,
   onUnreadable: (text: string) => void,
 ): ImageIndex {
-  const { index, unreadable } = parseIndexEntries(bytes, on);
+  const { index, unreadable } = parseIndexEntries(raw, on);
   const text = unreadableText(unreadable);
   if (text !== undefined) onUnreadable(text);
   return index;

@@ -10,6 +10,8 @@ export interface RawManifest {
   mediaType: string;
   digest: Digest;
   bytes: Uint8Array;
+  /** Sizes in bytes, by digest, of what the document names without one. */
+  sizes?: ReadonlyMap<string, number> | undefined;
 }
 
 /** Some writers leave the version out or have another one; nothing depends on it, in other programs neither. */

@@ -3,6 +3,7 @@ import { type ByteSource, passing, slice } from "../flow/passing.ts";
 import { failureError, httpFailureOf } from "../http/message/failure.ts";
 import type { BlobSource, ByteRange, ContentReader } from "../oci/content.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
+import { type SizeOf, withSizes } from "../oci/manifest-sizes.ts";
 import type { Clock } from "../retry/clock.ts";
 import { retryCounter } from "../retry/retry-counter.ts";
 import { outageReason } from "./outage.ts";
@@ -12,7 +13,8 @@ import type { BlobAnswer, Repository } from "./types.ts";
 /** Reads manifests and blobs of one repository. Nothing is asked before it is needed. */
 export const registryReader = (repository: Repository, clock?: Clock): ContentReader => ({
   name: repository.fullName,
-  readManifest: (tagOrDigest, signal) => repository.getManifest(tagOrDigest, signal),
+  readManifest: async (tagOrDigest, signal) =>
+    withSizes(await repository.getManifest(tagOrDigest, signal), sizeOf(repository), signal),
   hasBlob: async ({ digest, size }, signal) =>
     (await repository.headBlob(digest, signal, size)) === size,
   blobSource: (descriptor) => Promise.resolve(blobSource(repository, descriptor, clock)),
@@ -24,6 +26,14 @@ export const registryReader = (repository: Repository, clock?: Clock): ContentRe
     ? {}
     : { reportCorrupt: (digest) => repository.reportCorrupt?.(digest) ?? false }),
 });
+
+/** Sizes that a manifest leaves out, as the repository has them. */
+const sizeOf =
+  (repository: Repository): SizeOf =>
+  async (digest, kind, signal) =>
+    kind === "blob"
+      ? repository.headBlob(digest, signal)
+      : (await repository.headManifest(digest, signal))?.size;
 
 /** Answers in a row that break off without a byte before it is given up. */
 const maxEmptyAnswers = 4;

@@ -1,8 +1,9 @@
 import * as v from "valibot";
+import { parseManifest } from "../../oci/manifest-sizes.ts";
 import { OcibundleError } from "../../errors.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { digestOf, shortDigest } from "../../oci/digest.ts";
-import { maxManifestBytes, parseDocument } from "../../oci/document.ts";
+import { maxManifestBytes } from "../../oci/document.ts";
 import { ArtifactManifestSchema, type RawManifest } from "../../oci/manifest.ts";
 import { essenceOf, mediaTypes } from "../../oci/media-types.ts";
 import { annotationKeys, weightsArtifactType } from "./annotations.ts";
@@ -120,7 +121,7 @@ const fitting = (entries: number, bytes: number): number =>
  * size. Throws `file`, naming the entry and the rule that it breaks.
  */
 export function parseWeightsManifest(raw: RawManifest, on = "weights artifact"): WeightEntry[] {
-  const { layers } = parseDocument(raw.bytes, ArtifactManifestSchema, on);
+  const { layers } = parseManifest(raw, ArtifactManifestSchema, on);
   return parseEntries(
     layers.map((layer) => readLayer(layer, on)),
     on,

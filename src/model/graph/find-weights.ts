@@ -1,6 +1,6 @@
 import { OcibundleError } from "../../errors.ts";
 import type { ContentReader } from "../../oci/content.ts";
-import { parseDocument } from "../../oci/document.ts";
+import { parseManifest } from "../../oci/manifest-sizes.ts";
 import { ImageIndexSchema, type RawManifest } from "../../oci/manifest.ts";
 import { type ManifestMembers, membersOf } from "../../oci/manifest-members.ts";
 import { essenceOf, isIndexType } from "../../oci/media-types.ts";
@@ -23,7 +23,7 @@ export async function readWeights(
     if (hasOnlyWeights(root, reader.name)) return root;
     throw withoutWeights(reader.name, membersOf(root, reader.name));
   }
-  const index = parseDocument(root.bytes, ImageIndexSchema, reader.name);
+  const index = parseManifest(root, ImageIndexSchema, reader.name);
   const entry = findWeights(index, reader.name);
   if (entry !== undefined) return readChild(reader, entry, signal);
   throw withoutWeights(reader.name, index.manifests.find(isLaterWeights));

@@ -95,8 +95,8 @@ export async function chooseImage(
 
   const readIndexOrMiss = async (entry: Descriptor): Promise<IndexEntries | undefined> => {
     try {
-      const { bytes } = await readChild(reader, entry, signal);
-      return parseIndexEntries(bytes, `${reader.name}: index`);
+      const child = await readChild(reader, entry, signal);
+      return parseIndexEntries(child, `${reader.name}: index`);
     } catch (error) {
       if (!(error instanceof OcibundleError) || error.code !== "not_found") throw error;
       missing ??= error;

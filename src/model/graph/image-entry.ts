@@ -2,6 +2,7 @@ import { OcibundleError } from "../../errors.ts";
 import type { ContentReader } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { parseDocument } from "../../oci/document.ts";
+import { parseManifest } from "../../oci/manifest-sizes.ts";
 import {
   type ImageConfig,
   ImageConfigSchema,
@@ -43,7 +44,7 @@ export async function describeImage(
   root: RawManifest,
   signal: AbortSignal,
 ): Promise<Descriptor> {
-  const manifest = parseDocument(root.bytes, ImageManifestSchema, `${reader.name}: manifest`);
+  const manifest = parseManifest(root, ImageManifestSchema, `${reader.name}: manifest`);
   const config = await readImageConfig(reader, manifest, signal);
   const entry = {
     mediaType: root.mediaType,

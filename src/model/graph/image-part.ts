@@ -2,7 +2,7 @@ import { OcibundleError } from "../../errors.ts";
 import type { ContentReader } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { shortDigest } from "../../oci/digest.ts";
-import { parseDocument } from "../../oci/document.ts";
+import { parseManifest } from "../../oci/manifest-sizes.ts";
 import {
   type IndexEntries,
   parseIndexEntries,
@@ -71,8 +71,8 @@ export async function readModelImage(
   }
   const on = `${reader.name}: index`;
   return platform === undefined
-    ? allPlatforms(reader, root, parseDocument(root.bytes, ImageIndexSchema, on), signal)
-    : onePlatform(reader, parseIndexEntries(root.bytes, on), platform, signal, takesLone);
+    ? allPlatforms(reader, root, parseManifest(root, ImageIndexSchema, on), signal)
+    : onePlatform(reader, parseIndexEntries(root, on), platform, signal, takesLone);
 }
 
 async function allPlatforms(

@@ -2,6 +2,7 @@ import * as v from "valibot";
 import { AnnotationsSchema, type Descriptor } from "../../oci/descriptor.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { parseDocument } from "../../oci/document.ts";
+import { parseManifest } from "../../oci/manifest-sizes.ts";
 import { goObject } from "../../oci/go-object.ts";
 import {
   digestOfSubject,
@@ -84,7 +85,7 @@ function kindOf(
   if (isIndexType(raw.mediaType)) return { kind: "index", format: null };
   if (isManifestType(raw.mediaType)) {
     // An artifact may have no config.
-    const { config = emptyConfig, ...rest } = parseDocument(raw.bytes, ArtifactManifestSchema, on);
+    const { config = emptyConfig, ...rest } = parseManifest(raw, ArtifactManifestSchema, on);
     const manifest = { ...rest, config };
     if (isWeightsManifest(manifest)) return { kind: "weights", format: "bundle" };
     if (isPartsManifest(manifest)) return { kind: "weights", format: "parts" };

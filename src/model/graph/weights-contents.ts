@@ -73,7 +73,7 @@ export async function readAllContents(
   { forImage = false, depth = 0, onPassed }: ReadContentsOptions = {},
 ): Promise<WeightsContents[]> {
   if (!isIndexType(root.mediaType)) return [await readContents(reader, root, undefined, signal)];
-  const listed = parseIndexEntries(root.bytes, reader.name);
+  const listed = parseIndexEntries(root, reader.name);
   const { index } = listed;
   const entries = forImage ? await imageEntries(reader, listed, signal) : weightsEntries(index);
   passOver(reader.name, listed, {
@@ -238,7 +238,7 @@ export async function readForeign(
   onFault: (error: OcibundleError) => void,
 ): Promise<Map<Digest, WeightsContents>> {
   const entries = isIndexType(root.mediaType)
-    ? parseIndexEntries(root.bytes, reader.name).index.manifests
+    ? parseIndexEntries(root, reader.name).index.manifests
     : [];
   const found = new Map<Digest, WeightsContents>();
   for (const raw of [root, ...children]) {

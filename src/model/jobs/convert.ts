@@ -2,7 +2,7 @@ import type { ImageSource } from "../../image/conversion/types.ts";
 import { OcibundleError } from "../../errors.ts";
 import type { ContentReader } from "../../oci/content.ts";
 import type { Digest } from "../../oci/digest.ts";
-import { parseDocument } from "../../oci/document.ts";
+import { parseManifest } from "../../oci/manifest-sizes.ts";
 import { ImageIndexSchema, type RawManifest } from "../../oci/manifest.ts";
 import { isIndexType } from "../../oci/media-types.ts";
 import { skippedAnnotations } from "../format/chosen-annotations.ts";
@@ -114,7 +114,7 @@ export async function converted(
     return withImages(session, reader, root, laidOut);
   }
   if (isIndexType(root.mediaType)) {
-    const { manifests } = parseDocument(root.bytes, ImageIndexSchema, reader.name);
+    const { manifests } = parseManifest(root, ImageIndexSchema, reader.name);
     if (manifests.some((entry) => entryType(entry) === "image")) {
       emit({
         type: "warning",
@@ -144,7 +144,7 @@ async function withImages(
   root: RawManifest,
   weights: LaidOut,
 ): Promise<Converted> {
-  const { manifests } = parseDocument(root.bytes, ImageIndexSchema, reader.name);
+  const { manifests } = parseManifest(root, ImageIndexSchema, reader.name);
   if (!manifests.some((entry) => entryType(entry) === "image")) return weights;
   const image = await readModelImage(reader, root, undefined, signal);
   const message = leftOutWarning(image);

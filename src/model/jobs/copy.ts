@@ -262,7 +262,7 @@ async function narrowed(
   const message = leftOutWarning(image);
   if (message !== undefined) emit({ type: "warning", message });
   if (!isIndexType(root.mediaType)) return assembleStandalone(reader, image, signal);
-  const { index } = parseIndexEntries(root.bytes, reader.name);
+  const { index } = parseIndexEntries(root, reader.name);
   const later = index.manifests.filter(isLaterWeights);
   const weights: WeightsPart[] = [];
   for (const entry of weightsEntries(index)) {

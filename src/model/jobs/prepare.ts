@@ -30,7 +30,7 @@ import { isPartsManifest } from "../parts/parts-artifact.ts";
 import type { TreeNumbers } from "../parts/tree.ts";
 import { membersOf } from "../../oci/manifest-members.ts";
 import type { ContentReader } from "../../oci/content.ts";
-import { parseDocument } from "../../oci/document.ts";
+import { parseManifest } from "../../oci/manifest-sizes.ts";
 import { ImageIndexSchema, type RawManifest } from "../../oci/manifest.ts";
 import { isIndexType } from "../../oci/media-types.ts";
 import { weightsEntries } from "../format/model-index.ts";
@@ -206,7 +206,7 @@ async function anyWeights(
   }: { split: SplitChoice; stack: AsyncDisposableStack; store: StoreFiles | undefined },
 ): Promise<WeightsPart> {
   const manifest = isIndexType(root.mediaType)
-    ? weightsEntries(parseDocument(root.bytes, ImageIndexSchema, reader.name)).length > 0
+    ? weightsEntries(parseManifest(root, ImageIndexSchema, reader.name)).length > 0
       ? await readWeights(reader, root, session.signal)
       : undefined
     : hasOnlyWeights(root, reader.name)

@@ -1,7 +1,7 @@
 import { OcibundleError } from "../../errors.ts";
 import type { ImageSource } from "../../image/conversion/types.ts";
 import type { Digest } from "../../oci/digest.ts";
-import { parseDocument } from "../../oci/document.ts";
+import { parseManifest } from "../../oci/manifest-sizes.ts";
 import { ImageManifestSchema } from "../../oci/manifest.ts";
 import { membersOf } from "../../oci/manifest-members.ts";
 import { isImageConfigType, isManifestType } from "../../oci/media-types.ts";
@@ -83,7 +83,7 @@ export async function platformOfRoot(
   if (!isManifestType(root.mediaType)) return null;
   // An artifact may have no config.
   if (membersOf(root, reader.name).config === undefined) return null;
-  const manifest = parseDocument(root.bytes, ImageManifestSchema, reader.name);
+  const manifest = parseManifest(root, ImageManifestSchema, reader.name);
   if (!isImageConfigType(manifest.config.mediaType) || isWeightsManifest(manifest)) return null;
   try {
     const config = await readImageConfig(reader, manifest, signal);

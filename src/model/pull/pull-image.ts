@@ -5,7 +5,7 @@ import { loadImage } from "../../image/engine/load.ts";
 import type { ContentReader } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { shortDigest } from "../../oci/digest.ts";
-import { parseDocument } from "../../oci/document.ts";
+import { parseManifest } from "../../oci/manifest-sizes.ts";
 import { ImageManifestSchema, type RawManifest } from "../../oci/manifest.ts";
 import { isIndexType } from "../../oci/media-types.ts";
 import {
@@ -144,7 +144,7 @@ async function intoEngine(
   manifest: RawManifest,
   { repository, tag }: { repository: string; tag: string },
 ): Promise<Moved> {
-  const { config, layers } = parseDocument(manifest.bytes, ImageManifestSchema, reader.name);
+  const { config, layers } = parseManifest(manifest, ImageManifestSchema, reader.name);
   const blobs = [...new Map([config, ...layers].map((blob) => [blob.digest, blob])).values()];
   const bytes = blobs.reduce((sum, { size }) => sum + size, 0);
   const itemOf = (blob: Descriptor): string =>

@@ -201,7 +201,7 @@ export function withManifest(
 export function childDigests(manifest: RawManifest): ReadonlySet<Digest> {
   if (!isIndexType(manifest.mediaType)) return new Set();
   const on = `index ${shortDigest(manifest.digest)}`;
-  const { index } = parseIndexEntries(manifest.bytes, on);
+  const { index } = parseIndexEntries(manifest, on);
   return new Set(index.manifests.map((entry) => entry.digest));
 }
 

@@ -3,6 +3,7 @@ import { OcibundleError, errno } from "../../errors.ts";
 import type { ContentReader } from "../../oci/content.ts";
 import { type Digest, isDigest, matchesDigest, shortDigest } from "../../oci/digest.ts";
 import { maxReadManifestBytes } from "../../oci/document.ts";
+import { withSizes } from "../../oci/manifest-sizes.ts";
 import type { RawManifest } from "../../oci/manifest.ts";
 import { manifestTypeOf, ownTypeOf } from "../../oci/manifest-members.ts";
 import { essenceOf, isGenericType } from "../../oci/media-types.ts";
@@ -79,9 +80,12 @@ export async function layoutReader(
     return parseLayoutIndex(await readDocument(place, `${name}: ${indexFileName}`), name);
   };
 
+  const sizeOf = async (digest: Digest): Promise<number | undefined> =>
+    (await files.locate(blobPath(digest)))?.size;
   const readByDigest = async (
     digest: Digest,
     expected: { mediaType: string; size: number } | undefined,
+    signal: AbortSignal,
   ): Promise<RawManifest> => {
     const on = `${name}: manifest ${shortDigest(digest)}`;
     const place = await files.locate(blobPath(digest));
@@ -96,14 +100,15 @@ export async function layoutReader(
     if (!matchesDigest(bytes, digest)) {
       throw new OcibundleError("integrity", `${on}: the content does not match this digest`);
     }
-    return { mediaType: mediaTypeOf(bytes, expected?.mediaType, on), digest, bytes };
+    const raw = { mediaType: mediaTypeOf(bytes, expected?.mediaType, on), digest, bytes };
+    return withSizes(raw, sizeOf, signal);
   };
 
   return {
     name,
     async readRoot(tag, signal) {
       const entry = findEntry(await readIndex(signal), tag, name);
-      return readByDigest(entry.digest, entry);
+      return readByDigest(entry.digest, entry, signal);
     },
     async tagOf(digest, signal) {
       const { manifests } = await readIndex(signal);
@@ -114,9 +119,9 @@ export async function layoutReader(
     },
     async readManifest(tagOrDigest, signal) {
       signal.throwIfAborted();
-      if (isDigest(tagOrDigest)) return readByDigest(tagOrDigest, undefined);
+      if (isDigest(tagOrDigest)) return readByDigest(tagOrDigest, undefined, signal);
       const entry = findEntry(await readIndex(signal), tagOrDigest, name);
-      return readByDigest(entry.digest, entry);
+      return readByDigest(entry.digest, entry, signal);
     },
     async hasBlob({ digest, size }, signal) {
       signal.throwIfAborted();
@@ -137,7 +142,9 @@ export async function layoutReader(
       return { kind: "file", path, offset, check: unchangedCheck(path, await fileSize(path), on) };
     },
     async listReferrers(digest, signal, onPassed) {
-      return layoutReferrers(await readIndex(signal), digest, readByDigest, onPassed);
+      const read = (one: Digest, entry: { mediaType: string; size: number }) =>
+        readByDigest(one, entry, signal);
+      return layoutReferrers(await readIndex(signal), digest, read, onPassed);
     },
   };
 }

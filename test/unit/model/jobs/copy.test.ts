@@ -93,7 +93,13 @@ describe("a copy within one registry", () => {
     const copied = await copy(job, "oci:layout", `${registry.host}/acme/again:v1`);
     expect(copied.sent.blobs).toBe(0);
     expect(registry.seen.some(({ query }) => query.get("from") === "acme/model")).toBeTrue();
-    // And what was copied is known for the next one.
+    // And what was copied is known for the next one, where the repository that gave it before does not.
+    registry.meddle((request, next) => {
+      const url = new URL(request.url);
+      if (url.searchParams.get("from") !== "acme/model") return next(request);
+      url.search = "";
+      return next(new Request(url, { method: "POST" }));
+    });
     await copy(job, "oci:layout", `${registry.host}/acme/third:v1`);
     expect(registry.seen.some(({ query }) => query.get("from") === "acme/again")).toBeTrue();
   });

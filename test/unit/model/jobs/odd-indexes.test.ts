@@ -50,10 +50,8 @@ const nested = async (bench: LayoutBench): Promise<object> => {
   return entryOf(inner, { platform: amd64 });
 };
 
-const withoutSize = async (bench: LayoutBench): Promise<object> => {
-  const { size: _, ...entry } = entryOf(await bench.image(amd64, "unsized"));
-  return { ...entry, platform: amd64 };
-};
+const ofOtherDigest = () =>
+  Promise.resolve({ mediaType: mediaTypes.ociManifest, digest: "md5:1", size: 1, platform: amd64 });
 
 const verify = (job: Job, source: string) =>
   verifySource(job, { source, dir: undefined, quick: false });
@@ -63,7 +61,7 @@ const none = { dir: undefined, hfCache: undefined, modelSignature: undefined };
 test.each([
   ["a manifest of schema 1", schema1, "are not supported"],
   ["indexes nested without end", nested, "indexes are nested more than 4 levels deep"],
-  ["an entry that can't be read", withoutSize, "manifests.1.size: is missing"],
+  ["an entry that can't be read", ofOtherDigest, "manifests.1.digest: must be a digest"],
 ])("%s is not compared by verify, and shown or told of by inspect", async (_, odd, why) => {
   const { image, job, source } = await modelWith(odd);
   const report = await verify(job, source);
@@ -84,6 +82,36 @@ test.each([
   // What can't be compared is an error of its own to diff, and no difference.
   const error = await failureOf(diffModels(job, source, source));
   expect([error.code, error.message]).toEqual(["file", expect.stringContaining(why)]);
+});
+
+test("sizes that an index or a manifest leaves out are those that the layout has", async () => {
+  const { bench, job, source } = await modelWith(async (one) => {
+    const config = await one.blob(JSON.stringify(amd64), mediaTypes.ociConfig);
+    const { size: _, ...layer } = await one.blob("unsized");
+    const image = await one.manifest({
+      schemaVersion: 2,
+      mediaType: mediaTypes.ociManifest,
+      config: { ...config, size: null },
+      layers: [layer],
+    });
+    const { size: __, ...entry } = entryOf(image);
+    return { ...entry, platform: amd64 };
+  });
+  expect(await verify(job, source)).toMatchObject({ checked: { items: 4 }, problems: [] });
+  const shown = await inspectSource(job, source);
+  if (shown.type === "lock") throw new Error("it is no lock");
+  const bytes = JSON.stringify(amd64).length + "unsized".length;
+  expect(shown.images.map(({ platform, size }) => [platform, size])).toContainEqual([
+    "linux/amd64",
+    bytes,
+  ]);
+  // Of what is not there, no size is known.
+  const lost = await bench.index({ mediaType: mediaTypes.ociManifest, digest: digestOf("lost") });
+  await bench.layout.writeManifest(lost, "lost", signal);
+  const report = await verify(job, "oci:layout:lost");
+  expect(report.problems.map(({ kind, detail }) => [kind, detail])).toEqual([
+    ["uncompared", expect.stringContaining("manifests.0.size: is missing")],
+  ]);
 });
 
 test("what differs is said beside what is not compared, and decides", async () => {
