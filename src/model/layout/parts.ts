@@ -137,27 +137,20 @@ interface Place {
 
 /** Where the bytes of each part lie in the file, in the order of the part. */
 function placesOf(parts: readonly StoredPart[], segments: Segments): Place[][] {
-  const places: Place[][] = parts.map(() => []);
-  for (const { part, offset, length, position: inFile } of segments) {
-    places[part]?.push({ offset, inFile, length });
-  }
-  return places.map((pieces, index) => {
+  return segments.byPart(parts.length).map((pieces, part) => {
     // What a file has twice is taken from the first place.
     const whole: Place[] = [];
     let front = 0;
-    for (const piece of pieces.toSorted((a, b) => a.offset - b.offset || a.inFile - b.inFile)) {
-      const skipped = front - piece.offset;
+    for (const index of pieces) {
+      const { offset, length, position } = segments.at(index);
+      const skipped = front - offset;
       if (skipped < 0) break;
-      if (skipped >= piece.length) continue;
-      const rest = {
-        offset: front,
-        inFile: piece.inFile + skipped,
-        length: piece.length - skipped,
-      };
+      if (skipped >= length) continue;
+      const rest = { offset: front, inFile: position + skipped, length: length - skipped };
       whole.push(rest);
       front += rest.length;
     }
-    return front === parts[index]?.size ? whole : [];
+    return front === parts[part]?.size ? whole : [];
   });
 }
 

@@ -5,6 +5,7 @@ import type { PartContent } from "../../store/records/part-records.ts";
 import type { Segments } from "../format/segment-list.ts";
 import type { PartsArtifact, StoredPart } from "./parts-artifact.ts";
 import type { RecipeFile, Split } from "./recipe.ts";
+import { writeNumber } from "./write-number.ts";
 
 /** A part that a file needs, and where in the file it belongs. */
 export interface PlannedPart {
@@ -128,18 +129,7 @@ export function* contentText({
   yield buffer.subarray(0, at);
 }
 
-const [zero, comma, bracket] = [0x30, 0x2c, 0x5d];
-
-/** Writes the digits of an integer from 0 on; answers where they end. */
-function writeNumber(buffer: Uint8Array, number: number, at: number): number {
-  let end = at + 1;
-  for (let rest = number; rest >= 10; rest = Math.floor(rest / 10)) end += 1;
-  for (let digit = end - 1; digit >= at; digit -= 1) {
-    buffer[digit] = zero + (number % 10);
-    number = Math.floor(number / 10);
-  }
-  return end;
-}
+const [comma, bracket] = [0x2c, 0x5d];
 
 /** Where in a file each of the wanted parts lies whole. */
 export function partsInContent(

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { LockParts } from "./lock-parts.ts";
 import type { Segments } from "../format/segment-list.ts";
 import type { PartPlan } from "./tree.ts";
+import { writeNumber } from "./write-number.ts";
 
 /** What a file must have where, to be what a list of parts and segments makes. */
 export interface WholeParts {
@@ -19,14 +20,15 @@ export interface WholeParts {
  * tell whether the list is right. No rule makes such segments.
  */
 export function wholeParts({ parts, segments }: LockParts): WholeParts | undefined {
-  const places = parts.map((): Place[] => []);
-  for (const { part, offset, length, position: start } of segments) {
-    places[part]?.push({ offset, after: offset + length, start, end: start + length });
-  }
+  const pieces = segments.byPart(parts.length);
   const plan: PartPlan[] = [];
   const digests: WholeParts["digests"] = [];
   for (const [index, { digest, size }] of parts.entries()) {
-    const chains = chainsOf(places[index] ?? [], size);
+    const places = Array.from(pieces[index] ?? [], (piece): Place => {
+      const { offset, length, position } = segments.at(piece);
+      return { offset, after: offset + length, start: position, end: position + length };
+    });
+    const chains = oneChain(places, size) ?? chainsOf(inFileOrder(places), size);
     if (chains === undefined) return undefined;
     for (const chain of chains) {
       plan.push(chain);
@@ -42,6 +44,20 @@ interface Place {
   after: number;
   start: number;
   end: number;
+}
+
+const inFileOrder = (places: readonly Place[]): Place[] =>
+  places.toSorted((a, b) => a.start - b.start);
+
+/** The places of a part, in its order, where they have each byte of it once and follow one another in the file. */
+function oneChain(places: readonly Place[], size: number): PartPlan[] | undefined {
+  let before: Place | undefined;
+  for (const place of places) {
+    const follows = before === undefined || before.end <= place.start;
+    if (!follows || place.offset !== (before?.after ?? 0)) return undefined;
+    before = place;
+  }
+  return before?.after === size ? [places.map(({ start, end }) => ({ start, end }))] : undefined;
 }
 
 /**
@@ -79,6 +95,25 @@ function chainsOf(places: readonly Place[], size: number): PartPlan[] | undefine
 function nameOf(segments: Segments, parts: LockParts["parts"]): string {
   const hash = createHash("sha256");
   for (const { size } of parts) hash.update(`${size},`);
-  for (const { part, offset, length } of segments) hash.update(`;${part},${offset},${length}`);
+  const buffer = Buffer.allocUnsafe(textBytes);
+  let at = 0;
+  segments.each((part, offset, length) => {
+    if (at > textBytes - mostOfSegment) {
+      hash.update(buffer.subarray(0, at));
+      at = 0;
+    }
+    buffer[at++] = semicolon;
+    at = writeNumber(buffer, part, at);
+    buffer[at++] = comma;
+    at = writeNumber(buffer, offset, at);
+    buffer[at++] = comma;
+    at = writeNumber(buffer, length, at);
+  });
+  hash.update(buffer.subarray(0, at));
   return `segments ${hash.digest("hex")}`;
 }
+
+/** So much of the text of segments is made at once, in bytes; that of one is far shorter. */
+const textBytes = 64 * 1024;
+const mostOfSegment = 256;
+const [comma, semicolon] = [0x2c, 0x3b];
