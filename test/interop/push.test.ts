@@ -95,6 +95,36 @@ describe.each(registries)("a model pushed to $name", ({ parts, start }) => {
     });
   });
 
+  testWith(
+    [...parts, "skopeo"],
+    "of a hundred files is there, whether it takes a blob in one POST or not",
+    async () => {
+      const { address } = await registry();
+      const cwd = await makeDirectory("many");
+      await ocibundle(["mock-weights", "-n", "100", "--min-size", "1kb", "--max-size", "200kb"], {
+        cwd,
+      });
+      const reference = `${address}/interop/many:v1`;
+      await ocibundle(["push", reference, "--weights", "weights"], { cwd });
+      const raw = await run([
+        "skopeo",
+        "inspect",
+        "--raw",
+        "--tls-verify=false",
+        `docker://${reference}`,
+      ]);
+      expect(raw).toContain("application/vnd.cog.weights");
+      // Reads every blob.
+      await ocibundle(["verify", reference]);
+      const again = JSON.parse(
+        await ocibundle(["push", reference, "--weights", "weights", "--json"], { cwd }),
+      ) as {
+        sent: { blobs: number };
+      };
+      expect(again.sent.blobs).toBe(0);
+    },
+  );
+
   testWith([...parts, "skopeo"], "is copied whole by skopeo, every weight file in it", async () => {
     const { cwd, reference, imageDigest, weightsDigest } = await pushed("copied");
     const copy = await makeDirectory("copy");
