@@ -11,6 +11,9 @@ import type { StartedUpload, UploadBody, UploadSession } from "./types.ts";
 /** What ending an upload may take at least, in milliseconds: the registry may read all of it again. */
 const finishTimeout = 5 * 60_000;
 
+/** What is not more than this, in bytes, takes a registry no time to check. */
+const quicklyChecked = 64 * 1024;
+
 /** The rate at which a registry is expected to do so, in bytes a millisecond. */
 const slowestCheck = 16 * 1024;
 
@@ -60,7 +63,8 @@ export async function postBlob(
     scopes: [repositoryScope(repository, "pull", "push")],
     accept: [201, 202],
     repeatable: "asked",
-    firstByteTimeout: endTimeout(api, body.size),
+    // With a tiny one it is found out whether the registry answers at all.
+    ...(body.size > quicklyChecked ? { firstByteTimeout: endTimeout(api, body.size) } : {}),
     thing: `blob ${digest}`,
     signal,
   });
