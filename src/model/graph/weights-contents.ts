@@ -62,9 +62,9 @@ export interface ReadContentsOptions {
 
 /**
  * All weights behind a root: its own, or those of the entries of an index. With `forImage` the image of this machine's
- * platform counts in place of the weights. `onPassed` is told of entries that can't be read and are passed over: beside
- * weights that say what they are, and where they do not say that they are weights themselves. Throws `not_found` where there are none, `file` where their manifests are
- * too large together or can't be understood, and as `readChild`.
+ * platform counts in place of the weights. `onPassed` is told of entries that can't be read and are passed over: where
+ * others are marked as weights, and these are not. Throws `not_found` where there are none, `file` where their
+ * manifests are too large together or can't be understood, and as `readChild`.
  */
 export async function readAllContents(
   reader: ContentReader,

@@ -55,8 +55,9 @@ const contentTypes: ReadonlyMap<string, TarEntry["type"]> = new Map([
  * Content is not read here: the consumer may read it through the source before it asks for the next
  * entry, and what it leaves is passed over. The source is read to its end: an archive with data behind the mark of
  * its end is not what its writer wrote. One without that mark may be cut off between two entries: it is read where
- * `onUnmarked`, which is called then, says that this is noticed otherwise. `on` names the archive. Throws `file` for what is no tar archive, has a name that leaves it, or
- * an entry that is no file, directory or link; `integrity` for what is cut off or has data behind its end.
+ * `onUnmarked`, which is called then, says that this is noticed otherwise. `on` names the archive. Throws `file` for
+ * what is no tar archive, has a name that leaves it, or an entry that is no file, directory or link; `integrity` for
+ * what is cut off or has data behind its end.
  *
  * `ofLayer` reads as container engines read a layer: names are below the root even where they begin with
  * `/`, devices and FIFOs are passed over, and no bytes at all are a layer without entries.

@@ -33,8 +33,8 @@ export interface RecordTemp {
 
 /**
  * Writes a record so that its name never shows half of it. Not flushed: what a power failure takes
- * away is found out again. A content in chunks is written chunk by chunk. Makes the directory. `mode` is what others may do with it: nobody but this user may
- * write it, whatever the umask says. Throws the file system's errors.
+ * away is found out again. A content in chunks is written chunk by chunk. Makes the directory. `mode` is what others
+ * may do with it: nobody but this user may write it, whatever the umask says. Throws the file system's errors.
  */
 export async function writeRecord(
   cache: RecordTemp,

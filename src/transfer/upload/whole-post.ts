@@ -16,7 +16,7 @@ import { uploadPosition } from "./upload-position.ts";
  * Whether a registry takes a blob with the request that would open a session is tried with one up to so many bytes:
  * where it does not, they are lost, and a server that does not read them may close the connection after more.
  */
-export const largestTrial = 64 * KiB;
+const largestTrial = 64 * KiB;
 
 /** A blob that may be sent with one POST. */
 export interface WholePost {
