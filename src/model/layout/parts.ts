@@ -8,7 +8,8 @@ import { Segments } from "../format/segment-list.ts";
 import { type Recipe, recipeType, serializeRecipe, type Split } from "../parts/recipe.ts";
 import { recipeOf } from "../parts/segments.ts";
 import type { OriginalFile, PartBlob } from "./original-file.ts";
-import { gathered, joined, shifted } from "./shifted-source.ts";
+import { joined } from "./joined-source.ts";
+import { gathered, shifted } from "./shifted-source.ts";
 
 const on = "weights in parts";
 
@@ -203,5 +204,6 @@ async function sourceOf(
   if (first !== undefined && others.length === 0) return shifted(source, first.inFile);
   const pieces = places.map(({ inFile, length }) => ({ start: inFile, end: inFile + length }));
   if (source.kind === "file") return gathered(source, pieces);
-  return joined(pieces.map((piece) => ({ ...piece, source: () => Promise.resolve(source) })));
+  const shared = { source: () => Promise.resolve(source), size: file.size };
+  return joined(pieces.map((piece) => ({ ...piece, ...shared })));
 }

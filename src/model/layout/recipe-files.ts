@@ -15,7 +15,7 @@ import {
 import { parseRecipe, type Recipe, type RecipeFile } from "../parts/recipe.ts";
 import { decodedSource } from "./decoded-source.ts";
 import type { OriginalFile } from "./original-file.ts";
-import { joined } from "./shifted-source.ts";
+import { joined, type OpenSource, type Stretch } from "./joined-source.ts";
 
 /** The files of weights in parts: each is read from its parts, one after another. */
 export const filesOfParts = (
@@ -23,21 +23,16 @@ export const filesOfParts = (
   { recipe, parts }: PartsArtifact,
 ): OriginalFile[] =>
   recipe.files.map((file): OriginalFile => {
-    const { name, dest, digest, size, segments } = file;
+    const { name, dest, digest, size } = file;
     const common = { name, dest, digest, size, mismatchHint: mismatchHint(reader) };
     const whole = wholePart(file, { parts });
     // A file that is not split is one part, stored as a plain artifact stores it.
     if (whole?.digest === digest) return { ...common, ...ofWhole(reader, whole) };
-    const stretches = Array.from(segments, ({ part, offset, length }) => ({
-      start: offset,
-      end: offset + length,
-      source: (signal: AbortSignal) => partSource(reader, parts[part], signal),
-    }));
     return {
       ...common,
       parts: partsOf(file, recipe.split, parts),
       storedPart: (part) => ({ source: (signal) => reader.blobSource(blobOfPart(part), signal) }),
-      source: () => Promise.resolve(joined(stretches)),
+      source: () => Promise.resolve(joined(stretchesOf(reader, file, parts))),
     };
   });
 
@@ -53,13 +48,36 @@ function ofWhole(reader: ContentReader, part: StoredPart): Pick<OriginalFile, "s
   return { source, stored: { encoding, digest, size: stored.size, source: blob } };
 }
 
+/** The pieces of a file in its parts. Each is made when it is asked for: there can be hundreds of thousands. */
+function stretchesOf(
+  reader: ContentReader,
+  { segments }: RecipeFile,
+  parts: readonly StoredPart[],
+): Iterable<Stretch> {
+  const sources = parts.map(
+    (part): OpenSource =>
+      (signal) =>
+        partSource(reader, part, signal),
+  );
+  return {
+    *[Symbol.iterator]() {
+      for (const { part, offset, length } of segments) {
+        const [source, stored] = [sources[part], parts[part]];
+        if (source === undefined || stored === undefined) {
+          throw new TypeError("a recipe's segment names no part");
+        }
+        yield { start: offset, end: offset + length, source, size: stored.size };
+      }
+    },
+  };
+}
+
 /** The original bytes of a part. */
 async function partSource(
   reader: ContentReader,
-  part: StoredPart | undefined,
+  part: StoredPart,
   signal: AbortSignal,
 ): Promise<BlobSource> {
-  if (part === undefined) throw new TypeError("a recipe's segment names no part");
   const blob = blobOfPart(part);
   return decodedSource(await reader.blobSource(blob, signal), blob, part);
 }

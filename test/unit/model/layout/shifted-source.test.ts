@@ -3,7 +3,8 @@ import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { gathered, joined } from "../../../../src/model/layout/shifted-source.ts";
+import { joined } from "../../../../src/model/layout/joined-source.ts";
+import { gathered } from "../../../../src/model/layout/shifted-source.ts";
 import type { BlobSource } from "../../../../src/oci/content.ts";
 
 const { signal } = new AbortController();
@@ -36,8 +37,10 @@ async function read(source: BlobSource, start: number, end: number): Promise<Buf
 const file = () => ({ kind: "file" as const, path, offset: 7 });
 const makers: Record<string, () => BlobSource> = {
   gathered: () => gathered(file(), pieces),
-  joined: () =>
-    joined(pieces.map((piece) => ({ ...piece, source: () => Promise.resolve(file()) }))),
+  joined: () => {
+    const shared = { source: () => Promise.resolve(file()), size: bytes.length };
+    return joined(pieces.map((piece) => ({ ...piece, ...shared })));
+  },
 };
 
 describe.each(Object.keys(makers))("pieces of a file, %s", (name) => {
