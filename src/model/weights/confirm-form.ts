@@ -35,9 +35,14 @@ export interface FormChecks {
     there: (() => Promise<BlobSource>) | undefined,
     signal: AbortSignal,
   ): Promise<boolean>;
+  /** Records a form that this machine has made itself, which need not be checked later. */
+  note(part: StoredPart): Promise<void>;
 }
 
-/** Checks whose results are recorded, so that each form is checked once on a machine. `workers`: encoders at once. */
+/**
+ * Checks whose results are recorded, so that each form is checked once on a machine; small files are encoded again in
+ * less time than that takes. `workers`: encoders at once.
+ */
 export function formChecks(cache: Cache, workers: number): FormChecks {
   let running = 0;
   let pool: WorkerPool | undefined;
@@ -62,30 +67,46 @@ export function formChecks(cache: Cache, workers: number): FormChecks {
     return there !== undefined && (await decodesTo(await there(), part, signal));
   };
 
+  /** Asks `find` unless the form is known, and records it where it is right. */
+  const recorded = async (
+    part: StoredPart,
+    find: () => Promise<boolean> | boolean,
+  ): Promise<boolean> => {
+    running += 1;
+    try {
+      const { digest, encoding, stored } = part;
+      const records = await (opened ??= openFormRecords(cache));
+      const known = records.find(digest);
+      const isKnown = known?.digest === stored.digest && known.encoding === encoding;
+      if (isKnown && known.size === stored.size) return true;
+      if (!(await find())) return false;
+      if (!isQuick(part)) records.add({ original: digest, encoding, ...stored });
+      return true;
+    } finally {
+      running -= 1;
+      if (running === 0) {
+        pool?.close();
+        pool = undefined;
+        await (await opened)?.save();
+      }
+    }
+  };
+
   return {
     async confirm(claim, there, signal) {
-      running += 1;
-      try {
-        const { digest, size, encoding, stored } = claim.part;
-        if (encoding === "none") return digest === stored.digest && size === stored.size;
-        const records = await (opened ??= openFormRecords(cache));
-        const known = records.find(digest);
-        const isKnown = known?.digest === stored.digest && known.encoding === encoding;
-        if (isKnown && known.size === stored.size) return true;
-        if (!(await isConfirmed(claim, there, signal))) return false;
-        records.add({ original: digest, encoding, ...stored });
-        return true;
-      } finally {
-        running -= 1;
-        if (running === 0) {
-          pool?.close();
-          pool = undefined;
-          await (await opened)?.save();
-        }
-      }
+      const { digest, size, encoding, stored } = claim.part;
+      if (encoding === "none") return digest === stored.digest && size === stored.size;
+      return recorded(claim.part, () => isConfirmed(claim, there, signal));
+    },
+    async note(part) {
+      await recorded(part, () => true);
     },
   };
 }
+
+/** Whether the form is made in no time. */
+const isQuick = ({ size, encoding }: StoredPart): boolean =>
+  size <= smallFileBytes && (encoding === "gzip" || encoding === "zstd");
 
 const isSystemFault = (error: unknown): boolean =>
   error instanceof OcibundleError ? error.code === "system" : errno(error) !== undefined;

@@ -23,8 +23,9 @@ export function storedWeights({ cache, emit }: Session, lock: string): StoredWei
       hint: "run `ocibundle lock` again, then push again",
       cause,
     });
+  const forms = formChecks(cache, Math.min(availableParallelism(), mostEncoders));
   return {
-    forms: formChecks(cache, Math.min(availableParallelism(), mostEncoders)),
+    forms,
     cached: (entry, signal) => cache.find(entry, signal),
     async encode({ name }, { part, path, start }, signal) {
       const { encoding, digest, size, stored } = part;
@@ -48,6 +49,7 @@ export function storedWeights({ cache, emit }: Session, lock: string): StoredWei
             },
           );
         }
+        await forms.note(part);
         return { kind: "file", path: cache.blobPath(made.digest), offset: 0 };
       } finally {
         pool.close();
@@ -72,6 +74,9 @@ export function storedWeights({ cache, emit }: Session, lock: string): StoredWei
           });
           emit({ type: "done", ...item });
           if (made.output.digest !== entry.digest) throw mismatch(path);
+          const { digestOriginal: digest, size: storedSize } = entry;
+          const form = { digest: entry.digest, size: storedSize };
+          await forms.note({ digest, size, encoding: codec, stored: form });
           return { kind: "file", path: cache.blobPath(entry.digest), offset: 0 };
         } finally {
           pool.close();

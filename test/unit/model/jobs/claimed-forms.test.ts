@@ -121,7 +121,8 @@ test("a right lock is checked once on a machine that knows nothing of it", async
   expect(await pushParts(other, at("v2"))).toMatchObject({ sent: { blobs: 0 } });
   const pushed = await readFile(join(other.env["OCIBUNDLE_CACHE"] ?? "", "records/forms.json"));
   expect(forms(String(pushed)).toSorted()).toEqual(forms(recorded).toSorted());
-  expect(forms(recorded)).toHaveLength(2);
+  // The other part is small: it is encoded again each time.
+  expect(forms(recorded)).toHaveLength(1);
 }, 120_000);
 
 test("a part that another version has encoded is decoded where the registry has it", async () => {
