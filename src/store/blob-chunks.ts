@@ -39,6 +39,22 @@ export async function* blobChunks(
   }
 }
 
+/** The bytes of a range of a blob, in one piece. Fewer where the source ends early; throws as `blobChunks`. */
+export async function blobBytes(
+  source: BlobSource,
+  { start, end }: ByteRange,
+  signal: AbortSignal,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(end - start);
+  let filled = 0;
+  for await (const chunk of blobChunks(source, { start, end }, signal)) {
+    const taken = chunk.subarray(0, bytes.length - filled);
+    bytes.set(taken, filled);
+    filled += taken.length;
+  }
+  return bytes.subarray(0, filled);
+}
+
 /** The error for a file that can't be read; what else went wrong as it is. */
 export function unreadable(path: string, cause: unknown): unknown {
   const code = errno(cause);

@@ -3,7 +3,7 @@ import { dropOldest } from "../../flow/drop-oldest.ts";
 import type { ContentReader } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { shortDigest } from "../../oci/digest.ts";
-import { blobChunks } from "../../store/blob-chunks.ts";
+import { blobBytes, blobChunks } from "../../store/blob-chunks.ts";
 import { decodePart, type StoredForm } from "../parts/decode-part.ts";
 import { blobOfPart, type PartsArtifact } from "../parts/parts-artifact.ts";
 import type { RecipeFile } from "../parts/recipe.ts";
@@ -30,15 +30,7 @@ export const rangeReader =
     const end = Math.min(position + length, size);
     if (end <= position) return new Uint8Array(0);
     const source = await reader.blobSource(blob, signal);
-    const bytes = new Uint8Array(end - position);
-    let filled = 0;
-    const range = { start: offset + position, end: offset + end };
-    for await (const chunk of blobChunks(source, range, signal)) {
-      const taken = chunk.subarray(0, bytes.length - filled);
-      bytes.set(taken, filled);
-      filled += taken.length;
-    }
-    return bytes.subarray(0, filled);
+    return blobBytes(source, { start: offset + position, end: offset + end }, signal);
   };
 
 /** Reads the beginning of what a blob is compressed from. */

@@ -1,7 +1,6 @@
-import { Buffer } from "node:buffer";
 import * as v from "valibot";
 import { recordOf } from "../../oci/open-schemas.ts";
-import { blobChunks } from "../../store/blob-chunks.ts";
+import { blobBytes } from "../../store/blob-chunks.ts";
 import { describeGguf } from "../tensors/gguf.ts";
 import type { PlacedFile } from "./original-file.ts";
 
@@ -172,7 +171,9 @@ async function tensorsOf(
   const counts = new Map<string, number>();
   for (const file of files) {
     if (!/\.safetensors$/i.test(file.path) || file.size < 8) continue;
-    const length = Number((await bytesOf(file, 0, 8, signal)).readBigUInt64LE(0));
+    const start = await bytesOf(file, 0, 8, signal);
+    if (start.length < 8) continue;
+    const length = Number(new DataView(start.buffer).getBigUint64(0, true));
     if (length > Math.min(maxHeader, file.size - 8)) continue;
     const header = parsed(HeaderSchema, await bytesOf(file, 8, 8 + length, signal));
     for (const { shape, dtype = "" } of Object.values(header ?? {})) {
@@ -192,18 +193,12 @@ function shortCount(count: number): string {
   return `${Number((count / size).toPrecision(2))}${unit}`;
 }
 
-async function bytesOf(
+const bytesOf = async (
   file: PlacedFile,
   start: number,
   end: number,
   signal: AbortSignal,
-): Promise<Buffer> {
-  const chunks: Uint8Array[] = [];
-  const source = await file.source(signal);
-  for await (const chunk of blobChunks(source, { start, end }, signal))
-    chunks.push(new Uint8Array(chunk));
-  return Buffer.concat(chunks);
-}
+): Promise<Uint8Array<ArrayBuffer>> => blobBytes(await file.source(signal), { start, end }, signal);
 
 function parsed<Schema extends v.GenericSchema>(
   schema: Schema,

@@ -1,6 +1,6 @@
 import { chunkSource, passing } from "../../flow/passing.ts";
 import type { BlobSource, ByteRange } from "../../oci/content.ts";
-import { blobChunks } from "../../store/blob-chunks.ts";
+import { blobBytes, blobChunks } from "../../store/blob-chunks.ts";
 import { KiB, MiB } from "../../transfer/units.ts";
 
 /** Opens a source when its bytes are needed. */
@@ -109,24 +109,12 @@ function aheadReader(signal: AbortSignal): (stretch: Stretch) => Promise<Uint8Ar
       // Where many sources take turns, each has less.
       const most = Math.min(4 * before, mostAhead, mostOfAll / Math.max(1, known.size));
       const until = follows ? Math.max(end, Math.min(start + Math.floor(most), size)) : end;
-      ahead = { start, bytes: await bytesOf(await source(signal), { start, end: until }, signal) };
+      ahead = {
+        start,
+        bytes: await blobBytes(await source(signal), { start, end: until }, signal),
+      };
     }
     keep(source, ahead);
     return ahead.bytes.subarray(start - ahead.start, end - ahead.start);
   };
-}
-
-async function bytesOf(
-  source: BlobSource,
-  { start, end }: ByteRange,
-  signal: AbortSignal,
-): Promise<Uint8Array> {
-  const bytes = new Uint8Array(end - start);
-  let filled = 0;
-  for await (const chunk of blobChunks(source, { start, end }, signal)) {
-    const taken = chunk.subarray(0, bytes.length - filled);
-    bytes.set(taken, filled);
-    filled += taken.length;
-  }
-  return bytes.subarray(0, filled);
 }
