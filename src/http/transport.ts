@@ -157,7 +157,8 @@ async function fetched(
     redirect: "manual",
     responseType: "stream",
   });
-  const reader = response.body?.getReader();
+  const isEmpty = response.headers.get("content-length") === "0";
+  const reader = isEmpty ? undefined : response.body?.getReader();
   return {
     status: response.status,
     headers: response.headers,

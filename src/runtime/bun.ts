@@ -2,7 +2,7 @@ import { getCACertificates } from "node:tls";
 import { fileURLToPath } from "node:url";
 import { exchangeWith } from "./exchange.ts";
 import { cachedShareWith } from "./page-cache.ts";
-import { openRegular } from "./regular-file.ts";
+import { statRegular } from "./regular-file.ts";
 import type { ConnectionOptions, Runtime } from "./types.ts";
 
 // In a compiled binary every module's URL is that of the binary in a virtual file system, with the
@@ -19,7 +19,7 @@ export const bunRuntime: Runtime = {
   // A file's slice is sent with sendfile: the bytes never pass through JavaScript. Bun opens the file when it sends it,
   // and waits then for a FIFO: so it is looked at as shortly before as possible.
   async fileBody(path, start, end) {
-    await (await openRegular(path)).close();
+    await statRegular(path);
     return Bun.file(path).slice(start, end);
   },
 

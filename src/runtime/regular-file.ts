@@ -1,5 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, type Stats } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+import { type FileHandle, open, stat } from "node:fs/promises";
 import process from "node:process";
 
 /**
@@ -21,6 +21,11 @@ export async function openRegular(path: string): Promise<FileHandle> {
     await file.close();
     throw error;
   }
+}
+
+/** Looks at what is about to be opened by somebody who would wait for a FIFO. Throws as `openRegular`. */
+export async function statRegular(path: string): Promise<void> {
+  checkRegular(path, await stat(path));
 }
 
 /** `openRegular` in the time of two system calls: returns a file descriptor. */

@@ -11,6 +11,12 @@ import { readingCode, unreadableBecause } from "../runtime/file-faults.ts";
 export async function checkSource(source: BlobSource | undefined): Promise<void> {
   if (source?.kind !== "file") return;
   await source.check?.();
+  await checkReadable(source);
+}
+
+/** Throws `file` or `system` when a source is a file that can't be read. */
+export async function checkReadable(source: BlobSource): Promise<void> {
+  if (source.kind !== "file") return;
   try {
     await access(source.path, constants.R_OK);
   } catch (cause) {

@@ -5,6 +5,7 @@ import type { Digest } from "../oci/digest.ts";
 import { parallel } from "../flow/parallel.ts";
 import { withinOpenFiles } from "../runtime/open-files.ts";
 import type { EmitEvent } from "./events.ts";
+import { leastMeasured } from "./units.ts";
 
 /** Blobs that are sent at once unless told otherwise. */
 const defaultUploads = 6;
@@ -117,7 +118,8 @@ export async function runTransfer(
       outcomes.set(descriptor.digest, outcome);
       emit({ type: "done", phase, item, outcome });
     });
-  const rest = phase === "write" || missing.length <= fewBlobs ? missing : missing.slice(0, -1);
+  const isMany = phase !== "write" && missing.length > fewBlobs;
+  const rest = isMany ? quickestMeasureFirst(missing.slice(0, -1)) : missing;
   const [smallest] = missing.slice(rest.length);
   if (smallest !== undefined) await send(smallest, signal, true);
   if (concurrency !== undefined) {
@@ -129,6 +131,15 @@ export async function runTransfer(
     blob.descriptor.size >= smallBlob ? large(send, blob, stop) : send(blob, stop),
   );
   return outcomes;
+}
+
+/**
+ * The same blobs, largest first, but for the smallest that tells how fast bodies go out: the others wait for that, and
+ * large ones are sent in fewer requests then.
+ */
+function quickestMeasureFirst(blobs: readonly BlobToMove[]): readonly BlobToMove[] {
+  const at = blobs.findLastIndex(({ descriptor }) => descriptor.size >= leastMeasured);
+  return at === -1 ? blobs : [...blobs.slice(at, at + 1), ...blobs.toSpliced(at, 1)];
 }
 
 const itemOf = (blob: BlobToMove): string => blob.name ?? blob.label;

@@ -1,4 +1,5 @@
 import { OcibundleError } from "../../errors.ts";
+import { once } from "../../flow/once.ts";
 import type { BlobSource, BlobToMove } from "../../oci/content.ts";
 import { digestOf, shortDigest } from "../../oci/digest.ts";
 import { quoted, sortedByName } from "../format/weight-entry.ts";
@@ -80,11 +81,17 @@ export function partsLayout(files: readonly OriginalFile[]): {
   for (const file of sortedByName(files)) {
     const { parts, segments } = piecesOf(file);
     const places = placesOf(parts, segments);
+    // All parts are of one file, which is looked for and at once.
+    const whole = once((signal: AbortSignal) => file.source(signal));
     for (const [index, part] of parts.entries()) {
       if (layers.has(part.digest)) continue;
       layers.set(
         part.digest,
-        blobOf(file, { part, index, count: parts.length }, places[index] ?? []),
+        blobOf(
+          { ...file, source: whole },
+          { part, index, count: parts.length },
+          places[index] ?? [],
+        ),
       );
     }
   }

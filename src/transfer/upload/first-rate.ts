@@ -1,5 +1,5 @@
 import { clearTimeout, setTimeout } from "node:timers";
-import { MiB } from "../units.ts";
+import { leastMeasured } from "../units.ts";
 
 /** The first body to a registry, which tells how fast bodies go out. */
 export interface FirstBody {
@@ -16,20 +16,30 @@ export interface RateTraits {
   firstBody?: FirstBody;
 }
 
-/** A small body measures the round trip, not the rate. */
-const leastMeasured = MiB;
-
 /** How long others wait for the first body, in milliseconds: on a slow network they go out at once with it. */
 const patience = 150;
 
+/** The place of a blob among those that wait for the first body to a registry. */
+export interface RateTurn {
+  /** Waits until the rate is known, unless this is the first body or the first takes long. */
+  told(): Promise<void>;
+  /** The blob is there, or failed: nobody waits for it any longer. */
+  end(): void;
+}
+
+const noTurn: RateTurn = { told: () => Promise.resolve(), end() {} };
+
 /**
- * Waits until the rate of a registry is known, unless this is the first body to it or the first takes long. As long as
- * nothing is known, bodies are counted on their way, which takes memory and time for each of a dozen at once.
+ * A blob's turn; that of the first to take one is the first body. As long as nothing is known, bodies are counted on
+ * their way, which takes memory and time for each of a dozen at once.
  */
-export async function rateTold(traits: RateTraits, size: number): Promise<void> {
-  if (traits.rate > 0 || size < leastMeasured) return;
-  if (traits.firstBody === undefined) traits.firstBody = firstBody();
-  else await traits.firstBody.told;
+export function takeTurn(traits: RateTraits, size: number): RateTurn {
+  if (traits.rate > 0 || size < leastMeasured) return noTurn;
+  const { firstBody: first } = traits;
+  if (first !== undefined) return { told: () => first.told, end() {} };
+  const own = firstBody();
+  traits.firstBody = own;
+  return { told: () => Promise.resolve(), end: () => own.tell() };
 }
 
 function firstBody(): FirstBody {

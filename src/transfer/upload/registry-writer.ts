@@ -4,7 +4,7 @@ import { limitsOf } from "../../registry/limits.ts";
 import { registryReader } from "../../registry/reader.ts";
 import { refusalOf } from "../../registry/refusal.ts";
 import type { Repository } from "../../registry/types.ts";
-import { checkSource } from "../check-source.ts";
+import { checkReadable, checkSource } from "../check-source.ts";
 import type { Clock } from "../../retry/clock.ts";
 import type { EmitEvent } from "../events.ts";
 import type { RetryPolicy } from "../../retry/backoff.ts";
@@ -81,7 +81,7 @@ export function registryWriter(
       // Asked for when no mount spares the work: it may be a weight that must be compressed first.
       const open = async (): Promise<BlobSource> => {
         source = await blob.source(signal);
-        await checkSource(source);
+        await checkReadable(source);
         return source;
       };
       await memory?.recall(host, traits);

@@ -4,7 +4,7 @@ import type { Descriptor } from "../../oci/descriptor.ts";
 import type { Repository } from "../../registry/types.ts";
 import type { UploadJournal } from "./upload-journal.ts";
 import type { UploadRunOptions } from "./upload-context.ts";
-import { rateTold } from "./first-rate.ts";
+import { takeTurn } from "./first-rate.ts";
 import { runUpload } from "./upload-run.ts";
 import { findSession, mountOnly } from "./upload-session.ts";
 import { firstSession } from "./first-session.ts";
@@ -35,6 +35,7 @@ export async function uploadBlob(
   options: UploadOptions,
 ): Promise<BlobOutcome> {
   const { traits = unknownTraits(), ofMany = false } = options;
+  const turn = takeTurn(traits, descriptor.size);
   // Sending a blob of one request again takes less time than recording it.
   const worth = !isForPut(descriptor.size, traits);
   const notes = worth ? options.journal?.open(repository, descriptor) : undefined;
@@ -59,7 +60,7 @@ export async function uploadBlob(
       throw error;
     }
     if (found === undefined) {
-      await rateTold(traits, descriptor.size);
+      await turn.told();
       const whole = { repository, descriptor, source: bytes, traits };
       if (ofMany && (await tryWholePost(whole, options))) return "sent";
       if (await postWhole(whole, options)) return "sent";
@@ -73,6 +74,7 @@ export async function uploadBlob(
     if (error instanceof OcibundleError && error.code === "integrity") notes?.drop();
     throw error;
   } finally {
+    turn.end();
     notes?.close();
   }
 }

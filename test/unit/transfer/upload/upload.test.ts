@@ -529,21 +529,16 @@ describe("other bytes than promised", () => {
 
   test("are told as a changed file where that is known", async () => {
     await begin();
-    let checks = 0;
-    const check = () => {
-      checks += 1;
-      if (checks === 1) return Promise.resolve();
-      return changed();
-    };
-    const source: BlobSource = { kind: "file", path, offset: 0, check };
+    const source: BlobSource = { kind: "file", path, offset: 0, check: changed };
     const descriptor = { mediaType, digest: digestOf("other"), size: blob.length };
     const error = await failureOf(write(toMove(source, { descriptor })));
     expect(error.message).toBe("the file changed");
   });
 
-  test("are not sent when the file is known to have changed", async () => {
+  test("are not asked of a file that can't be read", async () => {
     await begin();
-    await failureOf(write(toMove({ kind: "file", path, offset: 0, check: changed })));
+    const error = await failureOf(write(toMove({ kind: "file", path: `${path}.gone`, offset: 0 })));
+    expect(error.message).toContain("does not exist");
     expect(requests("POST")).toEqual([]);
   });
 
