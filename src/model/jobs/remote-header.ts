@@ -7,6 +7,7 @@ import { blobBytes, blobChunks } from "../../store/blob-chunks.ts";
 import { decodePart, type StoredForm } from "../parts/decode-part.ts";
 import { blobOfPart, type PartsArtifact } from "../parts/parts-artifact.ts";
 import type { RecipeFile } from "../parts/recipe.ts";
+import type { SegmentPiece } from "../format/segment-list.ts";
 import type { ReadAt } from "../tensors/read-at.ts";
 
 /** Of what is compressed no more is decompressed in memory, in bytes: a header is at the beginning. */
@@ -100,11 +101,53 @@ export function partsReader(
     return made;
   };
   return async (position, length) => {
-    const found: Uint8Array[] = [];
-    const range = { start: position, end: position + length };
-    for (const { segment, start, end } of segments.within(range)) {
-      found.push(await readerOf(segment.part)(segment.offset + start, end - start));
+    const runs = runsOf(segments.within({ start: position, end: position + length }));
+    const [first, ...others] = runs;
+    if (first === undefined) return new Uint8Array(0);
+    if (others.length === 0) return readerOf(first.part)(first.start, first.end - first.start);
+    const bytes = new Uint8Array(runs.reduce((sum, { start, end }) => sum + end - start, 0));
+    let known = bytes.length;
+    for (const { part, start, end, pieces } of runs) {
+      const read = await readerOf(part)(start, end - start);
+      for (const piece of pieces) {
+        const some = read.subarray(piece.start, piece.end);
+        bytes.set(some, piece.at);
+        // Where a part ends too early, so does what is read.
+        if (some.length < piece.end - piece.start) known = Math.min(known, piece.at + some.length);
+      }
     }
-    return new Uint8Array(Buffer.concat(found));
+    return bytes.subarray(0, known);
   };
+}
+
+/** Bytes `start` up to `end` of a part, and where in what is read the pieces of them belong. */
+interface Run {
+  part: number;
+  start: number;
+  end: number;
+  pieces: { start: number; end: number; at: number }[];
+}
+
+/**
+ * What follows one another in a part is read at once, although there is something of other parts between: headers
+ * between the entries of an archive are one part, small entries another, and a request for each takes minutes.
+ */
+function runsOf(found: readonly SegmentPiece[]): Run[] {
+  const runs: Run[] = [];
+  const last = new Map<number, Run>();
+  let at = 0;
+  for (const { segment, start, end } of found) {
+    const { part, offset } = segment;
+    let run = last.get(part);
+    if (run?.end !== offset + start) {
+      run = { part, start: offset + start, end: offset + start, pieces: [] };
+      runs.push(run);
+      last.set(part, run);
+    }
+    const from = run.end - run.start;
+    run.pieces.push({ start: from, end: from + end - start, at });
+    run.end += end - start;
+    at += end - start;
+  }
+  return runs;
 }
