@@ -47,7 +47,7 @@ export interface ComparedTensor {
   name: string;
   /** As the format calls it, such as `BF16`; null where it is not known. */
   dtype: string | null;
-  shape: number[] | null;
+  shape: readonly number[] | null;
   /** As it lies in the file, with the padding behind it. */
   bytes: number;
 }

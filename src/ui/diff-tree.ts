@@ -1,16 +1,19 @@
 import type { Changes, ComparedTensor, ModelDiff, TensorsDiff } from "../report/diff.ts";
 import { formatSize } from "./size.ts";
-import { renderTree, type TreeNode } from "./tree.ts";
+import { nodesOf, type TreeNode, treeLines } from "./tree.ts";
 import type { View } from "./view.ts";
 
 const cut = (text: string) => ({ text, cut: true as const });
 const right = (text: string) => ({ text, align: "right" as const });
 
-/** A line for each weight file that differs, the image's blobs, and what it costs to get from A to B. */
+/**
+ * A line for each weight file and tensor that differs, the image's blobs, and what it costs to get from A to B, line by
+ * line: there can be hundreds of thousands of tensors.
+ */
 export function diffTree(
   { a, b, weights, image, other, fetch, parts, tensors }: ModelDiff,
   { columns }: View = {},
-): string {
+): Iterable<string> {
   const files: TreeNode[] = [
     ...weights.added.map((file) => fileNode("added", file.name, file.dest, file.size)),
     ...weights.removed.map((file) => fileNode("removed", file.name, file.dest, file.size)),
@@ -29,7 +32,7 @@ export function diffTree(
   ];
   const [images, others] = [changeNodes(image), changeNodes(other)];
   const total = fetch.weights.bytes + fetch.image.bytes;
-  return renderTree(
+  return treeLines(
     {
       cells: [`${a} → ${b}`],
       children: [
@@ -67,23 +70,25 @@ const mostNamed = 20;
  */
 function tensorsNode(diff: TensorsDiff): TreeNode[] {
   const { added, removed, changed, same, uncompared, unread } = diff;
-  const children = [
-    ...added.map((tensor) => tensorNode("added", tensor, typeOf(tensor))),
-    ...removed.map((tensor) => tensorNode("removed", tensor, typeOf(tensor))),
-    ...changed.map(({ before, after, by }) =>
+  const lists = [
+    nodesOf(added, (tensor) => tensorNode("added", tensor, typeOf(tensor))),
+    nodesOf(removed, (tensor) => tensorNode("removed", tensor, typeOf(tensor))),
+    nodesOf(changed, ({ before, after, by }) =>
       tensorNode(
         "changed",
         after,
         by === "type" ? `${typeOf(before)} → ${typeOf(after)}` : typeOf(after),
       ),
     ),
-    ...counted("same", same.tensors, same.bytes),
-    ...(uncompared.length <= mostNamed
+    counted("same", same.tensors, same.bytes),
+    uncompared.length <= mostNamed
       ? uncompared.map((tensor) => tensorNode("not compared", tensor, typeOf(tensor)))
-      : counted("not compared", uncompared.length, bytesOf(uncompared))),
-    ...unreadIn(unread).map(({ name, dest }) => ({ cells: ["not read", cut(name), cut(dest)] })),
+      : counted("not compared", uncompared.length, bytesOf(uncompared)),
+    unreadIn(unread).map(({ name, dest }) => ({ cells: ["not read", cut(name), cut(dest)] })),
   ];
-  return children.length === 0 ? [] : [{ cells: ["tensors"], children }];
+  const children = { [Symbol.iterator]: () => Iterator.from(lists).flatMap((list) => list) };
+  const isEmpty = children[Symbol.iterator]().next().done === true;
+  return isEmpty ? [] : [{ cells: ["tensors"], children }];
 }
 
 /** A file that neither side could read is one line. */

@@ -1,16 +1,16 @@
 import { parallel } from "../../flow/parallel.ts";
 import type { ComparedTensor, TensorsDiff } from "../../report/diff.ts";
 import type { Tensor } from "../tensors/read-at.ts";
-import { filesAtOnce, type ReadableFile, readableFilesOf, tensorsIn } from "./inspect-tensors.ts";
+import {
+  filesAtOnce,
+  manyTensors,
+  type ReadableFile,
+  readableFilesOf,
+  tensorsIn,
+} from "./inspect-tensors.ts";
+import { runtime } from "../../runtime/current.ts";
 import type { ContentReader } from "../../oci/content.ts";
 import type { RawManifest } from "../../oci/manifest.ts";
-
-/** A tensor, and what is known of its bytes. */
-export interface KnownTensor extends ComparedTensor {
-  content: Content;
-  /** The same as a piece of its file, by the digest that is said of that. */
-  said: Piece;
-}
 
 /**
  * What a tensor is made of: pieces of contents that have a digest, one after another. Whether the last of `pieces`
@@ -26,75 +26,109 @@ interface Piece {
   end: number;
 }
 
-interface PieceOfFile extends Piece {
-  /** Where it begins in the file, in bytes. */
-  at: number;
+/** A file of tensors. */
+interface FileOfTensors {
+  name: string;
+  /** What is said of the whole file, in bytes. */
+  digest: string;
+  size: number;
+  /** How it is put together, where it is stored in parts. */
+  made: ReadableFile["made"];
 }
 
-/** The tensors of all files of a model. */
+/** The tensors of all files of a model: hundreds of thousands, of which nothing is made before it is compared. */
 export interface TensorsOfModel {
-  tensors: KnownTensor[];
+  tensors: readonly Tensor[];
+  /** The file of each of them. */
+  files: readonly FileOfTensors[];
   /** Files that were not looked into: of no format that is known, or packed. */
-  unread: { name: string; dest: string; digest: string }[];
+  unread: readonly { name: string; dest: string; digest: string }[];
 }
+
+/** What a model without weights has. */
+export const noTensors: TensorsOfModel = { tensors: [], files: [], unread: [] };
 
 /** The tensors of a model's weights, from the headers of its files. Throws as `inspectTensors`. */
 export async function tensorsOfModel(
   { reader, root }: { reader: ContentReader; root: RawManifest },
   signal: AbortSignal,
 ): Promise<TensorsOfModel> {
-  const files = await readableFilesOf(reader, root, signal);
-  const read = await parallel(files, filesAtOnce, signal, async (file) => {
-    const { name, dest, digestOriginal: digest } = file.entry;
-    const found = await tensorsIn(file);
-    return found === undefined
-      ? { unread: [{ name, dest, digest }], tensors: [] }
-      : { unread: [], tensors: knownTensors(file, found.tensors) };
-  });
-  return {
-    tensors: read.flatMap(({ tensors }) => tensors),
-    unread: read.flatMap(({ unread }) => unread),
-  };
+  const readable = await readableFilesOf(reader, root, signal);
+  const read = await parallel(readable, filesAtOnce, signal, tensorsIn);
+  const tensors: Tensor[] = [];
+  const files: FileOfTensors[] = [];
+  const unread: { name: string; dest: string; digest: string }[] = [];
+  for (const [index, { entry, made }] of readable.entries()) {
+    const { name, dest, digestOriginal: digest, sizeUncompressed: size } = entry;
+    const found = read[index];
+    if (found === undefined) unread.push({ name, dest, digest });
+    const file = { name, digest, size, made };
+    for (const tensor of found?.tensors ?? []) {
+      tensors.push(tensor);
+      files.push(file);
+    }
+  }
+  if (tensors.length >= manyTensors) runtime.collectGarbage();
+  return { tensors, files, unread };
 }
 
-/** Tensors are in the order of the file, and so are its pieces. */
-function knownTensors(file: ReadableFile, tensors: readonly Tensor[]): KnownTensor[] {
-  const pieces = piecesOf(file);
-  let first = 0;
-  return tensors.map(({ name, dtype, shape, start, end }) => {
-    while (first < pieces.length && endOf(pieces[first]) <= start) first += 1;
-    const content: Piece[] = [];
-    for (let index = first; index < pieces.length; index += 1) {
-      const piece = pieces[index];
-      if (piece === undefined || piece.at >= end) break;
-      const from = Math.max(start, piece.at) - piece.at;
-      const to = Math.min(end, piece.at + lengthOf(piece)) - piece.at;
-      const { digest, size, start: offset } = piece;
-      content.push({ digest, size, start: offset + from, end: offset + to });
-    }
-    const { name: fileName } = file.entry;
-    const described = { dtype: dtype ?? null, shape: shape === undefined ? null : [...shape] };
-    const { digestOriginal: digest, sizeUncompressed: size } = file.entry;
-    const said = { digest, size, start, end };
-    return { file: fileName, name, ...described, bytes: end - start, content, said };
+/** One of the tensors of a model. */
+interface TensorInFile {
+  tensor: Tensor;
+  file: FileOfTensors;
+}
+
+/** A tensor by what is said of its whole file: that a recipe says it proves nothing. */
+const saidOf = ({ tensor: { start, end }, file: { digest, size } }: TensorInFile): Piece => {
+  return { digest, size, start, end };
+};
+
+/** What a tensor is made of: pieces of its file's parts, or of the file. */
+function contentOf(one: TensorInFile): Content {
+  const { made } = one.file;
+  if (made === undefined) return [saidOf(one)];
+  return made.file.segments.within(one.tensor).map(({ segment, start, end }) => {
+    const part = made.artifact.parts[segment.part];
+    if (part === undefined) throw new TypeError(`a recipe has no part ${segment.part}`);
+    const { digest, size } = part;
+    return { digest, size, start: segment.offset + start, end: segment.offset + end };
   });
 }
 
 const lengthOf = (piece: Piece): number => piece.end - piece.start;
 
-/** Where a piece ends in its file. */
-const endOf = (piece: PieceOfFile | undefined): number =>
-  piece === undefined ? Infinity : piece.at + lengthOf(piece);
-
-/** What a file is made of: its parts, or itself. That a recipe says of the whole file proves nothing. */
-function piecesOf({ entry, made }: ReadableFile): PieceOfFile[] {
-  const { digestOriginal: digest, sizeUncompressed: size } = entry;
-  if (made === undefined) return [{ digest, size, start: 0, end: size, at: 0 }];
-  return Array.from(made.file.segments, ({ part: index, offset: start, length, position: at }) => {
-    const part = made.artifact.parts[index];
-    if (part === undefined) throw new TypeError(`a recipe has no part ${index}`);
-    return { digest: part.digest, size: part.size, start, end: start + length, at };
-  });
+/** Gives each tensor of a model once: the next one of a name, in a file where that is given. */
+function takerOf({ tensors, files }: TensorsOfModel) {
+  const first = new Map<string, number>();
+  /** Of each tensor the next one of its name. */
+  const next = new Int32Array(tensors.length).fill(-1);
+  for (let index = tensors.length - 1; index >= 0; index -= 1) {
+    const name = tensors[index]?.name ?? "";
+    next[index] = first.get(name) ?? -1;
+    first.set(name, index);
+  }
+  const isTaken = new Uint8Array(tensors.length);
+  const at = (index: number): TensorInFile | undefined => {
+    const [tensor, file] = [tensors[index], files[index]];
+    return tensor === undefined || file === undefined ? undefined : { tensor, file };
+  };
+  return {
+    take(name: string, file?: string): TensorInFile | undefined {
+      for (let index = first.get(name) ?? -1; index >= 0; index = next[index] ?? -1) {
+        if (isTaken[index] === 1) continue;
+        if (file !== undefined && files[index]?.name !== file) continue;
+        isTaken[index] = 1;
+        return at(index);
+      }
+      return undefined;
+    },
+    *left(): Generator<TensorInFile, void, undefined> {
+      for (let index = 0; index < tensors.length; index += 1) {
+        const one = isTaken[index] === 1 ? undefined : at(index);
+        if (one !== undefined) yield one;
+      }
+    },
+  };
 }
 
 /**
@@ -113,38 +147,37 @@ export function diffTensors(before: TensorsOfModel, after: TensorsOfModel): Tens
       b: unreadBeside(after, before),
     },
   };
-  const left = Map.groupBy(before.tensors, ({ name }) => name);
-  const take = (name: string, file: string | undefined): KnownTensor | undefined => {
-    const some = left.get(name) ?? [];
-    const index = file === undefined ? 0 : some.findIndex((tensor) => tensor.file === file);
-    return index < 0 ? undefined : some.splice(index, 1)[0];
-  };
-  const compare = (old: KnownTensor, tensor: KnownTensor): void => {
-    const pair = { before: shown(old), after: shown(tensor) };
-    if (!isSameKind(old, tensor)) result.changed.push({ ...pair, by: "type" });
-    else if (isSameContent(old.content, tensor.content)) {
+  const olds = takerOf(before);
+  const compare = (old: TensorInFile, one: TensorInFile): void => {
+    const same = (): void => {
       result.same.tensors += 1;
-      result.same.bytes += tensor.bytes;
-    } else if (isOtherContent(old.content, tensor.content)) {
-      result.changed.push({ ...pair, by: "bytes" });
-    } else if (isSameContent([old.said], [tensor.said])) {
-      // One of the files is not in parts, or in others: they are the same file as far as files are compared.
-      result.same.tensors += 1;
-      result.same.bytes += tensor.bytes;
-    } else result.uncompared.push(pair.after);
+      result.same.bytes += lengthOf(saidOf(one));
+    };
+    const changed = (by: "type" | "bytes"): void => {
+      result.changed.push({ before: shown(old), after: shown(one), by });
+    };
+    if (!isSameKind(old.tensor, one.tensor)) return changed("type");
+    const [contentBefore, content] = [contentOf(old), contentOf(one)];
+    if (isSameContent(contentBefore, content)) same();
+    else if (isOtherContent(contentBefore, content)) changed("bytes");
+    // One of the files is not in parts, or in others: they are the same file as far as files are compared.
+    else if (isSameContent([saidOf(old)], [saidOf(one)])) same();
+    else result.uncompared.push(shown(one));
   };
-  const unmatched: KnownTensor[] = [];
-  for (const tensor of after.tensors) {
-    const old = take(tensor.name, tensor.file);
-    if (old === undefined) unmatched.push(tensor);
-    else compare(old, tensor);
+  const unmatched: TensorInFile[] = [];
+  for (const [index, tensor] of after.tensors.entries()) {
+    const file = after.files[index];
+    if (file === undefined) throw new TypeError(`tensor ${index} has no file`);
+    const old = olds.take(tensor.name, file.name);
+    if (old === undefined) unmatched.push({ tensor, file });
+    else compare(old, { tensor, file });
   }
-  for (const tensor of unmatched) {
-    const old = take(tensor.name, undefined);
-    if (old === undefined) result.added.push(shown(tensor));
-    else compare(old, tensor);
+  for (const one of unmatched) {
+    const old = olds.take(one.tensor.name);
+    if (old === undefined) result.added.push(shown(one));
+    else compare(old, one);
   }
-  for (const rest of left.values()) result.removed.push(...rest.map(shown));
+  for (const old of olds.left()) result.removed.push(shown(old));
   return result;
 }
 
@@ -155,13 +188,14 @@ const unreadBeside = (one: TensorsOfModel, other: TensorsOfModel) => {
     .map(({ name, dest }) => ({ name, dest }));
 };
 
-const shown = ({ file, name, dtype, shape, bytes }: KnownTensor): ComparedTensor => {
-  return { file, name, dtype, shape, bytes };
+const shown = ({ tensor, file }: TensorInFile): ComparedTensor => {
+  const { name, dtype = null, shape = null, start, end } = tensor;
+  return { file: file.name, name, dtype, shape, bytes: end - start };
 };
 
 /** Padding behind a tensor is no part of its type. */
-const isSameKind = (a: KnownTensor, b: KnownTensor): boolean =>
-  a.dtype === b.dtype && JSON.stringify(a.shape) === JSON.stringify(b.shape);
+const isSameKind = (a: Tensor, b: Tensor): boolean =>
+  a.dtype === b.dtype && String(a.shape) === String(b.shape);
 
 /** Whether two tensors are the same bytes of the same contents. */
 const isSameContent = (a: Content, b: Content): boolean =>

@@ -12,7 +12,7 @@ import {
   storedSizesOf,
 } from "./diff-parts.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
-import { diffTensors, tensorsOfModel } from "./diff-tensors.ts";
+import { diffTensors, noTensors, tensorsOfModel } from "./diff-tensors.ts";
 import type { Changes, ModelDiff, TensorsDiff } from "../../report/diff.ts";
 
 /** How many blobs, and their bytes together. */
@@ -80,9 +80,8 @@ async function tensorsOf(
 ): Promise<TensorsDiff | null> {
   if (before.kind === "lock" || after.kind === "lock") return null;
   if (weightsOf(before).length === 0 && weightsOf(after).length === 0) return null;
-  const none = { tensors: [], unread: [] };
   const of = (loaded: typeof before) =>
-    weightsOf(loaded).length === 0 ? none : tensorsOfModel(loaded, signal);
+    weightsOf(loaded).length === 0 ? noTensors : tensorsOfModel(loaded, signal);
   return diffTensors(await of(before), await of(after));
 }
 

@@ -21,7 +21,7 @@ import { readTensors } from "../tensors/read-tensors.ts";
 import { compressedReader, partsReader, rangeReader, TooFar } from "./remote-header.ts";
 
 /** From so many tensors on, memory is cleared when a file's are known. */
-const manyTensors = 20_000;
+export const manyTensors = 20_000;
 
 /** Files whose headers are read at once. */
 export const filesAtOnce = 4;

@@ -247,6 +247,8 @@ const tensor = (name: string, dtype: string) => {
   return { file: "model", name, dtype, shape: [2, 3], bytes: 12 };
 };
 
+const textOf = (diff: ModelDiff): string => [...diffTree(diff)].join("");
+
 describe("a comparison", () => {
   const nothing = { blobs: 0, bytes: 0 };
   const same: ModelDiff = {
@@ -261,13 +263,13 @@ describe("a comparison", () => {
   };
 
   test("leaves out what is empty", () => {
-    expect(diffTree(same)).toBe("a → b\n└─ to download 0 B: 0 B weights, 0 B image\n");
-    expect(diffTree({ ...same, image: null })).toBe(diffTree(same));
+    expect(textOf(same)).toBe("a → b\n└─ to download 0 B: 0 B weights, 0 B image\n");
+    expect(textOf({ ...same, image: null })).toBe(textOf(same));
     const parts = {
       missing: { blobs: 29, bytes: 1.5 * GiB },
       total: { blobs: 230, bytes: 15 * GiB },
     };
-    expect(diffTree({ ...same, parts })).toContain("29 of 230 parts, 1.5 GiB to download");
+    expect(textOf({ ...same, parts })).toContain("29 of 230 parts, 1.5 GiB to download");
   });
 
   test("of tensors says what differs, what is the same, and what was not compared", () => {
@@ -284,7 +286,7 @@ describe("a comparison", () => {
       unread: { a: [{ name: "t.bin", dest: "/t.bin" }], b: [{ name: "t.bin", dest: "/t.bin" }] },
     };
     expect(
-      diffTree({ ...same, tensors })
+      textOf({ ...same, tensors })
         .split("\n")
         .slice(1, -2),
     ).toEqual([
@@ -298,7 +300,7 @@ describe("a comparison", () => {
       "│  └─ not read      t.bin      /t.bin",
     ]);
     const uncompared = Array.from({ length: 21 }, (_, index) => tensor(`t${index}`, "BF16"));
-    expect(diffTree({ ...same, tensors: { ...tensors, uncompared } })).toContain(
+    expect(textOf({ ...same, tensors: { ...tensors, uncompared } })).toContain(
       "not compared  21 tensors                            252 B",
     );
   });
@@ -306,7 +308,7 @@ describe("a comparison", () => {
   test("shows what became of each weight, and counts blobs", () => {
     const one = { blobs: 1, bytes: 1024 };
     expect(
-      diffTree({
+      textOf({
         ...same,
         weights: {
           added: [file("new", 1)],
