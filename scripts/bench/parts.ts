@@ -2,7 +2,7 @@ import { rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { decoder, type Sized } from "../../test/support/tensors/model-shapes.ts";
 import { writeTensors } from "../../test/support/tensors/tensor-file.ts";
-import { startEmbeddedRegistry } from "../registries.ts";
+import { startDockerRegistry, startEmbeddedRegistry, type TestRegistry } from "../registries.ts";
 import { type Benchmark, medianOf, ratio } from "./benchmark.ts";
 import { compete, type Contestant, type Result } from "./measure.ts";
 import { alwaysEmpty } from "./push.ts";
@@ -33,13 +33,15 @@ export const parts: Benchmark = {
     const locked = await locking(stage, cwd, bytes);
     for (const kind of kinds) await stage.run(lockArgs(kind), cwd);
 
-    const registry = alwaysEmpty(stage, "parts-pushed", startEmbeddedRegistry);
-    const pushed = await compete(
-      "first push to embedded",
-      bytes,
-      kinds.map((kind) => pusher(stage, kind, cwd, registry)),
-      stage.runs,
-    );
+    const firstPush = (to: string, start: (directory: string) => Promise<TestRegistry>) => {
+      const registry = alwaysEmpty(stage, `parts-pushed-${to}`, start);
+      const pushers = kinds.map((kind) => pusher(stage, kind, cwd, registry));
+      return compete(`first push to ${to}`, bytes, pushers, stage.runs);
+    };
+    const pushed = await firstPush("embedded", startEmbeddedRegistry);
+    const pushedToDocker = present("docker-registry")
+      ? await firstPush("docker-registry", startDockerRegistry)
+      : [];
     const source = await stage.start(startEmbeddedRegistry(join(stage.directory, "parts-source")));
     for (const kind of kinds) await stage.run(pushArgs(source.address, kind), cwd);
     const pulled = await compete(
@@ -51,7 +53,15 @@ export const parts: Benchmark = {
     const tenth = await tenthNew(stage, { model, bytes, cwd, address: source.address });
     const slow = await slowConnections(stage);
     return {
-      results: [...locked, ...pushed, ...pulled, ...tenth, ...slow.pushed, ...slow.pulled],
+      results: [
+        ...locked,
+        ...pushed,
+        ...pushedToDocker,
+        ...pulled,
+        ...tenth,
+        ...slow.pushed,
+        ...slow.pulled,
+      ],
       figures: [
         ...ratio(
           "lock of parts, speed against openssl",
@@ -60,6 +70,10 @@ export const parts: Benchmark = {
           { atLeast: 0.9 },
         ),
         ...againstPlain("first push in parts, time against plain", pushed),
+        ...againstPlain(
+          "first push in parts to docker-registry, time against plain",
+          pushedToDocker,
+        ),
         ...memory("first push in parts, peak memory", pushed, pushMemory),
         ...againstPlain("cold pull of parts, time against plain", pulled),
         ...memory("cold pull of parts, peak memory", pulled, pullMemory),
