@@ -58,6 +58,21 @@ export class Segments implements Iterable<PlacedSegment> {
     return new Segments(numbers);
   }
 
+  /** So many segments, of which `next` gives the numbers: part, offset and length, integers from 0 on. */
+  static read(length: number, next: () => number): Segments {
+    const numbers = new Float64Array(columns * length);
+    let position = 0;
+    for (let at = 0; at < numbers.length; at += columns) {
+      numbers[at] = next();
+      numbers[at + 1] = next();
+      const bytes = next();
+      numbers[at + 2] = bytes;
+      numbers[at + 3] = position;
+      position += bytes;
+    }
+    return new Segments(numbers);
+  }
+
   /** Of all segments together. */
   get bytes(): number {
     if (this.length === 0) return 0;
@@ -144,20 +159,6 @@ export class Segments implements Iterable<PlacedSegment> {
     return Array.from(this, ({ part, offset, length }) => [part, offset, length] as const);
   }
 
-  /** The same as compact JSON: hundreds of thousands of lists would be several times the text. */
-  toText(): string {
-    const texts: string[] = [];
-    for (let from = 0; from < this.length; from += textsJoined) {
-      const some: string[] = [];
-      for (let index = from; index < Math.min(this.length, from + textsJoined); index += 1) {
-        const { part, offset, length } = this.at(index);
-        some.push(`[${part},${offset},${length}]`);
-      }
-      texts.push(some.join(","));
-    }
-    return `[${texts.join(",")}]`;
-  }
-
   private column(index: number, column: 0 | 1 | 2 | 3): number {
     return this.numbers[columns * index + column] ?? 0;
   }
@@ -174,6 +175,3 @@ export class Segments implements Iterable<PlacedSegment> {
     return low;
   }
 }
-
-/** So many segments become text before it is joined. */
-const textsJoined = 1024;

@@ -3,7 +3,8 @@ import * as v from "valibot";
 import { OcibundleError } from "../../errors.ts";
 import { checkDocument, parseDocument } from "../../oci/document.ts";
 import { openObject } from "../../oci/open-schemas.ts";
-import { isSegment, maxSegments, Segments } from "./segment-list.ts";
+import { Segments } from "./segment-list.ts";
+import { cutSegments, withSegmentTexts } from "./segment-text.ts";
 import { lockPartsMember, parseEntries, sortedByName, type WeightEntry } from "./weight-entry.ts";
 
 /** The name of the lock in the working directory. */
@@ -38,7 +39,8 @@ const LockSchema = openObject({
 const VersionSchema = v.looseObject({ version: v.optional(v.unknown()) }, "must be an object");
 
 /**
- * Reads a lock; `on` names it in messages. The order of its files is kept.
+ * Reads a lock; `on` names it in messages. The order of its files is kept. Lists of segments are `Segments`; what are
+ * none stays as it is, and is refused where it is used.
  * Throws `file`, naming the entry and the rule that it breaks.
  */
 export function parseWeightsLock(bytes: Uint8Array, on: string): WeightsLock {
@@ -49,7 +51,8 @@ export function parseWeightsLock(bytes: Uint8Array, on: string): WeightsLock {
       { hint: "specify a lock file that `ocibundle lock` wrote" },
     );
   }
-  const found = parseDocument(bytes, VersionSchema, on);
+  const cut = cutSegments(bytes);
+  const found = cut.restore(parseDocument(cut.bytes, VersionSchema, on));
   if (found.version === undefined) {
     throw new OcibundleError("file", `${on}: no version, so it is not a weights.lock`, {
       hint: "specify a lock file that `ocibundle lock` wrote",
@@ -63,17 +66,7 @@ export function parseWeightsLock(bytes: Uint8Array, on: string): WeightsLock {
     );
   }
   const lock = checkDocument(found, LockSchema, on);
-  return { ...lock, files: parseEntries(lock.files, on).map(withSegments) };
-}
-
-/** An entry with the segments of its file as such; what are none stays as it is, and is refused where it is used. */
-function withSegments(entry: WeightEntry): WeightEntry {
-  const said = entry[lockPartsMember];
-  if (!isObject(said) || !("segments" in said)) return entry;
-  const { segments } = said;
-  const isList = Array.isArray(segments) && segments.length <= maxSegments;
-  if (!isList || !segments.every(isSegment)) return entry;
-  return { ...entry, [lockPartsMember]: { ...said, segments: Segments.of(segments) } };
+  return { ...lock, files: parseEntries(lock.files, on) };
 }
 
 /** Cog has written locks of other formats to the same name: 1 as a number, and "1.0". */
@@ -92,11 +85,11 @@ const shown = (found: unknown): string =>
 export function serializeWeightsLock(lock: WeightsLock): Uint8Array {
   const { version: _, created, files, ...unknown } = lock;
   const sorted = { version, created, files: sortedByName(files), ...unknown };
-  return new TextEncoder().encode(`${indented(sorted)}\n`);
+  return withSegmentTexts((standIn) => new TextEncoder().encode(`${indented(sorted, standIn)}\n`));
 }
 
 /** Indented JSON, with each list of a file's parts and segments on one line: they have hundreds of items. */
-function indented(lock: object): string {
+function indented(lock: object, standIn: (segments: Segments) => string): string {
   const lists: string[] = [];
   // No text of the lock has it: what stands for a list is not to be mistaken.
   const mark = randomUUID();
@@ -105,10 +98,9 @@ function indented(lock: object): string {
     function (this: unknown, key: string, value: unknown) {
       if (key !== lockPartsMember || !isObject(value)) return value;
       const held = Object.entries(value).map(([name, member]) => {
-        const isList = Array.isArray(member) || member instanceof Segments;
-        if (!isList) return [name, member];
-        const list = member instanceof Segments ? member.toText() : JSON.stringify(member);
-        return [name, `${mark}${lists.push(list) - 1}${mark}`];
+        if (member instanceof Segments) return [name, standIn(member)];
+        if (!Array.isArray(member)) return [name, member];
+        return [name, `${mark}${lists.push(JSON.stringify(member)) - 1}${mark}`];
       });
       return Object.fromEntries(held);
     },

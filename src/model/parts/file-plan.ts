@@ -5,7 +5,7 @@ import type { PartContent } from "../../store/records/part-records.ts";
 import type { Segments } from "../format/segment-list.ts";
 import type { PartsArtifact, StoredPart } from "./parts-artifact.ts";
 import type { RecipeFile, Split } from "./recipe.ts";
-import { writeNumber } from "./write-number.ts";
+import { writeNumber } from "../format/write-number.ts";
 
 /** A part that a file needs, and where in the file it belongs. */
 export interface PlannedPart {

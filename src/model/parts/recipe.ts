@@ -5,6 +5,7 @@ import { SizeSchema } from "../../oci/descriptor.ts";
 import { checkDocument, maxManifestBytes, parseDocument } from "../../oci/document.ts";
 import { goJson } from "../format/go-json.ts";
 import { isSegment, isSize, maxSegments, Segments } from "../format/segment-list.ts";
+import { cutSegments, withSegmentTexts } from "../format/segment-text.ts";
 import {
   checkEntriesApart,
   quoted,
@@ -129,7 +130,8 @@ export function parseRecipe(bytes: Uint8Array, on: string): Recipe {
 
 /** A recipe as its document has it, which nothing refers to afterwards. */
 function recipeIn(bytes: Uint8Array, on: string): Recipe {
-  const document = parseDocument(bytes, VersionSchema, `${on}: recipe`);
+  const cut = cutSegments(bytes);
+  const document = cut.restore(parseDocument(cut.bytes, VersionSchema, `${on}: recipe`));
   const { version } = document;
   if (version === undefined) {
     throw new OcibundleError("file", `${on}: recipe: version: is missing`, {
@@ -161,14 +163,16 @@ const longRecipe = 512 * 1024;
 export function serializeRecipe(recipe: Recipe, on: string): Uint8Array<ArrayBuffer> {
   checkRecipe(recipe, on);
   const { split, parts, files } = recipe;
-  const bytes = goJson({
-    version: "1",
-    split: { by: split.by, least: split.least, most: split.most },
-    parts,
-    files: files.map(({ name, dest, digest, size, segments }) => {
-      return { name, dest, digest, size, segments };
+  const bytes = withSegmentTexts((standIn) =>
+    goJson({
+      version: "1",
+      split: { by: split.by, least: split.least, most: split.most },
+      parts,
+      files: files.map(({ name, dest, digest, size, segments }) => {
+        return { name, dest, digest, size, segments: standIn(segments) };
+      }),
     }),
-  });
+  );
   if (bytes.byteLength <= maxRecipeBytes) return bytes;
   throw new OcibundleError(
     "file",

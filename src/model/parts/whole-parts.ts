@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { LockParts } from "./lock-parts.ts";
 import type { Segments } from "../format/segment-list.ts";
 import type { PartPlan } from "./tree.ts";
-import { writeNumber } from "./write-number.ts";
+import { writeNumber } from "../format/write-number.ts";
 
 /** What a file must have where, to be what a list of parts and segments makes. */
 export interface WholeParts {
