@@ -253,10 +253,7 @@ const mayWrite = new Map([
   ["runtime/read-document.ts", "it opens for reading, by flags"],
   ["runtime/regular-file.ts", "the same"],
   ["ui/prompt.ts", "the terminal"],
-  [
-    "harness/registry/storage/append-target.ts",
-    "a directory that is the embedded registry's alone",
-  ],
+  ["harness/registry/storage/append.ts", "a directory that is the embedded registry's alone"],
   ["harness/registry/storage/upload-sessions.ts", "the same"],
 ]);
 

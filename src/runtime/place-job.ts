@@ -1,15 +1,8 @@
-import {
-  closeSync,
-  fsyncSync,
-  linkSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-} from "node:fs";
+import { closeSync, fsyncSync, linkSync, lstatSync, openSync, renameSync } from "node:fs";
 import { dirname } from "node:path";
 import { errno } from "../errors.ts";
-import { createFileSync, directoryMode, openOldSync, readableMode } from "./own-file.ts";
+import { withDirectorySync } from "./make-directory.ts";
+import { createFileSync, openOldSync, readableMode } from "./own-file.ts";
 import type { FileToPlace, Placed } from "./worker-protocol.ts";
 
 /**
@@ -33,9 +26,9 @@ export function placeFiles(files: readonly FileToPlace[]): Placed[] {
   each(({ path }) => flush(openOldSync(path)));
   const changed = new Map<string, Placed>();
   each(({ path, to, mark }) => {
-    withDirectory(to, () => renameSync(path, to));
+    withDirectorySync(to, () => renameSync(path, to));
     changed.set(dirname(to), undefined);
-    if (withDirectory(mark, () => isCreated(mark))) changed.set(dirname(mark), undefined);
+    if (withDirectorySync(mark, () => isCreated(mark))) changed.set(dirname(mark), undefined);
   });
   for (const directory of changed.keys()) changed.set(directory, flushDirectory(directory));
   each(({ to, mark }, index) => {
@@ -55,16 +48,6 @@ function flush(file: number): void {
     fsyncSync(file);
   } finally {
     closeSync(file);
-  }
-}
-
-function withDirectory<Result>(path: string, make: () => Result): Result {
-  try {
-    return make();
-  } catch (error) {
-    if (errno(error) !== "ENOENT") throw error;
-    mkdirSync(dirname(path), { recursive: true, mode: directoryMode });
-    return make();
   }
 }
 

@@ -6,7 +6,7 @@ export interface Runtime {
   readonly sendsStreamLength: boolean;
   /** Whether `copyFile` of `node:fs` takes the flags that ask for a clone (FICLONE). */
   readonly clonesFiles: boolean;
-  /** Whether a hash in a worker costs less than it saves while a body is received. */
+  /** Whether hashing and writing in a worker cost less than they save while a body is received. */
   readonly hashesInWorkers: boolean;
   /**
    * A request or response body of bytes `start` up to `end` of a file. It has a Content-Length, can be

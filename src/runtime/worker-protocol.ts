@@ -137,19 +137,50 @@ export interface PackedFile {
   stored?: Hashed & { codec: Codec };
 }
 
-/** A step of hashing bytes that come in pieces; a worker has many such streams at once. */
-export type DigestStep =
+/**
+ * Bytes in memory that threads share. A worker that was sent memory with a number knows it from then on: whatever refers
+ * to shared memory anew makes the engine collect garbage, as if as much had been allocated.
+ */
+export interface SharedBytes {
+  memory: SharedArrayBuffer | undefined;
+  number: number | undefined;
+  offset: number;
+  length: number;
+}
+
+/** Where bytes belong in a file that grows. */
+export interface AppendPlace {
+  path: string;
+  /** Whether the file is still to be made, and its directory where that is missing; known from the first piece on. */
+  isNew: boolean;
+  /** In bytes. */
+  position: number;
+}
+
+/**
+ * How a stream, or its part in a file, ends: its file is closed in any case; with `close` it can go on with another
+ * piece, with `digest` the answer is its hash.
+ */
+export type StreamEnd = "close" | "digest" | "drop";
+
+/** A step of storing bytes that come in pieces, of hashing them, or of both; a worker has many such streams at once. */
+export type StreamStep =
   | {
-      step: "update";
+      step: "add";
       stream: number;
-      algorithm: "sha256" | "sha512";
-      bytes: Uint8Array<SharedArrayBuffer>;
+      bytes: SharedBytes;
+      /** They are not hashed without it. */
+      algorithm: "sha256" | "sha512" | undefined;
+      /** They are not written without it. */
+      place: AppendPlace | undefined;
+      /** What follows at once. */
+      end: StreamEnd | undefined;
     }
-  | { step: "end" | "drop"; stream: number };
+  | { step: StreamEnd; stream: number };
 
 /** What a worker is asked to do. */
 export type Job =
-  | { kind: "digest"; step: DigestStep }
+  | { kind: "stream"; step: StreamStep }
   | { kind: "hash"; files: readonly FileRange[] }
   | { kind: "hash-pieces"; items: readonly FilePieces[] }
   | { kind: "probe"; files: readonly { path: string; size: number }[] }
@@ -177,7 +208,7 @@ export type LaneMessage = WorkerMessage & { lane?: number | undefined };
 /** Progress counts the bytes read from `item`, the index of a file in the job. */
 export type WorkerMessage =
   | { type: "progress"; item: number; bytes: number }
-  | { type: "digested"; hex: string | undefined }
+  | { type: "streamed"; hex: string | undefined }
   | { type: "hashed"; results: Hashed[] }
   | { type: "probed"; results: number[] }
   | { type: "packed"; results: PackedFile[] }

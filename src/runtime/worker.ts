@@ -1,8 +1,8 @@
 import { errno } from "../errors.ts";
+import { streamStep } from "./byte-streams.ts";
 import { chooseCodec } from "./choose-codec.ts";
 import { compressFile } from "./compress-file.ts";
 import { runCopyJob } from "./copy-job.ts";
-import { digestStep } from "./digest-streams.ts";
 import { followFile } from "./follow-file.ts";
 import { hashFileSync, hashPiecesSync } from "./hash-file.ts";
 import { runPartJob } from "./part-job.ts";
@@ -40,8 +40,8 @@ async function work({ job, lane, cancel }: JobMessage): Promise<void> {
 
 async function run(job: Job, progress: Progress): Promise<WorkerMessage> {
   switch (job.kind) {
-    case "digest":
-      return digestStep(job.step);
+    case "stream":
+      return { type: "streamed", hex: streamStep(job.step) };
     case "hash":
       return {
         type: "hashed",

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { inTurn } from "../../../flow/in-turn.ts";
+import { type BodyReader, readDirectly } from "../storage/body-reader.ts";
 import { releaseBytes } from "../../../runtime/release-bytes.ts";
 
 /** Where an HTTP server listens, and what answers. */
@@ -132,50 +133,71 @@ const hasBody = ({ method, headers }: IncomingMessage): boolean =>
   method !== "HEAD" &&
   (headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0);
 
-/**
- * What has come of a request's body and is not read yet, in bytes, before no more is taken. Less than the
- * runtime's pieces: hundreds of uploads at once are to have one piece in memory each.
- */
-const bodyAhead = 64 * 1024;
-
 interface RequestBody {
-  stream: ReadableStream<Uint8Array>;
+  read: BodyReader;
   /** Takes and drops what is left. */
   discard(): void;
 }
 
-/** Errors when the connection ends before the body does. */
+/** Of a body that is not read yet, the runtime takes in no more than a piece. Breaks off where the connection does. */
 function requestBody(message: IncomingMessage): RequestBody {
-  let over = false;
-  const discard = (): void => {
-    over = true;
-    message.resume();
+  let isOver = false;
+  const { promise: done, resolve, reject } = Promise.withResolvers<void>();
+  // Where nobody reads it, nobody is told.
+  done.catch(() => undefined);
+  const end = (how: () => void): void => {
+    if (!isOver) how();
+    isOver = true;
   };
-  const stream = new ReadableStream<Uint8Array>(
+  const broke = (): void => end(() => reject(new Error("the connection ended")));
+  message.once("end", () => end(resolve));
+  message.once("error", broke);
+  message.once("close", broke);
+  const fail = (error: unknown): void => end(() => reject(error));
+  return {
+    read(take) {
+      message.on("data", (chunk: Uint8Array) => {
+        if (isOver) return;
+        let taken: Promise<void> | undefined;
+        try {
+          taken = take(chunk);
+        } catch (error) {
+          fail(error);
+        }
+        if (taken === undefined) return;
+        message.pause();
+        taken.then(() => void message.resume(), fail);
+      });
+      return done;
+    },
+    discard() {
+      isOver = true;
+      message.resume();
+    },
+  };
+}
+
+/** A body for those who want a stream: it is read when that is. */
+function streamOf({ read, discard }: RequestBody): ReadableStream<Uint8Array> {
+  let goOn: (() => void) | undefined;
+  return new ReadableStream<Uint8Array>(
     {
-      start(controller) {
-        message.on("data", (chunk: Uint8Array) => {
-          if (over) return;
+      pull(controller) {
+        if (goOn !== undefined) return goOn();
+        goOn = () => undefined;
+        read((chunk) => {
           controller.enqueue(chunk);
-          if ((controller.desiredSize ?? 0) <= 0) message.pause();
-        });
-        message.once("end", () => {
-          if (!over) controller.close();
-          over = true;
-        });
-        const broke = (): void => {
-          if (!over) controller.error(new Error("the connection ended"));
-          over = true;
-        };
-        message.once("error", broke);
-        message.once("close", broke);
+          return new Promise((resolve) => (goOn = resolve));
+        }).then(
+          () => controller.close(),
+          (error: unknown) => controller.error(error),
+        );
       },
-      pull: () => void message.resume(),
       cancel: discard,
     },
-    new ByteLengthQueuingStrategy({ highWaterMark: bodyAhead }),
+    // None is read ahead.
+    { highWaterMark: 0 },
   );
-  return { stream, discard };
 }
 
 function webRequest(
@@ -190,10 +212,11 @@ function webRequest(
     headers.append(rawHeaders[at] ?? "", rawHeaders[at + 1] ?? "");
   }
   const host = headers.get("host") ?? "127.0.0.1";
-  return new Request(new URL(url, `${secure ? "https" : "http"}://${host}`), {
+  const request = new Request(new URL(url, `${secure ? "https" : "http"}://${host}`), {
     method,
     headers,
     signal,
-    ...(body === undefined ? {} : { body: body.stream, duplex: "half" }),
+    ...(body === undefined ? {} : { body: streamOf(body), duplex: "half" }),
   } as RequestInit);
+  return body === undefined ? request : readDirectly(request, body.read);
 }

@@ -4,6 +4,7 @@ import { chunkRange } from "./range.ts";
 import { Refusal } from "./refusal.ts";
 import { empty, type Registry, type RegistryRequest, type RouteTo } from "./request.ts";
 import { digestPart } from "./route.ts";
+import { bodyReader } from "../storage/body-reader.ts";
 import type { UploadSession } from "../storage/upload-sessions.ts";
 
 /**
@@ -30,7 +31,7 @@ export async function startUpload(
     const session = storage.uploads.createUnnamed(repository, digestAlgorithm(digest));
     return await writing(registry, repository, session, async () => {
       try {
-        await receive(registry, session, request);
+        await receive(registry, session, request, { isLast: true });
         return await finish(registry, repository, session, digest);
       } catch (error) {
         // Nobody knows of it: what broke off can't go on.
@@ -83,7 +84,7 @@ export async function appendUpload(
 ): Promise<Response> {
   const session = await findSession(route, registry);
   return await writing(registry, route.repository, session, async () => {
-    await receive(registry, session, request);
+    await receive(registry, session, request, { isLast: false });
     return empty(202, sessionHeaders(route.repository, session));
   });
 }
@@ -97,7 +98,7 @@ export async function finishUpload(
   const digest = digestPart(query.get("digest") ?? "");
   const session = await findSession(route, registry);
   return await writing(registry, route.repository, session, async () => {
-    await receive(registry, session, request);
+    await receive(registry, session, request, { isLast: true });
     return await finish(registry, route.repository, session, digest);
   });
 }
@@ -152,12 +153,13 @@ async function writing(
 /**
  * Takes in a request's body, after what `Content-Range` and `Content-Length` say was checked. Only the last
  * chunk may be shorter than the registry's minimum, so nothing may follow one that is. A chunk that broke
- * off is none of those: what comes next completes it.
+ * off is none of those: what comes next completes it. `isLast`: nothing follows a body that came whole.
  */
 async function receive(
   { storage, minChunkLength = 0 }: Registry,
   session: UploadSession,
   request: Request,
+  { isLast }: { isLast: boolean },
 ): Promise<void> {
   const before = session.size;
   const expected = expectedLength(request, session);
@@ -173,8 +175,9 @@ async function receive(
       receivedHeader(session),
     );
   }
-  if (request.body !== null) {
-    await storage.uploads.append(session, request.body, contentLength(request));
+  const body = bodyReader(request);
+  if (body !== undefined) {
+    await storage.uploads.append(session, body, { length: contentLength(request), isLast });
   }
   const length = session.size - before;
   if (expected === undefined) return;

@@ -2,12 +2,13 @@ import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { type Digest, digestAlgorithm, digestHex, hasherFor } from "../../../oci/digest.ts";
 import { createFile, readableMode } from "../../../runtime/own-file.ts";
+import { startStream } from "../../../runtime/stream-workers.ts";
+import type { BodyReader } from "./body-reader.ts";
 import { readChunks } from "./read-chunks.ts";
-import { appendBody, type Received } from "./append.ts";
+import { appendBody, type AppendOptions, type Received } from "./append.ts";
 import { fileSize, removed, removeStale, withDirectory } from "./files.ts";
 import { repositoriesDirectory } from "./paths.ts";
 import { repositoryNames, repositoryParts } from "./repositories.ts";
-import { startHash } from "./running-hash.ts";
 
 type Algorithm = "sha256" | "sha512";
 
@@ -32,11 +33,11 @@ export interface UploadSessions {
   claim(session: UploadSession): (() => void) | undefined;
   /** Resolves when nobody has the session for his alone, or after `milliseconds`. */
   whenFree(session: UploadSession, milliseconds: number): Promise<void>;
-  /** Appends a body of so many bytes, where its length was said; what came before it broke off is kept. */
+  /** Appends a body; what came before it broke off is kept. */
   append(
     session: UploadSession,
-    body: AsyncIterable<Uint8Array>,
-    length: number | undefined,
+    body: BodyReader,
+    options: Pick<AppendOptions, "length" | "isLast">,
   ): Promise<void>;
   /** Cuts the file back to its first `size` bytes. */
   cut(session: UploadSession, size: number): Promise<void>;
@@ -93,7 +94,7 @@ export function openUploadSessions(root: string): UploadSessions {
     async create(repository, algorithm = "sha256") {
       const id = crypto.randomUUID();
       const path = sessionPath(repository, id);
-      const hash = startHash(algorithm);
+      const hash = startStream(algorithm);
       const session = { id, path, size: 0, busy: undefined, hadShortChunk: false, algorithm, hash };
       await create(session);
       return keep(session);
@@ -102,7 +103,7 @@ export function openUploadSessions(root: string): UploadSessions {
     createUnnamed(repository, algorithm) {
       const id = crypto.randomUUID();
       const path = sessionPath(repository, id);
-      const hash = startHash(algorithm);
+      const hash = startStream(algorithm);
       const session = { id, path, size: 0, busy: undefined, hadShortChunk: false, algorithm, hash };
       return keep({ ...session, isNew: true });
     },
@@ -114,7 +115,7 @@ export function openUploadSessions(root: string): UploadSessions {
       if (known !== undefined) return known;
       const size = await fileSize(path);
       if (size === undefined) return undefined;
-      const hash = size === 0 ? startHash("sha256") : undefined;
+      const hash = size === 0 ? startStream("sha256") : undefined;
       // Another request may have found it meanwhile.
       const before = running.get(path);
       if (before !== undefined) return before;
@@ -142,8 +143,8 @@ export function openUploadSessions(root: string): UploadSessions {
       clearTimeout(timer);
     },
 
-    async append(given, body, length) {
-      await appendBody(own(given).path, body, own(given), { length });
+    async append(given, body, options) {
+      await appendBody(own(given).path, body, own(given), options);
     },
 
     async cut(given, size) {
@@ -156,7 +157,7 @@ export function openUploadSessions(root: string): UploadSessions {
       }
       session.size = size;
       session.hash?.drop();
-      session.hash = size === 0 ? startHash(session.algorithm) : undefined;
+      session.hash = size === 0 ? startStream(session.algorithm) : undefined;
     },
 
     async check(given, digest) {

@@ -4,8 +4,10 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { digestOf } from "../../../../src/oci/digest.ts";
-import { appendBody } from "../../../../src/harness/registry/storage/append.ts";
-import { startHash } from "../../../../src/harness/registry/storage/running-hash.ts";
+import { appendBody, type Received } from "../../../../src/harness/registry/storage/append.ts";
+import { iterated } from "../../../../src/harness/registry/storage/body-reader.ts";
+import { errorOf } from "../../../support/failure.ts";
+import { startStream } from "../../../../src/runtime/stream-workers.ts";
 import {
   type BodyProgress,
   createUploadBuffers,
@@ -20,7 +22,7 @@ const largeCount = 12;
 const middleCount = 8;
 const count = largeCount + middleCount;
 
-const received = () => ({ size: 0, hash: startHash("sha256") });
+const received = () => ({ size: 0, hash: startStream("sha256") });
 
 async function* tenMebibytes(): AsyncGenerator<Uint8Array> {
   for (let sent = 0; sent < 10; sent += 1) yield new Uint8Array(KiB * KiB);
@@ -91,7 +93,7 @@ describe("a body", () => {
       all.map(async ({ path, bytes }) => {
         writeFileSync(path, "");
         const state = received();
-        await appendBody(path, chunksOf(bytes), state, { buffers });
+        await appendBody(path, iterated(chunksOf(bytes)), state, { buffers });
         expect(state.size).toBe(bytes.length);
         expect(`sha256:${await state.hash.digest()}`).toBe(digestOf(bytes));
         expect(readFileSync(path).equals(bytes)).toBe(true);
@@ -113,11 +115,11 @@ describe("a body", () => {
         return all.takeSmall();
       },
     };
-    await appendBody(path, tenMebibytes(), received(), { buffers });
+    await appendBody(path, iterated(tenMebibytes()), received(), { buffers });
     expect(small).toBe(0);
     expect(statSync(path).size).toBe(10 * KiB * KiB);
     all.take(body);
-    await appendBody(path, tenMebibytes(), received(), { buffers });
+    await appendBody(path, iterated(tenMebibytes()), received(), { buffers });
     expect(small).toBeGreaterThan(0);
   });
 
@@ -128,10 +130,67 @@ describe("a body", () => {
       yield Uint8Array.from(bytes);
     }
     const state = { ...received(), isNew: true };
-    await appendBody(path, chunks(), state, { length: bytes.length });
+    await appendBody(path, iterated(chunks()), state, { length: bytes.length });
     expect(readFileSync(path).equals(bytes)).toBe(true);
     expect(state).toMatchObject({ isNew: false, size: bytes.length });
   });
+
+  describe.each([
+    ["one thread", 3 * KiB * KiB + 7],
+    ["two threads", 17 * KiB * KiB + 7],
+  ])("of a said length, for %s", (name, length) => {
+    const bytes = randomBytes(length);
+    async function* chunks(from: number, to: number): AsyncGenerator<Uint8Array> {
+      for (let at = from; at < to; at += 500 * KiB) {
+        yield Uint8Array.from(bytes.subarray(at, Math.min(to, at + 500 * KiB)));
+      }
+    }
+
+    test("is hashed to its end where it is the last one", async () => {
+      const path = join(directory, `last ${name}`);
+      const state = { ...received(), isNew: true };
+      await appendBody(path, iterated(chunks(0, length)), state, { length, isLast: true });
+      expect(state.hash.hasEnded).toBe(true);
+      expect(`sha256:${await state.hash.digest()}`).toBe(digestOf(bytes));
+      expect(readFileSync(path).equals(bytes)).toBe(true);
+    });
+
+    test("goes on after it broke off", async () => {
+      const path = join(directory, `broken ${name}`);
+      const state = { ...received(), isNew: true };
+      const broken = 2 * KiB * KiB + 3;
+      async function* breaking(): AsyncGenerator<Uint8Array> {
+        yield* chunks(0, broken);
+        throw new Error("the connection ended");
+      }
+      const options = { length, isLast: true };
+      const failure = await errorOf(appendBody(path, iterated(breaking()), state, options));
+      expect(failure.message).toBe("the connection ended");
+      expect(state).toMatchObject({ size: broken, isNew: false });
+      expect(statSync(path).size).toBe(broken);
+      const rest = { length: length - broken, isLast: true };
+      await appendBody(path, iterated(chunks(broken, length)), state, rest);
+      expect(`sha256:${await state.hash.digest()}`).toBe(digestOf(bytes));
+      expect(readFileSync(path).equals(bytes)).toBe(true);
+    });
+  });
+
+  // Both fill their last buffer.
+  test.each([4 * KiB * KiB, 20 * KiB * KiB])(
+    "that is longer than the %d bytes that were said is stored, and has no hash",
+    async (length) => {
+      const path = join(directory, `longer ${length}`);
+      const bytes = randomBytes(length + 100 * KiB);
+      async function* chunks(): AsyncGenerator<Uint8Array> {
+        yield Uint8Array.from(bytes.subarray(0, length));
+        yield Uint8Array.from(bytes.subarray(length));
+      }
+      const state: Received = { ...received(), isNew: true };
+      await appendBody(path, iterated(chunks()), state, { length, isLast: true });
+      expect(state).toMatchObject({ size: bytes.length, hash: undefined });
+      expect(readFileSync(path).equals(bytes)).toBe(true);
+    },
+  );
 
   test("leaves a part of something larger to whom it belongs", async () => {
     const path = join(directory, "part");
@@ -142,7 +201,7 @@ describe("a body", () => {
       yield whole.subarray(0, 50 * KiB);
       yield whole.subarray(50 * KiB);
     }
-    await appendBody(path, parts(), received());
+    await appendBody(path, iterated(parts()), received());
     expect(digestOf(whole)).toBe(before);
     expect(readFileSync(path).equals(whole)).toBe(true);
   });
@@ -152,7 +211,7 @@ describe("a body", () => {
     async () => {
       const buffers = createUploadBuffers();
       for (let time = 0; time < count; time += 1) {
-        const failing = appendBody("/dev/full", tenMebibytes(), received(), { buffers });
+        const failing = appendBody("/dev/full", iterated(tenMebibytes()), received(), { buffers });
         expect(failing).rejects.toThrow("ENOSPC");
         await failing.catch(() => undefined);
       }
