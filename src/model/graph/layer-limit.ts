@@ -31,8 +31,9 @@ export function sayMoreLayers(
   manifest: RawManifest,
   most: number | undefined,
 ): void {
+  if (most === undefined) return;
   const { length } = membersOf(manifest, "manifest").layers;
-  if (most === undefined || length <= most) return;
+  if (length <= most) return;
   emit({
     type: "warning",
     message: `the weights have ${length} layers, more than --most-parts ${most}: it does not apply to small files and to files in parts`,
