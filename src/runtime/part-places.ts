@@ -36,6 +36,19 @@ export class PartPlaces implements Iterable<PartPlace> {
     return new PartPlaces(numbers);
   }
 
+  /** Extents of a file as a part that has them one after another. */
+  static together(extents: readonly { start: number; end: number }[]): PartPlaces {
+    const numbers = new Float64Array(columns * extents.length);
+    let at = 0;
+    for (const [index, { start, end }] of extents.entries()) {
+      numbers[columns * index] = at;
+      at += end - start;
+      numbers[columns * index + 1] = at;
+      numbers[columns * index + 2] = start;
+    }
+    return new PartPlaces(numbers);
+  }
+
   /** Of all places together. */
   get bytes(): number {
     let bytes = 0;

@@ -10,12 +10,12 @@ import { openRegular } from "../runtime/regular-file.ts";
 const chunkBytes = 64 * 1024;
 
 /**
- * Pieces of a file, one after another, in chunks that are the receiver's to keep. Ends early when the file does;
+ * Pieces of a file, gone through twice, one after another, in chunks that are the receiver's to keep. Ends early when the file does;
  * rejects with `file` or `system` for a file that can't be read, or with the signal's reason.
  */
 export function filePieces(
   path: string,
-  pieces: readonly ByteRange[],
+  pieces: Iterable<ByteRange>,
   signal: AbortSignal,
 ): ByteSource {
   const chunks = chunkSource(chunksOf(path, pieces, signal));
@@ -33,10 +33,11 @@ export function filePieces(
 
 async function* chunksOf(
   path: string,
-  pieces: readonly ByteRange[],
+  pieces: Iterable<ByteRange>,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  let left = pieces.reduce((sum, { start, end }) => sum + end - start, 0);
+  let left = 0;
+  for (const { start, end } of pieces) left += end - start;
   const next = (): Uint8Array => new Uint8Array(Math.min(chunkBytes, left));
   await using file = await openRegular(path);
   let chunk = next();

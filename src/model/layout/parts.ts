@@ -11,6 +11,8 @@ import { recipeOf } from "../parts/segments.ts";
 import type { OriginalFile, PartBlob } from "./original-file.ts";
 import { joined } from "./joined-source.ts";
 import { gathered, shifted } from "./shifted-source.ts";
+import { made } from "../../flow/made.ts";
+import { PartPlaces, rangeInFile } from "../../runtime/part-places.ts";
 
 const on = "weights in parts";
 
@@ -90,7 +92,7 @@ export function partsLayout(files: readonly OriginalFile[]): {
         blobOf(
           { ...file, source: whole },
           { part, index, count: parts.length },
-          places[index] ?? [],
+          places[index] ?? PartPlaces.of([]),
         ),
       );
     }
@@ -136,46 +138,42 @@ const recipeBlob = (bytes: Uint8Array): BlobToMove => ({
   source: () => Promise.resolve({ kind: "bytes", bytes }),
 });
 
-/** A piece of a part: where in the part it begins, where in the file, and how long it is. */
-interface Place {
-  offset: number;
-  inFile: number;
-  length: number;
-}
-
 /** Where the bytes of each part lie in the file, in the order of the part. */
-function placesOf(parts: readonly StoredPart[], segments: Segments): Place[][] {
+function placesOf(parts: readonly StoredPart[], segments: Segments): PartPlaces[] {
   return segments.byPart(parts.length).map((pieces, part) => {
     // What a file has twice is taken from the first place.
-    const whole: Place[] = [];
+    const numbers = new Float64Array(3 * pieces.length);
+    let filled = 0;
     let front = 0;
     for (const index of pieces) {
       const { offset, length, position } = segments.at(index);
       const skipped = front - offset;
       if (skipped < 0) break;
       if (skipped >= length) continue;
-      const rest = { offset: front, inFile: position + skipped, length: length - skipped };
-      whole.push(rest);
-      front += rest.length;
+      numbers[filled] = front;
+      front = offset + length;
+      numbers[filled + 1] = front;
+      numbers[filled + 2] = position + skipped;
+      filled += 3;
     }
-    return front === parts[part]?.size ? whole : [];
+    return new PartPlaces(numbers.subarray(0, front === parts[part]?.size ? filled : 0));
   });
 }
 
 function blobOf(
   file: OriginalFile,
   { part, index, count }: { part: StoredPart; index: number; count: number },
-  places: readonly Place[],
+  places: PartPlaces,
 ): BlobToMove {
   const { name, check, mismatchHint, reportCorrupt, stored } = file;
   const whole = file.parts === undefined;
-  const made: PartBlob | undefined =
+  const blob: PartBlob | undefined =
     part.encoding === "none"
       ? { source: (signal) => sourceOf(file, places, signal), check }
       : whole
         ? stored
-        : file.storedPart?.(part, places.length === 1 ? places[0]?.inFile : undefined);
-  if (made === undefined) throw notMade(name, part);
+        : file.storedPart?.(part, places.length === 1 ? places.at(0).position : undefined);
+  if (blob === undefined) throw notMade(name, part);
   const label = whole
     ? `weight ${quoted(name)}`
     : `part ${index + 1} of ${count} of weight ${quoted(name)}`;
@@ -185,9 +183,9 @@ function blobOf(
     label,
     name: whole ? name : `${name} ${index + 1}/${count}`,
     group: "weights",
-    source: made.source,
-    ...(made.check === undefined ? {} : { check: made.check }),
-    ...(made.confirm === undefined ? {} : { confirm: made.confirm }),
+    source: blob.source,
+    ...(blob.check === undefined ? {} : { check: blob.check }),
+    ...(blob.confirm === undefined ? {} : { confirm: blob.confirm }),
     ...(mismatchHint === undefined ? {} : { mismatchHint }),
     ...(reportCorrupt === undefined ? {} : { reportCorrupt }),
   };
@@ -203,14 +201,13 @@ const notMade = (name: string, { digest, encoding }: StoredPart): OcibundleError
 /** The bytes of a part: a range of the file, or several one after another. */
 async function sourceOf(
   file: OriginalFile,
-  places: readonly Place[],
+  places: PartPlaces,
   signal: AbortSignal,
 ): Promise<BlobSource> {
-  const [first, ...others] = places;
   const source = await file.source(signal);
-  if (first !== undefined && others.length === 0) return shifted(source, first.inFile);
-  const pieces = places.map(({ inFile, length }) => ({ start: inFile, end: inFile + length }));
+  if (places.length === 1) return shifted(source, places.at(0).position);
+  const pieces = made(places, rangeInFile);
   if (source.kind === "file") return gathered(source, pieces);
   const shared = { source: () => Promise.resolve(source), size: file.size };
-  return joined(pieces.map((piece) => ({ ...piece, ...shared })));
+  return joined(made(pieces, (piece) => ({ ...piece, ...shared })));
 }

@@ -1,3 +1,4 @@
+import { made } from "../../flow/made.ts";
 import { passing } from "../../flow/passing.ts";
 import type { BlobSource, ByteRange } from "../../oci/content.ts";
 import { filePieces } from "../../store/file-pieces.ts";
@@ -22,15 +23,13 @@ export function shifted(source: BlobSource, offset: number): BlobSource {
 /** Pieces of a file as one source, their bytes one after another. The file is opened once for all of them. */
 export const gathered = (
   { path, offset, check }: BlobSource & { kind: "file" },
-  pieces: readonly ByteRange[],
+  pieces: Iterable<ByteRange>,
 ): BlobSource => ({
   kind: "stream",
   async open(range, signal) {
     await check?.();
-    const wanted = Array.from(clipped(pieces, range), ({ start, end }) => ({
-      start: offset + start,
-      end: offset + end,
-    }));
-    return passing(filePieces(path, wanted, signal));
+    const wanted = { [Symbol.iterator]: () => clipped(pieces, range) };
+    const inFile = made(wanted, ({ start, end }) => ({ start: offset + start, end: offset + end }));
+    return passing(filePieces(path, inFile, signal));
   },
 });
