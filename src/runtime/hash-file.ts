@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
 import { closeSync, readSync } from "node:fs";
-import type { FilePieces, FileRange, Hashed } from "./worker-protocol.ts";
+import { made } from "../flow/made.ts";
+import { PartPlaces, rangeInFile } from "./part-places.ts";
+import type { FileRange, Hashed, PlacedPart } from "./worker-protocol.ts";
 import { openRegularSync } from "./regular-file.ts";
 
 // Small enough to stay in a core's cache between the kernel's copy and the hash: measured as fast as
@@ -18,19 +20,25 @@ let chunk: Uint8Array | undefined;
 export const hashFileSync = (
   { path, start, end }: FileRange,
   onChunk?: (bytes: number) => void,
-): Hashed => hashPiecesSync({ path, pieces: [{ start, end }] }, onChunk);
+): Hashed => hashRanges(path, [{ start, end }], onChunk);
 
-/** The same of several pieces of a file as if they followed one another; ends where the file does. */
-export function hashPiecesSync(
-  { path, pieces }: FilePieces,
+/** The same of a part that lies in several places of a file; ends where the file does. */
+export const hashPlacesSync = (
+  { path, places }: PlacedPart,
   onChunk?: (bytes: number) => void,
+): Hashed => hashRanges(path, made(new PartPlaces(places), rangeInFile), onChunk);
+
+function hashRanges(
+  path: string,
+  ranges: Iterable<{ start: number; end: number }>,
+  onChunk: ((bytes: number) => void) | undefined,
 ): Hashed {
   chunk ??= new Uint8Array(chunkBytes);
   const hash = createHash("sha256");
   const file = openRegularSync(path);
   let size = 0;
   try {
-    for (const { start, end } of pieces) {
+    for (const { start, end } of ranges) {
       let offset = start;
       while (offset < end) {
         const wanted = Math.min(chunk.length, end - offset);

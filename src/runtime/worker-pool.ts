@@ -3,7 +3,6 @@ import type {
   CompressJob,
   Compressed,
   CopyJob,
-  FilePieces,
   FileRange,
   FileToPlace,
   FollowJob,
@@ -16,6 +15,7 @@ import type {
   PartCodec,
   PartJob,
   Placed,
+  PlacedPart,
   SmallFile,
   WorkerMessage,
 } from "./worker-protocol.ts";
@@ -40,8 +40,8 @@ export interface WorkerPool {
   readonly size: number;
   /** Hashes files one after another in one worker: a batch where they are small. */
   hash(files: readonly FileRange[], options: JobOptions): Promise<Hashed[]>;
-  /** Hashes pieces of files in one worker, the pieces of an item as if they followed one another. */
-  hashPieces(items: readonly FilePieces[], options: JobOptions): Promise<Hashed[]>;
+  /** Hashes parts of files in one worker. */
+  hashParts(items: readonly PlacedPart[], options: JobOptions): Promise<Hashed[]>;
   /** Compresses a file range into another file, or encodes it as planes. */
   compress(job: CompressJob, options: JobOptions): Promise<Compressed>;
   /** How much compressing each file would save, as a share of its size; see `probeFile`. */
@@ -202,9 +202,9 @@ export function createWorkerPool(size: number, start = runtime.startWorker): Wor
       if (task.type !== "hashed") throw unexpected(task);
       return task.results;
     },
-    async hashPieces(items, options) {
+    async hashParts(items, options) {
       if (items.length === 0) return [];
-      const task = await submit({ kind: "hash-pieces", items }, options);
+      const task = await submit({ kind: "hash-parts", items }, options);
       if (task.type !== "hashed") throw unexpected(task);
       return task.results;
     },

@@ -7,12 +7,6 @@ export interface FileRange {
   end: number;
 }
 
-/** Pieces of one file that are hashed as if they followed one another. */
-export interface FilePieces {
-  path: string;
-  pieces: readonly { start: number; end: number }[];
-}
-
 /** What was read or written: its sha256 digest and its size in bytes. */
 export interface Hashed {
   digest: `sha256:${string}`;
@@ -71,7 +65,7 @@ export interface Followed {
 }
 
 /** A file, and as the numbers of `PartPlaces` where in it the bytes of a part lie, or belong. */
-interface PlacedPart {
+export interface PlacedPart {
   path: string;
   places: Float64Array;
 }
@@ -182,7 +176,7 @@ export type StreamStep =
 export type Job =
   | { kind: "stream"; step: StreamStep }
   | { kind: "hash"; files: readonly FileRange[] }
-  | { kind: "hash-pieces"; items: readonly FilePieces[] }
+  | { kind: "hash-parts"; items: readonly PlacedPart[] }
   | { kind: "probe"; files: readonly { path: string; size: number }[] }
   | { kind: "pack"; files: readonly SmallFile[]; options: PackOptions }
   | { kind: "choose"; ranges: readonly FileRange[]; minSaving: number }

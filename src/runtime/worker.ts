@@ -4,7 +4,7 @@ import { chooseCodec } from "./choose-codec.ts";
 import { compressFile } from "./compress-file.ts";
 import { runCopyJob } from "./copy-job.ts";
 import { followFile } from "./follow-file.ts";
-import { hashFileSync, hashPiecesSync } from "./hash-file.ts";
+import { hashFileSync, hashPlacesSync } from "./hash-file.ts";
 import { runPartJob } from "./part-job.ts";
 import { placeFiles } from "./place-job.ts";
 import { probeFile } from "./probe-file.ts";
@@ -50,12 +50,12 @@ async function run(job: Job, progress: Progress): Promise<WorkerMessage> {
           return hashFileSync(file, progress.add);
         }),
       };
-    case "hash-pieces":
+    case "hash-parts":
       return {
         type: "hashed",
         results: job.items.map((item, at) => {
           progress.begin(at);
-          return hashPiecesSync(item, progress.add);
+          return hashPlacesSync(item, progress.add);
         }),
       };
     case "probe":

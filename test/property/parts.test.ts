@@ -6,7 +6,8 @@ import { recipeOf, segmentsOf } from "../../src/model/parts/segments.ts";
 import { asItIs } from "../../src/model/parts/parts-artifact.ts";
 import { partHasher } from "../../src/model/parts/part-hasher.ts";
 import { wholeParts } from "../../src/model/parts/whole-parts.ts";
-import { fixedParts, treeParts } from "../../src/model/parts/tree.ts";
+import { partsOfFile } from "../../src/model/parts/tree-numbers.ts";
+import { type PartPlaces, rangeInFile } from "../../src/runtime/part-places.ts";
 import { readTensors } from "../../src/model/tensors/read-tensors.ts";
 import { digestOf } from "../../src/oci/digest.ts";
 import { gguf, readerOf, safetensors, zip } from "../support/tensors/files.ts";
@@ -44,6 +45,15 @@ const numbers = fc
   .record({ least: fc.integer({ min: 1, max: 600 }), factor: fc.integer({ min: 1, max: 16 }) })
   .map(({ least, factor }) => ({ least, most: least * factor }));
 
+/** The bytes of a part, out of its file. */
+const partOf = (file: Uint8Array, places: PartPlaces): Buffer =>
+  Buffer.concat(
+    Array.from(places, (place) => {
+      const { start, end } = rangeInFile(place);
+      return file.subarray(start, end);
+    }),
+  );
+
 test("any file gives a recipe, and the recipe with its parts gives the same file", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(files, { minLength: 1, maxLength: 3 }), numbers, async (all, by) => {
@@ -51,10 +61,9 @@ test("any file gives a recipe, and the recipe with its parts gives the same file
       const split = await Promise.all(
         all.map(async (bytes, at) => {
           const found = await readTensors(readerOf(bytes), bytes.byteLength);
-          const plan =
-            found === undefined ? fixedParts(bytes.byteLength, by) : treeParts(found, by);
-          const digests = plan.map((extents) => {
-            const part = Buffer.concat(extents.map(({ start, end }) => bytes.subarray(start, end)));
+          const plan = partsOfFile({ size: bytes.byteLength, tensors: found }, by);
+          const digests = plan.map((places) => {
+            const part = partOf(bytes, places);
             const digest = digestOf(part);
             stored.set(digest, part);
             return digest;
@@ -147,14 +156,13 @@ test("the parts of any file can be held against it, and others are not its own",
       fc.nat(),
       async (bytes, by, first, second) => {
         const found = await readTensors(readerOf(bytes), bytes.byteLength);
-        const plan = found === undefined ? fixedParts(bytes.byteLength, by) : treeParts(found, by);
-        const gather = (extents: readonly { start: number; end: number }[]) =>
-          Buffer.concat(extents.map(({ start, end }) => bytes.subarray(start, end)));
+        const plan = partsOfFile({ size: bytes.byteLength, tensors: found }, by);
+        const gather = (places: PartPlaces): Buffer => partOf(bytes, places);
         const { parts, segments } = segmentsOf(
           plan,
-          plan.map((extents) => digestOf(gather(extents))),
+          plan.map((places) => digestOf(gather(places))),
         );
-        const stored = new Map(plan.map((extents) => [digestOf(gather(extents)), gather(extents)]));
+        const stored = new Map(plan.map((places) => [digestOf(gather(places)), gather(places)]));
         const split = { by: "tree/1" };
         const isItsOwn = (list: readonly Segment[]): boolean => {
           const whole = wholeParts({
@@ -167,7 +175,7 @@ test("the parts of any file can be held against it, and others are not its own",
           for (let at = 0; at < bytes.byteLength; at += 37)
             hasher.update(bytes.subarray(at, at + 37));
           const hashed = hasher.digests();
-          expect(hashed).toEqual(whole.plan.map((extents) => digestOf(gather(extents))));
+          expect(hashed).toEqual(whole.plan.map((places) => digestOf(gather(places))));
           return hashed.every((digest, at) => digest === whole.digests[at]);
         };
         expect(isItsOwn(segments.toJSON())).toBe(true);

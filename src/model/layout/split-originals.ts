@@ -7,10 +7,11 @@ import type { CutRecords } from "../../store/records/cut-records.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
 import { quoted } from "../format/weight-entry.ts";
 import { asItIs } from "../parts/parts-artifact.ts";
+import type { PartPlaces } from "../../runtime/part-places.ts";
 import { partHasher } from "../parts/part-hasher.ts";
 import { segmentsOf } from "../parts/segments.ts";
 import { isSplit, mayBeSplit, numbersFor, partsOfFile } from "../parts/tree-numbers.ts";
-import { type PartPlan, type TreeNumbers, treeNumbersOf, treeRule } from "../parts/tree.ts";
+import { type TreeNumbers, treeNumbersOf, treeRule } from "../parts/tree.ts";
 import { wholeParts } from "../parts/whole-parts.ts";
 import { readTensors } from "../tensors/read-tensors.ts";
 import type { OriginalFile } from "./original-file.ts";
@@ -99,7 +100,7 @@ async function withProvenParts(
 async function hashParts(
   { name, digest, size, mismatchHint }: OriginalFile,
   source: BlobSource,
-  plan: readonly PartPlan[],
+  plan: readonly PartPlaces[],
   { signal, emit }: Pick<SplitOptions, "signal" | "emit">,
 ): Promise<`sha256:${string}`[]> {
   emit({ type: "start", phase: "hash", item: name, group: "weights", bytes: size });

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import type { PartPlan } from "./tree.ts";
+import type { PartPlaces } from "../../runtime/part-places.ts";
+import { inFileOrder } from "./in-file-order.ts";
 
 /** Digests of a file's parts, from the file's bytes in their order. */
 export interface PartHasher {
@@ -9,24 +10,22 @@ export interface PartHasher {
 }
 
 /** Keeps a state of a hash for each part, and no bytes. */
-export function partHasher(plan: readonly PartPlan[]): PartHasher {
+export function partHasher(plan: readonly PartPlaces[]): PartHasher {
   const hashes = plan.map(() => createHash("sha256"));
-  const pieces = plan
-    .flatMap((extents, part) => extents.map((extent) => ({ ...extent, part })))
-    .toSorted((a, b) => a.start - b.start);
+  const pieces = inFileOrder(plan);
   let at = 0;
-  let piece = 0;
+  let piece = pieces.next().value;
   return {
     update(chunk) {
       for (let done = 0; done < chunk.byteLength;) {
-        const next = pieces[piece];
         // More bytes than the file had: its size and its digest tell.
-        if (next === undefined) return;
-        const taken = Math.min(chunk.byteLength - done, next.end - at);
-        hashes[next.part]?.update(chunk.subarray(done, done + taken));
+        if (piece === undefined) return;
+        const end = piece.position + piece.length;
+        const taken = Math.min(chunk.byteLength - done, end - at);
+        hashes[piece.part]?.update(chunk.subarray(done, done + taken));
         done += taken;
         at += taken;
-        if (at === next.end) piece += 1;
+        if (at === end) piece = pieces.next().value;
       }
     },
     digests: () => hashes.map((hash) => `sha256:${hash.digest("hex")}` as const),

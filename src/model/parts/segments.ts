@@ -1,6 +1,7 @@
-import { type Segment, Segments } from "../format/segment-list.ts";
+import type { PartPlaces } from "../../runtime/part-places.ts";
+import { Segments } from "../format/segment-list.ts";
+import { inFileOrder } from "./in-file-order.ts";
 import type { Part, Recipe, RecipeFile } from "./recipe.ts";
-import type { PartPlan } from "./tree.ts";
 
 /** A file's parts, each once, and the file as segments of them. */
 export interface SplitFile {
@@ -12,41 +13,36 @@ export interface SplitFile {
  * The segments of a file from its parts and their digests, one for each part of the plan. Parts are in the
  * order in which the file uses them; two with the same bytes are one.
  */
-export function segmentsOf(plan: readonly PartPlan[], digests: readonly Part[0][]): SplitFile {
-  const pieces = plan.flatMap((extents, at) => {
-    const digest = digests[at];
-    if (digest === undefined) throw new Error(`part ${at} has no digest`);
-    const size = sizeOf(extents);
-    let offset = 0;
-    return extents.map(({ start, end }) => {
-      const piece = { start, digest, size, offset, length: end - start };
-      offset += piece.length;
-      return piece;
-    });
+export function segmentsOf(plan: readonly PartPlaces[], digests: readonly Part[0][]): SplitFile {
+  const found = plan.map(({ bytes }, part): Part => {
+    const digest = digests[part];
+    if (digest === undefined) throw new Error(`part ${part} has no digest`);
+    return [digest, bytes];
   });
-  pieces.sort((a, b) => a.start - b.start);
   const parts: Part[] = [];
   const indexes = new Map<string, number>();
-  const segments: Segment[] = [];
-  for (const { digest, size, offset, length } of pieces) {
-    const index = indexes.get(digest) ?? parts.push([digest, size]) - 1;
+  /** Of each segment the index of its part, the offset in it and the length. */
+  const numbers: number[] = [];
+  for (const { part, offset, length } of inFileOrder(plan)) {
+    const own = found[part];
+    if (own === undefined) throw new TypeError(`a plan has no part ${part}`);
+    const [digest] = own;
+    const index = indexes.get(digest) ?? parts.push(own) - 1;
     indexes.set(digest, index);
-    append(segments, [index, offset, length]);
+    append(numbers, index, offset, length);
   }
-  return { parts, segments: Segments.of(segments) };
+  let at = 0;
+  return { parts, segments: Segments.read(numbers.length / 3, () => numbers[at++] ?? 0) };
 }
 
 /** Neighbours in a file that are neighbours in their part too are one segment. */
-function append(segments: Segment[], [part, offset, length]: Segment): void {
-  const last = segments.at(-1);
-  if (last !== undefined && last[0] === part && last[1] + last[2] === offset) {
-    segments[segments.length - 1] = [part, last[1], last[2] + length];
-  } else segments.push([part, offset, length]);
+function append(numbers: number[], part: number, offset: number, length: number): void {
+  const last = numbers.length - 3;
+  const [before = 0, bytes = 0] = [numbers[last + 1], numbers[last + 2]];
+  if (last >= 0 && numbers[last] === part && before + bytes === offset) {
+    numbers[last + 2] = bytes + length;
+  } else numbers.push(part, offset, length);
 }
-
-/** The bytes that a part takes from its file. */
-export const sizeOf = (extents: PartPlan): number =>
-  extents.reduce((sum, { start, end }) => sum + end - start, 0);
 
 /** A file of a recipe, with segments of its own parts. */
 export type OwnSegments = RecipeFile & { parts: readonly Part[] };

@@ -1,3 +1,4 @@
+import { PartPlaces } from "../../runtime/part-places.ts";
 import type { TensorFile } from "../tensors/read-at.ts";
 import { maxParts } from "./recipe.ts";
 import {
@@ -43,7 +44,10 @@ export const areUsable = ({ size, tensors }: FileToSplit, { most }: TreeNumbers)
   size / (tensors === undefined ? pieceBytes(most) : most) <= maxParts;
 
 /** What a file is cut into by these numbers. */
-export const partsOfFile = ({ size, tensors }: FileToSplit, numbers: TreeNumbers): PartPlan[] =>
+export const partsOfFile = (file: FileToSplit, numbers: TreeNumbers): PartPlaces[] =>
+  plansOf(file, numbers).map((extents) => PartPlaces.together(extents));
+
+const plansOf = ({ size, tensors }: FileToSplit, numbers: TreeNumbers): PartPlan[] =>
   tensors === undefined ? fixedParts(size, numbers) : treeParts(tensors, numbers);
 
 /** How many layers there may be, 480 unless given, and how many there are beside the parts. */
@@ -101,4 +105,4 @@ function firstLeast(total: number): number {
 }
 
 const countParts = (files: readonly FileToSplit[], numbers: TreeNumbers): number =>
-  files.reduce((sum, file) => sum + partsOfFile(file, numbers).length, 0);
+  files.reduce((sum, file) => sum + plansOf(file, numbers).length, 0);

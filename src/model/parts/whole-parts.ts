@@ -1,13 +1,13 @@
 import { createHash } from "node:crypto";
+import { PartPlaces } from "../../runtime/part-places.ts";
 import type { LockParts } from "./lock-parts.ts";
 import type { Segments } from "../format/segment-list.ts";
-import type { PartPlan } from "./tree.ts";
 import { writeNumber } from "../format/write-number.ts";
 
 /** What a file must have where, to be what a list of parts and segments makes. */
 export interface WholeParts {
   /** Whole parts, which have every byte of the file once: a part that the file has twice is there twice. */
-  plan: PartPlan[];
+  plan: PartPlaces[];
   /** What each must have as its digest. */
   digests: `sha256:${string}`[];
   /** Names the plan, for records: two lists with one name take the same bytes from a file. */
@@ -21,14 +21,11 @@ export interface WholeParts {
  */
 export function wholeParts({ parts, segments }: LockParts): WholeParts | undefined {
   const pieces = segments.byPart(parts.length);
-  const plan: PartPlan[] = [];
+  const plan: PartPlaces[] = [];
   const digests: WholeParts["digests"] = [];
   for (const [index, { digest, size }] of parts.entries()) {
-    const places = Array.from(pieces[index] ?? [], (piece): Place => {
-      const { offset, length, position } = segments.at(piece);
-      return { offset, after: offset + length, start: position, end: position + length };
-    });
-    const chains = oneChain(places, size) ?? chainsOf(inFileOrder(places), size);
+    const own = pieces[index] ?? new Uint32Array(0);
+    const chains = oneChain(segments, own, size) ?? chainsOf(placesInFile(segments, own), size);
     if (chains === undefined) return undefined;
     for (const chain of chains) {
       plan.push(chain);
@@ -46,25 +43,35 @@ interface Place {
   end: number;
 }
 
-const inFileOrder = (places: readonly Place[]): Place[] =>
-  places.toSorted((a, b) => a.start - b.start);
+/** The pieces of a part by their indexes, in the order of the file. */
+const placesInFile = (segments: Segments, own: Uint32Array): Place[] =>
+  Array.from(own.toSorted(), (piece) => {
+    const { offset, length, position } = segments.at(piece);
+    return { offset, after: offset + length, start: position, end: position + length };
+  });
 
-/** The places of a part, in its order, where they have each byte of it once and follow one another in the file. */
-function oneChain(places: readonly Place[], size: number): PartPlan[] | undefined {
-  let before: Place | undefined;
-  for (const place of places) {
-    const follows = before === undefined || before.end <= place.start;
-    if (!follows || place.offset !== (before?.after ?? 0)) return undefined;
-    before = place;
+/** The pieces of a part, in its order, where they have each byte of it once and follow one another in the file. */
+function oneChain(segments: Segments, own: Uint32Array, size: number): PartPlaces[] | undefined {
+  const numbers = new Float64Array(3 * own.length);
+  let at = 0;
+  let before = -1;
+  for (const [index, piece] of own.entries()) {
+    const { offset, length, position } = segments.at(piece);
+    if (offset !== at || piece < before) return undefined;
+    numbers[3 * index] = at;
+    at += length;
+    numbers[3 * index + 1] = at;
+    numbers[3 * index + 2] = position;
+    before = piece;
   }
-  return before?.after === size ? [places.map(({ start, end }) => ({ start, end }))] : undefined;
+  return at === size && own.length > 0 ? [new PartPlaces(numbers)] : undefined;
 }
 
 /**
  * The places of a part, in the order of the file, as whole parts. Where several pieces of the part end in one place,
  * as many must begin there, and each of them behind its own in the file: the first belongs to the first.
  */
-function chainsOf(places: readonly Place[], size: number): PartPlan[] | undefined {
+function chainsOf(places: readonly Place[], size: number): PartPlaces[] | undefined {
   const from = Map.groupBy(places, ({ offset }) => offset);
   const upTo = Map.groupBy(places, ({ after }) => after);
   const next = new Map<Place, Place>();
@@ -84,11 +91,9 @@ function chainsOf(places: readonly Place[], size: number): PartPlan[] | undefine
     if (offset !== 0 && !upTo.has(offset)) return undefined;
   }
   return first.map((place) => {
-    const chain: PartPlan = [];
-    for (let at: Place | undefined = place; at !== undefined; at = next.get(at)) {
-      chain.push({ start: at.start, end: at.end });
-    }
-    return chain;
+    const chain: Place[] = [];
+    for (let at: Place | undefined = place; at !== undefined; at = next.get(at)) chain.push(at);
+    return PartPlaces.together(chain);
   });
 }
 

@@ -95,13 +95,8 @@ async function tensorsOf(path: string, size: number): Promise<TensorFile | undef
 
 /** Extents of a file, one after another, as a part. */
 function candidateOf(extents: PartPlan): Candidate {
-  let size = 0;
-  const places = extents.map(({ start, end }) => {
-    const place = { start: size, end: size + end - start, position: start };
-    size = place.end;
-    return place;
-  });
-  return { size, places: PartPlaces.of(places) };
+  const places = PartPlaces.together(extents);
+  return { size: places.bytes, places };
 }
 
 /** Looks for the parts of some files: in what the records know, then in the files that are named. */

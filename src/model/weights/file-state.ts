@@ -10,7 +10,7 @@ import type { RemoteRecords } from "../../store/records/remote-records.ts";
 import type { SendUnnamed } from "../session/session.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
 import type { CompressionChoice } from "../format/compression.ts";
-import type { PartPlan } from "../parts/tree.ts";
+import type { PartPlaces } from "../../runtime/part-places.ts";
 import { notAFile, unreadable } from "./file-errors.ts";
 
 /** A weight file that is to be read, and how it is to be stored. */
@@ -25,7 +25,8 @@ export interface WantedFile {
 
 /** The parts of a file that are to be hashed. */
 export interface FileCut {
-  plan: readonly PartPlan[];
+  /** Where the bytes of each part lie in the file. */
+  plan: readonly PartPlaces[];
   /** The rule and its numbers, for records. */
   split: string;
   /** Whether the parts are those that a lock lists: a file's record is of how it is cut by a rule, and keeps that. */

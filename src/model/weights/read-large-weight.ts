@@ -3,8 +3,7 @@ import { compressWeight } from "./compress-weight.ts";
 import { minSaving } from "../format/compression.ts";
 import { parallel } from "../../flow/parallel.ts";
 import type { Hashed } from "../../runtime/worker-protocol.ts";
-import { sizeOf } from "../parts/segments.ts";
-import type { PartPlan } from "../parts/tree.ts";
+import type { PartPlaces } from "../../runtime/part-places.ts";
 import {
   type FileCut,
   finish,
@@ -56,7 +55,7 @@ const jobBytes = 64 * 1024 * 1024;
 async function hashCut(file: OpenFile, { plan }: FileCut, run: Run) {
   const { path, size, known } = file;
   const ofParts = knownParts(known, file.cut);
-  const batches: PartPlan[][] = [];
+  const batches: PartPlaces[][] = [];
   let bytes = jobBytes;
   for (const part of ofParts === undefined ? plan : []) {
     if (bytes >= jobBytes) {
@@ -64,7 +63,7 @@ async function hashCut(file: OpenFile, { plan }: FileCut, run: Run) {
       bytes = 0;
     }
     batches.at(-1)?.push(part);
-    bytes += sizeOf(part);
+    bytes += part.bytes;
   }
   return drawn(file, "hash", run, async (onBytes) => {
     // The whole is one stream of bytes, and takes longest: it begins first.
@@ -74,9 +73,9 @@ async function hashCut(file: OpenFile, { plan }: FileCut, run: Run) {
       if (hashed === undefined) throw new Error("a file was hashed to nothing");
       return hashed;
     };
-    const some = (batch: PartPlan[]) => (signal: AbortSignal) =>
-      run.pool.hashPieces(
-        batch.map((pieces) => ({ path, pieces })),
+    const some = (batch: PartPlaces[]) => (signal: AbortSignal) =>
+      run.pool.hashParts(
+        batch.map(({ numbers }) => ({ path, places: numbers })),
         { signal, onBytes: known === undefined ? undefined : onBytes },
       );
     const original: { hashed?: Hashed } = {};

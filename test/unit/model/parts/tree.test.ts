@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { rangeInFile } from "../../../../src/runtime/part-places.ts";
 import {
   areUsable,
   chooseNumbers,
@@ -56,7 +57,7 @@ describe("tree/1 cuts", () => {
   test("every byte into one part", () => {
     const file = toSplit(shapes["Mixtral-8x7B"]());
     const extents = partsOfFile(file, chooseNumbers([file]))
-      .flat()
+      .flatMap((places) => Array.from(places, rangeInFile))
       .toSorted((a, b) => a.start - b.start);
     expect(extents.every(({ start }, at) => start === (extents[at - 1]?.end ?? 0))).toBe(true);
     expect(extents.at(-1)?.end).toBe(file.size);
