@@ -79,7 +79,7 @@ export async function readRefusal(response: HttpResponse, on: Subject): Promise<
     hint:
       code === "denied" && at !== ""
         ? `credentials of ${on.host} are not sent to that host; the signed URL may have expired`
-        : hint(code, { status, on, url, retryAfter, explained: words !== "" }),
+        : hint(code, { status, codes, on, url, retryAfter, explained: words !== "" }),
     cause,
   });
 }
@@ -126,12 +126,17 @@ const printable = (text: string): string => {
   return clean.length > maxWords ? `${clean.slice(0, maxWords)}…` : clean;
 };
 
+/** The registry does not have what a manifest that is written names. */
+const blobsMissing = "MANIFEST_BLOB_UNKNOWN";
+
 const byCode: Readonly<Record<string, ErrorCode>> = {
   DIGEST_INVALID: "integrity",
   SIZE_INVALID: "integrity",
   UNAUTHORIZED: "denied",
   DENIED: "denied",
   TOOMANYREQUESTS: "network",
+  // Some say it with 404, and mean the blobs, not the manifest.
+  [blobsMissing]: "network",
 };
 
 function codeOf(status: number, codes: readonly string[]): ErrorCode {
@@ -160,12 +165,14 @@ function hint(
   code: ErrorCode,
   {
     status,
+    codes,
     on,
     url,
     retryAfter,
     explained,
   }: {
     status: number;
+    codes: readonly string[];
     on: Subject;
     url: URL;
     retryAfter: number | undefined;
@@ -182,6 +189,9 @@ function hint(
     return on.thing.startsWith('manifest "')
       ? `check the tag and the repository name ${on.name}`
       : `check the repository name ${on.name}`;
+  }
+  if (codes.includes(blobsMissing)) {
+    return "the registry has lost blobs that it accepted, or does not find them yet; try again later";
   }
   if (retryAfter !== undefined) {
     const seconds = Math.ceil(retryAfter / 1000);

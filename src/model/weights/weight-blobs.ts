@@ -3,7 +3,6 @@ import { access, stat } from "node:fs/promises";
 import { OcibundleError } from "../../errors.ts";
 import type { BlobSource, BlobToMove } from "../../oci/content.ts";
 import { shortDigest } from "../../oci/digest.ts";
-import { isUnchanged } from "../../store/records/file-records.ts";
 import { compressionOf, fileNameOf, quoted, type WeightEntry } from "../format/weight-entry.ts";
 import { decodedSource } from "../layout/decoded-source.ts";
 import { lockPartsOf } from "../parts/lock-parts.ts";
@@ -12,6 +11,7 @@ import type { OriginalFile, PartBlob, StoredFile } from "../layout/original-file
 import type { ClaimedForm, FormChecks } from "./confirm-form.ts";
 import { notAFile, unreadable } from "./file-errors.ts";
 import { type RemoteFile, remoteMismatch, remoteSource } from "./remote-file.ts";
+import { watchFile } from "./watched-file.ts";
 
 /** What a lock's blobs are made from. */
 export interface WeightSources {
@@ -247,12 +247,17 @@ async function weightSource(
     kind: "file",
     path,
     offset: 0,
-    check: async () => {
-      if (isUnchanged(stats, await statWeight(entry, path, lock))) return;
-      throw new OcibundleError("integrity", `"${path}" changed while it was sent`, {
+    check: watchFile(
+      {
+        path,
+        digest: entry.digestOriginal,
+        size: entry.sizeUncompressed,
+        stats,
+        look: () => statWeight(entry, path, lock),
         hint: lockAgain(lock),
-      });
-    },
+      },
+      signal,
+    ),
   };
 }
 

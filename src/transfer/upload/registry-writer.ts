@@ -1,5 +1,6 @@
 import { OcibundleError } from "../../errors.ts";
 import type { BlobSource, ContentWriter } from "../../oci/content.ts";
+import type { Digest } from "../../oci/digest.ts";
 import { limitsOf } from "../../registry/limits.ts";
 import { registryReader } from "../../registry/reader.ts";
 import { refusalOf } from "../../registry/refusal.ts";
@@ -52,6 +53,7 @@ export function registryWriter(
   const limits = limitsOf(host);
   const traits = known.get(host) ?? initialTraits(limits);
   known.set(host, traits);
+  const written = new Set<Digest>();
   return {
     name: repository.fullName,
 
@@ -85,11 +87,15 @@ export function registryWriter(
         return source;
       };
       await memory?.recall(host, traits);
+      // What was lost once does not go the same short way again: the registry may say 201 without having read it.
+      if (written.has(descriptor.digest)) traits.wholePosts = false;
       const onLearned = async () => await memory?.keep(host, traits);
       const shared = { traits, onLearned, clock, retries, journal };
       const options = { signal, onBytes, emit, item, mountFrom, ofMany, ...shared };
       try {
-        return await uploadBlob(repository, descriptor, open, options);
+        const outcome = await uploadBlob(repository, descriptor, open, options);
+        written.add(descriptor.digest);
+        return outcome;
       } catch (error) {
         signal.throwIfAborted();
         // The registry found other bytes: where the file is known to have changed, that is the news.

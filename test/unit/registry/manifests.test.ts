@@ -226,12 +226,15 @@ describe("putting a manifest", () => {
     await server.repository.putManifest("v1", manifest, never);
   });
 
-  test("shows what the registry has against it", async () => {
-    await using server = scripted(() => refusal(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown"));
+  test.each([400, 404])("shows what the registry has against it, with %d", async (status) => {
+    await using server = scripted(() => refusal(status, "MANIFEST_BLOB_UNKNOWN", "blob unknown"));
     const failure = await errorOf(server.repository.putManifest("v1", manifest, never));
-    expect(failure).toMatchObject({ code: "network" });
+    expect(failure).toMatchObject({
+      code: "network",
+      hint: "the registry has lost blobs that it accepted, or does not find them yet; try again later",
+    });
     expect(failure.message).toBe(
-      `${server.host}/acme/llama: request for manifest "v1" failed: MANIFEST_BLOB_UNKNOWN: blob unknown (400)`,
+      `${server.host}/acme/llama: request for manifest "v1" failed: MANIFEST_BLOB_UNKNOWN: blob unknown (${status})`,
     );
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { open, rename, rm, utimes, writeFile } from "node:fs/promises";
+import { link, open, rename, rm, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type PushRequest, pushModel } from "../../../../src/model/jobs/push.ts";
 import { inspectRaw } from "../../../../src/model/jobs/inspect.ts";
@@ -227,6 +227,25 @@ describe("a weight file that is not what the lock says", () => {
     expect(error.message).toEndWith('/weights/a.bin" changed while it was sent');
     expect(await tagged(registry, "acme/model:v1")).toBeNull();
   });
+
+  test.each(["touched", "linked to"])(
+    "is only %s while a connection breaks: it is read again, and sent",
+    async (how) => {
+      const registry = await recordingRegistry();
+      const job = await preparedJob({ "a.bin": "first" });
+      const path = join(job.cwd, "weights/a.bin");
+      let broken = 0;
+      registry.meddle(async (request, next) => {
+        if (request.method !== "PUT" || !request.url.includes("/uploads/")) return next(request);
+        if ((broken += 1) > 2) return next(request);
+        await (how === "touched" ? utimes(path, broken, broken) : link(path, `${path}.${broken}`));
+        return new Response(null, { status: 503 });
+      });
+      await push(job, `${registry.host}/acme/model:v1`);
+      expect(broken).toBeGreaterThan(2);
+      expect(await tagged(registry, "acme/model:v1")).not.toBeNull();
+    },
+  );
 
   test("changes half-way through", async () => {
     const registry = await recordingRegistry();

@@ -176,6 +176,19 @@ describe("a blob in one POST", () => {
     expect(sent()).toEqual(["POST of a blob"]);
   });
 
+  test("that the registry said to have and has not goes in a session when it is written again", async () => {
+    const { write, traits } = await begin(async (request, next) => {
+      if (!isWhole(request)) return next(request);
+      await request.body?.cancel();
+      return new Response(null, { status: 201 });
+    }, takes);
+    const lost = moved(small);
+    await expect(write(lost)).rejects.toThrow();
+    expect(await write(lost)).toBe(small.length);
+    expect(sent()).toEqual(["POST of a blob", "POST", "PUT of a blob"]);
+    expect(traits.wholePosts).toBe(false);
+  });
+
   test("is not tried where a mount offers a session", async () => {
     const { write } = await begin(undefined, takes);
     await write(moved(small, { mountFrom: ["acme/other"] }));
