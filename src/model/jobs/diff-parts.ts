@@ -8,7 +8,7 @@ import type { Digest } from "../../oci/digest.ts";
 import type { PartsDiff } from "../../report/diff.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
 import { allWeights } from "../graph/summary.ts";
-import { planFile, wholePart } from "../parts/file-plan.ts";
+import { usedParts, wholePart } from "../parts/file-plan.ts";
 import { lockPartsOf } from "../parts/lock-parts.ts";
 import type { StoredPart } from "../parts/parts-artifact.ts";
 import type { Loaded } from "../places/load-model.ts";
@@ -29,11 +29,7 @@ export function splitFilesOf(loaded: Loaded): SplitFiles {
   for (const { parts: artifact } of loaded.foreign.values()) {
     for (const file of artifact?.recipe.files ?? []) {
       if (artifact === undefined || wholePart(file, artifact) !== undefined) continue;
-      const { parts } = planFile(file, artifact);
-      found.set(
-        file.digest,
-        parts.map(({ stored }) => stored),
-      );
+      found.set(file.digest, usedParts(file, artifact).used);
     }
   }
   return found;

@@ -3,7 +3,7 @@ import type { WeightsContents } from "../graph/weights-contents.ts";
 import { membersOf } from "../../oci/manifest-members.ts";
 import { readSmallBlob } from "../../store/small-blob.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
-import { wholePart } from "../parts/file-plan.ts";
+import { usedParts, wholePart } from "../parts/file-plan.ts";
 import type { LockParts } from "../parts/lock-parts.ts";
 import {
   asItIs,
@@ -84,23 +84,12 @@ async function partSource(
 
 /** A file's own parts, with its segments by their numbers. */
 function partsOf(
-  { segments }: RecipeFile,
+  file: RecipeFile,
   split: Recipe["split"],
   parts: readonly StoredPart[],
 ): LockParts {
-  const own = new Map<number, number>();
-  const used: StoredPart[] = [];
-  return {
-    split,
-    segments: segments.renumbered((part) => {
-      const stored = parts[part];
-      if (stored === undefined) throw new TypeError("a recipe's segment names no part");
-      const index = own.get(part) ?? used.push(stored) - 1;
-      own.set(part, index);
-      return index;
-    }),
-    parts: used,
-  };
+  const { used, segments } = usedParts(file, { parts });
+  return { split, segments, parts: used };
 }
 
 /**

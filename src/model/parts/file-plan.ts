@@ -40,8 +40,11 @@ export interface FilePlan {
   blob?: Descriptor;
 }
 
-/** Which parts one of a recipe's files needs, and where each belongs. */
-export function planFile(file: RecipeFile, { parts: all, recipe }: PartsArtifact): FilePlan {
+/** The parts that one of a recipe's files needs, in the order in which it first uses them, and its segments of them. */
+export function usedParts(
+  file: Pick<RecipeFile, "segments">,
+  { parts: all }: { parts: readonly StoredPart[] },
+): { used: StoredPart[]; segments: Segments } {
   const numbers = new Map<number, number>();
   const used: StoredPart[] = [];
   const segments = file.segments.renumbered((part) => {
@@ -52,13 +55,19 @@ export function planFile(file: RecipeFile, { parts: all, recipe }: PartsArtifact
     numbers.set(part, used.length);
     return used.push(stored) - 1;
   });
+  return { used, segments };
+}
+
+/** Which parts one of a recipe's files needs, and where each belongs. */
+export function planFile(file: RecipeFile, artifact: PartsArtifact): FilePlan {
+  const { used, segments } = usedParts(file, artifact);
   const parts = plannedParts(segments, used);
   const hash = createHash("sha256");
   for (const text of contentText({ segments, parts })) hash.update(text);
   return {
     key: `sha256:${hash.digest("hex")}`,
     segments,
-    split: recipe.split,
+    split: artifact.recipe.split,
     size: file.size,
     claim: file.digest,
     parts,
