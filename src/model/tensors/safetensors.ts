@@ -86,10 +86,15 @@ function countOf(pattern: RegExp, text: string): number {
 
 function tensorsOf(said: Readonly<Record<string, unknown>>, base: number, size: number): Tensor[] {
   const tensors: Tensor[] = [];
+  // A hundred thousand tensors have a few shapes.
+  const shapes = new Map<string, number[]>();
   for (const name of Object.keys(said)) {
     const tensor = said[name];
     if (!isTensor(tensor)) throw new Odd();
-    const { dtype, shape, data_offsets } = tensor;
+    const { dtype, data_offsets } = tensor;
+    const key = String(tensor.shape);
+    const shape = shapes.get(key) ?? tensor.shape;
+    shapes.set(key, shape);
     const [start, end] = [base + data_offsets[0], base + data_offsets[1]];
     if (start > end || end > size) throw new Odd();
     if (start < end) tensors.push({ name, dtype, shape, start, end });
