@@ -9,7 +9,7 @@ import { errno } from "../../errors.ts";
 import type { ConnectionOptions } from "../../runtime/types.ts";
 import type { ByteSource } from "../../flow/passing.ts";
 import type { CheckAddresses } from "../message/checked-address.ts";
-import { releaseBytes } from "../../runtime/release-bytes.ts";
+import { cutOff } from "../../runtime/release-bytes.ts";
 import { bodyOf } from "./body.ts";
 import { parseResponseHead, type ResponseHead } from "./head.ts";
 import { openRawConnection, type RawConnection } from "./raw-connection.ts";
@@ -154,9 +154,7 @@ async function readHeadText(connection: RawConnection): Promise<string | undefin
       continue;
     }
     const text = bytes.toString("latin1", 0, end);
-    // A copy: half a megabyte of which a head is a part could not be given back before the garbage collection.
-    if (bytes.length > end + 4) connection.pushBack(new Uint8Array(bytes.subarray(end + 4)));
-    releaseBytes(bytes);
+    if (bytes.length > end + 4) connection.pushBack(cutOff(bytes, end + 4));
     return text;
   }
 }

@@ -1,5 +1,5 @@
 import type { ByteSource } from "../../flow/passing.ts";
-import { releaseBytes } from "../../runtime/release-bytes.ts";
+import { cutOff, hasMemoryAlone, releaseBytes } from "../../runtime/release-bytes.ts";
 import type { ResponseHead } from "./head.ts";
 import type { RawConnection } from "./raw-connection.ts";
 
@@ -91,12 +91,12 @@ function chunkedBytes(connection: RawConnection): () => Promise<BodyBytes> {
 async function take(connection: RawConnection, most: number): Promise<Uint8Array | undefined> {
   const bytes = await connection.read();
   if (bytes === undefined) return undefined;
-  const { buffer, byteOffset, length } = bytes;
-  if (length === buffer.byteLength && length <= most) return bytes;
+  const { length } = bytes;
+  if (length <= most && hasMemoryAlone(bytes)) return bytes;
   // A copy: a part can't be given back by who has used it, and the whole would wait for the garbage collection.
   const part = new Uint8Array(bytes.subarray(0, most));
-  if (length > most) connection.pushBack(bytes.subarray(most));
-  else if (byteOffset + length === buffer.byteLength) releaseBytes(new Uint8Array(buffer));
+  if (length > most) connection.pushBack(cutOff(bytes, most));
+  else releaseBytes(bytes);
   return part;
 }
 
@@ -110,7 +110,7 @@ async function readLine(connection: RawConnection): Promise<string> {
     if (line.length + part.length > maxLineBytes) throw notChunked("a line is not terminated");
     line += Buffer.from(part.buffer, part.byteOffset, part.length).toString("latin1");
     if (end === -1) continue;
-    if (end + 1 < bytes.length) connection.pushBack(bytes.subarray(end + 1));
+    if (end + 1 < bytes.length) connection.pushBack(cutOff(bytes, end + 1));
     if (line.endsWith("\r\n")) return line.slice(0, -2);
     throw notChunked("a line has an invalid terminator");
   }
