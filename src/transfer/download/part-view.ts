@@ -9,6 +9,34 @@ import { type RangeSet, rangeSet } from "./range-set.ts";
  * byte of the part once, in its order. Closing it leaves the larger file open.
  */
 export function partView(file: AssemblyFile, places: PartPlaces): PartialFile {
+  return places.length === 1 ? viewAt(file, places.at(0)) : viewOfMany(file, places);
+}
+
+/** Most parts lie in one place: their ranges are those of the file, moved. */
+function viewAt(file: AssemblyFile, { start, end, position }: PartPlace): PartialFile {
+  const by = position - start;
+  const own = moved({ start, end }, by);
+  const written = {
+    get bytes() {
+      const gaps = file.written.missing(own);
+      return gaps.reduce((bytes, gap) => bytes - (gap.end - gap.start), end - start);
+    },
+  };
+  return {
+    resumed: written.bytes,
+    written,
+    missing: (range) => file.missing(moved(range, by)).map((gap) => moved(gap, -by)),
+    write: (at, chunks) => file.write(at + by, chunks),
+    close: () => Promise.resolve(),
+  };
+}
+
+const moved = ({ start, end }: ByteRange, by: number): ByteRange => ({
+  start: start + by,
+  end: end + by,
+});
+
+function viewOfMany(file: AssemblyFile, places: PartPlaces): PartialFile {
   const written = writtenAt(places, file.written);
   const claimed = rangeSet(written);
   const resumed = written.bytes;

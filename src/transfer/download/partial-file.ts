@@ -29,7 +29,7 @@ const flushBytes = 128 * MiB;
 export interface PartialFile {
   /** Bytes that a former run had written. */
   readonly resumed: number;
-  readonly written: RangeSet;
+  readonly written: Pick<RangeSet, "bytes">;
   /** What is best written at once, in bytes, from a multiple of it on; undefined where it makes no difference. */
   readonly blockBytes?: number | undefined;
   /** The parts of a range that nobody has brought yet. */
@@ -56,6 +56,7 @@ export interface Piece {
 
 /** One that others write to as well, and whose bytes may turn out to be wrong. */
 export interface AssemblyFile extends PartialFile {
+  readonly written: RangeSet;
   /** Writes short pieces one after another, as `write` does: each is written when the next one is asked for. */
   writePieces(pieces: Iterable<Piece>): Promise<void>;
   /** Bytes that another has written to the file. Throws as `unwritable`. */
