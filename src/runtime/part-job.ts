@@ -18,6 +18,9 @@ import { openRegularSync } from "./regular-file.ts";
 const readBytes = 256 * 1024;
 const decodedBytes = 1024 * 1024;
 
+/** For what is not decoded, one part after another. */
+let plainBuffer: Uint8Array | undefined;
+
 /**
  * Gathers a part from places in a file, decodes it where it is stored in another form, hashes its original
  * bytes, and writes them to their places where there are some. Returns digest and size of the original:
@@ -50,7 +53,7 @@ export async function runPartJob(
   };
   try {
     if (decode === undefined) {
-      const buffer = new Uint8Array(readBytes);
+      const buffer = (plainBuffer ??= new Uint8Array(readBytes));
       for (const chunk of storedChunks(from, () => buffer, onChunk)) take(chunk);
     } else {
       const input = (buffer: () => Uint8Array) => storedChunks(from, buffer, onChunk);

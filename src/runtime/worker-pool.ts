@@ -1,4 +1,5 @@
 import { runtime } from "./current.ts";
+import { isOfOneFile, partBatches } from "./part-batches.ts";
 import type {
   CompressJob,
   Compressed,
@@ -56,8 +57,8 @@ export interface WorkerPool {
   pack(files: readonly SmallFile[], how: PackOptions, options: JobOptions): Promise<PackedFile[]>;
   /** Hashes a file while it is being written, and decompresses it if asked (see follow-file.ts). */
   follow(job: FollowJob, options: JobOptions): Promise<Followed>;
-  /** Gathers, hashes, decodes and writes a part of a file (see part-job.ts); progress counts stored bytes. */
-  part(job: PartJob, options: JobOptions): Promise<Hashed>;
+  /** Gathers, hashes, decodes and writes a part of a file (see part-job.ts). */
+  part(job: PartJob, options: Pick<JobOptions, "signal">): Promise<Hashed>;
   /** Copies ranges of a file into another one (see copy-job.ts). Resolves to the number of bytes. */
   copy(job: CopyJob, options: JobOptions): Promise<number>;
   /** Flushes files and gives them their names (see place-job.ts); what came of each. */
@@ -194,6 +195,13 @@ export function createWorkerPool(size: number, start = runtime.startWorker): Wor
     schedule();
   };
 
+  const runParts = async (jobs: readonly PartJob[], signal: AbortSignal): Promise<Hashed[]> => {
+    const task = await submit({ kind: "parts", jobs }, { signal });
+    if (task.type !== "parts") throw unexpected(task);
+    return task.results;
+  };
+  const batched = partBatches(size, runParts);
+
   return {
     size,
     async hash(files, options) {
@@ -233,10 +241,10 @@ export function createWorkerPool(size: number, start = runtime.startWorker): Wor
       if (task.type !== "followed") throw unexpected(task);
       return task.result;
     },
-    async part(job, options) {
-      const task = await submit({ kind: "part", job }, options);
-      if (task.type !== "part") throw unexpected(task);
-      return task.result;
+    async part(job, { signal }) {
+      if (isOfOneFile(job)) return batched(job, signal);
+      const [result] = await runParts([job], signal);
+      return result as Hashed;
     },
     async copy(job, options) {
       const task = await submit({ kind: "copy", job }, options);

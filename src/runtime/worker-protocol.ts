@@ -182,7 +182,7 @@ export type Job =
   | { kind: "choose"; ranges: readonly FileRange[]; minSaving: number }
   | { kind: "compress"; job: CompressJob }
   | { kind: "follow"; job: FollowJob }
-  | { kind: "part"; job: PartJob }
+  | { kind: "parts"; jobs: readonly PartJob[] }
   | { kind: "copy"; job: CopyJob }
   | { kind: "place"; files: readonly FileToPlace[] };
 
@@ -209,7 +209,7 @@ export type WorkerMessage =
   | { type: "chosen"; results: ("none" | PartCodec)[] }
   | { type: "compressed"; result: Compressed }
   | { type: "followed"; result: Followed }
-  | { type: "part"; result: Hashed }
+  | { type: "parts"; results: Hashed[] }
   | { type: "copied"; bytes: number }
   | { type: "placed"; results: Placed[] }
   | { type: "failed"; item: number; message: string; code: string | undefined };

@@ -9,7 +9,7 @@ import { runPartJob } from "./part-job.ts";
 import { placeFiles } from "./place-job.ts";
 import { probeFile } from "./probe-file.ts";
 import { packSmallFile } from "./small-file.ts";
-import type { Job, JobMessage, LaneMessage, WorkerMessage } from "./worker-protocol.ts";
+import type { Hashed, Job, JobMessage, LaneMessage, WorkerMessage } from "./worker-protocol.ts";
 
 // Often enough for a bar that moves, seldom enough to cost nothing.
 const progressMilliseconds = 100;
@@ -76,8 +76,11 @@ async function run(job: Job, progress: Progress): Promise<WorkerMessage> {
       };
     case "follow":
       return { type: "followed", result: await followFile(job.job, progress.add) };
-    case "part":
-      return { type: "part", result: await runPartJob(job.job, progress.add) };
+    case "parts": {
+      const results: Hashed[] = [];
+      for (const one of job.jobs) results.push(await runPartJob(one, progress.add));
+      return { type: "parts", results };
+    }
     case "copy":
       return { type: "copied", bytes: await runCopyJob(job.job, progress.add) };
     case "place":
