@@ -127,7 +127,6 @@ async function putTogether(
   const { plan, file, context } = one;
   const { assembly, partsAtOnce = mostAtOnce } = context;
   const { signal } = context.session;
-  // In the order of the file: what is written is few ranges then, which is what the journal notes.
   const wanted = plan.parts.filter((part) => !proven.has(part));
   // One blob that is the whole file brings all that is missing of it at once.
   const isOwn = (part: PlannedPart): boolean =>
@@ -165,7 +164,7 @@ async function putTogether(
     };
     const fetchAll = async (parts: readonly PlannedPart[], stop: AbortSignal): Promise<void> => {
       one.following = parts.reduce((sum, { stored }) => sum + stored.stored.size, 0);
-      await parallel(parts, partsAtOnce, stop, fetch);
+      await parallel(inOrder(parts, one.progress), partsAtOnce, stop, fetch);
     };
     if (plan.blob === undefined) {
       const queues = [takeAll, (stop: AbortSignal) => fetchAll(remote, stop)];
@@ -194,6 +193,18 @@ async function putTogether(
     front.verify(part);
   });
 }
+
+/** A journal notes the ranges of so many parts in any order. */
+const mostSorted = 1000;
+
+/**
+ * The order in which parts are fetched: the largest first, so that all connections end at about the same time. In the
+ * order of the file where somebody reads it meanwhile, and where the ranges are too many for the journal else.
+ */
+const inOrder = (parts: readonly PlannedPart[], { front }: FetchProgress): readonly PlannedPart[] =>
+  front !== undefined || parts.length > mostSorted
+    ? parts
+    : parts.toSorted((a, b) => b.stored.stored.size - a.stored.stored.size);
 
 /** Removes what killed runs have left of parts that they had not decoded yet. */
 export async function removeEncoded(place: JournalPlace, { parts }: FilePlan): Promise<void> {

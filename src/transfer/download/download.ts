@@ -104,7 +104,7 @@ export interface Downloader {
 const oneStreamBytes = 64 * MiB;
 
 /** So many times its share of what is left to fetch, what comes over one connection may be the last to end. */
-const longestShare = 1 / 2;
+const longestShare = 3 / 4;
 
 /** What is fetched last is cut so small that all connections end at about the same time. In bytes. */
 const smallestLast = 2 * MiB;

@@ -50,8 +50,8 @@ test("the nearer the end, the smaller are the ranges, down to 2 MiB", async () =
     const ranges = await asked(following, size);
     return Math.max(...ranges.map((range = { start: 0, end: size }) => range.end - range.start));
   };
-  expect(await largest(6 * size)).toBe(7 * MiB);
-  expect(await largest(3 * size)).toBe(4 * MiB);
+  expect(await largest(4 * size)).toBe(7.5 * MiB);
+  expect(await largest(2 * size)).toBe(4.5 * MiB);
   expect(await largest(0)).toBe(2 * MiB);
 });
 
