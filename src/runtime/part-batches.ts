@@ -13,12 +13,13 @@ interface Waiting {
 
 /**
  * Hands parts on to workers, those of one file that come meanwhile together: to wake a worker for each costs as much as
- * to hash a small one. `run` is called for at most `most` batches at a time; its failure is that of all of them.
+ * to hash a small one. `run` is called for at most `most` batches at a time, whose failure is that of all in it; and at
+ * once for what can fail for more than the file that it lies in.
  */
 export function partBatches(
   most: number,
   run: (jobs: readonly PartJob[], signal: AbortSignal) => Promise<readonly Hashed[]>,
-): (job: PartJob, signal: AbortSignal) => Promise<Hashed> {
+): (job: PartJob, options: { signal: AbortSignal }) => Promise<Hashed> {
   let waiting: Waiting[] = [];
   let running = 0;
 
@@ -59,7 +60,8 @@ export function partBatches(
       void runBatch(takeBatch(), first.signal);
     }
   };
-  return (job, signal) => {
+  return async (job, { signal }) => {
+    if (!isOfOneFile(job)) return (await run([job], signal))[0] as Hashed;
     const done = Promise.withResolvers<Hashed>();
     waiting.push({ job, bytes: new PartPlaces(job.from.places).bytes, signal, done });
     start();
@@ -68,5 +70,5 @@ export function partBatches(
 }
 
 /** Whether all that a job can fail for is the file that the part lies in. */
-export const isOfOneFile = ({ from, decode, to }: PartJob): boolean =>
+const isOfOneFile = ({ from, decode, to }: PartJob): boolean =>
   decode === undefined && (to === undefined || to.path === from.path);

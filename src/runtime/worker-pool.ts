@@ -1,5 +1,5 @@
 import { runtime } from "./current.ts";
-import { isOfOneFile, partBatches } from "./part-batches.ts";
+import { partBatches } from "./part-batches.ts";
 import type {
   CompressJob,
   Compressed,
@@ -195,13 +195,6 @@ export function createWorkerPool(size: number, start = runtime.startWorker): Wor
     schedule();
   };
 
-  const runParts = async (jobs: readonly PartJob[], signal: AbortSignal): Promise<Hashed[]> => {
-    const task = await submit({ kind: "parts", jobs }, { signal });
-    if (task.type !== "parts") throw unexpected(task);
-    return task.results;
-  };
-  const batched = partBatches(size, runParts);
-
   return {
     size,
     async hash(files, options) {
@@ -241,11 +234,11 @@ export function createWorkerPool(size: number, start = runtime.startWorker): Wor
       if (task.type !== "followed") throw unexpected(task);
       return task.result;
     },
-    async part(job, { signal }) {
-      if (isOfOneFile(job)) return batched(job, signal);
-      const [result] = await runParts([job], signal);
-      return result as Hashed;
-    },
+    part: partBatches(size, async (jobs, signal) => {
+      const task = await submit({ kind: "parts", jobs }, { signal });
+      if (task.type !== "parts") throw unexpected(task);
+      return task.results;
+    }),
     async copy(job, options) {
       const task = await submit({ kind: "copy", job }, options);
       if (task.type !== "copied") throw unexpected(task);

@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
-import { isOfOneFile, partBatches } from "../../../src/runtime/part-batches.ts";
+import { partBatches } from "../../../src/runtime/part-batches.ts";
 import { PartPlaces } from "../../../src/runtime/part-places.ts";
 import type { Hashed, PartJob } from "../../../src/runtime/worker-protocol.ts";
 
 const MiB = 1024 * 1024;
-const { signal } = new AbortController();
+const options = { signal: new AbortController().signal };
 
 const placed = (path: string, end: number) => ({
   path,
@@ -27,7 +27,7 @@ function held(most: number) {
 
 test("parts that come while another is hashed are hashed together, and each gets its own result", async () => {
   const { batches, take, sizes } = held(4);
-  const results = [1, 2, 3].map((size) => take(part(size), signal));
+  const results = [1, 2, 3].map((size) => take(part(size), options));
   expect(sizes()).toEqual([[1]]);
   batches[0]?.end.resolve();
   await results[0];
@@ -38,17 +38,17 @@ test("parts that come while another is hashed are hashed together, and each gets
 
 test("as much as is worth another worker goes to one, up to as many as there are", () => {
   const { take, sizes } = held(2);
-  for (let count = 0; count < 6; count += 1) void take(part(8 * MiB), signal);
+  for (let count = 0; count < 6; count += 1) void take(part(8 * MiB), options);
   expect(sizes()).toEqual([[8 * MiB], [8 * MiB, 8 * MiB]]);
 });
 
 test("parts of other files, or that others may take back, are another batch", async () => {
   const { batches, take, sizes } = held(1);
-  const first = take(part(1), signal);
-  void take(part(2), signal);
-  void take(part(3, "b"), signal);
-  void take(part(4), new AbortController().signal);
-  void take(part(5), signal);
+  const first = take(part(1), options);
+  void take(part(2), options);
+  void take(part(3, "b"), options);
+  void take(part(4), { signal: new AbortController().signal });
+  void take(part(5), options);
   batches[0]?.end.resolve();
   await first;
   expect(sizes()).toEqual([[1], [2, 5]]);
@@ -57,7 +57,7 @@ test("parts of other files, or that others may take back, are another batch", as
 test("a batch that fails fails each of its parts, and those behind it go on", async () => {
   const failure = new Error("the disk is broken");
   const { batches, take, sizes } = held(1);
-  const results = [1, 2, 3].map((size) => take(part(size), signal));
+  const results = [1, 2, 3].map((size) => take(part(size), options));
   const outcomes = Promise.allSettled(results.slice(0, 1));
   batches[0]?.end.reject(failure);
   expect(await outcomes).toEqual([{ status: "rejected", reason: failure }]);
@@ -66,9 +66,14 @@ test("a batch that fails fails each of its parts, and those behind it go on", as
   expect((await Promise.all(results.slice(1))).map(({ size }) => size)).toEqual([2, 3]);
 });
 
-test("only what can fail for nothing but its file is hashed with others", () => {
-  expect(isOfOneFile(part(1))).toBe(true);
-  expect(isOfOneFile({ ...part(1), to: placed("a", 1) })).toBe(true);
-  expect(isOfOneFile({ ...part(1), to: placed("b", 1) })).toBe(false);
-  expect(isOfOneFile({ ...part(1), decode: { codec: "zstd", size: 1 } })).toBe(false);
+test("what can fail for more than its file is a batch of its own, at once", () => {
+  const { take, sizes } = held(1);
+  const jobs: PartJob[] = [
+    part(1),
+    { ...part(2), to: placed("b", 2) },
+    { ...part(3), decode: { codec: "zstd", size: 3 } },
+    { ...part(4), to: placed("a", 4) },
+  ];
+  for (const job of jobs) void take(job, options);
+  expect(sizes()).toEqual([[1], [2], [3]]);
 });
