@@ -1,6 +1,6 @@
 import { parallel } from "../../flow/parallel.ts";
 import type { ComparedTensor, TensorsDiff } from "../../report/diff.ts";
-import type { Tensor } from "../tensors/read-at.ts";
+import { allTensors, type Tensor } from "../tensors/read-at.ts";
 import {
   filesAtOnce,
   manyTensors,
@@ -63,7 +63,7 @@ export async function tensorsOfModel(
     const found = read[index];
     if (found === undefined) unread.push({ name, dest, digest });
     const file = { name, digest, size, made };
-    for (const tensor of found?.tensors ?? []) {
+    for (const tensor of found === undefined ? [] : allTensors(found)) {
       tensors.push(tensor);
       files.push(file);
     }
@@ -157,6 +157,7 @@ export function diffTensors(before: TensorsOfModel, after: TensorsOfModel): Tens
       result.changed.push({ before: shown(old), after: shown(one), by });
     };
     if (!isSameKind(old.tensor, one.tensor)) return changed("type");
+    if (isEmpty(old.tensor) && isEmpty(one.tensor)) return same();
     const [contentBefore, content] = [contentOf(old), contentOf(one)];
     if (isSameContent(contentBefore, content)) same();
     else if (isOtherContent(contentBefore, content)) changed("bytes");
@@ -192,6 +193,8 @@ const shown = ({ tensor, file }: TensorInFile): ComparedTensor => {
   const { name, dtype = null, shape = null, start, end } = tensor;
   return { file: file.name, name, dtype, shape, bytes: end - start };
 };
+
+const isEmpty = ({ start, end }: Tensor): boolean => start === end;
 
 /** Padding behind a tensor is no part of its type. */
 const isSameKind = (a: Tensor, b: Tensor): boolean =>

@@ -16,7 +16,7 @@ import { parsePlace } from "../places/place.ts";
 import { type JobContext, openSession } from "../session/session.ts";
 import type { PartsArtifact } from "../parts/parts-artifact.ts";
 import type { RecipeFile } from "../parts/recipe.ts";
-import type { ReadAt, TensorFile } from "../tensors/read-at.ts";
+import { allTensors, type ReadAt, type TensorFile } from "../tensors/read-at.ts";
 import { readTensors } from "../tensors/read-tensors.ts";
 import { compressedReader, partsReader, rangeReader, TooFar } from "./remote-header.ts";
 
@@ -129,7 +129,7 @@ async function tensorsOf(file: ReadableFile): Promise<TensorsOfFile> {
   return {
     ...nothing,
     format: found.format,
-    tensors: found.tensors.map(({ name: tensor, dtype, shape, start, end }) => ({
+    tensors: allTensors(found).map(({ name: tensor, dtype, shape, start, end }) => ({
       name: tensor,
       dtype: dtype ?? null,
       shape: shape ?? null,

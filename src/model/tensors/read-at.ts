@@ -27,7 +27,13 @@ export interface TensorFile {
   header: Extent[];
   /** In the order of the file, none of them empty; padding between two belongs to the one before it. */
   tensors: Tensor[];
+  /** Those without bytes, which lie nowhere. */
+  empty?: Tensor[] | undefined;
 }
+
+/** All tensors of a file, in its order: an empty one is in front of the one that begins where it is said to be. */
+export const allTensors = ({ tensors, empty = [] }: TensorFile): readonly Tensor[] =>
+  empty.length === 0 ? tensors : [...empty, ...tensors].toSorted((a, b) => a.start - b.start);
 
 /** Models have some ten thousand tensors; a file with more is not looked into. */
 export const maxTensors = 100_000;

@@ -56,8 +56,8 @@ export const readSafetensors = (readAt: ReadAt, size: number): Promise<TensorFil
     const parsed = parseHeader(await readExactly(readAt, 8, length));
     // The text and what parsing left: several times what a long header makes.
     if (length >= longHeader) runtime.collectGarbage();
-    const tensors = tensorsOf(parsed, 8 + length, size);
-    return { format: "safetensors", header: [{ start: 0, end: 8 + length }], tensors };
+    const header = [{ start: 0, end: 8 + length }];
+    return { format: "safetensors", header, ...tensorsOf(parsed, 8 + length, size) };
   });
 
 /** A header as it says what it has, which is not checked. */
@@ -84,8 +84,13 @@ function countOf(pattern: RegExp, text: string): number {
   return count;
 }
 
-function tensorsOf(said: Readonly<Record<string, unknown>>, base: number, size: number): Tensor[] {
+function tensorsOf(
+  said: Readonly<Record<string, unknown>>,
+  base: number,
+  size: number,
+): Pick<TensorFile, "tensors" | "empty"> {
   const tensors: Tensor[] = [];
+  const empty: Tensor[] = [];
   // A hundred thousand tensors have a few shapes.
   const shapes = new Map<string, number[]>();
   for (const name of Object.keys(said)) {
@@ -97,10 +102,10 @@ function tensorsOf(said: Readonly<Record<string, unknown>>, base: number, size: 
     shapes.set(key, shape);
     const [start, end] = [base + data_offsets[0], base + data_offsets[1]];
     if (start > end || end > size) throw new Odd();
-    if (start < end) tensors.push({ name, dtype, shape, start, end });
+    (start < end ? tensors : empty).push({ name, dtype, shape, start, end });
   }
   tensors.sort((a, b) => a.start - b.start);
-  return filled(tensors, base, size);
+  return { tensors: filled(tensors, base, size), empty };
 }
 
 /** Tensors one after another up to the file's end. Throws `Odd` where they overlap, or do not reach from end to end. */

@@ -38,16 +38,17 @@ export const readStoredZip = (readAt: ReadAt, size: number): Promise<TensorFile 
     const { offset, bytes, count } = await findDirectory(readAt, size);
     const entries = entriesOf(await readExactly(readAt, offset, bytes), count);
     const tensors: Tensor[] = [];
+    const empty: Tensor[] = [];
     for await (const { name, length, header, start } of withHeaders(readAt, entries)) {
       if (header.getUint32(0, true) !== signatures.local) throw new Odd();
       if (start + length > offset) throw new Odd();
-      if (length > 0) {
-        tensors.push({ name, dtype: undefined, shape: undefined, start, end: start + length });
-      }
+      const tensor = { name, dtype: undefined, shape: undefined, start, end: start + length };
+      if (length > 0) tensors.push(tensor);
+      else if (!name.endsWith("/")) empty.push(tensor);
     }
     tensors.sort((a, b) => a.start - b.start);
     if (tensors.length === 0) throw new Odd();
-    return { format: "zip", header: between(tensors, size), tensors };
+    return { format: "zip", header: between(tensors, size), tensors, empty };
   });
 
 /** Headers so near to each other are read at once, and so many bytes at most: each read of a blob is a request. */

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { diffModels } from "../../../../src/model/jobs/diff.ts";
+import { inspectTensors } from "../../../../src/model/jobs/inspect-tensors.ts";
 import { contentOf, noise, putParts, putPlain } from "../../../support/model/parts-artifact.ts";
 import { jobIn } from "../../../support/model/job.ts";
 import { recordingRegistry } from "../../../support/registry/recording-registry.ts";
@@ -55,6 +56,43 @@ async function bench() {
 }
 
 describe("the tensors of two models", () => {
+  test("without bytes are compared as well, and listed where they belong", async () => {
+    const { registry, diff, at, job } = await bench();
+    const none = noise(0, 1);
+    const before: Tensor[] = [
+      ["gone", "U8", none],
+      ["kept", "U8", none],
+      ["a", "U8", one],
+      ["type", "U8", none],
+    ];
+    const after: Tensor[] = [
+      ["a", "U8", one],
+      ["kept", "U8", none],
+      ["type", "F16", none],
+      ["new", "U8", none],
+    ];
+    const put = (of: readonly Tensor[], tag: string) => {
+      const pieces = safetensors(of).filter(({ byteLength }) => byteLength > 0);
+      return putParts(registry, "acme/model", [{ name: "a.safetensors", pieces }], { tag });
+    };
+    await put(before, "v1");
+    await put(after, "v2");
+    const tensors = await diff("v1", "v2");
+    expect(names(tensors?.added)).toEqual(["new"]);
+    expect(names(tensors?.removed)).toEqual(["gone"]);
+    expect(tensors?.changed.map(({ after: { name }, by }) => [name, by])).toEqual([
+      ["type", "type"],
+    ]);
+    expect(tensors?.same).toEqual({ tensors: 2, bytes: 4000 });
+    const { files } = await inspectTensors(job, at("v1"));
+    expect(files[0]?.tensors?.map(({ name, bytes }) => [name, bytes])).toEqual([
+      ["gone", 0],
+      ["kept", 0],
+      ["a", 4000],
+      ["type", 0],
+    ]);
+  });
+
   test("in parts are added, removed, changed or the same, in whatever file they are", async () => {
     const { registry, diff, at, job } = await bench();
     const before: Tensor[] = [

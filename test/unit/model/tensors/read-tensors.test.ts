@@ -39,6 +39,7 @@ describe("tensors are found in", () => {
         { name: "a", dtype: "BF16", shape: [5], start, end: start + 10 },
         { name: "b", dtype: "BF16", shape: [5], start: start + 10, end: start + 30 },
       ],
+      empty: [{ name: "none", dtype: "BF16", shape: [5], start: start + 10, end: start + 10 }],
     });
   });
 
