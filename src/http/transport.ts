@@ -157,6 +157,7 @@ async function fetched(
     redirect: "manual",
     responseType: "stream",
   });
+  // Watching a body for bytes that do not come costs as much as the request.
   const isEmpty = response.headers.get("content-length") === "0";
   const reader = isEmpty ? undefined : response.body?.getReader();
   return {

@@ -10,8 +10,9 @@ import { openRegular } from "../runtime/regular-file.ts";
 const chunkBytes = 64 * 1024;
 
 /**
- * Pieces of a file, gone through twice, one after another, in chunks that are the receiver's to keep. Ends early when the file does;
- * rejects with `file` or `system` for a file that can't be read, or with the signal's reason.
+ * Pieces of a file, one after another, in chunks that are the receiver's to keep. The pieces are gone through twice.
+ * Ends early when the file does; rejects with `file` or `system` for a file that can't be read, or with the signal's
+ * reason.
  */
 export function filePieces(
   path: string,

@@ -83,7 +83,7 @@ export function partsLayout(files: readonly OriginalFile[]): {
   for (const file of sortedByName(files)) {
     const { parts, segments } = piecesOf(file);
     const places = placesOf(parts, segments);
-    // All parts are of one file, which is looked for and at once.
+    // All parts are of one file: it is looked for once.
     const whole = once((signal: AbortSignal) => file.source(signal));
     for (const [index, part] of parts.entries()) {
       if (layers.has(part.digest)) continue;
