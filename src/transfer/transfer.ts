@@ -79,8 +79,17 @@ export async function planTransfer(
   if (unique.length > manyBlobs && target.isNew !== undefined) {
     const sorted = unique.toSorted(largestFirst);
     const rest = sorted.slice(askedFirst);
-    await ask(sorted.slice(0, askedFirst));
-    if (plan.present.length === 0 && (await target.isNew(signal))) plan.missing.push(...rest);
+    // Both questions at once; where a blob is there, the other answer is not waited for.
+    const answered = new AbortController();
+    const isNew = target.isNew(AbortSignal.any([signal, answered.signal])).catch(() => false);
+    let skipsRest: boolean;
+    try {
+      await ask(sorted.slice(0, askedFirst));
+      skipsRest = plan.present.length === 0 && (await isNew);
+    } finally {
+      answered.abort();
+    }
+    if (skipsRest) plan.missing.push(...rest);
     else await ask(rest);
   } else await ask(unique);
   plan.present.sort(asGiven);

@@ -69,7 +69,7 @@ test("what fails of one leaves the others alone, and has no mark", () => {
 
 test("files that come while others are placed go together after them, and each is told its own failure", async () => {
   const batches: string[][] = [];
-  const place = filePlacer(() => ({
+  const placer = filePlacer(() => ({
     async place(files): Promise<Placed[]> {
       batches.push(files.map(({ path }) => path));
       await Promise.resolve();
@@ -78,7 +78,7 @@ test("files that come while others are placed go together after them, and each i
       );
     },
   }));
-  const of = (name: string) => place({ path: name, to: name, mark: name });
+  const of = (name: string) => placer.place({ path: name, to: name, mark: name });
   const first = of("a");
   const failing = errorOf(of("b"));
   await Promise.all([first, of("c")]);
@@ -87,11 +87,29 @@ test("files that come while others are placed go together after them, and each i
 });
 
 test("all of a batch fail where no thread can be had", async () => {
-  const place = filePlacer(() => {
+  const placer = filePlacer(() => {
     throw new Error("no thread");
   });
   const failures = await Promise.all(
-    ["a", "b"].map((name) => errorOf(place({ path: name, to: name, mark: name }))),
+    ["a", "b"].map((name) => errorOf(placer.place({ path: name, to: name, mark: name }))),
   );
   expect(failures.map(({ message }) => message)).toEqual(["no thread", "no thread"]);
+});
+
+test("the thread is started ahead of the first file, once", async () => {
+  const batches: number[] = [];
+  let started = 0;
+  const placer = filePlacer(() => {
+    started += 1;
+    return {
+      place(files): Promise<Placed[]> {
+        batches.push(files.length);
+        return Promise.resolve(files.map(() => undefined));
+      },
+    };
+  });
+  placer.start();
+  placer.start();
+  await placer.place({ path: "a", to: "a", mark: "a" });
+  expect({ started, batches }).toEqual({ started: 1, batches: [0, 1] });
 });

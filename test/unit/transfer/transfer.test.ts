@@ -137,6 +137,29 @@ describe("planTransfer for a place that may be new", () => {
     expect(missing.length).toBe(65 - has.length);
   });
 
+  test("does not wait for whether it is new where it has one of the largest, and ends the question", async () => {
+    let ended = false;
+    const isNew = (signal: AbortSignal) =>
+      new Promise<boolean>((_, reject) => {
+        signal.addEventListener("abort", () => {
+          ended = true;
+          reject(new Error("aborted"));
+        });
+      });
+    const to = { ...target(["w60"]), isNew };
+    const { present } = await planTransfer(blobs, to, { signal: never, emit: () => {} });
+    expect({ present: names(present), ended }).toEqual({ present: ["w60"], ended: true });
+  });
+
+  test("asks for all where the question fails", async () => {
+    const to = target(["w3"]);
+    const isNew = () => Promise.reject(new Error("not today"));
+    const asked = { ...to, isNew };
+    const { present } = await planTransfer(blobs, asked, { signal: never, emit: () => {} });
+    expect(names(present)).toEqual(["w3"]);
+    expect(to.asked.length).toBe(65);
+  });
+
   test("asks for all of few blobs", async () => {
     const { asked, looks } = await plan([], true, blobs.slice(1));
     expect(asked.length).toBe(64);

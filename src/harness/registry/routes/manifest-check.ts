@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { parallel } from "../../../flow/parallel.ts";
 import { OcibundleError } from "../../../errors.ts";
 import {
   AnnotationsSchema,
@@ -73,6 +74,9 @@ export async function checkManifest(
   return { mediaType, referrer: referrerOf(any, mediaType, digest, bytes.byteLength) };
 }
 
+/** Blobs that are looked up at once: a model in parts has hundreds. */
+const checksAtOnce = 16;
+
 /** Faults in one answer: a manifest of 4 MiB may name tens of thousands of missing blobs. */
 const maxFaults = 100;
 
@@ -96,10 +100,15 @@ async function missingBlobs(
   repository: string,
   { blobs }: Storage,
 ): Promise<Descriptor[]> {
+  const all = [config, ...layers];
+  const { signal } = new AbortController();
+  const sizes = await parallel(all, checksAtOnce, signal, ({ digest }) =>
+    blobs.size(repository, digest),
+  );
   const missing: Descriptor[] = [];
-  for (const blob of [config, ...layers]) {
+  for (const [index, blob] of all.entries()) {
     if (missing.length === maxFaults) break;
-    const size = await blobs.size(repository, blob.digest);
+    const size = sizes[index];
     if (size !== undefined) requireSize(blob, size);
     else if (!isElsewhere(blob)) missing.push(blob);
   }

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { type Digest } from "../../../oci/digest.ts";
 import type { Content } from "./content.ts";
 import { fileSize, removed, touch } from "./files.ts";
-import { placeFile } from "./place-file.ts";
+import { placer } from "./place-file.ts";
 import type { Turns } from "./in-turn.ts";
 import { digestPath, repositoriesDirectory } from "./paths.ts";
 import { repositoryNames, repositoryParts } from "./repositories.ts";
@@ -36,7 +36,11 @@ export function openBlobLinks(root: string, content: Content, turns: Turns): Blo
       }),
     adopt: (repository, digest, file) =>
       turns.inTurn(digest, async () => {
-        await placeFile({ path: file, to: content.path(digest), mark: path(repository, digest) });
+        await placer.place({
+          path: file,
+          to: content.path(digest),
+          mark: path(repository, digest),
+        });
       }),
     remove: (repository, digest) =>
       turns.inTurn(digest, async () => {

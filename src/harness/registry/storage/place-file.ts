@@ -4,8 +4,13 @@ import type { FileToPlace } from "../../../runtime/worker-protocol.ts";
 /** Files that are placed together at most: who comes first does not wait for all of a crowd. */
 const mostTogether = 64;
 
-/** Gives a checked file its name; both are on the disk then. Rejects with errno errors. */
-export type PlaceFile = (file: FileToPlace) => Promise<void>;
+/** Places files in another thread. */
+export interface FilePlacer {
+  /** Gives a checked file its name; both are on the disk then. Rejects with errno errors. */
+  place(file: FileToPlace): Promise<void>;
+  /** Starts the thread, so that the first file does not wait for that. */
+  start(): void;
+}
 
 interface Waiting {
   file: FileToPlace;
@@ -17,7 +22,7 @@ interface Waiting {
  * Places files in another thread: those that come while it flushes go together after that, since a flush takes about
  * as long for a dozen as for one.
  */
-export function filePlacer(open: () => Pick<WorkerPool, "place">): PlaceFile {
+export function filePlacer(open: () => Pick<WorkerPool, "place">): FilePlacer {
   const waiting: Waiting[] = [];
   let pool: Pick<WorkerPool, "place"> | undefined;
   let busy = false;
@@ -42,12 +47,17 @@ export function filePlacer(open: () => Pick<WorkerPool, "place">): PlaceFile {
     while (waiting.length > 0) await placeAll(waiting.splice(0, mostTogether));
     busy = false;
   };
-  return (file) =>
-    new Promise((resolve, reject) => {
-      waiting.push({ file, resolve, reject });
-      void goOn();
-    });
+  return {
+    place: (file) =>
+      new Promise((resolve, reject) => {
+        waiting.push({ file, resolve, reject });
+        void goOn();
+      }),
+    start() {
+      if (pool === undefined) void placeAll([]);
+    },
+  };
 }
 
 /** The files of all registries of this process. */
-export const placeFile: PlaceFile = filePlacer(() => createWorkerPool(1));
+export const placer: FilePlacer = filePlacer(() => createWorkerPool(1));

@@ -7,6 +7,7 @@ import type { BodyReader } from "./body-reader.ts";
 import { readChunks } from "./read-chunks.ts";
 import { appendBody, type AppendOptions, type Received } from "./append.ts";
 import { fileSize, removed, removeStale, withDirectory } from "./files.ts";
+import { placer } from "./place-file.ts";
 import { repositoriesDirectory } from "./paths.ts";
 import { repositoryNames, repositoryParts } from "./repositories.ts";
 
@@ -67,6 +68,8 @@ export function openUploadSessions(root: string): UploadSessions {
   const sessionPath = (repository: string, id: string): string =>
     join(repositoriesDirectory(root), repository, repositoryParts.uploads, id);
   const keep = (session: Session): Session => {
+    // It is wanted when the bytes are there: until then there is time.
+    placer.start();
     running.set(session.path, session);
     if (running.size > maxRunning) {
       for (const [path, { busy, hash }] of running) {
