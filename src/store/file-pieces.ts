@@ -7,7 +7,7 @@ import { openRegular } from "../runtime/regular-file.ts";
  * What is read before it is passed on, in bytes: pieces may be far smaller. What a dozen uploads have read waits for
  * the garbage collection, so that larger chunks cost memory; they save little time.
  */
-const chunkBytes = 64 * 1024;
+const chunkBytes = 256 * 1024;
 
 /**
  * Pieces of a file, one after another, in chunks that are the receiver's to keep. The pieces are gone through twice.
