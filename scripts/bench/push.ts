@@ -1,4 +1,3 @@
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestRegistry, startDockerRegistry, startEmbeddedRegistry } from "../registries.ts";
 import { type Benchmark, medianOf, ratio } from "./benchmark.ts";
@@ -100,7 +99,7 @@ export function alwaysEmpty(
   stage.atEnd(stop);
   return async () => {
     await stop();
-    await rm(directory, { recursive: true, force: true });
+    await stage.clear(directory);
     running = await start(directory);
     return running.address;
   };

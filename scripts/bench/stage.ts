@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rename, rm, truncate } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { program } from "../program.ts";
@@ -26,6 +26,12 @@ export interface Stage {
   weights(count: number, bytes: number): Promise<string>;
   /** Starts something that ends with the stage. */
   start<T extends { stop(): Promise<void> }>(service: Promise<T>): Promise<T>;
+  /**
+   * Takes away a directory that there may be and all that is in it, so that nothing is there and the disk has its room.
+   * Its files keep their numbers until the stage closes: for minutes after it has lost a file, ext4 without a journal
+   * looks past that one whenever it makes another, so that a program would pay for the files of the run before.
+   */
+  clear(directory: string): Promise<void>;
   /** Has something done before the directory is removed. */
   atEnd(task: () => Promise<void>): void;
   close(): Promise<void>;
@@ -49,6 +55,17 @@ export async function openStage(size: number, runs: number, below = tmpdir()): P
   });
   const run: Stage["run"] = (args, cwd) => measure(ours(args, { cwd }));
 
+  const clear: Stage["clear"] = async (gone) => {
+    const entries = await readdir(gone, { recursive: true, withFileTypes: true }).catch(() => []);
+    if (entries.length === 0) return;
+    for (const entry of entries) {
+      if (entry.isFile()) await truncate(join(entry.parentPath, entry.name));
+    }
+    const cleared = join(directory, "cleared");
+    await mkdir(cleared, { recursive: true });
+    await rename(gone, join(cleared, crypto.randomUUID()));
+  };
+
   const makeWeights = async (count: number, bytes: number): Promise<string> => {
     const cwd = join(directory, `${count}x${bytes}`);
     await mkdir(cwd);
@@ -63,6 +80,7 @@ export async function openStage(size: number, runs: number, below = tmpdir()): P
     runs,
     ours,
     run,
+    clear,
     weights: (count, bytes) => {
       const key = `${count}x${bytes}`;
       const known = made.get(key) ?? makeWeights(count, bytes);
