@@ -1,7 +1,10 @@
-import { closeSync, readSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, readSync, writeSync } from "node:fs";
+import { once } from "../flow/once.ts";
 import { openOwnFile, reopenDirect } from "./own-file.ts";
+import { runtime } from "./current.ts";
+import type { CachedShare } from "./page-cache.ts";
+import { openRegularSync, reopenDirectToRead } from "./regular-file.ts";
 import { type CopyJob, fileEndedCode } from "./worker-protocol.ts";
-import { openRegularSync } from "./regular-file.ts";
 
 /** In bytes: what past the page cache is worth a write. */
 const chunkBytes = 1024 * 1024;
@@ -12,10 +15,16 @@ const chunkBytes = 1024 * 1024;
  */
 const alignment = 64 * 1024;
 
+/** What offsets and sizes of reads past the page cache are multiples of, in bytes. */
+const readAlignment = 4096;
+
+/** So many bytes are looked up in the page cache at once: a multiple of the largest page of any system. */
+const lookedUpBytes = 8 * 1024 * 1024;
+
 /**
  * Copies ranges of a file into another one, which is there; nothing is hashed. What is written goes past the page cache
- * where the system can do that: filling it with gigabytes at once takes longer than the disk. Blocks the thread.
- * `onChunk` is told the number of bytes after each chunk, and ends the work by throwing. Resolves to the number of
+ * where the system can do that, and so is read what is not there: filling it with gigabytes at once takes longer than
+ * the disk. Blocks the thread. `onChunk` is told the number of bytes after each chunk, and ends the work by throwing. Resolves to the number of
  * bytes. Throws errno errors, and one with `fileEndedCode` where a file is shorter than its range, or not this user's
  * own any more.
  */
@@ -27,11 +36,12 @@ export async function runCopyJob(
   if (output === undefined) throw ended(`${to} was replaced`);
   const write = fileWriter(output.fd);
   try {
-    const input = openRegularSync(from);
+    const cachedShare = await whatIsCached();
+    const read = fileReader(openRegularSync(from), cachedShare);
     try {
-      return copyRanges(input, write, { from, ranges }, onChunk);
+      return copyRanges(read, write, { from, ranges }, onChunk);
     } finally {
-      closeSync(input);
+      read.close();
     }
   } finally {
     write.close();
@@ -40,28 +50,87 @@ export async function runCopyJob(
 }
 
 function copyRanges(
-  input: number,
+  { read }: FileReader,
   { write }: FileWriter,
   { from, ranges }: Pick<CopyJob, "from" | "ranges">,
   onChunk: ((bytes: number) => void) | undefined,
 ): number {
-  // Shared memory begins at a page, which writes past the page cache need.
-  const buffer = new Uint8Array(new SharedArrayBuffer(chunkBytes));
   let copied = 0;
   for (const { source, target, length } of ranges) {
     for (let done = 0; done < length;) {
       // Up to where a block begins first, so that all that follows is whole blocks.
       const misplaced = (target + done) % alignment;
-      const most = misplaced === 0 ? buffer.length : alignment - misplaced;
-      const read = readSync(input, buffer, 0, Math.min(most, length - done), source + done);
-      if (read === 0) throw ended(`${from}: the file ended before byte ${source + length}`);
-      write(buffer.subarray(0, read), target + done);
-      done += read;
-      onChunk?.(read);
+      const most = misplaced === 0 ? chunkBytes : alignment - misplaced;
+      const bytes = read(source + done, Math.min(most, length - done));
+      if (bytes.length === 0) {
+        throw ended(`${from}: the file ended before byte ${source + length}`);
+      }
+      write(bytes, target + done);
+      done += bytes.length;
+      onChunk?.(bytes.length);
     }
     copied += length;
   }
   return copied;
+}
+
+const whatIsCached = once(() => runtime.cachedShare());
+
+interface FileReader {
+  /** At most so many bytes from a position, valid until the next read; none where the file has ended. */
+  read(position: number, length: number): Uint8Array;
+  close(): void;
+}
+
+/**
+ * Reads an open file, which it closes: past the page cache what is mostly not there, while that works; the rest through
+ * it. The bytes begin at a page of the memory, which writes past the page cache need.
+ */
+function fileReader(file: number, cachedShare: CachedShare | undefined): FileReader {
+  // Shared memory begins at a page.
+  const buffer = new Uint8Array(new SharedArrayBuffer(chunkBytes + 2 * readAlignment));
+  let direct = cachedShare === undefined ? undefined : reopenDirectToRead(file);
+  const closeDirect = (): void => {
+    if (direct !== undefined) closeSync(direct);
+    direct = undefined;
+  };
+  // Of the bytes between two multiples of `lookedUpBytes`.
+  let lookedUp: { start: number; isCached: boolean } | undefined;
+  const isCached = (position: number): boolean => {
+    const start = position - (position % lookedUpBytes);
+    if (lookedUp?.start !== start) {
+      const end = Math.min(start + lookedUpBytes, fstatSync(file).size);
+      const share = end > start ? cachedShare?.(file, start, end) : undefined;
+      lookedUp = { start, isCached: share === undefined || share >= 0.5 };
+    }
+    return lookedUp.isCached;
+  };
+  /** How many bytes of the buffer, from `skip` on, are those from the position on; none where that can't be done. */
+  const readDirect = (position: number, skip: number, length: number): number => {
+    if (direct === undefined || isCached(position)) return 0;
+    const whole = Math.ceil((skip + length) / readAlignment) * readAlignment;
+    try {
+      const read = readSync(direct, buffer, 0, whole, position - skip);
+      return Math.max(0, Math.min(read - skip, length));
+    } catch {
+      // What is really wrong shows when it is read the other way.
+      closeDirect();
+      return 0;
+    }
+  };
+  return {
+    read(position, length) {
+      const skip = position % readAlignment;
+      const read = readDirect(position, skip, length);
+      if (read === 0) return buffer.subarray(0, readSync(file, buffer, 0, length, position));
+      if (skip > 0) buffer.copyWithin(0, skip, skip + read);
+      return buffer.subarray(0, read);
+    },
+    close() {
+      closeDirect();
+      closeSync(file);
+    },
+  };
 }
 
 interface FileWriter {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
-import { lstat } from "node:fs/promises";
+import { lstat, open } from "node:fs/promises";
 import { join } from "node:path";
 import {
   copyProven,
@@ -9,9 +9,13 @@ import {
 } from "../../../../src/model/pull/assemble-part.ts";
 import { asItIs } from "../../../../src/model/parts/parts-artifact.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
+import { runCopyJob } from "../../../../src/runtime/copy-job.ts";
+import { runtime } from "../../../../src/runtime/current.ts";
 import { PartPlaces } from "../../../../src/runtime/part-places.ts";
 import { createWorkerPool, type WorkerPool } from "../../../../src/runtime/worker-pool.ts";
+import { fileEndedCode } from "../../../../src/runtime/worker-protocol.ts";
 import { openPartialFile } from "../../../../src/transfer/download/open-partial-file.ts";
+import { errorOf } from "../../../support/failure.ts";
 import { noise } from "../../../support/model/parts-artifact.ts";
 import { temporaryDirectory } from "../../../support/temporary-directory.ts";
 
@@ -49,32 +53,61 @@ describe("what is copied of a file", () => {
   });
 });
 
-test("ranges are copied wherever they begin and end", async () => {
-  const directory = await temporaryDirectory();
-  const [from, to] = [join(directory, "from"), join(directory, "to")];
-  const source = noise(3_500_000, 2);
-  const expected = new Uint8Array(6_000_000);
-  writeFileSync(from, source);
-  writeFileSync(to, expected);
-  const ranges = [
-    { source: 11, target: 0, length: 1_200_000 },
-    { source: 0, target: 1_200_000, length: 5 },
-    { source: 4096, target: 1_204_224, length: 4096 },
-    { source: 1_000_001, target: 2_000_003, length: 2_400_000 },
-    { source: 7, target: 4_400_003, length: 1_599_997 },
-  ];
-  for (const { source: at, target, length } of ranges) {
-    expected.set(source.subarray(at, at + length), target);
-  }
-  const pool = createWorkerPool(1);
+describe("ranges are copied wherever they begin and end", () => {
   const { signal } = new AbortController();
-  try {
-    const bytesCopied = ranges.reduce((sum, { length }) => sum + length, 0);
-    expect(await pool.copy({ from, to, ranges }, { signal })).toBe(bytesCopied);
-  } finally {
-    pool.close();
-  }
-  expect(readFileSync(to).equals(expected)).toBe(true);
+  const source = noise(3_500_000, 2);
+
+  /** How much of a file is in the page cache, from 0 to 1; undefined where nobody knows. */
+  const cachedOf = async (path: string): Promise<number | undefined> => {
+    const share = await runtime.cachedShare();
+    await using file = await open(path);
+    return share?.(file.fd, 0, source.length);
+  };
+
+  /** What is copied goes past the page cache, where the disk takes that. */
+  const written = async (path: string, isCold: boolean): Promise<void> => {
+    writeFileSync(isCold ? `${path}.warm` : path, source);
+    if (!isCold) return;
+    writeFileSync(path, "");
+    const whole = { source: 0, target: 0, length: source.length };
+    await runCopyJob({ from: `${path}.warm`, to: path, ranges: [whole] });
+  };
+
+  test.each([
+    ["from the page cache", false],
+    ["from the disk, past the page cache", true],
+  ])("%s", async (_, isCold) => {
+    const directory = await temporaryDirectory();
+    const [from, to] = [join(directory, "from"), join(directory, "to")];
+    await written(from, isCold);
+    const before = await cachedOf(from);
+    const expected = new Uint8Array(6_000_000);
+    writeFileSync(to, expected);
+    const ranges = [
+      { source: 11, target: 0, length: 1_200_000 },
+      { source: 0, target: 1_200_000, length: 5 },
+      { source: 4096, target: 1_204_224, length: 4096 },
+      { source: 1_000_001, target: 2_000_003, length: 2_400_000 },
+      { source: 7, target: 4_400_003, length: 1_599_997 },
+    ];
+    for (const { source: at, target, length } of ranges) {
+      expected.set(source.subarray(at, at + length), target);
+    }
+    const pool = createWorkerPool(1);
+    try {
+      const bytesCopied = ranges.reduce((sum, { length }) => sum + length, 0);
+      expect(await pool.copy({ from, to, ranges }, { signal })).toBe(bytesCopied);
+      const past = { source: source.length - 5, target: 0, length: 6 };
+      const failure = await errorOf(pool.copy({ from, to, ranges: [past] }, { signal }));
+      expect(failure).toMatchObject({ code: fileEndedCode });
+    } finally {
+      pool.close();
+    }
+    expected.set(source.subarray(-5), 0);
+    expect(readFileSync(to).equals(expected)).toBe(true);
+    // What was read past the page cache is not in it afterwards either.
+    if (isCold && before !== undefined && before < 0.5) expect(await cachedOf(from)).toBe(before);
+  });
 });
 
 const bytes = noise(700_000, 1);
