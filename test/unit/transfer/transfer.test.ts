@@ -153,8 +153,7 @@ describe("planTransfer for a place that may be new", () => {
 
   test("asks for all where the question fails", async () => {
     const to = target(["w3"]);
-    const isNew = () => Promise.reject(new Error("not today"));
-    const asked = { ...to, isNew };
+    const asked = { ...to, isNew: () => Promise.reject(new Error("not today")) };
     const { present } = await planTransfer(blobs, asked, { signal: never, emit: () => {} });
     expect(names(present)).toEqual(["w3"]);
     expect(to.asked.length).toBe(65);
