@@ -52,6 +52,8 @@ export interface UnnamedBlob {
   identity: string | undefined;
   /** The digest that they should have: other bytes are not stored. */
   expected?: Digest | undefined;
+  /** As of `BlobToMove`. */
+  canSplit?: boolean;
   open: ReadRange;
 }
 
@@ -87,6 +89,8 @@ export interface BlobToMove {
   name?: string;
   /** The name of the file that it is, extension and all: shown in place of `name`. */
   file?: string;
+  /** Whether it is a weight that the layout `parts` would store in smaller blobs: what to do where it is too large. */
+  canSplit?: boolean;
   /** Repositories on the target's own registry that may have it: mounted from there if so. */
   mountFrom?: readonly string[];
 }

@@ -201,10 +201,8 @@ function hint(
   }
   if (status === 429) return "the registry limits the rate of requests; try again later, or log in";
   if (status === 413) {
-    const limits = "the registry, or a proxy in front of it, limits the size of request bodies";
-    return on.thing.startsWith('manifest "')
-      ? limits
-      : `${limits}; --parts stores large weights in smaller blobs`;
+    // Smaller requests were tried where there are some.
+    return "raise the limit on the size of request bodies of the registry, or of the proxy in front of it";
   }
   if (status >= 500) return "the registry has a problem; try again later";
   if (explained) return undefined;

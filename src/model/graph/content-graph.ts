@@ -17,6 +17,7 @@ import { fileNameOf } from "../format/weight-entry.ts";
 import { entryType } from "../format/model-index.ts";
 import { isWeightsManifest } from "../format/weights-artifact.ts";
 import { isPartsManifest } from "../parts/parts-artifact.ts";
+import { mayBeSplit } from "../parts/tree-numbers.ts";
 
 /** Everything one manifest or index needs to be whole somewhere else. */
 export interface ContentGraph {
@@ -192,12 +193,14 @@ export function blobsOfManifest(
     members.artifactType === undefined &&
     config !== undefined &&
     isImageConfigType(config.mediaType);
-  const isWeights = isWeightsManifest(members) || isPartsManifest(members);
+  const isInParts = isPartsManifest(members);
+  const isWeights = isWeightsManifest(members) || isInParts;
   const own: Group = isWeights ? "weights" : isImage ? "image" : "other";
   const blobs = new Map<Digest, BlobToMove>();
   for (const descriptor of config === undefined ? layers : [config, ...layers]) {
     if (blobs.has(descriptor.digest)) continue;
     const blob = blobOf(reader, descriptor, group ?? own, descriptor === config);
+    blob.canSplit = !isInParts && !isImage && descriptor !== config && mayBeSplit(descriptor.size);
     const bytes = embeddedContent(descriptor, on);
     // What the manifest has with it need not be stored apart.
     if (bytes !== undefined) blob.source = () => Promise.resolve({ kind: "bytes", bytes });

@@ -13,7 +13,10 @@ const fewLayers = 60;
 export function explainedLayers(error: unknown, manifest: RawManifest): unknown {
   const status = refusalOf(error)?.status ?? 0;
   const isRefused = status === 400 || status === 403 || status === 413 || status === 422;
-  if (!(error instanceof OcibundleError) || error.hint !== undefined) return error;
+  // Of a manifest that is too large its layers say more than what is said of any body.
+  const isUnexplained =
+    error instanceof OcibundleError && (error.hint === undefined || status === 413);
+  if (!isUnexplained) return error;
   if (!isRefused || lacksBlob(error)) return error;
   const members = membersOf(manifest, "manifest");
   const { length } = members.layers;

@@ -4,6 +4,7 @@ import { mediaTypes } from "../../oci/media-types.ts";
 import { goJson } from "../format/go-json.ts";
 import { quoted } from "../format/weight-entry.ts";
 import type { ContentGraph } from "../graph/content-graph.ts";
+import { mayBeSplit } from "../parts/tree-numbers.ts";
 import { describeModel, type ModelDescription } from "./describe-model.ts";
 import { type OriginalFile, type PlacedFile, placeFiles, refuseEmpty } from "./original-file.ts";
 
@@ -67,13 +68,14 @@ export async function modelPackLayout(
 
 /** A file as a blob of its own. */
 export const rawBlob = (
-  { name, source, check, mismatchHint, reportCorrupt }: PlacedFile,
+  { name, size, source, check, mismatchHint, reportCorrupt }: PlacedFile,
   descriptor: BlobToMove["descriptor"],
 ): BlobToMove => ({
   descriptor,
   label: `weight ${quoted(name)}`,
   name,
   group: "weights",
+  canSplit: mayBeSplit(size),
   source,
   ...(check === undefined ? {} : { check }),
   ...(mismatchHint === undefined ? {} : { mismatchHint }),

@@ -10,6 +10,7 @@ import type { Cache } from "../../store/cache/cache.ts";
 import { readRecord, writeRecord } from "../../store/cache/record-file.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
 import { quoted, Sha256Schema } from "../format/weight-entry.ts";
+import { mayBeSplit } from "../parts/tree-numbers.ts";
 import type { PlacedFile } from "./original-file.ts";
 
 /** A plain tar archive of files, put together as it is read: it never lies anywhere as a whole. */
@@ -123,6 +124,7 @@ export async function tarBlob(
       label,
       name: files.length === 1 ? (files[0]?.name ?? label) : label,
       group: "weights",
+      canSplit: files.some((file) => mayBeSplit(file.size)),
       async check(abort) {
         for (const file of files) await file.check?.(abort);
       },

@@ -1,5 +1,6 @@
 import { OcibundleError } from "../../errors.ts";
 import { parallel } from "../../flow/parallel.ts";
+import { mayBeSplit } from "../parts/tree-numbers.ts";
 import type { FileCut, ReadOptions, Sha256 } from "./file-state.ts";
 import {
   type Hashed,
@@ -111,7 +112,11 @@ async function sendWhileHashed(
     emit({ type: "progress", phase: "hash", item: uri, bytes, ...before });
   };
   const identity = version === undefined ? undefined : `${uri} ${version} ${size}`;
-  const digest = await sendUnnamed({ size, label: uri, identity, expected, open }, onBytes, signal);
+  const digest = await sendUnnamed(
+    { size, label: uri, identity, expected, canSplit: mayBeSplit(size), open },
+    onBytes,
+    signal,
+  );
   if (digest !== undefined) return { sha256: digest, size, gitId: undefined, bytes: undefined };
   if (told !== 0) onBytes(-told);
   return undefined;

@@ -7,6 +7,7 @@ import { compressionOf, fileNameOf, quoted, type WeightEntry } from "../format/w
 import { decodedSource } from "../layout/decoded-source.ts";
 import { lockPartsOf } from "../parts/lock-parts.ts";
 import type { StoredPart } from "../parts/parts-artifact.ts";
+import { mayBeSplit } from "../parts/tree-numbers.ts";
 import type { OriginalFile, PartBlob, StoredFile } from "../layout/original-file.ts";
 import type { ClaimedForm, FormChecks } from "./confirm-form.ts";
 import { notAFile, unreadable } from "./file-errors.ts";
@@ -66,6 +67,7 @@ export function weightBlobs(entries: readonly WeightEntry[], sources: WeightSour
       name: entry.name,
       file: fileNameOf(entry),
       group: "weights",
+      canSplit: mayBeSplit(entry.sizeUncompressed),
       mismatchHint: mismatchHint(entry, sources),
       check: async (signal) => {
         await findPlace(entry, sources, signal);

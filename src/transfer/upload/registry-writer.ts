@@ -1,4 +1,4 @@
-import { OcibundleError } from "../../errors.ts";
+import { amended, OcibundleError } from "../../errors.ts";
 import type { BlobSource, ContentWriter } from "../../oci/content.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { limitsOf } from "../../registry/limits.ts";
@@ -35,6 +35,13 @@ export interface RegistryWriterOptions {
 /** Rounded down: a blob just over a limit must not look as if it fitted, nor the limit larger than it is. */
 const gibibytes = (bytes: number): string => String(Math.floor((bytes / 1024 ** 3) * 10) / 10);
 
+/** A refusal of too many bytes, with the way to send fewer in one blob where there is one. */
+function withSmallerBlobs(error: unknown, { canSplit }: { canSplit?: boolean }): unknown {
+  if (canSplit !== true || refusalOf(error)?.status !== 413) return error;
+  if (!(error instanceof OcibundleError)) return error;
+  return amended(error, { hint: `${error.hint}, or store large weights in parts with --parts` });
+}
+
 const traitsInProcess = new Map<string, RegistryTraits>();
 
 /** Writes to a repository of a registry: HEAD, mount or upload, manifests by digest and tag. */
@@ -65,14 +72,17 @@ export function registryWriter(
     blobSource: (descriptor, signal) =>
       registryReader(repository, clock).blobSource(descriptor, signal),
 
-    checkBlob({ descriptor: { size } }) {
+    checkBlob({ descriptor: { size }, canSplit }) {
       const { largestBlob } = limits ?? {};
       if (largestBlob === undefined || size <= largestBlob) return;
       throw new OcibundleError(
         "usage",
         `size ${gibibytes(size)} GiB exceeds the limit of ${host}: ${gibibytes(largestBlob)} GiB per layer`,
         {
-          hint: "store it in parts: `ocibundle push REF --parts`, or `ocibundle copy SRC DST --parts`",
+          hint:
+            canSplit === true
+              ? "store it in parts: `ocibundle push REF --parts`, or `ocibundle copy SRC DST --parts`"
+              : "use a registry that accepts larger layers",
         },
       );
     },
@@ -102,7 +112,7 @@ export function registryWriter(
         if (error instanceof OcibundleError && error.code === "integrity") {
           await checkSource(source);
         }
-        throw error;
+        throw withSmallerBlobs(error, blob);
       }
     },
 
@@ -111,7 +121,11 @@ export function registryWriter(
       const onLearned = async () => await memory?.keep(host, traits);
       const item = blob.label;
       const shared = { traits, onLearned, clock, retries, journal };
-      return uploadUnnamed(repository, blob, { signal, onBytes, emit, item, ...shared });
+      try {
+        return await uploadUnnamed(repository, blob, { signal, onBytes, emit, item, ...shared });
+      } catch (error) {
+        throw withSmallerBlobs(error, blob);
+      }
     },
 
     canMount({ descriptor: { digest, size }, mountFrom = [] }, signal) {

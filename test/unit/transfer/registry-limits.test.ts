@@ -6,6 +6,7 @@ import { limitsOf } from "../../../src/registry/limits.ts";
 import { createRegistry } from "../../../src/registry/registry.ts";
 import { registryWriter } from "../../../src/transfer/upload/registry-writer.ts";
 import { initialTraits } from "../../../src/transfer/upload/registry-traits.ts";
+import { failureOf } from "../../support/failure.ts";
 import { uploadMethods } from "../../../src/transfer/upload/upload-method.ts";
 
 const GiB = 1024 ** 3;
@@ -23,6 +24,16 @@ test("a blob over the known limit of a registry is refused before anything is se
   expect(() => writerFor("ghcr.io").checkBlob?.(blob(14 * GiB))).toThrow(
     new OcibundleError("usage", "size 14 GiB exceeds the limit of ghcr.io: 10 GiB per layer"),
   );
+});
+
+test.each([
+  [true, "store it in parts: `ocibundle push REF --parts`, or `ocibundle copy SRC DST --parts`"],
+  [false, "use a registry that accepts larger layers"],
+])("what helps depends on whether the blob can be split: %p", async (canSplit, hint) => {
+  const check = Promise.try(() =>
+    writerFor("ghcr.io").checkBlob?.({ ...blob(14 * GiB), canSplit }),
+  );
+  expect((await failureOf(check)).hint).toBe(hint);
 });
 
 test("a blob within the limit, and any blob where no limit is known, is let through", () => {

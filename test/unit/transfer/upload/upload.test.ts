@@ -150,6 +150,9 @@ const tooLarge = async (request: Request) => {
   );
 };
 
+const raiseLimit =
+  "raise the limit on the size of request bodies of the registry, or of the proxy in front of it";
+
 const fill = async (repository: string): Promise<void> => {
   const client = createRegistry(registry?.host ?? "", { clock: instantClock });
   const writer = registryWriter(client.repository(repository), { traits: new Map(), clock });
@@ -422,10 +425,20 @@ describe("a small blob", () => {
     const error = await failureOf(write(move()));
     expect(error.code).toBe("network");
     expect(error.message).toContain("413");
-    expect(error.hint).toContain(
-      "limits the size of request bodies; --parts stores large weights in smaller blobs",
-    );
+    expect(error.hint).toBe(raiseLimit);
   });
+
+  test.each([true, false])(
+    "names --parts only where that makes it smaller: %p",
+    async (canSplit) => {
+      await begin((request, next) =>
+        ["PATCH", "PUT"].includes(request.method) ? tooLarge(request) : next(request),
+      );
+      const error = await failureOf(write({ ...move(), canSplit }));
+      const parts = ", or store large weights in parts with --parts";
+      expect(error.hint).toBe(canSplit ? `${raiseLimit}${parts}` : raiseLimit);
+    },
+  );
 });
 
 describe("a wire that is cut", () => {
