@@ -2,6 +2,10 @@ import { posix } from "node:path";
 import { OcibundleError } from "../../errors.ts";
 import { quoted } from "./weight-entry.ts";
 
+/** Names of files that hold weights, by modctl's classes. */
+export const weightFiles =
+  /\.(?:safetensors|bin|pt|pth|gguf|onnx|h5|pb|tflite|ckpt|engine|pkl|npy|npz|msgpack|model|joblib|parquet)$|\.bin\./i;
+
 interface Nameable {
   path: string;
   /** The path below the directory that was given, with `/` on every system. */

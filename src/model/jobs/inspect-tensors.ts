@@ -44,7 +44,7 @@ export async function inspectTensors(job: JobContext, source: string): Promise<I
   const place = await parsePlace(session, source);
   if (place.kind === "lock") {
     throw new OcibundleError("usage", `"${source}" is a lock, which contains no tensors`, {
-      hint: "use the model in a registry, a layout or an archive",
+      hint: `use the model in a registry, a layout or an archive; \`ocibundle build -o oci:model --weights DIR --lock ${source}\` makes a layout`,
     });
   }
   const { reader, root, name, close } = await place.open();

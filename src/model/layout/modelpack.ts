@@ -3,6 +3,7 @@ import { digestOf } from "../../oci/digest.ts";
 import { mediaTypes } from "../../oci/media-types.ts";
 import { goJson } from "../format/go-json.ts";
 import { quoted } from "../format/weight-entry.ts";
+import { weightFiles } from "../format/weight-names.ts";
 import type { ContentGraph } from "../graph/content-graph.ts";
 import { mayBeSplit } from "../parts/tree-numbers.ts";
 import { describeModel, type ModelDescription } from "./describe-model.ts";
@@ -88,10 +89,7 @@ const kinds: readonly (readonly [string, RegExp])[] = [
     "weight.config",
     /\.(?:json|jsonl|ya?ml|toml|ini|cfg|conf|config|xml|modelcard|tiktoken|jinja|params)$|^(?:vocab|merges|added_tokens|spiece)\.|tokenizer\.model|sentencepiece/i,
   ],
-  [
-    "weight",
-    /\.(?:safetensors|bin|pt|pth|gguf|onnx|h5|pb|tflite|ckpt|engine|pkl|npy|npz|msgpack|model|joblib|parquet)$|\.bin\./i,
-  ],
+  ["weight", weightFiles],
   [
     "code",
     /\.(?:py|ipynb|sh|c|h|cpp|go|rs|so|js|ts)$|^(?:requirements.*\.txt|makefile|dockerfile)/i,

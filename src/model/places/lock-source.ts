@@ -1,8 +1,10 @@
-import { resolve } from "node:path";
-import { OcibundleError, errno } from "../../errors.ts";
+import { stat } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { OcibundleError, amended, errno } from "../../errors.ts";
 import { readDocument } from "../../runtime/read-document.ts";
 import { hasScheme } from "../../image/source/source.ts";
 import { unreadable } from "../weights/file-errors.ts";
+import { weightFiles } from "../format/weight-names.ts";
 import { maxLockBytes } from "../format/weights-lock.ts";
 import { fileFault } from "../../runtime/file-faults.ts";
 
@@ -25,19 +27,39 @@ export async function readLock(cwd: string, source: string): Promise<Uint8Array 
     const isMissing = code === "ENOENT" || code === "ENOTDIR" || code === "ENAMETOOLONG";
     if (isPath && isMissing && !source.endsWith(".lock"))
       throw unreadable(source, fileFault(error));
+    if (code === "EFBIG") throw notALock(source, error);
     if (isPath || !isMissing) throw error;
   }
-  if (bytes === undefined && isPath) {
-    throw new OcibundleError("file", `"${source}" is a directory, not a lock`, {
-      hint: `if this is a layout, use oci:${source}`,
-    });
-  }
+  if (bytes === undefined && isPath) throw await aDirectory(cwd, source);
   if (bytes !== undefined && !source.endsWith(".lock") && !/^\s*\{/.test(beginning(bytes))) {
-    throw new OcibundleError("file", `"${source}" is not a lock`, {
+    throw notALock(source, new OcibundleError("file", `"${source}" is not a lock`));
+  }
+  return bytes;
+}
+
+/** What makes a model of weights that are only files yet. */
+const buildHint = (directory: string): string =>
+  `make a layout of the weights, and use oci:model: \`ocibundle lock ${directory}\`, then \`ocibundle build -o oci:model --weights ${directory}\``;
+
+/** The same failure, with what the file is by its name: weights themselves are no source. */
+function notALock(source: string, error: unknown): unknown {
+  if (!(error instanceof OcibundleError)) return error;
+  if (!weightFiles.test(source)) {
+    return amended(error, {
       hint: `prefix an archive: oci-archive:${source} or docker-archive:${source}`,
     });
   }
-  return bytes;
+  return amended(error, {
+    reason: `"${source}" is a weight file: expected a reference, a layout, an archive or a lock`,
+    hint: buildHint(dirname(source)),
+  });
+}
+
+async function aDirectory(cwd: string, source: string): Promise<OcibundleError> {
+  const isLayout = await stat(join(resolve(cwd, source), "oci-layout")).catch(() => undefined);
+  return new OcibundleError("file", `"${source}" is a directory, not a lock`, {
+    hint: isLayout === undefined ? buildHint(source) : `use oci:${source} for the layout`,
+  });
 }
 
 /** Says that a lock is no place to take weights from. */
@@ -78,7 +100,7 @@ async function readLockFile(
     if (code === "EISDIR") return undefined;
     if (code === "EFBIG") {
       throw new OcibundleError("file", `"${name}" is too large for a lock`, {
-        hint: `prefix an archive: oci-archive:${name} or docker-archive:${name}`,
+        hint: "run `ocibundle lock ./weights` to create a lock",
         cause,
       });
     }

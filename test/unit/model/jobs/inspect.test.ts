@@ -17,6 +17,9 @@ import {
   weightsOf,
 } from "../../../support/model/layout-bench.ts";
 
+const buildFrom = (directory: string): string =>
+  `make a layout of the weights, and use oci:model: \`ocibundle lock ${directory}\`, then \`ocibundle build -o oci:model --weights ${directory}\``;
+
 describe("a lock is looked for", () => {
   test("where a file stands, and where the name says so", async () => {
     const job = await preparedJob({ "a.bin": "first" });
@@ -65,10 +68,17 @@ describe("a lock is looked for", () => {
 
   test.each([
     ["./nothing", '"./nothing" does not exist', undefined],
+    ["./weights", '"./weights" is a directory, not a lock', buildFrom("./weights")],
+    ["./image", '"./image" is a directory, not a lock', "use oci:./image for the layout"],
     [
-      "./weights",
-      '"./weights" is a directory, not a lock',
-      "if this is a layout, use oci:./weights",
+      "weights/model.safetensors",
+      '"weights/model.safetensors" is a weight file: expected a reference, a layout, an archive or a lock',
+      buildFrom("weights"),
+    ],
+    [
+      "large.gguf",
+      '"large.gguf" is a weight file: expected a reference, a layout, an archive or a lock',
+      buildFrom("."),
     ],
     [
       "image/index.tar",
@@ -78,6 +88,9 @@ describe("a lock is looked for", () => {
   ])("%s: %s", async (source, message, hint) => {
     const job = await preparedJob({ "a.bin": "first" });
     await writeFile(join(job.cwd, "image/index.tar"), new Uint8Array(512));
+    await writeFile(join(job.cwd, "weights/model.safetensors"), new Uint8Array(512));
+    await writeFile(join(job.cwd, "large.gguf"), "");
+    await truncate(join(job.cwd, "large.gguf"), maxLockBytes + 1);
     expect(await failureOf(inspectSource(job, source))).toMatchObject({
       code: "file",
       message,
@@ -92,6 +105,7 @@ describe("a lock is looked for", () => {
     expect(await failureOf(inspectSource(job, "model.tar"))).toMatchObject({
       code: "file",
       message: '"model.tar" is too large for a lock',
+      hint: "prefix an archive: oci-archive:model.tar or docker-archive:model.tar",
     });
   });
 
