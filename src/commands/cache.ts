@@ -48,7 +48,12 @@ const verify = defineCommand({
     return new OcibundleError(
       "integrity",
       `cache verify: ${damaged.length} of ${blobs} blobs are damaged, ${removed} removed`,
-      { hint: "check the disk; removed blobs are downloaded again when needed" },
+      {
+        hint:
+          removed === damaged.length
+            ? "check the disk; removed blobs are downloaded again when needed"
+            : "check the disk, and that the cache can be written: run `ocibundle cache verify` again then",
+      },
     );
   },
 });

@@ -1,4 +1,5 @@
-import { statfsSync } from "node:fs";
+import { constants, statfsSync } from "node:fs";
+import { access } from "node:fs/promises";
 import { dirname, sep } from "node:path";
 import { type ErrorCode, errno, OcibundleError } from "../errors.ts";
 
@@ -96,7 +97,7 @@ const faults: Readonly<Record<string, FaultRule>> = {
 
 const writingHints: Readonly<Record<FaultKind, string>> = {
   full: "free up space on that file system, or write elsewhere",
-  "read-only": "write elsewhere",
+  "read-only": "mount the file system read-write, or write elsewhere",
   denied: "check the permissions of its directory",
   broken: "check the disk, or write to another one",
   "in-the-way": "remove the existing file, or write to another directory",
@@ -216,6 +217,22 @@ export const isBelow = (directory: string, path: string | undefined): boolean =>
 /** Whether an error says that nothing is there. */
 export const isMissing = (error: unknown): boolean =>
   errno(error) === "ENOENT" || errno(error) === "ENOTDIR";
+
+/**
+ * What stands against making files in a directory, without making one: EROFS also where permissions do not count, as
+ * for root. Undefined where nothing does, and where the directory does not exist.
+ */
+export async function faultOfDirectory(path: string): Promise<unknown> {
+  try {
+    await access(path, constants.W_OK | constants.X_OK);
+    return undefined;
+  } catch (error) {
+    return isMissing(error) ? undefined : error;
+  }
+}
+
+/** Whether an error says that a file system is mounted read-only. */
+export const isReadOnly = (error: unknown): boolean => errno(error) === "EROFS";
 
 /** A failure to write as an error that a user understands; what is no fault of a file system as it is. */
 export function unwritable(path: string, cause: unknown): unknown {

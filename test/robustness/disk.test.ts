@@ -322,6 +322,49 @@ describe("a target", () => {
       stderr: "",
     });
     expect(again.stdout).toMatch(/up to date/);
+    expect(again.stderr).not.toMatch(/cannot lock files/);
+  });
+
+  testWithDisk(
+    64 * MiB,
+    "that can only be read is said also of a file in the way, and with --sync",
+    async (disk) => {
+      await using server = await serveModel(model);
+      using bench = openBench("disk");
+      const pull = ["pull", server.reference, "-o", disk.path];
+      const path = join(disk.path, "src/weights/small");
+      expect((await bench.run(pull)).code).toBe(0);
+      rmSync(path);
+      writeFileSync(path, "other");
+      expect(spawnSync("mount", ["-o", "remount,ro", disk.path]).status).toBe(0);
+      for (const [flags, at] of [
+        [[], path],
+        [["--dry-run"], path],
+        [["--sync"], disk.path],
+      ] as const) {
+        const { code, stderr } = await bench.run([...pull, ...flags]);
+        expect(stderr).toContain(
+          `"${at}": cannot write: read-only file system\nhint: mount the file system read-write, or write elsewhere`,
+        );
+        expect(stderr).not.toMatch(/cannot lock files|--force/);
+        expect(code).toBe(7);
+      }
+    },
+  );
+});
+
+describe("a cache that can only be read", () => {
+  testWithDisk(64 * MiB, "is said to be, where it is pruned", async (disk) => {
+    await using server = await serveModel(model);
+    using bench = openBench("disk");
+    const env = { OCIBUNDLE_CACHE: disk.path };
+    expect((await bench.run(["pull", server.reference], env)).code).toBe(0);
+    expect(spawnSync("mount", ["-o", "remount,ro", disk.path]).status).toBe(0);
+    const { code, stderr } = await bench.run(["cache", "prune"], env);
+    expect(stderr).toContain(
+      `error: cannot prune the cache "${disk.path}": read-only file system\nhint: mount its file system read-write`,
+    );
+    expect(code).toBe(7);
   });
 });
 

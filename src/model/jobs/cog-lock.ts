@@ -4,7 +4,7 @@ import { OcibundleError } from "../../errors.ts";
 import { refuseOtherContent } from "../../store/output-file.ts";
 import { cogLockOf, type CogLockEntry, isCogLock } from "../format/cog-lock.ts";
 import { maxLockBytes, rfc3339 } from "../format/weights-lock.ts";
-import { writeLockBytes } from "../lock/write-lock-file.ts";
+import { checkWritable, lockHints, writeLockBytes } from "../lock/write-lock-file.ts";
 
 /** What a new lock of Cog's may take the place of. */
 const earlierLock = {
@@ -24,7 +24,10 @@ export async function checkCogLock(
   layout: string | undefined,
 ): Promise<void> {
   if (path === undefined) return;
-  if (layout === "cog") return refuseOtherContent(resolve(cwd, path), earlierLock);
+  if (layout === "cog") {
+    await refuseOtherContent(resolve(cwd, path), earlierLock);
+    return checkWritable(resolve(cwd, path), lockHints.cog);
+  }
   throw new OcibundleError("usage", "--cog-lock needs the layout cog", {
     hint: "add --layout cog, or remove --cog-lock",
   });
@@ -50,5 +53,5 @@ export async function writeCogLock(
   const old = await readFile(target, "utf8").catch(() => "");
   const time = /"importedAt": "([^"]+)"/.exec(old)?.[1];
   if (time !== undefined && Buffer.compare(bytesAt(time), Buffer.from(old)) === 0) return;
-  await writeLockBytes(target, bytesAt(rfc3339(new Date())));
+  await writeLockBytes(target, bytesAt(rfc3339(new Date())), lockHints.cog);
 }

@@ -1,7 +1,7 @@
 import { lstat, readdir, rm, rmdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { errno } from "../../errors.ts";
-import { faultReason } from "../../runtime/file-faults.ts";
+import { faultOfDirectory, faultReason, writingReason } from "../../runtime/file-faults.ts";
 import type { GcReason, GcReport, PulledDirectory } from "../../report/gc.ts";
 import { type Cache, cacheAt } from "../../store/cache/cache.ts";
 import { cacheFailure, cacheDirectory } from "../../store/cache/directory.ts";
@@ -181,7 +181,11 @@ async function removeUnused(
       signal.throwIfAborted();
       return ["unreadable", faultReason(error)];
     }
-    return ["unreadable", "its files cannot be locked"];
+    const fault = await faultOfDirectory(dir);
+    return [
+      "unreadable",
+      fault === undefined ? "its files cannot be locked" : writingReason(fault),
+    ];
   } finally {
     for (const lock of locks) lock.release();
     // The locks were in it. What is mounted somewhere stays as an empty directory.

@@ -7,6 +7,7 @@ import { serializeWeightsLock, type WeightsLock } from "../format/weights-lock.t
 /** What to do where a lock can't be written: by `lock`, and where a push writes one beside. */
 export const lockHints = {
   lock: "write the lock to a writable directory with -o FILE",
+  cog: "write the lock to a writable directory with --cog-lock FILE",
   push: "write the lock to a writable directory with --lock FILE, or add --no-lock",
 } as const;
 

@@ -16,7 +16,7 @@ import { type ListedAhead, listAhead } from "./list-ahead.ts";
 import { lookAtReady, type MarkedTarget, openMarkers } from "./markers.ts";
 import { lookAtStageOf } from "./note-placed.ts";
 import { filesOf, markedTargets } from "./pull-files.ts";
-import { selectEntries, type WantedFile, withoutFiles } from "./pull-plan.ts";
+import { refuseReadOnly, selectEntries, type WantedFile, withoutFiles } from "./pull-plan.ts";
 import type { PullRequest } from "./pull-request.ts";
 import { openPull } from "./open-pull.ts";
 
@@ -177,6 +177,7 @@ async function checkDirectories(dir: string, files: readonly WantedFile[]): Prom
     // The directory that was named may be reached by a link, and none below it.
     const there = await (path === dir ? stat(path) : lstat(path)).catch(() => undefined);
     if (there === undefined || there.isDirectory()) continue;
+    await refuseReadOnly(path);
     throw new OcibundleError("conflict", `"${path}" exists and is not a directory`, {
       hint: "remove it, or pull into another directory with -o",
     });

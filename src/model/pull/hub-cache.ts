@@ -14,7 +14,7 @@ import type { HubCacheReport } from "../../report/pull.ts";
 import { hubDirectoryName, hubRevision } from "../format/hub-revision.ts";
 import { below, sharedDirectory } from "../format/shared-directory.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
-import type { WantedFile } from "./pull-plan.ts";
+import { refuseReadOnly, type WantedFile } from "./pull-plan.ts";
 import { writeFlushed } from "../../runtime/write-flushed.ts";
 
 /**
@@ -187,6 +187,7 @@ async function isLinked(
   const there = await lstat(path).catch(() => undefined);
   if (there?.isSymbolicLink() === true && (await readlink(path)) === target) return true;
   if (there === undefined || (force && !there.isDirectory())) return false;
+  await refuseReadOnly(path);
   throw new OcibundleError("conflict", `"${shown}" exists with different content`, {
     hint: "add --force to replace it, or pull into another directory with -o",
   });

@@ -1,7 +1,7 @@
 import { withinOpenFiles } from "../../runtime/open-files.ts";
 import type { BigIntStats } from "node:fs";
 import { lstat } from "node:fs/promises";
-import { join, posix } from "node:path";
+import { dirname, join, posix } from "node:path";
 import { parallel } from "../../flow/parallel.ts";
 import picomatch from "picomatch";
 import { OcibundleError, errno } from "../../errors.ts";
@@ -9,7 +9,7 @@ import type { WorkerPool } from "../../runtime/worker-pool.ts";
 import type { Cache } from "../../store/cache/cache.ts";
 import type { FileRecords } from "../../store/records/file-records.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
-import { unwritable } from "../../runtime/file-faults.ts";
+import { faultOfDirectory, isReadOnly, unwritable } from "../../runtime/file-faults.ts";
 
 /** A weight file and the place it is to have. */
 export interface WantedFile {
@@ -112,6 +112,7 @@ export async function planPull(
   const inTheWay = files.filter((_file, index) => states[index] === "other");
   const [first, ...more] = inTheWay;
   if (first !== undefined && !options.force) {
+    await refuseReadOnly(first.path);
     const others = more.length === 0 ? " exists" : ` and ${more.length} more exist`;
     throw new OcibundleError("conflict", `"${first.path}"${others} with different content`, {
       hint: `add --force to replace ${more.length === 0 ? "it" : "them"}, or pull into another directory with -o`,
@@ -121,6 +122,12 @@ export async function planPull(
     kept: files.filter((_file, index) => states[index] === "same"),
     wanted: files.filter((_file, index) => states[index] !== "same"),
   };
+}
+
+/** What is in the way on a read-only file system can't be replaced or removed. Throws `system` there. */
+export async function refuseReadOnly(path: string): Promise<void> {
+  const fault = await faultOfDirectory(dirname(path));
+  if (isReadOnly(fault)) throw unwritable(path, fault);
 }
 
 async function stateOf(
@@ -140,6 +147,7 @@ async function stateOf(
   }
   if (stats.isSymbolicLink()) return "other";
   if (!stats.isFile()) {
+    await refuseReadOnly(path);
     throw new OcibundleError("conflict", `"${path}" exists and is not a regular file`, {
       hint: "remove it, or pull into another directory with -o",
     });

@@ -12,6 +12,7 @@ import { notePulled, stageOf } from "./note-placed.ts";
 import { needsLocks, type Stage } from "./sync.ts";
 import { filesOf, markedTargets, reportedFiles } from "./pull-files.ts";
 import { selectEntries, type WantedFile, withoutFiles } from "./pull-plan.ts";
+import { faultOfDirectory, isReadOnly, unwritable } from "../../runtime/file-faults.ts";
 import { lockDirectory } from "./lock-directory.ts";
 import { findFiles } from "./pull-entries.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
@@ -79,11 +80,13 @@ async function pullMarked(
       // A lock in the cache says nothing to who shares the directory and not the cache.
       const alone = turn?.path.startsWith(dir) === true;
       const seen: Seen = {};
+      const fault = alone ? undefined : await faultOfDirectory(dir);
       if (alone) markers.alone();
-      else sayUnlocked({ session, seen }, dir);
+      // Where nothing can be written, no two pulls get in each other's way.
+      else if (!isReadOnly(fault)) sayUnlocked({ session, seen }, dir);
       const made: { hub?: HubSnapshot } = {};
       const noted = { ...session, dir, source: place.repository?.fullName ?? place.text };
-      if (sync && !alone) throw needsLocks(dir);
+      if (sync && !alone) throw fault === undefined ? needsLocks(dir) : unwritable(dir, fault);
       isReplacing = sync;
       stage = sync
         ? await stageOf(noted, { digest, ready: await markers.ready(), files, targets, force })

@@ -13,6 +13,7 @@ import {
   sweepLocks,
 } from "./list.ts";
 import { sweepTempFiles } from "./temp.ts";
+import { faultOfDirectory, isReadOnly, writingReason } from "../../runtime/file-faults.ts";
 import { LockUnavailable, requireLocks } from "../locks/lock-file.ts";
 
 /** How much of the cache stays. */
@@ -57,6 +58,14 @@ export async function pruneCache(cache: Cache, options: PruneOptions): Promise<P
     return await prune(cache, options);
   } catch (error) {
     if (!(error instanceof LockUnavailable)) throw error;
+    const fault = await faultOfDirectory(cache.root);
+    if (isReadOnly(fault)) {
+      throw new OcibundleError(
+        "system",
+        `cannot prune the cache "${cache.root}": ${writingReason(fault)}`,
+        { hint: "mount its file system read-write", cause: fault },
+      );
+    }
     throw new OcibundleError(
       "system",
       `cannot prune the cache "${cache.root}": cannot lock its files`,
