@@ -1,4 +1,4 @@
-import { Odd, type ReadAt, u64 } from "./read-at.ts";
+import { Odd, type ReadAt } from "./read-at.ts";
 
 // https://github.com/ggml-org/ggml/blob/master/docs/gguf.md: magic, version, number of tensors, number of
 // metadata values, the values, what is known of each tensor, padding, the tensors.
@@ -71,6 +71,13 @@ export interface TensorInfo {
   shape: number[];
   offset: number;
   bytes: number | undefined;
+  /** Where it ends at least, counted as `offset`: exact also where the other numbers can't be. */
+  end: bigint;
+}
+
+/** Throws `Odd` for a tensor that is larger than any file. */
+export function checkExact({ shape, end }: TensorInfo): void {
+  if (end > Number.MAX_SAFE_INTEGER || !shape.every(Number.isSafeInteger)) throw new Odd();
 }
 
 /**
@@ -128,20 +135,28 @@ async function readInfo(reader: Reader): Promise<TensorInfo> {
   const name = await reader.text(await reader.u64());
   const dimensions = await reader.u32();
   if (dimensions > 8) throw new Odd();
-  const shape: number[] = [];
-  for (let index = 0; index < dimensions; index += 1) shape.push(await reader.u64());
+  const shape: bigint[] = [];
+  for (let index = 0; index < dimensions; index += 1) shape.push(await reader.bigU64());
   const type = await reader.u32();
-  const offset = await reader.u64();
+  const offset = await reader.bigU64();
   const [dtype, each, bytes] = types[type] ?? [];
-  const values = shape.reduce((product, length) => product * length, 1);
+  const size =
+    each === undefined || bytes === undefined
+      ? undefined
+      : sizeOf(shape, BigInt(each), BigInt(bytes));
   return {
     name,
     dtype,
-    shape,
-    offset,
-    bytes: each === undefined || bytes === undefined ? undefined : Math.ceil(values / each) * bytes,
+    shape: shape.map(Number),
+    offset: Number(offset),
+    bytes: size === undefined ? undefined : Number(size),
+    end: offset + (size ?? 0n),
   };
 }
+
+/** Bytes of a tensor whose values are stored in blocks of `each` values and `bytes` bytes. */
+const sizeOf = (shape: readonly bigint[], each: bigint, bytes: bigint): bigint =>
+  ((shape.reduce((product, length) => product * length, 1n) + each - 1n) / each) * bytes;
 
 /** Reads little-endian numbers and texts one after another. */
 class Reader {
@@ -160,8 +175,15 @@ class Reader {
     return (await this.take(4)).getUint32(0, true);
   }
 
+  /** How much of something follows. Throws `Ended` for more than any file has. */
   async u64(): Promise<number> {
-    return u64(await this.take(8), 0);
+    const value = Number(await this.bigU64());
+    if (!Number.isSafeInteger(value)) throw new Ended();
+    return value;
+  }
+
+  async bigU64(): Promise<bigint> {
+    return (await this.take(8)).getBigUint64(0, true);
   }
 
   async text(length: number): Promise<string> {

@@ -1,4 +1,4 @@
-import { Ended, maxHeaderBytes, readHeader, type TensorInfo } from "./gguf-header.ts";
+import { checkExact, Ended, maxHeaderBytes, readHeader, type TensorInfo } from "./gguf-header.ts";
 import {
   maxTensors,
   Odd,
@@ -9,19 +9,20 @@ import {
 } from "./read-at.ts";
 
 /**
- * How many bytes a GGUF file has at least by its header. `"header"` where the header itself is not whole,
+ * How many bytes a GGUF file has at least by its header, exactly. `"header"` where the header itself is not whole,
  * undefined for what is no such file, or one of a kind that is not known here. Throws errno errors.
  */
 export async function readGgufEnd(
   readAt: ReadAt,
   size: number,
-): Promise<number | "header" | undefined> {
-  let end = 0;
+): Promise<number | bigint | "header" | undefined> {
+  let end = 0n;
   try {
-    const { start } = await readHeader({ readAt, size }, Infinity, ({ offset, bytes }) => {
-      end = Math.max(end, offset + (bytes ?? 0));
+    const { start } = await readHeader({ readAt, size }, Infinity, (info) => {
+      if (info.end > end) ({ end } = info);
     });
-    return start + end;
+    const whole = BigInt(start) + end;
+    return whole > Number.MAX_SAFE_INTEGER ? whole : Number(whole);
   } catch (error) {
     if (error instanceof Ended) return size > maxHeaderBytes ? undefined : "header";
     if (error instanceof Odd) return undefined;
@@ -36,9 +37,10 @@ export async function readGgufEnd(
 export const readGguf = (readAt: ReadAt, size: number): Promise<TensorFile | undefined> =>
   unlessOdd(async () => {
     const found: TensorInfo[] = [];
-    const { start, alignment } = await readHeader({ readAt, size }, maxTensors, (info) =>
-      found.push(info),
-    );
+    const { start, alignment } = await readHeader({ readAt, size }, maxTensors, (info) => {
+      checkExact(info);
+      found.push(info);
+    });
     found.sort((a, b) => a.offset - b.offset);
     if (new Set(found.map(({ name }) => name)).size < found.length) throw new Odd();
     if (found[0]?.offset !== 0 || start >= size) throw new Odd();
@@ -72,7 +74,9 @@ export const describeGguf = (readAt: ReadAt, size: number): Promise<GgufDescript
     await readHeader(
       { readAt, size },
       maxTensors,
-      ({ shape }) => {
+      (info) => {
+        checkExact(info);
+        const { shape } = info;
         parameters += shape.reduce((product, length) => product * length, 1);
       },
       (key, value) => {

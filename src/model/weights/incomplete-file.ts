@@ -33,8 +33,11 @@ export async function incompleteBecause(path: string, size: number): Promise<str
       ? await readGgufEnd(readAt, size)
       : undefined;
   if (end === undefined) return undefined;
-  if (typeof end !== "number")
+  if (end === "header") {
     return `is truncated: its header is longer than the ${size} bytes of the file`;
+  }
+  if (typeof end === "object")
+    return `has ${size} bytes, its header says that its tensors have ${end.tensors}`;
   if (end > size) return `is truncated: it has ${size} of ${end} bytes`;
   if (end < size && isTensors) return `has ${size} bytes, its header says ${end}`;
   return undefined;
@@ -42,12 +45,13 @@ export async function incompleteBecause(path: string, size: number): Promise<str
 
 /**
  * How many bytes a safetensors file has by its header: 8 bytes of the header's length, the header, the
- * tensors. `"header"` where the header itself is not whole, undefined for what is no such file.
+ * tensors. `"header"` where the header itself is not whole, undefined for what is no such file. Where a tensor ends
+ * beyond what can be counted, the end as the header has it, in bytes from the first tensor.
  */
 async function readTensorsEnd(
   readAt: ReadAt,
   size: number,
-): Promise<number | "header" | undefined> {
+): Promise<number | "header" | { tensors: string } | undefined> {
   const start = await readAt(0, 9);
   if (start.byteLength < 9 || start[8] !== 0x7b) return undefined;
   const length = Number(view(start).getBigUint64(0, true));
@@ -56,12 +60,35 @@ async function readTensorsEnd(
   // Taking a larger one apart takes ten times its size of memory.
   if (length > maxParsedHeader) return undefined;
   try {
-    const { value } = parseShallowJson(await readAt(8, length));
-    return 8 + length + endOfTensors(value);
+    const { text, value } = parseShallowJson(await readAt(8, length));
+    const end = endOfTensors(value);
+    // Rounded, it would be a number that the file does not have.
+    if (!Number.isSafeInteger(8 + length + end)) return { tensors: asWritten(text, end) };
+    return 8 + length + end;
   } catch (error) {
     if (error instanceof SyntaxError || error instanceof TypeError) return undefined;
     throw error;
   }
+}
+
+/** How the largest end of a tensor, which is `end` when it is rounded, is written in a header. */
+function asWritten(header: string, end: number): string {
+  const ends = new Map<unknown, string>();
+  let written = "";
+  function note(this: unknown, key: string, value: unknown, { source }: { source?: string }) {
+    if (key === "1" && value === end && source !== undefined) ends.set(this, source);
+    if (key === "data_offsets") written = larger(written, ends.get(value));
+    return value;
+  }
+  (JSON.parse as (text: string, reviver: typeof note) => unknown)(header, note);
+  return written === "" ? String(end) : written;
+}
+
+/** The larger of two numbers of JSON; the first one where they can't be compared. */
+function larger(one: string, other = ""): string {
+  const isInteger = /^\d+$/.test(one) && /^\d+$/.test(other);
+  if (one === "" || (isInteger && BigInt(other) > BigInt(one))) return other;
+  return one;
 }
 
 function endOfTensors(header: unknown): number {

@@ -64,6 +64,19 @@ function gguf(): Buffer {
   return Buffer.concat([header, Buffer.alloc(start - header.length), Buffer.alloc(256 + 36)]);
 }
 
+const bigU64 = (value: bigint): Buffer => {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(value);
+  return bytes;
+};
+
+/** A GGUF file with one tensor of F32, whose bytes begin at a multiple of 32. */
+const oneTensor = (shape: readonly bigint[], offset: bigint): Buffer => {
+  const front = [Buffer.from("GGUF"), u32(3), u64(1), u64(0), text("a"), u32(shape.length)];
+  const header = Buffer.concat([...front, ...shape.map(bigU64), u32(0), bigU64(offset)]);
+  return Buffer.concat([header, Buffer.alloc(128 - header.length)]);
+};
+
 const pointer =
   "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n";
 
@@ -97,6 +110,56 @@ describe("is said of", () => {
     for (let size = whole.length - 1; size >= 8; size -= 11) {
       writeFileSync(path, whole.subarray(0, size));
       expect(await incompleteBecause(path, size)).toMatch(/^is truncated: /);
+    }
+  });
+});
+
+describe("numbers that can't be counted are shown as the file has them", () => {
+  test.each([
+    ["[0,9223372036854775808]", "9223372036854775808"],
+    ["[0,9007199254740993]", "9007199254740993"],
+    ["[0,18446744073709551615]", "18446744073709551615"],
+    ["[0,1e300]", "1e300"],
+    ["[0,16.5]", "16.5"],
+  ])("the end of a tensor: %s", async (offsets, written) => {
+    const header = `{"a":{"dtype":"U8","shape":[9223372036854775809],"data_offsets":${offsets}}}`;
+    const file = Buffer.concat([u64(header.length), Buffer.from(header), Buffer.alloc(16)]);
+    expect(await judge("m.safetensors", file)).toBe(
+      `has ${file.length} bytes, its header says that its tensors have ${written}`,
+    );
+  });
+
+  test("of several tensors, the largest end", async () => {
+    const ends = ["9223372036854775807", "9223372036854775809", "9223372036854775808", "16"];
+    const header = `{${ends.map((end) => `"t${end}":{"data_offsets":[0,${end}]}`).join()}}`;
+    const file = Buffer.concat([u64(header.length), Buffer.from(header)]);
+    expect(await judge("m.safetensors", file)).toContain("tensors have 9223372036854775809");
+  });
+
+  test.each([
+    [[4n], 2n ** 63n, 2n ** 63n + 16n],
+    [[2n ** 63n], 0n, 2n ** 65n],
+    [[2n ** 40n, 2n ** 40n + 1n], 1n, 1n + 4n * 2n ** 40n * (2n ** 40n + 1n)],
+    [[2n ** 51n], 2n ** 53n - 1n, 2n ** 54n - 1n],
+  ])("a GGUF tensor of shape %p at %p", async (shape, offset, end) => {
+    const file = oneTensor(shape, offset);
+    const start = shape.length > 1 ? 96n : 64n;
+    expect(await judge("m.gguf", file)).toBe(
+      `is truncated: it has ${file.length} of ${start + end} bytes`,
+    );
+  });
+
+  test("more tensors, values or text than any file has are more than the file has", async () => {
+    const long = Buffer.alloc(8, 0xff);
+    for (const counts of [
+      [long, u64(0)],
+      [u64(1), long],
+      [u64(1), u64(1), long],
+    ]) {
+      const file = Buffer.concat([Buffer.from("GGUF"), u32(3), ...counts, Buffer.alloc(64)]);
+      expect(await judge("m.gguf", file)).toBe(
+        `is truncated: its header is longer than the ${file.length} bytes of the file`,
+      );
     }
   });
 });
