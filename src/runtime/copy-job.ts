@@ -18,15 +18,21 @@ const alignment = 64 * 1024;
 /** What offsets and sizes of reads past the page cache are multiples of, in bytes. */
 const readAlignment = 4096;
 
+/**
+ * Of a shorter range, in bytes, nothing is read past the page cache: to look up and to fetch each of thousands of small
+ * tensors by itself takes two to three times as long as the reads ahead that the system makes.
+ */
+const leastDirectRange = 64 * 1024;
+
 /** So many bytes are looked up in the page cache at once: a multiple of the largest page of any system. */
 const lookedUpBytes = 8 * 1024 * 1024;
 
 /**
  * Copies ranges of a file into another one, which is there; nothing is hashed. What is written goes past the page cache
- * where the system can do that, and so is read what is not there: filling it with gigabytes at once takes longer than
- * the disk. Blocks the thread. `onChunk` is told the number of bytes after each chunk, and ends the work by throwing. Resolves to the number of
- * bytes. Throws errno errors, and one with `fileEndedCode` where a file is shorter than its range, or not this user's
- * own any more.
+ * where the system can do that, and so are long ranges read that are not there: filling it with gigabytes at once takes
+ * longer than the disk. Blocks the thread. `onChunk` is told the number of bytes after each chunk, and ends the work by
+ * throwing. Resolves to the number of bytes. Throws errno errors, and one with `fileEndedCode` where a file is shorter
+ * than its range, or not this user's own any more.
  */
 export async function runCopyJob(
   { from, to, ranges }: CopyJob,
@@ -57,11 +63,12 @@ function copyRanges(
 ): number {
   let copied = 0;
   for (const { source, target, length } of ranges) {
+    const mayPassCache = length >= leastDirectRange;
     for (let done = 0; done < length;) {
       // Up to where a block begins first, so that all that follows is whole blocks.
       const misplaced = (target + done) % alignment;
       const most = misplaced === 0 ? chunkBytes : alignment - misplaced;
-      const bytes = read(source + done, Math.min(most, length - done));
+      const bytes = read(source + done, Math.min(most, length - done), mayPassCache);
       if (bytes.length === 0) {
         throw ended(`${from}: the file ended before byte ${source + length}`);
       }
@@ -78,13 +85,13 @@ const whatIsCached = once(() => runtime.cachedShare());
 
 interface FileReader {
   /** At most so many bytes from a position, valid until the next read; none where the file has ended. */
-  read(position: number, length: number): Uint8Array;
+  read(position: number, length: number, mayPassCache: boolean): Uint8Array;
   close(): void;
 }
 
 /**
- * Reads an open file, which it closes: past the page cache what is mostly not there, while that works; the rest through
- * it. The bytes begin at a page of the memory, which writes past the page cache need.
+ * Reads an open file, which it closes: past the page cache what may be and is mostly not there, while that works; the
+ * rest through it. The bytes begin at a page of the memory, which writes past the page cache need.
  */
 function fileReader(file: number, cachedShare: CachedShare | undefined): FileReader {
   // Shared memory begins at a page.
@@ -119,9 +126,9 @@ function fileReader(file: number, cachedShare: CachedShare | undefined): FileRea
     }
   };
   return {
-    read(position, length) {
+    read(position, length, mayPassCache) {
       const skip = position % readAlignment;
-      const read = readDirect(position, skip, length);
+      const read = mayPassCache ? readDirect(position, skip, length) : 0;
       if (read === 0) return buffer.subarray(0, readSync(file, buffer, 0, length, position));
       if (skip > 0) buffer.copyWithin(0, skip, skip + read);
       return buffer.subarray(0, read);
