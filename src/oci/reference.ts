@@ -6,7 +6,7 @@ import { type Digest, isDigest } from "./digest.ts";
  * Grammar: github.com/distribution/reference; defaults as Docker has them.
  */
 export interface Reference {
-  /** The registry's host with its port, as the user wrote it: `docker.io`, `[::1]:5000`. */
+  /** The registry's host with its port, `docker.io`, `[::1]:5000`; in lower case, unless it would be no host then. */
   host: string;
   /** The path below the host, without a slash at either end. */
   repository: string;
@@ -58,6 +58,9 @@ function holdsLogin(text: string): boolean {
   return /^(?!sha\d+:)(?:localhost$|[^/@]*[./]|[^/:@]+:\d{1,5}(?:\/|$))/.test(text.slice(at + 1));
 }
 
+/** Whether the first part of a reference is a host whatever the case of its letters, which is lower. */
+const isNamedHost = (text: string): boolean => /[.:[]/.test(text) || text === "localhost";
+
 /** Reads a reference. Throws `usage`, naming the part that is wrong and the rule it breaks. */
 export function parseReference(text: string): Reference {
   const fail = (why: string, hint: string): never => {
@@ -99,13 +102,12 @@ export function parseReference(text: string): Reference {
   const slash = rest.indexOf("/");
   const first = slash === -1 ? "" : rest.slice(0, slash);
   // A first part is a host when it could not be one of a path: Docker's rule.
-  if (
-    first !== "" &&
-    (/[.:[]/.test(first) || first === "localhost" || first !== first.toLowerCase())
-  ) {
+  if (first !== "" && (isNamedHost(first) || first !== first.toLowerCase())) {
     if (!isHost(first))
       fail(`"${first}" is not a host`, "a host is name[:port], such as localhost:5000");
-    host = first;
+    const lower = first.toLowerCase();
+    // A name that only its upper case tells from a path keeps it.
+    host = isNamedHost(lower) ? lower : first;
     rest = rest.slice(slash + 1);
   }
 

@@ -70,7 +70,7 @@ describe("a reference", () => {
         const reference = parseReference(text);
         const said = label ?? (hash === null ? "latest" : undefined);
         expect(reference).toEqual({
-          host: at,
+          host: at.toLowerCase(),
           repository: name,
           ...(said === undefined ? {} : { tag: said }),
           ...(hash === null ? {} : { digest: hash }),
@@ -79,6 +79,15 @@ describe("a reference", () => {
       }),
       runs,
     );
+  });
+
+  test("has the same host however its letters are written, unless they tell it from a path", () => {
+    for (const text of ["localhost:5000", "localhost", "ghcr.io", "[::a]:5000", "docker.io"]) {
+      const [lower, upper] = [text, text.toUpperCase()].map((at) => parseReference(`${at}/a/b:v1`));
+      expect(upper).toEqual(lower as Reference);
+    }
+    expect(parseReference("INDEX.DOCKER.IO/a").host).toBe("docker.io");
+    expect(parseReference("MyHost/a/b").host).toBe("MyHost");
   });
 
   test("without a host is one of Docker Hub's, below library/ where it has one part", () => {

@@ -86,5 +86,5 @@ function parseAddress(text: string): Omit<MirrorAddress, "tags" | "headers"> | s
   if (prefix !== "" && !isRepositoryName(prefix)) {
     return "has a path that is not a prefix of a repository name";
   }
-  return { name: text, host, scheme: protocol, prefix };
+  return { name: text, host: host.toLowerCase(), scheme: protocol, prefix };
 }
