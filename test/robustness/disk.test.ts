@@ -366,6 +366,23 @@ describe("a cache that can only be read", () => {
     );
     expect(code).toBe(7);
   });
+
+  testWithDisk(64 * MiB, "is said to keep what is damaged", async (disk) => {
+    await using server = await serveModel(model);
+    using bench = openBench("disk");
+    const env = { OCIBUNDLE_CACHE: disk.path };
+    expect((await bench.run(["pull", server.reference, "--link", "copy"], env)).code).toBe(0);
+    const [blob = ""] = filesBelow(join(disk.path, "blobs"));
+    const path = join(disk.path, "blobs", blob);
+    chmodSync(path, 0o644);
+    writeFileSync(path, "damaged");
+    expect(spawnSync("mount", ["-o", "remount,ro", disk.path]).status).toBe(0);
+    const { code, stderr } = await bench.run(["cache", "verify"], env);
+    expect(stderr).toContain(
+      "1 of 2 blobs are damaged, 0 removed\nhint: check the disk, and that the cache can be written: run `ocibundle cache verify` again then",
+    );
+    expect(code).toBe(5);
+  });
 });
 
 const isRoot = process.getuid?.() === 0;
