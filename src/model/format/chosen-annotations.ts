@@ -28,7 +28,9 @@ const ownKeys = /^(?:vnd\.cog\.|run\.cog\.|vnd\.ocibundle\.|org\.cncf\.model\.)/
 
 /** What is said where a manifest is made again without the annotations that it had; undefined where it had none. */
 export function skippedAnnotations(root: RawManifest, on: string): string | undefined {
-  const keys = Object.keys(membersOf(root, on).annotations).filter((key) => !ownKeys.test(key));
+  const keys = Object.keys(membersOf(root, on, () => {}).annotations).filter(
+    (key) => !ownKeys.test(key),
+  );
   if (keys.length === 0) return undefined;
   return `${keys.length} annotation${keys.length === 1 ? "" : "s"} of ${on} skipped`;
 }

@@ -9,7 +9,7 @@ import {
   type UnreadableEntry,
   unreadableText,
 } from "../../oci/index-entries.ts";
-import { type ImageIndex, ImageIndexSchema, type RawManifest } from "../../oci/manifest.ts";
+import { ImageIndexSchema, type RawManifest } from "../../oci/manifest.ts";
 import { isIndexType, isManifestType } from "../../oci/media-types.ts";
 import {
   formatWithVersion,
@@ -71,16 +71,17 @@ export async function readModelImage(
   }
   const on = `${reader.name}: index`;
   return platform === undefined
-    ? allPlatforms(reader, root, parseManifest(root, ImageIndexSchema, on), signal)
+    ? allPlatforms(reader, root, on, signal)
     : onePlatform(reader, parseIndexEntries(root, on), platform, signal, takesLone);
 }
 
 async function allPlatforms(
   reader: ContentReader,
   root: RawManifest,
-  index: ImageIndex,
+  on: string,
   signal: AbortSignal,
 ): Promise<ModelImage> {
+  const { index, unreadable } = parseIndexEntries(root, on);
   const { manifests, annotations } = index;
   const images = manifests.filter((entry) => entryType(entry) === "image");
   const others = manifests.filter((entry) => entryType(entry) === "other");
@@ -88,7 +89,11 @@ async function allPlatforms(
   const hasWeights = images.length + kept.length < manifests.length;
   const asImage = async (parts: Pick<ModelImage, "images" | "kept">): Promise<ModelImage> => {
     const all = { ...parts, annotations };
-    return { root: hasWeights ? await standalone(reader, all, signal) : root, ...all };
+    // An index of its own, which does not have what can't be read.
+    if (hasWeights) return { root: await standalone(reader, all, signal), ...all, unreadable };
+    // As it is: with all that it lists.
+    parseManifest(root, ImageIndexSchema, on);
+    return { root, ...all };
   };
   if (images.length === 0) {
     // Some builders write an index of one manifest or index and no platform: that knows it.

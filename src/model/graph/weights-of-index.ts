@@ -47,7 +47,10 @@ export function passOver(
 /** Whether what can't be read as an entry of an index says that it is weights. */
 function saysWeights(value: unknown): boolean {
   const result = v.safeParse(MarkedSchema, value);
-  return result.success && isWeights({ ...unknownEntry, ...result.output });
+  if (!result.success) return false;
+  // Nothing else of it: other members are not what they are called.
+  const { artifactType, annotations } = result.output;
+  return isWeights({ ...unknownEntry, artifactType, annotations });
 }
 
 const MarkedSchema = goObject({

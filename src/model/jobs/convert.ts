@@ -2,8 +2,8 @@ import type { ImageSource } from "../../image/conversion/types.ts";
 import { OcibundleError } from "../../errors.ts";
 import type { ContentReader } from "../../oci/content.ts";
 import type { Digest } from "../../oci/digest.ts";
-import { parseManifest } from "../../oci/manifest-sizes.ts";
-import { ImageIndexSchema, type RawManifest } from "../../oci/manifest.ts";
+import { parseIndexEntries } from "../../oci/index-entries.ts";
+import type { RawManifest } from "../../oci/manifest.ts";
 import { isIndexType } from "../../oci/media-types.ts";
 import { skippedAnnotations } from "../format/chosen-annotations.ts";
 import { holdsImages, parseLayout } from "../format/layout-name.ts";
@@ -114,7 +114,7 @@ export async function converted(
     return withImages(session, reader, root, laidOut);
   }
   if (isIndexType(root.mediaType)) {
-    const { manifests } = parseManifest(root, ImageIndexSchema, reader.name);
+    const { manifests } = parseIndexEntries(root, reader.name).index;
     if (manifests.some((entry) => entryType(entry) === "image")) {
       emit({
         type: "warning",
@@ -131,7 +131,11 @@ async function partsManifests(
   root: RawManifest,
   signal: AbortSignal,
 ): Promise<RawManifest[] | undefined> {
-  const contents = await readAllContents(reader, root, signal);
+  let isWhole = true;
+  const onPassed = () => (isWhole = false);
+  const contents = await readAllContents(reader, root, signal, { onPassed });
+  // A copy that keeps its digest has every entry.
+  if (!isWhole) return undefined;
   return contents.every(({ parts }) => parts !== undefined)
     ? contents.map(({ raw }) => raw)
     : undefined;
@@ -144,7 +148,7 @@ async function withImages(
   root: RawManifest,
   weights: LaidOut,
 ): Promise<Converted> {
-  const { manifests } = parseManifest(root, ImageIndexSchema, reader.name);
+  const { manifests } = parseIndexEntries(root, reader.name).index;
   if (!manifests.some((entry) => entryType(entry) === "image")) return weights;
   const image = await readModelImage(reader, root, undefined, signal);
   const message = leftOutWarning(image);

@@ -49,7 +49,9 @@ export async function inspectTensors(job: JobContext, source: string): Promise<I
   }
   const { reader, root, name, close } = await place.open();
   try {
-    const files = await readableFilesOf(reader, root, signal);
+    const files = await readableFilesOf(reader, root, signal, (message) => {
+      session.emit({ type: "warning", message });
+    });
     const listed = await parallel(files, filesAtOnce, signal, tensorsOf);
     // What their headers were read into is as large as the list.
     if (listed.some(({ tensors }) => (tensors?.length ?? 0) >= manyTensors)) {
@@ -61,13 +63,17 @@ export async function inspectTensors(job: JobContext, source: string): Promise<I
   }
 }
 
-/** The files of a model's weights. Throws `not_found` where it has none. */
+/**
+ * The files of a model's weights. Throws `not_found` where it has none, and as `readAllContents`, where `onPassed` is
+ * explained.
+ */
 export async function readableFilesOf(
   reader: ContentReader,
   root: RawManifest,
   signal: AbortSignal,
+  onPassed?: (message: string) => void,
 ): Promise<ReadableFile[]> {
-  const contents = await readAllContents(reader, root, signal);
+  const contents = await readAllContents(reader, root, signal, { onPassed });
   const files: ReadableFile[] = [];
   for (const one of contents) files.push(...(await readableFiles(reader, one, signal)));
   return files;

@@ -5,7 +5,7 @@ import { parsePlatform } from "../../oci/platform.ts";
 import { machinePlatform } from "../session/machine-platform.ts";
 import type { AssembledModel } from "../graph/assemble.ts";
 import { assembleStandalone } from "../graph/assemble.ts";
-import { type ModelImage, readModelImage } from "../graph/image-part.ts";
+import { leftOutWarning, type ModelImage, readModelImage } from "../graph/image-part.ts";
 import { cogIndex } from "../layout/cog.ts";
 import type { LayoutName } from "../format/layout-name.ts";
 import { type LaidOut, layOut } from "../layout/layouts.ts";
@@ -120,6 +120,8 @@ async function withImage(
   const { reader, root, close } = await imagePlace(session, source).open({ platform });
   stack.defer(close);
   const image = await readModelImage(reader, root, platform, session.signal);
+  const message = leftOutWarning(image);
+  if (message !== undefined) session.emit({ type: "warning", message });
   return cogWithImage(reader, image, { ...model, entries }, session.signal);
 }
 

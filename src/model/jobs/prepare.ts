@@ -30,8 +30,8 @@ import { isPartsManifest } from "../parts/parts-artifact.ts";
 import type { TreeNumbers } from "../parts/tree.ts";
 import { membersOf } from "../../oci/manifest-members.ts";
 import type { ContentReader } from "../../oci/content.ts";
-import { parseManifest } from "../../oci/manifest-sizes.ts";
-import { ImageIndexSchema, type RawManifest } from "../../oci/manifest.ts";
+import { parseIndexEntries } from "../../oci/index-entries.ts";
+import type { RawManifest } from "../../oci/manifest.ts";
 import { isIndexType } from "../../oci/media-types.ts";
 import { weightsEntries } from "../format/model-index.ts";
 import { annotated } from "../format/chosen-annotations.ts";
@@ -205,9 +205,10 @@ async function anyWeights(
     store,
   }: { split: SplitChoice; stack: AsyncDisposableStack; store: StoreFiles | undefined },
 ): Promise<WeightsPart> {
+  let passed: string | undefined;
   const manifest = isIndexType(root.mediaType)
-    ? weightsEntries(parseManifest(root, ImageIndexSchema, reader.name)).length > 0
-      ? await readWeights(reader, root, session.signal)
+    ? weightsEntries(parseIndexEntries(root, reader.name).index).length > 0
+      ? await readWeights(reader, root, session.signal, (text) => (passed = text))
       : undefined
     : hasOnlyWeights(root, reader.name)
       ? root
@@ -217,7 +218,10 @@ async function anyWeights(
     store === undefined &&
     (layout === undefined ||
       isPartsManifest(membersOf(manifest, reader.name)) === (layout === "parts"));
-  if (isWanted) return weightsPartOf(reader, manifest);
+  if (isWanted) {
+    if (passed !== undefined) session.emit({ type: "warning", message: passed });
+    return weightsPartOf(reader, manifest);
+  }
   const files = await filesOfModel(session, { reader, root }, { stack });
   if (layout === "parts") {
     const { cutRecords } = readOptions(session);

@@ -58,8 +58,7 @@ export async function readServed(
   manifest: RawManifest,
   { session, root }: ServedOptions,
 ): Promise<Served> {
-  const { signal } = session;
-  const { contents, isImage } = await contentsOf(reader, manifest, root, signal);
+  const { contents, isImage } = await contentsOf(reader, manifest, { session, root });
   // The files of an image are relative to the root already.
   const cut = isImage ? "/" : root;
   const [first] = contents;
@@ -111,17 +110,20 @@ const planned = (plan: FilePlan | undefined): Pick<Located, "plan" | "delta"> =>
 async function contentsOf(
   reader: ContentReader,
   manifest: RawManifest,
-  root: string | undefined,
-  signal: AbortSignal,
+  { session: { signal, emit }, root }: ServedOptions,
 ): Promise<{ contents: WeightsContents[]; isImage: boolean }> {
+  const onPassed = (message: string) => emit({ type: "warning", message });
   try {
-    const contents = await readAllContents(reader, manifest, signal);
+    const contents = await readAllContents(reader, manifest, signal, { onPassed });
     const isImage = contents.some(({ format }) => format === "image");
     return { contents, isImage: isImage && root !== undefined };
   } catch (error) {
     const lacks = error instanceof OcibundleError && error.code === "not_found";
     if (!lacks || root === undefined) throw error;
-    const contents = await readAllContents(reader, manifest, signal, { forImage: true });
+    const contents = await readAllContents(reader, manifest, signal, {
+      forImage: true,
+      onPassed,
+    });
     return { contents, isImage: true };
   }
 }

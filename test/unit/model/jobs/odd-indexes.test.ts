@@ -1,8 +1,13 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { dirname } from "node:path";
 import { command as verifyCommand } from "../../../../src/commands/verify.ts";
+import { copyModel } from "../../../../src/model/jobs/copy.ts";
 import { diffModels } from "../../../../src/model/jobs/diff.ts";
 import { inspectSource } from "../../../../src/model/jobs/inspect.ts";
+import { inspectTensors } from "../../../../src/model/jobs/inspect-tensors.ts";
+import { parsePlace } from "../../../../src/model/places/place.ts";
+import { readServed } from "../../../../src/model/serve/snapshot.ts";
+import { openSession } from "../../../../src/model/session/session.ts";
 import { verifySource } from "../../../../src/model/jobs/verify.ts";
 import { parseWeightsManifest } from "../../../../src/model/format/weights-artifact.ts";
 import { readAllContents } from "../../../../src/model/graph/weights-contents.ts";
@@ -197,6 +202,7 @@ test("an entry that can't be read is passed over beside weights, unless it may b
     7,
     { digest: "md5:1" },
     { ...marked, digest: 7, annotations: {} },
+    { mediaType: mediaTypes.ociManifest, digest: digestOf("gone"), size: 1, platform: "linux" },
   ]) {
     const { digests, passed } = await read(stranger, marked);
     expect(digests).toEqual([weights.digest]);
@@ -214,4 +220,72 @@ test("an entry that can't be read is passed over beside weights, unless it may b
   expect((await failureOf(read(entryOf(weights), null))).code).toBe("file");
   const strict = readAllContents(bench.layout, await bench.index(null as never, marked), signal);
   expect((await failureOf(strict)).code).toBe("file");
+});
+
+const strangers: [string, unknown][] = [
+  ["no object", null],
+  ["an unknown digest", { mediaType: mediaTypes.ociManifest, digest: "md5:1", size: 1 }],
+  ["no size", { mediaType: mediaTypes.ociManifest, digest: digestOf("gone") }],
+  [
+    "a platform that is none",
+    { mediaType: mediaTypes.ociManifest, digest: digestOf("gone"), size: 1, platform: "linux" },
+  ],
+];
+
+/** A layout with weights and an image beside what a stranger listed. */
+async function modelBeside(stranger: unknown) {
+  const bench = await layoutBench();
+  const artifactType = "application/vnd.cog.weights.v1";
+  const weights = entryOf(await weightsOf(bench, "model.bin", artifactType), { artifactType });
+  const image = entryOf(await bench.image(amd64, "image"), { platform: amd64 });
+  const root = await bench.index(weights, stranger as object, image);
+  await bench.layout.writeManifest(root, "v1", signal);
+  await bench.layout.commit(signal);
+  return jobIn(dirname(bench.directory));
+}
+
+describe.each(strangers)("a stranger's entry with %s is passed over with a warning", (_, value) => {
+  test.each(["bundle", "cog", "modelpack", "parts"])("by copy --layout %s", async (layout) => {
+    const job = await modelBeside(value);
+    await copyModel(job, {
+      source: "oci:layout:v1",
+      target: "oci:converted:v1",
+      platform: undefined,
+      layout,
+      referrers: false,
+      dryRun: false,
+    });
+    expect(job.warnings()).toContainEqual(
+      expect.stringContaining("an entry cannot be read: manifests.1"),
+    );
+    const shown = await inspectSource(job, "oci:converted:v1");
+    if (shown.type === "lock") throw new Error("it is no lock");
+    expect(shown.images.map(({ platform }) => platform)).toEqual(
+      layout === "modelpack" ? [] : ["linux/amd64"],
+    );
+    expect((await verify(job, "oci:converted:v1")).problems).toEqual([]);
+  });
+
+  test("by serve", async () => {
+    const job = await modelBeside(value);
+    const options = { root: undefined, session: openSession(job) };
+    const place = await parsePlace(options.session, "oci:layout:v1");
+    if (place.kind === "lock") throw new Error("it is no lock");
+    const { reader, root, close } = await place.open();
+    try {
+      const { files } = await readServed(reader, root, options);
+      expect(files.map(({ path }) => path)).toEqual(["model.bin"]);
+    } finally {
+      await close();
+    }
+    expect(job.warnings()).toEqual([
+      expect.stringContaining("an entry cannot be read: manifests.1"),
+    ]);
+  });
+
+  test("by inspect --tensors", async () => {
+    const job = await modelBeside(value);
+    expect((await inspectTensors(job, "oci:layout:v1")).files).toHaveLength(1);
+    expect(job.warnings()).toHaveLength(1);
+  });
 });
