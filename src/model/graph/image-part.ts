@@ -138,7 +138,7 @@ async function onePlatform(
 }
 
 /** A single manifest stands for itself; more need an index. */
-function standalone(
+export function standalone(
   reader: ContentReader,
   { images, kept, annotations }: Pick<ModelImage, "images" | "kept" | "annotations">,
   signal: AbortSignal,

@@ -1,6 +1,7 @@
 import type { ImageSource } from "../../image/conversion/types.ts";
 import { OcibundleError } from "../../errors.ts";
 import type { ContentReader } from "../../oci/content.ts";
+import type { Descriptor } from "../../oci/descriptor.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { parseIndexEntries } from "../../oci/index-entries.ts";
 import type { RawManifest } from "../../oci/manifest.ts";
@@ -9,8 +10,8 @@ import { skippedAnnotations } from "../format/chosen-annotations.ts";
 import { holdsImages, parseLayout } from "../format/layout-name.ts";
 import { entryType } from "../format/model-index.ts";
 import { assembleBundle } from "../graph/assemble.ts";
-import { type ContentGraph, readGraph } from "../graph/content-graph.ts";
-import { leftOutWarning, readModelImage } from "../graph/image-part.ts";
+import { type ContentGraph, readChild, readGraph } from "../graph/content-graph.ts";
+import { leftOutWarning, readModelImage, standalone } from "../graph/image-part.ts";
 import { sayMoreLayers } from "../graph/layer-limit.ts";
 import { numbersOfTag } from "../graph/split-of-tag.ts";
 import { readAllContents } from "../graph/weights-contents.ts";
@@ -150,10 +151,44 @@ async function withImages(
 ): Promise<Converted> {
   const { manifests } = parseIndexEntries(root, reader.name).index;
   if (!manifests.some((entry) => entryType(entry) === "image")) return weights;
-  const image = await readModelImage(reader, root, undefined, signal);
-  const message = leftOutWarning(image);
+  const found = await readModelImage(reader, root, undefined, signal);
+  const message = leftOutWarning(found);
   if (message !== undefined) emit({ type: "warning", message });
+  const kept = await readableOf(reader, found.kept, signal, (text) => {
+    emit({ type: "warning", message: text });
+  });
+  const image =
+    kept.length === found.kept.length
+      ? found
+      : { ...found, kept, root: await standalone(reader, { ...found, kept }, signal) };
   if (weights.cogEntries !== undefined) return cogWithImage(reader, image, weights, signal);
   const part = { manifest: weights.root, blobs: weights.blobs };
   return assembleBundle(reader, image, [part], signal);
 }
+
+/**
+ * Of what an index lists besides images and weights, the entries whose manifests can be read: nobody asked for the
+ * others. `onPassed` is told why. Throws `network`, and what is neither missing nor faulty.
+ */
+async function readableOf(
+  reader: ContentReader,
+  entries: readonly Descriptor[],
+  signal: AbortSignal,
+  onPassed: (message: string) => void,
+): Promise<Descriptor[]> {
+  const readable: Descriptor[] = [];
+  for (const entry of entries) {
+    try {
+      await readGraph(reader, await readChild(reader, entry, signal), signal);
+      readable.push(entry);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof OcibundleError) || !isOfContent.has(error.code)) throw error;
+      onPassed(`${error.message}: skipped`);
+    }
+  }
+  return readable;
+}
+
+/** What a manifest that is missing, or no manifest, is told by. */
+const isOfContent: ReadonlySet<string> = new Set(["file", "not_found", "integrity"]);

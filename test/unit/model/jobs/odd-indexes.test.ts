@@ -232,6 +232,29 @@ const strangers: [string, unknown][] = [
   ],
 ];
 
+describe.each(["bundle", "cog", "parts"])("copy --layout %s", (layout) => {
+  test.each(["application/vnd.foreign+json", mediaTypes.ociManifest])(
+    "passes over an entry of type %s whose manifest is missing, with a warning",
+    async (mediaType) => {
+      const digest = digestOf("gone");
+      const job = await modelBeside({ mediaType, artifactType: "application/x", digest, size: 1 });
+      const converted = "oci:converted:v1";
+      await copyModel(job, {
+        source: "oci:layout:v1",
+        target: converted,
+        platform: undefined,
+        layout,
+        referrers: false,
+        dryRun: false,
+      });
+      expect(job.warnings().filter((text) => text.endsWith("skipped"))).toEqual([
+        expect.stringContaining(shortDigest(digest)),
+      ]);
+      expect((await verify(job, converted)).problems).toEqual([]);
+    },
+  );
+});
+
 /** A layout with weights and an image beside what a stranger listed. */
 async function modelBeside(stranger: unknown) {
   const bench = await layoutBench();
