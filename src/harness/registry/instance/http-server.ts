@@ -3,7 +3,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { inTurn } from "../../../flow/in-turn.ts";
-import { type BodyReader, readDirectly } from "../storage/body-reader.ts";
+import { readDirectly } from "../storage/body-reader.ts";
+import { type RequestBody, requestBody } from "./request-body.ts";
 import { releaseBytes } from "../../../runtime/release-bytes.ts";
 
 /** Where an HTTP server listens, and what answers. */
@@ -132,50 +133,6 @@ const hasBody = ({ method, headers }: IncomingMessage): boolean =>
   method !== "GET" &&
   method !== "HEAD" &&
   (headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0);
-
-interface RequestBody {
-  read: BodyReader;
-  /** Takes and drops what is left. */
-  discard(): void;
-}
-
-/** Of a body that is not read yet, the runtime takes in no more than a piece. Breaks off where the connection does. */
-function requestBody(message: IncomingMessage): RequestBody {
-  let isOver = false;
-  const { promise: done, resolve, reject } = Promise.withResolvers<void>();
-  // Where nobody reads it, nobody is told.
-  done.catch(() => undefined);
-  const end = (how: () => void): void => {
-    if (!isOver) how();
-    isOver = true;
-  };
-  const broke = (): void => end(() => reject(new Error("the connection ended")));
-  message.once("end", () => end(resolve));
-  message.once("error", broke);
-  message.once("close", broke);
-  const fail = (error: unknown): void => end(() => reject(error));
-  return {
-    read(take) {
-      message.on("data", (chunk: Uint8Array) => {
-        if (isOver) return;
-        let taken: Promise<void> | undefined;
-        try {
-          taken = take(chunk);
-        } catch (error) {
-          fail(error);
-        }
-        if (taken === undefined) return;
-        message.pause();
-        taken.then(() => void message.resume(), fail);
-      });
-      return done;
-    },
-    discard() {
-      isOver = true;
-      message.resume();
-    },
-  };
-}
 
 /** A body for those who want a stream: it is read when that is. */
 function streamOf({ read, discard }: RequestBody): ReadableStream<Uint8Array> {
