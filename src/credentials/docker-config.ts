@@ -113,3 +113,14 @@ export function findHelper(config: DockerConfig, host: string, on: string): stri
   if (typeof name === "string" || name === undefined) return name === "" ? undefined : name;
   throw new OcibundleError("file", `${on}: credHelpers "${key}" is not a name`);
 }
+
+/**
+ * What a registry is called to its helper: as Docker does it, with the letters as the user wrote them when he logged in
+ * there. Docker leaves that name in `auths`.
+ */
+export function helperKey({ auths, credHelpers }: DockerConfig, host: string): string {
+  const key = storedKey(host);
+  const names = [...Object.keys(credHelpers), ...Object.keys(auths)];
+  if (names.includes(key)) return key;
+  return names.find((name) => name.toLowerCase() === key.toLowerCase()) ?? key;
+}

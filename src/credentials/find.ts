@@ -1,9 +1,8 @@
 import { OcibundleError } from "../errors.ts";
 import type { Credential, Environment } from "./credential.ts";
-import { type DockerConfig, findEntry, findHelper } from "./docker-config.ts";
+import { type DockerConfig, findEntry, findHelper, helperKey } from "./docker-config.ts";
 import { type ConfigPlace, configPlaces, readConfig } from "./files.ts";
 import { helperGet } from "./helper.ts";
-import { storedKey } from "./registry-key.ts";
 
 /** What a lookup is given besides the repository; all of it may be left out. */
 export interface FindOptions {
@@ -69,7 +68,7 @@ async function askHelperOf(
   const helper = findHelper(config, host, on);
   return helper === undefined
     ? undefined
-    : await askHelper(helper, storedKey(host), { env, signal });
+    : await askHelper(helper, helperKey(config, host), { env, signal });
 }
 
 /** What `work` gives; where it can't, and the user did not name it, a warning and nothing. */

@@ -1,6 +1,6 @@
 import type { Credential, Environment } from "./credential.ts";
 import { formatEntry } from "./auth-entry.ts";
-import { type DockerConfig, findHelper } from "./docker-config.ts";
+import { type DockerConfig, findHelper, helperKey } from "./docker-config.ts";
 import { readConfig, writtenConfigPath } from "./files.ts";
 import { helperErase, helperGet, helperStore } from "./helper.ts";
 import { editMember } from "./json-text.ts";
@@ -31,12 +31,12 @@ export async function storeCredential(
   const path = writtenConfigPath(env);
   const config = await readConfig({ path, named: false });
   const helper = config === undefined ? undefined : findHelper(config, host, `"${path}"`);
+  const key = config === undefined ? storedKey(host) : helperKey(config, host);
   if (helper !== undefined) {
-    await helperStore(helper, storedKey(host), credential, { env, signal });
+    await helperStore(helper, key, credential, { env, signal });
   }
   // Docker leaves an empty entry for what its helper keeps, and lists logins by it.
   const value = helper === undefined ? formatEntry(credential) : {};
-  const key = storedKey(host);
   await changeConfig(
     path,
     ({ text }) => editMember(text, "auths", { remove: isOf(host), set: { key, value } }),
@@ -57,8 +57,9 @@ export async function eraseCredential(
   const helper = findHelper(config, host, `"${path}"`);
   if (helper !== undefined) {
     const options = { env, signal };
-    known = (await helperGet(helper, storedKey(host), options)) !== undefined;
-    if (known) await helperErase(helper, storedKey(host), options);
+    const key = helperKey(config, host);
+    known = (await helperGet(helper, key, options)) !== undefined;
+    if (known) await helperErase(helper, key, options);
   }
   if (!hasEntry(config, host)) return known;
   const remove = isOf(host);

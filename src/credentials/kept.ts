@@ -1,9 +1,9 @@
 import { OcibundleError } from "../errors.ts";
 import type { Environment } from "./credential.ts";
-import { findHelper } from "./docker-config.ts";
+import { findHelper, helperKey } from "./docker-config.ts";
 import { configPlaces, readConfig } from "./files.ts";
 import { helperGet } from "./helper.ts";
-import { normalizeKey, storedKey } from "./registry-key.ts";
+import { normalizeKey } from "./registry-key.ts";
 
 /** A place that has a credential of a registry, or of a part of it. */
 export type Kept =
@@ -33,8 +33,8 @@ export async function keptFor(
     }
     const name = await orNothing((async () => findHelper(config, host, path))());
     if (name === undefined) continue;
-    if ((await orNothing(helperGet(name, storedKey(host), { env, signal }))) === undefined)
-      continue;
+    const known = await orNothing(helperGet(name, helperKey(config, host), { env, signal }));
+    if (known === undefined) continue;
     kept.push({ kind: "helper", name });
   }
   return kept;

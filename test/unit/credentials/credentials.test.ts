@@ -233,6 +233,20 @@ describe("a credential helper", () => {
     expect(await findCredential("registry.test", "a", env)).toEqual(user("all"));
   });
 
+  test("is asked for a registry by the name that Docker left in the file, whatever its case", async () => {
+    const store = await installHelper("test");
+    await write(join(store, "Registry_Test"), answer("own", "pw"));
+    const path = await dockerConfig({ credsStore: "test", auths: { "Registry.Test": {} } });
+    expect(await findCredential("registry.test", "a", env)).toEqual(user("own"));
+    await storeCredential("registry.test", user("new"), { env, lock });
+    expect(JSON.parse(await readFile(path, "utf8"))).toMatchObject({
+      auths: { "Registry.Test": {} },
+    });
+    expect(await findCredential("registry.test", "a", env)).toEqual(user("new"));
+    expect(await eraseCredential("registry.test", { env, lock })).toBe(true);
+    expect(await findCredential("registry.test", "a", env)).toBeUndefined();
+  });
+
   test("knows Docker's registry by its old name, and tokens by their user", async () => {
     const store = await installHelper("test");
     await write(join(store, "https___index_docker_io_v1_"), answer("<token>", "id"));
