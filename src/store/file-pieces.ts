@@ -4,9 +4,9 @@ import { unreadable } from "./blob-chunks.ts";
 import { openRegular } from "../runtime/regular-file.ts";
 
 /**
- * What is read before it is passed on, in bytes: pieces may be far smaller. Each chunk passes through four threads, which
- * takes longer than to read a quarter of it; of still larger ones, what a dozen uploads have read takes memory until it
- * is collected, and little time is saved.
+ * What is read before it is passed on, in bytes: pieces may be far smaller. Each chunk is handed from thread to thread,
+ * which costs time; of larger ones, what a dozen uploads have read takes memory until it is collected, and little time
+ * is saved.
  */
 const chunkBytes = 256 * 1024;
 
