@@ -81,14 +81,19 @@ function asWritten(header: string, end: number): string {
     return value;
   }
   (JSON.parse as (text: string, reviver: typeof note) => unknown)(header, note);
-  return written === "" ? String(end) : written;
+  if (written === "") return String(end);
+  return written.length > mostDigits ? `${written.slice(0, mostDigits)}…` : written;
 }
+
+/** A header may write a number with as many digits as it is long: more of them say nothing. */
+const mostDigits = 40;
 
 /** The larger of two numbers of JSON; the first one where they can't be compared. */
 function larger(one: string, other = ""): string {
   const isInteger = /^\d+$/.test(one) && /^\d+$/.test(other);
-  if (one === "" || (isInteger && BigInt(other) > BigInt(one))) return other;
-  return one;
+  // JSON has no leading zeros, so the longer one is larger.
+  const isLarger = other.length === one.length ? other > one : other.length > one.length;
+  return one === "" || (isInteger && isLarger) ? other : one;
 }
 
 function endOfTensors(header: unknown): number {

@@ -121,6 +121,8 @@ describe("numbers that can't be counted are shown as the file has them", () => {
     ["[0,18446744073709551615]", "18446744073709551615"],
     ["[0,1e300]", "1e300"],
     ["[0,16.5]", "16.5"],
+    [`[0,1${"0".repeat(300_000)}]`, `1${"0".repeat(39)}…`],
+    [`[0,9${"0".repeat(308)}]`, `9${"0".repeat(39)}…`],
   ])("the end of a tensor: %s", async (offsets, written) => {
     const header = `{"a":{"dtype":"U8","shape":[9223372036854775809],"data_offsets":${offsets}}}`;
     const file = Buffer.concat([u64(header.length), Buffer.from(header), Buffer.alloc(16)]);
