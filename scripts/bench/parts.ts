@@ -17,7 +17,7 @@ const pullMemory = 160e6;
 const slowConnection = 50e6;
 const slowLink = 125e6;
 
-/** Of the size, what is sent over a link that gives a plain push one slow connection. */
+/** Of the size, what is pushed over a link that gives a plain push one slow connection. */
 const slowShare = 1 / 4;
 
 const kinds = ["plain", "parts"] as const;
@@ -51,7 +51,8 @@ export const parts: Benchmark = {
       stage.runs,
     );
     const tenth = await tenthNew(stage, { model, bytes, cwd, address: source.address });
-    const slow = await slowConnections(stage);
+    const pushedSlowly = await slowPush(stage);
+    const pulledSlowly = await slowPull(stage, bytes, source.address);
     return {
       results: [
         ...locked,
@@ -59,8 +60,8 @@ export const parts: Benchmark = {
         ...pushedToDocker,
         ...pulled,
         ...tenth,
-        ...slow.pushed,
-        ...slow.pulled,
+        ...pushedSlowly,
+        ...pulledSlowly,
       ],
       figures: [
         ...ratio(
@@ -85,18 +86,18 @@ export const parts: Benchmark = {
         ),
         ...ratio(
           "50 MB/s per connection: first push in parts, speed against plain",
-          medianOf(slow.pushed, "plain")?.seconds,
-          medianOf(slow.pushed, "parts")?.seconds,
+          medianOf(pushedSlowly, "plain")?.seconds,
+          medianOf(pushedSlowly, "parts")?.seconds,
           { atLeast: 5 },
         ),
         ...memory(
           "50 MB/s per connection: first push in parts, peak memory",
-          slow.pushed,
+          pushedSlowly,
           pushMemory,
         ),
         ...againstPlain(
           "50 MB/s per connection: cold pull of parts, time against plain",
-          slow.pulled,
+          pulledSlowly,
         ),
       ],
     };
@@ -231,30 +232,30 @@ async function tenthNew(stage: Stage, { model, bytes, cwd, address }: Pushed): P
   return compete(name, bytes, [{ ...first, name: "first version" }, second], stage.runs);
 }
 
-/** A smaller model over a link that limits each connection. */
-async function slowConnections(stage: Stage) {
+/** First pushes of a smaller model over a link that limits each connection: a plain push has one. */
+async function slowPush(stage: Stage): Promise<Result[]> {
   const model = modelOf(stage.size * slowShare);
-  const bytes = sizeOf(model);
   const cwd = await writeModel(stage, "slow", model);
   for (const kind of kinds) await stage.run(lockArgs(kind), cwd);
   const sink = await stage.start(startSink());
-  const up = await stage.start(startLink(sink.address, "connection", slowConnection));
-  const pushed = await compete(
+  const link = await stage.start(startLink(sink.address, "connection", slowConnection));
+  return compete(
     "first push at 50 MB/s per connection",
-    bytes,
-    kinds.map((kind) => pusher(stage, kind, cwd, () => Promise.resolve(up.address))),
+    sizeOf(model),
+    kinds.map((kind) => pusher(stage, kind, cwd, () => Promise.resolve(link.address))),
     1,
   );
-  const registry = await stage.start(startEmbeddedRegistry(join(stage.directory, "slow-source")));
-  for (const kind of kinds) await stage.run(pushArgs(registry.address, kind), cwd);
-  const down = await stage.start(startLink(registry.address, "connection", slowConnection));
-  const pulled = await compete(
+}
+
+/** Cold pulls of what the registry at `address` has, `bytes` bytes, over a link that limits each connection. */
+async function slowPull(stage: Stage, bytes: number, address: string): Promise<Result[]> {
+  const link = await stage.start(startLink(address, "connection", slowConnection));
+  return compete(
     "cold pull at 50 MB/s per connection",
     bytes,
-    kinds.map((kind) => puller(stage, kind, down.address)),
+    kinds.map((kind) => puller(stage, kind, link.address)),
     stage.runs,
   );
-  return { pushed, pulled };
 }
 
 const againstPlain = (name: string, results: readonly Result[]): Figure[] =>
