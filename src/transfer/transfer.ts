@@ -31,6 +31,8 @@ export interface TransferOptions {
   concurrency?: number | undefined;
   /** What moving is called in events: `write` where the target is on this machine. */
   phase?: "upload" | "write" | undefined;
+  /** How long the target may take to tell whether it is new, in milliseconds; 10 seconds unless given. */
+  newWithin?: number | undefined;
 }
 
 /** What the target has and what it lacks; each digest once. */
@@ -56,7 +58,7 @@ const askedFirst = 16;
 export async function planTransfer(
   blobs: readonly BlobToMove[],
   target: Pick<ContentWriter, "hasBlob" | "isNew">,
-  { signal, emit, concurrency }: TransferOptions,
+  { signal, emit, concurrency, newWithin = 10_000 }: TransferOptions,
 ): Promise<TransferPlan> {
   const unique = mergeByDigest(blobs);
   const whole = unique.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
@@ -79,9 +81,11 @@ export async function planTransfer(
   if (unique.length > manyBlobs && target.isNew !== undefined) {
     const sorted = unique.toSorted(largestFirst);
     const rest = sorted.slice(askedFirst);
-    // Both questions at once; where a blob is there, the other answer is not waited for.
+    // Both questions at once. Where a blob is there, the other answer is not waited for; one that is late is none.
     const answered = new AbortController();
-    const isNew = target.isNew(AbortSignal.any([signal, answered.signal])).catch(() => false);
+    const late = AbortSignal.timeout(newWithin);
+    const told = AbortSignal.any([signal, answered.signal, late]);
+    const isNew = target.isNew(told).catch(() => false);
     let skipsRest: boolean;
     try {
       await ask(sorted.slice(0, askedFirst));

@@ -151,6 +151,26 @@ describe("planTransfer for a place that may be new", () => {
     expect({ present: names(present), ended }).toEqual({ present: ["w60"], ended: true });
   });
 
+  test("asks for all where the answer is late, and ends the question", async () => {
+    let reason: unknown;
+    const isNew = (signal: AbortSignal) =>
+      new Promise<boolean>((_, reject) => {
+        signal.addEventListener("abort", () => {
+          reason = signal.reason;
+          reject(new Error("aborted"));
+        });
+      });
+    const to = { ...target(["w3"]), isNew };
+    const { present } = await planTransfer(blobs, to, {
+      signal: never,
+      emit: () => {},
+      newWithin: 1,
+    });
+    expect(names(present)).toEqual(["w3"]);
+    expect(to.asked.length).toBe(65);
+    expect(reason).toMatchObject({ name: "TimeoutError" });
+  });
+
   test("asks for all where the question fails", async () => {
     const to = target(["w3"]);
     const asked = { ...to, isNew: () => Promise.reject(new Error("not today")) };
