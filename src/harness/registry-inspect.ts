@@ -8,7 +8,7 @@ import {
 import { isImageConfigType, isIndexType, isManifestType } from "../oci/media-types.ts";
 import { formatReference, parseReference, referenceTarget } from "../oci/reference.ts";
 import type { ContentReader } from "../oci/content.ts";
-import { readChild } from "../model/graph/content-graph.ts";
+import { readChild } from "../model/graph/read-child.ts";
 import { readImageConfig } from "../model/graph/image-entry.ts";
 import { entryType } from "../model/format/model-index.ts";
 import { type JobContext, openSession } from "../model/session/session.ts";

@@ -4,20 +4,11 @@ import type { BlobToMove, ContentReader } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { type Digest, shortDigest } from "../../oci/digest.ts";
 import type { RawManifest } from "../../oci/manifest.ts";
-import { embeddedContent, manifestTypeOf, membersOf } from "../../oci/manifest-members.ts";
-import {
-  essenceOf,
-  isForeignLayerType,
-  isGenericType,
-  isImageConfigType,
-  isIndexType,
-} from "../../oci/media-types.ts";
-import { weightDest, weightName } from "../format/annotations.ts";
-import { fileNameOf } from "../format/weight-entry.ts";
+import { membersOf } from "../../oci/manifest-members.ts";
+import { essenceOf, isForeignLayerType, isGenericType } from "../../oci/media-types.ts";
 import { entryType } from "../format/model-index.ts";
-import { isWeightsManifest } from "../format/weights-artifact.ts";
-import { isPartsManifest } from "../parts/parts-artifact.ts";
-import { mayBeSplit } from "../parts/tree-numbers.ts";
+import { type Group, blobsOfManifest, blobOf } from "./manifest-blobs.ts";
+import { readChild } from "./read-child.ts";
 
 /** Everything one manifest or index needs to be whole somewhere else. */
 export interface ContentGraph {
@@ -31,9 +22,6 @@ export interface ContentGraph {
    */
   leftOut?: Descriptor[];
 }
-
-/** What a manifest is part of. `other`: attestations, signatures, artifacts of other tools. */
-export type Group = "image" | "weights" | "other";
 
 /** What of an index is left out: a manifest, or entries of which no digest is known. */
 export interface BrokenEntry {
@@ -174,89 +162,4 @@ async function withoutMissingForeign(
     blobs: blobs.filter((_blob, at) => there[at]),
     leftOut: blobs.filter((_blob, at) => !there[at]).map(({ descriptor }) => descriptor),
   };
-}
-
-/**
- * What a manifest names besides other manifests, once a digest. `group` is what an index says of it.
- * Throws `file` for a manifest whose content can't be found, `integrity` for wrong embedded content.
- */
-export function blobsOfManifest(
-  reader: ContentReader,
-  manifest: RawManifest,
-  group?: Group,
-): BlobToMove[] {
-  const on = `${reader.name}: manifest ${shortDigest(manifest.digest)}`;
-  if (isIndexType(manifest.mediaType)) return [];
-  const members = membersOf(manifest, on);
-  const { config, layers } = members;
-  const isImage =
-    members.artifactType === undefined &&
-    config !== undefined &&
-    isImageConfigType(config.mediaType);
-  const isInParts = isPartsManifest(members);
-  const isWeights = isWeightsManifest(members) || isInParts;
-  const own: Group = isWeights ? "weights" : isImage ? "image" : "other";
-  const blobs = new Map<Digest, BlobToMove>();
-  for (const descriptor of config === undefined ? layers : [config, ...layers]) {
-    if (blobs.has(descriptor.digest)) continue;
-    const blob = blobOf(reader, descriptor, group ?? own, descriptor === config);
-    blob.canSplit = !isInParts && !isImage && descriptor !== config && mayBeSplit(descriptor.size);
-    const bytes = embeddedContent(descriptor, on);
-    // What the manifest has with it need not be stored apart.
-    if (bytes !== undefined) blob.source = () => Promise.resolve({ kind: "bytes", bytes });
-    blobs.set(descriptor.digest, blob);
-  }
-  return [...blobs.values()];
-}
-
-function blobOf(
-  reader: ContentReader,
-  descriptor: Descriptor,
-  group: Group,
-  isConfig = false,
-): BlobToMove {
-  const weight = weightName(descriptor);
-  const dest = weightDest(descriptor);
-  const kind = isConfig ? "config" : weight === undefined ? "layer" : "weight";
-  return {
-    descriptor,
-    kind,
-    label:
-      weight === undefined
-        ? `${kind} ${shortDigest(descriptor.digest)}`
-        : `weight ${JSON.stringify(weight)}`,
-    ...(weight === undefined ? {} : { name: weight }),
-    ...(weight === undefined || dest === undefined
-      ? {}
-      : { file: fileNameOf({ name: weight, dest }) }),
-    group,
-    mismatchHint: `create or copy ${reader.name} again: its content does not match its manifest`,
-    source: (signal) => reader.blobSource(descriptor, signal),
-    ...(reader.reportCorrupt === undefined
-      ? {}
-      : { reportCorrupt: () => reader.reportCorrupt?.(descriptor.digest) ?? false }),
-  };
-}
-
-/**
- * Reads the manifest an index entry stands for, its size checked against the entry, and its `data` too. Throws
- * `integrity` where they differ, and as `readManifest`.
- */
-export async function readChild(
-  reader: ContentReader,
-  entry: Descriptor,
-  signal: AbortSignal,
-): Promise<RawManifest> {
-  const on = `${reader.name}: manifest ${shortDigest(entry.digest)}`;
-  embeddedContent(entry, on);
-  const child = await reader.readManifest(entry.digest, signal);
-  if (child.bytes.byteLength !== entry.size) {
-    throw new OcibundleError(
-      "integrity",
-      `${on} has ${child.bytes.byteLength} bytes, the index says ${entry.size}`,
-    );
-  }
-  // What the entry says is better than what a registry says of a document without a type.
-  const mediaType = manifestTypeOf(child.bytes, entry.mediaType, on) ?? child.mediaType;
-  return { ...child, mediaType };
 }

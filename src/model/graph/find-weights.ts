@@ -6,7 +6,7 @@ import { type ManifestMembers, membersOf } from "../../oci/manifest-members.ts";
 import { essenceOf, isIndexType } from "../../oci/media-types.ts";
 import { laterWeightsArtifactType } from "../format/annotations.ts";
 import { isPartsManifest } from "../parts/parts-artifact.ts";
-import { readChild } from "./content-graph.ts";
+import { readChild } from "./read-child.ts";
 import { passOver } from "./weights-of-index.ts";
 import { findWeights, isLaterWeights } from "../format/model-index.ts";
 import { isWeightsManifest } from "../format/weights-artifact.ts";

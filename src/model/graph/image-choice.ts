@@ -10,7 +10,7 @@ import {
   matchesPlatform,
   type Platform,
 } from "../../oci/platform.ts";
-import { readChild } from "./content-graph.ts";
+import { readChild } from "./read-child.ts";
 import { describeImage, isAttestation, isUndeclared } from "./image-entry.ts";
 import { entryType, isLaterWeights } from "../format/model-index.ts";
 

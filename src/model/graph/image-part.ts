@@ -17,7 +17,7 @@ import {
   matchesPlatform,
   type Platform,
 } from "../../oci/platform.ts";
-import { readChild } from "./content-graph.ts";
+import { readChild } from "./read-child.ts";
 import { entryType, isLaterWeights, modelIndex } from "../format/model-index.ts";
 import { chooseImage, describeAll } from "./image-choice.ts";
 import { describeImage, isAttestation, isUndeclared } from "./image-entry.ts";

@@ -8,7 +8,8 @@ import { goObject } from "../../oci/go-object.ts";
 import { type RawManifest, SubjectSchema } from "../../oci/manifest.ts";
 import { cosignTags } from "../../oci/referrers-tag.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
-import { type ContentGraph, readChild, readGraph } from "./content-graph.ts";
+import { type ContentGraph, readGraph } from "./content-graph.ts";
+import { readChild } from "./read-child.ts";
 
 /** What refers to what refers to a model: signatures of SBOMs. Real chains have two or three links. */
 const maxDepth = 8;

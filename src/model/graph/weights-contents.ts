@@ -29,7 +29,8 @@ import {
   parsePartsArtifact,
 } from "../parts/parts-artifact.ts";
 import { machinePlatform } from "../session/machine-platform.ts";
-import { maxGraphBytes, readChild } from "./content-graph.ts";
+import { maxGraphBytes } from "./content-graph.ts";
+import { readChild } from "./read-child.ts";
 import { chooseImage } from "./image-choice.ts";
 import { isImage, isWeights, passOver, weightsEntries } from "./weights-of-index.ts";
 

@@ -13,7 +13,8 @@ import {
   type WeightsPart,
   weightsPartOf,
 } from "../graph/assemble.ts";
-import { type ContentGraph, readChild, readGraph } from "../graph/content-graph.ts";
+import { type ContentGraph, readGraph } from "../graph/content-graph.ts";
+import { readChild } from "../graph/read-child.ts";
 import { type OpenTarget, openTarget, parseTarget } from "../places/target.ts";
 import { hasOnlyWeights } from "../graph/find-weights.ts";
 import { keepChildren } from "../graph/keep-children.ts";

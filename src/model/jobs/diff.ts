@@ -1,6 +1,6 @@
 import type { Digest } from "../../oci/digest.ts";
 import { membersOf } from "../../oci/manifest-members.ts";
-import type { Group } from "../graph/content-graph.ts";
+import type { Group } from "../graph/manifest-blobs.ts";
 import { type Loaded, loadSource } from "../places/load-model.ts";
 import { type JobContext, openSession } from "../session/session.ts";
 import { allWeights } from "../graph/summary.ts";

@@ -16,7 +16,7 @@ import {
   type Platform,
 } from "../../oci/platform.ts";
 import { assembleStandalone } from "../graph/assemble.ts";
-import { readChild } from "../graph/content-graph.ts";
+import { readChild } from "../graph/read-child.ts";
 import { machinePlatform } from "../session/machine-platform.ts";
 import { type ModelImage, readModelImage } from "../graph/image-part.ts";
 import { openTarget, parseTarget } from "../places/target.ts";

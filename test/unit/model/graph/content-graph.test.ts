@@ -1,9 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import {
-  blobsOfManifest,
-  readChild,
-  readGraph,
-} from "../../../../src/model/graph/content-graph.ts";
+import { readGraph } from "../../../../src/model/graph/content-graph.ts";
 import type { ContentReader } from "../../../../src/oci/content.ts";
 import { type Digest, digestOf } from "../../../../src/oci/digest.ts";
 import type { RawManifest } from "../../../../src/oci/manifest.ts";
@@ -208,40 +204,5 @@ describe("the graph of a model", () => {
     const missing = { mediaType: mediaTypes.ociManifest, digest: digestOf("missing"), size: 7 };
     const root = await index(missing);
     expect((await failureOf(readGraph(layout, root, signal))).code).toBe("not_found");
-  });
-});
-
-describe("a child", () => {
-  test("has the size that its index says", async () => {
-    const { layout, image } = await layoutBench();
-    const one = await image(amd64, "one");
-    const size = one.bytes.byteLength + 1;
-    const error = await failureOf(readChild(layout, entryOf(one, { size }), signal));
-    expect(error.code).toBe("integrity");
-    expect(error.message).toEndWith(`has ${one.bytes.byteLength} bytes, the index says ${size}`);
-  });
-});
-
-describe("the blobs of a manifest", () => {
-  test("are named after the weights that they hold", async () => {
-    const { layout, manifest, blob } = await layoutBench();
-    const weights = await manifest({
-      schemaVersion: 2,
-      mediaType: mediaTypes.ociManifest,
-      artifactType: "application/vnd.cog.weights.v1",
-      config: await blob("{}", mediaTypes.ociEmpty),
-      layers: [
-        {
-          ...(await blob("weights")),
-          annotations: { "vnd.cog.weights.name": 'llama "8b"' },
-        },
-      ],
-    });
-    const blobs = blobsOfManifest(layout, weights);
-    expect(blobs.map(({ label }) => label)).toEqual([
-      "config sha256:44136fa355b3",
-      String.raw`weight "llama \"8b\""`,
-    ]);
-    expect(blobs.map(({ group }) => group)).toEqual(["weights", "weights"]);
   });
 });
