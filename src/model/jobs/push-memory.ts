@@ -11,7 +11,7 @@ import { numbersOfTag } from "../graph/split-of-tag.ts";
 import { openMountSources } from "../places/mount-sources.ts";
 import type { Session } from "../session/session.ts";
 import type { BaseVersion } from "./base-version.ts";
-import type { TargetKnowledge } from "./prepare.ts";
+import type { TargetKnowledge } from "./target-knowledge.ts";
 
 /** What earlier pushes to the same registry left in the cache directory. Only hints: the registry is asked. */
 export async function openMemory(
