@@ -1,5 +1,3 @@
-import { amended, OcibundleError, withContext } from "../../errors.ts";
-import { parallel } from "../../flow/parallel.ts";
 import type { BlobOutcome, BlobToMove, ContentWriter } from "../../oci/content.ts";
 import { type Digest, shortDigest } from "../../oci/digest.ts";
 import type { EmitEvent, FileAmount } from "../../transfer/events.ts";
@@ -7,9 +5,10 @@ import { countResumed } from "../../transfer/resumed-bytes.ts";
 import { planTransfer, runTransfer, type TransferPlan } from "../../transfer/transfer.ts";
 import type { ContentGraph } from "./content-graph.ts";
 import { keepChildren } from "./keep-children.ts";
-import { explainedLayers } from "./layer-limit.ts";
 import { knownBlobs, lacksBlob } from "./known-blobs.ts";
 import type { Amount } from "../../report/amount.ts";
+import { checkTaken, checkSources, confirmBlobs, foresee } from "./check-blobs.ts";
+import { withHints } from "./writer-with-hints.ts";
 
 /** How a graph is moved; tags are set when everything else is there. */
 export interface PublishOptions {
@@ -131,37 +130,57 @@ async function publishBeside(
     for (const [digest, outcome] of moved) outcomes.set(digest, outcome);
     const mounted = plan.missing.filter((blob) => moved.get(blob.descriptor.digest) === "mounted");
     await confirmBlobs(graph.blobs, mounted, target, signal);
-    for (const child of graph.children) {
-      await target.writeManifest(child, options.childTags?.get(child.digest), signal);
-    }
-    // A child's tag may have moved off another child, and the root is refused without that.
-    if (options.childTags?.size) await keepChildren(graph.children, target, options);
-    await target.writeManifest(graph.root, tag, signal);
-    for (const more of options.moreTags ?? []) {
-      await target.writeManifest(graph.root, more, signal);
-    }
-    if (tag !== undefined) await keepChildren(graph.children, target, options);
+    await writeManifests(graph, target, options);
   }
+  const tags = [...(tag === undefined ? [] : [tag]), ...(options.moreTags ?? [])];
+  return { ...amounts(graph.blobs, outcomes, resumedOf(counted.total(), before)), tags, outcomes };
+}
+
+/** Child manifests by digest, then the root under its tags. */
+async function writeManifests(
+  { root, children }: ContentGraph,
+  target: ContentWriter,
+  options: PublishOptions,
+): Promise<void> {
+  const { signal, tag, childTags, moreTags = [] } = options;
+  for (const child of children) {
+    await target.writeManifest(child, childTags?.get(child.digest), signal);
+  }
+  // A child's tag may have moved off another child, and the root is refused without that.
+  if (childTags?.size) await keepChildren(children, target, options);
+  await target.writeManifest(root, tag, signal);
+  for (const more of moreTags) await target.writeManifest(root, more, signal);
+  if (tag !== undefined) await keepChildren(children, target, options);
+}
+
+/** What earlier runs had sent: of the blobs of this one, and of those that were sent before it. */
+function resumedOf(counted: Amount, before: PublishOptions["sentBefore"]): Amount {
+  const earlier = [...(before?.values() ?? [])].filter((bytes) => bytes > 0);
+  return {
+    blobs: counted.blobs + earlier.length,
+    bytes: counted.bytes + earlier.reduce((sum, bytes) => sum + bytes, 0),
+  };
+}
+
+/** How many blobs came to which outcome, and their bytes. */
+function amounts(
+  blobs: readonly BlobToMove[],
+  outcomes: ReadonlyMap<Digest, BlobOutcome>,
+  resumed: Amount,
+): Pick<Published, "sent" | "resumed" | "mounted" | "present"> {
   const amount = (wanted: BlobOutcome): Amount => {
-    const blobs = graph.blobs.filter((blob) => outcomes.get(blob.descriptor.digest) === wanted);
+    const those = blobs.filter(({ descriptor }) => outcomes.get(descriptor.digest) === wanted);
     return {
-      blobs: blobs.length,
-      bytes: blobs.reduce((sum, blob) => sum + blob.descriptor.size, 0),
+      blobs: those.length,
+      bytes: those.reduce((sum, { descriptor }) => sum + descriptor.size, 0),
     };
   };
-  const [sent, counts] = [amount("sent"), counted.total()];
-  const earlier = [...(before?.values() ?? [])].filter((bytes) => bytes > 0);
-  const resumed = {
-    blobs: counts.blobs + earlier.length,
-    bytes: counts.bytes + earlier.reduce((sum, bytes) => sum + bytes, 0),
-  };
+  const sent = amount("sent");
   return {
     sent: { ...sent, bytes: sent.bytes - resumed.bytes },
     resumed,
     mounted: amount("mounted"),
     present: amount("present"),
-    tags: [...(tag === undefined ? [] : [tag]), ...(options.moreTags ?? [])],
-    outcomes,
   };
 }
 
@@ -178,96 +197,3 @@ function tellPlan({ present, missing }: TransferPlan, emit: EmitEvent): void {
   if (all.files === 0) return;
   emit({ type: "plan", all, present: amountOf(present), missing: amountOf(missing) });
 }
-
-/** A blob that the target will not take is found out before anything is sent, however small the others are. */
-function checkTaken(blob: BlobToMove, target: ContentWriter): void {
-  try {
-    target.checkBlob?.(blob);
-  } catch (error) {
-    throw withContext(blob.label, error);
-  }
-}
-
-/** Sources looked at at once. */
-const checksAtOnce = 16;
-
-/** Finds out what can't be had before anything is moved. Parts of one file have one check, which is made once. */
-async function checkSources(blobs: readonly BlobToMove[], signal: AbortSignal): Promise<void> {
-  const byCheck = [...Map.groupBy(blobs, ({ check }) => check)];
-  await parallel(byCheck, checksAtOnce, signal, async ([check, [first]], stop) => {
-    try {
-      await check?.(stop);
-    } catch (error) {
-      throw first === undefined ? error : withContext(first.label, error);
-    }
-  });
-}
-
-/** Blobs that are compared at once with what they are made from: each may be encoded again. */
-const confirmedAtOnce = 4;
-
-/** Makes sure that blobs which the target has are what is said of them. Throws `integrity`. */
-async function confirmBlobs(
-  blobs: readonly BlobToMove[],
-  there: readonly BlobToMove[],
-  target: ContentWriter,
-  signal: AbortSignal,
-): Promise<void> {
-  const digests = new Set(there.map(({ descriptor }) => descriptor.digest));
-  const claims = blobs.filter(
-    ({ confirm, descriptor }) => confirm !== undefined && digests.has(descriptor.digest),
-  );
-  await parallel(claims, confirmedAtOnce, signal, async ({ confirm, descriptor, label }, stop) => {
-    try {
-      const open = target.blobSource?.bind(target);
-      await confirm?.(open === undefined ? undefined : () => open(descriptor, stop), stop);
-    } catch (error) {
-      throw withContext(label, error);
-    }
-  });
-}
-
-/** What would become of blobs that are missing. */
-async function foresee(
-  blobs: readonly BlobToMove[],
-  target: ContentWriter,
-  signal: AbortSignal,
-): Promise<(readonly [BlobToMove, BlobOutcome])[]> {
-  return parallel(blobs, checksAtOnce, signal, async (blob, stop) => {
-    const mounts = (await target.canMount?.(blob, stop)) ?? false;
-    return [blob, mounts ? "mounted" : "sent"] as const;
-  });
-}
-
-/** The same target, whose errors about wrong bytes and too many layers come with a hint. */
-const withHints = (target: ContentWriter): ContentWriter => {
-  const hinting: ContentWriter = {
-    ...target,
-    async writeManifest(manifest, tag, signal) {
-      try {
-        return await target.writeManifest(manifest, tag, signal);
-      } catch (error) {
-        throw explainedLayers(error, manifest);
-      }
-    },
-    async writeBlob(blob, options) {
-      let told = 0;
-      const onBytes = (bytes: number, resumed?: boolean): void => {
-        told += bytes;
-        options.onBytes?.(bytes, resumed);
-      };
-      try {
-        return await target.writeBlob(blob, { ...options, onBytes });
-      } catch (error) {
-        if (!(error instanceof OcibundleError) || error.code !== "integrity") throw error;
-        // A mirror's bytes: the registry behind it may have the right ones.
-        if (blob.reportCorrupt?.() === true) {
-          options.onBytes?.(-told);
-          return hinting.writeBlob(blob, options);
-        }
-        throw amended(error, { hint: error.hint ?? blob.mismatchHint });
-      }
-    },
-  };
-  return hinting;
-};
