@@ -1,7 +1,8 @@
 import { rm } from "node:fs/promises";
 import { OcibundleError } from "../../errors.ts";
 import { type Digest, shortDigest } from "../../oci/digest.ts";
-import type { BlobAddress, Cache } from "./cache.ts";
+import type { Cache } from "./cache.ts";
+import type { BlobAddress } from "./find-blob.ts";
 import { type CacheUse, statBlob } from "./entry.ts";
 import { removeJournal } from "./files.ts";
 import { cacheFailure, isUnusable, mainRoot } from "./directory.ts";

@@ -2,7 +2,8 @@ import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Digest, digestOf } from "../../../src/oci/digest.ts";
-import { type BlobAddress, type Cache, cacheAt } from "../../../src/store/cache/cache.ts";
+import { type Cache, cacheAt } from "../../../src/store/cache/cache.ts";
+import type { BlobAddress } from "../../../src/store/cache/find-blob.ts";
 import type { CacheUse } from "../../../src/store/cache/entry.ts";
 
 /** A cache in a temporary directory of its own. */

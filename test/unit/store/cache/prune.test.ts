@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { linkSync, mkdirSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { digestOf } from "../../../../src/oci/digest.ts";
-import type { BlobAddress } from "../../../../src/store/cache/cache.ts";
+import type { BlobAddress } from "../../../../src/store/cache/find-blob.ts";
 import { listBlobs, listUnfinished } from "../../../../src/store/cache/list.ts";
 import { type PruneOptions, pruneCache } from "../../../../src/store/cache/prune.ts";
 import { type CacheFixture, cacheFixture } from "../../../support/store/cache-fixture.ts";
