@@ -6,7 +6,6 @@ import {
   fstatSync,
   ftruncateSync,
   openSync,
-  readSync,
   type Stats,
   unlinkSync,
   writeSync,
@@ -16,6 +15,7 @@ import { dirname } from "node:path";
 import process from "node:process";
 import { errno } from "../errors.ts";
 import { openRegular } from "./regular-file.ts";
+import { user, othersMayWrite } from "./trusted-file.ts";
 
 /**
  * The only place where files are opened for writing, but for special-file.ts. Names that this program uses for its
@@ -31,9 +31,9 @@ const { O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants as Partial<typeof constants
 
 const newFile = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
 const oldFile = O_RDWR | O_NOFOLLOW | O_NONBLOCK;
+
 /** Opens a file that is there, to be flushed: a file descriptor. Throws errno errors. */
 export const openOldSync = (path: string): number => openSync(path, oldFile);
-const readOnly = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
 
 /** The mode of files that others may read and only this user may write, whatever the umask says. */
 export const readableMode = 0o644;
@@ -147,7 +147,7 @@ export async function cloneToWrite(source: string, path: string): Promise<void> 
   await unlink(path).catch(unlessGone);
   await cloneFile(source, path);
   // It has the source's mode, which may be read-only: opened for reading it can still be changed.
-  const file = await open(path, readOnly);
+  const file = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   try {
     await file.chmod(readableMode);
   } finally {
@@ -204,8 +204,6 @@ const notOwn: ReadonlySet<string> = new Set([
   "EPERM",
 ]);
 
-const othersMayWrite = 0o022;
-
 async function isOwn(path: string, stats: Stats): Promise<boolean> {
   if (!stats.isFile() || stats.nlink !== 1 || (stats.mode & othersMayWrite) !== 0) return false;
   const self = user();
@@ -253,48 +251,4 @@ async function openUnnamed(directory: string): Promise<FileHandle | undefined> {
 export async function chmodAsNew(file: FileHandle, path: string): Promise<void> {
   const { mode } = await statsOfNewFile(path);
   if (((await file.stat()).mode & 0o777) !== (mode & 0o777)) await file.chmod(mode & 0o777);
-}
-
-/** The user whose files this process makes; undefined where the system has no such number. */
-const user = (): number | undefined => process.geteuid?.();
-
-/**
- * Whether only this user or root can have written a regular file: the owner is one of them, and nobody
- * else has permission to write it. What another user wrote is not believed.
- */
-export function isTrusted(stats: Pick<Stats, "uid" | "mode">): boolean {
-  const self = user();
-  if (self === undefined) return true;
-  return (stats.uid === self || stats.uid === 0) && (stats.mode & othersMayWrite) === 0;
-}
-
-/** Which files are read. */
-export interface ReadLimits {
-  /** In bytes; larger files are not read. */
-  maxBytes: number;
-  /** Whether a file that another user can have written is read as well. */
-  ofAnyone?: boolean;
-}
-
-/**
- * The bytes of a small regular file; undefined for anything else under that name, for a file that is too
- * large, and unless told otherwise for one that is not trusted. Throws errno errors.
- */
-export function readOwnFile(path: string, limits: ReadLimits): Uint8Array | undefined {
-  const file = openSync(path, readOnly);
-  try {
-    const stats = fstatSync(file);
-    if (!stats.isFile() || stats.size > limits.maxBytes) return undefined;
-    if (limits.ofAnyone !== true && !isTrusted(stats)) return undefined;
-    const bytes = Buffer.allocUnsafe(stats.size);
-    let filled = 0;
-    while (filled < bytes.length) {
-      const read = readSync(file, bytes, filled, bytes.length - filled, filled);
-      if (read === 0) break;
-      filled += read;
-    }
-    return bytes.subarray(0, filled);
-  } finally {
-    closeSync(file);
-  }
 }

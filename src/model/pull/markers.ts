@@ -5,7 +5,7 @@ import {
   openTargetDirectory,
   type TargetDirectory,
 } from "../../store/placement/target-directory.ts";
-import { readOwnFile } from "../../runtime/own-file.ts";
+import { readOwnFile } from "../../runtime/trusted-file.ts";
 import { markerDirectory } from "../../store/placement/dest-rule.ts";
 import { unwritable } from "../../runtime/file-faults.ts";
 import { writeFlushed } from "../../runtime/write-flushed.ts";

@@ -3,7 +3,7 @@ import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { OcibundleError } from "../../errors.ts";
 import type { EmitEvent } from "../../transfer/events.ts";
-import { readOwnFile } from "../../runtime/own-file.ts";
+import { readOwnFile } from "../../runtime/trusted-file.ts";
 import type { WaitReport } from "../../report/wait.ts";
 import { markerDirectory } from "../../store/placement/dest-rule.ts";
 

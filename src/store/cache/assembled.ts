@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Digest, digestHex, digestOf } from "../../oci/digest.ts";
 import { type PartPlace, rangeInFile } from "../../runtime/part-places.ts";
-import { readOwnFile } from "../../runtime/own-file.ts";
+import { readOwnFile } from "../../runtime/trusted-file.ts";
 import { filePieces } from "../file-pieces.ts";
 import { type Cache, cacheAt } from "./cache.ts";
 import { assembledRoot } from "./directory.ts";

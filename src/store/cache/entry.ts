@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { errno } from "../../errors.ts";
 import { SizeSchema } from "../../oci/descriptor.ts";
 import { type Digest, DigestSchema, digestHex, hasherFor } from "../../oci/digest.ts";
-import { isTrusted } from "../../runtime/own-file.ts";
+import { isTrusted } from "../../runtime/trusted-file.ts";
 import { fileChunks } from "../file-chunks.ts";
 import { type RecordTemp, readRecord, writeRecord } from "./record-file.ts";
 

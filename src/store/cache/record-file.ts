@@ -1,7 +1,8 @@
 import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type * as v from "valibot";
-import { createFile, directoryMode, readOwnFile, readableMode } from "../../runtime/own-file.ts";
+import { createFile, directoryMode, readableMode } from "../../runtime/own-file.ts";
+import { readOwnFile } from "../../runtime/trusted-file.ts";
 import { parseDocument } from "../../oci/document.ts";
 import type { HeldLock, WaitOptions } from "../locks/lock-file.ts";
 import { writeAll } from "../verified-write.ts";

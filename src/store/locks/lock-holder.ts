@@ -2,7 +2,8 @@ import { Buffer } from "node:buffer";
 import { rmSync } from "node:fs";
 import { hostname } from "node:os";
 import * as v from "valibot";
-import { readableMode, readOwnFile, replaceFileWith } from "../../runtime/own-file.ts";
+import { readableMode, replaceFileWith } from "../../runtime/own-file.ts";
+import { readOwnFile } from "../../runtime/trusted-file.ts";
 
 /** Who holds an exclusive lock, as far as is known. */
 export interface LockHolder {

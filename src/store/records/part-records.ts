@@ -6,7 +6,7 @@ import * as v from "valibot";
 import { SizeSchema } from "../../oci/descriptor.ts";
 import { DigestSchema } from "../../oci/digest.ts";
 import { isBelow } from "../../runtime/file-faults.ts";
-import { isTrusted } from "../../runtime/own-file.ts";
+import { isTrusted } from "../../runtime/trusted-file.ts";
 import type { Cache } from "../cache/cache.ts";
 import { readRecord, removeOldestRecords, writeRecord } from "../cache/record-file.ts";
 import { unsettledFor } from "./file-records.ts";

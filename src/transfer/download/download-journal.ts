@@ -6,7 +6,8 @@ import type { ByteRange } from "../../oci/content.ts";
 import { type Descriptor, SizeSchema } from "../../oci/descriptor.ts";
 import { DigestSchema } from "../../oci/digest.ts";
 import { parseDocument } from "../../oci/document.ts";
-import { privateMode, readOwnFile, replaceFileSync, writeAllSync } from "../../runtime/own-file.ts";
+import { privateMode, replaceFileSync, writeAllSync } from "../../runtime/own-file.ts";
+import { readOwnFile } from "../../runtime/trusted-file.ts";
 import { rangeSet } from "./range-set.ts";
 
 /** Raised when the journal's meaning changes: an older one is thrown away then. */

@@ -1,7 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import {
-  chmodSync,
   chownSync,
   existsSync,
   linkSync,
@@ -21,10 +20,10 @@ import {
   chmodAsNew,
   createFile,
   openOwnFile,
-  readOwnFile,
   replaceFile,
   replaceFileWith,
 } from "../../../src/runtime/own-file.ts";
+import { readOwnFile } from "../../../src/runtime/trusted-file.ts";
 
 const isRoot = process.getuid?.() === 0;
 const nobody = 65534;
@@ -109,17 +108,6 @@ test("a directory in the place of a file is no file to go on with, and is not re
 
 test("a missing file is no file to go on with", async () => {
   expect(await openOwnFile(path())).toBeUndefined();
-});
-
-test("a small file that is too large, or that others may write, is not read", () => {
-  writeFileSync(path(), "12345");
-  expect(readOwnFile(path(), { maxBytes: 4 })).toBeUndefined();
-  expect(readOwnFile(path(), { maxBytes: 5 })).toHaveLength(5);
-  for (const mode of [0o664, 0o646, 0o666]) {
-    chmodSync(path(), mode);
-    expect(readOwnFile(path(), { maxBytes: 5 })).toBeUndefined();
-    expect(readOwnFile(path(), { maxBytes: 5, ofAnyone: true })).toHaveLength(5);
-  }
 });
 
 test.skipIf(!isRoot)(
