@@ -61,6 +61,16 @@ const types: Readonly<Record<number, readonly [name: string, values?: number, by
 export const maxHeaderBytes = 256 * 1024 * 1024;
 const readBytes = 1024 * 1024;
 
+/**
+ * Values, lists in lists and tensors that a header has together: real ones have some thousands, and one that lies could
+ * have tens of millions, which take a minute. Texts in a list are not counted, since a vocabulary has hundreds of
+ * thousands.
+ */
+const mostItems = 1_000_000;
+
+/** Names and texts that are kept have so many bytes together: llama.cpp takes names of 63. */
+const mostTextBytes = 16 * 1024 * 1024;
+
 /** Thrown where the file ends before its header does. */
 export class Ended extends Odd {}
 
@@ -101,12 +111,13 @@ export async function readHeader(
   const values = await reader.u64();
   let alignment = defaultAlignment;
   for (let index = 0; index < values; index += 1) {
+    reader.count();
     const key = await reader.text(await reader.u64());
     const type = await reader.u32();
     const isWanted = onValue !== undefined && key.startsWith("general.");
     if (key === alignmentKey && type === 4) alignment = await reader.u32();
     else if (isWanted && type === 4) onValue(key, await reader.u32());
-    else if (isWanted && type === 8) onValue(key, await reader.text(await reader.u64()));
+    else if (isWanted && type === 8) onValue(key, await reader.keptText());
     else await skipValue(reader, type);
   }
   for (let index = 0; index < tensors; index += 1) onTensor(await readInfo(reader));
@@ -120,6 +131,7 @@ export async function readHeader(
 const maxDepth = 4;
 
 async function skipValue(reader: Reader, type: number, depth = 0): Promise<void> {
+  reader.count();
   const bytes = valueBytes[type];
   if (bytes !== undefined) return reader.skip(bytes);
   if (type === 8) return reader.skip(await reader.u64());
@@ -128,11 +140,13 @@ async function skipValue(reader: Reader, type: number, depth = 0): Promise<void>
   const count = await reader.u64();
   const each = valueBytes[element];
   if (each !== undefined) return reader.skip(each * count);
+  if (element === 8) return reader.skipTexts(count);
   for (let index = 0; index < count; index += 1) await skipValue(reader, element, depth + 1);
 }
 
 async function readInfo(reader: Reader): Promise<TensorInfo> {
-  const name = await reader.text(await reader.u64());
+  reader.count();
+  const name = await reader.keptText();
   const dimensions = await reader.u32();
   if (dimensions > 8) throw new Odd();
   const shape: bigint[] = [];
@@ -161,6 +175,8 @@ const sizeOf = (shape: readonly bigint[], each: bigint, bytes: bigint): bigint =
 /** Reads little-endian numbers and texts one after another. */
 class Reader {
   position = 0;
+  private items = 0;
+  private textBytes = 0;
   private buffer: Uint8Array = new Uint8Array(0);
   private start = 0;
   private readonly readAt: ReadAt;
@@ -189,6 +205,36 @@ class Reader {
   async text(length: number): Promise<string> {
     if (length > readBytes) throw new Odd();
     return new TextDecoder().decode(await this.take(length));
+  }
+
+  /** A text, as `text`, that is kept. Throws `Odd` for what is too much of it in all. */
+  async keptText(): Promise<string> {
+    const length = await this.u64();
+    this.textBytes += length;
+    if (this.textBytes > mostTextBytes) throw new Odd();
+    return this.text(length);
+  }
+
+  /** Notes an item of the header. Throws `Odd` for too many of them. */
+  count(): void {
+    this.items += 1;
+    if (this.items > mostItems) throw new Odd();
+  }
+
+  /** Passes over texts. Those that were read already are passed over at once: waiting for each takes microseconds. */
+  async skipTexts(texts: number): Promise<void> {
+    let left = texts;
+    while (left > 0) {
+      await this.skip(await this.u64());
+      left -= 1;
+      const { buffer, start } = this;
+      const view = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+      let next = this.position - start;
+      for (; left > 0 && next + 8 <= view.byteLength; left -= 1) {
+        next += 8 + Number(view.getBigUint64(next, true));
+      }
+      await this.skip(next - (this.position - start));
+    }
   }
 
   skip(length: number): Promise<void> {

@@ -22,7 +22,8 @@ const signatures = {
 const bytesOf = { local: 30, central: 46, end: 22, end64: 56, locator: 20 };
 
 const maxCommentBytes = 65_535;
-const maxDirectoryBytes = 64 * 1024 * 1024;
+/** Of each entry it has a name and 46 to 100 bytes. In bytes. */
+const maxDirectoryBytes = 32 * 1024 * 1024;
 
 /** What a field of 32 or 16 bits has where its value is in the record of 64 bits. */
 const in64 = { u32: 0xffffffff, u16: 0xffff };

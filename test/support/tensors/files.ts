@@ -31,16 +31,22 @@ export interface GgufTensor {
   type?: number;
 }
 
-/** A GGUF file of tensors at these offsets, and so many bytes of them. */
-export function gguf(tensors: readonly GgufTensor[], dataBytes: number, alignment = 32): Buffer {
+/** A GGUF file of tensors at these offsets, and so many bytes of them; `more` are further values as they are written. */
+export function gguf(
+  tensors: readonly GgufTensor[],
+  dataBytes: number,
+  alignment = 32,
+  more: { count: number; bytes: Uint8Array } = { count: 0, bytes: Buffer.alloc(0) },
+): Buffer {
   const header = Buffer.concat([
     Buffer.from("GGUF"),
     u32(3),
     u64(tensors.length),
-    u64(1),
+    u64(1 + more.count),
     text("general.alignment"),
     u32(4),
     u32(alignment),
+    more.bytes,
     ...tensors.flatMap(({ name, values, offset, type = 24 }) => [
       text(name),
       u32(1),

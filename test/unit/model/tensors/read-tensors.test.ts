@@ -1,8 +1,9 @@
 import { describe, expect, test } from "bun:test";
+import { array, assert, asyncProperty, integer } from "fast-check";
 import { readGguf } from "../../../../src/model/tensors/gguf.ts";
 import type { TensorFile } from "../../../../src/model/tensors/read-at.ts";
 import { readTensors } from "../../../../src/model/tensors/read-tensors.ts";
-import { u64 } from "../../../support/tensors/little-endian.ts";
+import { u32, u64 } from "../../../support/tensors/little-endian.ts";
 import {
   gguf,
   readerOf,
@@ -120,6 +121,36 @@ test("brackets in the names of safetensors are no levels", async () => {
 const offsets = (...pairs: [string, number | string, number | string][]): string =>
   `{${pairs.map(([name, start, end]) => `"${name}":{"dtype":"U8","shape":[1],"data_offsets":[${start},${end}]}`).join(",")}}`;
 
+const tensor = { name: "a", values: 64, offset: 0 };
+
+/** A value of GGUF without a name that is a list. */
+const listOf = (type: number, count: number, items: Uint8Array): Buffer =>
+  Buffer.concat([u64(0), u32(9), u32(type), u64(count), items]);
+
+test("texts of a list in GGUF are passed over, wherever they lie", async () => {
+  await assert(
+    asyncProperty(
+      array(integer({ min: 0, max: 3_000_000 }), { maxLength: 5 }),
+      integer({ min: 0, max: 300_000 }),
+      async (long, short) => {
+        const texts = [
+          ...long.map((length) => Buffer.concat([u64(length), Buffer.alloc(length, 0xff)])),
+          ...Array.from({ length: short }, () => u64(0)),
+          Buffer.concat([u64(7), Buffer.alloc(7, 0xff)]),
+        ];
+        const list = listOf(8, texts.length, Buffer.concat(texts));
+        const file = gguf([tensor], 64, 32, { count: 1, bytes: list });
+        expect((await read(file))?.tensors).toMatchObject([{ name: "a", start: file.length - 64 }]);
+        const cut = file.subarray(0, file.length - 64 - 64 - 7);
+        expect(await read(cut)).toBeUndefined();
+      },
+    ),
+    { numRuns: 20 },
+  );
+});
+
+const times = (value: string, count: number): string => Array(count).fill(value).join(",");
+
 describe("nothing is found in", () => {
   test.each<[string, string, number]>([
     ["tensors that overlap", offsets(["a", 0, 10], ["b", 9, 20]), 20],
@@ -172,6 +203,22 @@ describe("nothing is found in", () => {
   test("safetensors with a million tensors", async () => {
     const many = Array.from({ length: 100_001 }, (_unused, at) => [`t${at}`, bytes(1)] as const);
     expect(await read(safetensors(many))).toBeUndefined();
+  });
+
+  const metadata = (values: string): string =>
+    offsets(["a", 0, 10]).replace("{", `{"__metadata__":${values},`);
+  test.each<[string, number, (count: number) => string]>([
+    ["empty objects", 500_000, (count) => `[${times("{}", count)}]`],
+    ["numbers", 2_000_000, (count) => `[${times("0", count)}]`],
+    [
+      "members",
+      600_000,
+      (count) => `{${Array.from({ length: count }, (_unused, at) => `"${at}":0`).join(",")}}`,
+    ],
+  ])("safetensors with metadata of too many %s", async (_, limit, values) => {
+    // The members, lists and commas of the tensor count as well.
+    expect(await read(withHeader(metadata(values(limit - 10)), bytes(10)))).toBeDefined();
+    expect(await read(withHeader(metadata(values(limit + 1)), bytes(10)))).toBeUndefined();
   });
 
   test.each<[string, Buffer]>([
@@ -232,6 +279,39 @@ describe("nothing is found in", () => {
     ["an alignment of 0", gguf([{ name: "a", values: 1, offset: 0 }], 64, 0)],
   ])("GGUF with %s", async (_, file) => {
     expect(await read(file)).toBeUndefined();
+  });
+
+  test.each<[string, number, (count: number) => Parameters<typeof gguf>]>([
+    [
+      "values",
+      1_000_000 / 2,
+      (count) => [[tensor], 64, 32, { count, bytes: Buffer.alloc(13 * count) }],
+    ],
+    [
+      "lists in a list",
+      1_000_000,
+      (count) => [
+        [tensor],
+        64,
+        32,
+        { count: 1, bytes: listOf(9, count, Buffer.alloc(12 * count)) },
+      ],
+    ],
+    [
+      "bytes of names",
+      16,
+      (count) => [
+        Array.from({ length: count }, (_unused, at) => ({
+          name: `${at + 10}`.repeat(512 * 1024),
+          values: 1,
+          offset: 32 * at,
+        })),
+        32 * count,
+      ],
+    ],
+  ])("GGUF with too many %s", async (_, limit, file) => {
+    expect(await read(gguf(...file(limit - 4)))).toBeDefined();
+    expect(await read(gguf(...file(limit + 1)))).toBeUndefined();
   });
 
   test("GGUF with a million tensors", async () => {
