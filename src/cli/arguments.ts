@@ -7,6 +7,7 @@ import { familiarFlag } from "./familiar-flags.ts";
 import { nearest } from "./nearest.ts";
 import { flagsOf, tokenize } from "./tokens.ts";
 import type { Flag, Token } from "./tokens.ts";
+import { valueHint } from "./value-hint.ts";
 
 /**
  * Reads a command's arguments strictly. `fallback` gives the value of a flag that was not typed (from the
@@ -58,8 +59,9 @@ export function unknownFlag(
   const names = Array.from(flags.keys(), (name) => `--${name}`);
   const near = typed.startsWith("--") ? nearest(typed, names) : undefined;
   const meant = near === undefined ? seeHelp(usage) : `did you mean ${near}?`;
+  const [, command] = /^\S+ (.+)$/.exec(usage) ?? [];
   return new OcibundleError("usage", `unknown flag "${typed}"`, {
-    hint: familiarFlag(typed) ?? meant,
+    hint: familiarFlag(typed, { command, flags }) ?? meant,
   });
 }
 
@@ -91,15 +93,6 @@ function flagValue({ flag, typed, negated, value }: FlagToken, before: unknown):
     });
   }
   return converted;
-}
-
-/** What help shows in the place of a flag's value. */
-export function valueHint({ name, definition }: Flag): string {
-  if (definition.valueHint !== undefined) return definition.valueHint;
-  if (definition.type === "enum") return definition.options.join("|");
-  return definition.type === "string" || definition.type === "boolean"
-    ? name.toUpperCase()
-    : definition.type.toUpperCase();
 }
 
 const booleans: ReadonlyMap<string, boolean> = new Map([

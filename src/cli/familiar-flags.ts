@@ -1,15 +1,33 @@
+import { valueHint } from "./value-hint.ts";
+import type { Flag } from "./tokens.ts";
+
+/** What to type instead. It applies where the command has the flags that it names outside of code. */
+interface Hint {
+  text: string;
+  /** The only commands that it applies to. */
+  of?: readonly string[];
+}
+
 const tls = "use --insecure to skip certificate verification, or --plain-http to use HTTP";
 const login = "log in once with `ocibundle login HOST`";
 const password = "use --password-stdin: flags are visible in process lists";
 const layout = "name a layout as oci:DIR[:TAG], an archive as oci-archive:FILE[:TAG]";
 const only = "use `ocibundle pull --only GLOB`, or `ocibundle lock PATH` for the files to include";
-const automatic = "omit it: this is always done";
+const automatic: Hint = { text: "omit it: this is always done", of: ["push", "pull", "copy"] };
 const tag = "write the tag into the reference, as registry.example.com/acme/llama:v1";
 const platform = "use --platform OS/ARCH";
 const cache = "set OCIBUNDLE_CACHE to the cache directory";
 
-/** Flags of docker, hf, oras, crane, regctl and skopeo, and what does the same here. */
-const familiar: Readonly<Record<string, string>> = {
+const everyPlatform: Hint = {
+  text: "omit it: all platforms are copied unless --platform is given",
+  of: ["copy"],
+};
+const referrers = "use --referrers to copy signatures and other referrers";
+const output = "use -o DIR";
+const credentialsFile = "set REGISTRY_AUTH_FILE to the credentials file";
+
+/** Flags of docker, hf, oras, crane, regctl and skopeo, and what does the same here: the first that applies. */
+const familiar: Readonly<Record<string, string | Hint | readonly (string | Hint)[]>> = {
   "--tls-verify": tls,
   "--src-tls-verify": tls,
   "--dest-tls-verify": tls,
@@ -36,18 +54,18 @@ const familiar: Readonly<Record<string, string>> = {
   "--token": login,
   "--src-registry-token": login,
   "--dest-registry-token": login,
-  "--authfile": "set REGISTRY_AUTH_FILE to the credentials file",
-  "--src-authfile": "set REGISTRY_AUTH_FILE to the credentials file",
-  "--dest-authfile": "set REGISTRY_AUTH_FILE to the credentials file",
+  "--authfile": credentialsFile,
+  "--src-authfile": credentialsFile,
+  "--dest-authfile": credentialsFile,
   "--registry-config": "set DOCKER_CONFIG to the directory of config.json",
-  "--password": password,
-  "-p": password,
+  "--password": [password, login],
+  "-p": [password, login],
   "-t": tag,
   "--tag": tag,
   "--revision": tag,
-  "--local-dir": "use -o DIR",
-  "--output-dir": "use -o DIR",
-  "--dir": "use -o DIR",
+  "--local-dir": output,
+  "--output-dir": output,
+  "--dir": output,
   "--cache-dir": cache,
   "--include": only,
   "--exclude": only,
@@ -59,16 +77,16 @@ const familiar: Readonly<Record<string, string>> = {
   "--resume": automatic,
   "--resume-download": automatic,
   "--retry-times": automatic,
-  "--preserve-digests": "omit it: `copy` never changes manifests",
+  "--preserve-digests": { text: "omit it: `copy` never changes manifests", of: ["copy"] },
   "--oci-layout": layout,
   "--to-oci-layout": layout,
   "--from-oci-layout": layout,
-  "--all": "omit it: all platforms are copied unless --platform is given",
-  "-a": "omit it: all platforms are copied unless --platform is given",
-  "--multi-arch": "omit it: all platforms are copied unless --platform is given",
-  "--recursive": "use --referrers to copy signatures and other referrers",
-  "-r": "use --referrers to copy signatures and other referrers",
-  "--digest-tags": "use --referrers to copy signatures and other referrers",
+  "--all": everyPlatform,
+  "-a": everyPlatform,
+  "--multi-arch": everyPlatform,
+  "--recursive": referrers,
+  "-r": referrers,
+  "--digest-tags": referrers,
   "--override-arch": platform,
   "--override-os": platform,
   "--arch": platform,
@@ -77,11 +95,42 @@ const familiar: Readonly<Record<string, string>> = {
   "--push": "use `ocibundle push REF`",
 };
 
-/** What to type in the place of another tool's flag, or undefined where it is none that is known. */
-export const familiarFlag = (typed: string): string | undefined => {
+/** The command that an unknown flag was typed for. */
+export interface FlagPlace {
+  /** As typed: `copy`, `cache ls`. Undefined before any command. */
+  command: string | undefined;
+  flags: ReadonlyMap<string, Flag>;
+}
+
+/** What to type in the place of another tool's flag, or undefined where that is not known, or the command has none. */
+export function familiarFlag(typed: string, place: FlagPlace): string | undefined {
   const name = typed.split("=", 1)[0] ?? typed;
-  return Object.hasOwn(familiar, name) ? familiar[name] : undefined;
-};
+  if (!Object.hasOwn(familiar, name)) return undefined;
+  const hints = [familiar[name] ?? []].flat();
+  return hints
+    .map((hint) => (typeof hint === "string" ? { text: hint } : hint))
+    .find((hint) => applies(hint, place))?.text;
+}
+
+function applies({ text, of }: Hint, { command, flags }: FlagPlace): boolean {
+  if (command === undefined) return true;
+  if (of !== undefined && !of.includes(command)) return false;
+  return namesKnown(text, flags);
+}
+
+/** A flag, with the value that it is shown with: `-o DIR`. */
+const flagInText = /(?<![\w-])(?:--(?<long>[a-z][a-z-]*)|-(?<short>[a-z]))(?: (?<value>[A-Z/]+))?/g;
+
+/** Whether all flags that a hint names outside of code are among these. */
+function namesKnown(text: string, flags: ReadonlyMap<string, Flag>): boolean {
+  return [...text.replaceAll(/`[^`]*`/g, "").matchAll(flagInText)].every(({ groups }) => {
+    const { long, short, value } = groups ?? {};
+    const flag = [...flags.values()].find(({ name, definition }) =>
+      long === undefined ? definition.alias === short : name === long,
+    );
+    return flag !== undefined && (value === undefined || valueHint(flag) === value);
+  });
+}
 
 const copy = "use `ocibundle copy SRC DST`";
 const inspect = "use `ocibundle inspect REF`";

@@ -1,4 +1,4 @@
-import { valueHint } from "../arguments.ts";
+import { valueHint } from "../value-hint.ts";
 import { flagName, positionalName } from "../command.ts";
 import type { AnyCommand, ArgDefinition, ArgDefinitions, CommandTable } from "../command.ts";
 import { programFlags } from "../find-command.ts";
