@@ -51,7 +51,7 @@ export function diffTree(
           : [
               {
                 cells: [
-                  `${parts.missing.blobs} of ${parts.total.blobs} parts, ` +
+                  `${parts.missing.blobs} of ${parts.total.blobs} parts of split files, ` +
                     `${formatSize(parts.missing.bytes)} to download`,
                 ],
               },

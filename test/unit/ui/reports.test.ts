@@ -269,7 +269,9 @@ describe("a comparison", () => {
       missing: { blobs: 29, bytes: 1.5 * GiB },
       total: { blobs: 230, bytes: 15 * GiB },
     };
-    expect(textOf({ ...same, parts })).toContain("29 of 230 parts, 1.5 GiB to download");
+    expect(textOf({ ...same, parts })).toContain(
+      "29 of 230 parts of split files, 1.5 GiB to download",
+    );
   });
 
   test("of tensors says what differs, what is the same, and what was not compared", () => {
