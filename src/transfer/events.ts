@@ -8,8 +8,17 @@ import type { BlobOutcome } from "../oci/content.ts";
 export type TransferEvent =
   /** A phase began: `hash`, `export`, `compress`, `check`, `upload`, `download`, `write`, `verify`. */
   | { type: "phase"; phase: Phase; items?: number; bytes?: number }
-  /** What a target has of the weight files that it is to have, before the first of them is sent. */
-  | { type: "plan"; all: FileAmount; present: FileAmount; missing: FileAmount }
+  /**
+   * What a target has of the weight files that it is to have, before the next of them is sent; `moved` is what of
+   * `present` this run has sent or mounted before, as where it sends parts while it reads them.
+   */
+  | {
+      type: "plan";
+      all: FileAmount;
+      present: FileAmount;
+      moved: FileAmount;
+      missing: FileAmount;
+    }
   /**
    * Work on an item began. `group` is what a bar's first column says: `weights`, `image`; `file`
    * is the file's name, which is shown in place of the item's where there is one.

@@ -35,6 +35,12 @@ export interface TransferOptions {
   newWithin?: number | undefined;
 }
 
+/** How blobs are compared. */
+export interface PlanOptions extends TransferOptions {
+  /** What became of a blob that this run has moved before; undefined for any other. */
+  earlier?: (digest: Digest) => BlobOutcome | undefined;
+}
+
 /** What the target has and what it lacks; each digest once. */
 export interface TransferPlan {
   present: BlobToMove[];
@@ -58,7 +64,7 @@ const askedFirst = 16;
 export async function planTransfer(
   blobs: readonly BlobToMove[],
   target: Pick<ContentWriter, "hasBlob" | "isNew">,
-  { signal, emit, concurrency, newWithin = 10_000 }: TransferOptions,
+  { signal, emit, concurrency, newWithin = 10_000, earlier }: PlanOptions,
 ): Promise<TransferPlan> {
   const unique = mergeByDigest(blobs);
   const whole = unique.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
@@ -71,7 +77,8 @@ export async function planTransfer(
         const has = await target.hasBlob(blob.descriptor, stop);
         (has ? plan.present : plan.missing).push(blob);
         if (!has) return;
-        emit({ type: "done", phase: "check", ...asItem(blob), outcome: "present" });
+        const outcome = earlier?.(blob.descriptor.digest) ?? "present";
+        emit({ type: "done", phase: "check", ...asItem(blob), outcome });
       }),
     );
   const rank = new Map(unique.map((blob, index) => [blob, index]));

@@ -94,9 +94,24 @@ const partOf = ({ files, bytes }: FileAmount, what: string): string =>
   `${files} ${what} (${formatSize(bytes)})`;
 
 /** `weights: 12 blobs, 16.1 GiB; 4 up to date (15.9 GiB), 8 to send (9.0 MiB)`: fits a terminal. */
-function planLine({ all, present, missing }: Extract<TransferEvent, { type: "plan" }>): string {
+function planLine({
+  all,
+  present,
+  moved,
+  missing,
+}: Extract<TransferEvent, { type: "plan" }>): string {
   const line = `weights: ${blobsOf(all)}`;
-  if (missing.files === 0) return `${line}, all up to date`;
-  if (present.files === 0) return `${line} to send`;
-  return `${line}; ${partOf(present, "up to date")}, ${partOf(missing, "to send")}`;
+  const before = {
+    files: present.files - moved.files,
+    bytes: present.bytes - moved.bytes,
+  };
+  if (before.files === all.files) return `${line}, all up to date`;
+  if (moved.files === all.files) return `${line}, all sent`;
+  if (missing.files === all.files) return `${line} to send`;
+  const parts = [
+    ...(moved.files === 0 ? [] : [partOf(moved, "sent")]),
+    ...(before.files === 0 ? [] : [partOf(before, "up to date")]),
+    ...(missing.files === 0 ? [] : [partOf(missing, "to send")]),
+  ];
+  return `${line}; ${parts.join(", ")}`;
 }

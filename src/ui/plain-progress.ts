@@ -24,9 +24,12 @@ export function createPlainProgress(output: ProgressOutput, clock: Clock): Progr
   /** What a target has already is one line, however many blobs it is. */
   let checking: PhaseRecord | undefined;
   const endCheck = (): void => {
-    if (checking !== undefined && checking.itemsDone > 0) {
-      const { items, itemsDone } = checking;
-      line(`check: ${itemsDone} of ${countItems(items)} up to date`);
+    if (checking !== undefined) {
+      const { items, itemsDone, outcomes } = checking;
+      // What this run has moved before the check is there, but was not before the run.
+      const moved = (outcomes.get("sent") ?? 0) + (outcomes.get("mounted") ?? 0);
+      const found = itemsDone - moved;
+      if (found > 0) line(`check: ${found} of ${countItems(items)} up to date`);
     }
     checking = undefined;
   };

@@ -1,7 +1,7 @@
 import type { BlobOutcome, BlobToMove, ContentWriter } from "../../oci/content.ts";
 import { type Digest, shortDigest } from "../../oci/digest.ts";
 import type { EmitEvent, FileAmount } from "../../transfer/events.ts";
-import { countResumed } from "../../transfer/resumed-bytes.ts";
+import { countResumed, type ResumedBytes } from "../../transfer/resumed-bytes.ts";
 import { planTransfer, runTransfer, type TransferPlan } from "../../transfer/transfer.ts";
 import type { ContentGraph } from "./content-graph.ts";
 import { keepChildren } from "./keep-children.ts";
@@ -73,30 +73,39 @@ export async function publish(
           options.signal,
           [options.tag, options.base].filter((version) => version !== undefined),
         );
+  const moved: Moved = { outcomes: new Map(), resumed: countResumed(options.emit) };
   try {
-    return await publishBeside(known, graph, target, options);
+    return await publishBeside(known, graph, target, { ...options, moved });
   } catch (error) {
     // What was there a moment ago may have been taken away since: each is asked for once more.
     if (options.dryRun === true || !lacksBlob(error)) throw error;
     const message = `${target.name}: the registry has lost blobs; checking each blob`;
     options.emit({ type: "detail", message });
-    return publishBeside(noBlobs, graph, target, options);
+    return publishBeside(noBlobs, graph, target, { ...options, moved });
   }
 }
 
 const noBlobs: ReadonlySet<Digest> = new Set();
+
+/** What this run has moved so far: a second attempt finds it there, and it was not there before the run. */
+interface Moved {
+  outcomes: Map<Digest, BlobOutcome>;
+  resumed: ResumedBytes;
+}
 
 /** Publishes, with `known` blobs taken for present. */
 async function publishBeside(
   known: ReadonlySet<Digest>,
   graph: ContentGraph,
   unexplained: ContentWriter,
-  options: PublishOptions,
+  options: PublishOptions & { moved: Moved },
 ): Promise<Published> {
   const target = withHints(unexplained);
-  const { signal, emit, concurrency, phase, tag } = options;
-  const counted = countResumed(emit);
+  const { signal, emit, concurrency, phase, tag, moved } = options;
   const before = options.sentBefore;
+  /** What became of a blob that this run has moved already. */
+  const earlier = (digest: Digest): BlobOutcome | undefined =>
+    moved.outcomes.get(digest) ?? (before?.has(digest) === true ? "sent" : undefined);
   // What was sent a moment ago is there, tag or no tag; and who wants each blob asked for is not answered by one.
   const asksAll = known === noBlobs || (before !== undefined && before.size > 0);
   const asked: Pick<ContentWriter, "hasBlob" | "isNew"> = {
@@ -104,12 +113,12 @@ async function publishBeside(
       known.has(descriptor.digest) || (await target.hasBlob(descriptor, stop)),
     ...(asksAll || target.isNew === undefined ? {} : { isNew: target.isNew }),
   };
-  const plan = await planTransfer(graph.blobs, asked, { signal, emit, concurrency });
+  const plan = await planTransfer(graph.blobs, asked, { signal, emit, concurrency, earlier });
   for (const blob of plan.missing) checkTaken(blob, target);
-  if (phase !== "write") tellPlan(plan, emit);
+  if (phase !== "write") tellPlan(plan, earlier, emit);
   const outcomes = new Map<Digest, BlobOutcome>();
   for (const { descriptor } of plan.present) {
-    outcomes.set(descriptor.digest, before?.has(descriptor.digest) ? "sent" : "present");
+    outcomes.set(descriptor.digest, earlier(descriptor.digest) ?? "present");
   }
   await confirmBlobs(graph.blobs, plan.present, target, signal);
   if (options.dryRun === true) {
@@ -121,19 +130,26 @@ async function publishBeside(
     // What another repository may have is left to the attempt to mount it: its source need not be here.
     const unmounted = plan.missing.filter(({ mountFrom = [] }) => mountFrom.length === 0);
     await checkSources(unmounted, signal);
-    const moved = await runTransfer(plan, target, {
+    const done = await runTransfer(plan, target, {
       signal,
-      emit: counted.emit,
+      emit: moved.resumed.emit,
       concurrency,
       phase,
     });
-    for (const [digest, outcome] of moved) outcomes.set(digest, outcome);
-    const mounted = plan.missing.filter((blob) => moved.get(blob.descriptor.digest) === "mounted");
+    for (const [digest, outcome] of done) {
+      outcomes.set(digest, outcome);
+      moved.outcomes.set(digest, outcome);
+    }
+    const mounted = plan.missing.filter((blob) => done.get(blob.descriptor.digest) === "mounted");
     await confirmBlobs(graph.blobs, mounted, target, signal);
     await writeManifests(graph, target, options);
   }
   const tags = [...(tag === undefined ? [] : [tag]), ...(options.moreTags ?? [])];
-  return { ...amounts(graph.blobs, outcomes, resumedOf(counted.total(), before)), tags, outcomes };
+  return {
+    ...amounts(graph.blobs, outcomes, resumedOf(moved.resumed.total(), before)),
+    tags,
+    outcomes,
+  };
 }
 
 /** Child manifests by digest, then the root under its tags. */
@@ -191,9 +207,16 @@ function amountOf(blobs: readonly BlobToMove[]): FileAmount {
   return { files: weights.length, bytes };
 }
 
-/** Says how much of the weights the target has. */
-function tellPlan({ present, missing }: TransferPlan, emit: EmitEvent): void {
+/** Says how much of the weights the target has, and what of that this run has moved there. */
+function tellPlan(
+  { present, missing }: TransferPlan,
+  earlier: (digest: Digest) => BlobOutcome | undefined,
+  emit: EmitEvent,
+): void {
   const all = amountOf([...present, ...missing]);
   if (all.files === 0) return;
-  emit({ type: "plan", all, present: amountOf(present), missing: amountOf(missing) });
+  const moved = amountOf(
+    present.filter(({ descriptor }) => earlier(descriptor.digest) !== undefined),
+  );
+  emit({ type: "plan", all, present: amountOf(present), moved, missing: amountOf(missing) });
 }

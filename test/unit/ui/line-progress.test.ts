@@ -35,6 +35,43 @@ describe("plain lines", () => {
     ]);
   });
 
+  test("do not call up to date what this run has sent before it compared", () => {
+    const { terminal, progress } = drawOn("plain");
+    const { emit } = progress;
+    const amount = (files: number) => ({ files, bytes: files * MiB });
+    const plan = (present: number, moved: number) =>
+      emit({
+        type: "plan",
+        all: amount(10),
+        present: amount(present),
+        moved: amount(moved),
+        missing: amount(10 - present),
+      });
+    plan(10, 0);
+    plan(10, 10);
+    plan(10, 7);
+    plan(9, 7);
+    plan(7, 7);
+    plan(3, 0);
+    plan(0, 0);
+    emit({ type: "phase", phase: "check", items: 10, bytes: 10 * MiB });
+    for (const [index, outcome] of (["sent", "mounted", "present"] as const).entries()) {
+      const item = `part ${index}`;
+      emit({ type: "done", phase: "check", item, group: "weights", bytes: MiB, outcome });
+    }
+    progress.close();
+    expect(terminal.lines()).toEqual([
+      "weights: 10 blobs, 10.0 MiB, all up to date",
+      "weights: 10 blobs, 10.0 MiB, all sent",
+      "weights: 10 blobs, 10.0 MiB; 7 sent (7.0 MiB), 3 up to date (3.0 MiB)",
+      "weights: 10 blobs, 10.0 MiB; 7 sent (7.0 MiB), 2 up to date (2.0 MiB), 1 to send (1.0 MiB)",
+      "weights: 10 blobs, 10.0 MiB; 7 sent (7.0 MiB), 3 to send (3.0 MiB)",
+      "weights: 10 blobs, 10.0 MiB; 3 up to date (3.0 MiB), 7 to send (7.0 MiB)",
+      "weights: 10 blobs, 10.0 MiB to send",
+      "check: 1 of 10 items up to date",
+    ]);
+  });
+
   test("tell once what several requests wait for at the same time", () => {
     const { terminal, clock, progress } = drawOn("plain");
     const refused = { type: "wait", milliseconds: 400, reason: "connection refused" } as const;

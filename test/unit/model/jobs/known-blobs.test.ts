@@ -75,6 +75,23 @@ describe("a second push of many weights", () => {
   });
 });
 
+test("what the first attempt of a push has sent counts as sent where the registry loses a blob of it", async () => {
+  const registry = await recordingRegistry();
+  const job = await preparedJob(contents);
+  let loses = true;
+  registry.meddle(async (request, next) => {
+    if (loses && request.method === "PUT" && request.url.includes("/manifests/")) {
+      loses = false;
+      await registry.ask(`/v2/acme/model/blobs/${lost}`, { method: "DELETE" });
+    }
+    return next(request);
+  });
+  const { sent, mounted, present, resumed } = await push(job, `${registry.host}/acme/model:v1`);
+  expect(loses).toBeFalse();
+  expect(sent.blobs).toBeGreaterThan(40);
+  expect([mounted.blobs, present.blobs, resumed.blobs]).toEqual([0, 0, 0]);
+});
+
 test("an image on the same registry is mounted by a push", async () => {
   const registry = await recordingRegistry();
   const job = await preparedJob({ "a.bin": "first" });
