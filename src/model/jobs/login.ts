@@ -3,7 +3,7 @@ import { keptFor } from "../../credentials/kept.ts";
 import { OcibundleError } from "../../errors.ts";
 import { defaultHost, parseReference } from "../../oci/reference.ts";
 import { createRegistry } from "../../registry/registry.ts";
-import { lockFile } from "../../store/locks/lock-file.ts";
+import { lockFile } from "../../store/locks/wait-for-lock.ts";
 import { whereLockable } from "../../store/locks/where-possible.ts";
 import { readConfig } from "../session/config.ts";
 import { checkFlags, registryOptions } from "../session/connect.ts";

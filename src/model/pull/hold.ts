@@ -1,11 +1,7 @@
 import { join } from "node:path";
 import { isTerminated } from "../../flow/until-terminated.ts";
-import {
-  type HeldLock,
-  LockUnavailable,
-  lockFile,
-  tryLockFile,
-} from "../../store/locks/lock-file.ts";
+import { type HeldLock, LockUnavailable, tryLockFile } from "../../store/locks/lock-file.ts";
+import { lockFile } from "../../store/locks/wait-for-lock.ts";
 import { useLockName } from "../../store/placement/dest-rule.ts";
 
 const usePath = (dir: string): string => join(dir, useLockName);

@@ -2,12 +2,8 @@ import { createHash } from "node:crypto";
 import { realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { OcibundleError } from "../../errors.ts";
-import {
-  type HeldLock,
-  LockUnavailable,
-  lockFile,
-  type WaitOptions,
-} from "../../store/locks/lock-file.ts";
+import { type HeldLock, LockUnavailable } from "../../store/locks/lock-file.ts";
+import { lockFile, type WaitOptions } from "../../store/locks/wait-for-lock.ts";
 import type { Session } from "../session/session.ts";
 import { pullLockName } from "../../store/placement/dest-rule.ts";
 

@@ -28,11 +28,9 @@ import {
   type HeldLock,
   LockUnavailable,
   type LockOptions,
-  type WaitOptions,
-  lockFile,
   tryLockFile,
-  waitForLock,
 } from "../locks/lock-file.ts";
+import { type WaitOptions, lockFile, waitForLock } from "../locks/wait-for-lock.ts";
 import type { RecordTemp } from "./record-file.ts";
 
 /**

@@ -4,7 +4,8 @@ import type * as v from "valibot";
 import { createFile, directoryMode, readableMode } from "../../runtime/own-file.ts";
 import { readOwnFile } from "../../runtime/trusted-file.ts";
 import { parseDocument } from "../../oci/document.ts";
-import type { HeldLock, WaitOptions } from "../locks/lock-file.ts";
+import type { HeldLock } from "../locks/lock-file.ts";
+import type { WaitOptions } from "../locks/wait-for-lock.ts";
 import { writeAll } from "../verified-write.ts";
 
 /**

@@ -17,7 +17,7 @@ import {
   withManifest,
   childDigests,
 } from "./documents.ts";
-import { lockFile } from "../locks/lock-file.ts";
+import { lockFile } from "../locks/wait-for-lock.ts";
 import { whereLockable } from "../locks/where-possible.ts";
 import { readDocument, type LayoutFiles, type LayoutReader, layoutReader } from "./reader.ts";
 import { isOwnedTemp, ownTemp, sweepOwnedTemps } from "../locks/owned-temp.ts";

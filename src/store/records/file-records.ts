@@ -4,7 +4,8 @@ import { basename, dirname, join } from "node:path";
 import * as v from "valibot";
 import { SizeSchema } from "../../oci/descriptor.ts";
 import { DigestSchema } from "../../oci/digest.ts";
-import type { HeldLock, WaitOptions } from "../locks/lock-file.ts";
+import type { HeldLock } from "../locks/lock-file.ts";
+import type { WaitOptions } from "../locks/wait-for-lock.ts";
 import { type RecordTemp, mergeRecord, readRecord, writeRecord } from "../cache/record-file.ts";
 
 const HashedSchema = v.object({ digest: DigestSchema, size: SizeSchema });

@@ -2,7 +2,8 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import { SizeSchema } from "../../oci/descriptor.ts";
-import type { HeldLock, WaitOptions } from "../../store/locks/lock-file.ts";
+import type { HeldLock } from "../../store/locks/lock-file.ts";
+import type { WaitOptions } from "../../store/locks/wait-for-lock.ts";
 import {
   mergeRecord,
   readRecord,

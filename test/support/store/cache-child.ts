@@ -12,7 +12,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Digest, digestOf } from "../../../src/oci/digest.ts";
 import { cacheAt } from "../../../src/store/cache/cache.ts";
 import { obtainBlob, requireBlob } from "../../../src/store/cache/obtain.ts";
-import { lockFile } from "../../../src/store/locks/lock-file.ts";
+import { lockFile } from "../../../src/store/locks/wait-for-lock.ts";
 import { materialize } from "../../../src/store/placement/materialize.ts";
 import { openTargetDirectory } from "../../../src/store/placement/target-directory.ts";
 

@@ -15,7 +15,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { eraseCredential, storeCredential } from "../../../src/credentials/keep.ts";
-import { lockFile } from "../../../src/store/locks/lock-file.ts";
+import { lockFile } from "../../../src/store/locks/wait-for-lock.ts";
 import { errorOf } from "../../support/failure.ts";
 
 let directory = "";

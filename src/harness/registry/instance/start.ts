@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { OcibundleError } from "../../../errors.ts";
-import { type HeldLock, lockFile } from "../../../store/locks/lock-file.ts";
+import type { HeldLock } from "../../../store/locks/lock-file.ts";
+import { lockFile } from "../../../store/locks/wait-for-lock.ts";
 import { whereLockable } from "../../../store/locks/where-possible.ts";
 import { type Serving, servingArgs, servingLayers } from "../serving.ts";
 import { answers } from "./identity.ts";

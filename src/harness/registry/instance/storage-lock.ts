@@ -2,7 +2,8 @@ import { directoryMode } from "../../../runtime/own-file.ts";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { OcibundleError } from "../../../errors.ts";
-import { type HeldLock, lockFile } from "../../../store/locks/lock-file.ts";
+import type { HeldLock } from "../../../store/locks/lock-file.ts";
+import { lockFile } from "../../../store/locks/wait-for-lock.ts";
 import { lockHolder } from "../../../store/locks/lock-holder.ts";
 
 /** In the storage's directory. */

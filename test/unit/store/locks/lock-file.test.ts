@@ -3,7 +3,8 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { OcibundleError } from "../../../../src/errors.ts";
-import { LockUnavailable, lockFile, tryLockFile } from "../../../../src/store/locks/lock-file.ts";
+import { LockUnavailable, tryLockFile } from "../../../../src/store/locks/lock-file.ts";
+import { lockFile } from "../../../../src/store/locks/wait-for-lock.ts";
 import { type LockHolder, lockHolder } from "../../../../src/store/locks/lock-holder.ts";
 import { type CacheChild, startChild } from "../../../support/store/cache-process.ts";
 
