@@ -1,27 +1,11 @@
-import { OcibundleError, withContext, amended } from "../../errors.ts";
-import type { BlobToMove, ContentReader } from "../../oci/content.ts";
+import { OcibundleError, withContext } from "../../errors.ts";
 import type { Digest } from "../../oci/digest.ts";
-import { parseIndexEntries } from "../../oci/index-entries.ts";
-import type { RawManifest } from "../../oci/manifest.ts";
-import { isIndexType } from "../../oci/media-types.ts";
-import { formatPlatform, parsePlatform, type Platform } from "../../oci/platform.ts";
+import { formatPlatform, parsePlatform } from "../../oci/platform.ts";
 import { machinePlatform } from "../session/machine-platform.ts";
 import { formatRepository } from "../../oci/reference.ts";
-import {
-  assembleBundle,
-  assembleStandalone,
-  type WeightsPart,
-  weightsPartOf,
-} from "../graph/assemble.ts";
-import { type ContentGraph, readGraph } from "../graph/content-graph.ts";
-import { readChild } from "../graph/read-child.ts";
 import { type OpenTarget, openTarget, parseTarget } from "../places/target.ts";
-import { hasOnlyWeights } from "../graph/find-weights.ts";
-import { keepChildren } from "../graph/keep-children.ts";
 import { platformOfRoot } from "../places/load-model.ts";
-import { leftOutWarning, readModelImage } from "../graph/image-part.ts";
 import { parseLayout } from "../format/layout-name.ts";
-import { isLaterWeights, weightsEntries } from "../format/model-index.ts";
 import { partsOnly } from "../layout/layouts.ts";
 import { checkAttachmentTag, referrersOf } from "../graph/referrers.ts";
 import { type MountSources, openMountSources } from "../places/mount-sources.ts";
@@ -29,7 +13,7 @@ import type { PartsCompression } from "../weights/store-parts.ts";
 import { type Converted, converted } from "./convert.ts";
 import { firstGiven } from "./first-given.ts";
 import { partTarget } from "./part-target.ts";
-import { publish, type Published } from "../graph/publish.ts";
+import type { Published } from "../graph/publish.ts";
 import { publishReport } from "../graph/publish-report.ts";
 import { summarize } from "../graph/summary.ts";
 import { type JobContext, openSession, type Session } from "../session/session.ts";
@@ -37,6 +21,8 @@ import { modelPlace } from "../places/place.ts";
 import { openSigned } from "../trust/open-signed.ts";
 import type { Repository } from "../../registry/types.ts";
 import type { PublishReport } from "../../report/publish.ts";
+import { wholeGraph, narrowed } from "./graph-to-copy.ts";
+import { openCopier } from "./copier.ts";
 
 /** What `copy` is asked for. */
 export interface CopyRequest {
@@ -70,21 +56,11 @@ export interface CopyRequest {
 export async function copyModel(job: JobContext, request: CopyRequest): Promise<PublishReport> {
   const started = performance.now();
   const session = openSession(job);
+  const { dryRun, checkBlobs } = request;
   const platform =
     request.platform === undefined ? undefined : parsePlatform(request.platform, machinePlatform());
   try {
-    const needed = request.path === undefined ? request.root && "--root" : "--path";
-    if (needed !== undefined && request.layout === undefined) {
-      throw new OcibundleError("usage", `${needed} needs --layout`, {
-        hint: "specify the layout to write, such as --layout modelpack",
-      });
-    }
-    const isInParts = request.layout !== undefined && parseLayout(request.layout) === "parts";
-    const ofParts = firstGiven({
-      "--most-parts": request.mostParts,
-      "--compression": request.compression,
-    });
-    if (ofParts !== undefined && !isInParts) throw partsOnly(ofParts);
+    checkFlags(request);
     const destination = parseTarget(request.target, "copy");
     const place = await modelPlace(session, request.source);
     const source = await openSigned(session, place);
@@ -98,7 +74,7 @@ export async function copyModel(job: JobContext, request: CopyRequest): Promise<
       (opened ??= openTarget(session, destination).then((early) => stack.use(early)));
     const mounts = await openMounts(session, place.repository, destination);
     const parts = partTarget(async () => (await openEarly()).writer, {
-      dryRun: request.dryRun,
+      dryRun,
       sent,
       ...(mounts === undefined ? {} : { offer: mounts.offer }),
     });
@@ -114,7 +90,7 @@ export async function copyModel(job: JobContext, request: CopyRequest): Promise<
       opened === undefined
         ? stack.use(await openTarget(session, destination, graph))
         : await openEarly();
-    const copier = openCopier(session, { ...request, sent, mounts }, target);
+    const copier = openCopier(session, { dryRun, checkBlobs, sent, mounts }, target);
     const tag = tagFor(target, source.tag, graph.root.digest);
     const published = await copier.move(graph, request.referrers ? undefined : tag);
     let referrers = 0;
@@ -135,7 +111,7 @@ export async function copyModel(job: JobContext, request: CopyRequest): Promise<
       session,
       name: target.name,
       reference: target.reference,
-      action: request.dryRun ? "would-copy" : "copied",
+      action: dryRun ? "would-copy" : "copied",
       model: graph,
       published,
       referrers,
@@ -145,11 +121,27 @@ export async function copyModel(job: JobContext, request: CopyRequest): Promise<
           ? await platformOfRoot(source, session.signal)
           : formatPlatform(platform),
       target: target.reference === undefined ? "layout" : "registry",
-      dryRun: request.dryRun,
+      dryRun,
     });
   } catch (error) {
     throw withContext(`copy ${request.source} to ${request.target}`, error);
   }
+}
+
+/** Throws `usage` for flags that need another one. */
+function checkFlags(request: CopyRequest): void {
+  const needed = request.path === undefined ? request.root && "--root" : "--path";
+  if (needed !== undefined && request.layout === undefined) {
+    throw new OcibundleError("usage", `${needed} needs --layout`, {
+      hint: "specify the layout to write, such as --layout modelpack",
+    });
+  }
+  const isInParts = request.layout !== undefined && parseLayout(request.layout) === "parts";
+  const ofParts = firstGiven({
+    "--most-parts": request.mostParts,
+    "--compression": request.compression,
+  });
+  if (ofParts !== undefined && !isInParts) throw partsOnly(ofParts);
 }
 
 /** The tag at the target: a layout takes the source's where it is given none. Throws `usage`. */
@@ -165,13 +157,6 @@ function tagFor(
   });
 }
 
-interface Copier {
-  move(graph: Converted, tag: string | undefined): Promise<Published>;
-  tag(graph: ContentGraph, tag: string | undefined): Promise<void>;
-  /** Makes what was moved final, and remembers it. */
-  finish(): Promise<void>;
-}
-
 /** Where blobs may be mounted from; undefined where they do not go to a registry. */
 async function openMounts(
   session: Session,
@@ -182,96 +167,6 @@ async function openMounts(
   const { reference } = destination;
   const also = from !== undefined && from.registry.host === reference.host ? [from.name] : [];
   return openMountSources(session, reference, also);
-}
-
-interface CopierOptions extends Pick<CopyRequest, "dryRun" | "checkBlobs"> {
-  /** What was sent before. */
-  sent: ReadonlyMap<Digest, number>;
-  mounts: MountSources | undefined;
-}
-
-function openCopier(
-  session: Session,
-  { dryRun, checkBlobs, sent, mounts }: CopierOptions,
-  { writer, reference, commit }: OpenTarget,
-): Copier {
-  const moved: BlobToMove[] = [];
-  return {
-    move(graph, tag) {
-      const blobs = mounts?.offer(graph.blobs) ?? graph.blobs;
-      moved.push(...blobs);
-      return publish({ ...graph, blobs }, writer, {
-        ...session,
-        concurrency: session.flags.concurrency,
-        ...(graph.childTags === undefined ? {} : { childTags: graph.childTags }),
-        phase: reference === undefined ? "write" : "upload",
-        tag,
-        dryRun,
-        checkBlobs,
-        sentBefore: sent,
-      });
-    },
-    async tag({ root, children }, tag) {
-      if (dryRun || tag === undefined) return;
-      await writer.writeManifest(root, tag, session.signal);
-      await keepChildren(children, writer, session);
-    },
-    async finish() {
-      if (dryRun) return;
-      await commit();
-      await mounts?.keep(moved);
-    },
-  };
-}
-
-/** Everything below a root. What is missing of an index may be a platform that nobody wants. */
-async function wholeGraph(
-  reader: ContentReader,
-  root: RawManifest,
-  signal: AbortSignal,
-): Promise<ContentGraph> {
-  try {
-    return await readGraph(reader, root, signal);
-  } catch (error) {
-    const isSparse =
-      error instanceof OcibundleError && error.code === "not_found" && isIndexType(root.mediaType);
-    if (!isSparse) throw error;
-    throw amended(error, { hint: "copy one of the existing platforms with --platform" });
-  }
-}
-
-/**
- * The part of a model that one platform needs: its image with what is attested of it, and the weights.
- * Its index is a new one; the manifests below keep their bytes.
- */
-async function narrowed(
-  { signal, emit }: Session,
-  reader: ContentReader,
-  root: RawManifest,
-  platform: Platform,
-): Promise<ContentGraph> {
-  if (!isIndexType(root.mediaType) && hasOnlyWeights(root, reader.name)) {
-    throw new OcibundleError(
-      "usage",
-      `--platform needs an image: ${reader.name} has only weights`,
-      {
-        hint: "remove --platform: weights are the same for every platform",
-      },
-    );
-  }
-  const image = await readModelImage(reader, root, platform, signal);
-  const message = leftOutWarning(image);
-  if (message !== undefined) emit({ type: "warning", message });
-  if (!isIndexType(root.mediaType)) return assembleStandalone(reader, image, signal);
-  const { index } = parseIndexEntries(root, reader.name);
-  const later = index.manifests.filter(isLaterWeights);
-  const weights: WeightsPart[] = [];
-  for (const entry of weightsEntries(index)) {
-    weights.push(weightsPartOf(reader, await readChild(reader, entry, signal)));
-  }
-  if (weights.length + later.length === 0) return assembleStandalone(reader, image, signal);
-  const model = { ...image, kept: [...image.kept, ...later] };
-  return assembleBundle(reader, model, weights, signal);
 }
 
 function add(sum: Published, more: Published): void {
