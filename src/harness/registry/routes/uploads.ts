@@ -1,11 +1,10 @@
 import { type Digest, digestAlgorithm } from "../../../oci/digest.ts";
 import { isRepositoryName } from "../../../oci/reference.ts";
-import { chunkRange } from "./range.ts";
 import { Refusal } from "./refusal.ts";
 import { empty, type Registry, type RegistryRequest, type RouteTo } from "./request.ts";
 import { digestPart } from "./route.ts";
-import { bodyReader } from "../storage/body-reader.ts";
 import type { UploadSession } from "../storage/upload-sessions.ts";
+import { receiveBody, receivedHeader } from "./upload-body.ts";
 
 /**
  * `POST /v2/<name>/blobs/uploads/` (distribution-spec v1.1, pushing blobs): a mount, a whole blob in one
@@ -31,7 +30,7 @@ export async function startUpload(
     const session = storage.uploads.createUnnamed(repository, digestAlgorithm(digest));
     return await writing(registry, repository, session, async () => {
       try {
-        await receive(registry, session, request, { isLast: true });
+        await receiveBody(registry, session, request, { isLast: true });
         return await finish(registry, repository, session, digest);
       } catch (error) {
         // Nobody knows of it: what broke off can't go on.
@@ -84,7 +83,7 @@ export async function appendUpload(
 ): Promise<Response> {
   const session = await findSession(route, registry);
   return await writing(registry, route.repository, session, async () => {
-    await receive(registry, session, request, { isLast: false });
+    await receiveBody(registry, session, request, { isLast: false });
     return empty(202, sessionHeaders(route.repository, session));
   });
 }
@@ -98,7 +97,7 @@ export async function finishUpload(
   const digest = digestPart(query.get("digest") ?? "");
   const session = await findSession(route, registry);
   return await writing(registry, route.repository, session, async () => {
-    await receive(registry, session, request, { isLast: true });
+    await receiveBody(registry, session, request, { isLast: true });
     return await finish(registry, route.repository, session, digest);
   });
 }
@@ -150,89 +149,6 @@ async function writing(
   }
 }
 
-/**
- * Takes in a request's body, after what `Content-Range` and `Content-Length` say was checked. Only the last
- * chunk may be shorter than the registry's minimum, so nothing may follow one that is. A chunk that broke
- * off is none of those: what comes next completes it. `isLast`: nothing follows a body that came whole.
- */
-async function receive(
-  { storage, minChunkLength = 0 }: Registry,
-  session: UploadSession,
-  request: Request,
-  { isLast }: { isLast: boolean },
-): Promise<void> {
-  const before = session.size;
-  const expected = expectedLength(request, session);
-  const isEmpty = request.body === null || request.headers.get("Content-Length") === "0";
-  if (session.hadShortChunk && !isEmpty) {
-    throw new Refusal(
-      400,
-      {
-        code: "SIZE_INVALID",
-        message: "a chunk other than the last is shorter than OCI-Chunk-Min-Length",
-        detail: { minimum: minChunkLength },
-      },
-      receivedHeader(session),
-    );
-  }
-  const body = bodyReader(request);
-  if (body !== undefined) {
-    await storage.uploads.append(session, body, { length: contentLength(request), isLast });
-  }
-  const length = session.size - before;
-  if (expected === undefined) return;
-  if (expected === length) {
-    session.hadShortChunk = length < minChunkLength;
-    return;
-  }
-  await storage.uploads.cut(session, before);
-  throw new Refusal(400, {
-    code: "SIZE_INVALID",
-    message: "the length of the body does not match Content-Range",
-    detail: { expected, length },
-  });
-}
-
-/** The body's length as `Content-Length` says it, in bytes; undefined without that header. */
-function contentLength({ headers }: Request): number | undefined {
-  const text = headers.get("Content-Length");
-  return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
-}
-
-/** The body's length as `Content-Range` says it, in bytes; undefined without that header. */
-function expectedLength(request: Request, session: UploadSession): number | undefined {
-  const header = request.headers.get("Content-Range");
-  if (header === null) return undefined;
-  const range = chunkRange(header);
-  if (range === undefined) {
-    throw new Refusal(400, {
-      code: "BLOB_UPLOAD_INVALID",
-      message: "Content-Range is not of the form start-end",
-      detail: { "Content-Range": header },
-    });
-  }
-  if (range.start !== session.size) {
-    throw new Refusal(
-      416,
-      {
-        code: "BLOB_UPLOAD_INVALID",
-        message: "the chunk does not start where the previous one ended",
-        detail: { start: range.start, received: session.size },
-      },
-      receivedHeader(session),
-    );
-  }
-  const length = request.headers.get("Content-Length");
-  if (length !== null && Number(length) !== range.end - range.start) {
-    throw new Refusal(400, {
-      code: "SIZE_INVALID",
-      message: "Content-Length does not match Content-Range",
-      detail: { "Content-Range": header, "Content-Length": length },
-    });
-  }
-  return range.end - range.start;
-}
-
 async function finish(
   { storage }: Registry,
   repository: string,
@@ -263,9 +179,4 @@ const sessionHeaders = (repository: string, session: UploadSession): Record<stri
   Location: `/v2/${repository}/blobs/uploads/${session.id}`,
   "Docker-Upload-UUID": session.id,
   ...receivedHeader(session),
-});
-
-/** The spec has no way to say "no bytes", and what clients know for it is `0-0`. */
-const receivedHeader = (session: UploadSession): Record<string, string> => ({
-  Range: `0-${Math.max(0, session.size - 1)}`,
 });
