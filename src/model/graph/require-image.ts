@@ -1,5 +1,5 @@
 import { OcibundleError } from "../../errors.ts";
-import type { WeightsContents } from "./weights-contents.ts";
+import type { WeightsContents } from "./manifest-contents.ts";
 
 /** Throws `not_found` where a directory of an image is asked for, and what was found is none. */
 export function requireImage(

@@ -10,7 +10,7 @@ import { isWeightsManifest, parseWeightsManifest } from "../format/weights-artif
 import { isPartsManifest } from "../parts/parts-artifact.ts";
 import type { StoredPart } from "../parts/parts-artifact.ts";
 import { isAttestation } from "./image-entry.ts";
-import { expectedEntries, type WeightsContents } from "./weights-contents.ts";
+import { expectedEntries, type WeightsContents } from "./manifest-contents.ts";
 import type {
   ImageSummary,
   ModelSummary,

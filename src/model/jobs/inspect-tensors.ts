@@ -7,11 +7,8 @@ import type { InspectedTensors, TensorsOfFile } from "../../report/tensors.ts";
 import { decodingOf } from "../../transfer/download/decode.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 import { findInTar } from "../graph/tar-ranges.ts";
-import {
-  expectedEntries,
-  readAllContents,
-  type WeightsContents,
-} from "../graph/weights-contents.ts";
+import { readAllContents } from "../graph/weights-contents.ts";
+import { expectedEntries, type WeightsContents } from "../graph/manifest-contents.ts";
 import { parsePlace } from "../places/place.ts";
 import { type JobContext, openSession } from "../session/session.ts";
 import type { PartsArtifact } from "../parts/parts-artifact.ts";

@@ -10,7 +10,8 @@ import {
 } from "../format/weight-entry.ts";
 import { giveNames } from "../format/weight-names.ts";
 import { requireImage } from "../graph/require-image.ts";
-import { readAllContents, type WeightsContents } from "../graph/weights-contents.ts";
+import { readAllContents } from "../graph/weights-contents.ts";
+import type { WeightsContents } from "../graph/manifest-contents.ts";
 import type { BlobPart } from "../pull/pull-context.ts";
 import { findFiles } from "../pull/pull-entries.ts";
 import type { Session } from "../session/session.ts";

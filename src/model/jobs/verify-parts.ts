@@ -10,7 +10,7 @@ import { decodePart } from "../parts/decode-part.ts";
 import { blobOfPart, type PartsArtifact, type StoredPart } from "../parts/parts-artifact.ts";
 import type { RecipeFile } from "../parts/recipe.ts";
 import type { ContentGraph } from "../graph/content-graph.ts";
-import { partsOfManifest } from "../graph/weights-contents.ts";
+import { partsOfManifest } from "../graph/manifest-contents.ts";
 import { planFile, wholePart } from "../parts/file-plan.ts";
 import { partsOnDisk } from "./parts-on-disk.ts";
 

@@ -1,5 +1,5 @@
 import type { BlobSource, ContentReader } from "../../oci/content.ts";
-import type { WeightsContents } from "../graph/weights-contents.ts";
+import type { WeightsContents } from "../graph/manifest-contents.ts";
 import { membersOf } from "../../oci/manifest-members.ts";
 import { readSmallBlob } from "../../store/small-blob.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";

@@ -1,5 +1,6 @@
 import { requireImage } from "../graph/require-image.ts";
-import { readAllContents, type WeightsContents } from "../graph/weights-contents.ts";
+import { readAllContents } from "../graph/weights-contents.ts";
+import type { WeightsContents } from "../graph/manifest-contents.ts";
 import type { ContentReader } from "../../oci/content.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { Session } from "../session/session.ts";

@@ -1,6 +1,6 @@
 import type { StoredTar } from "../format/artifact/contents.ts";
 import { checkEntriesApart, type WeightEntry } from "../format/weight-entry.ts";
-import { expectedEntries, type WeightsContents } from "../graph/weights-contents.ts";
+import { expectedEntries, type WeightsContents } from "../graph/manifest-contents.ts";
 import type { FilePlan } from "../parts/file-plan.ts";
 import type { Session } from "../session/session.ts";
 import {

@@ -2,7 +2,7 @@ import { OcibundleError } from "../../errors.ts";
 import { runtime } from "../../runtime/current.ts";
 import { digestOf } from "../../oci/digest.ts";
 import { layerTypes, quoted, type WeightEntry, plainEntry } from "../format/weight-entry.ts";
-import type { WeightsContents } from "../graph/weights-contents.ts";
+import type { WeightsContents } from "../graph/manifest-contents.ts";
 import { type FilePlan, planFile, wholePart } from "../parts/file-plan.ts";
 import { asItIs, type PartsArtifact } from "../parts/parts-artifact.ts";
 import type { Recipe, RecipeFile } from "../parts/recipe.ts";

@@ -2,7 +2,7 @@ import { availableParallelism } from "node:os";
 import { isUnusable } from "../../store/cache/directory.ts";
 import { type StoredFile, type StoredTar } from "../format/artifact/contents.ts";
 import { checkEntriesApart, type WeightEntry } from "../format/weight-entry.ts";
-import type { WeightsContents } from "../graph/weights-contents.ts";
+import type { WeightsContents } from "../graph/manifest-contents.ts";
 import {
   entryOf,
   imageFiles,

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { checkDests } from "../../store/placement/safe-path.ts";
 import type { HubCacheReport, PulledFile } from "../../report/pull.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
-import type { WeightsContents } from "../graph/weights-contents.ts";
+import type { WeightsContents } from "../graph/manifest-contents.ts";
 import { hubFiles, hubPaths } from "./hub-cache.ts";
 import type { MarkedTarget } from "./markers.ts";
 import type { FetchOutcome, Seen } from "./pull-context.ts";

@@ -6,11 +6,8 @@ import type { HubFile } from "../../serve/hub-source.ts";
 import { hubRevision } from "../format/hub-revision.ts";
 import { below, sharedDirectory } from "../format/shared-directory.ts";
 import { quoted, type WeightEntry } from "../format/weight-entry.ts";
-import {
-  expectedEntries,
-  readAllContents,
-  type WeightsContents,
-} from "../graph/weights-contents.ts";
+import { readAllContents } from "../graph/weights-contents.ts";
+import { expectedEntries, type WeightsContents } from "../graph/manifest-contents.ts";
 import type { FilePlan } from "../parts/file-plan.ts";
 import { listFiles } from "../pull/part-files.ts";
 import type { BlobPart } from "../pull/pull-context.ts";
