@@ -6,7 +6,8 @@ import type { Session } from "../session/session.ts";
 import { readWeights } from "../weights/read-weights.ts";
 import { recallRemote } from "../weights/recall-remote.ts";
 import type { RemoteFile } from "../weights/remote-file.ts";
-import { lockAgain, statWeight, type WeightSources } from "../weights/weight-blobs.ts";
+import { lockAgain, type WeightSources } from "../weights/lock-sources.ts";
+import { statWeight } from "../weights/weight-source.ts";
 import { compareParts, type PartsToCheck, partsToCheck } from "./check-parts.ts";
 
 /** Files looked at at once. */

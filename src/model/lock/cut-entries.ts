@@ -7,7 +7,7 @@ import type { Session } from "../session/session.ts";
 import { cutFiles } from "../weights/cut-files.ts";
 import type { FileCut, WeightContent } from "../weights/file-state.ts";
 import { readWeights } from "../weights/read-weights.ts";
-import type { WeightSources } from "../weights/weight-blobs.ts";
+import type { WeightSources } from "../weights/lock-sources.ts";
 import { readOptions } from "./read-options.ts";
 
 /** How files are split whose parts are not known. */

@@ -13,7 +13,9 @@ import type { RemoteFile } from "../weights/remote-file.ts";
 import { storedWeights } from "../weights/stored-weights.ts";
 import { type PartTarget, sendParts } from "../weights/send-parts.ts";
 import type { PartsCompression } from "../weights/store-parts.ts";
-import { originalFile, weightBlobs, type WeightSources } from "../weights/weight-blobs.ts";
+import { weightBlobs } from "../weights/weight-blobs.ts";
+import { originalFile } from "../weights/original-weight.ts";
+import type { WeightSources } from "../weights/lock-sources.ts";
 import { shownSource } from "../format/source-uri.ts";
 import { quoted, type WeightEntry } from "../format/weight-entry.ts";
 import {

@@ -9,7 +9,7 @@ import { compressWeight } from "./compress-weight.ts";
 import { makePart } from "./store-parts.ts";
 import { compressionLevels } from "../format/compression.ts";
 import type { Session } from "../session/session.ts";
-import type { StoredWeights } from "./weight-blobs.ts";
+import type { StoredWeights } from "./lock-sources.ts";
 import { compressionOf, type WeightEntry } from "../format/weight-entry.ts";
 import { unreadable } from "./file-errors.ts";
 
