@@ -3,16 +3,13 @@ import pLimit, { type LimitFunction } from "p-limit";
 import { OcibundleError } from "../../errors.ts";
 import type { ByteRange, ContentReader } from "../../oci/content.ts";
 import type { Digest } from "../../oci/digest.ts";
-import { releaseBytes } from "../../runtime/release-bytes.ts";
 import { withinOpenFiles } from "../../runtime/open-files.ts";
 import type { CachedShare } from "../../runtime/page-cache.ts";
 import type { HubBytes } from "../../serve/hub-source.ts";
 import type { Downloader } from "../../transfer/download/download.ts";
 import { recentBlocks } from "../../transfer/download/recent-blocks.ts";
-import { MiB } from "../../transfer/units.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 import { isSmall } from "../pull/pull-context.ts";
-import { rangesOf, storedBlob } from "../pull/pull-download.ts";
 import type { Session } from "../session/session.ts";
 import { answerMemory } from "./answer-memory.ts";
 import { createFeed, type Feed } from "./blob-feed.ts";
@@ -20,16 +17,10 @@ import { type DiskReader, diskReads } from "./disk-reads.ts";
 import { fetchBlob } from "./fetch-blob.ts";
 import type { PartsFetcher } from "./fetch-parts.ts";
 import { fileBytes } from "./file-bytes.ts";
-import { glanceIntoParts } from "./glance-parts.ts";
 import type { Located } from "./snapshot.ts";
 import type { WrongFiles } from "./wrong-files.ts";
 import { openRegular } from "../../runtime/regular-file.ts";
-
-/**
- * A range up to this size of a file that is not in the cache is asked of the registry by itself, not verified:
- * clients look at the headers of files that they never fetch.
- */
-const directBytes = 8 * MiB;
+import { isGlance, glance } from "./glance.ts";
 
 /** Files fetched at once. Each large one is hashed meanwhile; a client that waits gives up after 10 s. */
 const largeAtOnce = withinOpenFiles(16, 12);
@@ -213,7 +204,7 @@ export function createBlobs({
 
   return {
     async read(reader, located, range, signal) {
-      const { entry, parts, plan } = located;
+      const { entry, plan } = located;
       const name = nameOf(located);
       const known = fetches.get(name);
       if (known === undefined) {
@@ -226,13 +217,8 @@ export function createBlobs({
         if (running?.has(range) === true) {
           return { from: "registry", chunks: running.bytes(range, { signal, verified: false }) };
         }
-        if (entry.digest === entry.digestOriginal || parts.has(entry)) {
-          const chunks =
-            plan === undefined
-              ? await glance(reader, located, range, signal)
-              : await glanceIntoParts(reader, plan, range, signal);
-          if (chunks !== undefined) return { from: "registry", chunks };
-        }
+        const chunks = await glance(reader, located, range, signal);
+        if (chunks !== undefined) return { from: "registry", chunks };
       }
       const isHere = plan !== undefined && (await partsFetcher.has(plan));
       const { feed } = fetches.get(name) ?? start(reader, located);
@@ -247,38 +233,6 @@ export function createBlobs({
       await Promise.all(notes);
     },
   };
-}
-
-/**
- * Whether a range is a look into a large file, and not the file. One that ends with the file may be what a client
- * lacks of it: its last byte waits for the digest like that of the whole.
- */
-const isGlance = ({ sizeUncompressed }: WeightEntry, { start, end }: ByteRange): boolean =>
-  end - start <= directBytes && sizeUncompressed > 2 * directBytes && end < sizeUncompressed;
-
-/** A range as the registry gives it; undefined where it has no ranges. */
-async function glance(
-  reader: ContentReader,
-  { entry, parts }: Located,
-  range: ByteRange,
-  signal: AbortSignal,
-): Promise<AsyncIterable<Uint8Array> | undefined> {
-  const answer = await rangesOf(reader, storedBlob(entry), parts.get(entry))(range, signal);
-  if (answer.range.start === range.start && answer.range.end === range.end) {
-    return released(answer.body);
-  }
-  await answer.body.cancel().catch(() => undefined);
-  return undefined;
-}
-
-/** Chunks that are each valid until the next one is asked for, and take no memory from then on. */
-async function* released(
-  chunks: AsyncIterable<Uint8Array>,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  for await (const chunk of chunks) {
-    yield chunk;
-    releaseBytes(chunk);
-  }
 }
 
 const lacking = ({ name }: WeightEntry, offline: boolean): OcibundleError =>
