@@ -4,7 +4,8 @@ import type { Descriptor } from "../../oci/descriptor.ts";
 import { unwritable } from "../../runtime/file-faults.ts";
 import { openOwnFile, readableMode, replaceFile } from "../../runtime/own-file.ts";
 import { type JournalPlace, readJournal, removeJournal } from "./download-journal.ts";
-import { type AssemblyFile, GrowingFile } from "./partial-file.ts";
+import type { AssemblyFile } from "./partial-file.ts";
+import { GrowingFile } from "./growing-file.ts";
 import type { PartialFileOptions } from "./partial-file-options.ts";
 
 /** Opens or makes the partial file of a blob, with what a former run's journal says is in it. */
