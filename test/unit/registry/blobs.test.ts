@@ -46,11 +46,22 @@ describe("a range of a blob", () => {
     },
   );
 
-  test("of a blob with another size is an integrity error", async () => {
-    await using server = scripted(() => partial("bytes 2-4/11"));
+  test("of a blob that is said to have another size is refused so that the whole is asked for", async () => {
+    const whole = { bytes: content };
+    await using server = scripted(({ headers }) =>
+      headers.get("range") === null ? new Response(whole.bytes) : partial("bytes 2-4/11"),
+    );
     const failure = await errorOf(server.repository.getBlob(blob, range, never));
-    expect(failure).toMatchObject({ code: "integrity" });
-    expect(failure.message).toContain("has 11 bytes, the descriptor has 10");
+    expect(failure.message).toContain("a range of 11 bytes, the descriptor has 10");
+    expect(refusalOf(failure)?.status).toBe(206);
+    // Where only the header is wrong the bytes are right; where the blob is another, its length says so.
+    const source = await registryReader(server.repository).blobSource(blob, never);
+    if (source.kind !== "stream") throw new Error("a registry streams");
+    expect(await readAll(await source.open(range, never))).toBe("234");
+    whole.bytes = `${content}x`;
+    const other = await errorOf(Promise.resolve(source.open(range, never)));
+    expect(other).toMatchObject({ code: "integrity" });
+    expect(other.message).toContain("has 11 bytes, the descriptor has 10");
   });
 
   test.each([400, 416, 501])("refused with %d keeps the status", async (status) => {
