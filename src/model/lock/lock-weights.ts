@@ -3,7 +3,7 @@ import type { CompressionChoice } from "../format/compression.ts";
 import { readWeights } from "../weights/read-weights.ts";
 import { recallRemote } from "../weights/recall-remote.ts";
 import type { RemoteFile } from "../weights/remote-file.ts";
-import type { ReadOptions, WeightContent } from "../weights/file-state.ts";
+import type { FileCut, ReadOptions, WeightContent } from "../weights/file-state.ts";
 import {
   checkEntriesApart,
   checkNameAndDest,
@@ -80,15 +80,19 @@ export async function lockWeights(
   const wanted = options.parts ?? (sticky !== undefined || hadOdd);
   const { cutFor, mostParts } = options;
   if (mostParts !== undefined && !wanted) throw partsOnly("--most-parts");
-  const isUnread = placed.some(({ remote }) => remote !== undefined && remote.digest === undefined);
+  const mayBeRead = placed.some(({ remote }) => remote?.digest === undefined);
   const cut = wanted
     ? await cutFiles(placed, sticky, { layers: mostParts, signal: options.signal })
-    : isUnread && cutFor !== undefined
+    : mayBeRead && cutFor !== undefined
       ? await cutFiles(placed, cutFor.numbers, { ...cutFor, signal: options.signal })
       : undefined;
   // What must be read to be hashed is hashed in parts on the way; the rest is not read for a push that comes later.
-  const isCut = ({ remote }: WeightFile): boolean =>
-    wanted || (remote !== undefined && remote.digest === undefined);
+  const cutOf = ({ remote }: WeightFile, index: number): FileCut | undefined => {
+    const one = cut?.cuts[index];
+    if (one === undefined || wanted) return one;
+    if (remote !== undefined) return remote.digest === undefined ? one : undefined;
+    return { ...one, isBeside: true };
+  };
   const contents = await readWeights(
     placed.map((file, index) => ({
       name: file.name,
@@ -96,7 +100,7 @@ export async function lockWeights(
       remote: file.remote,
       expected:
         options.mustMatch === true ? expectedOf(before.get(file.name), file.remote) : undefined,
-      cut: isCut(file) ? cut?.cuts[index] : undefined,
+      cut: cutOf(file, index),
       // Parts have forms of their own: nobody makes one stream of the file that is never sent.
       choose: (size) =>
         wanted && cut?.cuts[index] !== undefined

@@ -31,6 +31,8 @@ export interface FileCut {
   split: string;
   /** Whether the parts are those that a lock lists: a file's record is of how it is cut by a rule, and keeps that. */
   isOfLock?: boolean | undefined;
+  /** Whether the parts are only wanted where the file is read anyway: a file that is known is not read for them. */
+  isBeside?: boolean | undefined;
 }
 
 /** A SHA-256 digest, of which no shape is checked again. */

@@ -61,8 +61,18 @@ async function lookAt(file: WantedFile, { records, signal }: ReadOptions): Promi
   // Many registries refuse a blob of zero bytes; gzip makes twenty of them.
   const choice = size === 0 ? "gzip" : ofWhole(file.choose(size), size);
   const known = await records.find(file.path, stats);
-  const content = known === undefined ? undefined : contentOf(known, size, choice, file.cut);
-  return { ...file, stats, size, choice, known, ...(content === undefined ? {} : { content }) };
+  // What is compressed as a whole is not hashed in parts beside that.
+  const cut = file.cut?.isBeside === true && choice !== "none" ? undefined : file.cut;
+  const content = known === undefined ? undefined : contentOf(known, size, choice, cut);
+  return {
+    ...file,
+    cut,
+    stats,
+    size,
+    choice,
+    known,
+    ...(content === undefined ? {} : { content }),
+  };
 }
 
 const ofWhole = (choice: CompressionChoice, size: number): CompressionChoice =>
@@ -78,7 +88,7 @@ function contentOf(
   const codec = choice === "auto" ? known.auto : choice;
   if (codec === undefined) return undefined;
   const parts = cut === undefined ? undefined : knownParts(known, cut);
-  if (cut !== undefined && parts === undefined) return undefined;
+  if (cut !== undefined && parts === undefined && cut.isBeside !== true) return undefined;
   const original = { digest: known.digest as Sha256, size, read: false, parts };
   if (codec === "none") return original;
   const stored = known[codec];

@@ -7,6 +7,7 @@ import { afterwards } from "../../../support/afterwards.ts";
 import { startHub } from "../../../support/sources/hub.ts";
 import { smallModel, writeTensors } from "../../../support/tensors/tensor-file.ts";
 import { pushParts } from "../../../support/model/push.ts";
+import type { PushRequest } from "../../../../src/model/jobs/push.ts";
 import { type Job, jobIn } from "../../../support/model/job.ts";
 import { failureOf } from "../../../support/failure.ts";
 import {
@@ -193,6 +194,37 @@ test("the parts of a lock are hashed once where nothing is known of them, and no
       'weight "model": its parts in weights.lock cannot be compared with its file, which is not on this machine',
     ),
   ]);
+}, 60_000);
+
+test("a directory that is pushed in parts is read once, for the digests of its files and of their parts", async () => {
+  const registry = await recordingRegistry();
+  const job = jobIn(await temporaryDirectory());
+  const path = join(job.cwd, "weights/model.safetensors");
+  writeTensors(path, smallModel());
+  const push = (tag: string, more: Partial<PushRequest> = {}) =>
+    pushParts(job, `${registry.host}/acme/model:${tag}`, {
+      weights: [],
+      paths: ["weights"],
+      updateLock: true,
+      ...more,
+    });
+  await push("v1");
+  expect(hashed(job)).toEqual(["model"]);
+  writeTensors(path, smallModel(), { changed: ["layers.3.mlp.weight"] });
+  await push("v1", { dryRun: true });
+  const { sent } = await push("v1");
+  expect(hashed(job)).toEqual(["model", "model"]);
+  expect(sent.blobs).toBe(2);
+
+  // What is known already is not read for its parts before the lock is compared.
+  const other = jobIn(job.cwd, { OCIBUNDLE_CACHE: await temporaryDirectory() });
+  await pushParts(other, `${registry.host}/acme/plain:v1`, {
+    layout: "bundle",
+    weights: [],
+    paths: ["weights"],
+  });
+  await pushParts(other, `${registry.host}/acme/model:v2`, { weights: [], paths: ["weights"] });
+  expect(hashed(other)).toEqual(["model", "model"]);
 }, 60_000);
 
 test("the blobs of a tag's version are not asked for one by one", async () => {
