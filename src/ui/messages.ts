@@ -106,10 +106,10 @@ function planLine({
     bytes: present.bytes - moved.bytes,
   };
   if (before.files === all.files) return `${line}, all up to date`;
-  if (moved.files === all.files) return `${line}, all sent`;
+  if (moved.files === all.files) return `${line}, all done`;
   if (missing.files === all.files) return `${line} to send`;
   const parts = [
-    ...(moved.files === 0 ? [] : [partOf(moved, "sent")]),
+    ...(moved.files === 0 ? [] : [partOf(moved, "done")]),
     ...(before.files === 0 ? [] : [partOf(before, "up to date")]),
     ...(missing.files === 0 ? [] : [partOf(missing, "to send")]),
   ];

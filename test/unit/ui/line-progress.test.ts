@@ -62,10 +62,10 @@ describe("plain lines", () => {
     progress.close();
     expect(terminal.lines()).toEqual([
       "weights: 10 blobs, 10.0 MiB, all up to date",
-      "weights: 10 blobs, 10.0 MiB, all sent",
-      "weights: 10 blobs, 10.0 MiB; 7 sent (7.0 MiB), 3 up to date (3.0 MiB)",
-      "weights: 10 blobs, 10.0 MiB; 7 sent (7.0 MiB), 2 up to date (2.0 MiB), 1 to send (1.0 MiB)",
-      "weights: 10 blobs, 10.0 MiB; 7 sent (7.0 MiB), 3 to send (3.0 MiB)",
+      "weights: 10 blobs, 10.0 MiB, all done",
+      "weights: 10 blobs, 10.0 MiB; 7 done (7.0 MiB), 3 up to date (3.0 MiB)",
+      "weights: 10 blobs, 10.0 MiB; 7 done (7.0 MiB), 2 up to date (2.0 MiB), 1 to send (1.0 MiB)",
+      "weights: 10 blobs, 10.0 MiB; 7 done (7.0 MiB), 3 to send (3.0 MiB)",
       "weights: 10 blobs, 10.0 MiB; 3 up to date (3.0 MiB), 7 to send (7.0 MiB)",
       "weights: 10 blobs, 10.0 MiB to send",
       "check: 1 of 10 items up to date",
