@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { OcibundleError } from "../errors.ts";
+import { beyondBounds } from "./json-bounds.ts";
 
 /** Larger manifests are refused by many registries, so they are never written here. */
 export const maxManifestBytes = 4 * 1024 * 1024;
@@ -10,11 +11,30 @@ export const maxReadManifestBytes = 2 * maxManifestBytes;
 /** No document of the specs has ten levels; what is nested without end could not be written again. */
 const maxDepth = 100;
 
+/** A larger document is parsed only if it has no more values than this; a smaller one has less of them. In bytes. */
+const longDocument = 1024 * 1024;
+
+/**
+ * Several times as much as the largest manifests and locks have: a descriptor has 100 bytes, a part of a lock 70, a
+ * member 10. Without these limits, 8 MiB of empty objects took 0.9 GB of memory, and a lock of them more than there is.
+ */
+const most = { levels: maxDepth, lists: 1_000_000, members: 2_000_000, commas: 4_000_000 };
+
+/** Thrown for a document that has more values, or deeper ones, than any that is meant seriously. */
+export class TooMuchJson extends SyntaxError {}
+
 /**
  * JSON as Go's `encoding/json` reads it, which is what registries and engines use: bytes that are not UTF-8 read as
  * U+FFFD. What is digested, stored and sent is the bytes. Throws `SyntaxError`.
  */
-export const parseGoJson = (bytes: Uint8Array): unknown => JSON.parse(decoder.decode(bytes));
+export function parseGoJson(bytes: Uint8Array): unknown {
+  const beyond = bytes.byteLength > longDocument ? beyondBounds(bytes, most) : undefined;
+  if (beyond === "levels") throw new TooMuchJson(tooDeep);
+  if (beyond !== undefined) throw new TooMuchJson(`has more than ${most[beyond]} ${beyond}`);
+  return JSON.parse(decoder.decode(bytes));
+}
+
+const tooDeep = `nested deeper than ${maxDepth} levels`;
 
 const decoder = new TextDecoder("utf-8");
 
@@ -34,11 +54,10 @@ export function parseDocument<TSchema extends v.GenericSchema>(
   try {
     json = parseGoJson(bytes);
   } catch (cause) {
-    throw new OcibundleError(code, `${on}: not a JSON document`, { cause });
+    const fault = cause instanceof TooMuchJson ? cause.message : "not a JSON document";
+    throw new OcibundleError(code, `${on}: ${fault}`, { cause });
   }
-  if (isTooDeep(json)) {
-    throw new OcibundleError(code, `${on}: nested deeper than ${maxDepth} levels`);
-  }
+  if (isTooDeep(json)) throw new OcibundleError(code, `${on}: ${tooDeep}`);
   return checkDocument(json, schema, on, code);
 }
 

@@ -5,7 +5,12 @@ import { readCapped } from "../http/message/body.ts";
 import type { HttpResponse } from "../http/message/message.ts";
 import { type Descriptor, MediaTypeSchema } from "../oci/descriptor.ts";
 import { type Digest, digestOf, isDigest, matchesDigest } from "../oci/digest.ts";
-import { maxManifestBytes, maxReadManifestBytes, parseGoJson } from "../oci/document.ts";
+import {
+  maxManifestBytes,
+  maxReadManifestBytes,
+  parseGoJson,
+  TooMuchJson,
+} from "../oci/document.ts";
 import type { RawManifest } from "../oci/manifest.ts";
 import { manifestTypeOf, membersOf, unsupported } from "../oci/manifest-members.ts";
 import {
@@ -186,8 +191,9 @@ function isManifest(bytes: Uint8Array, said: string | undefined): boolean {
       manifestMembers.some((name) => Object.hasOwn(json, name)) ||
       said?.startsWith("application/vnd.") === true
     );
-  } catch {
-    return false;
+  } catch (error) {
+    // Whoever parses it says so.
+    return error instanceof TooMuchJson;
   }
 }
 

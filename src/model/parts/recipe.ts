@@ -57,11 +57,14 @@ export interface Recipe {
 }
 
 /** How files were split: the name of the rule and its limits in bytes. */
-export const SplitSchema = v.looseObject({
-  by: v.string("must be a string"),
-  least: v.optional(SizeSchema),
-  most: v.optional(SizeSchema),
-});
+export const SplitSchema = v.looseObject(
+  {
+    by: v.string("must be a string"),
+    least: v.optional(SizeSchema),
+    most: v.optional(SizeSchema),
+  },
+  "must be an object",
+);
 
 /**
  * A list whose items are looked at where they are: a schema for each would make a copy of the list, and some objects

@@ -20,7 +20,7 @@ export async function openPartialFile(
     const begun = left ?? (await openBegun(place, options));
     const handle = begun?.handle ?? (await replaceFile(place.partial, readableMode));
     try {
-      await handle.truncate(descriptor.size);
+      await grow(handle, descriptor.size);
       const { ino } = await handle.stat({ bigint: true });
       return new GrowingFile(handle, ino, place, descriptor, {
         ...options,
@@ -34,6 +34,14 @@ export async function openPartialFile(
   } catch (error) {
     throw unwritable(place.partial, error);
   }
+}
+
+/** No file can be larger: Bun refuses to make it, and says so in words of its own. In bytes. */
+const largestFile = 2 ** 52 - 1;
+
+async function grow(handle: FileHandle, size: number): Promise<void> {
+  if (size > largestFile) throw Object.assign(new Error("file too large"), { code: "EFBIG" });
+  await handle.truncate(size);
 }
 
 /**
