@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { cutIntoPieces } from "../../src/transfer/download/flight.ts";
+import { cutIntoPieces } from "../../src/transfer/download/pieces.ts";
 import { rangeSet } from "../../src/transfer/download/range-set.ts";
 import { waitBeforeRetry } from "../../src/retry/backoff.ts";
 import { chunkSizes, firstChunk, nextChunk } from "../../src/transfer/upload/chunk-size.ts";

@@ -7,7 +7,7 @@ import type { Clock } from "../../retry/clock.ts";
 import { decodingOf } from "./decode.ts";
 import { checkSame } from "./download-check.ts";
 import { fetchMissing } from "./download-ranges.ts";
-import { pieceSizes } from "./flight.ts";
+import { pieceSizes } from "./pieces.ts";
 import { type RangeSupport, rangeSupport } from "./range-work.ts";
 import type { EmitEvent } from "../events.ts";
 import type { PartialFile } from "./partial-file.ts";

@@ -1,7 +1,8 @@
 import type { BlobAnswer } from "../../registry/types.ts";
 import type { ByteRange } from "../../oci/content.ts";
 import type { EmitEvent } from "../events.ts";
-import { cutIntoPieces, Flight, type Piece, pieceOf, takePiece } from "./flight.ts";
+import { Flight, type Piece, pieceOf } from "./flight.ts";
+import { cutIntoPieces, takePiece } from "./pieces.ts";
 import type { ServerContact } from "../../retry/retry-counter.ts";
 import { type HostTraffic, hostTraffic } from "./host-traffic.ts";
 import type { PartialFile } from "./partial-file.ts";

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { cutIntoPieces, pieceOf, takePiece } from "../../../../src/transfer/download/flight.ts";
+import { pieceOf } from "../../../../src/transfer/download/flight.ts";
+import { cutIntoPieces, takePiece } from "../../../../src/transfer/download/pieces.ts";
 import { betterCost, leastPiece } from "../../../../src/transfer/download/range-cost.ts";
 
 const MiB = 1024 * 1024;
