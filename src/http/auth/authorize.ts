@@ -1,5 +1,4 @@
 import { OcibundleError } from "../../errors.ts";
-import { dropOldest } from "../../flow/drop-oldest.ts";
 import { discard } from "../message/body.ts";
 import {
   type HttpRequest,
@@ -8,7 +7,8 @@ import {
   withoutBound,
 } from "../message/message.ts";
 import { type Challenge, parseChallenges } from "./challenge.ts";
-import { basicAuthorization, type Credential, type FindCredential } from "./credential.ts";
+import { basicAuthorization, type FindCredential } from "./credential.ts";
+import { keptCredentials } from "./kept-credentials.ts";
 import { checkRealm } from "./realm.ts";
 import type { Secrets } from "./secrets.ts";
 import { parseScopes, type Scope } from "../message/scope.ts";
@@ -30,14 +30,6 @@ export interface AuthorizeOptions {
   /** Milliseconds since 1970. */
   now: () => number;
 }
-
-/**
- * How long a credential is believed that was looked up, in milliseconds: helpers give some that end after hours, and
- * secrets are replaced.
- */
-const credentialKept = 300_000;
-/** Repositories whose credentials are remembered. */
-const mostCredentials = 1000;
 
 /** What the registry asked for last. */
 type Demand = { scheme: "basic" } | { scheme: "bearer"; realm: URL; service: string | undefined };
@@ -62,20 +54,8 @@ interface Authorization {
 export function authorize(next: Send, options: AuthorizeOptions): Send {
   const { host, url: registry, now, secrets } = options;
   const tokens = tokenCache((request) => fetchToken(next, request, now), now);
-  const found = new Map<string, { credential: Promise<Credential | undefined>; until: number }>();
+  const credentialFor = keptCredentials(options.credentials, host, now);
   let demand: Demand | undefined;
-
-  function credentialFor(repository: string | undefined): Promise<Credential | undefined> {
-    const key = repository ?? "";
-    const known = found.get(key);
-    if (known !== undefined && now() < known.until) return known.credential;
-    const credential = options.credentials(host, repository);
-    found.delete(key);
-    found.set(key, { credential, until: now() + credentialKept });
-    dropOldest(found, mostCredentials);
-    credential.catch(() => found.delete(key));
-    return credential;
-  }
 
   function readDemand(challenges: readonly Challenge[]): Demand | undefined {
     const bearer = challenges.find(({ scheme }) => scheme === "bearer");
