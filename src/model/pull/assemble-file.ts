@@ -5,15 +5,8 @@ import { openPartialFile } from "../../transfer/download/open-partial-file.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
 import type { FilePlan, PlannedPart } from "../parts/file-plan.ts";
-import {
-  copyPart,
-  copyProven,
-  type FileAssembly,
-  isThere,
-  type SeededPart,
-  splitProven,
-  takeLocal,
-} from "./assemble-part.ts";
+import { copyPart, type FileAssembly, isThere, takeLocal } from "./assemble-part.ts";
+import { copyProven, type SeededPart, splitProven } from "./copy-proven.ts";
 import { encodedPlace, fetchPart, fetchTogether } from "./fetch-part.ts";
 import { cloneSeed } from "./clone-seed.ts";
 import { type FrontTeller, frontTeller } from "./part-front.ts";

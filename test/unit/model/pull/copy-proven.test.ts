@@ -2,11 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import { lstat, open } from "node:fs/promises";
 import { join } from "node:path";
-import {
-  copyProven,
-  type FileAssembly,
-  rangesToCopy,
-} from "../../../../src/model/pull/assemble-part.ts";
+import type { FileAssembly } from "../../../../src/model/pull/assemble-part.ts";
+import { copyProven, rangesToCopy } from "../../../../src/model/pull/copy-proven.ts";
 import { asItIs } from "../../../../src/model/parts/parts-artifact.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
 import { runCopyJob } from "../../../../src/runtime/copy-job.ts";

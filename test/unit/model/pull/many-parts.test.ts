@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { partsReader } from "../../../../src/model/jobs/remote-header.ts";
 import type { FilePlan } from "../../../../src/model/parts/file-plan.ts";
 import { asItIs } from "../../../../src/model/parts/parts-artifact.ts";
-import { rangesToCopy } from "../../../../src/model/pull/assemble-part.ts";
+import { rangesToCopy } from "../../../../src/model/pull/copy-proven.ts";
 import { findSeeds } from "../../../../src/model/pull/seeds.ts";
 import type { ContentReader } from "../../../../src/oci/content.ts";
 import { digestOf } from "../../../../src/oci/digest.ts";
