@@ -5,7 +5,7 @@ import type { EmitHttpEvent } from "../http/message/message.ts";
 import type { ByteRange } from "../oci/content.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { type Digest, isDigest, matchesDigest } from "../oci/digest.ts";
-import { rangeRefused, refusalOf } from "./refusal.ts";
+import { refusesRanges } from "./refusal.ts";
 import type { BlobAnswer, Repository } from "./types.ts";
 
 /** A mirror that failed is left alone for so long, in milliseconds. */
@@ -127,9 +127,7 @@ export function mirroredRepository(
         return { ...answer, body };
       } catch (error) {
         // It may have the blob and no ranges: the caller asks for all of it then.
-        const status = refusalOf(error)?.status;
-        const rangeless = status !== undefined && rangeRefused.has(status);
-        if (range !== undefined && rangeless && !signal.aborted) throw error;
+        if (range !== undefined && refusesRanges(error) && !signal.aborted) throw error;
         note(mirror, error, signal);
       }
     }

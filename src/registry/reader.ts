@@ -7,7 +7,7 @@ import { type SizeOf, withSizes } from "../oci/manifest-sizes.ts";
 import type { Clock } from "../retry/clock.ts";
 import { retryCounter } from "../retry/retry-counter.ts";
 import { outageReason } from "./outage.ts";
-import { rangeRefused, refusalOf } from "./refusal.ts";
+import { refusesRanges } from "./refusal.ts";
 import type { BlobAnswer, Repository } from "./types.ts";
 
 /** Reads manifests and blobs of one repository. Nothing is asked before it is needed. */
@@ -116,8 +116,7 @@ async function ask(
   try {
     return await repository.getBlob(descriptor, range, signal);
   } catch (error) {
-    const status = refusalOf(error)?.status;
-    if (status === undefined || !rangeRefused.has(status)) throw error;
+    if (!refusesRanges(error)) throw error;
     return repository.getBlob(descriptor, undefined, signal);
   }
 }

@@ -40,6 +40,12 @@ export const refusalOf = (error: unknown): RegistryRefusal | undefined =>
 /** What registries answer to a range that they do not serve; 206 stands for a range that was not requested. */
 export const rangeRefused: ReadonlySet<number> = new Set([206, 400, 405, 406, 416, 501]);
 
+/** Whether a range was refused by a server that may have the blob: then all of it can be asked for. */
+export function refusesRanges(error: unknown): boolean {
+  const status = refusalOf(error)?.status;
+  return status !== undefined && rangeRefused.has(status);
+}
+
 /** What a request is about, for messages. */
 export interface Subject {
   /** The registry as the user wrote it. */

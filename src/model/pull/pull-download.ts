@@ -1,7 +1,9 @@
 import { rename } from "node:fs/promises";
 import { OcibundleError } from "../../errors.ts";
 import { slice } from "../../flow/passing.ts";
+import type { ByteRange } from "../../oci/content.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
+import { refusesRanges } from "../../registry/refusal.ts";
 import { runtime } from "../../runtime/current.ts";
 import type { JournalPlace } from "../../transfer/download/download-journal.ts";
 import type { OpenRange } from "../../transfer/download/range-work.ts";
@@ -162,12 +164,31 @@ export function rangesOf(
   return async (asked, signal) => {
     const range = asked ?? { start: 0, end: descriptor.size };
     const wanted = { start: offset + range.start, end: offset + range.end };
-    const { range: got, body } = await open(wanted, signal);
+    // Who asks for all of the file has been refused ranges of it, and takes the whole blob for it.
+    const ask = asked === undefined ? rangeOrWhole : openRange;
+    const { range: got, body } = await ask(open, wanted, signal);
     if (got.start === wanted.start && got.end === wanted.end) return { range, body };
     // A server without ranges sent all of it: then the file comes whole, without what is around it.
     const whole = { start: 0, end: descriptor.size };
     return { range: whole, body: slice(body, offset - got.start, descriptor.size) };
   };
+}
+
+const openRange = (open: OpenRange, range: ByteRange, signal: AbortSignal) => open(range, signal);
+
+/** Asks for a range, or for all of the blob where the server refuses ranges: the answer says which came. */
+export async function rangeOrWhole(
+  open: OpenRange,
+  range: ByteRange,
+  signal: AbortSignal,
+): ReturnType<OpenRange> {
+  try {
+    return await open(range, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!refusesRanges(error)) throw error;
+    return open(undefined, signal);
+  }
 }
 
 /** How the bytes of a blob are asked for: of a registry, or of a layout's file. */

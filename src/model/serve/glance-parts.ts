@@ -9,7 +9,7 @@ import { partsReader, TooFar } from "../jobs/remote-header.ts";
 import type { FilePlan } from "../parts/file-plan.ts";
 import { blobOfPart, type StoredPart } from "../parts/parts-artifact.ts";
 import { Segments } from "../format/segment-list.ts";
-import { rangesOfBlob } from "../pull/pull-download.ts";
+import { rangeOrWhole, rangesOfBlob } from "../pull/pull-download.ts";
 
 /** A range that lies in more pieces is not a header: then the file is fetched. */
 const mostPieces = 64;
@@ -82,7 +82,7 @@ async function openPiece(
 ): Promise<AsyncIterable<Uint8Array>> {
   const { part, start, end } = piece;
   const open = rangesOfBlob(reader, blobOfPart(part));
-  const answer = await open({ start, end }, signal);
+  const answer = await rangeOrWhole(open, { start, end }, signal);
   const isAsked = answer.range.start === start && answer.range.end === end;
   const body = isAsked ? answer.body : slice(answer.body, start - answer.range.start, end - start);
   return isWhole(piece) ? verified(body, part) : body;

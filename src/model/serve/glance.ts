@@ -1,4 +1,5 @@
 import type { ByteRange, ContentReader } from "../../oci/content.ts";
+import { refusesRanges } from "../../registry/refusal.ts";
 import { releaseBytes } from "../../runtime/release-bytes.ts";
 import { MiB } from "../../transfer/units.ts";
 import type { WeightEntry } from "../format/weight-entry.ts";
@@ -42,7 +43,13 @@ async function glanceIntoBlob(
   range: ByteRange,
   signal: AbortSignal,
 ): Promise<AsyncIterable<Uint8Array> | undefined> {
-  const answer = await rangesOf(reader, storedBlob(entry), parts.get(entry))(range, signal);
+  const open = rangesOf(reader, storedBlob(entry), parts.get(entry));
+  const answer = await open(range, signal).catch((error: unknown) => {
+    signal.throwIfAborted();
+    if (refusesRanges(error)) return undefined;
+    throw error;
+  });
+  if (answer === undefined) return undefined;
   if (answer.range.start === range.start && answer.range.end === range.end) {
     return released(answer.body);
   }

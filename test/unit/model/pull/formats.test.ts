@@ -417,6 +417,16 @@ describe("Cog's weights of today", () => {
     });
     await all.pull({ useCache: false });
     expect(await all.pulled()).toEqual({ "w/w.bin": digestOf(content) });
+    // A registry that refuses ranges sends the archive, of which the file is taken.
+    let refused = 0;
+    all.registry.meddle((request, next) => {
+      if (request.headers.get("range") === null) return next(request);
+      refused += 1;
+      return new Response(null, { status: 416 });
+    });
+    await all.pull({ useCache: false, output: "again" });
+    expect(refused).toBeGreaterThan(0);
+    expect(await all.pulled("again")).toEqual({ "w/w.bin": digestOf(content) });
 
     const lying = await bench();
     const wrong = await g3(lying, {

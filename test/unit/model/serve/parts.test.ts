@@ -72,6 +72,25 @@ const namesIn = async ({ cwd }: Job): Promise<string[]> => {
 };
 
 describe("a file in parts", () => {
+  test.each([400, 416])(
+    "is looked into where the registry answers a range with %d",
+    async (status) => {
+      const { endpoint, registry } = await serving();
+      registry.meddle((request, next) =>
+        request.headers.get("range") === null ? next(request) : new Response(null, { status }),
+      );
+      // Out of two parts, and of the pool between them.
+      const start = header.byteLength + 5000;
+      const end = content.byteLength - 8_999_000;
+      const small = await part(model.name, endpoint, `bytes=${start}-${start + 99}`);
+      expect(small.status).toBe(206);
+      expect(hashed(await small.bytes())).toBe(hashed(content.subarray(start, start + 100)));
+      const over = await part(model.name, endpoint, `bytes=${end - 60_000}-${end - 1}`);
+      expect(over.status).toBe(206);
+      expect(hashed(await over.bytes())).toBe(hashed(content.subarray(end - 60_000, end)));
+    },
+  );
+
   for (const packed of [[], [header, first]]) {
     const how = packed.length === 0 ? "as it is" : "in another form";
     test(`is listed whole, and fetched once for all clients where a part is stored ${how}`, async () => {

@@ -152,6 +152,21 @@ describe("a file that is not in the cache", () => {
     expect(existsSync(join(job.cwd, ".cache", "blobs", "sha256", hashed(file)))).toBe(false);
   });
 
+  test.each([400, 416])(
+    "is looked into where the registry answers a range with %d",
+    async (status) => {
+      const file = new Uint8Array(randomBytes(largeBytes));
+      const { endpoint, registry } = await serving({ "a.bin": file });
+      registry.meddle((request, next) =>
+        request.headers.get("range") === null ? next(request) : new Response(null, { status }),
+      );
+      const headers = { range: "bytes=5000000-5000099" };
+      const answer = await fetch(url(endpoint, "a.bin"), { headers });
+      expect(answer.status).toBe(206);
+      expect(await answer.bytes()).toEqual(file.subarray(5_000_000, 5_000_100));
+    },
+  );
+
   test("is never sent whole where its bytes are wrong", async () => {
     const file = new Uint8Array(randomBytes(largeBytes));
     const { endpoint, registry, job, stop } = await serving({ "a.bin": file });
