@@ -1,6 +1,6 @@
 import { OcibundleError } from "../../errors.ts";
 import type { LayoutName } from "../format/layout-name.ts";
-import { readProjectFile } from "../format/project-file.ts";
+import { readProjectFile } from "../format/read-project-file.ts";
 import { imageOnly, partsOnly } from "../layout/layouts.ts";
 import { firstGiven } from "./first-given.ts";
 import type { Session } from "../session/session.ts";

@@ -1,5 +1,5 @@
 import { settingsOf } from "../session/settings-of.ts";
-import { projectLayout } from "../format/project-file.ts";
+import { projectLayout } from "../format/read-project-file.ts";
 import { type LayoutName, layoutVariable, parseLayout } from "../format/layout-name.ts";
 import type { Session } from "../session/session.ts";
 

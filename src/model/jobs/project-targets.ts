@@ -1,6 +1,7 @@
 import { posix } from "node:path";
 import type { CogSource } from "../format/cog-lock.ts";
-import { type ProjectWeight, readProjectFile } from "../format/project-file.ts";
+import type { ProjectWeight } from "../format/project-file.ts";
+import { readProjectFile } from "../format/read-project-file.ts";
 import { isSourceUri, shownSource } from "../format/source-uri.ts";
 import type { NamedWeight, OriginalFile } from "../layout/original-file.ts";
 import type { Session } from "../session/session.ts";

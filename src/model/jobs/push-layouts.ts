@@ -1,6 +1,6 @@
 import { OcibundleError } from "../../errors.ts";
 import { formatReference } from "../../oci/reference.ts";
-import { projectImage } from "../format/project-file.ts";
+import { projectImage } from "../format/read-project-file.ts";
 import {
   holdsImages,
   type LayoutName,

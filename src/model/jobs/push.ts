@@ -18,7 +18,7 @@ import { prepareModel } from "./prepare.ts";
 import { chosenLayout } from "./chosen-layout.ts";
 import { lockDirectories } from "../lock/lock-directories.ts";
 import { parseAnnotations } from "../format/chosen-annotations.ts";
-import { projectImage } from "../format/project-file.ts";
+import { projectImage } from "../format/read-project-file.ts";
 import { publish } from "../graph/publish.ts";
 import { openMemory } from "./push-memory.ts";
 import { cogImageTag, furtherTags, weightsTag } from "./push-tags.ts";

@@ -8,7 +8,7 @@ import type { SplitChoice } from "./cut-entries.ts";
 import { checkDest } from "../format/weight-dest.ts";
 import { lockDrift } from "./lock-drift.ts";
 import { type LockResult, lockWeights } from "./lock-weights.ts";
-import { projectLayout, readProjectFile } from "../format/project-file.ts";
+import { projectLayout, readProjectFile } from "../format/read-project-file.ts";
 import { readOptions } from "./read-options.ts";
 import { standardOutput } from "../places/standard-output.ts";
 import type { JobContext } from "../session/session.ts";

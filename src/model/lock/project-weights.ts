@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { errno, OcibundleError, withContext } from "../../errors.ts";
-import { readProjectFile } from "../format/project-file.ts";
+import { readProjectFile } from "../format/read-project-file.ts";
 import { quoted, type WeightEntry } from "../format/weight-entry.ts";
 import type { Session } from "../session/session.ts";
 import { remoteFiles } from "../weights/remote-files.ts";
