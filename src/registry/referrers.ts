@@ -10,7 +10,8 @@ import { digestOfSubject, type RawManifest, SubjectSchema } from "../oci/manifes
 import { isIndexType, mediaTypes } from "../oci/media-types.ts";
 import { referrersTag, referrersTags } from "../oci/referrers-tag.ts";
 import { type Api, apiUrl } from "./api.ts";
-import { getManifest, putManifest } from "./manifests.ts";
+import { getManifest } from "./manifests.ts";
+import { putManifest } from "./put-manifest.ts";
 import { pages } from "./pages.ts";
 
 /** What of a manifest its referrers entry is made from. */
