@@ -2,7 +2,7 @@ import { digestOf } from "../../oci/digest.ts";
 import { mediaTypes } from "../../oci/media-types.ts";
 import { goJson } from "../format/go-json.ts";
 import { type DoctorRun, yes } from "./check.ts";
-import { describe, putChild, putSmall, writeSmall } from "./manifests.ts";
+import { describe, putChild, putSmall, writeSmall } from "./trial-objects.ts";
 import type { Finding } from "../../report/doctor.ts";
 
 /** A layer of Docker's, gzip or not: registries do not look inside. */

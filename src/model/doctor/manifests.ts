@@ -1,11 +1,7 @@
-import { OcibundleError } from "../../errors.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { digestOf } from "../../oci/digest.ts";
-import { parseDocument } from "../../oci/document.ts";
-import { ImageIndexSchema, type RawManifest } from "../../oci/manifest.ts";
+import type { RawManifest } from "../../oci/manifest.ts";
 import { mediaTypes } from "../../oci/media-types.ts";
-import type { BlobToMove } from "../../oci/content.ts";
-import { registryWriter } from "../../transfer/upload/registry-writer.ts";
 import type { TrialDescriptor } from "./body.ts";
 import { check, descriptorOf, type DoctorRun, no, reasonToGoOn, yes } from "./check.ts";
 import { goJson } from "../format/go-json.ts";
@@ -13,11 +9,8 @@ import { modelIndex } from "../format/model-index.ts";
 import { layerTypes } from "../format/weight-entry.ts";
 import { emptyConfig, emptyConfigBytes, weightsManifest } from "../format/weights-artifact.ts";
 import type { Finding } from "../../report/doctor.ts";
-
-/** What refers to the trial's artifact. */
-const refererType = "application/vnd.ocibundle.doctor.v1";
-
-const encoder = new TextEncoder();
+import { putSmall, describe, writeSmall, putChild } from "./trial-objects.ts";
+import { referTo } from "./referrers.ts";
 
 /** The tag of a trial: of this run alone. */
 const trialTag = (mark: string): string => `ocibundle-doctor-${mark}`;
@@ -98,56 +91,6 @@ function artifactOf({ digest, size }: TrialDescriptor): RawManifest {
   ]);
 }
 
-/** Puts a few bytes that only this run has. */
-export async function putSmall(run: DoctorRun, what: string): Promise<TrialDescriptor> {
-  // The end of an archive first: whoever looks into layers finds an empty one.
-  const bytes = encoder.encode(`${"\0".repeat(1024)}ocibundle doctor ${run.mark} ${what}`);
-  const blob = describe(bytes, mediaTypes.ociLayer);
-  await writeSmall(run, bytes, blob);
-  return blob;
-}
-
-/** The descriptor of bytes that the trial sends. */
-export const describe = (bytes: Uint8Array, mediaType: string): TrialDescriptor => ({
-  mediaType,
-  digest: digestOf(bytes),
-  size: bytes.byteLength,
-});
-
-/** Writes a small blob, and notes it as one to be removed where it was not there before. */
-export async function writeSmall(
-  run: DoctorRun,
-  bytes: Uint8Array,
-  descriptor: Descriptor,
-): Promise<void> {
-  const { repository, signal, created } = run;
-  const writer = registryWriter(repository);
-  if (await writer.hasBlob(descriptor, signal)) return;
-  if (!created.some(({ name }) => name === descriptor.digest)) note(run, "blob", descriptor);
-  const blob: BlobToMove = {
-    descriptor,
-    label: "trial",
-    group: "doctor",
-    source: () => Promise.resolve({ kind: "bytes", bytes }),
-  };
-  await writer.writeBlob(blob, { signal });
-}
-
-function note(
-  { created, repository }: DoctorRun,
-  kind: "manifest" | "blob",
-  { digest, size }: Descriptor,
-): void {
-  created.push({ kind, repository: repository.name, name: digest, bytes: size });
-}
-
-/** Puts a manifest by its digest. */
-export async function putChild(run: DoctorRun, manifest: RawManifest): Promise<void> {
-  const { repository, signal } = run;
-  note(run, "manifest", descriptorOf(manifest));
-  await repository.putManifest(manifest.digest, manifest, signal);
-}
-
 async function putImage(run: DoctorRun): Promise<Descriptor> {
   const layer = await putSmall(run, "layer");
   const platform = { architecture: "amd64", os: "linux" };
@@ -188,62 +131,4 @@ async function bindTogether(
   const got = await repository.getManifest(tag, signal);
   if (got.digest === digest && Buffer.compare(got.bytes, bytes) === 0) return yes();
   return no("the tag returns different content than was pushed");
-}
-
-/** Puts something with a subject, and asks what refers to that. */
-async function referTo(run: DoctorRun, subject: RawManifest): Promise<Finding> {
-  const { registry, repository, signal } = run;
-  const bytes = goJson({
-    schemaVersion: 2,
-    mediaType: mediaTypes.ociManifest,
-    artifactType: refererType,
-    config: emptyConfig,
-    layers: [emptyConfig],
-    subject: descriptorOf(subject),
-  });
-  const referrer = { mediaType: mediaTypes.ociManifest, digest: digestOf(bytes), bytes };
-  note(run, "manifest", descriptorOf(referrer));
-  // Not by `putManifest`: that would keep the tag that stands in for the API.
-  const put = await registry.ask(
-    {
-      method: "PUT",
-      path: `${repository.name}/manifests/${referrer.digest}`,
-      headers: { "content-type": referrer.mediaType },
-      body: bytes,
-      repositories: [{ name: repository.name, actions: ["pull", "push"] }],
-    },
-    signal,
-  );
-  if (put.status >= 300) return no(`a manifest with a subject is rejected: ${put.said}`);
-
-  const list = async (type?: string) =>
-    registry.ask(
-      {
-        method: "GET",
-        path: `${repository.name}/referrers/${subject.digest}`,
-        headers: { accept: mediaTypes.ociIndex },
-        repositories: [{ name: repository.name, actions: ["pull"] }],
-        ...(type === undefined ? {} : { query: { artifactType: type } }),
-      },
-      signal,
-    );
-  const all = await list();
-  if (all.status !== 200) return no(all.said);
-  const on = "the list of referrers";
-  const listed = parseDocument(all.bytes, ImageIndexSchema, on, "network").manifests;
-  if (!listed.some(({ digest }) => digest === referrer.digest)) {
-    return no("the list lacks the manifest just pushed");
-  }
-  const filtered = await list("application/vnd.ocibundle.other.v1");
-  return yes({ filters: filtered.status === 200 && isEmptyList(filtered.bytes) });
-}
-
-function isEmptyList(bytes: Uint8Array): boolean {
-  try {
-    const { manifests } = parseDocument(bytes, ImageIndexSchema, "the list", "network");
-    return manifests.length === 0;
-  } catch (error) {
-    if (error instanceof OcibundleError) return false;
-    throw error;
-  }
 }
