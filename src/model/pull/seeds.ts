@@ -131,10 +131,13 @@ export async function findSeeds(
     }
   }
   const cut = cutter(plans);
+  let smallest = Infinity;
+  for (const size of wanted.values()) smallest = Math.min(smallest, size);
   for (const path of files) {
     if (lacking.size === 0) break;
     const stats = await lstat(path, { bigint: true }).catch(() => undefined);
-    if (stats?.isFile() !== true) continue;
+    // Thousands of small files, as in a checkout, are not worth opening.
+    if (stats?.isFile() !== true || Number(stats.size) < smallest) continue;
     const pieces = await cut(path, Number(stats.size));
     const fitting = pieces.filter(({ size }) => lacking.has(size));
     await parallel(fitting, workers.size, signal, async ({ places }, stop) => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { execFileSync } from "node:child_process";
 import { chmod, readFile, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { listCache, pruneUnused, verifyCache } from "../../../../src/model/jobs/cache.ts";
@@ -230,6 +231,28 @@ describe("the next version", () => {
       expect([seed, fetched().length]).toEqual([seed, 1]);
       await rm(at("out"), { recursive: true });
     }
+  });
+
+  test("passes over directories that can't be read below one that is a seed", async () => {
+    const { put, pull, fetched, at, job } = await bench();
+    await put([model]);
+    await writeFiles(at("tree"), { "z/model.safetensors": contentOf(model) });
+    // Its path is longer than any may be, which nobody may read either.
+    const name = "d".repeat(200);
+    const script = `while mkdir ${name} && cd ${name}; do :; done`;
+    execFileSync("sh", ["-c", script], { cwd: at("tree"), stdio: "ignore" });
+    try {
+      await pull({ seeds: ["tree"], useCache: false });
+    } finally {
+      execFileSync("rm", ["-rf", at("tree")]);
+    }
+    // The recipe.
+    expect(fetched().length).toBe(1);
+    expect(job.warnings()).toEqual([
+      expect.stringMatching(
+        /^no seeds from ".*\/ddd.*", which cannot be read: the name is too long$/,
+      ),
+    ]);
   });
 
   test("refuses a seed that is neither a file nor a directory", async () => {
