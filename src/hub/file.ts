@@ -7,7 +7,7 @@ import { readAhead, tooManyConnections } from "../remote/read-ahead.ts";
 import type { Slots } from "../remote/slots.ts";
 import type { HubClient } from "./client.ts";
 import type { HubFile } from "./listing.ts";
-import { hubStatusOf } from "./refusal.ts";
+import { statusOf } from "../remote/status-error.ts";
 import { formatHubUri } from "./uri.ts";
 
 /** What a storage answers to a URL whose signature ran out. */
@@ -52,7 +52,7 @@ export function hubFileOpener(
       try {
         return await client.get({ ...asked, url: known });
       } catch (error) {
-        if (!expired.has(hubStatusOf(error) ?? 0)) throw error;
+        if (!expired.has(statusOf(error) ?? 0)) throw error;
         if (location === known) location = undefined;
       }
     }
@@ -74,6 +74,6 @@ export function hubFileOpener(
     open,
     slots,
     name,
-    isTooMany: (error) => tooManyConnections.has(hubStatusOf(error) ?? 0),
+    isTooMany: (error) => tooManyConnections.has(statusOf(error) ?? 0),
   });
 }

@@ -1,20 +1,7 @@
-import { causeOf, type ErrorCode, OcibundleError } from "../errors.ts";
+import { type ErrorCode, OcibundleError } from "../errors.ts";
 import { readUpTo } from "../http/message/body.ts";
 import type { HttpResponse } from "../http/message/message.ts";
-
-/** The cause inside an error: what a hub, or the storage that it leads to, answered. */
-class HubRefusal extends Error {
-  readonly status: number;
-
-  constructor(status: number, message: string) {
-    super(message);
-    this.status = status;
-  }
-}
-
-/** The status inside an error, or undefined when it is about something else. */
-export const hubStatusOf = (error: unknown): number | undefined =>
-  causeOf(error, HubRefusal)?.status;
+import { StatusError } from "../remote/status-error.ts";
 
 /** What an answer is about, for messages. */
 export interface HubSubject {
@@ -40,7 +27,7 @@ export async function readHubRefusal(
   const { status, headers, url } = response;
   const words = await wordsOf(response, on);
   const because = words === "" ? String(status) : `${words} (${status})`;
-  const cause = new HubRefusal(status, because);
+  const cause = new StatusError(status, because);
   if (url.origin !== on.origin) {
     return new OcibundleError(
       "network",

@@ -8,7 +8,7 @@ import type { Slots } from "../remote/slots.ts";
 import type { S3Client } from "./client.ts";
 import { etagOf } from "./listing.ts";
 import { isSteady } from "../remote/steady.ts";
-import { s3StatusOf } from "./refusal.ts";
+import { statusOf } from "../remote/status-error.ts";
 import { formatS3Uri } from "./uri.ts";
 
 /** What a store answers to whoever has too many connections or requests. */
@@ -142,6 +142,6 @@ export function objectOpener(
     name,
     inOneAnswer: !version.isSteady,
     goesOn: version.isSteady,
-    isTooMany: (error) => tooMany.has(s3StatusOf(error) ?? 0),
+    isTooMany: (error) => tooMany.has(statusOf(error) ?? 0),
   });
 }

@@ -1,20 +1,8 @@
-import { causeOf, type ErrorCode, OcibundleError } from "../errors.ts";
+import { type ErrorCode, OcibundleError } from "../errors.ts";
 import { readUpTo } from "../http/message/body.ts";
 import type { HttpResponse } from "../http/message/message.ts";
+import { StatusError } from "../remote/status-error.ts";
 import { readXml } from "./xml.ts";
-
-/** The cause inside an error: what an object store answered. */
-class S3Refusal extends Error {
-  readonly status: number;
-
-  constructor(status: number, message: string) {
-    super(message);
-    this.status = status;
-  }
-}
-
-/** The status inside an error, or undefined when it is about something else. */
-export const s3StatusOf = (error: unknown): number | undefined => causeOf(error, S3Refusal)?.status;
 
 /** What an answer is about, for messages. */
 export interface S3Subject {
@@ -41,7 +29,7 @@ export async function readS3Refusal(
   const { code, says, hint } = meaning(status, named, on);
   const said = [named, words].filter((text) => text !== "").join(": ");
   const because = said === "" ? String(status) : `${said} (${status})`;
-  const cause = new S3Refusal(status, because);
+  const cause = new StatusError(status, because);
   return new OcibundleError(code, `${says}: ${because}`, { subject: on.name, hint, cause });
 }
 

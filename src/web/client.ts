@@ -7,7 +7,7 @@ import { aboutSource, sourceSend } from "../remote/send.ts";
 import { type Clock, systemClock } from "../retry/clock.ts";
 import { type GetAnswer, lookAt, type WebFile } from "./file.ts";
 import { createReachRule, type Resolve } from "./redirect-rule.ts";
-import { StatusError } from "./status.ts";
+import { StatusError } from "../remote/status-error.ts";
 import { checkPlain, type WebAddress } from "./url.ts";
 
 /** What a run reaches files on the web with. */

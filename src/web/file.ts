@@ -8,7 +8,7 @@ import type { PartAnswer } from "../remote/part.ts";
 import { readAhead, tooManyConnections } from "../remote/read-ahead.ts";
 import type { Slots } from "../remote/slots.ts";
 import { isSteady } from "../remote/steady.ts";
-import { statusOf } from "./status.ts";
+import { statusOf } from "../remote/status-error.ts";
 import { shownUrl, type WebAddress } from "./url.ts";
 
 /** A file at a URL, in the state that it was in when it was looked at. */

@@ -4,8 +4,8 @@ import { causeOf } from "../errors.ts";
 export class StatusError extends Error {
   readonly status: number;
 
-  constructor(status: number) {
-    super(String(status));
+  constructor(status: number, message = String(status)) {
+    super(message);
     this.status = status;
   }
 }
