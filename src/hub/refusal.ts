@@ -1,6 +1,7 @@
 import { type ErrorCode, OcibundleError } from "../errors.ts";
 import { readUpTo } from "../http/message/body.ts";
 import type { HttpResponse } from "../http/message/message.ts";
+import { serverWords } from "../remote/server-words.ts";
 import { StatusError } from "../remote/status-error.ts";
 
 /** What an answer is about, for messages. */
@@ -17,7 +18,6 @@ export interface HubSubject {
 }
 
 const maxErrorBytes = 64 * 1024;
-const maxWords = 300;
 
 /** Reads an answer that is not what was asked for into the error to throw. */
 export async function readHubRefusal(
@@ -99,9 +99,5 @@ async function wordsOf(response: HttpResponse, on: HubSubject): Promise<string> 
     }
   }
   if (typeof said !== "string") return "";
-  const text = on
-    .strike(said)
-    .replaceAll(/\p{C}+/gu, " ")
-    .trim();
-  return text.length > maxWords ? `${text.slice(0, maxWords)}…` : text;
+  return serverWords(on.strike(said));
 }

@@ -1,6 +1,7 @@
 import { type ErrorCode, OcibundleError } from "../errors.ts";
 import { readUpTo } from "../http/message/body.ts";
 import type { HttpResponse } from "../http/message/message.ts";
+import { serverWords } from "../remote/server-words.ts";
 import { StatusError } from "../remote/status-error.ts";
 import { readXml } from "./xml.ts";
 
@@ -17,7 +18,6 @@ export interface S3Subject {
 }
 
 const maxErrorBytes = 64 * 1024;
-const maxWords = 300;
 
 /** Reads an answer that is not what was asked for into the error to throw. */
 export async function readS3Refusal(
@@ -120,14 +120,9 @@ async function wordsOf(
     const code = document.text("Code") ?? "";
     return {
       code: /^[\w.-]{1,64}$/.test(code) ? code : "",
-      words: clean(strike(document.text("Message") ?? "")),
+      words: serverWords(strike(document.text("Message") ?? "")),
     };
   } catch {
     return { code: "", words: "" };
   }
-}
-
-function clean(text: string): string {
-  const shown = text.replaceAll(/\p{C}+/gu, " ").trim();
-  return shown.length > maxWords ? `${shown.slice(0, maxWords)}…` : shown;
 }
