@@ -1,6 +1,6 @@
 import { OcibundleError } from "../errors.ts";
 import type { CredentialProvider, Environment } from "./credential.ts";
-import { isMachinesOwn, roleAnswer, roleRequest, tokenIn } from "./role-request.ts";
+import { roleAnswer, roleRequest, roleUrl, tokenIn } from "./role-request.ts";
 
 const name = "the container's credentials";
 
@@ -40,12 +40,5 @@ function addressOf(env: Environment): URL | undefined {
   const full = env["AWS_CONTAINER_CREDENTIALS_FULL_URI"];
   if (!relative && !full) return undefined;
   const text = relative ? `http://169.254.170.2/${relative.replace(/^\//, "")}` : (full ?? "");
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  // Amazon's rule: the token goes by plain HTTP to services of the machine alone.
-  if (url?.protocol === "https:" || (url?.protocol === "http:" && isMachinesOwn(url))) return url;
-  throw new OcibundleError(
-    "usage",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI is neither https nor an address of this machine",
-    { hint: "remove it, or set it to a URL that begins with https://" },
-  );
+  return roleUrl(text, "AWS_CONTAINER_CREDENTIALS_FULL_URI");
 }

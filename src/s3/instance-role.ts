@@ -1,6 +1,5 @@
-import { OcibundleError } from "../errors.ts";
 import type { CredentialOptions, CredentialProvider } from "./credential.ts";
-import { isMachinesOwn, roleAnswer, roleRequest, unreadableAnswer } from "./role-request.ts";
+import { roleAnswer, roleRequest, roleUrl, unreadableAnswer } from "./role-request.ts";
 
 const name = "the instance's metadata service";
 const tokenLifetimeSeconds = 21_600;
@@ -12,7 +11,9 @@ const tokenLifetimeSeconds = 21_600;
 export const instanceRole: CredentialProvider = async (options, signal) => {
   const { env } = options;
   if (!/^(?:1|on|yes|true)$/i.test(env["OCIBUNDLE_S3_INSTANCE_ROLE"] ?? "")) return undefined;
-  const root = rootOf(env["AWS_EC2_METADATA_SERVICE_ENDPOINT"] || "http://169.254.169.254");
+  const variable = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
+  const root = env[variable] || "http://169.254.169.254";
+  roleUrl(root, variable);
   const token = await ask(options, signal, root, "/latest/api/token", {
     "x-aws-ec2-metadata-token-ttl-seconds": String(tokenLifetimeSeconds),
   });
@@ -23,17 +24,6 @@ export const instanceRole: CredentialProvider = async (options, signal) => {
   const answer = await ask(options, signal, root, `${path}${encodeURIComponent(role)}`, headers);
   return roleAnswer(new TextEncoder().encode(answer), name);
 };
-
-/** As for containers: keys come by plain HTTP from services of the machine alone. Throws `usage`. */
-function rootOf(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url?.protocol === "https:" || (url?.protocol === "http:" && isMachinesOwn(url))) return text;
-  throw new OcibundleError(
-    "usage",
-    "AWS_EC2_METADATA_SERVICE_ENDPOINT is neither https nor an address of this machine",
-    { hint: "remove it, or set it to a URL that begins with https://" },
-  );
-}
 
 async function ask(
   options: CredentialOptions,

@@ -73,8 +73,20 @@ export async function roleRequest(
  * Addresses at which a machine or a container finds services of its own. Credentials may be asked for there by
  * plain HTTP.
  */
-export const isMachinesOwn = ({ host, hostname }: URL): boolean =>
+const isMachinesOwn = ({ host, hostname }: URL): boolean =>
   isLoopback(host) || /^169\.254(?:\.\d+){2}$|^\[fd00:ec2:/i.test(hostname);
+
+/**
+ * The address of a service that gives credentials. Amazon's rule: they are asked for by plain HTTP at services of the
+ * machine alone. Throws `usage`, which names the variable that the address is from.
+ */
+export function roleUrl(text: string, variable: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol === "https:" || (url?.protocol === "http:" && isMachinesOwn(url))) return url;
+  throw new OcibundleError("usage", `${variable} is neither https nor an address of this machine`, {
+    hint: "remove it, or set it to a URL that begins with https://",
+  });
+}
 
 const withoutProxies = (env: CredentialOptions["env"]): CredentialOptions["env"] =>
   Object.fromEntries(Object.entries(env).filter(([key]) => !/^(?:https?|all)_proxy$/i.test(key)));
