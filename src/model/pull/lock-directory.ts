@@ -1,8 +1,8 @@
-import { createHash } from "node:crypto";
 import { realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { OcibundleError } from "../../errors.ts";
 import { type HeldLock, LockUnavailable } from "../../store/locks/lock-file.ts";
+import { hashedName } from "../../store/records/hashed-name.ts";
 import { lockFile, type WaitOptions } from "../../store/locks/wait-for-lock.ts";
 import type { Session } from "../session/session.ts";
 import { pullLockName } from "../../store/placement/dest-rule.ts";
@@ -29,7 +29,7 @@ export async function lockDirectory(
   const places = [
     () => lockFile(join(dir, pullLockName), options),
     async () => lockFile(join(await markers(), "lock"), options),
-    async () => cache.lockName(`pull-${hexOf(await realpath(dir))}`, options),
+    async () => cache.lockName(`pull-${hashedName(await realpath(dir))}`, options),
   ];
   for (const lock of places) {
     try {
@@ -41,6 +41,3 @@ export async function lockDirectory(
   }
   return undefined;
 }
-
-const hexOf = (text: string): string =>
-  createHash("sha256").update(text).digest("hex").slice(0, 32);

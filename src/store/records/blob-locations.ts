@@ -1,9 +1,9 @@
-import { createHash } from "node:crypto";
 import { join } from "node:path";
 import * as v from "valibot";
 import { type Digest, DigestSchema } from "../../oci/digest.ts";
 import type { Cache } from "../cache/cache.ts";
 import { mergeRecord, readRecord, writeRecord } from "../cache/record-file.ts";
+import { hashedName } from "./hashed-name.ts";
 
 /**
  * In which repositories of one registry this user has seen or pushed a blob: where it can be mounted
@@ -34,7 +34,7 @@ type Locations = Map<Digest, readonly string[]>;
 
 /** What is known of the blobs of a registry host. One file per host, a fraction of a second at its limit. */
 export async function openBlobLocations(cache: Cache, host: string): Promise<BlobLocations> {
-  const name = createHash("sha256").update(host).digest("hex").slice(0, 32);
+  const name = hashedName(host);
   const path = join(cache.recordsDir, "locations", `${name}.json`);
   const known = await read(path, host);
   const added: Locations = new Map();

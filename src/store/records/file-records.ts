@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import type { BigIntStats } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import * as v from "valibot";
@@ -7,6 +6,7 @@ import { DigestSchema } from "../../oci/digest.ts";
 import type { HeldLock } from "../locks/lock-file.ts";
 import type { WaitOptions } from "../locks/wait-for-lock.ts";
 import { type RecordTemp, mergeRecord, readRecord, writeRecord } from "../cache/record-file.ts";
+import { hashedName } from "./hashed-name.ts";
 
 const HashedSchema = v.object({ digest: DigestSchema, size: SizeSchema });
 
@@ -114,7 +114,7 @@ export function openFileRecords(place: RecordPlace): FileRecords {
     async save() {
       for (const [directory, news] of added) {
         const path = recordPath(place, directory);
-        await mergeRecord(place, `files-${recordName(directory)}`, async () => {
+        await mergeRecord(place, `files-${hashedName(directory)}`, async () => {
           const merged = await readDirectory(path, directory);
           for (const [name, record] of news) {
             merged.delete(name);
@@ -170,11 +170,8 @@ const isSame = (a: Stamp, b: Stamp): boolean =>
 export const isUnchanged = (before: BigIntStats, now: BigIntStats): boolean =>
   isSame(stampOf(before), stampOf(now));
 
-const recordName = (directory: string): string =>
-  createHash("sha256").update(directory).digest("hex").slice(0, 32);
-
 const recordPath = (place: RecordPlace, directory: string): string =>
-  join(place.recordsDir, "files", `${recordName(directory)}.json`);
+  join(place.recordsDir, "files", `${hashedName(directory)}.json`);
 
 async function readDirectory(path: string, directory: string): Promise<Directory> {
   const document = await readRecord(path, DirectorySchema, maxBytes);

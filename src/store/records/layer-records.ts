@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { join } from "node:path";
 import * as v from "valibot";
 import { type Descriptor, MediaTypeSchema, SizeSchema } from "../../oci/descriptor.ts";
@@ -6,6 +5,7 @@ import { type Digest, DigestSchema, digestHex, matchesDigest } from "../../oci/d
 import { readDocument } from "../../runtime/read-document.ts";
 import type { Cache } from "../cache/cache.ts";
 import { mergeRecord, readRecord, removeOldestRecords, writeRecord } from "../cache/record-file.ts";
+import { hashedName } from "./hashed-name.ts";
 
 /** A compressed layer that was pushed. */
 export type LayerBlob = Pick<Descriptor, "mediaType" | "digest" | "size">;
@@ -58,7 +58,7 @@ type Layers = Map<string, readonly LayerRecord[]>;
 
 /** The records of a registry host. */
 export async function openLayerRecords(cache: Cache, host: string): Promise<LayerRecords> {
-  const name = createHash("sha256").update(host).digest("hex").slice(0, 32);
+  const name = hashedName(host);
   const path = join(cache.recordsDir, "layers", `${name}.json`);
   const known = await read(path, host);
   const added: { diffId: string; record: LayerRecord }[] = [];

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import type { BigIntStats } from "node:fs";
 import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -10,6 +9,7 @@ import { isTrusted } from "../../runtime/trusted-file.ts";
 import type { Cache } from "../cache/cache.ts";
 import { readRecord, removeOldestRecords, writeRecord } from "../cache/record-file.ts";
 import { unsettledFor } from "./file-records.ts";
+import { hashedName } from "./hashed-name.ts";
 
 /** A piece of a file: bytes `start` up to `end` of a part of `size` bytes. */
 type PieceOfPart = readonly [digest: string, size: number, start: number, end: number];
@@ -93,7 +93,7 @@ export function openPartRecords(cache: Cache): PartRecords {
 }
 
 const recordPath = (directory: string, path: string): string =>
-  join(directory, `${createHash("sha256").update(path).digest("hex").slice(0, 32)}.json`);
+  join(directory, `${hashedName(path)}.json`);
 
 async function readHolders(
   cache: Cache,
