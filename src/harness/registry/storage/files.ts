@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { errno } from "../../../errors.ts";
 import { createFile, directoryMode, readableMode } from "../../../runtime/own-file.ts";
 import { syncDirectory } from "../../../store/verified-write.ts";
+import { writeFlushed } from "../../../runtime/write-flushed.ts";
 
 const isMissing = (error: unknown): boolean =>
   // A file where a directory should be is as good as nothing there; neither is a name no file can have.
@@ -66,15 +67,7 @@ export async function withDirectory<Made>(path: string, make: () => Promise<Made
  */
 export async function replaceSmall(path: string, content: string): Promise<void> {
   const temporary = join(dirname(path), `.${crypto.randomUUID()}.tmp`);
-  await withDirectory(path, async () => {
-    const file = await createFile(temporary, readableMode);
-    try {
-      await file.writeFile(content);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-  });
+  await withDirectory(path, () => writeFlushed(temporary, content));
   await rename(temporary, path);
   await syncDirectory(dirname(path));
 }
