@@ -132,8 +132,8 @@ test("a chunk is within its limits and not below the registry's minimum", () => 
         const first = firstChunk(traits, minimum);
         for (const size of [first, nextChunk(first, milliseconds, traits, minimum)]) {
           expect(Number.isSafeInteger(size)).toBe(true);
-          expect(size).toBeGreaterThanOrEqual(Math.max(chunkSizes.smallest, minimum ?? 0));
-          const most = Math.max(chunkSizes.smallest, minimum ?? 0, largestChunk);
+          expect(size).toBeGreaterThanOrEqual(Math.max(chunkSizes.least, minimum ?? 0));
+          const most = Math.max(chunkSizes.least, minimum ?? 0, largestChunk);
           expect(size).toBeLessThanOrEqual(most);
         }
       },

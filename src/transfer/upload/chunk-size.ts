@@ -1,7 +1,15 @@
 import { MiB } from "../units.ts";
 
-/** Chunk sizes in bytes. A smaller limit of a proxy (100 MB is common) is found out during the upload. */
-export const chunkSizes = { first: 16 * MiB, largest: 256 * MiB, smallest: 5 * MiB } as const;
+/**
+ * Chunk sizes in bytes. A smaller limit of a proxy (100 MB is common) is found out during the upload; those between
+ * `smallest` and `least`, the default limit of nginx, are for proxies that take no larger ones.
+ */
+export const chunkSizes = {
+  first: 16 * MiB,
+  largest: 256 * MiB,
+  smallest: 5 * MiB,
+  least: MiB,
+} as const;
 
 /** A body that takes longer than this, in milliseconds, is counted while it is sent, so that progress moves. */
 const silentAtMost = 700;
@@ -30,17 +38,26 @@ export function nextChunk(
   return clampChunk(size, traits, minimum);
 }
 
-/** The chunk to try after one of `size` bytes was too large, or undefined when it can't be smaller. */
-export function smallerChunk(size: number, minimum: number | undefined): number | undefined {
-  const floor = Math.max(chunkSizes.smallest, minimum ?? 0);
+/**
+ * The chunk to try after one of `size` bytes took too long, or with `least` was too large; undefined when it can't be
+ * smaller.
+ */
+export function smallerChunk(
+  size: number,
+  minimum: number | undefined,
+  least: number = chunkSizes.smallest,
+): number | undefined {
+  const floor = Math.max(least, minimum ?? 0);
   return size > floor ? Math.max(floor, Math.floor(size / 2)) : undefined;
 }
 
+/** The object stores behind registries prefer parts of equal size. */
+const wholeMiB = (bytes: number): number => Math.floor(bytes / MiB) * MiB;
+
 function clampChunk(size: number, traits: ChunkTraits, minimum: number | undefined): number {
-  const floor = Math.max(chunkSizes.smallest, minimum ?? 0);
-  // Whole MiB: the object stores behind registries prefer parts of equal size.
-  const even = Math.floor(Math.min(size, traits.largestChunk) / MiB) * MiB;
-  return Math.max(floor, even);
+  const taken = Math.max(chunkSizes.least, wholeMiB(traits.largestChunk));
+  const floor = Math.max(Math.min(chunkSizes.smallest, taken), minimum ?? 0);
+  return Math.max(floor, wholeMiB(Math.min(size, taken)));
 }
 
 /** Whether a body of `size` bytes should be counted while it is sent, at the rate seen so far. */

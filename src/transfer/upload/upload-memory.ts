@@ -38,7 +38,7 @@ const RememberedSchema = v.object({
     }),
   ),
   largestChunk: v.optional(
-    v.object({ bytes: v.pipe(SizeSchema, v.minValue(chunkSizes.smallest)), noticed }),
+    v.object({ bytes: v.pipe(SizeSchema, v.minValue(chunkSizes.least)), noticed }),
   ),
 });
 

@@ -3,7 +3,7 @@ import { outageReason } from "../../registry/outage.ts";
 import { refusalOf } from "../../registry/refusal.ts";
 import { isTransient } from "../../retry/transient.ts";
 import { checkSource } from "../check-source.ts";
-import { smallerChunk } from "./chunk-size.ts";
+import { chunkSizes, smallerChunk } from "./chunk-size.ts";
 import { detail, MethodRefused, type UploadContext, uploadedDigest } from "./upload-context.ts";
 import { afterFailure, type UploadMethod } from "./upload-method.ts";
 
@@ -39,9 +39,11 @@ export async function recover(
     case "next method":
       throw refused();
     case "smaller": {
-      const smaller = smallerChunk(context.chunk, cursor.minimumChunk);
+      // The end of a blob may be less than a chunk: half of that is what was not refused yet.
+      const sent = Math.min(context.chunk, descriptor.size - cursor.position);
+      const smaller = smallerChunk(sent, cursor.minimumChunk, chunkSizes.least);
       if (smaller === undefined) throw refused();
-      detail(context, `chunks of ${context.chunk} bytes are too large: ${error.message}`);
+      detail(context, `chunks of ${sent} bytes are too large: ${error.message}`);
       context.chunk = smaller;
       context.traits.largestChunk = smaller;
       await options.onLearned?.();

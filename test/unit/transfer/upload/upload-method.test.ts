@@ -70,6 +70,18 @@ describe("the size of a chunk", () => {
     expect(smallerChunk(48 * MiB, 48 * MiB)).toBeUndefined();
     expect(smallerChunk(chunkSizes.smallest, undefined)).toBeUndefined();
   });
+
+  test("goes below 5 MiB only where larger ones are refused", () => {
+    const slow = { ...unknownTraits(), rate: 1000 };
+    expect(firstChunk({ ...slow, largestChunk: 2.5 * MiB }, undefined)).toBe(2 * MiB);
+    expect(firstChunk({ ...slow, largestChunk: 1.25 * MiB }, undefined)).toBe(MiB);
+    expect(firstChunk({ ...slow, largestChunk: MiB }, 5 * MiB)).toBe(5 * MiB);
+    const sizes = [5 * MiB, 2.5 * MiB, 1.25 * MiB, MiB, undefined];
+    for (const [index, next] of sizes.slice(1).entries()) {
+      expect(smallerChunk(sizes[index] ?? 0, undefined, chunkSizes.least)).toBe(next);
+    }
+    expect(smallerChunk(5 * MiB, 5 * MiB, chunkSizes.least)).toBeUndefined();
+  });
 });
 
 test("a body is counted on its way while the rate is not known, or when it will take long", () => {

@@ -315,6 +315,19 @@ describe("a registry that refuses a way", () => {
     expect(accepted.length).toBe(6);
   });
 
+  test("bodies over 1 MiB, as nginx does unless told otherwise, gets chunks of that", async () => {
+    await begin((request, next) =>
+      Number(request.headers.get("content-length")) > MiB ? refuse(request, 413) : next(request),
+    );
+    await write(toMove(file()));
+    expect([...traits.values()][0]?.largestChunk).toBe(MiB);
+    const sizes = requests("PATCH").map(({ contentLength }) => Number(contentLength));
+    expect(sizes.filter((size) => size <= MiB)).toHaveLength(Math.ceil(blob.length / MiB));
+    // None is tried twice.
+    const refused = sizes.filter((size) => size > MiB);
+    expect(new Set(refused).size).toBe(refused.length);
+  });
+
   test("everything is told with its last word", async () => {
     await begin((request, next) =>
       ["PATCH", "PUT"].includes(request.method) ? refuse(request, 400) : next(request),
