@@ -9,7 +9,8 @@ import { serveHttp } from "../../src/harness/registry/instance/http-server.ts";
 import { createEmbeddedRegistry } from "../../src/harness/registry/routes/registry.ts";
 import { openLayoutArchive } from "../../src/store/archive/archive.ts";
 import { createLayoutArchive } from "../../src/store/archive/writer.ts";
-import { createLayout, openLayout } from "../../src/store/layout/layout.ts";
+import { openLayout } from "../../src/store/layout/layout.ts";
+import { createLayout } from "../../src/store/layout/layout-writer.ts";
 import { registryWriter } from "../../src/transfer/upload/registry-writer.ts";
 import { contentStoreContract } from "./content-store.ts";
 

@@ -14,7 +14,7 @@ import {
   type RawManifest,
 } from "../../src/oci/manifest.ts";
 import { createLayoutArchive } from "../../src/store/archive/writer.ts";
-import { createLayout } from "../../src/store/layout/layout.ts";
+import { createLayout } from "../../src/store/layout/layout-writer.ts";
 import { readSmallBlob } from "../../src/store/small-blob.ts";
 import { startDockerd } from "../support/programs/engines.ts";
 import { testWith } from "../support/programs/test-with.ts";

@@ -7,7 +7,7 @@ import { isDigest } from "../../oci/digest.ts";
 import { formatReference, formatRepository, type Reference } from "../../oci/reference.ts";
 import type { WantedBlobs } from "../../store/archive/unfinished.ts";
 import { createLayoutArchive } from "../../store/archive/writer.ts";
-import { createLayout } from "../../store/layout/layout.ts";
+import { createLayout } from "../../store/layout/layout-writer.ts";
 import type { ContentGraph } from "../graph/content-graph.ts";
 import type { Session } from "../session/session.ts";
 

@@ -3,7 +3,7 @@ import type { Descriptor } from "../../../src/oci/descriptor.ts";
 import { digestOf } from "../../../src/oci/digest.ts";
 import type { RawManifest } from "../../../src/oci/manifest.ts";
 import { mediaTypes } from "../../../src/oci/media-types.ts";
-import { createLayout, type OciLayout } from "../../../src/store/layout/layout.ts";
+import { createLayout, type OciLayout } from "../../../src/store/layout/layout-writer.ts";
 import { temporaryDirectory } from "../temporary-directory.ts";
 
 export const signal = new AbortController().signal;

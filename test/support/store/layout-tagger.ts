@@ -1,6 +1,6 @@
 import { digestOf } from "../../../src/oci/digest.ts";
 import { mediaTypes } from "../../../src/oci/media-types.ts";
-import { createLayout } from "../../../src/store/layout/layout.ts";
+import { createLayout } from "../../../src/store/layout/layout-writer.ts";
 
 /** Run as a process of its own: tags NAME0, NAME1, … in a layout that others write too. */
 const [directory = "", name = "", count = "0"] = process.argv.slice(2);

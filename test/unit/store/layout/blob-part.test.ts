@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { BlobSource, BlobToMove } from "../../../../src/oci/content.ts";
 import { digestHex, digestOf } from "../../../../src/oci/digest.ts";
 import { sweepBlobParts, writeThroughPart } from "../../../../src/store/layout/blob-part.ts";
-import { createLayout } from "../../../../src/store/layout/layout.ts";
+import { createLayout } from "../../../../src/store/layout/layout-writer.ts";
 import { tryLockFile } from "../../../../src/store/locks/lock-file.ts";
 
 const { signal } = new AbortController();

@@ -6,7 +6,8 @@ import type { OcibundleError } from "../../../../src/errors.ts";
 import { digestHex, digestOf } from "../../../../src/oci/digest.ts";
 import type { RawManifest } from "../../../../src/oci/manifest.ts";
 import { mediaTypes } from "../../../../src/oci/media-types.ts";
-import { createLayout, openLayout } from "../../../../src/store/layout/layout.ts";
+import { openLayout } from "../../../../src/store/layout/layout.ts";
+import { createLayout } from "../../../../src/store/layout/layout-writer.ts";
 import { failureText } from "../../../support/failure.ts";
 
 const { signal } = new AbortController();
