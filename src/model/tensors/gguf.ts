@@ -1,4 +1,5 @@
-import { checkExact, Ended, maxHeaderBytes, readHeader, type TensorInfo } from "./gguf-header.ts";
+import { checkExact, readHeader, type TensorInfo } from "./gguf-header.ts";
+import { Ended, maxHeaderBytes } from "./gguf-reader.ts";
 import {
   maxTensors,
   Odd,
