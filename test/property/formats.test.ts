@@ -47,7 +47,10 @@ const entries: fc.Arbitrary<WeightEntry[]> = fc
   .map((list) => list.filter(({ dest }, at) => list.findIndex((e) => e.dest === dest) === at));
 
 const unknownMembers = fc.dictionary(
-  fc.string().filter((key) => !["version", "created", "files"].includes(key)),
+  fc.oneof(
+    fc.string().filter((key) => !["version", "created", "files"].includes(key)),
+    fc.constantFrom("constructor", "prototype", "__proto__"),
+  ),
   fc.jsonValue({ maxDepth: 3 }),
   { maxKeys: 3 },
 );

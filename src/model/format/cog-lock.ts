@@ -2,6 +2,7 @@ import * as v from "valibot";
 import { OcibundleError } from "../../errors.ts";
 import { SizeSchema } from "../../oci/descriptor.ts";
 import { parseDocument } from "../../oci/document.ts";
+import { openObject } from "../../oci/open-schemas.ts";
 import { goIndentedJson } from "./go-json.ts";
 import {
   checkEntriesApart,
@@ -88,7 +89,7 @@ function cogLock(bytes: Uint8Array, on: string): WeightsLock {
 
 /** Version "1.0" is this format with other layer types. */
 function cogFileLock(bytes: Uint8Array, on: string): WeightsLock {
-  const lock = parseDocument(bytes, v.looseObject({ files: v.array(v.looseObject({})) }), on);
+  const lock = parseDocument(bytes, openObject({ files: v.array(openObject({})) }), on);
   const files = lock.files.map((file) =>
     file["mediaType"] === singleLayer ? { ...file, mediaType: layerTypes.none } : file,
   );

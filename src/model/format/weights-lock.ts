@@ -36,7 +36,7 @@ const LockSchema = openObject({
   files: v.array(v.unknown(), "must be a list"),
 });
 
-const VersionSchema = v.looseObject({ version: v.optional(v.unknown()) }, "must be an object");
+const VersionSchema = openObject({ version: v.optional(v.unknown()) });
 
 /**
  * Reads a lock; `on` names it in messages. The order of its files is kept. Lists of segments are `Segments`; what are

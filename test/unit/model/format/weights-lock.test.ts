@@ -92,7 +92,7 @@ describe("refuses", () => {
   test.each([
     ["no document", "", "weights.lock: not a JSON document"],
     ["half a document", '{"version": "1"', "weights.lock: not a JSON document"],
-    ["a list", "[]", "weights.lock: no version, so it is not a weights.lock"],
+    ["a list", "[]", "weights.lock: must be an object"],
     ["null", "null", "weights.lock: must be an object"],
   ])("%s", (_, text, message) => {
     expect(() => parseWeightsLock(new TextEncoder().encode(text), "weights.lock")).toThrow(message);
