@@ -1,5 +1,6 @@
-import { OcibundleError } from "../errors.ts";
+import { amended, OcibundleError } from "../errors.ts";
 import { discard } from "./message/body.ts";
+import { type FailureKind, httpFailureOf } from "./message/failure.ts";
 import {
   type HttpRequest,
   type HttpResponse,
@@ -29,7 +30,9 @@ export const followRedirects =
   async (request) => {
     let current = request;
     for (let count = 0; ; count++) {
-      const response = await next(current);
+      const response = await next(current).catch((error: unknown) => {
+        throw ofRedirect(error, request.url, current.url);
+      });
       if (!isRedirect(response, current.method)) return response;
       const location = response.headers.get("location");
       await discard(response);
@@ -55,6 +58,22 @@ export const followRedirects =
       current = redirected(current, target);
     }
   };
+
+/** What stands between this machine and a host: no fault of the server that redirects there. */
+const unreachable: ReadonlySet<FailureKind | undefined> = new Set([
+  "name",
+  "refused",
+  "unconnected",
+  "timeout",
+]);
+
+/** A failure to reach a host that was redirected to, with a hint about that host and not about the first. */
+function ofRedirect(error: unknown, from: URL, to: URL): unknown {
+  if (from.origin === to.origin || !(error instanceof OcibundleError)) return error;
+  if (!unreachable.has(httpFailureOf(error)?.kind)) return error;
+  const hint = `${from.host} redirects to ${to.host}: check that this machine can reach that host, through any firewall or proxy`;
+  return amended(error, { hint });
+}
 
 function isRedirect(response: HttpResponse, method: string): boolean {
   if (response.status === 307 || response.status === 308) return true;

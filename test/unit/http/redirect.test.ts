@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import type { HttpRequest, HttpResponse, Send } from "../../../src/http/message/message.ts";
 import { followRedirects } from "../../../src/http/redirect.ts";
 import { bottom, get, serve, textOf } from "../../support/registry/scripted-server.ts";
-import { errorOf } from "../../support/failure.ts";
+import { errorOf, failureOf } from "../../support/failure.ts";
 
 const send = followRedirects(bottom());
 const to = (location: string, status = 307): Response =>
@@ -27,6 +27,23 @@ describe("redirects", () => {
     const response = await send(get(`${server.origin}/a/b`));
     expect(await textOf(response.body)).toBe("here");
     expect(response.url.href).toBe(`${server.origin}/c?x=1`);
+  });
+
+  test("a host that is redirected to and can't be reached is named, with the one that redirects", async () => {
+    const gone = serve(() => new Response("here"));
+    const { host, origin } = new URL(gone.origin);
+    await gone[Symbol.asyncDispose]();
+    await using server = serve(() => to(`${origin}/blob`));
+    const failure = await failureOf(send(get(`${server.origin}/a`)));
+    expect(failure.code).toBe("network");
+    expect(failure.message).toContain("connection refused");
+    const from = new URL(server.origin).host;
+    expect(failure.hint).toBe(
+      `${from} redirects to ${host}: check that this machine can reach that host, through any firewall or proxy`,
+    );
+    // Of the first host itself nothing is said of a redirect.
+    const direct = await failureOf(send(get(`${origin}/a`)));
+    expect(direct.hint).toBe("check that the registry is running and that the port is right");
   });
 
   test("what authorises stays with its origin", async () => {
