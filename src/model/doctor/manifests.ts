@@ -43,8 +43,8 @@ export async function checkManifests(
   });
 }
 
-/** So many layers are tried, the most that weights in parts have first. */
-const layerCounts = [480, 240, 120, 60];
+/** So many layers are tried: the most that weights in parts have first, and the least of `--most-parts` last. */
+const layerCounts = [480, 240, 120, 60, 16];
 
 /** How many layers a manifest may have: one that names one small blob many times. */
 async function tryLayers(run: DoctorRun): Promise<Finding> {

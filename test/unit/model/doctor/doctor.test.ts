@@ -149,6 +149,22 @@ describe("what a registry refuses is a no, with the reason", () => {
     expect(report.left).toEqual([]);
   });
 
+  test.each([
+    [50, 16],
+    [200, 120],
+  ])("more than %d layers, where weights have parts for fewer", async (most, layers) => {
+    const report = await examined(async (request, next) => {
+      if (request.method !== "PUT" || !request.url.includes("/manifests/")) return next(request);
+      const manifest = JSON.parse(await request.clone().text()) as { layers?: unknown[] };
+      return (manifest.layers?.length ?? 0) > most
+        ? refusal(400, "MANIFEST_INVALID", "too many layers")
+        : next(request);
+    });
+    expect(lacking(report)).toEqual(["login", "layers"]);
+    expect(found(report, "layers")).toMatchObject({ layers });
+    expect(report.left).toEqual([]);
+  });
+
   test("an upload's state", async () => {
     const report = await examined(
       refusing((request) => request.method === "GET" && isUpload(request), 404),
