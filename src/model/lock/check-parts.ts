@@ -26,7 +26,7 @@ export async function partsToCheck(
   if (whole === undefined) {
     throw new OcibundleError(
       "file",
-      `its segments in ${on} are not whole parts in the order of the file, so they cannot be compared with it`,
+      `its segments in ${on} are not whole parts in the order of the file, or too many, so they cannot be compared with it`,
       { hint: "run `ocibundle lock` again" },
     );
   }

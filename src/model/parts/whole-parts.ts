@@ -3,6 +3,7 @@ import { PartPlaces } from "../../runtime/part-places.ts";
 import type { LockParts } from "./lock-parts.ts";
 import type { Segments } from "../format/segment-list.ts";
 import { writeNumber } from "../format/write-number.ts";
+import { maxParts } from "./recipe.ts";
 
 /** What a file must have where, to be what a list of parts and segments makes. */
 export interface WholeParts {
@@ -17,9 +18,11 @@ export interface WholeParts {
 /**
  * The parts of a file as pieces of the file, each in the file's order, so that one pass over its bytes can hash them.
  * Undefined where the segments do not make whole parts of the file, or leave a part out: then the file alone does not
- * tell whether the list is right. No rule makes such segments.
+ * tell whether the list is right. No rule makes such segments, or more than 100,000 parts that are the same: a byte that
+ * a file has a million times would be a million parts to hash.
  */
 export function wholeParts({ parts, segments }: LockParts): WholeParts | undefined {
+  if (beginnings(segments) > maxParts) return undefined;
   const pieces = segments.byPart(parts.length);
   const plan: PartPlaces[] = [];
   const digests: WholeParts["digests"] = [];
@@ -33,6 +36,13 @@ export function wholeParts({ parts, segments }: LockParts): WholeParts | undefin
     }
   }
   return { plan, digests, name: nameOf(segments, parts) };
+}
+
+/** How many pieces begin where their parts do: each of them is one of the whole parts, if they are whole. */
+function beginnings(segments: Segments): number {
+  let count = 0;
+  segments.each((_part, offset) => (count += offset === 0 ? 1 : 0));
+  return count;
 }
 
 /** A piece of a part: where in the part it begins and ends, and where in the file. */
