@@ -2,7 +2,7 @@ import { $fetch } from "ofetch";
 import { errno, OcibundleError, causeOf, causesOf } from "../errors.ts";
 import type { ConnectionOptions } from "../runtime/types.ts";
 import type { ByteSource } from "../flow/passing.ts";
-import { watchBody } from "./message/body.ts";
+import { watchBody } from "./message/watch-body.ts";
 import { connectionError, httpsHint } from "./message/failure.ts";
 import { type CheckAddresses, withCheckedAddress } from "./message/checked-address.ts";
 import { largeAnswers } from "./large/answer.ts";
