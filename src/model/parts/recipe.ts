@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { OcibundleError } from "../../errors.ts";
+import { amended, OcibundleError } from "../../errors.ts";
 import { runtime } from "../../runtime/current.ts";
 import { SizeSchema } from "../../oci/descriptor.ts";
 import { checkDocument, maxManifestBytes, parseDocument } from "../../oci/document.ts";
@@ -124,11 +124,21 @@ export function parseRecipe(bytes: Uint8Array, on: string): Recipe {
       hint: "push it again with fewer or larger files",
     });
   }
-  const recipe = recipeIn(bytes, on);
+  const recipe = withWayOut(() => recipeIn(bytes, on));
   // What parsing left is several times what it made, and there is more to come.
   if (bytes.byteLength >= longRecipe) runtime.collectGarbage();
   checkRecipe(recipe, on);
   return recipe;
+}
+
+/** Faults of a document do not say who can mend it. */
+function withWayOut<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof OcibundleError) || error.hint !== undefined) throw error;
+    throw amended(error, { hint: "push it again" });
+  }
 }
 
 /** A recipe as its document has it, which nothing refers to afterwards. */

@@ -153,6 +153,21 @@ describe("refused is a recipe", () => {
     expect(await faultOf(changed(members, ofFile))).toContain(message);
   });
 
+  test("with a way out, whatever is wrong", async () => {
+    for (const bytes of [
+      "",
+      "[]",
+      '{"version":"1"}',
+      '{"version":"1","split":null}',
+      "[".repeat(2e6),
+    ]) {
+      const work = Promise.resolve().then(() =>
+        parseRecipe(new TextEncoder().encode(bytes), "here"),
+      );
+      expect((await failureOf(work)).hint).toBe("push it again");
+    }
+  });
+
   test("whose files lie in each other", async () => {
     const [file] = recipe.files;
     const files = [file, { ...file, name: "b", dest: `${file?.dest}/below` }];
