@@ -26,7 +26,13 @@ const referrers = "use --referrers to copy signatures and other referrers";
 const output = "use -o DIR";
 const credentialsFile = "set REGISTRY_AUTH_FILE to the credentials file";
 
-/** Flags of docker, hf, oras, crane, regctl and skopeo, and what does the same here: the first that applies. */
+/** Weights in parts have flags where they are written; a reader takes them as they are. */
+const anyLayout: Hint = {
+  text: "omit it: weights in parts are read like any others",
+  of: ["pull", "inspect", "verify", "diff", "serve"],
+};
+
+/** Flags of docker, hf, oras, crane, regctl, skopeo and other commands, and what does the same: the first that applies. */
 const familiar: Readonly<Record<string, string | Hint | readonly (string | Hint)[]>> = {
   "--tls-verify": tls,
   "--src-tls-verify": tls,
@@ -93,6 +99,17 @@ const familiar: Readonly<Record<string, string | Hint | readonly (string | Hint)
   "--os": platform,
   "--load": "use `ocibundle pull REF --image docker-daemon:NAME:TAG`",
   "--push": "use `ocibundle push REF`",
+  "--parts": anyLayout,
+  "--layout": [anyLayout, { text: "use --parts", of: ["lock"] }],
+  "--plain": [
+    anyLayout,
+    { text: "use --layout bundle to store files whole", of: ["push", "build"] },
+  ],
+  "--lock": { text: "use -o FILE", of: ["lock"] },
+  "--seed": {
+    text: "use --base REF to share parts with another version",
+    of: ["push"],
+  },
 };
 
 /** The command that an unknown flag was typed for. */
