@@ -3,7 +3,7 @@ import { defineCommand, type ReportFormat } from "../cli/command.ts";
 import { printReport } from "../cli/print-report.ts";
 import { OcibundleError } from "../errors.ts";
 import { firstGiven } from "../model/jobs/first-given.ts";
-import { hubModelDirectory } from "../model/pull/hub-cache.ts";
+import { hubModelDirectory } from "../model/pull/hub-model-directory.ts";
 import { refuseStandardOutput } from "../model/places/standard-output.ts";
 import { holdDirectory } from "../model/pull/hold.ts";
 import { pullWeights } from "../model/pull/pull.ts";

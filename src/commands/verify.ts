@@ -1,7 +1,7 @@
 import { defineCommand } from "../cli/command.ts";
 import { OcibundleError } from "../errors.ts";
 import { firstGiven } from "../model/jobs/first-given.ts";
-import { hubModelDirectory } from "../model/pull/hub-cache.ts";
+import { hubModelDirectory } from "../model/pull/hub-model-directory.ts";
 import { verifyHubCache } from "../model/jobs/verify-hub-cache.ts";
 import { verifySource } from "../model/jobs/verify.ts";
 import { verifyModelSignature } from "../model/jobs/verify-model-signature.ts";
