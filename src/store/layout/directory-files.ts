@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { errno } from "../../errors.ts";
 import type { LayoutFiles } from "./reader.ts";
 
+/** The files of a layout directory. `name` is for messages. */
 export function directoryFiles(directory: string, name: string): LayoutFiles {
   return {
     name,
