@@ -67,6 +67,9 @@ interface Fetch {
 /** What names the bytes of a file. What a recipe says of a whole file may be a lie: then it is its parts. */
 const nameOf = ({ entry, plan }: Located): Digest => plan?.key ?? entry.digestOriginal;
 
+const failureKey = (reader: ContentReader, located: Located): string =>
+  `${nameOf(located)} ${reader.name}`;
+
 /** The bytes of files for one server. */
 export function createBlobs({
   session,
@@ -91,7 +94,8 @@ export function createBlobs({
   const disk = diskReads(cachedShare);
   const recent = recentBlocks();
   const fetches = new Map<Digest, Fetch>();
-  const failures = new Map<Digest, unknown>();
+  /** By the source and the name of the bytes: another source may have them. */
+  const failures = new Map<string, unknown>();
   const removals = new Map<Digest, ReturnType<typeof setTimeout>>();
   /** What is noted in the cache while answers go on. */
   const notes = new Set<Promise<void>>();
@@ -161,8 +165,9 @@ export function createBlobs({
         feed.fail(error);
         const message = error instanceof Error ? error.message : String(error);
         if (!signal.aborted) {
-          failures.set(name, error);
-          setTimeout(() => failures.delete(name), failureKept).unref();
+          const failure = failureKey(reader, located);
+          failures.set(failure, error);
+          setTimeout(() => failures.delete(failure), failureKept).unref();
           emit({ type: "warning", message });
         }
       } finally {
@@ -211,7 +216,8 @@ export function createBlobs({
         const there = await cached(located, range);
         if (there !== undefined) return there;
       }
-      if (failures.has(name)) throw failures.get(name);
+      const failure = failureKey(reader, located);
+      if (failures.has(failure)) throw failures.get(failure);
       if (!offline && isGlance(entry, range)) {
         const running = fetches.get(name)?.feed;
         if (running?.has(range) === true) {

@@ -278,6 +278,24 @@ describe("a file that is not in the cache", () => {
     expect([answer.status, answer.headers.get("x-error-code")]).toEqual([502, null]);
     expect(answer.headers.get("x-error-message")).toContain("404");
   });
+
+  test("comes from another repository that has it, right after one that lacks it", async () => {
+    const { endpoint, registry, job } = await serving({ "a.bin": "content" });
+    await pushModel(job, {
+      reference: `${registry.host}/acme/other:latest`,
+      ...pushOfNothing,
+      weights: ["weights"],
+    });
+    await rm(join(job.cwd, ".cache", "blobs"), { recursive: true, force: true });
+    registry.meddle((request, next) =>
+      request.url.includes("/acme/tiny/blobs/")
+        ? new Response(null, { status: 404 })
+        : next(request),
+    );
+    expect((await fetch(url(endpoint, "a.bin"))).status).toBe(502);
+    const answer = await fetch(`${endpoint}/acme/other/resolve/main/a.bin`);
+    expect([answer.status, await answer.text()]).toEqual([200, "content"]);
+  });
 });
 
 const rangeHeaders = ({ headers }: Response): Record<string, string> => {
