@@ -12,6 +12,7 @@ import {
   lockPartsMember,
   sortedByName,
   type WeightEntry,
+  quoted,
 } from "../format/weight-entry.ts";
 import type { WeightFile } from "../weights/weight-files.ts";
 import { partsOnly } from "../layout/layouts.ts";
@@ -21,7 +22,8 @@ import { recordParts } from "./check-parts.ts";
 import { type SplitChoice, withParts } from "./cut-entries.ts";
 import { formsOf, knownForms, withStoredParts } from "./stored-parts.ts";
 import type { PartsCompression } from "../weights/store-parts.ts";
-import { cutFiles } from "../weights/cut-files.ts";
+import { type CutFiles, cutFiles } from "../weights/cut-files.ts";
+import type { EmitEvent } from "../../transfer/events.ts";
 import { rfc3339, type WeightsLock } from "../format/weights-lock.ts";
 
 /** How files are locked, and what they are compared with. */
@@ -86,6 +88,7 @@ export async function lockWeights(
     : mayBeRead && cutFor !== undefined
       ? await cutFiles(placed, cutFor.numbers, { ...cutFor, signal: options.signal })
       : undefined;
+  if (cut !== undefined) warnOfOddHeaders(placed, cut, options.emit);
   // What must be read to be hashed is hashed in parts on the way; the rest is not read for a push that comes later.
   const cutOf = ({ remote }: WeightFile, index: number): FileCut | undefined => {
     const one = cut?.cuts[index];
@@ -140,6 +143,21 @@ export async function lockWeights(
     read,
     unchanged: contents.length - read,
   };
+}
+
+/** Of a file that is named as one of tensors and not split by them: a new version saves less than its user expects. */
+function warnOfOddHeaders(
+  files: readonly WeightFile[],
+  { cuts, lackTensors }: CutFiles,
+  emit: EmitEvent,
+): void {
+  for (const [index, { name, dest }] of files.entries()) {
+    const [, format] = /\.(safetensors|gguf)$/i.exec(dest) ?? [];
+    if (format === undefined || lackTensors[index] !== true) continue;
+    const how = cuts[index] === undefined ? "it is stored whole" : "it is split by size alone";
+    const message = `weight ${quoted(name)}: its header is no valid one of ${format.toLowerCase()}, or too large: ${how}`;
+    emit({ type: "warning", message });
+  }
 }
 
 /** How parts are stored: as the lock that is there has it, and as they are where it has none in another form. */

@@ -25,6 +25,8 @@ export interface CutFiles {
   numbers: TreeNumbers;
   /** In the order of the files; undefined for one that is not split. */
   cuts: (FileCut | undefined)[];
+  /** In the same order: whether the file is large enough to be split by its tensors, and none were found in it. */
+  lackTensors: boolean[];
 }
 
 /**
@@ -52,6 +54,9 @@ export async function cutFiles(
       file === undefined || !isSplit(file)
         ? undefined
         : { plan: partsOfFile(file, numbers), split: key },
+    ),
+    lackTensors: found.map(
+      (file) => file !== undefined && file.tensors === undefined && mayBeSplit(file.size),
     ),
   };
 }

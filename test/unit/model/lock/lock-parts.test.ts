@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { checkLock, type LockRequest, writeLock } from "../../../../src/model/lock/lock.ts";
 import { lockPartsOf } from "../../../../src/model/parts/lock-parts.ts";
@@ -164,4 +164,37 @@ test("a version keeps the numbers of the one before, and the parts that did not 
   // The header, and the tensor with those that it is stored with.
   expect(news).toHaveLength(2);
   expect(news.reduce((sum, { size }) => sum + size, 0)).toBeLessThan(6 * 1024 * 1024);
+}, 60_000);
+
+/** Two tensors that lie on each other, up to the end of a file of so many bytes. */
+const overlapping = (size: number): Buffer => {
+  const headerBytes = 200;
+  const end = size - 8 - headerBytes;
+  const one = { dtype: "U8", shape: [end], data_offsets: [0, end] };
+  const length = Buffer.alloc(8);
+  length.writeUInt32LE(headerBytes);
+  return Buffer.concat([
+    length,
+    Buffer.from(JSON.stringify({ a: one, b: one }).padEnd(headerBytes)),
+  ]);
+};
+
+test("a large file whose header is no header of its format is told: it is not split by its tensors", async () => {
+  const job = jobIn(await temporaryDirectory());
+  const write = (name: string, size: number, content: Uint8Array): void => {
+    mkdirSync(join(job.cwd, "weights"), { recursive: true });
+    const path = join(job.cwd, "weights", name);
+    writeFileSync(path, content);
+    truncateSync(path, size);
+  };
+  const large = 64 * 1024 * 1024;
+  write("odd.safetensors", large, overlapping(large));
+  write("small.safetensors", large - 1, overlapping(large - 1));
+  write("odd.gguf", 4 * large, Buffer.from("no GGUF"));
+  write("odd.bin", large, Buffer.from("no name of tensors"));
+  await writeLock(job, lockRequest({ parts: true, compression: "none" }));
+  expect(job.warnings()).toEqual([
+    'weight "odd.gguf": its header is no valid one of gguf, or too large: it is split by size alone',
+    'weight "odd.safetensors": its header is no valid one of safetensors, or too large: it is stored whole',
+  ]);
 }, 60_000);
