@@ -3,12 +3,10 @@ import type { CompressionChoice } from "../format/compression.ts";
 import { readWeights } from "../weights/read-weights.ts";
 import { recallRemote } from "../weights/recall-remote.ts";
 import type { RemoteFile } from "../weights/remote-file.ts";
-import type { FileCut, ReadOptions, WeightContent } from "../weights/file-state.ts";
+import type { FileCut, ReadOptions } from "../weights/file-state.ts";
 import {
   checkEntriesApart,
   checkNameAndDest,
-  compressionOf,
-  layerTypes,
   lockPartsMember,
   sortedByName,
   type WeightEntry,
@@ -18,6 +16,7 @@ import type { WeightFile } from "../weights/weight-files.ts";
 import { partsOnly } from "../layout/layouts.ts";
 import { lockPartsOf } from "../parts/lock-parts.ts";
 import { type TreeNumbers, treeNumbersOf } from "../parts/tree.ts";
+import { destOf, entryOf, isSameSet, storedAs } from "./lock-entry.ts";
 import { recordParts } from "./check-parts.ts";
 import { type SplitChoice, withParts } from "./cut-entries.ts";
 import { formsOf, knownForms, withStoredParts } from "./stored-parts.ts";
@@ -55,9 +54,6 @@ export interface LockResult {
   read: number;
   unchanged: number;
 }
-
-/** What Cog writes, and the truth about any file. */
-const contentType = "application/octet-stream";
 
 /**
  * The lock of weight files, those and no others. What the previous lock has about a file that is still
@@ -201,62 +197,7 @@ export function splitOf(lock: WeightsLock | undefined, on: string): TreeNumbers 
 const expectedOf = (before: WeightEntry | undefined, remote: RemoteFile | undefined) =>
   before === undefined || before.sizeUncompressed !== remote?.size ? null : before.digestOriginal;
 
-const destOf = (file: WeightFile, before: WeightEntry | undefined): string =>
-  file.destIsDefault && before !== undefined ? before.dest : file.dest;
-
 function checkDests(files: readonly Pick<WeightEntry, "name" | "dest">[], on: string): void {
   for (const { name, dest } of files) checkNameAndDest({ name, dest }, on);
   checkEntriesApart(files, on);
 }
-
-/** How an unchanged file of this size is stored by the previous lock; `auto` when that says nothing. */
-function storedAs(before: WeightEntry | undefined, size: number): CompressionChoice {
-  if (before?.sizeUncompressed !== size) return "auto";
-  // The digests say what the blob is; a media type may say otherwise (docs/format.md).
-  return before.digest === before.digestOriginal ? "none" : codecOf(before);
-}
-
-const codecOf = (entry: WeightEntry): CompressionChoice => {
-  const compression = compressionOf(entry.mediaType);
-  return compression === "none" ? "auto" : compression;
-};
-
-function entryOf(
-  { name, dest, remote }: WeightFile,
-  { digest, size, stored }: WeightContent,
-  before: WeightEntry | undefined,
-  keepMediaType: boolean,
-): WeightEntry {
-  const entry: WeightEntry = {
-    ...before,
-    name,
-    dest,
-    digestOriginal: digest,
-    digest: stored?.digest ?? digest,
-    size: stored?.size ?? size,
-    sizeUncompressed: size,
-    mediaType: layerTypes[stored?.codec ?? "none"],
-    contentType: before === undefined ? contentType : before.contentType,
-  };
-  if (entry.contentType === undefined) delete entry.contentType;
-  if (remote !== undefined || before?.digestOriginal !== digest) {
-    delete entry["source"];
-    delete entry["sourceVersion"];
-  }
-  if (remote !== undefined) entry["source"] = remote.uri;
-  if (remote?.version !== undefined) entry["sourceVersion"] = remote.version;
-  const isSameBlob = before?.digest === entry.digest && before.digestOriginal === digest;
-  if (keepMediaType && isSameBlob) entry.mediaType = before.mediaType;
-  return entry;
-}
-
-/** Whether two lists have the same entries, in whatever order. */
-const isSameSet = (a: readonly WeightEntry[], b: readonly WeightEntry[]): boolean =>
-  canonical(a) === canonical(b);
-
-const canonical = (entries: readonly WeightEntry[]): string =>
-  JSON.stringify(
-    sortedByName(entries).map((entry) =>
-      Object.entries(entry).toSorted(([x], [y]) => (x < y ? -1 : 1)),
-    ),
-  );
